@@ -1,0 +1,1 @@
+"""MiniAgents: an actor runtime for LLM agents."""
