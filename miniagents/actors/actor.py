@@ -1,0 +1,227 @@
+"""What users write: `Actor`, and the `ActorContext` that it lives in."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import structlog
+
+from miniagents.actors.deadletters import DeadLetterReason
+from miniagents.actors.envelope import Envelope
+from miniagents.actors.options import SpawnOptions
+from miniagents.actors.ref import ActorRef
+from miniagents.actors.timers import Timer
+from miniagents.errors import InvalidOptionError
+from miniagents.messages import Message
+from miniagents.supervision import StopReason
+
+if TYPE_CHECKING:
+    from miniagents.actors.actor_cell import ActorCell
+    from miniagents.actors.ask import Ask
+    from miniagents.actors.system import ActorSystem
+
+T = TypeVar("T")
+
+
+class IgnoreStart(Exception):
+    """Raised in `on_start`: this child is not needed now. Its supervisor keeps the specification and no child, as
+    OTP's supervisor does when a start function returns `ignore`."""
+
+
+class Actor:
+    """State behind a mailbox: it handles one message at a time.
+
+    Subclass it, and give what the constructor takes to `spawn`.
+
+    Attributes:
+        errors: Exceptions that are answers to the asker, not crashes.
+        strategy: The strategy for the children that it spawns through its context, or None for the default: each is
+            restarted alone, without a limit, with growing backoff.
+        ctx: Its context; set before `on_start`.
+    """
+
+    errors: ClassVar[tuple[type[BaseException], ...]] = ()
+    strategy: ClassVar[Any] = None
+    ctx: "ActorContext"
+
+    async def receive(self, message: Message, ctx: "ActorContext") -> Message | Exception | None:
+        """Handle one message.
+
+        Returns:
+            The answer to an ask. An exception that is returned is raised at the asker, and the actor lives.
+
+        Raises:
+            Exception: Whatever is raised is a crash: it goes to the asker and to the supervisor, and a fresh instance
+                takes the place of this one.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define `async def receive(self, message, ctx)`")
+
+    async def on_start(self, ctx: "ActorContext") -> None:
+        """Called in every instance before its first message. What it raises is a failed start."""
+
+    async def on_stop(self, reason: StopReason | BaseException) -> None:
+        """Called once in every instance whose `on_start` succeeded, also after a crash, as OTP's `terminate/2`.
+
+        What it raises is logged, and the reason stays.
+        """
+
+    async def on_restart(self, reason: StopReason | BaseException) -> None:
+        """Called in the fresh instance, after its `on_start`. What it raises is a crash of the fresh instance."""
+
+
+class ReplyTo:
+    """An answer that is given later: end it once, with `reply`. With the actor it ends as `ActorStoppedError`."""
+
+    __slots__ = ("_ask", "_envelope", "_receiver")
+
+    def __init__(self, envelope: Envelope, receiver: ActorRef) -> None:
+        self._ask: Ask[Any] | None = envelope.ask
+        self._envelope = envelope
+        self._receiver = receiver
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody still waits for the answer."""
+        return self._ask is not None and not self._ask.done()
+
+    def reply(self, answer: Message | BaseException | None) -> None:
+        """Give the answer; an exception is raised at the asker. A second one is a dead letter."""
+        if self.is_open and self._ask is not None:
+            self._ask.answer(answer)
+        else:
+            cell = self._receiver._cell
+            letter = Envelope(answer, self._receiver, None, None, self._envelope.correlation_id, None, 0.0)
+            receiver = self._envelope.sender or self._receiver
+            cell.system.dead_letters.add(DeadLetterReason.REPLIED_TWICE, letter, receiver)
+
+
+class ActorContext:
+    """What an actor can see and do: one for each instance."""
+
+    __slots__ = ("_cell",)
+
+    def __init__(self, cell: "ActorCell") -> None:
+        self._cell = cell
+
+    @property
+    def self(self) -> ActorRef:
+        """This actor."""
+        return self._cell.ref
+
+    @property
+    def path(self) -> str:
+        """Where it is in the tree."""
+        return self._cell.path
+
+    @property
+    def sender(self) -> ActorRef | None:
+        """Who sent the message in hand; None from outside."""
+        current = self._cell.current
+        return current.sender if current is not None else None
+
+    @property
+    def parent(self) -> ActorRef | None:
+        """The actor that this one is a child of; None for a top-level actor."""
+        parent = self._cell.parent
+        return parent.ref if parent is not None and parent.parent is not None else None
+
+    @property
+    def children(self) -> tuple[ActorRef, ...]:
+        """Its children, in the order of their starts."""
+        children = self._cell.children
+        return tuple(child.ref for child in children.values()) if children else ()
+
+    @property
+    def deadline(self) -> float | None:
+        """The deadline of the message in hand, on `loop.time()`."""
+        return self._cell.deadline
+
+    @property
+    def envelope(self) -> Envelope | None:
+        """The envelope of the message in hand."""
+        return self._cell.current
+
+    @property
+    def log(self) -> Any:
+        """A structlog logger, bound to the path."""
+        return structlog.get_logger("miniagents").bind(actor=self._cell.path)
+
+    @property
+    def system(self) -> "ActorSystem":
+        """The system that it lives in."""
+        return self._cell.system
+
+    def spawn(
+        self,
+        actor: Any,
+        *,
+        name: str | None = None,
+        options: SpawnOptions | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **arguments: Any,
+    ) -> ActorRef:
+        """Start a child of this actor, as `ActorSystem.spawn` does."""
+        return self._cell.system.spawn_under(self._cell, actor, name, options, {**arguments, **(kwargs or {})})
+
+    def stop(self, ref: ActorRef | None = None, *, reason: StopReason = StopReason.NORMAL) -> None:
+        """End this actor after the message in hand, or another one.
+
+        Args:
+            ref: A child, or any other actor; None for this one.
+            reason: NORMAL or SHUTDOWN. Who wants to crash raises.
+        """
+        if reason not in (StopReason.NORMAL, StopReason.SHUTDOWN):
+            raise InvalidOptionError(
+                f"{self._cell.path}: ctx.stop(reason=) is StopReason.NORMAL or StopReason.SHUTDOWN, not {reason!r}; "
+                f"raise an exception to crash"
+            )
+        if ref is None or ref == self._cell.ref:
+            self._cell.stop(reason=reason, drain=False, own=True)
+        else:
+            ref.stop()
+
+    def watch(self, ref: ActorRef) -> None:
+        """Have `Terminated` delivered when the actor ends for good, once; never for a restart."""
+        self._cell.watch(ref._cell)
+
+    def unwatch(self, ref: ActorRef) -> None:
+        """No longer; a `Terminated` that waits in the mailbox is thrown away."""
+        self._cell.unwatch(ref._cell)
+
+    def schedule(self, delay: float, message: Message) -> Timer:
+        """Tell this actor `message` in `delay` seconds, unless it restarts or ends before.
+
+        Returns:
+            A handle with `cancel()`.
+        """
+        return self._cell.add_timer(delay, message, every=None)
+
+    def schedule_every(self, interval: float, message: Message) -> Timer:
+        """Tell this actor `message` every `interval` seconds; of the ticks at most one waits in the mailbox."""
+        if not interval > 0:
+            raise InvalidOptionError(f"{self.path}: schedule_every needs more than 0 seconds, not {interval!r}")
+        return self._cell.add_timer(interval, message, every=interval)
+
+    def reply(self, answer: Message | BaseException | None) -> None:
+        """Answer the message in hand now, before the handler returns; what it returns is then ignored.
+
+        A second reply is a dead letter.
+        """
+        self._cell.reply(answer)
+
+    def reply_later(self) -> ReplyTo:
+        """Take the answer to the message in hand into one's own hands: what the handler returns is ignored."""
+        return self._cell.reply_later()
+
+    def create_task(self, coro: Coroutine[Any, Any, T], *, name: str | None = None) -> "asyncio.Task[T]":
+        """Run a coroutine beside the handlers. It is cancelled when this instance ends."""
+        return self._cell.create_task(coro, name)
+
+    def pipe_to_self(self, awaitable: Awaitable[T], wrap: Callable[[T | BaseException], Message]) -> None:
+        """Await something beside the handlers and tell this actor what came of it (Akka's `pipeToSelf`).
+
+        Args:
+            awaitable: What to wait for. It is cancelled when this instance ends.
+            wrap: Makes the message of the result, or of the exception.
+        """
+        self._cell.pipe_to_self(awaitable, wrap)

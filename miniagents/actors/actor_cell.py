@@ -1,0 +1,876 @@
+"""The cell of an `Actor`: one message at a time, restarts behind the same mailbox, hooks, timers and tasks.
+
+Its code runs in *turns*. A turn is a coroutine that a worker steps; it starts or stops the instance if that was asked
+for, handles messages up to a quantum, and returns. Whatever the actor raises, a turn never raises.
+"""
+
+import asyncio
+import enum
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context
+from typing import Any
+
+import structlog
+
+from miniagents.actors.actor import Actor, ActorContext, IgnoreStart, ReplyTo
+from miniagents.actors.cell import BARRIER, Cell, State
+from miniagents.actors.deadletters import DeadLetterReason
+from miniagents.actors.dispatcher import QUANTUM, migrate
+from miniagents.actors.envelope import Envelope, new_correlation_id
+from miniagents.actors.events import EventKind
+from miniagents.actors.timers import Timer
+from miniagents.errors import ActorStoppedError, HandlerTimeoutError, PromiseCancelledError
+from miniagents.promising.context import current_scope
+from miniagents.supervision import RestartWindow, StopReason
+
+_log = structlog.get_logger("miniagents")
+
+_KILL_GRACE = 1.0
+_INSIST_EVERY = 1.0
+
+
+class Cause(enum.Enum):
+    """Why the runtime interrupts a handler."""
+
+    STOP = "stop"
+    HANG = "hang"
+    CANCEL = "cancel"
+    SUSPEND = "suspend"
+    CRASH = "crash"
+
+
+class ActorCell(Cell):
+    """The cell of one `Actor`."""
+
+    __slots__ = (
+        "_cause",
+        "_context",
+        "_crash",
+        "_ctx",
+        "_done_waiters",
+        "_draining",
+        "_grace",
+        "_in_row",
+        "_in_user",
+        "_instance",
+        "_later",
+        "_replied",
+        "_restart_reason",
+        "_scheduled",
+        "_suspending",
+        "_tasks",
+        "_timers",
+        "_wake",
+        "_want_start",
+        "_window",
+        "on_started",
+    )
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._instance: Any = None
+        self._ctx: ActorContext | None = None
+        self._context: Context | None = None
+        self._scheduled = False  # in the ready queue, in a turn, or held back: a message must not schedule it
+        self._want_start = False
+        self._restart_reason: StopReason | BaseException | None = None
+        self._cause: Cause | None = None
+        self._in_user = False  # whether it is the actor's own code that the turn waits for
+        self._replied = False
+        self._in_row = 0  # crashes since a message was handled
+        self._window: RestartWindow | None = None
+        self._grace: asyncio.TimerHandle | None = None
+        self._later: asyncio.TimerHandle | None = None
+        self._suspending: asyncio.Future[None] | None = None
+        self._crash: BaseException | None = None
+        self._timers: set[Timer] | None = None
+        self._tasks: set[asyncio.Task[Any]] | None = None
+        self._draining = False
+        self._wake: asyncio.Future[None] | None = None  # own_task: what its task waits on while there is nothing to do
+        self._done_waiters: list[asyncio.Future[None]] | None = None
+        self.on_started: Callable[[BaseException | None], None] | None = None
+
+    # Scheduling
+
+    def begin(self) -> None:
+        """Start, as soon as the loop turns."""
+        self._want_start = True
+        self._schedule()
+
+    def wake(self) -> None:
+        """There is something in the mailbox."""
+        if not self._scheduled:
+            self._schedule()
+
+    def _schedule(self) -> None:
+        self._scheduled = True
+        if not self.props.own_task:
+            self.system.dispatcher.schedule(self)
+        elif self._wake is not None:
+            if not self._wake.done():
+                self._wake.set_result(None)
+        elif self.task is None:
+            self.system.dispatcher.run_in_own_task(self, self._own_main, self.turn_context())
+
+    def turn_context(self) -> Context:
+        """The context of this instance: it starts empty and is kept between messages."""
+        context = self._context
+        if context is None:
+            context = self._context = Context()
+        return context
+
+    async def _own_main(self) -> None:
+        """All turns of one instance, in a task of its own."""
+        while True:
+            await self.turn()
+            if self._instance is None:
+                break  # ended, or the next instance has its own task
+            if not self._scheduled:
+                self._wake = self.system.loop.create_future()
+                try:
+                    await self._wake
+                except asyncio.CancelledError:
+                    asyncio.current_task().uncancel()  # type: ignore[union-attr]
+                finally:
+                    self._wake = None
+                self._scheduled = True
+        self.task = None
+        if self._scheduled and self.state is not State.STOPPED and (self._want_start or self.stopping is not None):
+            self._schedule()
+
+    # Turns
+
+    async def turn(self) -> None:
+        """Start, stop, or handle messages up to a quantum."""
+        own_task = self.props.own_task
+        if current_scope.get() is not self:
+            current_scope.set(self)
+        try:
+            if self._instance is None:
+                if not await self._without_instance():
+                    return
+            budget = QUANTUM
+            while True:
+                if self.stopping is not None or self._suspending is not None or self._crash is not None:
+                    if await self._control():
+                        return
+                queue = self.queue
+                if not queue:
+                    self._rest()
+                    return
+                envelope = queue.popleft()
+                envelope.taken = True
+                if self._room is not None:
+                    self.made_room()
+                ask = envelope.ask
+                if ask is not None and ask.done():
+                    self.gone -= 1
+                    continue
+                message = envelope.message
+                if message is BARRIER:
+                    assert ask is not None  # test: test_a_normal_exit_waits_for_the_messages_that_are_queued
+                    ask.answer(None)
+                    continue
+                self.current = envelope
+                self.since = self.system.time()
+                self.state = State.RUNNING
+                self._in_user = True
+                hang = self._watch_for_hang() if self.props.handler_timeout is not None else None
+                try:
+                    result = await self._instance.receive(message, self._ctx)
+                except BaseException as error:
+                    self._in_user = False
+                    if hang is not None:
+                        hang.cancel()
+                    if not await self._failed(envelope, error):
+                        return
+                else:
+                    self._in_user = False
+                    if hang is not None:
+                        hang.cancel()
+                    if self._cause is Cause.HANG:
+                        if not await self._failed(envelope, asyncio.CancelledError()):
+                            return
+                    else:
+                        self._cause = None
+                        if self._replied:
+                            self._replied = False
+                        elif ask is not None:
+                            ask.answer(result)
+                        self.current = None
+                        self.handled += 1
+                        self._in_row = 0
+                        if self._done_waiters is not None:
+                            self._tell_done()
+                if self.task.tainted:
+                    if own_task:
+                        self._cleanse()
+                    else:
+                        await migrate()
+                budget -= 1
+                if not budget:
+                    self._schedule_again()
+                    return
+        except Exception as error:  # a fault of the runtime itself: end the actor rather than lose it
+            _log.exception("the runtime failed in a turn", actor=self.path)
+            self._instance = None
+            self.ended(error)
+        finally:
+            if not own_task:
+                self.task = None
+
+    def _schedule_again(self) -> None:
+        self._scheduled = True
+        if not self.props.own_task:
+            self.system.dispatcher.schedule(self)
+
+    def _rest(self) -> None:
+        """Nothing to do: give back what an idle actor does not need."""
+        self.state = State.IDLE
+        self._scheduled = False
+        if self.capacity_is_unbounded and self.props.options.mailbox.priority is None:
+            self.queue = None
+        if not self.props.own_task and self._context is not None and len(self._context) <= 1:
+            self._context = None  # it holds nothing but ourselves
+
+    @property
+    def capacity_is_unbounded(self) -> bool:
+        """Whether its mailbox has no bound."""
+        return self.props.capacity is None
+
+    def _cleanse(self) -> None:
+        """An own task goes on after a cancellation that was dealt with."""
+        task = self.task
+        while task.cancelling():
+            task.uncancel()
+        task.tainted = False
+
+    async def _without_instance(self) -> bool:
+        """Start if that was asked for, or end.
+
+        Returns:
+            Whether there is an instance now.
+        """
+        stopping = self.stopping
+        if stopping is not None and not (self._draining and self._want_start):
+            self._want_start = False
+            self._finish(stopping.reason)
+            return False
+        if self._suspending is not None:
+            self._suspended()
+            return False
+        if not self._want_start:
+            return False
+        self._want_start = False
+        return await self._start()
+
+    async def _control(self) -> bool:
+        """Do what was asked of the actor from outside its handlers.
+
+        Returns:
+            Whether there is no instance any more.
+        """
+        if self._crash is not None:
+            error, self._crash = self._crash, None
+            return not await self._crashed(None, error)
+        if self._suspending is not None:
+            await self._end_instance(StopReason.SHUTDOWN)
+            self._suspended()
+            return True
+        stopping = self.stopping
+        assert stopping is not None
+        if stopping.drain and self.depth:
+            self._draining = True
+            return False
+        self.state = State.STOPPING
+        await self._end_instance(stopping.reason)
+        stopping = self.stopping
+        self._exit(stopping.reason)
+        return True
+
+    # Start and end of an instance
+
+    async def _start(self) -> bool:
+        restarted = self._restart_reason
+        self.state = State.RESTARTING if restarted is not None else State.STARTING
+        self._in_user = True
+        started = False
+        hang = self._watch_for_hang() if self.props.handler_timeout is not None else None
+        try:
+            instance = self.props.factory()
+            kind = type(instance)
+            ctx = self._ctx = ActorContext(self)
+            instance.ctx = ctx
+            if kind.on_start is not Actor.on_start:
+                await instance.on_start(ctx)
+                if self._cause is Cause.HANG:
+                    raise asyncio.CancelledError
+            started = True
+            if restarted is not None:
+                self._instance = instance
+                if kind.on_restart is not Actor.on_restart:
+                    await instance.on_restart(restarted)
+                    if self._cause is Cause.HANG:
+                        raise asyncio.CancelledError
+        except BaseException as error:
+            self._in_user = False
+            if hang is not None:
+                hang.cancel()
+            error = self._explain(error)
+            if started:
+                self._restart_reason = None
+                self._report_started(None)
+                await self._crashed(None, error)
+            else:
+                await self._start_failed(error)
+            return False
+        self._in_user = False
+        if hang is not None:
+            hang.cancel()
+        self._instance = instance
+        self._restart_reason = None
+        self._cause = None
+        if restarted is not None:
+            self.restarts += 1
+            self.system.events.publish(EventKind.RESTART, self.path, reason=restarted)
+        else:
+            self.system.events.publish(EventKind.SPAWN, self.path)
+        self.state = State.RUNNING
+        if self._started is not None:
+            self._started._resolve(None)
+        self._report_started(None)
+        if self.task.tainted:
+            if self.props.own_task:
+                self._cleanse()
+            else:
+                await migrate()
+        return True
+
+    def _report_started(self, error: BaseException | None) -> None:
+        report, self.on_started = self.on_started, None
+        if report is not None:
+            report(error)
+
+    async def _start_failed(self, error: BaseException) -> None:
+        """`__init__` or `on_start` failed: there is no instance, and no `on_stop` for it."""
+        first = self._restart_reason is None
+        self.last_error = error
+        await self._drop_belongings()
+        self._ctx = None
+        stopping = self.stopping
+        if first or stopping is not None or (self.on_started is not None and isinstance(error, IgnoreStart)):
+            self.start_error = error if first else None
+            if first and self.on_started is None and not isinstance(error, IgnoreStart) and stopping is None:
+                self.system.start_failed(self, error)
+            self._finish(stopping.reason if stopping is not None and not first else error)
+            self._report_started(error)
+            return
+        if self.on_started is not None or self._suspending is not None:
+            # Its supervisor asked for the restart and decides what comes of the failure.
+            self.state = State.RESTARTING
+            self._context = None
+            self._report_started(error)
+            if self._suspending is not None:
+                self._suspended()
+            return
+        self._log_crash(None, error)
+        self._restart(error)
+
+    async def _end_instance(self, reason: StopReason | BaseException) -> None:
+        """Children first, then `on_stop`, then the tasks and timers: what the instance owns ends with it."""
+        self._cancel_timers()
+        await self._stop_children()
+        instance = self._instance
+        if instance is not None:
+            if type(instance).on_stop is not Actor.on_stop:
+                await self._run_on_stop(instance, reason)
+            self._instance = None
+        await self._drop_belongings()
+        self._ctx = None
+        self._context = None
+        self._cancel_grace()
+        self._cause = None
+
+    async def _run_on_stop(self, instance: Any, reason: StopReason | BaseException) -> None:
+        self._in_user = True
+        self._cause = None
+        hang = self._watch_for_hang() if self.props.handler_timeout is not None else None
+        if self.stopping is not None and self.stopping.reason is StopReason.KILLED:
+            self._arm_grace(_KILL_GRACE)
+        if self.task.tainted and not self.props.own_task:
+            self._in_user = False
+            await migrate()
+            self._in_user = True
+        elif self.props.own_task:
+            self._cleanse()
+        try:
+            await instance.on_stop(reason)
+        except BaseException as error:
+            cause = self._cause
+            error = self._explain(error)
+            if cause is None or cause is Cause.HANG:
+                _log.error("on_stop failed", actor=self.path, reason=repr(reason), exc_info=error)
+            else:
+                _log.warning("on_stop was cut off", actor=self.path, reason=repr(reason))
+        finally:
+            self._in_user = False
+            if hang is not None:
+                hang.cancel()
+
+    async def _stop_children(self) -> None:
+        if self.children:
+            keeper = self.child_keeper
+            if keeper is not None:
+                await keeper.stop_all()
+        while self.children:
+            # One after the other, the youngest first.
+            child = next(reversed(self.children.values()))
+            await child.terminate()
+
+    async def _drop_belongings(self) -> None:
+        self._cancel_timers()
+        await self._stop_children()
+        tasks, self._tasks = self._tasks, None
+        if tasks:
+            for task in tasks:
+                task.cancel()
+            _, left = await asyncio.wait(tasks, timeout=_INSIST_EVERY)
+            while left:
+                _log.warning("tasks of an ended actor swallow their cancellation", actor=self.path, tasks=len(left))
+                for task in left:
+                    task.cancel()
+                _, left = await asyncio.wait(left, timeout=_INSIST_EVERY)
+
+    def _exit(self, reason: StopReason | BaseException) -> None:
+        """The instance is gone after an end that its restart type may answer."""
+        stopping = self.stopping
+        if stopping is not None and not stopping.judged:
+            self._finish(reason)
+        elif self.will_restart(reason):
+            self.stopping = None
+            self._draining = False
+            if stopping is not None:
+                stopping.ended._resolve(reason)
+            self._await_keeper(reason)
+        else:
+            self._finish(reason)
+
+    def will_restart(self, reason: StopReason | BaseException) -> bool:
+        """Whether its supervisor restarts it after such an end."""
+        return self.keeper is not None and self.keeper.answers(self, reason)
+
+    def _await_keeper(self, reason: StopReason | BaseException) -> None:
+        """Keep mailbox and ref, and let the supervisor decide."""
+        self.state = State.RESTARTING
+        self._scheduled = True
+        assert self.keeper is not None
+        self.keeper.child_down(self, reason)
+
+    def _finish(self, reason: StopReason | BaseException) -> None:
+        """It ends for good."""
+        self._cancel_timers()
+        self._cancel_grace()
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        self._instance = None
+        self._ctx = None
+        self._context = None
+        self._scheduled = True
+        self.ended(reason)
+        if self._suspending is not None:
+            self._suspended()
+        self._tell_done()
+
+    # Failures
+
+    async def _failed(self, envelope: Envelope, error: BaseException) -> bool:
+        """The handler raised, or was interrupted.
+
+        Returns:
+            Whether the instance lives.
+        """
+        cause, ask = self._cause, envelope.ask
+        self._replied = False
+        if cause is Cause.CANCEL and isinstance(error, asyncio.CancelledError):
+            self._cause = None
+            self.current = None
+            self._tell_done()
+            return True
+        if cause in (Cause.STOP, Cause.SUSPEND) and isinstance(error, asyncio.CancelledError):
+            self._cause = None
+            self.current = None
+            if ask is not None:
+                reason = self.stopping.reason if self.stopping is not None else StopReason.SHUTDOWN
+                ask.stopped(reason)
+            return True
+        if cause is Cause.CRASH and self._crash is not None:
+            self._crash, error = None, self._crash
+        else:
+            error = self._explain(error)
+        if self.props.errors and isinstance(error, self.props.errors):
+            self.current = None
+            self.handled += 1
+            self._in_row = 0
+            if ask is not None:
+                ask.fail(error)
+            return True
+        if self._ended_with_its_asker(envelope, error):
+            self.current = None
+            return True
+        return await self._crashed(envelope, error)
+
+    def _ended_with_its_asker(self, envelope: Envelope, error: BaseException) -> bool:
+        """Whether the error is nothing but the end of what the caller wanted: its deadline passed, or it cancelled.
+
+        Such an end fails the promise and is no crash (else a few impatient clients take a supervisor down).
+        """
+        ask = envelope.ask
+        if ask is None or not ask.done():
+            return False
+        return isinstance(error, (TimeoutError, PromiseCancelledError)) and not isinstance(error, HandlerTimeoutError)
+
+    def _explain(self, error: BaseException) -> BaseException:
+        """The error that the outside sees."""
+        cause, self._cause = self._cause, None
+        if cause is Cause.HANG:
+            hang = HandlerTimeoutError(
+                f"{self.path}: ran for longer than its handler_timeout of {self.props.handler_timeout} s",
+                path=self.path,
+            )
+            hang.__cause__ = None if isinstance(error, asyncio.CancelledError) else error
+            return hang
+        if cause is Cause.STOP and isinstance(error, asyncio.CancelledError):
+            return ActorStoppedError(f"{self.path}: was stopped", path=self.path, reason=StopReason.SHUTDOWN)
+        return error
+
+    async def _crashed(self, envelope: Envelope | None, error: BaseException) -> bool:
+        """It crashed: `on_stop`, and then what its supervision says.
+
+        Returns:
+            Whether the instance lives: it does not.
+        """
+        self.last_error = error
+        ask = envelope.ask if envelope is not None else None
+        if envelope is not None:
+            self._after_crash(envelope, error)
+        self.current = None
+        self.system.events.publish(EventKind.CRASH, self.path, error=error)
+        if self.stopping is not None and self.stopping.own:
+            self.stopping.ended._resolve(error)
+            self.stopping = None  # ctx.stop() and then a raise: the crash wins
+        self._log_crash(ask, error)
+        self.state = State.STOPPING if self.stopping is not None else State.RESTARTING
+        await self._end_instance(error)
+        if self.stopping is not None:
+            if self.stopping.drain and self.depth:
+                self._draining = True
+                self._restart_reason = error
+                self._want_start = True
+                self._schedule_start()
+            else:
+                self._exit(error)
+        elif self._suspending is not None:
+            self._suspended()
+        elif self.keeper is not None:
+            self._exit(error)
+        else:
+            self._restart(error)
+        return False
+
+    def _after_crash(self, envelope: Envelope, error: BaseException) -> None:
+        """What becomes of the message in hand."""
+        retry = self.props.options.retry
+        envelope.crashes += 1
+        if retry is not None and isinstance(error, retry.on):
+            if envelope.crashes < self.props.options.poison_after:
+                if self.queue is None:
+                    self.queue = self.props.options.mailbox.new_queue()
+                envelope.taken = False
+                self.queue.appendleft(envelope)
+                return
+            self.system.dead_letters.add(DeadLetterReason.POISONOUS, envelope, self.ref)
+        if envelope.ask is not None:
+            envelope.ask.fail(error)
+
+    def _log_crash(self, ask: Any, error: BaseException) -> None:
+        # Whoever asked gets the exception itself; a second full report would only repeat it.
+        if ask is None:
+            _log.error("actor crashed", actor=self.path, error=repr(error), exc_info=error)
+        else:
+            _log.warning("actor crashed", actor=self.path, error=repr(error))
+
+    def _restart(self, error: BaseException) -> None:
+        """Its own supervision decides: a fresh instance now, later, or never."""
+        strategy = self.props.supervision
+        now = self.system.time()
+        if strategy.max_restarts is not None:
+            if self._window is None:
+                self._window = RestartWindow(strategy.max_restarts, strategy.within)
+            if not self._window.record(now):
+                _log.error(
+                    "actor ends: more restarts than its supervision allows",
+                    actor=self.path,
+                    max_restarts=strategy.max_restarts,
+                    within=strategy.within,
+                )
+                self.system.events.publish(EventKind.ESCALATION, self.path, error=error)
+                self._finish(error)
+                return
+        self._in_row += 1
+        self._restart_reason = error
+        self._want_start = True
+        backoff = strategy.backoff
+        if backoff is None or self._in_row == 1:
+            self._schedule_start()
+        else:
+            self.state = State.RESTARTING
+            self._scheduled = True
+            delay = backoff.delay(self._in_row - 2, self.system.random)
+            self._later = self.system.loop.call_later(delay, self._restart_now)
+
+    def _restart_now(self) -> None:
+        self._later = None
+        self._schedule_start()
+
+    def _schedule_start(self) -> None:
+        self.state = State.RESTARTING
+        self._scheduled = True
+        if not self.props.own_task:
+            self.system.dispatcher.schedule(self)
+        elif self.task is None:
+            self._schedule()
+
+    # What others ask of it
+
+    def stop_requested(self, *, escalated: bool) -> None:
+        """The end was asked for."""
+        stopping = self.stopping
+        assert stopping is not None
+        killed = stopping.reason is StopReason.KILLED or self.shutdown == 0
+        if self._instance is None and not self._in_user and self.state is not State.STOPPING:
+            self._stop_without_instance(drain=stopping.drain and self.depth > 0)
+            return
+        if not self._scheduled:
+            self._schedule()
+        if stopping.own:
+            return
+        if killed:
+            self._interrupt(Cause.STOP)
+        elif self._grace is None and self.shutdown is not None:
+            self._arm_grace(self.shutdown)
+
+    def _stop_without_instance(self, *, drain: bool) -> None:
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        if self.state is State.RESTARTING and not drain and self.task is None:
+            self._want_start = False
+            assert self.stopping is not None
+            self._finish(self.stopping.reason)
+        elif self.state is State.RESTARTING and drain and self.task is None:
+            self._draining = True
+            self._schedule_start()
+        # else: its first turn is to come, and ends it
+
+    def suspend(self) -> "asyncio.Future[None]":
+        """End the instance, and keep mailbox and ref: its supervisor will start another one.
+
+        Returns:
+            A future of the moment when the instance is gone.
+        """
+        done = self._suspending
+        if done is None:
+            done = self.system.loop.create_future()
+            if self._instance is None and not self._in_user and self.state is State.RESTARTING and self.task is None:
+                if self._later is not None:
+                    self._later.cancel()
+                    self._later = None
+                self._want_start = False
+                done.set_result(None)
+                return done
+            self._suspending = done
+            if not self._scheduled:
+                self._schedule()
+            if self.shutdown == 0:
+                self._interrupt(Cause.SUSPEND)
+            elif self.shutdown is not None:
+                self._arm_grace(self.shutdown)
+        return done
+
+    def _suspended(self) -> None:
+        done, self._suspending = self._suspending, None
+        if self.state is not State.STOPPED:
+            self.state = State.RESTARTING
+            self._scheduled = True
+            self._want_start = False
+            if self.current is not None and self.current.ask is not None:
+                self.current.ask.stopped(StopReason.SHUTDOWN)
+            self.current = None
+            if self.stopping is not None:
+                # A stop from outside met the restart of its siblings: the supervisor has the last word.
+                self.stopping.ended._resolve(StopReason.SHUTDOWN)
+                self.stopping = None
+        if done is not None and not done.done():
+            done.set_result(None)
+
+    def resume(self, reason: StopReason | BaseException, on_started: Callable[[BaseException | None], None]) -> None:
+        """Start a fresh instance behind the same mailbox, and report how that went."""
+        self.on_started = on_started
+        self._restart_reason = reason
+        self._want_start = True
+        self._schedule_start()
+
+    def cancel_start(self) -> None:
+        """Its start takes too long for a supervisor that has to stop it."""
+        self._interrupt(Cause.STOP)
+
+    def finish(self, reason: StopReason | BaseException) -> None:
+        """Its supervisor will not start it again."""
+        if self.state is not State.STOPPED:
+            self._finish(reason)
+
+    def crash(self, error: BaseException) -> None:
+        """Crash with `error`, now: the supervision of its children is used up."""
+        if self.state in (State.STOPPED, State.STOPPING) or self._crash is not None:
+            return
+        self._crash = error
+        if not self._scheduled:
+            self._schedule()
+        self._interrupt(Cause.CRASH)
+
+    @property
+    def child_keeper(self) -> Any:
+        """The supervision of its children, where they have one."""
+        return self.system.keeper_of(self)
+
+    # Interruptions
+
+    def _interrupt(self, cause: Cause) -> None:
+        if self._in_user and self.task is not None:
+            if self._cause is None or cause is Cause.STOP:
+                self._cause = cause
+            self.task.interrupt()
+
+    def interrupt_current(self) -> Any:
+        """Interrupt the handler of the message in hand, whose ask was cancelled; the instance lives."""
+        if not self._in_user or self.task is None or asyncio.current_task() is self.task:
+            return None
+        done = self.system.loop.create_future()
+        if self._done_waiters is None:
+            self._done_waiters = []
+        self._done_waiters.append(done)
+        self._interrupt(Cause.CANCEL)
+        return done
+
+    def _tell_done(self) -> None:
+        waiters, self._done_waiters = self._done_waiters, None
+        if waiters:
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    def _arm_grace(self, seconds: float) -> None:
+        self._cancel_grace()
+        self._grace = self.system.loop.call_later(seconds, self._grace_is_over)
+
+    def _cancel_grace(self) -> None:
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
+
+    def _grace_is_over(self) -> None:
+        if self._in_user:
+            if self._cause is Cause.STOP or self._cause is Cause.SUSPEND:
+                _log.warning("an actor that must end swallows its cancellation", actor=self.path)
+            self._interrupt(Cause.SUSPEND if self._suspending is not None else Cause.STOP)
+        if self.stopping is not None:
+            self.stopping.drain = False
+        self._grace = self.system.loop.call_later(_INSIST_EVERY, self._grace_is_over)
+
+    def _watch_for_hang(self) -> asyncio.TimerHandle:
+        assert self.props.handler_timeout is not None
+        return self.system.loop.call_later(self.props.handler_timeout, self._hangs)
+
+    def _hangs(self) -> None:
+        if self._in_user:
+            self.system.events.publish(EventKind.HANG, self.path)
+            if self._cause is None:
+                self._cause = Cause.HANG
+            self._interrupt(Cause.HANG)
+
+    # What its context offers
+
+    @property
+    def timers(self) -> set[Timer]:
+        """Its timers."""
+        if self._timers is None:
+            self._timers = set()
+        return self._timers
+
+    def add_timer(self, delay: float, message: Any, every: float | None) -> Timer:
+        """Start a timer."""
+        timer = Timer(self, delay, message, every)
+        self.timers.add(timer)
+        return timer
+
+    def _cancel_timers(self) -> None:
+        timers, self._timers = self._timers, None
+        if timers:
+            for timer in tuple(timers):
+                timer.cancel()
+
+    def create_task(self, coro: Coroutine[Any, Any, Any], name: str | None) -> asyncio.Task[Any]:
+        """Start a task that ends with the instance."""
+        task = self.system.loop.create_task(coro, name=name)
+        if self._tasks is None:
+            self._tasks = set()
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+        return task
+
+    def _task_done(self, task: asyncio.Task[Any]) -> None:
+        if self._tasks is not None:
+            self._tasks.discard(task)
+
+    def pipe_to_self(self, awaitable: Awaitable[Any], wrap: Callable[[Any], Any]) -> None:
+        """Tell the actor what comes of an awaitable."""
+
+        async def pipe() -> None:
+            result: Any
+            try:
+                result = await awaitable
+            except Exception as error:
+                result = error
+            try:
+                message = wrap(result)
+            except Exception as error:
+                _log.error("pipe_to_self: wrap failed", actor=self.path, exc_info=error)
+                return
+            self.post_system(Envelope(message, self.ref, None, None, new_correlation_id(), None, self.system.time()))
+
+        self.create_task(pipe(), None)
+
+    def reply(self, answer: Any) -> None:
+        """Answer the message in hand now."""
+        envelope = self.current
+        if envelope is None:
+            raise RuntimeError(f"{self.path}: ctx.reply() is for handlers, and no message is in hand")
+        if self._replied or envelope.ask is None or envelope.ask.done():
+            ReplyTo(envelope, self.ref).reply(answer) if self._replied else self._reply_to_nobody(envelope, answer)
+        else:
+            envelope.ask.answer(answer)
+        self._replied = True
+
+    def _reply_to_nobody(self, envelope: Envelope, answer: Any) -> None:
+        """The message wanted no answer, or its asker has gone: an answer is then nothing that anybody misses."""
+
+    def reply_later(self) -> ReplyTo:
+        """Let somebody answer the message in hand later."""
+        envelope = self.current
+        if envelope is None:
+            raise RuntimeError(f"{self.path}: ctx.reply_later() is for handlers, and no message is in hand")
+        self._replied = True
+        if envelope.ask is not None:
+            self.system.owe(self, envelope.ask)
+        return ReplyTo(envelope, self.ref)

@@ -1,0 +1,585 @@
+"""The cell: one actor as the system sees it, whatever runs inside.
+
+It has an identity, a mailbox, a parent and children, watchers, and an end. What a message does, and how the actor is
+started and restarted, is for the kinds of cells: `ActorCell`, `SupervisorCell`, and the agents' own.
+"""
+
+import asyncio
+import enum
+from collections import deque
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from miniagents.actors.deadletters import DeadLetterReason
+from miniagents.actors.deadlock import Waits, begin_wait, end_wait
+from miniagents.actors.envelope import Envelope, new_correlation_id
+from miniagents.actors.events import EventKind
+from miniagents.actors.mailbox import Overflow, PriorityQueue
+from miniagents.actors.options import Props
+from miniagents.actors.ref import ActorRef
+from miniagents.actors.terminated import Terminated
+from miniagents.errors import ActorStoppedError, DroppedError, MailboxFullError
+from miniagents.promising import Promise
+from miniagents.promising.context import PromisingContext, Scope
+from miniagents.supervision import StopReason
+
+if TYPE_CHECKING:
+    from miniagents.actors.supervising import Keeper
+    from miniagents.actors.system import ActorSystem
+
+DEFAULT_SHUTDOWN = 5.0
+"""Seconds that an actor without a `ChildSpec` has to end."""
+
+
+class State(enum.Enum):
+    """What an actor is doing."""
+
+    STARTING = "starting"
+    IDLE = "idle"
+    RUNNING = "running"
+    RESTARTING = "restarting"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
+class StopRequest:
+    """That an actor is to end, and how.
+
+    Attributes:
+        reason: The reason that it ends with.
+        drain: Whether it handles first what waits in its mailbox.
+        judged: Whether the restart type of a `ChildSpec` has a say in it.
+        own: Whether the actor asked for it itself.
+        ended: The promise of the end of this instance.
+    """
+
+    __slots__ = ("drain", "ended", "judged", "own", "reason")
+
+    def __init__(self, reason: StopReason, *, drain: bool, judged: bool, own: bool = False) -> None:
+        self.reason = reason
+        self.drain = drain
+        self.judged = judged
+        self.own = own
+        self.ended: Promise[Any] = Promise()
+
+
+class Cell(Scope):
+    """One actor as the system sees it.
+
+    Args:
+        system: Its system.
+        parent: The cell that it is a child of.
+        name: Its name, unique among the children of its parent.
+        props: How it is made.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_correlation_id",
+        "_path",
+        "_ref",
+        "_room",
+        "_started",
+        "_terminated",
+        "children",
+        "current",
+        "gone",
+        "handled",
+        "keeper",
+        "last_error",
+        "name",
+        "numbers",
+        "parent",
+        "props",
+        "queue",
+        "reason",
+        "restarts",
+        "shutdown",
+        "since",
+        "spec",
+        "start_error",
+        "state",
+        "stopping",
+        "system",
+        "task",
+        "uid",
+        "waits",
+        "watchers",
+        "watching",
+    )
+
+    is_serial = True
+    """Whether it does one thing at a time, so that who waits for it waits for what it waits for."""
+    is_supervisor = False
+
+    def __init__(self, system: "ActorSystem", parent: "Cell | None", name: str, props: Props) -> None:
+        self.system = system
+        self.parent = parent
+        self.name = name
+        self.props = props
+        self.uid = system.next_uid()
+        self.state = State.STARTING
+        self.queue: deque[Envelope] | PriorityQueue | None = None
+        self.gone = 0  # envelopes in the queue whose ask has ended already
+        self.current: Envelope | None = None
+        self.since = 0.0
+        self.task: Any = None
+        self.waits: Waits | None = None
+        self.children: dict[str, Cell] | None = None
+        self.numbers: dict[str, int] | None = None
+        self.keeper: Keeper | None = None
+        self.spec: Any = None
+        self.shutdown: float | None = DEFAULT_SHUTDOWN
+        self.watchers: dict[Cell, None] | None = None
+        self.watching: dict[Cell, None] | None = None
+        self.stopping: StopRequest | None = None
+        self.reason: StopReason | BaseException | None = None
+        self.start_error: BaseException | None = None
+        self.last_error: BaseException | None = None
+        self.restarts = 0
+        self.handled = 0
+        self._path: str | None = None
+        self._ref: ActorRef | None = None
+        self._room: deque[asyncio.Future[None]] | None = None
+        self._started: Promise[None] | None = None
+        self._terminated: Promise[Any] | None = None
+        self._correlation_id = 0
+
+    # Identity
+
+    @property
+    def path(self) -> str:
+        """Where it is in the tree."""
+        if self._path is None:
+            above = self.parent.path if self.parent is not None and self.parent.parent is not None else ""
+            self._path = f"{above}/{self.name}"
+        return self._path
+
+    @property
+    def ref(self) -> ActorRef:
+        """The reference to it, always the same object."""
+        if self._ref is None:
+            self._ref = self.new_ref()
+        return self._ref
+
+    def new_ref(self) -> ActorRef:
+        """Make the reference."""
+        return ActorRef(self)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.path}#{self.uid} {self.state.value}>"
+
+    # As a scope: what a handler's messages, asks and background work belong to
+
+    @property
+    def promising_context(self) -> PromisingContext:
+        """The system."""
+        return self.system
+
+    @property
+    def node(self) -> Any:
+        """What waits when a handler of this actor awaits: the actor itself."""
+        return self
+
+    @property
+    def node_path(self) -> str:
+        """What a ring calls it."""
+        return self.path
+
+    @property
+    def deadline(self) -> float | None:
+        """The deadline of the message in hand."""
+        return self.current.deadline if self.current is not None else None
+
+    @property
+    def correlation_id(self) -> int:
+        """That of the message in hand."""
+        return self.current.correlation_id if self.current is not None else new_correlation_id()
+
+    @property
+    def trace(self) -> object:
+        """The trace context of the message in hand."""
+        return self.current.trace if self.current is not None else None
+
+    def start_soon(self, coro: Coroutine[Any, Any, Any], *, name: str | None = None) -> "asyncio.Task[Any]":
+        """Background work of a handler: it belongs to the system, so that promises outlive the message in hand."""
+        return self.system.start_soon(coro, name=name)
+
+    # As a producer of promises, for deadlock detection
+
+    def begin_wait(self, promise: Any) -> Any:
+        """Somebody is about to wait for an answer of this actor."""
+        return begin_wait(promise)
+
+    def end_wait(self, token: Any) -> None:
+        """The wait is over."""
+        end_wait(token)
+
+    def node_behind(self, promise: Any) -> Any:
+        """Who must get further before `promise` can settle."""
+        return self
+
+    def deadlocked(self, error: BaseException) -> None:
+        """A wait of this actor would have closed a ring."""
+        self.system.events.publish(EventKind.DEADLOCK, self.path, error=error)
+
+    # The mailbox
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not ended."""
+        return self.state is not State.STOPPED
+
+    @property
+    def depth(self) -> int:
+        """How many messages wait."""
+        return len(self.queue) - self.gone if self.queue is not None else 0
+
+    def post(self, envelope: Envelope) -> None:
+        """Put a message into the mailbox. Check and put are one step: nothing can come in between.
+
+        Raises:
+            MailboxFullError: The mailbox is full and refuses; an ask's promise fails instead.
+        """
+        if self.stopping is not None and not self.takes_while_stopping() or self.state is State.STOPPED:
+            self.refuse(envelope)
+            return
+        queue = self.queue
+        if queue is None:
+            queue = self.queue = self.props.options.mailbox.new_queue()
+        if self.props.capacity is not None and len(queue) - self.gone >= self.props.capacity:
+            if not self._overflow(envelope, queue):
+                return
+        queue.append(envelope)
+        self.wake()
+
+    def post_system(self, envelope: Envelope) -> None:
+        """Put a message of the runtime into the mailbox, whatever its capacity."""
+        if self.state is State.STOPPED or self.stopping is not None and not self.takes_while_stopping():
+            self.refuse(envelope)
+            return
+        if self.queue is None:
+            self.queue = self.props.options.mailbox.new_queue()
+        self.queue.append(envelope)
+        self.wake()
+
+    def takes_while_stopping(self) -> bool:
+        """Whether messages are taken although the end was asked for: only where a restart may follow."""
+        return self.stopping is not None and self.stopping.judged and self.will_restart(self.stopping.reason)
+
+    def will_restart(self, reason: StopReason | BaseException) -> bool:
+        """Whether its supervisor restarts it after such an end."""
+        return False
+
+    def wake(self) -> None:
+        """There is something in the mailbox."""
+        raise NotImplementedError
+
+    def refuse(self, envelope: Envelope) -> None:
+        """A message for one that has ended."""
+        if envelope.ask is not None:
+            envelope.ask.stopped(self.reason if self.reason is not None else StopReason.SHUTDOWN, self.start_error)
+        if not isinstance(envelope.message, Terminated) and not _is_barrier(envelope):
+            self.system.dead_letters.add(DeadLetterReason.STOPPED, envelope, self.ref)
+
+    def _overflow(self, envelope: Envelope, queue: "deque[Envelope] | PriorityQueue") -> bool:
+        """Do what the mailbox's policy says.
+
+        Returns:
+            Whether there is room now.
+        """
+        overflow = self.props.options.mailbox.overflow
+        letters = self.system.dead_letters
+        if overflow is Overflow.DROP_OLDEST:
+            oldest = min((e for e in queue if not (e.ask is not None and e.ask.done())), key=lambda e: e.at)
+            self._remove(queue, oldest)
+            letters.add(DeadLetterReason.DROPPED, oldest, self.ref)
+            if oldest.ask is not None:
+                oldest.ask.fail(self._full(DroppedError, oldest, "it was dropped for a newer one"))
+            return True
+        if overflow is Overflow.DROP_NEWEST:
+            letters.add(DeadLetterReason.DROPPED, envelope, self.ref)
+            if envelope.ask is not None:
+                envelope.ask.fail(self._full(DroppedError, envelope, "it was dropped"))
+            return False
+        if overflow is Overflow.REJECT:
+            letters.add(DeadLetterReason.REJECTED, envelope, self.ref)
+        error = self._full(MailboxFullError, envelope, "await send() or raise its capacity")
+        if envelope.ask is None:
+            raise error
+        envelope.ask.fail(error)
+        return False
+
+    def _full(self, kind: type[MailboxFullError], envelope: Envelope, what: str) -> MailboxFullError:
+        return kind(
+            f"{self.path}: mailbox is full ({self.props.capacity} messages); {what}",
+            path=self.path,
+            message=envelope.message,
+        )
+
+    @staticmethod
+    def _remove(queue: "deque[Envelope] | PriorityQueue", envelope: Envelope) -> None:
+        kept = [e for e in queue if e is not envelope]
+        queue.clear()
+        for e in kept:
+            queue.append(e)
+
+    async def room(self) -> None:
+        """Wait until the mailbox has room, if its policy is to let senders wait."""
+        capacity = self.props.capacity
+        if capacity is None or self.props.options.mailbox.overflow is not Overflow.BACKPRESSURE:
+            return
+        queued_before = False
+        while self.state is not State.STOPPED and (self.depth >= capacity or (self._room and not queued_before)):
+            if self._room is None:
+                self._room = deque()
+            turn = self.system.loop.create_future()
+            # A `tell` may have taken the place in between: then this sender is the next all the same.
+            (self._room.appendleft if queued_before else self._room.append)(turn)
+            queued_before = True
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    self.made_room()
+                elif self._room is not None and turn in self._room:
+                    self._room.remove(turn)
+                raise
+
+    def made_room(self) -> None:
+        """A message was taken: the sender that has waited longest may put its own."""
+        while self._room:
+            turn = self._room.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+
+    def ask_expired(self, envelope: Envelope | None) -> None:
+        """The ask of `envelope` ended because its deadline passed."""
+        if envelope is not None and not envelope.taken:
+            self.gone += 1
+            self.system.dead_letters.add(DeadLetterReason.EXPIRED, envelope, self.ref)
+            self._compact()
+
+    def ask_cancelled(self, envelope: Envelope | None) -> Any:
+        """The ask of `envelope` was cancelled: take it out, or interrupt its handler.
+
+        Returns:
+            An awaitable of the moment when nothing of it runs any more, or None if that is now.
+        """
+        if envelope is None:
+            return None
+        if envelope is self.current:
+            return self.interrupt_current()
+        if not envelope.taken:
+            self.gone += 1
+            self._compact()
+        return None
+
+    def interrupt_current(self) -> Any:
+        """Interrupt the handler of the message in hand, whose ask was cancelled; the instance lives."""
+        return None
+
+    def _compact(self) -> None:
+        """Throw out what has ended once it is the larger part, so that it does not pile up."""
+        queue = self.queue
+        if queue is not None and self.gone > 32 and self.gone * 2 > len(queue):
+            kept = [e for e in queue if e.ask is None or not e.ask.done()]
+            queue.clear()
+            for e in kept:
+                queue.append(e)
+            self.gone = 0
+        self.made_room()
+
+    # Children
+
+    def child_name(self, name: str | None, base: str) -> str:
+        """A name for a new child: the one that was asked for, or one made of `base` and a number.
+
+        Raises:
+            ValueError: The name is taken, empty, or has a slash.
+        """
+        children = self.children
+        if name is None:
+            if self.numbers is None:
+                self.numbers = {}
+            number = self.numbers.get(base, 0)
+            while True:
+                number += 1
+                name = f"{base}-{number}"
+                if children is None or name not in children:
+                    break
+            self.numbers[base] = number
+            return name
+        if not name or "/" in name:
+            raise ValueError(f"{self.path}: an actor's name must not be empty or have a slash, but is {name!r}")
+        if children is not None and name in children:
+            raise ValueError(f"{self.path}: the name {name!r} is taken, by {children[name].path}")
+        return name
+
+    def add_child(self, child: "Cell") -> None:
+        """Take a new child in."""
+        if self.children is None:
+            self.children = {}
+        self.children[child.name] = child
+
+    def refuses_children(self) -> bool:
+        """Whether it is stopping, so that no child may start under it any more."""
+        return self.stopping is not None or self.state in (State.STOPPING, State.STOPPED)
+
+    # Watching
+
+    def watch(self, target: "Cell") -> None:
+        """Have `Terminated` delivered here when `target` ends, once."""
+        if self.watching is None:
+            self.watching = {}
+        if target in self.watching:
+            return
+        self.watching[target] = None
+        if target.state is State.STOPPED:
+            self._tell_terminated(target)
+            return
+        if target.watchers is None:
+            target.watchers = {}
+        target.watchers[self] = None
+
+    def unwatch(self, target: "Cell") -> None:
+        """No longer; a `Terminated` that waits already is thrown away."""
+        if self.watching is not None and self.watching.pop(target, False) is None and target.watchers is not None:
+            target.watchers.pop(self, None)
+        if self.queue is not None:
+            for e in self.queue:
+                if isinstance(e.message, Terminated) and e.message.ref == target.ref:
+                    self._remove(self.queue, e)
+                    break
+
+    def _tell_terminated(self, target: "Cell") -> None:
+        message = Terminated(target.ref, target.reason)
+        self.post_system(Envelope(message, target.ref, None, None, 0, None, self.system.time()))
+
+    # The end
+
+    def stop(self, *, reason: StopReason, drain: bool, own: bool = False) -> Promise[Any]:
+        """Ask for the end; a child of a `Supervisor` may be restarted afterwards.
+
+        Returns:
+            The promise of the end of this instance.
+        """
+        if self.state is State.STOPPED:
+            return self.terminated()
+        request = self.stopping
+        if request is None:
+            request = StopRequest(reason, drain=drain, judged=True, own=own)
+            request.ended._producer = self if self.is_serial else None
+            self.stopping = request
+            self.stop_requested(escalated=False)
+        elif reason is StopReason.KILLED and request.reason is not StopReason.KILLED:
+            request.reason = reason
+            request.drain = False
+            self.stop_requested(escalated=True)
+        return request.ended
+
+    def terminate(self) -> Promise[Any]:
+        """Ask for the end in the name of the parent: for good, whatever the restart type says."""
+        if self.state is State.STOPPED:
+            return self.terminated()
+        if self.stopping is None:
+            self.stopping = StopRequest(StopReason.SHUTDOWN, drain=False, judged=False)
+            self.stop_requested(escalated=False)
+        else:
+            self.stopping.judged = False
+            self.stopping.drain = False
+            self.stop_requested(escalated=True)
+        return self.terminated()
+
+    def stop_requested(self, *, escalated: bool) -> None:
+        """The end was asked for: `self.stopping` says how."""
+        raise NotImplementedError
+
+    def begin(self) -> None:
+        """Start, as soon as the loop turns."""
+        raise NotImplementedError
+
+    def ended(self, reason: StopReason | BaseException) -> None:
+        """It has ended for good: settle everything that hangs on it."""
+        self.state = State.STOPPED
+        self.reason = reason
+        self.current = None
+        self.task = None
+        queue, self.queue = self.queue, None
+        self.gone = 0
+        if queue is not None:
+            for envelope in queue:
+                if envelope.ask is None or not envelope.ask.done():
+                    self.refuse(envelope)
+        room, self._room = self._room, None
+        if room is not None:
+            for turn in room:
+                if not turn.done():
+                    turn.set_result(None)  # the sender puts its message, and it becomes a dead letter
+        if self.watching is not None:
+            for target in self.watching:
+                if target.watchers is not None:
+                    target.watchers.pop(self, None)
+            self.watching = None
+        parent = self.parent
+        if parent is not None and parent.children is not None and parent.children.get(self.name) is self:
+            _ = self.path  # the path stays when the parent is gone
+            del parent.children[self.name]
+        system = self.system
+        system.actor_ended(self)
+        if self._started is not None and not self._started.done():
+            self._started._reject(
+                self.start_error
+                or ActorStoppedError(f"{self.path}: ended before it had started", path=self.path, reason=reason)
+            )
+        stopping, self.stopping = self.stopping, None
+        if stopping is not None:
+            stopping.ended._resolve(reason)
+        if self._terminated is not None:
+            self._terminated._resolve(reason)
+        watchers, self.watchers = self.watchers, None
+        if watchers is not None:
+            for watcher in watchers:
+                watcher._tell_terminated(self)
+        system.events.publish(EventKind.STOP, self.path, reason=reason)
+        keeper = self.keeper
+        if keeper is not None:
+            keeper.child_ended(self, reason)
+
+    def started(self) -> Promise[None]:
+        """The promise of its start."""
+        if self._started is None:
+            self._started = Promise()
+            if self.state is State.STOPPED:
+                error = self.start_error
+                if error is not None:
+                    self._started._reject(error)
+                else:
+                    self._started._resolve(None)
+            elif self.state is not State.STARTING:
+                self._started._resolve(None)
+            else:
+                self._started._producer = self if self.is_serial else None
+        return self._started
+
+    def terminated(self) -> Promise[Any]:
+        """The promise of its end."""
+        if self._terminated is None:
+            self._terminated = Promise()
+            if self.state is State.STOPPED:
+                self._terminated._resolve(self.reason)
+            else:
+                self._terminated._producer = self if self.is_serial else None
+        return self._terminated
+
+
+class Barrier:
+    """A message of the runtime: whoever waits for its ask knows that everything before it was handled."""
+
+
+BARRIER = Barrier()
+
+
+def _is_barrier(envelope: Envelope) -> bool:
+    return envelope.message is BARRIER

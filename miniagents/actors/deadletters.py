@@ -1,0 +1,89 @@
+"""Dead letters: messages that reached nobody, each with its reason."""
+
+import collections
+import enum
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from miniagents.actors.envelope import Envelope
+    from miniagents.actors.ref import ActorRef
+
+
+class DeadLetterReason(enum.Enum):
+    """Why a message reached nobody."""
+
+    STOPPED = "stopped"
+    """Its receiver had ended, was ending, or ended before it came to the message."""
+    DROPPED = "dropped"
+    """A full mailbox dropped it."""
+    REJECTED = "rejected"
+    """A full mailbox refused it."""
+    EXPIRED = "expired"
+    """Its deadline passed while it waited."""
+    POISONOUS = "poisonous"
+    """It crashed its receiver as often as `poison_after` allows."""
+    SUPERVISOR = "supervisor"
+    """It was sent to a supervisor, which handles no messages."""
+    REPLIED_TWICE = "replied_twice"
+    """It was a second reply to the same message."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DeadLetter:
+    """A message that reached nobody.
+
+    Attributes:
+        reason: Why.
+        message: The message.
+        receiver: The actor that it was for.
+        sender: The actor that sent it, or None from outside.
+        dropped_at: When, in seconds since the epoch.
+    """
+
+    reason: DeadLetterReason
+    message: Any
+    receiver: "ActorRef"
+    sender: "ActorRef | None"
+    dropped_at: float = field(default_factory=time.time)
+
+
+class DeadLetters:
+    """The dead letters of a system: the last ones whole, all of them counted.
+
+    Args:
+        keep: How many are kept, 0 or more.
+        on_letter: Called with each.
+    """
+
+    def __init__(self, keep: int, on_letter: Callable[[DeadLetter], None]) -> None:
+        self._letters: collections.deque[DeadLetter] = collections.deque(maxlen=keep)
+        self._on_letter = on_letter
+        self.counts: collections.Counter[DeadLetterReason] = collections.Counter()
+        """How many there were, by reason."""
+
+    @property
+    def total(self) -> int:
+        """How many there were in all."""
+        return self.counts.total()
+
+    def __len__(self) -> int:
+        return len(self._letters)
+
+    def __iter__(self) -> Iterator[DeadLetter]:
+        return iter(tuple(self._letters))
+
+    def resend(self, letter: DeadLetter) -> None:
+        """Take it out and send it again; to a receiver that is still dead it is a dead letter again."""
+        if letter in self._letters:
+            self._letters.remove(letter)
+        letter.receiver.tell(letter.message)
+
+    def add(self, reason: DeadLetterReason, envelope: "Envelope", receiver: "ActorRef") -> None:
+        """Keep and count a message that reached nobody."""
+        letter = DeadLetter(reason, envelope.message, receiver, envelope.sender)
+        self.counts[reason] += 1
+        self._letters.append(letter)
+        self._on_letter(letter)

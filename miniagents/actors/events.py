@@ -1,0 +1,129 @@
+"""Events: what happens in a system, as a bounded stream for whoever wants to see it."""
+
+import asyncio
+import enum
+import time
+from collections import deque
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+_KEPT = 10_000
+
+
+class EventKind(enum.Enum):
+    """What happened."""
+
+    SPAWN = "spawn"
+    STOP = "stop"
+    CRASH = "crash"
+    RESTART = "restart"
+    ESCALATION = "escalation"
+    DEAD_LETTER = "dead_letter"
+    HANG = "hang"
+    DEADLOCK = "deadlock"
+    INTERACTION_STARTED = "interaction_started"
+    INTERACTION_ENDED = "interaction_ended"
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One thing that happened.
+
+    Attributes:
+        kind: What.
+        path: The actor that it happened to.
+        at: When, in seconds since the epoch.
+        reason: The stop reason, for STOP and RESTART.
+        error: The exception, for CRASH, ESCALATION, HANG and DEADLOCK.
+        detail: Anything else: a dead letter, an interaction's id.
+    """
+
+    kind: EventKind
+    path: str
+    at: float
+    reason: Any = None
+    error: BaseException | None = None
+    detail: Any = None
+
+
+class Subscription:
+    """The events from now on: `async for event in subscription`.
+
+    The last 10,000 that were not read are kept; `missed` counts those that were thrown away.
+    """
+
+    def __init__(self, events: "Events") -> None:
+        self._events = events
+        self._queue: deque[Event] = deque()
+        self._wake: asyncio.Future[None] | None = None
+        self._closed = False
+        self.missed = 0
+
+    def __aiter__(self) -> "Subscription":
+        return self
+
+    async def __anext__(self) -> Event:
+        while not self._queue:
+            if self._closed:
+                raise StopAsyncIteration
+            self._wake = asyncio.get_running_loop().create_future()
+            await self._wake
+        return self._queue.popleft()
+
+    def __enter__(self) -> "Subscription":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """No more events; iteration ends after those that wait."""
+        self._closed = True
+        self._events._subscribers.discard(self)
+        self._awake()
+
+    def put(self, event: Event) -> None:
+        """One more event."""
+        if len(self._queue) >= _KEPT:
+            self._queue.popleft()
+            self.missed += 1
+        self._queue.append(event)
+        self._awake()
+
+    def _awake(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+
+class Events:
+    """The events of a system. Free while nobody subscribes.
+
+    Iterating it directly is the same as iterating a fresh `subscribe()`.
+    """
+
+    def __init__(self) -> None:
+        self._subscribers: set[Subscription] = set()
+
+    def subscribe(self) -> Subscription:
+        """See every event from now on; close it (or use it as a context manager) when done."""
+        subscription = Subscription(self)
+        self._subscribers.add(subscription)
+        return subscription
+
+    def __aiter__(self) -> Subscription:
+        return self.subscribe()
+
+    def publish(
+        self, kind: EventKind, path: str, *, reason: Any = None, error: BaseException | None = None, detail: Any = None
+    ) -> None:
+        """Tell the subscribers."""
+        if self._subscribers:
+            event = Event(kind, path, time.time(), reason, error, detail)
+            for subscriber in tuple(self._subscribers):
+                subscriber.put(event)
+
+    def close(self) -> None:
+        """The system has ended."""
+        for subscriber in tuple(self._subscribers):
+            subscriber.close()

@@ -1,0 +1,93 @@
+"""Mailboxes: how many messages may wait, what happens to one too many, and in which order they are taken."""
+
+import enum
+import heapq
+import itertools
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from miniagents.actors.envelope import Envelope
+from miniagents.errors import InvalidOptionError
+from miniagents.messages import Message
+
+
+class Overflow(enum.Enum):
+    """What a full mailbox does with one more message."""
+
+    BACKPRESSURE = "backpressure"
+    """`tell` raises `MailboxFullError`, `await send` waits for room, `ask` fails."""
+    REJECT = "reject"
+    """`tell` and `send` raise `MailboxFullError`, `ask` fails; what was refused is a dead letter."""
+    DROP_NEWEST = "drop_newest"
+    """The message that comes is dropped."""
+    DROP_OLDEST = "drop_oldest"
+    """The message that has waited longest is dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """The mailbox of an actor, as a value.
+
+    Args:
+        capacity: How many messages may wait, 1 or more; None for no bound.
+        overflow: What happens to a message that comes when `capacity` messages wait.
+        priority: A function of the message; lower values are taken first, equal ones first come, first served. None
+            for first in, first out.
+
+    Raises:
+        InvalidOptionError: `capacity` is below 1.
+    """
+
+    capacity: int | None = None
+    overflow: Overflow = Overflow.BACKPRESSURE
+    priority: Callable[[Message], float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.capacity is not None and self.capacity < 1:
+            raise InvalidOptionError(f"Mailbox(capacity=) must be 1 or more, or None, not {self.capacity!r}")
+        if not isinstance(self.overflow, Overflow):
+            raise InvalidOptionError(f"Mailbox(overflow=) must be one of Overflow, not {self.overflow!r}")
+
+    def new_queue(self) -> "deque[Envelope] | PriorityQueue":
+        """A fresh, empty queue of this kind."""
+        return deque() if self.priority is None else PriorityQueue(self.priority)
+
+
+class PriorityQueue:
+    """The part of `deque` that a mailbox needs, in the order of priorities."""
+
+    __slots__ = ("_back", "_front", "_heap", "_priority")
+
+    def __init__(self, priority: Callable[[Message], float]) -> None:
+        self._heap: list[tuple[float, int, Envelope]] = []
+        self._priority = priority
+        self._back = itertools.count()
+        self._front = itertools.count(-1, -1)
+
+    def append(self, envelope: Envelope) -> None:
+        """Put it behind those of the same priority."""
+        heapq.heappush(self._heap, (self._priority(envelope.message), next(self._back), envelope))
+
+    def append_last(self, envelope: Envelope) -> None:
+        """Put it behind all."""
+        heapq.heappush(self._heap, (math.inf, next(self._back), envelope))
+
+    def appendleft(self, envelope: Envelope) -> None:
+        """Put it back in front of all: it is tried again before anything else."""
+        heapq.heappush(self._heap, (-math.inf, next(self._front), envelope))
+
+    def popleft(self) -> Envelope:
+        """Take the next."""
+        return heapq.heappop(self._heap)[2]
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._heap.clear()
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def __iter__(self) -> Iterator[Envelope]:
+        return (entry[2] for entry in sorted(self._heap, key=lambda entry: entry[:2]))

@@ -1,0 +1,125 @@
+"""Options of an actor: what `spawn`, `fork` and `ChildSpec` take as `options=`, and what is worked out from them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from miniagents.actors.mailbox import Mailbox
+from miniagents.errors import InvalidOptionError
+from miniagents.supervision import Backoff, OneForOne
+
+UNBOUNDED = Mailbox()
+
+DEFAULT_SUPERVISION = OneForOne(max_restarts=None, backoff=Backoff(0.1, 30.0, jitter=0.2))
+"""For whatever is spawned without a supervisor: restarts without a limit, the first at once, then with growing
+backoff as long as no message is handled in between (Akka's `BackoffSupervisor`)."""
+
+RESERVED_NAMES = frozenset(
+    {
+        "name",
+        "alias",
+        "description",
+        "options",
+        "timeout",
+        "label",
+        "start_soon",
+        "errors_as_messages",
+        "non_freezable_kwargs",
+        "kwargs",
+    }
+)
+"""Names that `spawn`, `fork`, `inquire` and `@miniagent` take for themselves. An argument of an actor or an agent that
+has such a name is given through `kwargs={...}`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """A message that crashed its actor is handled again by the fresh instance, up to `poison_after` times in all.
+
+    Args:
+        on: The exceptions after which the message is tried again; after others it is not.
+    """
+
+    on: tuple[type[BaseException], ...] = (Exception,)
+
+
+@dataclass(frozen=True, slots=True)
+class SpawnOptions:
+    """The rarer options of an actor.
+
+    Args:
+        mailbox: Its mailbox; by default unbounded, first in, first out.
+        handler_timeout: Seconds that a handler or hook may run, more than 0; longer is a crash. None for no limit.
+        poison_after: With a `RetryPolicy`: after so many crashes, 1 or more, a message is set aside as a dead letter.
+        retry: Whether a message that crashed its actor is tried again; None: it is not.
+        own_task: Run `on_start`, `receive` and `on_stop` in one task of the actor's own, for task groups that are
+            opened in one of them and closed in another.
+        supervision: The strategy for the actor's own restarts; when it is used up the actor ends.
+        strategy: The strategy for the children that it spawns; when it is used up the actor itself crashes.
+        passivate_after: For agents: seconds without a call after which it gives its memory back; None for never.
+        durable: For agents and actors with a journal.
+        node: For runtimes across machines: where to place the actor.
+
+    Raises:
+        InvalidOptionError: An option is outside its range.
+    """
+
+    mailbox: Mailbox = UNBOUNDED
+    handler_timeout: float | None = None
+    poison_after: int = 3
+    retry: RetryPolicy | None = None
+    own_task: bool = False
+    supervision: Any = None
+    strategy: Any = None
+    passivate_after: float | None = None
+    durable: bool = False
+    node: str | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.mailbox, Mailbox):
+            raise InvalidOptionError(f"mailbox= must be a Mailbox, not {self.mailbox!r}")
+        if self.handler_timeout is not None and not self.handler_timeout > 0:
+            raise InvalidOptionError(f"handler_timeout= must be more than 0 seconds, not {self.handler_timeout!r}")
+        if self.poison_after < 1:
+            raise InvalidOptionError(f"poison_after= must be 1 or more, not {self.poison_after!r}")
+        if self.passivate_after is not None and not self.passivate_after > 0:
+            raise InvalidOptionError(f"passivate_after= must be more than 0 seconds, not {self.passivate_after!r}")
+        if self.durable:
+            raise InvalidOptionError("durable=True needs a system with a journal, and this one has none")
+
+    def but(self, **changes: Any) -> "SpawnOptions":
+        """The same with other values; None leaves a value as it is."""
+        known = {f.name for f in fields(self)}
+        return replace(self, **{name: value for name, value in changes.items() if name in known and value is not None})
+
+
+DEFAULT_OPTIONS = SpawnOptions()
+
+
+class Props:
+    """All that one kind of actor needs to be made, worked out once and shared by its actors.
+
+    Args:
+        factory: Makes an instance, without arguments.
+        options: The options of the actor.
+        errors: Exceptions that are answers, not crashes.
+        strategy: The strategy for its children, or None for the default.
+    """
+
+    __slots__ = ("capacity", "errors", "factory", "handler_timeout", "options", "own_task", "strategy", "supervision")
+
+    def __init__(
+        self,
+        factory: Callable[..., Any],
+        options: SpawnOptions,
+        errors: tuple[type[BaseException], ...] = (),
+        strategy: Any = None,
+    ) -> None:
+        self.factory = factory
+        self.options = options
+        self.errors = errors
+        self.strategy = options.strategy if options.strategy is not None else strategy
+        self.supervision = options.supervision if options.supervision is not None else DEFAULT_SUPERVISION
+        self.capacity = options.mailbox.capacity
+        self.handler_timeout = options.handler_timeout
+        self.own_task = options.own_task

@@ -1,0 +1,199 @@
+"""References: how everybody else holds an actor."""
+
+from collections.abc import Awaitable
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from miniagents.actors.ask import Ask
+from miniagents.actors.envelope import Envelope, new_correlation_id
+from miniagents.errors import NotSendableError, WrongThreadError
+from miniagents.messages import Message, Request
+from miniagents.promising import Promise
+from miniagents.promising.context import current_scope
+from miniagents.supervision import StopReason
+
+if TYPE_CHECKING:
+    from miniagents.actors.cell import Cell
+
+T = TypeVar("T")
+
+
+class ActorRef:
+    """Names one actor. It outlives the actor's restarts, is hashable, and can travel in messages.
+
+    Two refs are equal when they name the same actor: same system, node, path and uid. A ref of an actor that has ended
+    stays dead, also when another actor takes its name.
+    """
+
+    __slots__ = ("__weakref__", "_cell")
+
+    __miniagents_immutable__ = True
+
+    def __init__(self, cell: "Cell") -> None:
+        self._cell = cell
+
+    @property
+    def path(self) -> str:
+        """Where it is in the tree, `/research/searcher-3`."""
+        return self._cell.path
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self._cell.name
+
+    @property
+    def uid(self) -> int:
+        """A number that no other actor of its system has had."""
+        return self._cell.uid
+
+    @property
+    def node(self) -> str:
+        """The node that it lives on; "" for the only one."""
+        return self._cell.system.node_name
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can still get messages: True until `terminated()` resolves."""
+        return self._cell.is_alive
+
+    def tell(self, message: Message) -> None:
+        """Put a message into its mailbox and go on.
+
+        Raises:
+            MailboxFullError: The mailbox is full and its overflow is BACKPRESSURE or REJECT.
+            NotSendableError: `message` is no `Message`.
+            WrongThreadError: Called from another thread than the system's.
+        """
+        cell = self._cell
+        if not isinstance(message, Message):
+            raise _no_message(cell.path, message)
+        system = cell.system
+        if get_ident() != system.thread_id:
+            raise _wrong_thread(cell.path, "tell")
+        scope = current_scope.get()
+        node = scope.node if scope is not None else None
+        if node is None:
+            cell.post(Envelope(message, None, None, None, new_correlation_id(), None, system.time()))
+        else:
+            cell.post(Envelope(message, node.ref, None, None, node.correlation_id, node.trace, system.time()))
+
+    async def send(self, message: Message) -> None:
+        """Like `tell`, but wait while the mailbox is full (overflow BACKPRESSURE).
+
+        Raises:
+            MailboxFullError: The mailbox is full and its overflow is REJECT.
+        """
+        cell = self._cell
+        if not isinstance(message, Message):
+            raise _no_message(cell.path, message)
+        if get_ident() != cell.system.thread_id:
+            raise _wrong_thread(cell.path, "send")
+        scope = current_scope.get()
+        node = scope.node if scope is not None else None
+        sender, correlation, trace = (
+            (None, new_correlation_id(), None) if node is None else (node.ref, node.correlation_id, node.trace)
+        )
+        envelope = Envelope(message, sender, None, None, correlation, trace, cell.system.time())
+        await cell.room()
+        cell.post(envelope)
+
+    @overload
+    def ask(self, message: Request[T], *, timeout: float | None = None) -> Promise[T]: ...
+
+    @overload
+    def ask(self, message: Message, *, timeout: float | None = None) -> Promise[Any]: ...
+
+    def ask(self, message: Any, *, timeout: float | None = None) -> Promise[Any]:
+        """Put a message into its mailbox and promise the answer.
+
+        Args:
+            timeout: Seconds until it ends with `AskTimeoutError`, 0 or more (0: at the next turn of the loop); None for
+                the deadline of the message in hand, if there is one.
+
+        Returns:
+            The promise of what the handler returns or replies. It ends with the handler's exception,
+            `AskTimeoutError`, `ActorStoppedError`, `DeadlockError`, `MailboxFullError` or `DroppedError` otherwise.
+        """
+        cell = self._cell
+        if not isinstance(message, Message):
+            raise _no_message(cell.path, message)
+        system = cell.system
+        if get_ident() != system.thread_id:
+            raise _wrong_thread(cell.path, "ask")
+        scope = current_scope.get()
+        node = scope.node if scope is not None else None
+        now = system.time()
+        if node is None:
+            sender = trace = None
+            correlation = new_correlation_id()
+            deadline = scope.deadline if scope is not None else None
+        else:
+            sender, correlation, trace, deadline = node.ref, node.correlation_id, node.trace, node.deadline
+        own = False
+        if timeout is not None:
+            own_deadline = now + timeout
+            if deadline is None or own_deadline <= deadline:
+                deadline, own = own_deadline, True
+        ask: Ask[Any] = Ask(cell, node, own)
+        envelope = Envelope(message, sender, ask, deadline, correlation, trace, now)
+        ask.envelope = envelope
+        if deadline is not None:
+            ask.expire_at(system.loop, deadline)
+            if deadline <= now and not own:
+                return ask  # after an inherited deadline nothing is sent any more
+        cell.post(envelope)
+        return ask
+
+    def stop(self, *, drain: bool = False) -> Awaitable[StopReason | BaseException]:
+        """Ask it to end: children first, then `on_stop`, within its `shutdown` seconds, then by cancellation.
+
+        Args:
+            drain: Handle the messages that wait before it ends; otherwise they become dead letters.
+
+        Returns:
+            An awaitable of the end. Stopping again is harmless.
+        """
+        return self._cell.stop(reason=StopReason.SHUTDOWN, drain=drain)
+
+    def kill(self) -> Awaitable[StopReason | BaseException]:
+        """End it without a grace for the message in hand; `on_stop` still runs, for one second at most."""
+        return self._cell.stop(reason=StopReason.KILLED, drain=False)
+
+    def started(self) -> Promise[None]:
+        """The promise of its start: None, or the error of its `__init__` or `on_start`."""
+        return self._cell.started()
+
+    def terminated(self) -> Promise[StopReason | BaseException]:
+        """The promise of its end: a `StopReason`, or the exception that it crashed with."""
+        return self._cell.terminated()
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, ActorRef):
+            return NotImplemented
+        return self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._cell.uid)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.path}#{self.uid}>"
+
+    def _key(self) -> tuple[str, str, str, int]:
+        cell = self._cell
+        return (cell.system.name, cell.system.node_name, cell.path, cell.uid)
+
+
+def _no_message(path: str, message: object) -> NotSendableError:
+    return NotSendableError(
+        f"{path}: an actor takes Messages, not {type(message).__name__} ({message!r}); wrap it, for example in "
+        f"TextMessage or DataMessage"
+    )
+
+
+def _wrong_thread(path: str, what: str) -> WrongThreadError:
+    return WrongThreadError(
+        f"{path}: {what} was called from another thread than the system's loop; use system.from_thread.{what}"
+    )

@@ -1,0 +1,17 @@
+"""The message that a watcher gets."""
+
+from typing import Any
+
+from miniagents.messages import Message
+
+
+class Terminated(Message):
+    """An actor that is watched has ended for good.
+
+    Attributes:
+        ref: The actor.
+        reason: Its stop reason: a `StopReason`, or the exception that it crashed with.
+    """
+
+    ref: Any
+    reason: Any
