@@ -1,0 +1,166 @@
+"""Scopes: whom background work belongs to, and which promising context is the current one."""
+
+import asyncio
+import weakref
+from collections.abc import Coroutine
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+
+from miniagents.errors import NoActiveSystemError, PromiseCancelledError
+
+_log = structlog.get_logger("miniagents")
+
+
+class Scope:
+    """Whom background work belongs to: a context as a whole, an actor's handler, an interaction."""
+
+    __slots__ = ()
+
+    @property
+    def promising_context(self) -> "PromisingContext":
+        """The context that this is part of."""
+        raise NotImplementedError
+
+    @property
+    def node(self) -> Any:
+        """What is said to wait when code of this scope awaits (for deadlock detection), or None."""
+        return None
+
+    @property
+    def deadline(self) -> float | None:
+        """When the work of this scope is to be over, on `loop.time()`, or None."""
+        return None
+
+    def start_soon(self, coro: Coroutine[Any, Any, Any], *, name: str | None = None) -> "asyncio.Task[Any]":
+        """Run a coroutine in the background; it ends with this scope at the latest."""
+        raise NotImplementedError
+
+
+current_scope: ContextVar[Scope | None] = ContextVar("miniagents.current_scope", default=None)
+
+_active: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, set[PromisingContext]]" = weakref.WeakKeyDictionary()
+
+
+class PromisingContext(Scope):
+    """Where promises live: it owns their background work and ends it.
+
+    Use it with `async with`, or with `activate()` and `await afinalize()` inside a running service.
+    """
+
+    def __init__(self) -> None:
+        self._background: set[asyncio.Task[Any]] = set()
+        self._lazy: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._active_in: asyncio.AbstractEventLoop | None = None
+        self._outer: Scope | None = None
+
+    @property
+    def promising_context(self) -> "PromisingContext":
+        """Itself."""
+        return self
+
+    @classmethod
+    def get_current(cls) -> Self:
+        """The current context: that of the interaction or handler, else of the surrounding `async with`, else the only
+        active one of the running loop.
+
+        Raises:
+            NoActiveSystemError: There is none, or there are several.
+        """
+        scope = current_scope.get()
+        if scope is not None:
+            context = scope.promising_context
+            if isinstance(context, cls):
+                return context
+            raise NoActiveSystemError(f"a {type(context).__name__} is active here, and no {cls.__name__}")
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise NoActiveSystemError(f"no event loop is running: use `async with {cls.__name__}():`") from None
+        candidates = [context for context in _active.get(loop, ()) if isinstance(context, cls)]
+        if len(candidates) == 1:
+            return candidates[0]
+        if candidates:
+            raise NoActiveSystemError(
+                f"{len(candidates)} of {cls.__name__} are active in this loop: say which one, with `agent.bind(system)`"
+            )
+        raise NoActiveSystemError(f"no {cls.__name__} is active: use `async with {cls.__name__}():` around this")
+
+    def activate(self) -> Self:
+        """Make it the current context, until `afinalize()`.
+
+        Raises:
+            RuntimeError: It is active already.
+        """
+        if self._active_in is not None:
+            raise RuntimeError(f"this {type(self).__name__} is active already: it is not reentrant")
+        loop = self._active_in = asyncio.get_running_loop()
+        _active.setdefault(loop, set()).add(self)
+        self._outer = current_scope.get()
+        current_scope.set(self)
+        return self
+
+    def _deactivate(self) -> None:
+        loop, self._active_in = self._active_in, None
+        if loop is not None:
+            _active.get(loop, set()).discard(self)
+        # Not by a token: activate() and afinalize() may run in different tasks (an ASGI lifespan does that).
+        if current_scope.get() is self:
+            current_scope.set(self._outer)
+        self._outer = None
+
+    async def afinalize(self) -> None:
+        """Wait for the background work, settle what is left, and stop being current."""
+        await self._wait_for_background()
+        await self._end_background()
+        self._deactivate()
+
+    async def __aenter__(self) -> Self:
+        return self.activate()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        if error is None:
+            await self.afinalize()
+        else:
+            await self._end_background()
+            self._deactivate()
+
+    def __enter__(self) -> None:
+        raise RuntimeError(f"use `async with {type(self).__name__}():` instead of `with {type(self).__name__}():`")
+
+    def __exit__(self, *_: object) -> None:
+        """Never reached: `__enter__` raises."""
+
+    def start_soon(self, coro: Coroutine[Any, Any, Any], *, name: str | None = None) -> "asyncio.Task[Any]":
+        """Run a coroutine in the background, in a copy of the caller's context variables."""
+        task = asyncio.get_running_loop().create_task(coro, name=name)
+        self._background.add(task)
+        task.add_done_callback(self._background_done)
+        return task
+
+    def _background_done(self, task: "asyncio.Task[Any]") -> None:
+        self._background.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("background work failed", error=repr(error), exc_info=error)
+
+    async def _wait_for_background(self) -> None:
+        me = asyncio.current_task()
+        while tasks := [task for task in self._background if task is not me]:
+            await asyncio.wait(tasks)
+
+    async def _end_background(self) -> None:
+        """Cancel the background work, wait until it has ended, and settle the lazy promises."""
+        me = asyncio.current_task()
+        while tasks := [task for task in self._background if task is not me]:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=1.0)
+        for promise in tuple(self._lazy):
+            promise._reject(PromiseCancelledError("its system ended before anybody asked for it", reason="system end"))
+
+    def _message_resolved(self, message: Any) -> None:
+        """A message promise resolved to `message`; agents' systems hand it on to whoever persists messages."""

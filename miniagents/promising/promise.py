@@ -1,0 +1,282 @@
+"""Promises: values that will be there later, once, the same for all who wait."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator
+from types import TracebackType
+from typing import Any, Generic, Protocol, TypeVar
+
+import structlog
+
+from miniagents.errors import PromiseCancelledError, PromiseNotReadyError
+from miniagents.promising.context import PromisingContext, Scope, current_scope
+
+_log = structlog.get_logger("miniagents")
+
+T = TypeVar("T")
+
+
+class _NoValue:
+    def __repr__(self) -> str:
+        return "NO_VALUE"
+
+
+NO_VALUE: Any = _NoValue()
+"""Told apart from None, which is a value."""
+
+
+class Producer(Protocol):
+    """Who is to settle a promise; asked whenever somebody must wait for it."""
+
+    def begin_wait(self, promise: Any) -> Any:
+        """Somebody is about to wait. May raise instead of letting it."""
+
+    def end_wait(self, token: Any) -> None:
+        """The wait is over; `token` is what `begin_wait` returned."""
+
+
+class Promise(Generic[T]):
+    """A value that will be there later. It resolves once, to a value or an exception, the same one for all.
+
+    Await it as often as you like, from any task. An awaiter that is cancelled does not cancel the work.
+
+    Args:
+        resolver: Works the value out; called once, in a task of its own. Without one, the promise is settled by whoever
+            made it.
+        start_soon: Begin as soon as the loop turns; otherwise when somebody first awaits it.
+        prefill_result: The value, if it is there already.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_callbacks",
+        "_error",
+        "_producer",
+        "_resolver",
+        "_scope",
+        "_seen",
+        "_task",
+        "_traceback",
+        "_value",
+        "_waiters",
+    )
+
+    def __init__(
+        self,
+        resolver: "Callable[[Any], Awaitable[T]] | None" = None,
+        *,
+        start_soon: bool = True,
+        prefill_result: Any = NO_VALUE,
+    ) -> None:
+        self._value: Any = prefill_result
+        self._error: BaseException | None = None
+        self._waiters: list[asyncio.Future[None]] | None = None
+        self._callbacks: list[Callable[[Promise[T]], None]] | None = None
+        self._producer: Producer | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._seen = False
+        if resolver is not None:
+            if prefill_result is not NO_VALUE:
+                raise ValueError("a promise takes a resolver or a prefilled result, not both")
+            self._resolver: Callable[[Any], Awaitable[T]] | None = resolver
+            self._scope: Scope | None = current_scope.get() or PromisingContext.get_current()
+            if start_soon:
+                self._start()
+            else:
+                self._scope.promising_context._lazy.add(self)
+        else:
+            self._resolver = None
+            self._scope = None
+
+    # What users do with it
+
+    def done(self) -> bool:
+        """Whether it has settled."""
+        return self._value is not NO_VALUE or self._error is not None
+
+    def result(self) -> T:
+        """The value.
+
+        Raises:
+            PromiseNotReadyError: It has not settled; await it first.
+        """
+        if self._error is not None:
+            self._seen = True
+            raise self._error.with_traceback(self._traceback)
+        if self._value is NO_VALUE:
+            raise PromiseNotReadyError(f"{self!r} has not settled yet: await it first")
+        return self._value  # type: ignore[no-any-return]
+
+    def exception(self) -> BaseException | None:
+        """The exception that it settled with, or None.
+
+        Raises:
+            PromiseNotReadyError: It has not settled; await it first.
+        """
+        if not self.done():
+            raise PromiseNotReadyError(f"{self!r} has not settled yet: await it first")
+        self._seen = True
+        return self._error
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        while self._value is NO_VALUE and self._error is None:
+            if self._resolver is not None and self._task is None:
+                self._start()
+            yield from self._wait_settled()
+        if self._error is not None:
+            self._seen = True
+            raise self._error.with_traceback(self._traceback)
+        return self._value  # type: ignore[no-any-return]
+
+    def cancel(self, reason: object = None) -> None:
+        """Ask for the end of the work behind it, downstream too. Returns at once; awaiters get
+        `PromiseCancelledError`. A promise that has settled stays as it is."""
+        if not self.done():
+            self._cancel_work(reason)
+            self._reject(self._cancelled(reason))
+
+    async def aclose(self, reason: object = None) -> None:
+        """Like `cancel`, and wait until the work has really stopped."""
+        if not self.done():
+            stopped = self._cancel_work(reason)
+            self._reject(self._cancelled(reason))
+            if stopped is not None:
+                await stopped
+
+    def __repr__(self) -> str:
+        if self._error is not None:
+            state = f"failed: {self._error!r}"
+        elif self._value is NO_VALUE:
+            state = "pending"
+        else:
+            try:
+                state = f"resolved: {self._value!r}"
+            except Exception as error:  # a value whose own repr fails must not make ours fail
+                state = f"resolved: <{type(self._value).__name__} whose repr raised {type(error).__name__}>"
+        return f"<{type(self).__name__} {state}>"
+
+    # What the core does with it
+
+    def _resolve(self, value: T) -> bool:
+        """Settle it with a value.
+
+        Returns:
+            False if it had settled before.
+        """
+        if self._value is not NO_VALUE or self._error is not None:
+            return False
+        self._value = value
+        self._settled()
+        return True
+
+    def _reject(self, error: BaseException) -> bool:
+        """Settle it with an exception.
+
+        Returns:
+            False if it had settled before.
+        """
+        if self._value is not NO_VALUE or self._error is not None:
+            return False
+        if isinstance(error, (StopIteration, StopAsyncIteration)):
+            wrapped = RuntimeError(f"the work behind a promise raised {type(error).__name__}")
+            wrapped.__cause__ = error
+            error = wrapped
+        elif isinstance(error, asyncio.CancelledError):
+            # Raised as it is, it would make every awaiter believe that it was cancelled itself.
+            error = self._cancelled(error.args[0] if error.args else None)
+        self._error = error
+        # Raising it again and again would make its traceback grow.
+        self._traceback: TracebackType | None = error.__traceback__
+        self._settled()
+        return True
+
+    def _settled(self) -> None:
+        waiters, self._waiters = self._waiters, None
+        if waiters is not None:
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+        callbacks, self._callbacks = self._callbacks, None
+        if callbacks is not None:
+            for callback in callbacks:
+                callback(self)
+        self._producer = None
+        self._resolver = None
+        self._scope = None
+
+    def _add_done_callback(self, callback: "Callable[[Promise[T]], None]") -> None:
+        """Call `callback(self)` when it settles, or now if it has."""
+        if self.done():
+            callback(self)
+        elif self._callbacks is None:
+            self._callbacks = [callback]
+        else:
+            self._callbacks.append(callback)
+
+    def _cancel_work(self, reason: object) -> Awaitable[None] | None:
+        """End the work behind it.
+
+        Returns:
+            An awaitable of the moment when it has stopped, or None if that is now.
+        """
+        task = self._task
+        if task is None or task.done() or task is asyncio.current_task():
+            return None
+        task.cancel(None if reason is None else str(reason))
+        return _ended(task)
+
+    def _cancelled(self, reason: object) -> PromiseCancelledError:
+        text = "the work behind this promise was cancelled"
+        return PromiseCancelledError(text if reason is None else f"{text}: {reason}", reason=reason)
+
+    def _start(self) -> None:
+        scope = self._scope
+        if scope is not None:
+            self._task = scope.start_soon(self._run())
+
+    async def _run(self) -> None:
+        resolver = self._resolver
+        if resolver is None:
+            return
+        try:
+            self._resolve(await resolver(self))
+        except BaseException as error:
+            self._reject(error)
+
+    def _wait_settled(self) -> Generator[Any, Any, None]:
+        waiter = asyncio.get_running_loop().create_future()
+        if self._waiters is None:
+            self._waiters = [waiter]
+        else:
+            self._waiters.append(waiter)
+        yield from self._wait_for(waiter)
+
+    def _wait_for(self, waiter: "asyncio.Future[None]") -> Generator[Any, Any, None]:
+        producer = self._producer
+        if producer is None:
+            yield from waiter
+            return
+        token = producer.begin_wait(self)
+        if token is None:
+            yield from waiter
+            return
+        try:
+            yield from waiter
+        finally:
+            producer.end_wait(token)
+
+    def __del__(self) -> None:
+        try:
+            error, seen = self._error, self._seen
+        except AttributeError:  # its constructor raised
+            return
+        if error is not None and not seen and not isinstance(error, PromiseCancelledError):
+            self._unseen(error)
+
+    def _unseen(self, error: BaseException) -> None:
+        """Nobody ever looked at this failure."""
+        if not getattr(error, "__miniagents_logged__", False):
+            _log.error("a promise failed and nobody awaited it", error=repr(error), exc_info=error)
+
+
+async def _ended(task: "asyncio.Task[Any]") -> None:
+    await asyncio.wait([task])

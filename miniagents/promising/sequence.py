@@ -1,0 +1,194 @@
+"""Flat sequences: whatever is put in, however deeply nested, comes out as one flat stream, in order.
+
+What is there already goes straight through; only what must be waited for (a promise of a sequence, an async iterable)
+costs a task, and what comes after it waits in line. What is put in out of order is flattened beside the line and goes
+out as it becomes ready.
+"""
+
+from collections import deque
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator
+from typing import Any, Generic, TypeVar
+
+from miniagents.errors import AppenderClosedError, AppenderNotOpenError
+from miniagents.promising.context import PromisingContext, Scope, current_scope
+from miniagents.promising.streamed import Failure, StreamedPromise
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+class FlatSequence(Generic[In, Out]):
+    """Flattens what is appended into the pieces of `sequence_promise`.
+
+    Args:
+        promise: The promise that gets the pieces. It has no streamer of its own.
+        leaf: Turns one item into a piece. Returns NotImplemented for an iterable, an async iterable or an exception,
+            which are flattened here, and raises for what cannot be sent at all.
+    """
+
+    def __init__(self, promise: StreamedPromise[Out, Any], leaf: Callable[[Any], Any]) -> None:
+        self.sequence_promise = promise
+        self._leaf = leaf
+        self._line: deque[Any] = deque()  # what waits behind something that is not ready
+        self._busy = False
+        self._beside = 0
+        self._was_open = False
+        self._closed = False
+        self._scope: Scope | None = None
+        self._tasks: set[Any] = set()
+
+    @property
+    def was_open(self) -> bool:
+        """Whether it was ever opened."""
+        return self._was_open
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it takes items now."""
+        return self._was_open and not self._closed
+
+    def open(self) -> None:
+        """Take items from now on."""
+        if self._closed:
+            raise AppenderClosedError("this sequence was closed and cannot be opened again")
+        self._was_open = True
+
+    def append(self, item: In, *, out_of_order: bool = False) -> None:
+        """Put something in.
+
+        Raises:
+            AppenderNotOpenError: It was never opened.
+            AppenderClosedError: It was closed.
+        """
+        if self._closed:
+            raise AppenderClosedError("this sequence was closed and takes nothing more")
+        if not self._was_open:
+            raise AppenderNotOpenError("open() the sequence before anything is appended, or use it with `with`")
+        if out_of_order:
+            self._append_beside(item)
+        elif self._busy:
+            self._line.append(item)
+        else:
+            rest = self._flatten(iter((item,)))
+            if rest is not None:
+                self._busy = True
+                self._go_on(self._drain(rest))
+
+    def close(self) -> None:
+        """No more items; the promise ends once all has been flattened."""
+        self._closed = True
+        self._finish_if_done()
+
+    def cancel(self, reason: object) -> None:
+        """Stop flattening."""
+        for task in tuple(self._tasks):
+            task.cancel(None if reason is None else str(reason))
+
+    def _finish_if_done(self) -> None:
+        if self._closed and not self._busy and not self._beside:
+            self.sequence_promise._end()
+
+    def _append_beside(self, item: Any) -> None:
+        rest = self._flatten(iter((item,)))
+        if rest is not None:
+            self._beside += 1
+            self._go_on(self._drain_beside(rest))
+
+    def _go_on(self, coro: Any) -> None:
+        if self._scope is None:
+            self._scope = current_scope.get() or PromisingContext.get_current()
+        task = self._scope.start_soon(coro)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _flatten(self, items: Iterator[Any]) -> "list[Any] | None":
+        """Flatten as far as nothing has to be waited for.
+
+        Returns:
+            None when all is done; otherwise the stack of iterators, the async one on top.
+        """
+        return self._flatten_stack([items])
+
+    def _flatten_stack(self, stack: list[Any]) -> "list[Any] | None":
+        push = self.sequence_promise._push
+        leaf = self._leaf
+        while stack:
+            top = stack[-1]
+            try:
+                item = next(top)
+            except StopIteration:
+                stack.pop()
+                continue
+            except Exception as error:  # an iterable of the user's that fails in the middle
+                self.sequence_promise._push_error(error)
+                stack.pop()
+                continue
+            try:
+                piece = leaf(item)
+            except Exception as error:
+                self.sequence_promise._push_error(error)
+                continue
+            if piece is not NotImplemented:
+                push(piece)
+            elif isinstance(item, BaseException):
+                self.sequence_promise._push_error(item)
+            elif isinstance(item, StreamedPromise) and item._finished:
+                stack.append(iter(_replayed(item)))
+            elif isinstance(item, AsyncIterable):
+                stack.append(item.__aiter__())
+                return stack
+            elif isinstance(item, Iterable):
+                stack.append(iter(item))
+            else:
+                self.sequence_promise._push_error(TypeError(f"cannot be sent: {type(item).__name__}"))
+        return None
+
+    async def _drain(self, stack: "list[Any] | None") -> None:
+        try:
+            while True:
+                await self._drain_stack(stack)
+                if not self._line:
+                    break
+                stack = [iter((self._line.popleft(),))]
+        except BaseException as error:
+            self.sequence_promise._push_error(error)
+            self._line.clear()
+            raise
+        finally:
+            self._busy = False
+            self._finish_if_done()
+
+    async def _drain_beside(self, stack: "list[Any]") -> None:
+        try:
+            await self._drain_stack(stack)
+        except BaseException as error:
+            self.sequence_promise._push_error(error)
+            raise
+        finally:
+            self._beside -= 1
+            self._finish_if_done()
+
+    async def _drain_stack(self, stack: "list[Any] | None") -> None:
+        """Flatten on, waiting where it must."""
+        push_error = self.sequence_promise._push_error
+        while stack:
+            top = stack[-1]
+            if not hasattr(top, "__anext__"):
+                stack = self._flatten_stack(stack)
+                continue
+            try:
+                item = await top.__anext__()
+            except StopAsyncIteration:
+                stack.pop()
+            except Exception as error:
+                push_error(error)
+                # A replay goes on after an exception at its place; a generator that raised is over.
+                if not hasattr(top, "_promise"):
+                    stack.pop()
+            else:
+                stack.append(iter((item,)))
+
+
+def _replayed(promise: StreamedPromise[Any, Any]) -> Iterator[Any]:
+    for piece in promise._pieces:
+        yield piece.error if type(piece) is Failure else piece

@@ -1,0 +1,268 @@
+"""Streamed promises: values that arrive piece by piece and can be replayed by everybody from the first piece."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Sequence
+from typing import Any, Generic, TypeVar
+
+from miniagents.errors import InvalidOptionError
+from miniagents.promising.context import PromisingContext, current_scope
+from miniagents.promising.promise import NO_VALUE, Promise, _ended
+
+Piece = TypeVar("Piece")
+Whole = TypeVar("Whole")
+
+
+class Failure:
+    """An exception at its place in a stream: it is raised there, and what comes after it follows."""
+
+    __slots__ = ("error", "traceback")
+
+    def __init__(self, error: BaseException) -> None:
+        if isinstance(error, (StopIteration, StopAsyncIteration)):
+            wrapped = RuntimeError(f"the source of a stream raised {type(error).__name__}")
+            wrapped.__cause__ = error
+            error = wrapped
+        self.error = error
+        self.traceback = error.__traceback__
+
+
+class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
+    """A promise that is also an async iterable. Every iteration sees all the pieces from the first one, those that are
+    there at once and the others as they come.
+
+    Args:
+        streamer: Called once with this promise; gives the async iterator of the pieces. A `StreamAppender` is one.
+            Without one, the pieces are pushed by whoever made the promise.
+        resolver: Makes the whole of the pieces: `async (promise) -> Whole`. By default the tuple of the pieces.
+        prefill_pieces: The pieces, if they are all there already.
+        prefill_result: The whole, if it is there already.
+        start_soon: Begin as soon as the loop turns; otherwise when somebody first iterates or awaits.
+        keep: How many of the last pieces are kept for replay; None for all. A late consumer begins with those.
+    """
+
+    __slots__ = ("_dropped", "_finished", "_keep", "_piece_waiters", "_pieces", "_stream_task", "_streamer", "_whole")
+
+    def __init__(
+        self,
+        streamer: "Callable[[Any], AsyncIterator[Piece]] | None" = None,
+        *,
+        resolver: "Callable[[Any], Awaitable[Whole]] | None" = None,
+        prefill_pieces: Iterable[Piece] | None = None,
+        prefill_result: Any = NO_VALUE,
+        start_soon: bool = True,
+        keep: int | None = None,
+    ) -> None:
+        if streamer is not None and prefill_pieces is not None:
+            raise ValueError("a streamed promise takes a streamer or prefilled pieces, not both")
+        if keep is not None and keep < 1:
+            raise InvalidOptionError(f"keep= must be 1 or more, or None, not {keep!r}")
+        super().__init__(prefill_result=prefill_result)
+        self._pieces: Any = [] if keep is None else deque(maxlen=keep)
+        self._dropped = 0
+        self._keep = keep
+        self._finished = False
+        self._piece_waiters: list[asyncio.Future[None]] | None = None
+        self._streamer = streamer
+        self._stream_task: asyncio.Task[Any] | None = None
+        self._whole = resolver
+        if prefill_pieces is not None:
+            self._pieces.extend(prefill_pieces)
+            self._finished = True
+        if streamer is not None:
+            self._scope = current_scope.get() or PromisingContext.get_current()
+            if start_soon:
+                self._start()
+            else:
+                self._scope.promising_context._lazy.add(self)
+
+    # Iteration
+
+    def __aiter__(self) -> "AsyncIterator[Piece]":
+        return _Replay(self)
+
+    def __call__(self, *_: Any) -> "AsyncIterator[Piece]":
+        """A streamed promise can be the streamer of another one."""
+        return self.__aiter__()
+
+    def __await__(self) -> Generator[Any, Any, Whole]:
+        if self._value is NO_VALUE and self._error is None:
+            if self._finished and self._whole is None:
+                self._complete()
+            else:
+                self._start()
+        return super().__await__()
+
+    # The producer's side
+
+    def _push(self, piece: Piece) -> None:
+        """One more piece."""
+        pieces = self._pieces
+        if self._keep is not None and len(pieces) == self._keep:
+            self._dropped += 1
+        pieces.append(piece)
+        if self._piece_waiters is not None:
+            self._wake_consumers()
+
+    def _push_error(self, error: BaseException) -> None:
+        """An exception at this place; pieces may follow."""
+        if isinstance(error, asyncio.CancelledError):
+            error = self._cancelled(error.args[0] if error.args else None)
+        self._push(Failure(error))  # type: ignore[arg-type]
+
+    def _end(self, error: BaseException | None = None) -> None:
+        """No more pieces. With an error, every iteration ends by raising it."""
+        if self._finished:
+            return
+        if error is not None:
+            self._push_error(error)
+        self._finished = True
+        self._streamer = None
+        if self._piece_waiters is not None:
+            self._wake_consumers()
+        if self._whole is None:
+            self._complete()
+        elif self._task is None and self._scope is not None and not self.done():
+            self._task = self._scope.start_soon(self._assemble())
+        self._ended_streaming()
+
+    def _ended_streaming(self) -> None:
+        """All pieces are there."""
+
+    def _complete(self) -> None:
+        """Make the whole of the pieces, at once."""
+        if self.done():
+            return
+        for piece in self._pieces:
+            if type(piece) is Failure:
+                self._reject(piece.error)
+                return
+        try:
+            whole = self._assembled(self._pieces)
+        except Exception as error:
+            self._reject(error)
+        else:
+            self._resolve(whole)
+
+    def _assembled(self, pieces: Sequence[Piece]) -> Whole:
+        """The whole, made of all the pieces; none of them is an exception."""
+        return tuple(pieces)  # type: ignore[return-value]
+
+    async def _assemble(self) -> None:
+        whole = self._whole
+        if whole is None:
+            return
+        try:
+            self._resolve(await whole(self))
+        except BaseException as error:
+            self._reject(error)
+
+    def _wake_consumers(self) -> None:
+        waiters, self._piece_waiters = self._piece_waiters, None
+        if waiters is not None:
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    def _settled(self) -> None:
+        scope = self._scope
+        super()._settled()
+        if not self._finished:
+            # The stream may go on although the whole is known (it was cancelled, or prefilled).
+            self._scope = scope
+            if self._error is not None:
+                self._end(self._error)
+
+    # The work behind it
+
+    def _start(self) -> None:
+        scope = self._scope
+        if scope is None:
+            return
+        if self._streamer is not None and self._stream_task is None:
+            attach = getattr(self._streamer, "_attach", None)
+            if attach is not None and attach(self):
+                return  # the appender pushes straight into this promise
+            self._stream_task = scope.start_soon(self._stream())
+        elif self._finished and self._whole is not None and self._task is None:
+            self._task = scope.start_soon(self._assemble())
+
+    async def _stream(self) -> None:
+        streamer = self._streamer
+        if streamer is None:
+            return
+        error: BaseException | None = None
+        pieces: Any = None
+        try:
+            pieces = streamer(self)
+            if not hasattr(pieces, "__anext__"):
+                raise TypeError(f"a streamer must return an async iterator, not {type(pieces).__name__}")
+            push = self._push
+            async for piece in pieces:
+                push(piece)
+                if self._finished:
+                    break
+        except BaseException as raised:
+            error = raised
+        finally:
+            close = getattr(pieces, "aclose", None)
+            if close is not None:
+                try:
+                    await close()
+                except BaseException as raised:
+                    error = error or raised
+        self._end(error)
+
+    def _cancel_work(self, reason: object) -> Awaitable[None] | None:
+        stopped = super()._cancel_work(reason)
+        task = self._stream_task
+        if task is None or task.done() or task is asyncio.current_task():
+            return stopped
+        task.cancel(None if reason is None else str(reason))
+        return _ended(task)
+
+
+class _Replay(Generic[Piece]):
+    """One consumer's place in the stream.
+
+    `__anext__` hands out the iterator itself as the awaitable: a piece that is there costs no coroutine.
+    """
+
+    __slots__ = ("_index", "_promise")
+
+    def __init__(self, promise: StreamedPromise[Piece, Any]) -> None:
+        self._promise = promise
+        self._index = promise._dropped
+
+    def __aiter__(self) -> "_Replay[Piece]":
+        return self
+
+    def __anext__(self) -> "_Replay[Piece]":
+        return self
+
+    def __await__(self) -> Generator[Any, Any, Piece]:
+        promise = self._promise
+        while True:
+            at = self._index - promise._dropped
+            if at < 0:  # this consumer was too slow for `keep=`
+                self._index = promise._dropped
+                at = 0
+            if at < len(promise._pieces):
+                self._index += 1
+                piece = promise._pieces[at]
+                if type(piece) is Failure:
+                    promise._seen = True
+                    raise piece.error.with_traceback(piece.traceback)
+                return piece  # type: ignore[no-any-return]
+            if promise._finished:
+                raise StopAsyncIteration
+            if promise._stream_task is None:
+                promise._start()
+                if promise._finished or self._index - promise._dropped < len(promise._pieces):
+                    continue
+            waiter = asyncio.get_running_loop().create_future()
+            if promise._piece_waiters is None:
+                promise._piece_waiters = [waiter]
+            else:
+                promise._piece_waiters.append(waiter)
+            yield from promise._wait_for(waiter)
