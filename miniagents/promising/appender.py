@@ -115,9 +115,7 @@ class StreamAppender(Generic[Piece]):
     def __enter__(self) -> Self:
         return self.open()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> bool:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> bool:
         return self.close(error)
 
     async def __aenter__(self) -> Self:

@@ -50,6 +50,9 @@ class PromisingContext(Scope):
     Use it with `async with`, or with `activate()` and `await afinalize()` inside a running service.
     """
 
+    _persists = False
+    """Whether anybody wants to see the messages that promises resolve to."""
+
     def __init__(self) -> None:
         self._background: set[asyncio.Task[Any]] = set()
         self._lazy: weakref.WeakSet[Any] = weakref.WeakSet()

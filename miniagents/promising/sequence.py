@@ -6,11 +6,12 @@ out as it becomes ready.
 """
 
 from collections import deque
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 from miniagents.errors import AppenderClosedError, AppenderNotOpenError
 from miniagents.promising.context import PromisingContext, Scope, current_scope
+from miniagents.promising.promise import Promise
 from miniagents.promising.streamed import Failure, StreamedPromise
 
 In = TypeVar("In")
@@ -118,10 +119,14 @@ class FlatSequence(Generic[In, Out]):
                 item = next(top)
             except StopIteration:
                 stack.pop()
+                if stack and hasattr(stack[-1], "__anext__"):
+                    return stack
                 continue
             except Exception as error:  # an iterable of the user's that fails in the middle
                 self.sequence_promise._push_error(error)
                 stack.pop()
+                if stack and hasattr(stack[-1], "__anext__"):
+                    return stack
                 continue
             try:
                 piece = leaf(item)
@@ -136,6 +141,9 @@ class FlatSequence(Generic[In, Out]):
                 stack.append(iter(_replayed(item)))
             elif isinstance(item, AsyncIterable):
                 stack.append(item.__aiter__())
+                return stack
+            elif isinstance(item, Promise):
+                stack.append(_once(item))
                 return stack
             elif isinstance(item, Iterable):
                 stack.append(iter(item))
@@ -187,6 +195,10 @@ class FlatSequence(Generic[In, Out]):
                     stack.pop()
             else:
                 stack.append(iter((item,)))
+
+
+async def _once(promise: Promise[Any]) -> AsyncIterator[Any]:
+    yield await promise
 
 
 def _replayed(promise: StreamedPromise[Any, Any]) -> Iterator[Any]:

@@ -1,0 +1,57 @@
+"""Messages: immutable, typed, with content hashes and a wire format; and promises of them."""
+
+from miniagents.messages.codec import decode, encode
+from miniagents.messages.frozen import EMPTY, FrozenDict, freeze
+from miniagents.messages.kinds import (
+    AssistantMessage,
+    DataMessage,
+    ErrorMessage,
+    SystemMessage,
+    TextMessage,
+    TextToken,
+    Token,
+    UserMessage,
+    error_text,
+)
+from miniagents.messages.message import Message, Request, to_json
+from miniagents.messages.promises import MessagePromise, MessageTokenAppender
+from miniagents.messages.registry import register_value_type, register_wire_type
+from miniagents.messages.sendable import Sendable, to_message
+from miniagents.messages.sequence import (
+    Messages,
+    MessageSequence,
+    MessageSequenceAppender,
+    MessageSequencePromise,
+)
+from miniagents.messages.text import as_single_text_promise
+
+__all__ = [
+    "EMPTY",
+    "AssistantMessage",
+    "DataMessage",
+    "ErrorMessage",
+    "FrozenDict",
+    "Message",
+    "MessagePromise",
+    "MessageSequence",
+    "MessageSequenceAppender",
+    "MessageSequencePromise",
+    "MessageTokenAppender",
+    "Messages",
+    "Request",
+    "Sendable",
+    "SystemMessage",
+    "TextMessage",
+    "TextToken",
+    "Token",
+    "UserMessage",
+    "as_single_text_promise",
+    "decode",
+    "encode",
+    "error_text",
+    "freeze",
+    "register_value_type",
+    "register_wire_type",
+    "to_json",
+    "to_message",
+]

@@ -1,0 +1,178 @@
+"""Free-form data that cannot change: `FrozenDict`, and the conversion of everything else into such data."""
+
+import datetime as dt
+import enum
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import is_dataclass
+from decimal import Decimal
+from typing import Any, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from miniagents.errors import NotSendableError, UnencodableError
+
+K = TypeVar("K")
+V = TypeVar("V", covariant=True)
+
+MAX_DEPTH = 200
+"""Data nested deeper than this is refused, and so are bytes that describe such data."""
+
+
+class FrozenDict(Mapping[K, V]):
+    """An immutable mapping: hashable, and it keeps the order of its keys. The order does not count in `==`.
+
+    Args:
+        *args: A mapping, or pairs of keys and values.
+        **kwargs: More of them.
+    """
+
+    __slots__ = ("_hash", "_items")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._items: dict[Any, Any] = dict(*args, **kwargs)
+        self._hash: int | None = None
+
+    def __getitem__(self, key: K) -> V:
+        return self._items[key]  # type: ignore[no-any-return]
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._items
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, FrozenDict):
+            return self._items == other._items
+        if isinstance(other, Mapping):
+            return self._items == dict(other)
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        if self._hash is None:
+            self._hash = hash(frozenset(self._items.items()))
+        return self._hash
+
+    def __or__(self, other: Mapping[Any, Any]) -> "FrozenDict[Any, Any]":
+        return FrozenDict({**self._items, **other})
+
+    def __ror__(self, other: Mapping[Any, Any]) -> "FrozenDict[Any, Any]":
+        return FrozenDict({**other, **self._items})
+
+    def __repr__(self) -> str:
+        return f"FrozenDict({self._items!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (FrozenDict, (dict(self._items),))
+
+
+EMPTY: FrozenDict[str, Any] = FrozenDict()
+"""No data: what a message without metadata has."""
+
+_KEPT = frozenset({bool, float, type(None), dt.datetime, dt.date, dt.time, dt.timedelta, Decimal, UUID, bytes})
+
+
+def freeze(value: Any, where: str, depth: int = 0) -> Any:
+    """The same data, deeply immutable: lists become tuples, dicts `FrozenDict`s, sets frozensets.
+
+    Args:
+        value: The data.
+        where: What the error calls it, `metadata`.
+        depth: How deep it is nested already.
+
+    Raises:
+        NotSendableError: There is something in it that cannot be part of a message; the text says where.
+        UnencodableError: There is something in it that the wire cannot carry.
+    """
+    kind = value.__class__
+    if kind is str:
+        check_str(value, where)
+        return value
+    if kind is int:
+        check_int(value, where)
+        return value
+    if kind in _KEPT:
+        return value
+    if depth >= MAX_DEPTH:
+        raise UnencodableError(f"{where[:200]}...: nested more than {MAX_DEPTH} deep")
+    if isinstance(value, Mapping):
+        items = {}
+        for key, item in value.items():
+            if not isinstance(key, (str, int, float, bytes, type(None))):
+                raise NotSendableError(
+                    f"{where}: a key of free-form data is a str, a number, bytes or None, not {type(key).__name__} "
+                    f"({key!r})"
+                )
+            items[freeze(key, f"key of {where}", depth + 1)] = freeze(item, f"{where}[{key!r}]", depth + 1)
+        return FrozenDict(items)
+    if kind is tuple or kind is list:
+        return tuple([freeze(item, f"{where}[{i}]", depth + 1) for i, item in enumerate(value)])
+    if isinstance(value, (enum.Enum, BaseException)) or getattr(kind, "__miniagents_immutable__", False):
+        return value
+    if isinstance(value, (set, frozenset, Set)):
+        return frozenset(freeze(item, f"{where}{{...}}", depth + 1) for item in value)
+    return _freeze_rare(value, where, depth)
+
+
+def _freeze_rare(value: Any, where: str, depth: int) -> Any:
+    for kind, plain in _PLAIN:
+        if isinstance(value, kind):
+            return freeze(plain(value), where, depth)
+    if isinstance(value, Sequence) and not isinstance(value, (bytearray, memoryview)):
+        return tuple([freeze(item, f"{where}[{i}]", depth + 1) for i, item in enumerate(value)])
+    if is_frozen_record(type(value)):
+        return value
+    raise NotSendableError(
+        f"{where}: a {type(value).__name__} cannot be part of a message ({_short(value)}); messages hold JSON's types, "
+        f"bytes, dates and times, Decimal, UUID, Enum, frozenset, FrozenDict and messages"
+    )
+
+
+# Subclasses may carry mutable attributes: only the plain value is kept.
+_PLAIN: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (str, str.__str__),
+    (int, int.__index__),
+    (float, float.__float__),
+    (bytes, bytes.__bytes__ if hasattr(bytes, "__bytes__") else bytes),
+)
+
+
+def is_frozen_record(kind: type) -> bool:
+    """Whether `kind` is a frozen `msgspec.Struct` or a frozen dataclass."""
+    config = getattr(kind, "__struct_config__", None)
+    if isinstance(config, msgspec.structs.StructConfig):
+        return config.frozen
+    params = getattr(kind, "__dataclass_params__", None)
+    return is_dataclass(kind) and params is not None and bool(params.frozen)
+
+
+def check_str(value: str, where: str) -> None:
+    """Refuse lone surrogates: they are no Unicode text, and UTF-8 cannot carry them.
+
+    Raises:
+        UnencodableError: There is one.
+    """
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise UnencodableError(f"{where}: {_short(value)} has a lone surrogate and is no Unicode text") from None
+
+
+def check_int(value: int, where: str) -> None:
+    """Refuse integers beyond 64 bits.
+
+    Raises:
+        UnencodableError: It is one.
+    """
+    if not -(2**63) <= value < 2**64:
+        raise UnencodableError(f"{where}: an integer of {value.bit_length()} bits; the wire carries 64, use a str")
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else text[:97] + "..."

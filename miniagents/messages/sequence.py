@@ -1,0 +1,263 @@
+"""Sequences of messages: whatever is sent, flattened into one stream of message promises."""
+
+from collections.abc import AsyncIterable, Callable, Generator, Iterable, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from miniagents.errors import NotSendableError, PromiseNotReadyError
+from miniagents.messages.frozen import FrozenDict
+from miniagents.messages.kinds import ErrorMessage
+from miniagents.messages.message import Message
+from miniagents.messages.promises import MessagePromise, SafeMessagePromise
+from miniagents.messages.sendable import Sendable, to_message
+from miniagents.promising import FlatSequence, Promise, StreamedPromise
+from miniagents.promising.context import current_scope
+from miniagents.promising.streamed import Failure
+
+
+class Messages(tuple[Message, ...]):
+    """The messages of a sequence. `str()` is their text, joined by blank lines."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "\n\n".join(str(message) for message in self)
+
+
+class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
+    """A promise of a sequence: iterate it for the promises of its messages, await it for `Messages`.
+
+    An exception in the sequence is raised at its place, and the same iterator goes on with what comes after it; the
+    whole fails with the first one.
+
+    Args:
+        errors_as_messages: Exceptions arrive as `ErrorMessage`s instead.
+        start: Called once, when somebody first asks for something: what makes a lazy call begin.
+    """
+
+    __slots__ = ("_awaited", "_checked", "_first_use", "errors_as_messages")
+
+    def __init__(self, *, errors_as_messages: bool = False, start: Callable[[], None] | None = None) -> None:
+        super().__init__()
+        self.errors_as_messages = errors_as_messages
+        self._checked = 0
+        self._awaited = False
+        self._first_use = start
+
+    def as_single_text_promise(self, **options: Any) -> MessagePromise:
+        """All messages as one text; see `as_single_text_promise`."""
+        from miniagents.messages.text import as_single_text_promise
+
+        return as_single_text_promise(self, **options)
+
+    def __str__(self) -> str:
+        if not self.done():
+            raise PromiseNotReadyError(f"the text of {self!r} was asked for before it resolved: await it first")
+        return str(self.result())
+
+    def __await__(self) -> Generator[Any, Any, Messages]:
+        self._awaited = True
+        if self._finished and not self.done():
+            self._complete()
+        return super().__await__()
+
+    def _start(self) -> None:
+        start, self._first_use = self._first_use, None
+        if start is not None:
+            start()
+        super()._start()
+
+    def _push_error(self, error: BaseException) -> None:
+        if self.errors_as_messages and isinstance(error, Exception):
+            trace = tuple(getattr(error, "agent_trace", ()))
+            self._push(ErrorMessage.of(error, agent_trace=trace).as_promise)
+        else:
+            super()._push_error(error)
+
+    def _complete(self) -> None:
+        """Go on through the messages in order; the whole settles with the last of them, or with the first error."""
+        pieces: Sequence[Any] = self._pieces
+        while self._checked < len(pieces) and not self.done():
+            piece = pieces[self._checked]
+            if type(piece) is Failure:
+                self._reject(piece.error)
+                return
+            if not piece.done():
+                if self._awaited:
+                    # Whoever awaits the whole wants every message, lazy ones too, and not one after the other.
+                    for later in pieces[self._checked :]:
+                        if type(later) is not Failure and not later.done():
+                            later._start()
+                if not piece.done():
+                    piece._add_done_callback(self._message_is_there)
+                    return
+            if piece._error is not None:
+                piece._seen = True
+                self._reject(piece._error)
+                return
+            self._checked += 1
+        if not self.done():
+            self._resolve(Messages([piece._value for piece in pieces]))
+
+    def _message_is_there(self, _: Any) -> None:
+        if not self.done():
+            self._complete()
+
+
+class MessageSequence:
+    """Builds a sequence: `with sequence.message_appender as appender: appender.append(...)`.
+
+    Args:
+        errors_as_messages: Exceptions arrive as `ErrorMessage`s; None for what the current system says.
+        appender_capture_errors: An exception in the `with` block becomes part of the sequence instead of leaving it.
+        promise: The promise to fill, if it is there already.
+
+    Attributes:
+        sequence_promise: The flat sequence.
+        message_appender: Where messages are put in.
+    """
+
+    __slots__ = ("_flat", "_persist", "message_appender", "sequence_promise")
+
+    def __init__(
+        self,
+        *,
+        errors_as_messages: bool | None = None,
+        appender_capture_errors: bool = False,
+        promise: MessageSequencePromise | None = None,
+    ) -> None:
+        scope = current_scope.get()
+        context = scope.promising_context if scope is not None else None
+        if promise is None:
+            if errors_as_messages is None:
+                errors_as_messages = getattr(context, "errors_as_messages", False)
+            promise = MessageSequencePromise(errors_as_messages=errors_as_messages)
+        self.sequence_promise = promise
+        self._persist = context._message_resolved if context is not None and context._persists else None
+        self._flat: FlatSequence[Any, MessagePromise] = FlatSequence(promise, self._leaf)
+        self.message_appender = MessageSequenceAppender(self._flat, capture_errors=appender_capture_errors)
+
+    @classmethod
+    def turn_into_sequence_promise(cls, messages: Sendable) -> MessageSequencePromise:
+        """Anything that can be sent, as a flat sequence."""
+        if isinstance(messages, MessageSequencePromise):
+            return messages
+        sequence = cls()
+        with sequence.message_appender as appender:
+            appender.append(messages)
+        return sequence.sequence_promise
+
+    def cancel(self, reason: object) -> None:
+        """Stop flattening."""
+        self._flat.cancel(reason)
+
+    def _leaf(self, item: Any) -> Any:
+        kind = item.__class__
+        if kind is MessagePromise:
+            if self.sequence_promise.errors_as_messages and not (item.done() and item._error is None):
+                return SafeMessagePromise(item)
+            return item
+        if isinstance(item, (str, Message, dict, FrozenDict)):
+            message = to_message(item)
+            if self._persist is not None:
+                self._persist(message)
+            return MessagePromise(prefill_message=message)
+        if isinstance(item, MessagePromise):
+            return item
+        if isinstance(item, (Promise, BaseException)) or _is_iterable(item):
+            return NotImplemented
+        return MessagePromise(prefill_message=to_message(item))  # raises, and says what can be sent
+
+
+class MessageSequenceAppender:
+    """Where the messages of a sequence are put in. It is open inside `with`, and closed after it.
+
+    Args:
+        flat: What flattens them.
+        capture_errors: An exception in the block becomes part of the sequence instead of leaving it.
+    """
+
+    __slots__ = ("_capture_errors", "_flat")
+
+    def __init__(self, flat: FlatSequence[Any, MessagePromise], *, capture_errors: bool = False) -> None:
+        self._flat = flat
+        self._capture_errors = capture_errors
+
+    @property
+    def was_open(self) -> bool:
+        """Whether it was ever opened."""
+        return self._flat.was_open
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it takes messages now."""
+        return self._flat.is_open
+
+    def open(self) -> Self:
+        """Take messages from now on."""
+        self._flat.open()
+        return self
+
+    def append(self, messages: Sendable, *, out_of_order: bool = False) -> Self:
+        """Put something in: see `Sendable`.
+
+        Args:
+            messages: A list or dict in it may be changed afterwards: what counts is what is in it now.
+            out_of_order: Deliver it as it becomes ready, whatever comes before it.
+
+        Raises:
+            NotSendableError: It cannot be sent.
+        """
+        self._flat.append(_snapshot(messages), out_of_order=out_of_order)
+        return self
+
+    def append_out_of_order(self, messages: Sendable) -> Self:
+        """The same as `append(messages, out_of_order=True)`."""
+        return self.append(messages, out_of_order=True)
+
+    def close(self, error: BaseException | None = None) -> bool:
+        """No more messages. Closing again is harmless.
+
+        Returns:
+            Whether `error` was captured.
+        """
+        captured = error is not None and self._capture_errors
+        if captured and self._flat.is_open:
+            self._flat.append(error)
+        self._flat.close()
+        return captured
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> bool:
+        return self.close(error)
+
+    async def __aenter__(self) -> Self:
+        raise RuntimeError(f"use `with {type(self).__name__}():` instead of `async with {type(self).__name__}():`")
+
+    async def __aexit__(self, *_: object) -> None:
+        """Never reached: `__aenter__` raises."""
+
+
+def _is_iterable(item: Any) -> bool:
+    return isinstance(item, (Iterable, AsyncIterable)) and not isinstance(item, (bytes, bytearray, memoryview))
+
+
+def _snapshot(item: Any) -> Any:
+    """The same, as it is now: the sender may change its lists and dicts afterwards."""
+    kind = item.__class__
+    if kind is str or isinstance(item, (Message, Promise, BaseException)):
+        return item
+    if kind is list or kind is tuple:
+        return tuple([_snapshot(one) for one in item])
+    if isinstance(item, (str, dict, FrozenDict)):
+        return to_message(item)
+    if isinstance(item, (set, frozenset)):
+        return tuple([_snapshot(one) for one in item])
+    if _is_iterable(item):
+        return item
+    raise NotSendableError(
+        f"a {kind.__name__} cannot be sent ({item!r}): send a str, a dict, a Message, a promise, an exception, or an "
+        f"iterable or async iterable of these"
+    )

@@ -1,0 +1,29 @@
+"""Supervision as values and decisions: Erlang/OTP's `supervisor`, without a process or a clock in it.
+
+`miniagents.actors` carries the decisions out.
+"""
+
+from miniagents.supervision.backoff import Backoff
+from miniagents.supervision.intensity import RestartWindow
+from miniagents.supervision.spec import AutoShutdown, ChildSpec, Restart, Shutdown, StopReason, Supervisor
+from miniagents.supervision.strategy import OneForAll, OneForOne, RestForOne, SimpleOneForOne, Strategy
+from miniagents.supervision.verdict import answers, is_abnormal, shuts_down
+
+__all__ = [
+    "AutoShutdown",
+    "Backoff",
+    "ChildSpec",
+    "OneForAll",
+    "OneForOne",
+    "RestForOne",
+    "Restart",
+    "RestartWindow",
+    "Shutdown",
+    "SimpleOneForOne",
+    "StopReason",
+    "Strategy",
+    "Supervisor",
+    "answers",
+    "is_abnormal",
+    "shuts_down",
+]
