@@ -21,6 +21,7 @@ from miniagents.actors.events import EventKind
 from miniagents.actors.timers import Timer
 from miniagents.errors import ActorStoppedError, HandlerTimeoutError, PromiseCancelledError
 from miniagents.promising.context import current_scope
+from miniagents.promising.promise import settled
 from miniagents.supervision import RestartWindow, StopReason
 
 _log = structlog.get_logger("miniagents")
@@ -54,6 +55,7 @@ class ActorCell(Cell):
         "_in_user",
         "_instance",
         "_later",
+        "_owed",
         "_replied",
         "_restart_reason",
         "_scheduled",
@@ -83,6 +85,7 @@ class ActorCell(Cell):
         self._later: asyncio.TimerHandle | None = None
         self._suspending: asyncio.Future[None] | None = None
         self._crash: BaseException | None = None
+        self._owed: set[Any] | None = None
         self._timers: set[Timer] | None = None
         self._tasks: set[asyncio.Task[Any]] | None = None
         self._draining = False
@@ -146,14 +149,13 @@ class ActorCell(Cell):
         if current_scope.get() is not self:
             current_scope.set(self)
         try:
-            if self._instance is None:
-                if not await self._without_instance():
-                    return
+            if self._instance is None and not await self._without_instance():
+                return
             budget = QUANTUM
             while True:
-                if self.stopping is not None or self._suspending is not None or self._crash is not None:
-                    if await self._control():
-                        return
+                asked = self.stopping is not None or self._suspending is not None or self._crash is not None
+                if asked and await self._control():
+                    return
                 queue = self.queue
                 if not queue:
                     self._rest()
@@ -284,7 +286,6 @@ class ActorCell(Cell):
             return False
         self.state = State.STOPPING
         await self._end_instance(stopping.reason)
-        stopping = self.stopping
         self._exit(stopping.reason)
         return True
 
@@ -355,7 +356,7 @@ class ActorCell(Cell):
         """`__init__` or `on_start` failed: there is no instance, and no `on_stop` for it."""
         first = self._restart_reason is None
         self.last_error = error
-        await self._drop_belongings()
+        await self._drop_belongings(error)
         self._ctx = None
         stopping = self.stopping
         if first or stopping is not None or (self.on_started is not None and isinstance(error, IgnoreStart)):
@@ -385,7 +386,7 @@ class ActorCell(Cell):
             if type(instance).on_stop is not Actor.on_stop:
                 await self._run_on_stop(instance, reason)
             self._instance = None
-        await self._drop_belongings()
+        await self._drop_belongings(reason)
         self._ctx = None
         self._context = None
         self._cancel_grace()
@@ -419,17 +420,22 @@ class ActorCell(Cell):
 
     async def _stop_children(self) -> None:
         if self.children:
-            keeper = self.child_keeper
+            keeper, self.child_keeper = self.child_keeper, None
             if keeper is not None:
                 await keeper.stop_all()
+        kill = self.stopping is not None and self.stopping.reason is StopReason.KILLED
         while self.children:
             # One after the other, the youngest first.
             child = next(reversed(self.children.values()))
-            await child.terminate()
+            await settled(child.terminate(StopReason.KILLED if kill else StopReason.SHUTDOWN))
 
-    async def _drop_belongings(self) -> None:
+    async def _drop_belongings(self, reason: StopReason | BaseException) -> None:
         self._cancel_timers()
         await self._stop_children()
+        owed, self._owed = self._owed, None
+        if owed:
+            for ask in tuple(owed):
+                ask.stopped(reason)
         tasks, self._tasks = self._tasks, None
         if tasks:
             for task in tasks:
@@ -505,7 +511,8 @@ class ActorCell(Cell):
                 ask.stopped(reason)
             return True
         if cause is Cause.CRASH and self._crash is not None:
-            self._crash, error = None, self._crash
+            error = self._crash
+            self._crash = None
         else:
             error = self._explain(error)
         if self.props.errors and isinstance(error, self.props.errors):
@@ -739,11 +746,6 @@ class ActorCell(Cell):
             self._schedule()
         self._interrupt(Cause.CRASH)
 
-    @property
-    def child_keeper(self) -> Any:
-        """The supervision of its children, where they have one."""
-        return self.system.keeper_of(self)
-
     # Interruptions
 
     def _interrupt(self, cause: Cause) -> None:
@@ -871,6 +873,10 @@ class ActorCell(Cell):
         if envelope is None:
             raise RuntimeError(f"{self.path}: ctx.reply_later() is for handlers, and no message is in hand")
         self._replied = True
-        if envelope.ask is not None:
-            self.system.owe(self, envelope.ask)
+        ask = envelope.ask
+        if ask is not None:
+            if self._owed is None:
+                self._owed = set()
+            self._owed.add(ask)
+            ask._add_done_callback(self._owed.discard)
         return ReplyTo(envelope, self.ref)

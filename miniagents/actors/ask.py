@@ -49,7 +49,7 @@ class Ask(Promise[T]):
         if timer is not None:
             timer.cancel()
         if result is None or isinstance(result, Message):
-            self._resolve(result)
+            self._resolve(result)  # type: ignore[arg-type]  # the asked actor's word for it
         elif isinstance(result, BaseException):
             self._reject(result)
         else:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
+from miniagents.actors.ask import Ask
 from miniagents.actors.deadletters import DeadLetterReason
 from miniagents.actors.deadlock import Waits, begin_wait, end_wait
 from miniagents.actors.envelope import Envelope, new_correlation_id
@@ -18,9 +19,9 @@ from miniagents.actors.mailbox import Overflow, PriorityQueue
 from miniagents.actors.options import Props
 from miniagents.actors.ref import ActorRef
 from miniagents.actors.terminated import Terminated
-from miniagents.errors import ActorStoppedError, DroppedError, MailboxFullError
+from miniagents.errors import ActorStoppedError, DeadlockError, DroppedError, MailboxFullError
 from miniagents.promising import Promise
-from miniagents.promising.context import PromisingContext, Scope
+from miniagents.promising.context import PromisingContext, Scope, current_scope
 from miniagents.supervision import StopReason
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class Cell(Scope):
         "_room",
         "_started",
         "_terminated",
+        "child_keeper",
         "children",
         "current",
         "gone",
@@ -128,6 +130,7 @@ class Cell(Scope):
         self.children: dict[str, Cell] | None = None
         self.numbers: dict[str, int] | None = None
         self.keeper: Keeper | None = None
+        self.child_keeper: Keeper | None = None
         self.spec: Any = None
         self.shutdown: float | None = DEFAULT_SHUTDOWN
         self.watchers: dict[Cell, None] | None = None
@@ -241,27 +244,45 @@ class Cell(Scope):
         Raises:
             MailboxFullError: The mailbox is full and refuses; an ask's promise fails instead.
         """
-        if self.stopping is not None and not self.takes_while_stopping() or self.state is State.STOPPED:
+        if (self.stopping is not None and not self.takes_while_stopping()) or self.state is State.STOPPED:
             self.refuse(envelope)
             return
         queue = self.queue
         if queue is None:
             queue = self.queue = self.props.options.mailbox.new_queue()
-        if self.props.capacity is not None and len(queue) - self.gone >= self.props.capacity:
-            if not self._overflow(envelope, queue):
-                return
+        capacity = self.props.capacity
+        if capacity is not None and len(queue) - self.gone >= capacity and not self._overflow(envelope, queue):
+            return
         queue.append(envelope)
         self.wake()
 
     def post_system(self, envelope: Envelope) -> None:
         """Put a message of the runtime into the mailbox, whatever its capacity."""
-        if self.state is State.STOPPED or self.stopping is not None and not self.takes_while_stopping():
+        if self.state is State.STOPPED or (self.stopping is not None and not self.takes_while_stopping()):
             self.refuse(envelope)
             return
         if self.queue is None:
             self.queue = self.props.options.mailbox.new_queue()
         self.queue.append(envelope)
         self.wake()
+
+    def barrier(self) -> "Ask[None] | None":
+        """A promise that settles when all that waits now has been handled; None if nothing does."""
+        queue = self.queue
+        if self.state is State.STOPPED or (self.current is None and not queue):
+            return None
+        ask: Ask[None] = Ask(self, None, own_timeout=False)
+        ask._producer = None
+        envelope = Envelope(BARRIER, None, ask, None, 0, None, self.system.time())
+        ask.envelope = envelope
+        if queue is None:
+            queue = self.queue = self.props.options.mailbox.new_queue()
+        if isinstance(queue, PriorityQueue):
+            queue.append_last(envelope)
+        else:
+            queue.append(envelope)
+        self.wake()
+        return ask
 
     def takes_while_stopping(self) -> bool:
         """Whether messages are taken although the end was asked for: only where a restart may follow."""
@@ -470,7 +491,7 @@ class Cell(Scope):
         request = self.stopping
         if request is None:
             request = StopRequest(reason, drain=drain, judged=True, own=own)
-            request.ended._producer = self if self.is_serial else None
+            request.ended._producer = Ending(self)
             self.stopping = request
             self.stop_requested(escalated=False)
         elif reason is StopReason.KILLED and request.reason is not StopReason.KILLED:
@@ -479,16 +500,18 @@ class Cell(Scope):
             self.stop_requested(escalated=True)
         return request.ended
 
-    def terminate(self) -> Promise[Any]:
+    def terminate(self, reason: StopReason = StopReason.SHUTDOWN) -> Promise[Any]:
         """Ask for the end in the name of the parent: for good, whatever the restart type says."""
         if self.state is State.STOPPED:
             return self.terminated()
         if self.stopping is None:
-            self.stopping = StopRequest(StopReason.SHUTDOWN, drain=False, judged=False)
+            self.stopping = StopRequest(reason, drain=False, judged=False)
             self.stop_requested(escalated=False)
         else:
             self.stopping.judged = False
             self.stopping.drain = False
+            if reason is StopReason.KILLED:
+                self.stopping.reason = reason
             self.stop_requested(escalated=True)
         return self.terminated()
 
@@ -498,6 +521,10 @@ class Cell(Scope):
 
     def begin(self) -> None:
         """Start, as soon as the loop turns."""
+        raise NotImplementedError
+
+    def crash(self, error: BaseException) -> None:
+        """Crash with `error`, now: the supervision of its children is used up."""
         raise NotImplementedError
 
     def ended(self, reason: StopReason | BaseException) -> None:
@@ -572,6 +599,49 @@ class Cell(Scope):
             else:
                 self._terminated._producer = self if self.is_serial else None
         return self._terminated
+
+
+class Ending:
+    """Who settles the promise of an actor's end: nobody, as long as the actor itself, or one below it, waits for it."""
+
+    __slots__ = ("_cell",)
+
+    def __init__(self, cell: Cell) -> None:
+        self._cell = cell
+
+    def begin_wait(self, promise: Any) -> Any:
+        """Somebody is about to wait for the end.
+
+        Raises:
+            DeadlockError: The actor itself is, or one below it: it would wait for its own end.
+        """
+        scope = current_scope.get()
+        node = cell = scope.node if scope is not None else None
+        if node is not None and node.task is asyncio.current_task():
+            while cell is not None:
+                if cell is self._cell:
+                    ring = (node.node_path, self._cell.path) if node is not cell else (node.node_path,)
+                    raise own_end(node, (*ring, node.node_path))
+                cell = cell.parent
+        return self._cell.begin_wait(promise)
+
+    def end_wait(self, token: Any) -> None:
+        """The wait is over."""
+        end_wait(token)
+
+    def node_behind(self, promise: Any) -> Any:
+        """Who must get further before the end."""
+        return self._cell
+
+
+def own_end(node: Any, ring: tuple[str, ...]) -> DeadlockError:
+    """The error of one that would wait for its own end."""
+    error = DeadlockError(
+        f"{node.node_path}: would wait for its own end: {' -> '.join(ring)}; ask for it without awaiting it",
+        ring=ring,
+    )
+    node.deadlocked(error)
+    return error
 
 
 class Barrier:

@@ -190,7 +190,7 @@ def _group_tasks(helpers: dict[Any, Any], waited: Any) -> Any:
         for callback, _ in getattr(helper, "_callbacks", None) or ():
             group = getattr(callback, "__self__", None)
             if isinstance(group, asyncio.TaskGroup) and getattr(group, "_on_completed_fut", None) is waited:
-                return tuple(group._tasks)  # type: ignore[attr-defined]
+                return tuple(group._tasks)
     return ()
 
 

@@ -141,7 +141,7 @@ class Dispatcher:
         # The worker's own context is empty: each turn enters the context of its actor.
         task = WorkerTask(self._main(cell, driver), loop=self._loop, context=Context())
         self._workers.add(task)
-        task.add_done_callback(self._workers.discard)  # type: ignore[arg-type]
+        task.add_done_callback(self._workers.discard)
 
     def run_in_own_task(self, cell: Any, main: Callable[[], Coroutine[Any, Any, None]], context: Context) -> None:
         """Run `main()` to its end in a task that belongs to `cell` alone."""
@@ -149,7 +149,7 @@ class Dispatcher:
         task.cell = cell
         cell.task = task
         self._workers.add(task)
-        task.add_done_callback(self._workers.discard)  # type: ignore[arg-type]
+        task.add_done_callback(self._workers.discard)
 
     async def _main(self, cell: Any, driver: Any) -> None:
         await self._serve(asyncio.current_task(), cell, driver)

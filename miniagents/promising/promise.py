@@ -278,5 +278,18 @@ class Promise(Generic[T]):
             _log.error("a promise failed and nobody awaited it", error=repr(error), exc_info=error)
 
 
+async def settled(promise: Promise[Any]) -> None:
+    """Wait until a promise has settled, unseen by deadlock detection; what it settled with is not looked at."""
+    if not promise.done():
+        waiter = asyncio.get_running_loop().create_future()
+
+        def wake(_: Promise[Any]) -> None:
+            if not waiter.done():
+                waiter.set_result(None)
+
+        promise._add_done_callback(wake)
+        await waiter
+
+
 async def _ended(task: "asyncio.Task[Any]") -> None:
     await asyncio.wait([task])

@@ -1,0 +1,45 @@
+"""Actors: state behind mailboxes, supervised. The lean layer, on which agents are built."""
+
+from miniagents.actors.actor import Actor, ActorContext, IgnoreStart, ReplyTo
+from miniagents.actors.deadletters import DeadLetter, DeadLetterReason, DeadLetters
+from miniagents.actors.envelope import Envelope
+from miniagents.actors.events import Event, EventKind, Events
+from miniagents.actors.group import Group
+from miniagents.actors.mailbox import Mailbox, Overflow
+from miniagents.actors.options import RESERVED_NAMES, RetryPolicy, SpawnOptions
+from miniagents.actors.ref import ActorRef
+from miniagents.actors.routing import Routing
+from miniagents.actors.supervisor_ref import ChildCounts, ChildInfo, SupervisorRef
+from miniagents.actors.system import ActorSystem
+from miniagents.actors.terminated import Terminated
+from miniagents.actors.timers import Timer
+from miniagents.actors.tree import ActorInfo
+
+__all__ = [
+    "RESERVED_NAMES",
+    "Actor",
+    "ActorContext",
+    "ActorInfo",
+    "ActorRef",
+    "ActorSystem",
+    "ChildCounts",
+    "ChildInfo",
+    "DeadLetter",
+    "DeadLetterReason",
+    "DeadLetters",
+    "Envelope",
+    "Event",
+    "EventKind",
+    "Events",
+    "Group",
+    "IgnoreStart",
+    "Mailbox",
+    "Overflow",
+    "ReplyTo",
+    "RetryPolicy",
+    "Routing",
+    "SpawnOptions",
+    "SupervisorRef",
+    "Terminated",
+    "Timer",
+]

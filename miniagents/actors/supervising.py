@@ -1,0 +1,610 @@
+"""Keepers: supervision at work. What `miniagents.supervision` decides, a keeper carries out.
+
+A keeper follows OTP's `supervisor` function by function: it does one thing after the other (its inbox of jobs is the
+mailbox of OTP's process), a restart that fails goes back through the inbox, so that a stop can come in between, and
+counts as one more restart.
+"""
+
+import asyncio
+import enum
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import Context
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from miniagents.actors.cell import Cell
+from miniagents.actors.deadlock import Waits
+from miniagents.actors.events import EventKind
+from miniagents.errors import (
+    ActorStoppedError,
+    AlreadyPresentError,
+    AlreadyStartedError,
+    ChildNotFoundError,
+    ChildRestartingError,
+    ChildRunningError,
+    SimpleOneForOneError,
+    StartError,
+)
+from miniagents.promising import Promise
+from miniagents.promising.promise import settled
+from miniagents.supervision import (
+    AutoShutdown,
+    ChildSpec,
+    OneForAll,
+    OneForOne,
+    Restart,
+    RestartWindow,
+    RestForOne,
+    Shutdown,
+    SimpleOneForOne,
+    StopReason,
+    Strategy,
+    answers,
+    shuts_down,
+)
+
+if TYPE_CHECKING:
+    from miniagents.actors.ref import ActorRef
+
+_log = structlog.get_logger("miniagents")
+
+Job = Callable[[], Awaitable[None]]
+
+
+class Status(enum.Enum):
+    """What a keeper knows of a child."""
+
+    RUNNING = "running"
+    UNDEFINED = "undefined"
+    """Its specification is there, and no child."""
+    RESTARTING = "restarting"
+    """It ended, and its restart has not succeeded yet."""
+
+
+class Child:
+    """One child of a keeper.
+
+    Attributes:
+        id: The id of its specification.
+        spec: Its specification; None for what an actor spawned through its context.
+        kwargs: What its constructor gets.
+        cell: Its cell; while a restart is due, the cell without an instance.
+        status: What is known of it.
+        down: The end that waits to be answered; whoever deals with the child in between takes it away.
+        in_row: Restarts since it last handled a message.
+        handled: How many messages it had handled at its last restart.
+    """
+
+    __slots__ = ("cell", "down", "handled", "id", "in_row", "kwargs", "spec", "status")
+
+    def __init__(self, id: str, spec: ChildSpec | None, kwargs: Mapping[str, Any]) -> None:
+        self.id = id
+        self.spec = spec
+        self.kwargs = kwargs
+        self.cell: Any = None
+        self.status = Status.UNDEFINED
+        self.down: object = None
+        self.in_row = 0
+        self.handled = 0
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether its specification goes with it."""
+        return self.spec is not None and self.spec.restart is Restart.TEMPORARY
+
+
+class Keeper:
+    """Supervises the children of one cell.
+
+    Args:
+        host: The cell whose children they are.
+        strategy: Who is restarted with whom, and how often.
+        auto_shutdown: Whether the end of significant children ends it.
+        on_shutdown: Called when it ends itself: with the crash that was one too many, or None for `auto_shutdown`.
+    """
+
+    def __init__(
+        self,
+        host: Cell,
+        strategy: Strategy,
+        auto_shutdown: AutoShutdown,
+        on_shutdown: Callable[[BaseException | None], Awaitable[None]],
+    ) -> None:
+        self.children: dict[str, Child] = {}
+        self.template: ChildSpec | None = None
+        self._host = host
+        self._strategy = strategy
+        self._auto_shutdown = auto_shutdown
+        self._on_shutdown = on_shutdown
+        self._of: dict[Cell, Child] = {}
+        self._window = RestartWindow(strategy.max_restarts, strategy.within)
+        self._jobs: deque[Job] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._starting: Child | None = None
+        self._stopping: Child | None = None
+        self._closed = False
+        self._numbers = 0
+
+    @property
+    def is_simple(self) -> bool:
+        """Whether all children are made of one specification."""
+        return isinstance(self._strategy, SimpleOneForOne)
+
+    # The inbox
+
+    def submit(self, job: Job) -> None:
+        """Do this when all before it is done."""
+        self._jobs.append(job)
+        if self._task is None:
+            # Its own context: whose call it is must not show in the children that it starts.
+            self._task = self._host.system.loop.create_task(self._work(), context=Context())
+
+    async def _work(self) -> None:
+        try:
+            while self._jobs:
+                job = self._jobs.popleft()
+                try:
+                    await job()
+                except Exception as error:
+                    _log.exception("the runtime failed in a supervisor", actor=self._host.path)
+                    self._host.system.fail(error)
+        finally:
+            self._task = None
+
+    def call(self, function: Callable[[], Awaitable[Any]]) -> Promise[Any]:
+        """Let the keeper work out an answer, in its turn."""
+        promise: Promise[Any] = Promise()
+        promise._producer = self._host
+
+        async def job() -> None:
+            if self._closed:
+                promise._reject(ActorStoppedError(f"{self._host.path}: the supervisor has ended", path=self._host.path))
+                return
+            try:
+                promise._resolve(await function())
+            except Exception as error:
+                promise._reject(error)
+
+        self.submit(job)
+        return promise
+
+    async def _wait(self, promise: Promise[Any]) -> None:
+        """Wait for a child, seen by the detection of rings, but never its victim."""
+        host = self._host
+        if host.is_supervisor:
+            waits = host.waits = Waits()
+            waits.own = promise
+        try:
+            await settled(promise)
+        finally:
+            if host.is_supervisor:
+                host.waits = None
+
+    # Starting
+
+    async def start_all(self, specs: tuple[ChildSpec, ...]) -> StartError | None:
+        """Start the first children, in order.
+
+        Returns:
+            None, or why one did not start; those before it are stopped again then.
+        """
+        if self.is_simple:
+            self.template = specs[0]
+            return None
+        for spec in specs:
+            self.children[spec.id] = Child(spec.id, spec, spec.kwargs)
+        failed = await self._start_in_order(list(self.children.values()), None)
+        if failed is None:
+            return None
+        child, error = failed
+        await self.stop_children()
+        return self._start_error(child, error)
+
+    def _start_error(self, child: Child, error: BaseException) -> StartError:
+        start_error = StartError(
+            f"{self._host.path}: child {child.id!r} did not start: {type(error).__name__}: {error}",
+            child_id=child.id,
+            path=self._host.path,
+        )
+        start_error.__cause__ = error
+        return start_error
+
+    async def _start_in_order(self, children: list[Child], reason: Any) -> tuple[Child, BaseException] | None:
+        for child in children:
+            error = await self._start(child, reason)
+            if error is not None:
+                return child, error
+        return None
+
+    async def _start(self, child: Child, reason: Any) -> BaseException | None:
+        """Start a child, or a fresh instance behind the mailbox that it has kept.
+
+        Returns:
+            Why it did not start. One that raises `IgnoreStart` is no failure: it stays UNDEFINED.
+        """
+        from miniagents.actors.actor import IgnoreStart
+
+        started: Promise[None] = Promise()
+
+        def report(error: BaseException | None) -> None:
+            if error is None:
+                started._resolve(None)
+            else:
+                started._reject(error)
+
+        cell = child.cell
+        if cell is None or not cell.is_alive:
+            cell = self._new_cell(child)
+            cell.on_started = report
+            cell.begin()
+        else:
+            cell.resume(reason if reason is not None else StopReason.SHUTDOWN, report)
+        started._producer = cell
+        self._starting = child
+        try:
+            await self._wait(started)
+        finally:
+            self._starting = None
+        error = started.exception()
+        if error is None:
+            child.status = Status.RUNNING
+            return None
+        if not cell.is_alive:
+            self._of.pop(cell, None)
+            child.cell = None
+        child.status = Status.UNDEFINED
+        if isinstance(error, IgnoreStart):
+            if child.is_temporary:
+                self._remove(child)
+            return None
+        return error
+
+    def _new_cell(self, child: Child) -> Any:
+        spec, host = child.spec, self._host
+        assert spec is not None  # children without a specification are never started twice
+        name = child.id if not self.is_simple else host.child_name(None, spec.id)
+        cell: Any = host.system.new_cell(host, spec.child, name, spec.options, child.kwargs)
+        self.take(cell, child)
+        return cell
+
+    def take(self, cell: Any, child: Child) -> None:
+        """Make a cell the child's."""
+        spec = child.spec
+        if spec is not None:
+            cell.spec = spec
+            if isinstance(spec.shutdown, Shutdown):
+                cell.shutdown = 0.0 if spec.shutdown is Shutdown.KILL else None
+            else:
+                cell.shutdown = spec.shutdown
+        cell.keeper = self
+        child.cell = cell
+        child.handled = 0
+        self._of[cell] = child
+        self._host.add_child(cell)
+
+    def adopt(self, cell: Any) -> None:
+        """An actor spawned a child through its context."""
+        child = Child(cell.name, None, {})
+        child.status = Status.RUNNING
+        self.children[child.id] = child
+        self.take(cell, child)
+
+    # Ends
+
+    def answers(self, cell: Any, reason: StopReason | BaseException) -> bool:
+        """Whether a child is restarted after such an end."""
+        child = self._of.get(cell)
+        if child is None or self._closed:
+            return False
+        if child.spec is None:
+            return isinstance(reason, BaseException)
+        return answers(child.spec.restart, reason)
+
+    def child_down(self, cell: Any, reason: StopReason | BaseException) -> None:
+        """The instance of a child has ended, and its restart type answers that."""
+        child = self._of[cell]
+        token = child.down = object()
+
+        async def job() -> None:
+            if child.down is token:
+                await self._restart(child, reason)
+
+        self.submit(job)
+
+    def child_ended(self, cell: Any, reason: StopReason | BaseException) -> None:
+        """A child has ended for good."""
+        child = self._of.pop(cell, None)
+        if child is None or child is self._stopping or child is self._starting:
+            return
+
+        async def job() -> None:
+            if child.cell is cell:
+                await self._gone(child, reason)
+
+        self.submit(job)
+
+    async def _gone(self, child: Child, reason: StopReason | BaseException) -> None:
+        self._forget(child)
+        spec = child.spec
+        others = (
+            c.spec is not None and c.spec.significant
+            for c in self.children.values()
+            if c is not child and c.status is not Status.UNDEFINED
+        )
+        if spec is not None and not self._closed and shuts_down(self._auto_shutdown, spec.significant, others):
+            await self._on_shutdown(None)
+
+    def _forget(self, child: Child) -> None:
+        """OTP's `del_child`: a temporary child goes with its specification, of others the specification stays."""
+        child.down = None
+        child.status = Status.UNDEFINED
+        cell, child.cell = child.cell, None
+        self._of.pop(cell, None)
+        if child.is_temporary or child.spec is None or self.is_simple:
+            self._remove(child)
+
+    def _remove(self, child: Child) -> None:
+        self.children.pop(child.id, None)
+
+    # Restarts
+
+    async def _restart(self, child: Child, reason: StopReason | BaseException) -> None:
+        host = self._host
+        child.down = None
+        if self._closed:
+            return
+        if not self._window.record(host.system.time()):
+            await self._give_up(child, reason)
+            return
+        backoff = self._strategy.backoff
+        if backoff is None:
+            await self._restart_group(child, reason)
+            return
+        if child.cell.handled != child.handled:
+            child.in_row = 0
+            child.handled = child.cell.handled
+        delay = backoff.delay(child.in_row, host.system.random)
+        child.in_row += 1
+        child.status = Status.RESTARTING
+        token = child.down = object()
+
+        async def later() -> None:
+            if child.down is token and not self._closed:
+                await self._restart_group(child, reason)
+
+        host.system.loop.call_later(delay, self.submit, later)
+
+    async def _restart_group(self, child: Child, reason: StopReason | BaseException) -> None:
+        """Stop those that the strategy restarts with the child, and start all of them, in order."""
+        group = self._group(child)
+        child.down = None
+        for sibling in reversed(group):
+            if sibling is not child:
+                await self._suspend(sibling)
+        failed = await self._start_in_order([c for c in group if c.id in self.children], reason)
+        if failed is None:
+            return
+        again, error = failed
+        again.status = Status.RESTARTING
+        token = again.down = object()
+        _log.warning("a restart failed", actor=f"{self._host.path}/{again.id}", error=repr(error))
+
+        async def job() -> None:
+            if again.down is token:
+                await self._restart(again, error)
+
+        self.submit(job)
+
+    def _group(self, child: Child) -> list[Child]:
+        children = list(self.children.values())
+        if isinstance(self._strategy, OneForAll):
+            return children
+        if isinstance(self._strategy, RestForOne):
+            return children[children.index(child) :]
+        assert isinstance(self._strategy, (OneForOne, SimpleOneForOne))
+        return [child]
+
+    async def _suspend(self, child: Child) -> None:
+        """End a child that is about to be restarted with a sibling: it keeps ref and mailbox."""
+        if child.is_temporary:
+            await self._end(child)
+            self._remove(child)
+            return
+        child.down = None
+        cell = child.cell
+        if child.status is Status.RUNNING and cell is not None and cell.is_alive:
+            await cell.suspend()
+        child.status = Status.UNDEFINED
+
+    async def _give_up(self, child: Child, reason: StopReason | BaseException) -> None:
+        strategy, host = self._strategy, self._host
+        cause = reason if isinstance(reason, BaseException) else None
+        if cause is None:
+            cause = ActorStoppedError(
+                f"{host.path}/{child.id}: ended with {reason!r} once too often", path=f"{host.path}/{child.id}"
+            )
+        _log.error(
+            "supervisor gives up: too many restarts",
+            actor=host.path,
+            child=child.id,
+            max_restarts=strategy.max_restarts,
+            within=strategy.within,
+            error=repr(cause),
+        )
+        host.system.events.publish(EventKind.ESCALATION, host.path, error=cause)
+        cell = child.cell
+        self._forget(child)
+        if cell is not None and cell.is_alive:
+            cell.finish(reason)
+        await self._on_shutdown(cause)
+
+    # Stopping
+
+    async def stop_all(self) -> None:
+        """Stop all children and take no more jobs. Called from outside the keeper's own task."""
+        if self._closed:
+            return
+        done = self._host.system.loop.create_future()
+
+        async def job() -> None:
+            await self.stop_children()
+            if not done.done():
+                done.set_result(None)
+
+        self.submit_stop(job)
+        await done
+
+    def submit_stop(self, job: Job) -> None:
+        """Like `submit`, and a start that hangs is cut off when its time to shut down is over."""
+        self.submit(job)
+        if self._starting is not None:
+            self.urge(self._starting)
+
+    def urge(self, child: Child) -> None:
+        """Somebody waits for the end of a child that is in its start."""
+        cell = child.cell
+        if child is self._starting and cell is not None:
+            if cell.is_supervisor or cell.shutdown == 0:
+                cell.cancel_start()  # a supervisor's own children have their own times
+            elif cell.shutdown is not None:
+                self._host.system.loop.call_later(cell.shutdown, self._cut_off, child)
+
+    def find_starting(self, which: Any) -> Child | None:
+        """The child, if it is in its start."""
+        child = self._starting
+        if child is not None and (child.id == which or child.cell is getattr(which, "_cell", None)):
+            return child
+        return None
+
+    def _cut_off(self, child: Child) -> None:
+        if child is self._starting and child.cell is not None:
+            child.cell.cancel_start()
+
+    async def stop_children(self, *, kill: bool = False) -> None:
+        """Stop all children, in reverse order; those of `SimpleOneForOne` all at once. In the keeper's own task."""
+        self._closed = True
+        children = [c for c in reversed(self.children.values()) if c.cell is not None]
+        if self.is_simple:
+            ends = [self._ask_to_end(child, kill) for child in children]
+            for end in ends:
+                await self._wait(end)
+        else:
+            for child in children:
+                await self._end(child, kill=kill)
+        for child in children:
+            child.status = Status.UNDEFINED
+            child.cell = None
+        self._of.clear()
+
+    async def _end(self, child: Child, *, kill: bool = False) -> None:
+        """End a child for good."""
+        child.down = None
+        cell = child.cell
+        if cell is not None and cell.is_alive:
+            self._stopping = child
+            try:
+                await self._wait(self._ask_to_end(child, kill))
+            finally:
+                self._stopping = None
+        self._of.pop(cell, None)
+        child.cell = None
+        child.status = Status.UNDEFINED
+
+    def _ask_to_end(self, child: Child, kill: bool) -> Promise[Any]:
+        cell: Any = child.cell
+        brutal = kill or (child.spec is not None and child.spec.shutdown is Shutdown.KILL)
+        end: Promise[Any] = cell.terminate(StopReason.KILLED if brutal else StopReason.SHUTDOWN)
+        return end
+
+    # Calls; they run in the keeper's own task
+
+    async def start_child(self, spec: ChildSpec) -> "ActorRef | None":
+        """OTP's `start_child`."""
+        present = self.children.get(spec.id)
+        if present is not None:
+            if present.status is Status.RUNNING:
+                raise AlreadyStartedError(
+                    f"{self._host.path}: child {spec.id!r} runs already", child_id=spec.id, ref=present.cell.ref
+                )
+            raise AlreadyPresentError(
+                f"{self._host.path}: there is a specification {spec.id!r} already; restart_child or delete_child it",
+                child_id=spec.id,
+            )
+        return await self._start_new(Child(spec.id, spec, spec.kwargs))
+
+    async def start_simple_child(self, kwargs: Mapping[str, Any]) -> "ActorRef | None":
+        """OTP's `start_child` of `simple_one_for_one`."""
+        assert self.template is not None
+        self._numbers += 1
+        child = Child(str(self._numbers), self.template, {**self.template.kwargs, **kwargs})
+        return await self._start_new(child)
+
+    async def _start_new(self, child: Child) -> "ActorRef | None":
+        self.children[child.id] = child
+        error = await self._start(child, None)
+        if error is not None:
+            self._remove(child)
+            raise self._start_error(child, error)
+        if child.cell is None and self.is_simple:
+            self._remove(child)
+        return child.cell.ref if child.cell is not None else None
+
+    async def terminate_child(self, which: Any) -> None:
+        """OTP's `terminate_child`."""
+        if self.is_simple:
+            if isinstance(which, str):
+                raise SimpleOneForOneError(
+                    f"{self._host.path}: terminate_child of a SimpleOneForOne takes the child's ref", child_id=which
+                )
+            found = self._of.get(which._cell)
+            if found is None:
+                if which.is_alive:
+                    raise self._not_found(which.path)
+                return
+            child = found
+        else:
+            child = self._find(which)
+        cell = child.cell
+        await self._end(child)
+        if cell is not None and cell.is_alive:
+            cell.finish(StopReason.SHUTDOWN)
+        if child.is_temporary or self.is_simple:
+            self._remove(child)
+
+    async def restart_child(self, id: str) -> "ActorRef | None":
+        """OTP's `restart_child`."""
+        child = self._idle_child(id, "restart_child")
+        error = await self._start(child, None)
+        if error is not None:
+            raise self._start_error(child, error)
+        return child.cell.ref if child.cell is not None else None
+
+    async def delete_child(self, id: str) -> None:
+        """OTP's `delete_child`."""
+        child = self._idle_child(id, "delete_child")
+        cell = child.cell
+        self._forget(child)
+        self._remove(child)
+        if cell is not None and cell.is_alive:
+            cell.finish(StopReason.SHUTDOWN)
+
+    def _idle_child(self, id: str, what: str) -> Child:
+        if self.is_simple:
+            raise SimpleOneForOneError(f"{self._host.path}: {what} is not for SimpleOneForOne", child_id=id)
+        child = self._find(id)
+        if child.status is Status.RESTARTING:
+            raise ChildRestartingError(f"{self._host.path}: child {id!r} is about to be restarted", child_id=id)
+        if child.status is Status.RUNNING:
+            raise ChildRunningError(f"{self._host.path}: child {id!r} runs; terminate_child it first", child_id=id)
+        return child
+
+    def _find(self, which: Any) -> Child:
+        child = self.children.get(which) if isinstance(which, str) else self._of.get(which._cell)
+        if child is None:
+            raise self._not_found(which)
+        return child
+
+    def _not_found(self, which: Any) -> ChildNotFoundError:
+        return ChildNotFoundError(f"{self._host.path}: there is no child {which!r}", child_id=which)

@@ -1,0 +1,190 @@
+"""References to supervisors: `ActorRef`, and OTP's calls."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, Literal
+
+from miniagents.actors.cell import own_end
+from miniagents.actors.ref import ActorRef
+from miniagents.errors import ActorStoppedError, SimpleOneForOneError, WrongThreadError
+from miniagents.promising.context import current_scope
+from miniagents.supervision import ChildSpec, Restart, Supervisor
+
+if TYPE_CHECKING:
+    from miniagents.actors.supervising import Keeper
+
+
+@dataclass(frozen=True, slots=True)
+class ChildInfo:
+    """What `which_children` says of one child.
+
+    Attributes:
+        id: The id of its specification; None under `SimpleOneForOne`.
+        ref: The child; None where there is none, "restarting" where it is about to be restarted.
+        kind: Whether it is a worker or a supervisor.
+        restart: Its restart type.
+    """
+
+    id: str | None
+    ref: ActorRef | Literal["restarting"] | None
+    kind: Literal["worker", "supervisor"]
+    restart: Restart
+
+
+@dataclass(frozen=True, slots=True)
+class ChildCounts:
+    """What `count_children` says.
+
+    Attributes:
+        specs: Specifications, whether their children run or not.
+        active: Children that run.
+        supervisors: Specifications of supervisors, or their number under `SimpleOneForOne`.
+        workers: The same of all others.
+    """
+
+    specs: int
+    active: int
+    supervisors: int
+    workers: int
+
+
+class SupervisorRef(ActorRef):
+    """Names one supervisor. Messages to it are dead letters; its calls are those of OTP's `supervisor`.
+
+    All calls raise `ActorStoppedError` when the supervisor has ended.
+    """
+
+    __slots__ = ()
+
+    async def start_child(self, spec: ChildSpec | None = None, **kwargs: Any) -> ActorRef | None:
+        """Add a specification and start its child.
+
+        Args:
+            spec: The specification; not under `SimpleOneForOne`.
+            **kwargs: Under `SimpleOneForOne`: what the child's constructor gets beside the template's own.
+
+        Returns:
+            The child, or None if its `on_start` raised `IgnoreStart`.
+
+        Raises:
+            AlreadyStartedError: A child with this id runs; the error's `ref` is it.
+            AlreadyPresentError: There is a specification with this id.
+            StartError: The child did not start; nothing is kept of it.
+            InvalidOptionError: The specification does not fit under this supervisor.
+        """
+        keeper = self._keeper()
+        if keeper.is_simple:
+            if spec is not None:
+                raise SimpleOneForOneError(
+                    f"{self.path}: start_child of a SimpleOneForOne takes the child's arguments, not a ChildSpec"
+                )
+            return await self._call(lambda: keeper.start_simple_child(kwargs))  # type: ignore[no-any-return]
+        supervisor: Supervisor = self._cell.supervisor  # type: ignore[attr-defined]
+        Supervisor.check_child(supervisor.name, supervisor.auto_shutdown, spec)
+        assert spec is not None
+        return await self._call(lambda: keeper.start_child(spec))  # type: ignore[no-any-return]
+
+    async def terminate_child(self, child: str | ActorRef) -> None:
+        """End a child for good; its specification stays, unless it is TEMPORARY.
+
+        Args:
+            child: Its id, or its ref; under `SimpleOneForOne` its ref.
+
+        Raises:
+            ChildNotFoundError: There is no such child.
+            SimpleOneForOneError: An id was given under `SimpleOneForOne`.
+            DeadlockError: Called by that child itself, or by one below it, which would wait for its own end.
+        """
+        keeper = self._keeper()
+        self._check_not_below(keeper, child)
+        await self._call(lambda: keeper.terminate_child(child), keeper.find_starting(child))
+
+    async def restart_child(self, id: str) -> ActorRef | None:
+        """Start a child again whose specification is there and which does not run. It gets a new uid.
+
+        Returns:
+            The child, or None if its `on_start` raised `IgnoreStart`.
+
+        Raises:
+            ChildRunningError: It runs.
+            ChildRestartingError: It is about to be restarted.
+            ChildNotFoundError: There is no such specification.
+            StartError: It did not start.
+            SimpleOneForOneError: This is a `SimpleOneForOne`.
+        """
+        keeper = self._keeper()
+        return await self._call(lambda: keeper.restart_child(id))  # type: ignore[no-any-return]
+
+    async def delete_child(self, id: str) -> None:
+        """Remove the specification of a child that does not run.
+
+        Raises:
+            ChildRunningError: It runs: `terminate_child` it first.
+            ChildRestartingError: It is about to be restarted.
+            ChildNotFoundError: There is no such specification.
+            SimpleOneForOneError: This is a `SimpleOneForOne`.
+        """
+        keeper = self._keeper()
+        await self._call(lambda: keeper.delete_child(id))
+
+    async def which_children(self) -> tuple[ChildInfo, ...]:
+        """All children, the youngest first, as OTP gives them."""
+        keeper = self._keeper()
+
+        async def answer() -> tuple[ChildInfo, ...]:
+            return tuple(_info(child, keeper) for child in reversed(keeper.children.values()))
+
+        return await self._call(answer)  # type: ignore[no-any-return]
+
+    async def count_children(self) -> ChildCounts:
+        """How many children there are, of which kind."""
+        keeper = self._keeper()
+
+        async def answer() -> ChildCounts:
+            infos = [_info(child, keeper) for child in keeper.children.values()]
+            supervisors = sum(info.kind == "supervisor" for info in infos)
+            active = sum(isinstance(info.ref, ActorRef) and info.ref.is_alive for info in infos)
+            specs = 1 if keeper.is_simple else len(infos)
+            return ChildCounts(specs, active, supervisors, len(infos) - supervisors)
+
+        return await self._call(answer)  # type: ignore[no-any-return]
+
+    def _keeper(self) -> "Keeper":
+        cell: Any = self._cell
+        if get_ident() != cell.system.thread_id:
+            raise WrongThreadError(f"{cell.path}: a supervisor is called from the system's own thread only")
+        keeper: Keeper | None = cell.keeper_of_children()
+        if keeper is None:
+            raise ActorStoppedError(f"{cell.path}: the supervisor has ended", path=cell.path, reason=cell.reason)
+        return keeper
+
+    async def _call(self, function: Callable[[], Awaitable[Any]], urgent: Any = None) -> Any:
+        keeper = self._keeper()
+        answer = keeper.call(function)
+        if urgent is not None:
+            keeper.urge(urgent)
+        return await answer
+
+    def _check_not_below(self, keeper: "Keeper", which: str | ActorRef) -> None:
+        child = keeper.children.get(which) if isinstance(which, str) else None
+        target = child.cell if child is not None else getattr(which, "_cell", None)
+        scope = current_scope.get()
+        node: Any = scope.node if scope is not None else None
+        cell = node
+        while cell is not None and target is not None:
+            if cell is target:
+                raise own_end(node, (node.node_path, self.path, node.node_path))
+            cell = cell.parent
+
+
+def _info(child: Any, keeper: "Keeper") -> ChildInfo:
+    from miniagents.actors.supervising import Status
+
+    ref: ActorRef | Literal["restarting"] | None = None
+    if child.status is Status.RESTARTING:
+        ref = "restarting"
+    elif child.status is Status.RUNNING and child.cell is not None:
+        ref = child.cell.ref
+    kind: Literal["worker", "supervisor"] = "supervisor" if isinstance(child.spec.child, Supervisor) else "worker"
+    return ChildInfo(None if keeper.is_simple else child.id, ref, kind, child.spec.restart)

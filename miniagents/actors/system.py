@@ -1,0 +1,481 @@
+"""The actor system: the root of the tree, and all that its actors share."""
+
+import asyncio
+import itertools
+import random
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import structlog
+
+from miniagents.actors.actor import Actor
+from miniagents.actors.actor_cell import ActorCell
+from miniagents.actors.cell import Cell, State
+from miniagents.actors.deadletters import DeadLetter, DeadLetters
+from miniagents.actors.dispatcher import Dispatcher
+from miniagents.actors.events import EventKind, Events
+from miniagents.actors.from_thread import FromThread
+from miniagents.actors.group import Group
+from miniagents.actors.options import DEFAULT_OPTIONS, Props, SpawnOptions
+from miniagents.actors.pool import new_pool_cell
+from miniagents.actors.ref import ActorRef
+from miniagents.actors.routing import Routing
+from miniagents.actors.run import run_main
+from miniagents.actors.supervising import Keeper
+from miniagents.actors.supervisor_cell import SupervisorCell
+from miniagents.actors.supervisor_ref import SupervisorRef
+from miniagents.actors.tree import ActorInfo, snapshot
+from miniagents.errors import InvalidOptionError, RestartLimitError, SystemNotRunningError
+from miniagents.promising import Promise, PromisingContext
+from miniagents.promising.promise import settled
+from miniagents.supervision import AutoShutdown, ChildSpec, StopReason, Supervisor
+
+_log = structlog.get_logger("miniagents")
+
+T = TypeVar("T")
+
+_SUPERVISOR_PROPS = Props(lambda: None, DEFAULT_OPTIONS)
+
+
+class RootCell(Cell):
+    """Above all top-level actors. It handles nothing, and nobody has a reference to it."""
+
+    __slots__ = ()
+
+    @property
+    def path(self) -> str:
+        """The root of all paths."""
+        return ""
+
+    def wake(self) -> None:
+        """There is never anything in its mailbox."""
+
+    def crash(self, error: BaseException) -> None:
+        """What its children's supervision leads to is the system's failure."""
+        self.system.fail(error)
+
+
+class ActorSystem(PromisingContext):
+    """A tree of supervised actors in one event loop.
+
+    Use it with `async with`, with `ActorSystem().run(main())`, or with `activate()` and `await afinalize()` inside a
+    running service.
+
+    Leaving `async with` normally finishes what is under way: it waits for background work and for the messages that are
+    queued at that moment, and then stops the tree, children before parents and in reverse order. By an exception or a
+    cancellation the tree is stopped at once, in the same order.
+
+    Args:
+        name: Its name.
+        debug: Log handlers that block the event loop for more than 100 ms, with the actor's path.
+        dead_letters_kept: How many dead letters are kept whole, 0 or more; all are counted.
+        on_failure: Called with the error when a supervisor at the root gives up and the system ends because of it.
+    """
+
+    node_name = ""
+
+    def __init__(
+        self,
+        *,
+        name: str = "miniagents",
+        debug: bool = False,
+        dead_letters_kept: int = 1000,
+        on_failure: Callable[[BaseException], object] | None = None,
+    ) -> None:
+        super().__init__()
+        if dead_letters_kept < 0:
+            raise InvalidOptionError(f"dead_letters_kept= must be 0 or more, not {dead_letters_kept!r}")
+        self.name = name
+        self.events = Events()
+        self.dead_letters = DeadLetters(dead_letters_kept, self._on_dead_letter)
+        self.random = random.Random().random
+        self.thread_id = 0
+        self.loop: asyncio.AbstractEventLoop = None  # type: ignore[assignment]  # set by activate()
+        self.dispatcher: Dispatcher = None  # type: ignore[assignment]  # set by activate()
+        self.time: Callable[[], float] = None  # type: ignore[assignment]  # set by activate()
+        self.root: RootCell = None  # type: ignore[assignment]  # set by activate()
+        self._debug = debug
+        self._on_failure = on_failure
+        self._uids = itertools.count(1)
+        self._groups: dict[str, Group] = {}
+        self._failure: BaseException | None = None
+        self._body: asyncio.Task[Any] | None = None
+        self._body_cancelled = False
+        self._ending: asyncio.Task[None] | None = None
+        self._terminated: Promise[StopReason | BaseException] | None = None
+
+    # Life
+
+    @property
+    def is_running(self) -> bool:
+        """Whether actors can be spawned."""
+        return self._active_in is not None and self.root.state is State.RUNNING
+
+    def activate(self) -> Self:
+        """Start, without `async with`: for services that call `await afinalize()` when they end.
+
+        Raises:
+            RuntimeError: It is active already.
+        """
+        super().activate()
+        loop = self.loop = asyncio.get_running_loop()
+        self.time = loop.time
+        self.thread_id = threading.get_ident()
+        self.dispatcher = Dispatcher(loop, debug=self._debug)
+        self.root = RootCell(self, None, "", _SUPERVISOR_PROPS)
+        self.root.state = State.RUNNING
+        self._failure = None
+        self._ending = None
+        self._terminated = Promise()
+        return self
+
+    async def afinalize(self) -> None:
+        """Finish what is under way, stop the tree, and settle every promise."""
+        try:
+            if self._failure is None:
+                await self._wait_until_quiet()
+        finally:
+            await self._end()
+
+    async def __aenter__(self) -> Self:
+        self.activate()
+        self._body = asyncio.current_task()
+        self._body_cancelled = False
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        try:
+            if error is None and self._failure is None:
+                await self._wait_until_quiet()
+        except asyncio.CancelledError as cancelled:
+            error = cancelled
+            if self._failure is None:
+                raise
+        finally:
+            try:
+                await self._end()
+            except asyncio.CancelledError:
+                if not self._body_cancelled:
+                    raise
+            body, self._body = self._body, None
+        failure = self._failure
+        if failure is None:
+            return
+        if self._body_cancelled and body is not None and body.uncancel() > 0:
+            return  # somebody else cancelled the body too, and that goes on
+        if error is None or isinstance(error, asyncio.CancelledError):
+            raise failure from None
+        if error is not failure:
+            failure.add_note(f"the body of `async with` failed meanwhile: {error!r}")
+            raise failure from error
+
+    def run(self, main: Coroutine[Any, Any, T]) -> T:
+        """Run a program in this system, on uvloop where it is there.
+
+        Ctrl-C and SIGTERM stop the tree in supervised order; then the process ends with the usual status.
+
+        Args:
+            main: The coroutine of the program.
+
+        Returns:
+            What it returned.
+        """
+        return run_main(self, main)
+
+    def terminated(self) -> Promise[StopReason | BaseException]:
+        """The promise of its end: `StopReason.NORMAL`, or the error that ended it."""
+        if self._terminated is None:
+            raise SystemNotRunningError(f"system {self.name!r} has not been started")
+        return self._terminated
+
+    def fail(self, error: BaseException) -> None:
+        """End the system because of an error: a supervisor at the root has given up."""
+        if self._failure is not None or self.root.state is not State.RUNNING:
+            return
+        self._failure = error
+        if self._on_failure is not None:
+            try:
+                self._on_failure(error)
+            except Exception:
+                _log.exception("on_failure failed", system=self.name)
+        body = self._body
+        if body is not None and not body.done():
+            self._body_cancelled = True
+            body.cancel()
+        self._begin_to_end()
+
+    def _begin_to_end(self) -> asyncio.Task[None]:
+        if self._ending is None:
+            self._ending = self.loop.create_task(self._stop_everything())
+        return self._ending
+
+    async def _end(self) -> None:
+        """Stop everything; a cancellation meanwhile makes it quicker, not incomplete."""
+        ending = self._begin_to_end()
+        cancelled: asyncio.CancelledError | None = None
+        while not ending.done():
+            try:
+                await asyncio.shield(ending)
+            except asyncio.CancelledError as error:
+                cancelled = error
+                for child in tuple((self.root.children or {}).values()):
+                    child.terminate(StopReason.KILLED)
+        self._deactivate()
+        if cancelled is not None:
+            raise cancelled
+        ending.result()
+
+    async def _stop_everything(self) -> None:
+        root = self.root
+        root.state = State.STOPPING
+        await self._stop_interactions()
+        keeper, root.child_keeper = root.child_keeper, None
+        if keeper is not None:
+            await keeper.stop_all()
+        while root.children:
+            child: Any = next(reversed(root.children.values()))
+            await settled(child.terminate())
+        await self._end_background()
+        await self.dispatcher.aclose()
+        root.state = State.STOPPED
+        self.events.close()
+        if self._terminated is not None:
+            self._terminated._resolve(self._failure if self._failure is not None else StopReason.NORMAL)
+
+    async def _stop_interactions(self) -> None:
+        """Agents' systems end their interactions first."""
+
+    async def _wait_until_quiet(self) -> None:
+        """Wait for background work and for the messages that are queued at this moment."""
+        await self._wait_for_background()
+        barriers = [barrier for cell in self._cells() if (barrier := cell.barrier()) is not None]
+        for barrier in barriers:
+            await settled(barrier)
+        await self._wait_for_background()
+
+    def _cells(self) -> list[Any]:
+        """All cells of the tree."""
+        cells: list[Any] = []
+        stack: list[Any] = [self.root]
+        while stack:
+            children = stack.pop().children
+            if children:
+                cells += children.values()
+                stack += children.values()
+        return cells
+
+    # Actors
+
+    def spawn(
+        self,
+        actor: Any,
+        *,
+        name: str | None = None,
+        options: SpawnOptions | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **arguments: Any,
+    ) -> ActorRef:
+        """Start an actor at the top of the tree. It is restarted after every crash, at once the first time and then
+        with growing backoff; a first start that fails ends it (`ref.started()` tells).
+
+        Args:
+            actor: A subclass of `Actor`.
+            name: Its name; by default that of its class and a number.
+            options: The rarer options.
+            kwargs: Arguments of the constructor whose names `spawn` takes for itself.
+            **arguments: Arguments of the constructor.
+
+        Returns:
+            Its reference, at once; `on_start` runs in the actor, before its first message.
+
+        Raises:
+            ValueError: The name is taken, empty, or has a slash.
+            SystemNotRunningError: The system is not running.
+        """
+        return self.spawn_under(self.root, actor, name, options, {**arguments, **(kwargs or {})})
+
+    def spawn_under(
+        self, parent: Any, actor: Any, name: str | None, options: SpawnOptions | None, kwargs: Mapping[str, Any]
+    ) -> ActorRef:
+        """Start an actor as a child of another one."""
+        self.check_running()
+        if parent.refuses_children():
+            raise SystemNotRunningError(f"{parent.path}: is stopping, and takes no more children")
+        if isinstance(actor, Supervisor):
+            raise InvalidOptionError("a Supervisor is started with `await system.supervise(...)`, not with spawn()")
+        cell = self.new_cell(parent, actor, parent.child_name(name, self.base_name(actor)), options, kwargs)
+        strategy = parent.props.strategy
+        if strategy is None:
+            parent.add_child(cell)
+        else:
+            if parent.child_keeper is None:
+                parent.child_keeper = self._keeper_for(parent)
+            parent.child_keeper.adopt(cell)
+        cell.begin()
+        return cell.ref  # type: ignore[no-any-return]
+
+    def _keeper_for(self, parent: Any) -> Keeper:
+        async def give_up(cause: BaseException | None) -> None:
+            error = RestartLimitError(f"{parent.path}: its children needed too many restarts", path=parent.path)
+            error.__cause__ = cause
+            parent.crash(error)
+
+        return Keeper(parent, parent.props.strategy, AutoShutdown.NEVER, give_up)
+
+    def base_name(self, actor: Any) -> str:
+        """What an actor without a name is called after."""
+        return str(getattr(actor, "__name__", None) or type(actor).__name__)
+
+    def new_cell(
+        self, parent: Any, actor: Any, name: str, options: SpawnOptions | None, kwargs: Mapping[str, Any]
+    ) -> Any:
+        """Make the cell of an actor, without starting it."""
+        if isinstance(actor, Supervisor):
+            return SupervisorCell(self, parent, name, _SUPERVISOR_PROPS, actor)
+        if isinstance(actor, type) and issubclass(actor, Actor):
+            factory = partial(actor, **kwargs) if kwargs else actor
+            return ActorCell(
+                self, parent, name, Props(factory, options or DEFAULT_OPTIONS, actor.errors, actor.strategy)
+            )
+        raise InvalidOptionError(f"{parent.path}/{name}: an actor is a subclass of Actor, not {actor!r}")
+
+    async def supervise(self, supervisor: Supervisor, parent: ActorRef | None = None) -> SupervisorRef:
+        """Start a supervisor and wait until all its children have started, as OTP's `start_link` does.
+
+        Args:
+            supervisor: What to start.
+            parent: The supervisor or actor that it becomes a child of; None for the top of the tree, where its failure
+                ends the system.
+
+        Raises:
+            StartError: A child did not start; its own error is the `__cause__`. Those before it are stopped again.
+            ValueError: The name is taken.
+        """
+        self.check_running()
+        if not isinstance(supervisor, Supervisor):
+            raise InvalidOptionError(f"supervise() takes a Supervisor, not {supervisor!r}")
+        if isinstance(parent, SupervisorRef):
+            ref = await parent.start_child(ChildSpec(supervisor.name, supervisor))
+            assert isinstance(ref, SupervisorRef)  # a supervisor never ignores its start
+            return ref
+        above: Any = parent._cell if parent is not None else self.root
+        if above.refuses_children():
+            raise SystemNotRunningError(f"{above.path}: is stopping, and takes no more children")
+        cell = self.new_cell(above, supervisor, above.child_name(supervisor.name, supervisor.name), None, {})
+        above.add_child(cell)
+        started = cell.started()
+        cell.begin()
+        await started
+        ref = cell.ref
+        assert isinstance(ref, SupervisorRef)
+        return ref
+
+    async def pool(
+        self,
+        actor: Any,
+        *,
+        size: int,
+        routing: Routing = Routing.ROUND_ROBIN,
+        key: Callable[[Any], object] | None = None,
+        name: str | None = None,
+        options: SpawnOptions | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> SupervisorRef:
+        """Start a supervised pool of equal actors behind one reference.
+
+        Args:
+            actor: What its members are.
+            size: How many, 1 or more.
+            routing: Which member gets a message.
+            key: For `Routing.CONSISTENT_HASH`: a function of the message; equal keys go to the same member.
+            name: Its name; by default that of the class and a number.
+            options: The rarer options of the members.
+            kwargs: Arguments of their constructor.
+
+        Returns:
+            A reference that routes what is told or asked, and is a supervisor's otherwise.
+        """
+        self.check_running()
+        pool_name = self.root.child_name(name, f"{self.base_name(actor)}-pool")
+        cell = new_pool_cell(self, self.root, pool_name, actor, size, routing, key, options, dict(kwargs or {}))
+        self.root.add_child(cell)
+        started = cell.started()
+        cell.begin()
+        await started
+        ref = cell.ref
+        assert isinstance(ref, SupervisorRef)
+        return ref
+
+    def lookup(self, path: str) -> ActorRef | None:
+        """The actor at a path, `/research/searcher-3`, or None."""
+        cell: Any = self.root
+        for name in path.strip("/").split("/"):
+            cell = (cell.children or {}).get(name)
+            if cell is None:
+                return None
+        return cell.ref  # type: ignore[no-any-return]
+
+    def group(self, name: str) -> Group:
+        """The group of this name; it exists as soon as somebody asks for it."""
+        group = self._groups.get(name)
+        if group is None:
+            group = self._groups[name] = Group(name)
+        return group
+
+    @property
+    def from_thread(self) -> FromThread:
+        """For code in other threads."""
+        return FromThread(self)
+
+    def tree(self, path: str = "/", *, depth: int | None = None, limit: int | None = None) -> ActorInfo:
+        """A snapshot of the tree at this moment.
+
+        Args:
+            path: Where to begin.
+            depth: How many levels below it, 0 or more; None for all.
+            limit: How many actors at most; None for all.
+
+        Raises:
+            LookupError: There is nobody at `path`.
+        """
+        ref = self.lookup(path) if path.strip("/") else None
+        if ref is None and path.strip("/"):
+            raise LookupError(f"there is no actor at {path!r}")
+        return snapshot(ref._cell if ref is not None else self.root, self.time(), depth, limit)
+
+    # For cells
+
+    def check_running(self) -> None:
+        """Refuse what needs a running system.
+
+        Raises:
+            SystemNotRunningError: It is not running.
+        """
+        if not self.is_running:
+            what = "is not running: use `async with` around this" if self._active_in is None else "is stopping"
+            raise SystemNotRunningError(f"system {self.name!r} {what}")
+
+    def next_uid(self) -> int:
+        """A number that no other actor of this system has had."""
+        return next(self._uids)
+
+    def actor_ended(self, cell: Any) -> None:
+        """An actor has ended for good."""
+        for group in self._groups.values():
+            group.leave(cell.ref)
+
+    def start_failed(self, cell: Any, error: BaseException) -> None:
+        """The first start of an actor without a supervisor failed, and ends it."""
+        _log.error("actor did not start", actor=cell.path, error=repr(error), exc_info=error)
+        self.events.publish(EventKind.CRASH, cell.path, error=error)
+
+    def _on_dead_letter(self, letter: DeadLetter) -> None:
+        self.events.publish(EventKind.DEAD_LETTER, letter.receiver.path, detail=letter)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}>"

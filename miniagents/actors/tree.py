@@ -1,0 +1,66 @@
+"""Snapshots of the tree: what every actor is doing at one moment."""
+
+from typing import Any
+
+import msgspec
+
+
+class ActorInfo(msgspec.Struct, frozen=True):
+    """One actor at one moment.
+
+    Attributes:
+        path: Where it is in the tree; "/" for the root.
+        state: starting, idle, running, restarting or stopping.
+        mailbox_depth: How many messages wait.
+        oldest_age: How long the first of them has waited, in seconds; None if none does.
+        restarts: How often it was restarted.
+        last_error: Its last crash, as text.
+        handled: How many messages it has handled.
+        message_age: How long it has been at the message in hand, in seconds; None if there is none.
+        children: Those below it, in the order of their starts.
+    """
+
+    path: str
+    state: str
+    mailbox_depth: int = 0
+    oldest_age: float | None = None
+    restarts: int = 0
+    last_error: str | None = None
+    handled: int = 0
+    message_age: float | None = None
+    children: tuple["ActorInfo", ...] = ()
+
+
+def snapshot(cell: Any, now: float, depth: int | None, limit: int | None) -> ActorInfo:
+    """What the cell and those below it are doing.
+
+    Args:
+        cell: Where to begin.
+        now: On `loop.time()`.
+        depth: How many levels below it, or None.
+        limit: How many actors at most, or None.
+    """
+    left = [limit if limit is not None else -1]
+    return _info(cell, now, depth, left)
+
+
+def _info(cell: Any, now: float, depth: int | None, left: list[int]) -> ActorInfo:
+    left[0] -= 1
+    children = []
+    if depth is None or depth > 0:
+        for child in (cell.children or {}).values():
+            if left[0] == 0:
+                break
+            children.append(_info(child, now, None if depth is None else depth - 1, left))
+    waiting = [e.at for e in cell.queue or () if e.ask is None or not e.ask.done()]
+    return ActorInfo(
+        path=cell.path or "/",
+        state=cell.state.value,
+        mailbox_depth=len(waiting),
+        oldest_age=max(0.0, now - min(waiting)) if waiting else None,
+        restarts=cell.restarts,
+        last_error=f"{type(cell.last_error).__name__}: {cell.last_error}" if cell.last_error is not None else None,
+        handled=cell.handled,
+        message_age=max(0.0, now - cell.since) if cell.current is not None else None,
+        children=tuple(children),
+    )
