@@ -7,9 +7,7 @@ import pytest
 
 from miniagents import errors
 
-ALL = [
-    value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, errors.MiniAgentsError)
-]
+ALL = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, errors.MiniAgentsError)]
 
 
 @pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)

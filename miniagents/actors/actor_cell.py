@@ -589,7 +589,7 @@ class ActorCell(Cell):
         """What becomes of the message in hand."""
         retry = self.props.options.retry
         envelope.crashes += 1
-        if retry is not None and isinstance(error, retry.on):
+        if retry is not None and isinstance(error, retry.on) and not (envelope.ask is not None and envelope.ask.done()):
             if envelope.crashes < self.props.options.poison_after:
                 if self.queue is None:
                     self.queue = self.props.options.mailbox.new_queue()

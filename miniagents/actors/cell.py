@@ -113,6 +113,8 @@ class Cell(Scope):
     is_serial = True
     """Whether it does one thing at a time, so that who waits for it waits for what it waits for."""
     is_supervisor = False
+    keeps_asks = False
+    """Whether what its code asks is to be cancelled with it; an interaction's is."""
 
     def __init__(self, system: "ActorSystem", parent: "Cell | None", name: str, props: Props) -> None:
         self.system = system

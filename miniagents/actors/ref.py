@@ -138,6 +138,8 @@ class ActorRef:
         ask: Ask[Any] = Ask(cell, node, own)
         envelope = Envelope(message, sender, ask, deadline, correlation, trace, now)
         ask.envelope = envelope
+        if node is not None and node.keeps_asks:
+            node.started_ask(ask)
         if deadline is not None:
             ask.expire_at(system.loop, deadline)
             if deadline <= now and not own:

@@ -1,6 +1,7 @@
 """Promises: values that will be there later, once, the same for all who wait."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Generator
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
@@ -269,7 +270,7 @@ class Promise(Generic[T]):
             error, seen = self._error, self._seen
         except AttributeError:  # its constructor raised
             return
-        if error is not None and not seen and not isinstance(error, PromiseCancelledError):
+        if error is not None and not seen and not isinstance(error, PromiseCancelledError) and not sys.is_finalizing():
             self._unseen(error)
 
     def _unseen(self, error: BaseException) -> None:

@@ -40,11 +40,12 @@ async def test_the_pieces_before_an_error_are_delivered_and_then_the_same_except
         caught: list[BaseException] = []
         for _ in range(2):
             pieces = []
-            with pytest.raises(ValueError, match="broken") as info:
+            try:
                 async for piece in promise:
                     pieces.append(piece)
+            except ValueError as error:
+                caught.append(error)
             assert pieces == ["a"]
-            caught.append(info.value)
         with pytest.raises(ValueError, match="broken") as info:
             await promise
 

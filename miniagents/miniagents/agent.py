@@ -1,0 +1,365 @@
+"""`@miniagent`: agents made of async functions and classes."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, overload
+
+from miniagents.actors import Mailbox, RetryPolicy, SpawnOptions
+from miniagents.errors import AgentArgumentError, InvalidOptionError
+from miniagents.messages import EMPTY, FrozenDict, MessageSequencePromise, Sendable
+from miniagents.miniagents.arguments import check_arguments, freeze_arguments
+
+if TYPE_CHECKING:
+    from miniagents.miniagents.call import AgentCall
+    from miniagents.miniagents.system import MiniAgents
+
+FORK_PASSIVATE_AFTER = 60.0
+"""Seconds without a call after which an agent made by `fork` gives its memory back."""
+
+
+class AgentOptions:
+    """What an agent's decorator said, shared by all its forks.
+
+    Args:
+        errors: Exceptions that are answers, not crashes.
+        max_concurrency: How many interactions of a function run at once, 1 or more; None for no bound.
+        spawn: The options of its actor.
+    """
+
+    __slots__ = ("errors", "max_concurrency", "spawn")
+
+    def __init__(
+        self, errors: tuple[type[BaseException], ...], max_concurrency: int | None, spawn: SpawnOptions
+    ) -> None:
+        self.errors = errors
+        self.max_concurrency = max_concurrency
+        self.spawn = spawn
+
+
+class MiniAgent:
+    """An agent, as a value: it belongs to no system and works in one after the other.
+
+    It is made by `@miniagent`. Two agents are equal when they are made of the same function or class, with the same
+    alias, equal frozen arguments and identical live ones; equal agents share one actor in each system.
+
+    Attributes:
+        alias: Its name, by default that of the function or class.
+        description: What it is for, by default the docstring.
+    """
+
+    __slots__ = (
+        "__name__",
+        "_hash",
+        "_is_fork",
+        "_key",
+        "_system",
+        "alias",
+        "arguments",
+        "description",
+        "is_class",
+        "live_arguments",
+        "options",
+        "wrapped",
+    )
+
+    __miniagents_immutable__ = True
+
+    def __init__(
+        self,
+        wrapped: Any,
+        *,
+        alias: str | None,
+        description: str | None,
+        options: AgentOptions,
+        arguments: Mapping[str, Any],
+        live_arguments: Mapping[str, Any],
+        is_fork: bool = False,
+        system: "MiniAgents | None" = None,
+    ) -> None:
+        self.wrapped = wrapped
+        self.is_class = isinstance(wrapped, type)
+        self.alias = alias if alias is not None else wrapped.__name__
+        if not isinstance(self.alias, str) or not self.alias or "/" in self.alias:
+            raise InvalidOptionError(f"alias= must be a string, not empty and without a slash, not {alias!r}")
+        text = description if description is not None else inspect.getdoc(wrapped)
+        # The docstring may speak of the agent by the name that it gets.
+        self.description = " ".join(text.replace("{AGENT_ALIAS}", self.alias).split()) if text else None
+        self.options = options
+        self.arguments = freeze_arguments(self.alias, arguments)
+        self.live_arguments = dict(live_arguments)
+        self._is_fork = is_fork
+        self._system = system
+        live = tuple(sorted((name, id(value)) for name, value in self.live_arguments.items()))
+        self._key = (wrapped, self.alias, self.arguments, live, options.spawn)
+        self._hash = hash(self._key)
+        self.__name__ = self.alias
+
+    def inquire(
+        self,
+        messages: Sendable = (),
+        *,
+        timeout: float | None = None,
+        start_soon: bool = True,
+        errors_as_messages: bool | None = None,
+        label: str | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **arguments: Any,
+    ) -> MessageSequencePromise:
+        """Send messages to the agent and promise its replies.
+
+        Args:
+            messages: Whatever can be sent.
+            timeout: Seconds until the promise fails with `AskTimeoutError`; everything below inherits the deadline.
+            start_soon: Begin as soon as the loop turns; otherwise when somebody asks for a reply.
+            errors_as_messages: Errors arrive as `ErrorMessage`s; None for what the system says.
+            label: Tells equal calls apart.
+            kwargs: Arguments of the agent whose names `inquire` takes for itself.
+            **arguments: Arguments of the agent.
+
+        Raises:
+            AgentArgumentError: The agent does not take these arguments.
+        """
+        call = self.initiate_call(
+            timeout=timeout,
+            start_soon=start_soon,
+            errors_as_messages=errors_as_messages,
+            label=label,
+            kwargs=kwargs,
+            **arguments,
+        )
+        return call._inquire(messages)
+
+    trigger = inquire
+
+    def initiate_call(
+        self,
+        *,
+        timeout: float | None = None,
+        start_soon: bool = True,
+        errors_as_messages: bool | None = None,
+        label: str | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **arguments: Any,
+    ) -> "AgentCall":
+        """Begin a call whose messages are sent bit by bit, while replies may come already (full duplex).
+
+        Takes the same as `inquire`.
+        """
+        from miniagents.miniagents.call import AgentCall
+        from miniagents.miniagents.system import MiniAgents
+
+        given = {**arguments, **(kwargs or {})}
+        frozen = self.check_call(given)
+        system = self._system if self._system is not None else MiniAgents.get_current()
+        return AgentCall(self, system, system.activated(self), frozen, timeout, start_soon, errors_as_messages, label)
+
+    def check_call(self, given: Mapping[str, Any]) -> FrozenDict[str, Any]:
+        """Check the arguments of a call.
+
+        Returns:
+            The same, frozen.
+
+        Raises:
+            AgentArgumentError: It does not take one of them, lacks one, or one cannot be frozen.
+        """
+        if self.is_class:
+            check_arguments(self.alias, self.wrapped.__call__, 2, given, "__call__()")
+        else:
+            known = {**self.arguments, **self.live_arguments, **given}
+            check_arguments(self.alias, self.wrapped, 1, known, "it")
+        return freeze_arguments(self.alias, given) if given else EMPTY
+
+    def fork(
+        self,
+        *,
+        alias: str | None = None,
+        description: str | None = None,
+        options: SpawnOptions | None = None,
+        non_freezable_kwargs: Mapping[str, Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **arguments: Any,
+    ) -> "MiniAgent":
+        """A variant of this agent. Equal forks share one actor.
+
+        Args:
+            alias: Its name; by default the same.
+            description: What it is for; by default the same.
+            options: The options of its actor; by default the same, and `passivate_after=60.0`.
+            non_freezable_kwargs: Live arguments (a client, a callback): passed as they are, and part of no key.
+            kwargs: Arguments whose names `fork` takes for itself.
+            **arguments: Arguments, frozen deeply. They win over those of this agent.
+
+        Raises:
+            AgentArgumentError: The agent takes no such argument.
+        """
+        spawn = options if options is not None else self.options.spawn
+        if options is None and spawn.passivate_after is None:
+            spawn = spawn.but(passivate_after=FORK_PASSIVATE_AFTER)
+        more = {**arguments, **(kwargs or {})}
+        fork = MiniAgent(
+            self.wrapped,
+            alias=alias if alias is not None else self.alias,
+            description=description if description is not None else self.description,
+            options=AgentOptions(self.options.errors, self.options.max_concurrency, spawn),
+            arguments={**self.arguments, **more},
+            live_arguments={**self.live_arguments, **(non_freezable_kwargs or {})},
+            is_fork=True,
+            system=self._system,
+        )
+        fork.check_fork()
+        return fork
+
+    def check_fork(self) -> None:
+        """Check that the arguments are those of the function, or of the class's constructor."""
+        from miniagents.miniagents.arguments import parameters
+
+        function = self.wrapped.__init__ if self.is_class else self.wrapped
+        if self.is_class and function is object.__init__:
+            names: frozenset[str] = frozenset()
+            others = False
+        else:
+            names, _, others = parameters(function, 1)
+        for name in (*self.arguments, *self.live_arguments):
+            if name not in names and not others:
+                takes = ", ".join(sorted(names)) or "none"
+                raise AgentArgumentError(f"agent {self.alias}: takes no argument {name!r}; it takes: {takes}")
+
+    def bind(self, system: "MiniAgents") -> "MiniAgent":
+        """The same agent in a certain system, where several are active."""
+        return MiniAgent(
+            self.wrapped,
+            alias=self.alias,
+            description=self.description,
+            options=self.options,
+            arguments=self.arguments,
+            live_arguments=self.live_arguments,
+            is_fork=self._is_fork,
+            system=system,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, MiniAgent):
+            return NotImplemented
+        return self is other or (self._hash == other._hash and self._key == other._key)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __repr__(self) -> str:
+        return f"<MiniAgent {self.alias}>"
+
+
+@overload
+def miniagent(wrapped: Any, /) -> MiniAgent: ...
+
+
+@overload
+def miniagent(
+    *,
+    alias: str | None = None,
+    description: str | None = None,
+    max_concurrency: int | None = None,
+    errors: tuple[type[BaseException], ...] = (),
+    supervision: Any = None,
+    strategy: Any = None,
+    retry: RetryPolicy | None = None,
+    mailbox: Mailbox | None = None,
+    handler_timeout: float | None = None,
+    poison_after: int | None = None,
+    passivate_after: float | None = None,
+    durable: bool = False,
+    node: str | None = None,
+    non_freezable_kwargs: Mapping[str, Any] | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+    **arguments: Any,
+) -> Callable[[Any], MiniAgent]: ...
+
+
+def miniagent(
+    wrapped: Any = None,
+    /,
+    *,
+    alias: str | None = None,
+    description: str | None = None,
+    max_concurrency: int | None = None,
+    errors: tuple[type[BaseException], ...] = (),
+    supervision: Any = None,
+    strategy: Any = None,
+    retry: RetryPolicy | None = None,
+    mailbox: Mailbox | None = None,
+    handler_timeout: float | None = None,
+    poison_after: int | None = None,
+    passivate_after: float | None = None,
+    durable: bool = False,
+    node: str | None = None,
+    non_freezable_kwargs: Mapping[str, Any] | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+    **arguments: Any,
+) -> Any:
+    """Turn an async function, or a class with an async `__call__`, into an agent.
+
+    A function's interactions run concurrently. A class has one instance, which lives across interactions and serves
+    them one at a time: `__init__(**arguments)` once, `__call__(ctx, **arguments)` for each.
+
+    Args:
+        wrapped: The function or class, where the decorator is used bare.
+        alias: The agent's name; by default that of the function or class.
+        description: What it is for; by default the docstring.
+        max_concurrency: How many interactions of a function run at once, 1 or more; None for no bound.
+        errors: Exceptions that are answers to the caller, not crashes.
+        supervision: The strategy for its own restarts; by default without a limit, with growing backoff.
+        strategy: The strategy for the actors that it spawns.
+        retry: Whether a message that crashed it is tried again.
+        mailbox: Its mailbox; by default unbounded.
+        handler_timeout: Seconds that an interaction may run.
+        poison_after: With `retry`: after so many crashes a message is set aside.
+        passivate_after: Seconds without a call after which it gives its memory back; None for never.
+        durable: Needs a journal.
+        node: Where to place it, across machines.
+        non_freezable_kwargs: Live arguments, passed as they are.
+        kwargs: Arguments whose names the decorator takes for itself.
+        **arguments: Arguments, frozen deeply.
+
+    Raises:
+        TypeError: It is no async function and no class with an async `__call__`.
+        InvalidOptionError: An option is outside its range.
+    """
+
+    def decorate(target: Any) -> MiniAgent:
+        is_class = isinstance(target, type)
+        function = getattr(target, "__call__", None) if is_class else target  # noqa: B004 - it is looked at, not called
+        if not inspect.iscoroutinefunction(function):
+            raise TypeError(
+                f"@miniagent is for an async function, or a class with `async def __call__(self, ctx)`, not {target!r}"
+            )
+        if max_concurrency is not None and (is_class or max_concurrency < 1):
+            raise InvalidOptionError(
+                f"agent {target.__name__}: "
+                + (
+                    "max_concurrency= is for functions; an instance of a class serves one call at a time"
+                    if is_class
+                    else f"max_concurrency= must be 1 or more, or None, not {max_concurrency!r}"
+                )
+            )
+        spawn = SpawnOptions(durable=durable).but(
+            mailbox=mailbox,
+            handler_timeout=handler_timeout,
+            poison_after=poison_after,
+            retry=retry,
+            supervision=supervision,
+            strategy=strategy,
+            passivate_after=passivate_after,
+            node=node,
+        )
+        agent = MiniAgent(
+            target,
+            alias=alias,
+            description=description,
+            options=AgentOptions(errors, max_concurrency, spawn),
+            arguments={**arguments, **(kwargs or {})},
+            live_arguments=non_freezable_kwargs or {},
+        )
+        agent.check_fork()
+        return agent
+
+    return decorate if wrapped is None else decorate(wrapped)

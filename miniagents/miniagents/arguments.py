@@ -1,0 +1,68 @@
+"""Arguments of agents: which ones they take, and their deep freezing."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from miniagents.actors import RESERVED_NAMES
+from miniagents.errors import AgentArgumentError, NotSendableError, UnencodableError
+from miniagents.messages import FrozenDict, freeze
+
+
+@lru_cache(maxsize=4096)
+def parameters(function: Callable[..., Any], skip: int) -> tuple[frozenset[str], frozenset[str], bool]:
+    """What a function takes by name.
+
+    Args:
+        function: The function.
+        skip: How many of its first parameters are filled by the runtime.
+
+    Returns:
+        All names, those without a default, and whether it takes any others (`**kwargs`).
+    """
+    names, required, others = set(), set(), False
+    for parameter in list(inspect.signature(function).parameters.values())[skip:]:
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            others = True
+        elif parameter.kind in (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD):
+            names.add(parameter.name)
+            if parameter.default is inspect.Parameter.empty:
+                required.add(parameter.name)
+    return frozenset(names), frozenset(required), others
+
+
+def check_arguments(agent: str, function: Callable[..., Any], skip: int, given: Mapping[str, Any], where: str) -> None:
+    """Check that a function takes these arguments, and lacks none.
+
+    Raises:
+        AgentArgumentError: It does not; the text names the argument.
+    """
+    names, required, others = parameters(function, skip)
+    unknown = [name for name in given if name not in names]
+    if unknown and not others:
+        takes = ", ".join(sorted(names)) or "none"
+        raise AgentArgumentError(f"agent {agent}: {where} takes no argument {unknown[0]!r}; it takes: {takes}")
+    missing = sorted(required - given.keys())
+    if missing:
+        hint = (
+            f"; the runtime takes that name for itself, so give it through kwargs={{{missing[0]!r}: ...}}"
+            if missing[0] in RESERVED_NAMES
+            else ""
+        )
+        raise AgentArgumentError(f"agent {agent}: {where} needs an argument {missing[0]!r}{hint}")
+
+
+def freeze_arguments(agent: str, arguments: Mapping[str, Any]) -> FrozenDict[str, Any]:
+    """Arguments as they go to an agent, deeply immutable.
+
+    Raises:
+        AgentArgumentError: One cannot be frozen; live objects go through `non_freezable_kwargs`.
+    """
+    try:
+        return FrozenDict({name: freeze(value, name) for name, value in arguments.items()})
+    except (NotSendableError, UnencodableError) as error:
+        raise AgentArgumentError(
+            f"agent {agent}: argument {error}; a live object (a client, a callback, a list to fill) goes through "
+            f"non_freezable_kwargs={{...}}"
+        ) from None

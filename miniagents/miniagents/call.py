@@ -1,0 +1,113 @@
+"""`AgentCall`: one call of an agent, open until it is finished."""
+
+import contextvars
+from typing import TYPE_CHECKING, Any
+
+from miniagents.errors import PromiseCancelledError
+from miniagents.messages import MessageSequence, MessageSequencePromise, Sendable
+from miniagents.miniagents.interaction import Interaction
+from miniagents.promising.context import current_scope
+
+if TYPE_CHECKING:
+    from miniagents.miniagents.agent import MiniAgent
+    from miniagents.miniagents.system import MiniAgents
+
+
+class AgentCall:
+    """One call of an agent: messages go in as long as it is open, replies come out meanwhile.
+
+    It is finished by `finish()`, by `reply_sequence()`, or when the agent that made it ends.
+
+    Attributes:
+        agent: Who is called.
+    """
+
+    __slots__ = ("_input", "_interaction", "_owner", "agent")
+
+    def __init__(
+        self,
+        agent: "MiniAgent",
+        system: "MiniAgents",
+        cell: Any,
+        arguments: Any,
+        timeout: float | None,
+        start_soon: bool,
+        errors_as_messages: bool | None,
+        label: str | None,
+    ) -> None:
+        scope = current_scope.get()
+        parent = scope if isinstance(scope, Interaction) and scope.system is system else None
+        if parent is not None and parent.cancelled is not None:
+            raise PromiseCancelledError(
+                f"{parent.path}: this interaction was cancelled and starts nothing more", reason=parent.cancelled
+            )
+        node = scope.node if scope is not None else None
+        if errors_as_messages is None:
+            errors_as_messages = system.errors_as_messages
+        self.agent = agent
+        self._input = MessageSequence(errors_as_messages=False)
+        self._input.message_appender.open()
+        self._owner: Any = parent if parent is not None else system
+        self._owner.open_calls.add(self)
+        self._interaction = Interaction(
+            system=system,
+            cell=cell,
+            agent=agent,
+            arguments=arguments,
+            message_promises=self._input.sequence_promise,
+            context=contextvars.copy_context(),
+            parent=parent,
+            sender=node.ref if node is not None else None,
+            correlation_id=node.correlation_id if node is not None else 0,
+            trace=node.trace if node is not None else None,
+            deadline=scope.deadline if scope is not None else None,
+            timeout=timeout,
+            errors_as_messages=errors_as_messages,
+            label=label,
+        )
+        if start_soon:
+            self._interaction.submit()
+        else:
+            system._lazy.add(self._interaction.replies)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it takes no more messages. Replies may come all the same."""
+        return not self._input.message_appender.is_open
+
+    def send_message(self, messages: Sendable, *, out_of_order: bool = False) -> "AgentCall":
+        """Send something to the agent.
+
+        Raises:
+            AppenderClosedError: The call is finished.
+        """
+        self._input.message_appender.append(messages, out_of_order=out_of_order)
+        return self
+
+    def send_out_of_order(self, messages: Sendable) -> "AgentCall":
+        """Send something that is delivered as it becomes ready, whatever was sent before."""
+        return self.send_message(messages, out_of_order=True)
+
+    def reply_sequence(self, *, finish_call: bool = True) -> MessageSequencePromise:
+        """The promise of the replies.
+
+        Args:
+            finish_call: Finish the call; otherwise it stays open, and waiting for all replies may wait for ever.
+        """
+        if finish_call:
+            self.finish()
+        return self._interaction.replies
+
+    def finish(self) -> "AgentCall":
+        """No more messages. Finishing again is harmless."""
+        self._owner.open_calls.discard(self)
+        self._input.message_appender.close()
+        return self
+
+    def _inquire(self, messages: Sendable) -> MessageSequencePromise:
+        """All messages at once."""
+        if isinstance(messages, MessageSequencePromise) and not messages.errors_as_messages:
+            self._interaction.message_promises = messages  # it is flat already
+        else:
+            self.send_message(messages)
+        return self.reply_sequence()

@@ -1,0 +1,557 @@
+"""The cells of agents: the actors that calls of an agent go to."""
+
+import asyncio
+from collections.abc import Callable
+from contextvars import Context
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from miniagents.actors import Actor, ActorRef, DeadLetterReason, Envelope, EventKind, Overflow, SpawnOptions
+from miniagents.actors.actor_cell import ActorCell
+from miniagents.actors.cell import BARRIER, Cell, State
+from miniagents.actors.deadlock import Waits
+from miniagents.actors.options import Props
+from miniagents.errors import ActorStoppedError
+from miniagents.messages import EMPTY, Message, MessageSequence, MessageSequencePromise, Sendable, TextMessage
+from miniagents.miniagents.call import AgentCall
+from miniagents.miniagents.interaction import Interaction
+from miniagents.promising.promise import settled
+from miniagents.supervision import StopReason
+
+if TYPE_CHECKING:
+    from miniagents.miniagents.agent import MiniAgent
+    from miniagents.miniagents.system import MiniAgents
+
+_log = structlog.get_logger("miniagents")
+
+_INSIST_EVERY = 1.0
+
+
+class AgentRef(ActorRef):
+    """The reference of an agent: what an `ActorRef` does, and calls."""
+
+    __slots__ = ()
+
+    def inquire(
+        self,
+        messages: Sendable = (),
+        *,
+        timeout: float | None = None,
+        start_soon: bool = True,
+        errors_as_messages: bool | None = None,
+        label: str | None = None,
+        kwargs: dict[str, Any] | None = None,
+        **arguments: Any,
+    ) -> MessageSequencePromise:
+        """Send messages to this one and promise its replies; see `MiniAgent.inquire`."""
+        call = self.initiate_call(
+            timeout=timeout,
+            start_soon=start_soon,
+            errors_as_messages=errors_as_messages,
+            label=label,
+            kwargs=kwargs,
+            **arguments,
+        )
+        return call._inquire(messages)
+
+    trigger = inquire
+
+    def initiate_call(
+        self,
+        *,
+        timeout: float | None = None,
+        start_soon: bool = True,
+        errors_as_messages: bool | None = None,
+        label: str | None = None,
+        kwargs: dict[str, Any] | None = None,
+        **arguments: Any,
+    ) -> AgentCall:
+        """Begin a call of this one; see `MiniAgent.initiate_call`."""
+        cell: Any = self._cell
+        frozen = cell.agent.check_call({**arguments, **(kwargs or {})})
+        return AgentCall(cell.agent, cell.system, cell, frozen, timeout, start_soon, errors_as_messages, label)
+
+
+class _AgentCell(Cell):
+    """What the cells of functions and of classes have in common.
+
+    Attributes:
+        agent: The agent.
+        is_activated: Whether its first use made it, so that the next use makes another one when it has ended.
+    """
+
+    agent: "MiniAgent"
+    is_activated: bool
+    system: "MiniAgents"
+    _passivation: asyncio.TimerHandle | None
+
+    def new_ref(self) -> ActorRef:
+        """A reference that can call."""
+        return AgentRef(self)
+
+    @property
+    def takes_calls(self) -> bool:
+        """Whether a call that is sent now is still served."""
+        return self.state is not State.STOPPED and (self.stopping is None or self.takes_while_stopping())
+
+    def is_full(self) -> bool:
+        """Whether a call must wait for room in the mailbox."""
+        capacity = self.props.capacity
+        if capacity is None or self.props.options.mailbox.overflow is not Overflow.BACKPRESSURE:
+            return False
+        return self.depth >= capacity or bool(self._room)
+
+    def as_interaction(self, envelope: Envelope) -> Interaction:
+        """A plain message that an actor told or asked, as a call."""
+        interaction = Interaction(
+            system=self.system,
+            cell=self,
+            agent=self.agent,
+            arguments=EMPTY,
+            message_promises=MessageSequence.turn_into_sequence_promise(envelope.message),
+            context=Context(),
+            sender=envelope.sender,
+            correlation_id=envelope.correlation_id,
+            trace=envelope.trace,
+            deadline=envelope.deadline,
+        )
+        interaction.begin_taken(envelope)
+        return interaction
+
+    def rests(self) -> None:
+        """Nothing to do: after a while without a call, give the memory back."""
+        after = self.props.options.passivate_after
+        if after is not None and self.is_activated and self._passivation is None:
+            self._passivation = self.system.loop.call_later(after, self._passivate)
+
+    def _works(self) -> None:
+        if self._passivation is not None:
+            self._passivation.cancel()
+            self._passivation = None
+
+    def _passivate(self) -> None:
+        self._passivation = None
+        if self.state is State.IDLE and not self.depth and not self.children:
+            self.terminate(StopReason.NORMAL)
+
+
+async def answer_of(replies: MessageSequencePromise) -> Message | None:
+    """The replies of an agent as one answer to a plain ask: None, the one message, or all of them as one text."""
+    messages = await replies
+    if not messages:
+        return None
+    return messages[0] if len(messages) == 1 else TextMessage(str(messages))
+
+
+class ClassAgentCell(_AgentCell, ActorCell):
+    """The cell of a class agent: one instance, one call at a time."""
+
+    def __init__(
+        self, system: "MiniAgents", parent: Cell, name: str, agent: "MiniAgent", *, is_activated: bool = False
+    ) -> None:
+        super().__init__(system, parent, name, Props(partial(_ClassAgent, agent), agent.options.spawn))
+        self.agent = agent
+        self.is_activated = is_activated
+        self._passivation = None
+
+    def _schedule(self) -> None:
+        self._works()
+        super()._schedule()
+
+    def _rest(self) -> None:
+        super()._rest()
+        self.rests()
+
+    def interaction_ended(self, interaction: Interaction) -> None:
+        """Its turn sees to that."""
+
+    def ask_cancelled(self, envelope: Envelope | None) -> Any:
+        """A call was cancelled: take it out of the mailbox, or let its interaction end."""
+        if envelope is not None and envelope.taken and isinstance(envelope.message, Interaction):
+            return None
+        return super().ask_cancelled(envelope)
+
+
+class _ClassAgent(Actor):
+    """The actor around an instance of the user's class."""
+
+    def __init__(self, agent: "MiniAgent") -> None:
+        self._agent = agent
+        self._instance = agent.wrapped(**agent.arguments, **agent.live_arguments)
+
+    async def receive(self, message: Any, ctx: Any) -> Any:
+        """Serve one call, in a task of its own that has the caller's context variables."""
+        cell: ClassAgentCell = ctx._cell
+        is_call = isinstance(message, Interaction)
+        assert cell.current is not None  # it is the message in hand
+        interaction: Interaction = message if is_call else cell.as_interaction(cell.current)
+        waits = cell.waits = Waits()
+        waits.own = interaction.replies
+        try:
+            error = await self._serve(interaction, is_call)
+        finally:
+            cell.waits = None
+            if not is_call:
+                interaction.replies._seen = True
+        if error is not None and interaction.cancelled is None:
+            if is_call and isinstance(error, self._agent.options.errors):
+                interaction.fail(error)
+                return None
+            if not is_call or interaction.has_replied:
+                interaction.fail(error)  # what was replied has been seen, so that it cannot be tried again
+            if isinstance(error, self._agent.options.errors):
+                return error
+            raise error
+        return None if is_call else await answer_of(interaction.replies)
+
+    async def _serve(self, interaction: Interaction, is_call: bool) -> BaseException | None:
+        task = interaction.start(self._call, settles=False)
+        interrupted: asyncio.CancelledError | None = None
+        while not task.done():
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError as error:
+                interrupted = error
+                interaction.cancel_below("its agent was interrupted")
+                task.cancel()
+        if interrupted is not None:
+            if not is_call:
+                interaction.stopped(StopReason.SHUTDOWN)
+            raise interrupted
+        return task.result()
+
+    async def _call(self, ctx: Any) -> None:
+        await self._instance(ctx, **ctx.interaction.arguments)
+
+
+class FunctionAgentCell(_AgentCell):
+    """The cell of a function agent: its calls run concurrently, each in a task of its own."""
+
+    is_serial = False
+
+    def __init__(
+        self, system: "MiniAgents", parent: Cell, name: str, agent: "MiniAgent", *, is_activated: bool = False
+    ) -> None:
+        super().__init__(system, parent, name, Props(lambda: None, agent.options.spawn, agent.options.errors))
+        self.agent = agent
+        self.is_activated = is_activated
+        self._passivation = None
+        self._running: set[Interaction] = set()
+        self._ending: asyncio.Task[None] | None = None
+        self._grace: asyncio.TimerHandle | None = None
+        self._suspending: asyncio.Future[None] | None = None
+        self.on_started: Callable[[BaseException | None], None] | None = None
+
+    # Start
+
+    def begin(self) -> None:
+        """Start: a function has nothing to set up."""
+        self.system.events.publish(EventKind.SPAWN, self.path)
+        self._go()
+
+    def _go(self) -> None:
+        self.state = State.IDLE
+        if self._started is not None:
+            self._started._resolve(None)
+        report, self.on_started = self.on_started, None
+        if report is not None:
+            report(None)
+        self.rests()
+        self.wake()
+
+    # Calls
+
+    def wake(self) -> None:
+        """There is something in the mailbox: begin as many calls as may run at once."""
+        stopping = self.stopping
+        if self._suspending is not None or self._ending is not None or (stopping is not None and not stopping.drain):
+            return
+        queue = self.queue
+        most = self.agent.options.max_concurrency
+        while queue and self.state is not State.STARTING and (most is None or len(self._running) < most):
+            envelope = queue.popleft()
+            envelope.taken = True
+            if self._room is not None:
+                self.made_room()
+            ask = envelope.ask
+            if ask is not None and ask.done():
+                self.gone -= 1
+            elif envelope.message is BARRIER:
+                assert ask is not None  # a barrier is nothing but its ask
+                ask.answer(None)
+            elif isinstance(envelope.message, Interaction):
+                self._run(envelope.message, envelope)
+            else:
+                self._run_message(envelope)
+
+    def _run(self, interaction: Interaction, envelope: Envelope) -> None:
+        self._works()
+        self._running.add(interaction)
+        self.state = State.RUNNING
+        retry = self.props.options.retry
+        task = interaction.start(self._call, settles=retry is None)
+        if retry is not None:
+            task.add_done_callback(partial(self._tried, interaction, envelope))
+        if self.props.handler_timeout is not None:
+            interaction.watch_for_hang(self.props.handler_timeout)
+
+    async def _call(self, ctx: Any) -> None:
+        agent = self.agent
+        await agent.wrapped(ctx, **{**agent.arguments, **agent.live_arguments, **ctx.interaction.arguments})
+
+    def _run_message(self, envelope: Envelope) -> None:
+        """A plain message: its answer, if one is wanted, is what the agent replies."""
+        interaction = self.as_interaction(envelope)
+        ask = envelope.ask
+        if ask is not None:
+            ask._producer = interaction
+            ask.envelope = Envelope(interaction, None, interaction, None, 0, None, 0.0)  # type: ignore[arg-type]
+            ask.envelope.taken = True
+
+            async def answer() -> None:
+                try:
+                    ask.answer(await answer_of(interaction.replies))
+                except Exception as error:
+                    ask.fail(error)
+
+            self.system.start_soon(answer())
+        self._run(interaction, envelope)
+
+    def _tried(self, interaction: Interaction, envelope: Envelope, task: "asyncio.Task[BaseException | None]") -> None:
+        """With a `RetryPolicy`: run it again, as long as nothing of it was seen."""
+        retry, error = self.props.options.retry, None if task.cancelled() else task.result()
+        if error is None or interaction.done() or retry is None:
+            return
+        envelope.crashes += 1
+        if isinstance(error, retry.on) and not interaction.has_replied:
+            if envelope.crashes < self.props.options.poison_after and self.stopping is None:
+                self._run(interaction, envelope)
+                return
+            self.system.dead_letters.add(DeadLetterReason.POISONOUS, envelope, self.ref)
+        interaction.fail(error)
+
+    def interaction_ended(self, interaction: Interaction) -> None:
+        """One call less runs."""
+        if interaction not in self._running:
+            return
+        self._running.discard(interaction)
+        self.handled += 1
+        error = interaction.error
+        if error is not None:
+            self.last_error = error
+        if not self._running and self.state is State.RUNNING:
+            self.state = State.IDLE
+            self.rests()
+        self.wake()
+        self._end_if_idle()
+
+    def ask_expired(self, envelope: Envelope | None) -> None:
+        """The ask of a plain message expired: so does its interaction."""
+        interaction = self._behind(envelope)
+        if interaction is not None:
+            interaction.expire()
+        else:
+            super().ask_expired(envelope)
+
+    def ask_cancelled(self, envelope: Envelope | None) -> Any:
+        """The ask of a plain message was cancelled: so is its interaction."""
+        interaction = self._behind(envelope)
+        if interaction is not None:
+            interaction.begin_cancel("its ask was cancelled")
+            return interaction.wait_stopped()
+        return super().ask_cancelled(envelope)
+
+    @staticmethod
+    def _behind(envelope: Envelope | None) -> Interaction | None:
+        if envelope is not None and envelope.taken and isinstance(envelope.message, Interaction):
+            return envelope.message
+        return None
+
+    # The end
+
+    def stop_requested(self, *, escalated: bool) -> None:
+        """Let what runs end within `shutdown` seconds, then cancel it, then its children, then itself."""
+        stopping = self.stopping
+        assert stopping is not None  # it says how
+        self._works()
+        if stopping.reason is StopReason.KILLED or self.shutdown == 0:
+            self._cut_off()
+        elif self._grace is None and self.shutdown is not None:
+            self._grace = self.system.loop.call_later(self.shutdown, self._cut_off)
+        self._end_if_idle()
+
+    def _cut_off(self) -> None:
+        stopping = self.stopping
+        if stopping is not None:
+            stopping.drain = False
+        self._cancel_grace()
+        for interaction in tuple(self._running):
+            if interaction.cancelled is None:
+                reason = stopping.reason if stopping is not None else StopReason.SHUTDOWN
+                interaction.begin_cancel(
+                    ActorStoppedError(f"{self.path}: stopped before it answered", path=self.path, reason=reason)
+                )
+            elif interaction.task is not None:
+                _log.warning("an interaction that must end swallows its cancellation", actor=self.path)
+                interaction.task.cancel()
+        if self._running:
+            self._grace = self.system.loop.call_later(_INSIST_EVERY, self._cut_off)
+
+    def _cancel_grace(self) -> None:
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
+
+    def _end_if_idle(self) -> None:
+        """End now if that was asked for and no call runs any more."""
+        if self._running or self._ending is not None:
+            return
+        stopping = self.stopping
+        if self._suspending is not None or (stopping is not None and not (stopping.drain and self.depth)):
+            reason = stopping.reason if stopping is not None else StopReason.SHUTDOWN
+            self._end_with(reason)
+
+    def _end_with(self, reason: StopReason | BaseException) -> None:
+        self.state = State.STOPPING
+        self._cancel_grace()
+        if self.children:
+            self._ending = self.system.loop.create_task(self._end_children(reason), context=Context())
+        else:
+            self._exit(reason)
+
+    async def _end_children(self, reason: StopReason | BaseException) -> None:
+        keeper, self.child_keeper = self.child_keeper, None
+        if keeper is not None:
+            await keeper.stop_all()
+        while self.children:
+            await settled(next(reversed(self.children.values())).terminate())
+        self._ending = None
+        self._exit(reason)
+
+    def _exit(self, reason: StopReason | BaseException) -> None:
+        stopping, suspending = self.stopping, self._suspending
+        self._suspending = None
+        if suspending is not None and (stopping is None or stopping.judged):
+            self.state = State.RESTARTING
+            if stopping is not None:
+                self.stopping = None
+                stopping.ended._resolve(StopReason.SHUTDOWN)
+        elif stopping is not None and stopping.judged and self.will_restart(reason):
+            self.stopping = None
+            stopping.ended._resolve(reason)
+            self.state = State.RESTARTING
+            assert self.keeper is not None  # it said that it restarts
+            self.keeper.child_down(self, reason)
+        elif stopping is None and isinstance(reason, BaseException):
+            self._crashed(reason)
+        else:
+            self.ended(reason)
+        if suspending is not None and not suspending.done():
+            suspending.set_result(None)
+
+    def will_restart(self, reason: StopReason | BaseException) -> bool:
+        """Whether its supervisor restarts it after such an end."""
+        return self.keeper is not None and self.keeper.answers(self, reason)
+
+    def _crashed(self, error: BaseException) -> None:
+        self.system.events.publish(EventKind.CRASH, self.path, error=error)
+        if self.keeper is None:
+            self.resume(error, lambda _: None)
+        elif self.will_restart(error):
+            self.state = State.RESTARTING
+            self.keeper.child_down(self, error)
+        else:
+            self.ended(error)
+
+    def ended(self, reason: StopReason | BaseException) -> None:
+        """It has ended for good."""
+        self._works()
+        self._cancel_grace()
+        super().ended(reason)
+
+    # What a supervisor asks of it
+
+    def suspend(self) -> "asyncio.Future[None]":
+        """End what runs, and keep mailbox and ref: its supervisor will start it again."""
+        if self._suspending is None:
+            self._suspending = self.system.loop.create_future()
+            done = self._suspending
+            if self.shutdown == 0:
+                self._cut_off()
+            elif self.shutdown is not None:
+                self._grace = self.system.loop.call_later(self.shutdown, self._cut_off)
+            self._end_if_idle()
+            return done
+        return self._suspending
+
+    def resume(self, reason: StopReason | BaseException, on_started: Callable[[BaseException | None], None]) -> None:
+        """Take calls again, behind the same mailbox."""
+        self.on_started = on_started
+        self.restarts += 1
+        self.system.events.publish(EventKind.RESTART, self.path, reason=reason)
+        self._go()
+
+    def cancel_start(self) -> None:
+        """Its start takes no time."""
+
+    def finish(self, reason: StopReason | BaseException) -> None:
+        """Its supervisor will not start it again."""
+        if self.state is not State.STOPPED:
+            self.ended(reason)
+
+    def crash(self, error: BaseException) -> None:
+        """Crash: the supervision of its children is used up."""
+        if self.state in (State.STOPPED, State.STOPPING) or self._ending is not None:
+            return
+        self.last_error = error
+        for interaction in tuple(self._running):
+            interaction.begin_cancel(error)
+        self._end_with(error)
+
+
+class AgentsCell(Cell):
+    """Above the agents that their first use activates: each of them has a supervision of its own."""
+
+    __slots__ = ("_ending",)
+
+    is_serial = False
+
+    def begin(self) -> None:
+        """It is there as soon as it is needed."""
+        self._ending: asyncio.Task[None] | None = None
+        self.state = State.RUNNING
+
+    def post(self, envelope: Envelope) -> None:
+        """It handles nothing."""
+        if envelope.ask is not None:
+            envelope.ask.stopped("it handles no messages")
+        self.system.dead_letters.add(DeadLetterReason.SUPERVISOR, envelope, self.ref)
+
+    def stop_requested(self, *, escalated: bool) -> None:
+        """End those below it, the youngest first."""
+        if self._ending is None:
+            self.state = State.STOPPING
+            self._ending = self.system.loop.create_task(self._end(), context=Context())
+
+    async def _end(self) -> None:
+        while self.children:
+            await settled(next(reversed(self.children.values())).terminate())
+        assert self.stopping is not None  # it was asked for
+        self.ended(self.stopping.reason)
+
+
+def new_agent_cell(
+    system: "MiniAgents", parent: Cell, name: str, agent: "MiniAgent", *, is_activated: bool = False
+) -> Any:
+    """Make the cell of an agent, without starting it."""
+    kind = ClassAgentCell if agent.is_class else FunctionAgentCell
+    return kind(system, parent, name, agent, is_activated=is_activated)
+
+
+def spawned(agent: "MiniAgent", options: SpawnOptions | None, arguments: Any) -> "MiniAgent":
+    """The agent that `spawn` makes an actor of: spawned ones are not passivated."""
+    if not arguments and options is None:
+        return agent
+    return agent.fork(options=options if options is not None else agent.options.spawn, kwargs=arguments)

@@ -1,0 +1,173 @@
+"""`InteractionContext`: what an agent's code sees of its call."""
+
+import asyncio
+import warnings
+from collections.abc import Awaitable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from miniagents.actors import ActorRef, SpawnOptions
+from miniagents.errors import NoActiveSystemError
+from miniagents.messages import MessageSequencePromise, Sendable
+from miniagents.promising import Promise
+from miniagents.promising.context import current_scope
+
+if TYPE_CHECKING:
+    from miniagents.miniagents.agent import MiniAgent
+    from miniagents.miniagents.interaction import Interaction
+    from miniagents.miniagents.system import MiniAgents
+
+_log = structlog.get_logger("miniagents")
+
+
+class InteractionContext:
+    """What an agent's code sees of its call: the messages that came, and where its replies go."""
+
+    __slots__ = ("_interaction", "_to_wait_for")
+
+    def __init__(self, interaction: "Interaction") -> None:
+        self._interaction = interaction
+        self._to_wait_for: list[Awaitable[Any]] = []
+
+    @classmethod
+    def get_current(cls) -> "InteractionContext":
+        """The context of the agent whose code this is.
+
+        Raises:
+            NoActiveSystemError: It is no agent's code.
+        """
+        ctx = getattr(current_scope.get(), "ctx", None)
+        if not isinstance(ctx, cls):
+            raise NoActiveSystemError("no interaction is active here: this is not the code of an agent")
+        return ctx
+
+    @property
+    def interaction(self) -> "Interaction":
+        """The call itself, with its id."""
+        return self._interaction
+
+    @property
+    def message_promises(self) -> MessageSequencePromise:
+        """The messages that came with the call, as they come."""
+        return self._interaction.message_promises
+
+    @property
+    def this_agent(self) -> "MiniAgent":
+        """The agent."""
+        return self._interaction.agent
+
+    @property
+    def system(self) -> "MiniAgents":
+        """The system that it lives in."""
+        return self._interaction.system
+
+    miniagents = system
+
+    @property
+    def self(self) -> ActorRef:
+        """The agent's actor."""
+        return self._interaction.cell.ref  # type: ignore[no-any-return]
+
+    @property
+    def sender(self) -> ActorRef | None:
+        """Who called; None from outside."""
+        return self._interaction.sender
+
+    @property
+    def deadline(self) -> float | None:
+        """When the call is to be over, on `loop.time()`, or None."""
+        return self._interaction.deadline
+
+    @property
+    def log(self) -> Any:
+        """A structlog logger, bound to the path and the interaction."""
+        return _log.bind(actor=self._interaction.path, interaction=self._interaction.id)
+
+    def get_agent_trace(self) -> "list[MiniAgent]":
+        """This agent, the one that called it, and so on, up to 64."""
+        return list(self._interaction.agent_trace)
+
+    def reply(self, messages: Sendable, *, out_of_order: bool = False) -> "InteractionContext":
+        """Send something to the caller. What must be waited for (a promise, an async iterable) is flattened in the
+        background, in order.
+
+        Args:
+            messages: Whatever can be sent.
+            out_of_order: Deliver it as it becomes ready, whatever was replied before.
+
+        Raises:
+            AppenderClosedError: The replies were closed by `afinish_early`.
+            NotSendableError: It cannot be sent.
+        """
+        self._interaction._sequence.message_appender.append(messages, out_of_order=out_of_order)
+        return self
+
+    def reply_out_of_order(self, messages: Sendable) -> "InteractionContext":
+        """The same as `reply(messages, out_of_order=True)`."""
+        return self.reply(messages, out_of_order=True)
+
+    def make_sure_to_wait(self, awaitable: Awaitable[Any]) -> None:
+        """Let the call not end before this has. A coroutine is started at once. If it fails, that is logged and fails
+        nobody."""
+        if asyncio.iscoroutine(awaitable):
+            awaitable = self._interaction.start_soon(_logged(awaitable, self._interaction.path))
+        self._to_wait_for.append(awaitable)
+
+    async def await_now(self, *, suppress_deadlock_warning: bool = False) -> None:
+        """Wait for all that was given to `make_sure_to_wait`, now and not at the end.
+
+        Args:
+            suppress_deadlock_warning: Do not warn when a call of this agent is still open.
+        """
+        if not suppress_deadlock_warning and self._interaction.open_calls:
+            warnings.warn(
+                f"{self._interaction.path}: await_now() while a call of this agent is still open; finish() it first, "
+                f"or the two may wait for each other",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        await self._wait_for_the_rest()
+
+    async def afinish_early(self, make_sure_to_wait: bool = True) -> None:
+        """Close the replies now; the agent's code may go on.
+
+        Args:
+            make_sure_to_wait: First wait for what was given to `make_sure_to_wait`.
+        """
+        if make_sure_to_wait:
+            await self.await_now()
+        self._interaction._sequence.message_appender.close()
+
+    def spawn(
+        self,
+        actor: Any,
+        *,
+        name: str | None = None,
+        options: SpawnOptions | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **arguments: Any,
+    ) -> ActorRef:
+        """Start a child of this agent, as `MiniAgents.spawn` does."""
+        interaction = self._interaction
+        return interaction.system.spawn_under(interaction.cell, actor, name, options, {**arguments, **(kwargs or {})})
+
+    async def _wait_for_the_rest(self) -> None:
+        while self._to_wait_for:
+            awaitable = self._to_wait_for.pop(0)
+            try:
+                await awaitable
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise
+            except Exception as error:
+                if isinstance(awaitable, (Promise, asyncio.Future)):
+                    _log.error("a side task failed", actor=self._interaction.path, exc_info=error)
+
+
+async def _logged(coro: Any, path: str) -> None:
+    try:
+        await coro
+    except Exception as error:
+        _log.error("a side task failed", actor=path, error=repr(error), exc_info=error)
