@@ -20,7 +20,7 @@ import msgspec
 import structlog
 
 from miniagents import errors
-from miniagents.errors import DecodeError, MiniAgentsError, NotSendableError, RemoteError, UnencodableError
+from miniagents.errors import DecodeError, NotSendableError, RemoteError, UnencodableError
 from miniagents.messages import registry
 from miniagents.messages.fields import FieldType, field_type
 from miniagents.messages.frozen import MAX_DEPTH, FrozenDict, check_int, check_str, is_frozen_record
@@ -167,7 +167,9 @@ def _exception_to_wire(error: BaseException) -> Any:
     if isinstance(error, RemoteError):
         name, text, trace = error.type_name, str(error), error.remote_traceback
     else:
-        name, text = registry.default_tag(type(error)), str(error)
+        name = registry.default_tag(type(error))
+        # The text of a KeyError is the repr of its key.
+        text = error.args[0] if error.args and type(error.args[0]) is str and len(error.args) == 1 else str(error)
         trace = "".join(traceback.format_exception(error))
     return [EXCEPTION, *(part.encode(errors="replace").decode() for part in (name, text, trace))]
 
@@ -178,9 +180,7 @@ def _exception_from_wire(name: str, text: str, trace: str) -> BaseException:
     cls = getattr(source, qualname, None) if source is not None else None
     if isinstance(cls, type) and issubclass(cls, Exception) and cls is not RemoteError:
         try:
-            error: BaseException = cls(text)
-            if str(error) == text or isinstance(error, MiniAgentsError):
-                return error
+            return cls(text)
         except Exception:  # a class that takes other arguments (UnicodeDecodeError) travels as a RemoteError
             pass
     return RemoteError(text, type_name=name, remote_traceback=trace)

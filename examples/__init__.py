@@ -1,0 +1,1 @@
+"""Examples: each runs with `python -m examples.<name>`."""

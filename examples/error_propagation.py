@@ -1,0 +1,37 @@
+"""An error deep below is raised where the reply is awaited, and says through which agents it came."""
+
+import asyncio
+import logging
+
+import structlog
+
+from miniagents import InteractionContext, MiniAgents, miniagent
+
+
+@miniagent
+async def searcher(ctx: InteractionContext) -> None:
+    raise LookupError("no such document")
+
+
+@miniagent
+async def researcher(ctx: InteractionContext) -> None:
+    ctx.reply("Looking it up...")
+    ctx.reply(searcher.inquire(ctx.message_promises))
+    ctx.reply("That was all.")
+
+
+async def main() -> None:
+    async with MiniAgents():
+        replies = aiter(researcher.inquire("Find it"))
+        while True:
+            try:
+                print(await (await anext(replies)))
+            except StopAsyncIteration:
+                break
+            except LookupError as error:
+                print(f"{type(error).__name__}: {error} ({' <- '.join(error.agent_trace)})")
+
+
+if __name__ == "__main__":
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    asyncio.run(main())

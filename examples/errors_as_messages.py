@@ -1,0 +1,22 @@
+"""Errors as messages: one bad agent does not keep the others from answering."""
+
+import asyncio
+
+from miniagents import ErrorMessage, InteractionContext, MiniAgents, miniagent
+
+
+@miniagent
+async def divide(ctx: InteractionContext, a: int, b: int) -> None:
+    ctx.reply(f"{a} / {b} = {a / b}")
+
+
+async def main() -> None:
+    async with MiniAgents(errors_as_messages=True):
+        calls = [divide.inquire(a=1, b=2), divide.inquire(a=1, b=0), divide.inquire(a=3, b=4)]
+        for call in calls:
+            for message in await call:
+                print("error:" if isinstance(message, ErrorMessage) else "reply:", message)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
