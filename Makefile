@@ -13,8 +13,8 @@ test: $(VENV)/.test-stamp
 	$(BIN)/pytest
 
 lint: $(VENV)/.test-stamp
-	$(BIN)/ruff check miniagents tests
-	$(BIN)/ruff format --check miniagents tests
+	$(BIN)/ruff check miniagents tests examples
+	$(BIN)/ruff format --check miniagents tests examples
 	$(BIN)/mypy
 
 clean:

@@ -1,0 +1,369 @@
+"""Tell, ask, send; mailboxes and their overflow; dead letters; deadlines."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from miniagents import (
+    Actor,
+    ActorContext,
+    ActorSystem,
+    DeadLetterReason,
+    Mailbox,
+    Message,
+    Overflow,
+    SpawnOptions,
+    TextMessage,
+)
+from miniagents.errors import (
+    ActorStoppedError,
+    AskTimeoutError,
+    DeadlineExceededError,
+    DroppedError,
+    InvalidOptionError,
+    MailboxFullError,
+    NotSendableError,
+    PromiseCancelledError,
+    WrongThreadError,
+)
+from tests.actors.actors import Add, Counter, Crash, Hold, Read, Total, turns
+
+
+async def test_tell_then_ask_are_handled_in_the_order_sent() -> None:
+    async with ActorSystem() as system:
+        counter = system.spawn(Counter, name="counter", start=10)
+        counter.tell(Add(5))
+        total: Total = await counter.ask(Read(), timeout=1.0)
+        assert total.value == 15
+        assert counter.path == "/counter"
+
+
+async def test_messages_of_one_sender_arrive_in_the_order_sent() -> None:
+    log: list[Any] = []
+    async with ActorSystem() as system:
+        counter = system.spawn(Counter, log=log)
+        for n in range(1000):
+            counter.tell(TextMessage(str(n)))
+    assert [entry for entry in log if isinstance(entry, str)] == ["start", *map(str, range(1000))]
+
+
+async def test_an_exception_returned_is_an_answer_and_the_actor_lives() -> None:
+    class Refuses(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> Exception:
+            return LookupError("not here")
+
+    async with ActorSystem() as system:
+        ref = system.spawn(Refuses)
+        for _ in range(2):
+            with pytest.raises(LookupError, match="not here"):
+                await ref.ask(Read())
+        assert system.tree(ref.path).restarts == 0
+
+
+async def test_anything_but_a_message_is_a_type_error_at_the_caller() -> None:
+    async with ActorSystem() as system:
+        ref = system.spawn(Counter)
+        with pytest.raises(NotSendableError, match=r"/Counter-1.*str"):
+            ref.tell("text")  # type: ignore[arg-type]
+        with pytest.raises(TypeError):
+            ref.ask({"a": 1})  # type: ignore[call-overload]
+
+
+async def test_an_answer_that_is_no_message_is_an_error_that_says_so() -> None:
+    class Wrong(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> Any:
+            return 42
+
+    async with ActorSystem() as system:
+        with pytest.raises(NotSendableError, match="int"):
+            await system.spawn(Wrong).ask(Read())
+
+
+def busy(system: ActorSystem, gate: asyncio.Event, overflow: Overflow, log: list[Any]) -> Any:
+    options = SpawnOptions(mailbox=Mailbox(capacity=2, overflow=overflow))
+    return system.spawn(Counter, name="busy", options=options, gate=gate, log=log)
+
+
+async def test_backpressure_makes_tell_raise_and_ask_fail_and_send_wait() -> None:
+    gate, log = asyncio.Event(), []
+    async with ActorSystem() as system:
+        ref = busy(system, gate, Overflow.BACKPRESSURE, log)
+        ref.tell(Hold())
+        await turns()
+        ref.tell(TextMessage("1"))
+        ref.tell(TextMessage("2"))
+        with pytest.raises(MailboxFullError, match="/busy"):
+            ref.tell(TextMessage("3"))
+        with pytest.raises(MailboxFullError):
+            await ref.ask(Read())
+        sending = [asyncio.ensure_future(ref.send(TextMessage(str(n)))) for n in (4, 5, 6)]
+        await turns()
+        assert not any(task.done() for task in sending)
+        assert system.dead_letters.total == 0
+        gate.set()
+        await asyncio.gather(*sending)
+    assert log[1:6] == ["1", "2", "4", "5", "6"]
+
+
+async def test_reject_raises_and_leaves_a_dead_letter() -> None:
+    gate, log = asyncio.Event(), []
+    async with ActorSystem() as system:
+        ref = busy(system, gate, Overflow.REJECT, log)
+        ref.tell(Hold())
+        await turns()
+        ref.tell(TextMessage("1"))
+        ref.tell(TextMessage("2"))
+        with pytest.raises(MailboxFullError):
+            ref.tell(TextMessage("3"))
+        with pytest.raises(MailboxFullError):
+            await ref.send(TextMessage("4"))
+        with pytest.raises(MailboxFullError):
+            await ref.ask(Read())
+        assert system.dead_letters.counts == {DeadLetterReason.REJECTED: 3}
+        gate.set()
+
+
+@pytest.mark.parametrize(
+    ("overflow", "dropped", "kept"),
+    [(Overflow.DROP_NEWEST, "3", ["1", "2"]), (Overflow.DROP_OLDEST, "1", ["2", "3"])],
+)
+async def test_a_dropping_mailbox_never_raises_and_the_dropped_one_is_a_dead_letter(
+    overflow: Overflow, dropped: str, kept: list[str]
+) -> None:
+    gate, log = asyncio.Event(), []
+    async with ActorSystem() as system:
+        ref = busy(system, gate, overflow, log)
+        ref.tell(Hold())
+        await turns()
+        for n in (1, 2, 3):
+            ref.tell(TextMessage(str(n)))
+        (letter,) = system.dead_letters
+        assert (letter.reason, str(letter.message), letter.receiver) == (DeadLetterReason.DROPPED, dropped, ref)
+        gate.set()
+    assert log[1:3] == kept
+
+
+async def test_the_ask_of_a_dropped_message_fails_with_dropped_error() -> None:
+    gate = asyncio.Event()
+    async with ActorSystem() as system:
+        ref = busy(system, gate, Overflow.DROP_OLDEST, [])
+        ref.tell(Hold())
+        await turns()
+        ask = ref.ask(Read())
+        ref.tell(Add(1))
+        ref.tell(Add(1))
+        with pytest.raises(DroppedError):
+            await ask
+        gate.set()
+
+
+def test_a_capacity_below_1_is_refused() -> None:
+    with pytest.raises(InvalidOptionError, match="capacity"):
+        Mailbox(capacity=0)
+
+
+async def test_a_priority_mailbox_takes_lower_first_and_equals_in_order() -> None:
+    gate, log = asyncio.Event(), []
+
+    def priority(message: Message) -> int:
+        return 0 if str(message).startswith("!") else 1
+
+    async with ActorSystem() as system:
+        ref = system.spawn(Counter, options=SpawnOptions(mailbox=Mailbox(priority=priority)), gate=gate, log=log)
+        ref.tell(Hold())
+        await turns()
+        for text in ("a", "!b", "c", "!d"):
+            ref.tell(TextMessage(text))
+        gate.set()
+    assert log[1:5] == ["!b", "!d", "a", "c"]
+
+
+async def test_an_ask_times_out_and_its_queued_message_is_an_expired_dead_letter() -> None:
+    gate = asyncio.Event()
+    async with ActorSystem() as system:
+        ref = system.spawn(Counter, name="slow", gate=gate)
+        ref.tell(Hold())
+        with pytest.raises(AskTimeoutError, match="/slow") as info:
+            await ref.ask(Read(), timeout=5.0)
+        assert isinstance(info.value, DeadlineExceededError)
+        assert isinstance(info.value, TimeoutError)
+        assert system.dead_letters.counts == {DeadLetterReason.EXPIRED: 1}
+        gate.set()
+
+
+async def test_an_ask_with_a_timeout_of_0_expires_at_the_next_turn() -> None:
+    async with ActorSystem() as system:
+        ref = system.spawn(Counter, gate=asyncio.Event())
+        ask = ref.ask(Hold(), timeout=0)
+        assert not ask.done()
+        await asyncio.sleep(0)
+        with pytest.raises(AskTimeoutError):
+            await ask
+        await ref.kill()
+
+
+async def test_a_handler_whose_asker_timed_out_is_not_interrupted_and_that_is_no_crash() -> None:
+    gate = asyncio.Event()
+    async with ActorSystem() as system:
+        ref = system.spawn(Counter, gate=gate)
+        with pytest.raises(AskTimeoutError):
+            await ref.ask(Hold(), timeout=1.0)
+        gate.set()
+        assert (await ref.ask(Read())).value == 0
+        assert system.tree(ref.path).restarts == 0
+
+
+async def test_a_nested_ask_inherits_the_deadline() -> None:
+    gate = asyncio.Event()
+
+    class Middle(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> Any:
+            assert ctx.deadline is not None
+            return await slow.ask(Hold())
+
+    async with ActorSystem() as system:
+        slow = system.spawn(Counter, name="slow", gate=gate)
+        middle = system.spawn(Middle, name="middle")
+        with pytest.raises(AskTimeoutError):
+            await middle.ask(Read(), timeout=2.0)
+        await turns()
+        # The end of what the caller wanted is no crash, neither of the one in the middle nor of the one below.
+        assert [info.restarts for info in system.tree().children] == [0, 0]
+        gate.set()
+
+
+async def test_an_ask_cancelled_in_the_queue_is_taken_out_without_a_dead_letter() -> None:
+    gate, log = asyncio.Event(), []
+    async with ActorSystem() as system:
+        ref = system.spawn(Counter, gate=gate, log=log)
+        ref.tell(Hold())
+        await turns()
+        ask = ref.ask(TextMessage("never"))
+        ask.cancel("changed my mind")
+        with pytest.raises(PromiseCancelledError, match="changed my mind"):
+            await ask
+        gate.set()
+        await ref.ask(Read())
+        assert "never" not in log
+        assert system.dead_letters.total == 0
+
+
+async def test_an_explicit_cancel_interrupts_the_handler_and_its_instance_lives() -> None:
+    async with ActorSystem() as system:
+        ref = system.spawn(Counter, start=3, gate=asyncio.Event())
+        ask = ref.ask(Hold())
+        await turns()
+        await ask.aclose("enough")
+        assert (await ref.ask(Read())).value == 3
+        assert system.tree(ref.path).restarts == 0
+
+
+async def test_an_awaiter_that_is_cancelled_does_not_cancel_the_ask() -> None:
+    gate = asyncio.Event()
+    async with ActorSystem() as system:
+        ask = system.spawn(Counter, gate=gate).ask(Hold())
+
+        async def wait() -> None:
+            await ask
+
+        waiter = asyncio.ensure_future(wait())
+        await turns()
+        waiter.cancel()
+        await turns()
+        gate.set()
+        assert await ask is None
+
+
+async def test_a_message_to_the_dead_is_a_dead_letter_and_an_ask_fails() -> None:
+    async with ActorSystem() as system:
+        ref = system.spawn(Counter, name="gone")
+        await ref.stop()
+        ref.tell(Add(1))
+        with pytest.raises(ActorStoppedError, match="/gone"):
+            await ref.ask(Read())
+        assert system.dead_letters.counts == {DeadLetterReason.STOPPED: 2}
+
+
+async def test_a_dead_letter_is_sent_again_and_is_dead_again_if_still_dead() -> None:
+    log: list[Any] = []
+    async with ActorSystem() as system:
+        gate = asyncio.Event()
+        ref = busy(system, gate, Overflow.DROP_NEWEST, log)
+        ref.tell(Hold())
+        await turns()
+        for n in (1, 2, 3):
+            ref.tell(TextMessage(str(n)))
+        (letter,) = system.dead_letters
+        gate.set()
+        await turns()
+        system.dead_letters.resend(letter)
+        await ref.ask(Read())
+        assert "3" in log
+        assert len(system.dead_letters) == 0
+        await ref.stop()
+        system.dead_letters.resend(letter)
+        assert len(system.dead_letters) == 1
+
+
+async def test_the_last_dead_letters_are_kept_and_all_are_counted() -> None:
+    async with ActorSystem(dead_letters_kept=3) as system:
+        ref = system.spawn(Counter)
+        await ref.stop()
+        for n in range(10):
+            ref.tell(Add(n))
+        assert [letter.message for letter in system.dead_letters] == [Add(7), Add(8), Add(9)]
+        assert system.dead_letters.total == 10
+
+
+async def test_the_crashed_messages_ask_gets_the_original_exception() -> None:
+    error = ValueError("the very one")
+
+    class Raises(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> None:
+            raise error
+
+    async with ActorSystem() as system:
+        with pytest.raises(ValueError, match="the very one") as info:
+            await system.spawn(Raises).ask(Read())
+        assert info.value is error
+
+
+async def test_a_call_from_another_thread_is_refused_and_from_thread_is_there_for_it() -> None:
+    async with ActorSystem() as system:
+        ref = system.spawn(Counter)
+
+        def other_thread() -> int:
+            with pytest.raises(WrongThreadError, match="from_thread"):
+                ref.tell(Add(1))
+            system.from_thread.tell(ref, Add(2))
+            total: Total = system.from_thread.ask(ref, Read()).result(5)
+            return total.value
+
+        assert await asyncio.get_running_loop().run_in_executor(None, other_thread) == 2
+        with pytest.raises(WrongThreadError):
+            system.from_thread.tell(ref, Add(1))
+
+
+async def test_a_handler_that_raises_cancelled_error_crashes_and_its_asker_is_not_cancelled() -> None:
+    class Cancels(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> None:
+            raise asyncio.CancelledError
+
+    async with ActorSystem() as system:
+        ref = system.spawn(Cancels)
+        with pytest.raises(PromiseCancelledError):
+            await ref.ask(Read())
+        assert system.tree(ref.path).last_error is not None
+
+
+async def test_errors_that_are_answers_are_no_crashes() -> None:
+    class Careful(Counter):
+        errors = (ValueError,)
+
+    async with ActorSystem() as system:
+        ref = system.spawn(Careful, start=1)
+        with pytest.raises(ValueError, match="crash"):
+            await ref.ask(Crash())
+        assert system.tree(ref.path).restarts == 0
+        assert (await ref.ask(Read())).value == 1
