@@ -39,6 +39,11 @@ class ReplyPromise(MessageSequencePromise):
         self._interaction: Interaction | None = interaction
         self._producer = interaction
 
+    def fail(self, error: BaseException) -> None:
+        """Waiting for it would have closed a ring: it ends with that error."""
+        if self._interaction is not None:
+            self._interaction.begin_cancel(error)
+
     def _cancel_work(self, reason: object) -> Awaitable[None] | None:
         interaction = self._interaction
         if interaction is None:

@@ -1,0 +1,170 @@
+"""Rings of actors that wait for each other fail at the await that closes them, and nothing else does."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from miniagents import Actor, ActorContext, ActorRef, ActorSystem, ChildSpec, Message, MiniAgents, Supervisor, miniagent
+from miniagents.errors import AskTimeoutError, DeadlockError
+from tests.actors.actors import Counter, Read, turns
+
+
+class Ask(Message):
+    """Ask the next one in the ring."""
+
+    how: str = "await"
+
+
+class Link(Actor):
+    """Asks the next one, in several ways."""
+
+    def __init__(self, ring: list[ActorRef], n: int) -> None:
+        self.ring = ring
+        self.n = n
+
+    async def receive(self, message: Message, ctx: ActorContext) -> Any:
+        assert isinstance(message, Ask)
+        following = self.ring[(self.n + 1) % len(self.ring)]
+        match message.how:
+            case "await":
+                return await following.ask(message)
+            case "timeout":
+                return await following.ask(Ask(how="timeout"), timeout=1.0)
+            case "not awaited":
+                following.ask(Ask(how="end"))
+                return None
+            case "raced":
+                first = asyncio.ensure_future(wait(following.ask(Ask(how="end"))))
+                second = asyncio.ensure_future(asyncio.sleep(1.0))
+                _, pending = await asyncio.wait({first, second}, return_when=asyncio.FIRST_COMPLETED)
+                for task in pending:
+                    task.cancel()
+                return None
+            case "gather":
+                await asyncio.gather(wait(following.ask(Ask(how="gather"))), wait(following.ask(Ask(how="gather"))))
+            case "group":
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(wait(following.ask(Ask(how="group"))))
+        return None
+
+
+async def wait(promise: Any) -> Any:
+    return await promise
+
+
+def ring_of(system: ActorSystem, n: int) -> list[ActorRef]:
+    ring: list[ActorRef] = []
+    ring.extend(system.spawn(Link, name=f"link{i}", ring=ring, n=i) for i in range(n))
+    return ring
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 50])
+async def test_a_ring_fails_at_once_and_names_itself(size: int) -> None:
+    async with ActorSystem() as system:
+        ring = ring_of(system, size)
+        began = system.time()
+        with pytest.raises(DeadlockError) as info:
+            await ring[0].ask(Ask())
+        assert system.time() == began
+        assert set(info.value.ring) == {ref.path for ref in ring}
+        assert info.value.ring[0] == info.value.ring[-1]
+        assert len(info.value.ring) == size + 1
+        assert " -> ".join(info.value.ring) in str(info.value)
+
+
+@pytest.mark.parametrize("how", ["gather", "group"])
+async def test_a_ring_through_tasks_for_all_of_which_the_handler_waits_is_found(how: str) -> None:
+    async with ActorSystem() as system:
+        ring = ring_of(system, 2)
+        with pytest.raises((DeadlockError, ExceptionGroup)):
+            await ring[0].ask(Ask(how=how), timeout=60)
+        assert system.time() < 1030
+
+
+async def test_an_ask_that_is_not_awaited_is_no_ring() -> None:
+    async with ActorSystem() as system:
+        assert await ring_of(system, 1)[0].ask(Ask(how="not awaited")) is None
+
+
+async def test_an_ask_raced_against_a_fallback_is_no_ring() -> None:
+    async with ActorSystem() as system:
+        assert await ring_of(system, 1)[0].ask(Ask(how="raced")) is None
+
+
+async def test_a_ring_in_which_an_ask_has_its_own_timeout_is_left_to_it_and_the_error_names_it() -> None:
+    async with ActorSystem() as system:
+        ring = ring_of(system, 2)
+        began = system.time()
+        with pytest.raises(AskTimeoutError) as info:
+            await ring[0].ask(Ask(how="timeout"))
+        assert system.time() - began == pytest.approx(1.0)
+        assert info.value.ring
+
+
+async def test_a_child_that_asks_its_supervisor_to_terminate_it_is_a_ring() -> None:
+    class Suicidal(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> None:
+            await supervisor.terminate_child("child")
+
+    async with ActorSystem() as system:
+        supervisor = await system.supervise(Supervisor("sup", children=[ChildSpec("child", Suicidal)]))
+        child = system.lookup("/sup/child")
+        assert child is not None
+        with pytest.raises(DeadlockError, match="/sup/child"):
+            await child.ask(Read())
+
+
+async def test_a_ring_through_function_agents_is_found() -> None:
+    @miniagent
+    async def relay(ctx: Any, depth: int) -> None:
+        await waiting.ask(Ask())
+
+    class Waits(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> None:
+            await relay.inquire(depth=1)
+
+    async with MiniAgents() as system:
+        waiting = system.spawn(Waits, name="waiting")
+        with pytest.raises(DeadlockError) as info:
+            await waiting.ask(Ask())
+        assert set(info.value.ring) == {"/waiting", "/agents/relay"}
+
+
+async def test_a_ring_through_a_class_agent_is_found() -> None:
+    @miniagent
+    class Selfish:
+        async def __call__(self, ctx: Any) -> None:
+            ctx.reply(await Selfish.inquire("me"))
+
+    async with MiniAgents():
+        with pytest.raises(DeadlockError, match="/agents/Selfish -> /agents/Selfish"):
+            await Selfish.inquire("x")
+
+
+async def test_a_concurrent_agent_that_can_still_answer_is_no_ring() -> None:
+    @miniagent
+    async def recursive(ctx: Any, depth: int) -> None:
+        if depth:
+            ctx.reply(await recursive.inquire(depth=depth - 1))
+        ctx.reply(str(depth))
+
+    async with MiniAgents():
+        assert [str(m) for m in await recursive.inquire(depth=3)] == ["0", "1", "2", "3"]
+
+
+async def test_waiting_in_a_line_is_no_ring() -> None:
+    class Forwards(Actor):
+        def __init__(self, to: ActorRef) -> None:
+            self.to = to
+
+        async def receive(self, message: Message, ctx: ActorContext) -> Any:
+            return await self.to.ask(message)
+
+    async with ActorSystem() as system:
+        ref: ActorRef = system.spawn(Counter)
+        for _ in range(20):
+            ref = system.spawn(Forwards, to=ref)
+        answers = await asyncio.gather(*(wait(ref.ask(Read())) for _ in range(10)))
+        assert [answer.value for answer in answers] == [0] * 10
+        await turns()

@@ -1,0 +1,187 @@
+"""Worker tasks carry nothing from one actor to the next: no cancellation, no scope, no context."""
+
+import asyncio
+from typing import Any
+
+import anyio
+import pytest
+
+from miniagents import Actor, ActorContext, ActorSystem, Message, SpawnOptions, TextMessage
+from tests.actors.actors import Add, Counter, Crash, Read, turns
+
+
+def cancel_as_it_returns() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+
+
+async def swallowed_cancel() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    try:
+        await asyncio.sleep(1)
+    except asyncio.CancelledError:
+        pass
+
+
+left_open: list[Any] = []
+
+
+async def asyncio_scope_left_open() -> None:
+    scope = asyncio.timeout(5)
+    await scope.__aenter__()
+    left_open.append(scope)
+
+
+async def anyio_scope_left_open() -> None:
+    scope = anyio.CancelScope(deadline=anyio.current_time() + 5)
+    scope.__enter__()
+    left_open.append(scope)
+
+
+BAD: dict[str, Any] = {
+    "cancel as it returns": cancel_as_it_returns,
+    "swallowed cancel": swallowed_cancel,
+    "asyncio scope left open": asyncio_scope_left_open,
+    "anyio scope left open": anyio_scope_left_open,
+}
+
+
+class Bad(Actor):
+    def __init__(self, hook: str, what: str) -> None:
+        self.hook = hook
+        self.what = what
+
+    async def misbehave(self, hook: str) -> None:
+        if hook == self.hook:
+            result = BAD[self.what]()
+            if result is not None:
+                await result
+
+    async def on_start(self, ctx: ActorContext) -> None:
+        await self.misbehave("on_start")
+
+    async def on_stop(self, reason: Any) -> None:
+        await self.misbehave("on_stop")
+
+    async def on_restart(self, reason: Any) -> None:
+        await self.misbehave("on_restart")
+
+    async def receive(self, message: Message, ctx: ActorContext) -> None:
+        if isinstance(message, Crash):
+            raise ValueError("crash")
+        await self.misbehave("receive")
+
+
+class Victim(Actor):
+    """Suspends long enough for a stray cancellation to reach it."""
+
+    async def receive(self, message: Message, ctx: ActorContext) -> Message:
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
+        await asyncio.sleep(10)
+        return TextMessage("unharmed")
+
+
+@pytest.mark.parametrize("what", BAD)
+@pytest.mark.parametrize("hook", ["on_start", "receive", "on_stop", "on_restart"])
+async def test_the_next_actor_on_the_same_worker_is_unharmed(hook: str, what: str) -> None:
+    left_open.clear()
+    async with ActorSystem() as system:
+        bad = system.spawn(Bad, hook=hook, what=what)
+        bad.tell(Add(1))
+        await turns()
+        if hook == "on_restart":
+            bad.tell(Crash())
+            await turns()
+        elif hook == "on_stop":
+            bad.stop()
+        victims = [system.spawn(Victim) for _ in range(5)]
+        asks = [victim.ask(Read()) for victim in victims]
+        for ask in asks:
+            assert str(await ask) == "unharmed"
+        assert all(system.tree(victim.path).restarts == 0 for victim in victims)
+
+
+async def test_own_task_runs_start_handlers_and_stop_in_one_task_so_that_a_task_group_can_span_them() -> None:
+    class Session(Actor):
+        """As an MCP client does: a task group is opened in `on_start` and closed in `on_stop`."""
+
+        def __init__(self, log: list[Any]) -> None:
+            self.log = log
+
+        async def on_start(self, ctx: ActorContext) -> None:
+            self.task = asyncio.current_task()
+            self.group = await anyio.create_task_group().__aenter__()
+            self.group.start_soon(anyio.sleep_forever)
+
+        async def on_stop(self, reason: Any) -> None:
+            self.group.cancel_scope.cancel()
+            await self.group.__aexit__(None, None, None)
+            self.log.append("closed")
+
+        async def receive(self, message: Message, ctx: ActorContext) -> Message:
+            if isinstance(message, Crash):
+                raise ValueError("crash")
+            return TextMessage(str(asyncio.current_task() is self.task))
+
+    log: list[Any] = []
+    async with ActorSystem() as system:
+        ref = system.spawn(Session, options=SpawnOptions(own_task=True), log=log)
+        assert str(await ref.ask(Read())) == "True"
+        with pytest.raises(ValueError, match="crash"):
+            await ref.ask(Crash())
+        assert str(await ref.ask(Read())) == "True"
+        await ref.stop()
+    assert log == ["closed", "closed"]
+
+
+async def test_an_idle_actor_owns_no_task() -> None:
+    async with ActorSystem() as system:
+        before = len(asyncio.all_tasks())
+        refs = [system.spawn(Counter) for _ in range(1000)]
+        for ref in refs:
+            await ref.ask(Read())
+        assert len(asyncio.all_tasks()) - before < 40
+
+
+async def test_one_that_is_flooded_and_never_suspends_does_not_starve_its_neighbours() -> None:
+    order: list[str] = []
+
+    class Notes(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> None:
+            order.append(ctx.self.name)
+
+    async with ActorSystem() as system:
+        flooded, other = system.spawn(Notes, name="flooded"), system.spawn(Notes, name="other")
+        for n in range(10_000):
+            flooded.tell(Add(n))
+        await other.ask(Read())
+        assert order.index("other") < 1000
+
+
+async def test_a_stop_overtakes_the_messages_of_one_that_is_flooded() -> None:
+    handled: list[Any] = []
+    async with ActorSystem() as system:
+        ref = system.spawn(Counter, log=handled)
+        for n in range(10_000):
+            ref.tell(TextMessage(str(n)))
+        await turns(1)
+        before = len(handled)
+        await ref.stop()
+        assert len(handled) == before + 1  # nothing but on_stop
+
+
+async def test_in_debug_mode_a_handler_that_blocks_the_loop_is_logged_with_its_path(log: list[Any]) -> None:
+    class Blocks(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> None:
+            import time
+
+            time.sleep(0.15)  # noqa: ASYNC251 - this is what the test is about
+
+    async with ActorSystem(debug=True) as system:
+        await system.spawn(Blocks, name="blocks").ask(Read())
+    assert [entry["actor"] for entry in log if "blocked the event loop" in entry["event"]] == ["/blocks"]
