@@ -190,8 +190,13 @@ class Interaction(Scope):
         """Where its code is now, as text; "" while it waits in the mailbox."""
         if self.task is None or self.task.done():
             return ""
-        frames = self.task.get_stack(limit=8)
-        return "\n".join(f"{f.f_code.co_filename}:{f.f_lineno} in {f.f_code.co_name}" for f in frames)
+        # `Task.get_stack` sees the outermost coroutine of a suspended task alone.
+        lines = []
+        coro: Any = self.task.get_coro()
+        while (frame := getattr(coro, "cr_frame", None)) is not None:
+            lines.append(f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}")
+            coro = coro.cr_await
+        return "\n".join(lines)
 
     def __repr__(self) -> str:
         return f"<Interaction {self.id} of {self.path}>"

@@ -22,7 +22,8 @@ def comparable(trace: str) -> list[str]:
     """OTP ends the children of a simple_one_for_one all at once: their order means nothing."""
     words: list[str] = []
     for dynamic, run in groupby(trace.split(), lambda word: re.match(r"stop:d\d", word) is not None):
-        words += sorted(run) if dynamic else run
+        found = list(run)
+        words += sorted(found) if dynamic else found
     return words
 
 

@@ -1,0 +1,731 @@
+"""Agents: functions and classes behind mailboxes, calls, forks, errors, what runs and how it is stopped."""
+
+import asyncio
+from contextvars import ContextVar
+from typing import Any
+
+import pytest
+
+from miniagents import (
+    AgentRef,
+    ErrorMessage,
+    EventKind,
+    InteractionContext,
+    Mailbox,
+    MiniAgents,
+    RetryPolicy,
+    SpawnOptions,
+    TextMessage,
+    miniagent,
+)
+from miniagents.errors import (
+    ActorStoppedError,
+    AgentArgumentError,
+    AppenderClosedError,
+    AskTimeoutError,
+    HandlerTimeoutError,
+    InvalidOptionError,
+    NoActiveSystemError,
+    PromiseCancelledError,
+)
+from tests.actors.actors import Read, turns
+
+
+@miniagent
+async def echo(ctx: InteractionContext) -> None:
+    """Says what it was told."""
+    async for message in ctx.message_promises:
+        ctx.reply(f"echo: {await message}")
+
+
+@miniagent
+async def fails(ctx: InteractionContext, text: str = "bad") -> None:
+    ctx.reply("before")
+    raise ValueError(text)
+
+
+@miniagent
+async def sleeper(ctx: InteractionContext, log: Any = None, seconds: float = 1000.0) -> None:
+    try:
+        await asyncio.sleep(seconds)
+        ctx.reply("slept")
+    except asyncio.CancelledError:
+        if log is not None:
+            log.append("cancelled")
+        raise
+
+
+@miniagent
+class Counter:
+    """Counts its calls."""
+
+    def __init__(self, start: int = 0, log: Any = None) -> None:
+        self.n = start
+        if log is not None:
+            log.append("made")
+
+    async def __call__(self, ctx: InteractionContext, crash: bool = False, seconds: float = 0.0) -> None:
+        self.n += 1
+        await asyncio.sleep(seconds)
+        if crash:
+            raise RuntimeError("crash")
+        ctx.reply(str(self.n))
+
+
+async def words(promise: Any) -> list[str]:
+    return [str(message) for message in await promise]
+
+
+async def test_a_call_is_answered_with_what_the_agent_replies() -> None:
+    async with MiniAgents():
+        assert await words(echo.inquire(["a", "b"])) == ["echo: a", "echo: b"]
+        assert await words(echo.trigger("c")) == ["echo: c"]
+
+
+async def test_work_starts_as_soon_as_the_loop_turns_and_a_lazy_call_when_somebody_asks() -> None:
+    log: list[str] = []
+
+    @miniagent
+    async def notes(ctx: InteractionContext, name: str) -> None:
+        log.append(name)
+
+    async with MiniAgents():
+        notes.inquire(name="soon")
+        lazy = notes.inquire(name="lazy", start_soon=False)
+        await turns()
+        assert log == ["soon"]
+        await lazy
+        assert log == ["soon", "lazy"]
+
+
+async def test_a_lazy_call_that_nobody_consumes_settles_with_the_system() -> None:
+    async with MiniAgents():
+        lazy = echo.inquire("x", start_soon=False)
+    with pytest.raises(PromiseCancelledError):
+        await lazy
+
+
+async def test_calls_of_a_function_run_concurrently_up_to_its_bound() -> None:
+    running, most = 0, 0
+
+    async def work(ctx: InteractionContext) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(1)
+        running -= 1
+
+    for bound, expected in ((None, 10), (3, 3)):
+        most = 0
+        async with MiniAgents() as system:
+            agent = miniagent(max_concurrency=bound, alias="work")(work)
+            for _ in range(10):
+                agent.inquire()
+            await asyncio.sleep(0.5)
+            assert len(system.interactions()) == 10
+        assert most == expected
+
+
+async def test_a_class_agent_serves_one_call_at_a_time_with_one_instance() -> None:
+    async with MiniAgents():
+        calls = [Counter.inquire(seconds=1.0) for _ in range(3)]
+        assert [await words(call) for call in calls] == [["1"], ["2"], ["3"]]
+        assert asyncio.get_running_loop().time() >= 1003
+
+
+async def test_a_crash_of_a_class_agent_replaces_the_instance_behind_the_same_mailbox() -> None:
+    async with MiniAgents() as system:
+        ref = system.spawn(Counter, name="c", start=5)
+        assert isinstance(ref, AgentRef)
+        crashed, after = ref.inquire(crash=True), ref.inquire()
+        with pytest.raises(RuntimeError, match="crash"):
+            await crashed
+        assert await words(after) == ["6"]
+        assert system.tree("/c").restarts == 1
+
+
+async def test_a_crash_of_a_function_agent_is_that_interactions_alone() -> None:
+    async with MiniAgents() as system:
+        good, bad = echo.inquire("x"), fails.inquire()
+        with pytest.raises(ValueError, match="bad"):
+            await bad
+        assert await words(good) == ["echo: x"]
+        info = system.tree("/agents/fails")
+        assert (info.restarts, info.last_error) == (0, "ValueError: bad")
+
+
+async def test_an_error_has_the_agent_trace_and_the_replies_before_it_are_delivered() -> None:
+    @miniagent
+    async def outer(ctx: InteractionContext) -> None:
+        ctx.reply(fails.inquire())
+
+    async with MiniAgents():
+        found = []
+        with pytest.raises(ValueError, match="bad") as info:
+            async for message in outer.inquire():
+                found.append(str(await message))
+        assert found == ["before"]
+        assert info.value.agent_trace == ("fails", "outer")  # type: ignore[attr-defined]
+        assert "agent trace: fails <- outer" in info.value.__notes__
+
+
+async def test_errors_as_messages_is_an_option_of_call_and_system_and_the_calls_own_value_wins() -> None:
+    async with MiniAgents(errors_as_messages=True):
+        whole = await fails.inquire()
+        assert [str(message) for message in whole] == ["before", "ValueError: bad"]
+        assert isinstance(whole[1], ErrorMessage)
+        with pytest.raises(ValueError, match="bad"):
+            await fails.inquire(errors_as_messages=False)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+async def test_keyboard_interrupt_and_system_exit_go_to_the_awaiter(error: type[BaseException]) -> None:
+    @miniagent
+    async def leaves(ctx: InteractionContext) -> None:
+        raise error
+
+    async with MiniAgents():
+        with pytest.raises(error):
+            await leaves.inquire()
+
+
+async def test_a_failure_that_nobody_awaits_is_logged_once(log: list[Any]) -> None:
+    async with MiniAgents():
+        fails.inquire()
+    import gc
+
+    gc.collect()
+    assert sum("nobody awaited" in entry["event"] for entry in log) == 1
+
+
+async def test_arguments_are_checked_by_name_and_frozen() -> None:
+    seen: list[Any] = []
+
+    @miniagent
+    async def takes(ctx: InteractionContext, items: Any, sink: Any = None) -> None:
+        seen.append(items)
+
+    async with MiniAgents():
+        with pytest.raises(AgentArgumentError, match="'nothing'.*items"):
+            takes.inquire(items=1, nothing=2)
+        with pytest.raises(AgentArgumentError, match="needs an argument 'items'"):
+            takes.inquire()
+        with pytest.raises(AgentArgumentError, match="non_freezable_kwargs"):
+            takes.inquire(items=object())
+        mine = [1, 2]
+        call = takes.inquire(items=mine)
+        mine.append(3)
+        await call
+        assert seen == [(1, 2)]
+        with pytest.raises(AgentArgumentError, match="'other'"):
+            takes.fork(other=1)
+
+
+async def test_a_parameter_whose_name_is_taken_is_filled_from_kwargs_only() -> None:
+    @miniagent
+    async def unlucky(ctx: InteractionContext, timeout: str) -> None:
+        ctx.reply(timeout)
+
+    async with MiniAgents():
+        assert await words(unlucky.inquire(kwargs={"timeout": "mine"})) == ["mine"]
+        with pytest.raises(AgentArgumentError, match="kwargs="):
+            unlucky.inquire(timeout=5)
+
+
+async def test_live_objects_go_through_non_freezable_kwargs_as_they_are() -> None:
+    sink: list[str] = []
+
+    @miniagent
+    async def fills(ctx: InteractionContext, sink: list[str]) -> None:
+        sink.append("filled")
+
+    async with MiniAgents():
+        await fills.fork(non_freezable_kwargs={"sink": sink}).inquire()
+    assert sink == ["filled"]
+
+
+async def test_equal_forks_share_one_actor_and_others_do_not() -> None:
+    made: list[str] = []
+    async with MiniAgents() as system:
+        live = {"log": made}
+        for start in (1, 1, 2):
+            await Counter.fork(start=start, non_freezable_kwargs=live).inquire()
+        assert made == ["made", "made"]
+        assert [child.path for child in system.tree("/agents").children] == ["/agents/Counter", "/agents/Counter-1"]
+        assert Counter.fork(start=1).fork(start=2) == Counter.fork(start=2)
+        assert Counter.fork(start=1) != Counter.fork(start=2)
+        assert Counter.fork(alias="other").alias == "other"
+
+
+async def test_a_fork_is_passivated_when_idle_and_comes_back_fresh() -> None:
+    async with MiniAgents() as system:
+        fork = Counter.fork(start=10)
+        assert await words(fork.inquire()) == ["11"]
+        assert await words(fork.inquire()) == ["12"]
+        await asyncio.sleep(61)
+        assert system.tree("/agents").children == ()
+        assert await words(fork.inquire()) == ["11"]
+
+
+async def test_many_different_forks_leave_nothing_behind() -> None:
+    async with MiniAgents() as system:
+        for n in range(1000):
+            await fails.fork(text=str(n)).inquire(errors_as_messages=True)
+        await asyncio.sleep(61)
+        assert system.tree("/agents").children == ()
+        assert system._activations == {}
+        assert system.interactions() == ()
+
+
+def test_max_concurrency_on_a_class_is_refused() -> None:
+    with pytest.raises(InvalidOptionError, match="max_concurrency"):
+
+        @miniagent(max_concurrency=2)
+        class Bad:
+            async def __call__(self, ctx: InteractionContext) -> None: ...
+
+
+def test_only_async_functions_and_classes_become_agents() -> None:
+    with pytest.raises(TypeError, match="async"):
+        miniagent(lambda ctx: None)
+
+
+def test_alias_and_description_come_from_name_and_docstring() -> None:
+    assert (echo.alias, echo.description) == ("echo", "Says what it was told.")
+
+
+async def test_without_a_system_the_error_says_what_to_do() -> None:
+    with pytest.raises(NoActiveSystemError, match="async with MiniAgents"):
+        echo.inquire("x")
+
+
+async def test_with_several_systems_bind_says_which() -> None:
+    first, second = MiniAgents(), MiniAgents(name="second")
+    first.activate()
+    second.activate()
+    try:
+        bound = echo.bind(first)
+        assert await words(bound.inquire("x")) == ["echo: x"]
+        assert first.lookup("/agents/echo") is not None
+        assert second.lookup("/agents/echo") is None
+    finally:
+        await second.afinalize()
+        await first.afinalize()
+
+
+async def test_an_agent_works_in_one_system_after_the_other() -> None:
+    for _ in range(2):
+        async with MiniAgents():
+            assert await words(echo.inquire("x")) == ["echo: x"]
+
+
+async def test_a_timeout_cancels_the_interaction_and_everything_below_it() -> None:
+    log: list[str] = []
+
+    @miniagent
+    async def outer(ctx: InteractionContext) -> None:
+        ctx.reply(await inner.inquire())
+
+    inner = sleeper.fork(non_freezable_kwargs={"log": log})
+    async with MiniAgents() as system:
+        with pytest.raises(AskTimeoutError):
+            await outer.inquire(timeout=2.0)
+        await turns()
+        assert log == ["cancelled"]
+        assert system.interactions() == ()
+        assert system.tree("/agents/outer").restarts == 0
+
+
+async def test_cancelling_a_promise_cancels_everything_below_however_deep() -> None:
+    log: list[str] = []
+    bottom = sleeper.fork(non_freezable_kwargs={"log": log})
+
+    @miniagent
+    async def chain(ctx: InteractionContext, depth: int) -> None:
+        ctx.reply(await (chain.inquire(depth=depth - 1) if depth else bottom.inquire()))
+
+    async with MiniAgents() as system:
+        promise = chain.inquire(depth=10)
+        await turns(100)
+        assert len(system.interactions()) == 12
+        await promise.aclose("enough")
+        assert log == ["cancelled"]
+        assert system.interactions() == ()
+        with pytest.raises(PromiseCancelledError, match="enough"):
+            await promise
+
+
+async def test_what_runs_is_listed_and_cancelled_with_everything_below_it() -> None:
+    log: list[str] = []
+    inner = sleeper.fork(non_freezable_kwargs={"log": log})
+
+    @miniagent
+    async def outer(ctx: InteractionContext) -> None:
+        ctx.reply(await inner.inquire())
+
+    async with MiniAgents() as system:
+        promise = outer.inquire()
+        await asyncio.sleep(3)
+        top, below = system.interactions()
+        assert (top.path, below.path, below.parent) == ("/agents/outer", "/agents/sleeper", top)
+        assert top.age == pytest.approx(3.0)
+        assert await top.cancel("stop") == ()
+        assert log == ["cancelled"]
+        assert system.interactions() == ()
+        with pytest.raises(PromiseCancelledError, match="stop"):
+            await promise
+
+
+async def test_what_swallows_its_cancellation_is_reported_as_abandoned() -> None:
+    @miniagent
+    async def stubborn(ctx: InteractionContext) -> None:
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            await asyncio.sleep(20)
+        ctx.reply("too late")
+
+    async with MiniAgents() as system:
+        promise = stubborn.inquire()
+        await turns()
+        (one,) = system.interactions()
+        abandoned = await one.cancel("stop", grace=5.0)
+        assert abandoned == (one,)
+        assert one.abandoned
+        assert "stubborn" in one.stack
+        with pytest.raises(PromiseCancelledError):
+            await promise
+
+
+async def test_a_cancelled_interaction_starts_nothing_more() -> None:
+    started: list[Any] = []
+
+    @miniagent
+    async def sneaky(ctx: InteractionContext) -> None:
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            try:
+                echo.inquire("again")
+            except PromiseCancelledError:
+                started.append("refused")
+            raise
+
+    async with MiniAgents():
+        promise = sneaky.inquire()
+        await turns()
+        await promise.aclose()
+    assert started == ["refused"]
+
+
+async def test_an_interaction_that_hangs_fails_by_handler_timeout() -> None:
+    async with MiniAgents() as system:
+        with pytest.raises(HandlerTimeoutError):
+            await sleeper.fork(options=SpawnOptions(handler_timeout=2.0)).inquire()
+        ref = system.spawn(Counter, name="c", options=SpawnOptions(handler_timeout=2.0))
+        with pytest.raises(HandlerTimeoutError):
+            await ref.inquire(seconds=100.0)
+        assert await words(ref.inquire()) == ["1"]
+        assert system.tree("/c").restarts == 1
+
+
+@pytest.mark.parametrize("kind", ["function", "class"])
+async def test_with_a_retry_policy_a_call_that_has_replied_nothing_is_tried_again(kind: str) -> None:
+    tries: list[int] = []
+
+    async def flaky(ctx: InteractionContext) -> None:
+        tries.append(1)
+        if len(tries) < 3:
+            raise ConnectionError("flaky")
+        ctx.reply("done")
+
+    class Flaky:
+        async def __call__(self, ctx: InteractionContext) -> None:
+            await flaky(ctx)
+
+    agent = miniagent(retry=RetryPolicy(on=(ConnectionError,)))(flaky if kind == "function" else Flaky)
+    async with MiniAgents():
+        assert await words(agent.inquire()) == ["done"]
+    assert len(tries) == 3
+
+
+async def test_full_duplex_and_what_a_finished_call_refuses() -> None:
+    async with MiniAgents():
+        call = echo.initiate_call()
+        replies = aiter(call.reply_sequence(finish_call=False))
+        call.send_message("one").send_message("two")
+        assert str(await (await anext(replies))) == "echo: one"
+        assert not call.is_finished
+        call.finish()
+        assert call.is_finished
+        with pytest.raises(AppenderClosedError):
+            call.send_message("three")
+        assert str(await (await anext(replies))) == "echo: two"
+        with pytest.raises(StopAsyncIteration):
+            await anext(replies)
+
+
+async def test_a_call_that_is_left_open_is_finished_when_its_agent_or_the_system_ends() -> None:
+    @miniagent
+    async def forgets(ctx: InteractionContext) -> None:
+        ctx.reply(echo.initiate_call().send_message("x").reply_sequence(finish_call=False))
+
+    async with MiniAgents():
+        assert await words(forgets.inquire()) == ["echo: x"]
+        left = echo.initiate_call().send_message("y").reply_sequence(finish_call=False)
+    assert await words(left) == ["echo: y"]
+
+
+async def test_leaving_normally_waits_for_everything_that_was_started() -> None:
+    log: list[str] = []
+
+    @miniagent
+    async def slow(ctx: InteractionContext, depth: int) -> None:
+        await asyncio.sleep(1)
+        log.append(f"done {depth}")
+        if depth:
+            slow.inquire(depth=depth - 1)
+
+    async with MiniAgents():
+        slow.inquire(depth=3)
+    assert log == ["done 3", "done 2", "done 1", "done 0"]
+
+
+@pytest.mark.parametrize("how", ["return", "exception", "cancellation"])
+async def test_no_promise_is_left_pending_and_no_task_is_left(how: str) -> None:
+    before = asyncio.all_tasks()
+    given: list[Any] = []
+
+    @miniagent
+    async def waits_for_input(ctx: InteractionContext) -> None:
+        await ctx.message_promises
+        ctx.reply("done")
+
+    async def body() -> None:
+        async with MiniAgents() as system:
+            given.append(echo.inquire("x"))
+            given.append(Counter.inquire(seconds=1.0))
+            given.append(Counter.inquire())
+            call = waits_for_input.initiate_call()
+            given.append(call.reply_sequence(finish_call=False))
+            given.append(echo.inquire("lazy", start_soon=False))
+            given.append(system.spawn(Counter).ask(TextMessage("plain")))
+            if how != "return":
+                given.append(sleeper.inquire())
+            await turns(3)
+            if how == "exception":
+                raise LookupError("body")
+            if how == "cancellation":
+                await asyncio.sleep(10**6)
+
+    task = asyncio.ensure_future(body())
+    await turns(50)
+    if how == "cancellation":
+        task.cancel()
+    (result,) = await asyncio.gather(task, return_exceptions=True)
+    expected = {"return": type(None), "exception": LookupError, "cancellation": asyncio.CancelledError}[how]
+    assert isinstance(result, expected)
+    assert all(promise.done() for promise in given)
+    assert asyncio.all_tasks() == before
+    for promise in given:
+        promise.exception()
+
+
+variable: ContextVar[str] = ContextVar("agent_variable", default="unset")
+
+
+@pytest.mark.parametrize("kind", ["function", "class"])
+async def test_an_interaction_has_a_copy_of_its_callers_context_variables(kind: str) -> None:
+    async def reads(ctx: InteractionContext) -> None:
+        ctx.reply(variable.get())
+        variable.set("changed")
+
+    class Reads:
+        async def __call__(self, ctx: InteractionContext) -> None:
+            await reads(ctx)
+
+    agent = miniagent(reads if kind == "function" else Reads)
+    async with MiniAgents():
+        variable.set("mine")
+        assert await words(agent.inquire()) == ["mine"]
+        assert variable.get() == "mine"
+
+
+async def test_every_message_object_is_persisted_once_parts_before_wholes_and_a_bad_handler_fails_nobody(
+    log: list[Any],
+) -> None:
+    kept: list[Any] = []
+
+    async def bad(_: Any) -> None:
+        raise OSError("disk")
+
+    async with MiniAgents(on_persist_messages=bad) as system:
+
+        @system.on_persist_messages
+        async def keep(messages: Any) -> None:
+            kept.extend(messages)
+
+        inner = TextMessage("inner")
+        outer = TextMessage("outer").with_metadata(part=inner)
+        await echo.inquire([inner, outer, outer])
+    texts = [str(message) for message in kept]
+    assert texts[:2] == ["inner", "outer"]
+    assert sorted(texts) == ["echo: inner", "echo: outer", "echo: outer", "inner", "outer"]
+    assert any("on_persist_messages failed" in entry["event"] for entry in log)
+
+
+async def test_side_tasks_are_waited_for_and_their_failure_is_logged_and_fails_nobody(log: list[Any]) -> None:
+    done: list[str] = []
+
+    async def side(fail: bool) -> None:
+        await asyncio.sleep(1)
+        if fail:
+            raise ValueError("side")
+        done.append("side")
+
+    @miniagent
+    async def busy(ctx: InteractionContext) -> None:
+        ctx.make_sure_to_wait(side(False))
+        ctx.make_sure_to_wait(side(True))
+        ctx.reply("main")
+
+    async with MiniAgents():
+        assert await words(busy.inquire()) == ["main"]
+    assert done == ["side"]
+    assert sum("side task" in entry["event"] for entry in log) == 1
+
+
+async def test_replies_can_be_finished_early_while_the_code_goes_on() -> None:
+    done: list[str] = []
+
+    @miniagent
+    async def early(ctx: InteractionContext) -> None:
+        ctx.reply("answer")
+        await ctx.afinish_early()
+        await asyncio.sleep(10)
+        done.append("later")
+
+    async with MiniAgents() as system:
+        began = system.time()
+        assert await words(early.inquire()) == ["answer"]
+        assert system.time() == began
+    assert done == ["later"]
+
+
+async def test_await_now_warns_while_a_call_of_this_agent_is_open() -> None:
+    @miniagent
+    async def careless(ctx: InteractionContext) -> None:
+        call = echo.initiate_call()
+        with pytest.warns(RuntimeWarning, match="still open"):
+            await ctx.await_now()
+        call.finish()
+
+    async with MiniAgents():
+        await careless.inquire()
+
+
+async def test_get_current_finds_system_and_context() -> None:
+    @miniagent
+    async def looks(ctx: InteractionContext) -> None:
+        assert InteractionContext.get_current() is ctx
+        assert MiniAgents.get_current() is ctx.system
+        ctx.reply(" <- ".join(agent.alias for agent in ctx.get_agent_trace()))
+
+    async with MiniAgents() as system:
+        assert MiniAgents.get_current() is system
+        assert await words(looks.inquire()) == ["looks"]
+        with pytest.raises(NoActiveSystemError):
+            InteractionContext.get_current()
+
+
+async def test_a_plain_ask_of_an_agent_gets_its_replies_as_one_answer() -> None:
+    async with MiniAgents() as system:
+        assert str(await system.spawn(echo).ask(TextMessage("x"))) == "echo: x"
+        assert str(await system.spawn(Counter).ask(TextMessage("x"))) == "1"
+        assert await system.spawn(miniagent(alias="none")(fnone)).ask(Read()) is None
+
+
+async def fnone(ctx: InteractionContext) -> None:
+    """Replies nothing."""
+
+
+async def test_a_stopped_named_agent_refuses_calls_and_an_activated_one_starts_anew() -> None:
+    async with MiniAgents() as system:
+        ref = system.spawn(echo, name="e")
+        await ref.stop()
+        with pytest.raises(ActorStoppedError):
+            await ref.inquire("x")
+        await echo.inquire("x")
+        activated = system.lookup("/agents/echo")
+        assert activated is not None
+        await activated.stop()
+        assert await words(echo.inquire("y")) == ["echo: y"]
+
+
+async def test_stopping_an_agent_gives_what_runs_its_grace_and_then_cancels_it() -> None:
+    log: list[str] = []
+    async with MiniAgents() as system:
+        ref = system.spawn(sleeper.fork(non_freezable_kwargs={"log": log}), name="s")
+        promise = ref.inquire()
+        await turns()
+        began = system.time()
+        await ref.stop()
+        assert system.time() - began == pytest.approx(5.0)
+        assert log == ["cancelled"]
+        with pytest.raises(ActorStoppedError):
+            await promise
+
+
+async def test_inquire_waits_while_a_mailbox_is_full() -> None:
+    async with MiniAgents() as system:
+        ref = system.spawn(Counter, options=SpawnOptions(mailbox=Mailbox(capacity=1)))
+        calls = [ref.inquire(seconds=0.1) for _ in range(10)]
+        assert [(await words(call))[0] for call in calls] == [str(n) for n in range(1, 11)]
+
+
+async def test_errors_that_are_answers_do_not_replace_the_instance() -> None:
+    @miniagent(errors=(ValueError,))
+    class Careful:
+        def __init__(self) -> None:
+            self.n = 0
+
+        async def __call__(self, ctx: InteractionContext, bad: bool = False) -> None:
+            self.n += 1
+            if bad:
+                raise ValueError("no")
+            ctx.reply(str(self.n))
+
+    async with MiniAgents():
+        await Careful.inquire()
+        with pytest.raises(ValueError, match="no"):
+            await Careful.inquire(bad=True)
+        assert await words(Careful.inquire()) == ["3"]
+
+
+async def test_events_tell_of_interactions() -> None:
+    async with MiniAgents() as system:
+        with system.events.subscribe() as events:
+            await echo.inquire("x")
+            await turns()
+            events.close()
+            kinds = [event.kind async for event in events]
+    assert EventKind.INTERACTION_STARTED in kinds
+    assert EventKind.INTERACTION_ENDED in kinds
+
+
+async def test_an_agent_spawns_actors_of_its_own_which_stop_with_it() -> None:
+    @miniagent
+    async def boss(ctx: InteractionContext) -> None:
+        ctx.reply(await ctx.spawn(Counter, name="worker").inquire())
+
+    async with MiniAgents() as system:
+        ref = system.spawn(boss, name="boss")
+        assert await words(ref.inquire()) == ["1"]
+        assert system.lookup("/boss/worker") is not None
+        await ref.stop()
+        assert system.lookup("/boss/worker") is None
+
+
+async def test_with_without_async_says_so() -> None:
+    with pytest.raises(RuntimeError, match="async with"), MiniAgents():
+        pass
