@@ -206,7 +206,7 @@ async def test_arguments_are_checked_by_name_and_frozen() -> None:
         seen.append(items)
 
     async with MiniAgents():
-        with pytest.raises(AgentArgumentError, match="'nothing'.*items"):
+        with pytest.raises(AgentArgumentError, match=r"'nothing'.*items"):
             takes.inquire(items=1, nothing=2)
         with pytest.raises(AgentArgumentError, match="needs an argument 'items'"):
             takes.inquire()
