@@ -1,6 +1,7 @@
 """Tell, ask, send; mailboxes and their overflow; dead letters; deadlines."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -340,7 +341,8 @@ async def test_a_call_from_another_thread_is_refused_and_from_thread_is_there_fo
             total: Total = system.from_thread.ask(ref, Read()).result(5)
             return total.value
 
-        assert await asyncio.get_running_loop().run_in_executor(None, other_thread) == 2
+        with ThreadPoolExecutor(1) as pool:
+            assert await asyncio.get_running_loop().run_in_executor(pool, other_thread) == 2
         with pytest.raises(WrongThreadError):
             system.from_thread.tell(ref, Add(1))
 
