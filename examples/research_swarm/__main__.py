@@ -1,0 +1,98 @@
+"""`python -m examples.research_swarm`: DOCS, QUESTION, MODEL and CHAOS come from the environment."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+import structlog
+
+from examples.research_swarm import model as models
+from examples.research_swarm.chaos import Chaos
+from examples.research_swarm.documents import SUFFIXES, Library, read_folder
+from examples.research_swarm.screen import new_screen, printable
+from examples.research_swarm.swarm import Swarm
+from miniagents import MiniAgents
+
+CORPUS = Path(__file__).parent / "corpus"
+QUESTION = "What did presidents promise about space exploration and the moon?"
+
+
+class UsageError(Exception):
+    """The swarm cannot begin; its text says what to do."""
+
+
+def main() -> int:
+    """Answer one question.
+
+    Returns:
+        The exit status: 0, or 2 where the swarm could not begin.
+    """
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    question = os.environ.get("QUESTION") or QUESTION
+    model = os.environ.get("MODEL") or models.LOCAL
+    try:
+        models.check(model)
+        chaos = _chaos(os.environ.get("CHAOS") or "0")
+        library = _library(Path(os.environ.get("DOCS") or CORPUS))
+    except (UsageError, models.ModelMissingError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    MiniAgents(name="swarm").run(_answer(library, question, model, chaos))
+    return 0
+
+
+def _chaos(text: str) -> Chaos:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = -1.0
+    if not 0 <= rate < 1:
+        raise UsageError(f"CHAOS={text}: must be a number, 0 or more and less than 1")
+    return Chaos(rate)
+
+
+def _library(folder: Path) -> Library:
+    if not folder.is_dir():
+        raise UsageError(f"DOCS={folder}: is no folder")
+    library = read_folder(folder)
+    if not library.passages:
+        skipped = f"; skipped: {len(library.skipped)}" if library.skipped else ""
+        raise UsageError(f"DOCS={folder}: holds no text to read ({', '.join(SUFFIXES)}){skipped}")
+    return library
+
+
+async def _answer(library: Library, question: str, model: str, chaos: Chaos) -> None:
+    system = MiniAgents.get_current()
+    pieces: list[str] = []
+    swarm: Swarm | None = None
+    with new_screen(system, lambda: swarm.usage.rate if swarm is not None else 0.0) as screen:
+        screen.say(f"question: {question}")
+        screen.say(f"documents: {library.files} files, {len(library.passages)} passages")
+        for name, reason in library.skipped.items():
+            screen.say(f"skipped: {name}: {reason}")
+        swarm = Swarm(system, library, model, chaos, screen.say)
+        await swarm.start()
+        screen.piece("\n")
+        async for statement in swarm.answer(question):
+            screen.piece("  * ")
+            async for piece in statement:
+                pieces.append(piece)
+                screen.piece(piece)
+            screen.piece("\n")
+        if not pieces:
+            screen.piece("  The documents say nothing about this.\n")
+    figures = swarm.finish()
+    if figures.sources:
+        print("\nsources:")
+        for number, source in enumerate(figures.sources, 1):
+            print(printable(f"  [{number}] {source.file}:{source.line}"))
+    print(
+        f"\n{figures.queries} queries, {figures.passages_read} passages read, {len(library.skipped)} files skipped, "
+        f"{figures.crashes} crashes, {figures.restarts} restarts, {figures.tokens} tokens, "
+        f"{figures.rate:.0f} tokens/s, {figures.seconds:.1f} s"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""The swarm: its supervision tree, and the way of a question through it."""
+
+import asyncio
+import math
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from itertools import cycle
+
+from examples.research_swarm import model as models
+from examples.research_swarm.agents import Finding, Reader, Search, Searcher, planner, writer
+from examples.research_swarm.chaos import Chaos, ChaosError
+from examples.research_swarm.documents import Library
+from examples.research_swarm.index import Index, words_of
+from miniagents import (
+    ActorInfo,
+    AgentRef,
+    ChildSpec,
+    MiniAgents,
+    OneForOne,
+    RestForOne,
+    RetryPolicy,
+    Routing,
+    SpawnOptions,
+    Supervisor,
+)
+
+SEARCHERS = 3
+READERS = 6
+HITS = 12
+STATEMENTS = 4
+
+# A crash that chaos asked for is tried again, as often as it takes.
+_AGAIN = SpawnOptions(retry=RetryPolicy(on=(ChaosError,)), poison_after=1000)
+
+
+@dataclass
+class Figures:
+    """What it took."""
+
+    passages_read: int = 0
+    queries: int = 0
+    crashes: int = 0
+    restarts: int = 0
+    tokens: int = 0
+    rate: float = 0.0
+    seconds: float = 0.0
+    sources: list[Finding] = field(default_factory=list)
+
+
+class Swarm:
+    """Answers one question.
+
+    Args:
+        system: Where it lives.
+        library: What it reads; at least one passage.
+        model: Which model phrases the answer.
+        chaos: How often searchers and readers crash.
+        say: Called with a line of progress.
+    """
+
+    def __init__(
+        self, system: MiniAgents, library: Library, model: str, chaos: Chaos, say: Callable[[str], None]
+    ) -> None:
+        self.usage = models.Usage()
+        self.figures = Figures()
+        self._system = system
+        self._library = library
+        self._model = model
+        self._chaos = chaos
+        self._say = say
+        self._began = time.monotonic()
+
+    async def start(self) -> None:
+        """Start everything, in order; a model that does not load is an error here."""
+        system = self._system
+        index = await asyncio.to_thread(Index, self._library.passages)
+        self._weights = _weights(self._library)
+        strategy = OneForOne(max_restarts=None)
+        # All that follows the model server depends on it: whoever restarts it restarts them.
+        children = []
+        if self._model == models.LOCAL:
+            children.append(ChildSpec("server", models.ModelServer))
+        await system.supervise(
+            Supervisor("models", strategy=RestForOne(max_restarts=3, within=60.0), children=children)
+        )
+        live = {"usage": self.usage, "server": system.lookup("/models/server")}
+        self._phrases = system.spawn(models.model.fork(name=self._model, non_freezable_kwargs=live), name="model")
+        self._planner = system.spawn(planner, name="planner", model=self._phrases)
+        self._searchers = await system.pool(
+            Searcher,
+            size=SEARCHERS,
+            routing=Routing.LEAST_LOADED,
+            name="searchers",
+            options=_AGAIN,
+            kwargs={"index": index, "chaos": self._chaos},
+        )
+        reader = Reader.fork(
+            options=_AGAIN, non_freezable_kwargs={"passages": self._library.passages, "chaos": self._chaos}
+        )
+        readers = [ChildSpec(f"reader-{n}", reader) for n in range(1, READERS + 1)]
+        await system.supervise(Supervisor("readers", strategy=strategy, children=readers))
+        self._writer = system.spawn(writer, name="writer", model=self._phrases)
+
+    async def answer(self, question: str) -> AsyncIterator[AsyncIterator[str]]:
+        """The statements of the answer, each a stream of pieces of text.
+
+        Args:
+            question: What is asked.
+        """
+        queries = list(dict.fromkeys([str(message) for message in await self._planner.inquire(question)]))
+        self.figures.queries = len(queries)
+        self._say(f"planner: {len(queries)} queries: {'; '.join(queries)}")
+        scores: Counter[int] = Counter()
+        asked = [self._searchers.ask(Search(query=query, k=HITS)) for query in queries]
+        for ask in asked:
+            for number, score in (await ask).found:
+                scores[number] += score
+        best = [number for number, _ in sorted(scores.items(), key=lambda hit: (-hit[1], hit[0]))[:HITS]]
+        self._say(f"searchers: {len(scores)} passages found, the best {len(best)} are read")
+        findings = await self._read(question, best)
+        self.figures.passages_read = len(best)
+        self.figures.sources = findings
+        self._say(f"readers: {len(findings)} lines to cite")
+        if findings:
+            async for statement in self._writer.inquire(findings):
+                yield (str(token) async for token in statement)
+
+    async def _read(self, question: str, numbers: list[int]) -> list[Finding]:
+        """Let the readers read, all at once; the lines that say most come first."""
+        readers: list[AgentRef] = []
+        for n in range(1, READERS + 1):
+            ref = self._system.lookup(f"/readers/reader-{n}")
+            assert isinstance(ref, AgentRef)  # it is a child of a supervisor that restarts it for ever
+            readers.append(ref)
+        weights = {word: self._weights[word] for word in words_of(question) if word in self._weights}
+        calls = [
+            reader.inquire(question, passage=number, weights=weights)
+            for number, reader in zip(numbers, cycle(readers), strict=False)
+        ]
+        findings = [message for call in calls for message in await call if isinstance(message, Finding)]
+        findings.sort(key=lambda finding: (-finding.score, finding.passage))
+        different = {finding.quote: finding for finding in reversed(findings) if finding.score > 0}
+        return sorted(different.values(), key=lambda finding: (-finding.score, finding.passage))[:STATEMENTS]
+
+    def finish(self) -> Figures:
+        """The figures, now that the answer is there."""
+        figures = self.figures
+        figures.crashes = self._chaos.crashes
+        figures.restarts = _restarts(self._system.tree())
+        figures.tokens = self.usage.tokens
+        figures.rate = self.usage.rate
+        figures.seconds = time.monotonic() - self._began
+        return figures
+
+
+def _weights(library: Library) -> dict[str, float]:
+    """How much a word says: the fewer passages have it, the more."""
+    counts = Counter(word for passage in library.passages for word in set(words_of(passage.text)))
+    return {word: math.log(1 + len(library.passages) / count) for word, count in counts.items()}
+
+
+def _restarts(info: ActorInfo) -> int:
+    return info.restarts + sum(_restarts(child) for child in info.children)
