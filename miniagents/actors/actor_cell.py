@@ -355,7 +355,7 @@ class ActorCell(Cell):
     async def _start_failed(self, error: BaseException) -> None:
         """`__init__` or `on_start` failed: there is no instance, and no `on_stop` for it."""
         first = self._restart_reason is None
-        self.last_error = error
+        self.failed(error)
         await self._drop_belongings(error)
         self._ctx = None
         stopping = self.stopping
@@ -557,7 +557,7 @@ class ActorCell(Cell):
         Returns:
             Whether the instance lives: it does not.
         """
-        self.last_error = error
+        self.failed(error)
         ask = envelope.ask if envelope is not None else None
         if envelope is not None:
             self._after_crash(envelope, error)

@@ -20,6 +20,7 @@ from miniagents.actors.options import Props
 from miniagents.actors.ref import ActorRef
 from miniagents.actors.terminated import Terminated
 from miniagents.errors import ActorStoppedError, DeadlockError, DroppedError, MailboxFullError
+from miniagents.messages import error_text
 from miniagents.promising import Promise
 from miniagents.promising.context import PromisingContext, Scope, current_scope
 from miniagents.supervision import StopReason
@@ -140,7 +141,7 @@ class Cell(Scope):
         self.stopping: StopRequest | None = None
         self.reason: StopReason | BaseException | None = None
         self.start_error: BaseException | None = None
-        self.last_error: BaseException | None = None
+        self.last_error: str | None = None
         self.restarts = 0
         self.handled = 0
         self._path: str | None = None
@@ -413,6 +414,10 @@ class Cell(Scope):
                 queue.append(e)
             self.gone = 0
         self.made_room()
+
+    def failed(self, error: BaseException) -> None:
+        """Remember a failure. As text: the exception itself would keep its frames, and all that is in them."""
+        self.last_error = error_text(error)
 
     # Children
 

@@ -161,6 +161,8 @@ class Dispatcher:
         ready = self.ready
         loop = self._loop
         clock = time.monotonic
+        context: Any = None
+        error: BaseException | None = None
         while True:
             pause_at = clock() + TURN_SECONDS
             while cell is not None or ready:
@@ -170,7 +172,7 @@ class Dispatcher:
                 me.cell = cell
                 cell.task = me
                 context = cell.turn_context()
-                error: BaseException | None = None
+                error = None
                 while True:
                     began = clock() if self._debug else 0.0
                     try:
@@ -195,7 +197,7 @@ class Dispatcher:
                     except BaseException as raised:
                         error = raised
                     self._awake = True
-                me.cell = cell = None
+                me.cell = cell = driver = context = error = None  # a worker at rest keeps no actor alive
                 if not me.is_fit():
                     self._awake = False
                     if ready:

@@ -96,7 +96,7 @@ class SupervisorCell(Cell):
         self._report(None)
 
     def _start_failed(self, error: StartError, restarted: StopReason | BaseException | None) -> None:
-        self.last_error = error
+        self.failed(error)
         stopping = self.stopping
         if restarted is None or stopping is not None:
             self.start_error = error if restarted is None else None
@@ -141,7 +141,8 @@ class SupervisorCell(Cell):
         if self._instance is None:
             return
         self.state = State.STOPPING
-        self.last_error = cause
+        if cause is not None:
+            self.failed(cause)
         await self._instance.stop_children()
         self._exit(StopReason.SHUTDOWN, cause)
 

@@ -59,7 +59,7 @@ def _info(cell: Any, now: float, depth: int | None, left: list[int]) -> ActorInf
         mailbox_depth=len(waiting),
         oldest_age=max(0.0, now - min(waiting)) if waiting else None,
         restarts=cell.restarts,
-        last_error=f"{type(cell.last_error).__name__}: {cell.last_error}" if cell.last_error is not None else None,
+        last_error=cell.last_error,
         handled=cell.handled,
         message_age=max(0.0, now - cell.since) if cell.current is not None else None,
         children=tuple(children),

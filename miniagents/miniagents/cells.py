@@ -340,7 +340,7 @@ class FunctionAgentCell(_AgentCell):
         self.handled += 1
         error = interaction.error
         if error is not None:
-            self.last_error = error
+            self.failed(error)
         if not self._running and self.state is State.RUNNING:
             self.state = State.IDLE
             self.rests()
@@ -505,7 +505,7 @@ class FunctionAgentCell(_AgentCell):
         """Crash: the supervision of its children is used up."""
         if self.state in (State.STOPPED, State.STOPPING) or self._ending is not None:
             return
-        self.last_error = error
+        self.failed(error)
         for interaction in tuple(self._running):
             interaction.begin_cancel(error)
         self._end_with(error)
