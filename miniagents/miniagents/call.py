@@ -1,9 +1,10 @@
 """`AgentCall`: one call of an agent, open until it is finished."""
 
 import contextvars
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from miniagents.errors import PromiseCancelledError
+from miniagents.errors import PromiseCancelledError, WrongThreadError
 from miniagents.messages import MessageSequence, MessageSequencePromise, Sendable
 from miniagents.miniagents.interaction import Interaction
 from miniagents.promising.context import current_scope
@@ -35,6 +36,10 @@ class AgentCall:
         errors_as_messages: bool | None,
         label: str | None,
     ) -> None:
+        if get_ident() != system.thread_id:
+            raise WrongThreadError(
+                f"{cell.path}: was called from another thread than the system's loop; use system.from_thread.inquire"
+            )
         scope = current_scope.get()
         parent = scope if isinstance(scope, Interaction) and scope.system is system else None
         if parent is not None and parent.cancelled is not None:

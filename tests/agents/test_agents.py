@@ -1,6 +1,7 @@
 """Agents: functions and classes behind mailboxes, calls, forks, errors, what runs and how it is stopped."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any
 
@@ -27,6 +28,7 @@ from miniagents.errors import (
     InvalidOptionError,
     NoActiveSystemError,
     PromiseCancelledError,
+    WrongThreadError,
 )
 from tests.actors.actors import Read, turns
 
@@ -724,6 +726,19 @@ async def test_an_agent_spawns_actors_of_its_own_which_stop_with_it() -> None:
         assert system.lookup("/boss/worker") is not None
         await ref.stop()
         assert system.lookup("/boss/worker") is None
+
+
+async def test_from_another_thread_agents_are_called_through_from_thread() -> None:
+    async with MiniAgents() as system:
+        ref = system.spawn(echo)
+
+        def other_thread() -> str:
+            with pytest.raises(WrongThreadError, match="from_thread"):
+                ref.inquire("x")
+            return str(system.from_thread.inquire(echo, "x").result(5))
+
+        with ThreadPoolExecutor(1) as pool:
+            assert await asyncio.get_running_loop().run_in_executor(pool, other_thread) == "echo: x"
 
 
 async def test_with_without_async_says_so() -> None:
