@@ -8,6 +8,7 @@ needed, a walk along the edges is enough.
 """
 
 import asyncio
+from itertools import groupby
 from typing import Any
 
 from miniagents.errors import DeadlockError
@@ -63,6 +64,7 @@ def begin_wait(promise: Any) -> Any:
             fail = getattr(promise, "fail", None)
             if fail is not None:
                 fail(error)
+                promise._seen = True  # its awaiter gets the error here and now
             node.deadlocked(error)
             raise error
     return (waits, own, task)
@@ -94,7 +96,7 @@ def _find(start: Any, promise: Any) -> list[tuple[Any, Any]] | None:
     ring: list[tuple[Any, Any]] = []
     if not _is_stuck(start, promise):
         return None
-    return ring if _walk(start, promise, ring, set()) else None
+    return ring if _walk(start, start, promise, ring, set()) else None
 
 
 def _is_stuck(node: Any, promise: Any) -> bool:
@@ -107,8 +109,8 @@ def _is_stuck(node: Any, promise: Any) -> bool:
     return any(p is promise for p in _proved(node))
 
 
-def _walk(start: Any, promise: Any, ring: list[tuple[Any, Any]], seen: set[int]) -> bool:
-    node = start
+def _walk(start: Any, node: Any, promise: Any, ring: list[tuple[Any, Any]], seen: set[int]) -> bool:
+    """Whether whatever `node` waits for leads back to `start`; the way is put into `ring`."""
     while True:
         ring.append((node, promise))
         target = _target(promise)
@@ -116,50 +118,21 @@ def _walk(start: Any, promise: Any, ring: list[tuple[Any, Any]], seen: set[int])
             return False
         if target is start:
             return True
-        if id(target) in seen:
+        if id(target) in seen or target.waits is None:
             return False
         seen.add(id(target))
-        waits = target.waits
-        if waits is None:
-            return False
-        if waits.own is not None:
-            node, promise = target, waits.own
+        if target.waits.own is not None:
+            node, promise = target, target.waits.own
             continue
         # The handler waits for several tasks: it is stuck only if each of them is.
-        proved = _proved(target)
         first: list[tuple[Any, Any]] | None = None
-        for one in proved:
+        for one in _proved(target):
             branch: list[tuple[Any, Any]] = []
-            if not _walk_from(target, one, start, branch, seen):
+            if not _walk(start, target, one, branch, set(seen)):
                 return False
             first = first or branch
-        if first is None:
-            return False
-        ring.extend(first)
-        return True
-
-
-def _walk_from(node: Any, promise: Any, start: Any, ring: list[tuple[Any, Any]], seen: set[int]) -> bool:
-    ring.append((node, promise))
-    target = _target(promise)
-    if target is None or promise.done():
-        return False
-    if target is start:
-        return True
-    if id(target) in seen or target.waits is None:
-        return False
-    seen.add(id(target))
-    branches = [target.waits.own] if target.waits.own is not None else _proved(target)
-    if not branches:
-        return False
-    first: list[tuple[Any, Any]] | None = None
-    for one in branches:
-        branch: list[tuple[Any, Any]] = []
-        if not _walk_from(target, one, start, branch, set(seen)):
-            return False
-        first = first or branch
-    ring.extend(first or [])
-    return True
+        ring.extend(first or ())
+        return first is not None
 
 
 def _proved(node: Any) -> list[Any]:
@@ -195,7 +168,10 @@ def _group_tasks(helpers: dict[Any, Any], waited: Any) -> Any:
 
 
 def _paths(ring: list[tuple[Any, Any]]) -> tuple[str, ...]:
-    paths = [node.node_path for node, _ in ring]
+    # A class agent waits for its own interaction: two nodes, and one name to whoever reads it.
+    paths = [path for path, _ in groupby(node.node_path for node, _ in ring)]
+    if len(paths) > 1 and paths[0] == paths[-1]:
+        return tuple(paths)
     return (*paths, paths[0])
 
 

@@ -1,6 +1,7 @@
 """Rings of actors that wait for each other fail at the await that closes them, and nothing else does."""
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -71,6 +72,14 @@ async def test_a_ring_fails_at_once_and_names_itself(size: int) -> None:
         assert info.value.ring[0] == info.value.ring[-1]
         assert len(info.value.ring) == size + 1
         assert " -> ".join(info.value.ring) in str(info.value)
+
+
+async def test_the_error_of_a_ring_is_not_logged_as_one_that_nobody_awaited(log: list[Any]) -> None:
+    async with ActorSystem() as system:
+        with pytest.raises(DeadlockError):
+            await ring_of(system, 3)[0].ask(Ask())
+    gc.collect()
+    assert not any("nobody awaited" in entry["event"] for entry in log)
 
 
 @pytest.mark.parametrize("how", ["gather", "group"])
