@@ -588,3 +588,116 @@ async def test_a_group_broadcasts_to_its_members_and_who_ends_leaves() -> None:
         await refs[2].ask(Read())
         assert set(group.members) == set(refs[1:])
         assert seen.count("hi") == 2
+
+
+async def test_on_restart_that_fails_is_a_crash_of_the_fresh_instance_whose_on_stop_runs() -> None:
+    class Fragile(Counter):
+        fails = 1
+
+        async def on_restart(self, reason: Any) -> None:
+            if Fragile.fails:
+                Fragile.fails -= 1
+                raise OSError("in on_restart")
+
+    seen: list[Any] = []
+    async with ActorSystem() as system:
+        ref = system.spawn(Fragile, log=seen)
+        with pytest.raises(ValueError, match="crash"):
+            await ref.ask(Crash())
+        assert (await ref.ask(Read())).value == 0
+        kinds = [entry if isinstance(entry, str) else f"stop {type(entry[1]).__name__}" for entry in seen]
+        assert kinds == ["start", "stop ValueError", "start", "stop OSError", "start"]
+
+
+async def test_a_crash_while_draining_restarts_and_the_draining_goes_on() -> None:
+    seen: list[Any] = []
+    async with ActorSystem() as system:
+        gate = asyncio.Event()
+        ref = system.spawn(Counter, gate=gate, log=seen)
+        ref.tell(Hold())
+        await turns()
+        ref.tell(TextMessage("1"))
+        ref.tell(Crash())
+        ref.tell(TextMessage("2"))
+        ended = ref.stop(drain=True)
+        gate.set()
+        assert await ended is StopReason.SHUTDOWN
+        assert [entry for entry in seen if entry in ("1", "2")] == ["1", "2"]
+        assert system.dead_letters.total == 0
+
+
+async def test_terminated_comes_after_on_stop_and_after_the_name_is_free() -> None:
+    class Watcher(Actor):
+        def __init__(self, log: list[Any]) -> None:
+            self.log = log
+
+        async def receive(self, message: Message, ctx: ActorContext) -> None:
+            if isinstance(message, Terminated):
+                self.log.append(("terminated", ctx.system.lookup("/watched")))
+            else:
+                ctx.watch(watched)
+
+    seen: list[Any] = []
+    async with ActorSystem() as system:
+        watched = system.spawn(Counter, name="watched", log=seen)
+        watcher = system.spawn(Watcher, log=seen)
+        await watcher.ask(Read())
+        await watched.stop()
+        await watcher.ask(TextMessage("flush"))
+        assert seen[-2:] == [("stop", StopReason.SHUTDOWN), ("terminated", None)]
+
+
+async def test_an_actor_can_stop_itself_through_its_ref_without_waiting_for_it() -> None:
+    class Leaves(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> Message:
+            ctx.self.stop()
+            return TextMessage("bye")
+
+    async with ActorSystem() as system:
+        ref = system.spawn(Leaves)
+        assert str(await ref.ask(Read())) == "bye"
+        assert await ref.terminated() is StopReason.SHUTDOWN
+
+
+async def test_stopping_and_killing_again_is_harmless() -> None:
+    async with ActorSystem() as system:
+        ref = system.spawn(Counter)
+        endings = [ref.stop(), ref.stop(), ref.kill(), ref.kill()]
+        for ending in endings:
+            assert await ending in (StopReason.SHUTDOWN, StopReason.KILLED)
+        assert await ref.stop() is await ref.terminated()
+
+
+async def test_a_parent_that_stops_takes_no_more_children() -> None:
+    class Late(Actor):
+        async def on_stop(self, reason: Any) -> None:
+            with pytest.raises(SystemNotRunningError):
+                self.ctx.spawn(Counter)  # type: ignore[attr-defined]
+            refused.append(True)
+
+    refused: list[bool] = []
+    async with ActorSystem() as system:
+        ref = system.spawn(Late)
+        await ref.started()
+        await ref.stop()
+    assert refused == [True]
+
+
+async def test_the_sender_belongs_to_the_message_and_is_none_from_outside() -> None:
+    class Tells(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> Any:
+            return await target.ask(message)
+
+    class Says(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> Message:
+            return TextMessage(str(ctx.sender.path if ctx.sender is not None else None))
+
+    async with ActorSystem() as system:
+        target = system.spawn(Says)
+        assert str(await target.ask(Read())) == "None"
+        assert str(await system.spawn(Tells, name="teller").ask(Read())) == "/teller"
+
+
+def test_what_needs_a_journal_says_so() -> None:
+    with pytest.raises(ValueError, match="journal"):
+        SpawnOptions(durable=True)

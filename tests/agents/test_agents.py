@@ -14,6 +14,7 @@ from miniagents import (
     InteractionContext,
     Mailbox,
     MiniAgents,
+    Overflow,
     RetryPolicy,
     SpawnOptions,
     TextMessage,
@@ -24,8 +25,10 @@ from miniagents.errors import (
     AgentArgumentError,
     AppenderClosedError,
     AskTimeoutError,
+    DroppedError,
     HandlerTimeoutError,
     InvalidOptionError,
+    MailboxFullError,
     NoActiveSystemError,
     PromiseCancelledError,
     WrongThreadError,
@@ -744,3 +747,65 @@ async def test_from_another_thread_agents_are_called_through_from_thread() -> No
 async def test_with_without_async_says_so() -> None:
     with pytest.raises(RuntimeError, match="async with"), MiniAgents():
         pass
+
+
+@pytest.mark.parametrize(
+    ("overflow", "error"),
+    [(Overflow.REJECT, MailboxFullError), (Overflow.DROP_NEWEST, DroppedError)],
+)
+async def test_a_call_of_a_full_agent_fails_as_its_mailbox_says(overflow: Overflow, error: type[Exception]) -> None:
+    async with MiniAgents() as system:
+        options = SpawnOptions(mailbox=Mailbox(capacity=1, overflow=overflow))
+        ref = system.spawn(Counter, options=options)
+        first = ref.inquire(seconds=1.0)
+        await turns()
+        second, third = ref.inquire(), ref.inquire()
+        with pytest.raises(error):
+            await third
+        assert (await words(first), await words(second)) == (["1"], ["2"])
+        assert system.dead_letters.total == 1
+
+
+async def test_nested_calls_after_an_inherited_deadline_fail_at_once() -> None:
+    seen: list[Any] = []
+
+    @miniagent
+    async def outer(ctx: InteractionContext) -> None:
+        assert ctx.deadline is not None
+        try:
+            await sleeper.inquire()
+        except AskTimeoutError as error:
+            seen.append(error)
+            raise
+
+    async with MiniAgents() as system:
+        with pytest.raises(AskTimeoutError):
+            await outer.inquire(timeout=1.0)
+        await turns()
+        assert system.interactions() == ()
+
+
+async def test_an_agent_trace_has_a_bounded_length() -> None:
+    lengths: list[int] = []
+
+    @miniagent
+    async def deep(ctx: InteractionContext, depth: int) -> None:
+        lengths.append(len(ctx.get_agent_trace()))
+        if depth:
+            ctx.reply(deep.inquire(depth=depth - 1))
+
+    async with MiniAgents():
+        await deep.inquire(depth=200)
+    assert max(lengths) == 64
+
+
+async def test_a_hundred_interactions_deep_an_error_still_finds_its_way() -> None:
+    @miniagent
+    async def deep(ctx: InteractionContext, depth: int) -> None:
+        if not depth:
+            raise LookupError("bottom")
+        ctx.reply(deep.inquire(depth=depth - 1))
+
+    async with MiniAgents():
+        with pytest.raises(LookupError, match="bottom"):
+            await deep.inquire(depth=100)
