@@ -96,7 +96,7 @@ class MiniAgent:
 
     def inquire(
         self,
-        messages: Sendable = (),
+        messages: Sendable | None = None,
         *,
         timeout: float | None = None,
         start_soon: bool = True,
@@ -108,7 +108,7 @@ class MiniAgent:
         """Send messages to the agent and promise its replies.
 
         Args:
-            messages: Whatever can be sent.
+            messages: Whatever can be sent; None for nothing.
             timeout: Seconds until the promise fails with `AskTimeoutError`; everything below inherits the deadline.
             start_soon: Begin as soon as the loop turns; otherwise when somebody asks for a reply.
             errors_as_messages: Errors arrive as `ErrorMessage`s; None for what the system says.

@@ -109,10 +109,16 @@ class AgentCall:
         self._input.message_appender.close()
         return self
 
-    def _inquire(self, messages: Sendable) -> MessageSequencePromise:
+    def _inquire(self, messages: Sendable | None) -> MessageSequencePromise:
         """All messages at once."""
         if isinstance(messages, MessageSequencePromise) and not messages.errors_as_messages:
             self._interaction.message_promises = messages  # it is flat already
-        else:
-            self.send_message(messages)
+        elif messages is not None:
+            try:
+                self.send_message(messages)
+            except Exception:
+                self.finish()
+                self._interaction.begin_cancel("what was to be sent cannot be sent")
+                self._interaction.replies._seen = True
+                raise
         return self.reply_sequence()

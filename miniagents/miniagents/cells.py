@@ -36,7 +36,7 @@ class AgentRef(ActorRef):
 
     def inquire(
         self,
-        messages: Sendable = (),
+        messages: Sendable | None = None,
         *,
         timeout: float | None = None,
         start_soon: bool = True,
@@ -220,7 +220,7 @@ class _ClassAgent(Actor):
             if not is_call:
                 interaction.stopped(StopReason.SHUTDOWN)
             raise interrupted
-        return task.result()
+        return None if task.cancelled() else task.result()
 
     async def _call(self, ctx: Any) -> None:
         await self._instance(ctx, **ctx.interaction.arguments)

@@ -342,7 +342,14 @@ class Interaction(Scope):
         """
         self.is_running = True
         task = self.task = self.system.loop.create_task(self._run(call, settles), context=self._context.copy())
+        task.add_done_callback(self._ran)
         return task
+
+    def _ran(self, task: "asyncio.Task[BaseException | None]") -> None:
+        """A task that is cancelled before its first step never comes to `_run`."""
+        if task.cancelled() and not self._done:
+            self.is_running = False
+            self.finish(self._explain(asyncio.CancelledError()))
 
     async def _run(self, call: Any, settles: bool) -> BaseException | None:
         from miniagents.miniagents.context import InteractionContext

@@ -66,7 +66,7 @@ class MiniAgents(ActorSystem):
 
     # Agents
 
-    def run_agent(self, agent: MiniAgent, messages: Sendable = (), **arguments: Any) -> Messages:
+    def run_agent(self, agent: MiniAgent, messages: Sendable | None = None, **arguments: Any) -> Messages:
         """Run a program that is one call of an agent, as `run` does.
 
         Args:
@@ -227,7 +227,7 @@ class AgentsFromThread(FromThread):
     __slots__ = ()
 
     def inquire(
-        self, agent: MiniAgent | AgentRef, messages: Sendable = (), **arguments: Any
+        self, agent: MiniAgent | AgentRef, messages: Sendable | None = None, **arguments: Any
     ) -> "concurrent.futures.Future[Any]":
         """Like `agent.inquire`, as a future of `Messages` for this thread."""
         system = self._system

@@ -182,7 +182,8 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         if self._streamer is not None and self._stream_task is None:
             attach = getattr(self._streamer, "_attach", None)
             if attach is not None and attach(self):
-                return  # the appender pushes straight into this promise
+                self._streamer = None  # the appender pushes straight into this promise
+                return
             self._stream_task = scope.start_soon(self._stream())
         elif self._finished and self._whole is not None and self._task is None:
             self._task = scope.start_soon(self._assemble())

@@ -30,6 +30,7 @@ from miniagents.errors import (
     InvalidOptionError,
     MailboxFullError,
     NoActiveSystemError,
+    NotSendableError,
     PromiseCancelledError,
     WrongThreadError,
 )
@@ -101,6 +102,15 @@ async def test_work_starts_as_soon_as_the_loop_turns_and_a_lazy_call_when_somebo
         assert log == ["soon"]
         await lazy
         assert log == ["soon", "lazy"]
+
+
+async def test_what_cannot_be_sent_is_refused_at_once_and_nothing_is_left_half_done() -> None:
+    async with MiniAgents() as system:
+        with pytest.raises(NotSendableError, match="object"):
+            echo.inquire(object())  # type: ignore[arg-type]
+        await turns()
+        assert system.interactions() == ()
+        assert await words(echo.inquire(None)) == []
 
 
 async def test_a_lazy_call_that_nobody_consumes_settles_with_the_system() -> None:
@@ -358,6 +368,18 @@ async def test_cancelling_a_promise_cancels_everything_below_however_deep() -> N
         assert system.interactions() == ()
         with pytest.raises(PromiseCancelledError, match="enough"):
             await promise
+
+
+@pytest.mark.parametrize("agent", [echo, Counter], ids=["function", "class"])
+async def test_a_call_that_is_cancelled_before_its_first_step_settles(agent: Any) -> None:
+    for passes in range(6):
+        async with MiniAgents() as system:
+            promise = agent.inquire("x")
+            await turns(passes)
+            await promise.aclose("at once")
+            assert promise.done()
+            assert system.interactions() == ()
+            assert [str(message) for message in await agent.inquire("y")] in (["echo: y"], ["1"], ["2"])
 
 
 async def test_what_runs_is_listed_and_cancelled_with_everything_below_it() -> None:

@@ -196,6 +196,24 @@ async def test_tokens_put_in_by_hand_stream_as_they_come() -> None:
     assert message.metadata["usage"] == 2
 
 
+async def test_a_consumer_waits_for_tokens_that_are_put_in_by_hand_later() -> None:
+    async with PromisingContext():
+        found: list[str] = []
+
+        async def consume(promise: MessagePromise) -> None:
+            async for token in promise:
+                found.append(str(token))
+
+        with MessageTokenAppender() as appender:
+            promise = TextMessage.promise(message_token_streamer=appender)
+            consumers = [asyncio.ensure_future(consume(promise)) for _ in range(2)]
+            for text in ("a", "b"):
+                await asyncio.sleep(1)
+                appender.append(text)
+        await asyncio.gather(*consumers)
+    assert sorted(found) == ["a", "a", "b", "b"]
+
+
 async def test_a_lazy_stream_begins_when_somebody_asks() -> None:
     began = False
 
