@@ -65,7 +65,6 @@ class ActorCell(Cell):
         "_wake",
         "_want_start",
         "_window",
-        "on_started",
     )
 
     def __init__(self, *args: Any) -> None:
@@ -91,7 +90,6 @@ class ActorCell(Cell):
         self._draining = False
         self._wake: asyncio.Future[None] | None = None  # own_task: what its task waits on while there is nothing to do
         self._done_waiters: list[asyncio.Future[None]] | None = None
-        self.on_started: Callable[[BaseException | None], None] | None = None
 
     # Scheduling
 
@@ -320,7 +318,7 @@ class ActorCell(Cell):
             error = self._explain(error)
             if started:
                 self._restart_reason = None
-                self._report_started(None)
+                self.report_started(None)
                 await self._crashed(None, error)
             else:
                 await self._start_failed(error)
@@ -339,18 +337,13 @@ class ActorCell(Cell):
         self.state = State.RUNNING
         if self._started is not None:
             self._started._resolve(None)
-        self._report_started(None)
+        self.report_started(None)
         if self.task.tainted:
             if self.props.own_task:
                 self._cleanse()
             else:
                 await migrate()
         return True
-
-    def _report_started(self, error: BaseException | None) -> None:
-        report, self.on_started = self.on_started, None
-        if report is not None:
-            report(error)
 
     async def _start_failed(self, error: BaseException) -> None:
         """`__init__` or `on_start` failed: there is no instance, and no `on_stop` for it."""
@@ -364,13 +357,13 @@ class ActorCell(Cell):
             if first and self.on_started is None and not isinstance(error, IgnoreStart) and stopping is None:
                 self.system.start_failed(self, error)
             self._finish(stopping.reason if stopping is not None and not first else error)
-            self._report_started(error)
+            self.report_started(error)
             return
         if self.on_started is not None or self._suspending is not None:
             # Its supervisor asked for the restart and decides what comes of the failure.
             self.state = State.RESTARTING
             self._context = None
-            self._report_started(error)
+            self.report_started(error)
             if self._suspending is not None:
                 self._suspended()
             return
@@ -460,10 +453,6 @@ class ActorCell(Cell):
             self._await_keeper(reason)
         else:
             self._finish(reason)
-
-    def will_restart(self, reason: StopReason | BaseException) -> bool:
-        """Whether its supervisor restarts it after such an end."""
-        return self.keeper is not None and self.keeper.answers(self, reason)
 
     def _await_keeper(self, reason: StopReason | BaseException) -> None:
         """Keep mailbox and ref, and let the supervisor decide."""

@@ -1,7 +1,6 @@
 """Asks: the promise of an answer, with exactly one ending."""
 
 import asyncio
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from miniagents.actors import deadlock
@@ -88,6 +87,3 @@ class Ask(Promise[T]):
         if self._timer is not None:
             self._timer.cancel()
         return self.cell.ask_cancelled(self.envelope)
-
-
-Answer = Callable[[Any], None]

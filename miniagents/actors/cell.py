@@ -7,12 +7,12 @@ started and restarted, is for the kinds of cells: `ActorCell`, `SupervisorCell`,
 import asyncio
 import enum
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from miniagents.actors.ask import Ask
 from miniagents.actors.deadletters import DeadLetterReason
-from miniagents.actors.deadlock import Waits, begin_wait, end_wait
+from miniagents.actors.deadlock import Node, Waits, end_wait
 from miniagents.actors.envelope import Envelope, new_correlation_id
 from miniagents.actors.events import EventKind
 from miniagents.actors.mailbox import Overflow, PriorityQueue
@@ -22,7 +22,7 @@ from miniagents.actors.terminated import Terminated
 from miniagents.errors import ActorStoppedError, DeadlockError, DroppedError, MailboxFullError
 from miniagents.messages import error_text
 from miniagents.promising import Promise
-from miniagents.promising.context import PromisingContext, Scope, current_scope
+from miniagents.promising.context import current_scope
 from miniagents.supervision import StopReason
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class StopRequest:
         self.ended: Promise[Any] = Promise()
 
 
-class Cell(Scope):
+class Cell(Node):
     """One actor as the system sees it.
 
     Args:
@@ -92,6 +92,7 @@ class Cell(Scope):
         "last_error",
         "name",
         "numbers",
+        "on_started",
         "parent",
         "props",
         "queue",
@@ -143,6 +144,7 @@ class Cell(Scope):
         self.start_error: BaseException | None = None
         self.last_error: str | None = None
         self.restarts = 0
+        self.on_started: Callable[[BaseException | None], None] | None = None
         self.handled = 0
         self._path: str | None = None
         self._ref: ActorRef | None = None
@@ -178,21 +180,6 @@ class Cell(Scope):
     # As a scope: what a handler's messages, asks and background work belong to
 
     @property
-    def promising_context(self) -> PromisingContext:
-        """The system."""
-        return self.system
-
-    @property
-    def node(self) -> Any:
-        """What waits when a handler of this actor awaits: the actor itself."""
-        return self
-
-    @property
-    def node_path(self) -> str:
-        """What a ring calls it."""
-        return self.path
-
-    @property
     def deadline(self) -> float | None:
         """The deadline of the message in hand."""
         return self.current.deadline if self.current is not None else None
@@ -213,21 +200,9 @@ class Cell(Scope):
 
     # As a producer of promises, for deadlock detection
 
-    def begin_wait(self, promise: Any) -> Any:
-        """Somebody is about to wait for an answer of this actor."""
-        return begin_wait(promise)
-
-    def end_wait(self, token: Any) -> None:
-        """The wait is over."""
-        end_wait(token)
-
     def node_behind(self, promise: Any) -> Any:
         """Who must get further before `promise` can settle."""
         return self
-
-    def deadlocked(self, error: BaseException) -> None:
-        """A wait of this actor would have closed a ring."""
-        self.system.events.publish(EventKind.DEADLOCK, self.path, error=error)
 
     # The mailbox
 
@@ -293,7 +268,13 @@ class Cell(Scope):
 
     def will_restart(self, reason: StopReason | BaseException) -> bool:
         """Whether its supervisor restarts it after such an end."""
-        return False
+        return self.keeper is not None and self.keeper.answers(self, reason)
+
+    def report_started(self, error: BaseException | None) -> None:
+        """Tell the supervisor, if it waits for that, how the start went."""
+        report, self.on_started = self.on_started, None
+        if report is not None:
+            report(error)
 
     def wake(self) -> None:
         """There is something in the mailbox."""

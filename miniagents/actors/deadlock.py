@@ -9,10 +9,58 @@ needed, a walk along the edges is enough.
 
 import asyncio
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from miniagents.actors.events import EventKind
 from miniagents.errors import DeadlockError
-from miniagents.promising.context import current_scope
+from miniagents.promising.context import PromisingContext, Scope, current_scope
+
+if TYPE_CHECKING:
+    from miniagents.actors.system import ActorSystem
+
+
+class Node(Scope):
+    """Who can wait and be waited for: an actor's cell, or an interaction.
+
+    Attributes:
+        system: Its system.
+    """
+
+    __slots__ = ()
+
+    system: "ActorSystem"
+
+    @property
+    def path(self) -> str:
+        """Where it is in the tree."""
+        raise NotImplementedError
+
+    @property
+    def promising_context(self) -> PromisingContext:
+        """The system."""
+        return self.system
+
+    @property
+    def node(self) -> Any:
+        """What waits when its code awaits: itself."""
+        return self
+
+    @property
+    def node_path(self) -> str:
+        """What a ring calls it."""
+        return self.path
+
+    def begin_wait(self, promise: Any) -> Any:
+        """Somebody is about to wait for an answer of it."""
+        return begin_wait(promise)
+
+    def end_wait(self, token: Any) -> None:
+        """The wait is over."""
+        end_wait(token)
+
+    def deadlocked(self, error: BaseException) -> None:
+        """A wait of its code would have closed a ring."""
+        self.system.events.publish(EventKind.DEADLOCK, self.path, error=error)
 
 
 class Waits:

@@ -30,7 +30,7 @@ class SupervisorCell(Cell):
         supervisor: What it is made of.
     """
 
-    __slots__ = ("_instance", "_suspending", "on_started", "supervisor")
+    __slots__ = ("_instance", "_suspending", "supervisor")
 
     is_supervisor = True
 
@@ -38,7 +38,6 @@ class SupervisorCell(Cell):
         super().__init__(system, parent, name, props)
         self.supervisor = supervisor
         self.shutdown = None
-        self.on_started: Callable[[BaseException | None], None] | None = None
         self._instance: Keeper | None = None
         self._suspending: asyncio.Future[None] | None = None
 
@@ -93,7 +92,7 @@ class SupervisorCell(Cell):
         self.state = State.IDLE
         if self._started is not None:
             self._started._resolve(None)
-        self._report(None)
+        self.report_started(None)
 
     def _start_failed(self, error: StartError, restarted: StopReason | BaseException | None) -> None:
         self.failed(error)
@@ -103,13 +102,8 @@ class SupervisorCell(Cell):
             self.ended(error if stopping is None else stopping.reason)
         else:
             self.state = State.RESTARTING
-        self._report(error)
+        self.report_started(error)
         self._tell_suspended()
-
-    def _report(self, error: BaseException | None) -> None:
-        report, self.on_started = self.on_started, None
-        if report is not None:
-            report(error)
 
     def cancel_start(self) -> None:
         """Its start takes too long: cut off the child that hangs."""

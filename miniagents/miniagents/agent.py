@@ -50,7 +50,6 @@ class MiniAgent:
     __slots__ = (
         "__name__",
         "_hash",
-        "_is_fork",
         "_key",
         "_system",
         "alias",
@@ -73,7 +72,6 @@ class MiniAgent:
         options: AgentOptions,
         arguments: Mapping[str, Any],
         live_arguments: Mapping[str, Any],
-        is_fork: bool = False,
         system: "MiniAgents | None" = None,
     ) -> None:
         self.wrapped = wrapped
@@ -87,7 +85,6 @@ class MiniAgent:
         self.options = options
         self.arguments = freeze_arguments(self.alias, arguments)
         self.live_arguments = dict(live_arguments)
-        self._is_fork = is_fork
         self._system = system
         live = tuple(sorted((name, id(value)) for name, value in self.live_arguments.items()))
         self._key = (wrapped, self.alias, self.arguments, live, options.spawn)
@@ -203,7 +200,6 @@ class MiniAgent:
             options=AgentOptions(self.options.errors, self.options.max_concurrency, spawn),
             arguments={**self.arguments, **more},
             live_arguments={**self.live_arguments, **(non_freezable_kwargs or {})},
-            is_fork=True,
             system=self._system,
         )
         fork.check_fork()
@@ -233,7 +229,6 @@ class MiniAgent:
             options=self.options,
             arguments=self.arguments,
             live_arguments=self.live_arguments,
-            is_fork=self._is_fork,
             system=system,
         )
 

@@ -242,7 +242,6 @@ class FunctionAgentCell(_AgentCell):
         self._ending: asyncio.Task[None] | None = None
         self._grace: asyncio.TimerHandle | None = None
         self._suspending: asyncio.Future[None] | None = None
-        self.on_started: Callable[[BaseException | None], None] | None = None
 
     # Start
 
@@ -255,9 +254,7 @@ class FunctionAgentCell(_AgentCell):
         self.state = State.IDLE
         if self._started is not None:
             self._started._resolve(None)
-        report, self.on_started = self.on_started, None
-        if report is not None:
-            report(None)
+        self.report_started(None)
         self.rests()
         self.wake()
 
@@ -450,10 +447,6 @@ class FunctionAgentCell(_AgentCell):
             self.ended(reason)
         if suspending is not None and not suspending.done():
             suspending.set_result(None)
-
-    def will_restart(self, reason: StopReason | BaseException) -> bool:
-        """Whether its supervisor restarts it after such an end."""
-        return self.keeper is not None and self.keeper.answers(self, reason)
 
     def _crashed(self, error: BaseException) -> None:
         self.system.events.publish(EventKind.CRASH, self.path, error=error)

@@ -1,7 +1,6 @@
 """Interactions: one call of an agent at work."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Coroutine
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
@@ -9,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from miniagents.actors import EventKind
-from miniagents.actors.deadlock import Waits, begin_wait, end_wait
+from miniagents.actors.deadlock import Node, Waits
 from miniagents.actors.envelope import Envelope, new_correlation_id
 from miniagents.errors import ActorStoppedError, AskTimeoutError, HandlerTimeoutError, PromiseCancelledError
 from miniagents.messages import MessageSequence, MessageSequencePromise
-from miniagents.promising import PromisingContext
-from miniagents.promising.context import Scope, current_scope
+from miniagents.promising.context import current_scope
 
 if TYPE_CHECKING:
     from miniagents.actors import ActorRef
@@ -56,7 +54,7 @@ class ReplyPromise(MessageSequencePromise):
         self._interaction = None
 
 
-class Interaction(Scope):
+class Interaction(Node):
     """One call of an agent: it waits in the agent's mailbox, runs, and replies.
 
     Attributes:
@@ -112,6 +110,7 @@ class Interaction(Scope):
     )
 
     keeps_asks = True
+    system: "MiniAgents"
 
     def __init__(
         self,
@@ -204,21 +203,6 @@ class Interaction(Scope):
     # As a scope
 
     @property
-    def promising_context(self) -> PromisingContext:
-        """The system."""
-        return self.system
-
-    @property
-    def node(self) -> Any:
-        """What waits when its code awaits: itself."""
-        return self
-
-    @property
-    def node_path(self) -> str:
-        """What a ring calls it."""
-        return self.path
-
-    @property
     def ref(self) -> Any:
         """The sender of what its code tells: the agent."""
         return self.cell.ref
@@ -242,23 +226,11 @@ class Interaction(Scope):
 
     # As a producer of promises, for deadlock detection
 
-    def begin_wait(self, promise: Any) -> Any:
-        """Somebody is about to wait for its replies."""
-        return begin_wait(promise)
-
-    def end_wait(self, token: Any) -> None:
-        """The wait is over."""
-        end_wait(token)
-
     def node_behind(self, promise: Any) -> Any:
         """Who must get further: itself, or, while it waits in the mailbox, the agent if that is serial."""
         if self.is_running:
             return self
         return self.cell if self.cell.is_serial else None
-
-    def deadlocked(self, error: BaseException) -> None:
-        """A wait of its code would have closed a ring."""
-        self.system.events.publish(EventKind.DEADLOCK, self.path, error=error)
 
     @property
     def has_replied(self) -> bool:
@@ -532,8 +504,3 @@ class Interaction(Scope):
             _log.warning("a cancelled interaction runs on", actor=one.path, interaction=one.id, stack=one.stack)
             one.replies._reject(PromiseCancelledError(f"{one.path}: was cancelled: {reason}", reason=reason))
         return abandoned
-
-    @property
-    def started_wall_time(self) -> float:
-        """When it was called, in seconds since the epoch."""
-        return time.time() - self.age
