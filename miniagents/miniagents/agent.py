@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, overload
 
 from miniagents.actors import Mailbox, RetryPolicy, SpawnOptions
 from miniagents.errors import AgentArgumentError, InvalidOptionError
-from miniagents.messages import EMPTY, FrozenDict, MessageSequencePromise, Sendable
-from miniagents.miniagents.arguments import check_arguments, freeze_arguments
+from miniagents.messages import EMPTY, FrozenDict
+from miniagents.miniagents.arguments import check_arguments, freeze_arguments, parameters
+from miniagents.miniagents.calling import Callee
 
 if TYPE_CHECKING:
-    from miniagents.miniagents.call import AgentCall
     from miniagents.miniagents.system import MiniAgents
 
 FORK_PASSIVATE_AFTER = 60.0
@@ -36,7 +36,7 @@ class AgentOptions:
         self.spawn = spawn
 
 
-class MiniAgent:
+class MiniAgent(Callee):
     """An agent, as a value: it belongs to no system and works in one after the other.
 
     It is made by `@miniagent`. Two agents are equal when they are made of the same function or class, with the same
@@ -91,64 +91,14 @@ class MiniAgent:
         self._hash = hash(self._key)
         self.__name__ = self.alias
 
-    def inquire(
-        self,
-        messages: Sendable | None = None,
-        *,
-        timeout: float | None = None,
-        start_soon: bool = True,
-        errors_as_messages: bool | None = None,
-        label: str | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        **arguments: Any,
-    ) -> MessageSequencePromise:
-        """Send messages to the agent and promise its replies.
+    def _called_agent(self) -> "MiniAgent":
+        return self
 
-        Args:
-            messages: Whatever can be sent; None for nothing.
-            timeout: Seconds until the promise fails with `AskTimeoutError`; everything below inherits the deadline.
-            start_soon: Begin as soon as the loop turns; otherwise when somebody asks for a reply.
-            errors_as_messages: Errors arrive as `ErrorMessage`s; None for what the system says.
-            label: Tells equal calls apart.
-            kwargs: Arguments of the agent whose names `inquire` takes for itself.
-            **arguments: Arguments of the agent.
-
-        Raises:
-            AgentArgumentError: The agent does not take these arguments.
-        """
-        call = self.initiate_call(
-            timeout=timeout,
-            start_soon=start_soon,
-            errors_as_messages=errors_as_messages,
-            label=label,
-            kwargs=kwargs,
-            **arguments,
-        )
-        return call._inquire(messages)
-
-    trigger = inquire
-
-    def initiate_call(
-        self,
-        *,
-        timeout: float | None = None,
-        start_soon: bool = True,
-        errors_as_messages: bool | None = None,
-        label: str | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        **arguments: Any,
-    ) -> "AgentCall":
-        """Begin a call whose messages are sent bit by bit, while replies may come already (full duplex).
-
-        Takes the same as `inquire`.
-        """
-        from miniagents.miniagents.call import AgentCall
+    def _called_cell(self) -> Any:
         from miniagents.miniagents.system import MiniAgents
 
-        given = {**arguments, **(kwargs or {})}
-        frozen = self.check_call(given)
         system = self._system if self._system is not None else MiniAgents.get_current()
-        return AgentCall(self, system, system.activated(self), frozen, timeout, start_soon, errors_as_messages, label)
+        return system.activated(self)
 
     def check_call(self, given: Mapping[str, Any]) -> FrozenDict[str, Any]:
         """Check the arguments of a call.
@@ -207,8 +157,6 @@ class MiniAgent:
 
     def check_fork(self) -> None:
         """Check that the arguments are those of the function, or of the class's constructor."""
-        from miniagents.miniagents.arguments import parameters
-
         function = self.wrapped.__init__ if self.is_class else self.wrapped
         if self.is_class and function is object.__init__:
             names: frozenset[str] = frozenset()

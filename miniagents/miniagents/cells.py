@@ -14,8 +14,8 @@ from miniagents.actors.cell import BARRIER, Cell, State
 from miniagents.actors.deadlock import Waits
 from miniagents.actors.options import Props
 from miniagents.errors import ActorStoppedError
-from miniagents.messages import EMPTY, Message, MessageSequence, MessageSequencePromise, Sendable, TextMessage
-from miniagents.miniagents.call import AgentCall
+from miniagents.messages import EMPTY, Message, MessageSequence, MessageSequencePromise, TextMessage
+from miniagents.miniagents.calling import Callee
 from miniagents.miniagents.interaction import Interaction
 from miniagents.promising.promise import settled
 from miniagents.supervision import StopReason
@@ -29,49 +29,16 @@ _log = structlog.get_logger("miniagents")
 _INSIST_EVERY = 1.0
 
 
-class AgentRef(ActorRef):
+class AgentRef(Callee, ActorRef):
     """The reference of an agent: what an `ActorRef` does, and calls."""
 
     __slots__ = ()
 
-    def inquire(
-        self,
-        messages: Sendable | None = None,
-        *,
-        timeout: float | None = None,
-        start_soon: bool = True,
-        errors_as_messages: bool | None = None,
-        label: str | None = None,
-        kwargs: dict[str, Any] | None = None,
-        **arguments: Any,
-    ) -> MessageSequencePromise:
-        """Send messages to this one and promise its replies; see `MiniAgent.inquire`."""
-        call = self.initiate_call(
-            timeout=timeout,
-            start_soon=start_soon,
-            errors_as_messages=errors_as_messages,
-            label=label,
-            kwargs=kwargs,
-            **arguments,
-        )
-        return call._inquire(messages)
+    def _called_agent(self) -> "MiniAgent":
+        return self._called_cell().agent  # type: ignore[no-any-return]
 
-    trigger = inquire
-
-    def initiate_call(
-        self,
-        *,
-        timeout: float | None = None,
-        start_soon: bool = True,
-        errors_as_messages: bool | None = None,
-        label: str | None = None,
-        kwargs: dict[str, Any] | None = None,
-        **arguments: Any,
-    ) -> AgentCall:
-        """Begin a call of this one; see `MiniAgent.initiate_call`."""
-        cell: Any = self._cell
-        frozen = cell.agent.check_call({**arguments, **(kwargs or {})})
-        return AgentCall(cell.agent, cell.system, cell, frozen, timeout, start_soon, errors_as_messages, label)
+    def _called_cell(self) -> Any:
+        return self._cell
 
 
 class _AgentCell(Cell):
