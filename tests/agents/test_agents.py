@@ -789,22 +789,29 @@ async def test_a_call_of_a_full_agent_fails_as_its_mailbox_says(overflow: Overfl
 
 
 async def test_nested_calls_after_an_inherited_deadline_fail_at_once() -> None:
-    seen: list[Any] = []
+    failed_at: list[float] = []
 
     @miniagent
-    async def outer(ctx: InteractionContext) -> None:
-        assert ctx.deadline is not None
-        try:
-            await sleeper.inquire()
-        except AskTimeoutError as error:
-            seen.append(error)
-            raise
+    class Serial:
+        """Its handler is not interrupted by the deadline of its caller."""
+
+        async def __call__(self, ctx: InteractionContext) -> None:
+            await asyncio.sleep(2)
+            try:
+                await sleeper.inquire()
+            except AskTimeoutError:
+                failed_at.append(ctx.system.time())
+                raise
 
     async with MiniAgents() as system:
+        began = system.time()
         with pytest.raises(AskTimeoutError):
-            await outer.inquire(timeout=1.0)
-        await turns()
+            await Serial.inquire(timeout=1.0)
+        assert system.time() - began == pytest.approx(1.0)
+        await asyncio.sleep(5)
+        assert [at - began for at in failed_at] == [pytest.approx(2.0)]
         assert system.interactions() == ()
+        assert system.tree("/agents/Serial").restarts == 0
 
 
 async def test_an_agent_trace_has_a_bounded_length() -> None:
