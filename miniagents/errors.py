@@ -24,6 +24,23 @@
     ├── MailboxFullError                        the mailbox refused the message
     │   └── DroppedError                        the mailbox took the message and dropped it later
     ├── AgentArgumentError (TypeError)          an agent was called with arguments that it does not take
+    ├── MissingDependencyError (ImportError)    an optional package is not installed
+    ├── LLMError                                a language model did not answer as it should
+    │   ├── MissingKeyError                     there is no key for the provider
+    │   ├── ProviderError                       the provider refused a request, or failed at it
+    │   │   ├── InvalidRequestError             400, 404, 413, 422: the request itself is wrong
+    │   │   │   └── ContextOverflowError        the conversation is longer than the model's context
+    │   │   ├── AuthenticationError             401, 403
+    │   │   ├── QuotaExceededError              402, or a quota that is used up
+    │   │   ├── RateLimitedError                429
+    │   │   └── ProviderUnavailableError        408, 409, 5xx, a connection that failed
+    │   │       ├── StalledError (TimeoutError) nothing came for `idle_timeout`
+    │   │       ├── MalformedResponseError      what came is not what the API speaks
+    │   │       └── IncompleteResponseError     the answer broke off
+    │   ├── OutputError                         no structured output of the wanted type
+    │   ├── MaxTurnsError                       more rounds of tool calls than `max_turns`
+    │   ├── BudgetExceededError                 the budget does not allow another call
+    │   └── AllModelsFailedError                every model of a `Fallback` failed
     ├── StartError                              a supervisor's child did not start
     ├── RestartLimitError                       more restarts than the supervision of an actor allows
     └── SupervisorError                         a supervisor's answer that is not `ok`; `reason` is OTP's word
@@ -191,6 +208,110 @@ class DroppedError(MailboxFullError):
 
 class AgentArgumentError(MiniAgentsError, TypeError):
     """An agent was called, forked or spawned with arguments that it does not take, or without one that it needs."""
+
+
+class MissingDependencyError(MiniAgentsError, ImportError):
+    """A package that an optional feature needs is not installed; the text names the extra to install."""
+
+
+class LLMError(MiniAgentsError):
+    """A language model did not answer as it should.
+
+    Attributes:
+        path: The path of the agent that called it, or "".
+    """
+
+    path: str = ""
+
+
+class MissingKeyError(LLMError):
+    """There is no key for the provider; the text names the environment variable."""
+
+
+class ProviderError(LLMError):
+    """The provider refused a request, or failed at it.
+
+    Attributes:
+        status: The HTTP status, or None where there was none.
+        error_type: The provider's word for it, or None.
+        request_id: The provider's id of the request, or None.
+        retry_after: Seconds that the provider asks to wait before the next attempt, or None.
+        should_retry: What the provider says of another attempt (`x-should-retry`), or None.
+        limits: Its rate-limit headers, or an empty mapping.
+    """
+
+    status: int | None = None
+    error_type: str | None = None
+    request_id: str | None = None
+    retry_after: float | None = None
+    should_retry: bool | None = None
+    limits: Any = None
+
+
+class InvalidRequestError(ProviderError):
+    """The request itself is wrong (400, 404, 413, 422): the same again would fail again."""
+
+
+class ContextOverflowError(InvalidRequestError):
+    """The conversation is longer than the model's context: shorten it, or take another model."""
+
+
+class AuthenticationError(ProviderError):
+    """The key is not valid, or not for this model (401, 403)."""
+
+
+class QuotaExceededError(ProviderError):
+    """The account's quota is used up, or a payment is due (402, `insufficient_quota`): waiting does not help."""
+
+
+class RateLimitedError(ProviderError):
+    """Too many requests or tokens (429)."""
+
+
+class ProviderUnavailableError(ProviderError):
+    """The provider is down, overloaded, or cannot be reached (408, 409, 5xx, a connection that failed)."""
+
+
+class StalledError(ProviderUnavailableError, TimeoutError):
+    """Nothing came from the provider for `idle_timeout` seconds."""
+
+
+class MalformedResponseError(ProviderUnavailableError):
+    """What came is not what the API speaks: broken JSON, an HTML page, no choices."""
+
+
+class IncompleteResponseError(ProviderUnavailableError):
+    """The answer broke off: the connection was cut, or the stream ended without a reason to stop."""
+
+
+class OutputError(LLMError):
+    """There is no structured output of the wanted type: it was refused, cut off, or still wrong after all repairs.
+
+    Attributes:
+        text: What the model said.
+        stop_reason: Why it stopped, as the provider says it.
+    """
+
+    text: str = ""
+    stop_reason: str | None = None
+
+
+class MaxTurnsError(LLMError):
+    """The model still calls tools after `max_turns` requests."""
+
+
+class BudgetExceededError(LLMError):
+    """What is left of a budget does not allow this call. What runs already may finish."""
+
+
+class AllModelsFailedError(LLMError):
+    """Every model of a `Fallback` failed or is resting; the text names each cause.
+
+    Attributes:
+        errors: The errors, in the order of the models.
+    """
+
+    errors: tuple[BaseException, ...] = ()
 
 
 class StartError(MiniAgentsError):

@@ -579,7 +579,7 @@ class ActorCell(Cell):
         retry = self.props.options.retry
         envelope.crashes += 1
         if retry is not None and isinstance(error, retry.on) and not (envelope.ask is not None and envelope.ask.done()):
-            if envelope.crashes < self.props.options.poison_after:
+            if envelope.crashes < retry.attempts_of(self.props.options.poison_after):
                 if self.queue is None:
                     self.queue = self.props.options.mailbox.new_queue()
                 envelope.taken = False

@@ -34,13 +34,37 @@ has such a name is given through `kwargs={...}`."""
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """A message that crashed its actor is handled again by the fresh instance, up to `poison_after` times in all.
+    """How often something that failed is tried again, and after which pauses.
+
+    As `SpawnOptions(retry=)` it is about a message that crashed its actor: the fresh instance handles it again, as long
+    as nothing was replied. As `retry=` of an LLM agent it is about the request to the provider.
 
     Args:
-        on: The exceptions after which the message is tried again; after others it is not.
+        on: The exceptions after which there is another attempt; after others there is none.
+        attempts: How many attempts there are in all, 1 or more; None for `poison_after` of them where it is about
+            messages, and 6 where it is about requests.
+        backoff: The pauses between attempts; None for none where it is about messages (an actor's restart has its own),
+            and 0.5 to 30 s, with jitter, where it is about requests.
+
+    Raises:
+        InvalidOptionError: An option is outside its range.
     """
 
     on: tuple[type[BaseException], ...] = (Exception,)
+    attempts: int | None = None
+    backoff: Backoff | None = None
+
+    def __post_init__(self) -> None:
+        if self.attempts is not None and self.attempts < 1:
+            raise InvalidOptionError(f"RetryPolicy(attempts=) must be 1 or more, or None, not {self.attempts!r}")
+
+    def attempts_of(self, otherwise: int) -> int:
+        """How many attempts there are in all.
+
+        Args:
+            otherwise: How many where the policy does not say.
+        """
+        return self.attempts if self.attempts is not None else otherwise
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import random
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -92,6 +92,7 @@ class ActorSystem(PromisingContext):
         self.events = Events()
         self.dead_letters = DeadLetters(dead_letters_kept, self._on_dead_letter)
         self.random = random.Random().random
+        self._shared: dict[Hashable, tuple[Any, Any]] = {}
         self.thread_id = 0
         self.loop: asyncio.AbstractEventLoop = None  # type: ignore[assignment]  # set by activate()
         self.dispatcher: Dispatcher = None  # type: ignore[assignment]  # set by activate()
@@ -241,6 +242,7 @@ class ActorSystem(PromisingContext):
             child: Any = next(reversed(root.children.values()))
             await settled(child.terminate())
         await self._end_background()
+        await self._close_shared()
         await self.dispatcher.aclose()
         root.state = State.STOPPED
         self.events.close()
@@ -249,6 +251,30 @@ class ActorSystem(PromisingContext):
 
     async def _stop_interactions(self) -> None:
         """Agents' systems end their interactions first."""
+
+    def shared(
+        self, key: Hashable, make: Callable[[], T], close: Callable[[T], Awaitable[None]] | None = None
+    ) -> T:
+        """An object that this system has once (a connection pool, a client): made when it is first asked for, closed
+        when the tree has stopped, the last one first.
+
+        Args:
+            key: What tells it from others.
+            make: Makes it.
+            close: Closes it. If that fails it is logged.
+        """
+        if key not in self._shared:
+            self._shared[key] = (make(), close)
+        return self._shared[key][0]  # type: ignore[no-any-return]
+
+    async def _close_shared(self) -> None:
+        while self._shared:
+            _, (value, close) = self._shared.popitem()
+            if close is not None:
+                try:
+                    await close(value)
+                except Exception as error:
+                    _log.error("what the system shared could not be closed", error=repr(error), exc_info=error)
 
     async def _wait_until_quiet(self) -> None:
         """Wait for background work and for the messages that are queued at this moment."""

@@ -16,6 +16,7 @@ from miniagents.messages.kinds import (
 from miniagents.messages.message import Message, Request, to_json
 from miniagents.messages.promises import MessagePromise, MessageTokenAppender
 from miniagents.messages.registry import register_value_type, register_wire_type
+from miniagents.messages.secret import Secret
 from miniagents.messages.sendable import Sendable, to_message
 from miniagents.messages.sequence import (
     Messages,
@@ -39,6 +40,7 @@ __all__ = [
     "MessageTokenAppender",
     "Messages",
     "Request",
+    "Secret",
     "Sendable",
     "SystemMessage",
     "TextMessage",

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any, overload
 from miniagents.actors import Mailbox, RetryPolicy, SpawnOptions
 from miniagents.errors import AgentArgumentError, InvalidOptionError
 from miniagents.messages import EMPTY, FrozenDict
-from miniagents.miniagents.arguments import check_arguments, freeze_arguments, parameters
+from miniagents.miniagents.arguments import (
+    as_live,
+    check_arguments,
+    freeze_arguments,
+    identity,
+    live_parameters,
+    parameters,
+)
 from miniagents.miniagents.calling import Callee
 
 if TYPE_CHECKING:
@@ -83,10 +90,16 @@ class MiniAgent(Callee):
         # The docstring may speak of the agent by the name that it gets.
         self.description = " ".join(text.replace("{AGENT_ALIAS}", self.alias).split()) if text else None
         self.options = options
-        self.arguments = freeze_arguments(self.alias, arguments)
-        self.live_arguments = dict(live_arguments)
+        live_names = live_parameters(wrapped.__init__ if self.is_class else wrapped)
+        self.arguments = freeze_arguments(
+            self.alias, {name: value for name, value in arguments.items() if name not in live_names}
+        )
+        self.live_arguments = {
+            **live_arguments,
+            **{name: as_live(value) for name, value in arguments.items() if name in live_names},
+        }
         self._system = system
-        live = tuple(sorted((name, id(value)) for name, value in self.live_arguments.items()))
+        live = tuple((name, identity(value)) for name, value in sorted(self.live_arguments.items()))
         self._key = (wrapped, self.alias, self.arguments, live, options.spawn)
         self._hash = hash(self._key)
         self.__name__ = self.alias
@@ -114,7 +127,11 @@ class MiniAgent(Callee):
         else:
             known = {**self.arguments, **self.live_arguments, **given}
             check_arguments(self.alias, self.wrapped, 1, known, "it")
-        return freeze_arguments(self.alias, given) if given else EMPTY
+        if not given:
+            return EMPTY
+        return freeze_arguments(
+            self.alias, given, live_parameters(self.wrapped.__call__ if self.is_class else self.wrapped)
+        )
 
     def fork(
         self,

@@ -3,11 +3,49 @@
 import inspect
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any, TypeVar, get_origin
 
 from miniagents.actors import RESERVED_NAMES
 from miniagents.errors import AgentArgumentError, NotSendableError, UnencodableError
-from miniagents.messages import FrozenDict, freeze
+from miniagents.messages import FrozenDict, Secret, freeze
+
+T = TypeVar("T")
+
+
+class _Live:
+    """Marks a parameter that takes a live object."""
+
+
+Live = Annotated[T, _Live()]
+"""A parameter of an agent that is annotated `Live[...]` takes what it is given as it is (a function, a type, a client),
+as if it came through `non_freezable_kwargs`. A list becomes a tuple. Forks whose live arguments are the same objects
+are equal."""
+
+SECRET_NAMES = frozenset({"api_key"})
+"""Arguments of these names become `Secret`s."""
+
+
+@lru_cache(maxsize=4096)
+def live_parameters(function: Callable[..., Any]) -> frozenset[str]:
+    """The parameters of a function that are annotated `Live[...]`."""
+    found = inspect.signature(function).parameters.values()
+    return frozenset(
+        p.name
+        for p in found
+        if get_origin(p.annotation) is Annotated and any(isinstance(m, _Live) for m in p.annotation.__metadata__)
+    )
+
+
+def as_live(value: Any) -> Any:
+    """A live argument as it is kept: lists may change and become tuples."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def identity(value: Any) -> Any:
+    """What tells a live argument from another one."""
+    if isinstance(value, tuple):
+        return tuple(identity(item) for item in value)
+    return value if getattr(value, "__miniagents_immutable__", False) else id(value)
 
 
 @lru_cache(maxsize=4096)
@@ -53,14 +91,30 @@ def check_arguments(agent: str, function: Callable[..., Any], skip: int, given: 
         raise AgentArgumentError(f"agent {agent}: {where} needs an argument {missing[0]!r}{hint}")
 
 
-def freeze_arguments(agent: str, arguments: Mapping[str, Any]) -> FrozenDict[str, Any]:
+def freeze_arguments(
+    agent: str, arguments: Mapping[str, Any], live: frozenset[str] = frozenset()
+) -> FrozenDict[str, Any]:
     """Arguments as they go to an agent, deeply immutable.
+
+    Args:
+        agent: Its alias, for errors.
+        arguments: The arguments.
+        live: The names of those that are taken as they are.
 
     Raises:
         AgentArgumentError: One cannot be frozen; live objects go through `non_freezable_kwargs`.
     """
     try:
-        return FrozenDict({name: freeze(value, name) for name, value in arguments.items()})
+        return FrozenDict(
+            {
+                name: Secret(value)
+                if name in SECRET_NAMES and isinstance(value, str)
+                else as_live(value)
+                if name in live
+                else freeze(value, name)
+                for name, value in arguments.items()
+            }
+        )
     except (NotSendableError, UnencodableError) as error:
         raise AgentArgumentError(
             f"agent {agent}: argument {error}; a live object (a client, a callback, a list to fill) goes through "

@@ -290,11 +290,20 @@ class FunctionAgentCell(_AgentCell):
             return
         envelope.crashes += 1
         if isinstance(error, retry.on) and not interaction.has_replied:
-            if envelope.crashes < self.props.options.poison_after and self.stopping is None:
-                self._run(interaction, envelope)
+            if envelope.crashes < retry.attempts_of(self.props.options.poison_after) and self.stopping is None:
+                if retry.backoff is None:
+                    self._run(interaction, envelope)
+                else:
+                    pause = retry.backoff.delay(envelope.crashes - 1, self.system.random)
+                    interaction.start_soon(self._try_later(interaction, envelope, pause))
                 return
             self.system.dead_letters.add(DeadLetterReason.POISONOUS, envelope, self.ref)
         interaction.fail(error)
+
+    async def _try_later(self, interaction: Interaction, envelope: Envelope, pause: float) -> None:
+        await asyncio.sleep(pause)
+        if not interaction.done() and self.stopping is None:
+            self._run(interaction, envelope)
 
     def interaction_ended(self, interaction: Interaction) -> None:
         """One call less runs."""

@@ -31,6 +31,10 @@ class MiniAgents(ActorSystem):
     Args:
         errors_as_messages: Errors of agents arrive as `ErrorMessage`s; a call's own value wins.
         on_persist_messages: An async function of an iterable of messages, which sees every message object once.
+        budget: A `Budget` of `miniagents.ext.llms`, or several: what all models of this system may spend together.
+        llm_logger_agent: What LLM agents log their prompts and answers with: an agent, True for Markdown files in
+            `llm_logs/`, or None for nothing. An agent's own option wins.
+        stream_llm_tokens_by_default: Whether LLM agents stream where they are not told.
         **options: Those of `ActorSystem`.
     """
 
@@ -39,9 +43,15 @@ class MiniAgents(ActorSystem):
         *,
         errors_as_messages: bool = False,
         on_persist_messages: PersistHandler | None = None,
+        budget: Any = None,
+        llm_logger_agent: MiniAgent | bool | None = None,
+        stream_llm_tokens_by_default: bool = True,
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        self.budgets: tuple[Any, ...] = () if budget is None else tuple(budget) if _is_many(budget) else (budget,)
+        self.llm_logger_agent = llm_logger_agent
+        self.stream_llm_tokens_by_default = stream_llm_tokens_by_default
         self.errors_as_messages = errors_as_messages
         self.open_calls: set[AgentCall] = set()
         self._interactions: dict[int, Interaction] = {}
@@ -219,6 +229,10 @@ class MiniAgents(ActorSystem):
     def from_thread(self) -> "AgentsFromThread":
         """For code in other threads."""
         return AgentsFromThread(self)
+
+
+def _is_many(value: Any) -> bool:
+    return isinstance(value, (tuple, list))
 
 
 class AgentsFromThread(FromThread):
