@@ -252,9 +252,7 @@ class ActorSystem(PromisingContext):
     async def _stop_interactions(self) -> None:
         """Agents' systems end their interactions first."""
 
-    def shared(
-        self, key: Hashable, make: Callable[[], T], close: Callable[[T], Awaitable[None]] | None = None
-    ) -> T:
+    def shared(self, key: Hashable, make: Callable[[], T], close: Callable[[T], Awaitable[None]] | None = None) -> T:
         """An object that this system has once (a connection pool, a client): made when it is first asked for, closed
         when the tree has stopped, the last one first.
 

@@ -85,7 +85,10 @@ class OutputType:
     @property
     def api_name(self) -> str:
         """A name that providers take: letters, digits, `_` and `-`."""
-        return re.sub(r"[^a-zA-Z0-9_-]+", "_", self.name.rpartition(".")[2].rpartition(":")[2])[-64:].strip("_") or "output"
+        return (
+            re.sub(r"[^a-zA-Z0-9_-]+", "_", self.name.rpartition(".")[2].rpartition(":")[2])[-64:].strip("_")
+            or "output"
+        )
 
     def decode(self, text: str) -> Any:
         """The value that a text describes.
@@ -122,7 +125,12 @@ def output_type(kind: Any) -> OutputType:
     wrapped = schema.get("type") != "object" or "properties" not in schema
     if wrapped:
         definitions = schema.pop("$defs", None)
-        schema = {"type": "object", "properties": {"value": schema}, "required": ["value"], "additionalProperties": False}
+        schema = {
+            "type": "object",
+            "properties": {"value": schema},
+            "required": ["value"],
+            "additionalProperties": False,
+        }
         if definitions:
             schema["$defs"] = definitions
     made = _OUTPUT_TYPES[name] = OutputType(name, kind, schema, wrapped, strict)

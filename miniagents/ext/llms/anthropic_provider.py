@@ -1,0 +1,163 @@
+"""Anthropic's API, through the official SDK."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from miniagents.errors import IncompleteResponseError
+from miniagents.ext.llms.anthropic_mapping import to_anthropic, tools_for_anthropic
+from miniagents.ext.llms.clients import as_parameters, sdk
+from miniagents.ext.llms.failures import connection_failure, limit_headers, malformed, status_failure
+from miniagents.ext.llms.mapping import thawed
+from miniagents.ext.llms.messages import Usage
+from miniagents.ext.llms.model import Answer, ModelRequest
+
+DEFAULT_MAX_TOKENS = 4096
+"""The API has no default of its own."""
+
+
+class AnthropicProvider:
+    """Anthropic's API.
+
+    Args:
+        client: An `anthropic.AsyncAnthropic`.
+    """
+
+    name = "anthropic"
+
+    def __init__(self, client: Any) -> None:
+        # The SDK's own retries are off: there is one policy, and one place to see it.
+        self._client = client.with_options(max_retries=0) if client.max_retries else client
+        self.key = f"{self.name} {client.base_url}"
+
+    async def stream(self, request: ModelRequest, answer: Answer) -> AsyncIterator[str]:
+        """Ask, and fill the answer as it comes; see `Provider`."""
+        anthropic, httpx = sdk("anthropic", "anthropic"), sdk("httpx2", "anthropic")
+        has_begun = False
+        try:
+            response = await self._create(request)
+            if request.stream:
+                headers = response.response.headers
+                answer.request_id = headers.get("request-id")
+                answer.limits = limit_headers(headers)
+                if "text/event-stream" not in headers.get("content-type", "text/event-stream"):
+                    await response.close()
+                    raise malformed(self.name, f"a stream was expected, but {headers['content-type']} came")
+                has_begun = True
+                pieces = _read(self.name, response, answer)
+            else:
+                answer.request_id = getattr(response, "_request_id", None)
+                pieces = _read_whole(self.name, response, answer)
+            try:
+                async for piece in pieces:
+                    yield piece
+            finally:
+                if request.stream:
+                    await response.close()  # at once: this is where billing stops
+                await pieces.aclose()
+        except anthropic.APIStatusError as error:
+            in_stream = has_begun
+            raise status_failure(
+                self.name, error.status_code, error.body, error.response.headers, str(error), in_stream=in_stream
+            ) from error
+        except anthropic.APIResponseValidationError as error:
+            raise malformed(self.name, str(error)) from error
+        except (anthropic.APIConnectionError, httpx.TransportError, httpx.StreamError) as error:
+            raise connection_failure(self.name, error, has_begun=has_begun) from error
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise malformed(self.name, f"what came is no JSON: {error}") from error
+        if answer.stop_reason is None:
+            raise IncompleteResponseError(f"{self.name}: the answer ended without a reason to stop: it is cut off")
+
+    async def _create(self, request: ModelRequest) -> Any:
+        options = thawed(request.options)
+        first = {"first_user_message": options.pop("fake_first_user_message", None)}
+        system, messages = to_anthropic(request.messages, **{k: v for k, v in first.items() if v is not None})
+        options.setdefault("max_tokens", DEFAULT_MAX_TOKENS)
+        if system:
+            options["system"] = system
+        headers = {**options.pop("extra_headers", {})}
+        if request.idempotency_key:
+            headers.setdefault("Idempotency-Key", request.idempotency_key)
+        options["extra_headers"] = headers
+        if request.timeout is not None:
+            options.setdefault("timeout", request.timeout)
+        if request.tools:
+            options["tools"] = [*tools_for_anthropic(request.tools), *options.get("tools", ())]
+        if request.output is not None:
+            options["output_config"] = {
+                **options.get("output_config", {}),
+                "format": {"type": "json_schema", "schema": request.output.schema},
+            }
+        create = self._client.messages.create
+        return await create(
+            model=request.model, messages=messages, stream=request.stream, **as_parameters(create, options)
+        )
+
+
+async def _read(name: str, stream: Any, answer: Answer) -> AsyncIterator[str]:
+    thinking: dict[int, dict[str, Any]] = {}
+    async for event in stream:
+        kind = event.type
+        if kind == "content_block_delta":
+            delta = event.delta
+            if delta.type == "text_delta":
+                yield delta.text
+                continue
+            if delta.type == "input_json_delta":
+                answer.call_piece(event.index, None, None, delta.partial_json)
+            elif delta.type == "thinking_delta":
+                thinking[event.index]["thinking"] += delta.thinking
+                answer.silent_tokens += 1
+            elif delta.type == "signature_delta":
+                thinking[event.index]["signature"] = delta.signature
+        elif kind == "content_block_start":
+            block = event.content_block
+            if block.type == "tool_use":
+                answer.call_piece(event.index, block.id, block.name, None)
+            elif block.type in ("thinking", "redacted_thinking"):
+                thinking[event.index] = block.model_dump(exclude_none=True)
+            elif block.type == "text" and block.text:
+                yield block.text
+        elif kind == "message_start":
+            answer.model = event.message.model
+            answer.usage = _usage(event.message.usage, None)
+        elif kind == "message_delta":
+            answer.stop_reason = event.delta.stop_reason or answer.stop_reason
+            answer.usage = _usage(event.usage, answer.usage)
+        yield ""
+    _finish(answer, [thinking[index] for index in sorted(thinking)])
+
+
+async def _read_whole(name: str, message: Any, answer: Answer) -> AsyncIterator[str]:
+    if isinstance(message, str) or getattr(message, "content", None) is None:
+        raise malformed(name, "the answer has no content")
+    answer.model = message.model
+    answer.usage = _usage(message.usage, None)
+    text, thinking = [], []
+    for index, block in enumerate(message.content):
+        if block.type == "text":
+            text.append(block.text)
+        elif block.type == "tool_use":
+            answer.call_piece(index, block.id, block.name, json.dumps(block.input))
+        elif block.type in ("thinking", "redacted_thinking"):
+            thinking.append(block.model_dump(exclude_none=True))
+    answer.stop_reason = message.stop_reason
+    _finish(answer, thinking)
+    yield "".join(text)
+
+
+def _finish(answer: Answer, thinking: list[dict[str, Any]]) -> None:
+    if answer.stop_reason == "refusal":
+        answer.refusal = "".join(answer.tokens)
+    if thinking and answer.calls:
+        answer.extra["thinking_blocks"] = thinking  # the API wants it back with the results
+
+
+def _usage(usage: Any, before: Usage | None) -> Usage:
+    """Anthropic counts what comes from its cache apart from the input; here the input is all of it."""
+    cached = usage.cache_read_input_tokens or 0
+    read = (usage.input_tokens or 0) + (usage.cache_creation_input_tokens or 0) + cached
+    if before is not None:
+        read, cached = max(read, before.input_tokens), max(cached, before.cached_tokens)
+    return Usage(input_tokens=read, output_tokens=usage.output_tokens or 0, cached_tokens=cached)

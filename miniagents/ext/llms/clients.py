@@ -1,0 +1,53 @@
+"""The SDKs' clients: one for each provider, address and key in a system, closed with it."""
+
+import importlib
+import inspect
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from miniagents.errors import MissingDependencyError, MissingKeyError
+from miniagents.messages import Secret
+
+
+def sdk(package: str, extra: str) -> Any:
+    """An optional package.
+
+    Raises:
+        MissingDependencyError: It is not installed.
+    """
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"this needs the package {package}: pip install 'miniagents[{extra}]'", name=package
+        ) from error
+
+
+def key_or_environment(api_key: Secret | None, variable: str, agent: str) -> Secret:
+    """The key that was given, or that of the environment.
+
+    Raises:
+        MissingKeyError: There is none.
+    """
+    if api_key is not None:
+        return api_key
+    found = os.environ.get(variable)
+    if not found:
+        raise MissingKeyError(f"{agent}: there is no key: set {variable} in the environment, or give api_key=")
+    return Secret(found)
+
+
+async def close_client(client: Any) -> None:
+    """Close a client of an SDK."""
+    await client.close()
+
+
+def as_parameters(method: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options for a method of an SDK: what it does not take as a parameter is sent as `extra_body`."""
+    names = inspect.signature(method).parameters
+    taken = {name: value for name, value in options.items() if name in names}
+    others = {name: value for name, value in options.items() if name not in names}
+    if others:
+        taken["extra_body"] = {**others, **taken.get("extra_body", {})}
+    return taken

@@ -1,0 +1,247 @@
+"""OpenAI's API, and whatever is compatible with it: chat completions and responses, through the official SDK."""
+
+import contextlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from miniagents.errors import IncompleteResponseError, InvalidOptionError
+from miniagents.ext.llms.clients import as_parameters, sdk
+from miniagents.ext.llms.failures import connection_failure, limit_headers, malformed, status_failure
+from miniagents.ext.llms.mapping import thawed
+from miniagents.ext.llms.messages import Usage
+from miniagents.ext.llms.model import Answer, ModelRequest
+from miniagents.ext.llms.openai_mapping import (
+    output_for_chat,
+    output_for_responses,
+    to_openai,
+    to_responses,
+    tools_for_chat,
+    tools_for_responses,
+)
+
+
+class OpenAIProvider:
+    """OpenAI's API.
+
+    Args:
+        client: An `openai.AsyncOpenAI`.
+        api: "chat" or "responses".
+        name: What it is called in logs and errors.
+    """
+
+    def __init__(self, client: Any, api: str = "chat", name: str = "openai") -> None:
+        if api not in ("chat", "responses"):
+            raise InvalidOptionError(f"api= must be 'chat' or 'responses', not {api!r}")
+        # The SDK's own retries are off: there is one policy, and one place to see it.
+        self._client = client.with_options(max_retries=0) if client.max_retries else client
+        self._api = api
+        self.name = name
+        self.key = f"{name} {api} {client.base_url}"
+
+    async def stream(self, request: ModelRequest, answer: Answer) -> AsyncIterator[str]:
+        """Ask, and fill the answer as it comes; see `Provider`."""
+        openai = sdk("openai", "openai")
+        has_begun = False
+        try:
+            if self._api == "chat":
+                response = await self._chat(request)
+                read = _read_chat if request.stream else _read_whole_chat
+            else:
+                response = await self._respond(request)
+                read = _read_responses if request.stream else _read_whole_response
+            raw = response.response if request.stream else None
+            if raw is not None:
+                _from_headers(answer, raw.headers)
+                if "text/event-stream" not in raw.headers.get("content-type", "text/event-stream"):
+                    await response.close()
+                    raise malformed(self.name, f"a stream was expected, but {raw.headers['content-type']} came")
+            else:
+                answer.request_id = getattr(response, "_request_id", None)
+            has_begun = True
+            pieces = read(self.name, response, answer)
+            try:
+                async for piece in pieces:
+                    yield piece
+            finally:
+                if raw is not None:
+                    await response.close()  # at once: this is where billing stops
+                await pieces.aclose()
+        except openai.APIStatusError as error:
+            raise status_failure(
+                self.name, error.status_code, error.body, error.response.headers, str(error)
+            ) from error
+        except openai.APIResponseValidationError as error:
+            raise malformed(self.name, str(error)) from error
+        except openai.APIConnectionError as error:
+            raise connection_failure(self.name, error, has_begun=has_begun) from error
+        except openai.APIError as error:
+            raise status_failure(self.name, None, error.body, {}, str(error), in_stream=True) from error
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise malformed(self.name, f"what came is no JSON: {error}") from error
+        if answer.stop_reason is None:
+            raise IncompleteResponseError(f"{self.name}: the answer ended without a reason to stop: it is cut off")
+
+    async def _chat(self, request: ModelRequest) -> Any:
+        options = _api_options(request)
+        if request.tools:
+            options["tools"] = [*tools_for_chat(request.tools), *options.get("tools", ())]
+        if request.output is not None:
+            options["response_format"] = output_for_chat(request.output)
+        if request.stream:
+            options["stream_options"] = {"include_usage": True, **options.get("stream_options", {})}
+        create = self._client.chat.completions.create
+        return await create(
+            model=request.model,
+            messages=to_openai(request.messages),
+            stream=request.stream,
+            **as_parameters(create, options),
+        )
+
+    async def _respond(self, request: ModelRequest) -> Any:
+        options = {"store": False, **_api_options(request)}
+        if request.tools:
+            options["tools"] = [*tools_for_responses(request.tools), *options.get("tools", ())]
+        if request.output is not None:
+            options["text"] = {**options.get("text", {}), **output_for_responses(request.output)}
+        if "max_tokens" in options:
+            options["max_output_tokens"] = options.pop("max_tokens")
+        create = self._client.responses.create
+        return await create(
+            model=request.model,
+            input=to_responses(request.messages),
+            stream=request.stream,
+            **as_parameters(create, options),
+        )
+
+
+def _api_options(request: ModelRequest) -> dict[str, Any]:
+    """What goes to the call of either API."""
+    options = thawed(request.options)
+    headers = {**options.pop("extra_headers", {})}
+    if request.idempotency_key:
+        headers.setdefault("Idempotency-Key", request.idempotency_key)
+    options["extra_headers"] = headers
+    if request.timeout is not None:
+        options.setdefault("timeout", request.timeout)
+    return options
+
+
+def _from_headers(answer: Answer, headers: Mapping[str, str]) -> None:
+    answer.request_id = headers.get("x-request-id") or answer.request_id
+    answer.limits = limit_headers(headers)
+
+
+# Chat completions
+
+
+async def _read_chat(name: str, stream: Any, answer: Answer) -> AsyncIterator[str]:
+    async for chunk in stream:
+        if chunk.usage is not None:
+            answer.usage = _chat_usage(chunk.usage)
+        if chunk.model:
+            answer.model = chunk.model
+        if not chunk.choices:
+            continue
+        choice = chunk.choices[0]
+        delta = choice.delta
+        if delta is not None:
+            for call in delta.tool_calls or ():
+                function = call.function
+                answer.call_piece(
+                    call.index, call.id, function.name if function else None, function.arguments if function else None
+                )
+            if delta.refusal:
+                answer.refusal = (answer.refusal or "") + delta.refusal
+            yield delta.content or ""
+        if choice.finish_reason:
+            answer.stop_reason = choice.finish_reason
+
+
+async def _read_whole_chat(name: str, completion: Any, answer: Answer) -> AsyncIterator[str]:
+    if isinstance(completion, str) or not getattr(completion, "choices", None):
+        raise malformed(name, "the answer has no choices")
+    if completion.usage is not None:
+        answer.usage = _chat_usage(completion.usage)
+    answer.model = completion.model
+    choice = completion.choices[0]
+    message = choice.message
+    for index, call in enumerate(message.tool_calls or ()):
+        answer.call_piece(index, call.id, call.function.name, call.function.arguments)
+    answer.refusal = message.refusal
+    with contextlib.suppress(ValueError):
+        answer.stop_reason = choice.finish_reason
+    yield message.content or ""
+
+
+def _chat_usage(usage: Any) -> Usage:
+    details = usage.prompt_tokens_details
+    return Usage(
+        input_tokens=usage.prompt_tokens or 0,
+        output_tokens=usage.completion_tokens or 0,
+        cached_tokens=(details.cached_tokens or 0) if details is not None else 0,
+    )
+
+
+# Responses
+
+
+async def _read_responses(name: str, stream: Any, answer: Answer) -> AsyncIterator[str]:
+    async for event in stream:
+        kind = event.type
+        if kind == "response.output_text.delta":
+            yield event.delta
+            continue
+        if kind == "response.refusal.delta":
+            answer.refusal = (answer.refusal or "") + event.delta
+        elif kind == "response.output_item.added" and event.item.type == "function_call":
+            answer.call_piece(event.output_index, event.item.call_id, event.item.name, event.item.arguments)
+        elif kind == "response.function_call_arguments.delta":
+            answer.call_piece(event.output_index, None, None, event.delta)
+        elif kind in ("response.completed", "response.incomplete"):
+            _from_response(answer, event.response)
+        elif kind == "response.failed":
+            error = event.response.error
+            body = {"code": error.code, "message": error.message} if error is not None else {}
+            raise status_failure(name, None, body, {}, "the response failed", in_stream=True)
+        elif kind == "error":
+            body = {"code": event.code, "message": event.message}
+            raise status_failure(name, None, body, {}, event.message, in_stream=True)
+        yield ""
+
+
+async def _read_whole_response(name: str, response: Any, answer: Answer) -> AsyncIterator[str]:
+    if isinstance(response, str) or getattr(response, "output", None) is None:
+        raise malformed(name, "the answer has no output")
+    text = []
+    for index, item in enumerate(response.output):
+        if item.type == "function_call":
+            answer.call_piece(index, item.call_id, item.name, item.arguments)
+        elif item.type == "message":
+            for part in item.content:
+                if part.type == "output_text":
+                    text.append(part.text)
+                elif part.type == "refusal":
+                    answer.refusal = (answer.refusal or "") + part.refusal
+    _from_response(answer, response)
+    yield "".join(text)
+
+
+def _from_response(answer: Answer, response: Any) -> None:
+    usage = response.usage
+    if usage is not None:
+        details = usage.input_tokens_details
+        answer.usage = Usage(
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cached_tokens=(details.cached_tokens or 0) if details is not None else 0,
+        )
+    answer.model = response.model
+    reason = response.incomplete_details.reason if response.incomplete_details is not None else None
+    answer.stop_reason = {"max_output_tokens": "length"}.get(reason, reason) if reason else "stop"
+    if answer.calls:
+        answer.stop_reason = "tool_calls"
+    items = [item.model_dump(exclude_none=True) for item in response.output if item.type == "reasoning"]
+    encrypted = [item for item in items if item.get("encrypted_content")]
+    if encrypted:
+        answer.extra["reasoning_items"] = encrypted  # without it, a model that reasons forgets why it called
