@@ -66,7 +66,7 @@ class MiniAgentsError(Exception):
         **facts: The same as attributes, for programs.
     """
 
-    def __init__(self, text: str = "", **facts: Any) -> None:
+    def __init__(self, text: str = "", /, **facts: Any) -> None:
         super().__init__(text)
         self.__dict__.update(facts)
 

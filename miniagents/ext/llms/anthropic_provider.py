@@ -1,7 +1,7 @@
 """Anthropic's API, through the official SDK."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from miniagents.errors import IncompleteResponseError
@@ -30,7 +30,7 @@ class AnthropicProvider:
         self._client = client.with_options(max_retries=0) if client.max_retries else client
         self.key = f"{self.name} {client.base_url}"
 
-    async def stream(self, request: ModelRequest, answer: Answer) -> AsyncIterator[str]:
+    async def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str, None]:
         """Ask, and fill the answer as it comes; see `Provider`."""
         anthropic, httpx = sdk("anthropic", "anthropic"), sdk("httpx2", "anthropic")
         has_begun = False
@@ -95,7 +95,7 @@ class AnthropicProvider:
         )
 
 
-async def _read(name: str, stream: Any, answer: Answer) -> AsyncIterator[str]:
+async def _read(name: str, stream: Any, answer: Answer) -> AsyncGenerator[str, None]:
     thinking: dict[int, dict[str, Any]] = {}
     async for event in stream:
         kind = event.type
@@ -129,7 +129,7 @@ async def _read(name: str, stream: Any, answer: Answer) -> AsyncIterator[str]:
     _finish(answer, [thinking[index] for index in sorted(thinking)])
 
 
-async def _read_whole(name: str, message: Any, answer: Answer) -> AsyncIterator[str]:
+async def _read_whole(name: str, message: Any, answer: Answer) -> AsyncGenerator[str, None]:
     if isinstance(message, str) or getattr(message, "content", None) is None:
         raise malformed(name, "the answer has no content")
     answer.model = message.model

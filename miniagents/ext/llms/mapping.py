@@ -18,7 +18,8 @@ def role_of(message: Message) -> str:
 
 def systems_first(messages: Iterable[Message]) -> tuple[list[Message], list[Message]]:
     """The system prompts, and all others, each in their order."""
-    systems, others = [], []
+    systems: list[Message] = []
+    others: list[Message] = []
     for message in messages:
         (systems if role_of(message) in ("system", "developer") else others).append(message)
     return systems, others

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from miniagents.errors import IncompleteResponseError, InvalidOptionError
@@ -39,14 +39,14 @@ class OpenAIProvider:
         self.name = name
         self.key = f"{name} {api} {client.base_url}"
 
-    async def stream(self, request: ModelRequest, answer: Answer) -> AsyncIterator[str]:
+    async def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str, None]:
         """Ask, and fill the answer as it comes; see `Provider`."""
         openai = sdk("openai", "openai")
         has_begun = False
         try:
             if self._api == "chat":
                 response = await self._chat(request)
-                read = _read_chat if request.stream else _read_whole_chat
+                read: Any = _read_chat if request.stream else _read_whole_chat
             else:
                 response = await self._respond(request)
                 read = _read_responses if request.stream else _read_whole_response
@@ -117,7 +117,7 @@ class OpenAIProvider:
 
 def _api_options(request: ModelRequest) -> dict[str, Any]:
     """What goes to the call of either API."""
-    options = thawed(request.options)
+    options: dict[str, Any] = thawed(request.options)
     headers = {**options.pop("extra_headers", {})}
     if request.idempotency_key:
         headers.setdefault("Idempotency-Key", request.idempotency_key)
@@ -135,7 +135,7 @@ def _from_headers(answer: Answer, headers: Mapping[str, str]) -> None:
 # Chat completions
 
 
-async def _read_chat(name: str, stream: Any, answer: Answer) -> AsyncIterator[str]:
+async def _read_chat(name: str, stream: Any, answer: Answer) -> AsyncGenerator[str, None]:
     async for chunk in stream:
         if chunk.usage is not None:
             answer.usage = _chat_usage(chunk.usage)
@@ -158,7 +158,7 @@ async def _read_chat(name: str, stream: Any, answer: Answer) -> AsyncIterator[st
             answer.stop_reason = choice.finish_reason
 
 
-async def _read_whole_chat(name: str, completion: Any, answer: Answer) -> AsyncIterator[str]:
+async def _read_whole_chat(name: str, completion: Any, answer: Answer) -> AsyncGenerator[str, None]:
     if isinstance(completion, str) or not getattr(completion, "choices", None):
         raise malformed(name, "the answer has no choices")
     if completion.usage is not None:
@@ -186,7 +186,7 @@ def _chat_usage(usage: Any) -> Usage:
 # Responses
 
 
-async def _read_responses(name: str, stream: Any, answer: Answer) -> AsyncIterator[str]:
+async def _read_responses(name: str, stream: Any, answer: Answer) -> AsyncGenerator[str, None]:
     async for event in stream:
         kind = event.type
         if kind == "response.output_text.delta":
@@ -210,7 +210,7 @@ async def _read_responses(name: str, stream: Any, answer: Answer) -> AsyncIterat
         yield ""
 
 
-async def _read_whole_response(name: str, response: Any, answer: Answer) -> AsyncIterator[str]:
+async def _read_whole_response(name: str, response: Any, answer: Answer) -> AsyncGenerator[str, None]:
     if isinstance(response, str) or getattr(response, "output", None) is None:
         raise malformed(name, "the answer has no output")
     text = []
