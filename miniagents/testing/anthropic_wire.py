@@ -74,8 +74,9 @@ def message_frames(reply: Reply, body: Mapping[str, Any], read: int) -> Iterator
         yield _sse({"type": "content_block_stop", "index": 0}), 0
         index = 1
     for number, call in enumerate(reply.calls):
-        block = {"type": "tool_use", "id": call_id(reply, number, "toolu"), "name": call.name, "input": {}}
-        yield _sse({"type": "content_block_start", "index": index, "content_block": block}), 0
+        named: dict[str, Any] = {"id": call_id(reply, number, "toolu"), "name": call.name, "input": {}}
+        start = {"type": "content_block_start", "index": index, "content_block": {"type": "tool_use", **named}}
+        yield _sse(start), 0
         for piece in pieces_of(call.json):
             delta = {"type": "input_json_delta", "partial_json": piece}
             yield _sse({"type": "content_block_delta", "index": index, "delta": delta}), 1

@@ -126,7 +126,7 @@ async def _read(name: str, stream: Any, answer: Answer) -> AsyncGenerator[str, N
             answer.stop_reason = event.delta.stop_reason or answer.stop_reason
             answer.usage = _usage(event.usage, answer.usage)
         yield ""
-    _finish(answer, [thinking[index] for index in sorted(thinking)])
+    _finish(answer, "".join(answer.tokens), [thinking[index] for index in sorted(thinking)])
 
 
 async def _read_whole(name: str, message: Any, answer: Answer) -> AsyncGenerator[str, None]:
@@ -143,13 +143,13 @@ async def _read_whole(name: str, message: Any, answer: Answer) -> AsyncGenerator
         elif block.type in ("thinking", "redacted_thinking"):
             thinking.append(block.model_dump(exclude_none=True))
     answer.stop_reason = message.stop_reason
-    _finish(answer, thinking)
+    _finish(answer, "".join(text), thinking)
     yield "".join(text)
 
 
-def _finish(answer: Answer, thinking: list[dict[str, Any]]) -> None:
+def _finish(answer: Answer, text: str, thinking: list[dict[str, Any]]) -> None:
     if answer.stop_reason == "refusal":
-        answer.refusal = "".join(answer.tokens)
+        answer.refusal = text
     if thinking and answer.calls:
         answer.extra["thinking_blocks"] = thinking  # the API wants it back with the results
 

@@ -41,7 +41,7 @@ class OpenAIProvider:
 
     async def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str, None]:
         """Ask, and fill the answer as it comes; see `Provider`."""
-        openai = sdk("openai", "openai")
+        openai, httpx = sdk("openai", "openai"), sdk("httpx2", "openai")
         has_begun = False
         try:
             if self._api == "chat":
@@ -73,7 +73,7 @@ class OpenAIProvider:
             ) from error
         except openai.APIResponseValidationError as error:
             raise malformed(self.name, str(error)) from error
-        except openai.APIConnectionError as error:
+        except (openai.APIConnectionError, httpx.TransportError, httpx.StreamError) as error:
             raise connection_failure(self.name, error, has_begun=has_begun) from error
         except openai.APIError as error:
             raise status_failure(self.name, None, error.body, {}, str(error), in_stream=True) from error

@@ -1,0 +1,143 @@
+"""`Budget`: how much an agent, a part of the tree, or a whole run may spend."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from miniagents.errors import BudgetExceededError, InvalidOptionError
+from miniagents.ext.llms.messages import Usage
+from miniagents.ext.llms.prices import PRICES, Price, price_of
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What was spent.
+
+    Attributes:
+        tokens: Tokens, read and written.
+        usd: What they cost; 0 for models without a price.
+        estimated_tokens: How many of them are an estimate: calls that were cut, and providers that send no usage.
+    """
+
+    tokens: int = 0
+    usd: float = 0.0
+    estimated_tokens: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Reservation:
+    """What a call may spend at most, until it is settled."""
+
+    tokens: int
+    usd: float
+    _budget: "Budget"
+    _is_open: bool = True
+
+    def settle(self, usage: Usage | None, model: str) -> None:
+        """The call is over.
+
+        Args:
+            usage: What it used; None if nothing.
+            model: The model.
+        """
+        if self._is_open:
+            self._is_open = False
+            self._budget._settled(self, usage, model)
+
+
+class Budget:
+    """How much an agent, a part of the tree or a whole run may spend.
+
+    Give it to `fork(budget=)` for an agent, to `MiniAgents(budget=)` for a run, and there with `under=` for a part of
+    the tree. A call reserves its estimated input and its `max_tokens` before it is sent, and settles with what it used;
+    one that exceeds what is left is refused. What runs already may finish.
+
+    Args:
+        tokens: Tokens, read and written, 0 or more; None for no limit.
+        usd: US dollars, 0 or more; None for no limit. A model without a price is refused then.
+        under: A path of the tree: only calls that come from there count, however many agents lie in between.
+        prices: The prices, by model.
+
+    Attributes:
+        spent: What was spent so far.
+
+    Raises:
+        InvalidOptionError: An option is outside its range.
+    """
+
+    __miniagents_immutable__ = True  # it is shared as it is
+
+    def __init__(
+        self,
+        tokens: int | None = None,
+        usd: float | None = None,
+        *,
+        under: str | None = None,
+        prices: Mapping[str, Price] = PRICES,
+    ) -> None:
+        if tokens is None and usd is None:
+            raise InvalidOptionError("Budget() needs tokens= or usd=")
+        for name, value in (("tokens", tokens), ("usd", usd)):
+            if value is not None and not value >= 0:
+                raise InvalidOptionError(f"Budget({name}=) must be 0 or more, not {value!r}")
+        self.tokens = tokens
+        self.usd = usd
+        self.under = under
+        self.prices = prices
+        self.spent = Spent()
+        self._reserved_tokens = 0
+        self._reserved_usd = 0.0
+
+    def __repr__(self) -> str:
+        return f"Budget(tokens={self.tokens!r}, usd={self.usd!r}, spent={self.spent!r})"
+
+    def reserve(self, who: str, model: str, input_tokens: int, output_tokens: int) -> Reservation:
+        """Set aside what a call may use.
+
+        Args:
+            who: The path of the agent.
+            model: The model.
+            input_tokens: Tokens that it reads.
+            output_tokens: Tokens that it writes at most.
+
+        Raises:
+            BudgetExceededError: That is more than is left, or the model has no price.
+        """
+        tokens = input_tokens + output_tokens
+        usd = self._cost(model, Usage(input_tokens, output_tokens))
+        if usd is None:
+            if self.usd is not None:
+                raise BudgetExceededError(
+                    f"{who}: the model {model!r} has no price, and the budget is in USD: give Budget(prices={{...}})",
+                    path=who,
+                )
+            usd = 0.0
+        if self.tokens is not None and tokens > (left := self.tokens - self.spent.tokens - self._reserved_tokens):
+            raise BudgetExceededError(
+                f"{who}: the call needs {tokens} tokens at most (its input and max_tokens), and {max(left, 0)} of "
+                f"{self.tokens} are left: raise the budget, or lower max_tokens",
+                path=who,
+            )
+        if self.usd is not None and usd > (left_usd := self.usd - self.spent.usd - self._reserved_usd) + 1e-12:
+            raise BudgetExceededError(
+                f"{who}: the call may cost {usd:.6f} USD, and {max(left_usd, 0.0):.6f} of {self.usd} are left: raise "
+                f"the budget, or lower max_tokens",
+                path=who,
+            )
+        self._reserved_tokens += tokens
+        self._reserved_usd += usd
+        return Reservation(tokens, usd, self)
+
+    def _settled(self, reservation: Reservation, usage: Usage | None, model: str) -> None:
+        self._reserved_tokens -= reservation.tokens
+        self._reserved_usd = max(self._reserved_usd - reservation.usd, 0.0)
+        if usage is not None:
+            spent = self.spent
+            self.spent = Spent(
+                spent.tokens + usage.total_tokens,
+                spent.usd + (self._cost(model, usage) or 0.0),
+                spent.estimated_tokens + (usage.total_tokens if usage.estimated else 0),
+            )
+
+    def _cost(self, model: str, usage: Usage) -> float | None:
+        price = price_of(model, self.prices)
+        return price.of(usage) if price is not None else None

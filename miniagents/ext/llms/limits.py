@@ -1,0 +1,300 @@
+"""`RateLimit`: how fast a whole swarm may ask a provider."""
+
+import asyncio
+import datetime as dt
+import math
+import re
+from collections import OrderedDict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from miniagents.errors import InvalidOptionError, RateLimitedError
+
+_HEADROOM = 1.05
+"""Requests are paced a little slower than allowed: the network may push two of them together."""
+_SLOWEST = 1 / 64
+_GROWTH = 0.1
+
+
+@dataclass(slots=True, eq=False)
+class Admission:
+    """A request that may be sent.
+
+    Attributes:
+        tokens: Tokens that are reserved for it.
+        admitted_at: When it was admitted, on `loop.time()`.
+    """
+
+    tokens: int
+    admitted_at: float
+    _limit: "RateLimit"
+    _is_open: bool = True
+
+    def settle(self, used: int | None) -> None:
+        """It is over.
+
+        Args:
+            used: Tokens that it used; None if none at all.
+        """
+        if self._is_open:
+            self._is_open = False
+            self._limit._settled(self, used or 0)
+
+
+class RateLimit:
+    """How fast any number of agents may ask a provider, together.
+
+    Requests are paced evenly, so that no second sees more than a second's share. Those who wait are served in turn,
+    one request of each agent. A request reserves the tokens that it is estimated to use, and settles with what it used.
+    A 429 halves the rate for everybody, and it grows again by a tenth of the full rate each second (additive increase,
+    multiplicative decrease, as TCP does). The provider's own rate-limit headers lower it, too.
+
+    Args:
+        requests_per_minute: Requests in any minute, more than 0; None for no limit.
+        tokens_per_minute: Tokens in any minute, more than 0; None for no limit.
+        concurrent: Requests at once, 1 or more; None for no limit.
+
+    Raises:
+        InvalidOptionError: An option is outside its range.
+    """
+
+    __miniagents_immutable__ = True  # it is shared as it is
+
+    def __init__(
+        self,
+        requests_per_minute: float | None = None,
+        tokens_per_minute: float | None = None,
+        concurrent: int | None = None,
+    ) -> None:
+        for name, value in (("requests_per_minute", requests_per_minute), ("tokens_per_minute", tokens_per_minute)):
+            if value is not None and not value > 0:
+                raise InvalidOptionError(f"RateLimit({name}=) must be more than 0, or None, not {value!r}")
+        if concurrent is not None and concurrent < 1:
+            raise InvalidOptionError(f"RateLimit(concurrent=) must be 1 or more, or None, not {concurrent!r}")
+        self.requests_per_minute = requests_per_minute
+        self.tokens_per_minute = tokens_per_minute
+        self.concurrent = concurrent
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"RateLimit(requests_per_minute={self.requests_per_minute!r}, "
+            f"tokens_per_minute={self.tokens_per_minute!r}, concurrent={self.concurrent!r})"
+        )
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait."""
+        return sum(map(len, self._queues.values())) if self._loop is not None else 0
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are under way."""
+        return self._in_flight if self._loop is not None else 0
+
+    @property
+    def share(self) -> float:
+        """The share of the full rate that 429s have left, up to 1."""
+        return self._share_now(self._loop.time()) if self._loop is not None else 1.0
+
+    async def admit(self, who: str, tokens: int, patience: float | None = None) -> Admission:
+        """Wait until a request may be sent.
+
+        Args:
+            who: Which agent asks: agents take turns.
+            tokens: Tokens that it will use, estimated.
+            patience: Seconds to wait at most; None for as long as it takes.
+
+        Raises:
+            RateLimitedError: It took longer than `patience`.
+        """
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._begin(loop)
+        waiter: asyncio.Future[Admission] = loop.create_future()
+        queue = self._queues.setdefault(who, deque())
+        queue.append((tokens, waiter))
+        self._pump()
+        try:
+            if waiter.done():
+                return waiter.result()
+            async with asyncio.timeout(patience):
+                return await waiter
+        except BaseException as error:
+            if waiter.done() and not waiter.cancelled():
+                waiter.result().settle(None)  # it was admitted in this very moment, and will not be sent
+            else:
+                self._forget(who, (tokens, waiter))
+            if isinstance(error, TimeoutError):
+                raise RateLimitedError(f"{who}: waited {patience} s for the rate limit") from None
+            raise
+
+    def slow_down(self, admission: Admission, retry_after: float | None = None) -> None:
+        """The provider answered a request with a 429.
+
+        Args:
+            admission: The request's.
+            retry_after: Seconds that the provider asks to wait.
+        """
+        if self._loop is None:
+            return
+        now = self._loop.time()
+        if retry_after:
+            self._paused_until = max(self._paused_until, now + retry_after)
+        if admission.admitted_at <= self._slowed_at:
+            return  # it was sent before everybody slowed down: it says nothing new
+        if self._requests_rate() is None:
+            self._measured = max(float(len(self._recent)), 1.0)
+        self._share = max(self._share_now(now) / 2, _SLOWEST)
+        self._slowed_at = now
+        self._pump()
+
+    def adapt(self, headers: Mapping[str, str]) -> None:
+        """Heed the provider's rate-limit headers.
+
+        Args:
+            headers: Those of an answer, lower case.
+        """
+        if self._loop is None:
+            return
+        for what in ("requests", "tokens"):
+            limit = _number(headers, f"x-ratelimit-limit-{what}", f"anthropic-ratelimit-{what}-limit")
+            remaining = _number(headers, f"x-ratelimit-remaining-{what}", f"anthropic-ratelimit-{what}-remaining")
+            if limit:
+                self._told[what] = limit / 60
+            if remaining == 0:
+                reset = headers.get(f"x-ratelimit-reset-{what}") or headers.get(f"anthropic-ratelimit-{what}-reset")
+                seconds = _seconds(reset) if reset else None
+                if seconds:
+                    self._paused_until = max(self._paused_until, self._loop.time() + seconds)
+
+    # Inside
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._queues: OrderedDict[str, deque[tuple[int, asyncio.Future[Admission]]]] = OrderedDict()
+        self._in_flight = 0
+        self._next_request = 0.0
+        self._tokens_left = (self.tokens_per_minute or 0) / 60
+        self._tokens_at = loop.time()
+        self._paused_until = 0.0
+        self._share = 1.0
+        self._slowed_at = -math.inf
+        self._measured: float | None = None
+        self._told: dict[str, float] = {}
+        self._recent: deque[float] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def _share_now(self, now: float) -> float:
+        return min(1.0, self._share + _GROWTH * (now - self._slowed_at)) if self._share < 1.0 else 1.0
+
+    def _requests_rate(self) -> float | None:
+        own = self.requests_per_minute / 60 if self.requests_per_minute is not None else None
+        rates = [rate for rate in (own, self._told.get("requests")) if rate is not None]
+        return min(rates) if rates else None
+
+    def _tokens_rate(self) -> float | None:
+        own = self.tokens_per_minute / 60 if self.tokens_per_minute is not None else None
+        rates = [rate for rate in (own, self._told.get("tokens")) if rate is not None]
+        return min(rates) if rates else None
+
+    def _forget(self, who: str, entry: tuple[int, "asyncio.Future[Admission]"]) -> None:
+        queue = self._queues.get(who)
+        if queue is not None and entry in queue:
+            queue.remove(entry)
+            if not queue:
+                del self._queues[who]
+
+    def _settled(self, admission: Admission, used: int) -> None:
+        self._in_flight -= 1
+        self._tokens_left += admission.tokens - used
+        self._pump()
+
+    def _pump(self) -> None:
+        """Admit whoever may go now, one of each agent in turn."""
+        loop = self._loop
+        if loop is None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._queues:
+            who, queue = next(iter(self._queues.items()))
+            tokens, waiter = queue[0]
+            now = loop.time()
+            at = self._ready_at(now, tokens)
+            if at is None:
+                return  # somebody's end will call again
+            if at > now:
+                self._timer = loop.call_at(at, self._pump)
+                return
+            queue.popleft()
+            del self._queues[who]
+            if queue:
+                self._queues[who] = queue  # behind all others
+            if not waiter.done():
+                self._take(now, tokens)
+                waiter.set_result(Admission(tokens, now, self))
+
+    def _ready_at(self, now: float, tokens: int) -> float | None:
+        """When the next request may go; None if that depends on another one's end."""
+        if self.concurrent is not None and self._in_flight >= self.concurrent:
+            return None
+        at = max(now, self._paused_until)
+        if self._pace(now) is not None:
+            at = max(at, self._next_request)
+        rate = self._tokens_rate()
+        if rate is not None:
+            rate *= self._share_now(now)
+            self._tokens_left = min(rate, self._tokens_left + rate * (now - self._tokens_at))
+            self._tokens_at = now
+            missing = min(tokens, rate) - self._tokens_left
+            if missing > 1e-9 * rate:
+                at = max(at, now + missing / rate)
+        return at
+
+    def _pace(self, now: float) -> float | None:
+        """Seconds between two requests."""
+        rate = self._requests_rate()
+        share = self._share_now(now)
+        if rate is None:
+            if share >= 1.0:
+                self._measured = None
+            rate = self._measured
+        return None if rate is None else _HEADROOM / (rate * share)
+
+    def _take(self, now: float, tokens: int) -> None:
+        pace = self._pace(now)
+        if pace is not None:
+            self._next_request = now + pace
+        self._tokens_left -= tokens
+        self._in_flight += 1
+        self._recent.append(now)
+        while self._recent and self._recent[0] <= now - 1.0:
+            self._recent.popleft()
+
+
+def _number(headers: Mapping[str, str], *names: str) -> float | None:
+    for name in names:
+        try:
+            return float(headers[name])
+        except (KeyError, ValueError):
+            pass
+    return None
+
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def _seconds(text: str) -> float | None:
+    """`6m0s` or `20ms` (OpenAI), or a time in ISO 8601 (Anthropic), as seconds from now."""
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|[smhd])", text)
+    if parts and "".join(number + unit for number, unit in parts) == text:
+        return sum(float(number) * _UNITS[unit] for number, unit in parts)
+    try:
+        at = dt.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=dt.UTC)
+    return max((at - dt.datetime.now(dt.UTC)).total_seconds(), 0.0)

@@ -1,0 +1,62 @@
+"""What models cost. Prices change: give a `Budget` your own table where it matters."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from miniagents.ext.llms.messages import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a model costs, in USD for a million tokens.
+
+    Args:
+        input: Tokens read.
+        output: Tokens written.
+        cached: Tokens read from the provider's cache; None for the price of the others.
+    """
+
+    input: float
+    output: float
+    cached: float | None = None
+
+    def of(self, usage: Usage) -> float:
+        """What a call costs, in USD."""
+        cached = self.cached if self.cached is not None else self.input
+        fresh = usage.input_tokens - usage.cached_tokens
+        return (fresh * self.input + usage.cached_tokens * cached + usage.output_tokens * self.output) / 1_000_000
+
+
+PRICES: Mapping[str, Price] = MappingProxyType(
+    {
+        "gpt-5": Price(1.25, 10.0, 0.125),
+        "gpt-5-mini": Price(0.25, 2.0, 0.025),
+        "gpt-5-nano": Price(0.05, 0.4, 0.005),
+        "gpt-4.1": Price(2.0, 8.0, 0.5),
+        "gpt-4.1-mini": Price(0.4, 1.6, 0.1),
+        "gpt-4.1-nano": Price(0.1, 0.4, 0.025),
+        "gpt-4o": Price(2.5, 10.0, 1.25),
+        "gpt-4o-mini": Price(0.15, 0.6, 0.075),
+        "o3": Price(2.0, 8.0, 0.5),
+        "o4-mini": Price(1.1, 4.4, 0.275),
+        "text-embedding-3-small": Price(0.02, 0.0),
+        "text-embedding-3-large": Price(0.13, 0.0),
+        "claude-opus-4-5": Price(5.0, 25.0, 0.5),
+        "claude-opus-4-1": Price(15.0, 75.0, 1.5),
+        "claude-sonnet-4-5": Price(3.0, 15.0, 0.3),
+        "claude-sonnet-4": Price(3.0, 15.0, 0.3),
+        "claude-haiku-4-5": Price(1.0, 5.0, 0.1),
+        "claude-3-5-haiku": Price(0.8, 4.0, 0.08),
+    }
+)
+"""List prices of late 2025, from openai.com/api/pricing and claude.com/pricing. A model is found by its name, or by the
+longest name here that it begins with (`gpt-4o-mini-2024-07-18`)."""
+
+
+def price_of(model: str, prices: Mapping[str, Price] = PRICES) -> Price | None:
+    """The price of a model, or None if the table does not have it."""
+    if model in prices:
+        return prices[model]
+    begins = [name for name in prices if model.startswith(f"{name}-")]
+    return prices[max(begins, key=len)] if begins else None

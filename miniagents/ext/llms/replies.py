@@ -1,0 +1,97 @@
+"""The promise of a model's reply: it can be taken back as long as nobody has seen a token of it."""
+
+from collections.abc import AsyncIterator, Awaitable, Generator
+from typing import Any
+
+from miniagents.ext.llms.messages import ReplyMessage
+from miniagents.messages import MessagePromise, MessageTokenAppender, TextToken, Token
+from miniagents.miniagents import Interaction
+from miniagents.promising.streamed import _Replay
+
+
+class ReplyPromise(MessagePromise):
+    """The promise of a model's reply.
+
+    A token is delivered once an iterator has taken it. Until then the stream may start again: what was pushed is
+    retracted, and a retry, a repair or another model begins anew.
+
+    Args:
+        interaction: Whose reply it is: cancelling the promise cancels it.
+        **known_beforehand: Metadata that is known before the first token: model and alias.
+    """
+
+    __slots__ = ("_followers", "_interaction", "_taken")
+
+    def __init__(self, interaction: Interaction, **known_beforehand: Any) -> None:
+        self._taken = False
+        self._followers: list[ReplyPromise] = []
+        self._interaction: Interaction | None = interaction
+        super().__init__(
+            message_token_streamer=MessageTokenAppender().open(), message_class=ReplyMessage, **known_beforehand
+        )
+
+    @property
+    def was_delivered(self) -> bool:
+        """Whether anybody has taken a token."""
+        return self._taken or any(follower.was_delivered for follower in self._followers)
+
+    def push(self, text: str) -> None:
+        """One more token."""
+        self._push(TextToken(text))
+        for follower in self._followers:
+            follower.push(text)
+
+    def retract(self) -> None:
+        """Start again: nobody has seen a token.
+
+        Raises:
+            RuntimeError: Somebody has.
+        """
+        if self.was_delivered:
+            raise RuntimeError("a token of this reply was delivered: it cannot start again")
+        self._pieces.clear()
+        for follower in self._followers:
+            follower.retract()
+
+    def end(self, message: ReplyMessage) -> None:
+        """It is whole."""
+        self._resolve(message)
+        self._end()
+
+    def break_off(self, error: BaseException) -> None:
+        """It failed."""
+        self._end(error)
+
+    def follow(self, other: "ReplyPromise") -> None:
+        """Stream what another one streams: what it has, and what comes; its end is not taken over."""
+        for piece in other._pieces:
+            if isinstance(piece, Token):
+                self.push(str(piece))
+        other._followers.append(self)
+
+    def __aiter__(self) -> AsyncIterator[Token]:
+        if self._taken or self._finished:
+            return super().__aiter__()
+        return _NotingReplay(self)
+
+    def _cancel_work(self, reason: object) -> Awaitable[None] | None:
+        interaction = self._interaction
+        if interaction is None:
+            return None
+        interaction.begin_cancel(reason if reason is not None else "cancelled")
+        return interaction.wait_stopped()
+
+    def _settled(self) -> None:
+        super()._settled()
+        self._interaction = None
+
+
+class _NotingReplay(_Replay[Token]):
+    """Notes that a token was delivered."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, Any, Token]:
+        piece = yield from super().__await__()
+        self._promise._taken = True  # type: ignore[attr-defined]  # it is a ReplyPromise that made it
+        return piece

@@ -1,0 +1,6 @@
+"""For the tests of agents: scripted models, and a provider that is a real HTTP server."""
+
+from miniagents.testing.fake_provider import Billed, Exchange, FakeProvider
+from miniagents.testing.script import Call, Fault, Reply, Script
+
+__all__ = ["Billed", "Call", "Exchange", "FakeProvider", "Fault", "Reply", "Script"]

@@ -1,0 +1,466 @@
+"""`FakeProvider`: a real HTTP server on loopback that speaks OpenAI's and Anthropic's wire formats."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from miniagents.errors import MissingDependencyError
+from miniagents.testing import anthropic_wire, openai_wire
+from miniagents.testing.script import Fault, Reply, Script, Scripted
+
+_SECRET_HEADERS = ("authorization", "x-api-key", "cookie")
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """One request that the provider got, and what became of it.
+
+    Attributes:
+        path: The path of the API.
+        headers: The headers, lower case, without secrets.
+        body: The JSON body.
+        received_at: When it came, on `time.monotonic()`.
+        status: The HTTP status of the answer.
+        input_tokens: Tokens read.
+        tokens_planned: Tokens of the whole reply.
+        tokens_sent: Those that were sent: what a provider bills.
+        is_complete: Whether the whole reply was sent.
+        closed_by_client_at: When the client closed the connection in the middle, or None.
+    """
+
+    path: str
+    headers: Mapping[str, str]
+    body: Any
+    received_at: float
+    status: int = 0
+    input_tokens: int = 0
+    tokens_planned: int = 0
+    tokens_sent: int = 0
+    is_complete: bool = False
+    closed_by_client_at: float | None = None
+    _ended: threading.Event = field(default_factory=threading.Event, repr=False)
+
+    @property
+    def was_closed_by_client(self) -> bool:
+        """Whether the client closed the connection before the reply was whole."""
+        return self.closed_by_client_at is not None
+
+    @property
+    def prompt(self) -> str:
+        """All text of the request."""
+        return _text_in(self.body)
+
+    async def ended(self, timeout: float = 10.0) -> None:
+        """Wait until the provider is done with it.
+
+        Raises:
+            TimeoutError: It is not, after so many seconds.
+        """
+        if not await asyncio.to_thread(self._ended.wait, timeout):
+            raise TimeoutError(f"the provider still answers {self.path} after {timeout} s")
+
+
+@dataclass(frozen=True, slots=True)
+class Billed:
+    """What a provider would bill.
+
+    Attributes:
+        requests: Requests that were answered with something.
+        input_tokens: Tokens read.
+        output_tokens: Tokens sent.
+    """
+
+    requests: int
+    input_tokens: int
+    output_tokens: int
+
+
+class FakeProvider:
+    """A provider for tests: a real HTTP server on loopback, in a thread of its own.
+
+    It serves `/v1/chat/completions`, `/v1/responses`, `/v1/embeddings` (OpenAI) and `/v1/messages` (Anthropic),
+    streamed or whole, as scripted. Use it with `with` or `async with`.
+
+    Args:
+        *replies: What it answers, in order; the last one again and again. Functions get the `Exchange`.
+        requests_per_second: More than so many requests within any second get a 429; None for no limit.
+        api_key: The only key that it takes; None for any.
+
+    Attributes:
+        script: The replies.
+        exchanges: What was asked, in order.
+        overruns: How many requests came beyond `requests_per_second`.
+        most_at_once: The most requests that were under way at once.
+    """
+
+    def __init__(
+        self, *replies: Scripted, requests_per_second: float | None = None, api_key: str | None = None
+    ) -> None:
+        self.requests_per_second = requests_per_second
+        self.api_key = api_key
+        self._server: Any = None
+        self._thread: threading.Thread | None = None
+        self._port = 0
+        self.reset(*replies)
+
+    def reset(self, *replies: Scripted) -> Self:
+        """Forget everything, and answer with these replies from now on."""
+        self.script = Script(*replies)
+        self.exchanges: list[Exchange] = []
+        self.overruns = 0
+        self.most_at_once = 0
+        self._at_once = 0
+        self._admitted: deque[float] = deque()
+        return self
+
+    # Where it is
+
+    @property
+    def url(self) -> str:
+        """Its address: the `base_url` for Anthropic's SDK."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def openai_url(self) -> str:
+        """The `base_url` for OpenAI's SDK."""
+        return f"{self.url}/v1"
+
+    @property
+    def openai(self) -> dict[str, str]:
+        """The options that make an `OpenAIAgent` use it: `OpenAIAgent.fork(model="m", **provider.openai)`."""
+        return {"base_url": self.openai_url, "api_key": self.api_key or "fake-key"}
+
+    @property
+    def anthropic(self) -> dict[str, str]:
+        """The options that make an `AnthropicAgent` use it."""
+        return {"base_url": self.url, "api_key": self.api_key or "fake-key"}
+
+    # What it saw
+
+    @property
+    def last(self) -> Exchange:
+        """The last request."""
+        return self.exchanges[-1]
+
+    @property
+    def billed(self) -> Billed:
+        """What it would bill for all requests."""
+        answered = [one for one in self.exchanges if one.status == 200]
+        return Billed(
+            len(answered), sum(one.input_tokens for one in answered), sum(one.tokens_sent for one in answered)
+        )
+
+    # Life
+
+    def start(self) -> Self:
+        """Start to listen.
+
+        Raises:
+            MissingDependencyError: uvicorn is not installed.
+        """
+        try:
+            import uvicorn
+        except ImportError as error:
+            raise MissingDependencyError("FakeProvider needs uvicorn: pip install 'miniagents[testing]'") from error
+        listener = socket.socket()
+        listener.bind(("127.0.0.1", 0))
+        self._port = listener.getsockname()[1]
+        config = uvicorn.Config(
+            self._serve,
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            lifespan="off",
+            loop="asyncio",
+            interface="asgi3",
+        )
+        started = threading.Event()
+
+        class Server(uvicorn.Server):
+            async def startup(self, sockets: Any = None) -> None:
+                await super().startup(sockets=sockets)
+                started.set()
+
+        self._server = Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [listener]}, name="fake-provider", daemon=True
+        )
+        self._thread.start()
+        if not started.wait(10):
+            raise RuntimeError("the fake provider did not start within 10 s")
+        return self
+
+    def stop(self) -> None:
+        """Stop, and cut every connection."""
+        if self._thread is not None:
+            self._server.should_exit = self._server.force_exit = True
+            self._thread.join()
+            self._thread = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        return self.start()
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.to_thread(self.stop)
+
+    # The server
+
+    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        headers = {name.decode().lower(): value.decode() for name, value in scope["headers"]}
+        raw = b""
+        more = True
+        while more:
+            part = await receive()
+            raw += part.get("body", b"")
+            more = part.get("more_body", False)
+        key = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
+        shown = {name: value for name, value in headers.items() if name not in _SECRET_HEADERS}
+        try:
+            body = msgspec.json.decode(raw) if raw else None
+        except msgspec.DecodeError:
+            body = None
+        exchange = Exchange(scope["path"], shown, body, time.monotonic())
+        exchange.input_tokens = len(exchange.prompt.split())
+        self.exchanges.append(exchange)
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            await self._answer(exchange, key, _Connection(receive, send))
+        finally:
+            self._at_once -= 1
+            exchange._ended.set()
+
+    async def _answer(self, exchange: Exchange, key: str, connection: "_Connection") -> None:
+        is_anthropic = exchange.path.endswith("/messages")
+        reply = self._refusal(exchange, key, is_anthropic) or self.script.next(exchange)
+        if reply.input_tokens is not None:
+            exchange.input_tokens = reply.input_tokens
+        exchange.status = reply.status
+        head = {
+            "request-id" if is_anthropic else "x-request-id": f"req_{len(self.exchanges):08d}",
+            **{name.lower(): value for name, value in reply.headers.items()},
+        }
+        if reply.body is not None:
+            await connection.whole(reply.status, {**head, "content-type": reply.content_type}, reply.body.encode())
+        elif reply.status != 200:
+            data = anthropic_wire.error_body(reply) if is_anthropic else openai_wire.error_body(reply)
+            await connection.json(reply.status, head, data)
+        elif exchange.path.endswith("/embeddings"):
+            exchange.input_tokens = len(exchange.prompt.split())
+            await connection.json(200, head, openai_wire.embeddings_body(exchange.body))
+            exchange.is_complete = True
+        elif exchange.body.get("stream"):
+            exchange.tokens_planned = reply.output_tokens
+            await self._stream(exchange, reply, head, connection)
+        else:
+            exchange.tokens_planned = reply.output_tokens
+            await self._whole(exchange, reply, head, connection)
+
+    def _refusal(self, exchange: Exchange, key: str, is_anthropic: bool) -> Reply | None:
+        known = ("/chat/completions", "/responses", "/embeddings", "/messages")
+        if not exchange.path.endswith(known):
+            return Reply.failure(404, error=f"no such path: {exchange.path}")
+        if not isinstance(exchange.body, dict):
+            return Reply.failure(400, error="the body is no JSON object")
+        if self.api_key is not None and key != self.api_key:
+            return Reply.failure(401, error="Incorrect API key provided")
+        if is_anthropic and "max_tokens" not in exchange.body:
+            return Reply.failure(400, error="max_tokens: Field required")
+        problem = _unanswered_call(exchange.body)
+        if problem is not None:
+            return Reply.failure(400, error=problem)
+        if self.requests_per_second is not None:
+            admitted, now = self._admitted, exchange.received_at
+            while admitted and admitted[0] <= now - 1.0:
+                admitted.popleft()
+            if len(admitted) >= self.requests_per_second:
+                self.overruns += 1
+                return Reply.rate_limited(round(admitted[0] + 1.0 - now, 3))
+            admitted.append(now)
+        return None
+
+    async def _whole(self, exchange: Exchange, reply: Reply, head: dict[str, str], connection: "_Connection") -> None:
+        if reply.delay and not await connection.pause(reply.delay * max(exchange.tokens_planned, 1)):
+            exchange.closed_by_client_at = time.monotonic()
+            return
+        if reply.fault is Fault.STALL:
+            await connection.pause(3600.0)
+            exchange.closed_by_client_at = time.monotonic()
+            return
+        if reply.fault is Fault.CUT:
+            raise ConnectionAbortedError("this cut was scripted")
+        make: Callable[..., Any] = (
+            anthropic_wire.message_body
+            if exchange.path.endswith("/messages")
+            else openai_wire.response_body
+            if exchange.path.endswith("/responses")
+            else openai_wire.chat_body
+        )
+        data = make(reply, exchange.body, exchange.input_tokens)
+        if reply.fault is Fault.MALFORMED:
+            await connection.whole(200, {**head, "content-type": "application/json"}, b'{"choices": [{"mess')
+            return
+        if reply.fault is Fault.END:
+            data |= {"choices": []} if "choices" in data else {}
+        await connection.json(200, head, data)
+        exchange.tokens_sent, exchange.is_complete = exchange.tokens_planned, True
+
+    async def _stream(self, exchange: Exchange, reply: Reply, head: dict[str, str], connection: "_Connection") -> None:
+        path, body, read = exchange.path, exchange.body, exchange.input_tokens
+        if path.endswith("/messages"):
+            frames, error = anthropic_wire.message_frames(reply, body, read), anthropic_wire.stream_error(reply)
+        elif path.endswith("/responses"):
+            frames = openai_wire.response_frames(reply, body, read)
+            error = openai_wire.stream_error(reply, responses=True)
+        else:
+            frames, error = openai_wire.chat_frames(reply, body, read), openai_wire.stream_error(reply)
+        if not await connection.start(200, {**head, "content-type": "text/event-stream; charset=utf-8"}):
+            exchange.closed_by_client_at = time.monotonic()
+            return
+        for data, tokens in frames:
+            if reply.fault is not None and exchange.tokens_sent >= reply.fault_at and (tokens or not reply.fault_at):
+                await self._break_off(exchange, reply.fault, error, connection)
+                return
+            if (tokens and reply.delay and not await connection.pause(reply.delay)) or not await connection.send(data):
+                exchange.closed_by_client_at = time.monotonic()
+                return
+            exchange.tokens_sent += tokens
+        if reply.fault is not None:
+            await self._break_off(exchange, reply.fault, error, connection)
+            return
+        exchange.is_complete = True
+        await connection.end()
+
+    async def _break_off(self, exchange: Exchange, fault: Fault, error: bytes, connection: "_Connection") -> None:
+        if fault is Fault.STALL:
+            await connection.pause(3600.0)
+            exchange.closed_by_client_at = time.monotonic()
+            return
+        if fault is Fault.CUT:
+            await connection.flush()
+            raise ConnectionAbortedError("this cut was scripted")
+        if fault is Fault.ERROR:
+            await connection.send(error)
+        elif fault is Fault.MALFORMED:
+            await connection.send(b"event: content_block_delta\ndata: {this is no JSON\n\n")
+        await connection.end()
+
+
+class _Connection:
+    """One request's connection: it knows when the client has gone."""
+
+    def __init__(self, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
+        self._send = send
+        self._gone = asyncio.ensure_future(self._wait_until_gone(receive))
+
+    @staticmethod
+    async def _wait_until_gone(receive: Callable[[], Awaitable[Any]]) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async def pause(self, seconds: float) -> bool:
+        """Wait.
+
+        Returns:
+            False, at once, when the client goes.
+        """
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self._gone), seconds)
+        return not self._gone.done()
+
+    async def flush(self) -> None:
+        """Let what was sent reach the client before the connection is cut."""
+        await asyncio.sleep(0.01)
+
+    async def start(self, status: int, headers: Mapping[str, str]) -> bool:
+        """Send the head of the answer."""
+        pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
+        return await self._sent({"type": "http.response.start", "status": status, "headers": pairs})
+
+    async def send(self, data: bytes) -> bool:
+        """Send a part of the body; False when the client has gone."""
+        return await self._sent({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def end(self) -> None:
+        """The body is whole."""
+        await self._sent({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def whole(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """Send a whole answer."""
+        if await self.start(status, {**headers, "content-length": str(len(body))}):
+            await self._sent({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def json(self, status: int, headers: Mapping[str, str], data: Any) -> None:
+        """Send a whole answer of JSON."""
+        await self.whole(status, {**headers, "content-type": "application/json"}, msgspec.json.encode(data))
+
+    async def _sent(self, message: dict[str, Any]) -> bool:
+        await asyncio.sleep(0)  # let a disconnect be seen first
+        if self._gone.done():
+            return False
+        try:
+            await self._send(message)
+        except OSError:
+            return False
+        return not self._gone.done() or (message["type"] == "http.response.body" and not message["more_body"])
+
+
+def _text_in(value: Any) -> str:
+    """All text in the messages of a request."""
+    if not isinstance(value, Mapping):
+        return ""
+    found: list[str] = []
+
+    def walk(one: Any) -> None:
+        if isinstance(one, str):
+            found.append(one)
+        elif isinstance(one, list):
+            for item in one:
+                walk(item)
+        elif isinstance(one, Mapping):
+            for name in ("content", "text", "arguments", "output", "function", "tool_calls"):
+                if name in one:
+                    walk(one[name])
+
+    for name in ("system", "messages", "input", "instructions"):
+        walk(value.get(name))
+    return "\n".join(found)
+
+
+def _unanswered_call(body: Mapping[str, Any]) -> str | None:
+    """What the real APIs answer with a 400: a tool call without its result, or a result without its call."""
+    waiting: dict[str, None] = {}
+    for one in body.get("messages") or ():
+        content = one.get("content")
+        blocks = content if isinstance(content, list) else []
+        results = [one["tool_call_id"]] if one.get("role") == "tool" else []
+        results += [block["tool_use_id"] for block in blocks if block.get("type") == "tool_result"]
+        for result in results:
+            if result not in waiting:
+                return f"messages: the result {result!r} has no call before it"
+            del waiting[result]
+        if not results and waiting:
+            return f"messages: the tool call {next(iter(waiting))!r} has no result right after it"
+        calls = [call["id"] for call in one.get("tool_calls") or ()]
+        calls += [block["id"] for block in blocks if block.get("type") == "tool_use"]
+        waiting |= dict.fromkeys(calls)
+    if waiting:
+        return f"messages: the tool call {next(iter(waiting))!r} has no result right after it"
+    return None
