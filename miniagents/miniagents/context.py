@@ -137,6 +137,10 @@ class InteractionContext:
         """
         if make_sure_to_wait:
             await self.await_now()
+        self.close_replies()
+
+    def close_replies(self) -> None:
+        """Reply nothing more: also not the error, if the agent's code raises one."""
         self._interaction._sequence.message_appender.close()
 
     def spawn(

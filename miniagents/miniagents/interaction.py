@@ -321,7 +321,7 @@ class Interaction(Node):
         """A task that is cancelled before its first step never comes to `_run`."""
         if task.cancelled() and not self._done:
             self.is_running = False
-            self.finish(self._explain(asyncio.CancelledError()))
+            self.finish(self.explain(asyncio.CancelledError()))
 
     async def _run(self, call: Any, settles: bool) -> BaseException | None:
         from miniagents.miniagents.context import InteractionContext
@@ -337,9 +337,9 @@ class Interaction(Node):
                     open_call.finish()
             await ctx._wait_for_the_rest()
         except BaseException as raised:  # whatever it is, it belongs to whoever awaits the replies
-            error = self._explain(raised)
+            error = self.explain(raised)
         if error is not None:
-            self._mark(error)
+            self.mark(error)
         self.is_running = False
         if settles and error is not None and not isinstance(error, PromiseCancelledError):
             self.system.events.publish(EventKind.CRASH, self.path, error=error)
@@ -347,7 +347,8 @@ class Interaction(Node):
             self.finish(error)
         return error
 
-    def _explain(self, error: BaseException) -> BaseException:
+    def explain(self, error: BaseException) -> BaseException:
+        """What an error of its code means to its caller: a cancellation is the reason for it."""
         if self.cancelled is not None and isinstance(error, asyncio.CancelledError):
             if isinstance(self.cancelled, BaseException):
                 return self.cancelled
@@ -359,7 +360,7 @@ class Interaction(Node):
             return crash
         return error
 
-    def _mark(self, error: BaseException) -> None:
+    def mark(self, error: BaseException) -> None:
         """Let the error tell which agents it came through."""
         if not hasattr(error, "agent_trace"):
             names = tuple(agent.alias for agent in self.agent_trace)

@@ -2,5 +2,6 @@
 
 from miniagents.testing.fake_provider import Billed, Exchange, FakeProvider
 from miniagents.testing.script import Call, Fault, Reply, Script
+from miniagents.testing.scripted_model import ScriptedModel
 
-__all__ = ["Billed", "Call", "Exchange", "FakeProvider", "Fault", "Reply", "Script"]
+__all__ = ["Billed", "Call", "Exchange", "FakeProvider", "Fault", "Reply", "Script", "ScriptedModel"]

@@ -75,6 +75,18 @@ class RateLimit:
         self.tokens_per_minute = tokens_per_minute
         self.concurrent = concurrent
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._queues: OrderedDict[str, deque[tuple[int, asyncio.Future[Admission]]]] = OrderedDict()
+        self._in_flight = 0
+        self._next_request = 0.0
+        self._tokens_left = 0.0
+        self._tokens_at = 0.0
+        self._paused_until = 0.0
+        self._share = 1.0
+        self._slowed_at = -math.inf
+        self._measured: float | None = None  # requests per second when the first 429 came, where none is configured
+        self._told: dict[str, float] = {}
+        self._recent: deque[float] = deque()
+        self._timer: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
         return (
@@ -85,12 +97,12 @@ class RateLimit:
     @property
     def waiting(self) -> int:
         """How many requests wait."""
-        return sum(map(len, self._queues.values())) if self._loop is not None else 0
+        return sum(map(len, self._queues.values()))
 
     @property
     def in_flight(self) -> int:
         """How many requests are under way."""
-        return self._in_flight if self._loop is not None else 0
+        return self._in_flight
 
     @property
     def share(self) -> float:
@@ -171,19 +183,11 @@ class RateLimit:
     # Inside
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        """The first request in a loop: the clock of another one means nothing here."""
+        self.__init__(self.requests_per_minute, self.tokens_per_minute, self.concurrent)  # type: ignore[misc]
         self._loop = loop
-        self._queues: OrderedDict[str, deque[tuple[int, asyncio.Future[Admission]]]] = OrderedDict()
-        self._in_flight = 0
-        self._next_request = 0.0
         self._tokens_left = (self.tokens_per_minute or 0) / 60
         self._tokens_at = loop.time()
-        self._paused_until = 0.0
-        self._share = 1.0
-        self._slowed_at = -math.inf
-        self._measured: float | None = None
-        self._told: dict[str, float] = {}
-        self._recent: deque[float] = deque()
-        self._timer: asyncio.TimerHandle | None = None
 
     def _share_now(self, now: float) -> float:
         return min(1.0, self._share + _GROWTH * (now - self._slowed_at)) if self._share < 1.0 else 1.0
@@ -290,7 +294,7 @@ def _seconds(text: str) -> float | None:
     """`6m0s` or `20ms` (OpenAI), or a time in ISO 8601 (Anthropic), as seconds from now."""
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|[smhd])", text)
     if parts and "".join(number + unit for number, unit in parts) == text:
-        return sum(float(number) * _UNITS[unit] for number, unit in parts)
+        return float(sum(float(number) * _UNITS[unit] for number, unit in parts))
     try:
         at = dt.datetime.fromisoformat(text)
     except ValueError:

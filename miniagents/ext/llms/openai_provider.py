@@ -3,7 +3,7 @@
 import contextlib
 import json
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any
+from typing import Any, Self
 
 from miniagents.errors import IncompleteResponseError, InvalidOptionError
 from miniagents.ext.llms.clients import as_parameters, sdk
@@ -19,6 +19,37 @@ from miniagents.ext.llms.openai_mapping import (
     tools_for_chat,
     tools_for_responses,
 )
+
+
+class failures_of:
+    """Turns what the SDK raises into our errors.
+
+    Args:
+        name: What the provider is called.
+
+    Attributes:
+        has_begun: Whether the answer has begun to come.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.has_begun = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, tb: object) -> None:
+        openai, httpx, name = sdk("openai", "openai"), sdk("httpx2", "openai"), self._name
+        if isinstance(error, openai.APIStatusError):
+            raise status_failure(name, error.status_code, error.body, error.response.headers, str(error)) from error
+        if isinstance(error, openai.APIResponseValidationError):
+            raise malformed(name, str(error)) from error
+        if isinstance(error, (openai.APIConnectionError, httpx.TransportError, httpx.StreamError)):
+            raise connection_failure(name, error, has_begun=self.has_begun) from error
+        if isinstance(error, openai.APIError):
+            raise status_failure(name, None, error.body, {}, str(error), in_stream=True) from error
+        if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError)):
+            raise malformed(name, f"what came is no JSON: {error}") from error
 
 
 class OpenAIProvider:
@@ -41,9 +72,7 @@ class OpenAIProvider:
 
     async def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str, None]:
         """Ask, and fill the answer as it comes; see `Provider`."""
-        openai, httpx = sdk("openai", "openai"), sdk("httpx2", "openai")
-        has_begun = False
-        try:
+        with failures_of(self.name) as failures:
             if self._api == "chat":
                 response = await self._chat(request)
                 read: Any = _read_chat if request.stream else _read_whole_chat
@@ -58,7 +87,7 @@ class OpenAIProvider:
                     raise malformed(self.name, f"a stream was expected, but {raw.headers['content-type']} came")
             else:
                 answer.request_id = getattr(response, "_request_id", None)
-            has_begun = True
+            failures.has_begun = True
             pieces = read(self.name, response, answer)
             try:
                 async for piece in pieces:
@@ -67,18 +96,6 @@ class OpenAIProvider:
                 if raw is not None:
                     await response.close()  # at once: this is where billing stops
                 await pieces.aclose()
-        except openai.APIStatusError as error:
-            raise status_failure(
-                self.name, error.status_code, error.body, error.response.headers, str(error)
-            ) from error
-        except openai.APIResponseValidationError as error:
-            raise malformed(self.name, str(error)) from error
-        except (openai.APIConnectionError, httpx.TransportError, httpx.StreamError) as error:
-            raise connection_failure(self.name, error, has_begun=has_begun) from error
-        except openai.APIError as error:
-            raise status_failure(self.name, None, error.body, {}, str(error), in_stream=True) from error
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise malformed(self.name, f"what came is no JSON: {error}") from error
         if answer.stop_reason is None:
             raise IncompleteResponseError(f"{self.name}: the answer ended without a reason to stop: it is cut off")
 

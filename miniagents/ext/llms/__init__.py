@@ -1,0 +1,48 @@
+"""Agents that talk to language models: OpenAI, Anthropic, local ones, and all that keeps them alive."""
+
+from miniagents.ext.llms.anthropic import AnthropicAgent
+from miniagents.ext.llms.anthropic_mapping import from_anthropic, to_anthropic
+from miniagents.ext.llms.budgets import Budget, Spent
+from miniagents.ext.llms.cache import Cache
+from miniagents.ext.llms.history import well_formed
+from miniagents.ext.llms.limits import RateLimit
+from miniagents.ext.llms.messages import (
+    EmbeddingMessage,
+    FileMessage,
+    ImageMessage,
+    ReplyMessage,
+    ToolCall,
+    ToolResultMessage,
+    Usage,
+)
+from miniagents.ext.llms.openai import OpenAIAgent, openai_embedding_agent
+from miniagents.ext.llms.openai_mapping import from_openai, to_openai
+from miniagents.ext.llms.prices import PRICES, Price
+from miniagents.messages import AssistantMessage, SystemMessage, UserMessage
+
+__all__ = [
+    "PRICES",
+    "AnthropicAgent",
+    "AssistantMessage",
+    "Budget",
+    "Cache",
+    "EmbeddingMessage",
+    "FileMessage",
+    "ImageMessage",
+    "OpenAIAgent",
+    "Price",
+    "RateLimit",
+    "ReplyMessage",
+    "Spent",
+    "SystemMessage",
+    "ToolCall",
+    "ToolResultMessage",
+    "Usage",
+    "UserMessage",
+    "from_anthropic",
+    "from_openai",
+    "openai_embedding_agent",
+    "to_anthropic",
+    "to_openai",
+    "well_formed",
+]

@@ -1,0 +1,153 @@
+"""LLM agents: a model behind an API is an agent like any other."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from miniagents.actors import RetryPolicy
+from miniagents.errors import InvalidOptionError
+from miniagents.ext.llms.asking import Terms
+from miniagents.ext.llms.budgets import Budget
+from miniagents.ext.llms.cache import Cache
+from miniagents.ext.llms.conversation import Conversation, Settings
+from miniagents.ext.llms.limits import RateLimit
+from miniagents.ext.llms.model import Provider
+from miniagents.ext.llms.schemas import output_type
+from miniagents.ext.llms.tools import Approve, tools_of
+from miniagents.messages import EMPTY, Secret
+from miniagents.miniagents import Interaction, InteractionContext, Live, MiniAgent, miniagent
+
+
+@dataclass(slots=True)
+class Access:
+    """How an agent gets to its provider.
+
+    Attributes:
+        ctx: The context of the call.
+        model: The model.
+        base_url: The address, or None for the provider's own.
+        api_key: The key, or None for that of the environment.
+        client: The SDK's client, if the user brought one.
+        options: What goes to the API call; a provider takes out what is its own.
+    """
+
+    ctx: InteractionContext
+    model: str
+    base_url: str | None
+    api_key: Secret | None
+    client: Any
+    options: dict[str, Any]
+
+
+Connect: TypeAlias = Callable[[Access], Awaitable[Provider]]
+
+
+@miniagent
+async def llm_agent(
+    ctx: InteractionContext,
+    *,
+    connect: Live[Connect],
+    model: str | None = None,
+    system: str | None = None,
+    stream: bool | None = None,
+    base_url: str | None = None,
+    api_key: Secret | None = None,
+    async_client: Live[Any] = None,
+    tools: Live[Any] = (),
+    approve: Live[Approve | None] = None,
+    tool_timeout: float | None = 60.0,
+    max_turns: int = 16,
+    output: Live[Any] = None,
+    repairs: int = 2,
+    retry: Live[RetryPolicy | None] = None,
+    idle_timeout: float | None = 60.0,
+    rate_limit: Live[RateLimit | None] = None,
+    budget: Live[Any] = None,
+    cache: Live[Cache | None] = None,
+    llm_logger_agent: MiniAgent | bool | None = None,
+    response_metadata: Mapping[str, Any] = EMPTY,
+    api_options: Mapping[str, Any] = EMPTY,
+    **options: Any,
+) -> None:
+    """Answers a conversation with what a model says.
+
+    Args:
+        ctx: The context.
+        connect: How to get to the provider.
+        model: The model, as the provider calls it.
+        system: A system prompt that comes before all others.
+        stream: Whether the answer comes token by token; None for what the system says, which is yes.
+        base_url: The address of the API; None for the provider's own.
+        api_key: The key; None for that of the environment. It is shown nowhere.
+        async_client: A client of the SDK, to be used instead of our own. It is not closed.
+        tools: Functions and agents that the model may call.
+        approve: Is asked before each call of a tool.
+        tool_timeout: Seconds that a call of a tool may take; None for no limit.
+        max_turns: How many requests one conversation may need, 1 or more.
+        output: A type that the answer must have; any that msgspec can decode.
+        repairs: How often an answer that is not of that type is sent back to the model.
+        retry: How often a request that failed is repeated; None for 6 attempts with backoff.
+        idle_timeout: Seconds without a token after which a request has stalled; None for no limit.
+        rate_limit: How fast this agent, and all others with the same limit, may ask.
+        budget: A `Budget`, or several, that this agent spends.
+        cache: Where equal requests are answered from.
+        llm_logger_agent: What logs prompts and answers; True for Markdown files; None for what the system says.
+        response_metadata: More metadata of the replies.
+        api_options: Options of the API call whose names the runtime or this agent takes for itself.
+        **options: Options of the API call, passed on as they are.
+
+    Raises:
+        LLMError: There is no answer.
+    """
+    path = ctx.interaction.path
+    if not model:
+        raise InvalidOptionError(f"{path}: which model? Give model=, as in {ctx.this_agent.alias}.fork(model='...')")
+    if max_turns < 1:
+        raise InvalidOptionError(f"{path}: max_turns= must be 1 or more, not {max_turns!r}")
+    access = Access(ctx, model, base_url, api_key, async_client, {**options, **api_options})
+    provider = await connect(access)
+    own = () if budget is None else budget if isinstance(budget, tuple) else (budget,)
+    settings = Settings(
+        model=access.model,
+        system=system,
+        stream=ctx.system.stream_llm_tokens_by_default if stream is None else stream,
+        options=access.options,
+        terms=Terms(
+            retry=retry if retry is not None else RetryPolicy(),
+            idle_timeout=idle_timeout,
+            rate_limit=rate_limit,
+            budgets=(*own, *(b for b in ctx.system.budgets if covers(b, ctx.interaction) and b not in own)),
+            cache=cache,
+        ),
+        tools=tools_of(tools),
+        approve=approve,
+        tool_timeout=tool_timeout,
+        max_turns=max_turns,
+        output=output_type(output) if output is not None else None,
+        repairs=repairs,
+        metadata=response_metadata,
+        logger=_logger(llm_logger_agent if llm_logger_agent is not None else ctx.system.llm_logger_agent),
+    )
+    await Conversation(ctx, provider, settings).run()
+
+
+def covers(budget: Budget, interaction: Interaction) -> bool:
+    """Whether a budget of the system pays for an interaction: one without `under=` pays for all."""
+    if budget.under is None:
+        return True
+    top = budget.under.rstrip("/")
+    one: Interaction | None = interaction
+    while one is not None:
+        paths = [one.path, one.sender.path if one.sender is not None else ""]
+        if any(str(path) == top or str(path).startswith(f"{top}/") for path in paths):
+            return True
+        one = one.parent
+    return False
+
+
+def _logger(choice: MiniAgent | bool | None) -> MiniAgent | None:
+    if choice is True:
+        from miniagents.ext.agents import markdown_llm_logger_agent
+
+        return markdown_llm_logger_agent
+    return choice or None

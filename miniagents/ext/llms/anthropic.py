@@ -1,0 +1,31 @@
+"""`AnthropicAgent`."""
+
+from miniagents.ext.llms.agents import Access, llm_agent
+from miniagents.ext.llms.anthropic_provider import AnthropicProvider
+from miniagents.ext.llms.clients import close_client, key_or_environment, sdk
+from miniagents.ext.llms.model import Provider
+
+
+async def _connect(access: Access) -> Provider:
+    if access.client is not None:
+        return AnthropicProvider(access.client)
+    anthropic = sdk("anthropic", "anthropic")
+    key = key_or_environment(access.api_key, "ANTHROPIC_API_KEY", access.ctx.interaction.path)
+    client = access.ctx.system.shared(
+        ("anthropic", access.base_url, key),
+        lambda: anthropic.AsyncAnthropic(api_key=key.reveal(), base_url=access.base_url, max_retries=0),
+        close_client,
+    )
+    return AnthropicProvider(client)
+
+
+AnthropicAgent = llm_agent.fork(
+    alias="AnthropicAgent", description="Answers with what a model of Anthropic says.", connect=_connect
+)
+"""Models of Anthropic.
+
+`AnthropicAgent.fork(model="claude-haiku-4-5", system="...", max_tokens=500).inquire("Hi")`. The options are those of
+`llm_agent`; all others go to the API call, also those that the SDK's method does not take (`temperature`).
+`max_tokens` is 4,096 where it is not given. `fake_first_user_message` (by default "/start") comes first where the first
+message is not the user's.
+"""

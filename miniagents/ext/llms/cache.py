@@ -1,0 +1,142 @@
+"""`Cache`: answers to equal requests, from memory or from a file."""
+
+import asyncio
+import hashlib
+import sqlite3
+from collections import OrderedDict
+from pathlib import Path
+
+import msgspec
+
+from miniagents.errors import InvalidOptionError
+from miniagents.ext.llms.mapping import thawed
+from miniagents.ext.llms.messages import ReplyMessage
+from miniagents.ext.llms.model import ModelRequest
+from miniagents.messages import decode, encode
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """An answer that is kept.
+
+    Attributes:
+        tokens: The pieces of its text.
+        message: The reply, encoded.
+    """
+
+    tokens: tuple[str, ...]
+    message: bytes
+
+    @property
+    def reply(self) -> ReplyMessage:
+        """The reply."""
+        message = decode(self.message)
+        assert isinstance(message, ReplyMessage)  # nothing else is stored
+        return message
+
+
+class Cache:
+    """Answers equal requests without asking the provider: those with the same messages, model and options.
+
+    Equal requests that are under way at once share one call. Errors, and replies that were cut, are never stored.
+
+    Args:
+        path: An SQLite file; None to keep the answers in memory.
+        size: How many answers are kept in memory, 1 or more; a file keeps all.
+
+    Attributes:
+        hits: How many requests were answered from it.
+        misses: How many were not.
+
+    Raises:
+        InvalidOptionError: An option is outside its range.
+    """
+
+    __miniagents_immutable__ = True  # it is shared as it is
+
+    def __init__(self, path: str | Path | None = None, *, size: int = 10_000) -> None:
+        if size < 1:
+            raise InvalidOptionError(f"Cache(size=) must be 1 or more, not {size!r}")
+        self.hits = 0
+        self.misses = 0
+        self._size = size
+        self._memory: OrderedDict[str, bytes] = OrderedDict()
+        self._busy: dict[str, asyncio.Future[None]] = {}
+        self._database: sqlite3.Connection | None = None
+        if path is not None:
+            path = Path(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)  # prompts and answers are nobody else's
+            self._database = sqlite3.connect(path, isolation_level=None)
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, answer BLOB NOT NULL)")
+
+    def __repr__(self) -> str:
+        return f"Cache(hits={self.hits}, misses={self.misses})"
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    async def get(self, key: str) -> Stored | None:
+        """The answer to a request, or None: then the caller asks, and must call `done` with what came of it.
+
+        Waits while an equal request is under way.
+        """
+        while (busy := self._busy.get(key)) is not None:
+            await asyncio.shield(busy)
+        found = self._read(key)
+        if found is not None:
+            self.hits += 1
+            return msgspec.msgpack.decode(found, type=Stored)
+        self.misses += 1
+        self._busy[key] = asyncio.get_running_loop().create_future()
+        return None
+
+    def done(self, key: str, tokens: list[str] | None = None, message: ReplyMessage | None = None) -> None:
+        """What became of a request.
+
+        Args:
+            key: Its key.
+            tokens: The pieces of the text; None if there is no answer.
+            message: The reply.
+        """
+        if message is not None and tokens is not None:
+            self._write(key, msgspec.msgpack.encode(Stored(tuple(tokens), encode(message))))
+        busy = self._busy.pop(key, None)
+        if busy is not None and not busy.done():
+            busy.set_result(None)
+
+    def _read(self, key: str) -> bytes | None:
+        if self._database is not None:
+            row = self._database.execute("SELECT answer FROM answers WHERE key = ?", (key,)).fetchone()
+            return row[0] if row is not None else None
+        if key in self._memory:
+            self._memory.move_to_end(key)
+        return self._memory.get(key)
+
+    def _write(self, key: str, answer: bytes) -> None:
+        if self._database is not None:
+            self._database.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, answer))
+            return
+        self._memory[key] = answer
+        if len(self._memory) > self._size:
+            self._memory.popitem(last=False)
+
+
+def cache_key(provider: str, request: ModelRequest) -> str:
+    """What equal requests have in common: SHA-256 (hex) of provider, model, messages and options."""
+    options = {name: value for name, value in thawed(request.options).items() if name not in _NO_CONTENT}
+    parts = (
+        provider,
+        request.model,
+        [message.content_key for message in request.messages],
+        options,
+        [(tool.name, tool.description, tool.schema) for tool in request.tools],
+        request.output.schema if request.output is not None else None,
+    )
+    return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
+
+
+_NO_CONTENT = ("extra_headers", "timeout")

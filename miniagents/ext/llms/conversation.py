@@ -1,0 +1,224 @@
+"""A call of an LLM agent: the conversation goes to the model, and what it replies, with its tools, comes back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from miniagents.errors import IncompleteResponseError, LLMError, MaxTurnsError, OutputError, ProviderError
+from miniagents.ext.llms.asking import Terms, ask
+from miniagents.ext.llms.history import well_formed
+from miniagents.ext.llms.messages import ReplyMessage
+from miniagents.ext.llms.model import ModelRequest, Provider
+from miniagents.ext.llms.replies import ReplyPromise
+from miniagents.ext.llms.schemas import OutputType
+from miniagents.ext.llms.tools import Approve, Tool, call_tools
+from miniagents.messages import AssistantMessage, Message, SystemMessage, UserMessage
+from miniagents.miniagents import InteractionContext, MiniAgent
+
+_log = structlog.get_logger("miniagents")
+
+_TRUNCATED = frozenset({"length", "max_tokens", "model_context_window_exceeded"})
+_REFUSED = frozenset({"refusal", "content_filter"})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an LLM agent was told.
+
+    Attributes:
+        model: The model.
+        system: A system prompt before all others, or None.
+        stream: Whether the answer comes token by token.
+        options: What goes to the API call.
+        terms: Limits, budgets and attempts.
+        tools: The tools, by name.
+        approve: Is asked before a call, or None.
+        tool_timeout: Seconds that a call of a tool may take, or None.
+        max_turns: Requests in one conversation, 1 or more.
+        output: The type of structured output, or None.
+        repairs: How often an output that does not fit is sent back.
+        metadata: More metadata of the replies.
+        logger: What logs prompts and replies, or None.
+    """
+
+    model: str
+    system: str | None
+    stream: bool
+    options: Mapping[str, Any]
+    terms: Terms
+    tools: Mapping[str, Tool]
+    approve: Approve | None
+    tool_timeout: float | None
+    max_turns: int
+    output: OutputType | None
+    repairs: int
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    logger: MiniAgent | None = None
+
+
+class Conversation:
+    """One call of an LLM agent.
+
+    Args:
+        ctx: Its context.
+        provider: Whom to ask.
+        settings: What the agent was told.
+    """
+
+    def __init__(self, ctx: InteractionContext, provider: Provider, settings: Settings) -> None:
+        self._ctx = ctx
+        self._provider = provider
+        self._settings = settings
+        self._messages: list[Message] = []
+        self._repairs = 0
+        self._reply: ReplyPromise | None = None
+
+    async def run(self) -> None:
+        """Ask, call tools, and ask again, until the model has answered.
+
+        Raises:
+            LLMError: It has not.
+        """
+        settings = self._settings
+        given = await self._ctx.message_promises
+        messages = [SystemMessage(settings.system), *given] if settings.system else given
+        repaired, repairs = well_formed(messages)
+        for repair in repairs:
+            _log.warning("a history was repaired", actor=self._ctx.interaction.path, repair=repair)
+        self._messages = list(repaired)
+        for _ in range(settings.max_turns + settings.repairs):
+            if await self._turn():
+                return
+        raise MaxTurnsError(
+            f"{self._ctx.interaction.path}: the model still calls tools after {settings.max_turns} turns: raise "
+            f"max_turns=, or look at what the tools answer",
+            path=self._ctx.interaction.path,
+        )
+
+    async def _turn(self) -> bool:
+        """One request. Returns whether the conversation is over."""
+        message = await self._asked()
+        if message.tool_calls and self._settings.tools:
+            results = call_tools(
+                message.tool_calls,
+                dict(self._settings.tools),
+                self._ctx,
+                approve=self._settings.approve,
+                timeout=self._settings.tool_timeout,
+            )
+            for result in results:
+                self._ctx.reply(result)
+            self._messages.append(message)
+            for result in results:
+                self._messages.append(await result)
+            return False
+        return True
+
+    async def _asked(self) -> ReplyMessage:
+        """Ask, until the answer fits `output=`."""
+        settings = self._settings
+        while True:
+            message, reply = await self._asked_once()
+            problem = self._problem(message)
+            if problem is None:
+                break
+            if self._repairs >= settings.repairs or isinstance(problem, _FinalOutputError):
+                self._fail(reply, OutputError(*problem.args, **vars(problem)))
+            self._repairs += 1
+            _log.warning(
+                "a structured output is repaired",
+                actor=self._ctx.interaction.path,
+                error=str(problem),
+                no=self._repairs,
+            )
+            self._messages += [
+                AssistantMessage(message.content),
+                UserMessage(f"{problem}\nAnswer again, with nothing but JSON that fits the schema."),
+            ]
+            if reply.was_delivered:
+                reply.end(message)  # somebody has seen it: it stays, and the next one follows it
+                self._reply = None
+            else:
+                reply.retract()
+        reply.end(message)
+        self._reply = None
+        return message
+
+    async def _asked_once(self) -> tuple[ReplyMessage, ReplyPromise]:
+        settings, ctx = self._settings, self._ctx
+        alias = ctx.this_agent.alias
+        known = {"model": settings.model, "agent_alias": alias, **settings.metadata}
+        if self._reply is None:
+            self._reply = ReplyPromise(ctx.interaction, role="assistant", **known)
+            ctx.reply(self._reply)
+        reply = self._reply
+        request = ModelRequest(
+            model=settings.model,
+            messages=tuple(self._messages),
+            stream=settings.stream,
+            options=settings.options,
+            tools=tuple(tool.spec for tool in settings.tools.values()),
+            output=settings.output,
+        )
+        more = {**settings.metadata, "agent_alias": alias}
+        if settings.output is not None:
+            more["output_type"] = settings.output.name
+        if settings.logger is not None:
+            self._log(settings.logger, request, reply)
+        try:
+            message = await ask(self._provider, request, reply, settings.terms, ctx.interaction, **more)
+        except BaseException as error:
+            self._fail(reply, error)
+        return message, reply
+
+    def _fail(self, reply: ReplyPromise, error: BaseException) -> Any:
+        """The reply ends with an error, and so does the call; it is told once, at its place."""
+        interaction = self._ctx.interaction
+        if isinstance(error, ProviderError) and reply.was_delivered and not isinstance(error, IncompleteResponseError):
+            error.add_note(f"{interaction.path}: tokens were delivered already, so that the request is not repeated")
+        if isinstance(error, LLMError) and not error.path:
+            error.path = interaction.path
+        explained = interaction.explain(error)
+        interaction.mark(explained)
+        reply.break_off(explained)
+        self._ctx.close_replies()
+        raise error
+
+    def _problem(self, message: ReplyMessage) -> OutputError | None:
+        """What is wrong with the structured output, or None."""
+        output = self._settings.output
+        if output is None or message.tool_calls:
+            return None
+        facts = {"text": message.content, "stop_reason": message.stop_reason}
+        where = f"{self._ctx.interaction.path}: no {output.name}"
+        if message.refusal is not None or message.stop_reason in _REFUSED:
+            said = message.refusal or message.content
+            return _FinalOutputError(f"{where}: the model refused ({message.stop_reason}): {said}", **facts)
+        if message.stop_reason in _TRUNCATED:
+            return _FinalOutputError(
+                f"{where}: the answer was cut off ({message.stop_reason}): raise max_tokens", **facts
+            )
+        try:
+            output.decode(message.content)
+        except OutputError as error:
+            error.stop_reason = message.stop_reason
+            return error
+        return None
+
+    def _log(self, logger: MiniAgent, request: ModelRequest, reply: ReplyPromise) -> None:
+        logger.inquire(
+            [request.messages, reply],
+            errors_as_messages=True,
+            request_metadata={
+                "agent_alias": self._ctx.this_agent.alias,
+                "model": request.model,
+                "stream": request.stream,
+                **request.options,
+            },
+        )
+
+
+class _FinalOutputError(OutputError):
+    """Asking again would not help."""

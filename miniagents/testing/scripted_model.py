@@ -1,0 +1,78 @@
+"""`ScriptedModel`: an agent that answers from a script, without any network."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+
+from miniagents.errors import IncompleteResponseError, InvalidOptionError, MalformedResponseError
+from miniagents.ext.llms.agents import Access, llm_agent
+from miniagents.ext.llms.failures import status_failure
+from miniagents.ext.llms.messages import Usage, text_of
+from miniagents.ext.llms.model import Answer, ModelRequest, Provider
+from miniagents.testing.script import Fault, Reply, Script, pieces_of
+
+_ids = itertools.count(1)
+
+
+class _ScriptedProvider:
+    name = "scripted"
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self.key = f"scripted {id(script)}"
+
+    async def stream(self, request: ModelRequest, answer: Answer) -> AsyncIterator[str]:
+        """Answer as the script says; see `Provider`."""
+        reply = self._script.next(request)
+        if reply.status != 200:
+            error = {"type": reply.error_type, "message": reply.error}
+            raise status_failure(self.name, reply.status, error, reply.headers, reply.error)
+        answer.model = request.model
+        sent = 0
+        for token in reply.tokens:
+            await self._fault(reply, sent)
+            await asyncio.sleep(reply.delay)
+            yield token
+            sent += 1
+        answer.refusal = reply.refusal
+        for index, call in enumerate(reply.calls):
+            answer.call_piece(index, call.id or f"call_{next(_ids)}", call.name, None)
+            for piece in pieces_of(call.json):
+                await self._fault(reply, sent)
+                await asyncio.sleep(reply.delay)
+                answer.call_piece(index, None, None, piece)
+                yield ""
+                sent += 1
+        await self._fault(reply, sent, at_the_end=True)
+        read = len(text_of(request.messages).split()) if reply.input_tokens is None else reply.input_tokens
+        if reply.reports_usage:
+            answer.usage = Usage(read, reply.output_tokens, reply.cached_tokens)
+        answer.stop_reason = reply.stop_reason or ("tool_calls" if reply.calls else "stop")
+
+    async def _fault(self, reply: Reply, sent: int, *, at_the_end: bool = False) -> None:
+        if reply.fault is None or (sent < reply.fault_at and not at_the_end):
+            return
+        if reply.fault is Fault.STALL:
+            await asyncio.get_running_loop().create_future()
+        if reply.fault is Fault.ERROR:
+            raise status_failure(self.name, None, {"type": reply.error_type, "message": reply.error}, {}, reply.error)
+        if reply.fault is Fault.MALFORMED:
+            raise MalformedResponseError(f"{self.name}: what came is no JSON")
+        raise IncompleteResponseError(f"{self.name}: the answer broke off after {sent} tokens")
+
+
+async def _connect(access: Access) -> Provider:
+    script = access.options.pop("script", None)
+    if not isinstance(script, Script):
+        raise InvalidOptionError(f"{access.ctx.interaction.path}: give ScriptedModel.fork(script=Script('...', ...))")
+    return _ScriptedProvider(script)
+
+
+ScriptedModel = llm_agent.fork(
+    alias="ScriptedModel", description="Answers from a script.", model="scripted", connect=_connect
+)
+"""An LLM agent that answers from a script, without any network: `ScriptedModel.fork(script=Script("Hello!"))`.
+
+It takes all that other LLM agents take (tools, structured output, retries, budgets), and works in virtual time.
+`script.requests` has what it was asked.
+"""
