@@ -6,6 +6,7 @@ from miniagents.ext.llms.budgets import Budget, Spent
 from miniagents.ext.llms.cache import Cache
 from miniagents.ext.llms.history import well_formed
 from miniagents.ext.llms.limits import RateLimit
+from miniagents.ext.llms.local import LocalAgent
 from miniagents.ext.llms.messages import (
     EmbeddingMessage,
     FileMessage,
@@ -29,6 +30,7 @@ __all__ = [
     "EmbeddingMessage",
     "FileMessage",
     "ImageMessage",
+    "LocalAgent",
     "OpenAIAgent",
     "Price",
     "RateLimit",

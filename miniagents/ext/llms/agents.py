@@ -150,4 +150,4 @@ def _logger(choice: MiniAgent | bool | None) -> MiniAgent | None:
         from miniagents.ext.agents import markdown_llm_logger_agent
 
         return markdown_llm_logger_agent
-    return choice or None
+    return choice if isinstance(choice, MiniAgent) else None

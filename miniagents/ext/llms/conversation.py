@@ -73,6 +73,7 @@ class Conversation:
         self._settings = settings
         self._messages: list[Message] = []
         self._repairs = 0
+        self._was_called = False
         self._reply: ReplyPromise | None = None
 
     async def run(self) -> None:
@@ -88,7 +89,7 @@ class Conversation:
         for repair in repairs:
             _log.warning("a history was repaired", actor=self._ctx.interaction.path, repair=repair)
         self._messages = list(repaired)
-        for _ in range(settings.max_turns + settings.repairs):
+        for _ in range(settings.max_turns):
             if await self._turn():
                 return
         raise MaxTurnsError(
@@ -111,6 +112,7 @@ class Conversation:
             for result in results:
                 self._ctx.reply(result)
             self._messages.append(message)
+            self._was_called = True
             for result in results:
                 self._messages.append(await result)
             return False
@@ -158,7 +160,7 @@ class Conversation:
             model=settings.model,
             messages=tuple(self._messages),
             stream=settings.stream,
-            options=settings.options,
+            options=self._options(),
             tools=tuple(tool.spec for tool in settings.tools.values()),
             output=settings.output,
         )
@@ -172,6 +174,15 @@ class Conversation:
         except BaseException as error:
             self._fail(reply, error)
         return message, reply
+
+    def _options(self) -> Mapping[str, Any]:
+        """What goes to the API call. A `tool_choice` that demands a call holds for the first turn, or it would demand
+        calls for ever."""
+        options = self._settings.options
+        choice = options.get("tool_choice")
+        if not self._was_called or choice is None or choice in ("auto", "none"):
+            return options
+        return {name: value for name, value in options.items() if name != "tool_choice"}
 
     def _fail(self, reply: ReplyPromise, error: BaseException) -> Any:
         """The reply ends with an error, and so does the call; it is told once, at its place."""

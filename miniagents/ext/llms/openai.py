@@ -75,4 +75,4 @@ async def openai_embedding_agent(
     with failures_of("openai"):
         answer = await client.embeddings.create(input=texts, model=model, **thawed(options))
     for entry in answer.data:
-        ctx.reply(EmbeddingMessage(embedding=tuple(entry.embedding), metadata={"model": model, **response_metadata}))
+        ctx.reply(EmbeddingMessage(embedding=tuple(entry.embedding)).with_metadata(model=model, **response_metadata))

@@ -1,0 +1,56 @@
+"""Logs of prompts and answers."""
+
+import datetime as dt
+import re
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from pprint import pformat
+from typing import Any
+
+from miniagents.ext.agents.history import MarkdownHistoryAgent
+from miniagents.messages import EMPTY, FrozenDict
+from miniagents.miniagents import InteractionContext, miniagent
+
+
+@miniagent
+async def markdown_llm_logger_agent(
+    ctx: InteractionContext,
+    log_folder: str = "llm_logs/",
+    request_metadata: Mapping[str, Any] = EMPTY,
+    show_response_metadata: bool = True,
+) -> None:
+    """Writes one call of a model as a Markdown file: who asked, with which options, the prompt, and the answer.
+
+    Args:
+        ctx: The context.
+        log_folder: Where the files are put; only their owner can read them.
+        request_metadata: Model and options.
+        show_response_metadata: Write usage and the like at the end.
+    """
+    folder = Path(log_folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    model = re.sub(r"[^\w.-]+", "-", str(request_metadata.get("model", "model")))
+    now = dt.datetime.now().strftime("%Y%m%d_%H%M%S__%f")
+    file = folder / f"{now}__{model}__{secrets.token_hex(3)}.md"
+    file.touch(mode=0o600)
+    trace = [agent.alias for agent in ctx.interaction.agent_trace[1:]]  # the logger itself says nothing
+    head = f"{' <- '.join(trace)}\n\n" if trace else ""
+    file.write_text(f"{head}```python\n{_pretty(request_metadata)}\n```\n", encoding="utf-8")
+    await MarkdownHistoryAgent.fork(history_md_file=str(file), ignore_no_history=True).inquire(ctx.message_promises)
+    messages = await ctx.message_promises
+    if messages and show_response_metadata:
+        with file.open("a", encoding="utf-8") as stream:
+            stream.write(
+                f"\n----------------------------------------\n\n```python\n{_pretty(messages[-1].metadata)}\n```\n"
+            )
+
+
+def _pretty(data: Mapping[str, Any]) -> str:
+    return pformat(_plain(data), sort_dicts=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (FrozenDict, dict)):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value

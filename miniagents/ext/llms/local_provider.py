@@ -1,0 +1,70 @@
+"""llama.cpp's API: OpenAI's, with tools by a grammar."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from miniagents.ext.llms.clients import sdk
+from miniagents.ext.llms.failures import malformed
+from miniagents.ext.llms.local_tools import ANSWER, prompt_with_tools, tool_output
+from miniagents.ext.llms.model import Answer, ModelRequest
+from miniagents.ext.llms.openai_provider import OpenAIProvider
+
+
+class LocalProvider(OpenAIProvider):
+    """llama.cpp's server.
+
+    Args:
+        client: An `openai.AsyncOpenAI` that is connected to it.
+    """
+
+    def __init__(self, client: Any, key: str) -> None:
+        super().__init__(client, name="local")
+        self.key = key  # the port is another one each time
+
+    async def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str, None]:
+        """Ask, and fill the answer as it comes; see `Provider`."""
+        if not request.tools:
+            async for piece in super().stream(request, answer):
+                yield piece
+            return
+        options = dict(request.options)
+        choice = options.pop("tool_choice", "auto")
+        plain = replace(
+            request,
+            messages=prompt_with_tools(request.messages, request.tools),
+            tools=(),
+            output=tool_output(request.tools, request.output, choice),
+            options=options,
+        )
+        text, shown = "", 0
+        async for piece in super().stream(plain, answer):
+            text += piece
+            said = _answer_so_far(text) if request.output is None else ""
+            yield said[shown:]
+            shown = max(shown, len(said))
+        if answer.stop_reason == "length":
+            return  # cut off in the middle of JSON: the reply says so
+        try:
+            turn = msgspec.json.decode(text, type=dict[str, Any])
+        except msgspec.DecodeError as error:
+            raise malformed(self.name, f"the grammar was not kept: {error}") from error
+        if "tool" in turn:
+            answer.call_piece(0, None, turn["tool"], msgspec.json.encode(turn["arguments"]).decode())
+            answer.stop_reason = "tool_calls"
+        elif request.output is not None:
+            yield msgspec.json.encode(turn[ANSWER]).decode()
+
+
+def _answer_so_far(text: str) -> str:
+    """The part of the answer that an unfinished JSON object has already."""
+    if not text.strip():
+        return ""
+    try:
+        value = sdk("jiter", "local").from_json(text.encode(), partial_mode="trailing-strings")
+    except ValueError:
+        return ""
+    said = value.get(ANSWER) if isinstance(value, dict) else None
+    return said if isinstance(said, str) else ""

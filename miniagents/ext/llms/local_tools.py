@@ -1,0 +1,76 @@
+"""Tools for models that know of none: the call becomes a JSON object, and its schema a grammar.
+
+llama.cpp calls tools only where a model's chat template knows of them, and small models' do not. A grammar works with
+every model: what it writes is a call of a tool, or an answer, and always valid.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from miniagents.ext.llms.messages import ReplyMessage, ToolResultMessage
+from miniagents.ext.llms.model import ToolSpec
+from miniagents.ext.llms.schemas import OutputType
+from miniagents.messages import AssistantMessage, Message, SystemMessage, UserMessage
+
+ANSWER = "answer"
+
+
+def prompt_with_tools(messages: Iterable[Message], tools: Sequence[ToolSpec]) -> tuple[Message, ...]:
+    """A conversation as such a model understands it: the tools in a system prompt, calls and results as text."""
+    listed = "\n".join(
+        msgspec.json.encode({"tool": tool.name, "description": tool.description, "arguments": tool.schema}).decode()
+        for tool in tools
+    )
+    told: list[Message] = [
+        SystemMessage(
+            f'You may call tools. Reply with JSON: {{"tool": name, "arguments": {{...}}}} to call one, or '
+            f'{{"{ANSWER}": ...}} to answer. The tools are:\n{listed}'
+        )
+    ]
+    for message in messages:
+        if isinstance(message, ReplyMessage) and message.tool_calls:
+            told += [
+                AssistantMessage(f'{{"tool": "{c.name}", "arguments": {c.arguments}}}') for c in message.tool_calls
+            ]
+        elif isinstance(message, ToolResultMessage):
+            told.append(UserMessage(f"The tool {message.name} answered: {message.content}"))
+        else:
+            told.append(message)
+    return tuple(told)
+
+
+def tool_output(tools: Sequence[ToolSpec], output: OutputType | None, choice: Any) -> OutputType:
+    """What such a model may write.
+
+    Args:
+        tools: The tools.
+        output: The type of the answer, or None for text.
+        choice: `tool_choice` as OpenAI's API has it: "auto", "required", "none", or one tool.
+    """
+    named = choice["function"]["name"] if isinstance(choice, dict) else None
+    definitions: dict[str, Any] = {}
+    variants: list[dict[str, Any]] = []
+    for tool in tools:
+        if choice != "none" and named in (None, tool.name):
+            arguments = dict(tool.schema)
+            definitions |= arguments.pop("$defs", {})
+            variants.append(_object(tool={"const": tool.name}, arguments=arguments))
+    if choice != "required" and named is None:
+        answer = dict(output.schema) if output is not None else {"type": "string"}
+        definitions |= answer.pop("$defs", {})
+        variants.append(_object(**{ANSWER: answer}))
+    schema: dict[str, Any] = variants[0] if len(variants) == 1 else {"anyOf": variants}
+    return OutputType(
+        "turn", dict, {**schema, **({"$defs": definitions} if definitions else {})}, wrapped=False, strict=True
+    )
+
+
+def _object(**properties: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
