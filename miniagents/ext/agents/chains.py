@@ -116,8 +116,11 @@ async def dialog_loop(
     """
     prompt = await ctx.message_promises
     if prompt and assistant_agent is not None:
-        where = {"prompt_suffix": prompt} if prompt_at_the_end else {"prompt_prefix": prompt}
-        assistant_agent = prompt_agent.fork(target_agent=assistant_agent, **where)
+        assistant_agent = prompt_agent.fork(
+            target_agent=assistant_agent,
+            prompt_prefix=() if prompt_at_the_end else prompt,
+            prompt_suffix=prompt if prompt_at_the_end else (),
+        )
     ctx.reply(agent_loop.inquire(agents=(user_agent, AWAIT, assistant_agent), raise_keyboard_interrupt=False))
 
 

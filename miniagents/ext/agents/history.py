@@ -38,8 +38,7 @@ async def in_memory_history_agent(
         ctx.reply(list(message_list))
 
 
-@miniagent
-class MarkdownHistoryAgent:
+class _MarkdownHistory:
     """Keeps a conversation in a Markdown file, where it is read from after the program was started again.
 
     Messages without a role that conversations have (results of tools) are not written, and neither are those with
@@ -114,6 +113,9 @@ class MarkdownHistoryAgent:
             if text.strip() or not self._skip_empty:
                 messages.append(self._factory(content=text, role=role, model=model))
         return messages
+
+
+MarkdownHistoryAgent = miniagent(alias="MarkdownHistoryAgent")(_MarkdownHistory)
 
 
 def _message(content: str, role: str, model: str | None) -> Message:

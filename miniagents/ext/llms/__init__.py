@@ -4,6 +4,7 @@ from miniagents.ext.llms.anthropic import AnthropicAgent
 from miniagents.ext.llms.anthropic_mapping import from_anthropic, to_anthropic
 from miniagents.ext.llms.budgets import Budget, Spent
 from miniagents.ext.llms.cache import Cache
+from miniagents.ext.llms.fallback import Fallback
 from miniagents.ext.llms.history import well_formed
 from miniagents.ext.llms.limits import RateLimit
 from miniagents.ext.llms.local import LocalAgent
@@ -28,6 +29,7 @@ __all__ = [
     "Budget",
     "Cache",
     "EmbeddingMessage",
+    "Fallback",
     "FileMessage",
     "ImageMessage",
     "LocalAgent",

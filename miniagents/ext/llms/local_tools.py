@@ -54,12 +54,12 @@ def tool_output(tools: Sequence[ToolSpec], output: OutputType | None, choice: An
     variants: list[dict[str, Any]] = []
     for tool in tools:
         if choice != "none" and named in (None, tool.name):
-            arguments = dict(tool.schema)
-            definitions |= arguments.pop("$defs", {})
+            arguments: dict[str, Any] = dict(tool.schema)
+            definitions.update(arguments.pop("$defs", {}))
             variants.append(_object(tool={"const": tool.name}, arguments=arguments))
     if choice != "required" and named is None:
-        answer = dict(output.schema) if output is not None else {"type": "string"}
-        definitions |= answer.pop("$defs", {})
+        answer: dict[str, Any] = dict(output.schema) if output is not None else {"type": "string"}
+        definitions.update(answer.pop("$defs", {}))
         variants.append(_object(**{ANSWER: answer}))
     schema: dict[str, Any] = variants[0] if len(variants) == 1 else {"anyOf": variants}
     return OutputType(

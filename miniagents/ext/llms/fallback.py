@@ -1,0 +1,187 @@
+"""`Fallback`: when one model is down, the next one answers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import structlog
+
+from miniagents.errors import (
+    AllModelsFailedError,
+    AuthenticationError,
+    BudgetExceededError,
+    InvalidOptionError,
+    MissingKeyError,
+    ProviderUnavailableError,
+    QuotaExceededError,
+    RateLimitedError,
+)
+from miniagents.ext.llms.asking import patience as current_patience
+from miniagents.ext.llms.replies import ReplyPromise
+from miniagents.messages import MessagePromise, Messages, MessageSequencePromise
+from miniagents.miniagents import AgentRef, InteractionContext, Live, MiniAgent, miniagent
+
+_log = structlog.get_logger("miniagents")
+
+MOVES_ON = (
+    ProviderUnavailableError,
+    RateLimitedError,
+    QuotaExceededError,
+    BudgetExceededError,
+    AuthenticationError,
+    MissingKeyError,
+)
+"""What is no fault of the request: another model may well answer it."""
+
+
+class Breaker:
+    """A circuit breaker (M. Nygard, "Release It!"): a model that failed several times in a row gets a rest.
+
+    Args:
+        failures: After so many failures in a row it rests.
+        rest: For so many seconds; then one request probes whether it is back.
+    """
+
+    def __init__(self, failures: int, rest: float) -> None:
+        self._most = failures
+        self._rest = rest
+        self._failures = 0
+        self._until = 0.0
+        self._probing = False
+
+    def lets_through(self, now: float) -> bool:
+        """Whether a request may be made now."""
+        if self._failures < self._most:
+            return True
+        if now < self._until or self._probing:
+            return False
+        self._probing = True
+        return True
+
+    def succeeded(self) -> None:
+        """A request was answered."""
+        self._failures = 0
+        self._probing = False
+
+    def failed(self, now: float) -> None:
+        """A request failed."""
+        self._failures += 1
+        self._probing = False
+        self._until = now + self._rest
+
+    def undecided(self) -> None:
+        """A request ended without telling anything: it was cancelled, or it was wrong itself."""
+        self._probing = False
+
+
+class _Models:
+    """The models of one `Fallback`, with their breakers."""
+
+    __miniagents_immutable__ = True  # forks share it
+
+    def __init__(self, agents: tuple[Any, ...], failures: int, rest: float) -> None:
+        self.all = tuple((agent, Breaker(failures, rest)) for agent in agents)
+
+
+@miniagent
+async def _fallback(ctx: InteractionContext, models: Live[_Models], patience: float | None = None) -> None:
+    """Answers with what the first model says that can."""
+    loop = asyncio.get_running_loop()
+    messages = await ctx.message_promises
+    errors: list[BaseException] = []
+    reply: ReplyPromise | None = None
+    current_patience.set(patience)
+    for agent, breaker in models.all:
+        name = agent.alias if isinstance(agent, MiniAgent) else str(agent.path)
+        if not breaker.lets_through(loop.time()):
+            errors.append(ProviderUnavailableError(f"{name}: rests after failures"))
+            continue
+        is_decided = False
+        try:
+            reply = await _answer(ctx, agent, messages, reply)
+            is_decided = True
+            breaker.succeeded()
+            return
+        except MOVES_ON as error:
+            is_decided = True
+            breaker.failed(loop.time())
+            if reply is not None and reply.was_delivered:
+                ctx.close_replies()
+                raise
+            errors.append(error)
+            _log.warning(
+                "a model failed, the next one is asked", actor=ctx.interaction.path, model=name, error=str(error)
+            )
+        finally:
+            if not is_decided:
+                breaker.undecided()
+    causes = "; ".join(f"{type(error).__name__}: {error}" for error in errors)
+    raise AllModelsFailedError(
+        f"{ctx.interaction.path}: no model answered: {causes}", path=ctx.interaction.path, errors=tuple(errors)
+    )
+
+
+async def _answer(
+    ctx: InteractionContext, agent: MiniAgent | AgentRef, messages: Messages, reply: ReplyPromise | None
+) -> ReplyPromise | None:
+    """Let one model answer, and hand its first reply on token by token; those after it follow as they are."""
+    replies: MessageSequencePromise = agent.inquire(messages)
+    each: AsyncIterator[MessagePromise] = aiter(replies)
+    try:
+        async for first in each:
+            if not isinstance(first, ReplyPromise):
+                ctx.reply(first)  # it is no model's: whoever reads it gets what it says
+                break
+            if reply is None:
+                reply = ReplyPromise(ctx.interaction, **first.known_beforehand)
+                ctx.reply(reply)
+            else:
+                reply.retract()
+                reply.known_beforehand = first.known_beforehand
+            reply.follow(first)
+            try:
+                message: Any = await first
+            except BaseException as error:
+                if reply.was_delivered or not isinstance(error, MOVES_ON):
+                    reply.break_off(error)
+                    ctx.close_replies()
+                raise
+            reply.end(message)
+            break
+        async for later in each:
+            ctx.reply(later)
+        await replies
+    finally:
+        replies.cancel("its fallback is over")
+    return reply
+
+
+def Fallback(
+    *agents: MiniAgent | AgentRef,
+    patience: float | None = 10.0,
+    failures: int = 3,
+    rest: float = 30.0,
+    alias: str = "Fallback",
+) -> MiniAgent:
+    """An agent that asks one model after the other, until one answers.
+
+    It moves on when a model is down, has no valid key or no budget, or is rate-limited for longer than `patience`: not
+    after a request that is wrong itself (a 400), and not after a token was delivered.
+
+    Args:
+        *agents: The models, the preferred one first.
+        patience: Seconds that a model may be rate-limited; None for as long as its own retries take.
+        failures: After so many failures in a row a model rests, 1 or more.
+        rest: For so many seconds; then one request probes whether it is back.
+        alias: The agent's name.
+
+    Raises:
+        InvalidOptionError: There is no agent, or an option is outside its range.
+    """
+    if not agents:
+        raise InvalidOptionError("Fallback() needs agents")
+    if failures < 1 or not rest >= 0:
+        raise InvalidOptionError(
+            f"Fallback(): failures= must be 1 or more, rest= 0 or more, not {failures!r}, {rest!r}"
+        )
+    return _fallback.fork(alias=alias, models=_Models(agents, failures, rest), patience=patience)
