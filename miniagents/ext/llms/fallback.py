@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import structlog
 
@@ -17,6 +17,7 @@ from miniagents.errors import (
     RateLimitedError,
 )
 from miniagents.ext.llms.asking import patience as current_patience
+from miniagents.ext.llms.messages import ReplyMessage
 from miniagents.ext.llms.replies import ReplyPromise
 from miniagents.messages import MessagePromise, Messages, MessageSequencePromise
 from miniagents.miniagents import AgentRef, InteractionContext, Live, MiniAgent, miniagent
@@ -88,8 +89,8 @@ async def _fallback(ctx: InteractionContext, models: Live[_Models], patience: fl
     """Answers with what the first model says that can."""
     loop = asyncio.get_running_loop()
     messages = await ctx.message_promises
+    run = _Run(ctx, messages)
     errors: list[BaseException] = []
-    reply: ReplyPromise | None = None
     current_patience.set(patience)
     for agent, breaker in models.all:
         name = agent.alias if isinstance(agent, MiniAgent) else str(agent.path)
@@ -98,62 +99,82 @@ async def _fallback(ctx: InteractionContext, models: Live[_Models], patience: fl
             continue
         is_decided = False
         try:
-            reply = await _answer(ctx, agent, messages, reply)
+            await run.ask(agent)
             is_decided = True
             breaker.succeeded()
             return
         except MOVES_ON as error:
             is_decided = True
             breaker.failed(loop.time())
-            if reply is not None and reply.was_delivered:
-                ctx.close_replies()
+            if run.was_delivered:
+                run.fail(error)
                 raise
             errors.append(error)
             _log.warning(
                 "a model failed, the next one is asked", actor=ctx.interaction.path, model=name, error=str(error)
             )
+        except BaseException as error:
+            run.fail(error)
+            raise
         finally:
             if not is_decided:
                 breaker.undecided()
     causes = "; ".join(f"{type(error).__name__}: {error}" for error in errors)
-    raise AllModelsFailedError(
+    none_left = AllModelsFailedError(
         f"{ctx.interaction.path}: no model answered: {causes}", path=ctx.interaction.path, errors=tuple(errors)
     )
+    run.fail(none_left)
+    raise none_left
 
 
-async def _answer(
-    ctx: InteractionContext, agent: MiniAgent | AgentRef, messages: Messages, reply: ReplyPromise | None
-) -> ReplyPromise | None:
-    """Let one model answer, and hand its first reply on token by token; those after it follow as they are."""
-    replies: MessageSequencePromise = agent.inquire(messages)
-    each: AsyncIterator[MessagePromise] = aiter(replies)
-    try:
-        async for first in each:
-            if not isinstance(first, ReplyPromise):
-                ctx.reply(first)  # it is no model's: whoever reads it gets what it says
-                break
-            if reply is None:
-                reply = ReplyPromise(ctx.interaction, **first.known_beforehand)
-                ctx.reply(reply)
-            else:
-                reply.retract()
-                reply.known_beforehand = first.known_beforehand
-            reply.follow(first)
-            try:
-                message: Any = await first
-            except BaseException as error:
-                if reply.was_delivered or not isinstance(error, MOVES_ON):
-                    reply.break_off(error)
-                    ctx.close_replies()
-                raise
-            reply.end(message)
-            break
-        async for later in each:
-            ctx.reply(later)
-        await replies
-    finally:
-        replies.cancel("its fallback is over")
-    return reply
+class _Run:
+    """One call of a `Fallback`: its first reply streams what the model streams that is asked now."""
+
+    def __init__(self, ctx: InteractionContext, messages: Messages) -> None:
+        self._ctx = ctx
+        self._messages = messages
+        self._reply: ReplyPromise | None = None
+        self._passed_on = False
+
+    @property
+    def was_delivered(self) -> bool:
+        """Whether anybody has seen anything."""
+        return self._passed_on or (self._reply is not None and self._reply.was_delivered)
+
+    async def ask(self, agent: MiniAgent | AgentRef) -> None:
+        """Let one model answer."""
+        replies: MessageSequencePromise = agent.inquire(self._messages)
+        each: AsyncIterator[MessagePromise] = aiter(replies)
+        try:
+            async for promise in each:
+                if self._passed_on or not isinstance(promise, ReplyPromise):
+                    self._passed_on = True  # what follows the first reply follows it as it is
+                    self._ctx.reply(promise)
+                    continue
+                self._begin(promise).end(cast(ReplyMessage, await promise))
+                self._passed_on = True
+            await replies
+        finally:
+            replies.cancel("its fallback is over")
+
+    def _begin(self, promise: ReplyPromise) -> ReplyPromise:
+        reply = self._reply
+        if reply is None:
+            reply = self._reply = ReplyPromise(self._ctx.interaction, **promise.known_beforehand)
+            self._ctx.reply(reply)
+        else:
+            reply.retract()
+            reply.known_beforehand = promise.known_beforehand
+        reply.follow(promise)
+        return reply
+
+    def fail(self, error: BaseException) -> None:
+        """It ends with an error, which is told at its place, once."""
+        if self._reply is not None and not self._reply.done():
+            explained = self._ctx.interaction.explain(error)
+            self._ctx.interaction.mark(explained)
+            self._reply.break_off(explained)
+            self._ctx.close_replies()
 
 
 def Fallback(
