@@ -8,13 +8,19 @@ import pytest
 import structlog
 from hypothesis import settings
 
-from tests.virtual_time import VirtualTimeLoop
+from miniagents.testing import VirtualTimeLoop
 
 settings.register_profile("tests", deadline=None)
 settings.load_profile("tests")
 
 
-def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+pytest_plugins = ["miniagents.testing.fixtures"]
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Virtual time, save for tests that talk to a real server."""
+    if item.get_closest_marker("real_time") is not None:
+        return {"real": asyncio.new_event_loop}
     return {"virtual": VirtualTimeLoop}
 
 

@@ -1,6 +1,6 @@
 """Promises of messages: they stream tokens and resolve to a message."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Sequence
 from typing import Any
 
 from miniagents.errors import AppenderNotOpenError, NotSendableError, PromiseNotReadyError
@@ -34,6 +34,9 @@ class MessagePromise(StreamedPromise[Token, Message]):
     """
 
     __slots__ = ("_late", "known_beforehand", "message_class")
+
+    is_retractable = False
+    """Whether its stream may start again as long as no token was taken."""
 
     def __init__(
         self,
@@ -74,6 +77,10 @@ class MessagePromise(StreamedPromise[Token, Message]):
             self._pieces.extend(self._value.message_to_tokens())
         return super().__aiter__()
 
+    def _start_whole(self) -> None:
+        """Somebody wants the whole message, not its tokens."""
+        self._start()
+
     def __str__(self) -> str:
         if self._value is NO_VALUE and self._error is None:
             raise PromiseNotReadyError(
@@ -113,21 +120,35 @@ class SafeMessagePromise(MessagePromise):
         source: The promise that may fail.
     """
 
-    __slots__ = ("_failed",)
+    __slots__ = ("_failed", "_quietly", "_source")
 
     def __init__(self, source: MessagePromise) -> None:
         self._failed: BaseException | None = None
+        self._source = source
+        self._quietly = False
         super().__init__(
-            message_token_streamer=lambda _: self._tokens(source),
+            message_token_streamer=lambda _: self._tokens(),
             message_class=source.message_class,
             start_soon=False,
             **source.known_beforehand,
         )
 
-    async def _tokens(self, source: MessagePromise) -> AsyncIterator[Token]:
+    def _start_whole(self) -> None:
+        # A token that is taken has been delivered, and cannot be taken back any more.
+        self._quietly = self._stream_task is None and self._source.is_retractable
+        self._start()
+
+    def __await__(self) -> Generator[Any, Any, Message]:
+        if not self.done():
+            self._start_whole()
+        return super().__await__()
+
+    async def _tokens(self) -> AsyncIterator[Token]:
+        source = self._source
         try:
-            async for token in source:
-                yield token
+            if not self._quietly:
+                async for token in source:
+                    yield token
             message = await source
         except Exception as error:
             self._failed = error

@@ -87,7 +87,7 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
                     # Whoever awaits the whole wants every message, lazy ones too, and not one after the other.
                     for later in pieces[self._checked :]:
                         if type(later) is not Failure and not later.done():
-                            later._start()
+                            later._start_whole()
                 if not piece.done():
                     piece._add_done_callback(self._message_is_there)
                     return
@@ -163,6 +163,12 @@ class MessageSequence:
                 self._persist(message)
             return MessagePromise(prefill_message=message)
         if isinstance(item, MessagePromise):
+            if (
+                self.sequence_promise.errors_as_messages
+                and not isinstance(item, SafeMessagePromise)
+                and not (item.done() and item._error is None)
+            ):
+                return SafeMessagePromise(item)
             return item
         if isinstance(item, (Promise, BaseException)) or _is_iterable(item):
             return NotImplemented

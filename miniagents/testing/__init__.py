@@ -3,5 +3,6 @@
 from miniagents.testing.fake_provider import Billed, Exchange, FakeProvider
 from miniagents.testing.script import Call, Fault, Reply, Script
 from miniagents.testing.scripted_model import ScriptedModel
+from miniagents.testing.virtual_time import VirtualTimeLoop
 
-__all__ = ["Billed", "Call", "Exchange", "FakeProvider", "Fault", "Reply", "Script", "ScriptedModel"]
+__all__ = ["Billed", "Call", "Exchange", "FakeProvider", "Fault", "Reply", "Script", "ScriptedModel", "VirtualTimeLoop"]

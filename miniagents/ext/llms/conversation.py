@@ -1,6 +1,6 @@
 """A call of an LLM agent: the conversation goes to the model, and what it replies, with its tools, comes back."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,8 @@ from miniagents.ext.llms.model import ModelRequest, Provider
 from miniagents.ext.llms.replies import ReplyPromise
 from miniagents.ext.llms.schemas import OutputType
 from miniagents.ext.llms.tools import Approve, Tool, call_tools
-from miniagents.messages import AssistantMessage, Message, SystemMessage, UserMessage
+from miniagents.messages import AssistantMessage, Message, MessagePromise, SystemMessage, UserMessage
+from miniagents.messages.kinds import error_text
 from miniagents.miniagents import InteractionContext, MiniAgent
 
 _log = structlog.get_logger("miniagents")
@@ -220,7 +221,7 @@ class Conversation:
 
     def _log(self, logger: MiniAgent, request: ModelRequest, reply: ReplyPromise) -> None:
         logger.inquire(
-            [request.messages, reply],
+            [[_with_role(message) for message in request.messages], _whole(reply)],
             errors_as_messages=True,
             request_metadata={
                 "agent_alias": self._ctx.this_agent.alias,
@@ -229,6 +230,25 @@ class Conversation:
                 **request.options,
             },
         )
+
+
+def _with_role(message: Message) -> Message:
+    return message if getattr(message, "role", None) else UserMessage(str(message))
+
+
+def _whole(reply: ReplyPromise) -> MessagePromise:
+    """The reply for a log: it comes when it is whole, so that a log delivers no token to anybody."""
+
+    async def tokens(late: dict[str, Any]) -> AsyncIterator[str]:
+        try:
+            message = await reply
+        except Exception as error:
+            yield error_text(error)
+        else:
+            late.update(message.metadata)
+            yield str(message)
+
+    return ReplyMessage.promise(message_token_streamer=tokens, **reply.known_beforehand)
 
 
 class _FinalOutputError(OutputError):

@@ -22,6 +22,8 @@ class ReplyPromise(MessagePromise):
 
     __slots__ = ("_followers", "_interaction", "_taken")
 
+    is_retractable = True
+
     def __init__(self, interaction: Interaction, **known_beforehand: Any) -> None:
         self._taken = False
         self._followers: list[ReplyPromise] = []

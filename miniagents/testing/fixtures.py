@@ -1,0 +1,21 @@
+"""Fixtures for pytest: put `pytest_plugins = ["miniagents.testing.fixtures"]` into the topmost `conftest.py`."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from miniagents.testing.fake_provider import FakeProvider
+
+
+@pytest.fixture(scope="session")
+def _fake_provider_server() -> Iterator[FakeProvider]:
+    with FakeProvider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def fake_provider(_fake_provider_server: FakeProvider) -> FakeProvider:
+    """A provider that runs, and has not been asked anything: script it with `fake_provider.reset(...)`."""
+    _fake_provider_server.requests_per_second = None
+    _fake_provider_server.api_key = None
+    return _fake_provider_server.reset()
