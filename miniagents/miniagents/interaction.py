@@ -46,12 +46,15 @@ class ReplyPromise(MessageSequencePromise):
         interaction = self._interaction
         if interaction is None:
             return None
+        stopped = interaction.wait_stopped()  # first, as long as it knows what is below
         interaction.begin_cancel(reason if reason is not None else "cancelled")
-        return interaction.wait_stopped()
+        return stopped
 
     def _settled(self) -> None:
         super()._settled()
-        self._interaction = None
+        interaction, self._interaction = self._interaction, None
+        if interaction is not None:
+            interaction._left = ()
 
 
 class Interaction(Node):
@@ -77,6 +80,7 @@ class Interaction(Node):
         "_done",
         "_expired",
         "_hang",
+        "_left",
         "_sequence",
         "_submitted",
         "_timer",
@@ -160,6 +164,7 @@ class Interaction(Node):
         self.open_calls: set[AgentCall] = set()
         self.asks: set[Any] = set()
         self._below: set[Interaction] = set()
+        self._left: tuple[Interaction, ...] = ()
         self._background: set[asyncio.Task[Any]] = set()
         self._context = context
         self._done = False
@@ -388,7 +393,8 @@ class Interaction(Node):
         if self._done or self._expired:
             return
         self._expired = True
-        error = AskTimeoutError(f"{self.path}: no answer in time", path=self.path)
+        seconds = round(max((self._deadline or self.started_at) - self.started_at, 0.0), 3)
+        error = AskTimeoutError(f"{self.path}: no answer within {seconds} s", path=self.path)
         envelope, cell = self.envelope, self.cell
         if self.is_running and cell.is_serial:
             self.replies._reject(error)  # its handler goes on, and what it replies is thrown away
@@ -428,6 +434,8 @@ class Interaction(Node):
                 parent._below.add(child)
         if self.parent is not None:
             self.parent._below.discard(self)
+        if not self.replies.done():
+            self._left = tuple(self._below)  # its replies may still come from these
         self._below = set()
         self.system.interaction_ended(self)
         self.cell.interaction_ended(self)
@@ -436,7 +444,12 @@ class Interaction(Node):
 
     def begin_cancel(self, reason: object) -> None:
         """Ask for its end, and that of everything below it. It starts nothing more."""
-        if self._done or self.cancelled is not None:
+        if self._done:
+            left, self._left = self._left, ()
+            for child in left:
+                child.begin_cancel(reason)
+            return
+        if self.cancelled is not None:
             return
         self.cancelled = reason
         self.cancel_below(reason)
@@ -469,13 +482,16 @@ class Interaction(Node):
         while stack:
             one = stack.pop()
             found.append(one)
-            stack += one._below
+            stack += (*one._below, *one._left)
         return found
 
-    async def wait_stopped(self) -> None:
-        """Wait until nothing of it, or below it, runs any more."""
+    def wait_stopped(self) -> Awaitable[None]:
+        """An awaitable of the moment when nothing of it, or of what is below it now, runs any more."""
+        return self._wait_stopped(self._everything_below())
+
+    @staticmethod
+    async def _wait_stopped(everything: "list[Interaction]") -> None:
         me = asyncio.current_task()
-        everything = self._everything_below()
         tasks = {task for one in everything for task in (one.task, *one._background)}
         running = {task for task in tasks if task is not None and task is not me and not task.done()}
         if running:

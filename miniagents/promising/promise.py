@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -132,7 +132,9 @@ class Promise(Generic[T]):
         """Ask for the end of the work behind it, downstream too. Returns at once; awaiters get
         `PromiseCancelledError`. A promise that has settled stays as it is."""
         if not self.done():
-            self._cancel_work(reason)
+            stopped = self._cancel_work(reason)
+            if isinstance(stopped, Coroutine):
+                stopped.close()  # nobody waits for the end
             self._reject(self._cancelled(reason))
 
     async def aclose(self, reason: object = None) -> None:

@@ -80,8 +80,9 @@ class ReplyPromise(MessagePromise):
         interaction = self._interaction
         if interaction is None:
             return None
+        stopped = interaction.wait_stopped()
         interaction.begin_cancel(reason if reason is not None else "cancelled")
-        return interaction.wait_stopped()
+        return stopped
 
     def _settled(self) -> None:
         super()._settled()
