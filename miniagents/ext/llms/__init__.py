@@ -19,6 +19,7 @@ from miniagents.ext.llms.messages import (
 )
 from miniagents.ext.llms.openai import OpenAIAgent, openai_embedding_agent
 from miniagents.ext.llms.openai_mapping import from_openai, to_openai
+from miniagents.ext.llms.partial import partial_outputs
 from miniagents.ext.llms.prices import PRICES, Price
 from miniagents.messages import AssistantMessage, SystemMessage, UserMessage
 
@@ -46,6 +47,7 @@ __all__ = [
     "from_anthropic",
     "from_openai",
     "openai_embedding_agent",
+    "partial_outputs",
     "to_anthropic",
     "to_openai",
     "well_formed",

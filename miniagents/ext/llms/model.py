@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from miniagents.ext.llms.messages import ReplyMessage, ToolCall, Usage
 from miniagents.ext.llms.schemas import OutputType
-from miniagents.messages import EMPTY, FrozenDict, Message
+from miniagents.messages import EMPTY, Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +113,7 @@ class Answer:
 
     def message(self, **more: Any) -> ReplyMessage:
         """The answer as a message."""
-        return ReplyMessage(
-            "".join(self.tokens),
-            tool_calls=self.tool_calls,
-            metadata=FrozenDict(self.metadata(**more)),
-        )
+        return ReplyMessage("".join(self.tokens), tool_calls=self.tool_calls).with_metadata(**self.metadata(**more))
 
 
 def _as_dict(usage: Usage) -> dict[str, Any]:

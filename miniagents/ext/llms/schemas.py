@@ -1,12 +1,18 @@
 """JSON schemas of Python types, in the form that providers take for tools and structured output."""
 
+import functools
+import operator
 import re
+import types
+import typing
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from miniagents.errors import OutputError
+from miniagents.messages import FrozenDict, Message
+from miniagents.messages.frozen import freeze
 
 _NOT_STRICT = ("default", "discriminator", "examples")
 
@@ -25,7 +31,7 @@ def strict_schema(kind: Any) -> tuple[dict[str, Any], bool]:
     Raises:
         TypeError: msgspec cannot decode this type.
     """
-    schema = msgspec.json.schema(kind)
+    schema = msgspec.json.schema(_without_metadata(kind), schema_hook=_schema_of_own_types)
     definitions = schema.pop("$defs", None) or {}
     if set(schema) == {"$ref"}:
         name = schema["$ref"].removeprefix("#/$defs/")
@@ -41,6 +47,42 @@ def strict_schema(kind: Any) -> tuple[dict[str, Any], bool]:
     return schema, strict.possible
 
 
+_FREE_FORM = "FrozenDict"
+
+
+def _schema_of_own_types(kind: type) -> dict[str, Any]:
+    if kind is FrozenDict:
+        return {"type": "object", "title": _FREE_FORM}
+    raise NotImplementedError
+
+
+def _decode_own_types(kind: type, value: Any) -> Any:
+    return freeze(value, "output") if kind is FrozenDict else value
+
+
+def _without_metadata(kind: Any, inside: tuple[type, ...] = ()) -> Any:
+    """The same type for a schema: messages have metadata, which is no business of a model."""
+    if isinstance(kind, type) and issubclass(kind, Message):
+        if kind in inside:
+            raise TypeError(f"{kind.__qualname__} contains itself: make it a msgspec.Struct")
+        hints = typing.get_type_hints(kind, include_extras=True)
+        fields = [
+            (field.encode_name, _without_metadata(hints[field.name], (*inside, kind)))
+            for field in msgspec.structs.fields(kind)
+            if field.name != "metadata"
+        ]
+        return msgspec.defstruct(kind.__name__, fields, module=kind.__module__, namespace={"__doc__": kind.__doc__})
+    arguments = typing.get_args(kind)
+    if not arguments or typing.get_origin(kind) is typing.Literal:
+        return kind
+    made = [_without_metadata(argument, inside) for argument in arguments]
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return functools.reduce(operator.or_, made)
+    if typing.get_origin(kind) is typing.Annotated:
+        return typing.Annotated[(made[0], *kind.__metadata__)]
+    return typing.get_origin(kind)[tuple(made)] if made != list(arguments) else kind
+
+
 class _Strict:
     def __init__(self) -> None:
         self.possible = True
@@ -54,10 +96,11 @@ class _Strict:
         if schema.get("type") == "object":
             if "properties" in schema:
                 # Names of properties are no keywords: one may well be called "default".
-                done["properties"] = {name: self.made(value) for name, value in schema["properties"].items()}
-                done["required"] = list(schema["properties"])
+                properties = {name: self.made(value) for name, value in schema["properties"].items()}
+                done["properties"] = properties
+                done["required"] = list(properties)
                 done["additionalProperties"] = False
-            elif "additionalProperties" in schema:
+            elif "additionalProperties" in schema or schema.get("title") == _FREE_FORM:
                 self.possible = False  # a dict with free keys
             else:
                 done |= {"properties": {}, "required": [], "additionalProperties": False}
@@ -98,11 +141,11 @@ class OutputType:
         """
         try:
             if not self.wrapped:
-                return msgspec.json.decode(text, type=self.kind)
+                return msgspec.json.decode(text, type=self.kind, dec_hook=_decode_own_types)
             wrapper = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
             if set(wrapper) != {"value"}:
                 raise msgspec.ValidationError('Expected an object with the one key "value"')
-            return msgspec.json.decode(wrapper["value"], type=self.kind)
+            return msgspec.json.decode(wrapper["value"], type=self.kind, dec_hook=_decode_own_types)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise OutputError(f"this is no {self.name}: {error}", text=text) from error
 
