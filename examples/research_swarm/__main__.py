@@ -7,12 +7,12 @@ from pathlib import Path
 
 import structlog
 
-from examples.research_swarm import model as models
+from examples.models import ModelMissingError, model_of
 from examples.research_swarm.chaos import Chaos
 from examples.research_swarm.documents import SUFFIXES, Library, read_folder
 from examples.research_swarm.screen import new_screen, printable
 from examples.research_swarm.swarm import Swarm
-from miniagents import MiniAgents
+from miniagents import MiniAgent, MiniAgents
 
 CORPUS = Path(__file__).parent / "corpus"
 QUESTION = "What did presidents promise about space exploration and the moon?"
@@ -30,12 +30,11 @@ def main() -> int:
     """
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     question = os.environ.get("QUESTION") or QUESTION
-    model = os.environ.get("MODEL") or models.LOCAL
     try:
-        models.check(model)
+        model = model_of(max_tokens=60)
         chaos = _chaos(os.environ.get("CHAOS") or "0")
         library = _library(Path(os.environ.get("DOCS") or CORPUS))
-    except (UsageError, models.ModelMissingError) as error:
+    except (UsageError, ModelMissingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     MiniAgents(name="swarm").run(_answer(library, question, model, chaos))
@@ -62,7 +61,7 @@ def _library(folder: Path) -> Library:
     return library
 
 
-async def _answer(library: Library, question: str, model: str, chaos: Chaos) -> None:
+async def _answer(library: Library, question: str, model: MiniAgent, chaos: Chaos) -> None:
     system = MiniAgents.get_current()
     pieces: list[str] = []
     swarm: Swarm | None = None

@@ -8,18 +8,18 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from itertools import cycle
 
-from examples.research_swarm import model as models
 from examples.research_swarm.agents import Finding, Reader, Search, Searcher, planner, writer
 from examples.research_swarm.chaos import Chaos, ChaosError
 from examples.research_swarm.documents import Library
 from examples.research_swarm.index import Index, words_of
+from examples.research_swarm.usage import Usage, metered
 from miniagents import (
     ActorInfo,
     AgentRef,
     ChildSpec,
+    MiniAgent,
     MiniAgents,
     OneForOne,
-    RestForOne,
     RetryPolicy,
     Routing,
     SpawnOptions,
@@ -61,9 +61,9 @@ class Swarm:
     """
 
     def __init__(
-        self, system: MiniAgents, library: Library, model: str, chaos: Chaos, say: Callable[[str], None]
+        self, system: MiniAgents, library: Library, model: MiniAgent, chaos: Chaos, say: Callable[[str], None]
     ) -> None:
-        self.usage = models.Usage()
+        self.usage = Usage()
         self.figures = Figures()
         self._system = system
         self._library = library
@@ -73,20 +73,13 @@ class Swarm:
         self._began = time.monotonic()
 
     async def start(self) -> None:
-        """Start everything, in order; a model that does not load is an error here."""
+        """Start everything, in order."""
         system = self._system
         index = await asyncio.to_thread(Index, self._library.passages)
         self._weights = _weights(self._library)
         strategy = OneForOne(max_restarts=None)
-        # All that follows the model server depends on it: whoever restarts it restarts them.
-        children = []
-        if self._model == models.LOCAL:
-            children.append(ChildSpec("server", models.ModelServer))
-        await system.supervise(
-            Supervisor("models", strategy=RestForOne(max_restarts=3, within=60.0), children=children)
-        )
-        live = {"usage": self.usage, "server": system.lookup("/models/server")}
-        self._phrases = system.spawn(models.model.fork(name=self._model, non_freezable_kwargs=live), name="model")
+        counted = metered.fork(model=self._model, non_freezable_kwargs={"usage": self.usage})
+        self._phrases = system.spawn(counted, name="model")
         self._planner = system.spawn(planner, name="planner", model=self._phrases)
         self._searchers = await system.pool(
             Searcher,

@@ -277,7 +277,7 @@ class FunctionAgentCell(_AgentCell):
             async def answer() -> None:
                 try:
                     ask.answer(await answer_of(interaction.replies))
-                except Exception as error:
+                except (Exception, KeyboardInterrupt, SystemExit) as error:
                     ask.fail(error)
 
             self.system.start_soon(answer())

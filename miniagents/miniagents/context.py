@@ -165,7 +165,7 @@ class InteractionContext:
                 task = asyncio.current_task()
                 if task is not None and task.cancelling():
                     raise
-            except Exception as error:
+            except (Exception, KeyboardInterrupt, SystemExit) as error:
                 if isinstance(awaitable, (Promise, asyncio.Future)):
                     _log.error("a side task failed", actor=self._interaction.path, exc_info=error)
 
@@ -173,5 +173,5 @@ class InteractionContext:
 async def _logged(coro: Any, path: str) -> None:
     try:
         await coro
-    except Exception as error:
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
         _log.error("a side task failed", actor=path, error=repr(error), exc_info=error)

@@ -188,7 +188,7 @@ class FlatSequence(Generic[In, Out]):
                 item = await top.__anext__()
             except StopAsyncIteration:
                 stack.pop()
-            except Exception as error:
+            except (Exception, KeyboardInterrupt, SystemExit) as error:  # the latter are the awaiter's, not the loop's
                 push_error(error)
                 # A replay goes on after an exception at its place; a generator that raised is over.
                 if not hasattr(top, "_promise"):

@@ -1,0 +1,48 @@
+"""What the model has used."""
+
+import time
+
+from miniagents import InteractionContext, MiniAgent, miniagent
+from miniagents.ext.llms import ReplyMessage
+
+
+class Usage:
+    """What the model has produced so far.
+
+    Attributes:
+        tokens: Tokens written.
+        seconds: Seconds during which at least one call was under way.
+    """
+
+    def __init__(self) -> None:
+        self.tokens = 0
+        self.seconds = 0.0
+        self._open = 0
+        self._since = 0.0
+
+    def __enter__(self) -> None:
+        if not self._open:
+            self._since = time.monotonic()
+        self._open += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._open -= 1
+        if not self._open:
+            self.seconds += time.monotonic() - self._since
+
+    @property
+    def rate(self) -> float:
+        """Tokens per second."""
+        seconds = self.seconds + (time.monotonic() - self._since if self._open else 0.0)
+        return self.tokens / seconds if seconds else 0.0
+
+
+@miniagent
+async def metered(ctx: InteractionContext, model: MiniAgent, usage: Usage) -> None:
+    """A model whose tokens are counted."""
+    replies = model.inquire(ctx.message_promises)
+    ctx.reply(replies)
+    with usage:
+        for message in await replies:
+            if isinstance(message, ReplyMessage):
+                usage.tokens += message.usage.output_tokens

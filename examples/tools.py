@@ -1,0 +1,35 @@
+"""A model with tools: a function, and another agent, which is held until somebody approves."""
+
+import asyncio
+
+from examples.models import model_of
+from miniagents import InteractionContext, MiniAgents, miniagent
+from miniagents.ext.llms import ToolCall
+
+
+def population(city: str) -> int:
+    """How many people live in a city."""
+    return {"Paris": 2_100_000, "Lyon": 520_000}.get(city, 0)
+
+
+@miniagent
+async def archivist(ctx: InteractionContext) -> None:
+    """Knows what happened when."""
+    ctx.reply(f"In 1900? A great fair. (You asked: {await ctx.message_promises})")
+
+
+async def approve(call: ToolCall) -> bool | str:
+    print(f"approve: {call}")
+    return True
+
+
+async def main() -> None:
+    agent = model_of().fork(tools=[population, archivist], approve=approve, max_turns=4)
+    async with MiniAgents():
+        question = "How many people live in Paris? And ask the archivist about 1900."
+        async for message in agent.inquire(question, errors_as_messages=True):
+            print(f"{type(await message).__name__}: {await message}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
