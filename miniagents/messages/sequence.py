@@ -92,8 +92,10 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
                     piece._add_done_callback(self._message_is_there)
                     return
             if piece._error is not None:
+                was_seen = piece._seen or getattr(piece._error, "__miniagents_seen__", False)
                 piece._seen = True
                 self._reject(piece._error)
+                self._seen = self._seen or was_seen  # whoever was told of it by the message need not be told again
                 return
             self._checked += 1
         if not self.done():

@@ -1,6 +1,7 @@
 """Promises: values that will be there later, once, the same for all who wait."""
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import TracebackType
@@ -102,6 +103,7 @@ class Promise(Generic[T]):
         """
         if self._error is not None:
             self._seen = True
+            note_seen(self._error)
             raise self._error.with_traceback(self._traceback)
         if self._value is NO_VALUE:
             raise PromiseNotReadyError(f"{self!r} has not settled yet: await it first")
@@ -125,6 +127,7 @@ class Promise(Generic[T]):
             yield from self._wait_settled()
         if self._error is not None:
             self._seen = True
+            note_seen(self._error)
             raise self._error.with_traceback(self._traceback)
         return self._value  # type: ignore[no-any-return]
 
@@ -186,6 +189,8 @@ class Promise(Generic[T]):
         elif isinstance(error, asyncio.CancelledError):
             # Raised as it is, it would make every awaiter believe that it was cancelled itself.
             error = self._cancelled(error.args[0] if error.args else None)
+        if getattr(error, "__miniagents_seen__", False):
+            error.__miniagents_seen__ = False  # type: ignore[attr-defined]  # it goes on to those who await this one
         self._error = error
         # Raising it again and again would make its traceback grow.
         self._traceback: TracebackType | None = error.__traceback__
@@ -272,13 +277,25 @@ class Promise(Generic[T]):
             error, seen = self._error, self._seen
         except AttributeError:  # its constructor raised
             return
-        if error is not None and not seen and not isinstance(error, PromiseCancelledError) and not sys.is_finalizing():
+        if (
+            error is not None
+            and not seen
+            and not getattr(error, "__miniagents_seen__", False)
+            and not isinstance(error, PromiseCancelledError)
+            and not sys.is_finalizing()
+        ):
             self._unseen(error)
 
     def _unseen(self, error: BaseException) -> None:
         """Nobody ever looked at this failure."""
         if not getattr(error, "__miniagents_logged__", False):
             _log.error("a promise failed and nobody awaited it", error=repr(error), exc_info=error)
+
+
+def note_seen(error: BaseException) -> None:
+    """Somebody was told of a failure: another promise that failed with it need not be logged."""
+    with contextlib.suppress(AttributeError):
+        error.__miniagents_seen__ = True  # type: ignore[attr-defined]
 
 
 async def settled(promise: Promise[Any]) -> None:

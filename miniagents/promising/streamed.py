@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from miniagents.errors import InvalidOptionError
 from miniagents.promising.context import PromisingContext, current_scope
-from miniagents.promising.promise import NO_VALUE, Promise, _ended
+from miniagents.promising.promise import NO_VALUE, Promise, _ended, note_seen
 
 Piece = TypeVar("Piece")
 Whole = TypeVar("Whole")
@@ -108,6 +108,8 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         """An exception at this place; pieces may follow."""
         if isinstance(error, asyncio.CancelledError):
             error = self._cancelled(error.args[0] if error.args else None)
+        if getattr(error, "__miniagents_seen__", False):
+            error.__miniagents_seen__ = False  # type: ignore[attr-defined]
         self._push(Failure(error))  # type: ignore[arg-type]
 
     def _end(self, error: BaseException | None = None) -> None:
@@ -253,6 +255,7 @@ class _Replay(Generic[Piece]):
                 piece = promise._pieces[at]
                 if type(piece) is Failure:
                     promise._seen = True
+                    note_seen(piece.error)
                     raise piece.error.with_traceback(piece.traceback)
                 return piece  # type: ignore[no-any-return]
             if promise._finished:

@@ -8,13 +8,15 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import msgspec
 
-from miniagents.errors import MissingDependencyError
+from miniagents.errors import InvalidOptionError, MissingDependencyError
 from miniagents.testing import anthropic_wire, openai_wire
+from miniagents.testing.recording import Recording
 from miniagents.testing.script import Fault, Reply, Script, Scripted
 
 _SECRET_HEADERS = ("authorization", "x-api-key", "cookie")
@@ -94,6 +96,10 @@ class FakeProvider:
         *replies: What it answers, in order; the last one again and again. Functions get the `Exchange`.
         requests_per_second: More than so many requests within any second get a 429; None for no limit.
         api_key: The only key that it takes; None for any.
+        recording: A file of real exchanges, which are answered again (each stream at once); with `upstream=` it is
+            written.
+        upstream: The address of a real provider, "https://api.openai.com": requests go there, with the caller's key,
+            and the exchanges go into the recording, without it.
 
     Attributes:
         script: The replies.
@@ -103,8 +109,17 @@ class FakeProvider:
     """
 
     def __init__(
-        self, *replies: Scripted, requests_per_second: float | None = None, api_key: str | None = None
+        self,
+        *replies: Scripted,
+        requests_per_second: float | None = None,
+        api_key: str | None = None,
+        recording: str | Path | None = None,
+        upstream: str | None = None,
     ) -> None:
+        if upstream is not None and recording is None:
+            raise InvalidOptionError("FakeProvider(upstream=) needs recording=: the file where the exchanges go")
+        self._recording = Recording(recording) if recording is not None else None
+        self._upstream = upstream
         self.requests_per_second = requests_per_second
         self.api_key = api_key
         self._server: Any = None
@@ -242,14 +257,22 @@ class FakeProvider:
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:
-            await self._answer(exchange, key, _Connection(receive, send))
+            connection = _Connection(receive, send)
+            if self._upstream is not None:
+                await self._forward(exchange, headers, raw, connection)
+            else:
+                await self._answer(exchange, key, connection)
         finally:
             self._at_once -= 1
             exchange._ended.set()
 
     async def _answer(self, exchange: Exchange, key: str, connection: "_Connection") -> None:
         is_anthropic = exchange.path.endswith("/messages")
-        reply = self._refusal(exchange, key, is_anthropic) or self.script.next(exchange)
+        reply = self._refusal(exchange, key, is_anthropic)
+        if reply is None and self._recording is not None:
+            reply = self._recording.answer(exchange.path, exchange.body)
+        elif reply is None:
+            reply = self.script.next(exchange)
         if reply.input_tokens is not None:
             exchange.input_tokens = reply.input_tokens
         exchange.status = reply.status
@@ -272,6 +295,33 @@ class FakeProvider:
         else:
             exchange.tokens_planned = reply.output_tokens
             await self._whole(exchange, reply, head, connection)
+
+    async def _forward(
+        self, exchange: Exchange, headers: Mapping[str, str], body: bytes, connection: "_Connection"
+    ) -> None:
+        """Ask the real provider, and record what it answers."""
+        import httpx2
+
+        assert self._recording is not None  # the constructor sees to that
+        own = ("host", "content-length", "accept-encoding", "connection")
+        sent = {name: value for name, value in headers.items() if name not in own}
+        async with (
+            httpx2.AsyncClient(timeout=600) as client,
+            client.stream("POST", f"{self._upstream}{exchange.path}", headers=sent, content=body) as answer,
+        ):
+            exchange.status = answer.status_code
+            skipped = ("content-length", "content-encoding", "transfer-encoding", "connection")
+            kept = {name.lower(): value for name, value in answer.headers.items() if name.lower() not in skipped}
+            whole = b""
+            if await connection.start(answer.status_code, kept):
+                async for piece in answer.aiter_bytes():
+                    whole += piece
+                    if not await connection.send(piece):
+                        exchange.closed_by_client_at = time.monotonic()
+                        return  # half an answer is no recording
+                await connection.end()
+        exchange.is_complete = True
+        self._recording.add(exchange.path, exchange.body, exchange.status, kept, whole.decode())
 
     def _refusal(self, exchange: Exchange, key: str, is_anthropic: bool) -> Reply | None:
         known = ("/chat/completions", "/responses", "/embeddings", "/messages")

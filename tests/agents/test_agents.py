@@ -1,6 +1,8 @@
 """Agents: functions and classes behind mailboxes, calls, forks, errors, what runs and how it is stopped."""
 
 import asyncio
+import gc
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any
@@ -838,3 +840,38 @@ async def test_a_hundred_interactions_deep_an_error_still_finds_its_way() -> Non
     async with MiniAgents():
         with pytest.raises(LookupError, match="bottom"):
             await deep.inquire(depth=100)
+
+
+async def test_a_failure_that_was_seen_at_its_message_is_not_logged_as_unseen(log: list[Any]) -> None:
+    @miniagent
+    async def broken(ctx: InteractionContext) -> None:
+        async def tokens(_: Any) -> AsyncIterator[str]:
+            yield "a"
+            raise ValueError("broken")
+
+        ctx.reply(TextMessage.promise(message_token_streamer=tokens))
+
+    async with MiniAgents():
+        with pytest.raises(ValueError, match="broken"):
+            async for promise in broken.inquire():
+                async for _ in promise:
+                    pass
+    gc.collect()
+    assert log == []
+
+
+async def test_a_failure_that_goes_on_to_somebody_who_does_not_look_is_logged(log: list[Any]) -> None:
+    @miniagent
+    async def broken(ctx: InteractionContext) -> None:
+        raise ValueError("broken")
+
+    @miniagent
+    async def outer(ctx: InteractionContext) -> None:
+        await broken.inquire()
+
+    async with MiniAgents():
+        outer.inquire()
+    gc.collect()
+    assert [entry["event"] for entry in log if entry["log_level"] == "error"] == [
+        "a promise failed and nobody awaited it"
+    ]
