@@ -1,11 +1,16 @@
 """Every Python block of the documentation runs as it stands."""
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
+
+from miniagents.testing import Call, Exchange, FakeProvider, Reply
 
 ROOT = Path(__file__).parents[1]
 FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -16,10 +21,51 @@ BLOCKS = [
 ]
 
 
+def any_answer(exchange: Exchange) -> Reply:
+    """What fits the request: a call of the first tool, an instance of the schema, or some words."""
+    body = exchange.body
+    schema = body.get("response_format", {}).get("json_schema", {}).get("schema") or body.get("output_config", {}).get(
+        "format", {}
+    ).get("schema")
+    if schema is not None:
+        return Reply(msgspec.json.encode(an_instance(schema, schema)).decode())
+    if body.get("tools") and not any(message["role"] == "tool" for message in body["messages"]):
+        function = body["tools"][0]["function"]
+        parameters = function["parameters"]
+        return Reply(calls=(Call(function["name"], an_instance(parameters, parameters)),))
+    return Reply("I am a model for tests.")
+
+
+def an_instance(schema: Any, root: Any) -> Any:
+    if "$ref" in schema:
+        return an_instance(root["$defs"][schema["$ref"].rpartition("/")[2]], root)
+    match schema["type"]:
+        case "object":
+            return {name: an_instance(one, root) for name, one in schema["properties"].items()}
+        case "array":
+            return [an_instance(schema["items"], root)]
+        case "integer":
+            return 1
+    return "Paris"
+
+
 @pytest.mark.parametrize("block", BLOCKS)
-def test_a_block_prints_what_its_comments_say(block: str) -> None:
+def test_a_block_prints_what_its_comments_say(block: str, fake_provider: FakeProvider) -> None:
+    fake_provider.reset(any_answer)
+    provider = {
+        "OPENAI_API_KEY": "fake-key",
+        "OPENAI_BASE_URL": fake_provider.openai_url,
+        "ANTHROPIC_API_KEY": "fake-key",
+        "ANTHROPIC_BASE_URL": fake_provider.url,
+    }
     done = subprocess.run(
-        [sys.executable, "-c", block], cwd=ROOT, capture_output=True, text=True, timeout=50, check=False
+        [sys.executable, "-c", block],
+        cwd=ROOT,
+        env={**os.environ, **provider},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     for said in re.findall(r"print\(.*\)  # (?:prints )?\"?([^\":\n]+(?:: \w+!?)?)", block):
