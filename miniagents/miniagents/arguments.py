@@ -1,6 +1,7 @@
 """Arguments of agents: which ones they take, and their deep freezing."""
 
 import inspect
+import typing
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Annotated, Any, TypeVar, get_origin
@@ -8,6 +9,7 @@ from typing import Annotated, Any, TypeVar, get_origin
 from miniagents.actors import RESERVED_NAMES
 from miniagents.errors import AgentArgumentError, NotSendableError, UnencodableError
 from miniagents.messages import FrozenDict, Secret, freeze
+from miniagents.messages.frozen import is_frozen_record
 
 T = TypeVar("T")
 
@@ -45,7 +47,12 @@ def identity(value: Any) -> Any:
     """What tells a live argument from another one."""
     if isinstance(value, tuple):
         return tuple(identity(item) for item in value)
-    return value if getattr(value, "__miniagents_immutable__", False) else id(value)
+    is_value = (
+        getattr(value, "__miniagents_immutable__", False)
+        or typing.get_origin(value) is not None  # list[int] is made anew each time it is written
+        or is_frozen_record(type(value))
+    )
+    return value if is_value else id(value)
 
 
 @lru_cache(maxsize=4096)

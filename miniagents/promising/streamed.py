@@ -79,7 +79,7 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
     # Iteration
 
     def __aiter__(self) -> "AsyncIterator[Piece]":
-        return _Replay(self)
+        return Replay(self)
 
     def __call__(self, *_: Any) -> "AsyncIterator[Piece]":
         """A streamed promise can be the streamer of another one."""
@@ -225,7 +225,7 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         return _ended(task)
 
 
-class _Replay(Generic[Piece]):
+class Replay(Generic[Piece]):
     """One consumer's place in the stream.
 
     `__anext__` hands out the iterator itself as the awaitable: a piece that is there costs no coroutine.
@@ -237,10 +237,10 @@ class _Replay(Generic[Piece]):
         self._promise = promise
         self._index = promise._dropped
 
-    def __aiter__(self) -> "_Replay[Piece]":
+    def __aiter__(self) -> "Replay[Piece]":
         return self
 
-    def __anext__(self) -> "_Replay[Piece]":
+    def __anext__(self) -> "Replay[Piece]":
         return self
 
     def __await__(self) -> Generator[Any, Any, Piece]:

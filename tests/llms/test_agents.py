@@ -1,18 +1,21 @@
 """LLM agents against a provider that is a real server: requests, streams, replies."""
 
+import sys
+
 import pytest
 
-from miniagents import AssistantMessage, MiniAgents, SystemMessage, UserMessage
+from miniagents import AssistantMessage, MiniAgent, MiniAgents, RetryPolicy, SystemMessage, UserMessage
 from miniagents.errors import (
     AuthenticationError,
     ContextOverflowError,
     InvalidOptionError,
     InvalidRequestError,
+    MissingDependencyError,
     MissingKeyError,
     QuotaExceededError,
 )
-from miniagents.ext.llms import FileMessage, ImageMessage, OpenAIAgent, openai_embedding_agent
-from miniagents.testing import FakeProvider, Fault, Reply
+from miniagents.ext.llms import AnthropicAgent, FileMessage, ImageMessage, OpenAIAgent, openai_embedding_agent
+from miniagents.testing import Call, FakeProvider, Fault, Reply
 from tests.llms.apis import agent_of, each_api
 
 pytestmark = pytest.mark.real_time
@@ -246,3 +249,58 @@ async def test_a_cut_answer_that_was_not_whole_is_never_taken_for_one(fake_provi
     fake_provider.reset(Reply("a b c d", fault=Fault.END, fault_at=2), "whole")
     async with MiniAgents():
         assert str(await agent_of("openai", fake_provider).inquire("Hi")) == "whole"
+
+
+async def test_equal_forks_share_one_actor_also_with_tools_types_and_policies(fake_provider: FakeProvider) -> None:
+    def tool() -> str:
+        """A tool."""
+        return ""
+
+    def fork() -> object:
+        return agent_of("openai", fake_provider, tools=[tool], output=list[int], retry=RetryPolicy(attempts=2))
+
+    assert fork() == fork()
+    assert fork() != agent_of("openai", fake_provider, tools=[tool], output=list[str], retry=RetryPolicy(attempts=2))
+
+
+async def test_options_may_also_be_given_with_the_call(fake_provider: FakeProvider) -> None:
+    def tool() -> str:
+        """A tool."""
+        return "from the tool"
+
+    fake_provider.reset(Reply(calls=(Call("tool"),)), "done")
+    async with MiniAgents():
+        replies = await agent_of("openai", fake_provider).inquire("Hi", tools=[tool], temperature=1)
+    assert [str(reply) for reply in replies][1:] == ["from the tool", "done"]
+    assert fake_provider.last.body["temperature"] == 1
+
+
+async def test_the_deadline_that_is_left_is_the_sdks_timeout(fake_provider: FakeProvider) -> None:
+    fake_provider.reset("ok")
+    async with MiniAgents():
+        await agent_of("openai", fake_provider).inquire("Hi", timeout=7)
+        await agent_of("anthropic", fake_provider).inquire("Hi", timeout=7)
+    for exchange in fake_provider.exchanges:
+        assert 6 < float(exchange.headers["x-stainless-read-timeout"]) <= 7
+
+
+async def test_more_than_one_choice_is_refused(fake_provider: FakeProvider) -> None:
+    async with MiniAgents():
+        with pytest.raises(InvalidOptionError, match="n= must be 1"):
+            await agent_of("openai", fake_provider, n=2).inquire("Hi")
+
+
+@pytest.mark.parametrize(
+    ("agent", "package", "extra"),
+    [
+        (OpenAIAgent.fork(model="m", api_key="k"), "openai", "openai"),
+        (AnthropicAgent.fork(model="m", api_key="k"), "anthropic", "anthropic"),
+    ],
+)
+async def test_a_missing_sdk_is_told_with_the_extra_to_install(
+    agent: MiniAgent, package: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    async with MiniAgents():
+        with pytest.raises(MissingDependencyError, match=rf"miniagents\[{extra}\]"):
+            await agent.inquire("Hi")

@@ -135,6 +135,8 @@ class OpenAIProvider:
 def _api_options(request: ModelRequest) -> dict[str, Any]:
     """What goes to the call of either API."""
     options: dict[str, Any] = thawed(request.options)
+    if options.get("n", 1) != 1:
+        raise InvalidOptionError(f"n= must be 1, not {options['n']!r}: call the agent several times instead")
     headers = {**options.pop("extra_headers", {})}
     if request.idempotency_key:
         headers.setdefault("Idempotency-Key", request.idempotency_key)

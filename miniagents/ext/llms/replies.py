@@ -6,7 +6,7 @@ from typing import Any
 from miniagents.ext.llms.messages import ReplyMessage
 from miniagents.messages import MessagePromise, MessageTokenAppender, TextToken, Token
 from miniagents.miniagents import Interaction
-from miniagents.promising.streamed import _Replay
+from miniagents.promising.streamed import Replay
 
 
 class ReplyPromise(MessagePromise):
@@ -89,7 +89,7 @@ class ReplyPromise(MessagePromise):
         self._interaction = None
 
 
-class _NotingReplay(_Replay[Token]):
+class _NotingReplay(Replay[Token]):
     """Notes that a token was delivered."""
 
     __slots__ = ()
