@@ -2,10 +2,11 @@
 
 import email.utils
 import time
+from collections.abc import Callable
 
 import pytest
 
-from miniagents import Backoff, MessagePromise, MiniAgents, RetryPolicy
+from miniagents import Backoff, MiniAgents, RetryPolicy
 from miniagents.errors import (
     AskTimeoutError,
     IncompleteResponseError,
@@ -109,16 +110,16 @@ async def test_there_are_as_many_attempts_as_the_policy_says(fake_provider: Fake
 @pytest.mark.parametrize(
     "headers",
     [
-        {"retry-after": "0.3"},
-        {"retry-after-ms": "300"},
-        {"retry-after": email.utils.formatdate(time.time() + 1.5, usegmt=True)},
+        lambda: {"retry-after": "0.3"},
+        lambda: {"retry-after-ms": "300"},
+        lambda: {"retry-after": email.utils.formatdate(time.time() + 1.5, usegmt=True)},
     ],
     ids=["seconds", "milliseconds", "date"],
 )
-async def test_the_provider_says_how_long_to_wait(headers: dict[str, str], fake_provider: FakeProvider) -> None:
-    if "," in headers["retry-after"] if "retry-after" in headers else False:
-        headers = {"retry-after": email.utils.formatdate(time.time() + 1.5, usegmt=True)}
-    fake_provider.reset(Reply.failure(429, headers=headers), "ok")
+async def test_the_provider_says_how_long_to_wait(
+    headers: Callable[[], dict[str, str]], fake_provider: FakeProvider
+) -> None:
+    fake_provider.reset(Reply.failure(429, headers=headers()), "ok")
     async with MiniAgents():
         await agent_of("openai", fake_provider).inquire("Hi")
     first, second = fake_provider.exchanges
@@ -198,5 +199,4 @@ async def test_a_deadline_ends_a_call_between_two_attempts(fake_provider: FakePr
         replies = agent_of("openai", fake_provider, retry=policy).inquire("Hi", timeout=0.4)
         with pytest.raises((AskTimeoutError, ProviderUnavailableError)):
             await replies
-    assert isinstance(replies, MessagePromise) is False
     assert 2 <= len(fake_provider.exchanges) <= 9
