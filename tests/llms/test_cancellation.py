@@ -45,6 +45,18 @@ async def test_a_cancelled_promise_closes_the_response_and_the_rest_is_not_sent(
     assert 0 < fake_provider.last.tokens_sent < fake_provider.last.tokens_planned == 1000
 
 
+@each_api
+async def test_a_call_that_does_not_stream_is_cut_too(api: str, fake_provider: FakeProvider) -> None:
+    fake_provider.reset(SLOW)
+    async with MiniAgents():
+        replies = agent_of(api, fake_provider, stream=False).inquire("Hi")
+        await until(lambda: len(fake_provider.exchanges) == 1)
+        await replies.aclose("enough")
+        await fake_provider.last.ended()
+    assert fake_provider.last.was_closed_by_client
+    assert fake_provider.last.tokens_sent == 0
+
+
 async def test_cancelling_the_promise_of_the_message_is_enough(fake_provider: FakeProvider) -> None:
     fake_provider.reset(SLOW)
     async with MiniAgents():

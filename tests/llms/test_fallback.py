@@ -75,6 +75,19 @@ async def test_a_rate_limit_is_waited_for_as_long_as_patience_lasts() -> None:
         assert str(await impatient.inquire("Hi")) == "from the second"
 
 
+async def test_patience_is_for_all_attempts_together() -> None:
+    limit = RateLimit(concurrent=1)
+    first, _ = model("first", Reply("busy", delay=1000), rate_limit=limit, retry=RetryPolicy(), idle_timeout=None)
+    second, _ = model("second", "from the second")
+    async with MiniAgents():
+        running = first.inquire("Hi")  # type: ignore[attr-defined]
+        await asyncio.sleep(1)
+        began = asyncio.get_running_loop().time()
+        assert str(await Fallback(first, second, patience=5).inquire("Hi")) == "from the second"
+        assert asyncio.get_running_loop().time() - began <= 5.1
+        running.cancel()
+
+
 async def test_a_retry_after_beyond_patience_moves_on_at_once() -> None:
     first, asked = model("first", Reply.rate_limited(30), retry=RetryPolicy())
     second, _ = model("second", "from the second")

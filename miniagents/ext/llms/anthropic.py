@@ -5,8 +5,12 @@ from miniagents.ext.llms.anthropic_provider import AnthropicProvider
 from miniagents.ext.llms.clients import close_client, key_or_environment, sdk
 from miniagents.ext.llms.model import Provider
 
+DEFAULT_MAX_TOKENS = 4096
+"""The API has no default of its own."""
+
 
 async def _connect(access: Access) -> Provider:
+    access.options.setdefault("max_tokens", DEFAULT_MAX_TOKENS)
     if access.client is not None:
         return AnthropicProvider(access.client)
     anthropic = sdk("anthropic", "anthropic")

@@ -12,9 +12,6 @@ from miniagents.ext.llms.mapping import thawed
 from miniagents.ext.llms.messages import Usage
 from miniagents.ext.llms.model import Answer, ModelRequest
 
-DEFAULT_MAX_TOKENS = 4096
-"""The API has no default of its own."""
-
 
 class AnthropicProvider:
     """Anthropic's API.
@@ -73,7 +70,6 @@ class AnthropicProvider:
         options = thawed(request.options)
         first = {"first_user_message": options.pop("fake_first_user_message", None)}
         system, messages = to_anthropic(request.messages, **{k: v for k, v in first.items() if v is not None})
-        options.setdefault("max_tokens", DEFAULT_MAX_TOKENS)
         if system:
             options["system"] = system
         headers = {**options.pop("extra_headers", {})}

@@ -110,7 +110,7 @@ async def _attempts(
             if not isinstance(error, ProviderError) or not _is_worth_another(error, retry) or reply.was_delivered:
                 raise
             pause = max(backoff.delay(attempt - 1, system.random), error.retry_after or 0.0)
-            why = _why_no_more(pause, attempt, most, error, interaction)
+            why = _why_no_more(pause, attempt, most, error, interaction, system.time() - began)
             if why is not None:
                 error.add_note(f"{path}: {why}")
                 raise
@@ -151,15 +151,17 @@ def _is_worth_another(error: ProviderError, retry: RetryPolicy) -> bool:
     return isinstance(error, (RateLimitedError, ProviderUnavailableError))
 
 
-def _why_no_more(pause: float, attempt: int, most: int, error: ProviderError, interaction: Interaction) -> str | None:
+def _why_no_more(
+    pause: float, attempt: int, most: int, error: ProviderError, interaction: Interaction, waited: float
+) -> str | None:
     if attempt >= most:
         return f"{attempt} attempts were made"
     deadline = interaction.deadline
     if deadline is not None and interaction.system.time() + pause >= deadline:
         return f"the next attempt, in {pause:.1f} s, would be after the deadline"
     most_patience = patience.get()
-    if most_patience is not None and isinstance(error, RateLimitedError) and pause > most_patience:
-        return f"the next attempt, in {pause:.1f} s, is later than the patience of {most_patience} s"
+    if most_patience is not None and isinstance(error, RateLimitedError) and waited + pause > most_patience:
+        return f"the next attempt, after {waited + pause:.1f} s, is later than the patience of {most_patience} s"
     return None
 
 
