@@ -124,6 +124,8 @@ class FakeProvider:
         self.api_key = api_key
         self._server: Any = None
         self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._port = 0
         self.reset(*replies)
 
@@ -218,8 +220,15 @@ class FakeProvider:
         """Stop, and cut every connection."""
         if self._thread is not None:
             self._server.should_exit = self._server.force_exit = True
+            if self._loop is not None:
+                # A server waits for its connections to end; those that stall never would.
+                self._loop.call_soon_threadsafe(self._cut_all)
             self._thread.join()
             self._thread = None
+
+    def _cut_all(self) -> None:
+        for task in self._tasks:
+            task.cancel()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -238,6 +247,11 @@ class FakeProvider:
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             return
+        task = asyncio.current_task()
+        assert task is not None  # the server runs each request in one
+        self._loop = task.get_loop()
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         headers = {name.decode().lower(): value.decode() for name, value in scope["headers"]}
         raw = b""
         more = True
