@@ -29,6 +29,10 @@ def environment(provider: FakeProvider) -> dict[str, str]:
     }
 
 
+# Importing an SDK takes seconds where the machine is busy.
+pytestmark = pytest.mark.timeout(120)
+
+
 def run(name: str, provider: FakeProvider) -> str:
     done = subprocess.run(
         [sys.executable, "-m", f"examples.{name}"],
@@ -36,7 +40,7 @@ def run(name: str, provider: FakeProvider) -> str:
         env=environment(provider),
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=100,
         check=False,
     )
     assert (done.stderr, done.returncode) == ("", 0)
@@ -93,7 +97,7 @@ class Terminal:
         os.close(slave)
         self.shown = ""
 
-    def expect(self, text: str, timeout: float = 20.0) -> None:
+    def expect(self, text: str, timeout: float = 60.0) -> None:
         end = time.monotonic() + timeout
         while text not in self._plain():
             ready, _, _ = select.select([self._master], [], [], max(end - time.monotonic(), 0))
@@ -118,13 +122,14 @@ class Terminal:
         os.close(self._master)
 
     def ended(self) -> int:
-        return self._process.wait(20)
+        return self._process.wait(60)
 
     def _plain(self) -> str:
         return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]", "", self.shown)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+@pytest.mark.timeout(200)
 def test_a_chat_in_a_terminal_goes_on_after_a_restart(fake_provider: FakeProvider, tmp_path: Path) -> None:
     pytest.importorskip("prompt_toolkit")
     fake_provider.reset("Hello, whoever you are.", "You are Ann.")
