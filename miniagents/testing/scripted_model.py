@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 
 from miniagents.errors import IncompleteResponseError, InvalidOptionError, MalformedResponseError
 from miniagents.ext.llms.agents import Access, llm_agent
-from miniagents.ext.llms.failures import status_failure
 from miniagents.ext.llms.messages import Usage, text_of
 from miniagents.ext.llms.model import Answer, ModelRequest, Provider
+from miniagents.ext.llms.providers.failures import status_failure
 from miniagents.testing.script import Fault, Reply, Script, pieces_of
 
 _ids = itertools.count(1)

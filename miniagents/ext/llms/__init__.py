@@ -1,7 +1,6 @@
 """Agents that talk to language models: OpenAI, Anthropic, local ones, and all that keeps them alive."""
 
 from miniagents.ext.llms.anthropic import AnthropicAgent
-from miniagents.ext.llms.anthropic_mapping import from_anthropic, to_anthropic
 from miniagents.ext.llms.budgets import Budget, Spent
 from miniagents.ext.llms.cache import Cache
 from miniagents.ext.llms.fallback import Fallback
@@ -18,9 +17,10 @@ from miniagents.ext.llms.messages import (
     Usage,
 )
 from miniagents.ext.llms.openai import OpenAIAgent, openai_embedding_agent
-from miniagents.ext.llms.openai_mapping import from_openai, to_openai
 from miniagents.ext.llms.partial import partial_outputs
 from miniagents.ext.llms.prices import PRICES, Price
+from miniagents.ext.llms.providers.anthropic_mapping import from_anthropic, to_anthropic
+from miniagents.ext.llms.providers.openai_mapping import from_openai, to_openai
 from miniagents.messages import AssistantMessage, SystemMessage, UserMessage
 
 __all__ = [

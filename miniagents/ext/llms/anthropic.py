@@ -1,9 +1,9 @@
 """`AnthropicAgent`."""
 
 from miniagents.ext.llms.agents import Access, llm_agent
-from miniagents.ext.llms.anthropic_provider import AnthropicProvider
-from miniagents.ext.llms.clients import close_client, key_or_environment, sdk
 from miniagents.ext.llms.model import Provider
+from miniagents.ext.llms.providers.anthropic import AnthropicProvider
+from miniagents.ext.llms.providers.clients import close_client, key_or_environment, sdk
 
 DEFAULT_MAX_TOKENS = 4096
 """The API has no default of its own."""

@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 
 from miniagents.errors import InvalidOptionError
-from miniagents.ext.llms.mapping import thawed
 from miniagents.ext.llms.messages import ReplyMessage
 from miniagents.ext.llms.model import ModelRequest
+from miniagents.ext.llms.providers.mapping import thawed
 from miniagents.messages import decode, encode
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from miniagents.errors import MissingDependencyError
 from miniagents.ext.llms.agents import Access, llm_agent
-from miniagents.ext.llms.clients import sdk
-from miniagents.ext.llms.local_provider import LocalProvider
 from miniagents.ext.llms.model import Provider
+from miniagents.ext.llms.providers.clients import sdk
+from miniagents.ext.llms.providers.llama import LocalProvider
 
 DEFAULT_CONTEXT = 8192
 DEFAULT_PARALLEL = 4

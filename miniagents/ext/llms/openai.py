@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from miniagents.ext.llms.agents import Access, llm_agent
-from miniagents.ext.llms.clients import close_client, key_or_environment, sdk
-from miniagents.ext.llms.mapping import thawed
 from miniagents.ext.llms.messages import EmbeddingMessage
 from miniagents.ext.llms.model import Provider
-from miniagents.ext.llms.openai_provider import OpenAIProvider, failures_of
+from miniagents.ext.llms.providers.clients import close_client, key_or_environment, sdk
+from miniagents.ext.llms.providers.mapping import thawed
+from miniagents.ext.llms.providers.openai import OpenAIProvider, failures_of
 from miniagents.messages import EMPTY, Secret
 from miniagents.miniagents import InteractionContext, Live, miniagent
 

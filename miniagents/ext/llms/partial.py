@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-from miniagents.ext.llms.clients import sdk
+from miniagents.ext.llms.providers.clients import sdk
 from miniagents.messages import MessagePromise
 
 

@@ -6,12 +6,12 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Self
 
 from miniagents.errors import IncompleteResponseError, InvalidOptionError
-from miniagents.ext.llms.clients import as_parameters, sdk
-from miniagents.ext.llms.failures import connection_failure, limit_headers, malformed, status_failure
-from miniagents.ext.llms.mapping import thawed
 from miniagents.ext.llms.messages import Usage
 from miniagents.ext.llms.model import Answer, ModelRequest
-from miniagents.ext.llms.openai_mapping import (
+from miniagents.ext.llms.providers.clients import as_parameters, sdk
+from miniagents.ext.llms.providers.failures import connection_failure, limit_headers, malformed, status_failure
+from miniagents.ext.llms.providers.mapping import thawed
+from miniagents.ext.llms.providers.openai_mapping import (
     output_for_chat,
     output_for_responses,
     to_openai,

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from miniagents.ext.llms.mapping import joined, json_arguments, role_of, systems_first, thawed
 from miniagents.ext.llms.messages import FileMessage, ImageMessage, ReplyMessage, ToolCall, ToolResultMessage
 from miniagents.ext.llms.model import ToolSpec
+from miniagents.ext.llms.providers.mapping import joined, json_arguments, role_of, systems_first, thawed
 from miniagents.messages import AssistantMessage, Message, SystemMessage, UserMessage
 
 FIRST_USER_MESSAGE = "/start"

@@ -6,11 +6,11 @@ from typing import Any
 
 import msgspec
 
-from miniagents.ext.llms.clients import sdk
-from miniagents.ext.llms.failures import malformed
-from miniagents.ext.llms.local_tools import ANSWER, prompt_with_tools, tool_output
 from miniagents.ext.llms.model import Answer, ModelRequest
-from miniagents.ext.llms.openai_provider import OpenAIProvider
+from miniagents.ext.llms.providers.clients import sdk
+from miniagents.ext.llms.providers.failures import malformed
+from miniagents.ext.llms.providers.llama_tools import ANSWER, prompt_with_tools, tool_output
+from miniagents.ext.llms.providers.openai import OpenAIProvider
 
 
 class LocalProvider(OpenAIProvider):

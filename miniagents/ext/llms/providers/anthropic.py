@@ -5,12 +5,12 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from miniagents.errors import IncompleteResponseError
-from miniagents.ext.llms.anthropic_mapping import to_anthropic, tools_for_anthropic
-from miniagents.ext.llms.clients import as_parameters, sdk
-from miniagents.ext.llms.failures import connection_failure, limit_headers, malformed, status_failure
-from miniagents.ext.llms.mapping import thawed
 from miniagents.ext.llms.messages import Usage
 from miniagents.ext.llms.model import Answer, ModelRequest
+from miniagents.ext.llms.providers.anthropic_mapping import to_anthropic, tools_for_anthropic
+from miniagents.ext.llms.providers.clients import as_parameters, sdk
+from miniagents.ext.llms.providers.failures import connection_failure, limit_headers, malformed, status_failure
+from miniagents.ext.llms.providers.mapping import thawed
 
 
 class AnthropicProvider:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from miniagents.ext.llms.mapping import role_of, systems_first, thawed
 from miniagents.ext.llms.messages import FileMessage, ImageMessage, ReplyMessage, ToolCall, ToolResultMessage
 from miniagents.ext.llms.model import ToolSpec
+from miniagents.ext.llms.providers.mapping import role_of, systems_first, thawed
 from miniagents.ext.llms.schemas import OutputType
 from miniagents.messages import AssistantMessage, Message, SystemMessage, TextMessage, UserMessage
 
