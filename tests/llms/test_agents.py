@@ -14,9 +14,17 @@ from miniagents.errors import (
     MissingKeyError,
     QuotaExceededError,
 )
-from miniagents.ext.llms import AnthropicAgent, FileMessage, ImageMessage, OpenAIAgent, openai_embedding_agent
+from miniagents.ext.llms import (
+    AnthropicAgent,
+    Budget,
+    FileMessage,
+    ImageMessage,
+    OpenAIAgent,
+    RateLimit,
+    openai_embedding_agent,
+)
 from miniagents.testing import Call, FakeProvider, Fault, Reply
-from tests.llms.apis import agent_of, each_api
+from tests.llms.apis import QUICK, agent_of, each_api
 
 pytestmark = pytest.mark.real_time
 
@@ -304,3 +312,25 @@ async def test_a_missing_sdk_is_told_with_the_extra_to_install(
     async with MiniAgents():
         with pytest.raises(MissingDependencyError, match=rf"miniagents\[{extra}\]"):
             await agent.inquire("Hi")
+
+
+async def test_embeddings_are_tried_again_limited_and_paid_for(fake_provider: FakeProvider) -> None:
+    fake_provider.reset(Reply.failure(500), Reply.rate_limited(), "ok")
+    limit, budget = RateLimit(requests_per_minute=60_000), Budget(tokens=1000)
+    async with MiniAgents():
+        agent = openai_embedding_agent.fork(
+            model="text-embedding-3-small", retry=QUICK, rate_limit=limit, budget=budget, **fake_provider.openai
+        )
+        assert len(await agent.inquire(["a", "b"], batch_mode=True, dimensions=4)) == 2
+    assert [one.status for one in fake_provider.exchanges] == [500, 429, 200]
+    assert fake_provider.last.body["dimensions"] == 4
+    assert limit.share < 1
+    assert budget.spent.tokens == 2
+
+
+@pytest.mark.parametrize("options", [{"max_turns": 0}, {"repairs": -1}, {"tool_timeout": 0}, {"idle_timeout": 0}])
+async def test_an_option_outside_its_range_is_told(options: dict[str, int], fake_provider: FakeProvider) -> None:
+    (name,) = options
+    async with MiniAgents():
+        with pytest.raises(InvalidOptionError, match=name):
+            await agent_of("openai", fake_provider, **options).inquire("Hi")

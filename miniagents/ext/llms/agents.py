@@ -102,23 +102,19 @@ async def llm_agent(
     path = ctx.interaction.path
     if not model:
         raise InvalidOptionError(f"{path}: which model? Give model=, as in {ctx.this_agent.alias}.fork(model='...')")
-    if max_turns < 1:
-        raise InvalidOptionError(f"{path}: max_turns= must be 1 or more, not {max_turns!r}")
+    if max_turns < 1 or repairs < 0 or (tool_timeout is not None and not tool_timeout > 0):
+        raise InvalidOptionError(
+            f"{path}: max_turns= must be 1 or more, repairs= 0 or more, tool_timeout= more than 0 s, not "
+            f"{max_turns!r}, {repairs!r}, {tool_timeout!r}"
+        )
     access = Access(ctx, model, base_url, api_key, async_client, {**options, **api_options})
     provider = await connect(access)
-    own = () if budget is None else budget if isinstance(budget, tuple) else (budget,)
     settings = Settings(
         model=access.model,
         system=system,
         stream=ctx.system.stream_llm_tokens_by_default if stream is None else stream,
         options=access.options,
-        terms=Terms(
-            retry=retry if retry is not None else RetryPolicy(),
-            idle_timeout=idle_timeout,
-            rate_limit=rate_limit,
-            budgets=(*own, *(b for b in ctx.system.budgets if covers(b, ctx.interaction) and b not in own)),
-            cache=cache,
-        ),
+        terms=terms_of(ctx, retry, idle_timeout, rate_limit, budget, cache),
         tools=tools_of(tools),
         approve=approve,
         tool_timeout=tool_timeout,
@@ -129,6 +125,31 @@ async def llm_agent(
         logger=_logger(llm_logger_agent if llm_logger_agent is not None else ctx.system.llm_logger_agent),
     )
     await Conversation(ctx, provider, settings).run()
+
+
+def terms_of(
+    ctx: InteractionContext,
+    retry: RetryPolicy | None,
+    idle_timeout: float | None,
+    rate_limit: RateLimit | None,
+    budget: Any,
+    cache: Cache | None = None,
+) -> Terms:
+    """On which terms an agent asks: what it was told itself, and the budgets of its system.
+
+    Raises:
+        InvalidOptionError: An option is outside its range.
+    """
+    if idle_timeout is not None and not idle_timeout > 0:
+        raise InvalidOptionError(f"{ctx.interaction.path}: idle_timeout= must be more than 0 s, not {idle_timeout!r}")
+    own = () if budget is None else budget if isinstance(budget, tuple) else (budget,)
+    return Terms(
+        retry=retry if retry is not None else RetryPolicy(),
+        idle_timeout=idle_timeout,
+        rate_limit=rate_limit,
+        budgets=(*own, *(b for b in ctx.system.budgets if covers(b, ctx.interaction) and b not in own)),
+        cache=cache,
+    )
 
 
 def covers(budget: Budget, interaction: Interaction) -> bool:

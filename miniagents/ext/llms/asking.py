@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -53,6 +53,17 @@ class Terms:
     cache: Cache | None
 
 
+class Sink(Protocol):
+    """Where the tokens of an answer go."""
+
+    @property
+    def was_delivered(self) -> bool: ...
+
+    def push(self, text: str) -> None: ...
+
+    def retract(self) -> None: ...
+
+
 async def ask(
     provider: Provider, request: ModelRequest, reply: ReplyPromise, terms: Terms, interaction: Interaction, **more: Any
 ) -> ReplyMessage:
@@ -74,7 +85,7 @@ async def ask(
     """
     cache = terms.cache
     if cache is None:
-        answer = await _attempts(provider, request, reply, terms, interaction)
+        answer = await attempts(provider, request, reply, terms, interaction)
         return answer.message(**more)
     key = cache_key(provider.key, request)
     stored = await cache.get(key)
@@ -83,7 +94,7 @@ async def ask(
             reply.push(token)
         return stored.reply.with_metadata(cached=True, **more)
     try:
-        answer = await _attempts(provider, request, reply, terms, interaction)
+        answer = await attempts(provider, request, reply, terms, interaction)
     except BaseException:
         cache.done(key)
         raise
@@ -93,9 +104,21 @@ async def ask(
     return message
 
 
-async def _attempts(
-    provider: Provider, request: ModelRequest, reply: ReplyPromise, terms: Terms, interaction: Interaction
+async def attempts(
+    provider: Provider, request: ModelRequest, reply: Sink, terms: Terms, interaction: Interaction
 ) -> Answer:
+    """Ask until there is an answer, or the policy says that it is enough.
+
+    Args:
+        provider: Whom to ask.
+        request: What to ask.
+        reply: Where the tokens go.
+        terms: Limits, budgets and attempts.
+        interaction: Whose request it is.
+
+    Raises:
+        LLMError: There is none.
+    """
     retry, system = terms.retry, interaction.system
     backoff = retry.backoff or DEFAULT_BACKOFF
     most = retry.attempts_of(DEFAULT_ATTEMPTS)
@@ -166,7 +189,7 @@ def _why_no_more(
 
 
 async def _attempt(
-    provider: Provider, request: ModelRequest, reply: ReplyPromise, terms: Terms, interaction: Interaction
+    provider: Provider, request: ModelRequest, reply: Sink, terms: Terms, interaction: Interaction
 ) -> tuple[Answer, float | None]:
     """One request. Returns the answer, and when its first token came."""
     read, written = estimate(request.messages), _most_output(request)
@@ -208,7 +231,7 @@ async def _attempt(
 async def _read(
     provider: Provider,
     request: ModelRequest,
-    reply: ReplyPromise,
+    reply: Sink,
     idle_timeout: float | None,
     answer: Answer,
     interaction: Interaction,

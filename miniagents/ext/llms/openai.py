@@ -1,15 +1,17 @@
 """`OpenAIAgent` and `openai_embedding_agent`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from miniagents.ext.llms.agents import Access, llm_agent
+from miniagents.actors import RetryPolicy
+from miniagents.ext.llms.agents import Access, llm_agent, terms_of
+from miniagents.ext.llms.asking import attempts
+from miniagents.ext.llms.limits import RateLimit
 from miniagents.ext.llms.messages import EmbeddingMessage
-from miniagents.ext.llms.model import Provider
+from miniagents.ext.llms.model import ModelRequest, Provider
 from miniagents.ext.llms.providers.clients import close_client, key_or_environment, sdk
-from miniagents.ext.llms.providers.mapping import thawed
-from miniagents.ext.llms.providers.openai import OpenAIProvider, failures_of
-from miniagents.messages import EMPTY, Secret
+from miniagents.ext.llms.providers.openai import EmbeddingProvider, OpenAIProvider
+from miniagents.messages import EMPTY, Message, Secret, TextMessage
 from miniagents.miniagents import InteractionContext, Live, miniagent
 
 
@@ -49,6 +51,10 @@ async def openai_embedding_agent(
     base_url: str | None = None,
     api_key: Secret | None = None,
     async_client: Live[Any] = None,
+    retry: Live[RetryPolicy | None] = None,
+    idle_timeout: float | None = 60.0,
+    rate_limit: Live[RateLimit | None] = None,
+    budget: Live[Any] = None,
     response_metadata: Mapping[str, Any] = EMPTY,
     **options: Any,
 ) -> None:
@@ -61,18 +67,25 @@ async def openai_embedding_agent(
         base_url: The address of the API; None for OpenAI's own.
         api_key: The key; None for that of the environment.
         async_client: A client of the SDK, to be used instead of our own.
+        retry: How often a request that failed is repeated; None for 6 attempts with backoff.
+        idle_timeout: Seconds after which a request has stalled; None for no limit.
+        rate_limit: How fast this agent, and all others with the same limit, may ask.
+        budget: A `Budget`, or several, that this agent spends.
         response_metadata: More metadata of the replies.
         **options: Options of the API call, passed on as they are.
 
     Raises:
-        ProviderError: It failed.
+        LLMError: There is no answer.
     """
-    messages = await ctx.message_promises
-    texts = [str(message) for message in messages] if batch_mode else [str(messages)]
+    messages: Sequence[Message] = await ctx.message_promises
     if not messages:
         return
+    if not batch_mode:
+        messages = (TextMessage(str(messages)),)
+    request = ModelRequest(model, tuple(messages), options={"max_tokens": 0, **options})
     client = async_client if async_client is not None else _client(ctx, base_url, api_key)
-    with failures_of("openai"):
-        answer = await client.embeddings.create(input=texts, model=model, **thawed(options))
-    for entry in answer.data:
-        ctx.reply(EmbeddingMessage(embedding=tuple(entry.embedding)).with_metadata(model=model, **response_metadata))
+    provider = EmbeddingProvider(client)
+    terms = terms_of(ctx, retry, idle_timeout, rate_limit, budget)
+    await attempts(provider, request, provider, terms, ctx.interaction)
+    for embedding in provider.embeddings:
+        ctx.reply(EmbeddingMessage(embedding=embedding).with_metadata(model=model, **response_metadata))

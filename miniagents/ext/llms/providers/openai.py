@@ -132,6 +132,50 @@ class OpenAIProvider:
         )
 
 
+class EmbeddingProvider:
+    """OpenAI's embeddings: one request, whose answer has no tokens.
+
+    Args:
+        client: An `openai.AsyncOpenAI`.
+
+    Attributes:
+        embeddings: The vectors, in the order of the messages.
+    """
+
+    name = "openai"
+    was_delivered = False
+
+    def __init__(self, client: Any) -> None:
+        self._client = client.with_options(max_retries=0) if client.max_retries else client
+        self.key = f"{self.name} embeddings {client.base_url}"
+        self.embeddings: tuple[tuple[float, ...], ...] = ()
+
+    def push(self, text: str) -> None:
+        """There is no text."""
+
+    def retract(self) -> None:
+        """Nothing was given away yet."""
+
+    async def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str, None]:
+        """Ask; see `Provider`."""
+        options = _api_options(request)
+        options.pop("max_tokens", None)  # it is there for the reservation alone: nothing is written
+        with failures_of(self.name):
+            create = self._client.embeddings.create
+            found = await create(
+                input=[str(message) for message in request.messages],
+                model=request.model,
+                **as_parameters(create, options),
+            )
+        if isinstance(found, str) or not getattr(found, "data", None):
+            raise malformed(self.name, "the answer has no embeddings")
+        self.embeddings = tuple(tuple(entry.embedding) for entry in found.data)
+        answer.usage = Usage(input_tokens=found.usage.prompt_tokens if found.usage is not None else 0)
+        answer.model = found.model
+        answer.stop_reason = "stop"
+        yield ""
+
+
 def _api_options(request: ModelRequest) -> dict[str, Any]:
     """What goes to the call of either API."""
     options: dict[str, Any] = thawed(request.options)
