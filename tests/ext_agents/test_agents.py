@@ -215,3 +215,14 @@ async def test_nothing_is_logged_unless_asked(tmp_path: Path, monkeypatch: pytes
         assert list(tmp_path.iterdir()) == []
         await ScriptedModel.fork(script=Script("x"), llm_logger_agent=True).inquire("Hi")
     assert len(list((tmp_path / "llm_logs").iterdir())) == 1
+
+
+async def test_calls_about_one_file_wait_for_each_other(tmp_path: Path) -> None:
+    file = str(tmp_path / "CHAT.md")
+    models = [ScriptedModel.fork(alias=f"m{n}", script=Script(Reply(f"{n} " * 5, delay=1))) for n in range(3)]
+    async with MiniAgents():
+        calls = [MarkdownHistoryAgent.inquire(model.inquire("Hi"), history_md_file=file) for model in models]
+        for call in calls:
+            await call
+        messages = await MarkdownHistoryAgent.inquire(history_md_file=file, return_full_history=True)
+    assert [str(message) for message in messages] == [f"{'0 ' * 5}", f"{'1 ' * 5}", f"{'2 ' * 5}"]

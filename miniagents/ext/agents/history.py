@@ -1,6 +1,8 @@
 """Histories of conversations, in memory and in Markdown files."""
 
+import asyncio
 import re
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +40,24 @@ async def in_memory_history_agent(
         ctx.reply(list(message_list))
 
 
-class _MarkdownHistory:
+@miniagent(alias="MarkdownHistoryAgent")
+async def MarkdownHistoryAgent(
+    ctx: InteractionContext,
+    history_md_file: str = "CHAT.md",
+    default_role: str = "assistant",
+    return_full_history: bool = False,
+    history_message_factory: Live[Any] = None,
+    append: bool = True,
+    skip_empty: bool = True,
+    ignore_no_history: bool = False,
+) -> None:
     """Keeps a conversation in a Markdown file, where it is read from after the program was started again.
 
     Messages without a role that conversations have (results of tools) are not written, and neither are those with
-    `no_history` in their metadata.
+    `no_history` in their metadata. Calls that are about the same file wait for each other.
 
     Args:
+        ctx: The context.
         history_md_file: The path of the file.
         default_role: The role of messages that have none.
         return_full_history: Reply with the whole conversation, and not only with what came.
@@ -54,35 +67,18 @@ class _MarkdownHistory:
         skip_empty: Leave messages without text out of what is read.
         ignore_no_history: Write messages with `no_history` all the same.
     """
-
-    def __init__(
-        self,
-        history_md_file: str = "CHAT.md",
-        default_role: str = "assistant",
-        return_full_history: bool = False,
-        history_message_factory: Live[Any] = None,
-        append: bool = True,
-        skip_empty: bool = True,
-        ignore_no_history: bool = False,
-    ) -> None:
-        self._file = Path(history_md_file)
-        self._default_role = default_role
-        self._return_full_history = return_full_history
-        self._factory = history_message_factory or _message
-        self._append = append
-        self._skip_empty = skip_empty
-        self._ignore_no_history = ignore_no_history
-
-    async def __call__(self, ctx: InteractionContext) -> None:
-        """Write what comes, and reply."""
-        if not self._return_full_history:
-            ctx.reply(ctx.message_promises)
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        with self._file.open("a" if self._append else "w", buffering=1, encoding="utf-8") as file:
+    if not return_full_history:
+        ctx.reply(ctx.message_promises)
+    path = Path(history_md_file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    locks: Any = ctx.system.shared("chat files", weakref.WeakValueDictionary)  # as long as somebody writes or waits
+    lock = locks.setdefault(path.resolve(), asyncio.Lock())
+    async with lock:
+        with path.open("a" if append else "w", buffering=1, encoding="utf-8") as file:
             async for promise in ctx.message_promises:
-                if known(promise, "no_history") and not self._ignore_no_history:
+                if known(promise, "no_history") and not ignore_no_history:
                     continue
-                role = str(known(promise, "role") or self._default_role)
+                role = str(known(promise, "role") or default_role)
                 if role not in _KINDS:
                     continue
                 model = known(promise, "model")
@@ -91,31 +87,30 @@ class _MarkdownHistory:
                 async for token in promise:
                     file.write(escape.feed(str(token)))
                 file.write(escape.rest() + "\n")
-        if self._return_full_history:
-            ctx.reply(self._read())
-
-    def _read(self) -> list[Message]:
-        lines = self._file.read_text(encoding="utf-8").split("\n")
-        found: list[tuple[str, str | None, list[str]]] = []
-        at = 0
-        while at < len(lines):
-            heading = _HEADING.fullmatch(lines[at].strip()) if at + 1 < len(lines) else None
-            if heading and len(lines[at + 1].strip()) >= 3 and not lines[at + 1].strip("= "):
-                found.append((heading[1].lower(), heading[2], []))
-                at += 2
-                continue
-            if found:
-                found[-1][2].append(_unescaped(lines[at]))
-            at += 1
-        messages = []
-        for role, model, content in found:
-            text = _without_empty_ends(content)
-            if text.strip() or not self._skip_empty:
-                messages.append(self._factory(content=text, role=role, model=model))
-        return messages
+        if return_full_history:
+            ctx.reply(_read(path, history_message_factory or _message, skip_empty))
 
 
-MarkdownHistoryAgent = miniagent(alias="MarkdownHistoryAgent")(_MarkdownHistory)
+def _read(path: Path, factory: Any, skip_empty: bool) -> list[Message]:
+    """The conversation in a file."""
+    lines = path.read_text(encoding="utf-8").split("\n")
+    found: list[tuple[str, str | None, list[str]]] = []
+    at = 0
+    while at < len(lines):
+        heading = _HEADING.fullmatch(lines[at].strip()) if at + 1 < len(lines) else None
+        if heading and len(lines[at + 1].strip()) >= 3 and not lines[at + 1].strip("= "):
+            found.append((heading[1].lower(), heading[2], []))
+            at += 2
+            continue
+        if found:
+            found[-1][2].append(_unescaped(lines[at]))
+        at += 1
+    messages = []
+    for role, model, content in found:
+        text = _without_empty_ends(content)
+        if text.strip() or not skip_empty:
+            messages.append(factory(content=text, role=role, model=model))
+    return messages
 
 
 def _message(content: str, role: str, model: str | None) -> Message:

@@ -37,7 +37,7 @@ async def markdown_llm_logger_agent(
     trace = [agent.alias for agent in ctx.interaction.agent_trace[1:]]  # the logger itself says nothing
     head = f"{' <- '.join(trace)}\n\n" if trace else ""
     file.write_text(f"{head}```python\n{_pretty(request_metadata)}\n```\n", encoding="utf-8")
-    await MarkdownHistoryAgent.fork(history_md_file=str(file), ignore_no_history=True).inquire(ctx.message_promises)
+    await MarkdownHistoryAgent.inquire(ctx.message_promises, history_md_file=str(file), ignore_no_history=True)
     messages = await ctx.message_promises
     if messages and show_response_metadata:
         with file.open("a", encoding="utf-8") as stream:

@@ -9,7 +9,13 @@ from miniagents.ext.llms.messages import Usage
 from miniagents.ext.llms.model import Answer, ModelRequest
 from miniagents.ext.llms.providers.anthropic_mapping import to_anthropic, tools_for_anthropic
 from miniagents.ext.llms.providers.clients import as_parameters, sdk
-from miniagents.ext.llms.providers.failures import connection_failure, limit_headers, malformed, status_failure
+from miniagents.ext.llms.providers.failures import (
+    connection_failure,
+    is_no_stream,
+    limit_headers,
+    malformed,
+    status_failure,
+)
 from miniagents.ext.llms.providers.mapping import thawed
 
 
@@ -37,7 +43,7 @@ class AnthropicProvider:
                 headers = response.response.headers
                 answer.request_id = headers.get("request-id")
                 answer.limits = limit_headers(headers)
-                if "text/event-stream" not in headers.get("content-type", "text/event-stream"):
+                if is_no_stream(headers):
                     await response.close()
                     raise malformed(self.name, f"a stream was expected, but {headers['content-type']} came")
                 has_begun = True

@@ -98,6 +98,12 @@ def malformed(provider: str, what: str) -> MalformedResponseError:
     return MalformedResponseError(f"{provider}: {what}; check base_url=, or a proxy in between")
 
 
+def is_no_stream(headers: Mapping[str, str]) -> bool:
+    """Whether an answer is a page or a document instead of a stream: the SDKs would take it for an empty stream."""
+    kind = headers.get("content-type", "").lower()
+    return "html" in kind or "application/json" in kind
+
+
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """How many seconds the provider asks to wait: `retry-after-ms`, or `retry-after` in seconds or as a date."""
     for name, divisor in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):

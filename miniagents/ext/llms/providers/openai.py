@@ -9,7 +9,13 @@ from miniagents.errors import IncompleteResponseError, InvalidOptionError
 from miniagents.ext.llms.messages import Usage
 from miniagents.ext.llms.model import Answer, ModelRequest
 from miniagents.ext.llms.providers.clients import as_parameters, sdk
-from miniagents.ext.llms.providers.failures import connection_failure, limit_headers, malformed, status_failure
+from miniagents.ext.llms.providers.failures import (
+    connection_failure,
+    is_no_stream,
+    limit_headers,
+    malformed,
+    status_failure,
+)
 from miniagents.ext.llms.providers.mapping import thawed
 from miniagents.ext.llms.providers.openai_mapping import (
     output_for_chat,
@@ -82,7 +88,7 @@ class OpenAIProvider:
             raw = response.response if request.stream else None
             if raw is not None:
                 _from_headers(answer, raw.headers)
-                if "text/event-stream" not in raw.headers.get("content-type", "text/event-stream"):
+                if is_no_stream(raw.headers):
                     await response.close()
                     raise malformed(self.name, f"a stream was expected, but {raw.headers['content-type']} came")
             else:
