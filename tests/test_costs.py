@@ -1,0 +1,155 @@
+"""What a message costs, in things that can be counted: no clock, so that a busy machine changes nothing.
+
+When a bound is passed, the test says the old and the new count. Raise a bound only with a reason, and in the same
+commit as what needs it.
+"""
+
+import asyncio
+import gc
+import sys
+import tracemalloc
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from miniagents import Actor, ActorContext, ActorSystem, InteractionContext, Message, MiniAgents, miniagent
+
+
+class Number(Message):
+    n: int
+
+
+class Echo(Actor):
+    async def receive(self, message: Message, ctx: ActorContext) -> Message:
+        return message
+
+
+@miniagent
+async def parrot(ctx: InteractionContext) -> None:
+    ctx.reply(ctx.message_promises)
+
+
+BOUNDS = {
+    "Python calls per tell": 10.5,
+    "Python calls per ask": 67.0,
+    "Python calls per agent call": 200.0,
+    "tasks per agent call": 1.01,
+    "loop callbacks per tell": 0.01,
+    "loop callbacks per ask": 2.01,
+    "loop callbacks per agent call": 3.01,
+    "bytes per idle actor": 780.0,
+    "bytes per idle agent": 1_400.0,
+}
+"""At most so many, on any Python from 3.11 to 3.13. The calls are those of asyncio's own loop, too: half of an ask's."""
+
+N = 2_000
+
+
+class CountingLoop(asyncio.SelectorEventLoop):
+    """Counts its callbacks and tasks."""
+
+    callbacks = 0
+    tasks = 0
+
+    def call_soon(self, *args: Any, **kwargs: Any) -> Any:
+        self.callbacks += 1
+        return super().call_soon(*args, **kwargs)
+
+    def create_task(self, *args: Any, **kwargs: Any) -> Any:
+        self.tasks += 1
+        return super().create_task(*args, **kwargs)
+
+
+async def tells(n: int) -> None:
+    async with ActorSystem() as system:
+        echo = system.spawn(Echo)
+        await echo.ask(Number(n=0))
+        note_counts()
+        for number in range(n):
+            echo.tell(Number(n=number))
+        await echo.ask(Number(n=0))
+        note_counts()
+
+
+async def asks(n: int) -> None:
+    async with ActorSystem() as system:
+        echo = system.spawn(Echo)
+        await echo.ask(Number(n=0))
+        note_counts()
+        for number in range(n):
+            await echo.ask(Number(n=number))
+        note_counts()
+
+
+async def agent_calls(n: int) -> None:
+    async with MiniAgents():
+        await parrot.inquire("warm")
+        note_counts()
+        for _ in range(n):
+            await parrot.inquire("Hi")
+        note_counts()
+
+
+_calls = 0
+_seen: list[tuple[int, int, int]] = []
+
+
+def note_counts() -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, CountingLoop)
+    _seen.append((_calls, loop.tasks, loop.callbacks))
+
+
+def count(workload: Callable[[int], Awaitable[None]]) -> tuple[float, float, float]:
+    """Python calls, tasks and loop callbacks per operation."""
+
+    def profile(frame: Any, event: str, arg: Any) -> None:
+        global _calls
+        if event == "call":
+            _calls += 1
+
+    _seen.clear()
+    with asyncio.Runner(loop_factory=CountingLoop) as runner:
+        sys.setprofile(profile)
+        try:
+            runner.run(workload(N))  # type: ignore[arg-type]
+        finally:
+            sys.setprofile(None)
+    (calls, tasks, callbacks), (calls_after, tasks_after, callbacks_after) = _seen
+    return (calls_after - calls) / N, (tasks_after - tasks) / N, (callbacks_after - callbacks) / N
+
+
+def check(name: str, value: float) -> None:
+    bound = BOUNDS[name]
+    assert value <= bound, f"{name}: at most {bound} so far, and {value:.2f} now"
+
+
+@pytest.mark.parametrize(("name", "workload"), [("tell", tells), ("ask", asks), ("agent call", agent_calls)])
+def test_a_message_costs_no_more_than_it_did(name: str, workload: Callable[[int], Awaitable[None]]) -> None:
+    calls, tasks, callbacks = count(workload)
+    check(f"Python calls per {name}", calls)
+    check(f"loop callbacks per {name}", callbacks)
+    if name == "agent call":
+        check(f"tasks per {name}", tasks)
+    else:
+        assert tasks < 0.01
+
+
+@pytest.mark.parametrize(("name", "kind", "n"), [("actor", Echo, 5_000), ("agent", parrot, 2_000)])
+async def test_who_is_idle_takes_no_more_memory_than_it_did(name: str, kind: Any, n: int) -> None:
+    async with MiniAgents() as system:
+        warm = [system.spawn(kind) for _ in range(100)]
+        await asyncio.sleep(0)
+        gc.collect()
+        tracemalloc.start()
+        try:
+            before = tracemalloc.get_traced_memory()[0]
+            spawned = [system.spawn(kind) for _ in range(n)]
+            await asyncio.sleep(0)
+            gc.collect()
+            used = tracemalloc.get_traced_memory()[0] - before
+        finally:
+            tracemalloc.stop()
+        assert len(warm) + len(spawned) == n + 100
+        check(f"bytes per idle {name}", used / n)
