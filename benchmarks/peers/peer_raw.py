@@ -1,0 +1,385 @@
+"""What asyncio itself allows, as three hand-written actors.
+
+deque  one task per actor, a deque for a mailbox, a future to wake it: the honest limit of a task per actor.
+drain  no task while idle: `call_soon` drains the mailbox and steps the handler's coroutine by hand, and a task is made
+       only when a handler really suspends. The limit for idle actors and for hops (no task to wake); in long bursts
+       `await` is cheaper than `send(None)` with its StopIteration. `asyncio.current_task()` is None in a handler that
+       has not suspended yet.
+queue  one task per actor around an `asyncio.Queue`, as most people would write it.
+"""
+
+import asyncio
+import types
+from collections import deque
+
+from common import Boom, MemoryProbe, Msg, Tok, Unsupported, clock, main
+
+
+class DequeActor:
+    __slots__ = ("box", "loop", "me", "task", "wake")
+
+    def __init__(self, behaviour):
+        self.loop = asyncio.get_running_loop()
+        self.box = deque()
+        self.wake = None
+        self.me = behaviour
+        self.task = self.loop.create_task(self._run())
+
+    def tell(self, msg):
+        self.box.append((msg, None))
+        if self.wake is not None:
+            self.wake.set_result(None)
+            self.wake = None
+
+    def ask(self, msg):
+        fut = self.loop.create_future()
+        self.box.append((msg, fut))
+        if self.wake is not None:
+            self.wake.set_result(None)
+            self.wake = None
+        return fut
+
+    async def _run(self):
+        box = self.box
+        while True:
+            while box:
+                msg, fut = box.popleft()
+                try:
+                    result = await self.me.on(msg)
+                except Exception as e:
+                    self.me = self.me.again()  # restart: a fresh behaviour, the mailbox kept
+                    if fut is not None:
+                        fut.set_exception(e)
+                else:
+                    if fut is not None and not fut.done():
+                        fut.set_result(result)
+            self.wake = self.loop.create_future()
+            await self.wake
+
+    def stop(self):
+        self.task.cancel()
+
+
+@types.coroutine
+def _resume(coro, yielded):
+    """Go on, inside a task, with a coroutine that was stepped once outside of one."""
+    while True:
+        try:
+            sent = yield yielded
+        except BaseException as e:
+            yielded = coro.throw(e)
+        else:
+            try:
+                yielded = coro.send(sent)
+            except StopIteration as e:
+                return e.value
+
+
+class DrainActor:
+    __slots__ = ("box", "busy", "loop", "me")
+
+    def __init__(self, behaviour):
+        self.loop = asyncio.get_running_loop()
+        self.box = deque()
+        self.busy = False
+        self.me = behaviour
+
+    def tell(self, msg):
+        self.box.append((msg, None))
+        if not self.busy:
+            self.busy = True
+            self.loop.call_soon(self._drain)
+
+    def ask(self, msg):
+        fut = self.loop.create_future()
+        self.box.append((msg, fut))
+        if not self.busy:
+            self.busy = True
+            self.loop.call_soon(self._drain)
+        return fut
+
+    def _drain(self):
+        box = self.box
+        while box:
+            msg, fut = box.popleft()
+            coro = self.me.on(msg)
+            try:
+                yielded = coro.send(None)
+            except StopIteration as e:
+                if fut is not None and not fut.done():
+                    fut.set_result(e.value)
+            except Exception as e:
+                self.me = self.me.again()
+                if fut is not None:
+                    fut.set_exception(e)
+            else:  # it suspends: finish it in a task, then drain on
+                task = self.loop.create_task(_resume(coro, yielded))
+                task.add_done_callback(lambda t: self._settle(t, fut))
+                return
+        self.busy = False
+
+    def _settle(self, task, fut):
+        if task.cancelled() or task.exception():
+            self.me = self.me.again()
+            if fut is not None:
+                fut.set_exception(asyncio.CancelledError() if task.cancelled() else task.exception())
+        elif fut is not None and not fut.done():
+            fut.set_result(task.result())
+        self._drain()
+
+    def stop(self):
+        pass
+
+
+class QueueActor:
+    def __init__(self, behaviour):
+        self.queue = asyncio.Queue()
+        self.me = behaviour
+        self.task = asyncio.create_task(self._run())
+
+    def tell(self, msg):
+        self.queue.put_nowait((msg, None))
+
+    def ask(self, msg):
+        fut = asyncio.get_running_loop().create_future()
+        self.queue.put_nowait((msg, fut))
+        return fut
+
+    async def _run(self):
+        while True:
+            msg, fut = await self.queue.get()
+            try:
+                result = await self.me.on(msg)
+            except Exception as e:
+                self.me = self.me.again()
+                if fut is not None:
+                    fut.set_exception(e)
+            else:
+                if fut is not None and not fut.done():
+                    fut.set_result(result)
+
+    def stop(self):
+        self.task.cancel()
+
+
+KINDS = {"deque": DequeActor, "drain": DrainActor, "queue": QueueActor}
+
+
+class Counter:
+    def __init__(self, want, done):
+        self.want, self.done, self.seen, self.total = want, done, 0, 0
+
+    async def on(self, msg):
+        self.total += msg.n
+        self.seen += 1
+        if self.seen == self.want:
+            self.done.set_result(None)
+
+
+class Echo:
+    async def on(self, msg):
+        return msg
+
+    def again(self):
+        return Echo()
+
+
+class Fragile(Echo):
+    async def on(self, msg):
+        raise Boom
+
+    def again(self):
+        return Fragile()
+
+
+class Hop:
+    def __init__(self, done):
+        self.next, self.done = None, done
+
+    async def on(self, msg):
+        if msg.n:
+            self.next.tell(Msg(msg.n - 1))
+        else:
+            self.done.set_result(None)
+
+
+class Consumer:
+    def __init__(self, want, done):
+        self.want, self.done, self.parts = want, done, []
+
+    async def on(self, tok):
+        self.parts.append(tok.text)
+        if len(self.parts) == self.want:
+            self.done.set_result("".join(self.parts))
+
+
+class Producer:
+    def __init__(self, to, live):
+        self.to, self.live = to, live
+
+    async def on(self, msg):
+        for _ in range(msg.n):
+            self.to.tell(Tok("tok "))
+            if self.live:
+                await asyncio.sleep(0)
+
+
+def tell(kind):
+    async def run(n):
+        done = asyncio.get_running_loop().create_future()
+        me = Counter(n, done)
+        actor = KINDS[kind](me)
+        await asyncio.sleep(0)
+        t = clock()
+        for i in range(n):
+            actor.tell(Msg(i))
+        await done
+        t = clock() - t
+        assert me.total == n * (n - 1) // 2
+        actor.stop()
+        return t, n
+
+    return run
+
+
+def ask(kind):
+    async def run(n):
+        actor = KINDS[kind](Echo())
+        await asyncio.sleep(0)
+        t = clock()
+        for i in range(n):
+            assert (await actor.ask(Msg(i))).n == i
+        t = clock() - t
+        actor.stop()
+        return t, n
+
+    return run
+
+
+def waves(kind, actors_n, wave):
+    async def run(n):
+        actors = [KINDS[kind](Echo()) for _ in range(actors_n)]
+        await asyncio.sleep(0)
+        rounds = max(1, n // wave)
+        t = clock()
+        for _ in range(rounds):
+            got = await asyncio.gather(*[actors[i % actors_n].ask(Msg(i)) for i in range(wave)])
+            assert len(got) == wave
+        t = clock() - t
+        for a in actors:
+            a.stop()
+        return t, rounds * wave
+
+    return run
+
+
+def spawn(kind):
+    async def run(n):
+        t = clock()
+        actors = [KINDS[kind](Echo()) for _ in range(n)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        t = clock() - t
+        for a in actors:
+            a.stop()
+        await asyncio.sleep(0)
+        return t, n
+
+    return run
+
+
+def memory(kind):
+    async def run(n):
+        warm = [KINDS[kind](Echo()) for _ in range(100)]
+        await asyncio.sleep(0.01)
+        with MemoryProbe() as m:
+            actors = [KINDS[kind](Echo()) for _ in range(n)]
+            await asyncio.sleep(0.01)
+        for a in actors + warm:
+            a.stop()
+        return m.per(n)
+
+    return run
+
+
+def ring(kind):
+    async def run(n):
+        done = asyncio.get_running_loop().create_future()
+        hops = [Hop(done) for _ in range(1000)]
+        actors = [KINDS[kind](h) for h in hops]
+        for i, h in enumerate(hops):
+            h.next = actors[(i + 1) % 1000]
+        await asyncio.sleep(0)
+        t = clock()
+        actors[0].tell(Msg(n))
+        await done
+        t = clock() - t
+        for a in actors:
+            a.stop()
+        return t, n
+
+    return run
+
+
+def stream(kind, live=False):
+    async def run(n):
+        done = asyncio.get_running_loop().create_future()
+        consumer = KINDS[kind](Consumer(n, done))
+        producer = KINDS[kind](Producer(consumer, live))
+        await asyncio.sleep(0)
+        t = clock()
+        producer.tell(Msg(n))
+        text = await done
+        t = clock() - t
+        assert len(text) == 4 * n
+        for a in (consumer, producer):
+            a.stop()
+        return t, n
+
+    return run
+
+
+def crash(kind):
+    async def run(n):
+        actor = KINDS[kind](Fragile())
+        await asyncio.sleep(0)
+        t = clock()
+        for i in range(n):
+            try:
+                await actor.ask(Msg(i))
+            except Boom:
+                pass
+        t = clock() - t
+        actor.stop()
+        return t, n
+
+    return run
+
+
+DEFAULTS = dict(
+    tell=200_000, ask=100_000, ask_concurrent=200_000, spawn=20_000, ring=100_000, fanout=100_000, stream=100_000,
+    stream_live=100_000, crash=50_000,
+)  # fmt: skip
+NO_AGENTS = Unsupported("no agent calls, see ask")
+
+if __name__ == "__main__":
+    main(
+        "raw",
+        None,
+        dict(
+            tell=tell,
+            ask=ask,
+            ask_concurrent=lambda k: waves(k, 100, 1000),
+            spawn=spawn,
+            ring=ring,
+            fanout=lambda k: waves(k, 1000, 1000),
+            stream=stream,
+            stream_live=lambda k: stream(k, live=True),
+            agent_call=NO_AGENTS,
+            agent_call_concurrent=NO_AGENTS,
+            crash=crash,
+        ),
+        DEFAULTS,
+        variants=("deque", "drain", "queue"),
+        memory=memory,
+    )
