@@ -3,6 +3,8 @@
 import itertools
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 if TYPE_CHECKING:
     from miniagents.actors.ask import Ask
     from miniagents.actors.ref import ActorRef
@@ -10,7 +12,7 @@ if TYPE_CHECKING:
 _ids = itertools.count(1)
 
 
-class Envelope:
+class Envelope(msgspec.Struct, eq=False):
     """A message on its way to one actor.
 
     Attributes:
@@ -26,39 +28,16 @@ class Envelope:
         message_id: Its own number, unique in this process.
     """
 
-    __slots__ = (
-        "_message_id",
-        "ask",
-        "at",
-        "correlation_id",
-        "crashes",
-        "deadline",
-        "message",
-        "sender",
-        "taken",
-        "trace",
-    )
-
-    def __init__(
-        self,
-        message: Any,
-        sender: "ActorRef | None",
-        ask: "Ask[Any] | None",
-        deadline: float | None,
-        correlation_id: int,
-        trace: object,
-        at: float,
-    ) -> None:
-        self.message = message
-        self.sender = sender
-        self.ask = ask
-        self.deadline = deadline
-        self.correlation_id = correlation_id
-        self.trace = trace
-        self.at = at
-        self.crashes = 0
-        self.taken = False
-        self._message_id = 0
+    message: Any
+    sender: "ActorRef | None" = None
+    ask: "Ask[Any] | None" = None
+    deadline: float | None = None
+    correlation_id: int = 0
+    trace: object = None
+    at: float = 0.0
+    crashes: int = 0
+    taken: bool = False
+    _message_id: int = 0
 
     @property
     def message_id(self) -> int:
@@ -71,6 +50,5 @@ class Envelope:
         return f"Envelope({self.message!r}, sender={self.sender!r})"
 
 
-def new_correlation_id() -> int:
-    """A number for a message from outside and all that it sets off."""
-    return next(_ids)
+new_correlation_id = _ids.__next__
+"""A number for a message from outside and all that it sets off."""
