@@ -3,7 +3,7 @@
 from miniagents.ext.llms.agents import Access, llm_agent
 from miniagents.ext.llms.model import Provider
 from miniagents.ext.llms.providers.anthropic import AnthropicProvider
-from miniagents.ext.llms.providers.clients import close_client, key_or_environment, sdk
+from miniagents.ext.llms.providers.clients import close_client, key_or_environment, loaded
 
 DEFAULT_MAX_TOKENS = 4096
 """The API has no default of its own."""
@@ -13,7 +13,7 @@ async def _connect(access: Access) -> Provider:
     access.options.setdefault("max_tokens", DEFAULT_MAX_TOKENS)
     if access.client is not None:
         return AnthropicProvider(access.client)
-    anthropic = sdk("anthropic", "anthropic")
+    anthropic = await loaded("anthropic", "anthropic")
     key = key_or_environment(access.api_key, "ANTHROPIC_API_KEY", access.ctx.interaction.path)
     client = access.ctx.system.shared(
         ("anthropic", access.base_url, key),

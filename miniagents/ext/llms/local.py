@@ -8,7 +8,7 @@ from typing import Any
 from miniagents.errors import MissingDependencyError
 from miniagents.ext.llms.agents import Access, llm_agent
 from miniagents.ext.llms.model import Provider
-from miniagents.ext.llms.providers.clients import sdk
+from miniagents.ext.llms.providers.clients import loaded, sdk
 from miniagents.ext.llms.providers.llama import LocalProvider
 
 DEFAULT_CONTEXT = 8192
@@ -104,8 +104,8 @@ async def _connect(access: Access) -> Provider:
     path = Path(given) if given is not None else default_model()
     if not path.is_file():
         raise FileNotFoundError(f"{access.ctx.interaction.path}: model_path={str(path)!r} is no file")
-    sdk("xllamacpp", "local")
-    sdk("openai", "local")
+    await loaded("xllamacpp", "local")
+    await loaded("openai", "local")
     key = (path.resolve(), options.pop("n_ctx", DEFAULT_CONTEXT), options.pop("n_parallel", DEFAULT_PARALLEL))
     local = access.ctx.system.shared(("local", key), lambda: _Local(key), _Local.close)
     return LocalProvider(await local.client(), f"local {key}")

@@ -9,14 +9,14 @@ from miniagents.ext.llms.asking import attempts
 from miniagents.ext.llms.limits import RateLimit
 from miniagents.ext.llms.messages import EmbeddingMessage
 from miniagents.ext.llms.model import ModelRequest, Provider
-from miniagents.ext.llms.providers.clients import close_client, key_or_environment, sdk
+from miniagents.ext.llms.providers.clients import close_client, key_or_environment, loaded
 from miniagents.ext.llms.providers.openai import EmbeddingProvider, OpenAIProvider
 from miniagents.messages import EMPTY, Message, Secret, TextMessage
 from miniagents.miniagents import InteractionContext, Live, miniagent
 
 
-def _client(ctx: InteractionContext, base_url: str | None, api_key: Secret | None) -> Any:
-    openai = sdk("openai", "openai")
+async def _client(ctx: InteractionContext, base_url: str | None, api_key: Secret | None) -> Any:
+    openai = await loaded("openai", "openai")
     key = key_or_environment(api_key, "OPENAI_API_KEY", ctx.interaction.path)
     return ctx.system.shared(
         ("openai", base_url, key),
@@ -26,7 +26,7 @@ def _client(ctx: InteractionContext, base_url: str | None, api_key: Secret | Non
 
 
 async def _connect(access: Access) -> Provider:
-    client = access.client if access.client is not None else _client(access.ctx, access.base_url, access.api_key)
+    client = access.client if access.client is not None else await _client(access.ctx, access.base_url, access.api_key)
     return OpenAIProvider(client, access.options.pop("api", "chat"))
 
 
@@ -83,7 +83,7 @@ async def openai_embedding_agent(
     if not batch_mode:
         messages = (TextMessage(str(messages)),)
     request = ModelRequest(model, tuple(messages), options={"max_tokens": 0, **options})
-    client = async_client if async_client is not None else _client(ctx, base_url, api_key)
+    client = async_client if async_client is not None else await _client(ctx, base_url, api_key)
     provider = EmbeddingProvider(client)
     terms = terms_of(ctx, retry, idle_timeout, rate_limit, budget)
     await attempts(provider, request, provider, terms, ctx.interaction)

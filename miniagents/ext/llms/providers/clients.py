@@ -1,8 +1,10 @@
 """The SDKs' clients: one for each provider, address and key in a system, closed with it."""
 
+import asyncio
 import importlib
 import inspect
 import os
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +24,17 @@ def sdk(package: str, extra: str) -> Any:
         raise MissingDependencyError(
             f"this needs the package {package}: pip install 'miniagents[{extra}]'", name=package
         ) from error
+
+
+async def loaded(package: str, extra: str) -> Any:
+    """An optional package, imported in a thread the first time: it takes a second, and the loop has others to serve.
+
+    Raises:
+        MissingDependencyError: It is not installed.
+    """
+    if package in sys.modules:
+        return sdk(package, extra)
+    return await asyncio.to_thread(sdk, package, extra)
 
 
 def key_or_environment(api_key: Secret | None, variable: str, agent: str) -> Secret:
