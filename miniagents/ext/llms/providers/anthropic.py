@@ -4,19 +4,12 @@ import json
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from miniagents.errors import IncompleteResponseError
 from miniagents.ext.llms.messages import Usage
 from miniagents.ext.llms.model import Answer, ModelRequest
 from miniagents.ext.llms.providers.anthropic_mapping import to_anthropic, tools_for_anthropic
-from miniagents.ext.llms.providers.clients import as_parameters, sdk
-from miniagents.ext.llms.providers.failures import (
-    connection_failure,
-    is_no_stream,
-    limit_headers,
-    malformed,
-    status_failure,
-)
-from miniagents.ext.llms.providers.mapping import thawed
+from miniagents.ext.llms.providers.clients import as_parameters, call_options, without_retries
+from miniagents.ext.llms.providers.failures import malformed
+from miniagents.ext.llms.providers.relay import relay
 
 
 class AnthropicProvider:
@@ -29,61 +22,20 @@ class AnthropicProvider:
     name = "anthropic"
 
     def __init__(self, client: Any) -> None:
-        # The SDK's own retries are off: there is one policy, and one place to see it.
-        self._client = client.with_options(max_retries=0) if client.max_retries else client
+        self._client = without_retries(client)
         self.key = f"{self.name} {client.base_url}"
 
-    async def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str, None]:
+    def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str, None]:
         """Ask, and fill the answer as it comes; see `Provider`."""
-        anthropic, httpx = sdk("anthropic", "anthropic"), sdk("httpx2", "anthropic")
-        has_begun = False
-        try:
-            response = await self._create(request)
-            if request.stream:
-                headers = response.response.headers
-                answer.request_id = headers.get("request-id")
-                answer.limits = limit_headers(headers)
-                if is_no_stream(headers):
-                    await response.close()
-                    raise malformed(self.name, f"a stream was expected, but {headers['content-type']} came")
-                has_begun = True
-                pieces = _read(self.name, response, answer)
-            else:
-                answer.request_id = getattr(response, "_request_id", None)
-                pieces = _read_whole(self.name, response, answer)
-            try:
-                async for piece in pieces:
-                    yield piece
-            finally:
-                if request.stream:
-                    await response.close()  # at once: this is where billing stops
-                await pieces.aclose()
-        except anthropic.APIStatusError as error:
-            in_stream = has_begun
-            raise status_failure(
-                self.name, error.status_code, error.body, error.response.headers, str(error), in_stream=in_stream
-            ) from error
-        except anthropic.APIResponseValidationError as error:
-            raise malformed(self.name, str(error)) from error
-        except (anthropic.APIConnectionError, httpx.TransportError, httpx.StreamError) as error:
-            raise connection_failure(self.name, error, has_begun=has_begun) from error
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise malformed(self.name, f"what came is no JSON: {error}") from error
-        if answer.stop_reason is None:
-            raise IncompleteResponseError(f"{self.name}: the answer ended without a reason to stop: it is cut off")
+        read = _read if request.stream else _read_whole
+        return relay(self.name, "anthropic", request, answer, lambda: self._create(request), read)
 
     async def _create(self, request: ModelRequest) -> Any:
-        options = thawed(request.options)
+        options = call_options(request)
         first = {"first_user_message": options.pop("fake_first_user_message", None)}
         system, messages = to_anthropic(request.messages, **{k: v for k, v in first.items() if v is not None})
         if system:
             options["system"] = system
-        headers = {**options.pop("extra_headers", {})}
-        if request.idempotency_key:
-            headers.setdefault("Idempotency-Key", request.idempotency_key)
-        options["extra_headers"] = headers
-        if request.timeout is not None:
-            options.setdefault("timeout", request.timeout)
         if request.tools:
             options["tools"] = [*tools_for_anthropic(request.tools), *options.get("tools", ())]
         if request.output is not None:

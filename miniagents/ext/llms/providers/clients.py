@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from miniagents.errors import MissingDependencyError, MissingKeyError
+from miniagents.ext.llms.model import ModelRequest
+from miniagents.ext.llms.providers.mapping import thawed
 from miniagents.messages import Secret
 
 
@@ -64,3 +66,20 @@ def as_parameters(method: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     if others:
         taken["extra_body"] = {**others, **taken.get("extra_body", {})}
     return taken
+
+
+def without_retries(client: Any) -> Any:
+    """A client whose own retries are off: there is one policy, and one place to see it."""
+    return client.with_options(max_retries=0) if client.max_retries else client
+
+
+def call_options(request: ModelRequest) -> dict[str, Any]:
+    """The options of an API call: those of the request, with its idempotency key and what is left of its deadline."""
+    options: dict[str, Any] = thawed(request.options)
+    headers = {**options.pop("extra_headers", {})}
+    if request.idempotency_key:
+        headers.setdefault("Idempotency-Key", request.idempotency_key)
+    options["extra_headers"] = headers
+    if request.timeout is not None:
+        options.setdefault("timeout", request.timeout)
+    return options

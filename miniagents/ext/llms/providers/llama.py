@@ -1,6 +1,7 @@
 """llama.cpp's API: OpenAI's, with tools by a grammar."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
@@ -24,12 +25,11 @@ class LocalProvider(OpenAIProvider):
         super().__init__(client, name="local")
         self.key = key  # the port is another one each time
 
-    async def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str, None]:
+    def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str, None]:
         """Ask, and fill the answer as it comes; see `Provider`."""
-        if not request.tools:
-            async for piece in super().stream(request, answer):
-                yield piece
-            return
+        return self._with_tools(request, answer) if request.tools else super().stream(request, answer)
+
+    async def _with_tools(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str, None]:
         options = dict(request.options)
         choice = options.pop("tool_choice", "auto")
         plain = replace(
@@ -40,11 +40,12 @@ class LocalProvider(OpenAIProvider):
             options=options,
         )
         text, shown = "", 0
-        async for piece in super().stream(plain, answer):
-            text += piece
-            said = _answer_so_far(text) if request.output is None else ""
-            yield said[shown:]
-            shown = max(shown, len(said))
+        async with aclosing(super().stream(plain, answer)) as pieces:
+            async for piece in pieces:
+                text += piece
+                said = _answer_so_far(text) if request.output is None else ""
+                yield said[shown:]
+                shown = max(shown, len(said))
         if answer.stop_reason == "length":
             return  # cut off in the middle of JSON: the reply says so
         try:

@@ -1,22 +1,14 @@
 """OpenAI's API, and whatever is compatible with it: chat completions and responses, through the official SDK."""
 
 import contextlib
-import json
-from collections.abc import AsyncGenerator, Mapping
-from typing import Any, Self
+from collections.abc import AsyncGenerator
+from typing import Any
 
-from miniagents.errors import IncompleteResponseError, InvalidOptionError
+from miniagents.errors import InvalidOptionError
 from miniagents.ext.llms.messages import Usage
 from miniagents.ext.llms.model import Answer, ModelRequest
-from miniagents.ext.llms.providers.clients import as_parameters, sdk
-from miniagents.ext.llms.providers.failures import (
-    connection_failure,
-    is_no_stream,
-    limit_headers,
-    malformed,
-    status_failure,
-)
-from miniagents.ext.llms.providers.mapping import thawed
+from miniagents.ext.llms.providers.clients import as_parameters, call_options, without_retries
+from miniagents.ext.llms.providers.failures import malformed, status_failure
 from miniagents.ext.llms.providers.openai_mapping import (
     output_for_chat,
     output_for_responses,
@@ -25,37 +17,7 @@ from miniagents.ext.llms.providers.openai_mapping import (
     tools_for_chat,
     tools_for_responses,
 )
-
-
-class failures_of:
-    """Turns what the SDK raises into our errors.
-
-    Args:
-        name: What the provider is called.
-
-    Attributes:
-        has_begun: Whether the answer has begun to come.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self.has_begun = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, tb: object) -> None:
-        openai, httpx, name = sdk("openai", "openai"), sdk("httpx2", "openai"), self._name
-        if isinstance(error, openai.APIStatusError):
-            raise status_failure(name, error.status_code, error.body, error.response.headers, str(error)) from error
-        if isinstance(error, openai.APIResponseValidationError):
-            raise malformed(name, str(error)) from error
-        if isinstance(error, (openai.APIConnectionError, httpx.TransportError, httpx.StreamError)):
-            raise connection_failure(name, error, has_begun=self.has_begun) from error
-        if isinstance(error, openai.APIError):
-            raise status_failure(name, None, error.body, {}, str(error), in_stream=True) from error
-        if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError)):
-            raise malformed(name, f"what came is no JSON: {error}") from error
+from miniagents.ext.llms.providers.relay import Failures, Reader, relay
 
 
 class OpenAIProvider:
@@ -70,40 +32,20 @@ class OpenAIProvider:
     def __init__(self, client: Any, api: str = "chat", name: str = "openai") -> None:
         if api not in ("chat", "responses"):
             raise InvalidOptionError(f"api= must be 'chat' or 'responses', not {api!r}")
-        # The SDK's own retries are off: there is one policy, and one place to see it.
-        self._client = client.with_options(max_retries=0) if client.max_retries else client
+        self._client = without_retries(client)
         self._api = api
         self.name = name
         self.key = f"{name} {api} {client.base_url}"
 
-    async def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str, None]:
+    def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str, None]:
         """Ask, and fill the answer as it comes; see `Provider`."""
-        with failures_of(self.name) as failures:
-            if self._api == "chat":
-                response = await self._chat(request)
-                read: Any = _read_chat if request.stream else _read_whole_chat
-            else:
-                response = await self._respond(request)
-                read = _read_responses if request.stream else _read_whole_response
-            raw = response.response if request.stream else None
-            if raw is not None:
-                _from_headers(answer, raw.headers)
-                if is_no_stream(raw.headers):
-                    await response.close()
-                    raise malformed(self.name, f"a stream was expected, but {raw.headers['content-type']} came")
-            else:
-                answer.request_id = getattr(response, "_request_id", None)
-            failures.has_begun = True
-            pieces = read(self.name, response, answer)
-            try:
-                async for piece in pieces:
-                    yield piece
-            finally:
-                if raw is not None:
-                    await response.close()  # at once: this is where billing stops
-                await pieces.aclose()
-        if answer.stop_reason is None:
-            raise IncompleteResponseError(f"{self.name}: the answer ended without a reason to stop: it is cut off")
+        send: Any
+        read: Reader
+        if self._api == "chat":
+            send, read = self._chat, _read_chat if request.stream else _read_whole_chat
+        else:
+            send, read = self._respond, _read_responses if request.stream else _read_whole_response
+        return relay(self.name, "openai", request, answer, lambda: send(request), read)
 
     async def _chat(self, request: ModelRequest) -> Any:
         options = _api_options(request)
@@ -152,7 +94,7 @@ class EmbeddingProvider:
     was_delivered = False
 
     def __init__(self, client: Any) -> None:
-        self._client = client.with_options(max_retries=0) if client.max_retries else client
+        self._client = without_retries(client)
         self.key = f"{self.name} embeddings {client.base_url}"
         self.embeddings: tuple[tuple[float, ...], ...] = ()
 
@@ -166,7 +108,7 @@ class EmbeddingProvider:
         """Ask; see `Provider`."""
         options = _api_options(request)
         options.pop("max_tokens", None)  # it is there for the reservation alone: nothing is written
-        with failures_of(self.name):
+        with Failures(self.name, "openai"):
             create = self._client.embeddings.create
             found = await create(
                 input=[str(message) for message in request.messages],
@@ -184,21 +126,10 @@ class EmbeddingProvider:
 
 def _api_options(request: ModelRequest) -> dict[str, Any]:
     """What goes to the call of either API."""
-    options: dict[str, Any] = thawed(request.options)
+    options = call_options(request)
     if options.get("n", 1) != 1:
         raise InvalidOptionError(f"n= must be 1, not {options['n']!r}: call the agent several times instead")
-    headers = {**options.pop("extra_headers", {})}
-    if request.idempotency_key:
-        headers.setdefault("Idempotency-Key", request.idempotency_key)
-    options["extra_headers"] = headers
-    if request.timeout is not None:
-        options.setdefault("timeout", request.timeout)
     return options
-
-
-def _from_headers(answer: Answer, headers: Mapping[str, str]) -> None:
-    answer.request_id = headers.get("x-request-id") or answer.request_id
-    answer.limits = limit_headers(headers)
 
 
 # Chat completions

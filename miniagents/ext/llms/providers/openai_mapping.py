@@ -1,5 +1,6 @@
 """Conversations as OpenAI's dictionaries, of chat completions and of the Responses API, and back."""
 
+import base64
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -96,8 +97,6 @@ def _from_part(part: Mapping[str, Any]) -> Message:
 def _from_url(url: str) -> dict[str, Any]:
     if not url.startswith("data:"):
         return {"url": url}
-    import base64
-
     header, _, data = url.partition(",")
     return {"data": base64.b64decode(data), "media_type": header.removeprefix("data:").partition(";")[0]}
 
@@ -110,26 +109,12 @@ def _text(content: Any) -> str:
 
 def tools_for_chat(tools: Iterable[ToolSpec]) -> list[dict[str, Any]]:
     """Tools as a chat completion takes them."""
-    return [
-        {
-            "type": "function",
-            "function": {
-                "name": tool.name,
-                "description": tool.description,
-                "parameters": tool.schema,
-                "strict": tool.strict,
-            },
-        }
-        for tool in tools
-    ]
+    return [{"type": "function", "function": _function(tool)} for tool in tools]
 
 
 def output_for_chat(output: OutputType) -> dict[str, Any]:
     """A type of structured output as the `response_format` of a chat completion."""
-    return {
-        "type": "json_schema",
-        "json_schema": {"name": output.api_name, "schema": output.schema, "strict": output.strict},
-    }
+    return {"type": "json_schema", "json_schema": _schema(output)}
 
 
 def to_responses(messages: Iterable[Message]) -> list[dict[str, Any]]:
@@ -164,20 +149,17 @@ def to_responses(messages: Iterable[Message]) -> list[dict[str, Any]]:
 
 def tools_for_responses(tools: Iterable[ToolSpec]) -> list[dict[str, Any]]:
     """Tools as the Responses API takes them."""
-    return [
-        {
-            "type": "function",
-            "name": tool.name,
-            "description": tool.description,
-            "parameters": tool.schema,
-            "strict": tool.strict,
-        }
-        for tool in tools
-    ]
+    return [{"type": "function", **_function(tool)} for tool in tools]
 
 
 def output_for_responses(output: OutputType) -> dict[str, Any]:
     """A type of structured output as the `text` of the Responses API."""
-    return {
-        "format": {"type": "json_schema", "name": output.api_name, "schema": output.schema, "strict": output.strict}
-    }
+    return {"format": {"type": "json_schema", **_schema(output)}}
+
+
+def _function(tool: ToolSpec) -> dict[str, Any]:
+    return {"name": tool.name, "description": tool.description, "parameters": tool.schema, "strict": tool.strict}
+
+
+def _schema(output: OutputType) -> dict[str, Any]:
+    return {"name": output.api_name, "schema": output.schema, "strict": output.strict}
