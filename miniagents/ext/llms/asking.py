@@ -192,8 +192,9 @@ async def _attempt(
     provider: Provider, request: ModelRequest, reply: Sink, terms: Terms, interaction: Interaction
 ) -> tuple[Answer, float | None]:
     """One request. Returns the answer, and when its first token came."""
-    read, written = estimate(request.messages), _most_output(request)
     limit, admission = terms.rate_limit, None
+    reserves = limit is not None or terms.budgets
+    read, written = (estimate(request.messages), _most_output(request)) if reserves else (0, 0)
     reservations: list[Reservation] = []
     answer = Answer()
     path, system = interaction.path, interaction.system
@@ -215,7 +216,7 @@ async def _attempt(
         raise
     finally:
         # Whatever came was paid for, also if the call was cancelled or cut.
-        usage = _used(answer, read, whole=whole)
+        usage = _used(answer, request.messages, whole=whole)
         answer.usage = usage
         for reservation in reservations:
             reservation.settle(usage, request.model)
@@ -255,23 +256,21 @@ async def _read(
             f"{provider.name}: nothing came for {idle_timeout} s (idle_timeout), after {len(answer.tokens)} tokens"
         ) from None
     finally:
-        close = getattr(pieces, "aclose", None)
-        if close is not None:
-            await close()
+        await pieces.aclose()
     return first
 
 
-def _used(answer: Answer, read: int, *, whole: bool) -> Usage | None:
+def _used(answer: Answer, messages: tuple[Message, ...], *, whole: bool) -> Usage | None:
     """What a call used: what the provider says, or else an estimate; None if nothing came at all."""
+    usage = answer.usage
+    if whole and usage is not None:
+        return usage
     written = sum(len(token) for token in answer.tokens) // _LETTERS_PER_TOKEN
     # Most providers stream token by token, so that the number of pieces is the better estimate where it is larger.
     written = max(written, len(answer.tokens)) + answer.silent_tokens
-    usage = answer.usage
-    if whole:
-        return usage if usage is not None else Usage(read, written, estimated=True)
     if usage is not None:
         return Usage(usage.input_tokens, max(usage.output_tokens, written), usage.cached_tokens, estimated=True)
-    return Usage(read, written, estimated=True) if written else None
+    return Usage(estimate(messages), written, estimated=True) if written or whole else None
 
 
 def estimate(messages: tuple[Message, ...]) -> int:

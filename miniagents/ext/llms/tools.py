@@ -4,7 +4,8 @@ import asyncio
 import inspect
 import re
 import typing
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+import weakref
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -33,6 +34,65 @@ class _Said(msgspec.Struct):
     message: str
 
 
+class _Signature:
+    """The arguments of a tool: how they are decoded, and what a model is told of them.
+
+    Args:
+        name: What the tool is called in errors.
+        arguments: The Struct that they are decoded into.
+        context: The name of the parameter that gets the agent's context, or None.
+
+    Raises:
+        InvalidOptionError: They have no schema.
+    """
+
+    def __init__(self, name: str, arguments: Any, context: str | None = None) -> None:
+        self.arguments = arguments
+        self.context = context
+        try:
+            self.schema, self.strict = strict_schema(arguments)
+        except TypeError as error:
+            raise InvalidOptionError(f"the tool {name}: its parameters have no JSON schema: {error}") from error
+        self.schema.pop("title", None)
+        self.schema.pop("description", None)
+
+
+_SAID = _Signature("agent", _Said)
+_signatures: "weakref.WeakKeyDictionary[Any, _Signature]" = weakref.WeakKeyDictionary()
+"""Those of functions: a schema takes longer to make than a call to be prepared."""
+
+
+def _signature_of(function: Callable[..., Any], name: str) -> _Signature:
+    try:
+        known = _signatures.get(function)
+    except TypeError:  # it cannot be hashed or referred to weakly
+        return _read_signature(function, name)
+    if known is None:
+        known = _signatures[function] = _read_signature(function, name)
+    return known
+
+
+def _read_signature(function: Callable[..., Any], name: str) -> _Signature:
+    try:
+        hints = typing.get_type_hints(function, include_extras=True)
+    except (NameError, TypeError):
+        hints = {}
+    context: str | None = None
+    fields: list[Any] = []
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+            raise InvalidOptionError(f"the tool {name}: a model gives arguments by name, not {parameter}")
+        kind = hints.get(parameter.name, Any)
+        if kind is InteractionContext:
+            context = parameter.name
+        elif parameter.default is parameter.empty:
+            fields.append((parameter.name, kind))
+        else:
+            fields.append((parameter.name, kind, msgspec.field(default_factory=partial(_same, parameter.default))))
+    arguments = msgspec.defstruct(name, fields, kw_only=True, forbid_unknown_fields=True)
+    return _Signature(name, arguments, context)
+
+
 class Tool:
     """A function or an agent, as a model sees it.
 
@@ -49,53 +109,28 @@ class Tool:
 
     def __init__(self, target: Any, name: str) -> None:
         self.target = target
-        self._context: str | None = None
         if isinstance(target, (MiniAgent, AgentRef)):
-            self._arguments: Any = _Said
+            self._signature = _SAID
             agent = target if isinstance(target, MiniAgent) else target._called_agent()
             description = agent.description or ""
         elif callable(target):
-            self._arguments = self._of_signature(target, name)
+            self._signature = _signature_of(target, name)
             description = inspect.getdoc(target) or ""
         else:
             raise InvalidOptionError(f"tools= takes functions and agents, not {target!r}")
-        try:
-            schema, strict = strict_schema(self._arguments)
-        except TypeError as error:
-            raise InvalidOptionError(f"the tool {name}: its parameters have no JSON schema: {error}") from error
-        schema.pop("title", None)
-        schema.pop("description", None)
-        self.spec = ToolSpec(name, description, schema, strict)
+        self.spec = ToolSpec(name, description, self._signature.schema, self._signature.strict)
 
-    def _of_signature(self, function: Callable[..., Any], name: str) -> Any:
-        try:
-            hints = typing.get_type_hints(function, include_extras=True)
-        except (NameError, TypeError):
-            hints = {}
-        fields: list[Any] = []
-        for parameter in inspect.signature(function).parameters.values():
-            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
-                raise InvalidOptionError(f"the tool {name}: a model gives arguments by name, not {parameter}")
-            kind = hints.get(parameter.name, Any)
-            if kind is InteractionContext:
-                self._context = parameter.name
-            elif parameter.default is parameter.empty:
-                fields.append((parameter.name, kind))
-            else:
-                fields.append((parameter.name, kind, msgspec.field(default_factory=partial(_same, parameter.default))))
-        return msgspec.defstruct(name, fields, kw_only=True, forbid_unknown_fields=True)
-
-    def tokens(self, call: ToolCall, ctx: InteractionContext) -> AsyncIterator[Token]:
+    def tokens(self, call: ToolCall, ctx: InteractionContext) -> AsyncGenerator[Token, None]:
         """Make the call, and stream its answer."""
-        arguments = msgspec.json.decode(call.arguments or "{}", type=self._arguments)
+        arguments = msgspec.json.decode(call.arguments or "{}", type=self._signature.arguments)
         if isinstance(self.target, (MiniAgent, AgentRef)):
             return self._of_agent(arguments.message)
         given = {name: getattr(arguments, name) for name in arguments.__struct_fields__}
-        if self._context is not None:
-            given[self._context] = ctx
+        if self._signature.context is not None:
+            given[self._signature.context] = ctx
         return self._of_function(given, call, ctx)
 
-    async def _of_agent(self, message: str) -> AsyncIterator[Token]:
+    async def _of_agent(self, message: str) -> AsyncGenerator[Token, None]:
         replies = self.target.inquire(UserMessage(message))
         try:
             async for token in replies.as_single_text_promise():
@@ -105,7 +140,7 @@ class Tool:
 
     async def _of_function(
         self, given: dict[str, Any], call: ToolCall, ctx: InteractionContext
-    ) -> AsyncIterator[Token]:
+    ) -> AsyncGenerator[Token, None]:
         if inspect.iscoroutinefunction(self.target) or inspect.iscoroutinefunction(
             getattr(self.target, "__call__", None)  # noqa: B004 - it is looked at, not called
         ):
@@ -204,7 +239,7 @@ class _Result:
         self._approve = approve
         self._timeout = timeout
 
-    async def tokens(self, late: dict[str, Any]) -> AsyncIterator[Token]:
+    async def tokens(self, late: dict[str, Any]) -> AsyncGenerator[Token, None]:
         late["is_error"] = True
         any_token = False
         try:
@@ -226,7 +261,7 @@ class _Result:
                     raise
                 raise TimeoutError(f"it took longer than {self._timeout} s (tool_timeout)") from None
             finally:
-                await pieces.aclose()  # type: ignore[attr-defined]  # both are generators
+                await pieces.aclose()
             late["is_error"] = False
         except asyncio.CancelledError:
             # The call has a result whatever happens: a history without one could never be sent again.
