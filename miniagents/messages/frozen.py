@@ -141,6 +141,15 @@ _PLAIN: tuple[tuple[type, Callable[[Any], Any]], ...] = (
 )
 
 
+def thaw(value: Any) -> Any:
+    """Free-form data as plain dicts and lists, which may be changed."""
+    if isinstance(value, Mapping):
+        return {name: thaw(item) for name, item in value.items()}
+    if isinstance(value, (tuple, list, frozenset)):
+        return [thaw(item) for item in value]
+    return value
+
+
 def is_frozen_record(kind: type) -> bool:
     """Whether `kind` is a frozen `msgspec.Struct` or a frozen dataclass."""
     config = getattr(kind, "__struct_config__", None)

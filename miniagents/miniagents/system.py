@@ -49,7 +49,9 @@ class MiniAgents(ActorSystem):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.budgets: tuple[Any, ...] = () if budget is None else tuple(budget) if _is_many(budget) else (budget,)
+        self.budgets: tuple[Any, ...] = (
+            () if budget is None else tuple(budget) if isinstance(budget, (tuple, list)) else (budget,)
+        )
         self.llm_logger_agent = llm_logger_agent
         self.stream_llm_tokens_by_default = stream_llm_tokens_by_default
         self.errors_as_messages = errors_as_messages
@@ -229,10 +231,6 @@ class MiniAgents(ActorSystem):
     def from_thread(self) -> "AgentsFromThread":
         """For code in other threads."""
         return AgentsFromThread(self)
-
-
-def _is_many(value: Any) -> bool:
-    return isinstance(value, (tuple, list))
 
 
 class AgentsFromThread(FromThread):

@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from miniagents.errors import IncompleteResponseError, InvalidOptionError, MalformedResponseError
 from miniagents.ext.llms.agents import Access, llm_agent
@@ -21,7 +21,7 @@ class _ScriptedProvider:
         self._script = script
         self.key = f"scripted {id(script)}"
 
-    async def stream(self, request: ModelRequest, answer: Answer) -> AsyncIterator[str]:
+    async def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str, None]:
         """Answer as the script says; see `Provider`."""
         reply = self._script.next(request)
         if reply.status != 200:

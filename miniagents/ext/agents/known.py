@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import msgspec
+
 from miniagents.messages import MessagePromise
 
 
@@ -11,10 +13,8 @@ def known(promise: MessagePromise, name: str) -> Any:
     if found is None and promise.done() and promise.exception() is None:
         message = promise.result()
         found = getattr(message, name, None) or message.metadata.get(name)
-    if found is None and name in promise.message_class.__struct_fields__:
-        at = promise.message_class.__struct_fields__.index(name)
-        defaults = promise.message_class.__struct_defaults__
-        from_end = at - len(promise.message_class.__struct_fields__)
-        if -from_end <= len(defaults) and isinstance(defaults[from_end], str):
-            found = defaults[from_end]
+    if found is None:
+        defaults = {field.name: field.default for field in msgspec.structs.fields(promise.message_class)}
+        default = defaults.get(name)
+        found = default if isinstance(default, str) else None
     return found

@@ -9,7 +9,8 @@ from pprint import pformat
 from typing import Any
 
 from miniagents.ext.agents.history import MarkdownHistoryAgent
-from miniagents.messages import EMPTY, FrozenDict
+from miniagents.messages import EMPTY
+from miniagents.messages.frozen import thaw
 from miniagents.miniagents import InteractionContext, miniagent
 
 
@@ -47,10 +48,4 @@ async def markdown_llm_logger_agent(
 
 
 def _pretty(data: Mapping[str, Any]) -> str:
-    return pformat(_plain(data), sort_dicts=False)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, (FrozenDict, dict)):
-        return {name: _plain(item) for name, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+    return pformat(thaw(data), sort_dicts=False)

@@ -11,8 +11,8 @@ import msgspec
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.llms.messages import ReplyMessage
 from miniagents.ext.llms.model import ModelRequest
-from miniagents.ext.llms.providers.mapping import thawed
 from miniagents.messages import decode, encode
+from miniagents.messages.frozen import thaw
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -127,7 +127,7 @@ class Cache:
 
 def cache_key(provider: str, request: ModelRequest) -> str:
     """What equal requests have in common: SHA-256 (hex) of provider, model, messages and options."""
-    options = {name: value for name, value in thawed(request.options).items() if name not in _NO_CONTENT}
+    options = {name: value for name, value in thaw(request.options).items() if name not in _NO_CONTENT}
     parts = (
         provider,
         request.model,

@@ -74,12 +74,16 @@ class RateLimit:
         self.requests_per_minute = requests_per_minute
         self.tokens_per_minute = tokens_per_minute
         self.concurrent = concurrent
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._forget_everything(None)
+
+    def _forget_everything(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Begin anew, in this loop: the clock of another one means nothing here."""
+        self._loop = loop
         self._queues: OrderedDict[str, deque[tuple[int, asyncio.Future[Admission]]]] = OrderedDict()
         self._in_flight = 0
         self._next_request = 0.0
-        self._tokens_left = 0.0
-        self._tokens_at = 0.0
+        self._tokens_left = (self.tokens_per_minute or 0) / 60
+        self._tokens_at = loop.time() if loop is not None else 0.0
         self._paused_until = 0.0
         self._share = 1.0
         self._slowed_at = -math.inf
@@ -122,7 +126,7 @@ class RateLimit:
         """
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
-            self._begin(loop)
+            self._forget_everything(loop)
         waiter: asyncio.Future[Admission] = loop.create_future()
         queue = self._queues.setdefault(who, deque())
         queue.append((tokens, waiter))
@@ -155,7 +159,7 @@ class RateLimit:
             self._paused_until = max(self._paused_until, now + retry_after)
         if admission.admitted_at <= self._slowed_at:
             return  # it was sent before everybody slowed down: it says nothing new
-        if self._requests_rate() is None:
+        if self._rate("requests", self.requests_per_minute) is None:
             self._measured = max(float(len(self._recent)), 1.0)
         self._share = max(self._share_now(now) / 2, _SLOWEST)
         self._slowed_at = now
@@ -182,25 +186,13 @@ class RateLimit:
 
     # Inside
 
-    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        """The first request in a loop: the clock of another one means nothing here."""
-        self.__init__(self.requests_per_minute, self.tokens_per_minute, self.concurrent)  # type: ignore[misc]
-        self._loop = loop
-        self._tokens_left = (self.tokens_per_minute or 0) / 60
-        self._tokens_at = loop.time()
-
     def _share_now(self, now: float) -> float:
         return min(1.0, self._share + _GROWTH * (now - self._slowed_at)) if self._share < 1.0 else 1.0
 
-    def _requests_rate(self) -> float | None:
-        own = self.requests_per_minute / 60 if self.requests_per_minute is not None else None
-        rates = [rate for rate in (own, self._told.get("requests")) if rate is not None]
-        return min(rates) if rates else None
-
-    def _tokens_rate(self) -> float | None:
-        own = self.tokens_per_minute / 60 if self.tokens_per_minute is not None else None
-        rates = [rate for rate in (own, self._told.get("tokens")) if rate is not None]
-        return min(rates) if rates else None
+    def _rate(self, what: str, per_minute: float | None) -> float | None:
+        """How many requests or tokens a second may see, by our own limit and the provider's; None for any number."""
+        rates = [rate for rate in (per_minute and per_minute / 60, self._told.get(what)) if rate is not None]
+        return min(rates, default=None)
 
     def _forget(self, who: str, entry: tuple[int, "asyncio.Future[Admission]"]) -> None:
         queue = self._queues.get(who)
@@ -247,7 +239,7 @@ class RateLimit:
         at = max(now, self._paused_until)
         if self._pace(now) is not None:
             at = max(at, self._next_request)
-        rate = self._tokens_rate()
+        rate = self._rate("tokens", self.tokens_per_minute)
         if rate is not None:
             rate *= self._share_now(now)
             self._tokens_left = min(rate, self._tokens_left + rate * (now - self._tokens_at))
@@ -259,7 +251,7 @@ class RateLimit:
 
     def _pace(self, now: float) -> float | None:
         """Seconds between two requests."""
-        rate = self._requests_rate()
+        rate = self._rate("requests", self.requests_per_minute)
         share = self._share_now(now)
         if rate is None:
             if share >= 1.0:

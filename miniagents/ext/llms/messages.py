@@ -81,7 +81,7 @@ class ReplyMessage(AssistantMessage):
     @property
     def usage(self) -> Usage:
         """What the call used; zeros where nothing is known."""
-        return Usage(**{name: value for name, value in self.metadata.get("usage", {}).items()})
+        return Usage(**self.metadata.get("usage", {}))
 
     @property
     def stop_reason(self) -> str | None:

@@ -1,8 +1,10 @@
 """What stands between the agents and the providers: a request, and the events of its answer."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+import msgspec
 
 from miniagents.ext.llms.messages import ReplyMessage, ToolCall, Usage
 from miniagents.ext.llms.schemas import OutputType
@@ -105,7 +107,7 @@ class Answer:
             "stop_reason": self.stop_reason,
             "refusal": self.refusal,
             "request_id": self.request_id,
-            "usage": _as_dict(self.usage) if self.usage is not None else None,
+            "usage": msgspec.structs.asdict(self.usage) if self.usage is not None else None,
             **self.extra,
             **more,
         }
@@ -114,15 +116,6 @@ class Answer:
     def message(self, **more: Any) -> ReplyMessage:
         """The answer as a message."""
         return ReplyMessage("".join(self.tokens), tool_calls=self.tool_calls).with_metadata(**self.metadata(**more))
-
-
-def _as_dict(usage: Usage) -> dict[str, Any]:
-    return {
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "cached_tokens": usage.cached_tokens,
-        "estimated": usage.estimated,
-    }
 
 
 class Provider(Protocol):
@@ -139,7 +132,7 @@ class Provider(Protocol):
     @property
     def key(self) -> str: ...
 
-    def stream(self, request: ModelRequest, answer: Answer) -> AsyncIterator[str]:
+    def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str, None]:
         """Ask, and fill the answer as it comes.
 
         Args:

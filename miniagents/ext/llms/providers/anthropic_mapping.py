@@ -8,8 +8,9 @@ import msgspec
 
 from miniagents.ext.llms.messages import FileMessage, ImageMessage, ReplyMessage, ToolCall, ToolResultMessage
 from miniagents.ext.llms.model import ToolSpec
-from miniagents.ext.llms.providers.mapping import joined, json_arguments, role_of, systems_first, thawed
+from miniagents.ext.llms.providers.mapping import joined, json_arguments, role_of, systems_first
 from miniagents.messages import AssistantMessage, Message, SystemMessage, UserMessage
+from miniagents.messages.frozen import thaw
 
 FIRST_USER_MESSAGE = "/start"
 """What is put before a conversation whose first message is not the user's; Anthropic's API refuses those. (The text is
@@ -73,7 +74,7 @@ def _blocks(message: Message) -> list[dict[str, Any]]:
         )
         return [{"type": "image" if isinstance(message, ImageMessage) else "document", "source": source}]
     if isinstance(message, ReplyMessage):
-        blocks: list[dict[str, Any]] = list(thawed(message.metadata.get("thinking_blocks", ())))
+        blocks: list[dict[str, Any]] = list(thaw(message.metadata.get("thinking_blocks", ())))
         if message.content.strip():
             blocks.append({"type": "text", "text": message.content})
         blocks += [

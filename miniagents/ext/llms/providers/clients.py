@@ -10,8 +10,8 @@ from typing import Any
 
 from miniagents.errors import MissingDependencyError, MissingKeyError
 from miniagents.ext.llms.model import ModelRequest
-from miniagents.ext.llms.providers.mapping import thawed
 from miniagents.messages import Secret
+from miniagents.messages.frozen import thaw
 
 
 def sdk(package: str, extra: str) -> Any:
@@ -75,7 +75,7 @@ def without_retries(client: Any) -> Any:
 
 def call_options(request: ModelRequest) -> dict[str, Any]:
     """The options of an API call: those of the request, with its idempotency key and what is left of its deadline."""
-    options: dict[str, Any] = thawed(request.options)
+    options: dict[str, Any] = thaw(request.options)
     headers = {**options.pop("extra_headers", {})}
     if request.idempotency_key:
         headers.setdefault("Idempotency-Key", request.idempotency_key)

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from miniagents.messages import FrozenDict, Message
+from miniagents.messages import Message
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 
@@ -28,15 +28,6 @@ def systems_first(messages: Iterable[Message]) -> tuple[list[Message], list[Mess
 def joined(texts: Sequence[str]) -> str:
     """Texts as one, with blank lines between them."""
     return "\n\n".join(text for text in texts if text.strip())
-
-
-def thawed(value: Any) -> Any:
-    """Free-form data as the dicts and lists that the SDKs take."""
-    if isinstance(value, (FrozenDict, dict)):
-        return {name: thawed(item) for name, item in value.items()}
-    if isinstance(value, (tuple, list, frozenset)):
-        return [thawed(item) for item in value]
-    return value
 
 
 def json_arguments(text: str) -> dict[str, Any]:

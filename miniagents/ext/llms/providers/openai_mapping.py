@@ -6,9 +6,10 @@ from typing import Any
 
 from miniagents.ext.llms.messages import FileMessage, ImageMessage, ReplyMessage, ToolCall, ToolResultMessage
 from miniagents.ext.llms.model import ToolSpec
-from miniagents.ext.llms.providers.mapping import role_of, systems_first, thawed
+from miniagents.ext.llms.providers.mapping import role_of, systems_first
 from miniagents.ext.llms.schemas import OutputType
 from miniagents.messages import AssistantMessage, Message, SystemMessage, TextMessage, UserMessage
+from miniagents.messages.frozen import thaw
 
 
 def to_openai(messages: Iterable[Message]) -> list[dict[str, Any]]:
@@ -134,7 +135,7 @@ def to_responses(messages: Iterable[Message]) -> list[dict[str, Any]]:
             )
             items.append({"role": "user", "content": [{"type": "input_file", **where}]})
         elif isinstance(message, ReplyMessage):
-            items += thawed(message.metadata.get("reasoning_items", ()))
+            items += thaw(message.metadata.get("reasoning_items", ()))
             if message.content:
                 items.append({"role": "assistant", "content": message.content})
             items += [
