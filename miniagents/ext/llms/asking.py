@@ -16,7 +16,7 @@ from miniagents.ext.llms.limits import RateLimit
 from miniagents.ext.llms.messages import ReplyMessage, Usage, text_of
 from miniagents.ext.llms.model import Answer, ModelRequest, Provider
 from miniagents.ext.llms.prices import price_of
-from miniagents.ext.llms.replies import ReplyPromise
+from miniagents.ext.llms.replies import ModelReplyPromise
 from miniagents.messages import Message
 from miniagents.miniagents import Interaction
 from miniagents.supervision import Backoff
@@ -65,7 +65,12 @@ class Sink(Protocol):
 
 
 async def ask(
-    provider: Provider, request: ModelRequest, reply: ReplyPromise, terms: Terms, interaction: Interaction, **more: Any
+    provider: Provider,
+    request: ModelRequest,
+    reply: ModelReplyPromise,
+    terms: Terms,
+    interaction: Interaction,
+    **more: Any,
 ) -> ReplyMessage:
     """Ask a model once, as often as it takes.
 

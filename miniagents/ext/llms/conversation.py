@@ -11,7 +11,7 @@ from miniagents.ext.llms.asking import Terms, ask
 from miniagents.ext.llms.history import well_formed
 from miniagents.ext.llms.messages import ReplyMessage
 from miniagents.ext.llms.model import ModelRequest, Provider
-from miniagents.ext.llms.replies import ReplyPromise
+from miniagents.ext.llms.replies import ModelReplyPromise
 from miniagents.ext.llms.schemas import OutputType
 from miniagents.ext.llms.tools import Approve, Tool, call_tools
 from miniagents.messages import AssistantMessage, Message, MessagePromise, SystemMessage, UserMessage
@@ -75,7 +75,7 @@ class Conversation:
         self._messages: list[Message] = []
         self._repairs = 0
         self._was_called = False
-        self._reply: ReplyPromise | None = None
+        self._reply: ModelReplyPromise | None = None
 
     async def run(self) -> None:
         """Ask, call tools, and ask again, until the model has answered.
@@ -149,12 +149,12 @@ class Conversation:
         self._reply = None
         return message
 
-    async def _asked_once(self) -> tuple[ReplyMessage, ReplyPromise]:
+    async def _asked_once(self) -> tuple[ReplyMessage, ModelReplyPromise]:
         settings, ctx = self._settings, self._ctx
         alias = ctx.this_agent.alias
         known = {"model": settings.model, "agent_alias": alias, **settings.metadata}
         if self._reply is None:
-            self._reply = ReplyPromise(ctx.interaction, role="assistant", **known)
+            self._reply = ModelReplyPromise(ctx.interaction, role="assistant", **known)
             ctx.reply(self._reply)
         reply = self._reply
         request = ModelRequest(
@@ -185,7 +185,7 @@ class Conversation:
             return options
         return {name: value for name, value in options.items() if name != "tool_choice"}
 
-    def _fail(self, reply: ReplyPromise, error: BaseException) -> Any:
+    def _fail(self, reply: ModelReplyPromise, error: BaseException) -> Any:
         """The reply ends with an error, and so does the call; it is told once, at its place."""
         interaction = self._ctx.interaction
         if isinstance(error, ProviderError) and reply.was_delivered and not isinstance(error, IncompleteResponseError):
@@ -219,7 +219,7 @@ class Conversation:
             return error
         return None
 
-    def _log(self, logger: MiniAgent, request: ModelRequest, reply: ReplyPromise) -> None:
+    def _log(self, logger: MiniAgent, request: ModelRequest, reply: ModelReplyPromise) -> None:
         logger.inquire(
             [[_with_role(message) for message in request.messages], _whole(reply)],
             errors_as_messages=True,
@@ -236,7 +236,7 @@ def _with_role(message: Message) -> Message:
     return message if getattr(message, "role", None) else UserMessage(str(message))
 
 
-def _whole(reply: ReplyPromise) -> MessagePromise:
+def _whole(reply: ModelReplyPromise) -> MessagePromise:
     """The reply for a log: it comes when it is whole, so that a log delivers no token to anybody."""
 
     async def tokens(late: dict[str, Any]) -> AsyncIterator[str]:

@@ -18,7 +18,7 @@ from miniagents.errors import (
 )
 from miniagents.ext.llms.asking import patience as current_patience
 from miniagents.ext.llms.messages import ReplyMessage
-from miniagents.ext.llms.replies import ReplyPromise
+from miniagents.ext.llms.replies import ModelReplyPromise
 from miniagents.messages import MessagePromise, Messages, MessageSequencePromise
 from miniagents.miniagents import AgentRef, InteractionContext, Live, MiniAgent, miniagent
 
@@ -133,7 +133,7 @@ class _Run:
     def __init__(self, ctx: InteractionContext, messages: Messages) -> None:
         self._ctx = ctx
         self._messages = messages
-        self._reply: ReplyPromise | None = None
+        self._reply: ModelReplyPromise | None = None
         self._passed_on = False
 
     @property
@@ -147,7 +147,7 @@ class _Run:
         each: AsyncIterator[MessagePromise] = aiter(replies)
         try:
             async for promise in each:
-                if self._passed_on or not isinstance(promise, ReplyPromise):
+                if self._passed_on or not isinstance(promise, ModelReplyPromise):
                     self._passed_on = True  # what follows the first reply follows it as it is
                     self._ctx.reply(promise)
                     continue
@@ -157,10 +157,10 @@ class _Run:
         finally:
             replies.cancel("its fallback is over")
 
-    def _begin(self, promise: ReplyPromise) -> ReplyPromise:
+    def _begin(self, promise: ModelReplyPromise) -> ModelReplyPromise:
         reply = self._reply
         if reply is None:
-            reply = self._reply = ReplyPromise(self._ctx.interaction, **promise.known_beforehand)
+            reply = self._reply = ModelReplyPromise(self._ctx.interaction, **promise.known_beforehand)
             self._ctx.reply(reply)
         else:
             reply.retract()

@@ -9,7 +9,7 @@ from miniagents.miniagents import Interaction
 from miniagents.promising.streamed import Replay
 
 
-class ReplyPromise(MessagePromise):
+class ModelReplyPromise(MessagePromise):
     """The promise of a model's reply.
 
     A token is delivered once an iterator has taken it. Until then the stream may start again: what was pushed is
@@ -26,7 +26,7 @@ class ReplyPromise(MessagePromise):
 
     def __init__(self, interaction: Interaction, **known_beforehand: Any) -> None:
         self._taken = False
-        self._followers: list[ReplyPromise] = []
+        self._followers: list[ModelReplyPromise] = []
         self._interaction: Interaction | None = interaction
         super().__init__(
             message_token_streamer=MessageTokenAppender().open(), message_class=ReplyMessage, **known_beforehand
@@ -64,7 +64,7 @@ class ReplyPromise(MessagePromise):
         """It failed."""
         self._end(error)
 
-    def follow(self, other: "ReplyPromise") -> None:
+    def follow(self, other: "ModelReplyPromise") -> None:
         """Stream what another one streams: what it has, and what comes; its end is not taken over."""
         for piece in other._pieces:
             if isinstance(piece, Token):
@@ -96,5 +96,5 @@ class _NotingReplay(Replay[Token]):
 
     def __await__(self) -> Generator[Any, Any, Token]:
         piece = yield from super().__await__()
-        self._promise._taken = True  # type: ignore[attr-defined]  # it is a ReplyPromise that made it
+        self._promise._taken = True  # type: ignore[attr-defined]  # it is a ModelReplyPromise that made it
         return piece
