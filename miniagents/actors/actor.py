@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import structlog
 
+from miniagents.actors.ask import Ask
 from miniagents.actors.deadletters import DeadLetterReason
 from miniagents.actors.envelope import Envelope
 from miniagents.actors.options import SpawnOptions
@@ -17,7 +18,6 @@ from miniagents.supervision import StopReason
 
 if TYPE_CHECKING:
     from miniagents.actors.actor_cell import ActorCell
-    from miniagents.actors.ask import Ask
     from miniagents.actors.system import ActorSystem
 
 T = TypeVar("T")
@@ -74,7 +74,7 @@ class ReplyTo:
 
     __slots__ = ("_ask", "_envelope", "_receiver")
 
-    def __init__(self, envelope: Envelope, receiver: ActorRef) -> None:
+    def __init__(self, envelope: "Envelope | Ask[Any]", receiver: ActorRef) -> None:
         self._ask: Ask[Any] | None = envelope.ask
         self._envelope = envelope
         self._receiver = receiver
@@ -117,7 +117,8 @@ class ActorContext:
     def sender(self) -> ActorRef | None:
         """Who sent the message in hand; None from outside."""
         current = self._cell.current
-        return current.sender if current is not None else None
+        kind = current.__class__
+        return current.sender if kind is Ask or kind is Envelope else None
 
     @property
     def parent(self) -> ActorRef | None:
@@ -139,7 +140,11 @@ class ActorContext:
     @property
     def envelope(self) -> Envelope | None:
         """The envelope of the message in hand."""
-        return self._cell.current
+        envelope = self._cell.envelope
+        if envelope is None:
+            return None
+        _ = self._cell.correlation_id  # is given out when somebody looks
+        return envelope if isinstance(envelope, Envelope) else envelope.envelope
 
     @property
     def log(self) -> Any:

@@ -6,6 +6,7 @@ for, handles messages up to a quantum, and returns. Whatever the actor raises, a
 
 import asyncio
 import enum
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
 from typing import Any
@@ -13,15 +14,16 @@ from typing import Any
 import structlog
 
 from miniagents.actors.actor import Actor, ActorContext, IgnoreStart, ReplyTo
+from miniagents.actors.ask import Ask
 from miniagents.actors.cell import BARRIER, Cell, State
 from miniagents.actors.deadletters import DeadLetterReason
 from miniagents.actors.dispatcher import QUANTUM, migrate
-from miniagents.actors.envelope import Envelope, new_correlation_id
+from miniagents.actors.envelope import Envelope
 from miniagents.actors.events import EventKind
 from miniagents.actors.timers import Timer
 from miniagents.errors import ActorStoppedError, HandlerTimeoutError, PromiseCancelledError
 from miniagents.promising.context import current_scope
-from miniagents.promising.promise import settled
+from miniagents.promising.promise import NO_VALUE, settled
 from miniagents.supervision import RestartWindow, StopReason
 
 _log = structlog.get_logger("miniagents")
@@ -58,13 +60,14 @@ class ActorCell(Cell):
         "_owed",
         "_replied",
         "_restart_reason",
-        "_scheduled",
+        "_signal",
         "_suspending",
         "_tasks",
         "_timers",
         "_wake",
         "_want_start",
         "_window",
+        "warm",
     )
 
     def __init__(self, *args: Any) -> None:
@@ -72,7 +75,8 @@ class ActorCell(Cell):
         self._instance: Any = None
         self._ctx: ActorContext | None = None
         self._context: Context | None = None
-        self._scheduled = False  # in the ready queue, in a turn, or held back: a message must not schedule it
+        self.warm = False
+        self._signal = False  # whether anything was asked of it from outside its handlers
         self._want_start = False
         self._restart_reason: StopReason | BaseException | None = None
         self._cause: Cause | None = None
@@ -100,13 +104,16 @@ class ActorCell(Cell):
 
     def wake(self) -> None:
         """There is something in the mailbox."""
-        if not self._scheduled:
+        if not self.scheduled:
             self._schedule()
 
     def _schedule(self) -> None:
-        self._scheduled = True
+        self.scheduled = True
         if not self.props.own_task:
-            self.system.dispatcher.schedule(self)
+            dispatcher = self.system.dispatcher
+            dispatcher.ready.append(self)
+            if not dispatcher.awake:
+                dispatcher._wake()
         elif self._wake is not None:
             if not self._wake.done():
                 self._wake.set_result(None)
@@ -118,7 +125,16 @@ class ActorCell(Cell):
         context = self._context
         if context is None:
             context = self._context = Context()
+            context.run(current_scope.set, self)
         return context
+
+    def cool_down(self) -> None:
+        """Give back what an idle actor does not need."""
+        if not self.scheduled and not self.queue:
+            if self.queue.__class__ is deque:
+                self.queue = None
+            if not self.props.own_task and self._context is not None and len(self._context) <= 1:
+                self._context = None  # it holds nothing but ourselves
 
     async def _own_main(self) -> None:
         """All turns of one instance, in a task of its own."""
@@ -126,7 +142,7 @@ class ActorCell(Cell):
             await self.turn()
             if self._instance is None:
                 break  # ended, or the next instance has its own task
-            if not self._scheduled:
+            if not self.scheduled:
                 self._wake = self.system.loop.create_future()
                 try:
                     await self._wake
@@ -134,9 +150,9 @@ class ActorCell(Cell):
                     asyncio.current_task().uncancel()  # type: ignore[union-attr]
                 finally:
                     self._wake = None
-                self._scheduled = True
+                self.scheduled = True
         self.task = None
-        if self._scheduled and self.state is not State.STOPPED and (self._want_start or self.stopping is not None):
+        if self.scheduled and self.state is not State.STOPPED and (self._want_start or self.stopping is not None):
             self._schedule()
 
     # Turns
@@ -144,55 +160,62 @@ class ActorCell(Cell):
     async def turn(self) -> None:
         """Start, stop, or handle messages up to a quantum."""
         own_task = self.props.own_task
-        if current_scope.get() is not self:
-            current_scope.set(self)
         try:
             if self._instance is None and not await self._without_instance():
                 return
+            receive, ctx = self._instance.receive, self._ctx
+            watched = self.props.handler_timeout is not None
             budget = QUANTUM
+            self.state = State.RUNNING
             while True:
-                asked = self.stopping is not None or self._suspending is not None or self._crash is not None
-                if asked and await self._control():
+                if self._signal and await self._control():
                     return
                 queue = self.queue
                 if not queue:
                     self._rest()
                     return
-                envelope = queue.popleft()
-                envelope.taken = True
+                entry = queue.popleft()
                 if self._room is not None:
                     self.made_room()
-                ask = envelope.ask
-                if ask is not None and ask.done():
+                kind = entry.__class__
+                if kind is Ask:
+                    entry.taken = True
+                    if entry._value is not NO_VALUE or entry._error is not None:
+                        self.gone -= 1
+                        continue
+                    message, ask = entry.message, entry
+                    if message is BARRIER:
+                        ask.answer(None)
+                        continue
+                elif kind is Envelope:
+                    entry.taken = True
+                    message, ask = entry.message, entry.ask
+                    if ask is not None and ask.done():
+                        self.gone -= 1
+                        continue
+                elif kind is float:
+                    self.head_at = entry
                     self.gone -= 1
                     continue
-                message = envelope.message
-                if message is BARRIER:
-                    assert ask is not None  # test: test_a_normal_exit_waits_for_the_messages_that_are_queued
-                    ask.answer(None)
-                    continue
-                self.current = envelope
-                self.since = self.system.time()
-                self.state = State.RUNNING
+                else:
+                    message, ask = entry, None
+                self.current = entry
+                self.since = 0.0
                 self._in_user = True
-                hang = self._watch_for_hang() if self.props.handler_timeout is not None else None
+                hang = self._watch_for_hang() if watched else None
                 try:
-                    result = await self._instance.receive(message, self._ctx)
+                    result = await receive(message, ctx)
                 except BaseException as error:
                     self._in_user = False
                     if hang is not None:
                         hang.cancel()
-                    if not await self._failed(envelope, error):
+                    if not await self._failed(error):
                         return
                 else:
                     self._in_user = False
                     if hang is not None:
                         hang.cancel()
-                    if self._cause is Cause.HANG:
-                        if not await self._failed(envelope, asyncio.CancelledError()):
-                            return
-                    else:
-                        self._cause = None
+                    if self._cause is None or not await self._interrupted():
                         if self._replied:
                             self._replied = False
                         elif ask is not None:
@@ -200,8 +223,8 @@ class ActorCell(Cell):
                         self.current = None
                         self.handled += 1
                         self._in_row = 0
-                        if self._done_waiters is not None:
-                            self._tell_done()
+                    elif self._instance is None:
+                        return
                 if self.task.tainted:
                     if own_task:
                         self._cleanse()
@@ -219,24 +242,30 @@ class ActorCell(Cell):
             if not own_task:
                 self.task = None
 
+    async def _interrupted(self) -> bool:
+        """The handler returned although it was interrupted.
+
+        Returns:
+            Whether that was a crash: it had run for too long.
+        """
+        if self._cause is Cause.HANG:
+            await self._failed(asyncio.CancelledError())
+            return True
+        self._cause = None
+        self._tell_done()
+        return False
+
     def _schedule_again(self) -> None:
-        self._scheduled = True
+        self.scheduled = True
         if not self.props.own_task:
             self.system.dispatcher.schedule(self)
 
     def _rest(self) -> None:
-        """Nothing to do: give back what an idle actor does not need."""
+        """Nothing to do."""
         self.state = State.IDLE
-        self._scheduled = False
-        if self.capacity_is_unbounded and self.props.options.mailbox.priority is None:
-            self.queue = None
-        if not self.props.own_task and self._context is not None and len(self._context) <= 1:
-            self._context = None  # it holds nothing but ourselves
-
-    @property
-    def capacity_is_unbounded(self) -> bool:
-        """Whether its mailbox has no bound."""
-        return self.props.capacity is None
+        self.scheduled = False
+        if not self.warm and not self.props.own_task:
+            self.system.dispatcher.keep_warm(self)
 
     def _cleanse(self) -> None:
         """An own task goes on after a cancellation that was dealt with."""
@@ -278,7 +307,7 @@ class ActorCell(Cell):
             self._suspended()
             return True
         stopping = self.stopping
-        assert stopping is not None
+        assert stopping is not None  # it, or one of the other two, raised the signal
         if stopping.drain and self.depth:
             self._draining = True
             return False
@@ -329,6 +358,7 @@ class ActorCell(Cell):
         self._instance = instance
         self._restart_reason = None
         self._cause = None
+        self._signal = self.stopping is not None or self._suspending is not None or self._crash is not None
         if restarted is not None:
             self.restarts += 1
             self.system.events.publish(EventKind.RESTART, self.path, reason=restarted)
@@ -384,6 +414,7 @@ class ActorCell(Cell):
         self._context = None
         self._cancel_grace()
         self._cause = None
+        self._tell_done()
 
     async def _run_on_stop(self, instance: Any, reason: StopReason | BaseException) -> None:
         self._in_user = True
@@ -457,7 +488,7 @@ class ActorCell(Cell):
     def _await_keeper(self, reason: StopReason | BaseException) -> None:
         """Keep mailbox and ref, and let the supervisor decide."""
         self.state = State.RESTARTING
-        self._scheduled = True
+        self.scheduled = True
         assert self.keeper is not None
         self.keeper.child_down(self, reason)
 
@@ -471,7 +502,9 @@ class ActorCell(Cell):
         self._instance = None
         self._ctx = None
         self._context = None
-        self._scheduled = True
+        self.scheduled = True
+        if self.warm:
+            self.system.dispatcher.forget(self)
         self.ended(reason)
         if self._suspending is not None:
             self._suspended()
@@ -479,12 +512,13 @@ class ActorCell(Cell):
 
     # Failures
 
-    async def _failed(self, envelope: Envelope, error: BaseException) -> bool:
+    async def _failed(self, error: BaseException) -> bool:
         """The handler raised, or was interrupted.
 
         Returns:
             Whether the instance lives.
         """
+        envelope = self.envelope
         cause, ask = self._cause, envelope.ask
         self._replied = False
         if cause is Cause.CANCEL and isinstance(error, asyncio.CancelledError):
@@ -516,7 +550,7 @@ class ActorCell(Cell):
             return True
         return await self._crashed(envelope, error)
 
-    def _ended_with_its_asker(self, envelope: Envelope, error: BaseException) -> bool:
+    def _ended_with_its_asker(self, envelope: Any, error: BaseException) -> bool:
         """Whether the error is nothing but the end of what the caller wanted: its deadline passed, or it cancelled.
 
         Such an end fails the promise and is no crash (else a few impatient clients take a supervisor down).
@@ -540,7 +574,7 @@ class ActorCell(Cell):
             return ActorStoppedError(f"{self.path}: was stopped", path=self.path, reason=StopReason.SHUTDOWN)
         return error
 
-    async def _crashed(self, envelope: Envelope | None, error: BaseException) -> bool:
+    async def _crashed(self, envelope: Any | None, error: BaseException) -> bool:
         """It crashed: `on_stop`, and then what its supervision says.
 
         Returns:
@@ -574,7 +608,7 @@ class ActorCell(Cell):
             self._restart(error)
         return False
 
-    def _after_crash(self, envelope: Envelope, error: BaseException) -> None:
+    def _after_crash(self, envelope: Any, error: BaseException) -> None:
         """What becomes of the message in hand."""
         retry = self.props.options.retry
         envelope.crashes += 1
@@ -621,7 +655,7 @@ class ActorCell(Cell):
             self._schedule_start()
         else:
             self.state = State.RESTARTING
-            self._scheduled = True
+            self.scheduled = True
             delay = backoff.delay(self._in_row - 2, self.system.random)
             self._later = self.system.loop.call_later(delay, self._restart_now)
 
@@ -631,7 +665,7 @@ class ActorCell(Cell):
 
     def _schedule_start(self) -> None:
         self.state = State.RESTARTING
-        self._scheduled = True
+        self.scheduled = True
         if not self.props.own_task:
             self.system.dispatcher.schedule(self)
         elif self.task is None:
@@ -642,12 +676,13 @@ class ActorCell(Cell):
     def stop_requested(self, *, escalated: bool) -> None:
         """The end was asked for."""
         stopping = self.stopping
-        assert stopping is not None
+        assert stopping is not None  # it says how
+        self._signal = True
         killed = stopping.reason is StopReason.KILLED or self.shutdown == 0
         if self._instance is None and not self._in_user and self.state is not State.STOPPING:
             self._stop_without_instance(drain=stopping.drain and self.depth > 0)
             return
-        if not self._scheduled:
+        if not self.scheduled:
             self._schedule()
         if stopping.own:
             return
@@ -686,7 +721,8 @@ class ActorCell(Cell):
                 done.set_result(None)
                 return done
             self._suspending = done
-            if not self._scheduled:
+            self._signal = True
+            if not self.scheduled:
                 self._schedule()
             if self.shutdown == 0:
                 self._interrupt(Cause.SUSPEND)
@@ -698,10 +734,11 @@ class ActorCell(Cell):
         done, self._suspending = self._suspending, None
         if self.state is not State.STOPPED:
             self.state = State.RESTARTING
-            self._scheduled = True
+            self.scheduled = True
             self._want_start = False
-            if self.current is not None and self.current.ask is not None:
-                self.current.ask.stopped(StopReason.SHUTDOWN)
+            envelope = self.envelope
+            if envelope is not None and envelope.ask is not None:
+                envelope.ask.stopped(StopReason.SHUTDOWN)
             self.current = None
             if self.stopping is not None:
                 # A stop from outside met the restart of its siblings: the supervisor has the last word.
@@ -731,7 +768,8 @@ class ActorCell(Cell):
         if self.state in (State.STOPPED, State.STOPPING) or self._crash is not None:
             return
         self._crash = error
-        if not self._scheduled:
+        self._signal = True
+        if not self.scheduled:
             self._schedule()
         self._interrupt(Cause.CRASH)
 
@@ -838,13 +876,13 @@ class ActorCell(Cell):
             except Exception as error:
                 _log.error("pipe_to_self: wrap failed", actor=self.path, exc_info=error)
                 return
-            self.post_system(Envelope(message, self.ref, None, None, new_correlation_id(), None, self.system.time()))
+            self.post_system(Envelope(message, self.ref, at=self.system.time()))
 
         self.create_task(pipe(), None)
 
     def reply(self, answer: Any) -> None:
         """Answer the message in hand now."""
-        envelope = self.current
+        envelope = self.envelope
         if envelope is None:
             raise RuntimeError(f"{self.path}: ctx.reply() is for handlers, and no message is in hand")
         if self._replied or envelope.ask is None or envelope.ask.done():
@@ -853,12 +891,12 @@ class ActorCell(Cell):
             envelope.ask.answer(answer)
         self._replied = True
 
-    def _reply_to_nobody(self, envelope: Envelope, answer: Any) -> None:
+    def _reply_to_nobody(self, envelope: Any, answer: Any) -> None:
         """The message wanted no answer, or its asker has gone: an answer is then nothing that anybody misses."""
 
     def reply_later(self) -> ReplyTo:
         """Let somebody answer the message in hand later."""
-        envelope = self.current
+        envelope = self.envelope
         if envelope is None:
             raise RuntimeError(f"{self.path}: ctx.reply_later() is for handlers, and no message is in hand")
         self._replied = True

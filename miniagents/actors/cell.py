@@ -65,6 +65,10 @@ class StopRequest:
         self.ended: Promise[Any] = Promise()
 
 
+ENDED = StopRequest(StopReason.NORMAL, drain=False, judged=False)
+"""What `stopping` is once an actor has ended: its mailbox stays closed."""
+
+
 class Cell(Node):
     """One actor as the system sees it.
 
@@ -88,6 +92,7 @@ class Cell(Node):
         "current",
         "gone",
         "handled",
+        "head_at",
         "keeper",
         "last_error",
         "name",
@@ -98,9 +103,11 @@ class Cell(Node):
         "queue",
         "reason",
         "restarts",
+        "scheduled",
         "shutdown",
         "since",
         "spec",
+        "stamp",
         "start_error",
         "state",
         "stopping",
@@ -125,9 +132,11 @@ class Cell(Node):
         self.props = props
         self.uid = system.next_uid()
         self.state = State.STARTING
-        self.queue: deque[Envelope] | PriorityQueue | None = None
-        self.gone = 0  # envelopes in the queue whose ask has ended already
-        self.current: Envelope | None = None
+        self.queue: Any = None  # a deque of entries (see Envelope) and stamps, a bounded or a priority queue, or None
+        self.scheduled = False  # a message must not wake it: a turn of it is to come
+        self.stamp = self.head_at = 0.0  # the last time stamp that was put into the queue, and that was taken from it
+        self.gone = 0  # how much in the queue is no message: stamps, and asks that have ended already
+        self.current: Any = None  # the entry in hand
         self.since = 0.0
         self.task: Any = None
         self.waits: Waits | None = None
@@ -182,17 +191,52 @@ class Cell(Node):
     @property
     def deadline(self) -> float | None:
         """The deadline of the message in hand."""
-        return self.current.deadline if self.current is not None else None
+        current = self.current
+        kind = current.__class__
+        return current.deadline if kind is Ask or kind is Envelope else None
 
     @property
     def correlation_id(self) -> int:
-        """That of the message in hand."""
-        return self.current.correlation_id if self.current is not None else new_correlation_id()
+        """That of the message in hand; given out when first asked for."""
+        current = self.current
+        if current is None:
+            return new_correlation_id()
+        kind = current.__class__
+        if kind is not Ask and kind is not Envelope:
+            current = self.envelope
+        if not current.correlation_id:
+            current.correlation_id = new_correlation_id()
+        return current.correlation_id  # type: ignore[no-any-return]
 
     @property
     def trace(self) -> object:
         """The trace context of the message in hand."""
-        return self.current.trace if self.current is not None else None
+        current = self.current
+        kind = current.__class__
+        return current.trace if kind is Ask or kind is Envelope else None
+
+    @property
+    def envelope(self) -> Any:
+        """The envelope of the message in hand, an `Envelope` or an `Ask`; None if there is no message."""
+        current = self.current
+        kind = current.__class__
+        if current is not None and kind is not Ask and kind is not Envelope:
+            current = self.current = Envelope(current, at=self.head_at, taken=True)
+        return current
+
+    def envelope_for(self, message: Any) -> Envelope:
+        """The envelope of a message that its code sends."""
+        ref = self._ref
+        dispatcher = self.system.dispatcher
+        return Envelope(
+            message,
+            ref if ref is not None else self.ref,
+            None,
+            None,
+            self.correlation_id,
+            self.trace,
+            dispatcher.now if dispatcher.awake else dispatcher.time(),
+        )
 
     def start_soon(self, coro: Coroutine[Any, Any, Any], *, name: str | None = None) -> "asyncio.Task[Any]":
         """Background work of a handler: it belongs to the system, so that promises outlive the message in hand."""
@@ -216,13 +260,13 @@ class Cell(Node):
         """How many messages wait."""
         return len(self.queue) - self.gone if self.queue is not None else 0
 
-    def post(self, envelope: Envelope) -> None:
-        """Put a message into the mailbox. Check and put are one step: nothing can come in between.
+    def post(self, envelope: Any) -> None:
+        """Put an `Envelope` or an `Ask` into the mailbox. Check and put are one step: nothing can come in between.
 
         Raises:
             MailboxFullError: The mailbox is full and refuses; an ask's promise fails instead.
         """
-        if (self.stopping is not None and not self.takes_while_stopping()) or self.state is State.STOPPED:
+        if self.stopping is not None and not self.takes_while_stopping():
             self.refuse(envelope)
             return
         queue = self.queue
@@ -232,39 +276,63 @@ class Cell(Node):
         if capacity is not None and len(queue) - self.gone >= capacity and not self._overflow(envelope, queue):
             return
         queue.append(envelope)
-        self.wake()
+        if not self.scheduled:
+            self.wake()
 
     def post_system(self, envelope: Envelope) -> None:
         """Put a message of the runtime into the mailbox, whatever its capacity."""
-        if self.state is State.STOPPED or (self.stopping is not None and not self.takes_while_stopping()):
+        if self.stopping is not None and not self.takes_while_stopping():
             self.refuse(envelope)
             return
         if self.queue is None:
             self.queue = self.props.options.mailbox.new_queue()
         self.queue.append(envelope)
-        self.wake()
+        if not self.scheduled:
+            self.wake()
+
+    def put_stamp(self, now: float) -> None:
+        """Let the bare messages that follow in the queue be known to have come at `now`."""
+        self.stamp = now
+        self.gone += 1
+        self.queue.append(now)
+
+    def waiting(self) -> "list[Any]":
+        """What waits, as `Envelope`s and `Ask`s."""
+        found = []
+        at = self.head_at
+        for entry in self.queue or ():
+            kind = entry.__class__
+            if kind is float:
+                at = entry
+            elif kind is not Ask and kind is not Envelope:
+                found.append(Envelope(entry, at=at))
+            elif entry.ask is None or not entry.ask.done():
+                found.append(entry)
+        return found
 
     def barrier(self) -> "Ask[None] | None":
         """A promise that settles when all that waits now has been handled; None if nothing does."""
         queue = self.queue
         if self.state is State.STOPPED or (self.current is None and not queue):
             return None
-        ask: Ask[None] = Ask(self, None, own_timeout=False)
+        ask: Ask[None] = Ask(self, BARRIER, at=self.system.time())
         ask._producer = None
-        envelope = Envelope(BARRIER, None, ask, None, 0, None, self.system.time())
-        ask.envelope = envelope
         if queue is None:
             queue = self.queue = self.props.options.mailbox.new_queue()
         if isinstance(queue, PriorityQueue):
-            queue.append_last(envelope)
+            queue.append_last(ask)
         else:
-            queue.append(envelope)
-        self.wake()
+            queue.append(ask)
+        if not self.scheduled:
+            self.wake()
         return ask
 
     def takes_while_stopping(self) -> bool:
         """Whether messages are taken although the end was asked for: only where a restart may follow."""
-        return self.stopping is not None and self.stopping.judged and self.will_restart(self.stopping.reason)
+        stopping = self.stopping
+        if stopping is None:
+            return True
+        return stopping.judged and self.state is not State.STOPPED and self.will_restart(stopping.reason)
 
     def will_restart(self, reason: StopReason | BaseException) -> bool:
         """Whether its supervisor restarts it after such an end."""
@@ -280,14 +348,14 @@ class Cell(Node):
         """There is something in the mailbox."""
         raise NotImplementedError
 
-    def refuse(self, envelope: Envelope) -> None:
+    def refuse(self, envelope: Any) -> None:
         """A message for one that has ended."""
         if envelope.ask is not None:
             envelope.ask.stopped(self.reason if self.reason is not None else StopReason.SHUTDOWN, self.start_error)
         if not isinstance(envelope.message, Terminated) and not _is_barrier(envelope):
             self.system.dead_letters.add(DeadLetterReason.STOPPED, envelope, self.ref)
 
-    def _overflow(self, envelope: Envelope, queue: "deque[Envelope] | PriorityQueue") -> bool:
+    def _overflow(self, envelope: Any, queue: "deque[Any] | PriorityQueue") -> bool:
         """Do what the mailbox's policy says.
 
         Returns:
@@ -315,7 +383,7 @@ class Cell(Node):
         envelope.ask.fail(error)
         return False
 
-    def _full(self, kind: type[MailboxFullError], envelope: Envelope, what: str) -> MailboxFullError:
+    def _full(self, kind: type[MailboxFullError], envelope: Any, what: str) -> MailboxFullError:
         return kind(
             f"{self.path}: mailbox is full ({self.props.capacity} messages); {what}",
             path=self.path,
@@ -323,7 +391,7 @@ class Cell(Node):
         )
 
     @staticmethod
-    def _remove(queue: "deque[Envelope] | PriorityQueue", envelope: Envelope) -> None:
+    def _remove(queue: "deque[Any] | PriorityQueue", envelope: Any) -> None:
         kept = [e for e in queue if e is not envelope]
         queue.clear()
         for e in kept:
@@ -359,24 +427,22 @@ class Cell(Node):
                 turn.set_result(None)
                 return
 
-    def ask_expired(self, envelope: Envelope | None) -> None:
-        """The ask of `envelope` ended because its deadline passed."""
-        if envelope is not None and not envelope.taken:
+    def ask_expired(self, ask: "Ask[Any]") -> None:
+        """An ask ended because its deadline passed."""
+        if not ask.taken:
             self.gone += 1
-            self.system.dead_letters.add(DeadLetterReason.EXPIRED, envelope, self.ref)
+            self.system.dead_letters.add(DeadLetterReason.EXPIRED, ask, self.ref)
             self._compact()
 
-    def ask_cancelled(self, envelope: Envelope | None) -> Any:
-        """The ask of `envelope` was cancelled: take it out, or interrupt its handler.
+    def ask_cancelled(self, ask: Any) -> Any:
+        """An ask was cancelled: take it out, or interrupt its handler.
 
         Returns:
             An awaitable of the moment when nothing of it runs any more, or None if that is now.
         """
-        if envelope is None:
-            return None
-        if envelope is self.current:
+        if ask is self.current:
             return self.interrupt_current()
-        if not envelope.taken:
+        if not ask.taken:
             self.gone += 1
             self._compact()
         return None
@@ -389,11 +455,12 @@ class Cell(Node):
         """Throw out what has ended once it is the larger part, so that it does not pile up."""
         queue = self.queue
         if queue is not None and self.gone > 32 and self.gone * 2 > len(queue):
-            kept = [e for e in queue if e.ask is None or not e.ask.done()]
+            kept = self.waiting()
             queue.clear()
             for e in kept:
                 queue.append(e)
             self.gone = 0
+            self.stamp = 0.0
         self.made_room()
 
     def failed(self, error: BaseException) -> None:
@@ -458,7 +525,7 @@ class Cell(Node):
             target.watchers.pop(self, None)
         if self.queue is not None:
             for e in self.queue:
-                if isinstance(e.message, Terminated) and e.message.ref == target.ref:
+                if e.__class__ is Envelope and isinstance(e.message, Terminated) and e.message.ref == target.ref:
                     self._remove(self.queue, e)
                     break
 
@@ -521,12 +588,11 @@ class Cell(Node):
         self.reason = reason
         self.current = None
         self.task = None
-        queue, self.queue = self.queue, None
+        waiting = self.waiting() if self.queue else ()
+        self.queue = None
         self.gone = 0
-        if queue is not None:
-            for envelope in queue:
-                if envelope.ask is None or not envelope.ask.done():
-                    self.refuse(envelope)
+        for envelope in waiting:
+            self.refuse(envelope)
         room, self._room = self._room, None
         if room is not None:
             for turn in room:
@@ -548,7 +614,7 @@ class Cell(Node):
                 self.start_error
                 or ActorStoppedError(f"{self.path}: ended before it had started", path=self.path, reason=reason)
             )
-        stopping, self.stopping = self.stopping, None
+        stopping, self.stopping = self.stopping, ENDED
         if stopping is not None:
             stopping.ended._resolve(reason)
         if self._terminated is not None:
@@ -639,5 +705,5 @@ class Barrier:
 BARRIER = Barrier()
 
 
-def _is_barrier(envelope: Envelope) -> bool:
+def _is_barrier(envelope: Any) -> bool:
     return envelope.message is BARRIER

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from miniagents.actors.envelope import Envelope
     from miniagents.actors.ref import ActorRef
 
 
@@ -81,7 +80,7 @@ class DeadLetters:
             self._letters.remove(letter)
         letter.receiver.tell(letter.message)
 
-    def add(self, reason: DeadLetterReason, envelope: "Envelope", receiver: "ActorRef") -> None:
+    def add(self, reason: DeadLetterReason, envelope: Any, receiver: "ActorRef") -> None:
         """Keep and count a message that reached nobody."""
         letter = DeadLetter(reason, envelope.message, receiver, envelope.sender)
         self.counts[reason] += 1

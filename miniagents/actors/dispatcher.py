@@ -14,7 +14,7 @@ import asyncio
 import sys
 import time
 import types
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Protocol
@@ -31,11 +31,20 @@ _log = structlog.get_logger("miniagents")
 MIGRATE: Any = object()
 """Yielded by a turn that must go on in another task."""
 
+TURN_OVER: Any = object()
+"""Yielded when a turn is over."""
+
 QUANTUM = 64
 """Messages that one actor handles before the next actor has its turn."""
 
 TURN_SECONDS = 0.001
 """How long a worker runs ready actors before it lets the event loop turn."""
+
+_TURNS_PER_LOOK = 4
+"""Turns between two looks at the clock; after one whose handler suspended there always is one."""
+
+_WARM = 2048
+"""Actors at rest that keep what a busy one needs (a queue, a context) at most: the last ones that were busy."""
 
 _IDLE_WORKERS = 32
 """Workers that wait for work at most; one more ends."""
@@ -49,12 +58,17 @@ class Runnable(Protocol):
 
     task: "WorkerTask | None"
     path: str
+    warm: bool
+    since: float
 
     def turn(self) -> Coroutine[Any, Any, None]:
         """One turn of it; never raises."""
 
     def turn_context(self) -> Context:
         """The context that its code runs in."""
+
+    def cool_down(self) -> None:
+        """Give back what only an actor that is often busy needs."""
 
 
 class WorkerTask(asyncio.Task[None]):
@@ -102,34 +116,86 @@ class WorkerTask(asyncio.Task[None]):
         return state is None or state.cancel_scope is None
 
 
+class Lane:
+    """What steps the turns of one worker: one coroutine for all of them, since making one for each, and catching its
+    StopIteration, would cost as much as a short turn (benchmark `ring`).
+
+    Attributes:
+        cell: Whose turn it is.
+        send: Steps it: `send(None)` gives what the handler waits for, `TURN_OVER` or `MIGRATE`.
+        throw: Raises an exception where the handler waits.
+    """
+
+    __slots__ = ("cell", "send", "throw")
+
+    def __init__(self) -> None:
+        self.cell: Any = None
+        turns = self._turns()
+        self.send = turns.send
+        self.throw = turns.throw
+
+    @types.coroutine
+    def _turns(self) -> Generator[Any, Any, None]:
+        while True:
+            yield from self.cell.turn()
+            yield TURN_OVER
+
+
 class Dispatcher:
     """The ready queue and the workers of one system.
 
     Args:
         loop: The event loop of the system.
         debug: Log handlers that block the loop.
+
+    Attributes:
+        ready: Who has something to do.
+        awake: Whether some worker is certain to look at the ready queue before the loop sleeps.
+        now: The time of the worker's last look at the clock, on `loop.time()`; no older than one turn of the loop
+            while `awake`.
     """
 
-    __slots__ = ("_awake", "_closed", "_debug", "_idle", "_loop", "_workers", "ready")
+    __slots__ = ("_closed", "_debug", "_idle", "_loop", "_warm", "_workers", "awake", "now", "ready")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, *, debug: bool = False) -> None:
         self.ready: deque[Any] = deque()
+        self.awake = False
+        self.now = loop.time()
         self._loop = loop
         self._debug = debug
         self._idle: list[asyncio.Future[None]] = []
         self._workers: set[WorkerTask] = set()
-        # True while some worker is certain to look at the ready queue before the loop sleeps.
-        self._awake = False
+        self._warm: OrderedDict[Any, None] = OrderedDict()
         self._closed = False
+
+    def time(self) -> float:
+        """The time now, on `loop.time()`. While `awake`, `now` is as good and costs nothing."""
+        self.now = now = self._loop.time()
+        return now
 
     def schedule(self, cell: Any) -> None:
         """Let a worker run a turn of `cell` soon. The caller sees to it that it is scheduled once."""
         self.ready.append(cell)
-        if not self._awake:
+        if not self.awake:
             self._wake()
 
+    def keep_warm(self, cell: Any) -> None:
+        """Remember who has been busy, and let whoever was so longest ago cool down."""
+        cell.warm = True
+        self._warm[cell] = None
+        if len(self._warm) > _WARM:
+            coolest, _ = self._warm.popitem(last=False)
+            coolest.warm = False
+            coolest.cool_down()
+
+    def forget(self, cell: Any) -> None:
+        """It has ended."""
+        cell.warm = False
+        self._warm.pop(cell, None)
+
     def _wake(self) -> None:
-        self._awake = True
+        self.awake = True
+        self.now = self._loop.time()
         while self._idle:
             parked = self._idle.pop()
             if not parked.done():
@@ -137,9 +203,9 @@ class Dispatcher:
                 return
         self._start_worker()
 
-    def _start_worker(self, cell: Any = None, driver: Any = None) -> None:
+    def _start_worker(self, lane: Lane | None = None) -> None:
         # The worker's own context is empty: each turn enters the context of its actor.
-        task = WorkerTask(self._main(cell, driver), loop=self._loop, context=Context())
+        task = WorkerTask(self._main(lane), loop=self._loop, context=Context())
         self._workers.add(task)
         task.add_done_callback(self._workers.discard)
 
@@ -151,44 +217,58 @@ class Dispatcher:
         self._workers.add(task)
         task.add_done_callback(self._workers.discard)
 
-    async def _main(self, cell: Any, driver: Any) -> None:
-        await self._serve(asyncio.current_task(), cell, driver)
+    async def _main(self, lane: Lane | None) -> None:
+        me: Any = asyncio.current_task()
+        try:
+            await self._serve(me, lane)
+        except asyncio.CancelledError:
+            # Somebody's stray cancellation hit a worker between two turns: another one takes its place.
+            self.awake = False
+            if self.ready:
+                self._wake()
 
     @types.coroutine
-    def _serve(self, me: Any, cell: Any, driver: Any) -> Generator[Any, Any, None]:
+    def _serve(self, me: Any, lane: Lane | None) -> Generator[Any, Any, None]:
         """Run turns. The turns are stepped by hand, so that one `Context.run` covers many messages and a handler that
         suspends is seen at once."""
         ready = self.ready
         loop = self._loop
         clock = time.monotonic
-        context: Any = None
-        error: BaseException | None = None
+        cell: Any = None
+        if lane is None:
+            lane = Lane()
+        else:
+            cell = lane.cell  # its turn goes on here
+        send, throw = lane.send, lane.throw
+        lingers = False
         while True:
+            self.now = loop.time()
             pause_at = clock() + TURN_SECONDS
+            looks = _TURNS_PER_LOOK
             while cell is not None or ready:
                 if cell is None:
-                    cell = ready.popleft()
-                    driver = cell.turn()
+                    lane.cell = cell = ready.popleft()
                 me.cell = cell
                 cell.task = me
-                context = cell.turn_context()
-                error = None
+                run = cell.turn_context().run
+                error: BaseException | None = None
                 while True:
-                    began = clock() if self._debug else 0.0
-                    try:
-                        waiting = context.run(driver.send, None) if error is None else context.run(driver.throw, error)
-                    except StopIteration:
+                    if self._debug:
+                        waiting = self._step_watched(cell, run, send, throw, error)
+                    elif error is None:
+                        waiting = run(send, None)
+                    else:
+                        waiting = run(throw, error)
+                    if waiting is TURN_OVER:
                         break
-                    finally:
-                        if self._debug and clock() - began > _BLOCKED_SECONDS:
-                            _log.warning(
-                                "a handler blocked the event loop", actor=cell.path, seconds=round(clock() - began, 3)
-                            )
                     if waiting is MIGRATE:
-                        self._start_worker(cell, driver)
+                        self._start_worker(lane)
                         return
                     # The handler suspends. Whoever is ready must not wait for it.
-                    self._awake = False
+                    looks = 0
+                    if not cell.since:
+                        cell.since = loop.time()
+                    self.awake = False
                     if ready:
                         self._wake()
                     try:
@@ -196,17 +276,28 @@ class Dispatcher:
                         yield waiting
                     except BaseException as raised:
                         error = raised
-                    self._awake = True
-                me.cell = cell = driver = context = error = None  # a worker at rest keeps no actor alive
+                    self.awake = True
+                    self.now = loop.time()
+                me.cell = lane.cell = cell = run = error = None  # a worker at rest keeps no actor alive
+                lingers = True
                 if not me.is_fit():
-                    self._awake = False
+                    self.awake = False
                     if ready:
                         self._wake()
                     return
-                if clock() > pause_at:
-                    break
+                looks -= 1
+                if looks <= 0:
+                    looks = _TURNS_PER_LOOK
+                    if clock() > pause_at:
+                        break
             else:
-                self._awake = False
+                if lingers:
+                    # Who was served may answer with the next message before the loop sleeps: one turn of the loop is
+                    # cheaper than a future and a wake-up (benchmark `ask`).
+                    lingers = False
+                    yield
+                    continue
+                self.awake = False
                 if self._closed or len(self._idle) >= _IDLE_WORKERS:
                     return
                 parked = loop.create_future()
@@ -214,14 +305,22 @@ class Dispatcher:
                 try:
                     yield from parked
                 except asyncio.CancelledError:
-                    # Either the system closes, or somebody's stray cancellation hit a worker at rest.
                     if not parked.done():
                         self._idle.remove(parked)
-                    elif ready:
-                        self._wake()
-                    return
+                    raise
                 continue
             yield  # let the loop turn, and go on
+
+    def _step_watched(self, cell: Any, run: Any, send: Any, throw: Any, error: BaseException | None) -> Any:
+        """One step of a turn, in debug mode: whoever blocks the loop is logged."""
+        began = time.monotonic()
+        try:
+            return run(send, None) if error is None else run(throw, error)
+        finally:
+            if time.monotonic() - began > _BLOCKED_SECONDS:
+                _log.warning(
+                    "a handler blocked the event loop", actor=cell.path, seconds=round(time.monotonic() - began, 3)
+                )
 
     async def aclose(self) -> None:
         """End the workers; whoever still runs is cancelled."""

@@ -15,10 +15,13 @@ _ids = itertools.count(1)
 class Envelope(msgspec.Struct, eq=False):
     """A message on its way to one actor.
 
+    A mailbox holds three kinds of things: an `Envelope`; an `Ask`, which is its own envelope; and, where nothing
+    travels beside it, the bare message (a `tell` from outside to an unbounded mailbox).
+
     Attributes:
         message: The message.
         sender: The actor that sent it, or None from outside.
-        ask: The promise to settle, or None for a message that wants no answer.
+        ask: What to settle, or None for a message that wants no answer.
         deadline: When the work for it is to be over, on `loop.time()`, or None.
         correlation_id: One number for everything that one message from outside sets off.
         trace: The trace context (a W3C `traceparent`, or what a tracer puts here), or None.

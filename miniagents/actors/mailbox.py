@@ -7,8 +7,8 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from miniagents.actors.envelope import Envelope
 from miniagents.errors import InvalidOptionError
 from miniagents.messages import Message
 
@@ -50,9 +50,18 @@ class Mailbox:
         if not isinstance(self.overflow, Overflow):
             raise InvalidOptionError(f"Mailbox(overflow=) must be one of Overflow, not {self.overflow!r}")
 
-    def new_queue(self) -> "deque[Envelope] | PriorityQueue":
-        """A fresh, empty queue of this kind."""
-        return deque() if self.priority is None else PriorityQueue(self.priority)
+    def new_queue(self) -> "deque[Any] | PriorityQueue":
+        """A fresh, empty queue of this kind. A plain deque, and no subclass, is that of a mailbox without bound and
+        order: nothing has to be checked before a message is put into it."""
+        if self.priority is not None:
+            return PriorityQueue(self.priority)
+        return deque() if self.capacity is None else BoundedQueue()
+
+
+class BoundedQueue(deque[Any]):
+    """The queue of a mailbox with a capacity, which whoever puts something in must look at first."""
+
+    __slots__ = ()
 
 
 class PriorityQueue:
@@ -61,24 +70,24 @@ class PriorityQueue:
     __slots__ = ("_back", "_front", "_heap", "_priority")
 
     def __init__(self, priority: Callable[[Message], float]) -> None:
-        self._heap: list[tuple[float, int, Envelope]] = []
+        self._heap: list[tuple[float, int, Any]] = []
         self._priority = priority
         self._back = itertools.count()
         self._front = itertools.count(-1, -1)
 
-    def append(self, envelope: Envelope) -> None:
+    def append(self, envelope: Any) -> None:
         """Put it behind those of the same priority."""
         heapq.heappush(self._heap, (self._priority(envelope.message), next(self._back), envelope))
 
-    def append_last(self, envelope: Envelope) -> None:
+    def append_last(self, envelope: Any) -> None:
         """Put it behind all."""
         heapq.heappush(self._heap, (math.inf, next(self._back), envelope))
 
-    def appendleft(self, envelope: Envelope) -> None:
+    def appendleft(self, envelope: Any) -> None:
         """Put it back in front of all: it is tried again before anything else."""
         heapq.heappush(self._heap, (-math.inf, next(self._front), envelope))
 
-    def popleft(self) -> Envelope:
+    def popleft(self) -> Any:
         """Take the next."""
         return heapq.heappop(self._heap)[2]
 
@@ -89,5 +98,5 @@ class PriorityQueue:
     def __len__(self) -> int:
         return len(self._heap)
 
-    def __iter__(self) -> Iterator[Envelope]:
+    def __iter__(self) -> Iterator[Any]:
         return (entry[2] for entry in sorted(self._heap, key=lambda entry: entry[:2]))

@@ -1,11 +1,12 @@
 """References: how everybody else holds an actor."""
 
+from collections import deque
 from collections.abc import Awaitable
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from miniagents.actors.ask import Ask
-from miniagents.actors.envelope import Envelope, new_correlation_id
+from miniagents.actors.envelope import Envelope
 from miniagents.errors import NotSendableError, WrongThreadError
 from miniagents.messages import Message, Request
 from miniagents.promising import Promise
@@ -66,17 +67,28 @@ class ActorRef:
             WrongThreadError: Called from another thread than the system's.
         """
         cell = self._cell
-        if not isinstance(message, Message):
+        if not hasattr(message.__class__, "__message_fields__"):  # isinstance() is thrice as dear with a metaclass
             raise _no_message(cell.path, message)
         system = cell.system
         if get_ident() != system.thread_id:
             raise _wrong_thread(cell.path, "tell")
         scope = current_scope.get()
         node = scope.node if scope is not None else None
+        queue = cell.queue
+        if queue.__class__ is not deque or cell.stopping is not None:
+            cell.post(Envelope(message, at=system.dispatcher.time()) if node is None else node.envelope_for(message))
+            return
+        # What `post` does for an open mailbox without a bound, written out (benchmark `tell`).
         if node is None:
-            cell.post(Envelope(message, None, None, None, new_correlation_id(), None, system.time()))
+            dispatcher = system.dispatcher
+            now = dispatcher.now if dispatcher.awake else dispatcher.time()
+            if now != cell.stamp:
+                cell.put_stamp(now)
+            queue.append(message)
         else:
-            cell.post(Envelope(message, node.ref, None, None, node.correlation_id, node.trace, system.time()))
+            queue.append(node.envelope_for(message))
+        if not cell.scheduled:
+            cell.wake()
 
     async def send(self, message: Message) -> None:
         """Like `tell`, but wait while the mailbox is full (overflow BACKPRESSURE).
@@ -87,14 +99,12 @@ class ActorRef:
         cell = self._cell
         if not isinstance(message, Message):
             raise _no_message(cell.path, message)
-        if get_ident() != cell.system.thread_id:
+        system = cell.system
+        if get_ident() != system.thread_id:
             raise _wrong_thread(cell.path, "send")
         scope = current_scope.get()
         node = scope.node if scope is not None else None
-        sender, correlation, trace = (
-            (None, new_correlation_id(), None) if node is None else (node.ref, node.correlation_id, node.trace)
-        )
-        envelope = Envelope(message, sender, None, None, correlation, trace, cell.system.time())
+        envelope = Envelope(message, at=system.dispatcher.time()) if node is None else node.envelope_for(message)
         await cell.room()
         cell.post(envelope)
 
@@ -116,35 +126,31 @@ class ActorRef:
             `AskTimeoutError`, `ActorStoppedError`, `DeadlockError`, `MailboxFullError` or `DroppedError` otherwise.
         """
         cell = self._cell
-        if not isinstance(message, Message):
+        if not hasattr(message.__class__, "__message_fields__"):
             raise _no_message(cell.path, message)
         system = cell.system
         if get_ident() != system.thread_id:
             raise _wrong_thread(cell.path, "ask")
         scope = current_scope.get()
+        dispatcher = system.dispatcher
+        now = dispatcher.now if dispatcher.awake else dispatcher.time()
         node = scope.node if scope is not None else None
-        now = system.time()
+        deadline = scope.deadline if scope is not None else None
         if node is None:
-            sender = trace = None
-            correlation = new_correlation_id()
-            deadline = scope.deadline if scope is not None else None
+            ask: Ask[Any] = Ask(cell, message, None, None, deadline, 0, None, now)
         else:
-            sender, correlation, trace, deadline = node.ref, node.correlation_id, node.trace, node.deadline
-        own = False
-        if timeout is not None:
-            own_deadline = now + timeout
-            if deadline is None or own_deadline <= deadline:
-                deadline, own = own_deadline, True
-        ask: Ask[Any] = Ask(cell, node, own)
-        envelope = Envelope(message, sender, ask, deadline, correlation, trace, now)
-        ask.envelope = envelope
-        if node is not None and node.keeps_asks:
-            node.started_ask(ask)
-        if deadline is not None:
-            ask.expire_at(system.loop, deadline)
-            if deadline <= now and not own:
-                return ask  # after an inherited deadline nothing is sent any more
-        cell.post(envelope)
+            ask = Ask(cell, message, node, node.ref, deadline, node.correlation_id, node.trace, now)
+            if node.keeps_asks:
+                node.started_ask(ask)
+        if (timeout is not None or deadline is not None) and not ask.limit(timeout, system.loop):
+            return ask
+        queue = cell.queue
+        if queue.__class__ is not deque or cell.stopping is not None:
+            cell.post(ask)
+        else:
+            queue.append(ask)
+            if not cell.scheduled:
+                cell.wake()
         return ask
 
     def stop(self, *, drain: bool = False) -> Awaitable[StopReason | BaseException]:

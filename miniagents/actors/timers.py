@@ -3,7 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from miniagents.actors.envelope import Envelope, new_correlation_id
+from miniagents.actors.envelope import Envelope
 
 if TYPE_CHECKING:
     from miniagents.actors.actor_cell import ActorCell
@@ -39,7 +39,7 @@ class Timer:
         cell = self._cell
         system = cell.system
         if self._last is None or self._last.taken:
-            envelope = Envelope(self._message, cell.ref, None, None, new_correlation_id(), None, system.time())
+            envelope = Envelope(self._message, cell.ref, at=system.time())
             self._last = envelope
             cell.post_system(envelope)
         if self._every is None:

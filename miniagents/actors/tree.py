@@ -52,7 +52,7 @@ def _info(cell: Any, now: float, depth: int | None, left: list[int]) -> ActorInf
             if left[0] == 0:
                 break
             children.append(_info(child, now, None if depth is None else depth - 1, left))
-    waiting = [e.at for e in cell.queue or () if e.ask is None or not e.ask.done()]
+    waiting = [envelope.at for envelope in cell.waiting()]
     return ActorInfo(
         path=cell.path or "/",
         state=cell.state.value,
@@ -61,6 +61,6 @@ def _info(cell: Any, now: float, depth: int | None, left: list[int]) -> ActorInf
         restarts=cell.restarts,
         last_error=cell.last_error,
         handled=cell.handled,
-        message_age=max(0.0, now - cell.since) if cell.current is not None else None,
+        message_age=max(0.0, now - cell.since) if cell.current is not None and cell.since else None,
         children=tuple(children),
     )

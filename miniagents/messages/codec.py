@@ -23,7 +23,7 @@ from miniagents import errors
 from miniagents.errors import DecodeError, NotSendableError, RemoteError, UnencodableError
 from miniagents.messages import registry
 from miniagents.messages.fields import FieldType, field_type
-from miniagents.messages.frozen import MAX_DEPTH, FrozenDict, check_int, check_str, is_frozen_record
+from miniagents.messages.frozen import MAX_DEPTH, FrozenDict, check_int, check_str, is_frozen_dict, is_frozen_record
 from miniagents.messages.message import Message
 
 (
@@ -103,7 +103,7 @@ def to_wire(value: Any, where: str, depth: int) -> Any:
         return _message_to_wire(value, where, depth)
     if kind is tuple:
         return [TUPLE, *[to_wire(item, f"{where}[{i}]", depth + 1) for i, item in enumerate(value)]]
-    if kind is FrozenDict:
+    if is_frozen_dict(kind):
         flat = [DICT]
         for key, item in value.items():
             flat += (to_wire(key, where, depth + 1), to_wire(item, f"{where}[{key!r}]", depth + 1))

@@ -12,7 +12,7 @@ import msgspec
 
 from miniagents.errors import UnencodableError
 from miniagents.messages.codec import DICT, EXCEPTION, FROZENSET, MESSAGE, TUPLE, to_wire
-from miniagents.messages.frozen import MAX_DEPTH, FrozenDict, check_int, check_str
+from miniagents.messages.frozen import MAX_DEPTH, check_int, check_str, is_frozen_dict
 from miniagents.messages.message import Message
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -60,7 +60,7 @@ def _encode(value: Any, name: str, with_metadata: bool, where: str, depth: int) 
     elif kind is tuple:
         items = [_encode(item, name, with_metadata, where, depth + 1) for item in value]
         return _pack([TUPLE, len(items)]) + b"".join(items)
-    elif kind is FrozenDict:
+    elif is_frozen_dict(kind):
         pairs = sorted(
             (_encode(k, name, with_metadata, where, depth + 1), _encode(v, name, with_metadata, where, depth + 1))
             for k, v in value.items()

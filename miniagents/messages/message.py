@@ -11,7 +11,7 @@ from msgspec.structs import force_setattr
 from miniagents.errors import MutableFieldError
 from miniagents.messages import registry
 from miniagents.messages.fields import FieldType, field_type, is_class_var
-from miniagents.messages.frozen import EMPTY, FrozenDict, freeze
+from miniagents.messages.frozen import EMPTY, FrozenDict, freeze, is_frozen_dict
 
 if TYPE_CHECKING:
     from miniagents.messages.promises import MessagePromise
@@ -120,7 +120,7 @@ class Message(msgspec.Struct, kw_only=True, metaclass=MessageMeta):
     __message_init__: ClassVar[Any] = None
 
     def __post_init__(self) -> None:
-        if self.metadata.__class__ is not FrozenDict:
+        if self.metadata is not EMPTY and not is_frozen_dict(self.metadata.__class__):
             force_setattr(self, "metadata", freeze(self.metadata, f"{type(self).__name__}.metadata"))
         if self.__message_init__ is not None:
             self.__message_init__()

@@ -10,6 +10,7 @@ import structlog
 
 from miniagents.actors import Actor, ActorRef, DeadLetterReason, Envelope, EventKind, Overflow, SpawnOptions
 from miniagents.actors.actor_cell import ActorCell
+from miniagents.actors.ask import Ask
 from miniagents.actors.cell import BARRIER, Cell, State
 from miniagents.actors.deadlock import Waits
 from miniagents.actors.options import Props
@@ -134,11 +135,11 @@ class ClassAgentCell(_AgentCell, ActorCell):
     def interaction_ended(self, interaction: Interaction) -> None:
         """Its turn sees to that."""
 
-    def ask_cancelled(self, envelope: Envelope | None) -> Any:
+    def ask_cancelled(self, ask: Any) -> Any:
         """A call was cancelled: take it out of the mailbox, or let its interaction end."""
-        if envelope is not None and envelope.taken and isinstance(envelope.message, Interaction):
+        if ask.taken and isinstance(ask.message, Interaction):
             return None
-        return super().ask_cancelled(envelope)
+        return super().ask_cancelled(ask)
 
 
 class _ClassAgent(Actor):
@@ -236,14 +237,19 @@ class FunctionAgentCell(_AgentCell):
         most = self.agent.options.max_concurrency
         while queue and self.state is not State.STARTING and (most is None or len(self._running) < most):
             envelope = queue.popleft()
-            envelope.taken = True
             if self._room is not None:
                 self.made_room()
+            if envelope.__class__ is float:
+                self.head_at = envelope
+                self.gone -= 1
+                continue
+            if isinstance(envelope, Message):
+                envelope = Envelope(envelope, at=self.head_at)
+            envelope.taken = True
             ask = envelope.ask
             if ask is not None and ask.done():
                 self.gone -= 1
             elif envelope.message is BARRIER:
-                assert ask is not None  # a barrier is nothing but its ask
                 ask.answer(None)
             elif isinstance(envelope.message, Interaction):
                 self._run(envelope.message, envelope)
@@ -270,9 +276,7 @@ class FunctionAgentCell(_AgentCell):
         interaction = self.as_interaction(envelope)
         ask = envelope.ask
         if ask is not None:
-            ask._producer = interaction
-            ask.envelope = Envelope(interaction, None, interaction, None, 0, None, 0.0)  # type: ignore[arg-type]
-            ask.envelope.taken = True
+            ask._producer = ask.behind = interaction
 
             async def answer() -> None:
                 try:
@@ -320,27 +324,19 @@ class FunctionAgentCell(_AgentCell):
         self.wake()
         self._end_if_idle()
 
-    def ask_expired(self, envelope: Envelope | None) -> None:
+    def ask_expired(self, ask: Any) -> None:
         """The ask of a plain message expired: so does its interaction."""
-        interaction = self._behind(envelope)
-        if interaction is not None:
-            interaction.expire()
+        if isinstance(ask, Ask) and ask.behind is not None:
+            ask.behind.expire()
         else:
-            super().ask_expired(envelope)
+            super().ask_expired(ask)
 
-    def ask_cancelled(self, envelope: Envelope | None) -> Any:
+    def ask_cancelled(self, ask: Any) -> Any:
         """The ask of a plain message was cancelled: so is its interaction."""
-        interaction = self._behind(envelope)
-        if interaction is not None:
-            interaction.begin_cancel("its ask was cancelled")
-            return interaction.wait_stopped()
-        return super().ask_cancelled(envelope)
-
-    @staticmethod
-    def _behind(envelope: Envelope | None) -> Interaction | None:
-        if envelope is not None and envelope.taken and isinstance(envelope.message, Interaction):
-            return envelope.message
-        return None
+        if isinstance(ask, Ask) and ask.behind is not None:
+            ask.behind.begin_cancel("its ask was cancelled")
+            return ask.behind.wait_stopped()
+        return super().ask_cancelled(ask)
 
     # The end
 

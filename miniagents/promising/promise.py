@@ -124,7 +124,12 @@ class Promise(Generic[T]):
         while self._value is NO_VALUE and self._error is None:
             if self._resolver is not None and self._task is None:
                 self._start()
-            yield from self._wait_settled()
+            waiter = self._event_loop().create_future()
+            if self._waiters is None:
+                self._waiters = [waiter]
+            else:
+                self._waiters.append(waiter)
+            yield from self._wait_for(waiter)
         if self._error is not None:
             self._seen = True
             note_seen(self._error)
@@ -250,17 +255,16 @@ class Promise(Generic[T]):
         except BaseException as error:
             self._reject(error)
 
-    def _wait_settled(self) -> Generator[Any, Any, None]:
-        waiter = asyncio.get_running_loop().create_future()
-        if self._waiters is None:
-            self._waiters = [waiter]
-        else:
-            self._waiters.append(waiter)
-        yield from self._wait_for(waiter)
+    def _event_loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that whoever waits for it runs in: where it is known, asking for it would be a system call."""
+        scope = self._scope
+        loop = scope.promising_context._active_in if scope is not None else None
+        return loop if loop is not None else asyncio.get_running_loop()
 
     def _wait_for(self, waiter: "asyncio.Future[None]") -> Generator[Any, Any, None]:
+        """Wait, seen by the deadlock detection if there may be a ring: only who runs in a scope can be part of one."""
         producer = self._producer
-        if producer is None:
+        if producer is None or current_scope.get() is None:
             yield from waiter
             return
         token = producer.begin_wait(self)

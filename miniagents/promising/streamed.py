@@ -264,7 +264,7 @@ class Replay(Generic[Piece]):
                 promise._start()
                 if promise._finished or self._index - promise._dropped < len(promise._pieces):
                     continue
-            waiter = asyncio.get_running_loop().create_future()
+            waiter = promise._event_loop().create_future()
             if promise._piece_waiters is None:
                 promise._piece_waiters = [waiter]
             else:

@@ -118,6 +118,7 @@ def test_an_empty_folder_and_a_wrong_chaos_are_said_clearly(tmp_path: Path) -> N
 
 
 @needs_model
+@pytest.mark.timeout(300)  # a real model speaks three times
 def test_the_citations_are_the_same_however_much_crashes() -> None:
     sources = set()
     for chaos in ("0", "0.2", "0.5"):

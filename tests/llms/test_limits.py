@@ -20,7 +20,7 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-_IN_THREE_MINUTES = (dt.datetime.now(dt.UTC) + dt.timedelta(minutes=3)).isoformat()
+_TOMORROW = (dt.datetime.now(dt.UTC) + dt.timedelta(days=1)).isoformat()
 
 
 async def admissions(
@@ -144,7 +144,7 @@ async def test_retry_after_holds_everybody_back() -> None:
     "headers",
     [
         {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1m30s"},
-        {"anthropic-ratelimit-requests-remaining": "0", "anthropic-ratelimit-requests-reset": _IN_THREE_MINUTES},
+        {"anthropic-ratelimit-requests-remaining": "0", "anthropic-ratelimit-requests-reset": _TOMORROW},
     ],
 )
 async def test_the_providers_headers_hold_everybody_back(headers: dict[str, str]) -> None:
