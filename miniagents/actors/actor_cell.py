@@ -47,7 +47,6 @@ class ActorCell(Cell):
 
     __slots__ = (
         "_cause",
-        "_context",
         "_crash",
         "_ctx",
         "_done_waiters",
@@ -67,14 +66,18 @@ class ActorCell(Cell):
         "_wake",
         "_want_start",
         "_window",
+        "context",
         "warm",
     )
+
+    passivates = False
+    """Whether it may give its memory back after a rest."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._instance: Any = None
         self._ctx: ActorContext | None = None
-        self._context: Context | None = None
+        self.context: Context | None = None
         self.warm = False
         self._signal = False  # whether anything was asked of it from outside its handlers
         self._want_start = False
@@ -122,9 +125,9 @@ class ActorCell(Cell):
 
     def turn_context(self) -> Context:
         """The context of this instance: it starts empty and is kept between messages."""
-        context = self._context
+        context = self.context
         if context is None:
-            context = self._context = Context()
+            context = self.context = Context()
             context.run(current_scope.set, self)
         return context
 
@@ -133,8 +136,8 @@ class ActorCell(Cell):
         if not self.scheduled and not self.queue:
             if self.queue.__class__ is deque:
                 self.queue = None
-            if not self.props.own_task and self._context is not None and len(self._context) <= 1:
-                self._context = None  # it holds nothing but ourselves
+            if not self.props.own_task and self.context is not None and len(self.context) <= 1:
+                self.context = None  # it holds nothing but ourselves
 
     async def _own_main(self) -> None:
         """All turns of one instance, in a task of its own."""
@@ -172,7 +175,13 @@ class ActorCell(Cell):
                     return
                 queue = self.queue
                 if not queue:
-                    self._rest()
+                    # Nothing to do.
+                    self.state = State.IDLE
+                    self.scheduled = False
+                    if not self.warm and not own_task:
+                        self.system.dispatcher.keep_warm(self)
+                    if self.passivates:
+                        self.rests()
                     return
                 entry = queue.popleft()
                 if self._room is not None:
@@ -255,17 +264,13 @@ class ActorCell(Cell):
         self._tell_done()
         return False
 
+    def rests(self) -> None:
+        """Nothing to do, for one that passivates."""
+
     def _schedule_again(self) -> None:
         self.scheduled = True
         if not self.props.own_task:
             self.system.dispatcher.schedule(self)
-
-    def _rest(self) -> None:
-        """Nothing to do."""
-        self.state = State.IDLE
-        self.scheduled = False
-        if not self.warm and not self.props.own_task:
-            self.system.dispatcher.keep_warm(self)
 
     def _cleanse(self) -> None:
         """An own task goes on after a cancellation that was dealt with."""
@@ -392,7 +397,7 @@ class ActorCell(Cell):
         if self.on_started is not None or self._suspending is not None:
             # Its supervisor asked for the restart and decides what comes of the failure.
             self.state = State.RESTARTING
-            self._context = None
+            self.context = None
             self.report_started(error)
             if self._suspending is not None:
                 self._suspended()
@@ -411,7 +416,7 @@ class ActorCell(Cell):
             self._instance = None
         await self._drop_belongings(reason)
         self._ctx = None
-        self._context = None
+        self.context = None
         self._cancel_grace()
         self._cause = None
         self._tell_done()
@@ -501,7 +506,7 @@ class ActorCell(Cell):
             self._later = None
         self._instance = None
         self._ctx = None
-        self._context = None
+        self.context = None
         self.scheduled = True
         if self.warm:
             self.system.dispatcher.forget(self)

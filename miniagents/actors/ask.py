@@ -1,13 +1,14 @@
 """Asks: the promise of an answer, with exactly one ending."""
 
 import asyncio
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from miniagents.actors import deadlock
 from miniagents.actors.envelope import Envelope
 from miniagents.errors import ActorStoppedError, AskTimeoutError, NotSendableError
-from miniagents.messages import Message
 from miniagents.promising import Promise
+from miniagents.promising.context import current_scope
 from miniagents.promising.promise import NO_VALUE
 
 if TYPE_CHECKING:
@@ -123,11 +124,12 @@ class Ask(Promise[T]):
 
     def answer(self, result: Any) -> None:
         """End it with what a handler returned or replied: an exception is raised at the asker."""
-        timer = self._timer
-        if timer is not None:
-            timer.cancel()
-        if result is None or isinstance(result, Message):
-            self._resolve(result)  # type: ignore[arg-type]  # the asked actor's word for it
+        if self._timer is not None:
+            self._timer.cancel()
+        if result is None or hasattr(result.__class__, "__message_fields__"):  # a Message
+            if self._value is NO_VALUE and self._error is None:
+                self._value = result
+                self._settled()
         elif isinstance(result, BaseException):
             self._reject(result)
         else:
@@ -152,6 +154,15 @@ class Ask(Promise[T]):
             )
             error.__cause__ = cause if cause is not None else (reason if isinstance(reason, BaseException) else None)
             self.fail(error)
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        if self._value is NO_VALUE and self._error is None and (self._timer is not None or self.deadline is None):
+            scope = current_scope.get()
+            node = scope.node if scope is not None else None
+            if node is None or node.keeps_asks:
+                # Somebody outside of the actors waits: as long as the loop need not turn for it, it does not.
+                self.cell.system.dispatcher.help_out()
+        return Promise.__await__(self)
 
     def _event_loop(self) -> asyncio.AbstractEventLoop:
         return self.cell.system.loop

@@ -189,7 +189,7 @@ class Cell(Node):
     # As a scope: what a handler's messages, asks and background work belong to
 
     @property
-    def deadline(self) -> float | None:
+    def deadline(self) -> float | None:  # type: ignore[override]
         """The deadline of the message in hand."""
         current = self.current
         kind = current.__class__
@@ -226,17 +226,13 @@ class Cell(Node):
 
     def envelope_for(self, message: Any) -> Envelope:
         """The envelope of a message that its code sends."""
-        ref = self._ref
         dispatcher = self.system.dispatcher
-        return Envelope(
-            message,
-            ref if ref is not None else self.ref,
-            None,
-            None,
-            self.correlation_id,
-            self.trace,
-            dispatcher.now if dispatcher.awake else dispatcher.time(),
-        )
+        now = dispatcher.now if dispatcher.awake else dispatcher.time()
+        current = self.current
+        kind = current.__class__
+        if (kind is Envelope or kind is Ask) and current.correlation_id:
+            return Envelope(message, self._ref or self.ref, None, None, current.correlation_id, current.trace, now)
+        return Envelope(message, self.ref, None, None, self.correlation_id, self.trace, now)
 
     def start_soon(self, coro: Coroutine[Any, Any, Any], *, name: str | None = None) -> "asyncio.Task[Any]":
         """Background work of a handler: it belongs to the system, so that promises outlive the message in hand."""

@@ -116,6 +116,8 @@ async def answer_of(replies: MessageSequencePromise) -> Message | None:
 class ClassAgentCell(_AgentCell, ActorCell):
     """The cell of a class agent: one instance, one call at a time."""
 
+    passivates = True
+
     def __init__(
         self, system: "MiniAgents", parent: Cell, name: str, agent: "MiniAgent", *, is_activated: bool = False
     ) -> None:
@@ -127,10 +129,6 @@ class ClassAgentCell(_AgentCell, ActorCell):
     def _schedule(self) -> None:
         self._works()
         super()._schedule()
-
-    def _rest(self) -> None:
-        super()._rest()
-        self.rests()
 
     def interaction_ended(self, interaction: Interaction) -> None:
         """Its turn sees to that."""

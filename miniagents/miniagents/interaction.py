@@ -213,7 +213,7 @@ class Interaction(Node):
         return self.cell.ref
 
     @property
-    def deadline(self) -> float | None:
+    def deadline(self) -> float | None:  # type: ignore[override]
         """When it is to be over, on `loop.time()`, or None."""
         return self._deadline
 
@@ -228,6 +228,10 @@ class Interaction(Node):
         """Its code asked an actor: a cancelled interaction cancels what it has asked."""
         self.asks.add(ask)
         ask._add_done_callback(self.asks.discard)
+
+    def envelope_for(self, message: Any) -> Envelope:
+        """The envelope of a message that its code sends."""
+        return Envelope(message, self.ref, None, None, self.correlation_id, self.trace, self.system.dispatcher.time())
 
     # As a producer of promises, for deadlock detection
 

@@ -24,15 +24,11 @@ class Scope:
         """The context that this is part of."""
         raise NotImplementedError
 
-    @property
-    def node(self) -> Any:
-        """What is said to wait when code of this scope awaits (for deadlock detection), or None."""
-        return None
+    node: Any = None
+    """What is said to wait when code of this scope awaits (for deadlock detection), or None."""
 
-    @property
-    def deadline(self) -> float | None:
-        """When the work of this scope is to be over, on `loop.time()`, or None."""
-        return None
+    deadline: float | None = None
+    """When the work of this scope is to be over, on `loop.time()`, or None."""
 
     def start_soon(self, coro: Coroutine[Any, Any, Any], *, name: str | None = None) -> "asyncio.Task[Any]":
         """Run a coroutine in the background; it ends with this scope at the latest."""

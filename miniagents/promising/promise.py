@@ -264,7 +264,8 @@ class Promise(Generic[T]):
     def _wait_for(self, waiter: "asyncio.Future[None]") -> Generator[Any, Any, None]:
         """Wait, seen by the deadlock detection if there may be a ring: only who runs in a scope can be part of one."""
         producer = self._producer
-        if producer is None or current_scope.get() is None:
+        scope = current_scope.get()
+        if producer is None or scope is None or scope.node is None:
             yield from waiter
             return
         token = producer.begin_wait(self)
