@@ -44,6 +44,8 @@ class Actor:
     strategy: ClassVar[Any] = None
     ctx: "ActorContext"
 
+    _default_props: ClassVar[Any] = None  # shared by all actors of this very class that are spawned without options
+
     async def receive(self, message: Message, ctx: "ActorContext") -> Message | Exception | None:
         """Handle one message.
 

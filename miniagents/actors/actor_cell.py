@@ -364,15 +364,18 @@ class ActorCell(Cell):
         self._restart_reason = None
         self._cause = None
         self._signal = self.stopping is not None or self._suspending is not None or self._crash is not None
+        events = self.system.events
         if restarted is not None:
             self.restarts += 1
-            self.system.events.publish(EventKind.RESTART, self.path, reason=restarted)
-        else:
-            self.system.events.publish(EventKind.SPAWN, self.path)
+            if events.wanted:
+                events.publish(EventKind.RESTART, self.path, reason=restarted)
+        elif events.wanted:
+            events.publish(EventKind.SPAWN, self.path)
         self.state = State.RUNNING
         if self._started is not None:
             self._started._resolve(None)
-        self.report_started(None)
+        if self.on_started is not None:
+            self.report_started(None)
         if self.task.tainted:
             if self.props.own_task:
                 self._cleanse()
@@ -590,7 +593,8 @@ class ActorCell(Cell):
         if envelope is not None:
             self._after_crash(envelope, error)
         self.current = None
-        self.system.events.publish(EventKind.CRASH, self.path, error=error)
+        if self.system.events.wanted:
+            self.system.events.publish(EventKind.CRASH, self.path, error=error)
         if self.stopping is not None and self.stopping.own:
             self.stopping.ended._resolve(error)
             self.stopping = None  # ctx.stop() and then a raise: the crash wins

@@ -601,7 +601,8 @@ class Cell(Node):
             self.watching = None
         parent = self.parent
         if parent is not None and parent.children is not None and parent.children.get(self.name) is self:
-            _ = self.path  # the path stays when the parent is gone
+            if self._ref is not None:
+                _ = self.path  # it stays when the parent is gone
             del parent.children[self.name]
         system = self.system
         system.actor_ended(self)
@@ -619,7 +620,8 @@ class Cell(Node):
         if watchers is not None:
             for watcher in watchers:
                 watcher._tell_terminated(self)
-        system.events.publish(EventKind.STOP, self.path, reason=reason)
+        if system.events.wanted:
+            system.events.publish(EventKind.STOP, self.path, reason=reason)
         keeper = self.keeper
         if keeper is not None:
             keeper.child_ended(self, reason)

@@ -105,6 +105,11 @@ class Events:
     def __init__(self) -> None:
         self._subscribers: set[Subscription] = set()
 
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody listens: what costs something to tell need not be worked out for nobody."""
+        return bool(self._subscribers)
+
     def subscribe(self) -> Subscription:
         """See every event from now on; close it (or use it as a context manager) when done."""
         subscription = Subscription(self)

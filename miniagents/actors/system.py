@@ -362,10 +362,14 @@ class ActorSystem(PromisingContext):
         if isinstance(actor, Supervisor):
             return SupervisorCell(self, parent, name, _SUPERVISOR_PROPS, actor)
         if isinstance(actor, type) and issubclass(actor, Actor):
-            factory = partial(actor, **kwargs) if kwargs else actor
-            return ActorCell(
-                self, parent, name, Props(factory, options or DEFAULT_OPTIONS, actor.errors, actor.strategy)
-            )
+            if kwargs or options is not None:
+                factory = partial(actor, **kwargs) if kwargs else actor
+                props = Props(factory, options or DEFAULT_OPTIONS, actor.errors, actor.strategy)
+            else:
+                props = actor.__dict__.get("_default_props")
+                if props is None:
+                    props = actor._default_props = Props(actor, DEFAULT_OPTIONS, actor.errors, actor.strategy)
+            return ActorCell(self, parent, name, props)
         raise InvalidOptionError(f"{parent.path}/{name}: an actor is a subclass of Actor, not {actor!r}")
 
     async def supervise(self, supervisor: Supervisor, parent: ActorRef | None = None) -> SupervisorRef:
@@ -490,8 +494,9 @@ class ActorSystem(PromisingContext):
 
     def actor_ended(self, cell: Any) -> None:
         """An actor has ended for good."""
-        for group in self._groups.values():
-            group.leave(cell.ref)
+        if self._groups:
+            for group in self._groups.values():
+                group.leave(cell.ref)
 
     def start_failed(self, cell: Any, error: BaseException) -> None:
         """The first start of an actor without a supervisor failed, and ends it."""
