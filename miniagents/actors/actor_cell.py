@@ -15,7 +15,7 @@ import structlog
 
 from miniagents.actors.actor import Actor, ActorContext, IgnoreStart, ReplyTo
 from miniagents.actors.ask import Ask
-from miniagents.actors.cell import BARRIER, Cell, State
+from miniagents.actors.cell import BARRIER, IDLE, RESTARTING, RUNNING, STARTING, STOPPED, STOPPING, Cell
 from miniagents.actors.deadletters import DeadLetterReason
 from miniagents.actors.dispatcher import QUANTUM, migrate
 from miniagents.actors.envelope import Envelope
@@ -40,6 +40,9 @@ class Cause(enum.Enum):
     CANCEL = "cancel"
     SUSPEND = "suspend"
     CRASH = "crash"
+
+
+_STOP, _HANG, _CANCEL, _SUSPEND, _CRASH = Cause
 
 
 class ActorCell(Cell):
@@ -155,7 +158,7 @@ class ActorCell(Cell):
                     self._wake = None
                 self.scheduled = True
         self.task = None
-        if self.scheduled and self.state is not State.STOPPED and (self._want_start or self.stopping is not None):
+        if self.scheduled and self.state is not STOPPED and (self._want_start or self.stopping is not None):
             self._schedule()
 
     # Turns
@@ -169,14 +172,14 @@ class ActorCell(Cell):
             receive, ctx = self._instance.receive, self._ctx
             watched = self.props.handler_timeout is not None
             budget = QUANTUM
-            self.state = State.RUNNING
+            self.state = RUNNING
             while True:
                 if self._signal and await self._control():
                     return
                 queue = self.queue
                 if not queue:
                     # Nothing to do.
-                    self.state = State.IDLE
+                    self.state = IDLE
                     self.scheduled = False
                     if not self.warm and not own_task:
                         self.system.dispatcher.keep_warm(self)
@@ -218,6 +221,11 @@ class ActorCell(Cell):
                     self._in_user = False
                     if hang is not None:
                         hang.cancel()
+                    trace = error.__traceback__
+                    if trace is not None and trace.tb_next is not None:
+                        # Without this frame, which would make a cycle of the error and the ask that it ends.
+                        error.__traceback__ = trace.tb_next
+                    trace = None
                     if not await self._failed(error):
                         return
                 else:
@@ -257,7 +265,7 @@ class ActorCell(Cell):
         Returns:
             Whether that was a crash: it had run for too long.
         """
-        if self._cause is Cause.HANG:
+        if self._cause is _HANG:
             await self._failed(asyncio.CancelledError())
             return True
         self._cause = None
@@ -316,7 +324,7 @@ class ActorCell(Cell):
         if stopping.drain and self.depth:
             self._draining = True
             return False
-        self.state = State.STOPPING
+        self.state = STOPPING
         await self._end_instance(stopping.reason)
         self._exit(stopping.reason)
         return True
@@ -325,7 +333,7 @@ class ActorCell(Cell):
 
     async def _start(self) -> bool:
         restarted = self._restart_reason
-        self.state = State.RESTARTING if restarted is not None else State.STARTING
+        self.state = RESTARTING if restarted is not None else STARTING
         self._in_user = True
         started = False
         hang = self._watch_for_hang() if self.props.handler_timeout is not None else None
@@ -336,14 +344,14 @@ class ActorCell(Cell):
             instance.ctx = ctx
             if kind.on_start is not Actor.on_start:
                 await instance.on_start(ctx)
-                if self._cause is Cause.HANG:
+                if self._cause is _HANG:
                     raise asyncio.CancelledError
             started = True
             if restarted is not None:
                 self._instance = instance
                 if kind.on_restart is not Actor.on_restart:
                     await instance.on_restart(restarted)
-                    if self._cause is Cause.HANG:
+                    if self._cause is _HANG:
                         raise asyncio.CancelledError
         except BaseException as error:
             self._in_user = False
@@ -371,7 +379,7 @@ class ActorCell(Cell):
                 events.publish(EventKind.RESTART, self.path, reason=restarted)
         elif events.wanted:
             events.publish(EventKind.SPAWN, self.path)
-        self.state = State.RUNNING
+        self.state = RUNNING
         if self._started is not None:
             self._started._resolve(None)
         if self.on_started is not None:
@@ -399,7 +407,7 @@ class ActorCell(Cell):
             return
         if self.on_started is not None or self._suspending is not None:
             # Its supervisor asked for the restart and decides what comes of the failure.
-            self.state = State.RESTARTING
+            self.state = RESTARTING
             self.context = None
             self.report_started(error)
             if self._suspending is not None:
@@ -410,14 +418,15 @@ class ActorCell(Cell):
 
     async def _end_instance(self, reason: StopReason | BaseException) -> None:
         """Children first, then `on_stop`, then the tasks and timers: what the instance owns ends with it."""
-        self._cancel_timers()
-        await self._stop_children()
         instance = self._instance
-        if instance is not None:
+        if instance is not None and (self.children or self._timers or type(instance).on_stop is not Actor.on_stop):
+            self._cancel_timers()
+            await self._stop_children()
             if type(instance).on_stop is not Actor.on_stop:
                 await self._run_on_stop(instance, reason)
-            self._instance = None
-        await self._drop_belongings(reason)
+        self._instance = None
+        if self.children or self._timers or self._owed or self._tasks:
+            await self._drop_belongings(reason)
         self._ctx = None
         self.context = None
         self._cancel_grace()
@@ -441,7 +450,7 @@ class ActorCell(Cell):
         except BaseException as error:
             cause = self._cause
             error = self._explain(error)
-            if cause is None or cause is Cause.HANG:
+            if cause is None or cause is _HANG:
                 _log.error("on_stop failed", actor=self.path, reason=repr(reason), exc_info=error)
             else:
                 _log.warning("on_stop was cut off", actor=self.path, reason=repr(reason))
@@ -495,7 +504,7 @@ class ActorCell(Cell):
 
     def _await_keeper(self, reason: StopReason | BaseException) -> None:
         """Keep mailbox and ref, and let the supervisor decide."""
-        self.state = State.RESTARTING
+        self.state = RESTARTING
         self.scheduled = True
         assert self.keeper is not None
         self.keeper.child_down(self, reason)
@@ -529,19 +538,19 @@ class ActorCell(Cell):
         envelope = self.envelope
         cause, ask = self._cause, envelope.ask
         self._replied = False
-        if cause is Cause.CANCEL and isinstance(error, asyncio.CancelledError):
+        if cause is _CANCEL and isinstance(error, asyncio.CancelledError):
             self._cause = None
             self.current = None
             self._tell_done()
             return True
-        if cause in (Cause.STOP, Cause.SUSPEND) and isinstance(error, asyncio.CancelledError):
+        if cause in (_STOP, _SUSPEND) and isinstance(error, asyncio.CancelledError):
             self._cause = None
             self.current = None
             if ask is not None:
                 reason = self.stopping.reason if self.stopping is not None else StopReason.SHUTDOWN
                 ask.stopped(reason)
             return True
-        if cause is Cause.CRASH and self._crash is not None:
+        if cause is _CRASH and self._crash is not None:
             error = self._crash
             self._crash = None
         else:
@@ -571,14 +580,14 @@ class ActorCell(Cell):
     def _explain(self, error: BaseException) -> BaseException:
         """The error that the outside sees."""
         cause, self._cause = self._cause, None
-        if cause is Cause.HANG:
+        if cause is _HANG:
             hang = HandlerTimeoutError(
                 f"{self.path}: ran for longer than its handler_timeout of {self.props.handler_timeout} s",
                 path=self.path,
             )
             hang.__cause__ = None if isinstance(error, asyncio.CancelledError) else error
             return hang
-        if cause is Cause.STOP and isinstance(error, asyncio.CancelledError):
+        if cause is _STOP and isinstance(error, asyncio.CancelledError):
             return ActorStoppedError(f"{self.path}: was stopped", path=self.path, reason=StopReason.SHUTDOWN)
         return error
 
@@ -599,7 +608,7 @@ class ActorCell(Cell):
             self.stopping.ended._resolve(error)
             self.stopping = None  # ctx.stop() and then a raise: the crash wins
         self._log_crash(ask, error)
-        self.state = State.STOPPING if self.stopping is not None else State.RESTARTING
+        self.state = STOPPING if self.stopping is not None else RESTARTING
         await self._end_instance(error)
         if self.stopping is not None:
             if self.stopping.drain and self.depth:
@@ -663,7 +672,7 @@ class ActorCell(Cell):
         if backoff is None or self._in_row == 1:
             self._schedule_start()
         else:
-            self.state = State.RESTARTING
+            self.state = RESTARTING
             self.scheduled = True
             delay = backoff.delay(self._in_row - 2, self.system.random)
             self._later = self.system.loop.call_later(delay, self._restart_now)
@@ -673,7 +682,7 @@ class ActorCell(Cell):
         self._schedule_start()
 
     def _schedule_start(self) -> None:
-        self.state = State.RESTARTING
+        self.state = RESTARTING
         self.scheduled = True
         if not self.props.own_task:
             self.system.dispatcher.schedule(self)
@@ -688,7 +697,7 @@ class ActorCell(Cell):
         assert stopping is not None  # it says how
         self._signal = True
         killed = stopping.reason is StopReason.KILLED or self.shutdown == 0
-        if self._instance is None and not self._in_user and self.state is not State.STOPPING:
+        if self._instance is None and not self._in_user and self.state is not STOPPING:
             self._stop_without_instance(drain=stopping.drain and self.depth > 0)
             return
         if not self.scheduled:
@@ -696,7 +705,7 @@ class ActorCell(Cell):
         if stopping.own:
             return
         if killed:
-            self._interrupt(Cause.STOP)
+            self._interrupt(_STOP)
         elif self._grace is None and self.shutdown is not None:
             self._arm_grace(self.shutdown)
 
@@ -704,11 +713,11 @@ class ActorCell(Cell):
         if self._later is not None:
             self._later.cancel()
             self._later = None
-        if self.state is State.RESTARTING and not drain and self.task is None:
+        if self.state is RESTARTING and not drain and self.task is None:
             self._want_start = False
             assert self.stopping is not None
             self._finish(self.stopping.reason)
-        elif self.state is State.RESTARTING and drain and self.task is None:
+        elif self.state is RESTARTING and drain and self.task is None:
             self._draining = True
             self._schedule_start()
         # else: its first turn is to come, and ends it
@@ -722,7 +731,7 @@ class ActorCell(Cell):
         done = self._suspending
         if done is None:
             done = self.system.loop.create_future()
-            if self._instance is None and not self._in_user and self.state is State.RESTARTING and self.task is None:
+            if self._instance is None and not self._in_user and self.state is RESTARTING and self.task is None:
                 if self._later is not None:
                     self._later.cancel()
                     self._later = None
@@ -734,15 +743,15 @@ class ActorCell(Cell):
             if not self.scheduled:
                 self._schedule()
             if self.shutdown == 0:
-                self._interrupt(Cause.SUSPEND)
+                self._interrupt(_SUSPEND)
             elif self.shutdown is not None:
                 self._arm_grace(self.shutdown)
         return done
 
     def _suspended(self) -> None:
         done, self._suspending = self._suspending, None
-        if self.state is not State.STOPPED:
-            self.state = State.RESTARTING
+        if self.state is not STOPPED:
+            self.state = RESTARTING
             self.scheduled = True
             self._want_start = False
             envelope = self.envelope
@@ -765,28 +774,28 @@ class ActorCell(Cell):
 
     def cancel_start(self) -> None:
         """Its start takes too long for a supervisor that has to stop it."""
-        self._interrupt(Cause.STOP)
+        self._interrupt(_STOP)
 
     def finish(self, reason: StopReason | BaseException) -> None:
         """Its supervisor will not start it again."""
-        if self.state is not State.STOPPED:
+        if self.state is not STOPPED:
             self._finish(reason)
 
     def crash(self, error: BaseException) -> None:
         """Crash with `error`, now: the supervision of its children is used up."""
-        if self.state in (State.STOPPED, State.STOPPING) or self._crash is not None:
+        if self.state in (STOPPED, STOPPING) or self._crash is not None:
             return
         self._crash = error
         self._signal = True
         if not self.scheduled:
             self._schedule()
-        self._interrupt(Cause.CRASH)
+        self._interrupt(_CRASH)
 
     # Interruptions
 
     def _interrupt(self, cause: Cause) -> None:
         if self._in_user and self.task is not None:
-            if self._cause is None or cause is Cause.STOP:
+            if self._cause is None or cause is _STOP:
                 self._cause = cause
             self.task.interrupt()
 
@@ -798,7 +807,7 @@ class ActorCell(Cell):
         if self._done_waiters is None:
             self._done_waiters = []
         self._done_waiters.append(done)
-        self._interrupt(Cause.CANCEL)
+        self._interrupt(_CANCEL)
         return done
 
     def _tell_done(self) -> None:
@@ -819,9 +828,9 @@ class ActorCell(Cell):
 
     def _grace_is_over(self) -> None:
         if self._in_user:
-            if self._cause is Cause.STOP or self._cause is Cause.SUSPEND:
+            if self._cause is _STOP or self._cause is _SUSPEND:
                 _log.warning("an actor that must end swallows its cancellation", actor=self.path)
-            self._interrupt(Cause.SUSPEND if self._suspending is not None else Cause.STOP)
+            self._interrupt(_SUSPEND if self._suspending is not None else _STOP)
         if self.stopping is not None:
             self.stopping.drain = False
         self._grace = self.system.loop.call_later(_INSIST_EVERY, self._grace_is_over)
@@ -834,8 +843,8 @@ class ActorCell(Cell):
         if self._in_user:
             self.system.events.publish(EventKind.HANG, self.path)
             if self._cause is None:
-                self._cause = Cause.HANG
-            self._interrupt(Cause.HANG)
+                self._cause = _HANG
+            self._interrupt(_HANG)
 
     # What its context offers
 

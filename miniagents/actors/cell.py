@@ -44,6 +44,10 @@ class State(enum.Enum):
     STOPPED = "stopped"
 
 
+# A look-up in an Enum costs as much as three calls of a method before Python 3.12 (benchmark `crash`).
+STARTING, IDLE, RUNNING, RESTARTING, STOPPING, STOPPED = State
+
+
 class StopRequest:
     """That an actor is to end, and how.
 
@@ -131,7 +135,7 @@ class Cell(Node):
         self.name = name
         self.props = props
         self.uid = system.next_uid()
-        self.state = State.STARTING
+        self.state = STARTING
         self.queue: Any = None  # a deque of entries (see Envelope) and stamps, a bounded or a priority queue, or None
         self.scheduled = False  # a message must not wake it: a turn of it is to come
         self.stamp = self.head_at = 0.0  # the last time stamp that was put into the queue, and that was taken from it
@@ -249,7 +253,7 @@ class Cell(Node):
     @property
     def is_alive(self) -> bool:
         """Whether it has not ended."""
-        return self.state is not State.STOPPED
+        return self.state is not STOPPED
 
     @property
     def depth(self) -> int:
@@ -309,7 +313,7 @@ class Cell(Node):
     def barrier(self) -> "Ask[None] | None":
         """A promise that settles when all that waits now has been handled; None if nothing does."""
         queue = self.queue
-        if self.state is State.STOPPED or (self.current is None and not queue):
+        if self.state is STOPPED or (self.current is None and not queue):
             return None
         ask: Ask[None] = Ask(self, BARRIER, at=self.system.time())
         ask._producer = None
@@ -328,7 +332,7 @@ class Cell(Node):
         stopping = self.stopping
         if stopping is None:
             return True
-        return stopping.judged and self.state is not State.STOPPED and self.will_restart(stopping.reason)
+        return stopping.judged and self.state is not STOPPED and self.will_restart(stopping.reason)
 
     def will_restart(self, reason: StopReason | BaseException) -> bool:
         """Whether its supervisor restarts it after such an end."""
@@ -399,7 +403,7 @@ class Cell(Node):
         if capacity is None or self.props.options.mailbox.overflow is not Overflow.BACKPRESSURE:
             return
         queued_before = False
-        while self.state is not State.STOPPED and (self.depth >= capacity or (self._room and not queued_before)):
+        while self.state is not STOPPED and (self.depth >= capacity or (self._room and not queued_before)):
             if self._room is None:
                 self._room = deque()
             turn = self.system.loop.create_future()
@@ -497,7 +501,7 @@ class Cell(Node):
 
     def refuses_children(self) -> bool:
         """Whether it is stopping, so that no child may start under it any more."""
-        return self.stopping is not None or self.state in (State.STOPPING, State.STOPPED)
+        return self.stopping is not None or self.state in (STOPPING, STOPPED)
 
     # Watching
 
@@ -508,7 +512,7 @@ class Cell(Node):
         if target in self.watching:
             return
         self.watching[target] = None
-        if target.state is State.STOPPED:
+        if target.state is STOPPED:
             self._tell_terminated(target)
             return
         if target.watchers is None:
@@ -537,7 +541,7 @@ class Cell(Node):
         Returns:
             The promise of the end of this instance.
         """
-        if self.state is State.STOPPED:
+        if self.state is STOPPED:
             return self.terminated()
         request = self.stopping
         if request is None:
@@ -553,7 +557,7 @@ class Cell(Node):
 
     def terminate(self, reason: StopReason = StopReason.SHUTDOWN) -> Promise[Any]:
         """Ask for the end in the name of the parent: for good, whatever the restart type says."""
-        if self.state is State.STOPPED:
+        if self.state is STOPPED:
             return self.terminated()
         if self.stopping is None:
             self.stopping = StopRequest(reason, drain=False, judged=False)
@@ -580,7 +584,7 @@ class Cell(Node):
 
     def ended(self, reason: StopReason | BaseException) -> None:
         """It has ended for good: settle everything that hangs on it."""
-        self.state = State.STOPPED
+        self.state = STOPPED
         self.reason = reason
         self.current = None
         self.task = None
@@ -630,13 +634,13 @@ class Cell(Node):
         """The promise of its start."""
         if self._started is None:
             self._started = Promise()
-            if self.state is State.STOPPED:
+            if self.state is STOPPED:
                 error = self.start_error
                 if error is not None:
                     self._started._reject(error)
                 else:
                     self._started._resolve(None)
-            elif self.state is not State.STARTING:
+            elif self.state is not STARTING:
                 self._started._resolve(None)
             else:
                 self._started._producer = self if self.is_serial else None
@@ -646,7 +650,7 @@ class Cell(Node):
         """The promise of its end."""
         if self._terminated is None:
             self._terminated = Promise()
-            if self.state is State.STOPPED:
+            if self.state is STOPPED:
                 self._terminated._resolve(self.reason)
             else:
                 self._terminated._producer = self if self.is_serial else None

@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from miniagents.actors.cell import Cell, State
+from miniagents.actors.cell import IDLE, RESTARTING, STOPPED, STOPPING, Cell
 from miniagents.actors.deadletters import DeadLetterReason
 from miniagents.actors.envelope import Envelope
 from miniagents.actors.events import EventKind
@@ -89,7 +89,7 @@ class SupervisorCell(Cell):
         else:
             self.restarts += 1
             self.system.events.publish(EventKind.RESTART, self.path, reason=restarted)
-        self.state = State.IDLE
+        self.state = IDLE
         if self._started is not None:
             self._started._resolve(None)
         self.report_started(None)
@@ -101,7 +101,7 @@ class SupervisorCell(Cell):
             self.start_error = error if restarted is None else None
             self.ended(error if stopping is None else stopping.reason)
         else:
-            self.state = State.RESTARTING
+            self.state = RESTARTING
         self.report_started(error)
         self._tell_suspended()
 
@@ -117,16 +117,16 @@ class SupervisorCell(Cell):
         """The end was asked for."""
         keeper = self._instance
         if keeper is None:
-            if self.state is State.RESTARTING and self.stopping is not None:
+            if self.state is RESTARTING and self.stopping is not None:
                 self.ended(self.stopping.reason)
-        elif not escalated or self.state is not State.STOPPING:
+        elif not escalated or self.state is not STOPPING:
             keeper.submit_stop(self._stop)
 
     async def _stop(self) -> None:
         stopping = self.stopping
-        if self._instance is None or stopping is None or self.state is State.STOPPED:
+        if self._instance is None or stopping is None or self.state is STOPPED:
             return
-        self.state = State.STOPPING
+        self.state = STOPPING
         await self._instance.stop_children(kill=stopping.reason is StopReason.KILLED)
         self._exit(stopping.reason, None)
 
@@ -134,7 +134,7 @@ class SupervisorCell(Cell):
         """It gives up, or its significant children have ended."""
         if self._instance is None:
             return
-        self.state = State.STOPPING
+        self.state = STOPPING
         if cause is not None:
             self.failed(cause)
         await self._instance.stop_children()
@@ -149,7 +149,7 @@ class SupervisorCell(Cell):
             self.stopping = None
             if stopping is not None:
                 stopping.ended._resolve(reason)
-            self.state = State.RESTARTING
+            self.state = RESTARTING
             keeper.child_down(self, cause if cause is not None else reason)
         else:
             self.ended(reason)
@@ -168,7 +168,7 @@ class SupervisorCell(Cell):
 
     def finish(self, reason: StopReason | BaseException) -> None:
         """Its supervisor will not start it again."""
-        if self.state is not State.STOPPED:
+        if self.state is not STOPPED:
             self.ended(reason)
 
     # Restart with siblings
@@ -189,13 +189,13 @@ class SupervisorCell(Cell):
         if self._instance is None:
             self._tell_suspended()
             return
-        self.state = State.STOPPING
+        self.state = STOPPING
         await self._instance.stop_children()
         self._instance = None
         self._suspended()
 
     def _suspended(self) -> None:
-        self.state = State.RESTARTING
+        self.state = RESTARTING
         stopping, self.stopping = self.stopping, None
         if stopping is not None:
             stopping.ended._resolve(StopReason.SHUTDOWN)

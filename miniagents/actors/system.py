@@ -13,7 +13,7 @@ import structlog
 
 from miniagents.actors.actor import Actor
 from miniagents.actors.actor_cell import ActorCell
-from miniagents.actors.cell import Cell, State
+from miniagents.actors.cell import RUNNING, STOPPED, STOPPING, Cell
 from miniagents.actors.deadletters import DeadLetter, DeadLetters
 from miniagents.actors.dispatcher import Dispatcher
 from miniagents.actors.events import EventKind, Events
@@ -113,7 +113,7 @@ class ActorSystem(PromisingContext):
     @property
     def is_running(self) -> bool:
         """Whether actors can be spawned."""
-        return self._active_in is not None and self.root.state is State.RUNNING
+        return self._active_in is not None and self.root.state is RUNNING
 
     def activate(self) -> Self:
         """Start, without `async with`: for services that call `await afinalize()` when they end.
@@ -127,7 +127,7 @@ class ActorSystem(PromisingContext):
         self.thread_id = threading.get_ident()
         self.dispatcher = Dispatcher(loop, debug=self._debug)
         self.root = RootCell(self, None, "", _SUPERVISOR_PROPS)
-        self.root.state = State.RUNNING
+        self.root.state = RUNNING
         self._failure = None
         self._ending = None
         self._terminated = Promise()
@@ -196,7 +196,7 @@ class ActorSystem(PromisingContext):
 
     def fail(self, error: BaseException) -> None:
         """End the system because of an error: a supervisor at the root has given up."""
-        if self._failure is not None or self.root.state is not State.RUNNING:
+        if self._failure is not None or self.root.state is not RUNNING:
             return
         self._failure = error
         if self._on_failure is not None:
@@ -233,7 +233,7 @@ class ActorSystem(PromisingContext):
 
     async def _stop_everything(self) -> None:
         root = self.root
-        root.state = State.STOPPING
+        root.state = STOPPING
         await self._stop_interactions()
         keeper, root.child_keeper = root.child_keeper, None
         if keeper is not None:
@@ -244,7 +244,7 @@ class ActorSystem(PromisingContext):
         await self._end_background()
         await self._close_shared()
         await self.dispatcher.aclose()
-        root.state = State.STOPPED
+        root.state = STOPPED
         self.events.close()
         if self._terminated is not None:
             self._terminated._resolve(self._failure if self._failure is not None else StopReason.NORMAL)
@@ -366,9 +366,9 @@ class ActorSystem(PromisingContext):
                 factory = partial(actor, **kwargs) if kwargs else actor
                 props = Props(factory, options or DEFAULT_OPTIONS, actor.errors, actor.strategy)
             else:
-                props = actor.__dict__.get("_default_props")
-                if props is None:
-                    props = actor._default_props = Props(actor, DEFAULT_OPTIONS, actor.errors, actor.strategy)
+                if "_default_props" not in actor.__dict__:
+                    actor._default_props = Props(actor, DEFAULT_OPTIONS, actor.errors, actor.strategy)
+                props = actor._default_props
             return ActorCell(self, parent, name, props)
         raise InvalidOptionError(f"{parent.path}/{name}: an actor is a subclass of Actor, not {actor!r}")
 

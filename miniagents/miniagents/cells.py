@@ -11,7 +11,7 @@ import structlog
 from miniagents.actors import Actor, ActorRef, DeadLetterReason, Envelope, EventKind, Overflow, SpawnOptions
 from miniagents.actors.actor_cell import ActorCell
 from miniagents.actors.ask import Ask
-from miniagents.actors.cell import BARRIER, Cell, State
+from miniagents.actors.cell import BARRIER, IDLE, RESTARTING, RUNNING, STARTING, STOPPED, STOPPING, Cell
 from miniagents.actors.deadlock import Waits
 from miniagents.actors.options import Props
 from miniagents.errors import ActorStoppedError
@@ -62,7 +62,7 @@ class _AgentCell(Cell):
     @property
     def takes_calls(self) -> bool:
         """Whether a call that is sent now is still served."""
-        return self.state is not State.STOPPED and (self.stopping is None or self.takes_while_stopping())
+        return self.state is not STOPPED and (self.stopping is None or self.takes_while_stopping())
 
     def is_full(self) -> bool:
         """Whether a call must wait for room in the mailbox."""
@@ -101,7 +101,7 @@ class _AgentCell(Cell):
 
     def _passivate(self) -> None:
         self._passivation = None
-        if self.state is State.IDLE and not self.depth and not self.children:
+        if self.state is IDLE and not self.depth and not self.children:
             self.terminate(StopReason.NORMAL)
 
 
@@ -217,7 +217,7 @@ class FunctionAgentCell(_AgentCell):
         self._go()
 
     def _go(self) -> None:
-        self.state = State.IDLE
+        self.state = IDLE
         if self._started is not None:
             self._started._resolve(None)
         self.report_started(None)
@@ -233,7 +233,7 @@ class FunctionAgentCell(_AgentCell):
             return
         queue = self.queue
         most = self.agent.options.max_concurrency
-        while queue and self.state is not State.STARTING and (most is None or len(self._running) < most):
+        while queue and self.state is not STARTING and (most is None or len(self._running) < most):
             envelope = queue.popleft()
             if self._room is not None:
                 self.made_room()
@@ -257,7 +257,7 @@ class FunctionAgentCell(_AgentCell):
     def _run(self, interaction: Interaction, envelope: Envelope) -> None:
         self._works()
         self._running.add(interaction)
-        self.state = State.RUNNING
+        self.state = RUNNING
         retry = self.props.options.retry
         task = interaction.start(self._call, settles=retry is None)
         if retry is not None:
@@ -316,8 +316,8 @@ class FunctionAgentCell(_AgentCell):
         error = interaction.error
         if error is not None:
             self.failed(error)
-        if not self._running and self.state is State.RUNNING:
-            self.state = State.IDLE
+        if not self._running and self.state is RUNNING:
+            self.state = IDLE
             self.rests()
         self.wake()
         self._end_if_idle()
@@ -381,7 +381,7 @@ class FunctionAgentCell(_AgentCell):
             self._end_with(reason)
 
     def _end_with(self, reason: StopReason | BaseException) -> None:
-        self.state = State.STOPPING
+        self.state = STOPPING
         self._cancel_grace()
         if self.children:
             self._ending = self.system.loop.create_task(self._end_children(reason), context=Context())
@@ -401,14 +401,14 @@ class FunctionAgentCell(_AgentCell):
         stopping, suspending = self.stopping, self._suspending
         self._suspending = None
         if suspending is not None and (stopping is None or stopping.judged):
-            self.state = State.RESTARTING
+            self.state = RESTARTING
             if stopping is not None:
                 self.stopping = None
                 stopping.ended._resolve(StopReason.SHUTDOWN)
         elif stopping is not None and stopping.judged and self.will_restart(reason):
             self.stopping = None
             stopping.ended._resolve(reason)
-            self.state = State.RESTARTING
+            self.state = RESTARTING
             assert self.keeper is not None  # it said that it restarts
             self.keeper.child_down(self, reason)
         elif stopping is None and isinstance(reason, BaseException):
@@ -423,7 +423,7 @@ class FunctionAgentCell(_AgentCell):
         if self.keeper is None:
             self.resume(error, lambda _: None)
         elif self.will_restart(error):
-            self.state = State.RESTARTING
+            self.state = RESTARTING
             self.keeper.child_down(self, error)
         else:
             self.ended(error)
@@ -461,12 +461,12 @@ class FunctionAgentCell(_AgentCell):
 
     def finish(self, reason: StopReason | BaseException) -> None:
         """Its supervisor will not start it again."""
-        if self.state is not State.STOPPED:
+        if self.state is not STOPPED:
             self.ended(reason)
 
     def crash(self, error: BaseException) -> None:
         """Crash: the supervision of its children is used up."""
-        if self.state in (State.STOPPED, State.STOPPING) or self._ending is not None:
+        if self.state in (STOPPED, STOPPING) or self._ending is not None:
             return
         self.failed(error)
         for interaction in tuple(self._running):
@@ -484,7 +484,7 @@ class AgentsCell(Cell):
     def begin(self) -> None:
         """It is there as soon as it is needed."""
         self._ending: asyncio.Task[None] | None = None
-        self.state = State.RUNNING
+        self.state = RUNNING
 
     def post(self, envelope: Envelope) -> None:
         """It handles nothing."""
@@ -495,7 +495,7 @@ class AgentsCell(Cell):
     def stop_requested(self, *, escalated: bool) -> None:
         """End those below it, the youngest first."""
         if self._ending is None:
-            self.state = State.STOPPING
+            self.state = STOPPING
             self._ending = self.system.loop.create_task(self._end(), context=Context())
 
     async def _end(self) -> None:

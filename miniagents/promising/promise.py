@@ -1,7 +1,6 @@
 """Promises: values that will be there later, once, the same for all who wait."""
 
 import asyncio
-import contextlib
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import TracebackType
@@ -101,10 +100,14 @@ class Promise(Generic[T]):
         Raises:
             PromiseNotReadyError: It has not settled; await it first.
         """
-        if self._error is not None:
+        error = self._error
+        if error is not None:
             self._seen = True
-            note_seen(self._error)
-            raise self._error.with_traceback(self._traceback)
+            note_seen(error)
+            try:
+                raise error.with_traceback(self._traceback)
+            finally:
+                del self, error  # else the promise, its error and this frame would be a cycle
         if self._value is NO_VALUE:
             raise PromiseNotReadyError(f"{self!r} has not settled yet: await it first")
         return self._value  # type: ignore[no-any-return]
@@ -130,11 +133,15 @@ class Promise(Generic[T]):
             else:
                 self._waiters.append(waiter)
             yield from self._wait_for(waiter)
-        if self._error is not None:
-            self._seen = True
-            note_seen(self._error)
-            raise self._error.with_traceback(self._traceback)
-        return self._value  # type: ignore[no-any-return]
+        error = self._error
+        if error is None:
+            return self._value  # type: ignore[no-any-return]
+        self._seen = True
+        note_seen(error)
+        try:
+            raise error.with_traceback(self._traceback)
+        finally:
+            del self, error  # else the promise, its error and this frame would be a cycle
 
     def cancel(self, reason: object = None) -> None:
         """Ask for the end of the work behind it, downstream too. Returns at once; awaiters get
@@ -299,8 +306,10 @@ class Promise(Generic[T]):
 
 def note_seen(error: BaseException) -> None:
     """Somebody was told of a failure: another promise that failed with it need not be logged."""
-    with contextlib.suppress(AttributeError):
+    try:
         error.__miniagents_seen__ = True  # type: ignore[attr-defined]
+    except AttributeError:
+        pass  # it takes no attributes
 
 
 async def settled(promise: Promise[Any]) -> None:
