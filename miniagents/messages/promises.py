@@ -50,14 +50,13 @@ class MessagePromise(StreamedPromise[Token, Message]):
         if prefill_message is not None:
             if message_token_streamer is not None or known_beforehand:
                 raise ValueError("a message promise takes a finished message or what makes one, not both")
-            self.known_beforehand: FrozenDict[str, Any] = prefill_message.metadata
-            self.message_class = type(prefill_message)
-            super().__init__(prefill_result=prefill_message)
-            self._finished = True
+            self._prefill(prefill_message)
             return
         if message_token_streamer is None:
             raise ValueError("a message promise needs a message_token_streamer= or a prefill_message=")
-        self.known_beforehand = freeze(known_beforehand, "known_beforehand") if known_beforehand else EMPTY
+        self.known_beforehand: FrozenDict[str, Any] = (
+            freeze(known_beforehand, "known_beforehand") if known_beforehand else EMPTY
+        )
         self.message_class = message_class
         self._late: dict[str, Any] = {}
         streamer = message_token_streamer
@@ -72,9 +71,30 @@ class MessagePromise(StreamedPromise[Token, Message]):
             streamer = _Late(streamer, self._late)
         super().__init__(streamer, start_soon=start_soon)
 
+    @classmethod
+    def of(cls, message: Message) -> "MessagePromise":
+        """A promise of a message that is there."""
+        promise = cls.__new__(cls)
+        promise._prefill(message)
+        return promise
+
+    def _prefill(self, message: Message) -> None:
+        # What the constructors above it do, written out: there is one such promise for each message that is sent
+        # (benchmark `agent_call`).
+        self._value = message
+        self._error = None
+        self._waiters = self._callbacks = self._producer = self._task = self._resolver = self._scope = None
+        self._seen = False
+        self._pieces = ()
+        self._dropped = 0
+        self._keep = self._piece_waiters = self._streamer = self._stream_task = self._whole = None
+        self._finished = True
+        self.known_beforehand = message.metadata
+        self.message_class = message.__class__
+
     def __aiter__(self) -> AsyncIterator[Token]:
         if self._finished and self._value is not NO_VALUE and not self._pieces:
-            self._pieces.extend(self._value.message_to_tokens())
+            self._pieces = self._value.message_to_tokens()
         return super().__aiter__()
 
     def _start_whole(self) -> None:

@@ -6,12 +6,13 @@ from typing import Any, Self
 
 from miniagents.errors import NotSendableError, PromiseNotReadyError
 from miniagents.messages.frozen import FrozenDict
-from miniagents.messages.kinds import ErrorMessage
+from miniagents.messages.kinds import ErrorMessage, TextMessage
 from miniagents.messages.message import Message
 from miniagents.messages.promises import MessagePromise, SafeMessagePromise
 from miniagents.messages.sendable import Sendable, to_message
 from miniagents.promising import FlatSequence, Promise, StreamedPromise
 from miniagents.promising.context import current_scope
+from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.streamed import Failure
 
 
@@ -38,7 +39,16 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
     __slots__ = ("_awaited", "_checked", "_first_use", "errors_as_messages")
 
     def __init__(self, *, errors_as_messages: bool = False, start: Callable[[], None] | None = None) -> None:
-        super().__init__()
+        # What the constructors above it do, written out: every call of an agent has two of these (benchmark
+        # `agent_call`).
+        self._value = NO_VALUE
+        self._error = None
+        self._waiters = self._callbacks = self._producer = self._task = self._resolver = self._scope = None
+        self._seen = False
+        self._pieces = []
+        self._dropped = 0
+        self._keep = self._piece_waiters = self._streamer = self._stream_task = self._whole = None
+        self._finished = False
         self.errors_as_messages = errors_as_messages
         self._checked = 0
         self._awaited = False
@@ -77,6 +87,11 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
     def _complete(self) -> None:
         """Go on through the messages in order; the whole settles with the last of them, or with the first error."""
         pieces: Sequence[Any] = self._pieces
+        if self._value is NO_VALUE and self._error is None:
+            values = [piece._value for piece in pieces if type(piece) is not Failure]
+            if len(values) == len(pieces) and NO_VALUE not in values:  # the usual case: all of them are there
+                self._resolve(Messages(values))
+                return
         while self._checked < len(pieces) and not self.done():
             piece = pieces[self._checked]
             if type(piece) is Failure:
@@ -106,7 +121,7 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
             self._complete()
 
 
-class MessageSequence:
+class MessageSequence(FlatSequence[Any, MessagePromise]):
     """Builds a sequence: `with sequence.message_appender as appender: appender.append(...)`.
 
     Args:
@@ -116,10 +131,11 @@ class MessageSequence:
 
     Attributes:
         sequence_promise: The flat sequence.
-        message_appender: Where messages are put in.
     """
 
-    __slots__ = ("_flat", "_persist", "message_appender", "sequence_promise")
+    __slots__ = ("_appender", "_capture_errors", "_persist")
+
+    sequence_promise: MessageSequencePromise
 
     def __init__(
         self,
@@ -134,24 +150,51 @@ class MessageSequence:
             if errors_as_messages is None:
                 errors_as_messages = getattr(context, "errors_as_messages", False)
             promise = MessageSequencePromise(errors_as_messages=errors_as_messages)
-        self.sequence_promise = promise
+        super().__init__(promise)
         self._persist = context._message_resolved if context is not None and context._persists else None
-        self._flat: FlatSequence[Any, MessagePromise] = FlatSequence(promise, self._leaf)
-        self.message_appender = MessageSequenceAppender(self._flat, capture_errors=appender_capture_errors)
+        self._capture_errors = appender_capture_errors
+        self._appender: MessageSequenceAppender | None = None
+
+    @property
+    def message_appender(self) -> "MessageSequenceAppender":
+        """Where messages are put in."""
+        if self._appender is None:
+            self._appender = MessageSequenceAppender(self, capture_errors=self._capture_errors)
+        return self._appender
 
     @classmethod
-    def turn_into_sequence_promise(cls, messages: Sendable) -> MessageSequencePromise:
-        """Anything that can be sent, as a flat sequence."""
-        if isinstance(messages, MessageSequencePromise):
+    def turn_into_sequence_promise(
+        cls, messages: Sendable, *, errors_as_messages: bool | None = None
+    ) -> MessageSequencePromise:
+        """Anything that can be sent, as a flat sequence.
+
+        Args:
+            messages: What to send; a sequence stays as it is.
+            errors_as_messages: Exceptions arrive as `ErrorMessage`s; None for what the current system says.
+
+        Raises:
+            NotSendableError: It cannot be sent.
+        """
+        if isinstance(messages, MessageSequencePromise) and (
+            errors_as_messages is None or errors_as_messages is messages.errors_as_messages
+        ):
             return messages
-        sequence = cls()
-        with sequence.message_appender as appender:
-            appender.append(messages)
+        sequence = cls(errors_as_messages=errors_as_messages)
+        sequence.open()
+        sequence.send(messages)
+        sequence.close()
         return sequence.sequence_promise
 
-    def cancel(self, reason: object) -> None:
-        """Stop flattening."""
-        self._flat.cancel(reason)
+    def send(self, messages: Sendable, *, out_of_order: bool = False) -> None:
+        """Put something in: what counts is what is in it now.
+
+        Raises:
+            NotSendableError: It cannot be sent.
+        """
+        if not self._busy and self.is_open and (messages.__class__ is str or isinstance(messages, Message)):
+            self.sequence_promise._push(self._leaf(messages))  # nothing to flatten, and nobody to wait for
+        else:
+            self.append(_snapshot(messages), out_of_order=out_of_order)
 
     def _leaf(self, item: Any) -> Any:
         kind = item.__class__
@@ -159,11 +202,11 @@ class MessageSequence:
             if self.sequence_promise.errors_as_messages and not (item.done() and item._error is None):
                 return SafeMessagePromise(item)
             return item
-        if isinstance(item, (str, Message, dict, FrozenDict)):
-            message = to_message(item)
+        if kind is str or isinstance(item, (str, Message, dict, FrozenDict)):
+            message = TextMessage(item) if kind is str else to_message(item)
             if self._persist is not None:
                 self._persist(message)
-            return MessagePromise(prefill_message=message)
+            return MessagePromise.of(message)
         if isinstance(item, MessagePromise):
             if (
                 self.sequence_promise.errors_as_messages
@@ -174,7 +217,7 @@ class MessageSequence:
             return item
         if isinstance(item, (Promise, BaseException)) or _is_iterable(item):
             return NotImplemented
-        return MessagePromise(prefill_message=to_message(item))  # raises, and says what can be sent
+        return MessagePromise.of(to_message(item))  # raises, and says what can be sent
 
 
 class MessageSequenceAppender:
@@ -187,7 +230,7 @@ class MessageSequenceAppender:
 
     __slots__ = ("_capture_errors", "_flat")
 
-    def __init__(self, flat: FlatSequence[Any, MessagePromise], *, capture_errors: bool = False) -> None:
+    def __init__(self, flat: MessageSequence, *, capture_errors: bool = False) -> None:
         self._flat = flat
         self._capture_errors = capture_errors
 
@@ -216,7 +259,7 @@ class MessageSequenceAppender:
         Raises:
             NotSendableError: It cannot be sent.
         """
-        self._flat.append(_snapshot(messages), out_of_order=out_of_order)
+        self._flat.send(messages, out_of_order=out_of_order)
         return self
 
     def append_out_of_order(self, messages: Sendable) -> Self:

@@ -36,49 +36,21 @@ class AgentCall:
         errors_as_messages: bool | None,
         label: str | None,
     ) -> None:
-        if get_ident() != system.thread_id:
-            raise WrongThreadError(
-                f"{cell.path}: was called from another thread than the system's loop; use system.from_thread.inquire"
-            )
-        scope = current_scope.get()
-        parent = scope if isinstance(scope, Interaction) and scope.system is system else None
-        if parent is not None and parent.cancelled is not None:
-            raise PromiseCancelledError(
-                f"{parent.path}: this interaction was cancelled and starts nothing more", reason=parent.cancelled
-            )
-        node = scope.node if scope is not None else None
-        if errors_as_messages is None:
-            errors_as_messages = system.errors_as_messages
         self.agent = agent
-        self._input = MessageSequence(errors_as_messages=False)
-        self._input.message_appender.open()
-        self._owner: Any = parent if parent is not None else system
-        self._owner.open_calls.add(self)
-        self._interaction = Interaction(
-            system=system,
-            cell=cell,
-            agent=agent,
-            arguments=arguments,
-            message_promises=self._input.sequence_promise,
-            context=contextvars.copy_context(),
-            parent=parent,
-            sender=node.ref if node is not None else None,
-            correlation_id=node.correlation_id if node is not None else 0,
-            trace=node.trace if node is not None else None,
-            deadline=scope.deadline if scope is not None else None,
-            timeout=timeout,
-            errors_as_messages=errors_as_messages,
-            label=label,
+        interaction = self._interaction = new_interaction(
+            agent, system, cell, arguments, timeout, errors_as_messages, label
         )
-        if start_soon:
-            self._interaction.submit()
-        else:
-            system._lazy.add(self._interaction.replies)
+        self._input = MessageSequence(errors_as_messages=False)
+        self._input.open()
+        interaction.message_promises = self._input.sequence_promise
+        self._owner: Any = interaction.parent if interaction.parent is not None else system
+        self._owner.opened(self)
+        begin(interaction, start_soon)
 
     @property
     def is_finished(self) -> bool:
         """Whether it takes no more messages. Replies may come all the same."""
-        return not self._input.message_appender.is_open
+        return not self._input.is_open
 
     def send_message(self, messages: Sendable, *, out_of_order: bool = False) -> "AgentCall":
         """Send something to the agent.
@@ -86,7 +58,7 @@ class AgentCall:
         Raises:
             AppenderClosedError: The call is finished.
         """
-        self._input.message_appender.append(messages, out_of_order=out_of_order)
+        self._input.send(messages, out_of_order=out_of_order)
         return self
 
     def send_out_of_order(self, messages: Sendable) -> "AgentCall":
@@ -106,19 +78,61 @@ class AgentCall:
     def finish(self) -> "AgentCall":
         """No more messages. Finishing again is harmless."""
         self._owner.open_calls.discard(self)
-        self._input.message_appender.close()
+        self._input.close()
         return self
 
-    def _inquire(self, messages: Sendable | None) -> MessageSequencePromise:
-        """All messages at once."""
-        if isinstance(messages, MessageSequencePromise) and not messages.errors_as_messages:
-            self._interaction.message_promises = messages  # it is flat already
-        elif messages is not None:
-            try:
-                self.send_message(messages)
-            except Exception:
-                self.finish()
-                self._interaction.begin_cancel("what was to be sent cannot be sent")
-                self._interaction.replies._seen = True
-                raise
-        return self.reply_sequence()
+
+def new_interaction(
+    agent: "MiniAgent",
+    system: "MiniAgents",
+    cell: Any,
+    arguments: Any,
+    timeout: float | None,
+    errors_as_messages: bool | None,
+    label: str | None,
+) -> Interaction:
+    """A call that the code which runs now makes, of an agent, still without messages.
+
+    Raises:
+        WrongThreadError: This is another thread than the system's.
+        PromiseCancelledError: The interaction that calls was cancelled.
+    """
+    if get_ident() != system.thread_id:
+        raise WrongThreadError(
+            f"{cell.path}: was called from another thread than the system's loop; use system.from_thread.inquire"
+        )
+    scope = current_scope.get()
+    parent = scope if isinstance(scope, Interaction) and scope.system is system else None
+    if parent is not None and parent.cancelled is not None:
+        raise PromiseCancelledError(
+            f"{parent.path}: this interaction was cancelled and starts nothing more", reason=parent.cancelled
+        )
+    node = scope.node if scope is not None else None
+    return Interaction(
+        system=system,
+        cell=cell,
+        agent=agent,
+        arguments=arguments,
+        message_promises=NO_MESSAGES,
+        context=contextvars.copy_context(),
+        parent=parent,
+        sender=node.ref if node is not None else None,
+        correlation_id=node.correlation_id if node is not None else 0,
+        trace=node.trace if node is not None else None,
+        deadline=scope.deadline if scope is not None else None,
+        timeout=timeout,
+        errors_as_messages=system.errors_as_messages if errors_as_messages is None else errors_as_messages,
+        label=label,
+    )
+
+
+def begin(interaction: Interaction, start_soon: bool) -> None:
+    """Let a call begin as soon as the loop turns, or when somebody first asks for a reply."""
+    if start_soon:
+        interaction.submit()
+    else:
+        interaction.system._lazy.add(interaction.replies)
+
+
+NO_MESSAGES = MessageSequence.turn_into_sequence_promise((), errors_as_messages=False)
+"""What an agent gets that is sent nothing."""

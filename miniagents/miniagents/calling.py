@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from miniagents.messages import MessageSequencePromise, Sendable
-from miniagents.miniagents.call import AgentCall
+from miniagents.messages import MessageSequence, MessageSequencePromise, Sendable
+from miniagents.miniagents.call import AgentCall, begin, new_interaction
 
 if TYPE_CHECKING:
     from miniagents.miniagents.agent import MiniAgent
@@ -41,15 +41,15 @@ class Callee:
             AgentArgumentError: The agent does not take these arguments.
             NotSendableError: `messages` cannot be sent.
         """
-        call = self.initiate_call(
-            timeout=timeout,
-            start_soon=start_soon,
-            errors_as_messages=errors_as_messages,
-            label=label,
-            kwargs=kwargs,
-            **arguments,
-        )
-        return call._inquire(messages)
+        agent = self._called_agent()
+        frozen = agent.check_call({**arguments, **kwargs} if kwargs else arguments)
+        cell = self._called_cell()
+        interaction = new_interaction(agent, cell.system, cell, frozen, timeout, errors_as_messages, label)
+        if messages is not None:
+            sent = MessageSequence.turn_into_sequence_promise(messages, errors_as_messages=False)
+            interaction.message_promises = sent
+        begin(interaction, start_soon)
+        return interaction.replies
 
     trigger = inquire
 

@@ -71,7 +71,20 @@ class _AgentCell(Cell):
             return False
         return self.depth >= capacity or bool(self._room)
 
-    def as_interaction(self, envelope: Envelope) -> Interaction:
+    def take_call(self, interaction: Interaction) -> None:
+        """A call begins: it goes into the mailbox, at once or when there is room."""
+        envelope = interaction.in_envelope()
+        if self.is_full():
+            self.system.start_soon(self._take_when_there_is_room(envelope))
+        else:
+            self.post(envelope)
+
+    async def _take_when_there_is_room(self, envelope: Envelope) -> None:
+        await self.room()
+        if not envelope.message.done():
+            self.post(envelope)
+
+    def as_interaction(self, envelope: Any) -> Interaction:
         """A plain message that an actor told or asked, as a call."""
         interaction = Interaction(
             system=self.system,
@@ -204,6 +217,7 @@ class FunctionAgentCell(_AgentCell):
         self.agent = agent
         self.is_activated = is_activated
         self._passivation = None
+        self._arguments = {**agent.arguments, **agent.live_arguments}
         self._running: set[Interaction] = set()
         self._ending: asyncio.Task[None] | None = None
         self._grace: asyncio.TimerHandle | None = None
@@ -254,20 +268,39 @@ class FunctionAgentCell(_AgentCell):
             else:
                 self._run_message(envelope)
 
-    def _run(self, interaction: Interaction, envelope: Envelope) -> None:
-        self._works()
+    def take_call(self, interaction: Interaction) -> None:
+        """A call begins, at once where nothing is in its way."""
+        if (
+            (self.state is RUNNING or self.state is IDLE)
+            and not self.queue
+            and self.stopping is None
+            and self._suspending is None
+            and self._ending is None
+            and self.agent.options.max_concurrency is None
+        ):
+            self._run(interaction, None)
+        else:
+            super().take_call(interaction)
+
+    def _run(self, interaction: Interaction, envelope: Any) -> None:
+        if self._passivation is not None:
+            self._works()
         self._running.add(interaction)
         self.state = RUNNING
         retry = self.props.options.retry
         task = interaction.start(self._call, settles=retry is None)
         if retry is not None:
+            envelope = envelope if envelope is not None else interaction.in_envelope()
+            envelope.taken = True
             task.add_done_callback(partial(self._tried, interaction, envelope))
         if self.props.handler_timeout is not None:
             interaction.watch_for_hang(self.props.handler_timeout)
 
-    async def _call(self, ctx: Any) -> None:
-        agent = self.agent
-        await agent.wrapped(ctx, **{**agent.arguments, **agent.live_arguments, **ctx.interaction.arguments})
+    def _call(self, ctx: Any) -> Any:
+        given = ctx.interaction.arguments
+        if self._arguments or given:
+            return self.agent.wrapped(ctx, **{**self._arguments, **given})
+        return self.agent.wrapped(ctx)
 
     def _run_message(self, envelope: Envelope) -> None:
         """A plain message: its answer, if one is wanted, is what the agent replies."""

@@ -10,7 +10,6 @@ import structlog
 from miniagents.actors import ActorRef, SpawnOptions
 from miniagents.errors import NoActiveSystemError
 from miniagents.messages import MessageSequencePromise, Sendable
-from miniagents.promising import Promise
 from miniagents.promising.context import current_scope
 
 if TYPE_CHECKING:
@@ -24,11 +23,10 @@ _log = structlog.get_logger("miniagents")
 class InteractionContext:
     """What an agent's code sees of its call: the messages that came, and where its replies go."""
 
-    __slots__ = ("_interaction", "_to_wait_for")
+    __slots__ = ("_interaction",)
 
     def __init__(self, interaction: "Interaction") -> None:
         self._interaction = interaction
-        self._to_wait_for: list[Awaitable[Any]] = []
 
     @classmethod
     def get_current(cls) -> "InteractionContext":
@@ -37,10 +35,11 @@ class InteractionContext:
         Raises:
             NoActiveSystemError: It is no agent's code.
         """
-        ctx = getattr(current_scope.get(), "ctx", None)
-        if not isinstance(ctx, cls):
+        scope = current_scope.get()
+        if scope is None or not getattr(scope, "is_interaction", False):
             raise NoActiveSystemError("no interaction is active here: this is not the code of an agent")
-        return ctx
+        interaction: Any = scope
+        return interaction.ctx if interaction.ctx is not None else cls(interaction)
 
     @property
     def interaction(self) -> "Interaction":
@@ -100,7 +99,7 @@ class InteractionContext:
             AppenderClosedError: The replies were closed by `afinish_early`.
             NotSendableError: It cannot be sent.
         """
-        self._interaction._sequence.message_appender.append(messages, out_of_order=out_of_order)
+        self._interaction._sequence.send(messages, out_of_order=out_of_order)
         return self
 
     def reply_out_of_order(self, messages: Sendable) -> "InteractionContext":
@@ -112,7 +111,7 @@ class InteractionContext:
         nobody."""
         if asyncio.iscoroutine(awaitable):
             awaitable = self._interaction.start_soon(_logged(awaitable, self._interaction.path))
-        self._to_wait_for.append(awaitable)
+        self._interaction.make_sure_to_wait(awaitable)
 
     async def await_now(self, *, suppress_deadlock_warning: bool = False) -> None:
         """Wait for all that was given to `make_sure_to_wait`, now and not at the end.
@@ -127,7 +126,7 @@ class InteractionContext:
                 RuntimeWarning,
                 stacklevel=2,
             )
-        await self._wait_for_the_rest()
+        await self._interaction.wait_for_the_rest()
 
     async def afinish_early(self, make_sure_to_wait: bool = True) -> None:
         """Close the replies now; the agent's code may go on.
@@ -141,7 +140,7 @@ class InteractionContext:
 
     def close_replies(self) -> None:
         """Reply nothing more: also not the error, if the agent's code raises one."""
-        self._interaction._sequence.message_appender.close()
+        self._interaction._sequence.close()
 
     def spawn(
         self,
@@ -155,19 +154,6 @@ class InteractionContext:
         """Start a child of this agent, as `MiniAgents.spawn` does."""
         interaction = self._interaction
         return interaction.system.spawn_under(interaction.cell, actor, name, options, {**arguments, **(kwargs or {})})
-
-    async def _wait_for_the_rest(self) -> None:
-        while self._to_wait_for:
-            awaitable = self._to_wait_for.pop(0)
-            try:
-                await awaitable
-            except asyncio.CancelledError:
-                task = asyncio.current_task()
-                if task is not None and task.cancelling():
-                    raise
-            except (Exception, KeyboardInterrupt, SystemExit) as error:
-                if isinstance(awaitable, (Promise, asyncio.Future)):
-                    _log.error("a side task failed", actor=self._interaction.path, exc_info=error)
 
 
 async def _logged(coro: Any, path: str) -> None:

@@ -1,7 +1,7 @@
 """Interactions: one call of an agent at work."""
 
 import asyncio
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Collection, Coroutine
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from miniagents.actors.deadlock import Node, Waits
 from miniagents.actors.envelope import Envelope, new_correlation_id
 from miniagents.errors import ActorStoppedError, AskTimeoutError, HandlerTimeoutError, PromiseCancelledError
 from miniagents.messages import MessageSequence, MessageSequencePromise
+from miniagents.promising import Promise
 from miniagents.promising.context import current_scope
 
 if TYPE_CHECKING:
@@ -24,7 +25,13 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("miniagents")
 
 _LONGEST_TRACE = 64
+_NONE: Collection[Any] = frozenset()
 DEFAULT_GRACE = 5.0
+
+
+def _some(those: Collection[Any]) -> set[Any]:
+    """A set that can be added to: most interactions never need one."""
+    return those if isinstance(those, set) else set()
 
 
 class ReplyPromise(MessageSequencePromise):
@@ -33,9 +40,18 @@ class ReplyPromise(MessageSequencePromise):
     __slots__ = ("_interaction",)
 
     def __init__(self, interaction: "Interaction", errors_as_messages: bool) -> None:
-        super().__init__(errors_as_messages=errors_as_messages, start=interaction.submit)
+        super().__init__(errors_as_messages=errors_as_messages)
         self._interaction: Interaction | None = interaction
         self._producer = interaction
+
+    def _start(self) -> None:
+        if self._interaction is not None:
+            self._interaction.submit()  # a lazy call begins
+        super()._start()
+
+    def _event_loop(self) -> asyncio.AbstractEventLoop:
+        interaction = self._interaction
+        return interaction.system.loop if interaction is not None else super()._event_loop()
 
     def fail(self, error: BaseException) -> None:
         """Waiting for it would have closed a ring: it ends with that error."""
@@ -76,6 +92,7 @@ class Interaction(Node):
         "_background",
         "_below",
         "_context",
+        "_correlation_id",
         "_deadline",
         "_done",
         "_expired",
@@ -84,6 +101,7 @@ class Interaction(Node):
         "_sequence",
         "_submitted",
         "_timer",
+        "_to_wait_for",
         "abandoned",
         "agent",
         "agent_trace",
@@ -91,7 +109,6 @@ class Interaction(Node):
         "asks",
         "cancelled",
         "cell",
-        "correlation_id",
         "cost",
         "ctx",
         "envelope",
@@ -114,6 +131,7 @@ class Interaction(Node):
     )
 
     keeps_asks = True
+    is_interaction = True
     system: "MiniAgents"
 
     def __init__(
@@ -134,6 +152,7 @@ class Interaction(Node):
         errors_as_messages: bool = False,
         label: str | None = None,
     ) -> None:
+        now = system.time()
         self.system = system
         self.cell = cell
         self.agent = agent
@@ -142,31 +161,31 @@ class Interaction(Node):
         self.parent = parent
         self.id = system.next_interaction_id()
         self.sender = sender
-        self.correlation_id = correlation_id or new_correlation_id()
+        self._correlation_id = correlation_id
         self.trace = trace
         self.label = label
-        self.agent_trace: tuple[MiniAgent, ...] = (agent, *(parent.agent_trace if parent is not None else ()))[
-            :_LONGEST_TRACE
-        ]
-        own = system.time() + timeout if timeout is not None else None
-        self._deadline = min((d for d in (deadline, own) if d is not None), default=None)
-        self.own_timeout = own is not None and own == self._deadline
+        self.agent_trace: tuple[MiniAgent, ...] = (
+            (agent,) if parent is None else (agent, *parent.agent_trace)[:_LONGEST_TRACE]
+        )
+        self.own_timeout = timeout is not None and (deadline is None or now + timeout <= deadline)
+        self._deadline = now + timeout if self.own_timeout and timeout is not None else deadline
         self.envelope: Envelope | None = None
         self.task: asyncio.Task[Any] | None = None
         self.waits: Waits | None = None
-        self.started_at = system.time()
+        self.started_at = now
         self.is_running = False
         self.cancelled: object = None
         self.abandoned = False
         self.tokens = 0
         self.cost = 0.0
         self.ctx: InteractionContext | None = None
-        self.open_calls: set[AgentCall] = set()
-        self.asks: set[Any] = set()
-        self._below: set[Interaction] = set()
+        self.open_calls: Collection[AgentCall] = _NONE
+        self.asks: Collection[Any] = _NONE
+        self._below: Collection[Interaction] = _NONE
         self._left: tuple[Interaction, ...] = ()
-        self._background: set[asyncio.Task[Any]] = set()
-        self._context = context
+        self._background: Collection[asyncio.Task[Any]] = _NONE
+        self._to_wait_for: list[Awaitable[Any]] | None = None
+        self._context: Context | None = context
         self._done = False
         self._expired = False
         self.error: BaseException | None = None
@@ -175,7 +194,7 @@ class Interaction(Node):
         self._hang: asyncio.TimerHandle | None = None
         self.replies = ReplyPromise(self, errors_as_messages)
         self._sequence = MessageSequence(promise=self.replies)
-        self._sequence.message_appender.open()
+        self._sequence.open()
 
     # What can be seen
 
@@ -217,17 +236,31 @@ class Interaction(Node):
         """When it is to be over, on `loop.time()`, or None."""
         return self._deadline
 
+    @property
+    def correlation_id(self) -> int:
+        """One number for everything that one message from outside sets off; given out when first asked for."""
+        if not self._correlation_id:
+            self._correlation_id = new_correlation_id()
+        return self._correlation_id
+
     def start_soon(self, coro: Coroutine[Any, Any, Any], *, name: str | None = None) -> "asyncio.Task[Any]":
         """Background work: a cancelled interaction ends it, one that ends normally leaves it to the system."""
         task = self.system.start_soon(coro, name=name)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        background = self._background = _some(self._background)
+        background.add(task)
+        task.add_done_callback(background.discard)
         return task
 
     def started_ask(self, ask: Any) -> None:
         """Its code asked an actor: a cancelled interaction cancels what it has asked."""
-        self.asks.add(ask)
-        ask._add_done_callback(self.asks.discard)
+        asks = self.asks = _some(self.asks)
+        asks.add(ask)
+        ask._add_done_callback(asks.discard)
+
+    def opened(self, call: "AgentCall") -> None:
+        """Its code began a call, which is finished with it at the latest."""
+        self.open_calls = _some(self.open_calls)
+        self.open_calls.add(call)
 
     def envelope_for(self, message: Any) -> Envelope:
         """The envelope of a message that its code sends."""
@@ -280,30 +313,36 @@ class Interaction(Node):
             return
         self._submitted = True
         system = self.system
+        if system._lazy:
+            system._lazy.discard(self.replies)
         if self.cell.is_activated and not self.cell.takes_calls:
             self.cell = system.activated(self.agent)  # it was passivated, or ended, in between
         system.interaction_started(self)
-        if self.parent is not None:
-            self.parent._below.add(self)
-        now = system.time()
+        parent = self.parent
+        if parent is not None:
+            parent._below = _some(parent._below)
+            parent._below.add(self)
         if self._deadline is not None:
-            if self._deadline <= now:
+            if self._deadline <= system.time():
                 system.loop.call_soon(self.expire)
                 if not self.own_timeout:
                     return  # after an inherited deadline nothing is sent any more
             else:
                 self._timer = system.loop.call_at(self._deadline, self.expire)
-        envelope = Envelope(self, self.sender, self, self._deadline, self.correlation_id, self.trace, now)  # type: ignore[arg-type]
-        self.envelope = envelope
-        if self.cell.is_full():
-            system.start_soon(self._submit_when_there_is_room(envelope))
-        else:
-            self.cell.post(envelope)
+        self.cell.take_call(self)
 
-    async def _submit_when_there_is_room(self, envelope: Envelope) -> None:
-        await self.cell.room()
-        if not self._done:
-            self.cell.post(envelope)
+    def in_envelope(self) -> Envelope:
+        """The envelope that it waits in."""
+        self.envelope = envelope = Envelope(
+            self,
+            self.sender,
+            self,  # type: ignore[arg-type]  # it is settled like an ask
+            self._deadline,
+            self._correlation_id,
+            self.trace,
+            self.system.time(),
+        )
+        return envelope
 
     def begin_taken(self, envelope: Envelope) -> None:
         """A plain message to the agent became this interaction: it has been in the mailbox already."""
@@ -322,12 +361,18 @@ class Interaction(Node):
             The task; its result is the error that the code raised, or None.
         """
         self.is_running = True
-        task = self.task = self.system.loop.create_task(self._run(call, settles), context=self._context.copy())
+        context = self._context
+        assert context is not None  # it has not ended yet
+        if not settles:
+            context = context.copy()  # it may be tried again
+        task = self.task = self.system.loop.create_task(self._run(call, settles), context=context)
         task.add_done_callback(self._ran)
         return task
 
     def _ran(self, task: "asyncio.Task[BaseException | None]") -> None:
         """A task that is cancelled before its first step never comes to `_run`."""
+        if self.task is task:
+            self.task = None
         if task.cancelled() and not self._done:
             self.is_running = False
             self.finish(self.explain(asyncio.CancelledError()))
@@ -336,15 +381,16 @@ class Interaction(Node):
         from miniagents.miniagents.context import InteractionContext
 
         current_scope.set(self)
-        ctx = self.ctx = InteractionContext(self)
         error: BaseException | None = None
         try:
             try:
-                await call(ctx)
+                self.ctx = InteractionContext(self)
+                await call(self.ctx)
             finally:
-                for open_call in tuple(self.open_calls):
-                    open_call.finish()
-            await ctx._wait_for_the_rest()
+                if self.open_calls:
+                    self._finish_open_calls()
+            if self._to_wait_for:
+                await self.wait_for_the_rest()
         except BaseException as raised:  # whatever it is, it belongs to whoever awaits the replies
             error = self.explain(raised)
         if error is not None:
@@ -355,6 +401,30 @@ class Interaction(Node):
         if settles or error is None or self.cancelled is not None:
             self.finish(error)
         return error
+
+    def _finish_open_calls(self) -> None:
+        for open_call in tuple(self.open_calls):
+            open_call.finish()
+
+    def make_sure_to_wait(self, awaitable: Awaitable[Any]) -> None:
+        """Do not end before this has."""
+        if self._to_wait_for is None:
+            self._to_wait_for = []
+        self._to_wait_for.append(awaitable)
+
+    async def wait_for_the_rest(self) -> None:
+        """Wait for all that was given to `make_sure_to_wait`."""
+        while self._to_wait_for:
+            awaitable = self._to_wait_for.pop(0)
+            try:
+                await awaitable
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise
+            except (Exception, KeyboardInterrupt, SystemExit) as error:
+                if isinstance(awaitable, (Promise, asyncio.Future)):
+                    _log.error("a side task failed", actor=self.path, exc_info=error)
 
     def explain(self, error: BaseException) -> BaseException:
         """What an error of its code means to its caller: a cancellation is the reason for it."""
@@ -414,35 +484,44 @@ class Interaction(Node):
         self._done = True
         self.error = error
         self.is_running = False
-        for timer in (self._timer, self._hang):
-            if timer is not None:
-                timer.cancel()
-        for call in tuple(self.open_calls):
-            call.finish()
-        appender = self._sequence.message_appender
-        if error is not None and appender.is_open:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._hang is not None:
+            self._hang.cancel()
+        if self.open_calls:
+            self._finish_open_calls()
+        sequence = self._sequence
+        if error is not None and sequence.is_open:
             if self.cancelled is not None:
                 self.replies._push_error(error)
             else:
-                appender.append(error)
-        appender.close()
+                sequence.append(error)
+        sequence.close()
         if self.cancelled is not None:
-            self._sequence.cancel(self.cancelled)
+            sequence.cancel(self.cancelled)
             self.replies._reject(error if error is not None else PromiseCancelledError(str(self.cancelled)))
+        if self._below:
+            self._leave_below()
+        parent = self.parent
+        if parent is not None and self in parent._below:
+            parent._below.discard(self)  # type: ignore[attr-defined]  # it is a set if anybody is in it
+        self._context = self.envelope = self.ctx = None  # they lead back to here
+        self.system.interaction_ended(self)
+        self.cell.interaction_ended(self)
+
+    def _leave_below(self) -> None:
+        """What still runs below goes on below those above."""
         parent = self.parent
         while parent is not None and parent._done:
             parent = parent.parent
         for child in self._below:
             child.parent = parent
-            if parent is not None:
-                parent._below.add(child)
-        if self.parent is not None:
-            self.parent._below.discard(self)
+        if parent is not None:
+            parent._below = _some(parent._below)
+            parent._below.update(self._below)
         if not self.replies.done():
             self._left = tuple(self._below)  # its replies may still come from these
-        self._below = set()
-        self.system.interaction_ended(self)
-        self.cell.interaction_ended(self)
+        self._below = _NONE
 
     # Cancelling
 

@@ -141,6 +141,10 @@ class MiniAgents(ActorSystem):
             return new_agent_cell(self, parent, name, spawned(actor, options, kwargs))
         return super().new_cell(parent, actor, name, options, kwargs)
 
+    def opened(self, call: "AgentCall") -> None:
+        """A call was begun outside of agents; it is finished when the system ends at the latest."""
+        self.open_calls.add(call)
+
     def activated(self, agent: MiniAgent) -> Any:
         """The cell that serves an agent's calls; its first use makes it."""
         cell = self._activations.get(agent)
@@ -180,13 +184,14 @@ class MiniAgents(ActorSystem):
     def interaction_started(self, interaction: "Interaction") -> None:
         """A call is under way."""
         self._interactions[interaction.id] = interaction
-        self._lazy.discard(interaction.replies)
-        self.events.publish(EventKind.INTERACTION_STARTED, interaction.path, detail=interaction.id)
+        if self.events.wanted:
+            self.events.publish(EventKind.INTERACTION_STARTED, interaction.path, detail=interaction.id)
 
     def interaction_ended(self, interaction: "Interaction") -> None:
         """A call is over."""
         if self._interactions.pop(interaction.id, None) is not None:
-            self.events.publish(EventKind.INTERACTION_ENDED, interaction.path, detail=interaction.id)
+            if self.events.wanted:
+                self.events.publish(EventKind.INTERACTION_ENDED, interaction.path, detail=interaction.id)
             if not self._interactions and self._no_interactions is not None and not self._no_interactions.done():
                 self._no_interactions.set_result(None)
 

@@ -6,7 +6,7 @@ out as it becomes ready.
 """
 
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 from miniagents.errors import AppenderClosedError, AppenderNotOpenError
@@ -21,22 +21,34 @@ Out = TypeVar("Out")
 class FlatSequence(Generic[In, Out]):
     """Flattens what is appended into the pieces of `sequence_promise`.
 
+    Subclasses say with `_leaf` what becomes of one item.
+
     Args:
         promise: The promise that gets the pieces. It has no streamer of its own.
-        leaf: Turns one item into a piece. Returns NotImplemented for an iterable, an async iterable or an exception,
-            which are flattened here, and raises for what cannot be sent at all.
     """
 
-    def __init__(self, promise: StreamedPromise[Out, Any], leaf: Callable[[Any], Any]) -> None:
-        self.sequence_promise = promise
-        self._leaf = leaf
-        self._line: deque[Any] = deque()  # what waits behind something that is not ready
+    __slots__ = ("_beside", "_busy", "_closed", "_line", "_scope", "_tasks", "_was_open", "sequence_promise")
+
+    def __init__(self, promise: StreamedPromise[Out, Any]) -> None:
+        self.sequence_promise: Any = promise
+        self._line: deque[Any] | None = None  # what waits behind something that is not ready
         self._busy = False
         self._beside = 0
         self._was_open = False
         self._closed = False
         self._scope: Scope | None = None
-        self._tasks: set[Any] = set()
+        self._tasks: set[Any] | None = None
+
+    def _leaf(self, item: Any) -> Any:
+        """Turn one item into a piece.
+
+        Returns:
+            The piece; NotImplemented for an iterable, an async iterable or an exception, which are flattened here.
+
+        Raises:
+            Exception: It cannot be sent at all.
+        """
+        raise NotImplementedError
 
     @property
     def was_open(self) -> bool:
@@ -68,6 +80,8 @@ class FlatSequence(Generic[In, Out]):
         if out_of_order:
             self._append_beside(item)
         elif self._busy:
+            if self._line is None:
+                self._line = deque()
             self._line.append(item)
         else:
             rest = self._flatten(iter((item,)))
@@ -82,7 +96,7 @@ class FlatSequence(Generic[In, Out]):
 
     def cancel(self, reason: object) -> None:
         """Stop flattening."""
-        for task in tuple(self._tasks):
+        for task in tuple(self._tasks or ()):
             task.cancel(None if reason is None else str(reason))
 
     def _finish_if_done(self) -> None:
@@ -99,6 +113,8 @@ class FlatSequence(Generic[In, Out]):
         if self._scope is None:
             self._scope = current_scope.get() or PromisingContext.get_current()
         task = self._scope.start_soon(coro)
+        if self._tasks is None:
+            self._tasks = set()
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -160,7 +176,7 @@ class FlatSequence(Generic[In, Out]):
                 stack = [iter((self._line.popleft(),))]
         except BaseException as error:
             self.sequence_promise._push_error(error)
-            self._line.clear()
+            self._line = None
             raise
         finally:
             self._busy = False
