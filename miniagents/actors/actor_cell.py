@@ -23,7 +23,7 @@ from miniagents.actors.events import EventKind
 from miniagents.actors.timers import Timer
 from miniagents.errors import ActorStoppedError, HandlerTimeoutError, PromiseCancelledError
 from miniagents.promising.context import current_scope
-from miniagents.promising.promise import NO_VALUE, settled
+from miniagents.promising.promise import NO_VALUE
 from miniagents.supervision import RestartWindow, StopReason
 
 _log = structlog.get_logger("miniagents")
@@ -465,10 +465,7 @@ class ActorCell(Cell):
             if keeper is not None:
                 await keeper.stop_all()
         kill = self.stopping is not None and self.stopping.reason is StopReason.KILLED
-        while self.children:
-            # One after the other, the youngest first.
-            child = next(reversed(self.children.values()))
-            await settled(child.terminate(StopReason.KILLED if kill else StopReason.SHUTDOWN))
+        await self.end_children(StopReason.KILLED if kill else StopReason.SHUTDOWN)
 
     async def _drop_belongings(self, reason: StopReason | BaseException) -> None:
         self._cancel_timers()

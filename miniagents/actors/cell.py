@@ -23,6 +23,7 @@ from miniagents.errors import ActorStoppedError, DeadlockError, DroppedError, Ma
 from miniagents.messages import error_text
 from miniagents.promising import Promise
 from miniagents.promising.context import current_scope
+from miniagents.promising.promise import settled
 from miniagents.supervision import StopReason
 
 if TYPE_CHECKING:
@@ -502,6 +503,13 @@ class Cell(Node):
     def refuses_children(self) -> bool:
         """Whether it is stopping, so that no child may start under it any more."""
         return self.stopping is not None or self.state in (STOPPING, STOPPED)
+
+    async def end_children(self, reason: StopReason = StopReason.SHUTDOWN) -> None:
+        """End its children, one after the other, the youngest first, and those that come meanwhile."""
+        while self.children:
+            # A copy: to look for the last entry of a dict again and again while it shrinks is quadratic.
+            for child in tuple(reversed(self.children.values())):
+                await settled(child.terminate(reason))
 
     # Watching
 

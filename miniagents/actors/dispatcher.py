@@ -64,17 +64,13 @@ class Runnable(Protocol):
     task: "WorkerTask | None"
     path: str
     context: Context | None
-    warm: bool
     since: float
 
-    def turn(self) -> Coroutine[Any, Any, None]:
+    def turn(self) -> Coroutine[Any, Any, Any]:
         """One turn of it; never raises."""
 
     def turn_context(self) -> Context:
         """The context that its code runs in."""
-
-    def cool_down(self) -> None:
-        """Give back what only an actor that is often busy needs."""
 
 
 class WorkerTask(asyncio.Task[None]):
@@ -109,10 +105,10 @@ class WorkerTask(asyncio.Task[None]):
         self.tainted = True
         return super().cancel(msg)
 
-    def interrupt(self) -> None:
+    def interrupt(self, reason: str | None = None) -> None:
         """Cancel the handler that runs now, in the name of the runtime."""
         self.tainted = True
-        super().cancel()
+        super().cancel(reason)
 
     def is_fit(self) -> bool:
         """Whether it can serve another actor: never cancelled, and no anyio scope is open in it."""

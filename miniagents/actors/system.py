@@ -238,9 +238,7 @@ class ActorSystem(PromisingContext):
         keeper, root.child_keeper = root.child_keeper, None
         if keeper is not None:
             await keeper.stop_all()
-        while root.children:
-            child: Any = next(reversed(root.children.values()))
-            await settled(child.terminate())
+        await root.end_children()
         await self._end_background()
         await self._close_shared()
         await self.dispatcher.aclose()

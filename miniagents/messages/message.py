@@ -3,7 +3,7 @@
 import sys
 import typing
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, dataclass_transform, overload
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -104,6 +104,26 @@ def _first_init(self: Any) -> None:
         self.__message_init__()
 
 
+class _Key:
+    """A key of a message. Once it is worked out it stands in the message's own dict, where Python looks first."""
+
+    def __init__(self, *, with_metadata: bool) -> None:
+        self._with_metadata = with_metadata
+
+    @overload
+    def __get__(self, message: None, owner: Any = None) -> Self: ...
+
+    @overload
+    def __get__(self, message: "Message", owner: Any = None) -> str: ...
+
+    def __get__(self, message: "Message | None", owner: Any = None) -> Self | str:
+        if message is None:
+            return self
+        from miniagents.messages import hashing
+
+        return hashing.hash_key(message) if self._with_metadata else hashing.content_key(message)
+
+
 class Message(msgspec.Struct, kw_only=True, metaclass=MessageMeta):
     """The base of all messages. Subclass it with typed fields: `class Order(Message): number: int`.
 
@@ -129,22 +149,14 @@ class Message(msgspec.Struct, kw_only=True, metaclass=MessageMeta):
         """The same message with more metadata; what is given wins over what is there."""
         return msgspec.structs.replace(self, metadata=self.metadata | freeze(more, f"{type(self).__name__}.metadata"))
 
-    @property
-    def hash_key(self) -> str:
-        """SHA-256 (hex) of type and fields: equal for equal content in every process; told apart are 1, 1.0 and True.
+    hash_key: ClassVar[_Key] = _Key(with_metadata=True)
+    """SHA-256 (hex) of type and fields: equal for equal content in every process; told apart are 1, 1.0 and True.
 
-        It is a Merkle hash (a nested message contributes its own `hash_key`), and is computed once.
-        """
-        from miniagents.messages.hashing import hash_key
+    It is a Merkle hash (a nested message contributes its own `hash_key`), and is computed once.
+    """
 
-        return hash_key(self)
-
-    @property
-    def content_key(self) -> str:
-        """Like `hash_key`, but without metadata, at every depth."""
-        from miniagents.messages.hashing import content_key
-
-        return content_key(self)
+    content_key: ClassVar[_Key] = _Key(with_metadata=False)
+    """Like `hash_key`, but without metadata, at every depth."""
 
     @property
     def as_promise(self) -> "MessagePromise":

@@ -18,7 +18,6 @@ from miniagents.errors import ActorStoppedError
 from miniagents.messages import EMPTY, Message, MessageSequence, MessageSequencePromise, TextMessage
 from miniagents.miniagents.calling import Callee
 from miniagents.miniagents.interaction import Interaction
-from miniagents.promising.promise import settled
 from miniagents.supervision import StopReason
 
 if TYPE_CHECKING:
@@ -288,15 +287,20 @@ class FunctionAgentCell(_AgentCell):
         self._running.add(interaction)
         self.state = RUNNING
         retry = self.props.options.retry
-        task = interaction.start(self._call, settles=retry is None)
         if retry is not None:
             envelope = envelope if envelope is not None else interaction.in_envelope()
             envelope.taken = True
+            task = interaction.start(self.call, settles=False)
             task.add_done_callback(partial(self._tried, interaction, envelope))
+        elif self.props.own_task:
+            interaction.start(self.call, settles=True)
+        else:
+            interaction.run_soon()
         if self.props.handler_timeout is not None:
             interaction.watch_for_hang(self.props.handler_timeout)
 
-    def _call(self, ctx: Any) -> Any:
+    def call(self, ctx: Any) -> Any:
+        """The agent's function, with its arguments."""
         given = ctx.interaction.arguments
         if self._arguments or given:
             return self.agent.wrapped(ctx, **{**self._arguments, **given})
@@ -395,7 +399,7 @@ class FunctionAgentCell(_AgentCell):
                 )
             elif interaction.task is not None:
                 _log.warning("an interaction that must end swallows its cancellation", actor=self.path)
-                interaction.task.cancel()
+                interaction.interrupt("its agent must end")
         if self._running:
             self._grace = self.system.loop.call_later(_INSIST_EVERY, self._cut_off)
 
@@ -425,8 +429,7 @@ class FunctionAgentCell(_AgentCell):
         keeper, self.child_keeper = self.child_keeper, None
         if keeper is not None:
             await keeper.stop_all()
-        while self.children:
-            await settled(next(reversed(self.children.values())).terminate())
+        await self.end_children()
         self._ending = None
         self._exit(reason)
 
@@ -532,8 +535,7 @@ class AgentsCell(Cell):
             self._ending = self.system.loop.create_task(self._end(), context=Context())
 
     async def _end(self) -> None:
-        while self.children:
-            await settled(next(reversed(self.children.values())).terminate())
+        await self.end_children()
         assert self.stopping is not None  # it was asked for
         self.ended(self.stopping.reason)
 

@@ -9,6 +9,7 @@ import structlog
 
 from miniagents.actors import EventKind
 from miniagents.actors.deadlock import Node, Waits
+from miniagents.actors.dispatcher import WorkerTask
 from miniagents.actors.envelope import Envelope, new_correlation_id
 from miniagents.errors import ActorStoppedError, AskTimeoutError, HandlerTimeoutError, PromiseCancelledError
 from miniagents.messages import MessageSequence, MessageSequencePromise
@@ -91,7 +92,7 @@ class Interaction(Node):
         "__weakref__",
         "_background",
         "_below",
-        "_context",
+        "_coro",
         "_correlation_id",
         "_deadline",
         "_done",
@@ -109,6 +110,7 @@ class Interaction(Node):
         "asks",
         "cancelled",
         "cell",
+        "context",
         "cost",
         "ctx",
         "envelope",
@@ -122,6 +124,7 @@ class Interaction(Node):
         "parent",
         "replies",
         "sender",
+        "since",
         "started_at",
         "system",
         "task",
@@ -173,6 +176,8 @@ class Interaction(Node):
         self.task: asyncio.Task[Any] | None = None
         self.waits: Waits | None = None
         self.started_at = now
+        self.since = 0.0
+        self._coro: Any = None
         self.is_running = False
         self.cancelled: object = None
         self.abandoned = False
@@ -185,7 +190,7 @@ class Interaction(Node):
         self._left: tuple[Interaction, ...] = ()
         self._background: Collection[asyncio.Task[Any]] = _NONE
         self._to_wait_for: list[Awaitable[Any]] | None = None
-        self._context: Context | None = context
+        self.context: Context | None = context
         self._done = False
         self._expired = False
         self.error: BaseException | None = None
@@ -211,11 +216,9 @@ class Interaction(Node):
     @property
     def stack(self) -> str:
         """Where its code is now, as text; "" while it waits in the mailbox."""
-        if self.task is None or self.task.done():
-            return ""
         # `Task.get_stack` sees the outermost coroutine of a suspended task alone.
         lines = []
-        coro: Any = self.task.get_coro()
+        coro = self._coro
         while (frame := getattr(coro, "cr_frame", None)) is not None:
             lines.append(f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}")
             coro = coro.cr_await
@@ -350,6 +353,20 @@ class Interaction(Node):
         self.envelope = envelope
         self.system.interaction_started(self)
 
+    def run_soon(self) -> None:
+        """Run it on a worker as soon as the loop turns, with its caller's context variables."""
+        self.is_running = True
+        self.system.dispatcher.schedule(self)
+
+    def turn(self) -> Coroutine[Any, Any, Any]:
+        """What the worker runs: the agent's code, to its end; never raises."""
+        self._coro = coro = self._run(self.cell.call, settles=True)
+        return coro
+
+    def turn_context(self) -> Context:
+        """The context that its code runs in."""
+        return self.context if self.context is not None else Context()  # None: cancelled, and nothing is to run
+
     def start(self, call: Any, *, settles: bool) -> "asyncio.Task[BaseException | None]":
         """Run it in a task of its own, with its caller's context variables.
 
@@ -361,11 +378,12 @@ class Interaction(Node):
             The task; its result is the error that the code raised, or None.
         """
         self.is_running = True
-        context = self._context
+        context = self.context
         assert context is not None  # it has not ended yet
         if not settles:
             context = context.copy()  # it may be tried again
-        task = self.task = self.system.loop.create_task(self._run(call, settles), context=context)
+        self._coro = self._run(call, settles=settles)
+        task = self.task = self.system.loop.create_task(self._coro, context=context)
         task.add_done_callback(self._ran)
         return task
 
@@ -377,9 +395,11 @@ class Interaction(Node):
             self.is_running = False
             self.finish(self.explain(asyncio.CancelledError()))
 
-    async def _run(self, call: Any, settles: bool) -> BaseException | None:
+    async def _run(self, call: Any, *, settles: bool) -> BaseException | None:
         from miniagents.miniagents.context import InteractionContext
 
+        if self._done:
+            return None  # it was cancelled before a worker came to it
         current_scope.set(self)
         error: BaseException | None = None
         try:
@@ -392,14 +412,22 @@ class Interaction(Node):
             if self._to_wait_for:
                 await self.wait_for_the_rest()
         except BaseException as raised:  # whatever it is, it belongs to whoever awaits the replies
+            trace = raised.__traceback__
+            if trace is not None and trace.tb_next is not None:
+                raised.__traceback__ = trace.tb_next  # without this frame, which would make a cycle
+            trace = None
             error = self.explain(raised)
-        if error is not None:
-            self.mark(error)
-        self.is_running = False
-        if settles and error is not None and not isinstance(error, PromiseCancelledError):
-            self.system.events.publish(EventKind.CRASH, self.path, error=error)
-        if settles or error is None or self.cancelled is not None:
-            self.finish(error)
+        try:
+            if error is not None:
+                self.mark(error)
+            self.is_running = False
+            if settles and error is not None and not isinstance(error, PromiseCancelledError):
+                self.system.events.publish(EventKind.CRASH, self.path, error=error)
+            if settles or error is None or self.cancelled is not None:
+                self.finish(error)
+        except Exception:  # a fault of the runtime itself: the worker must not die of it
+            _log.exception("the runtime failed at the end of a call", actor=self.path, interaction=self.id)
+        self.task = self._coro = None
         return error
 
     def _finish_open_calls(self) -> None:
@@ -505,7 +533,7 @@ class Interaction(Node):
         parent = self.parent
         if parent is not None and self in parent._below:
             parent._below.discard(self)  # type: ignore[attr-defined]  # it is a set if anybody is in it
-        self._context = self.envelope = self.ctx = None  # they lead back to here
+        self.context = self.envelope = self.ctx = None  # they lead back to here
         self.system.interaction_ended(self)
         self.cell.interaction_ended(self)
 
@@ -537,8 +565,7 @@ class Interaction(Node):
         self.cancelled = reason
         self.cancel_below(reason)
         if self.is_running and self.task is not None:
-            if self.task is not asyncio.current_task():
-                self.task.cancel(str(reason))
+            self.interrupt(str(reason))
         else:
             envelope = self.envelope
             if envelope is not None and not envelope.taken:
@@ -548,6 +575,16 @@ class Interaction(Node):
                 if isinstance(reason, BaseException)
                 else PromiseCancelledError(f"{self.path}: was cancelled: {reason}", reason=reason)
             )
+
+    def interrupt(self, reason: str) -> None:
+        """Cancel its code, unless it is that code which asks for it."""
+        task = self.task
+        if task is None or task is asyncio.current_task():
+            return
+        if isinstance(task, WorkerTask):
+            task.interrupt(reason)
+        else:
+            task.cancel(reason)
 
     def cancel_below(self, reason: object) -> None:
         """Ask for the end of everything that it has started."""

@@ -63,6 +63,7 @@ async def test_a_system_that_ended_is_let_go_with_all_its_actors() -> None:
 async def test_interactions_that_ended_are_let_go_also_when_they_failed() -> None:
     @miniagent
     async def chain(ctx: Any, depth: int, fail: bool) -> None:
+        references.append(weakref.ref(ctx.interaction))
         if depth:
             ctx.reply(chain.inquire(depth=depth - 1, fail=fail))
         elif fail:
@@ -70,12 +71,10 @@ async def test_interactions_that_ended_are_let_go_also_when_they_failed() -> Non
         else:
             ctx.reply("bottom")
 
-    async with MiniAgents() as system:
-        references = []
+    references: list[Any] = []
+    async with MiniAgents():
         for n in range(20):
             promise = chain.inquire(depth=5, fail=n % 2 == 1)
-            await asyncio.sleep(0)
-            references += [weakref.ref(one) for one in system.interactions()]
             try:
                 await promise
             except ValueError:
