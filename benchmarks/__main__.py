@@ -21,7 +21,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="measure, and write RESULTS.md, results.json and the plots")
-    run.add_argument("--rounds", type=int, default=5, help="how often everything is measured; 4 or more can be compared")
+    run.add_argument(
+        "--rounds", type=int, default=5, help="how often everything is measured; 4 or more can be compared"
+    )
     run.add_argument(
         "--quick", action="store_true", help="a minute: few workloads, beside the floor alone; only printed"
     )

@@ -1,9 +1,9 @@
 """What changed between two results beyond noise.
 
-Machines differ, and so do their hours: a rate is divided by that of the hand-written task (`raw-deque`) in the same round
-of the same run, at the same workload, or at `ask` where it has no such workload. Bytes are compared as they are. Two sets
-of rounds differ if a permutation test says so: of all ways to deal the values out to the two runs, at most one in twenty
-sets them as far apart as they are. That takes four rounds on each side; with fewer, chance alone could do it.
+Machines differ, and so do their hours: a rate is divided by that of the hand-written task (`raw-deque`) in the same
+round of the same run, at the same workload, or at `ask` where it has no such workload. Bytes are compared as they are.
+Two sets of rounds differ if a permutation test says so: of all ways to deal the values out to the two runs, at most one
+in twenty sets them as far apart as they are. That takes four rounds on each side; with fewer, chance alone could do it.
 """
 
 import itertools

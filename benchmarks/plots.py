@@ -89,7 +89,7 @@ def _figures(results: dict[str, Any], samples: Samples, theme: Theme) -> Iterato
 
 
 def _in_readme(peer: str) -> bool:
-    return peer == FLOOR or PEERS[peer].kind in ("ours", "library")
+    return peer == FLOOR or PEERS[peer].kind in ("ours", "library", "agents")
 
 
 def _panels(
@@ -111,6 +111,8 @@ def _panels(
         name = names[index]
         found = {peer: rounds for peer, rounds in samples[name].items() if shown(peer)}
         _bars(axes, name, found, theme, logarithmic=logarithmic)
+        # Bars of one row are equally thick, however many there are.
+        axes.set_ylim(len(found) - heights[index // columns] - 0.5, len(found) - 0.5)
     return figure
 
 
@@ -179,7 +181,9 @@ def _targets(results: dict[str, Any], theme: Theme) -> Figure | None:
     distances = [far for _, far in found]
     axes.set_xlim(min(0.5, *distances) / 1.6, max(2.0, *distances) * 1.6)
     axes.set_yticks(list(places), names, color=theme.text)
-    axes.set_title("measured by target: 1 is the target, to the right is better", loc="left", color=theme.text, fontsize=10)
+    axes.set_title(
+        "measured by target: 1 is the target, to the right is better", loc="left", color=theme.text, fontsize=10
+    )
     _bare(axes)
     return figure
 

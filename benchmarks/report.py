@@ -22,7 +22,11 @@ def markdown(results: dict[str, Any]) -> str:
             lines += [f"## {title}", "", *_table(names, wall)]
             rates = [name for name in names if name in cpu]
             if rates:
-                lines += ["By CPU time of the own process, which a busy machine disturbs less:", "", *_table(rates, cpu)]
+                lines += [
+                    "By CPU time of the own process, which a busy machine disturbs less:",
+                    "",
+                    *_table(rates, cpu),
+                ]
     lines += _workloads(wall)
     lines += _versions(rows)
     lines += _notes(rows)
@@ -83,10 +87,8 @@ def _targets(found: list[Verdict]) -> list[str]:
     for verdict in found:
         cpu = "" if verdict.cpu is None else _times(verdict.cpu)
         word = {True: "reached", False: "**not reached**", None: "not measured"}[verdict.reached]
-        lines.append(
-            f"| {verdict.target.workload} | {_against(verdict)} | {_goal(verdict)} | {_value(verdict)} | {cpu} | {word} | "
-            f"{verdict.limit} |"
-        )
+        cells = (verdict.target.workload, _against(verdict), _goal(verdict), _value(verdict), cpu, word, verdict.limit)
+        lines.append(f"| {' | '.join(cells)} |")
     lines.append("")
     published = [f"{name}: {source}." for name, source in SOURCES.items()]
     return [*lines, "Published elsewhere, on other machines: " + " ".join(published), ""]
@@ -143,7 +145,11 @@ def _best(workload: Workload, found: dict[str, Rounds]) -> str | None:
 
 
 def _workloads(samples: Samples) -> list[str]:
-    lines = ["## Workloads", "", "Operations per second, or where it says so µs or bytes for each. Bold is the best library."]
+    lines = [
+        "## Workloads",
+        "",
+        "Operations per second, or where it says so µs or bytes for each. Bold is the best library.",
+    ]
     return [*lines, "", *(f"- {name}: {WORKLOADS[name].title}" for name in samples), ""]
 
 

@@ -17,9 +17,9 @@ PUBLISHED: dict[str, dict[str, float]] = {
 """Figures that others published, by name and workload, as rates and bytes. They come from other machines."""
 
 SOURCES = {
-    AWAKEN: "awakenworks/awaken, an agent runtime in Rust: 4.4 ms for ten turns, 170 KB a run, as its authors published it",
+    AWAKEN: "github.com/awakenworks/awaken, an agent runtime in Rust: 4.4 ms for ten turns, 170 KB a run",
 }
-"""Where the published figures come from."""
+"""Where the published figures come from: their authors, who measured them."""
 
 
 @dataclass(frozen=True, slots=True)

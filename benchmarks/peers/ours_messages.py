@@ -73,6 +73,4 @@ async def decoding(n):
     return t, n
 
 
-WORKLOADS = dict(
-    flatten=flatten, hash_key=hash_key, hash_key_cached=hash_key_cached, encode=encoding, decode=decoding
-)
+WORKLOADS = dict(flatten=flatten, hash_key=hash_key, hash_key_cached=hash_key_cached, encode=encoding, decode=decoding)

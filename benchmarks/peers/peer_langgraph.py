@@ -15,13 +15,14 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
 from llm_common import DEFAULTS, QUESTION, Plan, look_up, workloads
+from pydantic import ConfigDict
 
 TOOLS = ToolNode([look_up])
 
 
 class Scripted(BaseChatModel):
     plan: Plan
-    model_config = {"arbitrary_types_allowed": True}
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     @property
     def _llm_type(self):

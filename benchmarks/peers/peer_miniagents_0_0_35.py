@@ -202,7 +202,7 @@ def stream(live, relays=0):
 async def agent_call(n):
     t = clock()
     for _ in range(n):
-        (reply,) = await one_reply.trigger()
+        (reply,) = await one_reply.trigger("hi")
         assert reply.content == "hello"
     t = clock() - t
     return t, n
@@ -212,7 +212,7 @@ async def agent_call_concurrent(n):
     rounds = max(1, n // 1000)
     t = clock()
     for _ in range(rounds):
-        got = await asyncio.gather(*[one_reply.trigger() for _ in range(1000)])
+        got = await asyncio.gather(*[one_reply.trigger("hi") for _ in range(1000)])
         assert got[0][0].content == "hello"
     t = clock() - t
     return t, rounds * 1000
