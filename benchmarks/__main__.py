@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from benchmarks.catalog import FLOOR, OURS, PEERS, WORKLOADS
 from benchmarks.compare import comparison
@@ -12,7 +13,7 @@ from benchmarks.runner import HERE, machine, measure
 
 QUICK_PEERS = (OURS, FLOOR)
 QUICK_WORKLOADS = (
-    "tell", "ask", "ask_concurrent", "ring", "spawn", "stream_live", "crash", "agent_call", "agent_loop", "spawn_mem",
+    "tell", "ask", "ask_concurrent", "spawn", "stream_live", "crash", "agent_call", "agent_loop", "spawn_mem",
 )  # fmt: skip
 
 
@@ -59,7 +60,7 @@ def main() -> int:
     return 0
 
 
-def write(folder: Path, results: dict) -> None:
+def write(folder: Path, results: dict[str, Any]) -> None:
     """The page and the plots."""
     (folder / "RESULTS.md").write_text(markdown(results))
     print(f"written: {folder / 'RESULTS.md'}")

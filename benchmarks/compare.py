@@ -1,15 +1,18 @@
 """What changed between two results beyond noise.
 
 Machines differ, and so do their hours: a rate is divided by that of the hand-written task (`raw-deque`) in the same
-round of the same run, at the same workload, or at `ask` where it has no such workload. Bytes are compared as they are.
-Two sets of rounds differ if a permutation test says so: of all ways to deal the values out to the two runs, at most one
-in twenty sets them as far apart as they are. That takes four rounds on each side; with fewer, chance alone could do it.
+round of the same run, at the same workload, or at `ask` where it has no such workload. Two sets of rounds differ if a
+permutation test says so: of all ways to deal the values out to the two runs, at most one in twenty sets them as far
+apart as they are. That takes four rounds on each side; with fewer, chance alone could do it.
+
+Bytes are compared as they are. No other process disturbs them: they differ where their ranges do not overlap.
 """
 
 import itertools
 import math
 import statistics
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from benchmarks.catalog import FLOOR, OURS, WORKLOADS
@@ -23,36 +26,49 @@ _ENOUGH = 20_000
 """Ways to deal out that are tried at most; more rounds than that need are left out."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Change:
     """What happened to one workload.
 
     Args:
         workload: Its name.
-        factor: New by old, of medians: above 1 is faster, or larger where bytes are counted.
-        chance: How likely chance alone sets them so far apart, 0 to 1.
-        rounds: How many rounds there were, old and new.
+        old: The values before: ratios, or bytes.
+        new: The values after.
     """
 
     workload: str
-    factor: float
-    chance: float
-    rounds: tuple[int, int]
+    old: list[float]
+    new: list[float]
+
+    @property
+    def factor(self) -> float:
+        """New by old, of medians: above 1 is faster, or larger where bytes are counted."""
+        return statistics.median(self.new) / statistics.median(self.old)
+
+    @cached_property
+    def chance(self) -> float:
+        """How likely chance alone sets them so far apart, 0 to 1."""
+        return chance(self.old, self.new)
 
     @property
     def real(self) -> bool:
         """Whether it is more than noise."""
-        return self.chance <= CHANCE and abs(self.factor - 1) >= LEAST
+        if abs(self.factor - 1) < LEAST:
+            return False
+        if WORKLOADS[self.workload].lower_is_better:
+            return min(self.new) > max(self.old) or max(self.new) < min(self.old)
+        return self.chance <= CHANCE
 
     @property
     def verdict(self) -> str:
         """In a word or two."""
-        if not self.real:
-            enough = 2 / math.comb(sum(self.rounds), self.rounds[0]) <= CHANCE
-            return "within noise" if enough else "too few rounds to tell"
-        if WORKLOADS[self.workload].lower_is_better:
+        lower = WORKLOADS[self.workload].lower_is_better
+        if self.real and lower:
             return "smaller" if self.factor < 1 else "LARGER"
-        return "faster" if self.factor > 1 else "SLOWER"
+        if self.real:
+            return "faster" if self.factor > 1 else "SLOWER"
+        enough = 2 / math.comb(len(self.old) + len(self.new), len(self.old)) <= CHANCE
+        return "within noise" if lower or enough else "too few rounds to tell"
 
 
 def changes(old: dict[str, Any], new: dict[str, Any], peer: str = OURS) -> list[Change]:
@@ -68,8 +84,7 @@ def changes(old: dict[str, Any], new: dict[str, Any], peer: str = OURS) -> list[
     for name in WORKLOADS:
         first, second = _comparable(before, name, peer), _comparable(after, name, peer)
         if first and second:
-            factor = statistics.median(second) / statistics.median(first)
-            found.append(Change(name, factor, chance(first, second), (len(first), len(second))))
+            found.append(Change(name, first, second))
     return found
 
 
@@ -107,11 +122,12 @@ def comparison(old: dict[str, Any], new: dict[str, Any], peer: str = OURS) -> st
     if not found:
         return f"nothing of {peer} is in both"
     lines = [
-        f"{change.workload:24} x {change.factor:5.2f}   {change.verdict} (by chance: {change.chance:.3f})"
+        f"{change.workload:24} x {change.factor:5.2f}   {change.verdict}"
         for change in sorted(found, key=lambda change: not change.real)
     ]
     real = sum(change.real for change in found)
-    lines.append(f"{real} of {len(found)} changed; chance alone would give about {len(found) * CHANCE:.0f}")
+    rates = sum(not WORKLOADS[change.workload].lower_is_better for change in found)
+    lines.append(f"{real} of {len(found)} changed; chance alone changes about {rates * CHANCE:.1f} of {rates} rates")
     lines += [
         f"note: {fact} differs: {old['machine'].get(fact)} and {new['machine'].get(fact)}"
         for fact in ("cpu", "python", "cores")

@@ -62,7 +62,7 @@ def draw(results: dict[str, Any], folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     samples = samples_of(results["rows"])
     written = []
-    style = {"svg.hashsalt": "miniagents", "font.family": "DejaVu Sans", "font.size": 9}
+    style: Any = {"svg.hashsalt": "miniagents", "font.family": "DejaVu Sans", "font.size": 9}
     with mpl.rc_context(style):
         for theme in THEMES:
             for name, figure in _figures(results, samples, theme):

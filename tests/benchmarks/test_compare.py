@@ -62,12 +62,19 @@ def test_few_rounds_tell_nothing_however_far_apart(rounds: int) -> None:
     assert only(old, new).verdict == "too few rounds to tell"
 
 
-def test_bytes_are_compared_as_they_are() -> None:
-    old = run("spawn_mem", [900.0, 901.0, 902.0, 900.0], [2000.0] * 4)
-    new = run("spawn_mem", [1200.0, 1201.0, 1199.0, 1200.0], [1000.0] * 4)
+def test_bytes_are_compared_as_they_are_in_however_few_rounds() -> None:
+    old = run("spawn_mem", [900.0, 901.0], [2000.0] * 2)
+    new = run("spawn_mem", [1200.0], [1000.0])
 
     assert only(old, new).verdict == "LARGER"
     assert only(new, old).verdict == "smaller"
+
+
+def test_bytes_whose_ranges_overlap_have_not_changed() -> None:
+    old = run("agent_mem_call", [9000.0, 11000.0])
+    new = run("agent_mem_call", [10900.0, 12000.0])
+
+    assert only(old, new).verdict == "within noise"
 
 
 def test_a_workload_without_a_floor_is_measured_by_the_floor_of_ask() -> None:
