@@ -49,7 +49,9 @@ WORKLOADS = {
         Workload("agent_call", "one text in, one out", group="agents"),
         Workload("agent_call_concurrent", "1,000 at once", group="agents"),
         Workload("model_call", "an agent that asks a scripted model once", "time", "agents"),
-        Workload("agent_loop", "ten turns on a scripted model, nine of them calls of a tool", "time", "agents"),
+        Workload(
+            "agent_loop", "ten turns on a scripted model, each a call of a tool, and the last reply", "time", "agents"
+        ),
         Workload("flatten", "messages in nested lists, 100,000 of them", group="messages"),
         Workload("hash_key", "of a message, computed", group="messages"),
         Workload("hash_key_cached", "of a message, asked for again", group="messages"),
@@ -59,7 +61,9 @@ WORKLOADS = {
         Workload("spawn_mem_million", "of an idle actor, at 1,000,000", "bytes", "memory", rounds=1),
         Workload("agent_mem_rest", "of an LLM agent at rest, after its first call", "bytes", "memory", rounds=2),
         Workload("agent_mem_call", "of an LLM agent whose model is thinking", "bytes", "memory", rounds=2),
-        Workload("loop_mem", "of a run that waits in its tenth turn", "bytes", "memory", rounds=2),
+        Workload(
+            "loop_mem", "of a run that waits for its last reply, ten turns behind it", "bytes", "memory", rounds=2
+        ),
     )
 }
 """By name, in the order of the report."""

@@ -10,22 +10,23 @@ import contextlib
 
 from common import MemoryProbe, clock
 
-TURNS = 10
+REQUESTS = 11
+"""Of `agent_loop`: ten turns that call the tool, and the last reply."""
 QUESTION = "How deep is the lake?"
 
 
 class Plan:
-    """What the scripted model does: `turns` - 1 calls of the tool, then the text.
+    """What the scripted model does in so many `requests`: calls of the tool, and in the last one the text.
 
     With `hold`, the last request is never answered: the model is thinking.
     """
 
-    def __init__(self, turns=1, hold=False):
-        self.turns, self.hold, self.waiting = turns, hold, 0
+    def __init__(self, requests=1, hold=False):
+        self.requests, self.hold, self.waiting = requests, hold, 0
 
     def next(self, results):
         """The number to call the tool with, the text, or None to hold; `results` of the tool are there already."""
-        if results < self.turns - 1:
+        if results < self.requests - 1:
             return results
         if self.hold:
             self.waiting += 1
@@ -63,7 +64,7 @@ def workloads(make, start, text, around=contextlib.nullcontext):
 
     async def agent_loop(n):
         async with around():
-            agent = make(Plan(TURNS), 0, True)
+            agent = make(Plan(REQUESTS), 0, True)
             t = clock()
             for _ in range(n):
                 assert text(await start(agent)).endswith("ok")
@@ -81,11 +82,11 @@ def workloads(make, start, text, around=contextlib.nullcontext):
             assert len(agents) == n
             return m.per(n)
 
-    def held(turns, one_agent):
+    def held(requests, one_agent):
         async def run(n):
             async with around():
-                await start(make(Plan(turns), -1, True))
-                plan = Plan(turns, hold=True)
+                await start(make(Plan(requests), -1, True))
+                plan = Plan(requests, hold=True)
                 with MemoryProbe() as m:
                     if one_agent:
                         agents = [make(plan, 0, True)] * n
@@ -106,7 +107,7 @@ def workloads(make, start, text, around=contextlib.nullcontext):
         agent_loop=agent_loop,
         agent_mem_rest=agent_mem_rest,
         agent_mem_call=held(1, one_agent=False),
-        loop_mem=held(TURNS, one_agent=True),
+        loop_mem=held(REQUESTS, one_agent=True),
     )
 
 

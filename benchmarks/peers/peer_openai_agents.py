@@ -5,7 +5,7 @@ import asyncio
 from agents import Agent, ModelResponse, Runner, Usage, function_tool, set_tracing_disabled
 from agents.models.interface import Model
 from common import main, unsupported
-from llm_common import DEFAULTS, QUESTION, TURNS, look_up, workloads
+from llm_common import DEFAULTS, QUESTION, REQUESTS, look_up, workloads
 from openai.types.responses import ResponseFunctionToolCall, ResponseOutputMessage, ResponseOutputText
 
 set_tracing_disabled(True)
@@ -44,7 +44,7 @@ def make(plan, number, tools):
 
 
 def start(agent):
-    return asyncio.create_task(Runner.run(agent, QUESTION, max_turns=TURNS))
+    return asyncio.create_task(Runner.run(agent, QUESTION, max_turns=REQUESTS))
 
 
 NEEDS_A_MODEL = "an agent always asks a model, see model_call"

@@ -288,6 +288,7 @@ def waves(kind, actors_n, wave):
             a.stop()
         return t, rounds * wave
 
+    run.note = "asyncio.gather, which is half of the time: awaited in turn, as MiniAgents is here, futures cost less"
     return run
 
 
