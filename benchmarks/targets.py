@@ -17,7 +17,7 @@ PUBLISHED: dict[str, dict[str, float]] = {
 """Figures that others published, by name and workload, as rates and bytes. They come from other machines."""
 
 SOURCES = {
-    AWAKEN: "github.com/awakenworks/awaken, an agent runtime in Rust: 4.4 ms for a run of ten turns and 170 KB of RSS a run "
+    AWAKEN: "github.com/awakenworks/awaken, an agent runtime in Rust: 4.4 ms and 170 KB of RSS for a run of ten turns "
     "(`runtime_throughput`: ten calls of a tool and a last reply, on a scripted model)",
 }
 """Where the published figures come from: their authors, who measured them."""

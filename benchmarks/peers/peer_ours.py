@@ -267,7 +267,7 @@ DEFAULTS = dict(
     agent_call=10_000, agent_call_concurrent=10_000,
     flatten=100_000, hash_key=100_000, hash_key_cached=500_000, encode=100_000, decode=100_000,
     spawn_mem=100_000, spawn_mem_million=1_000_000,
-    **llm_common.DEFAULTS,
+    **llm_common.DEFAULTS | dict(model_call=3_000, agent_loop=300),
 )  # fmt: skip
 WORKLOADS = dict(
     tell=in_system(tell), ask=in_system(ask), ask_concurrent=in_system(waves(100, 1000)), ring=in_system(ring),
