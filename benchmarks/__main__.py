@@ -49,27 +49,41 @@ def main() -> int:
         return 0
     peers, workloads = (QUICK_PEERS, QUICK_WORKLOADS) if args.quick else (args.peers, args.workloads)
     rounds = 2 if args.quick else args.rounds
-    rows = list(measure(list(peers), list(workloads), rounds, args.environments))
+    rows: list[dict[str, Any]] = []
+    try:
+        for row in measure(list(peers), list(workloads), rounds, args.environments):
+            rows.append(row)
+    except KeyboardInterrupt:
+        print("\ninterrupted: the results are those of what was measured", file=sys.stderr)
     results = {"machine": machine(), "rounds": rounds, "rows": rows}
     if args.quick:
         print(summary(results))
         return 0
     args.output.mkdir(parents=True, exist_ok=True)
-    (args.output / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    (args.output / "results.json").write_text(as_json(results))
     write(args.output, results)
     return 0
 
 
+def as_json(results: dict[str, Any]) -> str:
+    """The results with one row in a line, so that a diff of them can be read."""
+    rows = ",\n".join(json.dumps(row) for row in results["rows"])
+    head = json.dumps({name: value for name, value in results.items() if name != "rows"}, indent=1)
+    return f'{head[:-2]},\n "rows": [\n{rows}\n]}}\n'
+
+
 def write(folder: Path, results: dict[str, Any]) -> None:
-    """The page and the plots."""
-    (folder / "RESULTS.md").write_text(markdown(results))
-    print(f"written: {folder / 'RESULTS.md'}")
+    """The plots and the page."""
+    drawn: list[Path] = []
     try:
         from benchmarks.plots import draw
     except ImportError as error:
         print(f"no plots: {error}; they need `pip install miniagents[bench]`", file=sys.stderr)
-        return
-    for path in draw(results, folder / "plots"):
+    else:
+        drawn = draw(results, folder / "plots")
+    page = folder / "RESULTS.md"
+    page.write_text(markdown(results, sorted({path.stem.rpartition("-")[0] for path in drawn})))
+    for path in (page, *drawn):
         print(f"written: {path}")
 
 

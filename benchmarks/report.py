@@ -1,21 +1,35 @@
 """RESULTS.md: medians, ratios against the peers of the same run, and the targets."""
 
 import statistics
+from collections.abc import Collection
 from typing import Any
 
 from benchmarks.catalog import GROUPS, OURS, PEERS, WORKLOADS, Workload
 from benchmarks.targets import LIMIT, SOURCES, Rounds, Samples, Verdict, samples_of, verdicts
 
+PLOTS = {
+    "readme": "MiniAgents beside other libraries: tell, ask, agent call, stream",
+    "targets": "How far each target is",
+    "agents": "Agents of LLM frameworks: time and memory",
+    "memory": "Bytes of an idle actor",
+}
+"""The plots that a page may show, in order, and what each one is."""
 
-def markdown(results: dict[str, Any]) -> str:
+
+def markdown(results: dict[str, Any], plots: Collection[str] = ()) -> str:
     """The page.
 
     Args:
         results: What `results.json` holds.
+        plots: The plots that are there, by name.
     """
     rows = results["rows"]
     wall, cpu = samples_of(rows), samples_of(rows, "per_cpu_s")
-    lines = ["# Results", "", _machine(results), "", *_targets(verdicts(rows))]
+    lines = ["# Results", "", _machine(results), ""]
+    for name, about in PLOTS.items():
+        if name in plots:
+            lines += [picture(f"plots/{name}", about), ""]
+    lines += _targets(verdicts(rows))
     for group, title in GROUPS.items():
         names = [name for name in wall if WORKLOADS[name].group == group]
         if names:
@@ -45,6 +59,17 @@ def summary(results: dict[str, Any]) -> str:
             reached = "reached" if verdict.reached else "not reached"
             lines.append(f"{verdict.target.workload:24} {_value(verdict)} of {_goal(verdict)} {reached}")
     return "\n".join(lines)
+
+
+def picture(path: str, about: str) -> str:
+    """A plot as GitHub shows it, by the colours of the page.
+
+    Args:
+        path: Where it is, without `-light.svg` or `-dark.svg`.
+        about: What it is.
+    """
+    dark = f'<source media="(prefers-color-scheme: dark)" srcset="{path}-dark.svg">'
+    return f'<picture>{dark}<img alt="{about}" src="{path}-light.svg"></picture>'
 
 
 def figure(workload: Workload, rounds: Rounds) -> str:

@@ -6,6 +6,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,7 @@ def measure(peers: list[str], workloads: list[str], rounds: int, folder: Path) -
 
 
 def _run(command: list[str], limit: float) -> dict[str, Any]:
+    began = time.monotonic()
     try:
         done = subprocess.run(command, cwd=FILES, capture_output=True, text=True, timeout=limit, check=False)
     except subprocess.TimeoutExpired:
@@ -122,7 +124,7 @@ def _run(command: list[str], limit: float) -> dict[str, Any]:
     for line in reversed(done.stdout.splitlines()):
         if line.startswith("{"):
             found: dict[str, Any] = json.loads(line)
-            return found
+            return {**found, "took": round(time.monotonic() - began, 1)}
     return {"failed": _last_line(done.stderr)}
 
 

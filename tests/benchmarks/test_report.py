@@ -1,8 +1,11 @@
 """RESULTS.md and what a quick run prints."""
 
+import json
+
 import pytest
 
 from benchmarks import targets
+from benchmarks.__main__ import as_json
 from benchmarks.report import markdown, summary
 from tests.benchmarks.made import results
 
@@ -71,6 +74,23 @@ def test_the_machine_and_the_versions_are_on_the_page() -> None:
 
     assert "A CPU, 2 cores, 24 GiB, Linux 6.1, Python 3.11.7. 2 rounds" in page
     assert "miniagents 1.0, raw-deque 1.0, pykka 1.0" in page
+
+
+def test_the_plots_that_are_there_are_on_the_page() -> None:
+    page = markdown(results({"tell": TELL}), ["readme"])
+
+    assert 'srcset="plots/readme-dark.svg"' in page
+    assert 'src="plots/readme-light.svg"' in page
+    assert "plots/agents" not in page
+
+
+def test_results_are_written_as_json_with_a_row_in_a_line() -> None:
+    made = results({"tell": TELL})
+
+    text = as_json(made)
+
+    assert json.loads(text) == made
+    assert sum('"peer"' in line for line in text.splitlines()) == len(made["rows"])
 
 
 def test_a_quick_run_prints_figures_and_targets() -> None:
