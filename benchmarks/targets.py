@@ -88,11 +88,14 @@ def samples_of(rows: list[dict[str, Any]], key: str = "per_s") -> Samples:
     Args:
         rows: The rows of results.
         key: Which rates: `per_s` by the wall clock, `per_cpu_s` by CPU time.
+
+    Returns:
+        Those of the workloads and peers that there are now.
     """
     found: Samples = {workload: {} for workload in WORKLOADS}
     for row in rows:
         value = row.get(key, row.get("bytes") if key == "per_s" else None)
-        if value is not None and row.get("workload") in found:
+        if value is not None and row.get("workload") in found and row["peer"] in PEERS:
             found[row["workload"]].setdefault(row["peer"], {})[row["round"]] = value
     return {workload: peers for workload, peers in found.items() if peers}
 
@@ -104,11 +107,7 @@ def ratios(ours: Rounds, other: Rounds) -> list[float]:
 
 def best_peer(peers: dict[str, Rounds], kinds: tuple[str, ...]) -> str | None:
     """The fastest peer of these kinds, or None."""
-    others = {
-        name: statistics.median(rounds.values())
-        for name, rounds in peers.items()
-        if name in PEERS and PEERS[name].kind in kinds
-    }
+    others = {name: statistics.median(rounds.values()) for name, rounds in peers.items() if PEERS[name].kind in kinds}
     return max(others, key=lambda name: others[name]) if others else None
 
 

@@ -3,7 +3,18 @@
 import pytest
 
 from benchmarks.catalog import PEERS, WORKLOADS
-from benchmarks.targets import FASTEST, LEANEST, LIMIT, LIMITS, PUBLISHED, SOURCES, TARGETS, Verdict, verdicts
+from benchmarks.targets import (
+    FASTEST,
+    LEANEST,
+    LIMIT,
+    LIMITS,
+    PUBLISHED,
+    SOURCES,
+    TARGETS,
+    Verdict,
+    samples_of,
+    verdicts,
+)
 from tests.benchmarks.made import results
 
 
@@ -82,6 +93,16 @@ def test_the_rate_by_cpu_time_is_a_second_figure() -> None:
 
     assert (found.value, found.reached) == (0.4, False)
     assert found.cpu == pytest.approx(2.0)
+
+
+def test_rows_of_peers_and_workloads_that_are_gone_are_left_out() -> None:
+    rows = [
+        {"peer": "a-peer-of-before", "workload": "tell", "round": 0, "per_s": 1.0},
+        {"peer": "miniagents", "workload": "a-workload-of-before", "round": 0, "per_s": 1.0},
+        {"peer": "gen_server", "skipped": "there is no `erl` here"},
+    ]
+
+    assert samples_of(rows) == {}
 
 
 def test_every_target_names_what_there_is() -> None:
