@@ -41,10 +41,10 @@ TITLES = {
     "ask": "ask: questions answered a second",
     "agent_call": "agent call: one text in, one out, a second",
     "stream": "stream: tokens a second",
-    "model_call": "µs of framework for each model call",
+    "model_call": "µs of framework per model call",
     "agent_loop": "µs for an agent of ten turns",
     "agent_mem_rest": "bytes of an agent at rest",
-    "agent_mem_call": "bytes of an agent whose model is thinking",
+    "agent_mem_call": "bytes while its model thinks",
     "spawn_mem": "bytes of an idle actor",
 }
 
@@ -135,7 +135,7 @@ def _bars(axes: Axes, name: str, found: dict[str, Rounds], theme: Theme, *, loga
         axes.set_xlim(min(values) / 3, max(values) * 3)
     else:
         axes.set_xlim(0, max(values) * 1.18)
-    title = TITLES.get(name, name) + (" (less is better)" if lower else "")
+    title = TITLES.get(name, name) + (" (less is better)" if lower else "") + (", log scale" if logarithmic else "")
     axes.set_title(title, loc="left", color=theme.text, fontsize=10)
     _bare(axes)
 
@@ -180,6 +180,7 @@ def _targets(results: dict[str, Any], theme: Theme) -> Figure | None:
     axes.set_xscale("log")
     distances = [far for _, far in found]
     axes.set_xlim(min(0.5, *distances) / 1.6, max(2.0, *distances) * 1.6)
+    axes.set_ylim(-0.7, len(found) - 0.3)
     axes.set_yticks(list(places), names, color=theme.text)
     axes.set_title(
         "measured by target: 1 is the target, to the right is better", loc="left", color=theme.text, fontsize=10
