@@ -3,6 +3,7 @@
 The emulator inherits the one core of this process. Each measurement is an emulator of its own, which warms up itself.
 """
 
+import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -19,7 +20,8 @@ def erlang(workload, n):
         subprocess.run(["erlc", "-o", folder, *SOURCES], check=True)
         call = f'gen_server_peer:main(["{workload}", "{n}"]).'
         command = ["erl", "-noshell", "-noinput", "+S", "1", "-pa", folder, "-eval", call]
-        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=200)
+        quiet = {**os.environ, "ERL_CRASH_DUMP_SECONDS": "0"}
+        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=200, env=quiet)
     return [int(word) for word in done.stdout.split()]
 
 
