@@ -112,7 +112,7 @@ async def ask(n):
     return clock() - t, n
 
 
-FEW = "with 100 actors: each has threads of its own, and 1,000 of them keep the whole machine busy"
+FEW = "with 100 actors: each has a thread of its own, and 1,000 of them kept the whole machine busy for minutes"
 
 
 def waves(actors_n, wave, why=None):
