@@ -29,7 +29,7 @@ lint: $(VENV)/.test-stamp
 	$(BIN)/ruff format --check miniagents tests examples benchmarks
 	$(BIN)/mypy
 
-# All peers, interleaved: benchmarks/RESULTS.md. It makes their environments in .venvs-bench.
+# All peers, interleaved: benchmarks/RESULTS.md, results.json and plots/. It makes their environments in .venvs-bench.
 bench: $(VENV)/.test-stamp
 	$(BIN)/python -m benchmarks run
 

@@ -1,131 +1,202 @@
-"""Medians, ratios against the peers of the same run, and the targets."""
+"""RESULTS.md: medians, ratios against the peers of the same run, and the targets."""
 
 import statistics
+from collections.abc import Collection
 from typing import Any
 
-from benchmarks.runner import RUNS, WORKLOADS
+from benchmarks.catalog import GROUPS, OURS, PEERS, WORKLOADS, Workload
+from benchmarks.targets import LIMIT, SOURCES, Rounds, Samples, Verdict, samples_of, verdicts
 
-OURS, FLOOR = "miniagents", "raw-deque"
-NO_PEERS = (OURS, "raw-deque", "raw-drain", "raw-queue", "miniagents-0.0.35")
-
-TARGETS: dict[str, tuple[float | None, float | None]] = {
-    "tell": (0.8, 3.0),
-    "ask": (1.0, 1.3),
-    "ask_concurrent": (0.7, 3.0),
-    "ring": (1.0, 2.5),
-    "fanout": (0.7, 3.0),
-    "spawn": (1.0, 4.0),
-    "stream_live": (0.8, None),
-    "stream": (0.4, 2.5),
-    "agent_call": (None, 7.0),
-    "agent_call_concurrent": (None, 8.0),
-    "crash": (0.5, None),
+PLOTS = {
+    "readme": "MiniAgents beside other libraries: tell, ask, agent call, stream",
+    "targets": "How far each target is",
+    "agents": "Agents of LLM frameworks: time and memory",
+    "memory": "Bytes of an idle actor",
 }
-"""At least so much, against `raw-deque` and against the fastest Python peer."""
-
-Samples = dict[str, dict[str, list[float]]]
+"""The plots that a page may show, in order, and what each one is."""
 
 
-def samples_of(rows: list[dict[str, Any]]) -> Samples:
-    """The samples, by workload and peer; bytes per actor for `spawn_mem`."""
-    found: Samples = {workload: {} for workload in WORKLOADS}
-    for row in rows:
-        value = row.get("per_s", row.get("bytes_per_actor"))
-        if value is not None:
-            found[row["workload"]].setdefault(row["peer"], []).append(value)
-    return {workload: peers for workload, peers in found.items() if peers}
+def markdown(results: dict[str, Any], plots: Collection[str] = ()) -> str:
+    """The page.
 
-
-def ratio(ours: list[float], other: list[float]) -> float:
-    """The median of the ratios of rounds: what disturbs a round disturbs both."""
-    return statistics.median(a / b for a, b in zip(ours, other, strict=False))
-
-
-def fastest_peer(peers: dict[str, list[float]]) -> str | None:
-    """The fastest library that is no hand-written floor and not ours."""
-    others = {name: statistics.median(values) for name, values in peers.items() if name not in NO_PEERS}
-    return max(others, key=lambda name: others[name]) if others else None
-
-
-def markdown(results: dict[str, Any]) -> str:
-    """RESULTS.md."""
-    samples, facts = samples_of(results["rows"]), results["machine"]
-    peers = [name for name in RUNS if any(name in found for found in samples.values())]
-    lines = [
-        "# Results",
-        "",
-        f"{facts['cpu']}, {facts['cores']} cores, {facts['system']}, Python {facts['python']}; "
-        f"{results['rounds']} rounds, "
-        f"all peers interleaved, one process for each measurement; load at the end {facts['load1']}. "
-        "`python -m benchmarks run` makes this page.",
-        "",
-        "Operations per second, median (min-max).",
-        "",
-        f"| workload | {' | '.join(peers)} |",
-        f"|---|{'---:|' * len(peers)}",
-    ]
-    for workload, found in samples.items():
-        label = "bytes per idle actor, at 10,000" if workload == "spawn_mem" else workload
-        lines.append(f"| {label} | {' | '.join(_cell(found.get(name)) for name in peers)} |")
-    lines += ["", "## Targets: medians of ratios", "", _TARGET_HEAD, "|---|---:|---:|---:|---:|---|"]
-    for workload, (floor, peer) in TARGETS.items():
-        found = samples.get(workload, {})
-        if OURS in found:
-            lines.append(_target_row(workload, found, floor, peer))
-    versions = sorted({f"{row['peer']} {row['version']}" for row in results["rows"] if "version" in row})
-    lines += ["", f"Versions: {', '.join(versions)} (raw-*: the version is uvloop's).", ""]
-    notes = {(row["peer"], row["workload"]): row["note"] for row in results["rows"] if row.get("note")}
-    failed = {(row["peer"], row["workload"]): row["failed"] for row in results["rows"] if row.get("failed")}
-    unsupported = {
-        (row["peer"], row["workload"]): row["unsupported"] for row in results["rows"] if "unsupported" in row
-    }
-    for title, found_notes in (("Notes", notes), ("Unsupported", unsupported), ("Failed", failed)):
-        if found_notes:
-            lines += [f"## {title}", ""]
-            lines += [f"- {name}, {workload}: {text}" for (name, workload), text in sorted(found_notes.items())]
-            lines.append("")
+    Args:
+        results: What `results.json` holds.
+        plots: The plots that are there, by name.
+    """
+    rows = results["rows"]
+    wall, cpu = samples_of(rows), samples_of(rows, "per_cpu_s")
+    lines = ["# Results", "", _machine(results), ""]
+    for name, about in PLOTS.items():
+        if name in plots:
+            lines += [picture(f"plots/{name}", about), ""]
+    lines += _targets(verdicts(rows))
+    for group, title in GROUPS.items():
+        names = [name for name in wall if WORKLOADS[name].group == group]
+        if names:
+            lines += [f"## {title}", "", *_table(names, wall)]
+            rates = [name for name in names if name in cpu]
+            if rates:
+                lines += [
+                    "By CPU time of the own process, which a busy machine disturbs less:",
+                    "",
+                    *_table(rates, cpu),
+                ]
+    lines += _workloads(wall)
+    lines += _versions(rows)
+    lines += _notes(rows)
     return "\n".join(lines)
 
 
-_TARGET_HEAD = "| workload | against raw-deque | target | against the fastest peer | target | |"
-
-
-def _target_row(workload: str, found: dict[str, list[float]], floor: float | None, peer: float | None) -> str:
-    cells, reached, compared = [], True, False
-    name = fastest_peer(found)
-    for target, other in ((floor, FLOOR), (peer, name)):
-        if target is None or other is None or other not in found:
-            cells += ["-", "-"]
-            continue
-        value = ratio(found[OURS], found[other])
-        reached, compared = reached and value >= target, True
-        shown = f"{value:.2f}" if other == FLOOR else f"{value:.2f} ({other})"
-        cells += [shown, f"{target}"]
-    return f"| {workload} | {' | '.join(cells)} | {'-' if not compared else 'reached' if reached else 'not reached'} |"
-
-
-def _cell(values: list[float] | None) -> str:
-    if not values:
-        return "-"
-    return f"{statistics.median(values):,.0f} ({min(values):,.0f}-{max(values):,.0f})"
-
-
-def comparison(old: dict[str, Any], new: dict[str, Any]) -> str:
-    """What changed between two results beyond noise: ratios to `raw-deque` of the same run are compared, since machines
-    differ, and a change counts where the ranges of the two do not overlap."""
-    before, after = samples_of(old["rows"]), samples_of(new["rows"])
+def summary(results: dict[str, Any]) -> str:
+    """What a quick run prints: the figures beside each other."""
+    wall = samples_of(results["rows"])
     lines = []
-    for workload in WORKLOADS:
-        ranges = []
-        for found in (before.get(workload, {}), after.get(workload, {})):
-            if OURS in found and FLOOR in found:
-                ranges.append([a / b for a, b in zip(found[OURS], found[FLOOR], strict=False)])
-            elif OURS in found:
-                ranges.append(found[OURS])
-        if len(ranges) < 2:
-            continue
-        first, second = ranges
-        change = statistics.median(second) / statistics.median(first)
-        apart = min(second) > max(first) or max(second) < min(first)
-        lines.append(f"{workload:24} x {change:5.2f}   {'changed' if apart else 'within noise'}")
+    for name, found in wall.items():
+        cells = [f"{peer} {figure(WORKLOADS[name], rounds)}" for peer, rounds in found.items()]
+        lines.append(f"{name:24} {'   '.join(cells)}")
+    for verdict in verdicts(results["rows"]):
+        if verdict.value is not None:
+            reached = "reached" if verdict.reached else "not reached"
+            lines.append(f"{verdict.target.workload:24} {_value(verdict)} of {_goal(verdict)} {reached}")
     return "\n".join(lines)
+
+
+def picture(path: str, about: str) -> str:
+    """A plot as GitHub shows it, by the colours of the page.
+
+    Args:
+        path: Where it is, without `-light.svg` or `-dark.svg`.
+        about: What it is.
+    """
+    dark = f'<source media="(prefers-color-scheme: dark)" srcset="{path}-dark.svg">'
+    return f'<picture>{dark}<img alt="{about}" src="{path}-light.svg"></picture>'
+
+
+def figure(workload: Workload, rounds: Rounds) -> str:
+    """The median, with the range in brackets where there are several values."""
+    values = [_shown(workload, value) for value in rounds.values()]
+    middle = _number(statistics.median(values))
+    return middle if len(values) == 1 else f"{middle} ({_number(min(values))}-{_number(max(values))})"
+
+
+def _shown(workload: Workload, value: float) -> float:
+    return 1e6 / value if workload.shown == "time" else value
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _machine(results: dict[str, Any]) -> str:
+    facts = results["machine"]
+    memory = f", {facts['memory'] / 2**30:.0f} GiB" if facts.get("memory") else ""
+    pinned = ", pinned to one core" if facts.get("pinned") else ""
+    return (
+        f"{facts['cpu']}, {facts['cores']} cores{memory}, {facts['system']}, Python {facts['python']}. "
+        f"{results['rounds']} rounds, all peers interleaved, one process for each measurement{pinned}; load at the end "
+        f"{facts['load1']}. `python -m benchmarks run` makes this page."
+    )
+
+
+def _targets(found: list[Verdict]) -> list[str]:
+    reached = sum(verdict.reached is True for verdict in found)
+    measured = sum(verdict.reached is not None for verdict in found)
+    lines = [
+        f"## Targets: {reached} of {measured} reached",
+        "",
+        "A ratio is the median of the ratios of the rounds; of rates it should be high, of bytes low.",
+        "",
+        "| workload | against | target | measured | by CPU time | | what limits it |",
+        "|---|---|---:|---:|---:|---|---|",
+    ]
+    for verdict in found:
+        cpu = "" if verdict.cpu is None else _times(verdict.cpu)
+        word = {True: "reached", False: "**not reached**", None: "not measured"}[verdict.reached]
+        cells = (verdict.target.workload, _against(verdict), _goal(verdict), _value(verdict), cpu, word, verdict.limit)
+        lines.append(f"| {' | '.join(cells)} |")
+    lines.append("")
+    published = [f"{name}: {source}." for name, source in SOURCES.items()]
+    return [*lines, "Published elsewhere, on other machines: " + " ".join(published), ""]
+
+
+def _against(verdict: Verdict) -> str:
+    if verdict.target.against == LIMIT:
+        return "-"
+    named = verdict.other in (None, verdict.target.against)
+    return verdict.target.against if named else f"{verdict.target.against}: {verdict.other}"
+
+
+def _goal(verdict: Verdict) -> str:
+    target = verdict.target
+    lower = WORKLOADS[target.workload].lower_is_better
+    if target.against == LIMIT:
+        return f"at most {target.factor:,.0f} bytes"
+    return f"at {'most' if lower else 'least'} {_times(target.factor)}"
+
+
+def _value(verdict: Verdict) -> str:
+    if verdict.value is None:
+        return ""
+    return f"{verdict.value:,.0f} bytes" if verdict.target.against == LIMIT else _times(verdict.value)
+
+
+def _times(value: float) -> str:
+    return f"{value:.1f}x" if value >= 10 else f"{value:.2f}x"
+
+
+def _table(names: list[str], samples: Samples) -> list[str]:
+    peers = [peer for peer in PEERS if any(peer in samples[name] for name in names)]
+    lines = [f"| | {' | '.join(peers)} |", f"|---|{'---:|' * len(peers)}"]
+    for name in names:
+        workload = WORKLOADS[name]
+        unit = " (µs)" if workload.shown == "time" else ""
+        cells = [figure(workload, samples[name][peer]) if peer in samples[name] else "" for peer in peers]
+        best = _best(workload, samples[name])
+        cells = [f"**{cell}**" if peer == best else cell for peer, cell in zip(peers, cells, strict=True)]
+        lines.append(f"| {name}{unit} | {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def _best(workload: Workload, found: dict[str, Rounds]) -> str | None:
+    """The best library of Python, ours among them; nobody where there is only one."""
+    kinds = ("library", "agents")
+    middle = {
+        peer: statistics.median(rounds.values())
+        for peer, rounds in found.items()
+        if peer == OURS or PEERS[peer].kind in kinds
+    }
+    choose = min if workload.lower_is_better else max
+    return choose(middle, key=lambda peer: middle[peer]) if len(middle) > 1 else None
+
+
+def _workloads(samples: Samples) -> list[str]:
+    lines = [
+        "## Workloads",
+        "",
+        "Operations per second, or where it says so µs or bytes for each. Bold is the best library.",
+    ]
+    return [*lines, "", *(f"- {name}: {WORKLOADS[name].title}" for name in samples), ""]
+
+
+def _versions(rows: list[dict[str, Any]]) -> list[str]:
+    found = {row["peer"]: row["version"] for row in rows if "version" in row}
+    return ["## Versions", "", ", ".join(f"{peer} {found[peer]}" for peer in PEERS if peer in found), ""]
+
+
+def _notes(rows: list[dict[str, Any]]) -> list[str]:
+    lines: list[str] = []
+    skipped = {row["peer"]: row["skipped"] for row in rows if "skipped" in row}
+    if skipped:
+        lines += ["## Could not run here", "", *(f"- {peer}: {why}" for peer, why in skipped.items()), ""]
+    for title, key in (("Failed", "failed"), ("What is different", "note"), ("What a peer has not", "unsupported")):
+        found: dict[tuple[str, str], list[str]] = {}
+        for row in rows:
+            if row.get(key):
+                names = found.setdefault((row["peer"], row[key]), [])
+                if row["workload"] not in names:
+                    names.append(row["workload"])
+        if found:
+            lines += [f"## {title}", ""]
+            lines += [f"- {peer}, {', '.join(names)}: {text}" for (peer, text), names in found.items()]
+            lines.append("")
+    return lines

@@ -3,102 +3,133 @@
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.catalog import COMMANDS, ENVIRONMENTS, PEERS, WORKLOADS
+
 HERE = Path(__file__).parent
-PEERS = HERE / "peers"
+FILES = HERE / "peers"
+_LIMIT = 240
+_MILLION = 600
 
-ENVIRONMENTS = {
-    "ours": (),
-    "actors": ("uvloop", "msgspec", "pykka==4.5.0", "thespian==4.0.1", "xoscar==0.12.2", "autogen-core==0.7.5"),
-    "old": ("uvloop", "msgspec", "miniagents==0.0.35"),
-}
-"""Virtual environments, and what is installed in them; `ours` is the one that runs this."""
 
-RUNS: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "miniagents": ("ours", "peer_ours.py", ()),
-    "raw-deque": ("ours", "peer_raw.py", ("--variant", "deque")),
-    "raw-drain": ("ours", "peer_raw.py", ("--variant", "drain")),
-    "raw-queue": ("ours", "peer_raw.py", ("--variant", "queue")),
-    "pykka-1core": ("actors", "peer_pykka.py", ("--one-core",)),
-    "thespian": ("actors", "peer_thespian.py", ()),
-    "xoscar": ("actors", "peer_xoscar.py", ()),
-    "autogen-core": ("actors", "peer_autogen_core.py", ()),
-    "miniagents-0.0.35": ("old", "peer_miniagents_0_0_35.py", ()),
-}
-"""Who is measured: the environment, the file, and its arguments."""
-
-WORKLOADS = (
-    "tell",
-    "ask",
-    "ask_concurrent",
-    "ring",
-    "fanout",
-    "spawn",
-    "stream_live",
-    "stream",
-    "agent_call",
-    "agent_call_concurrent",
-    "crash",
-    "spawn_mem",
-)
-_LIMIT = 120
+class CannotRunError(Exception):
+    """An environment cannot be made, or its peer does not start; the text says why."""
 
 
 def python_of(environment: str, folder: Path) -> str:
-    """The interpreter of an environment, which is made if it is not there."""
+    """The interpreter of an environment, which is made if it is not there.
+
+    Args:
+        environment: A key of `ENVIRONMENTS`.
+        folder: Where environments are.
+
+    Raises:
+        CannotRunError: It cannot be made.
+    """
+    for command in COMMANDS.get(environment, ()):
+        if shutil.which(command) is None:
+            raise CannotRunError(f"there is no `{command}` here (Debian: apt-get install erlang-base)")
     packages = ENVIRONMENTS[environment]
     if not packages:
         return sys.executable
     home = folder / environment
     python = home / "bin" / "python"
     done = home / ".complete"
-    if not done.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
-        subprocess.run(
-            [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", *packages], check=True
-        )
-        done.touch()
+    wanted = "\n".join(packages)
+    if not done.exists() or done.read_text() != wanted:
+        print(f"making the environment {environment}", file=sys.stderr)
+        try:
+            subprocess.run([sys.executable, "-m", "venv", str(home)], check=True, capture_output=True, text=True)
+            install = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", *packages]
+            subprocess.run(install, check=True, capture_output=True, text=True)
+        except subprocess.CalledProcessError as error:
+            raise CannotRunError(f"{', '.join(packages)} cannot be installed: {_last_line(error.stderr)}") from error
+        done.write_text(wanted)
     return str(python)
+
+
+def describe(peer: str, folder: Path) -> tuple[list[str], dict[str, Any]]:
+    """The command that runs a peer, and what the peer says of itself.
+
+    Args:
+        peer: A key of `PEERS`.
+        folder: Where environments are.
+
+    Returns:
+        The command without the workload, and a dict with `version`, `workloads` and `unsupported`.
+
+    Raises:
+        CannotRunError: It does not start here.
+    """
+    one = PEERS[peer]
+    command = [python_of(one.environment, folder), one.file, *one.arguments]
+    found = _run([*command, "describe"], _LIMIT)
+    if "failed" in found:
+        raise CannotRunError(f"it does not start: {found['failed']}")
+    return command, found
 
 
 def measure(peers: list[str], workloads: list[str], rounds: int, folder: Path) -> Iterator[dict[str, Any]]:
     """Measure, interleaved: in each round, each workload with one peer after the other.
 
     Args:
-        peers: Names in `RUNS`.
-        workloads: Names in `WORKLOADS`.
+        peers: Keys of `PEERS`.
+        workloads: Keys of `WORKLOADS`.
         rounds: How often.
         folder: Where the environments are.
 
     Yields:
-        One result for each measurement; one that failed has `failed`, with the reason.
+        One row for each measurement, with `peer`, `workload` and `round`. One that failed has `failed`, what a peer
+        has not has `unsupported`, and a peer that cannot run here has `skipped`, each with the reason.
     """
-    pythons = {name: python_of(RUNS[name][0], folder) for name in peers}
+    commands: dict[str, list[str]] = {}
+    can: dict[str, set[str]] = {}
+    for name in peers:
+        try:
+            commands[name], found = describe(name, folder)
+        except CannotRunError as why:
+            yield {"peer": name, "skipped": str(why)}
+            continue
+        can[name] = set(found["workloads"])
+        for workload, why_not in found["unsupported"].items():
+            if workload in workloads:
+                yield {"peer": name, "workload": workload, "unsupported": why_not}
     for number in range(rounds):
         for workload in workloads:
-            for name in peers:
-                _, file, more = RUNS[name]
-                command = [pythons[name], file, workload, "--repeats", "1", *more]
+            limit = WORKLOADS[workload].rounds
+            if limit is not None and number >= limit:
+                continue
+            for name, command in commands.items():
+                if workload not in can[name] or (workload == "spawn_mem_million" and not PEERS[name].million):
+                    continue
                 print(f"round {number + 1}/{rounds}  {workload:24}{name:20}", end="\r", file=sys.stderr, flush=True)
-                yield {**_one(command), "peer": name, "workload": workload, "round": number}
+                found = _run([*command, workload], _MILLION if workload == "spawn_mem_million" else _LIMIT)
+                yield {**found, "peer": name, "workload": workload, "round": number}
     print(file=sys.stderr)
 
 
-def _one(command: list[str]) -> dict[str, Any]:
+def _run(command: list[str], limit: float) -> dict[str, Any]:
+    began = time.monotonic()
     try:
-        done = subprocess.run(command, cwd=PEERS, capture_output=True, text=True, timeout=_LIMIT, check=False)
+        done = subprocess.run(command, cwd=FILES, capture_output=True, text=True, timeout=limit, check=False)
     except subprocess.TimeoutExpired:
-        return {"failed": f"took longer than {_LIMIT} s"}
+        return {"failed": f"took longer than {limit} s"}
     for line in reversed(done.stdout.splitlines()):
         if line.startswith("{"):
             found: dict[str, Any] = json.loads(line)
-            return found
-    return {"failed": (done.stderr.strip().splitlines() or ["printed nothing"])[-1]}
+            return {**found, "took": round(time.monotonic() - began, 1)}
+    return {"failed": _last_line(done.stderr)}
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["it printed nothing"])[-1]
 
 
 def machine() -> dict[str, Any]:
@@ -111,10 +142,13 @@ def machine() -> dict[str, Any]:
                 break
     except OSError:
         pass
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
     return {
         "cpu": model,
         "cores": os.cpu_count(),
-        "system": platform.system(),
+        "memory": memory,
+        "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
+        "pinned": hasattr(os, "sched_setaffinity"),
         "load1": round(os.getloadavg()[0], 1),
     }

@@ -19,8 +19,9 @@ from autogen_core import (
     TopicId,
     TypeSubscription,
     message_handler,
+    try_get_known_serializers_for_type,
 )
-from common import Boom, MemoryProbe, clock, main, note
+from common import LLM, Boom, MemoryProbe, clock, main, note, quiet, unsupported
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,18 @@ class Msg:
 @dataclass(frozen=True)
 class Tok:
     text: str
+
+
+@dataclass(frozen=True)
+class Line:
+    text: str
+    number: int
+    price: float
+    tags: tuple[str, ...]
+
+
+def line(i):
+    return Line("a line of an order", i, 9.5, ("new", "paid"))
 
 
 class Counter(RoutedAgent):
@@ -91,16 +104,37 @@ class Consumer(RoutedAgent):
 
 
 class Producer(RoutedAgent):
-    def __init__(self, live):
+    def __init__(self, to, live):
         super().__init__("producer")
-        self.live = live
+        self.to, self.live = to, live
 
     @message_handler
     async def on_msg(self, message: Msg, ctx: MessageContext) -> None:
         for _ in range(message.n):
-            await self.publish_message(Tok("tok "), TopicId("stream", "default"))
+            await self.publish_message(Tok("tok "), self.to)
             if self.live:
                 await asyncio.sleep(0)
+
+
+class Relay(RoutedAgent):
+    def __init__(self, to):
+        super().__init__("relay")
+        self.to = to
+
+    @message_handler
+    async def on_tok(self, message: Tok, ctx: MessageContext) -> None:
+        await self.publish_message(message, self.to)
+
+
+class Recovering(RoutedAgent):
+    def __init__(self):
+        super().__init__("recovering")
+
+    @message_handler
+    async def on_msg(self, message: Msg, ctx: MessageContext) -> Msg:
+        if message.n:
+            raise Boom
+        return message
 
 
 def with_runtime(fn):
@@ -195,12 +229,15 @@ async def ring(runtime, n):
     return t, n
 
 
-def stream(live):
+def stream(live, relays=0):
     async def run(runtime, n):
         done = asyncio.get_running_loop().create_future()
         await Consumer.register(runtime, "consumer", lambda: Consumer(n, done))
-        await Producer.register(runtime, "producer", lambda: Producer(live))
-        await runtime.add_subscription(TypeSubscription("stream", "consumer"))
+        await runtime.add_subscription(TypeSubscription("hop-0", "consumer"))
+        for i in range(relays):
+            await Relay.register(runtime, f"relay-{i}", lambda i=i: Relay(TopicId(f"hop-{i}", "default")))
+            await runtime.add_subscription(TypeSubscription(f"hop-{i + 1}", f"relay-{i}"))
+        await Producer.register(runtime, "producer", lambda: Producer(TopicId(f"hop-{relays}", "default"), live))
         await runtime.add_subscription(TypeSubscription("start", "producer"))
         t = clock()
         await runtime.publish_message(Msg(n), TopicId("start", "default"))
@@ -209,6 +246,50 @@ def stream(live):
         assert len(text) == 4 * n
         return t, n
 
+    return run
+
+
+@note("continues: the same instance answers; publish_message, then send_message; logging off")
+async def recovery(runtime, n):
+    quiet()
+    await Recovering.register(runtime, "recovering", Recovering)
+    await runtime.add_subscription(TypeSubscription("recover", "recovering"))
+    to, topic = AgentId("recovering", "default"), TopicId("recover", "default")
+    t = clock()
+    for _ in range(n):
+        await runtime.publish_message(Msg(1), topic)
+        assert (await runtime.send_message(Msg(0), to)).n == 0
+    t = clock() - t
+    return t, n
+
+
+@note("JSON, by the serializer that the runtime keeps for each message type")
+def encode(n):
+    (serializer,) = try_get_known_serializers_for_type(Line)
+    lines = [line(i) for i in range(n)]
+    t = clock()
+    for one in lines:
+        serializer.serialize(one)
+    return clock() - t, n
+
+
+@note("JSON, by the serializer that the runtime keeps for each message type")
+def decode(n):
+    (serializer,) = try_get_known_serializers_for_type(Line)
+    lines = [serializer.serialize(line(i)) for i in range(n)]
+    t = clock()
+    for one in lines:
+        serializer.deserialize(one)
+    t = clock() - t
+    assert serializer.deserialize(lines[1]).number == 1
+    return t, n
+
+
+def on_loop(fn):
+    async def run(n):
+        return fn(n)
+
+    run.note = fn.note
     return run
 
 
@@ -227,8 +308,9 @@ async def crash(runtime, n):
 
 
 DEFAULTS = dict(
-    tell=5_000, ask=3_000, ask_concurrent=5_000, spawn=10_000, ring=5_000, fanout=5_000, stream=5_000, stream_live=5_000, agent_call=3_000,
-    agent_call_concurrent=5_000, crash=3_000,
+    tell=5_000, ask=3_000, ask_concurrent=5_000, ring=5_000, fanout=5_000, spawn=10_000, stream=5_000,
+    stream_live=5_000, stream3=3_000, stream3_live=3_000, crash=3_000, recovery=2_000, agent_call=3_000,
+    agent_call_concurrent=5_000, encode=20_000, decode=20_000, spawn_mem=100_000,
 )  # fmt: skip
 
 if __name__ == "__main__":
@@ -237,10 +319,15 @@ if __name__ == "__main__":
         "autogen-core",
         dict(
             tell=with_runtime(tell), ask=with_runtime(ask), ask_concurrent=with_runtime(waves(100, 1000)),
-            spawn=with_runtime(spawn), ring=with_runtime(ring), fanout=with_runtime(waves(1000, 1000)),
-            stream=with_runtime(stream(False)), stream_live=with_runtime(stream(True)), agent_call=with_runtime(ask),
-            agent_call_concurrent=with_runtime(waves(1, 1000)), crash=with_runtime(crash),
+            ring=with_runtime(ring), fanout=with_runtime(waves(1000, 1000)), spawn=with_runtime(spawn),
+            stream=with_runtime(stream(False)), stream_live=with_runtime(stream(True)),
+            stream3=with_runtime(stream(False, relays=2)), stream3_live=with_runtime(stream(True, relays=2)),
+            crash=with_runtime(crash), recovery=with_runtime(recovery), agent_call=with_runtime(ask),
+            agent_call_concurrent=with_runtime(waves(1, 1000)), encode=on_loop(encode), decode=on_loop(decode),
+            spawn_mem=with_runtime(mem),
+            **unsupported("an agent stays for as long as its runtime", "stop"),
+            **unsupported("the core has no loop of model and tools", *LLM),
+            **unsupported("a message is one dataclass: nothing is flattened or hashed", "flatten", "hash_key", "hash_key_cached"),
         ),
         DEFAULTS,
-        memory=with_runtime(mem),
     )  # fmt: skip

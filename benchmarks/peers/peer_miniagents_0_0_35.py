@@ -6,14 +6,25 @@ it is finished: that is the actor of `tell` and `spawn`. A request is a new call
 
 import asyncio
 
-from common import Boom, MemoryProbe, clock, main, note, quiet
+from common import LLM, Boom, MemoryProbe, clock, main, note, quiet, unsupported
 
 from miniagents import MiniAgents, miniagent
-from miniagents.messages import Message, MessageTokenAppender, TextMessage
+from miniagents.messages import Message, MessageSequence, MessageTokenAppender, TextMessage
 
 
 class Msg(Message):
     n: int
+
+
+class Line(Message):
+    text: str
+    number: int
+    price: float
+    tags: tuple[str, ...]
+
+
+def line(i):
+    return Line(text="a line of an order", number=i, price=9.5, tags=("new", "paid"))
 
 
 def in_context(fn):
@@ -70,6 +81,15 @@ async def streamer(ctx, n, live) -> None:
             tokens.append("tok ")
             if live:
                 await asyncio.sleep(0)
+
+
+@miniagent
+async def relay(ctx) -> None:
+    with MessageTokenAppender() as tokens:
+        ctx.reply(TextMessage.promise(message_token_streamer=tokens))
+        async for promise in ctx.message_promises:
+            async for token in promise:
+                tokens.append(token)
 
 
 class Sink:
@@ -161,11 +181,14 @@ async def ring(n):
     return t, laps * 1000
 
 
-def stream(live):
+def stream(live, relays=0):
     async def run(n):
         t = clock()
         seen = 0
-        async for promise in streamer.trigger(n=n, live=live):
+        replies = streamer.trigger(n=n, live=live)
+        for _ in range(relays):
+            replies = relay.trigger(replies)
+        async for promise in replies:
             async for _ in promise:
                 seen += 1
         t = clock() - t
@@ -179,7 +202,7 @@ def stream(live):
 async def agent_call(n):
     t = clock()
     for _ in range(n):
-        (reply,) = await one_reply.trigger()
+        (reply,) = await one_reply.trigger("hi")
         assert reply.content == "hello"
     t = clock() - t
     return t, n
@@ -189,10 +212,78 @@ async def agent_call_concurrent(n):
     rounds = max(1, n // 1000)
     t = clock()
     for _ in range(rounds):
-        got = await asyncio.gather(*[one_reply.trigger() for _ in range(1000)])
+        got = await asyncio.gather(*[one_reply.trigger("hi") for _ in range(1000)])
         assert got[0][0].content == "hello"
     t = clock() - t
     return t, rounds * 1000
+
+
+def nested(n):
+    level = [f"message {i}" for i in range(n)]
+    while len(level) > 10:
+        level = [level[i : i + 10] for i in range(0, len(level), 10)]
+    return level
+
+
+async def flatten(n):
+    items = nested(n)
+    t = clock()
+    seen = 0
+    async for _ in MessageSequence.turn_into_sequence_promise(items):
+        seen += 1
+    t = clock() - t
+    assert seen == n
+    return t, n
+
+
+async def hash_key(n):
+    lines = [line(i) for i in range(n)]
+    t = clock()
+    for one in lines:
+        one.hash_key
+    return clock() - t, n
+
+
+async def hash_key_cached(n):
+    one = line(1)
+    one.hash_key
+    t = clock()
+    for _ in range(n):
+        one.hash_key
+    return clock() - t, n
+
+
+@note("JSON: `serialized`")
+async def encode(n):
+    lines = [line(i) for i in range(n)]
+    t = clock()
+    for one in lines:
+        one.serialized
+    return clock() - t, n
+
+
+@note("JSON, into one known type: `model_validate_json`")
+async def decode(n):
+    lines = [line(i).serialized for i in range(n)]
+    t = clock()
+    for one in lines:
+        Line.model_validate_json(one)
+    return clock() - t, n
+
+
+@note("open AgentCalls, finished and awaited")
+async def stop(n):
+    started = Sink()
+    agent = idle.fork(non_freezable_kwargs={"started": started})
+    calls = [agent.initiate_call() for _ in range(n)]
+    while started.n < n:
+        await asyncio.sleep(0)
+    t = clock()
+    ends = [call.reply_sequence() for call in calls]
+    for end in ends:
+        await end
+    t = clock() - t
+    return t, n
 
 
 @note("continues: the exception reaches whoever awaits the reply; the next call is a new agent; no supervision; "
@@ -210,8 +301,10 @@ async def crash(n):
 
 
 DEFAULTS = dict(
-    tell=5_000, ask=1_000, ask_concurrent=2_000, spawn=2_000, ring=2_000, fanout=2_000, stream=100_000, stream_live=100_000, agent_call=1_000,
-    agent_call_concurrent=2_000, crash=1_000,
+    tell=5_000, ask=1_000, ask_concurrent=2_000, ring=2_000, fanout=2_000, spawn=2_000, stop=2_000, stream=100_000,
+    stream_live=100_000, stream3=30_000, stream3_live=30_000, crash=1_000, agent_call=1_000,
+    agent_call_concurrent=2_000, flatten=20_000, hash_key=10_000, hash_key_cached=50_000, encode=10_000, decode=10_000,
+    spawn_mem=10_000,
 )  # fmt: skip
 
 if __name__ == "__main__":
@@ -220,10 +313,15 @@ if __name__ == "__main__":
         "miniagents",
         dict(
             tell=in_context(tell), ask=in_context(ask), ask_concurrent=in_context(waves(100, 1000)),
-            spawn=in_context(spawn), ring=in_context(ring), fanout=in_context(waves(1000, 1000)),
-            stream=in_context(stream(False)), stream_live=in_context(stream(True)), agent_call=in_context(agent_call),
-            agent_call_concurrent=in_context(agent_call_concurrent), crash=in_context(crash),
+            ring=in_context(ring), fanout=in_context(waves(1000, 1000)), spawn=in_context(spawn), stop=in_context(stop),
+            stream=in_context(stream(False)), stream_live=in_context(stream(True)),
+            stream3=in_context(stream(False, relays=2)), stream3_live=in_context(stream(True, relays=2)),
+            crash=in_context(crash), agent_call=in_context(agent_call),
+            agent_call_concurrent=in_context(agent_call_concurrent), flatten=in_context(flatten),
+            hash_key=in_context(hash_key), hash_key_cached=in_context(hash_key_cached), encode=in_context(encode),
+            decode=in_context(decode), spawn_mem=in_context(mem),
+            **unsupported("a crash ends the call, and the next call is a new agent: nothing recovers", "recovery"),
+            **unsupported("no loop of model and tools, and no scripted model", *LLM),
         ),
         DEFAULTS,
-        memory=in_context(mem),
     )  # fmt: skip

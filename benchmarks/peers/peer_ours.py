@@ -5,8 +5,11 @@ import asyncio
 import gc
 import logging
 
+import llm_common
+import ours_llms
+import ours_messages
 import structlog
-from common import Boom, MemoryProbe, clock, main, quiet
+from common import Boom, MemoryProbe, clock, main, note, quiet
 
 from miniagents import Actor, ActorSystem, Message, MiniAgents, OneForOne, SpawnOptions, TextMessage, miniagent
 
@@ -38,6 +41,13 @@ class Echo(Actor):
 class Fragile(Actor):
     async def receive(self, message, ctx):
         raise Boom
+
+
+class Recovering(Actor):
+    async def receive(self, message, ctx):
+        if message.n:
+            raise Boom
+        return message
 
 
 class Hop(Actor):
@@ -99,6 +109,7 @@ def waves(actors_n, wave):
         t = clock() - t
         return t, rounds * wave
 
+    run.note = "each promise is awaited in turn, which asyncio.gather would wrap in a task"
     return run
 
 
@@ -107,6 +118,18 @@ async def spawn(system, n):
     refs = [system.spawn(Echo) for _ in range(n)]
     await refs[-1].started()
     t = clock() - t
+    return t, n
+
+
+async def stop(system, n):
+    refs = [system.spawn(Echo) for _ in range(n)]
+    await refs[-1].started()
+    t = clock()
+    ends = [ref.stop() for ref in refs]
+    for end in ends:
+        await end
+    t = clock() - t
+    assert not any(ref.is_alive for ref in refs)
     return t, n
 
 
@@ -135,18 +158,35 @@ async def ring(system, n):
     return t, n
 
 
-async def crash(system, n):
-    """Each crash makes a fresh instance, under supervision without a pause between restarts."""
+async def supervised(system, cls):
+    """Supervised, with a fresh instance for each crash, and no pause between restarts."""
     quiet()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    ref = system.spawn(Fragile, options=SpawnOptions(supervision=OneForOne(max_restarts=None)))
+    ref = system.spawn(cls, options=SpawnOptions(supervision=OneForOne(max_restarts=None)))
     await ref.started()
+    return ref
+
+
+@note("restarts: each crash makes a fresh instance, under supervision")
+async def crash(system, n):
+    ref = await supervised(system, Fragile)
     t = clock()
     for i in range(n):
         try:
             await ref.ask(Msg(n=i))
         except Boom:
             pass
+    t = clock() - t
+    return t, n
+
+
+@note("restarts: a fresh instance answers, which has the mailbox of the one before")
+async def recovery(system, n):
+    ref = await supervised(system, Recovering)
+    t = clock()
+    for _ in range(n):
+        ref.tell(Msg(n=1))
+        assert (await ref.ask(Msg(n=0))).n == 0
     t = clock() - t
     return t, n
 
@@ -170,12 +210,25 @@ def streamer(n, live):
     return produce
 
 
-def stream(live):
+@miniagent
+async def relay(ctx):
+    async def tokens(_):
+        async for promise in ctx.message_promises:
+            async for token in promise:
+                yield token
+
+    ctx.reply(TextMessage.promise(message_token_streamer=tokens))
+
+
+def stream(live, relays=0):
     async def run(n):
         async with MiniAgents():
             t = clock()
             seen = 0
-            async for promise in streamer(n, live).inquire():
+            replies = streamer(n, live).inquire()
+            for _ in range(relays):
+                replies = relay.inquire(replies)
+            async for promise in replies:
                 async for _ in promise:
                     seen += 1
             t = clock() - t
@@ -209,27 +262,23 @@ async def agent_call_concurrent(n):
 
 
 DEFAULTS = dict(
-    tell=200_000, ask=100_000, ask_concurrent=200_000, spawn=20_000, ring=100_000, fanout=100_000, stream=100_000,
-    stream_live=100_000, agent_call=10_000, agent_call_concurrent=10_000, crash=50_000, spawn_mem=10_000,
+    tell=200_000, ask=100_000, ask_concurrent=200_000, ring=100_000, fanout=100_000, spawn=20_000, stop=100_000,
+    stream=100_000, stream_live=100_000, stream3=100_000, stream3_live=100_000, crash=50_000, recovery=20_000,
+    agent_call=10_000, agent_call_concurrent=10_000,
+    flatten=100_000, hash_key=100_000, hash_key_cached=500_000, encode=100_000, decode=100_000,
+    spawn_mem=100_000, spawn_mem_million=1_000_000,
+    **llm_common.DEFAULTS | dict(model_call=3_000, agent_loop=300),
+)  # fmt: skip
+WORKLOADS = dict(
+    tell=in_system(tell), ask=in_system(ask), ask_concurrent=in_system(waves(100, 1000)), ring=in_system(ring),
+    fanout=in_system(waves(1000, 1000)), spawn=in_system(spawn), stop=in_system(stop),
+    stream=stream(False), stream_live=stream(True), stream3=stream(False, relays=2), stream3_live=stream(True, relays=2),
+    crash=in_system(crash), recovery=in_system(recovery),
+    agent_call=agent_call, agent_call_concurrent=agent_call_concurrent,
+    spawn_mem=mem, spawn_mem_million=mem,
+    **ours_messages.WORKLOADS,
+    **ours_llms.WORKLOADS,
 )  # fmt: skip
 
 if __name__ == "__main__":
-    main(
-        "miniagents",
-        "miniagents",
-        dict(
-            tell=in_system(tell),
-            ask=in_system(ask),
-            ask_concurrent=in_system(waves(100, 1000)),
-            spawn=in_system(spawn),
-            ring=in_system(ring),
-            fanout=in_system(waves(1000, 1000)),
-            stream=stream(False),
-            stream_live=stream(True),
-            agent_call=agent_call,
-            agent_call_concurrent=agent_call_concurrent,
-            crash=in_system(crash),
-        ),
-        DEFAULTS,
-        memory=mem,
-    )
+    main("miniagents", "miniagents", WORKLOADS, DEFAULTS)

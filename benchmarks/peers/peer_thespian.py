@@ -6,7 +6,7 @@ flight" exists there only between actors, so the concurrent workloads are driven
 
 import socket
 
-from common import Boom, MemoryProbe, Msg, Tok, Unsupported, clock, main, note, quiet
+from common import AGENTS, MESSAGES, Boom, MemoryProbe, Msg, Tok, Unsupported, clock, main, note, quiet, unsupported
 from thespian.actors import Actor, ActorExitRequest, ActorSystem, PoisonMessage
 
 QUIET_LOGS = {"version": 1, "disable_existing_loggers": False, "root": {"level": "CRITICAL", "handlers": []}}
@@ -85,6 +85,23 @@ class Consumer(Actor):
         elif type(msg) is Msg:
             self.parts, self.want, self.caller = [], msg.n, sender
             self.send(sender, "ready")
+
+
+class Relay(Actor):
+    def receiveMessage(self, msg, sender):
+        if type(msg) is Tok:
+            self.send(self.to, msg)
+        elif isinstance(msg, tuple):
+            self.to = msg[0]
+            self.send(sender, "linked")
+
+
+class Recovering(Actor):
+    def receiveMessage(self, msg, sender):
+        if type(msg) is Msg:
+            if msg.n:
+                raise Boom
+            self.send(sender, msg)
 
 
 class Producer(Actor):
@@ -166,6 +183,16 @@ def spawn(asys, n):
     return t, n
 
 
+@note("an ActorExitRequest for each: in the simple base it has ended when tell() returns")
+def stop(asys, n):
+    made = [asys.createActor(Echo) for _ in range(n)]
+    t = clock()
+    for a in made:
+        asys.tell(a, ActorExitRequest())
+    t = clock() - t
+    return t, n
+
+
 def memory(variant):
     if variant != "simple":
         return lambda n: _no_memory()
@@ -195,14 +222,34 @@ def ring(asys, n):
     return t, n
 
 
-def stream(asys, n):
-    consumer = asys.createActor(Consumer)
-    assert asys.ask(consumer, Msg(n)) == "ready"
-    producer = asys.createActor(Producer)
+def stream(relays=0):
+    def run(asys, n):
+        last = asys.createActor(Consumer)
+        assert asys.ask(last, Msg(n)) == "ready"
+        for _ in range(relays):
+            relay = asys.createActor(Relay)
+            assert asys.ask(relay, (last,)) == "linked"
+            last = relay
+        producer = asys.createActor(Producer)
+        t = clock()
+        text = asys.ask(producer, (last, n))
+        t = clock() - t
+        assert len(text) == 4 * n
+        return t, n
+
+    return run
+
+
+@note("continues: the same instance answers, after the handler was tried three times; logging off")
+def recovery(asys, n):
+    quiet()
+    a = asys.createActor(Recovering)
     t = clock()
-    text = asys.ask(producer, (consumer, n))
+    for _ in range(n):
+        asys.tell(a, Msg(1))
+        while not isinstance(got := asys.ask(a, Msg(0)), Msg):
+            assert isinstance(got, PoisonMessage)  # of the message before: it went to the same address
     t = clock() - t
-    assert len(text) == 4 * n
     return t, n
 
 
@@ -220,11 +267,9 @@ def crash(asys, n):
 
 
 DEFAULTS = dict(
-    tell=200_000, ask=30_000, ask_concurrent=50_000, spawn=10_000, ring=100_000, fanout=30_000, stream=100_000,
-    crash=2_000,
+    tell=200_000, ask=30_000, ask_concurrent=50_000, ring=100_000, fanout=30_000, spawn=10_000, stop=10_000,
+    stream=100_000, stream3=50_000, crash=2_000, recovery=2_000, spawn_mem=100_000,
 )  # fmt: skip
-NO_LOOP = Unsupported("no event loop to yield to, see stream")
-NO_AGENTS = Unsupported("no agent calls: actors only send messages, see ask")
 
 if __name__ == "__main__":
     main(
@@ -232,11 +277,14 @@ if __name__ == "__main__":
         "thespian",
         dict(
             tell=on_system(tell), ask=on_system(ask), ask_concurrent=on_system(waves(100, 1000)),
-            spawn=on_system(spawn), ring=on_system(ring), fanout=on_system(waves(1000, 1000)),
-            stream=on_system(stream), stream_live=NO_LOOP, agent_call=NO_AGENTS, agent_call_concurrent=NO_AGENTS, crash=on_system(crash),
+            ring=on_system(ring), fanout=on_system(waves(1000, 1000)), spawn=on_system(spawn), stop=on_system(stop),
+            stream=on_system(stream()), stream3=on_system(stream(relays=2)), crash=on_system(crash),
+            recovery=on_system(recovery), spawn_mem=memory,
+            **unsupported("no event loop to yield to, see stream", "stream_live", "stream3_live"),
+            **unsupported("no agents: actors only send messages, see ask", *AGENTS),
+            **unsupported("no messages of its own: any object goes", *MESSAGES),
         ),
         DEFAULTS,
         loops=(),
         variants=("simple", "multiprocTCP"),
-        memory=memory,
     )  # fmt: skip

@@ -7,7 +7,7 @@ import asyncio
 import socket
 
 import xoscar as xo
-from common import Boom, MemoryProbe, Msg, Tok, Unsupported, clock, main, note, quiet
+from common import AGENTS, MESSAGES, Boom, MemoryProbe, Msg, Tok, clock, main, note, quiet, unsupported
 
 
 class Counter(xo.Actor):
@@ -53,6 +53,21 @@ class Consumer(xo.Actor):
         self.parts.append(tok.text)
         if len(self.parts) == self.want:
             self.done.set_result("".join(self.parts))
+
+
+class Relay(xo.Actor):
+    def __init__(self, to):
+        self.to = to
+
+    async def on(self, tok):
+        await self.to.on.tell(tok)
+
+
+class Recovering(xo.Actor):
+    async def on(self, msg):
+        if msg.n:
+            raise Boom
+        return msg
 
 
 class Producer(xo.Actor):
@@ -132,6 +147,16 @@ async def spawn(address, n):
     return t, max(1, n // 1000) * min(n, 1000)
 
 
+@note("1,000 destroy_actor calls at a time (gather)")
+async def stop(address, n):
+    refs = [await make(Echo, address) for _ in range(n)]
+    t = clock()
+    for i in range(0, n, 1000):
+        await asyncio.gather(*[xo.destroy_actor(ref) for ref in refs[i : i + 1000]])
+    t = clock() - t
+    return t, n
+
+
 async def mem(address, n):
     warm = [await xo.create_actor(Echo, address=address) for _ in range(100)]
     with MemoryProbe() as m:
@@ -152,15 +177,32 @@ async def ring(address, n):
     return t, n
 
 
-async def stream(address, n):
-    done = asyncio.get_running_loop().create_future()
-    consumer = await make(Consumer, address, n, done)
-    producer = await make(Producer, address, consumer)
+def stream(relays=0):
+    async def run(address, n):
+        done = asyncio.get_running_loop().create_future()
+        last = await make(Consumer, address, n, done)
+        for _ in range(relays):
+            last = await make(Relay, address, last)
+        producer = await make(Producer, address, last)
+        t = clock()
+        await producer.on.tell(Msg(n))
+        text = await done
+        t = clock() - t
+        assert len(text) == 4 * n
+        return t, n
+
+    return run
+
+
+@note("continues: the same instance answers; logging off")
+async def recovery(address, n):
+    quiet()
+    ref = await make(Recovering, address)
     t = clock()
-    await producer.on.tell(Msg(n))
-    text = await done
+    for _ in range(n):
+        await ref.on.tell(Msg(1))
+        assert (await ref.on(Msg(0))).n == 0
     t = clock() - t
-    assert len(text) == 4 * n
     return t, n
 
 
@@ -181,22 +223,21 @@ async def crash(address, n):
 
 
 DEFAULTS = dict(
-    tell=100_000, ask=100_000, ask_concurrent=50_000, spawn=3_000, ring=100_000, fanout=50_000, stream=100_000,
-       crash=50_000,
+    tell=100_000, ask=100_000, ask_concurrent=50_000, ring=100_000, fanout=50_000, spawn=3_000, stop=3_000,
+    stream=100_000, stream3=50_000, crash=50_000, recovery=5_000, spawn_mem=100_000,
 )  # fmt: skip
-TURNS = Unsupported("its tell lets the loop turn anyway, see stream")
-NO_AGENTS = Unsupported("no agent calls: an actor method returns one value, see ask")
 
 if __name__ == "__main__":
     main(
         "xoscar",
         "xoscar",
         dict(
-            tell=in_pool(tell), ask=in_pool(ask), ask_concurrent=in_pool(waves(100, 1000)), spawn=in_pool(spawn),
-            ring=in_pool(ring), fanout=in_pool(waves(1000, 1000)), stream=in_pool(stream), stream_live=TURNS,
-            agent_call=NO_AGENTS,
-            agent_call_concurrent=NO_AGENTS, crash=in_pool(crash),
+            tell=in_pool(tell), ask=in_pool(ask), ask_concurrent=in_pool(waves(100, 1000)), ring=in_pool(ring),
+            fanout=in_pool(waves(1000, 1000)), spawn=in_pool(spawn), stop=in_pool(stop), stream=in_pool(stream()),
+            stream3=in_pool(stream(relays=2)), crash=in_pool(crash), recovery=in_pool(recovery), spawn_mem=in_pool(mem),
+            **unsupported("its tell lets the loop turn anyway, see stream", "stream_live", "stream3_live"),
+            **unsupported("no agents: an actor method returns one value, see ask", *AGENTS),
+            **unsupported("no messages of its own: any object goes", *MESSAGES),
         ),
         DEFAULTS,
-        memory=in_pool(mem),
     )  # fmt: skip

@@ -1,0 +1,137 @@
+"""What is measured: the workloads, the peers, and the environments that the peers live in."""
+
+from dataclasses import dataclass
+
+OURS, FLOOR, OLD = "miniagents", "raw-deque", "miniagents-0.0.35"
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One thing to measure.
+
+    Args:
+        name: What it is called on the command line and in results.
+        title: What it is, for the report.
+        shown: How its figure is shown: "rate" (operations per second), "time" (seconds for each) or "bytes". Results
+            hold a rate for the first two.
+        group: Under which heading.
+        rounds: In so many rounds at most; None for all.
+    """
+
+    name: str
+    title: str
+    shown: str = "rate"
+    group: str = "actors"
+    rounds: int | None = None
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether the value in the results is better when it is lower: bytes are, rates are not."""
+        return self.shown == "bytes"
+
+
+WORKLOADS = {
+    workload.name: workload
+    for workload in (
+        Workload("tell", "one sender, one actor, until the last message is handled"),
+        Workload("ask", "request and reply, one after the other"),
+        Workload("ask_concurrent", "1,000 asks in flight over 100 actors"),
+        Workload("ring", "one message around 1,000 actors"),
+        Workload("fanout", "one asks 1,000 actors and gathers the replies"),
+        Workload("spawn", "actors made and started"),
+        Workload("stop", "of 100,000 idle actors, until the last has ended"),
+        Workload("stream", "tokens to one consumer, flat out"),
+        Workload("stream_live", "the same, the loop turns after each token"),
+        Workload("stream3", "tokens through three agents, each handles every one"),
+        Workload("stream3_live", "the same, the loop turns after each token"),
+        Workload("crash", "asks whose handler raises"),
+        Workload("recovery", "from a message that crashes to the next answered ask", "time"),
+        Workload("agent_call", "one text in, one out", group="agents"),
+        Workload("agent_call_concurrent", "1,000 at once", group="agents"),
+        Workload("model_call", "an agent that asks a scripted model once", "time", "agents"),
+        Workload(
+            "agent_loop", "ten turns on a scripted model, each a call of a tool, and the last reply", "time", "agents"
+        ),
+        Workload("flatten", "messages in nested lists, 100,000 of them", group="messages"),
+        Workload("hash_key", "of a message, computed", group="messages"),
+        Workload("hash_key_cached", "of a message, asked for again", group="messages"),
+        Workload("encode", "a message to bytes", group="messages"),
+        Workload("decode", "bytes to a message", group="messages"),
+        Workload("spawn_mem", "of an idle actor, at 100,000", "bytes", "memory", rounds=2),
+        Workload("spawn_mem_million", "of an idle actor, at 1,000,000", "bytes", "memory", rounds=1),
+        Workload("agent_mem_rest", "of an LLM agent at rest, after its first call", "bytes", "memory", rounds=2),
+        Workload("agent_mem_call", "of an LLM agent whose model is thinking", "bytes", "memory", rounds=2),
+        Workload(
+            "loop_mem", "of a run that waits for its last reply, ten turns behind it", "bytes", "memory", rounds=2
+        ),
+    )
+}
+"""By name, in the order of the report."""
+
+GROUPS = {
+    "actors": "Actors",
+    "agents": "Agents",
+    "messages": "Messages",
+    "memory": "Bytes, growth of RSS",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is measured.
+
+    Args:
+        name: What it is called.
+        file: The file in `peers/`.
+        environment: A key of `ENVIRONMENTS`.
+        arguments: For its command line.
+        kind: "ours", "floor" (hand-written, not a library), "library" (Python), "agents" (a Python library of LLM
+            agents) or "reference" (not Python).
+        million: Whether it is asked for a million actors.
+    """
+
+    name: str
+    file: str
+    environment: str = "ours"
+    arguments: tuple[str, ...] = ()
+    kind: str = "library"
+    million: bool = False
+
+
+PEERS = {
+    peer.name: peer
+    for peer in (
+        Peer(OURS, "peer_ours.py", kind="ours", million=True),
+        Peer(FLOOR, "peer_raw.py", arguments=("--variant", "deque"), kind="floor"),
+        Peer("raw-drain", "peer_raw.py", arguments=("--variant", "drain"), kind="floor"),
+        Peer("raw-queue", "peer_raw.py", arguments=("--variant", "queue"), kind="floor"),
+        Peer("event-loop", "peer_loop.py", kind="floor"),
+        Peer("msgspec", "peer_msgspec.py", kind="floor"),
+        Peer("pykka", "peer_pykka.py", "actors"),
+        Peer("thespian", "peer_thespian.py", "actors"),
+        Peer("xoscar", "peer_xoscar.py", "actors"),
+        Peer("autogen-core", "peer_autogen_core.py", "actors"),
+        Peer("torchmonarch", "peer_torchmonarch.py", "torchmonarch"),
+        Peer("langgraph", "peer_langgraph.py", "langgraph", kind="agents"),
+        Peer("openai-agents", "peer_openai_agents.py", "openai-agents", kind="agents"),
+        Peer("pydantic-ai", "peer_pydantic_ai.py", "pydantic-ai", kind="agents"),
+        Peer(OLD, "peer_miniagents_0_0_35.py", "old", kind="ours"),
+        Peer("gen_server", "peer_erlang.py", "erlang", kind="reference"),
+    )
+}
+"""By name, in the order of the report."""
+
+ENVIRONMENTS: dict[str, tuple[str, ...]] = {
+    "ours": (),
+    "actors": ("uvloop", "msgspec", "pykka==4.5.0", "thespian==4.0.1", "xoscar==0.12.2", "autogen-core==0.7.5"),
+    "torchmonarch": ("uvloop", "msgspec", "torchmonarch==0.7.0"),
+    "langgraph": ("uvloop", "msgspec", "langgraph==1.2.24"),
+    "openai-agents": ("uvloop", "msgspec", "openai-agents==0.24.0"),
+    "pydantic-ai": ("uvloop", "msgspec", "pydantic-ai-slim==2.68.0"),
+    "old": ("uvloop", "msgspec", "miniagents==0.0.35"),
+    "erlang": (),
+}
+"""Virtual environments, and what is installed in them; without packages, the one that runs this."""
+
+COMMANDS = {"erlang": ("erl", "erlc")}
+"""What an environment needs on the PATH; `apt-get install erlang-base` brings these two."""

@@ -1,0 +1,36 @@
+"""MiniAgents on the level of LLM agents: its scripted model, with tools, deadlines, retries and stall detection on."""
+
+from llm_common import QUESTION, look_up, workloads
+
+from miniagents import MiniAgents
+from miniagents.ext.llms import ToolResultMessage
+from miniagents.testing import Call, Fault, Reply, Script, ScriptedModel
+
+HOLD = Reply(fault=Fault.STALL)
+
+
+class Planned(Script):
+    """Answers as a plan says, and keeps no requests: they would be counted as the agent's memory."""
+
+    def __init__(self, plan):
+        super().__init__()
+        self.plan = plan
+
+    def next(self, request):
+        said = self.plan.next(sum(isinstance(message, ToolResultMessage) for message in request.messages))
+        if said is None:
+            return HOLD
+        return Reply(calls=(Call("look_up", {"number": said}),)) if isinstance(said, int) else Reply(said)
+
+
+def make(plan, number, tools):
+    return ScriptedModel.fork(
+        script=Planned(plan), system=f"You are agent {number}.", tools=(look_up,) if tools else ()
+    )
+
+
+def start(agent):
+    return agent.inquire(QUESTION)
+
+
+WORKLOADS = workloads(make, start, str, MiniAgents)

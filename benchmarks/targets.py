@@ -1,0 +1,168 @@
+"""The targets, and whether they are reached."""
+
+import statistics
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.catalog import FLOOR, OLD, OURS, PEERS, WORKLOADS
+
+FASTEST = "the fastest Python peer"
+LEANEST = "the leanest of langgraph, openai-agents and pydantic-ai"
+LIMIT = "bytes"
+
+AWAKEN = "awaken"
+PUBLISHED: dict[str, dict[str, float]] = {
+    AWAKEN: {"agent_loop": 1000 / 4.4, "loop_mem": 170_000.0},
+}
+"""Figures that others published, by name and workload, as rates and bytes. They come from other machines."""
+
+SOURCES = {
+    AWAKEN: "github.com/awakenworks/awaken, an agent runtime in Rust: 4.4 ms and 170 KB of RSS for a run of ten turns "
+    "(`runtime_throughput`: ten calls of a tool and a last reply, on a scripted model)",
+}
+"""Where the published figures come from: their authors, who measured them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is to be reached.
+
+    Args:
+        workload: A key of `WORKLOADS`.
+        against: A peer, `FASTEST`, `LEANEST`, a name in `PUBLISHED`, or `LIMIT` for a number of bytes.
+        factor: For rates: at least so many times the other's. For bytes: at most so many times the other's, or so many
+            bytes.
+    """
+
+    workload: str
+    against: str
+    factor: float
+
+
+TARGETS = (
+    Target("tell", FLOOR, 0.8),
+    Target("tell", FASTEST, 3.0),
+    Target("ask", FLOOR, 1.0),
+    Target("ask", FASTEST, 1.3),
+    Target("ask_concurrent", FLOOR, 0.7),
+    Target("ask_concurrent", FASTEST, 3.0),
+    Target("ring", FLOOR, 1.0),
+    Target("ring", FASTEST, 2.5),
+    Target("fanout", FLOOR, 0.7),
+    Target("fanout", FASTEST, 3.0),
+    Target("spawn", FLOOR, 1.0),
+    Target("spawn", FASTEST, 4.0),
+    Target("spawn_mem", LIMIT, 1000),
+    Target("spawn_mem_million", LIMIT, 1000),
+    Target("stream_live", FLOOR, 0.8),
+    Target("stream_live", OLD, 8.0),
+    Target("stream", FLOOR, 0.4),
+    Target("stream", FASTEST, 2.5),
+    Target("agent_call", FASTEST, 7.0),
+    Target("agent_call_concurrent", FASTEST, 8.0),
+    Target("crash", FLOOR, 0.5),
+    Target("ask", "gen_server", 1 / 3),
+    Target("spawn", "gen_server", 1 / 3),
+    Target("spawn_mem", "gen_server", 1 / 3),
+    Target("tell", "torchmonarch", 50.0),
+    Target("ask", "torchmonarch", 50.0),
+    Target("agent_loop", AWAKEN, 10.0),
+    Target("loop_mem", AWAKEN, 0.1),
+    Target("model_call", LEANEST, 4.0),
+)
+"""All of them. The last one is "at most a quarter of the overhead", as a ratio of rates."""
+
+LIMITS: dict[tuple[str, str], str] = {}
+"""What limits a workload that misses its target: by workload and `against`. Written by hand, from profiles."""
+
+Rounds = dict[int, float]
+"""The values of one peer at one workload, by round."""
+
+Samples = dict[str, dict[str, Rounds]]
+"""By workload and peer."""
+
+
+def samples_of(rows: list[dict[str, Any]], key: str = "per_s") -> Samples:
+    """The values of a run.
+
+    Args:
+        rows: The rows of results.
+        key: Which rates: `per_s` by the wall clock, `per_cpu_s` by CPU time.
+
+    Returns:
+        Those of the workloads and peers that there are now.
+    """
+    found: Samples = {workload: {} for workload in WORKLOADS}
+    for row in rows:
+        value = row.get(key, row.get("bytes") if key == "per_s" else None)
+        if value is not None and row.get("workload") in found and row["peer"] in PEERS:
+            found[row["workload"]].setdefault(row["peer"], {})[row["round"]] = value
+    return {workload: peers for workload, peers in found.items() if peers}
+
+
+def ratios(ours: Rounds, other: Rounds) -> list[float]:
+    """The ratios of the rounds that both have: what disturbs a round disturbs both."""
+    return [ours[number] / other[number] for number in sorted(ours.keys() & other.keys()) if other[number]]
+
+
+def best_peer(peers: dict[str, Rounds], kinds: tuple[str, ...]) -> str | None:
+    """The fastest peer of these kinds, or None."""
+    others = {name: statistics.median(rounds.values()) for name, rounds in peers.items() if PEERS[name].kind in kinds}
+    return max(others, key=lambda name: others[name]) if others else None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a target.
+
+    Args:
+        target: The target.
+        other: The name of what was compared, or None if there was nothing to compare with.
+        value: The median of the ratios, or the bytes; None if nothing was compared.
+        cpu: The same by CPU time; None where there is no such thing.
+        reached: Whether it is reached; None if nothing was compared.
+    """
+
+    target: Target
+    other: str | None
+    value: float | None
+    cpu: float | None
+    reached: bool | None
+
+    @property
+    def limit(self) -> str:
+        """What limits it, where that is known and the target was missed."""
+        return "" if self.reached else LIMITS.get((self.target.workload, self.target.against), "")
+
+
+def verdicts(rows: list[dict[str, Any]]) -> list[Verdict]:
+    """All targets, in order."""
+    wall, cpu = samples_of(rows), samples_of(rows, "per_cpu_s")
+    return [_verdict(target, wall.get(target.workload, {}), cpu.get(target.workload, {})) for target in TARGETS]
+
+
+def _verdict(target: Target, wall: dict[str, Rounds], cpu: dict[str, Rounds]) -> Verdict:
+    other: str | None = target.against
+    if target.against == FASTEST:
+        other = best_peer(wall, ("library", "agents"))
+    elif target.against == LEANEST:
+        other = best_peer(wall, ("agents",))
+    value = _compared(target, other, wall)
+    if value is None:
+        return Verdict(target, None, None, None, None)
+    lower = WORKLOADS[target.workload].lower_is_better
+    reached = value <= target.factor if lower else value >= target.factor
+    return Verdict(target, other, value, None if lower else _compared(target, other, cpu), reached)
+
+
+def _compared(target: Target, other: str | None, found: dict[str, Rounds]) -> float | None:
+    ours = found.get(OURS)
+    if ours is None or other is None:
+        return None
+    if target.against == LIMIT:
+        return statistics.median(ours.values())
+    if other in PUBLISHED:
+        published = PUBLISHED[other][target.workload]
+        return statistics.median(ours.values()) / published
+    pairs = ratios(ours, found.get(other, {}))
+    return statistics.median(pairs) if pairs else None
