@@ -11,6 +11,7 @@ import math
 import multiprocessing
 import os
 import random
+import resource
 import statistics
 import sys
 import time
@@ -39,6 +40,8 @@ from peer_raw import DequeActor
 
 ROUNDS = 3
 WAVE = 1_000
+PORTION = 500
+"""Messages that a flood sends in one turn of the loop."""
 LATE = 0.005
 """Seconds: what the 99th percentile of a neighbour's ask and of a timer has to stay under."""
 
@@ -342,23 +345,59 @@ class Busy(Actor):
             burn(self.seconds)
 
 
-async def flooded(flooded_actors: int, handler_seconds: float, depth: int, seconds: float) -> dict[str, float]:
+async def bare_loop(seconds: float) -> dict[str, float]:
+    """The same beside a plain task that computes for a millisecond a turn, as a control: no actors at all."""
+    timers: list[float] = []
+    stop_at = time.monotonic() + seconds
+    switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+
+    async def compute() -> None:
+        while time.monotonic() < stop_at:
+            burn(0.001)
+            await asyncio.sleep(0)
+
+    await asyncio.gather(compute(), _timer(stop_at, timers))
+    return {
+        "timer p99": percentile(timers, 0.99),
+        "timer max": max(timers),
+        "switches": resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - switches,
+    }
+
+
+async def _timer(stop_at: float, late: list[float]) -> None:
+    """A plain timer of the embedding program, and how late it is."""
+    while time.monotonic() < stop_at:
+        began = time.perf_counter()
+        await asyncio.sleep(0.002)
+        late.append(time.perf_counter() - began - 0.002)
+
+
+async def flooded(
+    flooded_actors: int, handler_seconds: float, depth: int, freeze: bool, seconds: float
+) -> dict[str, float]:
     """Seconds: how late a neighbour's answer and a timer are, while `depth` messages wait in each flooded mailbox."""
+    if freeze:
+        gc.collect()
+        gc.freeze()
     asks: list[float] = []
     timers: list[float] = []
     async with ActorSystem() as system:
         neighbour = system.spawn(Echo)
         victims = [system.spawn(Busy, seconds=handler_seconds) for _ in range(flooded_actors)]
         await neighbour.ask(Number(n=0))
+        for victim in victims:
+            for number in range(depth):
+                victim.tell(Number(n=number))
+        await asyncio.sleep(0.1)
         stop_at = time.monotonic() + seconds
         sent = 0
 
         async def feed() -> None:
             nonlocal sent
-            # The flood itself comes in portions: one burst of a million would block the loop by its own doing.
+            # It goes on in portions: one burst of a million would block the loop by its own doing.
             while time.monotonic() < stop_at:
                 for victim in victims:
-                    for number in range(min(500, depth - victim._cell.depth)):
+                    for number in range(min(PORTION // flooded_actors, depth - victim._cell.depth)):
                         victim.tell(Number(n=number))
                         sent += 1
                 await asyncio.sleep(0)
@@ -370,13 +409,9 @@ async def flooded(flooded_actors: int, handler_seconds: float, depth: int, secon
                 asks.append(time.perf_counter() - began)
                 await asyncio.sleep(0.001)
 
-        async def timer() -> None:
-            while time.monotonic() < stop_at:
-                began = time.perf_counter()
-                await asyncio.sleep(0.002)
-                timers.append(time.perf_counter() - began - 0.002)
-
-        await asyncio.gather(feed(), ask(), timer())
+        switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+        await asyncio.gather(feed(), ask(), _timer(stop_at, timers))
+        switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - switches
         handled = sum(victim._cell.handled for victim in victims)
         began = time.perf_counter()
         if victims:
@@ -391,32 +426,43 @@ async def flooded(flooded_actors: int, handler_seconds: float, depth: int, secon
         "timer max": max(timers),
         "stop": stopped,
         "handled": handled,
+        "switches": switches,
     }
 
 
 def fairness(quick: bool) -> None:
-    """A neighbour's ask, a plain timer and a stop signal beside a flood."""
-    seconds = 2.0 if quick else 10.0
+    """A neighbour's ask, a plain timer and a stop signal beside a flood. Switches: how often the system took the
+    processor away; each may add several milliseconds that are nobody's fault here."""
+    seconds = 1.0 if quick else 4.0
     print(
         f"{'milliseconds':38} {'ask p50':>8} {'ask p99':>8} {'ask max':>8} "
         f"{'timer p99':>9} {'timer max':>9} {'stop':>7}"
     )
+    bare = alone(bare_loop, seconds)
+    print(
+        f"{'control: a plain task, 1 ms a turn':38} {'':26} {bare['timer p99'] * 1e3:9.2f} "
+        f"{bare['timer max'] * 1e3:9.2f} {'':7}   ({bare['switches']} switches)"
+    )
     verdicts = []
-    for name, count, handler, depth, is_target in (
-        ("nothing else runs", 0, 0.0, 0, False),
-        ("1 actor, up to 1,000 waiting", 1, 0.0, 1_000, True),
-        ("1 actor, up to 1,000,000 waiting", 1, 0.0, 1_000_000, True),
-        ("1 actor, handlers of 20 us", 1, 20e-6, 1_000_000, True),
-        ("1 actor, handlers of 200 us", 1, 200e-6, 1_000_000, True),
-        ("1 actor, handlers of 2 ms", 1, 2e-3, 1_000_000, True),
-        ("100 actors", 100, 0.0, 10_000, False),
-        ("100 actors, handlers of 20 us", 100, 20e-6, 10_000, False),
+    for name, count, handler, depth, freeze, is_target in (
+        ("nothing else runs", 0, 0.0, 0, False, False),
+        ("1 actor, 1,000 waiting", 1, 0.0, 1_000, False, True),
+        ("the same, gc.freeze() at the start", 1, 0.0, 1_000, True, True),
+        ("1 actor, 1,000,000 waiting", 1, 0.0, 1_000_000, False, True),
+        ("the same, gc.freeze() at the start", 1, 0.0, 1_000_000, True, True),
+        ("the same, handlers of 20 us", 1, 20e-6, 1_000_000, True, True),
+        ("the same, handlers of 200 us", 1, 200e-6, 1_000_000, True, True),
+        ("the same, handlers of 2 ms", 1, 2e-3, 1_000_000, True, True),
+        ("100 actors, 10,000 waiting in each", 100, 0.0, 10_000, True, False),
+        ("the same, handlers of 20 us", 100, 20e-6, 10_000, True, False),
     ):
-        got = alone(flooded, count, handler, depth, seconds)
+        runs = [alone(flooded, count, handler, depth, freeze, seconds) for _ in range(ROUNDS)]
+        got = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
         ms = {key: value * 1000 for key, value in got.items()}
         print(
             f"{name:38} {ms['ask p50']:8.2f} {ms['ask p99']:8.2f} {ms['ask max']:8.2f} {ms['timer p99']:9.2f} "
-            f"{ms['timer max']:9.2f} {ms['stop']:7.2f}   ({got['sent']:,} sent, {got['handled']:,} handled)",
+            f"{ms['timer max']:9.2f} {ms['stop']:7.2f}   ({got['sent']:,} sent, {got['handled']:,} handled, "
+            f"{got['switches']} switches)",
             flush=True,
         )
         if is_target:

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 from miniagents.cli.bench import add_bench
-from miniagents.errors import InvalidOptionError
+from miniagents.errors import InvalidOptionError, MissingDependencyError
 
 COMMANDS: tuple[Callable[[Any], None], ...] = (add_bench,)
 
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     try:
         status: int = parsed.run(parsed)
-    except InvalidOptionError as error:
+    except (InvalidOptionError, MissingDependencyError) as error:
         print(f"miniagents: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
