@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from miniagents.actors.envelope import Envelope
+from miniagents.actors.terminated import Terminated
 from miniagents.errors import InvalidOptionError
 from miniagents.messages import Message
 
@@ -67,8 +68,12 @@ class PriorityQueue:
         self._front = itertools.count(-1, -1)
 
     def append(self, envelope: Envelope) -> None:
-        """Put it behind those of the same priority."""
-        heapq.heappush(self._heap, (self._priority(envelope.message), next(self._back), envelope))
+        """Put it behind those of the same priority; that an actor has ended, behind all that waits now."""
+        if isinstance(envelope.message, Terminated):  # it is the runtime's own: the function need not know it
+            priority = max((entry[0] for entry in self._heap), default=-math.inf)
+        else:
+            priority = self._priority(envelope.message)
+        heapq.heappush(self._heap, (priority, next(self._back), envelope))
 
     def append_last(self, envelope: Envelope) -> None:
         """Put it behind all."""

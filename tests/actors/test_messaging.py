@@ -15,6 +15,8 @@ from miniagents import (
     Message,
     Overflow,
     SpawnOptions,
+    StopReason,
+    Terminated,
     TextMessage,
 )
 from miniagents.errors import (
@@ -178,6 +180,35 @@ async def test_a_priority_mailbox_takes_lower_first_and_equals_in_order() -> Non
             ref.tell(TextMessage(text))
         gate.set()
     assert log[1:5] == ["!b", "!d", "a", "c"]
+
+
+async def test_terminated_queues_behind_what_waits_whatever_the_priority_function_knows() -> None:
+    gate, seen = asyncio.Event(), list[Any]()
+
+    class Watcher(Actor):
+        async def on_start(self, ctx: ActorContext) -> None:
+            ctx.watch(watched)
+
+        async def receive(self, message: Message, ctx: ActorContext) -> None:
+            seen.append(message)
+            if isinstance(message, Hold):
+                await gate.wait()
+
+    def priority(message: Message) -> float:
+        return 0 if isinstance(message, Hold) else message.amount  # type: ignore[attr-defined]  # no Terminated has it
+
+    async with ActorSystem() as system:
+        watched = system.spawn(Counter)
+        watcher = system.spawn(Watcher, options=SpawnOptions(mailbox=Mailbox(priority=priority)))
+        watcher.tell(Hold())
+        await turns()
+        watcher.tell(Add(7))
+        assert await watched.stop() is StopReason.SHUTDOWN
+        await turns()
+        watcher.tell(Add(8))
+        watcher.tell(Add(3))
+        gate.set()
+    assert seen == [Hold(), Add(3), Add(7), Terminated(ref=watched, reason=StopReason.SHUTDOWN), Add(8)]
 
 
 async def test_an_ask_times_out_and_its_queued_message_is_an_expired_dead_letter() -> None:
