@@ -9,6 +9,7 @@ import enum
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from miniagents.actors.ask import Ask
 from miniagents.actors.deadletters import DeadLetterReason
@@ -138,7 +139,7 @@ class Cell(Node):
         self.spec: Any = None
         self.shutdown: float | None = DEFAULT_SHUTDOWN
         self.watchers: dict[Cell, None] | None = None
-        self.watching: dict[Cell, None] | None = None
+        self.watching: WeakKeyDictionary[Cell, None] | None = None
         self.stopping: StopRequest | None = None
         self.reason: StopReason | BaseException | None = None
         self.start_error: BaseException | None = None
@@ -441,7 +442,7 @@ class Cell(Node):
     def watch(self, target: "Cell") -> None:
         """Have `Terminated` delivered here when `target` ends, once."""
         if self.watching is None:
-            self.watching = {}
+            self.watching = WeakKeyDictionary()  # a watcher that lives long must not keep all that have ended
         if target in self.watching:
             return
         self.watching[target] = None
