@@ -386,8 +386,8 @@ async def _timer(stop_at: float, late: Late) -> None:
     """A plain timer of the embedding program, and how late it is."""
     while time.monotonic() < stop_at:
         began = late.begin()
-        await asyncio.sleep(0.002)
-        late.end(began, planned=0.002)
+        await asyncio.sleep(0.001)
+        late.end(began, planned=0.001)
 
 
 async def flooded(
@@ -446,7 +446,7 @@ async def flooded(
 
 def fairness(quick: bool) -> None:
     """A neighbour's ask, a plain timer and a stop signal beside a flood."""
-    seconds = 1.0 if quick else 4.0
+    seconds = 1.0 if quick else 3.0
     print(
         f"{'milliseconds':38} {'ask p50':>8} {'ask p99':>8} {'ask max':>8} "
         f"{'timer p99':>9} {'timer max':>9} {'stop':>7}"

@@ -34,9 +34,11 @@ def progress(what: str, total: int) -> Iterator[Progress]:
             MofNCompleteColumn(),
             TimeRemainingColumn(),
         )
-        with Bar(*columns, transient=True) as bar:
+        # Without its own thread: that would take its share of what is measured.
+        with Bar(*columns, transient=True, auto_refresh=False) as bar:
             task = bar.add_task(what, total=total)
-            yield lambda done: bar.update(task, completed=done)
+            bar.refresh()
+            yield lambda done: bar.update(task, completed=done, refresh=True)
     else:
         yield _Lines(what, total)
 

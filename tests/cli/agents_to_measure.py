@@ -37,6 +37,11 @@ async def every_fourth_fails(ctx: InteractionContext) -> None:
 
 
 @miniagent
+async def fails_in_colours(ctx: InteractionContext) -> None:
+    raise ValueError("\x1b[31mred")
+
+
+@miniagent
 async def hangs(ctx: InteractionContext) -> None:
     await asyncio.Event().wait()
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from miniagents import MiniAgents
 from miniagents.cli import main
 from miniagents.cli.bench.load import Latencies, Load
-from miniagents.cli.bench.workloads import WORKLOADS
+from miniagents.cli.bench.workloads import WORKLOADS, Took, Workload
 from tests.actors.actors import turns
 from tests.cli import agents_to_measure
 
@@ -242,6 +242,37 @@ def test_the_workloads_are_shown_in_a_table_and_written(tmp_path: Path, capsys: 
     assert f"{memory['bytes_each']:,.0f} bytes of an idle actor" in out
     assert len(tell["per_second"]) == 2
     assert tell["bytes_each"] is None
+
+
+def test_ctrl_c_shows_the_workloads_and_runs_that_were_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = 0
+
+    async def interrupted_after_two(n: int) -> Took:
+        nonlocal runs
+        runs += 1
+        if runs == 4:
+            raise KeyboardInterrupt
+        return Took(seconds=0.5, cpu=0.1, operations=n)
+
+    monkeypatch.setitem(WORKLOADS, "tell", Workload(1_000, "an operation", interrupted_after_two))
+
+    status = bench("--only", "tell", "ask", "--json", str(tmp_path / "out.json"))
+
+    out = capsys.readouterr().out
+    (tell,) = written(tmp_path / "out.json")["workloads"]
+    assert status == 130
+    assert tell["per_second"] == [2_000.0, 2_000.0]
+    assert "Others used the processor meanwhile (tell got less than 90% of a core)" in out
+
+
+def test_control_sequences_in_the_text_of_a_failure_are_not_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench(f"{HERE}:fails_in_colours", "--calls", "2")
+
+    assert "2 x ValueError, the first: [31mred\n" in capsys.readouterr().out
 
 
 # Latencies

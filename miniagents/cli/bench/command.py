@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import logging
-import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,7 +114,7 @@ def _built_in(args: argparse.Namespace) -> int:
     with _quiet():
         try:
             for name in names:
-                results.append(_measure(name, repeats, quick=args.quick))
+                _measure(name, repeats, results, quick=args.quick)
         except KeyboardInterrupt as error:
             interrupted = error
     show_workloads(results)
@@ -126,35 +125,30 @@ def _built_in(args: argparse.Namespace) -> int:
     return 0
 
 
-def _measure(name: str, repeats: int, *, quick: bool) -> "WorkloadResult":
+def _measure(name: str, repeats: int, results: "list[WorkloadResult]", *, quick: bool) -> None:
+    """Add what was measured of one workload, also if Ctrl-C ended it after some runs."""
     from miniagents.actors.run import loop_factory
     from miniagents.cli.bench.report import WorkloadResult
-    from miniagents.cli.bench.workloads import WORKLOADS
+    from miniagents.cli.bench.workloads import WORKLOADS, Took
 
     workload = WORKLOADS[name]
     operations = max(1, workload.operations // 10) if quick else workload.operations
 
-    def once(n: int) -> Any:
+    def once(n: int) -> Took:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(workload.run(n))
 
-    with progress(name, repeats + 1) as on_progress:
-        once(max(1, operations // 10))  # warms up
-        on_progress(1)
-        runs = []
-        for number in range(repeats):
-            runs.append(once(operations))
-            on_progress(number + 2)
-    rates = [run.operations / run.seconds for run in runs]
-    return WorkloadResult(
-        name=name,
-        what=workload.what,
-        operations=operations,
-        per_second=tuple(rates),
-        median=statistics.median(rates),
-        cpu=statistics.median(run.cpu / run.seconds for run in runs),
-        bytes_each=statistics.median(run.bytes / run.operations for run in runs) if runs[0].bytes else None,
-    )
+    runs: list[Took] = []
+    try:
+        with progress(name, repeats + 1) as on_progress:
+            once(max(1, operations // 10))  # warms up
+            on_progress(1)
+            for number in range(repeats):
+                runs.append(once(operations))
+                on_progress(number + 2)
+    finally:
+        if runs:
+            results.append(WorkloadResult.of(name, workload.what, runs))
 
 
 @contextmanager

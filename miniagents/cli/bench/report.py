@@ -2,6 +2,7 @@
 
 import os
 import platform
+import statistics
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -16,6 +17,7 @@ from rich.text import Text
 
 from miniagents.actors.run import loop_factory
 from miniagents.cli.bench.load import LoadResult
+from miniagents.cli.bench.workloads import Took
 from miniagents.errors import InvalidOptionError
 
 _BUSY = 0.9
@@ -28,6 +30,7 @@ class WorkloadResult(msgspec.Struct, frozen=True):
     """What was measured of a built-in workload.
 
     Attributes:
+        operations: How many operations a run is.
         per_second: Operations per second, of each run.
         median: Their median.
         cpu: The share of one core that this process got.
@@ -41,6 +44,20 @@ class WorkloadResult(msgspec.Struct, frozen=True):
     median: float
     cpu: float
     bytes_each: float | None
+
+    @classmethod
+    def of(cls, name: str, what: str, runs: Sequence[Took]) -> "WorkloadResult":
+        """Sum up its runs, one or more."""
+        rates = tuple(run.operations / run.seconds for run in runs)
+        return cls(
+            name=name,
+            what=what,
+            operations=runs[0].operations,
+            per_second=rates,
+            median=statistics.median(rates),
+            cpu=statistics.median(run.cpu / run.seconds for run in runs),
+            bytes_each=statistics.median(run.bytes / run.operations for run in runs) if runs[0].bytes else None,
+        )
 
 
 def show_workloads(results: Sequence[WorkloadResult]) -> None:
@@ -90,7 +107,8 @@ def show_load(result: LoadResult) -> None:
     _print(table)
     for failure in result.failures:
         first = failure.first.splitlines()[0] if failure.first else ""
-        text = first if len(first) <= 200 else first[:200] + "..."
+        text = "".join(character for character in first if character.isprintable())  # what agents say is only text
+        text = text if len(text) <= 200 else text[:200] + "..."
         _print(f"{failure.count:,} x {failure.kind}" + (f", the first: {text}" if text else ""))
     if result.interrupted:
         _print("Interrupted: these are the figures so far.")
