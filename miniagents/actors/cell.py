@@ -285,7 +285,7 @@ class Cell(Node):
         """A message for one that has ended."""
         if envelope.ask is not None:
             envelope.ask.stopped(self.reason if self.reason is not None else StopReason.SHUTDOWN, self.start_error)
-        if not isinstance(envelope.message, Terminated) and not _is_barrier(envelope):
+        if not _is_runtimes(envelope):
             self.system.dead_letters.add(DeadLetterReason.STOPPED, envelope, self.ref)
 
     def _overflow(self, envelope: Envelope, queue: "deque[Envelope] | PriorityQueue") -> bool:
@@ -297,11 +297,11 @@ class Cell(Node):
         overflow = self.props.options.mailbox.overflow
         letters = self.system.dead_letters
         if overflow is Overflow.DROP_OLDEST:
-            oldest = min((e for e in queue if not (e.ask is not None and e.ask.done())), key=lambda e: e.at)
-            self._remove(queue, oldest)
-            letters.add(DeadLetterReason.DROPPED, oldest, self.ref)
-            if oldest.ask is not None:
-                oldest.ask.fail(self._full(DroppedError, oldest, "it was dropped for a newer one"))
+            oldest = self._take_oldest(queue)
+            if oldest is not None:
+                letters.add(DeadLetterReason.DROPPED, oldest, self.ref)
+                if oldest.ask is not None:
+                    oldest.ask.fail(self._full(DroppedError, oldest, "it was dropped for a newer one"))
             return True
         if overflow is Overflow.DROP_NEWEST:
             letters.add(DeadLetterReason.DROPPED, envelope, self.ref)
@@ -323,12 +323,36 @@ class Cell(Node):
             message=envelope.message,
         )
 
+    def _take_oldest(self, queue: "deque[Envelope] | PriorityQueue") -> Envelope | None:
+        """Take out the message of a user that has waited longest; None if only the runtime's wait."""
+        if isinstance(queue, PriorityQueue):
+            waiting = [e for e in queue if not _is_runtimes(e) and not (e.ask is not None and e.ask.done())]
+            oldest = min(waiting, key=lambda e: e.at, default=None)
+            queue.keep(lambda e: e is not oldest)
+            return oldest
+        # From the front: to look at all that wait would cost more than to handle the message, just under overload.
+        passed = []
+        oldest = None
+        while queue and oldest is None:
+            e = queue.popleft()
+            if e.ask is not None and e.ask.done():
+                self.gone -= 1
+            elif _is_runtimes(e):
+                passed.append(e)
+            else:
+                oldest = e
+        queue.extendleft(reversed(passed))
+        return oldest
+
     @staticmethod
-    def _remove(queue: "deque[Envelope] | PriorityQueue", envelope: Envelope) -> None:
-        kept = [e for e in queue if e is not envelope]
-        queue.clear()
-        for e in kept:
-            queue.append(e)
+    def _keep(queue: "deque[Envelope] | PriorityQueue", wanted: Callable[[Envelope], bool]) -> None:
+        """Throw out all others."""
+        if isinstance(queue, PriorityQueue):
+            queue.keep(wanted)
+        else:
+            kept = [e for e in queue if wanted(e)]
+            queue.clear()
+            queue.extend(kept)
 
     async def room(self) -> None:
         """Wait until the mailbox has room, if its policy is to let senders wait."""
@@ -390,10 +414,7 @@ class Cell(Node):
         """Throw out what has ended once it is the larger part, so that it does not pile up."""
         queue = self.queue
         if queue is not None and self.gone > 32 and self.gone * 2 > len(queue):
-            kept = [e for e in queue if e.ask is None or not e.ask.done()]
-            queue.clear()
-            for e in kept:
-                queue.append(e)
+            self._keep(queue, lambda e: e.ask is None or not e.ask.done())
             self.gone = 0
         self.made_room()
 
@@ -458,10 +479,7 @@ class Cell(Node):
         if self.watching is not None and self.watching.pop(target, False) is None and target.watchers is not None:
             target.watchers.pop(self, None)
         if self.queue is not None:
-            for e in self.queue:
-                if isinstance(e.message, Terminated) and e.message.ref == target.ref:
-                    self._remove(self.queue, e)
-                    break
+            self._keep(self.queue, lambda e: not (isinstance(e.message, Terminated) and e.message.ref == target.ref))
 
     def _tell_terminated(self, target: "Cell") -> None:
         message = Terminated(target.ref, target.reason)
@@ -640,5 +658,6 @@ class Barrier:
 BARRIER = Barrier()
 
 
-def _is_barrier(envelope: Envelope) -> bool:
-    return envelope.message is BARRIER
+def _is_runtimes(envelope: Envelope) -> bool:
+    """Whether it is no message of a user: it is bound by no capacity, and never a dead letter."""
+    return envelope.message is BARRIER or isinstance(envelope.message, Terminated)

@@ -87,9 +87,10 @@ class PriorityQueue:
         """Take the next."""
         return heapq.heappop(self._heap)[2]
 
-    def clear(self) -> None:
-        """Forget all."""
-        self._heap.clear()
+    def keep(self, wanted: Callable[[Envelope], bool]) -> None:
+        """Throw out all others; the order of those that stay is what it was."""
+        self._heap = [entry for entry in self._heap if wanted(entry[2])]
+        heapq.heapify(self._heap)
 
     def __len__(self) -> int:
         return len(self._heap)
