@@ -29,7 +29,8 @@ def load_agent(target: str, *, factory: bool = False) -> MiniAgent:
         try:
             found = getattr(found, part)
         except AttributeError as error:
-            agents = [key for key, value in vars(found).items() if isinstance(value, MiniAgent)]
+            names = getattr(found, "__dict__", {})
+            agents = [key for key, value in names.items() if isinstance(value, MiniAgent)]
             there = f"; its agents: {', '.join(agents)}" if agents else ""
             raise InvalidOptionError(f"{target!r}: {module_name} has no {name}{there}") from error
     if factory:

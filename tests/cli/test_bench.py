@@ -164,6 +164,7 @@ REFUSED = {
     "no colon": ([HERE], "name an agent as module:agent"),
     "no module": (["there.is.none:agent"], "no module named 'there'"),
     "no attribute": ([f"{HERE}:nobody"], "has no nobody; its agents: echo, EchoOfAClass"),
+    "no attribute of an agent": ([f"{HERE}:echo.nothing"], "has no echo.nothing$"),
     "no decorator": ([f"{HERE}:undecorated"], "is no agent, but <function undecorated.*decorate it with @miniagent$"),
     "a factory without the option": ([f"{HERE}:made"], "or say --factory"),
     "a factory that fails": ([f"{HERE}:cannot_be_made", "--factory"], "its call failed:(.|\n)*no such model"),
