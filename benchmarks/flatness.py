@@ -662,9 +662,12 @@ WHAT = {one.__name__: one for one in (actors, linear, memory, fairness, overload
 def main() -> None:
     """Measure what the arguments name."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.flatness", description=__doc__)
-    parser.add_argument("what", nargs="*", choices=[*WHAT, []], help="all, if none is named")
+    parser.add_argument("what", nargs="*", metavar="what", help=f"of {', '.join(WHAT)}; all, if none is named")
     parser.add_argument("--quick", action="store_true", help="a tenth or so: to see whether it runs")
     args = parser.parse_args()
+    for name in args.what:
+        if name not in WHAT:
+            parser.error(f"{name!r} is none of {', '.join(WHAT)}")
     for name in args.what or WHAT:
         print(f"\n{name}: {WHAT[name].__doc__}")
         WHAT[name](args.quick)
