@@ -110,6 +110,20 @@ def test_progress_goes_to_stderr_where_stdout_is_no_terminal(capsys: pytest.Capt
     assert "20 of 20\n" not in captured.out
 
 
+def test_on_a_terminal_there_is_a_bar_and_nothing_on_stderr(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+
+    bench(f"{HERE}:echo", "--calls", "20")
+
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert "━" in captured.out
+    assert "20/20" in captured.out
+
+
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
 def test_ctrl_c_shows_what_was_measured_so_far(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
@@ -266,6 +280,19 @@ def test_ctrl_c_shows_the_workloads_and_runs_that_were_measured(
     assert status == 130
     assert tell["per_second"] == [2_000.0, 2_000.0]
     assert "Others used the processor meanwhile (tell got less than 90% of a core)" in out
+
+
+def test_ctrl_c_before_anything_was_measured_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def interrupted(n: int) -> Took:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(WORKLOADS, "tell", Workload(1_000, "an operation", interrupted))
+
+    assert bench("--only", "tell") == 130
+
+    assert capsys.readouterr().out == "Nothing was measured.\n"
 
 
 def test_control_sequences_in_the_text_of_a_failure_are_not_shown(

@@ -62,6 +62,9 @@ class WorkloadResult(msgspec.Struct, frozen=True):
 
 def show_workloads(results: Sequence[WorkloadResult]) -> None:
     """Print a table on stdout."""
+    if not results:
+        _print("Nothing was measured.")
+        return
     table = Table(
         "workload", _right("per second"), _right("min - max"), _right("us each"), "one operation is", box=SIMPLE_HEAD
     )
