@@ -9,6 +9,7 @@ import enum
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from miniagents.actors.ask import Ask
 from miniagents.actors.deadletters import DeadLetterReason
@@ -152,7 +153,7 @@ class Cell(Node):
         self.spec: Any = None
         self.shutdown: float | None = DEFAULT_SHUTDOWN
         self.watchers: dict[Cell, None] | None = None
-        self.watching: dict[Cell, None] | None = None
+        self.watching: WeakKeyDictionary[Cell, None] | None = None
         self.stopping: StopRequest | None = None
         self.reason: StopReason | BaseException | None = None
         self.start_error: BaseException | None = None
@@ -307,7 +308,7 @@ class Cell(Node):
                 at = entry
             elif kind is not Ask and kind is not Envelope:
                 found.append(Envelope(entry, at=at))
-            elif entry.ask is None or not entry.ask.done():
+            elif not _is_over(entry):
                 found.append(entry)
         return found
 
@@ -353,7 +354,7 @@ class Cell(Node):
         """A message for one that has ended."""
         if envelope.ask is not None:
             envelope.ask.stopped(self.reason if self.reason is not None else StopReason.SHUTDOWN, self.start_error)
-        if not isinstance(envelope.message, Terminated) and not _is_barrier(envelope):
+        if not _is_runtimes(envelope):
             self.system.dead_letters.add(DeadLetterReason.STOPPED, envelope, self.ref)
 
     def _overflow(self, envelope: Any, queue: "deque[Any] | PriorityQueue") -> bool:
@@ -365,11 +366,11 @@ class Cell(Node):
         overflow = self.props.options.mailbox.overflow
         letters = self.system.dead_letters
         if overflow is Overflow.DROP_OLDEST:
-            oldest = min((e for e in queue if not (e.ask is not None and e.ask.done())), key=lambda e: e.at)
-            self._remove(queue, oldest)
-            letters.add(DeadLetterReason.DROPPED, oldest, self.ref)
-            if oldest.ask is not None:
-                oldest.ask.fail(self._full(DroppedError, oldest, "it was dropped for a newer one"))
+            oldest = self._take_oldest(queue)
+            if oldest is not None:
+                letters.add(DeadLetterReason.DROPPED, oldest, self.ref)
+                if oldest.ask is not None:
+                    oldest.ask.fail(self._full(DroppedError, oldest, "it was dropped for a newer one"))
             return True
         if overflow is Overflow.DROP_NEWEST:
             letters.add(DeadLetterReason.DROPPED, envelope, self.ref)
@@ -391,12 +392,36 @@ class Cell(Node):
             message=envelope.message,
         )
 
+    def _take_oldest(self, queue: "deque[Any] | PriorityQueue") -> Any:
+        """Take out the message of a user that has waited longest; None if only the runtime's wait."""
+        if isinstance(queue, PriorityQueue):
+            waiting = [e for e in queue if not _is_runtimes(e) and not (e.ask is not None and e.ask.done())]
+            oldest = min(waiting, key=lambda e: e.at, default=None)
+            queue.keep(lambda e: e is not oldest)
+            return oldest
+        # From the front: to look at all that wait would cost more than to handle the message, just under overload.
+        passed = []
+        oldest = None
+        while queue and oldest is None:
+            e = queue.popleft()
+            if e.ask is not None and e.ask.done():
+                self.gone -= 1
+            elif _is_runtimes(e):
+                passed.append(e)
+            else:
+                oldest = e
+        queue.extendleft(reversed(passed))
+        return oldest
+
     @staticmethod
-    def _remove(queue: "deque[Any] | PriorityQueue", envelope: Any) -> None:
-        kept = [e for e in queue if e is not envelope]
-        queue.clear()
-        for e in kept:
-            queue.append(e)
+    def _keep(queue: "deque[Any] | PriorityQueue", wanted: Callable[[Any], bool]) -> None:
+        """Throw out all others."""
+        if isinstance(queue, PriorityQueue):
+            queue.keep(wanted)
+        else:
+            kept = [entry for entry in queue if wanted(entry)]
+            queue.clear()
+            queue.extend(kept)
 
     async def room(self) -> None:
         """Wait until the mailbox has room, if its policy is to let senders wait."""
@@ -456,12 +481,9 @@ class Cell(Node):
         """Throw out what has ended once it is the larger part, so that it does not pile up."""
         queue = self.queue
         if queue is not None and self.gone > 32 and self.gone * 2 > len(queue):
-            kept = self.waiting()
-            queue.clear()
-            for e in kept:
-                queue.append(e)
+            self._keep(queue, lambda entry: not _is_over(entry))
+            self.gone = sum(entry.__class__ is float for entry in queue)
             self.gone = 0
-            self.stamp = 0.0
         self.made_room()
 
     def failed(self, error: BaseException) -> None:
@@ -516,7 +538,7 @@ class Cell(Node):
     def watch(self, target: "Cell") -> None:
         """Have `Terminated` delivered here when `target` ends, once."""
         if self.watching is None:
-            self.watching = {}
+            self.watching = WeakKeyDictionary()  # a watcher that lives long must not keep all that have ended
         if target in self.watching:
             return
         self.watching[target] = None
@@ -532,10 +554,12 @@ class Cell(Node):
         if self.watching is not None and self.watching.pop(target, False) is None and target.watchers is not None:
             target.watchers.pop(self, None)
         if self.queue is not None:
-            for e in self.queue:
-                if e.__class__ is Envelope and isinstance(e.message, Terminated) and e.message.ref == target.ref:
-                    self._remove(self.queue, e)
-                    break
+            self._keep(
+                self.queue,
+                lambda e: (
+                    not (e.__class__ is Envelope and isinstance(e.message, Terminated) and e.message.ref == target.ref)
+                ),
+            )
 
     def _tell_terminated(self, target: "Cell") -> None:
         message = Terminated(target.ref, target.reason)
@@ -715,5 +739,12 @@ class Barrier:
 BARRIER = Barrier()
 
 
-def _is_barrier(envelope: Any) -> bool:
-    return envelope.message is BARRIER
+def _is_over(entry: Any) -> bool:
+    """Whether an entry of a mailbox wants an answer and has got one already."""
+    kind = entry.__class__
+    return (kind is Ask or kind is Envelope) and entry.ask is not None and entry.ask.done()
+
+
+def _is_runtimes(envelope: Any) -> bool:
+    """Whether it is no message of a user: it is bound by no capacity, and never a dead letter."""
+    return envelope.message is BARRIER or isinstance(envelope.message, Terminated)

@@ -4,8 +4,9 @@ import collections
 import enum
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 if TYPE_CHECKING:
     from miniagents.actors.ref import ActorRef
@@ -30,8 +31,7 @@ class DeadLetterReason(enum.Enum):
     """It was a second reply to the same message."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class DeadLetter:
+class DeadLetter(msgspec.Struct, frozen=True, eq=False):
     """A message that reached nobody.
 
     Attributes:
@@ -46,7 +46,7 @@ class DeadLetter:
     message: Any
     receiver: "ActorRef"
     sender: "ActorRef | None"
-    dropped_at: float = field(default_factory=time.time)
+    dropped_at: float = msgspec.field(default_factory=time.time)
 
 
 class DeadLetters:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from miniagents.actors.terminated import Terminated
 from miniagents.errors import InvalidOptionError
 from miniagents.messages import Message
 
@@ -76,8 +77,12 @@ class PriorityQueue:
         self._front = itertools.count(-1, -1)
 
     def append(self, envelope: Any) -> None:
-        """Put it behind those of the same priority."""
-        heapq.heappush(self._heap, (self._priority(envelope.message), next(self._back), envelope))
+        """Put it behind those of the same priority; that an actor has ended, behind all that waits now."""
+        if isinstance(envelope.message, Terminated):  # it is the runtime's own: the function need not know it
+            priority = max((entry[0] for entry in self._heap), default=-math.inf)
+        else:
+            priority = self._priority(envelope.message)
+        heapq.heappush(self._heap, (priority, next(self._back), envelope))
 
     def append_last(self, envelope: Any) -> None:
         """Put it behind all."""
@@ -91,9 +96,10 @@ class PriorityQueue:
         """Take the next."""
         return heapq.heappop(self._heap)[2]
 
-    def clear(self) -> None:
-        """Forget all."""
-        self._heap.clear()
+    def keep(self, wanted: Callable[[Any], bool]) -> None:
+        """Throw out all others; the order of those that stay is what it was."""
+        self._heap = [entry for entry in self._heap if wanted(entry[2])]
+        heapq.heapify(self._heap)
 
     def __len__(self) -> int:
         return len(self._heap)

@@ -43,7 +43,7 @@ def run_main(system: "ActorSystem", main: Coroutine[Any, Any, T]) -> T:
                 loop.remove_signal_handler(signal.SIGTERM)
 
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(body())
     except asyncio.CancelledError:
         if terminated:
@@ -52,7 +52,8 @@ def run_main(system: "ActorSystem", main: Coroutine[Any, Any, T]) -> T:
         raise
 
 
-def _loop_factory() -> "Callable[[], asyncio.AbstractEventLoop] | None":
+def loop_factory() -> "Callable[[], asyncio.AbstractEventLoop] | None":
+    """What makes an event loop: uvloop where it is there, else None, for asyncio's own."""
     try:
         import uvloop
     except ImportError:

@@ -134,3 +134,25 @@ async def test_what_an_idle_actor_keeps_does_not_grow_with_its_messages() -> Non
         await ref.ask(Read())
         gc.collect()
         assert len(gc.get_objects()) - before < 100
+
+
+async def test_a_watcher_that_lives_does_not_keep_those_that_have_ended() -> None:
+    class Watcher(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> None:
+            if isinstance(message, WithRef):
+                ctx.watch(message.ref)
+
+    async with ActorSystem() as system:
+        watcher = system.spawn(Watcher)
+        references = []
+        for n in range(20):
+            ref = system.spawn(Counter)
+            references.append(weakref.ref(ref._cell))
+            watcher.tell(WithRef(ref=ref))
+            await turns()
+            await ref.stop()
+            if n % 2:
+                watcher.tell(WithRef(ref=ref))  # it is dead already
+            await turns()
+        del ref
+        assert alive(references) == 0

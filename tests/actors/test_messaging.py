@@ -15,6 +15,8 @@ from miniagents import (
     Message,
     Overflow,
     SpawnOptions,
+    StopReason,
+    Terminated,
     TextMessage,
 )
 from miniagents.errors import (
@@ -178,6 +180,91 @@ async def test_a_priority_mailbox_takes_lower_first_and_equals_in_order() -> Non
             ref.tell(TextMessage(text))
         gate.set()
     assert log[1:5] == ["!b", "!d", "a", "c"]
+
+
+async def test_terminated_queues_behind_what_waits_whatever_the_priority_function_knows() -> None:
+    gate, seen = asyncio.Event(), list[Any]()
+
+    class Watcher(Actor):
+        async def on_start(self, ctx: ActorContext) -> None:
+            ctx.watch(watched)
+
+        async def receive(self, message: Message, ctx: ActorContext) -> None:
+            seen.append(message)
+            if isinstance(message, Hold):
+                await gate.wait()
+
+    def priority(message: Message) -> float:
+        return 0 if isinstance(message, Hold) else message.amount  # type: ignore[attr-defined]  # no Terminated has it
+
+    async with ActorSystem() as system:
+        watched = system.spawn(Counter)
+        watcher = system.spawn(Watcher, options=SpawnOptions(mailbox=Mailbox(priority=priority)))
+        watcher.tell(Hold())
+        await turns()
+        watcher.tell(Add(7))
+        assert await watched.stop() is StopReason.SHUTDOWN
+        await turns()
+        watcher.tell(Add(8))
+        watcher.tell(Add(3))
+        gate.set()
+    assert seen == [Hold(), Add(3), Add(7), Terminated(ref=watched, reason=StopReason.SHUTDOWN), Add(8)]
+
+
+@pytest.mark.parametrize("priority", [None, lambda message: message.amount], ids=["first in, first out", "priority"])
+async def test_drop_oldest_drops_no_terminated_and_nothing_else_of_the_runtime(priority: Any) -> None:
+    gate, seen = asyncio.Event(), list[Any]()
+
+    class Watcher(Actor):
+        async def on_start(self, ctx: ActorContext) -> None:
+            ctx.watch(watched)
+            await gate.wait()
+
+        async def receive(self, message: Message, ctx: ActorContext) -> None:
+            seen.append(message)
+
+    async with ActorSystem() as system:
+        watched = system.spawn(Counter)
+        mailbox = Mailbox(capacity=3, overflow=Overflow.DROP_OLDEST, priority=priority)
+        watcher = system.spawn(Watcher, options=SpawnOptions(mailbox=mailbox))
+        await turns()
+        await watched.stop()
+        quiet = watcher._cell.barrier()
+        for n in range(10):
+            watcher.tell(Add(n))
+        gate.set()
+        assert quiet is not None
+        await quiet
+        await turns()
+    # All three that wait count, but only those of users are dropped.
+    assert seen == [Terminated(ref=watched, reason=StopReason.SHUTDOWN), Add(9)]
+    assert [letter.message for letter in system.dead_letters] == [Add(n) for n in range(9)]
+
+
+async def test_asks_cancelled_in_a_mailbox_with_priorities_leave_the_order_of_the_others_as_it_is() -> None:
+    gate, seen = asyncio.Event(), list[Any]()
+
+    class Notes(Counter):
+        async def receive(self, message: Message, ctx: ActorContext) -> Any:
+            seen.append(message)
+            return await super().receive(message, ctx)
+
+    def priority(message: Message) -> float:
+        return 0 if isinstance(message, Hold) else message.amount  # type: ignore[attr-defined]  # no barrier has it
+
+    async with ActorSystem() as system:
+        ref = system.spawn(Notes, options=SpawnOptions(mailbox=Mailbox(priority=priority)), gate=gate)
+        ref.tell(Hold())
+        await turns()
+        quiet = ref._cell.barrier()
+        ref.tell(Add(2))
+        ref.tell(Add(1))
+        for ask in [ref.ask(Add(0)) for _ in range(100)]:
+            ask.cancel()
+        gate.set()
+        assert quiet is not None
+        await quiet
+    assert seen == [Hold(), Add(1), Add(2)]
 
 
 async def test_an_ask_times_out_and_its_queued_message_is_an_expired_dead_letter() -> None:

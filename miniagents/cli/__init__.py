@@ -1,0 +1,5 @@
+"""The `miniagents` command."""
+
+from miniagents.cli.command import main
+
+__all__ = ["main"]
