@@ -127,7 +127,7 @@ async def python_calls(work: Callable[[], Awaitable[None]]) -> int:
     return calls
 
 
-async def test_a_message_costs_the_same_among_10_and_among_10_000_actors() -> None:
+async def test_a_message_costs_the_same_among_8_000_and_among_16_000_actors_and_less_among_a_few() -> None:
     async def tells(actors: int) -> float:
         async with ActorSystem() as system:
             counters = [system.spawn(Counter) for _ in range(actors)]
@@ -142,9 +142,10 @@ async def test_a_message_costs_the_same_among_10_and_among_10_000_actors() -> No
 
             return await python_calls(work) / 2_000
 
-    few, many = await tells(10), await tells(10_000)
+    few, many, more = await tells(10), await tells(8_000), await tells(16_000)
 
-    assert many <= 1.1 * few
+    assert more <= 1.1 * many
+    assert few < many <= 1.5 * few  # the last 2,048 that were busy keep what they need
 
 
 async def test_a_token_and_its_replay_cost_the_same_in_a_stream_of_1_000_and_of_20_000() -> None:
@@ -297,7 +298,6 @@ class Slow(Actor):
         self.compute()
 
 
-@pytest.mark.xfail(strict=True, reason="a turn ends after a quantum of messages, however long they take")
 async def test_a_turn_is_over_after_a_few_slow_messages_of_a_flood(monkeypatch: pytest.MonkeyPatch) -> None:
     loop: Any = asyncio.get_running_loop()
     started = loop.now

@@ -9,6 +9,7 @@ import enum
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -171,7 +172,7 @@ class ActorCell(Cell):
                 return
             receive, ctx = self._instance.receive, self._ctx
             watched = self.props.handler_timeout is not None
-            budget = QUANTUM
+            budget, look_at = QUANTUM, QUANTUM - 2
             self.state = RUNNING
             while True:
                 if self._signal and await self._control():
@@ -248,9 +249,12 @@ class ActorCell(Cell):
                     else:
                         await migrate()
                 budget -= 1
-                if not budget:
-                    self._schedule_again()
-                    return
+                if budget == look_at:
+                    # After 2, 4, 8, ... messages: the turn is over with the quantum, or when its time is up.
+                    if not budget or monotonic() > self.system.dispatcher.turn_until:
+                        self._schedule_again()
+                        return
+                    look_at = 2 * budget - QUANTUM
         except Exception as error:  # a fault of the runtime itself: end the actor rather than lose it
             _log.exception("the runtime failed in a turn", actor=self.path)
             self._instance = None

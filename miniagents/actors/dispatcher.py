@@ -65,6 +65,7 @@ class Runnable(Protocol):
     path: str
     context: Context | None
     since: float
+    scheduled: bool
 
     def turn(self) -> Coroutine[Any, Any, Any]:
         """One turn of it; never raises."""
@@ -156,6 +157,7 @@ class Dispatcher:
     Attributes:
         ready: Who has something to do.
         awake: Whether some worker is certain to look at the ready queue before the loop sleeps.
+        turn_until: When the turn that runs is to be over, on `time.monotonic()`; it has `TURN_SECONDS` at least.
         now: The time of the worker's last look at the clock, on `loop.time()`; no older than one turn of the loop
             while `awake`.
     """
@@ -173,12 +175,14 @@ class Dispatcher:
         "awake",
         "now",
         "ready",
+        "turn_until",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, *, debug: bool = False) -> None:
         self.ready: deque[Any] = deque()
         self.awake = False
         self.now = loop.time()
+        self.turn_until = 0.0
         self._loop = loop
         self._debug = debug
         self._idle: list[asyncio.Future[None]] = []
@@ -249,6 +253,7 @@ class Dispatcher:
         asker = asyncio.current_task(loop)
         if helper.lane is None or asker is None or self._thread != threading.get_ident() or self._debug:
             return
+        self.turn_until = now + 2 * TURN_SECONDS
         ready, lane = self.ready, helper.lane
         waiting: Any = TURN_OVER
         looks = _TURNS_PER_LOOK
@@ -262,8 +267,8 @@ class Dispatcher:
                 waiting = (cell.context or cell.turn_context()).run(lane.send, None)
                 if waiting is not TURN_OVER or helper.tainted or (_ANYIO in _modules and not helper.is_fit()):
                     break
-                looks -= 1
-                if not looks:
+                looks = 0 if cell.scheduled else looks - 1
+                if looks <= 0:
                     looks = _TURNS_PER_LOOK
                     if time.monotonic() > now + TURN_SECONDS:
                         break
@@ -363,6 +368,7 @@ class Dispatcher:
         while True:
             self.now = loop.time()
             pause_at = clock() + TURN_SECONDS
+            self.turn_until = pause_at + TURN_SECONDS
             looks = _TURNS_PER_LOOK
             while cell is not None or ready:
                 if cell is None:
@@ -391,6 +397,8 @@ class Dispatcher:
                     self.awake = False
                     if ready:
                         self._wake()
+                        if len(ready) > 1:
+                            self._wake()  # where one suspends others may: each wakes two, so that many start soon
                     try:
                         error = None
                         yield waiting
@@ -399,6 +407,9 @@ class Dispatcher:
                     waiting = TURN_OVER
                     self.awake = True
                     self.now = loop.time()
+                    pause_at = clock() + TURN_SECONDS
+                    self.turn_until = pause_at + TURN_SECONDS
+                looks = 0 if cell.scheduled else looks - 1  # who has more to do may have taken long
                 me.cell = lane.cell = cell = run = error = None  # a worker at rest keeps no actor alive
                 lingers = True
                 if me.tainted or (_ANYIO in modules and not me.is_fit()):
@@ -406,7 +417,6 @@ class Dispatcher:
                     if ready:
                         self._wake()
                     return
-                looks -= 1
                 if looks <= 0:
                     looks = _TURNS_PER_LOOK
                     if clock() > pause_at:

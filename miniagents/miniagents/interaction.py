@@ -135,6 +135,7 @@ class Interaction(Node):
 
     keeps_asks = True
     is_interaction = True
+    scheduled = False
     system: "MiniAgents"
 
     def __init__(
