@@ -74,7 +74,8 @@ class ActorRef:
         scope = current_scope.get()
         node = scope.node if scope is not None else None
         if node is None:
-            cell.post(Envelope(message, None, None, None, new_correlation_id(), None, system.time()))
+            trace = None if system.observer is None else system.observer.outer_trace()
+            cell.post(Envelope(message, None, None, None, new_correlation_id(), trace, system.time()))
         else:
             cell.post(Envelope(message, node.ref, None, None, node.correlation_id, node.trace, system.time()))
 
@@ -91,9 +92,12 @@ class ActorRef:
             raise _wrong_thread(cell.path, "send")
         scope = current_scope.get()
         node = scope.node if scope is not None else None
-        sender, correlation, trace = (
-            (None, new_correlation_id(), None) if node is None else (node.ref, node.correlation_id, node.trace)
-        )
+        if node is None:
+            observer = cell.system.observer
+            sender, correlation = None, new_correlation_id()
+            trace = None if observer is None else observer.outer_trace()
+        else:
+            sender, correlation, trace = node.ref, node.correlation_id, node.trace
         envelope = Envelope(message, sender, None, None, correlation, trace, cell.system.time())
         await cell.room()
         cell.post(envelope)
@@ -125,7 +129,8 @@ class ActorRef:
         node = scope.node if scope is not None else None
         now = system.time()
         if node is None:
-            sender = trace = None
+            sender = None
+            trace = None if system.observer is None else system.observer.outer_trace()
             correlation = new_correlation_id()
             deadline = scope.deadline if scope is not None else None
         else:

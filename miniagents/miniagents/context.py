@@ -12,6 +12,7 @@ from miniagents.errors import NoActiveSystemError
 from miniagents.messages import MessageSequencePromise, Sendable
 from miniagents.promising import Promise
 from miniagents.promising.context import current_scope
+from miniagents.promising.tracebacks import traceback_text
 
 if TYPE_CHECKING:
     from miniagents.miniagents.agent import MiniAgent
@@ -167,11 +168,11 @@ class InteractionContext:
                     raise
             except (Exception, KeyboardInterrupt, SystemExit) as error:
                 if isinstance(awaitable, (Promise, asyncio.Future)):
-                    _log.error("a side task failed", actor=self._interaction.path, exc_info=error)
+                    _log.error("a side task failed", actor=self._interaction.path, stack=traceback_text(error))
 
 
 async def _logged(coro: Any, path: str) -> None:
     try:
         await coro
     except (Exception, KeyboardInterrupt, SystemExit) as error:
-        _log.error("a side task failed", actor=path, error=repr(error), exc_info=error)
+        _log.error("a side task failed", actor=path, error=repr(error), stack=traceback_text(error))

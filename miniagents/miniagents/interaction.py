@@ -347,7 +347,7 @@ class Interaction(Node):
             self.mark(error)
         self.is_running = False
         if settles and error is not None and not isinstance(error, PromiseCancelledError):
-            self.system.events.publish(EventKind.CRASH, self.path, error=error)
+            self.system.events.publish(EventKind.CRASH, self.path, error=error, detail=self.id)
         if settles or error is None or self.cancelled is not None:
             self.finish(error)
         return error
@@ -381,7 +381,7 @@ class Interaction(Node):
 
     def _hangs(self, seconds: float) -> None:
         if not self._done:
-            self.system.events.publish(EventKind.HANG, self.path)
+            self.system.events.publish(EventKind.HANG, self.path, detail=self.id)
             self.begin_cancel(
                 HandlerTimeoutError(
                     f"{self.path}: ran for longer than its handler_timeout of {seconds} s", path=self.path

@@ -181,11 +181,15 @@ class MiniAgents(ActorSystem):
         """A call is under way."""
         self._interactions[interaction.id] = interaction
         self._lazy.discard(interaction.replies)
+        if self.observer is not None:
+            self.observer.interaction_started(interaction, interaction._context)
         self.events.publish(EventKind.INTERACTION_STARTED, interaction.path, detail=interaction.id)
 
     def interaction_ended(self, interaction: "Interaction") -> None:
         """A call is over."""
         if self._interactions.pop(interaction.id, None) is not None:
+            if self.observer is not None:
+                self.observer.interaction_ended(interaction)
             self.events.publish(EventKind.INTERACTION_ENDED, interaction.path, detail=interaction.id)
             if not self._interactions and self._no_interactions is not None and not self._no_interactions.done():
                 self._no_interactions.set_result(None)
