@@ -223,6 +223,31 @@ class Cautious:
         raise AskTimeoutError("no")
 
 
+async def test_an_error_that_arrives_as_a_message_is_an_error_all_the_same(seen: Seen) -> None:
+    async with MiniAgents(errors_as_messages=True) as system:
+        seen.instrument(system)
+        assert "secret" in str(await failing.inquire())
+
+    assert attributes_of(seen.span("invoke_agent failing"))["error.type"] == "ValueError"
+
+
+async def test_attempts_of_an_agent_are_one_interaction(seen: Seen) -> None:
+    attempts: list[int] = []
+
+    @miniagent(retry=RetryPolicy(attempts=3))
+    async def third_time_lucky(ctx: InteractionContext) -> None:
+        attempts.append(1)
+        if len(attempts) < 3:
+            raise ConnectionError
+        ctx.reply("ok")
+
+    async with MiniAgents() as system:
+        seen.instrument(system)
+        assert str(await third_time_lucky.inquire()) == "ok"
+
+    assert seen.span("invoke_agent third_time_lucky").status.status_code is StatusCode.UNSET
+
+
 async def test_an_error_of_our_own_or_of_a_library_is_recorded_with_its_module(seen: Seen) -> None:
     async with MiniAgents() as system:
         seen.instrument(system)
@@ -355,6 +380,26 @@ async def test_a_tool_that_fails_says_how(tool: Call, expected: str, seen: Seen)
     assert attributes_of(span)["error.type"] == expected
     assert span.status.status_code is StatusCode.ERROR
     assert seen.span("invoke_agent ScriptedModel").status.status_code is StatusCode.UNSET
+
+
+async def test_a_tool_that_is_cut_off_ends_its_span_in_its_own_context(
+    seen: Seen, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def hangs() -> None:
+        await asyncio.sleep(3600)
+
+    script = Script(Reply(calls=(Call("hangs"), Call("sleeping", {"message": "a"}))), "well")
+    async with MiniAgents() as system:
+        seen.instrument(system)
+        replies = ScriptedModel.fork(script=script, tools=[hangs, sleeping]).inquire("Hi")
+        await asyncio.sleep(1)
+        replies.cancel()
+
+    kinds = {span.name: attributes_of(span).get("error.type") for span in seen.spans}
+    assert (
+        kinds["execute_tool hangs"] == kinds["execute_tool sleeping"] == kinds["invoke_agent sleeping"] == "cancelled"
+    )
+    assert caplog.records == []
 
 
 async def test_a_tool_that_does_not_exist_has_no_span(seen: Seen) -> None:

@@ -39,10 +39,15 @@ class Operation:
         parent: The context with its parent; None for the current one.
         histogram: Where its seconds go.
         labels: Which of its attributes the histogram has.
-        tells: Whether the text of an error is recorded.
+        captures: Whether what is said may be recorded, the text of an error included.
+
+    Attributes:
+        context: The context in which the span is the current one.
+        span: The span.
+        captures: Whether what is said is recorded: it may be, and somebody keeps the span.
     """
 
-    __slots__ = ("_clock", "_histogram", "_labels", "_tells", "_token", "context", "span", "started")
+    __slots__ = ("_clock", "_histogram", "_labels", "_started", "_token", "captures", "context", "span")
 
     def __init__(
         self,
@@ -55,15 +60,15 @@ class Operation:
         labels: tuple[str, ...],
         *,
         parent: Context | None = None,
-        tells: bool = False,
+        captures: bool = False,
     ) -> None:
         self._clock = clock
         self._histogram = histogram
         self._labels: Attributes = {name: attributes[name] for name in labels if name in attributes}
-        self._tells = tells
         self._token: Token[Context] | None = None
-        self.started = clock()
-        self.span = tracer.start_span(name, parent, kind, attributes, start_time=self.started)
+        self._started = clock()
+        self.span = tracer.start_span(name, parent, kind, attributes, start_time=self._started)
+        self.captures = captures and self.span.is_recording()
         self.context = trace.set_span_in_context(self.span, parent)
 
     @property
@@ -73,7 +78,7 @@ class Operation:
 
     def seconds(self) -> float:
         """How long it has taken so far."""
-        return (self._clock() - self.started) / 1e9
+        return (self._clock() - self._started) / 1e9
 
     def make_current(self) -> None:
         """Let it be the parent of what the calling task does, until it ends there."""
@@ -99,8 +104,8 @@ class Operation:
         if error is not None:
             kind = counted["error.type"] = error_type(error)
             span.set_attribute("error.type", kind)
-            span.set_status(Status(StatusCode.ERROR, str(error) if self._tells else None))
-            if self._tells and kind != CANCELLED:
+            span.set_status(Status(StatusCode.ERROR, str(error) if self.captures else None))
+            if self.captures and kind != CANCELLED:
                 span.record_exception(error)
         span.end(end_time=ended)
-        self._histogram.record((ended - self.started) / 1e9, counted, context=self.context)
+        self._histogram.record((ended - self._started) / 1e9, counted, context=self.context)

@@ -77,7 +77,7 @@ class Telemetry:
         self._system = system
         self._tracer = trace.get_tracer("miniagents", version, tracer_provider)
         self.instruments = instruments_of(meter_provider, version)
-        self.captures = _captures_by_environment() if capture_content is None else capture_content
+        self._captures = _captures_by_environment() if capture_content is None else capture_content
         self._clock = clock
         self._open: dict[int, Operation] = {}
         self.instruments.add(system)
@@ -100,7 +100,7 @@ class Telemetry:
 
     def operation(self, *args: Any, **more: Any) -> Operation:
         """Start a span; see `Operation`."""
-        return Operation(self._tracer, self._clock, *args, tells=self.captures, **more)
+        return Operation(self._tracer, self._clock, *args, captures=self._captures, **more)
 
     # As the observer
 
@@ -152,7 +152,7 @@ class Telemetry:
         if operation is None:
             return
         more: Attributes = {}
-        if self.captures:
+        if operation.captures:
             sent, replies = interaction.message_promises, interaction.replies
             if sent.done() and sent._error is None:
                 more["gen_ai.input.messages"] = content.input_messages(sent.result())
@@ -179,8 +179,6 @@ class _ModelCall:
         self._streams = request.stream
         self._first: float | None = None
         attributes = of_request(provider, request)
-        if telemetry.captures:
-            attributes["gen_ai.input.messages"] = content.input_messages(request.messages)
         self._operation = telemetry.operation(
             f"{operation_of(provider)} {request.model}",
             SpanKind.CLIENT,
@@ -189,6 +187,8 @@ class _ModelCall:
             LABELS,
         )
         self._operation.make_current()
+        if self._operation.captures:
+            self._operation.span.set_attribute("gen_ai.input.messages", content.input_messages(request.messages))
 
     @_harmless
     def piece(self, piece: object) -> None:
@@ -209,7 +209,7 @@ class _ModelCall:
         if "gen_ai.usage.input_tokens" in more and answer.usage is not None:
             for kind, number in (("input", answer.usage.input_tokens), ("output", answer.usage.output_tokens)):
                 instruments.tokens.record(number, {**counted, "gen_ai.token.type": kind}, context=operation.context)
-        if self._telemetry.captures:
+        if operation.captures:
             more["gen_ai.output.messages"] = content.answered(answer)
         operation.end(error, more, labels)
 
@@ -218,7 +218,7 @@ class _ToolCall:
     """One call of a tool, as it is seen."""
 
     def __init__(self, telemetry: Telemetry, agent: MiniAgent, tool: Tool, call: ToolCall) -> None:
-        self._result: list[str] | None = [] if telemetry.captures else None
+        self._result: list[str] = []
         attributes: Attributes = {
             "gen_ai.operation.name": "execute_tool",
             "gen_ai.tool.name": tool.spec.name,
@@ -228,8 +228,6 @@ class _ToolCall:
         }
         if tool.spec.description:
             attributes["gen_ai.tool.description"] = tool.spec.description
-        if telemetry.captures:
-            attributes["gen_ai.tool.call.arguments"] = call.arguments
         self._operation = telemetry.operation(
             f"execute_tool {tool.spec.name}",
             SpanKind.INTERNAL,
@@ -238,20 +236,19 @@ class _ToolCall:
             ("gen_ai.tool.name", "gen_ai.tool.type", "gen_ai.agent.name"),
         )
         self._operation.make_current()
+        if self._operation.captures:
+            self._operation.span.set_attribute("gen_ai.tool.call.arguments", call.arguments)
 
     @_harmless
     def piece(self, piece: object) -> None:
         """A piece of its result came."""
-        if self._result is not None:
+        if self._operation.captures:
             self._result.append(str(piece))
 
     @_harmless
     def ended(self, answer: Any, error: BaseException | None) -> None:
         """It is over."""
-        more: Attributes = {}
-        if self._result:
-            more["gen_ai.tool.call.result"] = "".join(self._result)
-        self._operation.end(error, more)
+        self._operation.end(error, {"gen_ai.tool.call.result": "".join(self._result)} if self._result else None)
 
 
 def _captures_by_environment() -> bool:
