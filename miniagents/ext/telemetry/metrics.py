@@ -2,7 +2,7 @@
 
 import threading
 import weakref
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -18,6 +18,12 @@ TOKENS = tuple(4**power for power in range(14))
 """The buckets that the GenAI conventions ask for."""
 
 _KIND = "miniagents.actor.type"
+_OF_ACTORS = (
+    "miniagents.actors",
+    "miniagents.actor.restarts",
+    "miniagents.messages.handled",
+    "miniagents.mailbox.depth",
+)
 _Counts = Counter[tuple[str, str, str]]
 """By metric, name of the attribute and its value."""
 
@@ -100,15 +106,20 @@ class Instruments:
     def _look(self) -> _Counts:
         counts = self._gone.copy()
         for system in tuple(self._systems):
+            kinds: dict[str | None, list[int]] = defaultdict(lambda: [0] * len(_OF_ACTORS))
             for cell in _cells(system):
-                kind = _kind(cell)
-                if kind is None:
-                    continue
+                numbers = kinds[_kind(cell)]
+                numbers[0] += 1
+                numbers[1] += cell.restarts
+                numbers[2] += cell.handled
                 queue = cell.queue  # read once: this may be another thread than the loop's
-                counts["miniagents.actors", _KIND, kind] += 1
-                counts["miniagents.actor.restarts", _KIND, kind] += cell.restarts
-                counts["miniagents.messages.handled", _KIND, kind] += cell.handled
-                counts["miniagents.mailbox.depth", _KIND, kind] += max(len(queue) - cell.gone, 0) if queue else 0
+                if queue:
+                    numbers[3] += max(len(queue) - cell.gone, 0)
+            for kind, numbers in kinds.items():
+                if kind is not None:
+                    counts.update(
+                        {(name, _KIND, kind): number for name, number in zip(_OF_ACTORS, numbers, strict=True)}
+                    )
             for reason, number in tuple(system.dead_letters.counts.items()):
                 counts["miniagents.dead_letters", "miniagents.reason", reason.value] += number
             for interaction in system.interactions() if hasattr(system, "interactions") else ():
