@@ -24,6 +24,7 @@ _OF_ACTORS = (
     "miniagents.messages.handled",
     "miniagents.mailbox.depth",
 )
+_COUNTERS = ("miniagents.actor.restarts", "miniagents.messages.handled", "miniagents.dead_letters")
 _Counts = Counter[tuple[str, str, str]]
 """By metric, name of the attribute and its value."""
 
@@ -104,6 +105,7 @@ class Instruments:
         return read
 
     def _look(self) -> _Counts:
+        """Count. First those that are gone: who ends meanwhile is counted too little, and never twice."""
         counts = self._gone.copy()
         for system in tuple(self._systems):
             kinds: dict[str | None, list[int]] = defaultdict(lambda: [0] * len(_OF_ACTORS))
@@ -124,6 +126,11 @@ class Instruments:
                 counts["miniagents.dead_letters", "miniagents.reason", reason.value] += number
             for interaction in system.interactions() if hasattr(system, "interactions") else ():
                 counts["miniagents.interactions", "gen_ai.agent.name", interaction.agent.alias] += 1
+        for key, number in self._counts.items():
+            if key[0] in _COUNTERS and counts[key] < number:
+                counts[key] = (
+                    number  # a counter that goes back, if only for a moment, is taken for one that starts anew
+                )
         return counts
 
 
