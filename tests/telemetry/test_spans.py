@@ -25,6 +25,7 @@ from miniagents import (
     miniagent,
 )
 from miniagents.errors import AskTimeoutError, PromiseCancelledError
+from miniagents.ext.llms import openai_embedding_agent
 from miniagents.ext.telemetry import instrument, trace_context
 from miniagents.testing import Call, FakeProvider, Fault, Reply, Script, ScriptedModel
 from tests.llms.apis import agent_of, each_api
@@ -571,3 +572,29 @@ def test_without_the_extra_the_error_names_it() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=50)
     assert done.stdout.count("pip install 'miniagents[otel]'") == 2
+
+
+@pytest.mark.real_time
+async def test_embeddings_are_an_operation_of_their_own(fake_provider: FakeProvider, seen: Seen) -> None:
+    async with MiniAgents() as system:
+        seen.instrument(system)
+        await openai_embedding_agent.fork(model="text-embedding-3-small", **fake_provider.openai).inquire("Hi")
+
+    (span,) = [span for span in seen.spans if span.name == "embeddings text-embedding-3-small"]
+    found = attributes_of(span)
+    assert found["gen_ai.operation.name"] == "embeddings"
+    assert found["gen_ai.usage.input_tokens"] > 0
+    assert "gen_ai.request.max_tokens" not in found
+
+
+@pytest.mark.real_time
+async def test_a_call_from_another_thread_belongs_to_the_span_of_that_thread(seen: Seen) -> None:
+    def elsewhere(system: MiniAgents) -> None:
+        with seen.tracer.start_as_current_span("in a thread"):
+            system.from_thread.inquire(writer, "a").result(timeout=10)
+
+    async with MiniAgents() as system:
+        seen.instrument(system)
+        await asyncio.to_thread(elsewhere, system)
+
+    assert seen.tree()["invoke_agent writer"] == "in a thread"
