@@ -25,6 +25,7 @@ from miniagents.actors.timers import Timer
 from miniagents.errors import ActorStoppedError, HandlerTimeoutError, PromiseCancelledError
 from miniagents.promising.context import current_scope
 from miniagents.promising.promise import NO_VALUE
+from miniagents.promising.tracebacks import traceback_text
 from miniagents.supervision import RestartWindow, StopReason
 
 _log = structlog.get_logger("miniagents")
@@ -256,7 +257,7 @@ class ActorCell(Cell):
                         return
                     look_at = 2 * budget - QUANTUM
         except Exception as error:  # a fault of the runtime itself: end the actor rather than lose it
-            _log.exception("the runtime failed in a turn", actor=self.path)
+            _log.error("the runtime failed in a turn", actor=self.path, stack=traceback_text(error))
             self._instance = None
             self.ended(error)
         finally:
@@ -298,6 +299,8 @@ class ActorCell(Cell):
             Whether there is an instance now.
         """
         stopping = self.stopping
+        if stopping is not None and stopping.drain and self.depth and self._want_start:
+            self._draining = True  # what waited before its first start is handled, too
         if stopping is not None and not (self._draining and self._want_start):
             self._want_start = False
             self._finish(stopping.reason)
@@ -455,7 +458,7 @@ class ActorCell(Cell):
             cause = self._cause
             error = self._explain(error)
             if cause is None or cause is _HANG:
-                _log.error("on_stop failed", actor=self.path, reason=repr(reason), exc_info=error)
+                _log.error("on_stop failed", actor=self.path, reason=repr(reason), stack=traceback_text(error))
             else:
                 _log.warning("on_stop was cut off", actor=self.path, reason=repr(reason))
         finally:
@@ -603,12 +606,14 @@ class ActorCell(Cell):
         if envelope is not None:
             self._after_crash(envelope, error)
         self.current = None
+        # The ask of an agent's call is its interaction.
+        call = getattr(ask, "id", None)
         if self.system.events.wanted:
-            self.system.events.publish(EventKind.CRASH, self.path, error=error)
+            self.system.events.publish(EventKind.CRASH, self.path, error=error, detail=call, logged=True)
         if self.stopping is not None and self.stopping.own:
             self.stopping.ended._resolve(error)
             self.stopping = None  # ctx.stop() and then a raise: the crash wins
-        self._log_crash(ask, error)
+        self._log_crash(ask, error, call)
         self.state = STOPPING if self.stopping is not None else RESTARTING
         await self._end_instance(error)
         if self.stopping is not None:
@@ -642,12 +647,13 @@ class ActorCell(Cell):
         if envelope.ask is not None:
             envelope.ask.fail(error)
 
-    def _log_crash(self, ask: Any, error: BaseException) -> None:
+    def _log_crash(self, ask: Any, error: BaseException, call: int | None = None) -> None:
         # Whoever asked gets the exception itself; a second full report would only repeat it.
         if ask is None:
-            _log.error("actor crashed", actor=self.path, error=repr(error), exc_info=error)
+            _log.error("actor crashed", actor=self.path, error=repr(error), stack=traceback_text(error))
         else:
-            _log.warning("actor crashed", actor=self.path, error=repr(error))
+            of = {} if call is None else {"interaction": call}
+            _log.warning("actor crashed", actor=self.path, error=repr(error), **of)
 
     def _restart(self, error: BaseException) -> None:
         """Its own supervision decides: a fresh instance now, later, or never."""
@@ -663,7 +669,7 @@ class ActorCell(Cell):
                     max_restarts=strategy.max_restarts,
                     within=strategy.within,
                 )
-                self.system.events.publish(EventKind.ESCALATION, self.path, error=error)
+                self.system.events.publish(EventKind.ESCALATION, self.path, error=error, logged=True)
                 self._finish(error)
                 return
         self._in_row += 1
@@ -893,7 +899,7 @@ class ActorCell(Cell):
             try:
                 message = wrap(result)
             except Exception as error:
-                _log.error("pipe_to_self: wrap failed", actor=self.path, exc_info=error)
+                _log.error("pipe_to_self: wrap failed", actor=self.path, stack=traceback_text(error))
                 return
             self.post_system(Envelope(message, self.ref, at=self.system.time()))
 

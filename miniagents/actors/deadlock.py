@@ -60,7 +60,7 @@ class Node(Scope):
 
     def deadlocked(self, error: BaseException) -> None:
         """A wait of its code would have closed a ring."""
-        self.system.events.publish(EventKind.DEADLOCK, self.path, error=error)
+        self.system.events.publish(EventKind.DEADLOCK, self.path, error=error, detail=getattr(self, "id", None))
 
 
 class Waits:

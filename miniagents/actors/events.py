@@ -36,7 +36,8 @@ class Event(msgspec.Struct, frozen=True):
         at: When, in seconds since the epoch.
         reason: The stop reason, for STOP and RESTART.
         error: The exception, for CRASH, ESCALATION, HANG and DEADLOCK.
-        detail: Anything else: a dead letter, an interaction's id.
+        detail: Anything else: a dead letter; the interaction's id, where it happened to one.
+        logged: Whether the runtime has logged it, too.
     """
 
     kind: EventKind
@@ -45,6 +46,7 @@ class Event(msgspec.Struct, frozen=True):
     reason: Any = None
     error: BaseException | None = None
     detail: Any = None
+    logged: bool = False
 
 
 class Subscription:
@@ -120,11 +122,18 @@ class Events:
         return self.subscribe()
 
     def publish(
-        self, kind: EventKind, path: str, *, reason: Any = None, error: BaseException | None = None, detail: Any = None
+        self,
+        kind: EventKind,
+        path: str,
+        *,
+        reason: Any = None,
+        error: BaseException | None = None,
+        detail: Any = None,
+        logged: bool = False,
     ) -> None:
         """Tell the subscribers."""
         if self._subscribers:
-            event = Event(kind, path, time.time(), reason, error, detail)
+            event = Event(kind, path, time.time(), reason, error, detail, logged)
             for subscriber in tuple(self._subscribers):
                 subscriber.put(event)
 

@@ -74,7 +74,11 @@ class ActorRef:
             raise _wrong_thread(cell.path, "tell")
         scope = current_scope.get()
         node = scope.node if scope is not None else None
+        observer = system.observer
         queue = cell.queue
+        if node is None and observer is not None:
+            cell.post(Envelope(message, trace=observer.outer_trace(), at=system.dispatcher.time()))
+            return
         if queue.__class__ is not deque or cell.stopping is not None:
             cell.post(Envelope(message, at=system.dispatcher.time()) if node is None else node.envelope_for(message))
             return
@@ -104,7 +108,12 @@ class ActorRef:
             raise _wrong_thread(cell.path, "send")
         scope = current_scope.get()
         node = scope.node if scope is not None else None
-        envelope = Envelope(message, at=system.dispatcher.time()) if node is None else node.envelope_for(message)
+        if node is None:
+            observer = system.observer
+            trace = None if observer is None else observer.outer_trace()
+            envelope = Envelope(message, trace=trace, at=system.dispatcher.time())
+        else:
+            envelope = node.envelope_for(message)
         await cell.room()
         cell.post(envelope)
 
@@ -137,7 +146,8 @@ class ActorRef:
         node = scope.node if scope is not None else None
         deadline = scope.deadline if scope is not None else None
         if node is None:
-            ask: Ask[Any] = Ask(cell, message, None, None, deadline, 0, None, now)
+            trace = None if system.observer is None else system.observer.outer_trace()
+            ask: Ask[Any] = Ask(cell, message, None, None, deadline, 0, trace, now)
         else:
             ask = Ask(cell, message, node, node.ref, deadline, node.correlation_id, node.trace, now)
             if node.keeps_asks:

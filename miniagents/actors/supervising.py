@@ -29,6 +29,7 @@ from miniagents.errors import (
 )
 from miniagents.promising import Promise
 from miniagents.promising.promise import settled
+from miniagents.promising.tracebacks import traceback_text
 from miniagents.supervision import (
     AutoShutdown,
     ChildSpec,
@@ -148,7 +149,7 @@ class Keeper:
                 try:
                     await job()
                 except Exception as error:
-                    _log.exception("the runtime failed in a supervisor", actor=self._host.path)
+                    _log.error("the runtime failed in a supervisor", actor=self._host.path, stack=traceback_text(error))
                     self._host.system.fail(error)
         finally:
             self._task = None
@@ -433,7 +434,7 @@ class Keeper:
             within=strategy.within,
             error=repr(cause),
         )
-        host.system.events.publish(EventKind.ESCALATION, host.path, error=cause)
+        host.system.events.publish(EventKind.ESCALATION, host.path, error=cause, logged=True)
         cell = child.cell
         self._forget(child)
         if cell is not None and cell.is_alive:

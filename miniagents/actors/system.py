@@ -19,6 +19,7 @@ from miniagents.actors.dispatcher import Dispatcher
 from miniagents.actors.events import EventKind, Events
 from miniagents.actors.from_thread import FromThread
 from miniagents.actors.group import Group
+from miniagents.actors.observing import Observer
 from miniagents.actors.options import DEFAULT_OPTIONS, Props, SpawnOptions
 from miniagents.actors.pool import new_pool_cell
 from miniagents.actors.ref import ActorRef
@@ -31,6 +32,7 @@ from miniagents.actors.tree import ActorInfo, snapshot
 from miniagents.errors import InvalidOptionError, RestartLimitError, SystemNotRunningError
 from miniagents.promising import Promise, PromisingContext
 from miniagents.promising.promise import settled
+from miniagents.promising.tracebacks import traceback_text
 from miniagents.supervision import AutoShutdown, ChildSpec, StopReason, Supervisor
 
 _log = structlog.get_logger("miniagents")
@@ -90,6 +92,7 @@ class ActorSystem(PromisingContext):
             raise InvalidOptionError(f"dead_letters_kept= must be 0 or more, not {dead_letters_kept!r}")
         self.name = name
         self.events = Events()
+        self.observer: Observer | None = None
         self.dead_letters = DeadLetters(dead_letters_kept, self._on_dead_letter)
         self.random = random.Random().random
         self._shared: dict[Hashable, tuple[Any, Any]] = {}
@@ -202,8 +205,8 @@ class ActorSystem(PromisingContext):
         if self._on_failure is not None:
             try:
                 self._on_failure(error)
-            except Exception:
-                _log.exception("on_failure failed", system=self.name)
+            except Exception as failed:
+                _log.error("on_failure failed", system=self.name, stack=traceback_text(failed))
         body = self._body
         if body is not None and not body.done():
             self._body_cancelled = True
@@ -270,7 +273,9 @@ class ActorSystem(PromisingContext):
                 try:
                     await close(value)
                 except Exception as error:
-                    _log.error("what the system shared could not be closed", error=repr(error), exc_info=error)
+                    _log.error(
+                        "what the system shared could not be closed", error=repr(error), stack=traceback_text(error)
+                    )
 
     async def _wait_until_quiet(self) -> None:
         """Wait for background work and for the messages that are queued at this moment."""
@@ -492,14 +497,16 @@ class ActorSystem(PromisingContext):
 
     def actor_ended(self, cell: Any) -> None:
         """An actor has ended for good."""
+        if self.observer is not None:
+            self.observer.actor_ended(cell)
         if self._groups:
             for group in self._groups.values():
                 group.leave(cell.ref)
 
     def start_failed(self, cell: Any, error: BaseException) -> None:
         """The first start of an actor without a supervisor failed, and ends it."""
-        _log.error("actor did not start", actor=cell.path, error=repr(error), exc_info=error)
-        self.events.publish(EventKind.CRASH, cell.path, error=error)
+        _log.error("actor did not start", actor=cell.path, error=repr(error), stack=traceback_text(error))
+        self.events.publish(EventKind.CRASH, cell.path, error=error, logged=True)
 
     def _on_dead_letter(self, letter: DeadLetter) -> None:
         self.events.publish(EventKind.DEAD_LETTER, letter.receiver.path, detail=letter)

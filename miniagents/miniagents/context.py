@@ -11,6 +11,7 @@ from miniagents.actors import ActorRef, SpawnOptions
 from miniagents.errors import NoActiveSystemError
 from miniagents.messages import MessageSequencePromise, Sendable
 from miniagents.promising.context import current_scope
+from miniagents.promising.tracebacks import traceback_text
 
 if TYPE_CHECKING:
     from miniagents.miniagents.agent import MiniAgent
@@ -160,4 +161,4 @@ async def _logged(coro: Any, path: str) -> None:
     try:
         await coro
     except (Exception, KeyboardInterrupt, SystemExit) as error:
-        _log.error("a side task failed", actor=path, error=repr(error), exc_info=error)
+        _log.error("a side task failed", actor=path, error=repr(error), stack=traceback_text(error))

@@ -15,6 +15,7 @@ from miniagents.errors import ActorStoppedError, AskTimeoutError, HandlerTimeout
 from miniagents.messages import MessageSequence, MessageSequencePromise
 from miniagents.promising import Promise
 from miniagents.promising.context import current_scope
+from miniagents.promising.tracebacks import traceback_text
 
 if TYPE_CHECKING:
     from miniagents.actors import ActorRef
@@ -423,11 +424,12 @@ class Interaction(Node):
                 self.mark(error)
             self.is_running = False
             if settles and error is not None and not isinstance(error, PromiseCancelledError):
-                self.system.events.publish(EventKind.CRASH, self.path, error=error)
+                self.system.events.publish(EventKind.CRASH, self.path, error=error, detail=self.id)
             if settles or error is None or self.cancelled is not None:
                 self.finish(error)
-        except Exception:  # a fault of the runtime itself: the worker must not die of it
-            _log.exception("the runtime failed at the end of a call", actor=self.path, interaction=self.id)
+        except Exception as fault:  # of the runtime itself: the worker must not die of it
+            stack = traceback_text(fault)
+            _log.error("the runtime failed at the end of a call", actor=self.path, interaction=self.id, stack=stack)
         self.task = self._coro = None
         return error
 
@@ -453,7 +455,7 @@ class Interaction(Node):
                     raise
             except (Exception, KeyboardInterrupt, SystemExit) as error:
                 if isinstance(awaitable, (Promise, asyncio.Future)):
-                    _log.error("a side task failed", actor=self.path, exc_info=error)
+                    _log.error("a side task failed", actor=self.path, stack=traceback_text(error))
 
     def explain(self, error: BaseException) -> BaseException:
         """What an error of its code means to its caller: a cancellation is the reason for it."""
@@ -484,7 +486,7 @@ class Interaction(Node):
 
     def _hangs(self, seconds: float) -> None:
         if not self._done:
-            self.system.events.publish(EventKind.HANG, self.path)
+            self.system.events.publish(EventKind.HANG, self.path, detail=self.id)
             self.begin_cancel(
                 HandlerTimeoutError(
                     f"{self.path}: ran for longer than its handler_timeout of {seconds} s", path=self.path

@@ -8,6 +8,7 @@ import structlog
 
 from miniagents.messages import Message
 from miniagents.messages.frozen import FrozenDict
+from miniagents.promising.tracebacks import traceback_text
 
 if TYPE_CHECKING:
     from miniagents.miniagents.system import MiniAgents
@@ -77,6 +78,6 @@ class Persistence:
                     try:
                         await handler(tuple(batch))
                     except Exception as error:
-                        _log.error("on_persist_messages failed", messages=len(batch), exc_info=error)
+                        _log.error("on_persist_messages failed", messages=len(batch), stack=traceback_text(error))
         finally:
             self._runs = False

@@ -184,12 +184,16 @@ class MiniAgents(ActorSystem):
     def interaction_started(self, interaction: "Interaction") -> None:
         """A call is under way."""
         self._interactions[interaction.id] = interaction
+        if self.observer is not None:
+            self.observer.interaction_started(interaction, interaction.turn_context())
         if self.events.wanted:
             self.events.publish(EventKind.INTERACTION_STARTED, interaction.path, detail=interaction.id)
 
     def interaction_ended(self, interaction: "Interaction") -> None:
         """A call is over."""
         if self._interactions.pop(interaction.id, None) is not None:
+            if self.observer is not None:
+                self.observer.interaction_ended(interaction)
             if self.events.wanted:
                 self.events.publish(EventKind.INTERACTION_ENDED, interaction.path, detail=interaction.id)
             if not self._interactions and self._no_interactions is not None and not self._no_interactions.done():

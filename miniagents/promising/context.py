@@ -10,6 +10,7 @@ from typing import Any, Self
 import structlog
 
 from miniagents.errors import NoActiveSystemError, PromiseCancelledError
+from miniagents.promising.tracebacks import traceback_text
 
 _log = structlog.get_logger("miniagents")
 
@@ -144,7 +145,7 @@ class PromisingContext(Scope):
     def _background_done(self, task: "asyncio.Task[Any]") -> None:
         self._background.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("background work failed", error=repr(error), exc_info=error)
+            _log.error("background work failed", error=repr(error), stack=traceback_text(error))
 
     async def _wait_for_background(self) -> None:
         me = asyncio.current_task()

@@ -10,6 +10,7 @@ import structlog
 
 from miniagents.errors import PromiseCancelledError, PromiseNotReadyError
 from miniagents.promising.context import PromisingContext, Scope, current_scope
+from miniagents.promising.tracebacks import traceback_text
 
 _log = structlog.get_logger("miniagents")
 
@@ -301,7 +302,7 @@ class Promise(Generic[T]):
     def _unseen(self, error: BaseException) -> None:
         """Nobody ever looked at this failure."""
         if not getattr(error, "__miniagents_logged__", False):
-            _log.error("a promise failed and nobody awaited it", error=repr(error), exc_info=error)
+            _log.error("a promise failed and nobody awaited it", error=repr(error), stack=traceback_text(error))
 
 
 def note_seen(error: BaseException) -> None:

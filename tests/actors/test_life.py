@@ -609,6 +609,16 @@ async def test_on_restart_that_fails_is_a_crash_of_the_fresh_instance_whose_on_s
         assert kinds == ["start", "stop ValueError", "start", "stop OSError", "start"]
 
 
+async def test_draining_handles_what_was_sent_before_the_first_start() -> None:
+    async with ActorSystem() as system:
+        ref = system.spawn(Counter)
+        ref.tell(Add(3))
+        total = ref.ask(Read())
+        await ref.stop(drain=True)
+        assert (await total).value == 3
+        assert system.dead_letters.total == 0
+
+
 async def test_a_crash_while_draining_restarts_and_the_draining_goes_on() -> None:
     seen: list[Any] = []
     async with ActorSystem() as system:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import structlog
 
 from miniagents.actors import RetryPolicy
+from miniagents.actors.observing import Call
 from miniagents.errors import LLMError, ProviderError, ProviderUnavailableError, RateLimitedError, StalledError
 from miniagents.ext.llms.budgets import Budget, Reservation
 from miniagents.ext.llms.cache import Cache, cache_key
@@ -204,6 +205,8 @@ async def _attempt(
     answer = Answer()
     path, system = interaction.path, interaction.system
     whole = False
+    call: Call | None = None
+    failed: BaseException | None = None
     try:
         if limit is not None:
             admission = await limit.admit(_who(interaction), read + written, patience.get())
@@ -211,11 +214,14 @@ async def _attempt(
             reservations.append(budget.reserve(path, request.model, read, written))
         if interaction.deadline is not None:
             request = replace(request, timeout=max(interaction.deadline - system.time(), 0.001))
-        first = await _read(provider, request, reply, terms.idle_timeout, answer, interaction)
+        if system.observer is not None:
+            call = system.observer.model_called(interaction, provider, request)
+        first = await _read(provider, request, reply, terms.idle_timeout, answer, interaction, call)
         whole = True
         return answer, first
-    except RateLimitedError as error:
-        if limit is not None and admission is not None:
+    except BaseException as error:
+        failed = error
+        if isinstance(error, RateLimitedError) and limit is not None and admission is not None:
             limit.slow_down(admission, error.retry_after)
             limit.adapt(error.limits or {})
         raise
@@ -223,6 +229,9 @@ async def _attempt(
         # Whatever came was paid for, also if the call was cancelled or cut.
         usage = _used(answer, request.messages, whole=whole)
         answer.usage = usage
+        if call is not None:
+            call.ended(answer, failed)
+        failed = None  # or the error would hold this frame, and the frame the error
         for reservation in reservations:
             reservation.settle(usage, request.model)
         if limit is not None and admission is not None:
@@ -241,6 +250,7 @@ async def _read(
     idle_timeout: float | None,
     answer: Answer,
     interaction: Interaction,
+    call: Call | None,
 ) -> float | None:
     loop = asyncio.get_running_loop()
     first: float | None = None
@@ -251,6 +261,8 @@ async def _read(
             async for piece in pieces:
                 if idle_timeout is not None:
                     idle.reschedule(loop.time() + idle_timeout)
+                if call is not None:
+                    call.piece(piece)
                 if piece:
                     if first is None:
                         first = interaction.system.time()

@@ -6,6 +6,7 @@ import re
 import typing
 import weakref
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 
@@ -250,18 +251,10 @@ class _Result:
             if refusal is not None:
                 yield TextToken(f"failed: not approved: {refusal}")
                 return
-            pieces = tool.tokens(self._call, self._ctx)
-            try:
-                async with asyncio.timeout(self._timeout) as timer:
-                    async for token in pieces:
-                        any_token = True
-                        yield token
-            except TimeoutError:
-                if not timer.expired():
-                    raise
-                raise TimeoutError(f"it took longer than {self._timeout} s (tool_timeout)") from None
-            finally:
-                await pieces.aclose()
+            async with aclosing(self._pieces(tool)) as pieces:
+                async for token in pieces:
+                    any_token = True
+                    yield token
             late["is_error"] = False
         except asyncio.CancelledError:
             # The call has a result whatever happens: a history without one could never be sent again.
@@ -273,6 +266,30 @@ class _Result:
             self._report(error)
             text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             yield TextToken(("\n" if any_token else "") + f"failed: {text}")
+
+    async def _pieces(self, tool: Tool) -> AsyncGenerator[Token, None]:
+        """Make the call, within its time, seen by the system's observer."""
+        ctx, observer = self._ctx, self._ctx.system.observer
+        seen = observer.tool_called(ctx.interaction, tool, self._call) if observer is not None else None
+        failed: BaseException | None = None
+        try:
+            async with asyncio.timeout(self._timeout) as timer, aclosing(tool.tokens(self._call, ctx)) as pieces:
+                async for token in pieces:
+                    if seen is not None:
+                        seen.piece(token)
+                    yield token
+        except TimeoutError as error:
+            failed = error
+            if not timer.expired():
+                raise
+            raise TimeoutError(f"it took longer than {self._timeout} s (tool_timeout)") from None
+        except BaseException as error:
+            failed = error
+            raise
+        finally:
+            if seen is not None:
+                seen.ended(None, failed)
+            failed = None  # or the error would hold this frame, and the frame the error
 
     async def _refusal(self) -> str | None:
         """Why the call may not be made, or None."""
@@ -291,6 +308,7 @@ class _Result:
         return str(said) if said else "the call was refused"
 
     def _report(self, error: Exception) -> None:
-        path = self._ctx.interaction.path
-        self._ctx.system.events.publish(EventKind.CRASH, f"{path}/{self._call.name}", error=error)
-        _log.warning("a tool failed", actor=path, tool=self._call.name, error=repr(error))
+        path, number = self._ctx.interaction.path, self._ctx.interaction.id
+        crashed = f"{path}/{self._call.name}"
+        self._ctx.system.events.publish(EventKind.CRASH, crashed, error=error, detail=number, logged=True)
+        _log.warning("a tool failed", actor=path, interaction=number, tool=self._call.name, error=repr(error))

@@ -23,6 +23,7 @@ class AnthropicProvider:
 
     def __init__(self, client: Any) -> None:
         self._client = without_retries(client)
+        self.address = str(client.base_url)
         self.key = f"{self.name} {client.base_url}"
 
     def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str, None]:

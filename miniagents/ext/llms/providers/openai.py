@@ -35,6 +35,7 @@ class OpenAIProvider:
         self._client = without_retries(client)
         self._api = api
         self.name = name
+        self.address = str(client.base_url)
         self.key = f"{name} {api} {client.base_url}"
 
     def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str, None]:
@@ -91,10 +92,12 @@ class EmbeddingProvider:
     """
 
     name = "openai"
+    operation = "embeddings"
     was_delivered = False
 
     def __init__(self, client: Any) -> None:
         self._client = without_retries(client)
+        self.address = str(client.base_url)
         self.key = f"{self.name} embeddings {client.base_url}"
         self.embeddings: tuple[tuple[float, ...], ...] = ()
 

@@ -1,0 +1,255 @@
+"""`Telemetry`: the observer that lets OpenTelemetry see a system."""
+
+import functools
+import importlib.metadata
+import os
+import time
+from collections.abc import Callable
+from contextvars import Context
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import structlog
+from opentelemetry import context as contexts
+from opentelemetry import trace
+from opentelemetry.metrics import MeterProvider
+from opentelemetry.trace import SpanKind, TracerProvider
+
+from miniagents.actors import ActorSystem
+from miniagents.ext.llms.messages import ToolCall
+from miniagents.ext.llms.model import Answer, ModelRequest, Provider
+from miniagents.ext.llms.tools import Tool
+from miniagents.ext.telemetry import content
+from miniagents.ext.telemetry.metrics import instruments_of
+from miniagents.ext.telemetry.operations import Attributes, Operation
+from miniagents.ext.telemetry.propagation import traceparent, with_parent
+from miniagents.ext.telemetry.requests import LABELS, of_answer, of_request, operation_of
+from miniagents.miniagents import Interaction, MiniAgent
+from miniagents.promising.tracebacks import traceback_text
+
+_log = structlog.get_logger("miniagents")
+
+_CAPTURE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _harmless(method: F) -> F:
+    """Whoever looks on must not stop what goes on: a failure is logged, and the work goes on unseen."""
+
+    @functools.wraps(method)
+    def guarded(self: Any, *args: Any) -> Any:
+        try:
+            return method(self, *args)
+        except Exception as error:
+            _log.error("telemetry failed", error=repr(error), stack=traceback_text(error))
+            return None
+
+    return guarded  # type: ignore[return-value]
+
+
+class Telemetry:
+    """Lets OpenTelemetry see a system, by the semantic conventions for GenAI; see `instrument`.
+
+    Args:
+        system: The system.
+        tracer_provider: Where spans go; None for the global one.
+        meter_provider: Where metrics go; None for the global one.
+        capture_content: Whether what is said is recorded; None for what the environment says.
+        clock: The time, in nanoseconds since the epoch.
+
+    Raises:
+        RuntimeError: The system has an observer already.
+    """
+
+    def __init__(
+        self,
+        system: ActorSystem,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+        capture_content: bool | None = None,
+        *,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        if system.observer is not None:
+            raise RuntimeError(f"system {system.name!r} is instrumented already, or has another observer")
+        version = importlib.metadata.version("miniagents")
+        self._system = system
+        self._tracer = trace.get_tracer("miniagents", version, tracer_provider)
+        self.instruments = instruments_of(meter_provider, version)
+        self._captures = _captures_by_environment() if capture_content is None else capture_content
+        self._clock = clock
+        self._open: dict[int, Operation] = {}
+        self.instruments.add(system)
+        system.observer = self
+
+    def uninstrument(self) -> None:
+        """See the system no more. Spans that are open end now. Doing it again is harmless."""
+        if self._system.observer is not self:
+            return
+        self._system.observer = None
+        self.instruments.remove(self._system)
+        while self._open:
+            self._open.popitem()[1].end(None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.uninstrument()
+
+    def operation(self, *args: Any, **more: Any) -> Operation:
+        """Start a span; see `Operation`."""
+        return Operation(self._tracer, self._clock, *args, captures=self._captures, **more)
+
+    # As the observer
+
+    @_harmless
+    def outer_trace(self) -> str | None:
+        """The trace context of code outside of all actors."""
+        return traceparent(contexts.get_current())
+
+    @_harmless
+    def actor_ended(self, cell: Any) -> None:
+        """An actor has ended for good."""
+        self.instruments.actor_ended(cell)
+
+    @_harmless
+    def interaction_started(self, interaction: Interaction, context: Context) -> None:
+        """A call of an agent goes into its mailbox."""
+        agent = interaction.agent
+        attributes: Attributes = {
+            "gen_ai.operation.name": "invoke_agent",
+            "gen_ai.provider.name": "miniagents",
+            "gen_ai.agent.name": agent.alias,
+            "miniagents.actor.path": interaction.path,
+            "miniagents.interaction.id": interaction.id,
+        }
+        if agent.description:
+            attributes["gen_ai.agent.description"] = agent.description
+        operation = self._open[interaction.id] = self.operation(
+            f"invoke_agent {agent.alias}",
+            SpanKind.INTERNAL,
+            attributes,
+            self.instruments.agent_seconds,
+            ("gen_ai.agent.name",),
+            parent=with_parent(context.run(contexts.get_current), interaction.trace),
+        )
+        context.run(contexts.attach, operation.context)
+        interaction.trace = traceparent(operation.context) or interaction.trace
+
+    @_harmless
+    def interaction_ended(self, interaction: Interaction) -> None:
+        """The code of an agent has ended; the call is over when its replies are whole."""
+        if interaction.error is not None:
+            self._end(interaction, interaction.error)
+        else:
+            interaction.replies._add_done_callback(lambda replies: self._end(interaction, replies._error))
+
+    @_harmless
+    def _end(self, interaction: Interaction, error: BaseException | None) -> None:
+        operation = self._open.pop(interaction.id, None)
+        if operation is None:
+            return
+        more: Attributes = {}
+        if operation.captures:
+            sent, replies = interaction.message_promises, interaction.replies
+            if sent.done() and sent._error is None:
+                more["gen_ai.input.messages"] = content.input_messages(sent.result())
+            if replies.done() and replies._error is None:
+                more["gen_ai.output.messages"] = content.output_messages(replies._value)
+        operation.end(error, more)
+
+    @_harmless
+    def model_called(self, interaction: Interaction, provider: Provider, request: ModelRequest) -> "_ModelCall":
+        """A request goes to a model."""
+        return _ModelCall(self, provider, request)
+
+    @_harmless
+    def tool_called(self, interaction: Interaction, tool: Tool, call: ToolCall) -> "_ToolCall":
+        """A tool is called for a model."""
+        return _ToolCall(self, interaction.agent, tool, call)
+
+
+class _ModelCall:
+    """One request, as it is seen."""
+
+    def __init__(self, telemetry: Telemetry, provider: Provider, request: ModelRequest) -> None:
+        self._telemetry = telemetry
+        self._streams = request.stream
+        self._first: float | None = None
+        attributes = of_request(provider, request)
+        self._operation = telemetry.operation(
+            f"{operation_of(provider)} {request.model}",
+            SpanKind.CLIENT,
+            attributes,
+            telemetry.instruments.model_seconds,
+            LABELS,
+        )
+        self._operation.make_current()
+        if self._operation.captures:
+            self._operation.span.set_attribute("gen_ai.input.messages", content.input_messages(request.messages))
+
+    @_harmless
+    def piece(self, piece: object) -> None:
+        """A piece of its answer came."""
+        if self._first is None:
+            self._first = self._operation.seconds()
+
+    @_harmless
+    def ended(self, answer: Answer, error: BaseException | None) -> None:
+        """It is over."""
+        operation, instruments = self._operation, self._telemetry.instruments
+        more = of_answer(answer)
+        labels: Attributes = {"gen_ai.response.model": answer.model} if answer.model is not None else {}
+        counted = {**operation.labels, **labels}
+        if self._streams and self._first is not None:
+            more["gen_ai.response.time_to_first_chunk"] = self._first
+            instruments.first_seconds.record(self._first, counted, context=operation.context)
+        if "gen_ai.usage.input_tokens" in more and answer.usage is not None:
+            for kind, number in (("input", answer.usage.input_tokens), ("output", answer.usage.output_tokens)):
+                instruments.tokens.record(number, {**counted, "gen_ai.token.type": kind}, context=operation.context)
+        if operation.captures:
+            more["gen_ai.output.messages"] = content.answered(answer)
+        operation.end(error, more, labels)
+
+
+class _ToolCall:
+    """One call of a tool, as it is seen."""
+
+    def __init__(self, telemetry: Telemetry, agent: MiniAgent, tool: Tool, call: ToolCall) -> None:
+        self._result: list[str] = []
+        attributes: Attributes = {
+            "gen_ai.operation.name": "execute_tool",
+            "gen_ai.tool.name": tool.spec.name,
+            "gen_ai.tool.call.id": call.id,
+            "gen_ai.tool.type": "function",
+            "gen_ai.agent.name": agent.alias,
+        }
+        if tool.spec.description:
+            attributes["gen_ai.tool.description"] = tool.spec.description
+        self._operation = telemetry.operation(
+            f"execute_tool {tool.spec.name}",
+            SpanKind.INTERNAL,
+            attributes,
+            telemetry.instruments.tool_seconds,
+            ("gen_ai.tool.name", "gen_ai.tool.type", "gen_ai.agent.name"),
+        )
+        self._operation.make_current()
+        if self._operation.captures:
+            self._operation.span.set_attribute("gen_ai.tool.call.arguments", call.arguments)
+
+    @_harmless
+    def piece(self, piece: object) -> None:
+        """A piece of its result came."""
+        if self._operation.captures:
+            self._result.append(str(piece))
+
+    @_harmless
+    def ended(self, answer: Any, error: BaseException | None) -> None:
+        """It is over."""
+        self._operation.end(error, {"gen_ai.tool.call.result": "".join(self._result)} if self._result else None)
+
+
+def _captures_by_environment() -> bool:
+    return os.environ.get(_CAPTURE, "").strip().lower() in ("true", "span_only", "span_and_event")
