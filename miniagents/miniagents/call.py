@@ -76,6 +76,11 @@ class AgentCall:
             system._lazy.add(self._interaction.replies)
 
     @property
+    def interaction(self) -> Interaction:
+        """The call at work, with its id."""
+        return self._interaction
+
+    @property
     def is_finished(self) -> bool:
         """Whether it takes no more messages. Replies may come all the same."""
         return not self._input.message_appender.is_open
