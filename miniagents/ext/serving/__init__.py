@@ -10,5 +10,6 @@ except ImportError as _error:
 from miniagents.ext.serving.app import AgentApp, agent_app
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.served import Served
+from miniagents.ext.serving.store import MemoryResponses, ResponseStore, StoredResponse
 
-__all__ = ["AgentApp", "Limits", "Served", "agent_app"]
+__all__ = ["AgentApp", "Limits", "MemoryResponses", "ResponseStore", "Served", "StoredResponse", "agent_app"]

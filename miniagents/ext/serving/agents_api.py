@@ -109,7 +109,7 @@ class AgentsApi:
         if wanted.stream:
             if wanted.keep:
                 self.kept.add(run, wanted.keep)
-            return self._stream(run, after=-1)
+            return self._stream(run, after=-1, prelude=1)
         replies = await service.whole(request, run)
         return json_response(AgentReply(run.interaction.id, tuple(map(MessageOut.of, replies)), UsageOut.of(run.meter)))
 
@@ -125,9 +125,9 @@ class AgentsApi:
         if last and (of != stream or not _NUMBER.fullmatch(number)):
             raise Problem(400, "Last-Event-ID is that of no event here.", param="last-event-id", code="invalid")
         run = self.kept.get(stream, key, request.path_params["name"])
-        return self._stream(run, after=int(number) if last else -1)
+        return self._stream(run, after=int(number) if last else -1, prelude=None)
 
-    def _stream(self, run: Run, after: int) -> Response:
+    def _stream(self, run: Run, *, after: int, prelude: int | None) -> Response:
         place = _Place()
         is_kept = self.kept.keeps(run)
         service = self._service
@@ -137,6 +137,7 @@ class AgentsApi:
             as_event=lambda problem: sse(Failed(problem.body.error), "error", f"{run.id}:{place.number}"),
             limits=service.limits,
             gone=(lambda: None) if is_kept else (lambda: run.cancel("the client went away")),
+            prelude=prelude,
         )
 
     async def _events(self, run: Run, after: int, place: "_Place") -> AsyncGenerator[bytes, None]:

@@ -24,8 +24,10 @@ from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.operations import Operations
 from miniagents.ext.serving.origins import OriginCheck
 from miniagents.ext.serving.problems import Problem
+from miniagents.ext.serving.responses_api import ResponsesApi
 from miniagents.ext.serving.served import Agents, entries_of
 from miniagents.ext.serving.service import Endpoint, Handler, Service
+from miniagents.ext.serving.store import MemoryResponses, ResponseStore
 from miniagents.ext.serving.websocket import AgentSocket
 from miniagents.miniagents import MiniAgents
 
@@ -51,12 +53,14 @@ class AgentApp(Starlette):
         on_start: Callable[[MiniAgents], Awaitable[Any]] | None,
         allowed_hosts: Iterable[str],
         allowed_origins: Iterable[str],
+        responses: ResponseStore,
     ) -> None:
         self.system = service.system
         self._service = service
         self._on_start = on_start
         self._drain = Drain(service, grace)
         self._agents = AgentsApi(service)
+        self._responses = ResponsesApi(service, responses)
         origins = tuple(allowed_origins)
         middleware = [
             Middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts), www_redirect=False),
@@ -139,7 +143,7 @@ class AgentApp(Starlette):
                 print(f"miniagents: the {what} of this service is {token}", file=sys.stderr, flush=True)
 
     def _all_routes(self) -> list[BaseRoute]:
-        service, agents = self._service, self._agents
+        service, agents, responses = self._service, self._agents, self._responses
         chat, operations = ChatApi(service), Operations(service)
 
         def route(method: str, path: str, handler: Handler, keys: Keys | None, *, is_counted: bool = False) -> Route:
@@ -152,6 +156,10 @@ class AgentApp(Starlette):
             route("GET", "/v1/models", chat.models, keys),
             route("GET", "/v1/models/{model}", chat.model, keys),
             route("POST", "/v1/chat/completions", chat.complete, keys, is_counted=True),
+            route("POST", "/v1/responses", responses.create, keys, is_counted=True),
+            route("GET", "/v1/responses/{id}", responses.retrieve, keys, is_counted=True),
+            route("POST", "/v1/responses/{id}/cancel", responses.cancel, keys),
+            route("DELETE", "/v1/responses/{id}", responses.delete, keys),
             route("GET", "/agents", agents.agents, keys),
             route("POST", "/agents/{name}", agents.call, keys, is_counted=True),
             route("GET", "/agents/{name}/streams/{stream}", agents.resume, keys, is_counted=True),
@@ -172,6 +180,7 @@ def agent_app(
     limits: Limits | None = None,
     allowed_hosts: Iterable[str] = LOOPBACK,
     allowed_origins: Iterable[str] = (),
+    responses: ResponseStore | None = None,
     shows_errors: bool = False,
 ) -> AgentApp:
     """An ASGI app that serves agents: to mount in another one, or to run alone.
@@ -188,6 +197,7 @@ def agent_app(
         limits: What is taken from outside; see `Limits`.
         allowed_hosts: The names by which clients may call it: "agents.example.com", "*.example.com", "*".
         allowed_origins: Origins of web pages that may use it, "https://chat.example.com", besides its own.
+        responses: Where responses are kept; by default 1,000 of them in memory, for an hour.
         shows_errors: Whether clients see the text of agents' own errors; otherwise it is in the log alone.
 
     Raises:
@@ -205,7 +215,12 @@ def agent_app(
         shows_errors=shows_errors,
     )
     return AgentApp(
-        service, grace=grace, on_start=on_start, allowed_hosts=allowed_hosts, allowed_origins=allowed_origins
+        service,
+        grace=grace,
+        on_start=on_start,
+        allowed_hosts=allowed_hosts,
+        allowed_origins=allowed_origins,
+        responses=responses if responses is not None else MemoryResponses(),
     )
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET
@@ -148,8 +148,13 @@ class ChatApi:
         yield DONE
 
 
-def options_for(entry: Entry, body: bytes) -> dict[str, object]:
+def options_for(entry: Entry, body: bytes, *, nests_tools: bool = False) -> dict[str, object]:
     """The arguments that an agent takes from among the options of a request.
+
+    Args:
+        entry: The agent.
+        body: The request.
+        nests_tools: Whether tools come as the Responses API has them; agents get them as chat completions do.
 
     Raises:
         Problem: 400: one does not fit.
@@ -158,6 +163,8 @@ def options_for(entry: Entry, body: bytes) -> dict[str, object]:
         return {}
     given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     found = {name: msgspec.json.decode(given[name]) for name in entry.argument_names if name in given}
+    if nests_tools:
+        found |= {name: _nested(found[name]) for name in ("tools", "tool_choice") if name in found}
     try:
         return entry.call_arguments(found)
     except Problem as problem:
@@ -168,3 +175,12 @@ def options_for(entry: Entry, body: bytes) -> dict[str, object]:
 def _usage(run: Run) -> ChatUsage:
     meter = run.meter
     return ChatUsage.of(meter.input_tokens, meter.output_tokens, meter.cached_tokens)
+
+
+def _nested(value: Any) -> Any:
+    """Tools, or the choice of one, of the Responses API as a chat completion has them."""
+    if isinstance(value, list):
+        return [_nested(one) for one in value]
+    if isinstance(value, dict) and value.get("type") == "function" and "function" not in value:
+        return {"type": "function", "function": {name: one for name, one in value.items() if name != "type"}}
+    return value

@@ -23,6 +23,7 @@ from miniagents.promising import Promise
 
 _log = structlog.get_logger("miniagents")
 
+_LOGGED = "__miniagents_logged__"
 _RUN = "miniagents.run"
 _NOT_STARTED = (
     "The agents are not running: the server has not run the lifespan of agent_app(). Inside another app, hand it on: "
@@ -141,7 +142,8 @@ class Service:
     def problem(self, error: Exception, run: Run | None = None) -> Problem:
         """What a failure is to a client; what the client is not told is logged."""
         problem = problem_of(error, shows_errors=self.shows_errors)
-        if problem.status == 500:
+        if problem.status == 500 and not getattr(error, _LOGGED, False):
+            setattr(error, _LOGGED, True)  # a replay fails with the same one
             interaction = run.interaction if run is not None else None
             _log.error(
                 "an agent failed",
