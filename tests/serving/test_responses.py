@@ -12,6 +12,8 @@ from tests.serving.agents import Held, echo, failing, soon, speller
 from tests.serving.servers import TOKEN, served
 from tests.serving.test_chat import client_of
 
+BROKEN = "data:image/png;base64,A"
+
 pytestmark = pytest.mark.real_time
 
 
@@ -53,9 +55,12 @@ async def test_a_stream_has_numbered_events_and_each_replay_gives_the_same() -> 
 
 
 async def test_the_sdks_own_accumulation_of_a_stream_works() -> None:
-    async with served(agent_app(speller, auth=TOKEN, admin_auth=None)) as url, client_of(url) as client:
-        async with client.responses.stream(model="speller", input="Hello!") as stream:
-            final = await stream.get_final_response()
+    async with (
+        served(agent_app(speller, auth=TOKEN, admin_auth=None)) as url,
+        client_of(url) as client,
+        client.responses.stream(model="speller", input="Hello!") as stream,
+    ):
+        final = await stream.get_final_response()
 
     assert final.output_text == "Hello!"
 
@@ -204,7 +209,7 @@ async def test_tools_of_the_client_work_here_too(fake_provider: FakeProvider) ->
         ({"input": [{"role": "user"}]}, "input[0].content"),
         ({"input": [{"type": "function_call", "name": "f", "arguments": "{}"}]}, "input[0].call_id"),
         (
-            {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "data:image/png;base64,?"}]}]},
+            {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": BROKEN}]}]},
             "input[0].content[0]",
         ),
         ({"background": True, "store": False}, "store"),
