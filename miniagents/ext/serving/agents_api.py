@@ -3,9 +3,10 @@
 import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -49,13 +50,13 @@ class AgentRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         messages: A text, or messages.
         arguments: The agent's arguments.
         stream: Whether to answer with a stream of events.
-        keep: Seconds for which a stream outlives its connection, 0 or more.
+        keep: Seconds for which a stream outlives its connection, 0 or more; of no meaning without `stream`.
     """
 
-    messages: str | list[str | MessageIn] = ()  # type: ignore[assignment]  # no messages
+    messages: str | list[str | MessageIn] = []
     arguments: dict[str, Any] = {}
     stream: bool = False
-    keep: float = 0.0
+    keep: Annotated[float, Meta(ge=0)] = 0.0
 
 
 class AgentReply(msgspec.Struct, frozen=True):
@@ -97,17 +98,16 @@ class AgentsApi:
             return self._resumed(request, key)  # a client that repeats its request, to pick up its stream
         wanted = decode(body, AgentRequest, status=422)
         messages = messages_in(wanted.messages, service.limits)
-        if not 0 <= wanted.keep <= service.limits.keep:
+        if wanted.keep > service.limits.keep:
             raise Problem(
                 422, f"A stream is kept for 0 to {service.limits.keep} s (keep)", param="keep", code="invalid"
             )
-        if wanted.keep and not wanted.stream:
-            raise Problem(422, "Only a stream can be kept (keep)", param="keep", code="invalid")
-        if wanted.keep:
+        keeps = wanted.stream and wanted.keep > 0
+        if keeps:
             self.kept.check_room()
         run = service.begin(request, entry, key, messages, entry.call_arguments(wanted.arguments))
         if wanted.stream:
-            if wanted.keep:
+            if keeps:
                 self.kept.add(run, wanted.keep)
             return self._stream(run, after=-1, prelude=1)
         replies = await service.whole(request, run)

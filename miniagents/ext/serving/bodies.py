@@ -103,5 +103,5 @@ def invalid(error: msgspec.ValidationError, status: int, under: str = "") -> Pro
     missing = re.search(r"missing required field `(\w+)`|contains unknown field `(\w+)`", text)
     if missing is not None:
         inner = ".".join(part for part in (inner, missing[1] or missing[2]) if part)
-    param = ".".join(part for part in (under, inner) if part) or None
+    param = ".".join(part for part in (under, inner) if part).replace(".[", "[") or None
     return Problem(status, _PLACE.sub("", text) + ("" if param is None else f" ({param})"), param=param, code="invalid")

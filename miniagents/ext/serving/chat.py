@@ -78,10 +78,6 @@ class ChatApi:
         wanted = decode(body, ChatRequest, status=400)
         entry = service.entry(wanted.model)
         check_count(len(wanted.messages), service.limits)
-        if not wanted.messages:
-            raise Problem(400, "There are no messages (messages)", param="messages", code="invalid")
-        if wanted.n not in (None, 1):
-            raise Problem(400, "An agent gives one choice: n is 1 (n)", param="n", code="invalid")
         run = service.begin(request, entry, key, chat_messages(wanted.messages), options_for(entry, body))
         created = int(time.time())
         if not wanted.stream:

@@ -1,12 +1,13 @@
 """What comes in through OpenAI's APIs: conversations as their clients write them."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import Meta
 
 from miniagents.ext.llms.messages import FileMessage, ImageMessage, ReplyMessage, ToolCall, ToolResultMessage
 from miniagents.ext.llms.providers.openai_mapping import from_openai
+from miniagents.ext.serving.bodies import convert
 from miniagents.ext.serving.problems import Problem
 from miniagents.ext.wire.openai_chat import ChatToolCall
 from miniagents.messages import AssistantMessage, Message, SystemMessage, UserMessage
@@ -49,13 +50,42 @@ class FilePart(msgspec.Struct, frozen=True, tag="file", tag_field="type"):
     file: FileData
 
 
-class ChatMessageIn(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A message of a conversation."""
+Content = str | list[TextPart | ImagePart | FilePart | RefusalPart]
 
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[TextPart | ImagePart | FilePart | RefusalPart] | None = None
+
+class SystemIn(msgspec.Struct, frozen=True, tag="system", tag_field="role"):
+    """What the agent is told beforehand."""
+
+    content: Content
+
+
+class DeveloperIn(msgspec.Struct, frozen=True, tag="developer", tag_field="role"):
+    """What the agent is told beforehand."""
+
+    content: Content
+
+
+class UserIn(msgspec.Struct, frozen=True, tag="user", tag_field="role"):
+    """What a user says."""
+
+    content: Content
+
+
+class AssistantIn(msgspec.Struct, frozen=True, tag="assistant", tag_field="role"):
+    """What the assistant said, and the tools that it asked for."""
+
+    content: Content | None = None
     tool_calls: list[ChatToolCall] | None = None
-    tool_call_id: str | UnsetType = UNSET
+
+
+class ToolIn(msgspec.Struct, frozen=True, tag="tool", tag_field="role"):
+    """What a tool answered."""
+
+    tool_call_id: str
+    content: Content
+
+
+ChatMessageIn = SystemIn | DeveloperIn | UserIn | AssistantIn | ToolIn
 
 
 class StreamOptions(msgspec.Struct, frozen=True):
@@ -68,10 +98,10 @@ class ChatRequest(msgspec.Struct, frozen=True):
     """A request for a chat completion. Other options go to agents that take them, and are ignored otherwise."""
 
     model: str
-    messages: list[ChatMessageIn]
+    messages: Annotated[list[ChatMessageIn], Meta(min_length=1)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    n: int | None = None
+    n: Annotated[int, Meta(ge=1, le=1)] | None = None
 
 
 class InputText(msgspec.Struct, frozen=True, tag="input_text", tag_field="type"):
@@ -80,7 +110,7 @@ class InputText(msgspec.Struct, frozen=True, tag="input_text", tag_field="type")
     text: str
 
 
-class OutputText(msgspec.Struct, frozen=True, tag="output_text", tag_field="type"):
+class OutputTextIn(msgspec.Struct, frozen=True, tag="output_text", tag_field="type"):
     """Text of an assistant."""
 
     text: str
@@ -100,26 +130,43 @@ class InputFile(msgspec.Struct, frozen=True, tag="input_file", tag_field="type")
     filename: str = "file"
 
 
-Part = InputText | OutputText | RefusalPart | InputImage | InputFile
+Part = InputText | OutputTextIn | RefusalPart | InputImage | InputFile
 
 
-class InputItem(msgspec.Struct, frozen=True):
-    """An item of a response's input."""
+class InputMessage(msgspec.Struct, frozen=True, tag="message", tag_field="type"):
+    """A message; its type may be left out."""
 
-    type: Literal["message", "function_call", "function_call_output", "reasoning"] = "message"
-    role: Literal["system", "developer", "user", "assistant"] | None = None
-    content: str | list[Part] | None = None
-    call_id: str | None = None
-    name: str | None = None
-    arguments: str | None = None
-    output: str | list[Part] | None = None
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[Part]
+
+
+class InputCall(msgspec.Struct, frozen=True, tag="function_call", tag_field="type"):
+    """A tool that the assistant asked for."""
+
+    call_id: str
+    name: str
+    arguments: str
+
+
+class InputCallOutput(msgspec.Struct, frozen=True, tag="function_call_output", tag_field="type"):
+    """What a tool answered."""
+
+    call_id: str
+    output: str | list[Part]
+
+
+class InputReasoning(msgspec.Struct, frozen=True, tag="reasoning", tag_field="type"):
+    """What a model thought; it is skipped."""
+
+
+InputItem = InputMessage | InputCall | InputCallOutput | InputReasoning
 
 
 class ResponsesRequest(msgspec.Struct, frozen=True):
     """A request for a response. Other options go to agents that take them, and are ignored otherwise."""
 
     model: str
-    input: str | list[InputItem]
+    input: str | list[dict[str, Any]]
     instructions: str | None = None
     stream: bool | None = None
     background: bool | None = None
@@ -134,12 +181,6 @@ def chat_messages(given: list[ChatMessageIn]) -> tuple[Message, ...]:
     Raises:
         Problem: 400: it is none.
     """
-    for number, one in enumerate(given):
-        where = f"messages[{number}]"
-        if one.role == "tool" and one.tool_call_id is UNSET:
-            raise _missing(where, "tool_call_id")
-        if one.content is None and not (one.role == "assistant" and one.tool_calls):
-            raise _missing(where, "content")
     try:
         return from_openai(msgspec.to_builtins(given))
     except (ValueError, LookupError) as error:  # a data URL that is none
@@ -148,7 +189,7 @@ def chat_messages(given: list[ChatMessageIn]) -> tuple[Message, ...]:
         ) from None
 
 
-def input_messages(given: str | list[InputItem]) -> tuple[Message, ...]:
+def input_messages(given: str | list[dict[str, Any]]) -> tuple[Message, ...]:
     """The conversation of a response's input.
 
     Raises:
@@ -156,31 +197,24 @@ def input_messages(given: str | list[InputItem]) -> tuple[Message, ...]:
     """
     if isinstance(given, str):
         return (UserMessage(given),)
+    typed = [item if "type" in item else {**item, "type": "message"} for item in given]
+    items: list[InputItem] = convert(typed, list[InputItem], under="input", status=400)
     found: list[Message] = []
     calls: list[ToolCall] = []
     names: dict[str, str] = {}
-    for number, item in enumerate(given):
-        where = f"input[{number}]"
-        if item.type == "reasoning":
+    for number, item in enumerate(items):
+        if isinstance(item, InputCall):
+            names[item.call_id] = item.name
+            calls.append(ToolCall(id=item.call_id, name=item.name, arguments=item.arguments or "{}"))
             continue
-        if item.type == "function_call":
-            call = ToolCall(
-                id=_needed(item.call_id, where, "call_id"),
-                name=_needed(item.name, where, "name"),
-                arguments=_needed(item.arguments, where, "arguments") or "{}",
-            )
-            names[call.id] = call.name
-            calls.append(call)
-            continue
-        if calls:
+        if calls and not isinstance(item, InputReasoning):
             found.append(ReplyMessage("", tool_calls=tuple(calls)))
             calls = []
-        if item.type == "function_call_output":
-            call_id = _needed(item.call_id, where, "call_id")
-            output = _text(_needed(item.output, where, "output"))
-            found.append(ToolResultMessage(output, call_id=call_id, name=names.get(call_id, "")))
-        else:
-            found += _said(_needed(item.role, where, "role"), _needed(item.content, where, "content"), where)
+        if isinstance(item, InputCallOutput):
+            output, name = _text(item.output), names.get(item.call_id, "")
+            found.append(ToolResultMessage(output, call_id=item.call_id, name=name))
+        elif isinstance(item, InputMessage):
+            found += _said(item.role, item.content, f"input[{number}]")
     if calls:
         found.append(ReplyMessage("", tool_calls=tuple(calls)))
     return tuple(found)
@@ -221,12 +255,6 @@ def _text(content: str | list[Part]) -> str:
         return content
     texts = [part.refusal if isinstance(part, RefusalPart) else getattr(part, "text", "") for part in content]
     return "\n\n".join(text for text in texts if text)
-
-
-def _needed(value: Any, where: str, name: str) -> Any:
-    if value is None:
-        raise _missing(where, name)
-    return value
 
 
 def _missing(where: str, name: str) -> Problem:
