@@ -21,6 +21,7 @@ from miniagents.ext.serving.chat import ChatApi
 from miniagents.ext.serving.draining import Drain
 from miniagents.ext.serving.keys import GENERATE, Auth, Keys
 from miniagents.ext.serving.limits import Limits
+from miniagents.ext.serving.openapi import OpenApi
 from miniagents.ext.serving.operations import Operations
 from miniagents.ext.serving.origins import OriginCheck
 from miniagents.ext.serving.problems import Problem
@@ -81,6 +82,11 @@ class AgentApp(Starlette):
             exception_handlers={HTTPException: _http_problem},
             lifespan=self.lifespan,
         )
+
+    @property
+    def limits(self) -> Limits:
+        """What is taken from outside."""
+        return self._service.limits
 
     @property
     def grace(self) -> float:
@@ -153,6 +159,7 @@ class AgentApp(Starlette):
         return [
             route("GET", "/healthz", operations.live, None),
             route("GET", "/readyz", operations.ready, None),
+            route("GET", "/openapi.json", OpenApi(service).document, keys),
             route("GET", "/v1/models", chat.models, keys),
             route("GET", "/v1/models/{model}", chat.model, keys),
             route("POST", "/v1/chat/completions", chat.complete, keys, is_counted=True),
