@@ -89,8 +89,8 @@ def document(service: Service) -> dict[str, Any]:
     _mend(components, service)
     for entry, own in zip(service.entries.values(), made[len(_BODY_TYPES) :], strict=True):
         components[f"call_{entry.arguments.__name__}"] = _agent_request(components, own, needed=_needs(entry.arguments))
-    keys = [{"token": []}] if service.keys.are_needed else []
-    admin = [{"admin": []}] if service.admin_keys.are_needed else []
+    keys: list[dict[str, Any]] = [{"token": []}] if service.keys.are_needed else []
+    admin: list[dict[str, Any]] = [{"admin": []}] if service.admin_keys.are_needed else []
     make = _Operations(schemas)
     chat_stream = {"text/event-stream": {"schema": schemas[ChatChunk]}}
     stream: dict[str, Any] = {"text/event-stream": {"schema": {"type": "string"}}}
