@@ -18,7 +18,7 @@ ADMIN_AUTH = {"authorization": f"Bearer {ADMIN}"}
 
 
 class Server(uvicorn.Server):
-    """Says when it listens."""
+    """Says when it listens, and takes signals without handing them on to the tests when it has ended."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -27,6 +27,9 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets=sockets)
         self.listens.set()
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        self.should_exit = True
 
 
 @asynccontextmanager

@@ -103,3 +103,7 @@ def _mounted(app: Any) -> Any:
 
     found = [one.app for one in getattr(app, "routes", ()) if isinstance(getattr(one, "app", None), AgentApp)]
     return found[0] if len(found) == 1 else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -34,6 +34,7 @@ class Drain:
         self.grace = grace
         self._ends_at: float | None = None
         self._draining: asyncio.Task[None] | None = None
+        self._timer: asyncio.Timeout | None = None
 
     def reset(self) -> None:
         """The service starts (again)."""
@@ -58,10 +59,12 @@ class Drain:
     async def _drain(self) -> None:
         gate, runs = self._service.gate, self._service.runs
         try:
-            async with asyncio.timeout(self.grace):
+            async with asyncio.timeout(self.grace) as self._timer:
                 await gate.wait_idle()
                 await runs.wait_idle()
+                self._timer = None
         except TimeoutError:
+            self._timer = None
             _log.warning("what is under way is cut off: the grace is over", requests=gate.inside, calls=len(runs))
             runs.stop_all(ActorStoppedError("the server is stopping"))
             try:
@@ -70,10 +73,16 @@ class Drain:
             except TimeoutError:
                 pass
 
+    def hurry(self) -> None:
+        """The grace is over now."""
+        self._ends_at = now = asyncio.get_running_loop().time()
+        if self._timer is not None:
+            self._timer.reschedule(now)
+
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Drain when SIGTERM or SIGINT comes, and hand it to the server's own handler afterwards; a second one goes to
-        the server at once. Does nothing where the server has no handler, or outside of the main thread."""
+        """Drain when SIGTERM or SIGINT comes, and hand it to the server's own handler afterwards; with a second one the
+        grace is over. Does nothing where the server has no handler, or outside of the main thread."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -83,6 +92,7 @@ class Drain:
 
         def handle(number: int, frame: FrameType | None) -> None:
             if self._service.gate.is_draining:
+                loop.call_soon_threadsafe(self.hurry)
                 previous[number](number, frame)
             else:
                 loop.call_soon_threadsafe(self._begin_for, partial(previous[number], number, None))

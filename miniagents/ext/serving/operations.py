@@ -1,5 +1,6 @@
 """Operations: whether the service lives and is ready, what runs, and how to stop it."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -93,26 +94,38 @@ class Operations:
 
     async def interactions(self, request: Request, key: str) -> Response:
         """`GET /interactions`."""
-        system = self._service.system
-        found = system.interactions() if system.is_running else ()
-        return json_response(InteractionList(tuple(map(self._info, found))))
+        return json_response(InteractionList(self._infos(self._under_way().values())))
 
     async def stop(self, request: Request, key: str) -> Response:
         """`DELETE /interactions/{id}`: answers when all has stopped, or after `grace` seconds."""
         number, grace = request.path_params["id"], _grace(request)
-        for one in self._service.system.interactions() if self._service.system.is_running else ():
-            if one.id == number:
-                abandoned = await one.cancel("an operator stopped it", grace=grace)
-                return json_response(Stopped(number, tuple(map(self._info, abandoned))))
-        raise Problem(404, f"There is no interaction {number} (any more).", param="id", code="interaction_not_found")
+        one = self._under_way().get(number)
+        if one is None:
+            text = f"There is no interaction {number} (any more)."
+            raise Problem(404, text, param="id", code="interaction_not_found")
+        abandoned = await one.cancel("an operator stopped it", grace=grace)
+        return json_response(Stopped(number, self._infos(abandoned)))
 
-    def _info(self, one: Interaction) -> InteractionInfo:
+    def _under_way(self) -> dict[int, Interaction]:
+        """All calls that are under way, oldest first."""
+        service = self._service
+        found = {one.id: one for one in service.runs.interactions()}
+        if service.system.is_running:
+            found |= {one.id: one for one in service.system.interactions()}
+        return dict(sorted(found.items()))
+
+    def _infos(self, found: Iterable[Interaction]) -> tuple[InteractionInfo, ...]:
+        # An agent that hands on another one's replies may have returned meanwhile.
+        tops = {one.id: top for top in self._service.runs.interactions() for one in top.below}
+        return tuple(self._info(one, one.parent or tops.get(one.id)) for one in found)
+
+    def _info(self, one: Interaction, parent: Interaction | None) -> InteractionInfo:
         run = self._service.runs.of(one.id)
         meter = run.meter if run is not None else None
         return InteractionInfo(
             id=one.id,
             agent=one.path,
-            parent=one.parent.id if one.parent is not None else None,
+            parent=parent.id if parent is not None else None,
             age=round(one.age, 3),
             tokens=one.tokens if meter is None else meter.input_tokens + meter.output_tokens,
             cost=round(one.cost if meter is None else meter.cost, 9),
@@ -121,7 +134,7 @@ class Operations:
             else "cancelled"
             if one.cancelled is not None
             else "running"
-            if one.is_running
+            if one.is_running or one.done()
             else "waiting",
             label=one.label,
             key=run.key if run is not None else None,

@@ -103,6 +103,10 @@ class Runs:
     def _ended(self, number: int) -> None:
         del self._runs[number]
 
+    def interactions(self) -> tuple[Interaction, ...]:
+        """The interactions of all, also of those that have ended while their replies still come from below."""
+        return tuple(run.interaction for run in self._runs.values())
+
     def __len__(self) -> int:
         return len(self._runs)
 
