@@ -11,6 +11,7 @@ from starlette.responses import Response
 from miniagents.ext.serving import agents_api, chat, events, operations, responses_api
 from miniagents.ext.serving.openai_input import ChatRequest, InputItem, ResponsesRequest
 from miniagents.ext.serving.problems import json_response
+from miniagents.ext.serving.served import Entry
 from miniagents.ext.serving.service import Service
 from miniagents.ext.wire.openai_chat import ChatChunk, ChatCompletion
 from miniagents.ext.wire.openai_errors import ErrorBody
@@ -88,7 +89,7 @@ def document(service: Service) -> dict[str, Any]:
     schemas = dict(zip(_BODY_TYPES, made, strict=False))
     _mend(components, service)
     for entry, own in zip(service.entries.values(), made[len(_BODY_TYPES) :], strict=True):
-        components[f"call_{entry.arguments.__name__}"] = _agent_request(components, own, needed=_needs(entry.arguments))
+        components[_request_of(entry)] = _agent_request(components, own, needed=_needs(entry.arguments))
     keys: list[dict[str, Any]] = [{"token": []}] if service.keys.are_needed else []
     admin: list[dict[str, Any]] = [{"admin": []}] if service.admin_keys.are_needed else []
     make = _Operations(schemas)
@@ -144,7 +145,7 @@ def document(service: Service) -> dict[str, Any]:
         },
     }
     for name, entry in service.entries.items():
-        body = {"$ref": _REFERENCE.format(name=f"call_{entry.arguments.__name__}")}
+        body = {"$ref": _REFERENCE.format(name=_request_of(entry))}
         call = make(entry.description or f"Call {name}", agents_api.AgentReply, (*_CALL, 422), keys, body, stream)
         paths[f"/agents/{name}"] = {"parameters": [_TIMEOUT, after], "post": call}
         paths[f"/agents/{name}/streams/{{stream}}"] = {
@@ -247,6 +248,11 @@ def _agent_request(components: dict[str, Any], arguments: dict[str, Any], *, nee
     base = components["AgentRequest"]
     required = ["arguments"] if needed else []
     return {**base, "properties": {**base["properties"], "arguments": arguments}, "required": required}
+
+
+def _request_of(entry: Entry) -> str:
+    """What the body of a call of an agent is called."""
+    return f"{entry.arguments.__name__.removesuffix('_arguments')}_request"
 
 
 def _needs(arguments: type[msgspec.Struct]) -> bool:

@@ -80,7 +80,7 @@ class Entry:
             fields = self._fields(known, served.arguments)
         self.argument_names = tuple(fields)
         self.arguments: type[msgspec.Struct] = msgspec.defstruct(
-            f"{re.sub(r'[^A-Za-z0-9]+', '_', name)}_arguments",
+            f"{name.replace(':', '-colon-')}_arguments",
             [(one, kind) if needed else (one, kind | UnsetType, UNSET) for one, (kind, needed) in fields.items()],
             kw_only=True,
             forbid_unknown_fields=True,
