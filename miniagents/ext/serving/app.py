@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.serving.agents_api import AgentsApi
+from miniagents.ext.serving.anthropic_api import AnthropicApi, anthropic_body
 from miniagents.ext.serving.chat import ChatApi
 from miniagents.ext.serving.draining import Drain
 from miniagents.ext.serving.keys import GENERATE, Auth, Keys
@@ -156,7 +157,9 @@ class AgentApp(Starlette):
             return Route(path, Endpoint(service, handler, keys=keys, is_counted=is_counted), methods=[method])
 
         keys, admin = service.keys, service.admin_keys
+        messages = Endpoint(service, AnthropicApi(service).create, keys=keys, is_counted=True, as_body=anthropic_body)
         return [
+            Route("/v1/messages", messages, methods=["POST"]),
             route("GET", "/healthz", operations.live, None),
             route("GET", "/readyz", operations.ready, None),
             route("GET", "/openapi.json", OpenApi(service).document, keys),

@@ -9,10 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from miniagents.ext.serving import agents_api, chat, events, operations, responses_api
+from miniagents.ext.serving.anthropic_input import MessagesRequest
 from miniagents.ext.serving.openai_input import ChatRequest, InputItem, ResponsesRequest
 from miniagents.ext.serving.problems import json_response
 from miniagents.ext.serving.served import Entry
 from miniagents.ext.serving.service import Service
+from miniagents.ext.wire.anthropic import AnthropicError, AnthropicMessage
 from miniagents.ext.wire.openai_chat import ChatChunk, ChatCompletion
 from miniagents.ext.wire.openai_errors import ErrorBody
 from miniagents.ext.wire.openai_responses import ResponseBody
@@ -43,6 +45,9 @@ _BODY_TYPES: tuple[Any, ...] = (
     ChatRequest,
     ChatCompletion,
     ChatChunk,
+    MessagesRequest,
+    AnthropicMessage,
+    AnthropicError,
     ResponsesRequest,
     InputItem,
     ResponseBody,
@@ -118,6 +123,12 @@ def document(service: Service) -> dict[str, Any]:
             "parameters": [_TIMEOUT],
             "post": make("A chat completion", ChatCompletion, _CALL, keys, body=ChatRequest, also=chat_stream),
         },
+        "/v1/messages": {
+            "parameters": [_TIMEOUT],
+            "post": make(
+                "A message", AnthropicMessage, _CALL, keys, MessagesRequest, stream, error=schemas[AnthropicError]
+            ),
+        },
         "/v1/responses": {
             "parameters": [_TIMEOUT],
             "post": make("A response", ResponseBody, _CALL, keys, body=ResponsesRequest, also=stream),
@@ -181,6 +192,7 @@ class _Operations:
         also: dict[str, Any] | None = None,
         *,
         failing: int | None = None,
+        error: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """One operation.
 
@@ -192,16 +204,17 @@ class _Operations:
             body: The type or the schema of its body.
             also: The content types in which it may answer as well.
             failing: A status with which it answers just so.
+            error: The schema of its errors; None for our own form.
         """
         content = {**({} if answer is None else self._json(answer)), **(also or {})}
         responses: dict[str, Any] = {"200": {"description": "OK", "content": content}}
         if failing is not None:
             responses[str(failing)] = {"description": "No", "content": content}
         for status in errors:
-            error = self._json(ErrorBody)
+            failure = self._json(error if error is not None else ErrorBody)
             if status == 400:  # a host that is not allowed
-                error["text/plain"] = {"schema": {"type": "string"}}
-            responses[str(status)] = {"description": _ANSWERS[status], "content": error}
+                failure["text/plain"] = {"schema": {"type": "string"}}
+            responses[str(status)] = {"description": _ANSWERS[status], "content": failure}
         operation: dict[str, Any] = {"summary": summary.split("\n")[0], "responses": responses}
         if security:
             operation["security"] = security
@@ -216,9 +229,10 @@ class _Operations:
 def _mend(components: dict[str, Any], service: Service) -> None:
     """Say what the types cannot: which models there are, and what is limited here."""
     names, most = list(service.entries), service.limits.messages
-    for request in ("ChatRequest", "ResponsesRequest"):
+    for request in ("ChatRequest", "MessagesRequest", "ResponsesRequest"):
         components[request]["properties"]["model"] = {"enum": names}
-    components["ChatRequest"]["properties"]["messages"]["maxItems"] = most
+    for request in ("ChatRequest", "MessagesRequest"):
+        components[request]["properties"]["messages"]["maxItems"] = most
     components["InputMessage"]["required"] = ["role", "content"]
     (items,) = (one for one in components["ResponsesRequest"]["properties"]["input"]["anyOf"] if "items" in one)
     items["maxItems"] = most

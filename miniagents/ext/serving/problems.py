@@ -66,8 +66,12 @@ class Problem(Exception):
         """The body of the response."""
         return error_body(self.status, self.message, param=self.param, code=self.code)
 
-    def response(self) -> Response:
-        """The response."""
+    def response(self, body: Any = None) -> Response:
+        """The response.
+
+        Args:
+            body: Its body; None for `body`.
+        """
         headers = {}
         if self.status == 401:
             headers["www-authenticate"] = "Bearer"
@@ -75,7 +79,7 @@ class Problem(Exception):
             headers["retry-after"] = str(max(math.ceil(self.retry_after), 1))
         if self.is_final:
             headers["x-should-retry"] = "false"
-        return json_response(self.body, self.status, headers)
+        return json_response(self.body if body is None else body, self.status, headers)
 
 
 def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -172,13 +172,23 @@ class Endpoint:
         handler: Answers.
         keys: Who may call it; None for everybody.
         is_counted: Whether it takes part in the limits of a key, and in draining.
+        as_body: A problem as the body of a response; None for our own form.
     """
 
-    def __init__(self, service: Service, handler: Handler, *, keys: Keys | None, is_counted: bool = False) -> None:
+    def __init__(
+        self,
+        service: Service,
+        handler: Handler,
+        *,
+        keys: Keys | None,
+        is_counted: bool = False,
+        as_body: Callable[[Problem], Any] | None = None,
+    ) -> None:
         self._service = service
         self._handler = handler
         self._keys = keys
         self._is_counted = is_counted
+        self._as_body = as_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -192,7 +202,7 @@ class Endpoint:
                 return
             response = await self._answer(request, key)
         except Problem as problem:
-            response = problem.response()
+            response = self._refusal(problem)
         except ClientDisconnect:
             return
         await response(scope, receive, send)
@@ -203,4 +213,7 @@ class Endpoint:
         except (ClientDisconnect, HTTPException):
             raise
         except Exception as error:
-            return self._service.problem(error, request.scope.get(_RUN)).response()
+            return self._refusal(self._service.problem(error, request.scope.get(_RUN)))
+
+    def _refusal(self, problem: Problem) -> Response:
+        return problem.response(self._as_body(problem) if self._as_body is not None else None)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -23,7 +24,9 @@ class EventStream(Response):
 
     Args:
         events: The events, as bytes. Their generator is closed when the response ends.
-        failed: What a failure is, as an exception for `problem`, and as the bytes of an event.
+        problem: What a failure is to a client.
+        as_event: A problem as the bytes of an event.
+        as_body: A problem as the body of a response; None for our own form.
         limits: How long to wait for the head, and for a ping.
         gone: Called when the client has gone.
         prelude: How many events at the beginning say nothing yet of how it will go; None to send the head at once.
@@ -38,6 +41,7 @@ class EventStream(Response):
         *,
         problem: Callable[[Exception], Problem],
         as_event: Callable[[Problem], bytes],
+        as_body: Callable[[Problem], Any] | None = None,
         limits: Limits,
         gone: Callable[[], object],
         prelude: int | None = 0,
@@ -46,6 +50,7 @@ class EventStream(Response):
         self._events = events
         self._problem = problem
         self._as_event = as_event
+        self._as_body = as_body
         self._limits = limits
         self._gone = gone
         self._prelude = prelude
@@ -84,7 +89,8 @@ class EventStream(Response):
                 if not self._has_head and len(self._held) < prelude:
                     self._held.append(event)
                     continue
-                await self._begin(send)
+                if not self._has_head:
+                    await self._begin(send)
                 await send({"type": "http.response.body", "body": event, "more_body": True})
         except _GoneError:
             raise
@@ -93,7 +99,8 @@ class EventStream(Response):
             async with self._head:
                 if not self._has_head:
                     self._has_head = True
-                    await problem.response()(scope, receive, send)
+                    body = self._as_body(problem) if self._as_body is not None else None
+                    await problem.response(body)(scope, receive, send)
                     return
             await send({"type": "http.response.body", "body": self._as_event(problem), "more_body": True})
         await self._begin(send)
