@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 import websockets
+from fastapi import FastAPI, Request
 
 from miniagents import InteractionContext, MiniAgents, miniagent
 from miniagents.ext.llms import OpenAIAgent
@@ -125,3 +126,26 @@ async def test_half_a_body_starts_nothing() -> None:
             listed = await client.get("/interactions")
 
     assert listed.json() == {"interactions": []}
+
+
+async def test_a_client_that_goes_away_is_noticed_behind_middleware_too() -> None:
+    held = Held()
+    agents = agent_app(held.agent, auth=TOKEN, admin_auth=None)
+    app = FastAPI(lifespan=agents.lifespan)
+    app.mount("/ai", agents)
+
+    @app.middleware("http")
+    async def stamped(request: Request, call_next: Any) -> Any:
+        response = await call_next(request)
+        response.headers["x-stamp"] = "1"
+        return response
+
+    async with served(app) as url, httpx2.AsyncClient(base_url=url, headers=AUTH) as client:
+        for stream in (True, False):
+            held.waiting.clear()
+            held.cancelled.clear()
+            asking = asyncio.create_task(_read(client, "/ai/agents/held", {"stream": stream}))
+            await soon(held.waiting)
+            asking.cancel()
+            await soon(held.cancelled)
+        await wait_for_none(agents.system)

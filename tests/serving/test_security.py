@@ -106,8 +106,8 @@ async def test_no_token_at_all_is_an_explicit_choice() -> None:
     assert [one.status_code for one in answers] == [200, 200]
 
 
-@pytest.mark.parametrize("auth", ["", " ", [], {}, ["good", ""]])
-def test_an_empty_token_is_refused(auth: Any) -> None:
+@pytest.mark.parametrize("auth", ["", " ", [], {}, ["good", ""], "two words", "tökén", b"bytes"])
+def test_a_token_that_no_header_can_carry_is_refused(auth: Any) -> None:
     with pytest.raises(InvalidOptionError, match="auth="):
         agent_app(echo, auth=auth)
 

@@ -83,6 +83,7 @@ class AgentApp(Starlette):
             exception_handlers={HTTPException: _http_problem},
             lifespan=self.lifespan,
         )
+        self.router.redirect_slashes = False
 
     @property
     def limits(self) -> Limits:

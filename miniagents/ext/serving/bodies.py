@@ -11,7 +11,7 @@ from miniagents.ext.serving.problems import Problem
 
 T = TypeVar("T")
 
-_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.S)
+_STRUCTURE = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.S)
 _PLACE = re.compile(r" - at `(?:key in )?\$\.?(.*?)`$")
 
 

@@ -41,7 +41,8 @@ class KeptRuns:
 
     def add(self, run: Run, seconds: float) -> None:
         """Keep one for so many seconds without a reader."""
-        self._kept[run.id] = _Kept(run, seconds)
+        kept = self._kept[run.id] = _Kept(run, seconds)
+        self._wait(kept)
 
     def keeps(self, run: Run) -> bool:
         """Whether it is kept."""
@@ -79,7 +80,11 @@ class KeptRuns:
         finally:
             kept.readers -= 1
             if not kept.readers:
-                kept.timer = asyncio.get_running_loop().call_later(kept.seconds, self._forget, run)
+                self._wait(kept)
+
+    def _wait(self, kept: _Kept) -> None:
+        """Wait for somebody to read it."""
+        kept.timer = asyncio.get_running_loop().call_later(kept.seconds, self._forget, kept.run)
 
     def _forget(self, run: Run) -> None:
         self._kept.pop(run.id, None)

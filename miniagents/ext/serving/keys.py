@@ -4,6 +4,7 @@ import enum
 import hashlib
 import hmac
 import os
+import re
 import secrets
 from collections.abc import Iterable, Mapping
 from typing import Final, TypeAlias
@@ -12,6 +13,8 @@ from starlette.datastructures import Headers
 
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.serving.problems import Problem
+
+_TOKEN = re.compile(r"[!-~]+")
 
 
 class Generate(enum.Enum):
@@ -62,9 +65,9 @@ class Keys:
             named = auth
         else:
             named = {f"key-{number}": token for number, token in enumerate(auth, 1)}
-        if not named or not all(isinstance(token, str) and token.strip() for token in named.values()):
+        if not named or not all(isinstance(one, str) and _TOKEN.fullmatch(one) for one in named.values()):
             raise InvalidOptionError(
-                f"{option}= takes tokens that are not empty; {option}=None says that nobody needs one"
+                f"{option}= takes tokens of visible ASCII characters; {option}=None says that nobody needs one"
             )
         self._digests = tuple((name, _digest(token)) for name, token in named.items())
 

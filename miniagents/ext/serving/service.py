@@ -10,7 +10,6 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from miniagents.errors import MiniAgentsError
 from miniagents.ext.serving.gate import Gate
 from miniagents.ext.serving.keys import Keys
 from miniagents.ext.serving.limits import Limits
@@ -23,6 +22,7 @@ from miniagents.promising import Promise
 
 _log = structlog.get_logger("miniagents")
 
+_GONE = 499
 _LOGGED = "__miniagents_logged__"
 _RUN = "miniagents.run"
 _NOT_STARTED = (
@@ -129,7 +129,7 @@ class Service:
         listener.add_done_callback(gone)
         try:
             return await run.replies
-        except MiniAgentsError:
+        except Exception:
             if listener.done():
                 raise ClientDisconnect() from None
             raise
@@ -204,7 +204,7 @@ class Endpoint:
         except Problem as problem:
             response = self._refusal(problem)
         except ClientDisconnect:
-            return
+            response = Response(status_code=_GONE)  # nobody reads it, but middleware around wants an answer
         await response(scope, receive, send)
 
     async def _answer(self, request: Request, key: str) -> Response:
