@@ -48,6 +48,11 @@ class AgentCall:
         begin(interaction, start_soon)
 
     @property
+    def interaction(self) -> Interaction:
+        """The call at work, with its id."""
+        return self._interaction
+
+    @property
     def is_finished(self) -> bool:
         """Whether it takes no more messages. Replies may come all the same."""
         return not self._input.is_open

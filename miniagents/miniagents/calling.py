@@ -72,6 +72,16 @@ class Callee:
         cell = self._called_cell()
         return AgentCall(agent, cell.system, cell, frozen, timeout, start_soon, errors_as_messages, label)
 
+    def check_ready(self) -> None:
+        """Check that a call made now, before the loop turns, waits neither for room in the mailbox nor for a restart.
+
+        Raises:
+            MailboxFullError: The mailbox is full, under `BACKPRESSURE` too.
+            ActorStoppedError: The agent has ended, is about to end, or is being restarted.
+            SystemNotRunningError: The system is not running.
+        """
+        self._called_cell().check_ready()
+
     def _called_agent(self) -> "MiniAgent":
         raise NotImplementedError
 

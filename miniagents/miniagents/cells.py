@@ -14,7 +14,7 @@ from miniagents.actors.ask import Ask
 from miniagents.actors.cell import BARRIER, IDLE, RESTARTING, RUNNING, STARTING, STOPPED, STOPPING, Cell
 from miniagents.actors.deadlock import Waits
 from miniagents.actors.options import Props
-from miniagents.errors import ActorStoppedError
+from miniagents.errors import ActorStoppedError, MailboxFullError
 from miniagents.messages import EMPTY, Message, MessageSequence, MessageSequencePromise, TextMessage
 from miniagents.miniagents.calling import Callee
 from miniagents.miniagents.interaction import Interaction
@@ -69,6 +69,13 @@ class _AgentCell(Cell):
         if capacity is None or self.props.options.mailbox.overflow is not Overflow.BACKPRESSURE:
             return False
         return self.depth >= capacity or bool(self._room)
+
+    def check_ready(self) -> None:
+        """Check that a call would not have to wait before it is in the mailbox; see `Callee.check_ready`."""
+        if not self.takes_calls or self.state is RESTARTING:
+            raise ActorStoppedError(f"{self.path}: is {self.state.value}", path=self.path, reason=self.reason)
+        if self.is_full():
+            raise MailboxFullError(f"{self.path}: mailbox is full ({self.props.capacity} messages)", path=self.path)
 
     def take_call(self, interaction: Interaction) -> None:
         """A call begins: it goes into the mailbox, at once or when there is room."""

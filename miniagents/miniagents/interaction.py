@@ -216,6 +216,11 @@ class Interaction(Node):
         return self.system.time() - self.started_at
 
     @property
+    def below(self) -> "tuple[Interaction, ...]":
+        """The calls that it has made and that are under way; after its end those that its replies still come from."""
+        return (*self._below, *self._left)
+
+    @property
     def stack(self) -> str:
         """Where its code is now, as text; "" while it waits in the mailbox."""
         # `Task.get_stack` sees the outermost coroutine of a suspended task alone.

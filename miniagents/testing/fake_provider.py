@@ -326,16 +326,20 @@ class FakeProvider:
             exchange.status = answer.status_code
             skipped = ("content-length", "content-encoding", "transfer-encoding", "connection")
             kept = {name.lower(): value for name, value in answer.headers.items() if name.lower() not in skipped}
-            whole = b""
+            whole = last = b""
             if await connection.start(answer.status_code, kept):
                 async for piece in answer.aiter_bytes():
                     whole += piece
-                    if not await connection.send(piece):
+                    if last and not await connection.send(last):
                         exchange.closed_by_client_at = time.monotonic()
                         return  # half an answer is no recording
-                await connection.end()
-        exchange.is_complete = True
-        self._recording.add(exchange.path, exchange.body, exchange.status, kept, whole.decode())
+                    last = piece
+            # Whoever has the last piece may ask again at once: by then this exchange is in the recording.
+            exchange.is_complete = True
+            self._recording.add(exchange.path, exchange.body, exchange.status, kept, whole.decode())
+            if last:
+                await connection.send(last)
+            await connection.end()
 
     def _refusal(self, exchange: Exchange, key: str, is_anthropic: bool) -> Reply | None:
         known = ("/chat/completions", "/responses", "/embeddings", "/messages")

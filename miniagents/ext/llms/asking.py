@@ -15,6 +15,7 @@ from miniagents.ext.llms.budgets import Budget, Reservation
 from miniagents.ext.llms.cache import Cache, cache_key
 from miniagents.ext.llms.limits import RateLimit
 from miniagents.ext.llms.messages import ReplyMessage, Usage, text_of
+from miniagents.ext.llms.metering import current_meter
 from miniagents.ext.llms.model import Answer, ModelRequest, Provider
 from miniagents.ext.llms.prices import price_of
 from miniagents.ext.llms.replies import ModelReplyPromise
@@ -238,9 +239,12 @@ async def _attempt(
             limit.adapt(answer.limits)
             admission.settle(usage.total_tokens if usage is not None else None)
         if usage is not None:
-            price = price_of(request.model)
+            price, meter = price_of(request.model), current_meter.get()
+            cost = price.of(usage) if price is not None else 0.0
             interaction.tokens += usage.total_tokens
-            interaction.cost += price.of(usage) if price is not None else 0.0
+            interaction.cost += cost
+            if meter is not None:
+                meter.add(usage, cost)
 
 
 async def _read(

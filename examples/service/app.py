@@ -1,0 +1,51 @@
+"""A shop's service in FastAPI, with an agent behind it. Run it:
+
+    MODEL=openai:gpt-5-mini uvicorn examples.service.app:app
+
+The token that it prints is the `api_key` for any client of OpenAI, with `base_url="http://127.0.0.1:8000/ai/v1"` and
+`model="clerk"`.
+"""
+
+from fastapi import FastAPI
+
+from examples.models import model_of
+from miniagents import InteractionContext, MiniAgents, OneForOne, Supervisor, miniagent
+from miniagents.ext.serving import Limits, Served, agent_app
+from miniagents.supervision import ChildSpec
+
+PRICES = {"tea": 3.5, "coffee": 4.0}
+
+
+def price(article: str) -> str:
+    """What an article costs, in euros."""
+    return f"{PRICES[article]:.2f}" if article in PRICES else "we do not have that"
+
+
+@miniagent
+class Orders:
+    """Takes orders, and knows how many there were."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def __call__(self, ctx: InteractionContext, article: str) -> None:
+        self.count += 1
+        ctx.reply({"order": self.count, "article": article, "price": PRICES.get(article)})
+
+
+async def start(system: MiniAgents) -> None:
+    """What must be there before the service is ready."""
+    await system.supervise(Supervisor("shop", strategy=OneForOne(), children=[ChildSpec("orders", Orders)]))
+
+
+clerk = model_of().fork(alias="clerk", system="You sell tea and coffee. Be brief.", tools=[price])
+orders = Served("/shop/orders", arguments=("article",))
+agents = agent_app({"clerk": clerk, "orders": orders}, on_start=start, grace=20.0, limits=Limits(request_timeout=120.0))
+app = FastAPI(title="A shop", lifespan=agents.lifespan)
+app.mount("/ai", agents)
+
+
+@app.get("/advice")
+async def advice(about: str) -> dict[str, str]:
+    """An endpoint of the shop's own, which asks the same agent."""
+    return {"advice": str((await clerk.inquire(f"Tell me about {about}."))[-1])}

@@ -1,0 +1,15 @@
+"""Agents in a service: an ASGI app with plain JSON, and OpenAI's APIs, for its clients. It needs the extra `serve`."""
+
+try:
+    import starlette as _  # noqa: F401
+except ImportError as _error:
+    from miniagents.errors import MissingDependencyError
+
+    raise MissingDependencyError("miniagents.ext.serving needs starlette: pip install 'miniagents[serve]'") from _error
+
+from miniagents.ext.serving.app import AgentApp, agent_app
+from miniagents.ext.serving.limits import Limits
+from miniagents.ext.serving.served import Served
+from miniagents.ext.serving.store import MemoryResponses, ResponseStore, StoredResponse
+
+__all__ = ["AgentApp", "Limits", "MemoryResponses", "ResponseStore", "Served", "StoredResponse", "agent_app"]

@@ -1,0 +1,109 @@
+"""`miniagents serve module:app`: agents behind uvicorn."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from miniagents.errors import MissingDependencyError
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `miniagents serve` to a parser; `run` takes what it makes of them."""
+    parser.description = (
+        "Serve agents over HTTP: what agent_app() made, an app in which it is mounted, or an agent as it is. "
+        "A token is made and printed, unless MINIAGENTS_TOKEN has one; so is one for MINIAGENTS_ADMIN_TOKEN."
+    )
+    parser.add_argument("app", metavar="module:name", help="where the app, or the agent, is")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen at (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8000, help="the port, 0 for any (default: %(default)s)")
+    parser.add_argument(
+        "--grace", type=float, metavar="SECONDS", help="how long what is under way may go on (default: the app's: 30)"
+    )
+    parser.set_defaults(run=run)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command on its own.
+
+    Args:
+        argv: What was typed after `miniagents serve`; None for the arguments of this process.
+
+    Returns:
+        The exit status.
+    """
+    parser = argparse.ArgumentParser(prog="miniagents serve")
+    configure(parser)
+    return run(parser.parse_args(argv))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until the process is told to stop.
+
+    Args:
+        arguments: `app`, `host`, `port`, `grace`; see `configure`.
+
+    Returns:
+        The exit status.
+    """
+    try:
+        import uvicorn
+
+        from miniagents.ext.serving.app import AgentApp
+    except (ImportError, MissingDependencyError):
+        print("miniagents serve needs starlette and uvicorn: pip install 'miniagents[serve]'", file=sys.stderr)
+        return 1
+    try:
+        app = _loaded(arguments.app)
+    except (ImportError, AttributeError, ValueError) as error:
+        print(f"miniagents serve: {arguments.app}: {error}", file=sys.stderr)
+        return 2
+    inner = app if isinstance(app, AgentApp) else _mounted(app)
+    if arguments.grace is not None:
+        if inner is None:
+            print("miniagents serve: --grace is for what agent_app() made, and there is none here", file=sys.stderr)
+            return 2
+        if not arguments.grace >= 0:
+            print(f"miniagents serve: --grace must be 0 or more, not {arguments.grace}", file=sys.stderr)
+            return 2
+        inner.grace = arguments.grace
+    limits: dict[str, Any] = {"ws_max_size": inner.limits.body} if inner is not None else {}
+    uvicorn.run(app, host=arguments.host, port=arguments.port, server_header=False, **limits)
+    return 0
+
+
+def _loaded(where: str) -> Any:
+    """The app at `module:name`; an agent becomes one.
+
+    Raises:
+        ImportError: There is no such module.
+        AttributeError: It has no such name.
+        ValueError: It is no `module:name`.
+    """
+    from miniagents.ext.serving.app import agent_app
+    from miniagents.ext.serving.served import Served
+    from miniagents.miniagents import MiniAgent
+
+    module, _, name = where.partition(":")
+    if not module or not name:
+        raise ValueError("say where the app is, as module:name")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    found: Any = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return agent_app(found) if isinstance(found, (MiniAgent, Served, dict, list, tuple)) else found
+
+
+def _mounted(app: Any) -> Any:
+    """What `agent_app` made, inside another app; None if there is none, or more than one."""
+    from miniagents.ext.serving.app import AgentApp
+
+    found = [one.app for one in getattr(app, "routes", ()) if isinstance(getattr(one, "app", None), AgentApp)]
+    return found[0] if len(found) == 1 else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

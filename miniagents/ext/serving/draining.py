@@ -1,0 +1,110 @@
+"""Draining: on SIGTERM a service says that it is not ready, finishes what is under way, and lets the server stop."""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from types import FrameType
+from typing import Any
+
+import structlog
+
+from miniagents.errors import ActorStoppedError
+from miniagents.ext.serving.service import Service
+
+_log = structlog.get_logger("miniagents")
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_LAST_WORDS = 1.0
+"""Seconds for requests that were cut off to tell their clients so."""
+
+
+class Drain:
+    """How a service comes to its end.
+
+    Args:
+        service: The service.
+        grace: Seconds for what is under way, 0 or more.
+    """
+
+    def __init__(self, service: Service, grace: float) -> None:
+        self._service = service
+        self.grace = grace
+        self._ends_at: float | None = None
+        self._draining: asyncio.Task[None] | None = None
+        self._timer: asyncio.Timeout | None = None
+
+    def reset(self) -> None:
+        """The service starts (again)."""
+        self._service.gate.is_draining = False
+        self._ends_at = self._draining = None
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds of grace that are left; all of them, as long as draining has not begun."""
+        if self._ends_at is None:
+            return self.grace
+        return max(self._ends_at - asyncio.get_running_loop().time(), 0.0)
+
+    def begin(self) -> "asyncio.Task[None]":
+        """Take no more requests, and finish those that are under way."""
+        if self._draining is None:
+            self._service.gate.is_draining = True
+            self._ends_at = asyncio.get_running_loop().time() + self.grace
+            self._draining = asyncio.create_task(self._drain())
+        return self._draining
+
+    async def _drain(self) -> None:
+        gate, runs = self._service.gate, self._service.runs
+        try:
+            async with asyncio.timeout(self.grace) as self._timer:
+                await gate.wait_idle()
+                await runs.wait_idle()
+                self._timer = None
+        except TimeoutError:
+            self._timer = None
+            _log.warning("what is under way is cut off: the grace is over", requests=gate.inside, calls=len(runs))
+            runs.stop_all(ActorStoppedError("the server is stopping"))
+            try:
+                async with asyncio.timeout(_LAST_WORDS):
+                    await gate.wait_idle()
+            except TimeoutError:
+                pass
+
+    def hurry(self) -> None:
+        """The grace is over now."""
+        self._ends_at = now = asyncio.get_running_loop().time()
+        if self._timer is not None:
+            self._timer.reschedule(now)
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """Drain when SIGTERM or SIGINT comes, and hand it to the server's own handler afterwards; with a second one the
+        grace is over. Does nothing where the server has no handler, or outside of the main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        previous: dict[int, Any] = {number: signal.getsignal(number) for number in _SIGNALS}
+        installed = [number for number, handler in previous.items() if callable(handler)]
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            if self._service.gate.is_draining:
+                loop.call_soon_threadsafe(self.hurry)
+                previous[number](number, frame)
+            else:
+                loop.call_soon_threadsafe(self._begin_for, partial(previous[number], number, None))
+
+        for number in installed:
+            signal.signal(number, handle)
+        try:
+            yield
+        finally:
+            for number in installed:
+                if signal.getsignal(number) is handle:
+                    signal.signal(number, previous[number])
+
+    def _begin_for(self, hand_on: "partial[Any]") -> None:
+        self.begin().add_done_callback(lambda _: hand_on())

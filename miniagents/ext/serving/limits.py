@@ -1,0 +1,51 @@
+"""`Limits`: what a service takes from outside."""
+
+from dataclasses import dataclass
+
+from miniagents.errors import InvalidOptionError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a service takes from outside, and for how long.
+
+    Args:
+        body: Bytes of a request's body, and of a WebSocket frame, 1 or more. More is a 413.
+        messages: Messages in one request, and in one WebSocket call, 1 or more. More is a 400.
+        depth: How deep the JSON of a request may be nested, 1 or more. Deeper is a 400.
+        concurrent: Requests of one key at once, 1 or more; None for no limit. More is a 429.
+        request_timeout: Seconds that a request may take, more than 0; None for no limit. `X-Request-Timeout` can only
+            make it shorter. Afterwards the interaction is cancelled, and the answer is a 504.
+        keep: Seconds for which a stream may outlive its connection where a client asks for that, 0 or more.
+        kept: How many such streams there are at once, 0 or more. More is a 429.
+        head_wait: Seconds for which a stream's first event is waited for, 0 or more, so that an early failure has a
+            status of its own. After that the response begins with a 200, and a failure is an event.
+        ping: Seconds of silence after which a stream sends a comment, more than 0, so that proxies keep it open.
+
+    Raises:
+        InvalidOptionError: A limit is outside its range.
+    """
+
+    body: int = 8 * 1024 * 1024
+    messages: int = 1000
+    depth: int = 64
+    concurrent: int | None = 1000
+    request_timeout: float | None = 600.0
+    keep: float = 300.0
+    kept: int = 1000
+    head_wait: float = 5.0
+    ping: float = 15.0
+
+    def __post_init__(self) -> None:
+        for name in ("body", "messages", "depth", "concurrent"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InvalidOptionError(f"Limits({name}=) must be 1 or more, not {value!r}")
+        for name in ("request_timeout", "ping"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InvalidOptionError(f"Limits({name}=) must be more than 0 s, not {value!r}")
+        for name in ("keep", "kept", "head_wait"):
+            value = getattr(self, name)
+            if not value >= 0:
+                raise InvalidOptionError(f"Limits({name}=) must be 0 or more, not {value!r}")

@@ -1,0 +1,285 @@
+"""`/openapi.json`: the service's own document, made of the types that requests are checked with."""
+
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from miniagents.ext.serving import agents_api, chat, events, operations, responses_api
+from miniagents.ext.serving.anthropic_input import MessagesRequest
+from miniagents.ext.serving.openai_input import ChatRequest, InputItem, ResponsesRequest
+from miniagents.ext.serving.problems import json_response
+from miniagents.ext.serving.served import Entry
+from miniagents.ext.serving.service import Service
+from miniagents.ext.wire.anthropic import AnthropicError, AnthropicMessage
+from miniagents.ext.wire.openai_chat import ChatChunk, ChatCompletion
+from miniagents.ext.wire.openai_errors import ErrorBody
+from miniagents.ext.wire.openai_responses import ResponseBody
+
+_ANSWERS = {
+    400: "The request, or one of its headers, is wrong.",
+    401: "There is no valid token.",
+    402: "The budget is spent.",
+    403: "Pages of this origin may not use the service.",
+    404: "There is none.",
+    409: "The request was stopped, by an operator for one.",
+    413: "The body is too large.",
+    415: "The content type is not application/json.",
+    422: "The body is JSON, but not what is declared.",
+    429: "The agent is busy, or the key has too many requests under way; `Retry-After` says when to come back.",
+    500: "The agent failed.",
+    502: "A model, or its provider, failed.",
+    503: "The service is starting or stopping, or the agent is not there at the moment.",
+    504: "The deadline passed.",
+}
+_GUARDED = (400, 401, 403)
+_CALL = (*_GUARDED, 402, 404, 409, 413, 415, 429, 500, 502, 503, 504)
+_REFERENCE = "#/components/schemas/{name}"
+_BODY_TYPES: tuple[Any, ...] = (
+    ErrorBody,
+    chat.Model,
+    chat.ModelList,
+    ChatRequest,
+    ChatCompletion,
+    ChatChunk,
+    MessagesRequest,
+    AnthropicMessage,
+    AnthropicError,
+    ResponsesRequest,
+    InputItem,
+    ResponseBody,
+    responses_api.Deleted,
+    agents_api.AgentList,
+    agents_api.AgentRequest,
+    agents_api.AgentReply,
+    events.Event,
+    operations.Health,
+    operations.InteractionList,
+    operations.Stopped,
+)
+_TIMEOUT = {
+    "name": "X-Request-Timeout",
+    "in": "header",
+    "description": "Seconds until the deadline.",
+    "schema": {"type": "number", "exclusiveMinimum": 0},
+}
+
+
+class OpenApi:
+    """The endpoint of the document.
+
+    Args:
+        service: What is served.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._document: dict[str, Any] | None = None
+
+    async def document(self, request: Request, key: str) -> Response:
+        """`GET /openapi.json`."""
+        if self._document is None:
+            self._document = document(self._service)
+        root = request.scope.get("root_path", "")
+        return json_response({**self._document, **({"servers": [{"url": root}]} if root else {})})
+
+
+def document(service: Service) -> dict[str, Any]:
+    """The OpenAPI document of a service."""
+    arguments = [entry.arguments for entry in service.entries.values()]
+    made, components = msgspec.json.schema_components((*_BODY_TYPES, *arguments), ref_template=_REFERENCE)
+    schemas = dict(zip(_BODY_TYPES, made, strict=False))
+    _mend(components, service)
+    for entry, own in zip(service.entries.values(), made[len(_BODY_TYPES) :], strict=True):
+        components[_request_of(entry)] = _agent_request(components, own, needed=_needs(entry.arguments))
+    keys: list[dict[str, Any]] = [{"token": []}] if service.keys.are_needed else []
+    admin: list[dict[str, Any]] = [{"admin": []}] if service.admin_keys.are_needed else []
+    make = _Operations(schemas)
+    chat_stream = {"text/event-stream": {"schema": schemas[ChatChunk]}}
+    stream: dict[str, Any] = {"text/event-stream": {"schema": {"type": "string"}}}
+    stream_id, after = (
+        _path("stream", {"type": "string"}),
+        _header("Last-Event-ID", "The last event that was received."),
+    )
+    response_id = _path("id", {"type": "string"})
+    resumed = [
+        _query("stream", "Whether to answer with a stream of events.", {"type": "boolean"}),
+        _query("starting_after", "The number of the last event that was received.", {"type": "integer", "minimum": 0}),
+    ]
+    grace = _query("grace", "Seconds to wait for what does not stop.", {"type": "number", "minimum": 0, "maximum": 600})
+    paths: dict[str, Any] = {
+        "/healthz": {"get": make("Whether the process works", operations.Health, (400, 403), failing=503)},
+        "/readyz": {"get": make("Whether it takes requests", operations.Health, (400, 403), failing=503)},
+        "/openapi.json": {"get": make("This document", {"type": "object"}, _GUARDED, keys)},
+        "/v1/models": {"get": make("What is served, as models", chat.ModelList, _GUARDED, keys)},
+        "/v1/models/{model}": {
+            "parameters": [_path("model", {"type": "string"})],
+            "get": make("One agent, as a model", chat.Model, (*_GUARDED, 404), keys),
+        },
+        "/v1/chat/completions": {
+            "parameters": [_TIMEOUT],
+            "post": make("A chat completion", ChatCompletion, _CALL, keys, body=ChatRequest, also=chat_stream),
+        },
+        "/v1/messages": {
+            "parameters": [_TIMEOUT],
+            "post": make(
+                "A message", AnthropicMessage, _CALL, keys, MessagesRequest, stream, error=schemas[AnthropicError]
+            ),
+        },
+        "/v1/responses": {
+            "parameters": [_TIMEOUT],
+            "post": make("A response", ResponseBody, _CALL, keys, body=ResponsesRequest, also=stream),
+        },
+        "/v1/responses/{id}": {
+            "parameters": [response_id],
+            "get": {
+                **make("A response as it is now", ResponseBody, (*_GUARDED, 404, 429, 503), keys, also=stream),
+                "parameters": resumed,
+            },
+            "delete": make("Forget a response", responses_api.Deleted, (*_GUARDED, 404), keys),
+        },
+        "/v1/responses/{id}/cancel": {
+            "parameters": [response_id],
+            "post": make("Cancel a response", ResponseBody, (*_GUARDED, 404), keys),
+        },
+        "/agents": {"get": make("What is served", agents_api.AgentList, _GUARDED, keys)},
+        "/interactions": {"get": make("What runs", operations.InteractionList, _GUARDED, admin)},
+        "/interactions/{id}": {
+            "parameters": [_path("id", {"type": "integer", "minimum": 0})],
+            "delete": {
+                **make("Stop a call, with everything below it", operations.Stopped, (*_GUARDED, 404, 422), admin),
+                "parameters": [grace],
+            },
+        },
+    }
+    for name, entry in service.entries.items():
+        body = {"$ref": _REFERENCE.format(name=_request_of(entry))}
+        call = make(entry.description or f"Call {name}", agents_api.AgentReply, (*_CALL, 422), keys, body, stream)
+        paths[f"/agents/{name}"] = {"parameters": [_TIMEOUT, after], "post": call}
+        paths[f"/agents/{name}/streams/{{stream}}"] = {
+            "parameters": [stream_id, after],
+            "get": make("Go on with a stream", None, (*_GUARDED, 404, 429, 503), keys, also=stream),
+        }
+    security = {name: {"type": "http", "scheme": "bearer"} for name in ("token", "admin")}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "MiniAgents", "version": version("miniagents")},
+        "paths": paths,
+        "components": {"schemas": components, "securitySchemes": security},
+    }
+
+
+class _Operations:
+    """Writes operations.
+
+    Args:
+        schemas: The schemas of types.
+    """
+
+    def __init__(self, schemas: dict[Any, dict[str, Any]]) -> None:
+        self._schemas = schemas
+
+    def __call__(
+        self,
+        summary: str,
+        answer: Any,
+        errors: Iterable[int],
+        security: list[dict[str, Any]] | None = None,
+        body: Any = None,
+        also: dict[str, Any] | None = None,
+        *,
+        failing: int | None = None,
+        error: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """One operation.
+
+        Args:
+            summary: What it does.
+            answer: The type or the schema of its answer; None if it is `also` alone.
+            errors: The statuses of its errors.
+            security: Who may use it.
+            body: The type or the schema of its body.
+            also: The content types in which it may answer as well.
+            failing: A status with which it answers just so.
+            error: The schema of its errors; None for our own form.
+        """
+        content = {**({} if answer is None else self._json(answer)), **(also or {})}
+        responses: dict[str, Any] = {"200": {"description": "OK", "content": content}}
+        if failing is not None:
+            responses[str(failing)] = {"description": "No", "content": content}
+        for status in errors:
+            failure = self._json(error if error is not None else ErrorBody)
+            if status == 400:  # a host that is not allowed
+                failure["text/plain"] = {"schema": {"type": "string"}}
+            responses[str(status)] = {"description": _ANSWERS[status], "content": failure}
+        operation: dict[str, Any] = {"summary": summary.split("\n")[0], "responses": responses}
+        if security:
+            operation["security"] = security
+        if body is not None:
+            operation["requestBody"] = {"required": True, "content": self._json(body)}
+        return operation
+
+    def _json(self, kind: Any) -> dict[str, Any]:
+        return {"application/json": {"schema": kind if isinstance(kind, dict) else self._schemas[kind]}}
+
+
+def _mend(components: dict[str, Any], service: Service) -> None:
+    """Say what the types cannot: which models there are, and what is limited here."""
+    names, most = list(service.entries), service.limits.messages
+    for request in ("ChatRequest", "MessagesRequest", "ResponsesRequest"):
+        components[request]["properties"]["model"] = {"enum": names}
+    for request in ("ChatRequest", "MessagesRequest"):
+        components[request]["properties"]["messages"]["maxItems"] = most
+    components["InputMessage"]["required"] = ["role", "content"]
+    (items,) = (one for one in components["ResponsesRequest"]["properties"]["input"]["anyOf"] if "items" in one)
+    items["maxItems"] = most
+    tagged = ("InputMessage", "InputCall", "InputCallOutput", "InputReasoning")
+    items["items"] = {"anyOf": [{"$ref": _REFERENCE.format(name=name)} for name in tagged]}
+    stored = {"properties": {"background": {"const": True}, "store": {"const": False}}}
+    components["ResponsesRequest"]["not"] = {**stored, "required": ["background", "store"]}
+    agent = components["AgentRequest"]["properties"]
+    (listed,) = (one for one in agent["messages"]["anyOf"] if "items" in one)
+    listed["maxItems"] = most
+    agent["keep"]["maximum"] = service.limits.keep
+    message = components["MessageIn"]
+    text = {name: message["properties"][name] for name in ("content", "role")}
+    common = {"type": "object", "additionalProperties": False}
+    components["MessageIn"] = {
+        "title": "MessageIn",
+        "description": message["description"],
+        "anyOf": [
+            {**common, "properties": text, "required": ["content"]},
+            {**common, "properties": {"data": message["properties"]["data"]}, "required": ["data"]},
+        ],
+    }
+
+
+def _agent_request(components: dict[str, Any], arguments: dict[str, Any], *, needed: bool) -> dict[str, Any]:
+    """The body of a call of one agent, with its own arguments."""
+    base = components["AgentRequest"]
+    required = ["arguments"] if needed else []
+    return {**base, "properties": {**base["properties"], "arguments": arguments}, "required": required}
+
+
+def _request_of(entry: Entry) -> str:
+    """What the body of a call of an agent is called."""
+    return f"{entry.arguments.__name__.removesuffix('_arguments')}_request"
+
+
+def _needs(arguments: type[msgspec.Struct]) -> bool:
+    return any(field.required for field in msgspec.structs.fields(arguments))
+
+
+def _path(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _query(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
+def _header(name: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}

@@ -1,0 +1,132 @@
+"""Messages as plain JSON, in and out."""
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from miniagents.ext.llms.metering import Meter
+from miniagents.ext.serving.limits import Limits
+from miniagents.ext.serving.problems import Problem
+from miniagents.messages import AssistantMessage, DataMessage, Message, SystemMessage, TextMessage, UserMessage
+from miniagents.messages.message import to_json
+
+_KINDS: dict[str | None, type[TextMessage]] = {
+    None: TextMessage,
+    "user": UserMessage,
+    "system": SystemMessage,
+    "assistant": AssistantMessage,
+}
+
+
+class MessageIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A message to an agent: text and who says it, or data.
+
+    Attributes:
+        content: The text.
+        role: Who says it.
+        data: Data instead of text.
+    """
+
+    content: str | UnsetType = UNSET
+    role: Literal["user", "system", "assistant"] | None = None
+    data: dict[str, Any] | UnsetType = UNSET
+
+    def message(self, param: str) -> Message:
+        """The message.
+
+        Raises:
+            Problem: 422: it has neither content nor data, or both.
+        """
+        if isinstance(self.data, dict) and self.content is UNSET and self.role is None:
+            return DataMessage(self.data)  # type: ignore[arg-type]  # frozen at construction
+        if isinstance(self.content, str) and self.data is UNSET:
+            return _KINDS[self.role](self.content)
+        raise Problem(422, f"A message has content, with or without a role, or data ({param})", param=param)
+
+
+class MessageOut(msgspec.Struct, frozen=True):
+    """A message of an agent.
+
+    Attributes:
+        type: The name of its class.
+        text: Its text.
+        role: Who says it, or null.
+        data: Its other fields, without its metadata; not there if it has none.
+    """
+
+    type: str
+    text: str
+    role: str | None = None
+    data: msgspec.Raw | UnsetType = UNSET
+
+    @classmethod
+    def of(cls, message: Message) -> "MessageOut":
+        """A message as it goes out."""
+        data: str | None = None
+        if isinstance(message, DataMessage):
+            data = to_json(message.data)
+        else:
+            names = [name for name in message.__struct_fields__ if name not in ("content", "role", "metadata")]
+            if (names and not isinstance(message, TextMessage)) or any(_is_given(message, name) for name in names):
+                data = to_json({name: getattr(message, name) for name in names})
+        role = getattr(message, "role", None)
+        return cls(
+            type(message).__name__,
+            str(message),
+            role if isinstance(role, str) else None,
+            msgspec.Raw(data.encode()) if data is not None else UNSET,
+        )
+
+
+class UsageOut(msgspec.Struct, frozen=True):
+    """What all models below a call used.
+
+    Attributes:
+        input_tokens: Tokens read.
+        output_tokens: Tokens written.
+        cached_tokens: Those of the input that came from a cache.
+        cost: In USD, as far as the models have a price.
+    """
+
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    cost: float
+
+    @classmethod
+    def of(cls, meter: Meter) -> "UsageOut":
+        """What a meter shows."""
+        return cls(meter.input_tokens, meter.output_tokens, meter.cached_tokens, round(meter.cost, 9))
+
+
+def messages_in(given: str | list[str | MessageIn], limits: Limits) -> tuple[Message, ...]:
+    """The messages of a request.
+
+    Raises:
+        Problem: 400: there are too many; 422: one is none.
+    """
+    if isinstance(given, str):
+        return (UserMessage(given),)
+    check_count(len(given), limits)
+    return tuple(
+        UserMessage(one) if isinstance(one, str) else one.message(f"messages[{number}]")
+        for number, one in enumerate(given)
+    )
+
+
+def check_count(count: int, limits: Limits, param: str = "messages") -> None:
+    """Refuse too many messages.
+
+    Raises:
+        Problem: 400.
+    """
+    if count > limits.messages:
+        raise Problem(
+            400, f"There are more than {limits.messages} messages ({param})", param=param, code="too_many_messages"
+        )
+
+
+def _is_given(message: Message, name: str) -> bool:
+    """Whether a field of a text message has something in it that is worth sending."""
+    return getattr(message, name) not in (None, (), "", False)

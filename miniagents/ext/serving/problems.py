@@ -1,0 +1,122 @@
+"""What goes wrong, as HTTP says it: every failure has a status, and none shows a traceback."""
+
+import math
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from miniagents.errors import (
+    ActorStoppedError,
+    AgentArgumentError,
+    AllModelsFailedError,
+    BudgetExceededError,
+    ContextOverflowError,
+    DeadlineExceededError,
+    LLMError,
+    MailboxFullError,
+    NotSendableError,
+    PromiseCancelledError,
+    ProviderError,
+    QuotaExceededError,
+    RateLimitedError,
+    RestartLimitError,
+    SystemNotRunningError,
+    UnencodableError,
+)
+from miniagents.ext.wire.openai_errors import ErrorBody, error_body
+from miniagents.messages import error_text
+
+_SOON = 1.0
+"""Seconds after which another attempt makes sense, where nothing better is known."""
+
+
+class Problem(Exception):
+    """An answer that is an error.
+
+    Args:
+        status: The HTTP status.
+        message: For people.
+        param: The field of the request that is wrong.
+        code: For programs.
+        retry_after: Seconds after which another attempt makes sense, or None.
+        is_final: Whether another attempt makes no sense: clients of OpenAI are told so.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        retry_after: float | None = None,
+        is_final: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.param = param
+        self.code = code
+        self.retry_after = retry_after
+        self.is_final = is_final
+
+    @property
+    def body(self) -> ErrorBody:
+        """The body of the response."""
+        return error_body(self.status, self.message, param=self.param, code=self.code)
+
+    def response(self, body: Any = None) -> Response:
+        """The response.
+
+        Args:
+            body: Its body; None for `body`.
+        """
+        headers = {}
+        if self.status == 401:
+            headers["www-authenticate"] = "Bearer"
+        if self.retry_after is not None:
+            headers["retry-after"] = str(max(math.ceil(self.retry_after), 1))
+        if self.is_final:
+            headers["x-should-retry"] = "false"
+        return json_response(self.body if body is None else body, self.status, headers)
+
+
+def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A response of JSON."""
+    return Response(msgspec.json.encode(body), status, headers, "application/json")
+
+
+def problem_of(error: Exception, *, shows_errors: bool = False) -> Problem:
+    """What a failure is to a client.
+
+    Args:
+        error: The failure.
+        shows_errors: Whether the text of an agent's own error is shown; otherwise it is in the log alone.
+    """
+    match error:
+        case Problem():
+            return error
+        case MailboxFullError():
+            return Problem(429, "The agent is busy.", code="mailbox_full", retry_after=_SOON)
+        case ActorStoppedError() | RestartLimitError() | SystemNotRunningError():
+            return Problem(503, "The agent is not there at the moment.", code="unavailable", retry_after=_SOON)
+        case DeadlineExceededError():
+            return Problem(504, "The agent did not answer in time.", code="timeout", is_final=True)
+        case PromiseCancelledError():
+            return Problem(409, "The request was stopped.", code="cancelled", is_final=True)
+        case AgentArgumentError() | NotSendableError() | UnencodableError():
+            return Problem(422, str(error), code="invalid_arguments")
+        case BudgetExceededError() | QuotaExceededError():
+            return Problem(402, "The budget is spent.", code="budget_exceeded", is_final=True)
+        case ContextOverflowError():
+            return Problem(400, "The conversation is too long for the model.", code="context_length_exceeded")
+        case RateLimitedError():
+            after = error.retry_after if error.retry_after is not None else _SOON
+            return Problem(429, "The model is busy.", code="rate_limit_exceeded", retry_after=after)
+        case ProviderError() | AllModelsFailedError():
+            return Problem(502, "The model did not answer.", code="model_failed")
+        case _:
+            text = error_text(error) if shows_errors else "The agent failed."
+            code = "model_failed" if isinstance(error, LLMError) else "agent_failed"
+            return Problem(500, text, code=code)

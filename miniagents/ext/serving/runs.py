@@ -1,0 +1,140 @@
+"""Runs: calls of agents on behalf of requests, and what they use."""
+
+import math
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import HTTPConnection
+
+from miniagents.errors import MiniAgentsError
+from miniagents.ext.llms.metering import Meter, current_meter
+from miniagents.ext.serving.problems import Problem
+from miniagents.ext.serving.served import Entry
+from miniagents.messages import MessageSequencePromise, Sendable
+from miniagents.miniagents import AgentCall, Interaction
+from miniagents.promising.promise import settled
+
+_TIMEOUT = "x-request-timeout"
+
+
+class Run:
+    """One call of an agent on behalf of a client.
+
+    Attributes:
+        id: A name for it that cannot be guessed.
+        entry: What is called.
+        key: Whose it is.
+        call: The call.
+        replies: Its replies; they can be iterated again and again.
+        meter: What all models below it use.
+    """
+
+    __slots__ = ("call", "entry", "id", "key", "meter", "replies")
+
+    def __init__(self, entry: Entry, key: str, call: AgentCall, meter: Meter) -> None:
+        self.id = secrets.token_urlsafe(18)
+        self.entry = entry
+        self.key = key
+        self.call = call
+        self.replies: MessageSequencePromise = call.reply_sequence(finish_call=False)
+        self.meter = meter
+
+    @property
+    def interaction(self) -> Interaction:
+        """The call at work."""
+        return self.call.interaction
+
+    def cancel(self, reason: str) -> None:
+        """Ask for its end, and that of everything below it."""
+        self.call.finish()
+        self.replies.cancel(reason)
+
+
+class Runs:
+    """The runs that are under way, by interaction."""
+
+    def __init__(self) -> None:
+        self._runs: dict[int, Run] = {}
+
+    def begin(
+        self, entry: Entry, key: str, arguments: Mapping[str, Any], timeout: float | None, messages: Sendable | None
+    ) -> Run:
+        """Call an agent, if that does not have to wait.
+
+        Args:
+            entry: Whom.
+            key: Whose request it is.
+            arguments: The arguments, checked.
+            timeout: Seconds until its deadline, or None.
+            messages: All messages; None to leave the call open for more.
+
+        Raises:
+            MailboxFullError: The mailbox is full.
+            ActorStoppedError: The agent is not there, or is being restarted.
+            AgentArgumentError: It does not take these arguments.
+            NotSendableError: The messages cannot be sent.
+        """
+        target = entry.target()
+        target.check_ready()
+        meter = Meter()
+        token = current_meter.set(meter)
+        try:
+            call = target.initiate_call(timeout=timeout, errors_as_messages=False, kwargs=arguments)
+        finally:
+            current_meter.reset(token)
+        run = Run(entry, key, call, meter)
+        if messages is not None:
+            try:
+                call.send_message(messages)
+            except Exception:
+                run.cancel("what was to be sent cannot be sent")
+                raise
+            call.finish()
+        number = run.interaction.id
+        self._runs[number] = run
+        run.replies._add_done_callback(lambda _: self._ended(number))
+        return run
+
+    def of(self, interaction: int) -> Run | None:
+        """The run of an interaction, or None if it is no client's own."""
+        return self._runs.get(interaction)
+
+    def _ended(self, number: int) -> None:
+        del self._runs[number]
+
+    def interactions(self) -> tuple[Interaction, ...]:
+        """The interactions of all, also of those that have ended while their replies still come from below."""
+        return tuple(run.interaction for run in self._runs.values())
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def stop_all(self, error: MiniAgentsError) -> None:
+        """Ask for the end of all; their clients get the error."""
+        for run in tuple(self._runs.values()):
+            run.call.finish()
+            run.interaction.begin_cancel(error)
+
+    async def wait_idle(self) -> None:
+        """Wait until none is under way."""
+        while self._runs:
+            await settled(next(iter(self._runs.values())).replies)
+
+
+def timeout_of(request: HTTPConnection, most: float | None) -> float | None:
+    """Seconds until a request's deadline: what `X-Request-Timeout` says, and `most` at most.
+
+    Raises:
+        Problem: 400: the header is no number of seconds.
+    """
+    given = request.headers.get(_TIMEOUT)
+    if given is None:
+        return most
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise Problem(400, "X-Request-Timeout is a number of seconds, more than 0.", param=_TIMEOUT, code="invalid")
+    return seconds if most is None else min(seconds, most)

@@ -1,0 +1,219 @@
+"""The service: what all endpoints share, and the wrapper around each of them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from miniagents.ext.serving.gate import Gate
+from miniagents.ext.serving.keys import Keys
+from miniagents.ext.serving.limits import Limits
+from miniagents.ext.serving.problems import Problem, problem_of
+from miniagents.ext.serving.runs import Run, Runs, timeout_of
+from miniagents.ext.serving.served import Entry
+from miniagents.messages import Messages, Sendable
+from miniagents.miniagents import MiniAgents
+from miniagents.promising import Promise
+
+_log = structlog.get_logger("miniagents")
+
+_GONE = 499
+_LOGGED = "__miniagents_logged__"
+_RUN = "miniagents.run"
+_NOT_STARTED = (
+    "The agents are not running: the server has not run the lifespan of agent_app(). Inside another app, hand it on: "
+    "FastAPI(lifespan=agents.lifespan), or `async with agents.lifespan(app):` in a lifespan of your own."
+)
+
+
+class Service:
+    """What all endpoints of an app share.
+
+    Attributes:
+        system: Where the agents live.
+        entries: What is served, by name.
+        limits: What is taken from outside.
+        keys: Who may use it.
+        admin_keys: Who may see and stop what runs.
+        shows_errors: Whether clients see the text of agents' own errors.
+        gate: The requests under way.
+        runs: The calls under way.
+        is_started: Whether the app's lifespan runs.
+    """
+
+    def __init__(
+        self,
+        system: MiniAgents,
+        entries: dict[str, Entry],
+        limits: Limits,
+        keys: Keys,
+        admin_keys: Keys,
+        *,
+        shows_errors: bool,
+    ) -> None:
+        self.system = system
+        self.entries = entries
+        self.limits = limits
+        self.keys = keys
+        self.admin_keys = admin_keys
+        self.shows_errors = shows_errors
+        self.gate = Gate(limits.concurrent)
+        self.runs = Runs()
+        self.is_started = False
+        self._end: Promise[Any] | None = None
+
+    def started(self) -> None:
+        """The system runs."""
+        self.is_started = True
+        self._end = self.system.terminated()
+
+    def ended(self) -> None:
+        """The service ends."""
+        self.is_started = False
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a supervisor at the root of the system has given up."""
+        end = self._end
+        return end is not None and end.done() and isinstance(end.result(), BaseException)
+
+    def entry(self, name: str) -> Entry:
+        """What is served under a name.
+
+        Raises:
+            Problem: 404.
+        """
+        try:
+            return self.entries[name]
+        except KeyError:
+            raise Problem(404, f"There is no agent {name!r}.", param="model", code="model_not_found") from None
+
+    def begin(
+        self,
+        request: HTTPConnection,
+        entry: Entry,
+        key: str,
+        messages: Sendable | None,
+        arguments: dict[str, Any],
+    ) -> Run:
+        """Call an agent for a client.
+
+        Raises:
+            Problem: The system is not running; or see `Runs.begin`.
+        """
+        if not self.system.is_running:
+            if not self.is_started:
+                _log.error(_NOT_STARTED)
+            raise Problem(503, "The agents are not running.", code="unavailable", retry_after=1.0)
+        timeout = timeout_of(request, self.limits.request_timeout)
+        run = request.scope[_RUN] = self.runs.begin(entry, key, arguments, timeout, messages)
+        return run
+
+    async def whole(self, request: Request, run: Run) -> Messages:
+        """All replies of a run, which is cancelled if the client goes away meanwhile.
+
+        Raises:
+            ClientDisconnect: It has gone.
+        """
+        listener = asyncio.create_task(_disconnected(request))
+
+        def gone(task: "asyncio.Task[None]") -> None:
+            if not task.cancelled():
+                run.cancel("the client went away")
+
+        listener.add_done_callback(gone)
+        try:
+            return await run.replies
+        except Exception:
+            if listener.done():
+                raise ClientDisconnect() from None
+            raise
+        except asyncio.CancelledError:
+            run.cancel("the request was cancelled")
+            raise
+        finally:
+            listener.cancel()
+
+    def problem(self, error: Exception, run: Run | None = None) -> Problem:
+        """What a failure is to a client; what the client is not told is logged."""
+        problem = problem_of(error, shows_errors=self.shows_errors)
+        if problem.status == 500 and not getattr(error, _LOGGED, False):
+            setattr(error, _LOGGED, True)  # a replay fails with the same one
+            interaction = run.interaction if run is not None else None
+            _log.error(
+                "an agent failed",
+                actor=interaction.path if interaction is not None else None,
+                interaction=interaction.id if interaction is not None else None,
+                error=repr(error),
+                exc_info=error,
+            )
+        return problem
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+Handler = Callable[[Request, str], Awaitable[Response]]
+"""Answers a request; its second argument is the name of the key that came with it."""
+
+
+class Endpoint:
+    """An ASGI app around a handler: who may call it, how often, and what failures are.
+
+    Args:
+        service: What all share.
+        handler: Answers.
+        keys: Who may call it; None for everybody.
+        is_counted: Whether it takes part in the limits of a key, and in draining.
+        as_body: A problem as the body of a response; None for our own form.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        handler: Handler,
+        *,
+        keys: Keys | None,
+        is_counted: bool = False,
+        as_body: Callable[[Problem], Any] | None = None,
+    ) -> None:
+        self._service = service
+        self._handler = handler
+        self._keys = keys
+        self._is_counted = is_counted
+        self._as_body = as_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        request = Request(scope, receive, send)
+        try:
+            key = self._keys.name_of(request.headers) if self._keys is not None else ""
+            if self._is_counted:
+                with self._service.gate.entered(key):
+                    response = await self._answer(request, key)
+                    await response(scope, receive, send)
+                return
+            response = await self._answer(request, key)
+        except Problem as problem:
+            response = self._refusal(problem)
+        except ClientDisconnect:
+            response = Response(status_code=_GONE)  # nobody reads it, but middleware around wants an answer
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request, key: str) -> Response:
+        try:
+            return await self._handler(request, key)
+        except (ClientDisconnect, HTTPException):
+            raise
+        except Exception as error:
+            return self._refusal(self._service.problem(error, request.scope.get(_RUN)))
+
+    def _refusal(self, problem: Problem) -> Response:
+        return problem.response(self._as_body(problem) if self._as_body is not None else None)

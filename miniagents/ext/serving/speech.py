@@ -1,0 +1,92 @@
+"""What an agent says to a client that knows a model alone: its text, and the tool calls that it leaves open."""
+
+from collections.abc import AsyncGenerator
+from typing import TypeAlias
+
+import msgspec
+
+from miniagents.ext.llms.messages import ReplyMessage, ToolCall, ToolResultMessage
+from miniagents.messages import Message, MessageSequencePromise
+
+_LENGTH = frozenset({"length", "max_tokens", "model_context_window_exceeded"})
+_FILTERED = frozenset({"content_filter", "refusal"})
+
+
+class Text(msgspec.Struct, frozen=True, gc=False):
+    """A piece of the text of a message. Messages without text are not counted.
+
+    Attributes:
+        index: Which message it is, from 0.
+        text: The piece.
+    """
+
+    index: int
+    text: str
+
+
+class Said(msgspec.Struct, frozen=True):
+    """A message is whole.
+
+    Attributes:
+        index: Which one it is; None if it had no text.
+        message: The message.
+    """
+
+    index: int | None
+    message: Message
+
+
+class Calls(msgspec.Struct, frozen=True):
+    """The end: tool calls that nobody has answered, which are the client's to make.
+
+    Attributes:
+        calls: The calls; () if there are none.
+    """
+
+    calls: tuple[ToolCall, ...]
+
+
+Piece: TypeAlias = Text | Said | Calls
+
+
+async def spoken(replies: MessageSequencePromise) -> AsyncGenerator[Piece, None]:
+    """What an agent says, piece by piece, and `Calls` at the end; each iteration gives the same.
+
+    Tool calls that the agent has had answered itself are its own affair, and so are their results.
+
+    Raises:
+        Exception: What the agent failed with.
+    """
+    count = 0
+    calls: dict[str, ToolCall] = {}
+    async for promise in replies:
+        index = None
+        if not issubclass(promise.message_class, ToolResultMessage):
+            async for token in promise:
+                text = str(token)
+                if text:
+                    if index is None:
+                        index = count
+                        count += 1
+                    yield Text(index, text)
+        message = await promise
+        if isinstance(message, ToolResultMessage):
+            calls.pop(message.call_id, None)
+            continue
+        if isinstance(message, ReplyMessage):
+            calls |= {call.id: call for call in message.tool_calls}
+        yield Said(index, message)
+    yield Calls(tuple(calls.values()))
+
+
+def finish_reason(last: Message | None, calls: tuple[ToolCall, ...]) -> str:
+    """Why an answer stopped, in OpenAI's words."""
+    if calls:
+        return "tool_calls"
+    reason = last.stop_reason if isinstance(last, ReplyMessage) else None
+    return "length" if reason in _LENGTH else "content_filter" if reason in _FILTERED else "stop"
+
+
+def refusal_of(message: Message) -> str | None:
+    """What a model said instead of an answer, or None."""
+    return message.refusal if isinstance(message, ReplyMessage) else None

@@ -1,0 +1,149 @@
+"""`/agents/{name}` as a WebSocket: messages go in and events come out, both at any time."""
+
+import asyncio
+from typing import Any, TypeAlias
+
+import msgspec
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from miniagents.errors import AppenderClosedError
+from miniagents.ext.serving.bodies import check_depth, decode
+from miniagents.ext.serving.events import Failed, events_of
+from miniagents.ext.serving.plain import MessageIn, check_count
+from miniagents.ext.serving.problems import Problem
+from miniagents.ext.serving.runs import Run
+from miniagents.ext.serving.service import Service
+
+_CLOSE_BASE = 4000
+"""A socket that ends with an error is closed with this plus the HTTP status: 4429, 4504."""
+
+
+class Open(msgspec.Struct, frozen=True, tag="open", tag_field="type", forbid_unknown_fields=True):
+    """Begins the call; it comes first, and may be left out by whoever gives no arguments.
+
+    Attributes:
+        arguments: The agent's arguments.
+    """
+
+    arguments: dict[str, Any] = {}
+
+
+class Send(MessageIn, frozen=True, tag="message", tag_field="type", forbid_unknown_fields=True):
+    """A message to the agent."""
+
+
+class Finish(msgspec.Struct, frozen=True, tag="finish", tag_field="type", forbid_unknown_fields=True):
+    """There are no more messages. Replies go on."""
+
+
+class Cancel(msgspec.Struct, frozen=True, tag="cancel", tag_field="type", forbid_unknown_fields=True):
+    """Ends the call, with everything below it."""
+
+
+Frame: TypeAlias = Open | Send | Finish | Cancel
+
+
+class AgentSocket:
+    """The WebSocket endpoint of agents.
+
+    Args:
+        service: What all endpoints share.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def serve(self, socket: WebSocket) -> None:
+        """Serve one call."""
+        service = self._service
+        try:
+            key = service.keys.name_of(socket.headers)
+            entry = service.entry(socket.path_params["name"])
+            with service.gate.entered(key):
+                await socket.accept()
+                await self._serve(socket, entry.name, key)
+        except WebSocketDisconnect:
+            pass
+        except Problem as problem:
+            await self._refuse(socket, problem)
+
+    async def _serve(self, socket: WebSocket, name: str, key: str) -> None:
+        service, entry = self._service, self._service.entry(name)
+        run: Run | None = None
+        try:
+            first = await self._frame(socket)
+            arguments = first.arguments if isinstance(first, Open) else {}
+            run = service.begin(socket, entry, key, None, entry.call_arguments(arguments))
+            reader = asyncio.create_task(self._read(socket, run, first))
+            try:
+                await self._write(socket, run, reader)
+            finally:
+                reader.cancel()
+        except WebSocketDisconnect:
+            raise
+        except Exception as error:
+            raise service.problem(error, run) from None
+        finally:
+            if run is not None:
+                run.cancel("the client went away")
+
+    async def _write(self, socket: WebSocket, run: Run, reader: "asyncio.Task[None]") -> None:
+        """Send the events, until the last one, or until what comes in is wrong."""
+
+        def stop(task: "asyncio.Task[None]") -> None:
+            if not task.cancelled() and task.exception() is not None:
+                run.cancel("the client went away, or broke the protocol")
+
+        reader.add_done_callback(stop)
+        try:
+            async for event in events_of(run):
+                await socket.send_text(msgspec.json.encode(event).decode())
+        except Exception:
+            if reader.done() and not reader.cancelled():
+                reader.result()  # this is why
+            raise
+        await socket.close()
+
+    async def _read(self, socket: WebSocket, run: Run, first: Frame) -> None:
+        """Hand on what comes in, until the client goes away."""
+        frame, count = first, 0
+        while True:
+            match frame:
+                case Send():
+                    count += 1
+                    check_count(count, self._service.limits)
+                    try:
+                        run.call.send_message(frame.message("message"))
+                    except AppenderClosedError:
+                        raise Problem(400, "A message came after the call was finished.", code="finished") from None
+                case Finish():
+                    run.call.finish()
+                case Cancel():
+                    run.cancel("the client cancelled it")
+                case Open() if frame is not first:
+                    raise Problem(400, "The call is open already.", code="open")
+            frame = await self._frame(socket)
+
+    async def _frame(self, socket: WebSocket) -> Frame:
+        received = await socket.receive()
+        if received["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(received.get("code", 1000))
+        text = received.get("text")
+        if text is None:
+            raise Problem(400, "A frame is JSON as text.", code="invalid_json")
+        raw = text.encode("utf-8", "surrogatepass")
+        if len(raw) > self._service.limits.body:
+            raise Problem(413, f"A frame is larger than {self._service.limits.body} bytes.", code="too_large")
+        check_depth(raw, self._service.limits)
+        return decode(raw, Frame, status=422)  # type: ignore[arg-type]  # a union is a type to msgspec
+
+    @staticmethod
+    async def _refuse(socket: WebSocket, problem: Problem) -> None:
+        if socket.application_state is WebSocketState.CONNECTING:
+            await socket.send_denial_response(problem.response())
+            return
+        try:
+            await socket.send_text(msgspec.json.encode(Failed(problem.body.error)).decode())
+            await socket.close(_CLOSE_BASE + problem.status)
+        except (WebSocketDisconnect, RuntimeError):
+            pass  # it has gone meanwhile

@@ -1,0 +1,1 @@
+"""The wire formats of other services' APIs, as their servers speak them: for agents behind HTTP, and fake providers."""

@@ -1,0 +1,177 @@
+"""OpenAI's Responses API: a response as a whole, and the events of its stream."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from miniagents.ext.wire.sse import sse
+
+
+class InputDetails(msgspec.Struct, frozen=True):
+    """Of the tokens that were read."""
+
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+
+
+class OutputDetails(msgspec.Struct, frozen=True):
+    """Of the tokens that were written."""
+
+    reasoning_tokens: int = 0
+
+
+class ResponseUsage(msgspec.Struct, frozen=True):
+    """Tokens that were used."""
+
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    input_tokens_details: InputDetails = InputDetails()
+    output_tokens_details: OutputDetails = OutputDetails()
+
+    @classmethod
+    def of(cls, read: int, written: int, cached: int) -> "ResponseUsage":
+        """The usage of so many tokens."""
+        return cls(read, written, read + written, InputDetails(cached))
+
+
+class OutputText(msgspec.Struct, frozen=True, tag="output_text", tag_field="type"):
+    """Text that was said."""
+
+    text: str
+    annotations: tuple[()] = ()
+    logprobs: tuple[()] = ()
+
+
+class Refusal(msgspec.Struct, frozen=True, tag="refusal", tag_field="type"):
+    """What was said instead of an answer."""
+
+    refusal: str
+
+
+class MessageItem(msgspec.Struct, frozen=True, tag="message", tag_field="type"):
+    """A message of the assistant."""
+
+    id: str
+    content: tuple[OutputText | Refusal, ...]
+    status: Literal["in_progress", "completed", "incomplete"] = "completed"
+    role: Literal["assistant"] = "assistant"
+
+
+class FunctionCallItem(msgspec.Struct, frozen=True, tag="function_call", tag_field="type"):
+    """A tool that the assistant asks for."""
+
+    id: str
+    call_id: str
+    name: str
+    arguments: str
+    status: Literal["in_progress", "completed", "incomplete"] = "completed"
+
+
+OutputItem = MessageItem | FunctionCallItem
+
+
+class ResponseFailure(msgspec.Struct, frozen=True):
+    """Why a response failed."""
+
+    code: str
+    message: str
+
+
+class Incomplete(msgspec.Struct, frozen=True):
+    """Why a response is not whole."""
+
+    reason: str
+
+
+class ResponseBody(msgspec.Struct, frozen=True):
+    """A response."""
+
+    id: str
+    created_at: int
+    model: str
+    status: Literal["queued", "in_progress", "completed", "failed", "cancelled", "incomplete"]
+    output: tuple[OutputItem, ...] = ()
+    error: ResponseFailure | None = None
+    incomplete_details: Incomplete | None = None
+    usage: ResponseUsage | None = None
+    background: bool = False
+    instructions: str | None = None
+    metadata: dict[str, str] = {}
+    object: Literal["response"] = "response"
+    parallel_tool_calls: bool = True
+    previous_response_id: str | None = None
+    store: bool = True
+    temperature: float | None = None
+    tool_choice: Literal["auto"] = "auto"
+    tools: tuple[()] = ()
+    top_p: float | None = None
+
+
+class ResponseStream:
+    """Writes the events of a response; every method gives the bytes to send. Events are numbered from 0."""
+
+    def __init__(self) -> None:
+        self.next_number = 0
+
+    def response(self, kind: str, body: ResponseBody) -> list[bytes]:
+        """`response.created`, `.queued`, `.in_progress`, `.completed`, `.failed`, `.incomplete`."""
+        return [self._event(f"response.{kind}", response=body)]
+
+    def begin_message(self, index: int, id: str) -> list[bytes]:
+        """A message begins, with its text."""
+        return [self._item("added", index, MessageItem(id, (), "in_progress")), self._part("added", index, id, "")]
+
+    def text(self, index: int, id: str, text: str) -> list[bytes]:
+        """A piece of text."""
+        where = {"item_id": id, "output_index": index, "content_index": 0}
+        return [self._event("response.output_text.delta", **where, delta=text, logprobs=())]
+
+    def end_text(self, index: int, id: str, text: str) -> list[bytes]:
+        """A message's text is whole."""
+        where = {"item_id": id, "output_index": index, "content_index": 0}
+        done = self._event("response.output_text.done", **where, text=text, logprobs=())
+        return [done, self._part("done", index, id, text)]
+
+    def refusal(self, index: int, id: str, content_index: int, text: str) -> list[bytes]:
+        """What is said instead of an answer."""
+        where = {"item_id": id, "output_index": index, "content_index": content_index}
+        return [
+            self._event("response.refusal.delta", **where, delta=text),
+            self._event("response.refusal.done", **where, refusal=text),
+        ]
+
+    def begin_call(self, index: int, item: FunctionCallItem) -> list[bytes]:
+        """A tool call begins."""
+        return [self._item("added", index, msgspec.structs.replace(item, arguments="", status="in_progress"))]
+
+    def arguments(self, index: int, id: str, piece: str) -> list[bytes]:
+        """A piece of a tool call's arguments."""
+        where = {"item_id": id, "output_index": index}
+        return [self._event("response.function_call_arguments.delta", **where, delta=piece)]
+
+    def end_arguments(self, index: int, item: FunctionCallItem) -> list[bytes]:
+        """A tool call's arguments are whole."""
+        where = {"item_id": item.id, "output_index": index}
+        done = {"name": item.name, "arguments": item.arguments}
+        return [self._event("response.function_call_arguments.done", **where, **done)]
+
+    def end_item(self, index: int, item: OutputItem) -> list[bytes]:
+        """An item is whole."""
+        return [self._item("done", index, item)]
+
+    def error(self, code: str, message: str) -> bytes:
+        """The stream itself failed."""
+        return self._event("error", code=code, message=message, param=None)
+
+    def _item(self, kind: str, index: int, item: OutputItem) -> bytes:
+        return self._event(f"response.output_item.{kind}", output_index=index, item=item)
+
+    def _part(self, kind: str, index: int, id: str, text: str) -> bytes:
+        where = {"item_id": id, "output_index": index, "content_index": 0}
+        return self._event(f"response.content_part.{kind}", **where, part=OutputText(text))
+
+    def _event(self, kind: str, **data: Any) -> bytes:
+        number = self.next_number
+        self.next_number += 1
+        return sse({"type": kind, "sequence_number": number, **data}, kind)
