@@ -161,7 +161,7 @@ class Ask(Promise[T]):
             node = scope.node if scope is not None else None
             if node is None or node.keeps_asks:
                 # Somebody outside of the actors waits: as long as the loop need not turn for it, it does not.
-                self.cell.system.dispatcher.help_out()
+                self.cell.system.dispatcher.helpers.help_out()
         return Promise.__await__(self)
 
     def _event_loop(self) -> asyncio.AbstractEventLoop:

@@ -1,7 +1,7 @@
 """Interactions: one call of an agent at work."""
 
 import asyncio
-from collections.abc import Awaitable, Collection, Coroutine
+from collections.abc import Awaitable, Collection, Coroutine, Generator
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +9,13 @@ import structlog
 
 from miniagents.actors import EventKind
 from miniagents.actors.deadlock import Node, Waits
-from miniagents.actors.dispatcher import WorkerTask
 from miniagents.actors.envelope import Envelope, new_correlation_id
+from miniagents.actors.workers import WorkerTask
 from miniagents.errors import ActorStoppedError, AskTimeoutError, HandlerTimeoutError, PromiseCancelledError
-from miniagents.messages import MessageSequence, MessageSequencePromise
+from miniagents.messages import Messages, MessageSequence, MessageSequencePromise
 from miniagents.promising import Promise
 from miniagents.promising.context import current_scope
+from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.tracebacks import traceback_text
 
 if TYPE_CHECKING:
@@ -46,9 +47,16 @@ class ReplyPromise(MessageSequencePromise):
         self._interaction: Interaction | None = interaction
         self._producer = interaction
 
+    def __await__(self) -> Generator[Any, Any, Messages]:
+        interaction = self._interaction
+        if interaction is not None and self._value is NO_VALUE and self._error is None:
+            interaction.submit()  # if it is a lazy one
+            interaction.system.dispatcher.helpers.help_out()
+        return super().__await__()
+
     def _start(self) -> None:
         if self._interaction is not None:
-            self._interaction.submit()  # a lazy call begins
+            self._interaction.submit()
         super()._start()
 
     def _event_loop(self) -> asyncio.AbstractEventLoop:

@@ -19,6 +19,7 @@ from miniagents.ext.serving.served import Entry
 from miniagents.messages import Messages, Sendable
 from miniagents.miniagents import MiniAgents
 from miniagents.promising import Promise
+from miniagents.promising.tracebacks import traceback_text
 
 _log = structlog.get_logger("miniagents")
 
@@ -150,7 +151,7 @@ class Service:
                 actor=interaction.path if interaction is not None else None,
                 interaction=interaction.id if interaction is not None else None,
                 error=repr(error),
-                exc_info=error,
+                stack=traceback_text(error),
             )
         return problem
 
