@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.requests import HTTPConnection
 
-from miniagents.errors import MiniAgentsError
+from miniagents.errors import AgentArgumentError, MiniAgentsError
 from miniagents.ext.llms.metering import Meter, current_meter
 from miniagents.ext.serving.problems import Problem
 from miniagents.ext.serving.served import Entry
@@ -70,10 +70,9 @@ class Runs:
             messages: All messages; None to leave the call open for more.
 
         Raises:
+            Problem: 422: it does not take these arguments.
             MailboxFullError: The mailbox is full.
             ActorStoppedError: The agent is not there, or is being restarted.
-            AgentArgumentError: It does not take these arguments.
-            NotSendableError: The messages cannot be sent.
         """
         target = entry.target()
         target.check_ready()
@@ -81,16 +80,13 @@ class Runs:
         token = current_meter.set(meter)
         try:
             call = target.initiate_call(timeout=timeout, errors_as_messages=False, kwargs=arguments)
+        except AgentArgumentError as error:  # of this call: inside of an agent it is a failure of the agent's
+            raise Problem(422, str(error), param="arguments", code="invalid_arguments") from None
         finally:
             current_meter.reset(token)
         run = Run(entry, key, call, meter)
         if messages is not None:
-            try:
-                call.send_message(messages)
-            except Exception:
-                run.cancel("what was to be sent cannot be sent")
-                raise
-            call.finish()
+            call.send_message(messages).finish()
         number = run.interaction.id
         self._runs[number] = run
         run.replies._add_done_callback(lambda _: self._ended(number))
