@@ -49,7 +49,7 @@ BOUNDS = {
     "Python calls per ask of many": 10.5,
     "Python calls per agent call": 116.0,
     "Python calls per agent call of many": 112.0,
-    "Python calls per crash": 92.0,
+    "Python calls per crash": 93.0,
     "tasks per agent call": 0.01,
     "tasks per agent call of many": 0.01,
     "loop callbacks per tell": 0.01,

@@ -66,7 +66,7 @@ class Ask(Promise[T]):
         self._callbacks = None
         self._producer = cell if cell.is_serial else None
         self._task = None
-        self._seen = False
+        self._unseen = None
         self._resolver = None
         self._scope = None
         self.cell = cell

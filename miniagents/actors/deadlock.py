@@ -112,7 +112,7 @@ def begin_wait(promise: Any) -> Any:
             fail = getattr(promise, "fail", None)
             if fail is not None:
                 fail(error)
-                promise._seen = True  # its awaiter gets the error here and now
+                promise._look()  # its awaiter gets the error here and now
             node.deadlocked(error)
             raise error
     return (waits, own, task)

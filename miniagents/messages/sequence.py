@@ -44,7 +44,7 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
         self._value = NO_VALUE
         self._error = None
         self._waiters = self._callbacks = self._producer = self._task = self._resolver = self._scope = None
-        self._seen = False
+        self._unseen = None
         self._pieces = []
         self._dropped = 0
         self._keep = self._piece_waiters = self._streamer = self._stream_task = self._whole = None
@@ -107,10 +107,11 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
                     piece._add_done_callback(self._message_is_there)
                     return
             if piece._error is not None:
-                was_seen = piece._seen or getattr(piece._error, "__miniagents_seen__", False)
-                piece._seen = True
+                was_seen = piece._was_looked_at() or getattr(piece._error, "__miniagents_seen__", False)
+                piece._look()
+                if was_seen:
+                    self._look()  # whoever was told of it by the message need not be told again
                 self._reject(piece._error)
-                self._seen = self._seen or was_seen  # whoever was told of it by the message need not be told again
                 return
             self._checked += 1
         if not self.done():

@@ -179,7 +179,7 @@ class _ClassAgent(Actor):
         finally:
             cell.waits = None
             if not is_call:
-                interaction.replies._seen = True
+                interaction.replies._look()
         if error is not None and interaction.cancelled is None:
             if is_call and isinstance(error, self._agent.options.errors):
                 interaction.fail(error)

@@ -254,7 +254,7 @@ class Replay(Generic[Piece]):
                 self._index += 1
                 piece = promise._pieces[at]
                 if type(piece) is Failure:
-                    promise._seen = True
+                    promise._look()
                     note_seen(piece.error)
                     raise piece.error.with_traceback(piece.traceback)
                 return piece  # type: ignore[no-any-return]
