@@ -54,6 +54,15 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
         self._awaited = False
         self._first_use = start
 
+    @classmethod
+    def of_one(cls, message: Message, *, errors_as_messages: bool) -> "MessageSequencePromise":
+        """A sequence of one message that is there."""
+        promise = cls(errors_as_messages=errors_as_messages)
+        promise._pieces.append(MessagePromise.of(message))
+        promise._finished = True
+        promise._value = Messages((message,))
+        return promise
+
     def as_single_text_promise(self, **options: Any) -> MessagePromise:
         """All messages as one text; see `as_single_text_promise`."""
         from miniagents.messages.text import as_single_text_promise
@@ -151,7 +160,11 @@ class MessageSequence(FlatSequence[Any, MessagePromise]):
             if errors_as_messages is None:
                 errors_as_messages = getattr(context, "errors_as_messages", False)
             promise = MessageSequencePromise(errors_as_messages=errors_as_messages)
-        super().__init__(promise)
+        # What the constructor above does, written out (benchmark `agent_call`).
+        self.sequence_promise = promise
+        self._line = self._scope = self._tasks = None
+        self._busy = self._was_open = self._closed = False
+        self._beside = 0
         self._persist = context._message_resolved if context is not None and context._persists else None
         self._capture_errors = appender_capture_errors
         self._appender: MessageSequenceAppender | None = None
@@ -180,6 +193,11 @@ class MessageSequence(FlatSequence[Any, MessagePromise]):
             errors_as_messages is None or errors_as_messages is messages.errors_as_messages
         ):
             return messages
+        if messages.__class__ is str or isinstance(messages, Message):
+            scope = current_scope.get()
+            if errors_as_messages is not None and (scope is None or not scope.promising_context._persists):
+                message = TextMessage(messages) if isinstance(messages, str) else messages
+                return MessageSequencePromise.of_one(message, errors_as_messages=errors_as_messages)
         sequence = cls(errors_as_messages=errors_as_messages)
         sequence.open()
         sequence.send(messages)

@@ -362,9 +362,12 @@ class FunctionAgentCell(_AgentCell):
             self.failed(error)
         if not self._running and self.state is RUNNING:
             self.state = IDLE
-            self.rests()
-        self.wake()
-        self._end_if_idle()
+            if self.is_activated:
+                self.rests()
+        if self.queue:
+            self.wake()
+        if self.stopping is not None or self._suspending is not None:
+            self._end_if_idle()
 
     def ask_expired(self, ask: Any) -> None:
         """The ask of a plain message expired: so does its interaction."""

@@ -50,7 +50,8 @@ class ReplyPromise(MessageSequencePromise):
     def __await__(self) -> Generator[Any, Any, Messages]:
         interaction = self._interaction
         if interaction is not None and self._value is NO_VALUE and self._error is None:
-            interaction.submit()  # if it is a lazy one
+            if not interaction._submitted:
+                interaction.submit()  # a lazy call begins
             interaction.system.dispatcher.helpers.help_out()
         return super().__await__()
 
@@ -172,7 +173,7 @@ class Interaction(Node):
         self.arguments = arguments
         self.message_promises = message_promises
         self.parent = parent
-        self.id = system.next_interaction_id()
+        self.id = next(system.interaction_ids)
         self.sender = sender
         self._correlation_id = correlation_id
         self.trace = trace

@@ -50,6 +50,9 @@ class PromisingContext(Scope):
     _persists = False
     """Whether anybody wants to see the messages that promises resolve to."""
 
+    _serves_agents = False
+    """Whether agents can be called in it."""
+
     def __init__(self) -> None:
         self._background: set[asyncio.Task[Any]] = set()
         self._lazy: weakref.WeakSet[Any] = weakref.WeakSet()
