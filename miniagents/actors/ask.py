@@ -157,9 +157,8 @@ class Ask(Promise[T]):
 
     def __await__(self) -> Generator[Any, Any, T]:
         if self._value is NO_VALUE and self._error is None and (self._timer is not None or self.deadline is None):
-            scope = current_scope.get()
-            node = scope.node if scope is not None else None
-            if node is None or node.keeps_asks:
+            scope: Any = current_scope.get()
+            if scope is None or not scope.is_node or scope.keeps_asks:
                 # Somebody outside of the actors waits: as long as the loop need not turn for it, it does not.
                 self.cell.system.dispatcher.helpers.help_out()
         return Promise.__await__(self)

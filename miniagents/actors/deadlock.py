@@ -28,6 +28,7 @@ class Node(Scope):
 
     __slots__ = ()
 
+    is_node = True
     system: "ActorSystem"
 
     @property

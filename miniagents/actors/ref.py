@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_current_scope = current_scope.get
+
 
 class ActorRef:
     """Names one actor. It outlives the actor's restarts, is hashable, and can travel in messages.
@@ -72,8 +74,8 @@ class ActorRef:
         system = cell.system
         if get_ident() != system.thread_id:
             raise _wrong_thread(cell.path, "tell")
-        scope = current_scope.get()
-        node = scope.node if scope is not None else None
+        scope: Any = _current_scope()
+        node = scope if scope is not None and scope.is_node else None
         observer = system.observer
         queue = cell.queue
         if node is None and observer is not None:
@@ -106,8 +108,8 @@ class ActorRef:
         system = cell.system
         if get_ident() != system.thread_id:
             raise _wrong_thread(cell.path, "send")
-        scope = current_scope.get()
-        node = scope.node if scope is not None else None
+        scope: Any = _current_scope()
+        node = scope if scope is not None and scope.is_node else None
         if node is None:
             observer = system.observer
             trace = None if observer is None else observer.outer_trace()
@@ -140,10 +142,10 @@ class ActorRef:
         system = cell.system
         if get_ident() != system.thread_id:
             raise _wrong_thread(cell.path, "ask")
-        scope = current_scope.get()
+        scope: Any = _current_scope()
         dispatcher = system.dispatcher
         now = dispatcher.now if dispatcher.awake else dispatcher.time()
-        node = scope.node if scope is not None else None
+        node = scope if scope is not None and scope.is_node else None
         deadline = scope.deadline if scope is not None else None
         if node is None:
             trace = None if system.observer is None else system.observer.outer_trace()

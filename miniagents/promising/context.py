@@ -25,6 +25,9 @@ class Scope:
         """The context that this is part of."""
         raise NotImplementedError
 
+    is_node = False
+    """Whether it is itself what is said to wait: its `node`, without a call."""
+
     node: Any = None
     """What is said to wait when code of this scope awaits (for deadlock detection), or None."""
 

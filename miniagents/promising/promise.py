@@ -275,7 +275,7 @@ class Promise(Generic[T]):
         """Wait, seen by the deadlock detection if there may be a ring: only who runs in a scope can be part of one."""
         producer = self._producer
         scope = current_scope.get()
-        if producer is None or scope is None or scope.node is None:
+        if producer is None or scope is None or not scope.is_node:
             yield from waiter
             return
         token = producer.begin_wait(self)
