@@ -113,9 +113,13 @@ class Events:
     def subscribe(self) -> Subscription:
         """See every event from now on; close it (or use it as a context manager) when done."""
         subscription = Subscription(self)
+        self.attach(subscription)
+        return subscription
+
+    def attach(self, subscription: Subscription) -> None:
+        """Let a subscription see every event from now on."""
         self._subscribers.add(subscription)
         self.wanted = True
-        return subscription
 
     def __aiter__(self) -> Subscription:
         return self.subscribe()

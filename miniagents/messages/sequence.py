@@ -58,7 +58,7 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
     def of_one(cls, message: Message, *, errors_as_messages: bool) -> "MessageSequencePromise":
         """A sequence of one message that is there."""
         promise = cls(errors_as_messages=errors_as_messages)
-        promise._pieces.append(MessagePromise.of(message))
+        promise._pieces = (MessagePromise.of(message),)
         promise._finished = True
         promise._value = Messages((message,))
         return promise

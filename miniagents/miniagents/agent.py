@@ -53,6 +53,7 @@ class MiniAgent(Callee):
     Attributes:
         alias: Its name, by default that of the function or class.
         description: What it is for, by default the docstring.
+        as_trace: The agent trace of a call from outside: itself alone.
     """
 
     __slots__ = (
@@ -63,6 +64,7 @@ class MiniAgent(Callee):
         "_system",
         "alias",
         "arguments",
+        "as_trace",
         "description",
         "is_class",
         "live_arguments",
@@ -105,6 +107,7 @@ class MiniAgent(Callee):
         live = tuple((name, identity(value)) for name, value in sorted(self.live_arguments.items()))
         self._key = (wrapped, self.alias, self.arguments, live, options.spawn)
         self._hash = hash(self._key)
+        self.as_trace = (self,)
         self.__name__ = self.alias
 
     def _called_agent(self) -> "MiniAgent":

@@ -100,7 +100,7 @@ class InteractionContext:
             AppenderClosedError: The replies were closed by `afinish_early`.
             NotSendableError: It cannot be sent.
         """
-        self._interaction._sequence.send(messages, out_of_order=out_of_order)
+        self._interaction.reply(messages, out_of_order=out_of_order)
         return self
 
     def reply_out_of_order(self, messages: Sendable) -> "InteractionContext":
@@ -141,7 +141,7 @@ class InteractionContext:
 
     def close_replies(self) -> None:
         """Reply nothing more: also not the error, if the agent's code raises one."""
-        self._interaction._sequence.close()
+        self._interaction.close_replies()
 
     def spawn(
         self,
