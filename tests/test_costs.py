@@ -44,11 +44,11 @@ async def parrot(ctx: InteractionContext) -> None:
 
 BOUNDS = {
     "Python calls per tell": 3.3,
-    "Python calls per hop": 11.4,
+    "Python calls per hop": 10.4,
     "Python calls per ask": 19.2,
     "Python calls per ask of many": 9.2,
-    "Python calls per agent call": 80.0,
-    "Python calls per agent call of many": 74.5,
+    "Python calls per agent call": 81.5,
+    "Python calls per agent call of many": 76.0,
     "Python calls per crash": 91.0,
     "tasks per agent call": 0.01,
     "tasks per agent call of many": 0.01,
