@@ -60,7 +60,7 @@ BOUNDS = {
     "loop callbacks per agent call of many": 0.01,
     "loop callbacks per crash": 0.01,
     "bytes per idle actor": 830.0,
-    "bytes per idle agent": 1_200.0,
+    "bytes per idle agent": 1_165.0,
 }
 """At most so many, on any Python from 3.11 to 3.13. The calls are those of asyncio's loop, too."""
 

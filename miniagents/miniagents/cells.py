@@ -49,6 +49,8 @@ class _AgentCell(Cell):
         is_activated: Whether its first use made it, so that the next use makes another one when it has ended.
     """
 
+    __slots__ = tuple[str]()  # the kinds of cells have the slots: two bases with some cannot be joined
+
     agent: "MiniAgent"
     is_activated: bool
     system: "MiniAgents"
@@ -135,6 +137,8 @@ async def answer_of(replies: MessageSequencePromise) -> Message | None:
 class ClassAgentCell(_AgentCell, ActorCell):
     """The cell of a class agent: one instance, one call at a time."""
 
+    __slots__ = ("_passivation", "agent", "is_activated")
+
     passivates = True
 
     def __init__(
@@ -212,7 +216,18 @@ class _ClassAgent(Actor):
 
 
 class FunctionAgentCell(_AgentCell):
-    """The cell of a function agent: its calls run concurrently, each in a task of its own."""
+    """The cell of a function agent: its calls run concurrently, each on a worker."""
+
+    __slots__ = (
+        "_arguments",
+        "_ending",
+        "_grace",
+        "_passivation",
+        "_running",
+        "_suspending",
+        "agent",
+        "is_activated",
+    )
 
     is_serial = False
 
