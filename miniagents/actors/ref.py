@@ -10,7 +10,7 @@ from miniagents.actors.envelope import Envelope
 from miniagents.errors import NotSendableError, WrongThreadError
 from miniagents.messages import Message, Request
 from miniagents.promising import Promise
-from miniagents.promising.context import current_scope
+from miniagents.promising.context import get_scope
 from miniagents.supervision import StopReason
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class ActorRef:
         system = cell.system
         if get_ident() != system.thread_id:
             raise _wrong_thread(cell.path, "tell")
-        scope = current_scope.get()
+        scope = get_scope()
         node = scope.node if scope is not None else None
         observer = system.observer
         queue = cell.queue
@@ -106,7 +106,7 @@ class ActorRef:
         system = cell.system
         if get_ident() != system.thread_id:
             raise _wrong_thread(cell.path, "send")
-        scope = current_scope.get()
+        scope = get_scope()
         node = scope.node if scope is not None else None
         if node is None:
             observer = system.observer
@@ -140,7 +140,7 @@ class ActorRef:
         system = cell.system
         if get_ident() != system.thread_id:
             raise _wrong_thread(cell.path, "ask")
-        scope = current_scope.get()
+        scope = get_scope()
         dispatcher = system.dispatcher
         now = dispatcher.now if dispatcher.awake else dispatcher.time()
         node = scope.node if scope is not None else None
