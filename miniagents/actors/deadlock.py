@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from miniagents.actors.events import EventKind
 from miniagents.errors import DeadlockError
-from miniagents.promising.context import PromisingContext, Scope, current_scope
+from miniagents.promising.context import PromisingContext, Scope, get_scope
 
 if TYPE_CHECKING:
     from miniagents.actors.system import ActorSystem
@@ -88,7 +88,7 @@ def begin_wait(promise: Any) -> Any:
     Raises:
         DeadlockError: The wait would close a ring. The promise, if it is an ask, ends with it too.
     """
-    scope = current_scope.get()
+    scope = get_scope()
     node = scope.node if scope is not None else None
     if node is None:
         return None

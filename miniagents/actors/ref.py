@@ -10,15 +10,13 @@ from miniagents.actors.envelope import Envelope
 from miniagents.errors import NotSendableError, WrongThreadError
 from miniagents.messages import Message, Request
 from miniagents.promising import Promise
-from miniagents.promising.context import current_scope
+from miniagents.promising.context import get_scope
 from miniagents.supervision import StopReason
 
 if TYPE_CHECKING:
     from miniagents.actors.cell import Cell
 
 T = TypeVar("T")
-
-_current_scope = current_scope.get
 
 
 class ActorRef:
@@ -74,7 +72,7 @@ class ActorRef:
         system = cell.system
         if get_ident() != system.thread_id:
             raise _wrong_thread(cell.path, "tell")
-        scope: Any = _current_scope()
+        scope: Any = get_scope()
         node = scope if scope is not None and scope.is_node else None
         observer = system.observer
         queue = cell.queue
@@ -108,7 +106,7 @@ class ActorRef:
         system = cell.system
         if get_ident() != system.thread_id:
             raise _wrong_thread(cell.path, "send")
-        scope: Any = _current_scope()
+        scope: Any = get_scope()
         node = scope if scope is not None and scope.is_node else None
         if node is None:
             observer = system.observer
@@ -142,7 +140,7 @@ class ActorRef:
         system = cell.system
         if get_ident() != system.thread_id:
             raise _wrong_thread(cell.path, "ask")
-        scope: Any = _current_scope()
+        scope: Any = get_scope()
         dispatcher = system.dispatcher
         now = dispatcher.now if dispatcher.awake else dispatcher.time()
         node = scope if scope is not None and scope.is_node else None

@@ -11,7 +11,7 @@ from miniagents.messages.message import Message
 from miniagents.messages.promises import MessagePromise, SafeMessagePromise
 from miniagents.messages.sendable import Sendable, to_message
 from miniagents.promising import FlatSequence, Promise, StreamedPromise
-from miniagents.promising.context import current_scope
+from miniagents.promising.context import get_scope
 from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.streamed import Failure
 
@@ -154,7 +154,7 @@ class MessageSequence(FlatSequence[Any, MessagePromise]):
         appender_capture_errors: bool = False,
         promise: MessageSequencePromise | None = None,
     ) -> None:
-        scope = current_scope.get()
+        scope = get_scope()
         context = scope.promising_context if scope is not None else None
         if promise is None:
             if errors_as_messages is None:
@@ -194,7 +194,7 @@ class MessageSequence(FlatSequence[Any, MessagePromise]):
         ):
             return messages
         if messages.__class__ is str or isinstance(messages, Message):
-            scope = current_scope.get()
+            scope = get_scope()
             if errors_as_messages is not None and (scope is None or not scope.promising_context._persists):
                 message = TextMessage(messages) if isinstance(messages, str) else messages
                 return MessageSequencePromise.of_one(message, errors_as_messages=errors_as_messages)

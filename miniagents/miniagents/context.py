@@ -10,7 +10,7 @@ import structlog
 from miniagents.actors import ActorRef, SpawnOptions
 from miniagents.errors import NoActiveSystemError
 from miniagents.messages import MessageSequencePromise, Sendable
-from miniagents.promising.context import current_scope
+from miniagents.promising.context import get_scope
 from miniagents.promising.tracebacks import traceback_text
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class InteractionContext:
         Raises:
             NoActiveSystemError: It is no agent's code.
         """
-        scope = current_scope.get()
+        scope = get_scope()
         if scope is None or not getattr(scope, "is_interaction", False):
             raise NoActiveSystemError("no interaction is active here: this is not the code of an agent")
         interaction: Any = scope

@@ -41,6 +41,9 @@ class Scope:
 
 current_scope: ContextVar[Scope | None] = ContextVar("miniagents.current_scope", default=None)
 
+get_scope = current_scope.get
+"""`current_scope.get()`, quicker: a method of an imported name is bound anew for every call (benchmark `ask`)."""
+
 _active: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, set[PromisingContext]]" = weakref.WeakKeyDictionary()
 
 

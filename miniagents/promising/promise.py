@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import structlog
 
 from miniagents.errors import PromiseCancelledError, PromiseNotReadyError
-from miniagents.promising.context import PromisingContext, Scope, current_scope
+from miniagents.promising.context import PromisingContext, Scope, get_scope
 from miniagents.promising.tracebacks import traceback_text
 
 _log = structlog.get_logger("miniagents")
@@ -80,7 +80,7 @@ class Promise(Generic[T]):
             if prefill_result is not NO_VALUE:
                 raise ValueError("a promise takes a resolver or a prefilled result, not both")
             self._resolver: Callable[[Any], Awaitable[T]] | None = resolver
-            self._scope: Scope | None = current_scope.get() or PromisingContext.get_current()
+            self._scope: Scope | None = get_scope() or PromisingContext.get_current()
             if start_soon:
                 self._start()
             else:
@@ -274,7 +274,7 @@ class Promise(Generic[T]):
     def _wait_for(self, waiter: "asyncio.Future[None]") -> Generator[Any, Any, None]:
         """Wait, seen by the deadlock detection if there may be a ring: only who runs in a scope can be part of one."""
         producer = self._producer
-        scope = current_scope.get()
+        scope = get_scope()
         if producer is None or scope is None or not scope.is_node:
             yield from waiter
             return

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Itera
 from typing import Any, Generic, TypeVar
 
 from miniagents.errors import InvalidOptionError
-from miniagents.promising.context import PromisingContext, current_scope
+from miniagents.promising.context import PromisingContext, get_scope
 from miniagents.promising.promise import NO_VALUE, Promise, _ended, note_seen
 
 Piece = TypeVar("Piece")
@@ -70,7 +70,7 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
             self._pieces.extend(prefill_pieces)
             self._finished = True
         if streamer is not None:
-            self._scope = current_scope.get() or PromisingContext.get_current()
+            self._scope = get_scope() or PromisingContext.get_current()
             if start_soon:
                 self._start()
             else:
