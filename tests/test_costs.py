@@ -25,7 +25,7 @@ from miniagents import (
     SpawnOptions,
     miniagent,
 )
-from tests.stopped_clock import stopped_clock  # noqa: F401 - every test here has it
+from tests.clocks import stopped_clock  # noqa: F401 - every test here has it
 
 
 class Number(Message):

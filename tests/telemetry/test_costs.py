@@ -11,7 +11,7 @@ import pytest
 from miniagents import Actor, ActorContext, InteractionContext, Message, MiniAgents, TextMessage, miniagent
 from miniagents.ext.telemetry import log_events
 from miniagents.testing import Call, Reply, Script, ScriptedModel, VirtualTimeLoop
-from tests.stopped_clock import stopped_clock  # noqa: F401 - every test here has it
+from tests.clocks import stopped_clock  # noqa: F401 - every test here has it
 from tests.telemetry.seen import Seen
 
 N = 200
