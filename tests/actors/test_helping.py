@@ -1,0 +1,103 @@
+"""Direct hand-over: a task that waits for an answer runs the turn that leads to it."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from miniagents import Actor, ActorContext, ActorSystem, InteractionContext, Message, MiniAgents, TextMessage, miniagent
+from tests.actors.actors import turns
+from tests.clocks import ticking_clock  # noqa: F401 - asked for by name
+
+
+class Noting(Actor):
+    """Notes the task that it runs in, before and after it has waited."""
+
+    def __init__(self, tasks: list[Any]) -> None:
+        self.tasks = tasks
+
+    async def receive(self, message: Message, ctx: ActorContext) -> Message:
+        self.tasks.append(asyncio.current_task())
+        if str(message) == "wait":
+            await asyncio.sleep(0)
+            self.tasks.append(asyncio.current_task())
+        return message
+
+
+async def warm(system: ActorSystem) -> None:
+    """The first ask starts a helper; it helps from the next turn of the loop on."""
+    await system.spawn(Noting, tasks=[]).ask(TextMessage("warm"))
+    await turns(3)
+
+
+async def test_an_answer_that_waits_for_nobody_is_there_without_a_turn_of_the_loop() -> None:
+    async with ActorSystem() as system:
+        await warm(system)
+        ref = system.spawn(Noting, tasks=[])
+        await ref.started()
+        await turns(3)
+        turned: list[int] = []
+
+        asyncio.get_running_loop().call_soon(turned.append, 1)
+        await ref.ask(TextMessage("now"))
+
+        assert turned == []
+
+
+async def test_a_handler_sees_the_task_of_a_worker_also_after_it_has_waited() -> None:
+    tasks: list[Any] = []
+    async with ActorSystem() as system:
+        await warm(system)
+        ref = system.spawn(Noting, tasks=tasks)
+
+        await ref.ask(TextMessage("wait"))
+
+        assert tasks[0] is tasks[1] is not asyncio.current_task()
+
+
+async def test_what_cancels_a_handler_does_not_reach_the_task_that_waits_nor_the_next_actor() -> None:
+    class Careless(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> Message:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            if str(message) == "wait":
+                await asyncio.sleep(0)
+            return message
+
+    async with ActorSystem() as system:
+        for text in ("return", "wait"):
+            await warm(system)
+            careless, next_one = system.spawn(Careless), system.spawn(Noting, tasks=[])
+            outcome = await asyncio.gather(careless.ask(TextMessage(text)), return_exceptions=True)
+            assert isinstance(outcome[0], TextMessage if text == "return" else asyncio.CancelledError | Exception)
+            assert str(await next_one.ask(TextMessage("fine"))) == "fine"
+            me = asyncio.current_task()
+            assert me is not None
+            assert me.cancelling() == 0
+
+
+@pytest.mark.usefixtures("ticking_clock")
+async def test_the_loop_turns_however_many_answers_are_waited_for() -> None:
+    async with ActorSystem() as system:
+        await warm(system)
+        ref = system.spawn(Noting, tasks=[])
+        ran: list[int] = []
+        asyncio.get_running_loop().call_soon(ran.append, 1)
+
+        for _ in range(100):
+            await ref.ask(TextMessage("next"))
+
+        assert ran == [1]
+
+
+async def test_agents_that_wait_for_agents_are_run_by_each_other_to_any_depth() -> None:
+    @miniagent
+    async def chain(ctx: InteractionContext, depth: int) -> None:
+        ctx.reply(await chain.inquire(depth=depth - 1) if depth else "bottom")
+
+    async with MiniAgents() as system:
+        for _ in range(3):
+            await turns(3)
+            assert [str(message) for message in await chain.inquire(depth=50)] == ["bottom"]
+        assert system.interactions() == ()
