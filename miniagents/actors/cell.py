@@ -357,6 +357,30 @@ class Cell(Node):
         if not _is_runtimes(envelope):
             self.system.dead_letters.add(DeadLetterReason.STOPPED, envelope, self.ref)
 
+    def _refuse_all(self) -> None:
+        """Refuse what waits. Of a million messages most would not be kept as dead letters: those are only counted, so
+        that the loop is not held up for a second."""
+        queue, waiting, self.queue, self.gone = self.queue, self.depth, None, 0
+        letters = self.system.dead_letters
+        unkept = 0 if self.system.events.wanted else waiting - letters.most
+        number = counted = 0
+        at = self.head_at
+        for entry in queue or ():
+            kind = entry.__class__
+            if kind is float:
+                at = entry
+                continue
+            if _is_over(entry):
+                continue
+            number += 1
+            is_bare = kind is not Ask and kind is not Envelope
+            if number <= unkept and (is_bare or (entry.ask is None and not _is_runtimes(entry))):
+                counted += 1
+            else:
+                self.refuse(Envelope(entry, at=at) if is_bare else entry)
+        if counted:
+            letters.counts[DeadLetterReason.STOPPED] += counted
+
     def _overflow(self, envelope: Any, queue: "deque[Any] | PriorityQueue") -> bool:
         """Do what the mailbox's policy says.
 
@@ -483,7 +507,6 @@ class Cell(Node):
         if queue is not None and self.gone > 32 and self.gone * 2 > len(queue):
             self._keep(queue, lambda entry: not _is_over(entry))
             self.gone = sum(entry.__class__ is float for entry in queue)
-            self.gone = 0
         self.made_room()
 
     def failed(self, error: BaseException) -> None:
@@ -620,11 +643,7 @@ class Cell(Node):
         self.reason = reason
         self.current = None
         self.task = None
-        waiting = self.waiting() if self.queue else ()
-        self.queue = None
-        self.gone = 0
-        for envelope in waiting:
-            self.refuse(envelope)
+        self._refuse_all()
         room, self._room = self._room, None
         if room is not None:
             for turn in room:

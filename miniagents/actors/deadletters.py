@@ -55,11 +55,15 @@ class DeadLetters:
     Args:
         keep: How many are kept, 0 or more.
         on_letter: Called with each.
+
+    Attributes:
+        most: How many are kept at most.
     """
 
     def __init__(self, keep: int, on_letter: Callable[[DeadLetter], None]) -> None:
         self._letters: collections.deque[DeadLetter] = collections.deque(maxlen=keep)
         self._on_letter = on_letter
+        self.most = keep
         self.counts: collections.Counter[DeadLetterReason] = collections.Counter()
         """How many there were, by reason."""
 

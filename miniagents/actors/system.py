@@ -509,7 +509,8 @@ class ActorSystem(PromisingContext):
         self.events.publish(EventKind.CRASH, cell.path, error=error, logged=True)
 
     def _on_dead_letter(self, letter: DeadLetter) -> None:
-        self.events.publish(EventKind.DEAD_LETTER, letter.receiver.path, detail=letter)
+        if self.events.wanted:
+            self.events.publish(EventKind.DEAD_LETTER, letter.receiver.path, detail=letter)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"

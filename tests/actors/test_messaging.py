@@ -33,6 +33,48 @@ from miniagents.errors import (
 from tests.actors.actors import Add, Counter, Crash, Hold, Read, Total, turns
 
 
+async def test_what_waits_is_counted_and_dated_exactly_beside_asks_that_were_cancelled() -> None:
+    async with ActorSystem() as system:
+        gate = asyncio.Event()
+        ref = system.spawn(Counter, gate=gate)
+        ref.tell(Hold())
+        await turns()
+        asks = []
+        for number in range(50):
+            await asyncio.sleep(1)
+            ref.tell(Add(number))
+            asks.append(ref.ask(Read()))
+        for ask in asks:
+            ask.cancel()
+        (info,) = system.tree().children
+        assert (info.mailbox_depth, info.oldest_age) == (50, 49.0)
+        gate.set()
+        total = await ref.ask(Read())
+        assert total.value == sum(range(50))
+        (info,) = system.tree().children
+        assert (info.mailbox_depth, info.oldest_age) == (0, None)
+
+
+@pytest.mark.parametrize("kept", [0, 3, 1000])
+async def test_what_waits_when_an_actor_ends_is_counted_and_the_last_of_it_is_kept(kept: int) -> None:
+    async with ActorSystem(dead_letters_kept=kept) as system:
+        ref = system.spawn(Counter, gate=asyncio.Event())
+        ref.tell(Hold())
+        await turns()
+        for number in range(10):
+            ref.tell(Add(number))
+        asked = ref.ask(Read())
+        for number in range(10, 20):
+            ref.tell(Add(number))
+        await ref.kill()
+        with pytest.raises(ActorStoppedError):
+            await asked
+        letters = [letter.message for letter in system.dead_letters]
+        assert system.dead_letters.counts == {DeadLetterReason.STOPPED: 21}
+        expected = [*map(Add, range(10)), Read(), *map(Add, range(10, 20))]
+        assert letters == expected[len(expected) - min(kept, 21) :]
+
+
 async def test_tell_then_ask_are_handled_in_the_order_sent() -> None:
     async with ActorSystem() as system:
         counter = system.spawn(Counter, name="counter", start=10)
