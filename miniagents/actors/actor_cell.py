@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -21,6 +21,7 @@ from miniagents.actors.deadletters import DeadLetterReason
 from miniagents.actors.dispatcher import QUANTUM
 from miniagents.actors.envelope import Envelope
 from miniagents.actors.events import EventKind
+from miniagents.actors.options import Props
 from miniagents.actors.timers import Timer
 from miniagents.actors.workers import migrate
 from miniagents.errors import ActorStoppedError, HandlerTimeoutError, PromiseCancelledError
@@ -28,6 +29,9 @@ from miniagents.promising.context import current_scope
 from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.supervision import RestartWindow, StopReason
+
+if TYPE_CHECKING:
+    from miniagents.actors.system import ActorSystem
 
 _log = structlog.get_logger("miniagents")
 
@@ -79,8 +83,8 @@ class ActorCell(Cell):
     passivates = False
     """Whether it may give its memory back after a rest."""
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(self, system: "ActorSystem", parent: Cell | None, name: str, props: Props) -> None:
+        super().__init__(system, parent, name, props)
         self._instance: Any = None
         self._ctx: ActorContext | None = None
         self.context: Context | None = None
@@ -170,8 +174,13 @@ class ActorCell(Cell):
         """Start, stop, or handle messages up to a quantum."""
         own_task = self.props.own_task
         try:
-            if self._instance is None and not await self._without_instance():
-                return
+            if self._instance is None:
+                if self._want_start and self.stopping is None and self._suspending is None:
+                    self._want_start = False
+                    if not await self._start():
+                        return
+                elif not await self._without_instance():
+                    return
             receive, ctx = self._instance.receive, self._ctx
             watched = self.props.handler_timeout is not None
             budget, look_at = QUANTUM, QUANTUM - 2
@@ -185,7 +194,10 @@ class ActorCell(Cell):
                     self.state = IDLE
                     self.scheduled = False
                     if not self.warm and not own_task:
-                        self.system.dispatcher.keep_warm(self)
+                        if self.handled or self.restarts:
+                            self.system.dispatcher.keep_warm(self)
+                        else:
+                            self.cool_down()  # it has only started, as many others may have
                     if self.passivates:
                         self.rests()
                     return

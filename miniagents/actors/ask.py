@@ -161,7 +161,9 @@ class Ask(Promise[T]):
             if scope is None or not scope.is_node or scope.keeps_asks:
                 # Somebody outside of the actors waits: as long as the loop need not turn for it, it does not.
                 self.cell.system.dispatcher.helpers.help_out()
-        return Promise.__await__(self)
+        if self._error is None and self._value is not NO_VALUE:
+            return self._value  # type: ignore[no-any-return]
+        return (yield from Promise.__await__(self))
 
     def _event_loop(self) -> asyncio.AbstractEventLoop:
         return self.cell.system.loop

@@ -136,7 +136,7 @@ class Cell(Node):
         self.parent = parent
         self.name = name
         self.props = props
-        self.uid = system.next_uid()
+        self.uid = next(system.uids)
         self.state = STARTING
         self.queue: Any = None  # a deque of entries (see Envelope) and stamps, a bounded or a priority queue, or None
         self.scheduled = False  # a message must not wake it: a turn of it is to come

@@ -88,7 +88,7 @@ class Helpers:
             _enter_task(loop, asker)
         if waiting is TURN_OVER:
             lane.cell = helper.cell = None
-            if helper.is_fit():
+            if not helper.tainted and (ANYIO not in modules or helper.is_fit()):
                 self._idle.append(helper)
                 return
             helper.lane = None

@@ -103,7 +103,7 @@ class ActorSystem(PromisingContext):
         self.root: RootCell = None  # type: ignore[assignment]  # set by activate()
         self._debug = debug
         self._on_failure = on_failure
-        self._uids = itertools.count(1)
+        self.uids = itertools.count(1)
         self._groups: dict[str, Group] = {}
         self._failure: BaseException | None = None
         self._body: asyncio.Task[Any] | None = None
@@ -490,10 +490,6 @@ class ActorSystem(PromisingContext):
         if not self.is_running:
             what = "is not running: use `async with` around this" if self._active_in is None else "is stopping"
             raise SystemNotRunningError(f"system {self.name!r} {what}")
-
-    def next_uid(self) -> int:
-        """A number that no other actor of this system has had."""
-        return next(self._uids)
 
     def actor_ended(self, cell: Any) -> None:
         """An actor has ended for good."""
