@@ -2,27 +2,32 @@
 
 Its code runs in *turns*. A turn is a coroutine that a worker steps; it starts or stops the instance if that was asked
 for, handles messages up to a quantum, and returns. Whatever the actor raises, a turn never raises.
+
+The module is long because it is one state machine: starting, handling, crashing, restarting and ending lead to each
+other, and a reader has to see all of them at once.
 """
 
 import asyncio
 import enum
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable
 from contextvars import Context
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from miniagents.actors.actor import Actor, ActorContext, IgnoreStart, ReplyTo
+from miniagents.actors.actor import Actor, ActorContext, IgnoreStart
 from miniagents.actors.ask import Ask
-from miniagents.actors.cell import BARRIER, IDLE, RESTARTING, RUNNING, STARTING, STOPPED, STOPPING, Cell
+from miniagents.actors.belongings import OwningCell
+from miniagents.actors.cell import Cell
 from miniagents.actors.deadletters import DeadLetterReason
 from miniagents.actors.dispatcher import QUANTUM
 from miniagents.actors.envelope import Envelope
 from miniagents.actors.events import EventKind
+from miniagents.actors.inbox import BARRIER
 from miniagents.actors.options import Props
-from miniagents.actors.timers import Timer
+from miniagents.actors.state import IDLE, RESTARTING, RUNNING, STARTING, STOPPED, STOPPING
 from miniagents.actors.workers import migrate
 from miniagents.errors import ActorStoppedError, HandlerTimeoutError, PromiseCancelledError
 from miniagents.promising.context import current_scope
@@ -52,7 +57,7 @@ class Cause(enum.Enum):
 _STOP, _HANG, _CANCEL, _SUSPEND, _CRASH = Cause
 
 
-class ActorCell(Cell):
+class ActorCell(OwningCell):
     """The cell of one `Actor`."""
 
     __slots__ = (
@@ -66,13 +71,9 @@ class ActorCell(Cell):
         "_in_user",
         "_instance",
         "_later",
-        "_owed",
-        "_replied",
         "_restart_reason",
         "_signal",
         "_suspending",
-        "_tasks",
-        "_timers",
         "_wake",
         "_want_start",
         "_window",
@@ -94,16 +95,12 @@ class ActorCell(Cell):
         self._restart_reason: StopReason | BaseException | None = None
         self._cause: Cause | None = None
         self._in_user = False  # whether it is the actor's own code that the turn waits for
-        self._replied = False
         self._in_row = 0  # crashes since a message was handled
         self._window: RestartWindow | None = None
         self._grace: asyncio.TimerHandle | None = None
         self._later: asyncio.TimerHandle | None = None
         self._suspending: asyncio.Future[None] | None = None
         self._crash: BaseException | None = None
-        self._owed: set[Any] | None = None
-        self._timers: set[Timer] | None = None
-        self._tasks: set[asyncio.Task[Any]] | None = None
         self._draining = False
         self._wake: asyncio.Future[None] | None = None  # own_task: what its task waits on while there is nothing to do
         self._done_waiters: list[asyncio.Future[None]] | None = None
@@ -479,32 +476,6 @@ class ActorCell(Cell):
             if hang is not None:
                 hang.cancel()
 
-    async def _stop_children(self) -> None:
-        if self.children:
-            keeper, self.child_keeper = self.child_keeper, None
-            if keeper is not None:
-                await keeper.stop_all()
-        kill = self.stopping is not None and self.stopping.reason is StopReason.KILLED
-        await self.end_children(StopReason.KILLED if kill else StopReason.SHUTDOWN)
-
-    async def _drop_belongings(self, reason: StopReason | BaseException) -> None:
-        self._cancel_timers()
-        await self._stop_children()
-        owed, self._owed = self._owed, None
-        if owed:
-            for ask in tuple(owed):
-                ask.stopped(reason)
-        tasks, self._tasks = self._tasks, None
-        if tasks:
-            for task in tasks:
-                task.cancel()
-            _, left = await asyncio.wait(tasks, timeout=_INSIST_EVERY)
-            while left:
-                _log.warning("tasks of an ended actor swallow their cancellation", actor=self.path, tasks=len(left))
-                for task in left:
-                    task.cancel()
-                _, left = await asyncio.wait(left, timeout=_INSIST_EVERY)
-
     def _exit(self, reason: StopReason | BaseException) -> None:
         """The instance is gone after an end that its restart type may answer."""
         stopping = self.stopping
@@ -865,83 +836,3 @@ class ActorCell(Cell):
             if self._cause is None:
                 self._cause = _HANG
             self._interrupt(_HANG)
-
-    # What its context offers
-
-    @property
-    def timers(self) -> set[Timer]:
-        """Its timers."""
-        if self._timers is None:
-            self._timers = set()
-        return self._timers
-
-    def add_timer(self, delay: float, message: Any, every: float | None) -> Timer:
-        """Start a timer."""
-        timer = Timer(self, delay, message, every)
-        self.timers.add(timer)
-        return timer
-
-    def _cancel_timers(self) -> None:
-        timers, self._timers = self._timers, None
-        if timers:
-            for timer in tuple(timers):
-                timer.cancel()
-
-    def create_task(self, coro: Coroutine[Any, Any, Any], name: str | None) -> asyncio.Task[Any]:
-        """Start a task that ends with the instance."""
-        task = self.system.loop.create_task(coro, name=name)
-        if self._tasks is None:
-            self._tasks = set()
-        self._tasks.add(task)
-        task.add_done_callback(self._task_done)
-        return task
-
-    def _task_done(self, task: asyncio.Task[Any]) -> None:
-        if self._tasks is not None:
-            self._tasks.discard(task)
-
-    def pipe_to_self(self, awaitable: Awaitable[Any], wrap: Callable[[Any], Any]) -> None:
-        """Tell the actor what comes of an awaitable."""
-
-        async def pipe() -> None:
-            result: Any
-            try:
-                result = await awaitable
-            except Exception as error:
-                result = error
-            try:
-                message = wrap(result)
-            except Exception as error:
-                _log.error("pipe_to_self: wrap failed", actor=self.path, stack=traceback_text(error))
-                return
-            self.post_system(Envelope(message, self.ref, at=self.system.time()))
-
-        self.create_task(pipe(), None)
-
-    def reply(self, answer: Any) -> None:
-        """Answer the message in hand now."""
-        envelope = self.envelope
-        if envelope is None:
-            raise RuntimeError(f"{self.path}: ctx.reply() is for handlers, and no message is in hand")
-        if self._replied or envelope.ask is None or envelope.ask.done():
-            ReplyTo(envelope, self.ref).reply(answer) if self._replied else self._reply_to_nobody(envelope, answer)
-        else:
-            envelope.ask.answer(answer)
-        self._replied = True
-
-    def _reply_to_nobody(self, envelope: Any, answer: Any) -> None:
-        """The message wanted no answer, or its asker has gone: an answer is then nothing that anybody misses."""
-
-    def reply_later(self) -> ReplyTo:
-        """Let somebody answer the message in hand later."""
-        envelope = self.envelope
-        if envelope is None:
-            raise RuntimeError(f"{self.path}: ctx.reply_later() is for handlers, and no message is in hand")
-        self._replied = True
-        ask = envelope.ask
-        if ask is not None:
-            if self._owed is None:
-                self._owed = set()
-            self._owed.add(ask)
-            ask._add_done_callback(self._owed.discard)
-        return ReplyTo(envelope, self.ref)

@@ -6,11 +6,12 @@ from typing import Any
 
 import structlog
 
-from miniagents.actors.cell import IDLE, RESTARTING, STOPPED, STOPPING, Cell
+from miniagents.actors.cell import Cell
 from miniagents.actors.deadletters import DeadLetterReason
 from miniagents.actors.envelope import Envelope
 from miniagents.actors.events import EventKind
 from miniagents.actors.ref import ActorRef
+from miniagents.actors.state import IDLE, RESTARTING, STOPPED, STOPPING
 from miniagents.actors.supervising import Keeper
 from miniagents.actors.supervisor_ref import SupervisorRef
 from miniagents.errors import RestartLimitError, StartError

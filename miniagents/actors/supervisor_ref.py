@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Literal
 
-from miniagents.actors.cell import own_end
+from miniagents.actors.ending import own_end
 from miniagents.actors.ref import ActorRef
 from miniagents.errors import ActorStoppedError, SimpleOneForOneError, WrongThreadError
 from miniagents.promising.context import get_scope

@@ -13,7 +13,7 @@ import structlog
 
 from miniagents.actors.actor import Actor
 from miniagents.actors.actor_cell import ActorCell
-from miniagents.actors.cell import RUNNING, STOPPED, STOPPING, Cell
+from miniagents.actors.cell import Cell
 from miniagents.actors.deadletters import DeadLetter, DeadLetters
 from miniagents.actors.dispatcher import Dispatcher
 from miniagents.actors.events import EventKind, Events
@@ -25,6 +25,7 @@ from miniagents.actors.pool import new_pool_cell
 from miniagents.actors.ref import ActorRef
 from miniagents.actors.routing import Routing
 from miniagents.actors.run import run_main
+from miniagents.actors.state import RUNNING, STOPPED, STOPPING
 from miniagents.actors.supervising import Keeper
 from miniagents.actors.supervisor_cell import SupervisorCell
 from miniagents.actors.supervisor_ref import SupervisorRef

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from miniagents.actors.envelope import Envelope
 
 if TYPE_CHECKING:
-    from miniagents.actors.actor_cell import ActorCell
+    from miniagents.actors.belongings import OwningCell
 
 
 class Timer:
@@ -21,7 +21,7 @@ class Timer:
 
     __slots__ = ("_cell", "_every", "_handle", "_last", "_message")
 
-    def __init__(self, cell: "ActorCell", delay: float, message: Any, every: float | None) -> None:
+    def __init__(self, cell: "OwningCell", delay: float, message: Any, every: float | None) -> None:
         self._cell = cell
         self._message = message
         self._every = every

@@ -11,9 +11,11 @@ import structlog
 from miniagents.actors import Actor, ActorRef, DeadLetterReason, Envelope, EventKind, Overflow, SpawnOptions
 from miniagents.actors.actor_cell import ActorCell
 from miniagents.actors.ask import Ask
-from miniagents.actors.cell import BARRIER, IDLE, RESTARTING, RUNNING, STARTING, STOPPED, STOPPING, Cell
+from miniagents.actors.cell import Cell
 from miniagents.actors.deadlock import Waits
+from miniagents.actors.inbox import BARRIER
 from miniagents.actors.options import Props
+from miniagents.actors.state import IDLE, RESTARTING, RUNNING, STARTING, STOPPED, STOPPING
 from miniagents.errors import ActorStoppedError, MailboxFullError
 from miniagents.messages import EMPTY, Message, MessageSequence, MessageSequencePromise, TextMessage
 from miniagents.miniagents.calling import Callee

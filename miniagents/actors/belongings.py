@@ -1,0 +1,139 @@
+"""What an instance of an actor owns, and what ends with it: timers, tasks, answers that it owes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from miniagents.actors.actor import ReplyTo
+from miniagents.actors.cell import Cell
+from miniagents.actors.envelope import Envelope
+from miniagents.actors.timers import Timer
+from miniagents.promising.tracebacks import traceback_text
+from miniagents.supervision import StopReason
+
+if TYPE_CHECKING:
+    from miniagents.actors.options import Props
+    from miniagents.actors.system import ActorSystem
+
+_log = structlog.get_logger("miniagents")
+
+_INSIST_EVERY = 1.0
+
+
+class OwningCell(Cell):
+    """A cell whose instance has a context that offers these."""
+
+    __slots__ = ("_owed", "_replied", "_tasks", "_timers")
+
+    def __init__(self, system: "ActorSystem", parent: Cell | None, name: str, props: "Props") -> None:
+        super().__init__(system, parent, name, props)
+        self._replied = False
+        self._owed: set[Any] | None = None
+        self._timers: set[Timer] | None = None
+        self._tasks: set[asyncio.Task[Any]] | None = None
+
+    @property
+    def timers(self) -> set[Timer]:
+        """Its timers."""
+        if self._timers is None:
+            self._timers = set()
+        return self._timers
+
+    def add_timer(self, delay: float, message: Any, every: float | None) -> Timer:
+        """Start a timer."""
+        timer = Timer(self, delay, message, every)
+        self.timers.add(timer)
+        return timer
+
+    def _cancel_timers(self) -> None:
+        timers, self._timers = self._timers, None
+        if timers:
+            for timer in tuple(timers):
+                timer.cancel()
+
+    def create_task(self, coro: Coroutine[Any, Any, Any], name: str | None) -> asyncio.Task[Any]:
+        """Start a task that ends with the instance."""
+        task = self.system.loop.create_task(coro, name=name)
+        if self._tasks is None:
+            self._tasks = set()
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+        return task
+
+    def _task_done(self, task: asyncio.Task[Any]) -> None:
+        if self._tasks is not None:
+            self._tasks.discard(task)
+
+    def pipe_to_self(self, awaitable: Awaitable[Any], wrap: Callable[[Any], Any]) -> None:
+        """Tell the actor what comes of an awaitable."""
+
+        async def pipe() -> None:
+            result: Any
+            try:
+                result = await awaitable
+            except Exception as error:
+                result = error
+            try:
+                message = wrap(result)
+            except Exception as error:
+                _log.error("pipe_to_self: wrap failed", actor=self.path, stack=traceback_text(error))
+                return
+            self.post_system(Envelope(message, self.ref, at=self.system.time()))
+
+        self.create_task(pipe(), None)
+
+    def reply(self, answer: Any) -> None:
+        """Answer the message in hand now."""
+        envelope = self.envelope
+        if envelope is None:
+            raise RuntimeError(f"{self.path}: ctx.reply() is for handlers, and no message is in hand")
+        if self._replied or envelope.ask is None or envelope.ask.done():
+            ReplyTo(envelope, self.ref).reply(answer) if self._replied else self._reply_to_nobody(envelope, answer)
+        else:
+            envelope.ask.answer(answer)
+        self._replied = True
+
+    def _reply_to_nobody(self, envelope: Any, answer: Any) -> None:
+        """The message wanted no answer, or its asker has gone: an answer is then nothing that anybody misses."""
+
+    def reply_later(self) -> ReplyTo:
+        """Let somebody answer the message in hand later."""
+        envelope = self.envelope
+        if envelope is None:
+            raise RuntimeError(f"{self.path}: ctx.reply_later() is for handlers, and no message is in hand")
+        self._replied = True
+        ask = envelope.ask
+        if ask is not None:
+            if self._owed is None:
+                self._owed = set()
+            self._owed.add(ask)
+            ask._add_done_callback(self._owed.discard)
+        return ReplyTo(envelope, self.ref)
+
+    async def _drop_belongings(self, reason: StopReason | BaseException) -> None:
+        self._cancel_timers()
+        await self._stop_children()
+        owed, self._owed = self._owed, None
+        if owed:
+            for ask in tuple(owed):
+                ask.stopped(reason)
+        tasks, self._tasks = self._tasks, None
+        if tasks:
+            for task in tasks:
+                task.cancel()
+            _, left = await asyncio.wait(tasks, timeout=_INSIST_EVERY)
+            while left:
+                _log.warning("tasks of an ended actor swallow their cancellation", actor=self.path, tasks=len(left))
+                for task in left:
+                    task.cancel()
+                _, left = await asyncio.wait(left, timeout=_INSIST_EVERY)
+
+    async def _stop_children(self) -> None:
+        if self.children:
+            keeper, self.child_keeper = self.child_keeper, None
+            if keeper is not None:
+                await keeper.stop_all()
+        kill = self.stopping is not None and self.stopping.reason is StopReason.KILLED
+        await self.end_children(StopReason.KILLED if kill else StopReason.SHUTDOWN)
