@@ -1,9 +1,9 @@
 """Agents: async functions and classes behind mailboxes, called with messages, answering with streams of them."""
 
 from miniagents.miniagents.agent import MiniAgent, miniagent
+from miniagents.miniagents.agent_cell import AgentRef
 from miniagents.miniagents.arguments import Live
 from miniagents.miniagents.call import AgentCall
-from miniagents.miniagents.cells import AgentRef
 from miniagents.miniagents.context import InteractionContext
 from miniagents.miniagents.interaction import Interaction
 from miniagents.miniagents.system import MiniAgents

@@ -11,7 +11,8 @@ from miniagents.actors.from_thread import FromThread
 from miniagents.actors.options import DEFAULT_OPTIONS, Props
 from miniagents.messages import Messages, Sendable
 from miniagents.miniagents.agent import MiniAgent
-from miniagents.miniagents.cells import AgentRef, AgentsCell, new_agent_cell, spawned
+from miniagents.miniagents.agent_cell import AgentRef
+from miniagents.miniagents.cells import AgentsCell, new_agent_cell, spawned
 from miniagents.miniagents.persistence import Persistence, PersistHandler
 
 if TYPE_CHECKING:

@@ -1,0 +1,129 @@
+"""What the cells of all agents have in common: the actors that calls of an agent go to."""
+
+import asyncio
+from contextvars import Context
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from miniagents.actors import ActorRef, Envelope, Overflow
+from miniagents.actors.cell import Cell
+from miniagents.actors.state import IDLE, RESTARTING, STOPPED
+from miniagents.errors import ActorStoppedError, MailboxFullError
+from miniagents.messages import EMPTY, Message, MessageSequence, MessageSequencePromise, TextMessage
+from miniagents.miniagents.calling import Callee
+from miniagents.miniagents.interaction import Interaction
+from miniagents.supervision import StopReason
+
+if TYPE_CHECKING:
+    from miniagents.miniagents.agent import MiniAgent
+    from miniagents.miniagents.system import MiniAgents
+
+_log = structlog.get_logger("miniagents")
+
+_INSIST_EVERY = 1.0
+
+
+class AgentRef(Callee, ActorRef):
+    """The reference of an agent: what an `ActorRef` does, and calls."""
+
+    __slots__ = ()
+
+    def _called_agent(self) -> "MiniAgent":
+        return self._called_cell().agent  # type: ignore[no-any-return]
+
+    def _called_cell(self) -> Any:
+        return self._cell
+
+
+class AgentCell(Cell):
+    """What the cells of functions and of classes have in common.
+
+    Attributes:
+        agent: The agent.
+        is_activated: Whether its first use made it, so that the next use makes another one when it has ended.
+    """
+
+    __slots__ = tuple[str]()  # the kinds of cells have the slots: two bases with some cannot be joined
+
+    agent: "MiniAgent"
+    is_activated: bool
+    system: "MiniAgents"
+    _passivation: asyncio.TimerHandle | None
+
+    def new_ref(self) -> ActorRef:
+        """A reference that can call."""
+        return AgentRef(self)
+
+    @property
+    def takes_calls(self) -> bool:
+        """Whether a call that is sent now is still served."""
+        return self.state is not STOPPED and (self.stopping is None or self.takes_while_stopping())
+
+    def is_full(self) -> bool:
+        """Whether a call must wait for room in the mailbox."""
+        capacity = self.props.capacity
+        if capacity is None or self.props.options.mailbox.overflow is not Overflow.BACKPRESSURE:
+            return False
+        return self.depth >= capacity or bool(self._room)
+
+    def check_ready(self) -> None:
+        """Check that a call would not have to wait before it is in the mailbox; see `Callee.check_ready`."""
+        if not self.takes_calls or self.state is RESTARTING:
+            raise ActorStoppedError(f"{self.path}: is {self.state.value}", path=self.path, reason=self.reason)
+        if self.is_full():
+            raise MailboxFullError(f"{self.path}: mailbox is full ({self.props.capacity} messages)", path=self.path)
+
+    def take_call(self, interaction: Interaction) -> None:
+        """A call begins: it goes into the mailbox, at once or when there is room."""
+        envelope = interaction.in_envelope()
+        if self.is_full():
+            self.system.start_soon(self._take_when_there_is_room(envelope))
+        else:
+            self.post(envelope)
+
+    async def _take_when_there_is_room(self, envelope: Envelope) -> None:
+        await self.room()
+        if not envelope.message.done():
+            self.post(envelope)
+
+    def as_interaction(self, envelope: Any) -> Interaction:
+        """A plain message that an actor told or asked, as a call."""
+        interaction = Interaction(
+            system=self.system,
+            cell=self,
+            agent=self.agent,
+            arguments=EMPTY,
+            message_promises=MessageSequence.turn_into_sequence_promise(envelope.message),
+            context=Context(),
+            sender=envelope.sender,
+            correlation_id=envelope.correlation_id,
+            trace=envelope.trace,
+            deadline=envelope.deadline,
+        )
+        interaction.begin_taken(envelope)
+        return interaction
+
+    def rests(self) -> None:
+        """Nothing to do: after a while without a call, give the memory back."""
+        after = self.props.options.passivate_after
+        if after is not None and self.is_activated and self._passivation is None:
+            self._passivation = self.system.loop.call_later(after, self._passivate)
+
+    def _works(self) -> None:
+        if self._passivation is not None:
+            self._passivation.cancel()
+            self._passivation = None
+
+    def _passivate(self) -> None:
+        self._passivation = None
+        if self.state is IDLE and not self.depth and not self.children:
+            self.terminate(StopReason.NORMAL)
+
+
+async def answer_of(replies: MessageSequencePromise) -> Message | None:
+    """The replies of an agent as one answer to a plain ask: None, the one message, or all of them as one text."""
+    messages = await replies
+    if not messages:
+        return None
+    return messages[0] if len(messages) == 1 else TextMessage(str(messages))
