@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from miniagents.ext.llms.providers.anthropic_mapping import from_anthropic
 from miniagents.ext.llms.providers.mapping import joined
+from miniagents.ext.serving.naming import ConversationIn
 from miniagents.ext.serving.problems import Problem
 from miniagents.ext.wire.anthropic import TextBlock, ToolUseBlock
 from miniagents.messages import Message
@@ -73,6 +74,7 @@ class MessagesRequest(msgspec.Struct, frozen=True):
     messages: Annotated[list[UserTurn | AssistantTurn], Meta(min_length=1)]
     system: str | list[TextBlock] | None = None
     stream: bool = False
+    conversation: ConversationIn = None
 
 
 def conversation_of(wanted: MessagesRequest) -> tuple[Message, ...]:

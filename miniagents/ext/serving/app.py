@@ -19,6 +19,8 @@ from miniagents.errors import InvalidOptionError
 from miniagents.ext.serving.agents_api import AgentsApi
 from miniagents.ext.serving.anthropic_api import AnthropicApi, anthropic_body
 from miniagents.ext.serving.chat import ChatApi
+from miniagents.ext.serving.conversations import ConversationStore, MemoryConversations
+from miniagents.ext.serving.conversations_api import ConversationsApi
 from miniagents.ext.serving.draining import Drain
 from miniagents.ext.serving.keys import GENERATE, Auth, Keys
 from miniagents.ext.serving.limits import Limits
@@ -30,6 +32,7 @@ from miniagents.ext.serving.responses_api import ResponsesApi
 from miniagents.ext.serving.served import Agents, entries_of
 from miniagents.ext.serving.service import Endpoint, Handler, Service
 from miniagents.ext.serving.store import MemoryResponses, ResponseStore
+from miniagents.ext.serving.turns import Turns
 from miniagents.ext.serving.websocket import AgentSocket
 from miniagents.miniagents import MiniAgents
 
@@ -37,7 +40,7 @@ TOKEN_VARIABLE = "MINIAGENTS_TOKEN"
 ADMIN_TOKEN_VARIABLE = "MINIAGENTS_ADMIN_TOKEN"
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "::1")
 _METHODS = ("GET", "POST", "DELETE")
-_HEADERS = ("Authorization", "Content-Type", "Last-Event-ID", "X-API-Key", "X-Request-Timeout")
+_HEADERS = ("Authorization", "Content-Type", "Last-Event-ID", "X-API-Key", "X-Conversation", "X-Request-Timeout")
 
 
 class AgentApp(Starlette):
@@ -134,6 +137,7 @@ class AgentApp(Starlette):
             service.ended()
             if is_own:
                 await self._end(self._drain.seconds_left if sys.exc_info()[0] is None else 0.0)
+            await service.turns.end()
 
     async def _end(self, grace: float) -> None:
         """End the system: what is under way has its grace, and then all is stopped in supervised order."""
@@ -152,7 +156,7 @@ class AgentApp(Starlette):
 
     def _all_routes(self) -> list[BaseRoute]:
         service, agents, responses = self._service, self._agents, self._responses
-        chat, operations = ChatApi(service), Operations(service)
+        chat, operations, conversations = ChatApi(service), Operations(service), ConversationsApi(service)
 
         def route(method: str, path: str, handler: Handler, keys: Keys | None, *, is_counted: bool = False) -> Route:
             return Route(path, Endpoint(service, handler, keys=keys, is_counted=is_counted), methods=[method])
@@ -171,6 +175,9 @@ class AgentApp(Starlette):
             route("GET", "/v1/responses/{id}", responses.retrieve, keys, is_counted=True),
             route("POST", "/v1/responses/{id}/cancel", responses.cancel, keys),
             route("DELETE", "/v1/responses/{id}", responses.delete, keys),
+            route("POST", "/v1/conversations", conversations.create, keys),
+            route("GET", "/v1/conversations/{id}", conversations.retrieve, keys),
+            route("DELETE", "/v1/conversations/{id}", conversations.delete, keys),
             route("GET", "/agents", agents.agents, keys),
             route("POST", "/agents/{name}", agents.call, keys, is_counted=True),
             route("GET", "/agents/{name}/streams/{stream}", agents.resume, keys, is_counted=True),
@@ -192,6 +199,8 @@ def agent_app(
     allowed_hosts: Iterable[str] = LOOPBACK,
     allowed_origins: Iterable[str] = (),
     responses: ResponseStore | None = None,
+    conversations: ConversationStore | None = None,
+    conversation_idle: float = 600.0,
     shows_errors: bool = False,
 ) -> AgentApp:
     """An ASGI app that serves agents: to mount in another one, or to run alone.
@@ -209,6 +218,8 @@ def agent_app(
         allowed_hosts: The names by which clients may call it: "agents.example.com", "*.example.com", "*".
         allowed_origins: Origins of web pages that may use it, "https://chat.example.com", besides its own.
         responses: Where responses are kept; by default 1,000 of them in memory, for an hour.
+        conversations: Where conversations are kept; by default 1,000 of each key in memory.
+        conversation_idle: Seconds without a request after which the agent of a conversation is passivated, more than 0.
         shows_errors: Whether clients see the text of agents' own errors; otherwise it is in the log alone.
 
     Raises:
@@ -216,13 +227,24 @@ def agent_app(
     """
     if not grace >= 0:
         raise InvalidOptionError(f"grace= must be 0 s or more, not {grace!r}")
+    if not conversation_idle > 0:
+        raise InvalidOptionError(f"conversation_idle= must be more than 0 s, not {conversation_idle!r}")
     system = system if system is not None else MiniAgents()
+    limits = limits if limits is not None else Limits()
+    turns = Turns(
+        system,
+        conversations if conversations is not None else MemoryConversations(),
+        idle=conversation_idle,
+        waiting=limits.conversation_waiting,
+        most=limits.conversation_messages,
+    )
     service = Service(
         system,
         entries_of(agents, system),
-        limits if limits is not None else Limits(),
+        limits,
         Keys(auth, option="auth", variable=TOKEN_VARIABLE),
         Keys(admin_auth, option="admin_auth", variable=ADMIN_TOKEN_VARIABLE),
+        turns,
         shows_errors=shows_errors,
     )
     return AgentApp(

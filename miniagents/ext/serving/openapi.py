@@ -8,7 +8,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from miniagents.ext.serving import agents_api, chat, events, operations, responses_api
+from miniagents.ext.serving import agents_api, chat, conversations_api, events, operations, responses_api
 from miniagents.ext.serving.anthropic_input import MessagesRequest
 from miniagents.ext.serving.openai_input import ChatRequest, InputItem, ResponsesRequest
 from miniagents.ext.serving.problems import json_response
@@ -52,6 +52,9 @@ _BODY_TYPES: tuple[Any, ...] = (
     InputItem,
     ResponseBody,
     responses_api.Deleted,
+    conversations_api.ConversationRequest,
+    conversations_api.ConversationInfo,
+    conversations_api.ConversationDeleted,
     agents_api.AgentList,
     agents_api.AgentRequest,
     agents_api.AgentReply,
@@ -60,6 +63,12 @@ _BODY_TYPES: tuple[Any, ...] = (
     operations.InteractionList,
     operations.Stopped,
 )
+_CONVERSATION = {
+    "name": "X-Conversation",
+    "in": "header",
+    "description": "The conversation that the call belongs to, where the body does not say.",
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]+$", "maxLength": 128},
+}
 _TIMEOUT = {
     "name": "X-Request-Timeout",
     "in": "header",
@@ -120,17 +129,17 @@ def document(service: Service) -> dict[str, Any]:
             "get": make("One agent, as a model", chat.Model, (*_GUARDED, 404), keys),
         },
         "/v1/chat/completions": {
-            "parameters": [_TIMEOUT],
+            "parameters": [_TIMEOUT, _CONVERSATION],
             "post": make("A chat completion", ChatCompletion, _CALL, keys, body=ChatRequest, also=chat_stream),
         },
         "/v1/messages": {
-            "parameters": [_TIMEOUT],
+            "parameters": [_TIMEOUT, _CONVERSATION],
             "post": make(
                 "A message", AnthropicMessage, _CALL, keys, MessagesRequest, stream, error=schemas[AnthropicError]
             ),
         },
         "/v1/responses": {
-            "parameters": [_TIMEOUT],
+            "parameters": [_TIMEOUT, _CONVERSATION],
             "post": make("A response", ResponseBody, _CALL, keys, body=ResponsesRequest, also=stream),
         },
         "/v1/responses/{id}": {
@@ -145,6 +154,20 @@ def document(service: Service) -> dict[str, Any]:
             "parameters": [response_id],
             "post": make("Cancel a response", ResponseBody, (*_GUARDED, 404), keys),
         },
+        "/v1/conversations": {
+            "post": make(
+                "Begin a conversation",
+                conversations_api.ConversationInfo,
+                (*_GUARDED, 413, 415),
+                keys,
+                body=conversations_api.ConversationRequest,
+            )
+        },
+        "/v1/conversations/{id}": {
+            "parameters": [_path("id", {"type": "string"})],
+            "get": make("A conversation", conversations_api.ConversationInfo, (*_GUARDED, 404), keys),
+            "delete": make("Forget a conversation", conversations_api.ConversationDeleted, (*_GUARDED, 404), keys),
+        },
         "/agents": {"get": make("What is served", agents_api.AgentList, _GUARDED, keys)},
         "/interactions": {"get": make("What runs", operations.InteractionList, _GUARDED, admin)},
         "/interactions/{id}": {
@@ -158,7 +181,7 @@ def document(service: Service) -> dict[str, Any]:
     for name, entry in service.entries.items():
         body = {"$ref": _REFERENCE.format(name=_request_of(entry))}
         call = make(entry.description or f"Call {name}", agents_api.AgentReply, (*_CALL, 422), keys, body, stream)
-        paths[f"/agents/{name}"] = {"parameters": [_TIMEOUT, after], "post": call}
+        paths[f"/agents/{name}"] = {"parameters": [_TIMEOUT, _CONVERSATION, after], "post": call}
         paths[f"/agents/{name}/streams/{{stream}}"] = {
             "parameters": [stream_id, after],
             "get": make("Go on with a stream", None, (*_GUARDED, 404, 429, 503), keys, also=stream),

@@ -1,0 +1,45 @@
+"""How a request names the conversation that it belongs to."""
+
+import re
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+from starlette.requests import HTTPConnection
+
+from miniagents.ext.serving.problems import Problem
+
+HEADER = "x-conversation"
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+class ConversationRef(msgspec.Struct, frozen=True):
+    """A conversation, by its id."""
+
+    id: Annotated[str, Meta(pattern="^[A-Za-z0-9._:-]+$", min_length=1, max_length=128)]
+
+
+ConversationIn = (
+    Annotated[str, Meta(pattern="^[A-Za-z0-9._:-]+$", min_length=1, max_length=128)] | ConversationRef | None
+)
+"""How a request names its conversation, if it belongs to one."""
+
+
+def conversation_id(request: HTTPConnection, given: ConversationIn) -> str | None:
+    """The conversation that a request belongs to: what its body says, or the header `X-Conversation`.
+
+    Raises:
+        Problem: 400: it is no id, or the two differ.
+    """
+    named = given.id if isinstance(given, ConversationRef) else given
+    header = request.headers.get(HEADER)
+    found = named if named is not None else header
+    if found is None:
+        return None
+    if not _ID.fullmatch(found):
+        text = "The id of a conversation has 1 to 128 letters, digits, '.', '_', ':' and '-' (conversation)"
+        raise Problem(400, text, param="conversation", code="invalid")
+    if header is not None and header != found:
+        text = "The header X-Conversation names another conversation (conversation)"
+        raise Problem(400, text, param="conversation", code="invalid")
+    return found
