@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -14,6 +14,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp
 
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.serving.agents_api import AgentsApi
@@ -34,7 +35,11 @@ from miniagents.ext.serving.service import Endpoint, Handler, Service
 from miniagents.ext.serving.store import MemoryResponses, ResponseStore
 from miniagents.ext.serving.turns import Turns
 from miniagents.ext.serving.websocket import AgentSocket
+from miniagents.ext.telemetry.prometheus import MetricsApp, metrics_app
 from miniagents.miniagents import MiniAgents
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
 
 TOKEN_VARIABLE = "MINIAGENTS_TOKEN"
 ADMIN_TOKEN_VARIABLE = "MINIAGENTS_ADMIN_TOKEN"
@@ -59,6 +64,7 @@ class AgentApp(Starlette):
         allowed_hosts: Iterable[str],
         allowed_origins: Iterable[str],
         responses: ResponseStore,
+        metrics: MetricsApp | None,
     ) -> None:
         self.system = service.system
         self._service = service
@@ -66,6 +72,7 @@ class AgentApp(Starlette):
         self._drain = Drain(service, grace)
         self._agents = AgentsApi(service)
         self._responses = ResponsesApi(service, responses)
+        self._metrics = metrics
         origins = tuple(allowed_origins)
         middleware = [
             Middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts), www_redirect=False),
@@ -162,12 +169,14 @@ class AgentApp(Starlette):
             return Route(path, Endpoint(service, handler, keys=keys, is_counted=is_counted), methods=[method])
 
         keys, admin = service.keys, service.admin_keys
+        metrics = [route("GET", "/metrics", self._show_metrics, admin)] if self._metrics is not None else []
         messages = Endpoint(service, AnthropicApi(service).create, keys=keys, is_counted=True, as_body=anthropic_body)
         return [
             Route("/v1/messages", messages, methods=["POST"]),
             route("GET", "/healthz", operations.live, None),
             route("GET", "/readyz", operations.ready, None),
-            route("GET", "/openapi.json", OpenApi(service).document, keys),
+            *metrics,
+            route("GET", "/openapi.json", OpenApi(service, has_metrics=bool(metrics)).document, keys),
             route("GET", "/v1/models", chat.models, keys),
             route("GET", "/v1/models/{model}", chat.model, keys),
             route("POST", "/v1/chat/completions", chat.complete, keys, is_counted=True),
@@ -186,6 +195,11 @@ class AgentApp(Starlette):
             route("DELETE", "/interactions/{id:int}", operations.stop, admin),
         ]
 
+    async def _show_metrics(self, request: Request, key: str) -> ASGIApp:
+        """`GET /metrics`."""
+        assert self._metrics is not None  # the route is there for nothing else
+        return self._metrics
+
 
 def agent_app(
     agents: Agents,
@@ -201,6 +215,7 @@ def agent_app(
     responses: ResponseStore | None = None,
     conversations: ConversationStore | None = None,
     conversation_idle: float = 600.0,
+    metrics: "bool | CollectorRegistry" = False,
     shows_errors: bool = False,
 ) -> AgentApp:
     """An ASGI app that serves agents: to mount in another one, or to run alone.
@@ -220,10 +235,12 @@ def agent_app(
         responses: Where responses are kept; by default 1,000 of them in memory, for an hour.
         conversations: Where conversations are kept; by default 1,000 of each key in memory.
         conversation_idle: Seconds without a request after which the agent of a conversation is passivated, more than 0.
+        metrics: Whether operators get `/metrics` for Prometheus; a registry, if not that of the process.
         shows_errors: Whether clients see the text of agents' own errors; otherwise it is in the log alone.
 
     Raises:
         InvalidOptionError: An option is outside its range.
+        MissingDependencyError: `metrics=` needs OpenTelemetry's exporter, and that is not installed.
     """
     if not grace >= 0:
         raise InvalidOptionError(f"grace= must be 0 s or more, not {grace!r}")
@@ -254,6 +271,7 @@ def agent_app(
         allowed_hosts=allowed_hosts,
         allowed_origins=allowed_origins,
         responses=responses if responses is not None else MemoryResponses(),
+        metrics=None if metrics is False else metrics_app(None if metrics is True else metrics),
     )
 
 

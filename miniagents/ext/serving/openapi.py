@@ -82,22 +82,29 @@ class OpenApi:
 
     Args:
         service: What is served.
+        has_metrics: Whether there is `/metrics`.
     """
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, *, has_metrics: bool) -> None:
         self._service = service
+        self._has_metrics = has_metrics
         self._document: dict[str, Any] | None = None
 
     async def document(self, request: Request, key: str) -> Response:
         """`GET /openapi.json`."""
         if self._document is None:
-            self._document = document(self._service)
+            self._document = document(self._service, has_metrics=self._has_metrics)
         root = request.scope.get("root_path", "")
         return json_response({**self._document, **({"servers": [{"url": root}]} if root else {})})
 
 
-def document(service: Service) -> dict[str, Any]:
-    """The OpenAPI document of a service."""
+def document(service: Service, *, has_metrics: bool) -> dict[str, Any]:
+    """The OpenAPI document of a service.
+
+    Args:
+        service: The service.
+        has_metrics: Whether there is `/metrics`.
+    """
     arguments = [entry.arguments for entry in service.entries.values()]
     made, components = msgspec.json.schema_components((*_BODY_TYPES, *arguments), ref_template=_REFERENCE)
     schemas = dict(zip(_BODY_TYPES, made, strict=False))
@@ -178,6 +185,9 @@ def document(service: Service) -> dict[str, Any]:
             },
         },
     }
+    if has_metrics:
+        shown = {kind: {"schema": {"type": "string"}} for kind in ("text/plain", "application/openmetrics-text")}
+        paths["/metrics"] = {"get": make("Metrics, for Prometheus", None, _GUARDED, admin, also=shown)}
     for name, entry in service.entries.items():
         body = {"$ref": _REFERENCE.format(name=_request_of(entry))}
         call = make(entry.description or f"Call {name}", agents_api.AgentReply, (*_CALL, 422), keys, body, stream)

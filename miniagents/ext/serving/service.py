@@ -8,7 +8,7 @@ import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from miniagents.ext.serving.gate import Gate
 from miniagents.ext.serving.keys import Keys
@@ -17,6 +17,7 @@ from miniagents.ext.serving.naming import ConversationIn, conversation_id
 from miniagents.ext.serving.problems import Problem, problem_of
 from miniagents.ext.serving.runs import Run, Runs, disconnected, timeout_of
 from miniagents.ext.serving.served import Entry
+from miniagents.ext.serving.tracing import traced
 from miniagents.ext.serving.turns import Turns
 from miniagents.messages import Message, Messages
 from miniagents.miniagents import MiniAgents
@@ -128,12 +129,14 @@ class Service:
         timeout = timeout_of(request, self.limits.request_timeout)
         id = conversation_id(request, conversation)
         if id is None:
-            run = request.scope[_RUN] = self.runs.begin(entry, key, arguments, timeout, messages)
+            with traced(self.system, request):
+                run = request.scope[_RUN] = self.runs.begin(entry, key, arguments, timeout, messages)
             return run
         turn = await self.turns.begin(request, entry, key, id, timeout)
         try:
             left = timeout - turn.waited if timeout is not None else None
-            run = request.scope[_RUN] = self.runs.begin(entry, key, arguments, left, messages, turn)
+            with traced(self.system, request):
+                run = request.scope[_RUN] = self.runs.begin(entry, key, arguments, left, messages, turn)
         except BaseException:
             turn.give_up()
             raise
@@ -180,8 +183,8 @@ class Service:
         return problem
 
 
-Handler = Callable[[Request, str], Awaitable[Response]]
-"""Answers a request; its second argument is the name of the key that came with it."""
+Handler = Callable[[Request, str], Awaitable[ASGIApp]]
+"""Answers a request, with whatever sends a response; its second argument is the name of the key that came with it."""
 
 
 class Endpoint:
@@ -213,6 +216,7 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         request = Request(scope, receive, send)
+        response: ASGIApp
         try:
             key = self._keys.name_of(request.headers) if self._keys is not None else ""
             if self._is_counted:
@@ -227,7 +231,7 @@ class Endpoint:
             response = Response(status_code=_GONE)  # nobody reads it, but middleware around wants an answer
         await response(scope, receive, send)
 
-    async def _answer(self, request: Request, key: str) -> Response:
+    async def _answer(self, request: Request, key: str) -> ASGIApp:
         try:
             return await self._handler(request, key)
         except (ClientDisconnect, HTTPException):
