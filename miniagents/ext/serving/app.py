@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
 from starlette.types import ASGIApp
 
 from miniagents.errors import InvalidOptionError
@@ -280,4 +280,7 @@ async def _http_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # it is registered for those
     response = Problem(error.status_code, error.detail).response()
     response.headers.update(error.headers or {})
+    if error.status_code == 405:  # each method has a route of its own, and Starlette names those of the first
+        matching = (route for route in request.app.routes if route.matches(request.scope)[0] is Match.PARTIAL)
+        response.headers["allow"] = ", ".join(sorted({method for route in matching for method in route.methods}))
     return response

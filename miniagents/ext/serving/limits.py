@@ -20,7 +20,7 @@ class Limits:
         kept: How many such streams there are at once, 0 or more. More is a 429.
         head_wait: Seconds for which a stream's first event is waited for, 0 or more, so that an early failure has a
             status of its own. After that the response begins with a 200, and a failure is an event.
-        conversation_messages: Messages of a conversation after which it takes no more, 1 or more. Then it is a 400.
+        conversation_messages: Messages of a conversation after which it takes no more, 1 or more. Then it is a 409.
         conversation_waiting: Requests of one conversation that wait for their turn, 0 or more. More is a 429.
         ping: Seconds of silence after which a stream sends a comment, more than 0, so that proxies keep it open.
 

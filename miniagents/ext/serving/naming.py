@@ -26,20 +26,14 @@ ConversationIn = (
 
 
 def conversation_id(request: HTTPConnection, given: ConversationIn) -> str | None:
-    """The conversation that a request belongs to: what its body says, or the header `X-Conversation`.
+    """The conversation that a request belongs to: what its body says, or else the header `X-Conversation`.
 
     Raises:
-        Problem: 400: it is no id, or the two differ.
+        Problem: 400: it is no id.
     """
     named = given.id if isinstance(given, ConversationRef) else given
     header = request.headers.get(HEADER)
-    found = named if named is not None else header
-    if found is None:
-        return None
-    if not _ID.fullmatch(found):
+    if not all(_ID.fullmatch(one) for one in (named, header) if one is not None):
         text = "The id of a conversation has 1 to 128 letters, digits, '.', '_', ':' and '-' (conversation)"
         raise Problem(400, text, param="conversation", code="invalid")
-    if header is not None and header != found:
-        text = "The header X-Conversation names another conversation (conversation)"
-        raise Problem(400, text, param="conversation", code="invalid")
-    return found
+    return named if named is not None else header

@@ -51,7 +51,7 @@ class FilePart(msgspec.Struct, frozen=True, tag="file", tag_field="type"):
     file: FileData
 
 
-Content = str | list[TextPart | ImagePart | FilePart | RefusalPart]
+Content = str | list[TextPart | ImagePart | FilePart]
 
 
 class SystemIn(msgspec.Struct, frozen=True, tag="system", tag_field="role"):
@@ -75,7 +75,7 @@ class UserIn(msgspec.Struct, frozen=True, tag="user", tag_field="role"):
 class AssistantIn(msgspec.Struct, frozen=True, tag="assistant", tag_field="role"):
     """What the assistant said, and the tools that it asked for."""
 
-    content: Content | None = None
+    content: str | list[TextPart | RefusalPart] | None = None
     tool_calls: list[ChatToolCall] | None = None
 
 

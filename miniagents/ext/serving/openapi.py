@@ -114,8 +114,10 @@ def document(service: Service, *, has_metrics: bool) -> dict[str, Any]:
     keys: list[dict[str, Any]] = [{"token": []}] if service.keys.are_needed else []
     admin: list[dict[str, Any]] = [{"admin": []}] if service.admin_keys.are_needed else []
     make = _Operations(schemas)
-    chat_stream = {"text/event-stream": {"schema": schemas[ChatChunk]}}
-    stream: dict[str, Any] = {"text/event-stream": {"schema": {"type": "string"}}}
+    # OpenAPI 3.1 has no schema for single events, so that these say nothing of a type.
+    chunks = {"description": "Events; the data of each is a ChatChunk, that of the last one [DONE]."}
+    chat_stream = {"text/event-stream": {"schema": chunks}}
+    stream: dict[str, Any] = {"text/event-stream": {"schema": {"description": "Events."}}}
     stream_id, after = (
         _path("stream", {"type": "string"}),
         _header("Last-Event-ID", "The last event that was received."),
@@ -264,15 +266,29 @@ def _mend(components: dict[str, Any], service: Service) -> None:
     names, most = list(service.entries), service.limits.messages
     for request in ("ChatRequest", "MessagesRequest", "ResponsesRequest"):
         components[request]["properties"]["model"] = {"enum": names}
+        options = [_options_of(components, entry) for entry in service.entries.values() if entry.argument_names]
+        if options:
+            components[request]["allOf"] = options
     for request in ("ChatRequest", "MessagesRequest"):
         components[request]["properties"]["messages"]["maxItems"] = most
     components["InputMessage"]["required"] = ["role", "content"]
+    components["InputFile"]["anyOf"] = [
+        {"properties": {name: {"type": "string"}}, "required": [name]} for name in ("file_url", "file_data")
+    ]
     (items,) = (one for one in components["ResponsesRequest"]["properties"]["input"]["anyOf"] if "items" in one)
     items["maxItems"] = most
     tagged = ("InputMessage", "InputCall", "InputCallOutput", "InputReasoning")
     items["items"] = {"anyOf": [{"$ref": _REFERENCE.format(name=name)} for name in tagged]}
+    (listed,) = (one for one in components["ConversationRequest"]["properties"]["items"]["anyOf"] if "items" in one)
+    listed.update(items)
     stored = {"properties": {"background": {"const": True}, "store": {"const": False}}}
-    components["ResponsesRequest"]["not"] = {**stored, "required": ["background", "store"]}
+    both = {"conversation": {"type": ["string", "object"]}, "previous_response_id": {"type": "string"}}
+    components["ResponsesRequest"]["not"] = {
+        "anyOf": [
+            {**stored, "required": ["background", "store"]},
+            {"properties": both, "required": ["conversation", "previous_response_id"]},
+        ]
+    }
     agent = components["AgentRequest"]["properties"]
     (listed,) = (one for one in agent["messages"]["anyOf"] if "items" in one)
     listed["maxItems"] = most
@@ -288,6 +304,13 @@ def _mend(components: dict[str, Any], service: Service) -> None:
             {**common, "properties": {"data": message["properties"]["data"]}, "required": ["data"]},
         ],
     }
+
+
+def _options_of(components: dict[str, Any], entry: Entry) -> dict[str, Any]:
+    """What a request that names this agent as its model has, or may have."""
+    own = components[entry.arguments.__name__]
+    taken = {name: own[name] for name in ("properties", "required") if name in own}
+    return {"if": {"properties": {"model": {"const": entry.name}}}, "then": taken}
 
 
 def _agent_request(components: dict[str, Any], arguments: dict[str, Any], *, needed: bool) -> dict[str, Any]:

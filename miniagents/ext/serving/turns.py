@@ -14,7 +14,7 @@ from miniagents.ext.serving.instances import Instance
 from miniagents.ext.serving.problems import Problem
 from miniagents.ext.serving.runs import disconnected
 from miniagents.ext.serving.served import Entry
-from miniagents.messages import Message, MessagePromise, Messages, SystemMessage, decode, encode
+from miniagents.messages import DataMessage, Message, MessagePromise, Messages, SystemMessage, decode, encode
 from miniagents.messages.frozen import FrozenDict
 from miniagents.miniagents import AgentCall, AgentRef, Interaction, MiniAgent, MiniAgents
 
@@ -99,7 +99,7 @@ class Turns:
         """Wait for the turn of a request.
 
         Raises:
-            Problem: 400: the conversation is full; 409: it is that of another agent; 429: too many wait already; 504:
+            Problem: 409: the conversation is full, or that of another agent; 429: too many wait already; 504:
                 its turn did not come in time.
             ClientDisconnect: The client has gone meanwhile.
         """
@@ -238,7 +238,7 @@ class Turn:
             raise Problem(409, text, param="conversation", code="conversation_of_another_agent", is_final=True)
         if len(self._state.messages) >= most:
             text = f"This conversation has {most} messages already (conversation)"
-            raise Problem(400, text, param="conversation", code="conversation_full")
+            raise Problem(409, text, param="conversation", code="conversation_full", is_final=True)
 
     def target(self) -> MiniAgent | AgentRef:
         """Whom to call: of a class, an instance for this conversation alone.
@@ -268,6 +268,9 @@ class Turn:
             return before
         instructions = tuple(takewhile(lambda message: isinstance(message, SystemMessage), given))
         self._said = given[len(instructions) :]
+        for message in self._said:
+            if isinstance(message, DataMessage):
+                encode(message)  # what could not be saved is refused before the agent has done anything
         return (*instructions, *before, *self._said)
 
     @property
