@@ -261,8 +261,9 @@ async def test_a_conversation_has_one_agent() -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "conversation_of_another_agent")
 
 
-async def test_a_full_conversation_takes_no_more() -> None:
-    async with in_process(app_for(parrot, limits=Limits(conversation_messages=2))) as client:
+@pytest.mark.parametrize("limit", [{"conversation_messages": 2}, {"conversation_bytes": 50}])
+async def test_a_full_conversation_takes_no_more(limit: Any) -> None:
+    async with in_process(app_for(parrot, limits=Limits(**limit))) as client:
         await say(client, "x")
         answer = await client.post("/agents/parrot", json={"messages": "x", "conversation": "c1"})
 
@@ -309,6 +310,29 @@ async def test_a_conversation_that_was_deleted_meanwhile_does_not_come_back() ->
     assert "event: error" in answer.text
     assert "conversation_changed" in answer.text
     assert gone.status_code == 404
+
+
+async def test_after_a_deletion_nothing_of_it_is_left(store: ConversationStore) -> None:
+    async with in_process(app_for({"counter": Counter, "keeper": Keeper}, conversations=store)) as client:
+        for agent in ("counter", "keeper"):
+            await say(client, "x", agent, agent)
+            await say(client, "x", agent, agent)
+            assert (await client.delete(f"/v1/conversations/{agent}")).status_code == 200
+            assert (await say(client, "x", agent, agent))[0] == "1"
+
+
+async def test_what_another_process_said_is_in_the_conversation(tmp_path: Path) -> None:
+    file = tmp_path / "conversations.db"
+    one, other = [
+        app_for({"keeper": Keeper, "parrot": parrot}, conversations=SqliteConversations(file)) for _ in range(2)
+    ]
+    async with in_process(one) as first, in_process(other) as second:
+        counts = [await say(client, "x", "k", "keeper") for client in (first, second, first, second)]
+        await say(first, "one")
+        heard = await say(second, "two")
+
+    assert counts == ["1", "2", "3", "4"]
+    assert heard == "user: one | None: user: one | user: two"
 
 
 async def test_a_stream_ends_when_its_turn_is_saved() -> None:
@@ -490,6 +514,6 @@ def test_a_conversation_goes_on_after_the_process_was_killed(tmp_path: Path) -> 
 def test_options_are_checked() -> None:
     with pytest.raises(InvalidOptionError, match="conversation_idle"):
         agent_app(parrot, conversation_idle=0)
-    for name in ("conversation_messages", "conversation_waiting"):
+    for name in ("conversation_messages", "conversation_bytes", "conversation_waiting"):
         with pytest.raises(InvalidOptionError, match=name):
             Limits(**{name: -1})

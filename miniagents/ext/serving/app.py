@@ -252,8 +252,7 @@ def agent_app(
         system,
         conversations if conversations is not None else MemoryConversations(),
         idle=conversation_idle,
-        waiting=limits.conversation_waiting,
-        most=limits.conversation_messages,
+        limits=limits,
     )
     service = Service(
         system,

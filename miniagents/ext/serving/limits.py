@@ -21,6 +21,8 @@ class Limits:
         head_wait: Seconds for which a stream's first event is waited for, 0 or more, so that an early failure has a
             status of its own. After that the response begins with a 200, and a failure is an event.
         conversation_messages: Messages of a conversation after which it takes no more, 1 or more. Then it is a 409.
+        conversation_bytes: Bytes of a conversation, as it is saved, after which it takes no more, 1 or more. Then it is
+            a 409.
         conversation_waiting: Requests of one conversation that wait for their turn, 0 or more. More is a 429.
         ping: Seconds of silence after which a stream sends a comment, more than 0, so that proxies keep it open.
 
@@ -37,11 +39,12 @@ class Limits:
     kept: int = 1000
     head_wait: float = 5.0
     conversation_messages: int = 1000
+    conversation_bytes: int = 16 * 1024 * 1024
     conversation_waiting: int = 16
     ping: float = 15.0
 
     def __post_init__(self) -> None:
-        for name in ("body", "messages", "depth", "concurrent", "conversation_messages"):
+        for name in ("body", "messages", "depth", "concurrent", "conversation_messages", "conversation_bytes"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InvalidOptionError(f"Limits({name}=) must be 1 or more, not {value!r}")

@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from miniagents.errors import DecodeError
 from miniagents.ext.serving.conversations import ConversationStore
 from miniagents.ext.serving.instances import Instance
+from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.problems import Problem
 from miniagents.ext.serving.runs import disconnected
 from miniagents.ext.serving.served import Entry
@@ -82,16 +83,14 @@ class Turns:
         system: Where agents live.
         store: Where conversations are kept.
         idle: Seconds without a request after which the agent of a conversation is passivated.
-        waiting: Requests of one conversation that may wait for their turn.
-        most: Messages of a conversation after which it takes no more.
+        limits: How many may wait for their turn, and how long a conversation may become.
     """
 
-    def __init__(self, system: MiniAgents, store: ConversationStore, *, idle: float, waiting: int, most: int) -> None:
+    def __init__(self, system: MiniAgents, store: ConversationStore, *, idle: float, limits: Limits) -> None:
         self.system = system
         self.store = store
         self._idle = idle
-        self._waiting = waiting
-        self._most = most
+        self._limits = limits
         self._live: dict[tuple[str, str], _Live] = {}
         self._releasing: set[asyncio.Task[None]] = set()
 
@@ -106,8 +105,9 @@ class Turns:
         live = self._live.get((key, id))
         if live is None:
             live = self._live[key, id] = _Live()
-        if live.inside > self._waiting:
-            text = f"{self._waiting} requests wait in this conversation already."
+        waiting = self._limits.conversation_waiting
+        if live.inside > waiting:
+            text = f"{waiting} requests wait in this conversation already."
             raise Problem(429, text, param="conversation", code="conversation_busy", retry_after=1.0)
         live.inside += 1
         if live.timer is not None:
@@ -119,7 +119,7 @@ class Turns:
             await _acquire(request, live.lock, timeout)
             try:
                 turn = Turn(self, live, entry, key, id, began)
-                await turn.load(self._most)
+                await turn.load(self._limits)
             except BaseException:
                 live.lock.release()
                 raise
@@ -174,11 +174,9 @@ class Turns:
         """Forget a conversation. A turn that is under way goes on, and is not saved."""
         was_there = await self.store.delete(key, id)
         live = self._live.get((key, id))
-        if live is not None:
-            live.revision = None
-            if not live.inside and live.timer is not None:
-                live.timer.cancel()
-                self._passivate(key, id)
+        if live is not None and not live.inside and live.timer is not None:
+            live.timer.cancel()
+            self._passivate(key, id)
         return was_there
 
     async def end(self) -> None:
@@ -221,7 +219,7 @@ class Turn:
         self._said: tuple[Message, ...] | None = ()
         self._before = 0
 
-    async def load(self, most: int) -> None:
+    async def load(self, limits: Limits) -> None:
         """Get what was saved.
 
         Raises:
@@ -236,8 +234,8 @@ class Turn:
         if agent is not None and agent != self._entry.name:
             text = f"This is a conversation with {agent!r} (conversation)"
             raise Problem(409, text, param="conversation", code="conversation_of_another_agent", is_final=True)
-        if len(self._state.messages) >= most:
-            text = f"This conversation has {most} messages already (conversation)"
+        if len(self._state.messages) >= limits.conversation_messages or len(saved.data) >= limits.conversation_bytes:
+            text = "This conversation is as long as it may become (conversation)"
             raise Problem(409, text, param="conversation", code="conversation_full", is_final=True)
 
     def target(self) -> MiniAgent | AgentRef:
