@@ -28,6 +28,7 @@ from miniagents import (
 from miniagents.actors.dispatcher import QUANTUM
 from miniagents.errors import MailboxFullError
 from tests.actors.actors import Add, Counter, Hold, Read, Total, turns
+from tests.clocks import ticking_clock  # noqa: F401 - asked for by name
 
 # Nothing is left behind
 
@@ -271,6 +272,7 @@ async def test_a_signal_ends_an_actor_that_floods_itself_for_ever_within_a_quant
         assert len(handled) - before <= QUANTUM
 
 
+@pytest.mark.usefixtures("ticking_clock")
 async def test_each_of_many_that_flood_themselves_has_its_turns() -> None:
     counts: list[list[int]] = [[] for _ in range(50)]
     async with ActorSystem() as system:

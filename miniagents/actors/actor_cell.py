@@ -18,10 +18,11 @@ from miniagents.actors.actor import Actor, ActorContext, IgnoreStart, ReplyTo
 from miniagents.actors.ask import Ask
 from miniagents.actors.cell import BARRIER, IDLE, RESTARTING, RUNNING, STARTING, STOPPED, STOPPING, Cell
 from miniagents.actors.deadletters import DeadLetterReason
-from miniagents.actors.dispatcher import QUANTUM, migrate
+from miniagents.actors.dispatcher import QUANTUM
 from miniagents.actors.envelope import Envelope
 from miniagents.actors.events import EventKind
 from miniagents.actors.timers import Timer
+from miniagents.actors.workers import migrate
 from miniagents.errors import ActorStoppedError, HandlerTimeoutError, PromiseCancelledError
 from miniagents.promising.context import current_scope
 from miniagents.promising.promise import NO_VALUE

@@ -8,7 +8,7 @@ from miniagents.actors import deadlock
 from miniagents.actors.envelope import Envelope
 from miniagents.errors import ActorStoppedError, AskTimeoutError, NotSendableError
 from miniagents.promising import Promise
-from miniagents.promising.context import current_scope
+from miniagents.promising.context import get_scope
 from miniagents.promising.promise import NO_VALUE
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Ask(Promise[T]):
         self._callbacks = None
         self._producer = cell if cell.is_serial else None
         self._task = None
-        self._seen = False
+        self._unseen = None
         self._resolver = None
         self._scope = None
         self.cell = cell
@@ -157,11 +157,10 @@ class Ask(Promise[T]):
 
     def __await__(self) -> Generator[Any, Any, T]:
         if self._value is NO_VALUE and self._error is None and (self._timer is not None or self.deadline is None):
-            scope = current_scope.get()
-            node = scope.node if scope is not None else None
-            if node is None or node.keeps_asks:
+            scope: Any = get_scope()
+            if scope is None or not scope.is_node or scope.keeps_asks:
                 # Somebody outside of the actors waits: as long as the loop need not turn for it, it does not.
-                self.cell.system.dispatcher.help_out()
+                self.cell.system.dispatcher.helpers.help_out()
         return Promise.__await__(self)
 
     def _event_loop(self) -> asyncio.AbstractEventLoop:

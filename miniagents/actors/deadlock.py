@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from miniagents.actors.events import EventKind
 from miniagents.errors import DeadlockError
-from miniagents.promising.context import PromisingContext, Scope, current_scope
+from miniagents.promising.context import PromisingContext, Scope, get_scope
 
 if TYPE_CHECKING:
     from miniagents.actors.system import ActorSystem
@@ -28,6 +28,7 @@ class Node(Scope):
 
     __slots__ = ()
 
+    is_node = True
     system: "ActorSystem"
 
     @property
@@ -87,7 +88,7 @@ def begin_wait(promise: Any) -> Any:
     Raises:
         DeadlockError: The wait would close a ring. The promise, if it is an ask, ends with it too.
     """
-    scope = current_scope.get()
+    scope = get_scope()
     node = scope.node if scope is not None else None
     if node is None:
         return None
@@ -112,7 +113,7 @@ def begin_wait(promise: Any) -> Any:
             fail = getattr(promise, "fail", None)
             if fail is not None:
                 fail(error)
-                promise._seen = True  # its awaiter gets the error here and now
+                promise._look()  # its awaiter gets the error here and now
             node.deadlocked(error)
             raise error
     return (waits, own, task)

@@ -3,41 +3,22 @@
 An actor with something to do is put into the ready queue, and a worker (a task) runs it: many messages in one turn, up
 to a quantum, then the next. A worker whose handler suspends stays with that handler and hands the ready queue to
 another. So an idle actor owns no task, and a handler sees a real `asyncio.current_task()`.
-
-A worker never carries anything from one actor to the next: one that was cancelled, for whatever reason, ends after the
-turn and another takes its place (a cancellation that arrives when the handler has just returned stays pending in the
-task, and before Python 3.13 not even `uncancel` takes it back); and a cancellation that comes out of a scope which an
-earlier actor left open is recognised by its context and refused.
 """
 
 import asyncio
-import sys
-import threading
 import time
 import types
-from asyncio.tasks import _enter_task, _leave_task
 from collections import OrderedDict, deque
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import structlog
 
-from miniagents.promising.context import current_scope
-
-if TYPE_CHECKING:
-    from miniagents.actors.cell import Cell
+from miniagents.actors.helping import Helpers
+from miniagents.actors.workers import ANYIO, MIGRATE, TURN_OVER, Lane, WorkerTask, modules
 
 _log = structlog.get_logger("miniagents")
-
-_ANYIO = "anyio._backends._asyncio"
-_modules = sys.modules
-
-MIGRATE: Any = object()
-"""Yielded by a turn that must go on in another task."""
-
-TURN_OVER: Any = object()
-"""Yielded when a turn is over."""
 
 QUANTUM = 64
 """Messages that one actor handles before the next actor has its turn."""
@@ -58,95 +39,6 @@ _BLOCKED_SECONDS = 0.1
 """In debug mode, a step of a handler that blocks the loop for longer is logged."""
 
 
-class Runnable(Protocol):
-    """What a worker runs."""
-
-    task: "WorkerTask | None"
-    path: str
-    context: Context | None
-    since: float
-    scheduled: bool
-
-    def turn(self) -> Coroutine[Any, Any, Any]:
-        """One turn of it; never raises."""
-
-    def turn_context(self) -> Context:
-        """The context that its code runs in."""
-
-
-class WorkerTask(asyncio.Task[None]):
-    """A task that serves one actor after the other and knows whether it is still fit for the next.
-
-    Attributes:
-        cell: The actor that it serves now.
-        tainted: Whether anybody has cancelled it since it began to serve this actor.
-        handed: Of a helper: resolves to what the handler waits for whose turn it is to go on with.
-        lane: Of a helper: what steps that turn.
-    """
-
-    cell: "Cell | None" = None
-    tainted: bool = False
-    handed: "asyncio.Future[Any] | None" = None
-    lane: "Lane | None" = None
-
-    def cancel(self, msg: Any = None) -> bool:
-        """Cancel the handler that runs now.
-
-        A cancellation from the context of another actor, say by a timeout that it left open, is refused.
-        """
-        owner = current_scope.get()
-        owner = getattr(owner, "node", None)
-        if owner is not None and owner is not self.cell:
-            _log.warning(
-                "a cancellation out of a scope that another actor left open was refused",
-                actor=getattr(owner, "path", None),
-                served=self.cell.path if self.cell is not None else None,
-            )
-            return False
-        self.tainted = True
-        return super().cancel(msg)
-
-    def interrupt(self, reason: str | None = None) -> None:
-        """Cancel the handler that runs now, in the name of the runtime."""
-        self.tainted = True
-        super().cancel(reason)
-
-    def is_fit(self) -> bool:
-        """Whether it can serve another actor: never cancelled, and no anyio scope is open in it."""
-        if self.tainted:
-            return False
-        # anyio keeps the open scopes of a task in a table of its own; there is no public way to ask for them.
-        if _ANYIO not in _modules:
-            return True
-        state = _modules[_ANYIO]._task_states.get(self)
-        return state is None or state.cancel_scope is None
-
-
-class Lane:
-    """What steps the turns of one worker: one coroutine for all of them, since making one for each, and catching its
-    StopIteration, would cost as much as a short turn (benchmark `ring`).
-
-    Attributes:
-        cell: Whose turn it is.
-        send: Steps it: `send(None)` gives what the handler waits for, `TURN_OVER` or `MIGRATE`.
-        throw: Raises an exception where the handler waits.
-    """
-
-    __slots__ = ("cell", "send", "throw")
-
-    def __init__(self) -> None:
-        self.cell: Any = None
-        turns = self._turns()
-        self.send = turns.send
-        self.throw = turns.throw
-
-    @types.coroutine
-    def _turns(self) -> Generator[Any, Any, None]:
-        while True:
-            yield from self.cell.turn()
-            yield TURN_OVER
-
-
 class Dispatcher:
     """The ready queue and the workers of one system.
 
@@ -164,15 +56,13 @@ class Dispatcher:
 
     __slots__ = (
         "_closed",
-        "_debug",
-        "_help_until",
-        "_helper",
         "_idle",
         "_loop",
-        "_thread",
         "_warm",
         "_workers",
         "awake",
+        "debug",
+        "helpers",
         "now",
         "ready",
         "turn_until",
@@ -184,14 +74,12 @@ class Dispatcher:
         self.now = loop.time()
         self.turn_until = 0.0
         self._loop = loop
-        self._debug = debug
+        self.debug = debug
         self._idle: list[asyncio.Future[None]] = []
         self._workers: set[WorkerTask] = set()
         self._warm: OrderedDict[Any, None] = OrderedDict()
         self._closed = False
-        self._thread = threading.get_ident()
-        self._helper: WorkerTask | None = None
-        self._help_until: float | None = None
+        self.helpers = Helpers(self, loop)
 
     def time(self) -> float:
         """The time now, on `loop.time()`. While `awake`, `now` is as good and costs nothing."""
@@ -226,100 +114,17 @@ class Dispatcher:
             if not parked.done():
                 parked.set_result(None)
                 return
-        self._start_worker()
-
-    # Direct hand-over
-
-    def help_out(self) -> None:
-        """Run turns of who is ready, here and now, for a task that is about to wait for an answer.
-
-        The actors cannot tell: their code sees the task of a worker as the current one, and where it suspends that
-        worker goes on with it. The asker is spared two turns of the loop. The loop turns all the same, since after
-        `TURN_SECONDS` there is no help before it has (benchmark `ask`: three times as many).
-
-        """
-        loop = self._loop
-        helper = self._helper
-        if helper is None:
-            self._start_helper()
-            return
-        until = self._help_until
-        now = time.monotonic()
-        if until is None:
-            self._help_until = now + TURN_SECONDS
-            loop.call_soon(self._loop_turned)
-        elif now > until:
-            return
-        asker = asyncio.current_task(loop)
-        if helper.lane is None or asker is None or self._thread != threading.get_ident() or self._debug:
-            return
-        self.turn_until = now + 2 * TURN_SECONDS
-        ready, lane = self.ready, helper.lane
-        waiting: Any = TURN_OVER
-        looks = _TURNS_PER_LOOK
-        # asyncio's own way for task implementations, see "Extending" in its documentation.
-        _leave_task(loop, asker)
-        _enter_task(loop, helper)
-        try:
-            while ready:
-                cell = lane.cell = helper.cell = ready.popleft()
-                cell.task = helper
-                waiting = (cell.context or cell.turn_context()).run(lane.send, None)
-                if waiting is not TURN_OVER or helper.tainted or (_ANYIO in _modules and not helper.is_fit()):
-                    break
-                looks = 0 if cell.scheduled else looks - 1
-                if looks <= 0:
-                    looks = _TURNS_PER_LOOK
-                    if time.monotonic() > now + TURN_SECONDS:
-                        break
-        finally:
-            _leave_task(loop, helper)
-            _enter_task(loop, asker)
-        if waiting is not TURN_OVER:
-            self._helper = None
-            if waiting is MIGRATE:
-                helper.lane = None
-                self._start_worker(lane)
-            elif not lane.cell.since:
-                lane.cell.since = loop.time()
-        else:
-            lane.cell = helper.cell = None
-            if helper.is_fit():
-                return
-            self._helper = helper.lane = None
-        if helper.handed is not None and not helper.handed.done():
-            helper.handed.set_result(waiting)
-
-    def _start_helper(self) -> None:
-        if self._closed or self._debug:
-            return
-        helper = self._helper = WorkerTask(self._help(), loop=self._loop, context=Context())
-        self._workers.add(helper)
-        helper.add_done_callback(self._workers.discard)
-
-    async def _help(self) -> None:
-        """Wait until there is a turn to go on with."""
-        me: Any = asyncio.current_task()
-        me.handed = self._loop.create_future()
-        me.lane = Lane()  # from now on it can help
-        waiting, error = None, None
-        try:
-            waiting = await me.handed
-        except asyncio.CancelledError as cancelled:
-            error = cancelled  # of the handler that it is to go on with
-        if self._helper is me:
-            self._helper = None
-        if me.lane is not None and me.lane.cell is not None:
-            await self._serve(me, me.lane, waiting, error)
-
-    def _loop_turned(self) -> None:
-        self._help_until = None
+        self.go_on()
 
     # Workers
 
-    def _start_worker(self, lane: Lane | None = None) -> None:
+    def go_on(self, lane: Lane | None = None) -> None:
+        """Start a worker, which goes on with the turn of `lane`, if one is given."""
         # The worker's own context is empty: each turn enters the context of its actor.
-        task = WorkerTask(self._main(lane), loop=self._loop, context=Context())
+        self.own(WorkerTask(self._main(lane), loop=self._loop, context=Context()))
+
+    def own(self, task: WorkerTask) -> None:
+        """A worker of this dispatcher: it ends with it at the latest."""
         self._workers.add(task)
         task.add_done_callback(self._workers.discard)
 
@@ -328,13 +133,12 @@ class Dispatcher:
         task = WorkerTask(main(), loop=self._loop, context=context)
         task.cell = cell
         cell.task = task
-        self._workers.add(task)
-        task.add_done_callback(self._workers.discard)
+        self.own(task)
 
     async def _main(self, lane: Lane | None) -> None:
         me: Any = asyncio.current_task()
         try:
-            await self._serve(me, lane)
+            await self.serve(me, lane)
         except asyncio.CancelledError:
             # Somebody's stray cancellation hit a worker between two turns: another one takes its place.
             self.awake = False
@@ -342,7 +146,7 @@ class Dispatcher:
                 self._wake()
 
     @types.coroutine
-    def _serve(
+    def serve(
         self, me: Any, lane: Lane | None, waiting: Any = TURN_OVER, error: BaseException | None = None
     ) -> Generator[Any, Any, None]:
         """Run turns. The turns are stepped by hand, so that one `Context.run` covers many messages and a handler that
@@ -357,7 +161,6 @@ class Dispatcher:
         ready = self.ready
         loop = self._loop
         clock = time.monotonic
-        modules = _modules
         cell: Any = None
         if lane is None:
             lane = Lane()
@@ -379,7 +182,7 @@ class Dispatcher:
                 while True:
                     if waiting is not TURN_OVER and error is None:
                         pass  # a helper has stepped it
-                    elif self._debug:
+                    elif self.debug:
                         waiting = self._step_watched(cell, run, send, throw, error)
                     elif error is None:
                         waiting = run(send, None)
@@ -388,7 +191,7 @@ class Dispatcher:
                     if waiting is TURN_OVER:
                         break
                     if waiting is MIGRATE:
-                        self._start_worker(lane)
+                        self.go_on(lane)
                         return
                     # The handler suspends. Whoever is ready must not wait for it.
                     looks = 0
@@ -412,7 +215,7 @@ class Dispatcher:
                 looks = 0 if cell.scheduled else looks - 1  # who has more to do may have taken long
                 me.cell = lane.cell = cell = run = error = None  # a worker at rest keeps no actor alive
                 lingers = True
-                if me.tainted or (_ANYIO in modules and not me.is_fit()):
+                if me.tainted or (ANYIO in modules and not me.is_fit()):
                     self.awake = False
                     if ready:
                         self._wake()
@@ -456,8 +259,7 @@ class Dispatcher:
     async def aclose(self) -> None:
         """End the workers; whoever still runs is cancelled."""
         self._closed = True
-        if self._helper is not None and self._helper.handed is not None and not self._helper.handed.done():
-            self._helper.handed.set_result(None)
+        self.helpers.close()
         for parked in self._idle:
             if not parked.done():
                 parked.set_result(None)
@@ -467,9 +269,3 @@ class Dispatcher:
                 if worker.cell is not None:
                     worker.interrupt()
             await asyncio.wait(workers, timeout=1.0)
-
-
-@types.coroutine
-def migrate() -> Generator[Any, Any, None]:
-    """Go on with this turn in a fresh task."""
-    yield MIGRATE

@@ -83,6 +83,7 @@ class Subscription:
         """No more events; iteration ends after those that wait."""
         self._closed = True
         self._events._subscribers.discard(self)
+        self._events.wanted = bool(self._events._subscribers)
         self._awake()
 
     def put(self, event: Event) -> None:
@@ -106,17 +107,19 @@ class Events:
 
     def __init__(self) -> None:
         self._subscribers: set[Subscription] = set()
-
-    @property
-    def wanted(self) -> bool:
+        self.wanted = False
         """Whether anybody listens: what costs something to tell need not be worked out for nobody."""
-        return bool(self._subscribers)
 
     def subscribe(self) -> Subscription:
         """See every event from now on; close it (or use it as a context manager) when done."""
         subscription = Subscription(self)
-        self._subscribers.add(subscription)
+        self.attach(subscription)
         return subscription
+
+    def attach(self, subscription: Subscription) -> None:
+        """Let a subscription see every event from now on."""
+        self._subscribers.add(subscription)
+        self.wanted = True
 
     def __aiter__(self) -> Subscription:
         return self.subscribe()

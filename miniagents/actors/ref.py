@@ -10,7 +10,7 @@ from miniagents.actors.envelope import Envelope
 from miniagents.errors import NotSendableError, WrongThreadError
 from miniagents.messages import Message, Request
 from miniagents.promising import Promise
-from miniagents.promising.context import current_scope
+from miniagents.promising.context import get_scope
 from miniagents.supervision import StopReason
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ class ActorRef:
         system = cell.system
         if get_ident() != system.thread_id:
             raise _wrong_thread(cell.path, "tell")
-        scope = current_scope.get()
-        node = scope.node if scope is not None else None
+        scope: Any = get_scope()
+        node = scope if scope is not None and scope.is_node else None
         observer = system.observer
         queue = cell.queue
         if node is None and observer is not None:
@@ -106,8 +106,8 @@ class ActorRef:
         system = cell.system
         if get_ident() != system.thread_id:
             raise _wrong_thread(cell.path, "send")
-        scope = current_scope.get()
-        node = scope.node if scope is not None else None
+        scope: Any = get_scope()
+        node = scope if scope is not None and scope.is_node else None
         if node is None:
             observer = system.observer
             trace = None if observer is None else observer.outer_trace()
@@ -140,10 +140,10 @@ class ActorRef:
         system = cell.system
         if get_ident() != system.thread_id:
             raise _wrong_thread(cell.path, "ask")
-        scope = current_scope.get()
+        scope: Any = get_scope()
         dispatcher = system.dispatcher
         now = dispatcher.now if dispatcher.awake else dispatcher.time()
-        node = scope.node if scope is not None else None
+        node = scope if scope is not None and scope.is_node else None
         deadline = scope.deadline if scope is not None else None
         if node is None:
             trace = None if system.observer is None else system.observer.outer_trace()

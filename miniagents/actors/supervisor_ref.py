@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from miniagents.actors.cell import own_end
 from miniagents.actors.ref import ActorRef
 from miniagents.errors import ActorStoppedError, SimpleOneForOneError, WrongThreadError
-from miniagents.promising.context import current_scope
+from miniagents.promising.context import get_scope
 from miniagents.supervision import ChildSpec, Restart, Supervisor
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class SupervisorRef(ActorRef):
     def _check_not_below(self, keeper: "Keeper", which: str | ActorRef) -> None:
         child = keeper.children.get(which) if isinstance(which, str) else None
         target = child.cell if child is not None else getattr(which, "_cell", None)
-        scope = current_scope.get()
+        scope = get_scope()
         node: Any = scope.node if scope is not None else None
         cell = node
         while cell is not None and target is not None:

@@ -12,8 +12,15 @@ from typing import Any
 
 from miniagents.cli.bench import add_bench
 from miniagents.errors import InvalidOptionError, MissingDependencyError
+from miniagents.ext.serving.command import configure as configure_serve
 
-COMMANDS: tuple[Callable[[Any], None], ...] = (add_bench,)
+
+def add_serve(commands: Any) -> None:
+    """Add the parser of `miniagents serve`."""
+    configure_serve(commands.add_parser("serve", help="serve agents over HTTP, with OpenAI-compatible endpoints"))
+
+
+COMMANDS: tuple[Callable[[Any], None], ...] = (add_bench, add_serve)
 
 INTERRUPTED = 130
 """The exit status of a program that Ctrl-C ended, as shells count it."""

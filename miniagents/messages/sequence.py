@@ -11,7 +11,7 @@ from miniagents.messages.message import Message
 from miniagents.messages.promises import MessagePromise, SafeMessagePromise
 from miniagents.messages.sendable import Sendable, to_message
 from miniagents.promising import FlatSequence, Promise, StreamedPromise
-from miniagents.promising.context import current_scope
+from miniagents.promising.context import get_scope
 from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.streamed import Failure
 
@@ -44,7 +44,7 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
         self._value = NO_VALUE
         self._error = None
         self._waiters = self._callbacks = self._producer = self._task = self._resolver = self._scope = None
-        self._seen = False
+        self._unseen = None
         self._pieces = []
         self._dropped = 0
         self._keep = self._piece_waiters = self._streamer = self._stream_task = self._whole = None
@@ -53,6 +53,15 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
         self._checked = 0
         self._awaited = False
         self._first_use = start
+
+    @classmethod
+    def of_one(cls, message: Message, *, errors_as_messages: bool) -> "MessageSequencePromise":
+        """A sequence of one message that is there."""
+        promise = cls(errors_as_messages=errors_as_messages)
+        promise._pieces = (MessagePromise.of(message),)
+        promise._finished = True
+        promise._value = Messages((message,))
+        return promise
 
     def as_single_text_promise(self, **options: Any) -> MessagePromise:
         """All messages as one text; see `as_single_text_promise`."""
@@ -107,10 +116,11 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
                     piece._add_done_callback(self._message_is_there)
                     return
             if piece._error is not None:
-                was_seen = piece._seen or getattr(piece._error, "__miniagents_seen__", False)
-                piece._seen = True
+                was_seen = piece._was_looked_at() or getattr(piece._error, "__miniagents_seen__", False)
+                piece._look()
+                if was_seen:
+                    self._look()  # whoever was told of it by the message need not be told again
                 self._reject(piece._error)
-                self._seen = self._seen or was_seen  # whoever was told of it by the message need not be told again
                 return
             self._checked += 1
         if not self.done():
@@ -144,13 +154,17 @@ class MessageSequence(FlatSequence[Any, MessagePromise]):
         appender_capture_errors: bool = False,
         promise: MessageSequencePromise | None = None,
     ) -> None:
-        scope = current_scope.get()
+        scope = get_scope()
         context = scope.promising_context if scope is not None else None
         if promise is None:
             if errors_as_messages is None:
                 errors_as_messages = getattr(context, "errors_as_messages", False)
             promise = MessageSequencePromise(errors_as_messages=errors_as_messages)
-        super().__init__(promise)
+        # What the constructor above does, written out (benchmark `agent_call`).
+        self.sequence_promise = promise
+        self._line = self._scope = self._tasks = None
+        self._busy = self._was_open = self._closed = False
+        self._beside = 0
         self._persist = context._message_resolved if context is not None and context._persists else None
         self._capture_errors = appender_capture_errors
         self._appender: MessageSequenceAppender | None = None
@@ -179,6 +193,11 @@ class MessageSequence(FlatSequence[Any, MessagePromise]):
             errors_as_messages is None or errors_as_messages is messages.errors_as_messages
         ):
             return messages
+        if messages.__class__ is str or isinstance(messages, Message):
+            scope = get_scope()
+            if errors_as_messages is not None and (scope is None or not scope.promising_context._persists):
+                message = TextMessage(messages) if isinstance(messages, str) else messages
+                return MessageSequencePromise.of_one(message, errors_as_messages=errors_as_messages)
         sequence = cls(errors_as_messages=errors_as_messages)
         sequence.open()
         sequence.send(messages)

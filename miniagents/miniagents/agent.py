@@ -16,6 +16,7 @@ from miniagents.miniagents.arguments import (
     parameters,
 )
 from miniagents.miniagents.calling import Callee
+from miniagents.promising.context import current_scope
 
 if TYPE_CHECKING:
     from miniagents.miniagents.system import MiniAgents
@@ -52,15 +53,18 @@ class MiniAgent(Callee):
     Attributes:
         alias: Its name, by default that of the function or class.
         description: What it is for, by default the docstring.
+        as_trace: The agent trace of a call from outside: itself alone.
     """
 
     __slots__ = (
         "__name__",
         "_hash",
         "_key",
+        "_needs_nothing",
         "_system",
         "alias",
         "arguments",
+        "as_trace",
         "description",
         "is_class",
         "live_arguments",
@@ -99,18 +103,25 @@ class MiniAgent(Callee):
             **{name: as_live(value) for name, value in arguments.items() if name in live_names},
         }
         self._system = system
+        self._needs_nothing = False  # whether a call without arguments has been found to be right
         live = tuple((name, identity(value)) for name, value in sorted(self.live_arguments.items()))
         self._key = (wrapped, self.alias, self.arguments, live, options.spawn)
         self._hash = hash(self._key)
+        self.as_trace = (self,)
         self.__name__ = self.alias
 
     def _called_agent(self) -> "MiniAgent":
         return self
 
     def _called_cell(self) -> Any:
-        from miniagents.miniagents.system import MiniAgents
+        system: Any = self._system
+        if system is None:
+            scope = current_scope.get()
+            system = scope.promising_context if scope is not None else None
+            if system is None or not system._serves_agents:
+                from miniagents.miniagents.system import MiniAgents
 
-        system = self._system if self._system is not None else MiniAgents.get_current()
+                system = MiniAgents.get_current()  # the only one of this loop, or an error that says what to do
         return system.activated(self)
 
     def check_call(self, given: Mapping[str, Any]) -> FrozenDict[str, Any]:
@@ -122,12 +133,15 @@ class MiniAgent(Callee):
         Raises:
             AgentArgumentError: It does not take one of them, lacks one, or one cannot be frozen.
         """
+        if not given and self._needs_nothing:
+            return EMPTY
         if self.is_class:
             check_arguments(self.alias, self.wrapped.__call__, 2, given, "__call__()")
         else:
             known = {**self.arguments, **self.live_arguments, **given}
             check_arguments(self.alias, self.wrapped, 1, known, "it")
         if not given:
+            self._needs_nothing = True
             return EMPTY
         return freeze_arguments(
             self.alias, given, live_parameters(self.wrapped.__call__ if self.is_class else self.wrapped)

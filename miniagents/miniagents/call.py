@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from miniagents.errors import PromiseCancelledError, WrongThreadError
 from miniagents.messages import MessageSequence, MessageSequencePromise, Sendable
 from miniagents.miniagents.interaction import Interaction
-from miniagents.promising.context import current_scope
+from miniagents.promising.context import get_scope
 
 if TYPE_CHECKING:
     from miniagents.miniagents.agent import MiniAgent
@@ -106,7 +106,7 @@ def new_interaction(
         raise WrongThreadError(
             f"{cell.path}: was called from another thread than the system's loop; use system.from_thread.inquire"
         )
-    scope = current_scope.get()
+    scope = get_scope()
     parent = scope if isinstance(scope, Interaction) and scope.system is system else None
     if parent is not None and parent.cancelled is not None:
         raise PromiseCancelledError(

@@ -49,6 +49,8 @@ class _AgentCell(Cell):
         is_activated: Whether its first use made it, so that the next use makes another one when it has ended.
     """
 
+    __slots__ = tuple[str]()  # the kinds of cells have the slots: two bases with some cannot be joined
+
     agent: "MiniAgent"
     is_activated: bool
     system: "MiniAgents"
@@ -135,6 +137,8 @@ async def answer_of(replies: MessageSequencePromise) -> Message | None:
 class ClassAgentCell(_AgentCell, ActorCell):
     """The cell of a class agent: one instance, one call at a time."""
 
+    __slots__ = ("_passivation", "agent", "is_activated")
+
     passivates = True
 
     def __init__(
@@ -179,7 +183,7 @@ class _ClassAgent(Actor):
         finally:
             cell.waits = None
             if not is_call:
-                interaction.replies._seen = True
+                interaction.replies._look()
         if error is not None and interaction.cancelled is None:
             if is_call and isinstance(error, self._agent.options.errors):
                 interaction.fail(error)
@@ -212,7 +216,18 @@ class _ClassAgent(Actor):
 
 
 class FunctionAgentCell(_AgentCell):
-    """The cell of a function agent: its calls run concurrently, each in a task of its own."""
+    """The cell of a function agent: its calls run concurrently, each on a worker."""
+
+    __slots__ = (
+        "_arguments",
+        "_ending",
+        "_grace",
+        "_passivation",
+        "_running",
+        "_suspending",
+        "agent",
+        "is_activated",
+    )
 
     is_serial = False
 
@@ -362,9 +377,12 @@ class FunctionAgentCell(_AgentCell):
             self.failed(error)
         if not self._running and self.state is RUNNING:
             self.state = IDLE
-            self.rests()
-        self.wake()
-        self._end_if_idle()
+            if self.is_activated:
+                self.rests()
+        if self.queue:
+            self.wake()
+        if self.stopping is not None or self._suspending is not None:
+            self._end_if_idle()
 
     def ask_expired(self, ask: Any) -> None:
         """The ask of a plain message expired: so does its interaction."""

@@ -10,7 +10,7 @@ import structlog
 from miniagents.actors import ActorRef, SpawnOptions
 from miniagents.errors import NoActiveSystemError
 from miniagents.messages import MessageSequencePromise, Sendable
-from miniagents.promising.context import current_scope
+from miniagents.promising.context import get_scope
 from miniagents.promising.tracebacks import traceback_text
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class InteractionContext:
         Raises:
             NoActiveSystemError: It is no agent's code.
         """
-        scope = current_scope.get()
+        scope = get_scope()
         if scope is None or not getattr(scope, "is_interaction", False):
             raise NoActiveSystemError("no interaction is active here: this is not the code of an agent")
         interaction: Any = scope
@@ -100,7 +100,7 @@ class InteractionContext:
             AppenderClosedError: The replies were closed by `afinish_early`.
             NotSendableError: It cannot be sent.
         """
-        self._interaction._sequence.send(messages, out_of_order=out_of_order)
+        self._interaction.reply(messages, out_of_order=out_of_order)
         return self
 
     def reply_out_of_order(self, messages: Sendable) -> "InteractionContext":
@@ -141,7 +141,7 @@ class InteractionContext:
 
     def close_replies(self) -> None:
         """Reply nothing more: also not the error, if the agent's code raises one."""
-        self._interaction._sequence.close()
+        self._interaction.close_replies()
 
     def spawn(
         self,

@@ -1,7 +1,7 @@
 """Interactions: one call of an agent at work."""
 
 import asyncio
-from collections.abc import Awaitable, Collection, Coroutine
+from collections.abc import Awaitable, Collection, Coroutine, Generator
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +9,21 @@ import structlog
 
 from miniagents.actors import EventKind
 from miniagents.actors.deadlock import Node, Waits
-from miniagents.actors.dispatcher import WorkerTask
 from miniagents.actors.envelope import Envelope, new_correlation_id
+from miniagents.actors.workers import WorkerTask
 from miniagents.errors import ActorStoppedError, AskTimeoutError, HandlerTimeoutError, PromiseCancelledError
-from miniagents.messages import MessageSequence, MessageSequencePromise
+from miniagents.messages import (
+    Message,
+    MessagePromise,
+    Messages,
+    MessageSequence,
+    MessageSequencePromise,
+    Sendable,
+    TextMessage,
+)
 from miniagents.promising import Promise
 from miniagents.promising.context import current_scope
+from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.tracebacks import traceback_text
 
 if TYPE_CHECKING:
@@ -46,9 +55,17 @@ class ReplyPromise(MessageSequencePromise):
         self._interaction: Interaction | None = interaction
         self._producer = interaction
 
+    def __await__(self) -> Generator[Any, Any, Messages]:
+        interaction = self._interaction
+        if interaction is not None and self._value is NO_VALUE and self._error is None:
+            if not interaction._submitted:
+                interaction.submit()  # a lazy call begins
+            interaction.system.dispatcher.helpers.help_out()
+        return super().__await__()
+
     def _start(self) -> None:
         if self._interaction is not None:
-            self._interaction.submit()  # a lazy call begins
+            self._interaction.submit()
         super()._start()
 
     def _event_loop(self) -> asyncio.AbstractEventLoop:
@@ -93,6 +110,7 @@ class Interaction(Node):
         "__weakref__",
         "_background",
         "_below",
+        "_closed",
         "_coro",
         "_correlation_id",
         "_deadline",
@@ -164,13 +182,13 @@ class Interaction(Node):
         self.arguments = arguments
         self.message_promises = message_promises
         self.parent = parent
-        self.id = system.next_interaction_id()
+        self.id = next(system.interaction_ids)
         self.sender = sender
         self._correlation_id = correlation_id
         self.trace = trace
         self.label = label
         self.agent_trace: tuple[MiniAgent, ...] = (
-            (agent,) if parent is None else (agent, *parent.agent_trace)[:_LONGEST_TRACE]
+            agent.as_trace if parent is None else (agent, *parent.agent_trace)[:_LONGEST_TRACE]
         )
         self.own_timeout = timeout is not None and (deadline is None or now + timeout <= deadline)
         self._deadline = now + timeout if self.own_timeout and timeout is not None else deadline
@@ -200,8 +218,8 @@ class Interaction(Node):
         self._timer: asyncio.TimerHandle | None = None
         self._hang: asyncio.TimerHandle | None = None
         self.replies = ReplyPromise(self, errors_as_messages)
-        self._sequence = MessageSequence(promise=self.replies)
-        self._sequence.open()
+        self._sequence: MessageSequence | None = None
+        self._closed = False
 
     # What can be seen
 
@@ -442,6 +460,33 @@ class Interaction(Node):
         for open_call in tuple(self.open_calls):
             open_call.finish()
 
+    def reply(self, messages: Sendable, *, out_of_order: bool) -> None:
+        """Send something to the caller."""
+        sequence = self._sequence
+        if sequence is None:
+            if (
+                (messages.__class__ is str or isinstance(messages, Message))
+                and not self._closed
+                and not self.system._persists
+            ):
+                # The usual case: nothing to flatten, nobody to wait for (benchmark `agent_call`).
+                message = messages if isinstance(messages, Message) else TextMessage(str(messages))
+                self.replies._push(MessagePromise.of(message))
+                return
+            sequence = self._sequence = MessageSequence(promise=self.replies)
+            sequence.open()
+            if self._closed:
+                sequence.close()
+        sequence.send(messages, out_of_order=out_of_order)
+
+    def close_replies(self) -> None:
+        """Reply nothing more."""
+        self._closed = True
+        if self._sequence is not None:
+            self._sequence.close()
+        else:
+            self.replies._end()
+
     def make_sure_to_wait(self, awaitable: Awaitable[Any]) -> None:
         """Do not end before this has."""
         if self._to_wait_for is None:
@@ -526,15 +571,15 @@ class Interaction(Node):
             self._hang.cancel()
         if self.open_calls:
             self._finish_open_calls()
-        sequence = self._sequence
-        if error is not None and sequence.is_open:
-            if self.cancelled is not None:
+        if error is not None and not self._closed:
+            if self.cancelled is not None or self._sequence is None:
                 self.replies._push_error(error)
             else:
-                sequence.append(error)
-        sequence.close()
+                self._sequence.append(error)
+        self.close_replies()
         if self.cancelled is not None:
-            sequence.cancel(self.cancelled)
+            if self._sequence is not None:
+                self._sequence.cancel(self.cancelled)
             self.replies._reject(error if error is not None else PromiseCancelledError(str(self.cancelled)))
         if self._below:
             self._leave_below()

@@ -38,6 +38,8 @@ class MiniAgents(ActorSystem):
         **options: Those of `ActorSystem`.
     """
 
+    _serves_agents = True
+
     def __init__(
         self,
         *,
@@ -57,7 +59,7 @@ class MiniAgents(ActorSystem):
         self.errors_as_messages = errors_as_messages
         self.open_calls: set[AgentCall] = set()
         self._interactions: dict[int, Interaction] = {}
-        self._interaction_ids = itertools.count(1)
+        self.interaction_ids = itertools.count(1)
         self._activations: dict[MiniAgent, Any] = {}
         self._agents_cell: AgentsCell | None = None
         self._no_interactions: asyncio.Future[None] | None = None
@@ -148,7 +150,7 @@ class MiniAgents(ActorSystem):
     def activated(self, agent: MiniAgent) -> Any:
         """The cell that serves an agent's calls; its first use makes it."""
         cell = self._activations.get(agent)
-        if cell is not None and cell.takes_calls:
+        if cell is not None and (cell.stopping is None or cell.takes_calls):
             return cell
         self.check_running()
         above = self._agents_cell
@@ -176,10 +178,6 @@ class MiniAgents(ActorSystem):
     def interactions(self) -> "tuple[Interaction, ...]":
         """The calls that are under way, oldest first."""
         return tuple(self._interactions.values())
-
-    def next_interaction_id(self) -> int:
-        """A number that no other interaction of this system has had."""
-        return next(self._interaction_ids)
 
     def interaction_started(self, interaction: "Interaction") -> None:
         """A call is under way."""

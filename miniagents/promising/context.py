@@ -25,6 +25,9 @@ class Scope:
         """The context that this is part of."""
         raise NotImplementedError
 
+    is_node = False
+    """Whether it is itself what is said to wait: its `node`, without a call."""
+
     node: Any = None
     """What is said to wait when code of this scope awaits (for deadlock detection), or None."""
 
@@ -38,6 +41,9 @@ class Scope:
 
 current_scope: ContextVar[Scope | None] = ContextVar("miniagents.current_scope", default=None)
 
+get_scope = current_scope.get
+"""`current_scope.get()`, quicker: a method of an imported name is bound anew for every call (benchmark `ask`)."""
+
 _active: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, set[PromisingContext]]" = weakref.WeakKeyDictionary()
 
 
@@ -49,6 +55,9 @@ class PromisingContext(Scope):
 
     _persists = False
     """Whether anybody wants to see the messages that promises resolve to."""
+
+    _serves_agents = False
+    """Whether agents can be called in it."""
 
     def __init__(self) -> None:
         self._background: set[asyncio.Task[Any]] = set()

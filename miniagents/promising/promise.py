@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import structlog
 
 from miniagents.errors import PromiseCancelledError, PromiseNotReadyError
-from miniagents.promising.context import PromisingContext, Scope, current_scope
+from miniagents.promising.context import PromisingContext, Scope, get_scope
 from miniagents.promising.tracebacks import traceback_text
 
 _log = structlog.get_logger("miniagents")
@@ -55,9 +55,9 @@ class Promise(Generic[T]):
         "_producer",
         "_resolver",
         "_scope",
-        "_seen",
         "_task",
         "_traceback",
+        "_unseen",
         "_value",
         "_waiters",
     )
@@ -75,12 +75,12 @@ class Promise(Generic[T]):
         self._callbacks: list[Callable[[Promise[T]], None]] | None = None
         self._producer: Producer | None = None
         self._task: asyncio.Task[Any] | None = None
-        self._seen = False
+        self._unseen: _Unseen | None = None
         if resolver is not None:
             if prefill_result is not NO_VALUE:
                 raise ValueError("a promise takes a resolver or a prefilled result, not both")
             self._resolver: Callable[[Any], Awaitable[T]] | None = resolver
-            self._scope: Scope | None = current_scope.get() or PromisingContext.get_current()
+            self._scope: Scope | None = get_scope() or PromisingContext.get_current()
             if start_soon:
                 self._start()
             else:
@@ -103,7 +103,7 @@ class Promise(Generic[T]):
         """
         error = self._error
         if error is not None:
-            self._seen = True
+            self._look()
             note_seen(error)
             try:
                 raise error.with_traceback(self._traceback)
@@ -121,7 +121,7 @@ class Promise(Generic[T]):
         """
         if not self.done():
             raise PromiseNotReadyError(f"{self!r} has not settled yet: await it first")
-        self._seen = True
+        self._look()
         return self._error
 
     def __await__(self) -> Generator[Any, Any, T]:
@@ -137,7 +137,7 @@ class Promise(Generic[T]):
         error = self._error
         if error is None:
             return self._value  # type: ignore[no-any-return]
-        self._seen = True
+        self._look()
         note_seen(error)
         try:
             raise error.with_traceback(self._traceback)
@@ -207,6 +207,8 @@ class Promise(Generic[T]):
         self._error = error
         # Raising it again and again would make its traceback grow.
         self._traceback: TracebackType | None = error.__traceback__
+        if self._unseen is None and not isinstance(error, PromiseCancelledError):
+            self._unseen = _Unseen(error)
         self._settled()
         return True
 
@@ -272,8 +274,8 @@ class Promise(Generic[T]):
     def _wait_for(self, waiter: "asyncio.Future[None]") -> Generator[Any, Any, None]:
         """Wait, seen by the deadlock detection if there may be a ring: only who runs in a scope can be part of one."""
         producer = self._producer
-        scope = current_scope.get()
-        if producer is None or scope is None or scope.node is None:
+        scope = get_scope()
+        if producer is None or scope is None or not scope.is_node:
             yield from waiter
             return
         token = producer.begin_wait(self)
@@ -285,24 +287,41 @@ class Promise(Generic[T]):
         finally:
             producer.end_wait(token)
 
+    def _was_looked_at(self) -> bool:
+        return self._unseen is _SEEN
+
+    def _look(self) -> None:
+        """Somebody knows of its failure, or will: it need not be logged when the promise is thrown away."""
+        unseen, self._unseen = self._unseen, _SEEN
+        if unseen is not None:
+            unseen.dismiss()
+
+
+class _Unseen:
+    """Dies with a promise that failed, and says so if nobody ever looked at the failure. A promise that resolves has
+    none, and so costs nothing when it is thrown away."""
+
+    __slots__ = ("_error",)
+
+    def __init__(self, error: BaseException | None) -> None:
+        self._error = error
+
     def __del__(self) -> None:
-        try:
-            error, seen = self._error, self._seen
-        except AttributeError:  # its constructor raised
-            return
+        error = self._error
         if (
             error is not None
-            and not seen
             and not getattr(error, "__miniagents_seen__", False)
-            and not isinstance(error, PromiseCancelledError)
+            and not getattr(error, "__miniagents_logged__", False)
             and not sys.is_finalizing()
         ):
-            self._unseen(error)
-
-    def _unseen(self, error: BaseException) -> None:
-        """Nobody ever looked at this failure."""
-        if not getattr(error, "__miniagents_logged__", False):
             _log.error("a promise failed and nobody awaited it", error=repr(error), stack=traceback_text(error))
+
+    def dismiss(self) -> None:
+        """Somebody looked."""
+        self._error = None
+
+
+_SEEN = _Unseen(None)
 
 
 def note_seen(error: BaseException) -> None:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 from miniagents.errors import AppenderClosedError, AppenderNotOpenError
-from miniagents.promising.context import PromisingContext, Scope, current_scope
+from miniagents.promising.context import PromisingContext, Scope, get_scope
 from miniagents.promising.promise import Promise
 from miniagents.promising.streamed import Failure, StreamedPromise
 
@@ -111,7 +111,7 @@ class FlatSequence(Generic[In, Out]):
 
     def _go_on(self, coro: Any) -> None:
         if self._scope is None:
-            self._scope = current_scope.get() or PromisingContext.get_current()
+            self._scope = get_scope() or PromisingContext.get_current()
         task = self._scope.start_soon(coro)
         if self._tasks is None:
             self._tasks = set()

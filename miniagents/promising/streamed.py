@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Itera
 from typing import Any, Generic, TypeVar
 
 from miniagents.errors import InvalidOptionError
-from miniagents.promising.context import PromisingContext, current_scope
+from miniagents.promising.context import PromisingContext, get_scope
 from miniagents.promising.promise import NO_VALUE, Promise, _ended, note_seen
 
 Piece = TypeVar("Piece")
@@ -70,7 +70,7 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
             self._pieces.extend(prefill_pieces)
             self._finished = True
         if streamer is not None:
-            self._scope = current_scope.get() or PromisingContext.get_current()
+            self._scope = get_scope() or PromisingContext.get_current()
             if start_soon:
                 self._start()
             else:
@@ -101,8 +101,12 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         if self._keep is not None and len(pieces) == self._keep:
             self._dropped += 1
         pieces.append(piece)
-        if self._piece_waiters is not None:
-            self._wake_consumers()
+        waiters = self._piece_waiters
+        if waiters is not None:
+            self._piece_waiters = None
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
 
     def _push_error(self, error: BaseException) -> None:
         """An exception at this place; pieces may follow."""
@@ -120,8 +124,10 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
             self._push_error(error)
         self._finished = True
         self._streamer = None
-        if self._piece_waiters is not None:
-            self._wake_consumers()
+        waiters, self._piece_waiters = self._piece_waiters, None
+        for waiter in waiters or ():
+            if not waiter.done():
+                waiter.set_result(None)
         if self._whole is None:
             self._complete()
         elif self._task is None and self._scope is not None and not self.done():
@@ -158,13 +164,6 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
             self._resolve(await whole(self))
         except BaseException as error:
             self._reject(error)
-
-    def _wake_consumers(self) -> None:
-        waiters, self._piece_waiters = self._piece_waiters, None
-        if waiters is not None:
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
 
     def _settled(self) -> None:
         scope = self._scope
@@ -231,10 +230,11 @@ class Replay(Generic[Piece]):
     `__anext__` hands out the iterator itself as the awaitable: a piece that is there costs no coroutine.
     """
 
-    __slots__ = ("_index", "_promise")
+    __slots__ = ("_index", "_loop", "_promise")
 
     def __init__(self, promise: StreamedPromise[Piece, Any]) -> None:
         self._promise = promise
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._index = promise._dropped
 
     def __aiter__(self) -> "Replay[Piece]":
@@ -254,7 +254,7 @@ class Replay(Generic[Piece]):
                 self._index += 1
                 piece = promise._pieces[at]
                 if type(piece) is Failure:
-                    promise._seen = True
+                    promise._look()
                     note_seen(piece.error)
                     raise piece.error.with_traceback(piece.traceback)
                 return piece  # type: ignore[no-any-return]
@@ -264,9 +264,15 @@ class Replay(Generic[Piece]):
                 promise._start()
                 if promise._finished or self._index - promise._dropped < len(promise._pieces):
                     continue
-            waiter = promise._event_loop().create_future()
+            loop = self._loop
+            if loop is None:
+                loop = self._loop = promise._event_loop()
+            waiter: asyncio.Future[None] = loop.create_future()
             if promise._piece_waiters is None:
                 promise._piece_waiters = [waiter]
             else:
                 promise._piece_waiters.append(waiter)
-            yield from promise._wait_for(waiter)
+            if promise._producer is None:
+                yield from waiter
+            else:
+                yield from promise._wait_for(waiter)

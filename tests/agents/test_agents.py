@@ -712,6 +712,38 @@ async def test_inquire_waits_while_a_mailbox_is_full() -> None:
         assert [(await words(call))[0] for call in calls] == [str(n) for n in range(1, 11)]
 
 
+async def test_check_ready_tells_what_a_call_would_wait_for() -> None:
+    async with MiniAgents() as system:
+        ref = system.spawn(Counter, options=SpawnOptions(mailbox=Mailbox(capacity=1)))
+        ref.check_ready()
+        running = ref.inquire(seconds=1.0)
+        await turns()
+        waiting = ref.inquire()
+        with pytest.raises(MailboxFullError):
+            ref.check_ready()
+        await running
+        await waiting
+        ref.check_ready()
+        await ref.stop()
+        with pytest.raises(ActorStoppedError):
+            ref.check_ready()
+
+
+async def test_an_interaction_knows_the_calls_below_it_also_when_it_has_returned() -> None:
+    @miniagent
+    async def hands_on(ctx: InteractionContext) -> None:
+        ctx.reply(sleeper.inquire())
+
+    async with MiniAgents():
+        call = hands_on.initiate_call()
+        replies = call.reply_sequence()
+        await turns()
+        assert call.interaction.done()
+        assert [one.agent for one in call.interaction.below] == [sleeper]
+        await replies.aclose("enough")
+        assert call.interaction.below == ()
+
+
 async def test_errors_that_are_answers_do_not_replace_the_instance() -> None:
     @miniagent(errors=(ValueError,))
     class Careful:

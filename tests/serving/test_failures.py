@@ -16,7 +16,6 @@ from miniagents.errors import (
     ContextOverflowError,
     DroppedError,
     MailboxFullError,
-    NotSendableError,
     PromiseCancelledError,
     ProviderUnavailableError,
     QuotaExceededError,
@@ -27,7 +26,7 @@ from miniagents.errors import (
 from miniagents.ext.llms import Budget
 from miniagents.ext.serving import Limits, agent_app
 from miniagents.ext.serving.problems import problem_of
-from miniagents.testing import Script, ScriptedModel
+from miniagents.testing import Reply, Script, ScriptedModel
 from tests.serving.agents import Held, echo, failing, soon
 from tests.serving.servers import AUTH, TOKEN, in_process, served
 
@@ -45,8 +44,7 @@ pytestmark = pytest.mark.real_time
         (SystemNotRunningError("stopped"), 503, "unavailable"),
         (AskTimeoutError("/a"), 504, "timeout"),
         (PromiseCancelledError("cancelled"), 409, "cancelled"),
-        (AgentArgumentError("no such argument"), 422, "invalid_arguments"),
-        (NotSendableError("cannot be sent"), 422, "invalid_arguments"),
+        (AgentArgumentError("of a call inside of the agent"), 500, "agent_failed"),
         (BudgetExceededError("spent"), 402, "budget_exceeded"),
         (QuotaExceededError("spent"), 402, "budget_exceeded"),
         (ContextOverflowError("too long"), 400, "context_length_exceeded"),
@@ -195,7 +193,7 @@ async def test_a_deadline_that_is_no_number_of_seconds_is_a_400(value: str) -> N
         (b'{"stream": 1}', 422, "stream"),
         (b'{"keep": -1}', 422, "keep"),
         (b'{"messages": "\\ud800"}', 400, None),
-        (b'{"messages": [{"data": {"a": 99999999999999999999}}]}', 422, None),
+        (b'{"messages": [{"data": {"a": 99999999999999999999}}]}', 422, "messages[0].data"),
     ],
 )
 async def test_a_bad_body_names_the_field(content: bytes, status: int, param: str | None) -> None:
@@ -256,3 +254,39 @@ async def test_what_is_not_there_has_our_form_too() -> None:
 
     assert [one.status_code for one in answers] == [404, 405, 404, 415]
     assert all(set(one.json()["error"]) == {"message", "type", "param", "code"} for one in answers)
+
+
+@pytest.mark.parametrize("api", ["plain", "chat", "responses", "messages"])
+async def test_a_stream_ends_with_the_first_error_and_its_agent_is_stopped(api: str) -> None:
+    held = Held()
+
+    @miniagent
+    async def going_on(ctx: InteractionContext) -> None:
+        ctx.reply(ValueError("the first error"))
+        ctx.reply(held.agent.inquire())
+        await asyncio.Event().wait()
+
+    messages = [{"role": "user", "content": "Hi"}]
+    path, body = {
+        "plain": ("/agents/going_on", {}),
+        "chat": ("/v1/chat/completions", {"model": "going_on", "messages": messages}),
+        "responses": ("/v1/responses", {"model": "going_on", "input": "Hi"}),
+        "messages": ("/v1/messages", {"model": "going_on", "messages": messages, "max_tokens": 1}),
+    }[api]
+    app = agent_app(going_on, auth=TOKEN, admin_auth=None)
+    async with in_process(app) as client:
+        answer = await client.post(path, json={**body, "stream": True})
+        async with asyncio.timeout(10):
+            await asyncio.gather(*(one.wait_stopped() for one in app.system.interactions()))
+
+    assert answer.status_code == 500
+
+
+async def test_what_a_model_failed_with_is_in_the_log(log: list[Any]) -> None:
+    model = ScriptedModel.fork(alias="clerk", script=Script(Reply.failure(401, error="the key sk-1 is wrong")))
+    async with in_process(agent_app(model, auth=TOKEN, admin_auth=None)) as client:
+        answer = await client.post("/agents/clerk", json={})
+
+    assert answer.status_code == 502
+    assert "sk-1" not in answer.text
+    assert [entry["actor"] for entry in log if entry["event"] == "an agent failed"] == ["/agents/clerk"]

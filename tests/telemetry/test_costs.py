@@ -11,6 +11,7 @@ import pytest
 from miniagents import Actor, ActorContext, InteractionContext, Message, MiniAgents, TextMessage, miniagent
 from miniagents.ext.telemetry import log_events
 from miniagents.testing import Call, Reply, Script, ScriptedModel, VirtualTimeLoop
+from tests.clocks import stopped_clock  # noqa: F401 - every test here has it
 from tests.telemetry.seen import Seen
 
 N = 200
@@ -100,7 +101,7 @@ def calls_of(workload: Workload, prepare: Callable[[MiniAgents], Any] = lambda _
 
 
 def same(one: int, other: int) -> bool:
-    """Whether no message makes a difference. The dispatcher's turns are as long as the clock says: some calls vary."""
+    """Whether no message makes a difference."""
     return abs(one - other) < N // 4
 
 

@@ -1,18 +1,20 @@
-"""Agents in a service: an ASGI app with plain JSON, and OpenAI's APIs, for its clients. It needs the extra `serve`."""
+"""Agents in a service: an ASGI app with plain JSON, and OpenAI's and Anthropic's APIs, for its clients.
 
-try:
-    import starlette as _  # noqa: F401
-except ImportError as _error:
-    from miniagents.errors import MissingDependencyError
+It needs the extra `serve`, which is loaded with the first of these names: the command line can tell of `serve` without.
+"""
 
-    raise MissingDependencyError("miniagents.ext.serving needs starlette: pip install 'miniagents[serve]'") from _error
+import importlib
+from typing import TYPE_CHECKING, Any
 
-from miniagents.ext.serving.app import AgentApp, agent_app
-from miniagents.ext.serving.conversations import ConversationStore, MemoryConversations, SavedConversation
-from miniagents.ext.serving.limits import Limits
-from miniagents.ext.serving.served import Served
-from miniagents.ext.serving.sqlite_conversations import SqliteConversations
-from miniagents.ext.serving.store import MemoryResponses, ResponseStore, StoredResponse
+from miniagents.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    from miniagents.ext.serving.app import AgentApp, agent_app
+    from miniagents.ext.serving.conversations import ConversationStore, MemoryConversations, SavedConversation
+    from miniagents.ext.serving.limits import Limits
+    from miniagents.ext.serving.served import Served
+    from miniagents.ext.serving.sqlite_conversations import SqliteConversations
+    from miniagents.ext.serving.store import MemoryResponses, ResponseStore, StoredResponse
 
 __all__ = [
     "AgentApp",
@@ -27,3 +29,27 @@ __all__ = [
     "StoredResponse",
     "agent_app",
 ]
+
+_MODULES = {
+    "AgentApp": "app",
+    "ConversationStore": "conversations",
+    "Limits": "limits",
+    "MemoryConversations": "conversations",
+    "MemoryResponses": "store",
+    "ResponseStore": "store",
+    "SavedConversation": "conversations",
+    "Served": "served",
+    "SqliteConversations": "sqlite_conversations",
+    "StoredResponse": "store",
+    "agent_app": "app",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        module = importlib.import_module(f"{__name__}.{_MODULES[name]}")
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(f"{__name__} needs {error.name}: pip install 'miniagents[serve]'") from error
+    return getattr(module, name)

@@ -5,6 +5,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from miniagents.errors import UnencodableError
 from miniagents.ext.llms.metering import Meter
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.problems import Problem
@@ -36,10 +37,13 @@ class MessageIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The message.
 
         Raises:
-            Problem: 422: it has neither content nor data, or both.
+            Problem: 422: it has neither content nor data, or both, or data that no message can hold.
         """
         if isinstance(self.data, dict) and self.content is UNSET and self.role is None:
-            return DataMessage(self.data)  # type: ignore[arg-type]  # frozen at construction
+            try:
+                return DataMessage(self.data)  # type: ignore[arg-type]  # frozen at construction
+            except UnencodableError as error:
+                raise Problem(422, f"{error} ({param}.data)", param=f"{param}.data", code="invalid") from None
         if isinstance(self.content, str) and self.data is UNSET:
             return _KINDS[self.role](self.content)
         raise Problem(422, f"A message has content, with or without a role, or data ({param})", param=param)

@@ -8,21 +8,18 @@ from starlette.responses import Response
 
 from miniagents.errors import (
     ActorStoppedError,
-    AgentArgumentError,
     AllModelsFailedError,
     BudgetExceededError,
     ContextOverflowError,
     DeadlineExceededError,
     LLMError,
     MailboxFullError,
-    NotSendableError,
     PromiseCancelledError,
     ProviderError,
     QuotaExceededError,
     RateLimitedError,
     RestartLimitError,
     SystemNotRunningError,
-    UnencodableError,
 )
 from miniagents.ext.wire.openai_errors import ErrorBody, error_body
 from miniagents.messages import error_text
@@ -105,8 +102,6 @@ def problem_of(error: Exception, *, shows_errors: bool = False) -> Problem:
             return Problem(504, "The agent did not answer in time.", code="timeout", is_final=True)
         case PromiseCancelledError():
             return Problem(409, "The request was stopped.", code="cancelled", is_final=True)
-        case AgentArgumentError() | NotSendableError() | UnencodableError():
-            return Problem(422, str(error), code="invalid_arguments")
         case BudgetExceededError() | QuotaExceededError():
             return Problem(402, "The budget is spent.", code="budget_exceeded", is_final=True)
         case ContextOverflowError():

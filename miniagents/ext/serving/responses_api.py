@@ -3,7 +3,7 @@ cancelled."""
 
 import secrets
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Literal
 
@@ -153,7 +153,7 @@ class ResponsesApi:
                 run.cancel("the client went away")
 
         return EventStream(
-            self._events(made, after),
+            self._events(made, after, leave),
             problem=lambda error: self._service.problem(error, run),
             as_event=made.failed,
             limits=self._service.limits,
@@ -162,13 +162,17 @@ class ResponsesApi:
         )
 
     @staticmethod
-    async def _events(made: ResponseEvents, after: int) -> AsyncGenerator[bytes, None]:
+    async def _events(made: ResponseEvents, after: int, failed: Callable[[], None]) -> AsyncGenerator[bytes, None]:
         number = 0
-        async with aclosing(made.events()) as events:
-            async for event in events:
-                if number > after:
-                    yield event
-                number += 1
+        try:
+            async with aclosing(made.events()) as events:
+                async for event in events:
+                    if number > after:
+                        yield event
+                    number += 1
+        except Exception:
+            failed()
+            raise
 
 
 def _flag(request: Request, name: str) -> bool:

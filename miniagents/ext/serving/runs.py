@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.requests import HTTPConnection, Request
 
-from miniagents.errors import MiniAgentsError
+from miniagents.errors import AgentArgumentError, MiniAgentsError
 from miniagents.ext.llms.metering import Meter, current_meter
 from miniagents.ext.serving.problems import Problem
 from miniagents.ext.serving.served import Entry
@@ -84,27 +84,24 @@ class Runs:
             turn: Its turn in a conversation, or None.
 
         Raises:
+            Problem: 422: it does not take these arguments; or see `Turn.messages`.
             MailboxFullError: The mailbox is full.
             ActorStoppedError: The agent is not there, or is being restarted.
-            AgentArgumentError: It does not take these arguments.
-            NotSendableError: The messages cannot be sent.
         """
         target = entry.target() if turn is None else turn.target()
         target.check_ready()
+        sent = messages if turn is None else turn.messages(messages)
         meter = Meter()
         token = current_meter.set(meter)
         try:
             call = target.initiate_call(timeout=timeout, errors_as_messages=False, kwargs=arguments)
+        except AgentArgumentError as error:  # of this call: inside of an agent it is a failure of the agent's
+            raise Problem(422, str(error), param="arguments", code="invalid_arguments") from None
         finally:
             current_meter.reset(token)
         run = Run(entry, key, call, meter, turn)
-        sent = messages if turn is None else turn.messages(messages)
         if sent is not None:
-            try:
-                call.send_message(sent)
-            except Exception:
-                run.cancel("what was to be sent cannot be sent")
-                raise
+            call.send_message(sent)
         if messages is not None:
             call.finish()
         number = run.interaction.id

@@ -1,6 +1,7 @@
 """The service: what all endpoints share, and the wrapper around each of them."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -22,10 +23,12 @@ from miniagents.ext.serving.turns import Turns
 from miniagents.messages import Message, Messages
 from miniagents.miniagents import MiniAgents
 from miniagents.promising import Promise
+from miniagents.promising.tracebacks import traceback_text
 
 _log = structlog.get_logger("miniagents")
 
 _GONE = 499
+_LOGGED_STATUSES = (500, 502)
 _LOGGED = "__miniagents_logged__"
 _RUN = "miniagents.run"
 _NOT_STARTED = (
@@ -170,15 +173,16 @@ class Service:
     def problem(self, error: Exception, run: Run | None = None) -> Problem:
         """What a failure is to a client; what the client is not told is logged."""
         problem = problem_of(error, shows_errors=self.shows_errors)
-        if problem.status == 500 and not getattr(error, _LOGGED, False):
-            setattr(error, _LOGGED, True)  # a replay fails with the same one
+        if problem.status in _LOGGED_STATUSES and not getattr(error, _LOGGED, False):
+            with contextlib.suppress(AttributeError):
+                setattr(error, _LOGGED, True)  # a replay fails with the same one
             interaction = run.interaction if run is not None else None
             _log.error(
                 "an agent failed",
                 actor=interaction.path if interaction is not None else None,
                 interaction=interaction.id if interaction is not None else None,
                 error=repr(error),
-                exc_info=error,
+                stack=traceback_text(error),
             )
         return problem
 

@@ -30,7 +30,6 @@ class EventStream(Response):
         limits: How long to wait for the head, and for a ping.
         gone: Called when the client has gone.
         prelude: How many events at the beginning say nothing yet of how it will go; None to send the head at once.
-        headers: More headers.
     """
 
     media_type = "text/event-stream"
@@ -45,7 +44,6 @@ class EventStream(Response):
         limits: Limits,
         gone: Callable[[], object],
         prelude: int | None = 0,
-        headers: dict[str, str] | None = None,
     ) -> None:
         self._events = events
         self._problem = problem
@@ -60,7 +58,7 @@ class EventStream(Response):
         self._was_silent = True
         self.status_code = 200
         self.background = None
-        self.init_headers({**_HEADERS, **(headers or {})})
+        self.init_headers(_HEADERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""

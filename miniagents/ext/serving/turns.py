@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 
-from miniagents.errors import DecodeError
+from miniagents.errors import DecodeError, UnencodableError
 from miniagents.ext.serving.conversations import ConversationStore
 from miniagents.ext.serving.instances import Instance
 from miniagents.ext.serving.limits import Limits
@@ -259,6 +259,9 @@ class Turn:
 
         Args:
             given: What the request says; None if that comes later, and after what was said before.
+
+        Raises:
+            Problem: 422: something in it cannot be saved.
         """
         before = self._state.messages if self._stateful is None else ()
         if given is None:
@@ -268,7 +271,7 @@ class Turn:
         self._said = given[len(instructions) :]
         for message in self._said:
             if isinstance(message, DataMessage):
-                encode(message)  # what could not be saved is refused before the agent has done anything
+                _check_saveable(message)  # before the agent has done anything
         return (*instructions, *before, *self._said)
 
     @property
@@ -311,6 +314,13 @@ class Turn:
     def give_up(self) -> None:
         """There is no call: the turn is over."""
         self._turns.release(self, None, is_whole=False)
+
+
+def _check_saveable(message: Message) -> None:
+    try:
+        encode(message)
+    except UnencodableError as error:
+        raise Problem(422, f"{error} (messages)", param="messages", code="invalid") from None
 
 
 async def _acquire(request: HTTPConnection, lock: asyncio.Lock, timeout: float | None) -> None:

@@ -71,7 +71,7 @@ class EventLog(Subscription):
         self._second = 0.0
         self._in_this_second = 0
         self._left_out = 0
-        system.events._subscribers.add(self)
+        system.events.attach(self)
 
     def put(self, event: Event) -> None:
         """Log it, if the runtime has not."""
