@@ -26,9 +26,10 @@ SERVICE = f"""
 
     @miniagent
     async def counter(ctx):
+        pause = float(str(await ctx.message_promises))
         async def tokens(_):
             for number in range({TOKENS}):
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(pause)
                 yield TextToken(f"{{number}} ")
         ctx.reply(TextMessage.promise(message_token_streamer=tokens))
 
@@ -97,11 +98,11 @@ class Balancer:
         self.lost: list[BaseException | str] = []
         self.refused = 0
 
-    async def ask(self) -> None:
+    async def ask(self, pause: float = 0.02) -> None:
         for _ in range(10):
-            self.turn += 1
             one = self.instances[self.turn % len(self.instances)]
-            messages = [{"role": "user", "content": "Count."}]
+            self.turn += 1
+            messages = [{"role": "user", "content": str(pause)}]
             try:
                 stream = await one.client.chat.completions.create(model="counter", messages=messages, stream=True)  # type: ignore[call-overload]
             except (openai.APIConnectionError, openai.InternalServerError):
@@ -127,6 +128,8 @@ async def test_a_rolling_stop_under_load_loses_no_accepted_request(tmp_path: Pat
         balancer = Balancer(first, second)
         is_over = asyncio.Event()
 
+        slow = asyncio.create_task(balancer.ask(pause=0.15))  # on the first one, which drains for so long
+
         async def client() -> None:
             while not is_over.is_set():
                 await balancer.ask()
@@ -141,7 +144,7 @@ async def test_a_rolling_stop_under_load_loses_no_accepted_request(tmp_path: Pat
         status = await asyncio.wait_for(first.process.wait(), 30)
         await second.has_served(second.served + 60)  # the other one goes on, for all clients
         is_over.set()
-        await asyncio.gather(*clients)
+        await asyncio.gather(slow, *clients)
         second.process.send_signal(signal.SIGTERM)
         statuses = [status, await asyncio.wait_for(second.process.wait(), 30)]
 
