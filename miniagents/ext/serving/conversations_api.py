@@ -8,11 +8,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from miniagents.ext.serving.bodies import decode, read_body
+from miniagents.ext.serving.conversation_state import ConversationState, new_state, state_of
 from miniagents.ext.serving.openai_input import input_messages
 from miniagents.ext.serving.plain import check_count
 from miniagents.ext.serving.problems import Problem, json_response
 from miniagents.ext.serving.service import Service
-from miniagents.ext.serving.turns import ConversationState, new_state, state_of
 from miniagents.messages import encode
 from miniagents.messages.frozen import FrozenDict
 

@@ -1,58 +1,20 @@
 """Turns: requests of one conversation are served one after the other, each with what was said before it."""
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator
 from itertools import takewhile
-from typing import Any
 
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 
-from miniagents.errors import DecodeError, UnencodableError
+from miniagents.ext.serving.conversation_state import ConversationState, check_saveable, new_state, state_of
 from miniagents.ext.serving.conversations import ConversationStore
 from miniagents.ext.serving.instances import Instance
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.problems import Problem
 from miniagents.ext.serving.runs import disconnected
 from miniagents.ext.serving.served import Entry
-from miniagents.messages import DataMessage, Message, MessagePromise, Messages, SystemMessage, decode, encode
-from miniagents.messages.frozen import FrozenDict
+from miniagents.messages import DataMessage, Message, MessagePromise, Messages, SystemMessage, encode
 from miniagents.miniagents import AgentCall, AgentRef, Interaction, MiniAgent, MiniAgents
-
-
-class ConversationState(Message, tag="miniagents:ConversationState"):
-    """What is saved of a conversation.
-
-    Attributes:
-        created_at: When it began, in Unix seconds.
-        agent: The name of its agent; None before the first turn.
-        labels: What a client has attached to it.
-        messages: What was said.
-        state: What `get_state` of its agent gave.
-    """
-
-    created_at: int = 0
-    agent: str | None = None
-    labels: FrozenDict[str, str] = FrozenDict()
-    messages: tuple[Message, ...] = ()
-    state: Any = None
-
-
-def new_state(**values: Any) -> ConversationState:
-    """A conversation that begins."""
-    return ConversationState(created_at=int(time.time()), **values)
-
-
-def state_of(data: bytes) -> ConversationState:
-    """What was saved.
-
-    Raises:
-        DecodeError: It is no conversation, or has messages of a class that is not defined in this process.
-    """
-    state = decode(data)
-    if not isinstance(state, ConversationState):
-        raise DecodeError(f"a {type(state).__name__} where a conversation should be")
-    return state
 
 
 class _Live:
@@ -271,7 +233,7 @@ class Turn:
         self._said = given[len(instructions) :]
         for message in self._said:
             if isinstance(message, DataMessage):
-                _check_saveable(message)  # before the agent has done anything
+                check_saveable(message)  # before the agent has done anything
         return (*instructions, *before, *self._said)
 
     @property
@@ -314,13 +276,6 @@ class Turn:
     def give_up(self) -> None:
         """There is no call: the turn is over."""
         self._turns.release(self, None, is_whole=False)
-
-
-def _check_saveable(message: Message) -> None:
-    try:
-        encode(message)
-    except UnencodableError as error:
-        raise Problem(422, f"{error} (messages)", param="messages", code="invalid") from None
 
 
 async def _acquire(request: HTTPConnection, lock: asyncio.Lock, timeout: float | None) -> None:
