@@ -76,7 +76,7 @@ async def socket_events(app: AgentApp, name: str, sent: list[str | bytes]) -> li
         "subprotocols": [],
         "extensions": {"websocket.http.response": {}},
     }
-    async with asyncio.timeout(100):
+    async with asyncio.timeout(5):  # long before the deadline of the call: it ends since the client has gone
         await app(scope, receive, send)
     return outgoing
 
