@@ -10,18 +10,36 @@ from miniagents.errors import MissingDependencyError
 
 if TYPE_CHECKING:
     from miniagents.ext.serving.app import AgentApp, agent_app
+    from miniagents.ext.serving.conversations import ConversationStore, MemoryConversations, SavedConversation
     from miniagents.ext.serving.limits import Limits
     from miniagents.ext.serving.served import Served
+    from miniagents.ext.serving.sqlite_conversations import SqliteConversations
     from miniagents.ext.serving.store import MemoryResponses, ResponseStore, StoredResponse
 
-__all__ = ["AgentApp", "Limits", "MemoryResponses", "ResponseStore", "Served", "StoredResponse", "agent_app"]
+__all__ = [
+    "AgentApp",
+    "ConversationStore",
+    "Limits",
+    "MemoryConversations",
+    "MemoryResponses",
+    "ResponseStore",
+    "SavedConversation",
+    "Served",
+    "SqliteConversations",
+    "StoredResponse",
+    "agent_app",
+]
 
 _MODULES = {
     "AgentApp": "app",
+    "ConversationStore": "conversations",
     "Limits": "limits",
+    "MemoryConversations": "conversations",
     "MemoryResponses": "store",
     "ResponseStore": "store",
+    "SavedConversation": "conversations",
     "Served": "served",
+    "SqliteConversations": "sqlite_conversations",
     "StoredResponse": "store",
     "agent_app": "app",
 }

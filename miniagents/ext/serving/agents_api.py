@@ -13,6 +13,7 @@ from starlette.responses import Response
 from miniagents.ext.serving.bodies import decode, read_body
 from miniagents.ext.serving.events import Ended, Failed, events_of
 from miniagents.ext.serving.kept import KeptRuns
+from miniagents.ext.serving.naming import ConversationIn
 from miniagents.ext.serving.plain import MessageIn, MessageOut, UsageOut, messages_in
 from miniagents.ext.serving.problems import Problem, json_response
 from miniagents.ext.serving.runs import Run
@@ -51,12 +52,14 @@ class AgentRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         arguments: The agent's arguments.
         stream: Whether to answer with a stream of events.
         keep: Seconds for which a stream outlives its connection, 0 or more; of no meaning without `stream`.
+        conversation: The conversation that the call belongs to.
     """
 
     messages: str | list[str | MessageIn] = []
     arguments: dict[str, Any] = {}
     stream: bool = False
     keep: Annotated[float, Meta(ge=0)] = 0.0
+    conversation: ConversationIn = None
 
 
 class AgentReply(msgspec.Struct, frozen=True):
@@ -105,7 +108,8 @@ class AgentsApi:
         keeps = wanted.stream and wanted.keep > 0
         if keeps:
             self.kept.check_room()
-        run = service.begin(request, entry, key, messages, entry.call_arguments(wanted.arguments))
+        arguments = entry.call_arguments(wanted.arguments)
+        run = await service.begin(request, entry, key, messages, arguments, wanted.conversation)
         if wanted.stream:
             if keeps:
                 self.kept.add(run, wanted.keep)
@@ -122,9 +126,9 @@ class AgentsApi:
         last = request.headers.get("last-event-id", "")
         of, _, number = last.rpartition(":")
         stream = request.path_params.get("stream", of)
+        run = self.kept.get(stream, key, request.path_params["name"])
         if last and (of != stream or not _NUMBER.fullmatch(number)):
             raise Problem(400, "Last-Event-ID is that of no event here.", param="last-event-id", code="invalid")
-        run = self.kept.get(stream, key, request.path_params["name"])
         return self._stream(run, after=int(number) if last else -1, prelude=None)
 
     def _stream(self, run: Run, *, after: int, prelude: int | None) -> Response:

@@ -53,7 +53,8 @@ class AnthropicApi:
         wanted = decode(body, MessagesRequest, status=400)
         entry = service.entry(wanted.model)
         check_count(len(wanted.messages), service.limits)
-        run = service.begin(request, entry, key, conversation_of(wanted), options_for(entry, body))
+        messages, options = conversation_of(wanted), options_for(entry, body)
+        run = await service.begin(request, entry, key, messages, options, wanted.conversation)
         if not wanted.stream:
             await service.whole(request, run)
             return json_response(await self._whole(run))

@@ -1,12 +1,13 @@
 """What comes in through Anthropic's API: conversations as its clients write them."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from miniagents.ext.llms.providers.anthropic_mapping import from_anthropic
 from miniagents.ext.llms.providers.mapping import joined
+from miniagents.ext.serving.naming import ConversationIn
 from miniagents.ext.serving.problems import Problem
 from miniagents.ext.wire.anthropic import TextBlock, ToolUseBlock
 from miniagents.messages import Message
@@ -16,7 +17,7 @@ class Base64Source(msgspec.Struct, frozen=True, tag="base64", tag_field="type"):
     """Bytes, in base64."""
 
     media_type: str
-    data: str
+    data: Annotated[str, Meta(pattern="^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$")]
 
 
 class UrlSource(msgspec.Struct, frozen=True, tag="url", tag_field="type"):
@@ -65,14 +66,22 @@ class AssistantTurn(msgspec.Struct, frozen=True, tag="assistant", tag_field="rol
     content: str | list[TextBlock | ToolUseBlock | ThinkingBlock | RedactedThinkingBlock]
 
 
+class SystemBlock(msgspec.Struct, frozen=True):
+    """Text of what the agent is told beforehand."""
+
+    text: str
+    type: Literal["text"] = "text"
+
+
 class MessagesRequest(msgspec.Struct, frozen=True):
     """A request for a message. Other options go to agents that take them, and are ignored otherwise."""
 
     model: str
-    max_tokens: Annotated[int, Meta(ge=1)]
+    max_tokens: Annotated[int, Meta(ge=1, le=2**53)]
     messages: Annotated[list[UserTurn | AssistantTurn], Meta(min_length=1)]
-    system: str | list[TextBlock] | None = None
+    system: str | list[SystemBlock] | None = None
     stream: bool = False
+    conversation: ConversationIn = None
 
 
 def conversation_of(wanted: MessagesRequest) -> tuple[Message, ...]:

@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -13,12 +13,15 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
+from starlette.types import ASGIApp
 
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.serving.agents_api import AgentsApi
 from miniagents.ext.serving.anthropic_api import AnthropicApi, anthropic_body
 from miniagents.ext.serving.chat import ChatApi
+from miniagents.ext.serving.conversations import ConversationStore, MemoryConversations
+from miniagents.ext.serving.conversations_api import ConversationsApi
 from miniagents.ext.serving.draining import Drain
 from miniagents.ext.serving.keys import GENERATE, Auth, Keys
 from miniagents.ext.serving.limits import Limits
@@ -30,14 +33,19 @@ from miniagents.ext.serving.responses_api import ResponsesApi
 from miniagents.ext.serving.served import Agents, entries_of
 from miniagents.ext.serving.service import Endpoint, Handler, Service
 from miniagents.ext.serving.store import MemoryResponses, ResponseStore
+from miniagents.ext.serving.turns import Turns
 from miniagents.ext.serving.websocket import AgentSocket
+from miniagents.ext.telemetry.prometheus import MetricsApp, metrics_app
 from miniagents.miniagents import MiniAgents
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
 
 TOKEN_VARIABLE = "MINIAGENTS_TOKEN"
 ADMIN_TOKEN_VARIABLE = "MINIAGENTS_ADMIN_TOKEN"
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "::1")
 _METHODS = ("GET", "POST", "DELETE")
-_HEADERS = ("Authorization", "Content-Type", "Last-Event-ID", "X-API-Key", "X-Request-Timeout")
+_HEADERS = ("Authorization", "Content-Type", "Last-Event-ID", "X-API-Key", "X-Conversation", "X-Request-Timeout")
 
 
 class AgentApp(Starlette):
@@ -56,6 +64,7 @@ class AgentApp(Starlette):
         allowed_hosts: Iterable[str],
         allowed_origins: Iterable[str],
         responses: ResponseStore,
+        metrics: MetricsApp | None,
     ) -> None:
         self.system = service.system
         self._service = service
@@ -63,6 +72,7 @@ class AgentApp(Starlette):
         self._drain = Drain(service, grace)
         self._agents = AgentsApi(service)
         self._responses = ResponsesApi(service, responses)
+        self._metrics = metrics
         origins = tuple(allowed_origins)
         middleware = [
             Middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts), www_redirect=False),
@@ -134,6 +144,7 @@ class AgentApp(Starlette):
             service.ended()
             if is_own:
                 await self._end(self._drain.seconds_left if sys.exc_info()[0] is None else 0.0)
+            await service.turns.end()
 
     async def _end(self, grace: float) -> None:
         """End the system: what is under way has its grace, and then all is stopped in supervised order."""
@@ -152,18 +163,20 @@ class AgentApp(Starlette):
 
     def _all_routes(self) -> list[BaseRoute]:
         service, agents, responses = self._service, self._agents, self._responses
-        chat, operations = ChatApi(service), Operations(service)
+        chat, operations, conversations = ChatApi(service), Operations(service), ConversationsApi(service)
 
         def route(method: str, path: str, handler: Handler, keys: Keys | None, *, is_counted: bool = False) -> Route:
             return Route(path, Endpoint(service, handler, keys=keys, is_counted=is_counted), methods=[method])
 
         keys, admin = service.keys, service.admin_keys
+        metrics = [route("GET", "/metrics", self._show_metrics, admin)] if self._metrics is not None else []
         messages = Endpoint(service, AnthropicApi(service).create, keys=keys, is_counted=True, as_body=anthropic_body)
         return [
             Route("/v1/messages", messages, methods=["POST"]),
             route("GET", "/healthz", operations.live, None),
             route("GET", "/readyz", operations.ready, None),
-            route("GET", "/openapi.json", OpenApi(service).document, keys),
+            *metrics,
+            route("GET", "/openapi.json", OpenApi(service, has_metrics=bool(metrics)).document, keys),
             route("GET", "/v1/models", chat.models, keys),
             route("GET", "/v1/models/{model}", chat.model, keys),
             route("POST", "/v1/chat/completions", chat.complete, keys, is_counted=True),
@@ -171,6 +184,9 @@ class AgentApp(Starlette):
             route("GET", "/v1/responses/{id}", responses.retrieve, keys, is_counted=True),
             route("POST", "/v1/responses/{id}/cancel", responses.cancel, keys),
             route("DELETE", "/v1/responses/{id}", responses.delete, keys),
+            route("POST", "/v1/conversations", conversations.create, keys),
+            route("GET", "/v1/conversations/{id}", conversations.retrieve, keys),
+            route("DELETE", "/v1/conversations/{id}", conversations.delete, keys),
             route("GET", "/agents", agents.agents, keys),
             route("POST", "/agents/{name}", agents.call, keys, is_counted=True),
             route("GET", "/agents/{name}/streams/{stream}", agents.resume, keys, is_counted=True),
@@ -178,6 +194,11 @@ class AgentApp(Starlette):
             route("GET", "/interactions", operations.interactions, admin),
             route("DELETE", "/interactions/{id:int}", operations.stop, admin),
         ]
+
+    async def _show_metrics(self, request: Request, key: str) -> ASGIApp:
+        """`GET /metrics`."""
+        assert self._metrics is not None  # the route is there for nothing else
+        return self._metrics
 
 
 def agent_app(
@@ -192,6 +213,9 @@ def agent_app(
     allowed_hosts: Iterable[str] = LOOPBACK,
     allowed_origins: Iterable[str] = (),
     responses: ResponseStore | None = None,
+    conversations: ConversationStore | None = None,
+    conversation_idle: float = 600.0,
+    metrics: "bool | CollectorRegistry" = False,
     shows_errors: bool = False,
 ) -> AgentApp:
     """An ASGI app that serves agents: to mount in another one, or to run alone.
@@ -209,20 +233,34 @@ def agent_app(
         allowed_hosts: The names by which clients may call it: "agents.example.com", "*.example.com", "*".
         allowed_origins: Origins of web pages that may use it, "https://chat.example.com", besides its own.
         responses: Where responses are kept; by default 1,000 of them in memory, for an hour.
+        conversations: Where conversations are kept; by default 1,000 of each key in memory.
+        conversation_idle: Seconds without a request after which the agent of a conversation is passivated, more than 0.
+        metrics: Whether operators get `/metrics` for Prometheus; a registry, if not that of the process.
         shows_errors: Whether clients see the text of agents' own errors; otherwise it is in the log alone.
 
     Raises:
         InvalidOptionError: An option is outside its range.
+        MissingDependencyError: `metrics=` needs OpenTelemetry's exporter, and that is not installed.
     """
     if not grace >= 0:
         raise InvalidOptionError(f"grace= must be 0 s or more, not {grace!r}")
+    if not conversation_idle > 0:
+        raise InvalidOptionError(f"conversation_idle= must be more than 0 s, not {conversation_idle!r}")
     system = system if system is not None else MiniAgents()
+    limits = limits if limits is not None else Limits()
+    turns = Turns(
+        system,
+        conversations if conversations is not None else MemoryConversations(),
+        idle=conversation_idle,
+        limits=limits,
+    )
     service = Service(
         system,
         entries_of(agents, system),
-        limits if limits is not None else Limits(),
+        limits,
         Keys(auth, option="auth", variable=TOKEN_VARIABLE),
         Keys(admin_auth, option="admin_auth", variable=ADMIN_TOKEN_VARIABLE),
+        turns,
         shows_errors=shows_errors,
     )
     return AgentApp(
@@ -232,6 +270,7 @@ def agent_app(
         allowed_hosts=allowed_hosts,
         allowed_origins=allowed_origins,
         responses=responses if responses is not None else MemoryResponses(),
+        metrics=None if metrics is False else metrics_app(None if metrics is True else metrics),
     )
 
 
@@ -240,4 +279,7 @@ async def _http_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # it is registered for those
     response = Problem(error.status_code, error.detail).response()
     response.headers.update(error.headers or {})
+    if error.status_code == 405:  # each method has a route of its own, and Starlette names those of the first
+        matching = (route for route in request.app.routes if route.matches(request.scope)[0] is Match.PARTIAL)
+        response.headers["allow"] = ", ".join(sorted({method for route in matching for method in route.methods}))
     return response

@@ -78,7 +78,8 @@ class ChatApi:
         wanted = decode(body, ChatRequest, status=400)
         entry = service.entry(wanted.model)
         check_count(len(wanted.messages), service.limits)
-        run = service.begin(request, entry, key, chat_messages(wanted.messages), options_for(entry, body))
+        messages, options = chat_messages(wanted.messages), options_for(entry, body)
+        run = await service.begin(request, entry, key, messages, options, wanted.conversation)
         created = int(time.time())
         if not wanted.stream:
             return json_response(await self._whole(request, run, created))

@@ -3,7 +3,9 @@
 import argparse
 import importlib
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -69,6 +71,9 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"miniagents serve: --grace must be 0 or more, not {arguments.grace}", file=sys.stderr)
             return 2
         inner.grace = arguments.grace
+    if threading.current_thread() is threading.main_thread():
+        # uvicorn raises the signal once more when it has stopped: it was asked to, and has, which is no failure.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     limits: dict[str, Any] = {"ws_max_size": inner.limits.body} if inner is not None else {}
     uvicorn.run(app, host=arguments.host, port=arguments.port, server_header=False, **limits)
     return 0

@@ -20,6 +20,10 @@ class Limits:
         kept: How many such streams there are at once, 0 or more. More is a 429.
         head_wait: Seconds for which a stream's first event is waited for, 0 or more, so that an early failure has a
             status of its own. After that the response begins with a 200, and a failure is an event.
+        conversation_messages: Messages of a conversation after which it takes no more, 1 or more. Then it is a 409.
+        conversation_bytes: Bytes of a conversation, as it is saved, after which it takes no more, 1 or more. Then it is
+            a 409.
+        conversation_waiting: Requests of one conversation that wait for their turn, 0 or more. More is a 429.
         ping: Seconds of silence after which a stream sends a comment, more than 0, so that proxies keep it open.
 
     Raises:
@@ -34,10 +38,13 @@ class Limits:
     keep: float = 300.0
     kept: int = 1000
     head_wait: float = 5.0
+    conversation_messages: int = 1000
+    conversation_bytes: int = 16 * 1024 * 1024
+    conversation_waiting: int = 16
     ping: float = 15.0
 
     def __post_init__(self) -> None:
-        for name in ("body", "messages", "depth", "concurrent"):
+        for name in ("body", "messages", "depth", "concurrent", "conversation_messages", "conversation_bytes"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InvalidOptionError(f"Limits({name}=) must be 1 or more, not {value!r}")
@@ -45,7 +52,7 @@ class Limits:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise InvalidOptionError(f"Limits({name}=) must be more than 0 s, not {value!r}")
-        for name in ("keep", "kept", "head_wait"):
+        for name in ("keep", "kept", "head_wait", "conversation_waiting"):
             value = getattr(self, name)
             if not value >= 0:
                 raise InvalidOptionError(f"Limits({name}=) must be 0 or more, not {value!r}")

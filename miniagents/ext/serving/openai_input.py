@@ -8,6 +8,7 @@ from msgspec import Meta
 from miniagents.ext.llms.messages import FileMessage, ImageMessage, ReplyMessage, ToolCall, ToolResultMessage
 from miniagents.ext.llms.providers.openai_mapping import from_openai
 from miniagents.ext.serving.bodies import convert
+from miniagents.ext.serving.naming import ConversationIn
 from miniagents.ext.serving.problems import Problem
 from miniagents.ext.wire.openai_chat import ChatToolCall
 from miniagents.messages import AssistantMessage, Message, SystemMessage, UserMessage
@@ -50,7 +51,7 @@ class FilePart(msgspec.Struct, frozen=True, tag="file", tag_field="type"):
     file: FileData
 
 
-Content = str | list[TextPart | ImagePart | FilePart | RefusalPart]
+Content = str | list[TextPart | ImagePart | FilePart]
 
 
 class SystemIn(msgspec.Struct, frozen=True, tag="system", tag_field="role"):
@@ -74,7 +75,7 @@ class UserIn(msgspec.Struct, frozen=True, tag="user", tag_field="role"):
 class AssistantIn(msgspec.Struct, frozen=True, tag="assistant", tag_field="role"):
     """What the assistant said, and the tools that it asked for."""
 
-    content: Content | None = None
+    content: str | list[TextPart | RefusalPart] | None = None
     tool_calls: list[ChatToolCall] | None = None
 
 
@@ -102,6 +103,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     n: Annotated[int, Meta(ge=1, le=1)] | None = None
+    conversation: ConversationIn = None
 
 
 class InputText(msgspec.Struct, frozen=True, tag="input_text", tag_field="type"):
@@ -172,6 +174,7 @@ class ResponsesRequest(msgspec.Struct, frozen=True):
     background: bool | None = None
     store: bool | None = None
     previous_response_id: str | None = None
+    conversation: ConversationIn = None
     metadata: dict[str, str] | None = None
 
 
@@ -189,8 +192,12 @@ def chat_messages(given: list[ChatMessageIn]) -> tuple[Message, ...]:
         ) from None
 
 
-def input_messages(given: str | list[dict[str, Any]]) -> tuple[Message, ...]:
+def input_messages(given: str | list[dict[str, Any]], *, under: str = "input") -> tuple[Message, ...]:
     """The conversation of a response's input.
+
+    Args:
+        given: The input.
+        under: The field that it comes from.
 
     Raises:
         Problem: 400: it is none.
@@ -198,7 +205,7 @@ def input_messages(given: str | list[dict[str, Any]]) -> tuple[Message, ...]:
     if isinstance(given, str):
         return (UserMessage(given),)
     typed = [item if "type" in item else {**item, "type": "message"} for item in given]
-    items: list[InputItem] = convert(typed, list[InputItem], under="input", status=400)
+    items: list[InputItem] = convert(typed, list[InputItem], under=under, status=400)
     found: list[Message] = []
     calls: list[ToolCall] = []
     names: dict[str, str] = {}
@@ -214,7 +221,7 @@ def input_messages(given: str | list[dict[str, Any]]) -> tuple[Message, ...]:
             output, name = _text(item.output), names.get(item.call_id, "")
             found.append(ToolResultMessage(output, call_id=item.call_id, name=name))
         elif isinstance(item, InputMessage):
-            found += _said(item.role, item.content, f"input[{number}]")
+            found += _said(item.role, item.content, f"{under}[{number}]")
     if calls:
         found.append(ReplyMessage("", tool_calls=tuple(calls)))
     return tuple(found)

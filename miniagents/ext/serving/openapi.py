@@ -8,7 +8,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from miniagents.ext.serving import agents_api, chat, events, operations, responses_api
+from miniagents.ext.serving import agents_api, chat, conversations_api, events, operations, responses_api
 from miniagents.ext.serving.anthropic_input import MessagesRequest
 from miniagents.ext.serving.openai_input import ChatRequest, InputItem, ResponsesRequest
 from miniagents.ext.serving.problems import json_response
@@ -52,6 +52,9 @@ _BODY_TYPES: tuple[Any, ...] = (
     InputItem,
     ResponseBody,
     responses_api.Deleted,
+    conversations_api.ConversationRequest,
+    conversations_api.ConversationInfo,
+    conversations_api.ConversationDeleted,
     agents_api.AgentList,
     agents_api.AgentRequest,
     agents_api.AgentReply,
@@ -60,6 +63,12 @@ _BODY_TYPES: tuple[Any, ...] = (
     operations.InteractionList,
     operations.Stopped,
 )
+_CONVERSATION = {
+    "name": "X-Conversation",
+    "in": "header",
+    "description": "The conversation that the call belongs to, where the body does not say.",
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]+$", "maxLength": 128},
+}
 _TIMEOUT = {
     "name": "X-Request-Timeout",
     "in": "header",
@@ -73,22 +82,29 @@ class OpenApi:
 
     Args:
         service: What is served.
+        has_metrics: Whether there is `/metrics`.
     """
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, *, has_metrics: bool) -> None:
         self._service = service
+        self._has_metrics = has_metrics
         self._document: dict[str, Any] | None = None
 
     async def document(self, request: Request, key: str) -> Response:
         """`GET /openapi.json`."""
         if self._document is None:
-            self._document = document(self._service)
+            self._document = document(self._service, has_metrics=self._has_metrics)
         root = request.scope.get("root_path", "")
         return json_response({**self._document, **({"servers": [{"url": root}]} if root else {})})
 
 
-def document(service: Service) -> dict[str, Any]:
-    """The OpenAPI document of a service."""
+def document(service: Service, *, has_metrics: bool) -> dict[str, Any]:
+    """The OpenAPI document of a service.
+
+    Args:
+        service: The service.
+        has_metrics: Whether there is `/metrics`.
+    """
     arguments = [entry.arguments for entry in service.entries.values()]
     made, components = msgspec.json.schema_components((*_BODY_TYPES, *arguments), ref_template=_REFERENCE)
     schemas = dict(zip(_BODY_TYPES, made, strict=False))
@@ -98,8 +114,10 @@ def document(service: Service) -> dict[str, Any]:
     keys: list[dict[str, Any]] = [{"token": []}] if service.keys.are_needed else []
     admin: list[dict[str, Any]] = [{"admin": []}] if service.admin_keys.are_needed else []
     make = _Operations(schemas)
-    chat_stream = {"text/event-stream": {"schema": schemas[ChatChunk]}}
-    stream: dict[str, Any] = {"text/event-stream": {"schema": {"type": "string"}}}
+    # OpenAPI 3.1 has no schema for single events, so that these say nothing of a type.
+    chunks = {"description": "Events; the data of each is a ChatChunk, that of the last one [DONE]."}
+    chat_stream = {"text/event-stream": {"schema": chunks}}
+    stream: dict[str, Any] = {"text/event-stream": {"schema": {"description": "Events."}}}
     stream_id, after = (
         _path("stream", {"type": "string"}),
         _header("Last-Event-ID", "The last event that was received."),
@@ -120,17 +138,17 @@ def document(service: Service) -> dict[str, Any]:
             "get": make("One agent, as a model", chat.Model, (*_GUARDED, 404), keys),
         },
         "/v1/chat/completions": {
-            "parameters": [_TIMEOUT],
+            "parameters": [_TIMEOUT, _CONVERSATION],
             "post": make("A chat completion", ChatCompletion, _CALL, keys, body=ChatRequest, also=chat_stream),
         },
         "/v1/messages": {
-            "parameters": [_TIMEOUT],
+            "parameters": [_TIMEOUT, _CONVERSATION],
             "post": make(
                 "A message", AnthropicMessage, _CALL, keys, MessagesRequest, stream, error=schemas[AnthropicError]
             ),
         },
         "/v1/responses": {
-            "parameters": [_TIMEOUT],
+            "parameters": [_TIMEOUT, _CONVERSATION],
             "post": make("A response", ResponseBody, _CALL, keys, body=ResponsesRequest, also=stream),
         },
         "/v1/responses/{id}": {
@@ -145,6 +163,20 @@ def document(service: Service) -> dict[str, Any]:
             "parameters": [response_id],
             "post": make("Cancel a response", ResponseBody, (*_GUARDED, 404), keys),
         },
+        "/v1/conversations": {
+            "post": make(
+                "Begin a conversation",
+                conversations_api.ConversationInfo,
+                (*_GUARDED, 413, 415),
+                keys,
+                body=conversations_api.ConversationRequest,
+            )
+        },
+        "/v1/conversations/{id}": {
+            "parameters": [_path("id", {"type": "string"})],
+            "get": make("A conversation", conversations_api.ConversationInfo, (*_GUARDED, 404), keys),
+            "delete": make("Forget a conversation", conversations_api.ConversationDeleted, (*_GUARDED, 404), keys),
+        },
         "/agents": {"get": make("What is served", agents_api.AgentList, _GUARDED, keys)},
         "/interactions": {"get": make("What runs", operations.InteractionList, _GUARDED, admin)},
         "/interactions/{id}": {
@@ -155,10 +187,13 @@ def document(service: Service) -> dict[str, Any]:
             },
         },
     }
+    if has_metrics:
+        shown = {kind: {"schema": {"type": "string"}} for kind in ("text/plain", "application/openmetrics-text")}
+        paths["/metrics"] = {"get": make("Metrics, for Prometheus", None, _GUARDED, admin, also=shown)}
     for name, entry in service.entries.items():
         body = {"$ref": _REFERENCE.format(name=_request_of(entry))}
         call = make(entry.description or f"Call {name}", agents_api.AgentReply, (*_CALL, 422), keys, body, stream)
-        paths[f"/agents/{name}"] = {"parameters": [_TIMEOUT, after], "post": call}
+        paths[f"/agents/{name}"] = {"parameters": [_TIMEOUT, _CONVERSATION, after], "post": call}
         paths[f"/agents/{name}/streams/{{stream}}"] = {
             "parameters": [stream_id, after],
             "get": make("Go on with a stream", None, (*_GUARDED, 404, 429, 503), keys, also=stream),
@@ -231,15 +266,29 @@ def _mend(components: dict[str, Any], service: Service) -> None:
     names, most = list(service.entries), service.limits.messages
     for request in ("ChatRequest", "MessagesRequest", "ResponsesRequest"):
         components[request]["properties"]["model"] = {"enum": names}
+        options = [_options_of(components, entry) for entry in service.entries.values() if entry.argument_names]
+        if options:
+            components[request]["allOf"] = options
     for request in ("ChatRequest", "MessagesRequest"):
         components[request]["properties"]["messages"]["maxItems"] = most
     components["InputMessage"]["required"] = ["role", "content"]
+    components["InputFile"]["anyOf"] = [
+        {"properties": {name: {"type": "string"}}, "required": [name]} for name in ("file_url", "file_data")
+    ]
     (items,) = (one for one in components["ResponsesRequest"]["properties"]["input"]["anyOf"] if "items" in one)
     items["maxItems"] = most
     tagged = ("InputMessage", "InputCall", "InputCallOutput", "InputReasoning")
     items["items"] = {"anyOf": [{"$ref": _REFERENCE.format(name=name)} for name in tagged]}
+    (listed,) = (one for one in components["ConversationRequest"]["properties"]["items"]["anyOf"] if "items" in one)
+    listed.update(items)
     stored = {"properties": {"background": {"const": True}, "store": {"const": False}}}
-    components["ResponsesRequest"]["not"] = {**stored, "required": ["background", "store"]}
+    both = {"conversation": {"type": ["string", "object"]}, "previous_response_id": {"type": "string"}}
+    components["ResponsesRequest"]["not"] = {
+        "anyOf": [
+            {**stored, "required": ["background", "store"]},
+            {"properties": both, "required": ["conversation", "previous_response_id"]},
+        ]
+    }
     agent = components["AgentRequest"]["properties"]
     (listed,) = (one for one in agent["messages"]["anyOf"] if "items" in one)
     listed["maxItems"] = most
@@ -255,6 +304,13 @@ def _mend(components: dict[str, Any], service: Service) -> None:
             {**common, "properties": {"data": message["properties"]["data"]}, "required": ["data"]},
         ],
     }
+
+
+def _options_of(components: dict[str, Any], entry: Entry) -> dict[str, Any]:
+    """What a request that names this agent as its model has, or may have."""
+    own = components[entry.arguments.__name__]
+    taken = {name: own[name] for name in ("properties", "required") if name in own}
+    return {"if": {"properties": {"model": {"const": entry.name}}}, "then": taken}
 
 
 def _agent_request(components: dict[str, Any], arguments: dict[str, Any], *, needed: bool) -> dict[str, Any]:

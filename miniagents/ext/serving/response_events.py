@@ -9,6 +9,7 @@ from miniagents.ext.serving.problems import Problem
 from miniagents.ext.serving.speech import Calls, Said, Text, finish_reason, refusal_of, spoken
 from miniagents.ext.serving.store import StoredResponse
 from miniagents.ext.wire.openai_responses import (
+    ConversationOf,
     FunctionCallItem,
     Incomplete,
     MessageItem,
@@ -153,6 +154,7 @@ def begun_body(stored: StoredResponse) -> ResponseBody:
         model=stored.agent,
         status="queued" if stored.is_background else "in_progress",
         background=stored.is_background,
+        conversation=ConversationOf(stored.conversation) if stored.conversation is not None else None,
         instructions=request.instructions,
         metadata=request.metadata or {},
         previous_response_id=request.previous_response_id,

@@ -54,9 +54,13 @@ class ResponsesApi:
             check_count(len(wanted.input), service.limits, "input")
         if wanted.background and wanted.store is False:
             raise Problem(400, "What runs in the background is stored (store)", param="store", code="invalid")
+        if wanted.conversation is not None and wanted.previous_response_id is not None:
+            text = "A response goes on with a conversation or with a response, not with both (previous_response_id)"
+            raise Problem(400, text, param="previous_response_id", code="invalid")
         messages = (*await self._before(wanted, key), *input_messages(wanted.input))
         told = (SystemMessage(wanted.instructions), *messages) if wanted.instructions else messages
-        run = service.begin(request, entry, key, told, options_for(entry, body, nests_tools=True))
+        options = options_for(entry, body, nests_tools=True)
+        run = await service.begin(request, entry, key, told, options, wanted.conversation)
         stored = StoredResponse(
             id=f"resp_{secrets.token_urlsafe(18)}",
             key=key,
@@ -66,6 +70,7 @@ class ResponsesApi:
             messages=messages,
             replies=run.replies,
             meter=run.meter,
+            conversation=run.turn.id if run.turn is not None else None,
             run=run,
         )
         if wanted.store is not False:

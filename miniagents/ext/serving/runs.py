@@ -3,17 +3,20 @@
 import math
 import secrets
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 
 from miniagents.errors import AgentArgumentError, MiniAgentsError
 from miniagents.ext.llms.metering import Meter, current_meter
 from miniagents.ext.serving.problems import Problem
 from miniagents.ext.serving.served import Entry
-from miniagents.messages import MessageSequencePromise, Sendable
+from miniagents.messages import Message, MessageSequence, MessageSequencePromise
 from miniagents.miniagents import AgentCall, Interaction
 from miniagents.promising.promise import settled
+
+if TYPE_CHECKING:
+    from miniagents.ext.serving.turns import Turn
 
 _TIMEOUT = "x-request-timeout"
 
@@ -28,17 +31,22 @@ class Run:
         call: The call.
         replies: Its replies; they can be iterated again and again.
         meter: What all models below it use.
+        turn: Its turn in a conversation, or None.
     """
 
-    __slots__ = ("call", "entry", "id", "key", "meter", "replies")
+    __slots__ = ("call", "entry", "id", "key", "meter", "replies", "turn")
 
-    def __init__(self, entry: Entry, key: str, call: AgentCall, meter: Meter) -> None:
+    def __init__(self, entry: Entry, key: str, call: AgentCall, meter: Meter, turn: "Turn | None" = None) -> None:
         self.id = secrets.token_urlsafe(18)
         self.entry = entry
         self.key = key
         self.call = call
-        self.replies: MessageSequencePromise = call.reply_sequence(finish_call=False)
+        replies: MessageSequencePromise = call.reply_sequence(finish_call=False)
+        if turn is not None:  # what it replied has come when it is saved
+            replies = MessageSequence.turn_into_sequence_promise(turn.replies(call), errors_as_messages=False)
+        self.replies = replies
         self.meter = meter
+        self.turn = turn
 
     @property
     def interaction(self) -> Interaction:
@@ -47,8 +55,7 @@ class Run:
 
     def cancel(self, reason: str) -> None:
         """Ask for its end, and that of everything below it."""
-        self.call.finish()
-        self.replies.cancel(reason)
+        self.call.finish().reply_sequence().cancel(reason)
 
 
 class Runs:
@@ -58,7 +65,13 @@ class Runs:
         self._runs: dict[int, Run] = {}
 
     def begin(
-        self, entry: Entry, key: str, arguments: Mapping[str, Any], timeout: float | None, messages: Sendable | None
+        self,
+        entry: Entry,
+        key: str,
+        arguments: Mapping[str, Any],
+        timeout: float | None,
+        messages: tuple[Message, ...] | None,
+        turn: "Turn | None" = None,
     ) -> Run:
         """Call an agent, if that does not have to wait.
 
@@ -68,14 +81,16 @@ class Runs:
             arguments: The arguments, checked.
             timeout: Seconds until its deadline, or None.
             messages: All messages; None to leave the call open for more.
+            turn: Its turn in a conversation, or None.
 
         Raises:
-            Problem: 422: it does not take these arguments.
+            Problem: 422: it does not take these arguments; or see `Turn.messages`.
             MailboxFullError: The mailbox is full.
             ActorStoppedError: The agent is not there, or is being restarted.
         """
-        target = entry.target()
+        target = entry.target() if turn is None else turn.target()
         target.check_ready()
+        sent = messages if turn is None else turn.messages(messages)
         meter = Meter()
         token = current_meter.set(meter)
         try:
@@ -84,9 +99,11 @@ class Runs:
             raise Problem(422, str(error), param="arguments", code="invalid_arguments") from None
         finally:
             current_meter.reset(token)
-        run = Run(entry, key, call, meter)
+        run = Run(entry, key, call, meter, turn)
+        if sent is not None:
+            call.send_message(sent)
         if messages is not None:
-            call.send_message(messages).finish()
+            call.finish()
         number = run.interaction.id
         self._runs[number] = run
         run.replies._add_done_callback(lambda _: self._ended(number))
@@ -116,6 +133,12 @@ class Runs:
         """Wait until none is under way."""
         while self._runs:
             await settled(next(iter(self._runs.values())).replies)
+
+
+async def disconnected(request: Request) -> None:
+    """Wait until the client has gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def timeout_of(request: HTTPConnection, most: float | None) -> float | None:

@@ -9,15 +9,18 @@ import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from miniagents.ext.serving.gate import Gate
 from miniagents.ext.serving.keys import Keys
 from miniagents.ext.serving.limits import Limits
+from miniagents.ext.serving.naming import ConversationIn, conversation_id
 from miniagents.ext.serving.problems import Problem, problem_of
-from miniagents.ext.serving.runs import Run, Runs, timeout_of
+from miniagents.ext.serving.runs import Run, Runs, disconnected, timeout_of
 from miniagents.ext.serving.served import Entry
-from miniagents.messages import Messages, Sendable
+from miniagents.ext.serving.tracing import traced
+from miniagents.ext.serving.turns import Turns
+from miniagents.messages import Message, Messages
 from miniagents.miniagents import MiniAgents
 from miniagents.promising import Promise
 from miniagents.promising.tracebacks import traceback_text
@@ -46,6 +49,7 @@ class Service:
         shows_errors: Whether clients see the text of agents' own errors.
         gate: The requests under way.
         runs: The calls under way.
+        turns: The conversations in use.
         is_started: Whether the app's lifespan runs.
     """
 
@@ -56,6 +60,7 @@ class Service:
         limits: Limits,
         keys: Keys,
         admin_keys: Keys,
+        turns: Turns,
         *,
         shows_errors: bool,
     ) -> None:
@@ -67,6 +72,7 @@ class Service:
         self.shows_errors = shows_errors
         self.gate = Gate(limits.concurrent)
         self.runs = Runs()
+        self.turns = turns
         self.is_started = False
         self._end: Promise[Any] | None = None
 
@@ -96,25 +102,47 @@ class Service:
         except KeyError:
             raise Problem(404, f"There is no agent {name!r}.", param="model", code="model_not_found") from None
 
-    def begin(
+    async def begin(
         self,
         request: HTTPConnection,
         entry: Entry,
         key: str,
-        messages: Sendable | None,
+        messages: tuple[Message, ...] | None,
         arguments: dict[str, Any],
+        conversation: ConversationIn = None,
     ) -> Run:
-        """Call an agent for a client.
+        """Call an agent for a client, once it is the request's turn in its conversation.
+
+        Args:
+            request: The request.
+            entry: What is called.
+            key: Whose request it is.
+            messages: All messages; None to leave the call open for more.
+            arguments: The arguments, checked.
+            conversation: What the body says of its conversation.
 
         Raises:
-            Problem: The system is not running; or see `Runs.begin`.
+            Problem: The system is not running; or see `Turns.begin` and `Runs.begin`.
+            ClientDisconnect: The client has gone before its turn came.
         """
         if not self.system.is_running:
             if not self.is_started:
                 _log.error(_NOT_STARTED)
             raise Problem(503, "The agents are not running.", code="unavailable", retry_after=1.0)
         timeout = timeout_of(request, self.limits.request_timeout)
-        run = request.scope[_RUN] = self.runs.begin(entry, key, arguments, timeout, messages)
+        id = conversation_id(request, conversation)
+        if id is None:
+            with traced(self.system, request):
+                run = request.scope[_RUN] = self.runs.begin(entry, key, arguments, timeout, messages)
+            return run
+        turn = await self.turns.begin(request, entry, key, id, timeout)
+        try:
+            left = timeout - turn.waited if timeout is not None else None
+            with traced(self.system, request):
+                run = request.scope[_RUN] = self.runs.begin(entry, key, arguments, left, messages, turn)
+        except BaseException:
+            turn.give_up()
+            raise
         return run
 
     async def whole(self, request: Request, run: Run) -> Messages:
@@ -123,7 +151,7 @@ class Service:
         Raises:
             ClientDisconnect: It has gone.
         """
-        listener = asyncio.create_task(_disconnected(request))
+        listener = asyncio.create_task(disconnected(request))
 
         def gone(task: "asyncio.Task[None]") -> None:
             if not task.cancelled():
@@ -159,13 +187,8 @@ class Service:
         return problem
 
 
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-Handler = Callable[[Request, str], Awaitable[Response]]
-"""Answers a request; its second argument is the name of the key that came with it."""
+Handler = Callable[[Request, str], Awaitable[ASGIApp]]
+"""Answers a request, with whatever sends a response; its second argument is the name of the key that came with it."""
 
 
 class Endpoint:
@@ -197,6 +220,7 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         request = Request(scope, receive, send)
+        response: ASGIApp
         try:
             key = self._keys.name_of(request.headers) if self._keys is not None else ""
             if self._is_counted:
@@ -211,7 +235,7 @@ class Endpoint:
             response = Response(status_code=_GONE)  # nobody reads it, but middleware around wants an answer
         await response(scope, receive, send)
 
-    async def _answer(self, request: Request, key: str) -> Response:
+    async def _answer(self, request: Request, key: str) -> ASGIApp:
         try:
             return await self._handler(request, key)
         except (ClientDisconnect, HTTPException):

@@ -25,6 +25,7 @@ class StoredResponse:
         messages: The conversation up to here, without instructions.
         replies: What is answered; it can be iterated again and again.
         meter: What all models below it use.
+        conversation: The id of the conversation that it belongs to, or None.
         run: The call, in the process that made it.
     """
 
@@ -36,6 +37,7 @@ class StoredResponse:
     messages: tuple[Message, ...]
     replies: MessageSequencePromise
     meter: Meter = field(default_factory=Meter)
+    conversation: str | None = None
     run: Run | None = None
 
     @property

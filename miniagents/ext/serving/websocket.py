@@ -9,6 +9,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from miniagents.errors import AppenderClosedError
 from miniagents.ext.serving.bodies import check_depth, decode
 from miniagents.ext.serving.events import Failed, events_of
+from miniagents.ext.serving.naming import ConversationIn
 from miniagents.ext.serving.plain import MessageIn, check_count
 from miniagents.ext.serving.problems import Problem
 from miniagents.ext.serving.runs import Run
@@ -23,9 +24,11 @@ class Open(msgspec.Struct, frozen=True, tag="open", tag_field="type", forbid_unk
 
     Attributes:
         arguments: The agent's arguments.
+        conversation: The conversation that the call belongs to.
     """
 
     arguments: dict[str, Any] = {}
+    conversation: ConversationIn = None
 
 
 class Send(MessageIn, frozen=True, tag="message", tag_field="type", forbid_unknown_fields=True):
@@ -72,8 +75,9 @@ class AgentSocket:
         run: Run | None = None
         try:
             first = await self._frame(socket)
-            arguments = first.arguments if isinstance(first, Open) else {}
-            run = service.begin(socket, entry, key, None, entry.call_arguments(arguments))
+            opened = first if isinstance(first, Open) else Open()
+            arguments = entry.call_arguments(opened.arguments)
+            run = await service.begin(socket, entry, key, None, arguments, opened.conversation)
             reader = asyncio.create_task(self._read(socket, run, first))
             try:
                 await self._write(socket, run, reader)

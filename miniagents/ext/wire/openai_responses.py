@@ -84,6 +84,12 @@ class Incomplete(msgspec.Struct, frozen=True):
     reason: str
 
 
+class ConversationOf(msgspec.Struct, frozen=True):
+    """The conversation that a response belongs to."""
+
+    id: str
+
+
 class ResponseBody(msgspec.Struct, frozen=True):
     """A response."""
 
@@ -96,6 +102,7 @@ class ResponseBody(msgspec.Struct, frozen=True):
     incomplete_details: Incomplete | None = None
     usage: ResponseUsage | None = None
     background: bool = False
+    conversation: ConversationOf | None = None
     instructions: str | None = None
     metadata: dict[str, str] = {}
     object: Literal["response"] = "response"
