@@ -24,7 +24,12 @@ QUANTUM = 64
 """Messages that one actor handles before the next actor has its turn."""
 
 TURN_SECONDS = 0.001
-"""How long a worker runs ready actors before it lets the event loop turn."""
+"""How long a worker runs ready actors before it lets the event loop turn, at the least."""
+
+MOST_SECONDS = 0.01
+"""The same at the most: as long as the loop's other callbacks took in its last turn, up to this. Beside a busy server a
+worker with a millisecond a turn would get a small share of the loop, and a thousand calls that come at once would begin
+in forty turns of it."""
 
 _TURNS_PER_LOOK = 4
 """Turns between two looks at the clock; after one whose handler suspended there always is one."""
@@ -50,6 +55,7 @@ class Dispatcher:
         ready: Who has something to do.
         awake: Whether some worker is certain to look at the ready queue before the loop sleeps.
         turn_until: When the turn that runs is to be over, on `time.monotonic()`; it has `TURN_SECONDS` at least.
+        helped: Whether turns were run by who waits for an answer (`Helpers`) since the worker last looked.
         now: The time of the worker's last look at the clock, on `loop.time()`; no older than one turn of the loop
             while `awake`.
     """
@@ -62,6 +68,7 @@ class Dispatcher:
         "_workers",
         "awake",
         "debug",
+        "helped",
         "helpers",
         "now",
         "ready",
@@ -73,6 +80,7 @@ class Dispatcher:
         self.awake = False
         self.now = loop.time()
         self.turn_until = 0.0
+        self.helped = False
         self._loop = loop
         self.debug = debug
         self._idle: list[asyncio.Future[None]] = []
@@ -168,10 +176,14 @@ class Dispatcher:
             cell = lane.cell  # its turn goes on here
         send, throw = lane.send, lane.throw
         lingers = False
+        left: float | None = None  # when it last let the loop turn
         while True:
             self.now = loop.time()
-            pause_at = clock() + TURN_SECONDS
-            self.turn_until = pause_at + TURN_SECONDS
+            began = clock()
+            share = began - left if left is not None and not self.helped else 0.0
+            self.helped = False
+            pause_at = began + min(max(share, TURN_SECONDS), MOST_SECONDS)
+            self.turn_until = began + 2 * TURN_SECONDS
             looks = _TURNS_PER_LOOK
             while cell is not None or ready:
                 if cell is None:
@@ -210,8 +222,9 @@ class Dispatcher:
                     waiting = TURN_OVER
                     self.awake = True
                     self.now = loop.time()
-                    pause_at = clock() + TURN_SECONDS
-                    self.turn_until = pause_at + TURN_SECONDS
+                    began = clock()
+                    pause_at = began + TURN_SECONDS
+                    self.turn_until = began + 2 * TURN_SECONDS
                 looks = 0 if cell.scheduled else looks - 1  # who has more to do may have taken long
                 me.cell = lane.cell = cell = run = error = None  # a worker at rest keeps no actor alive
                 lingers = True
@@ -222,16 +235,20 @@ class Dispatcher:
                     return
                 if looks <= 0:
                     looks = _TURNS_PER_LOOK
-                    if clock() > pause_at:
+                    looked = clock()
+                    if looked > pause_at:
                         break
+                    self.turn_until = looked + 2 * TURN_SECONDS
             else:
                 if lingers:
                     # Who was served may answer with the next message before the loop sleeps: one turn of the loop is
                     # cheaper than a future and a wake-up (benchmark `ask`).
                     lingers = False
+                    left = clock()
                     yield
                     continue
                 self.awake = False
+                left = None
                 if self._closed or len(self._idle) >= _IDLE_WORKERS:
                     return
                 parked = loop.create_future()
@@ -243,6 +260,7 @@ class Dispatcher:
                         self._idle.remove(parked)
                     raise
                 continue
+            left = clock()
             yield  # let the loop turn, and go on
 
     def _step_watched(self, cell: Any, run: Any, send: Any, throw: Any, error: BaseException | None) -> Any:

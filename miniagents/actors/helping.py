@@ -63,6 +63,7 @@ class Helpers:
         asker = asyncio.current_task(loop)
         if asker is None or self._thread != threading.get_ident():
             return
+        dispatcher.helped = True
         helper: Any = self._idle.pop()
         lane = helper.lane
         dispatcher.turn_until = until + HELP_SECONDS
