@@ -216,6 +216,7 @@ class SeesHowMany(Actor):
         return Total(value=len(self.handled))
 
 
+@pytest.mark.usefixtures("ticking_clock")
 async def test_a_neighbour_has_its_turn_after_a_quantum_of_the_flood() -> None:
     handled: list[int] = []
     async with ActorSystem() as system:

@@ -26,7 +26,7 @@ QUANTUM = 64
 TURN_SECONDS = 0.001
 """How long a worker runs ready actors before it lets the event loop turn, at the least."""
 
-MOST_SECONDS = 0.01
+MOST_SECONDS = 0.05
 """The same at the most: as long as the loop's other callbacks took in its last turn, up to this. Beside a busy server a
 worker with a millisecond a turn would get a small share of the loop, and a thousand calls that come at once would begin
 in forty turns of it."""
@@ -190,7 +190,8 @@ class Dispatcher:
                     lane.cell = cell = ready.popleft()
                 me.cell = cell
                 cell.task = me
-                run = (cell.context or cell.turn_context()).run
+                context = cell.context
+                run = (context if context is not None else cell.turn_context()).run
                 while True:
                     if waiting is not TURN_OVER and error is None:
                         pass  # a helper has stepped it
@@ -226,7 +227,7 @@ class Dispatcher:
                     pause_at = began + TURN_SECONDS
                     self.turn_until = began + 2 * TURN_SECONDS
                 looks = 0 if cell.scheduled else looks - 1  # who has more to do may have taken long
-                me.cell = lane.cell = cell = run = error = None  # a worker at rest keeps no actor alive
+                me.cell = lane.cell = cell = context = run = error = None  # a worker at rest keeps no actor alive
                 lingers = True
                 if me.tainted or (ANYIO in modules and not me.is_fit()):
                     self.awake = False

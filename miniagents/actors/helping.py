@@ -43,15 +43,19 @@ class Helpers:
         self._until: float | None = None
         self._closed = False
 
-    def help_out(self) -> None:
-        """Run turns of who is ready, for a task that is about to wait for an answer."""
+    def help_out(self) -> bool:
+        """Run turns of who is ready, for a task that is about to wait for an answer.
+
+        Returns:
+            Whether any was run.
+        """
         dispatcher = self._dispatcher
         ready = dispatcher.ready
         if not ready:
-            return
+            return False
         if not self._idle:
             self._start()
-            return
+            return False
         loop = self._loop
         now = time.monotonic()
         until = self._until
@@ -59,10 +63,10 @@ class Helpers:
             until = self._until = now + HELP_SECONDS
             loop.call_soon(self._loop_turned)
         elif now > until:
-            return
+            return False
         asker = asyncio.current_task(loop)
         if asker is None or self._thread != threading.get_ident():
-            return
+            return False
         dispatcher.helped = True
         helper: Any = self._idle.pop()
         lane = helper.lane
@@ -91,7 +95,7 @@ class Helpers:
             lane.cell = helper.cell = None
             if not helper.tainted and (ANYIO not in modules or helper.is_fit()):
                 self._idle.append(helper)
-                return
+                return True
             helper.lane = None
         elif waiting is MIGRATE:
             helper.lane = None
@@ -101,6 +105,7 @@ class Helpers:
         self._all.discard(helper)
         if not helper.handed.done():
             helper.handed.set_result(waiting)
+        return True
 
     def close(self) -> None:
         """No more help."""

@@ -63,6 +63,10 @@ class ReplyPromise(MessageSequencePromise):
             interaction.system.dispatcher.helpers.help_out()
         return super().__await__()
 
+    def _help(self) -> bool:
+        interaction = self._interaction
+        return interaction is not None and interaction.system.dispatcher.helpers.help_out()
+
     def _start(self) -> None:
         if self._interaction is not None:
             self._interaction.submit()

@@ -134,6 +134,14 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
             self._task = self._scope.start_soon(self._assemble())
         self._ended_streaming()
 
+    def _help(self) -> bool:
+        """Somebody is about to wait for a piece: do what can be done for it now.
+
+        Returns:
+            Whether anything was done, so that it may be there.
+        """
+        return False
+
     def _ended_streaming(self) -> None:
         """All pieces are there."""
 
@@ -264,6 +272,8 @@ class Replay(Generic[Piece]):
                 promise._start()
                 if promise._finished or self._index - promise._dropped < len(promise._pieces):
                     continue
+            if promise._producer is not None and promise._help():
+                continue
             loop = self._loop
             if loop is None:
                 loop = self._loop = promise._event_loop()
