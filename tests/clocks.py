@@ -23,7 +23,7 @@ def ticking_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _set(monkeypatch: pytest.MonkeyPatch, monotonic: Callable[[], float]) -> None:
-    clock = SimpleNamespace(monotonic=monotonic)
+    clock = SimpleNamespace(monotonic=monotonic, thread_time=monotonic)
     monkeypatch.setattr(dispatcher, "time", clock)
     monkeypatch.setattr(helping, "time", clock)
     monkeypatch.setattr(actor_cell, "monotonic", monotonic)

@@ -176,14 +176,15 @@ class Dispatcher:
             cell = lane.cell  # its turn goes on here
         send, throw = lane.send, lane.throw
         lingers = False
-        left: float | None = None  # when it last let the loop turn
+        left: float | None = None  # when it last let the loop turn, with more to do
         while True:
             self.now = loop.time()
             began = clock()
-            share = began - left if left is not None and not self.helped else 0.0
+            # By CPU time: who has to share the processor with other programs must not take that for the others' share.
+            share = time.thread_time() - left if left is not None and not self.helped else 0.0
             self.helped = False
             pause_at = began + min(max(share, TURN_SECONDS), MOST_SECONDS)
-            self.turn_until = began + 2 * TURN_SECONDS
+            self.turn_until = began + TURN_SECONDS
             looks = _TURNS_PER_LOOK
             while cell is not None or ready:
                 if cell is None:
@@ -225,7 +226,7 @@ class Dispatcher:
                     self.now = loop.time()
                     began = clock()
                     pause_at = began + TURN_SECONDS
-                    self.turn_until = began + 2 * TURN_SECONDS
+                    self.turn_until = began + TURN_SECONDS
                 looks = 0 if cell.scheduled else looks - 1  # who has more to do may have taken long
                 me.cell = lane.cell = cell = context = run = error = None  # a worker at rest keeps no actor alive
                 lingers = True
@@ -239,13 +240,13 @@ class Dispatcher:
                     looked = clock()
                     if looked > pause_at:
                         break
-                    self.turn_until = looked + 2 * TURN_SECONDS
+                    self.turn_until = looked + TURN_SECONDS
             else:
                 if lingers:
                     # Who was served may answer with the next message before the loop sleeps: one turn of the loop is
                     # cheaper than a future and a wake-up (benchmark `ask`).
                     lingers = False
-                    left = clock()
+                    left = None
                     yield
                     continue
                 self.awake = False
@@ -261,7 +262,7 @@ class Dispatcher:
                         self._idle.remove(parked)
                     raise
                 continue
-            left = clock()
+            left = time.thread_time()
             yield  # let the loop turn, and go on
 
     def _step_watched(self, cell: Any, run: Any, send: Any, throw: Any, error: BaseException | None) -> Any:

@@ -70,7 +70,7 @@ class Helpers:
         dispatcher.helped = True
         helper: Any = self._idle.pop()
         lane = helper.lane
-        dispatcher.turn_until = until + HELP_SECONDS
+        dispatcher.turn_until = now + HELP_SECONDS
         waiting: Any = TURN_OVER
         looks = _TURNS_PER_LOOK
         # asyncio's own way for task implementations, see "Extending" in its documentation.
