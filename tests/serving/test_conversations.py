@@ -417,6 +417,13 @@ async def test_clients_of_openai_begin_a_conversation_go_on_with_it_and_delete_i
             await client.responses.create(
                 model="parrot", input="x", conversation=conversation.id, previous_response_id=second.id
             )
+        with pytest.raises(openai.BadRequestError, match="not with both"):
+            await client.responses.create(
+                model="parrot",
+                input="x",
+                previous_response_id=second.id,
+                extra_headers={"X-Conversation": conversation.id},
+            )
         deleted = await client.conversations.delete(conversation.id)
         with pytest.raises(openai.NotFoundError):
             await client.conversations.retrieve(conversation.id)
