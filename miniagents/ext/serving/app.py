@@ -190,7 +190,7 @@ class AgentApp(Starlette):
             route("GET", "/agents", agents.agents, keys),
             route("POST", "/agents/{name}", agents.call, keys, is_counted=True),
             route("GET", "/agents/{name}/streams/{stream}", agents.resume, keys, is_counted=True),
-            WebSocketRoute("/agents/{name}", AgentSocket(service).serve),
+            WebSocketRoute("/agents/{name}", AgentSocket(service)),
             route("GET", "/interactions", operations.interactions, admin),
             route("DELETE", "/interactions/{id:int}", operations.stop, admin),
         ]

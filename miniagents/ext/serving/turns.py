@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import AsyncGenerator
 from itertools import takewhile
 
-from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.requests import HTTPConnection
 
 from miniagents.ext.serving.conversation_state import ConversationState, check_saveable, new_state, state_of
 from miniagents.ext.serving.conversations import ConversationStore
 from miniagents.ext.serving.instances import Instance
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.problems import Problem
-from miniagents.ext.serving.runs import disconnected
 from miniagents.ext.serving.served import Entry
+from miniagents.ext.serving.waiting import acquire
 from miniagents.messages import DataMessage, Message, MessagePromise, Messages, SystemMessage, encode
 from miniagents.miniagents import AgentCall, AgentRef, Interaction, MiniAgent, MiniAgents
 
@@ -78,7 +78,7 @@ class Turns:
         try:
             loop = asyncio.get_running_loop()
             began = loop.time()
-            await _acquire(request, live.lock, timeout)
+            await acquire(request, live.lock, timeout)
             try:
                 turn = Turn(self, live, entry, key, id, began)
                 await turn.load(self._limits)
@@ -276,26 +276,3 @@ class Turn:
     def give_up(self) -> None:
         """There is no call: the turn is over."""
         self._turns.release(self, None, is_whole=False)
-
-
-async def _acquire(request: HTTPConnection, lock: asyncio.Lock, timeout: float | None) -> None:
-    """Wait for a lock, in order; no longer than the deadline allows, or the client is there."""
-    if not lock.locked():
-        await lock.acquire()
-        return
-    listener = asyncio.create_task(disconnected(request)) if isinstance(request, Request) else None
-    try:
-        async with asyncio.timeout(timeout) as limit:
-            if listener is not None:
-                listener.add_done_callback(lambda task: None if task.cancelled() else limit.reschedule(0.0))
-            await lock.acquire()
-            if listener is not None:
-                listener.cancel()
-    except TimeoutError:
-        if listener is not None and listener.done() and not listener.cancelled():
-            raise ClientDisconnect() from None
-        text = "The requests before this one in the conversation took too long."
-        raise Problem(504, text, code="timeout", is_final=True) from None
-    finally:
-        if listener is not None:
-            listener.cancel()
