@@ -55,6 +55,15 @@ async def test_inside_another_app_its_lifespan_is_handed_on() -> None:
     assert missing.json()["error"]["message"] == "Not Found"
 
 
+async def test_a_slash_at_the_end_of_a_path_changes_nothing() -> None:
+    async with in_process(agent_app(echo, auth=TOKEN, admin_auth=None)) as client:
+        listed = await client.get("/v1/models/")
+        answer = await client.post("/agents/echo/", json={"messages": "Hi"})
+        nowhere = await client.get("/")
+
+    assert [one.status_code for one in (listed, answer, nowhere)] == [200, 200, 404]
+
+
 async def test_its_lifespan_is_combined_with_ones_own() -> None:
     agents = agent_app(echo, auth=TOKEN, admin_auth=None)
     order = []

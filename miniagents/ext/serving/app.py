@@ -14,7 +14,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.serving.agents_api import AgentsApi
@@ -94,6 +94,13 @@ class AgentApp(Starlette):
             lifespan=self.lifespan,
         )
         self.router.redirect_slashes = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, whether or not its path has a slash at its end: Litestar's mounts add one."""
+        path = scope.get("path", "")
+        if len(path) > 1 and path.endswith("/"):
+            scope = {**scope, "path": path.rstrip("/") or "/"}
+        await super().__call__(scope, receive, send)
 
     @property
     def limits(self) -> Limits:
