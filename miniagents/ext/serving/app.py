@@ -118,6 +118,11 @@ class AgentApp(Starlette):
             raise InvalidOptionError(f"grace= must be 0 s or more, not {seconds!r}")
         self._drain.grace = seconds
 
+    @property
+    def grace_left(self) -> float:
+        """Seconds of the grace that are left; all of it, as long as the service does not stop."""
+        return self._drain.seconds_left
+
     @asynccontextmanager
     async def lifespan(self, app: Any = None) -> AsyncIterator[None]:
         """From the start of the agents to their end. A server runs it when this app is the outermost one; inside

@@ -26,6 +26,7 @@ _ANSWERS = {
     403: "Pages of this origin may not use the service.",
     404: "There is none.",
     409: "The request was stopped, by an operator for one.",
+    408: "The body came too slowly.",
     413: "The body is too large.",
     415: "The content type is not application/json.",
     422: "The body is JSON, but not what is declared.",
@@ -36,7 +37,7 @@ _ANSWERS = {
     504: "The deadline passed.",
 }
 _GUARDED = (400, 401, 403)
-_CALL = (*_GUARDED, 402, 404, 409, 413, 415, 429, 500, 502, 503, 504)
+_CALL = (*_GUARDED, 402, 404, 408, 409, 413, 415, 429, 500, 502, 503, 504)
 _REFERENCE = "#/components/schemas/{name}"
 _BODY_TYPES: tuple[Any, ...] = (
     ErrorBody,
@@ -167,7 +168,7 @@ def document(service: Service, *, has_metrics: bool) -> dict[str, Any]:
             "post": make(
                 "Begin a conversation",
                 conversations_api.ConversationInfo,
-                (*_GUARDED, 413, 415),
+                (*_GUARDED, 408, 413, 415),
                 keys,
                 body=conversations_api.ConversationRequest,
             )

@@ -10,7 +10,7 @@ from starlette.types import Send as SendEvent
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from miniagents.errors import AppenderClosedError
-from miniagents.ext.serving.bodies import check_depth, decode
+from miniagents.ext.serving.bodies import check_depth, decode, too_slow
 from miniagents.ext.serving.events import Failed, events_of
 from miniagents.ext.serving.naming import ConversationIn
 from miniagents.ext.serving.plain import MessageIn, check_count
@@ -79,7 +79,7 @@ class AgentSocket:
         service, entry = self._service, self._service.entry(name)
         run: Run | None = None
         try:
-            first = await self._frame(socket)
+            first = await self._first(socket)
             opened = first if isinstance(first, Open) else Open()
             arguments = entry.call_arguments(opened.arguments)
             run = await service.begin(socket, entry, key, None, arguments, opened.conversation)
@@ -132,6 +132,14 @@ class AgentSocket:
                 case Open() if frame is not first:
                     raise Problem(400, "The call is open already.", code="open")
             frame = await self._frame(socket)
+
+    async def _first(self, socket: WebSocket) -> Frame:
+        limits = self._service.limits
+        try:
+            async with asyncio.timeout(limits.body_timeout):
+                return await self._frame(socket)
+        except TimeoutError:
+            raise too_slow(limits) from None
 
     async def _frame(self, socket: WebSocket) -> Frame:
         received = await socket.receive()
