@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         import uvicorn
 
-        from miniagents.ext.serving.app import AgentApp
+        from miniagents.ext.serving.asgi import AgentApp
     except (ImportError, MissingDependencyError):
         print("miniagents serve needs starlette and uvicorn: pip install 'miniagents[serve]'", file=sys.stderr)
         return 1
@@ -117,7 +117,7 @@ def _loaded(where: str) -> Any:
 
 def _mounted(app: Any) -> Any:
     """What `agent_app` made, inside another app; None if there is none, or more than one."""
-    from miniagents.ext.serving.app import AgentApp
+    from miniagents.ext.serving.asgi import AgentApp
 
     found = [one.app for one in getattr(app, "routes", ()) if isinstance(getattr(one, "app", None), AgentApp)]
     return found[0] if len(found) == 1 else None

@@ -16,7 +16,7 @@ from miniagents.miniagents import AgentCall, Interaction
 from miniagents.promising.promise import settled
 
 if TYPE_CHECKING:
-    from miniagents.ext.serving.turns import Turn
+    from miniagents.ext.serving.turn import Turn
 
 _TIMEOUT = "x-request-timeout"
 
