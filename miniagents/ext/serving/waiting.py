@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.types import Message, Receive, Scope, Send
@@ -63,7 +64,13 @@ async def acquire(request: HTTPConnection, lock: asyncio.Lock, timeout: float | 
     listener = asyncio.create_task(disconnected(request))
     try:
         async with asyncio.timeout(timeout) as limit:
-            listener.add_done_callback(lambda task: None if task.cancelled() else limit.reschedule(0.0))
+
+            def gone(task: "asyncio.Task[None]") -> None:
+                if not task.cancelled():
+                    with suppress(RuntimeError):  # the wait has ended in the same turn of the loop
+                        limit.reschedule(0.0)
+
+            listener.add_done_callback(gone)
             await lock.acquire()
             listener.cancel()
     except TimeoutError:
