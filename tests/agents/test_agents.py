@@ -441,6 +441,20 @@ async def test_a_call_above_that_is_cancelled_ends_the_streams_that_agents_below
 
 
 @pytest.mark.parametrize("agent", [echo, Counter], ids=["function", "class"])
+async def test_nobody_waits_for_the_end_of_a_call_that_was_cancelled_before_its_first_step(agent: Any) -> None:
+    async with MiniAgents() as system:
+        call = agent.initiate_call()
+        call.reply_sequence().cancel("enough")
+        await turns()
+
+        began = system.time()
+        abandoned = await call.interaction.cancel("again")
+
+        assert abandoned == ()
+        assert system.time() == began
+
+
+@pytest.mark.parametrize("agent", [echo, Counter], ids=["function", "class"])
 async def test_a_call_that_is_cancelled_before_its_first_step_settles(agent: Any) -> None:
     for passes in range(6):
         async with MiniAgents() as system:
