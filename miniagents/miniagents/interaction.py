@@ -76,6 +76,13 @@ class ReplyPromise(MessageSequencePromise):
         interaction = self._interaction
         return interaction.system.loop if interaction is not None else super()._event_loop()
 
+    @property
+    def is_flowing(self) -> bool:
+        """Whether there is more to come of it, or of a message in it."""
+        return not self.done() and (
+            not self._finished or any(isinstance(piece, Promise) and not piece.done() for piece in self._pieces)
+        )
+
     def fail(self, error: BaseException) -> None:
         """Waiting for it would have closed a ring: it ends with that error."""
         if self._interaction is not None:
@@ -94,6 +101,8 @@ class ReplyPromise(MessageSequencePromise):
         interaction, self._interaction = self._interaction, None
         if interaction is not None:
             interaction._left = ()
+            if interaction._done and interaction._timer is not None:
+                interaction._timer.cancel()  # they flowed on after its end, and have come
 
 
 class Interaction(Node):
@@ -428,6 +437,7 @@ class Interaction(Node):
         from miniagents.miniagents.context import InteractionContext
 
         if self._done:
+            self.task = self._coro = None
             return None  # it was cancelled before a worker came to it
         current_scope.set(self)
         error: BaseException | None = None
@@ -549,7 +559,7 @@ class Interaction(Node):
 
     def expire(self) -> None:
         """Its deadline has passed."""
-        if self._done or self._expired:
+        if self._expired or (self._done and not self.replies.is_flowing):
             return
         self._expired = True
         seconds = round(max((self._deadline or self.started_at) - self.started_at, 0.0), 3)
@@ -569,8 +579,6 @@ class Interaction(Node):
         self._done = True
         self.error = error
         self.is_running = False
-        if self._timer is not None:
-            self._timer.cancel()
         if self._hang is not None:
             self._hang.cancel()
         if self.open_calls:
@@ -585,6 +593,10 @@ class Interaction(Node):
             if self._sequence is not None:
                 self._sequence.cancel(self.cancelled)
             self.replies._reject(error if error is not None else PromiseCancelledError(str(self.cancelled)))
+        if self._background and self.replies.is_flowing:
+            self._leave_background()
+        elif self._timer is not None:
+            self._timer.cancel()
         if self._below:
             self._leave_below()
         parent = self.parent
@@ -593,6 +605,17 @@ class Interaction(Node):
         self.context = self.envelope = self.ctx = None  # they lead back to here
         self.system.interaction_ended(self)
         self.cell.interaction_ended(self)
+
+    def _leave_background(self) -> None:
+        """What it replied still flows: whoever ends one of those above, or itself, ends that, too."""
+        parent = self.parent
+        while parent is not None and parent._done:
+            parent = parent.parent
+        if parent is not None:
+            background = parent._background = _some(parent._background)
+            for task in self._background:
+                background.add(task)
+                task.add_done_callback(background.discard)
 
     def _leave_below(self) -> None:
         """What still runs below goes on below those above."""
@@ -616,6 +639,10 @@ class Interaction(Node):
             left, self._left = self._left, ()
             for child in left:
                 child.begin_cancel(reason)
+            if self.replies.is_flowing:
+                self.replies._reject(self._as_error(reason))  # before its stream says that it was cancelled
+                self.replies._look()  # whoever reads the stream is told by it
+                self._cancel_background()
             return
         if self.cancelled is not None:
             return
@@ -627,11 +654,12 @@ class Interaction(Node):
             envelope = self.envelope
             if envelope is not None and not envelope.taken:
                 self.cell.ask_cancelled(envelope)
-            self.finish(
-                reason
-                if isinstance(reason, BaseException)
-                else PromiseCancelledError(f"{self.path}: was cancelled: {reason}", reason=reason)
-            )
+            self.finish(self._as_error(reason))
+
+    def _as_error(self, reason: object) -> BaseException:
+        if isinstance(reason, BaseException):
+            return reason
+        return PromiseCancelledError(f"{self.path}: was cancelled: {reason}", reason=reason)
 
     def interrupt(self, reason: str) -> None:
         """Cancel its code, unless it is that code which asks for it."""
@@ -649,6 +677,9 @@ class Interaction(Node):
             child.begin_cancel(reason)
         for ask in tuple(self.asks):
             ask.cancel(reason)
+        self._cancel_background()
+
+    def _cancel_background(self) -> None:
         me = asyncio.current_task()
         for task in tuple(self._background):
             if task is not me:

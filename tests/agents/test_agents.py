@@ -372,6 +372,88 @@ async def test_cancelling_a_promise_cancels_everything_below_however_deep() -> N
             await promise
 
 
+async def endless(log: list[str]) -> AsyncIterator[str]:
+    try:
+        while True:
+            yield "word "
+            await asyncio.sleep(1.0)
+    finally:
+        log.append("closed")
+
+
+@miniagent
+async def talker(ctx: InteractionContext, log: list[str], as_tokens: bool) -> None:
+    """Hands its stream on, and returns."""
+    ctx.reply(TextMessage.promise(message_token_streamer=lambda _: endless(log)) if as_tokens else endless(log))
+
+
+@miniagent
+async def passing_on(ctx: InteractionContext, agent: Any) -> None:
+    ctx.reply(agent.inquire())
+
+
+@pytest.mark.parametrize("as_tokens", [False, True], ids=["messages", "tokens"])
+@pytest.mark.parametrize("depth", [0, 1, 2])
+@pytest.mark.parametrize("how", ["cancel", "aclose", "deadline", "interaction"])
+async def test_a_stream_that_an_agent_left_flowing_is_closed(how: str, depth: int, as_tokens: bool) -> None:
+    log: list[str] = []
+    agent: Any = talker.fork(as_tokens=as_tokens, non_freezable_kwargs={"log": log})
+    for _ in range(depth):
+        agent = passing_on.fork(non_freezable_kwargs={"agent": agent})
+    async with MiniAgents():
+        call = agent.initiate_call(timeout=60.0 if how == "deadline" else None)
+        replies = call.reply_sequence()
+        async for message in replies:
+            async for _ in message:
+                break
+            break
+        await turns()
+
+        match how:
+            case "cancel":
+                replies.cancel("enough")
+                await turns()
+            case "aclose":
+                await replies.aclose("enough")
+            case "interaction":
+                await call.interaction.cancel("enough")
+            case "deadline":
+                await asyncio.sleep(61.0)
+
+        assert log == ["closed"]
+        with pytest.raises(AskTimeoutError if how == "deadline" else PromiseCancelledError):
+            await replies
+
+
+async def test_a_call_above_that_is_cancelled_ends_the_streams_that_agents_below_left_flowing() -> None:
+    log: list[str] = []
+    agent = talker.fork(as_tokens=False, non_freezable_kwargs={"log": log})
+
+    @miniagent
+    async def reader(ctx: InteractionContext) -> None:
+        await agent.inquire()
+
+    async with MiniAgents():
+        replies = reader.inquire()
+        await turns()
+        await replies.aclose("enough")
+        assert log == ["closed"]
+
+
+@pytest.mark.parametrize("agent", [echo, Counter], ids=["function", "class"])
+async def test_nobody_waits_for_the_end_of_a_call_that_was_cancelled_before_its_first_step(agent: Any) -> None:
+    async with MiniAgents() as system:
+        call = agent.initiate_call()
+        call.reply_sequence().cancel("enough")
+        await turns()
+
+        began = system.time()
+        abandoned = await call.interaction.cancel("again")
+
+        assert abandoned == ()
+        assert system.time() == began
+
+
 @pytest.mark.parametrize("agent", [echo, Counter], ids=["function", "class"])
 async def test_a_call_that_is_cancelled_before_its_first_step_settles(agent: Any) -> None:
     for passes in range(6):

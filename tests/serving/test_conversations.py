@@ -22,6 +22,7 @@ from tests.serving.agents import Held, soon
 from tests.serving.servers import AUTH, TOKEN, in_process, served
 
 ROOT = Path(__file__).parents[2]
+SOON = {"x-request-timeout": "0.01"}
 
 
 @miniagent
@@ -417,6 +418,13 @@ async def test_clients_of_openai_begin_a_conversation_go_on_with_it_and_delete_i
             await client.responses.create(
                 model="parrot", input="x", conversation=conversation.id, previous_response_id=second.id
             )
+        with pytest.raises(openai.BadRequestError, match="not with both"):
+            await client.responses.create(
+                model="parrot",
+                input="x",
+                previous_response_id=second.id,
+                extra_headers={"X-Conversation": conversation.id},
+            )
         deleted = await client.conversations.delete(conversation.id)
         with pytest.raises(openai.NotFoundError):
             await client.conversations.retrieve(conversation.id)
@@ -462,6 +470,30 @@ async def test_a_client_that_goes_away_while_it_waits_is_not_served() -> None:
         interactions = (await client.get("/interactions")).json()["interactions"]
 
     assert interactions == []
+
+
+@pytest.mark.real_time
+async def test_a_websocket_whose_client_leaves_while_it_waits_gives_up_its_place() -> None:
+    held = Held()
+    limits = Limits(conversation_waiting=1)
+    async with (
+        served(app_for([held.agent], limits=limits)) as url,
+        httpx2.AsyncClient(base_url=url, headers=AUTH) as client,
+    ):
+        body = {"messages": "x", "conversation": "a"}
+        first = asyncio.create_task(client.post("/agents/held", json=body))
+        await soon(held.waiting)
+        async with websockets.connect(f"{url.replace('http', 'ws')}/agents/held", additional_headers=AUTH) as socket:
+            await socket.send(json.dumps({"type": "open", "conversation": "a"}))
+            await socket.send(json.dumps({"type": "message", "content": "y"}))
+            async with asyncio.timeout(10):  # only so that a failure does not hang
+                while (await client.post("/agents/held", json=body, headers=SOON)).status_code != 429:
+                    pass
+        async with asyncio.timeout(10):
+            while (await client.post("/agents/held", json=body, headers=SOON)).status_code == 429:
+                pass
+        held.let_go.set()
+        assert (await first).status_code == 200
 
 
 SERVICE = """

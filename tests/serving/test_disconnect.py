@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request
 
 from miniagents import InteractionContext, MiniAgents, miniagent
 from miniagents.ext.llms import OpenAIAgent
-from miniagents.ext.serving import agent_app
+from miniagents.ext.serving import Limits, agent_app
 from miniagents.testing import FakeProvider, Reply
 from tests.serving.agents import Held, soon
 from tests.serving.servers import AUTH, TOKEN, served
@@ -126,6 +126,62 @@ async def test_half_a_body_starts_nothing() -> None:
             listed = await client.get("/interactions")
 
     assert listed.json() == {"interactions": []}
+
+
+async def test_a_body_that_comes_too_slowly_is_a_408_and_the_connection_is_closed() -> None:
+    app = agent_app(Held().agent, auth=TOKEN, admin_auth=None, limits=Limits(body_timeout=0.1))
+    async with served(app) as url:
+        host, port = url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        head = f"POST /agents/held HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
+        writer.write(f'{head}Content-Type: application/json\r\nContent-Length: 20\r\n\r\n{{"messages"'.encode())
+        async with asyncio.timeout(10):  # only so that a failure does not hang
+            answer = await reader.read()
+        writer.close()
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b'"code":"too_slow"' in answer
+
+
+async def test_a_websocket_that_says_nothing_is_closed() -> None:
+    app = agent_app(Held().agent, auth=TOKEN, admin_auth=None, limits=Limits(body_timeout=0.1))
+    async with (
+        served(app) as url,
+        websockets.connect(f"{url.replace('http', 'ws')}/agents/held", additional_headers=AUTH) as socket,
+        asyncio.timeout(10),
+    ):
+        assert json.loads(await socket.recv())["error"]["code"] == "too_slow"
+        await socket.wait_closed()
+
+    assert socket.close_code == 4408
+
+
+async def test_a_client_that_reads_nothing_counts_as_gone() -> None:
+    closed = asyncio.Event()
+
+    async def flood() -> Any:
+        try:
+            while True:
+                yield "x" * 100_000
+                await asyncio.sleep(0)
+        finally:
+            closed.set()
+
+    @miniagent
+    async def talker(ctx: InteractionContext) -> None:
+        async for piece in flood():
+            ctx.reply(piece)
+
+    app = agent_app(talker, auth=TOKEN, admin_auth=None, limits=Limits(send_timeout=0.2, ping=0.05))
+    # Its end would wait for the client, which still has to read what is on the way.
+    async with served(app, timeout_graceful_shutdown=0) as url:
+        host, port = url.removeprefix("http://").split(":")
+        _, writer = await asyncio.open_connection(host, int(port), limit=1)
+        writer.transport.pause_reading()  # type: ignore[attr-defined]  # a transport of a socket has it
+        head = f"POST /agents/talker HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
+        writer.write(f'{head}Content-Type: application/json\r\nContent-Length: 15\r\n\r\n{{"stream":true}}'.encode())
+        await soon(closed)
+        writer.transport.abort()
 
 
 async def test_a_client_that_goes_away_is_noticed_behind_middleware_too() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -53,6 +54,15 @@ async def test_inside_another_app_its_lifespan_is_handed_on() -> None:
     assert answer.json()["messages"][0]["text"] == "You said: Hi"
     assert document.json()["servers"] == [{"url": "/ai"}]
     assert missing.json()["error"]["message"] == "Not Found"
+
+
+async def test_a_slash_at_the_end_of_a_path_changes_nothing() -> None:
+    async with in_process(agent_app(echo, auth=TOKEN, admin_auth=None)) as client:
+        listed = await client.get("/v1/models/")
+        answer = await client.post("/agents/echo/", json={"messages": "Hi"})
+        nowhere = await client.get("/")
+
+    assert [one.status_code for one in (listed, answer, nowhere)] == [200, 200, 404]
 
 
 async def test_its_lifespan_is_combined_with_ones_own() -> None:
@@ -193,7 +203,16 @@ def test_a_grace_below_nothing_is_refused(grace: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"body": 0}, {"depth": 0}, {"concurrent": 0}, {"request_timeout": 0}, {"keep": -1}, {"ping": 0}]
+    "options",
+    [
+        {"body": 0},
+        {"depth": 0},
+        {"concurrent": 0},
+        {"request_timeout": 0},
+        {"keep": -1},
+        {"ping": 0},
+        {"body_timeout": 0},
+    ],
 )
 def test_a_limit_outside_of_its_range_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidOptionError, match=next(iter(options))):
@@ -266,6 +285,21 @@ def test_the_command_serves_an_agent_and_sigterm_lets_it_finish(service: Any) ->
     assert "event: end" in rest
     assert "the agent is done" in read_until(service, "the agent is done")
     assert service.wait(30) == 0
+
+
+def test_a_client_that_is_slow_for_ever_does_not_keep_the_command_from_ending(service: Any) -> None:
+    token = read_until(service, "the token of").split()[-1]
+    url = read_until(service, "running on").split("running on ")[1].split(" ")[0]
+
+    head = f"POST /agents/slow HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
+    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as slow, httpx2.Client() as client:
+        slow.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 20\r\n\r\n{{".encode())
+        assert client.get(f"{url}/readyz").status_code == 200  # it has seen the connection before this one
+        service.send_signal(signal.SIGTERM)
+        while client.get(f"{url}/readyz").status_code == 200:
+            pass
+        service.send_signal(signal.SIGTERM)  # the grace is over
+        assert service.wait(30) == 0
 
 
 def test_a_second_signal_ends_the_grace(service: Any) -> None:

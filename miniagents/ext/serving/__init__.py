@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from miniagents.errors import MissingDependencyError
 
 if TYPE_CHECKING:
-    from miniagents.ext.serving.app import AgentApp, agent_app
+    from miniagents.ext.serving.app import agent_app
+    from miniagents.ext.serving.asgi import AgentApp
     from miniagents.ext.serving.conversations import ConversationStore, MemoryConversations, SavedConversation
     from miniagents.ext.serving.limits import Limits
     from miniagents.ext.serving.served import Served
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "AgentApp": "app",
+    "AgentApp": "asgi",
     "ConversationStore": "conversations",
     "Limits": "limits",
     "MemoryConversations": "conversations",

@@ -1,5 +1,6 @@
 """Bodies of requests: JSON within limits, decoded into what is declared."""
 
+import asyncio
 import re
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ async def read_body(request: Request, limits: Limits) -> bytes:
     """The body of a request.
 
     Raises:
-        Problem: 415: it is no JSON; 413: it is too large.
+        Problem: 415: it is no JSON; 413: it is too large; 408: it comes too slowly.
         starlette.requests.ClientDisconnect: The client has gone.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -29,10 +30,14 @@ async def read_body(request: Request, limits: Limits) -> bytes:
     if announced.isdecimal() and int(announced) > limits.body:
         raise too_large(limits)
     body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > limits.body:
-            raise too_large(limits)
+    try:
+        async with asyncio.timeout(limits.body_timeout):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > limits.body:
+                    raise too_large(limits)
+    except TimeoutError:
+        raise too_slow(limits) from None
     check_depth(body, limits)
     return bytes(body)
 
@@ -40,6 +45,11 @@ async def read_body(request: Request, limits: Limits) -> bytes:
 def too_large(limits: Limits) -> Problem:
     """What is larger than the limit."""
     return Problem(413, f"This is larger than {limits.body} bytes.", code="too_large")
+
+
+def too_slow(limits: Limits) -> Problem:
+    """What does not come in time."""
+    return Problem(408, f"This did not come within {limits.body_timeout} s.", code="too_slow")
 
 
 def check_depth(body: bytes | bytearray, limits: Limits) -> None:

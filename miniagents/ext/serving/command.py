@@ -1,7 +1,9 @@
 """`miniagents serve module:app`: agents behind uvicorn."""
 
 import argparse
+import contextlib
 import importlib
+import math
 import os
 import signal
 import sys
@@ -53,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         import uvicorn
 
-        from miniagents.ext.serving.app import AgentApp
+        from miniagents.ext.serving.asgi import AgentApp
     except (ImportError, MissingDependencyError):
         print("miniagents serve needs starlette and uvicorn: pip install 'miniagents[serve]'", file=sys.stderr)
         return 1
@@ -75,8 +77,19 @@ def run(arguments: argparse.Namespace) -> int:
         # uvicorn raises the signal once more when it has stopped: it was asked to, and has, which is no failure.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     limits: dict[str, Any] = {"ws_max_size": inner.limits.body} if inner is not None else {}
-    uvicorn.run(app, host=arguments.host, port=arguments.port, server_header=False, **limits)
-    return 0
+    config = uvicorn.Config(app, host=arguments.host, port=arguments.port, server_header=False, **limits)
+
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: Any = None) -> None:
+            # By default it waits for ever for clients that are too slow to send, or to read, what is under way.
+            if inner is not None:
+                config.timeout_graceful_shutdown = max(math.ceil(inner.grace_left), 1)
+            await super().shutdown(sockets)
+
+    server = Server(config)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
+    return 0 if server.started else 3  # as uvicorn's own command
 
 
 def _loaded(where: str) -> Any:
@@ -104,7 +117,7 @@ def _loaded(where: str) -> Any:
 
 def _mounted(app: Any) -> Any:
     """What `agent_app` made, inside another app; None if there is none, or more than one."""
-    from miniagents.ext.serving.app import AgentApp
+    from miniagents.ext.serving.asgi import AgentApp
 
     found = [one.app for one in getattr(app, "routes", ()) if isinstance(getattr(one, "app", None), AgentApp)]
     return found[0] if len(found) == 1 else None

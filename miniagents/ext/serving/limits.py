@@ -11,6 +11,10 @@ class Limits:
 
     Args:
         body: Bytes of a request's body, and of a WebSocket frame, 1 or more. More is a 413.
+        body_timeout: Seconds in which a request's body must come, and a WebSocket's first frame, more than 0; None for
+            no limit. Slower is a 408.
+        send_timeout: Seconds for which a client may read nothing of a stream, more than 0; None for no limit. After
+            that, at the next `ping`, it counts as gone.
         messages: Messages in one request, and in one WebSocket call, 1 or more. More is a 400.
         depth: How deep the JSON of a request may be nested, 1 or more. Deeper is a 400.
         concurrent: Requests of one key at once, 1 or more; None for no limit. More is a 429.
@@ -31,6 +35,8 @@ class Limits:
     """
 
     body: int = 8 * 1024 * 1024
+    body_timeout: float | None = 60.0
+    send_timeout: float | None = 60.0
     messages: int = 1000
     depth: int = 64
     concurrent: int | None = 1000
@@ -48,7 +54,7 @@ class Limits:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InvalidOptionError(f"Limits({name}=) must be 1 or more, not {value!r}")
-        for name in ("request_timeout", "ping"):
+        for name in ("body_timeout", "send_timeout", "request_timeout", "ping"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise InvalidOptionError(f"Limits({name}=) must be more than 0 s, not {value!r}")

@@ -4,18 +4,17 @@ from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Any
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from miniagents.ext.serving import agents_api, chat, conversations_api, events, operations, responses_api
+from miniagents.ext.serving import agents_api, chat, conversations_api, operations, responses_api
 from miniagents.ext.serving.anthropic_input import MessagesRequest
-from miniagents.ext.serving.openai_input import ChatRequest, InputItem, ResponsesRequest
+from miniagents.ext.serving.openai_input import ChatRequest, ResponsesRequest
 from miniagents.ext.serving.problems import json_response
-from miniagents.ext.serving.served import Entry
+from miniagents.ext.serving.schemas import REFERENCE, request_of, schemas_of
 from miniagents.ext.serving.service import Service
 from miniagents.ext.wire.anthropic import AnthropicError, AnthropicMessage
-from miniagents.ext.wire.openai_chat import ChatChunk, ChatCompletion
+from miniagents.ext.wire.openai_chat import ChatCompletion
 from miniagents.ext.wire.openai_errors import ErrorBody
 from miniagents.ext.wire.openai_responses import ResponseBody
 
@@ -25,6 +24,7 @@ _ANSWERS = {
     402: "The budget is spent.",
     403: "Pages of this origin may not use the service.",
     404: "There is none.",
+    408: "The body came too slowly.",
     409: "The request was stopped, by an operator for one.",
     413: "The body is too large.",
     415: "The content type is not application/json.",
@@ -36,33 +36,7 @@ _ANSWERS = {
     504: "The deadline passed.",
 }
 _GUARDED = (400, 401, 403)
-_CALL = (*_GUARDED, 402, 404, 409, 413, 415, 429, 500, 502, 503, 504)
-_REFERENCE = "#/components/schemas/{name}"
-_BODY_TYPES: tuple[Any, ...] = (
-    ErrorBody,
-    chat.Model,
-    chat.ModelList,
-    ChatRequest,
-    ChatCompletion,
-    ChatChunk,
-    MessagesRequest,
-    AnthropicMessage,
-    AnthropicError,
-    ResponsesRequest,
-    InputItem,
-    ResponseBody,
-    responses_api.Deleted,
-    conversations_api.ConversationRequest,
-    conversations_api.ConversationInfo,
-    conversations_api.ConversationDeleted,
-    agents_api.AgentList,
-    agents_api.AgentRequest,
-    agents_api.AgentReply,
-    events.Event,
-    operations.Health,
-    operations.InteractionList,
-    operations.Stopped,
-)
+_CALL = (*_GUARDED, 402, 404, 408, 409, 413, 415, 429, 500, 502, 503, 504)
 _CONVERSATION = {
     "name": "X-Conversation",
     "in": "header",
@@ -105,12 +79,7 @@ def document(service: Service, *, has_metrics: bool) -> dict[str, Any]:
         service: The service.
         has_metrics: Whether there is `/metrics`.
     """
-    arguments = [entry.arguments for entry in service.entries.values()]
-    made, components = msgspec.json.schema_components((*_BODY_TYPES, *arguments), ref_template=_REFERENCE)
-    schemas = dict(zip(_BODY_TYPES, made, strict=False))
-    _mend(components, service)
-    for entry, own in zip(service.entries.values(), made[len(_BODY_TYPES) :], strict=True):
-        components[_request_of(entry)] = _agent_request(components, own, needed=_needs(entry.arguments))
+    schemas, components = schemas_of(service)
     keys: list[dict[str, Any]] = [{"token": []}] if service.keys.are_needed else []
     admin: list[dict[str, Any]] = [{"admin": []}] if service.admin_keys.are_needed else []
     make = _Operations(schemas)
@@ -167,7 +136,7 @@ def document(service: Service, *, has_metrics: bool) -> dict[str, Any]:
             "post": make(
                 "Begin a conversation",
                 conversations_api.ConversationInfo,
-                (*_GUARDED, 413, 415),
+                (*_GUARDED, 408, 413, 415),
                 keys,
                 body=conversations_api.ConversationRequest,
             )
@@ -191,7 +160,7 @@ def document(service: Service, *, has_metrics: bool) -> dict[str, Any]:
         shown = {kind: {"schema": {"type": "string"}} for kind in ("text/plain", "application/openmetrics-text")}
         paths["/metrics"] = {"get": make("Metrics, for Prometheus", None, _GUARDED, admin, also=shown)}
     for name, entry in service.entries.items():
-        body = {"$ref": _REFERENCE.format(name=_request_of(entry))}
+        body = {"$ref": REFERENCE.format(name=request_of(entry))}
         call = make(entry.description or f"Call {name}", agents_api.AgentReply, (*_CALL, 422), keys, body, stream)
         paths[f"/agents/{name}"] = {"parameters": [_TIMEOUT, _CONVERSATION, after], "post": call}
         paths[f"/agents/{name}/streams/{{stream}}"] = {
@@ -259,74 +228,6 @@ class _Operations:
 
     def _json(self, kind: Any) -> dict[str, Any]:
         return {"application/json": {"schema": kind if isinstance(kind, dict) else self._schemas[kind]}}
-
-
-def _mend(components: dict[str, Any], service: Service) -> None:
-    """Say what the types cannot: which models there are, and what is limited here."""
-    names, most = list(service.entries), service.limits.messages
-    for request in ("ChatRequest", "MessagesRequest", "ResponsesRequest"):
-        components[request]["properties"]["model"] = {"enum": names}
-        options = [_options_of(components, entry) for entry in service.entries.values() if entry.argument_names]
-        if options:
-            components[request]["allOf"] = options
-    for request in ("ChatRequest", "MessagesRequest"):
-        components[request]["properties"]["messages"]["maxItems"] = most
-    components["InputMessage"]["required"] = ["role", "content"]
-    components["InputFile"]["anyOf"] = [
-        {"properties": {name: {"type": "string"}}, "required": [name]} for name in ("file_url", "file_data")
-    ]
-    (items,) = (one for one in components["ResponsesRequest"]["properties"]["input"]["anyOf"] if "items" in one)
-    items["maxItems"] = most
-    tagged = ("InputMessage", "InputCall", "InputCallOutput", "InputReasoning")
-    items["items"] = {"anyOf": [{"$ref": _REFERENCE.format(name=name)} for name in tagged]}
-    (listed,) = (one for one in components["ConversationRequest"]["properties"]["items"]["anyOf"] if "items" in one)
-    listed.update(items)
-    stored = {"properties": {"background": {"const": True}, "store": {"const": False}}}
-    both = {"conversation": {"type": ["string", "object"]}, "previous_response_id": {"type": "string"}}
-    components["ResponsesRequest"]["not"] = {
-        "anyOf": [
-            {**stored, "required": ["background", "store"]},
-            {"properties": both, "required": ["conversation", "previous_response_id"]},
-        ]
-    }
-    agent = components["AgentRequest"]["properties"]
-    (listed,) = (one for one in agent["messages"]["anyOf"] if "items" in one)
-    listed["maxItems"] = most
-    agent["keep"]["maximum"] = service.limits.keep
-    message = components["MessageIn"]
-    text = {name: message["properties"][name] for name in ("content", "role")}
-    common = {"type": "object", "additionalProperties": False}
-    components["MessageIn"] = {
-        "title": "MessageIn",
-        "description": message["description"],
-        "anyOf": [
-            {**common, "properties": text, "required": ["content"]},
-            {**common, "properties": {"data": message["properties"]["data"]}, "required": ["data"]},
-        ],
-    }
-
-
-def _options_of(components: dict[str, Any], entry: Entry) -> dict[str, Any]:
-    """What a request that names this agent as its model has, or may have."""
-    own = components[entry.arguments.__name__]
-    taken = {name: own[name] for name in ("properties", "required") if name in own}
-    return {"if": {"properties": {"model": {"const": entry.name}}}, "then": taken}
-
-
-def _agent_request(components: dict[str, Any], arguments: dict[str, Any], *, needed: bool) -> dict[str, Any]:
-    """The body of a call of one agent, with its own arguments."""
-    base = components["AgentRequest"]
-    required = ["arguments"] if needed else []
-    return {**base, "properties": {**base["properties"], "arguments": arguments}, "required": required}
-
-
-def _request_of(entry: Entry) -> str:
-    """What the body of a call of an agent is called."""
-    return f"{entry.arguments.__name__.removesuffix('_arguments')}_request"
-
-
-def _needs(arguments: type[msgspec.Struct]) -> bool:
-    return any(field.required for field in msgspec.structs.fields(arguments))
 
 
 def _path(name: str, schema: dict[str, Any]) -> dict[str, Any]:

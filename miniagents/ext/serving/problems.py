@@ -72,6 +72,8 @@ class Problem(Exception):
         headers = {}
         if self.status == 401:
             headers["www-authenticate"] = "Bearer"
+        if self.status == 408:
+            headers["connection"] = "close"  # the rest of the body may come yet, and is no request
         if self.retry_after is not None:
             headers["retry-after"] = str(max(math.ceil(self.retry_after), 1))
         if self.is_final:

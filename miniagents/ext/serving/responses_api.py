@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from miniagents.ext.serving.bodies import decode, read_body
 from miniagents.ext.serving.chat import options_for
+from miniagents.ext.serving.naming import conversation_id
 from miniagents.ext.serving.openai_input import ResponsesRequest, input_messages
 from miniagents.ext.serving.plain import check_count
 from miniagents.ext.serving.problems import Problem, json_response
@@ -54,10 +55,11 @@ class ResponsesApi:
             check_count(len(wanted.input), service.limits, "input")
         if wanted.background and wanted.store is False:
             raise Problem(400, "What runs in the background is stored (store)", param="store", code="invalid")
-        if wanted.conversation is not None and wanted.previous_response_id is not None:
+        before = await self._before(wanted, key)
+        if wanted.previous_response_id is not None and conversation_id(request, wanted.conversation) is not None:
             text = "A response goes on with a conversation or with a response, not with both (previous_response_id)"
             raise Problem(400, text, param="previous_response_id", code="invalid")
-        messages = (*await self._before(wanted, key), *input_messages(wanted.input))
+        messages = (*before, *input_messages(wanted.input))
         told = (SystemMessage(wanted.instructions), *messages) if wanted.instructions else messages
         options = options_for(entry, body, nests_tools=True)
         run = await service.begin(request, entry, key, told, options, wanted.conversation)

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import HTTPConnection
 
 from miniagents.errors import AgentArgumentError, MiniAgentsError
 from miniagents.ext.llms.metering import Meter, current_meter
@@ -16,7 +16,7 @@ from miniagents.miniagents import AgentCall, Interaction
 from miniagents.promising.promise import settled
 
 if TYPE_CHECKING:
-    from miniagents.ext.serving.turns import Turn
+    from miniagents.ext.serving.turn import Turn
 
 _TIMEOUT = "x-request-timeout"
 
@@ -133,12 +133,6 @@ class Runs:
         """Wait until none is under way."""
         while self._runs:
             await settled(next(iter(self._runs.values())).replies)
-
-
-async def disconnected(request: Request) -> None:
-    """Wait until the client has gone."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def timeout_of(request: HTTPConnection, most: float | None) -> float | None:

@@ -16,10 +16,11 @@ from miniagents.ext.serving.keys import Keys
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.naming import ConversationIn, conversation_id
 from miniagents.ext.serving.problems import Problem, problem_of
-from miniagents.ext.serving.runs import Run, Runs, disconnected, timeout_of
+from miniagents.ext.serving.runs import Run, Runs, timeout_of
 from miniagents.ext.serving.served import Entry
 from miniagents.ext.serving.tracing import traced
 from miniagents.ext.serving.turns import Turns
+from miniagents.ext.serving.waiting import disconnected
 from miniagents.messages import Message, Messages
 from miniagents.miniagents import MiniAgents
 from miniagents.promising import Promise

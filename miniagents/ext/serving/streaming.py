@@ -56,6 +56,7 @@ class EventStream(Response):
         self._head = asyncio.Lock()
         self._has_head = False
         self._was_silent = True
+        self._sending_since: float | None = None
         self.status_code = 200
         self.background = None
         self.init_headers(_HEADERS)
@@ -78,6 +79,7 @@ class EventStream(Response):
             sending.result()
 
     async def _send_all(self, scope: Scope, receive: Receive, send: Send) -> None:
+        time = asyncio.get_running_loop().time
         prelude = self._prelude if self._prelude is not None else 0
         try:
             if self._prelude is None:
@@ -89,7 +91,9 @@ class EventStream(Response):
                     continue
                 if not self._has_head:
                     await self._begin(send)
+                self._sending_since = time()
                 await send({"type": "http.response.body", "body": event, "more_body": True})
+                self._sending_since = None
         except _GoneError:
             raise
         except Exception as error:
@@ -115,7 +119,8 @@ class EventStream(Response):
                     await send({"type": "http.response.body", "body": b"".join(self._held), "more_body": True})
 
     async def _listen(self, receive: Receive, send: Send) -> None:
-        """Return when the client has gone; meanwhile send what keeps the connection open."""
+        """Return when the client has gone, or reads nothing; meanwhile send what keeps the connection open."""
+        time, most = asyncio.get_running_loop().time, self._limits.send_timeout
         while True:
             try:
                 async with asyncio.timeout(self._limits.ping if self._has_head else self._limits.head_wait):
@@ -123,7 +128,11 @@ class EventStream(Response):
                         pass
                 return
             except TimeoutError:
-                if not self._has_head:
+                since = self._sending_since
+                if since is not None:  # a ping would only wait behind it
+                    if most is not None and time() - since >= most:
+                        return
+                elif not self._has_head:
                     await self._begin(send)
                 elif self._was_silent:
                     await send({"type": "http.response.body", "body": PING, "more_body": True})

@@ -1,41 +1,16 @@
 """Turns: requests of one conversation are served one after the other, each with what was said before it."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from itertools import takewhile
 
-from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.requests import HTTPConnection
 
-from miniagents.ext.serving.conversation_state import ConversationState, check_saveable, new_state, state_of
 from miniagents.ext.serving.conversations import ConversationStore
-from miniagents.ext.serving.instances import Instance
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.problems import Problem
-from miniagents.ext.serving.runs import disconnected
 from miniagents.ext.serving.served import Entry
-from miniagents.messages import DataMessage, Message, MessagePromise, Messages, SystemMessage, encode
-from miniagents.miniagents import AgentCall, AgentRef, Interaction, MiniAgent, MiniAgents
-
-
-class _Live:
-    """A conversation that is in use, or was so not long ago.
-
-    Attributes:
-        lock: Whoever has it has the turn.
-        inside: How many have the turn or wait for it.
-        instance: The instance of a class that it has for itself, or None.
-        revision: The revision that the instance stands at.
-        timer: Passivates it.
-    """
-
-    __slots__ = ("inside", "instance", "lock", "revision", "timer")
-
-    def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-        self.inside = 0
-        self.instance: Instance | None = None
-        self.revision: str | None = None
-        self.timer: asyncio.TimerHandle | None = None
+from miniagents.ext.serving.turn import Live, Turn
+from miniagents.ext.serving.waiting import acquire
+from miniagents.miniagents import Interaction, MiniAgents
 
 
 class Turns:
@@ -53,7 +28,7 @@ class Turns:
         self.store = store
         self._idle = idle
         self._limits = limits
-        self._live: dict[tuple[str, str], _Live] = {}
+        self._live: dict[tuple[str, str], Live] = {}
         self._releasing: set[asyncio.Task[None]] = set()
 
     async def begin(self, request: HTTPConnection, entry: Entry, key: str, id: str, timeout: float | None) -> "Turn":
@@ -66,7 +41,7 @@ class Turns:
         """
         live = self._live.get((key, id))
         if live is None:
-            live = self._live[key, id] = _Live()
+            live = self._live[key, id] = Live()
         waiting = self._limits.conversation_waiting
         if live.inside > waiting:
             text = f"{waiting} requests wait in this conversation already."
@@ -78,9 +53,9 @@ class Turns:
         try:
             loop = asyncio.get_running_loop()
             began = loop.time()
-            await _acquire(request, live.lock, timeout)
+            await acquire(request, live.lock, timeout)
             try:
-                turn = Turn(self, live, entry, key, id, began)
+                turn = Turn(self.system, self.store, self.release, live, entry, key, id, began)
                 await turn.load(self._limits)
             except BaseException:
                 live.lock.release()
@@ -90,13 +65,13 @@ class Turns:
             raise
         return turn
 
-    def release(self, turn: "Turn", interaction: Interaction | None, *, is_whole: bool) -> None:
+    def release(self, turn: "Turn", interaction: Interaction | None, is_whole: bool) -> None:
         """A turn is over: the next one begins, once nothing of this one runs any more. Once is enough."""
         if turn.is_over:
             return
         turn.is_over = True
         if not is_whole:
-            self.forget_instance(turn.live)
+            turn.live.forget_instance()
         if interaction is None or is_whole:
             self._release(turn)
             return
@@ -114,7 +89,7 @@ class Turns:
         turn.live.lock.release()
         self._leave(turn.key, turn.id, turn.live)
 
-    def _leave(self, key: str, id: str, live: _Live) -> None:
+    def _leave(self, key: str, id: str, live: Live) -> None:
         live.inside -= 1
         if live.inside:
             return
@@ -124,13 +99,7 @@ class Turns:
             live.timer = asyncio.get_running_loop().call_later(self._idle, self._passivate, key, id)
 
     def _passivate(self, key: str, id: str) -> None:
-        self.forget_instance(self._live.pop((key, id)))
-
-    def forget_instance(self, live: _Live) -> None:
-        """The next turn gets a fresh instance, with the state that was saved."""
-        instance, live.instance = live.instance, None
-        if instance is not None:
-            instance.stop()
+        self._live.pop((key, id)).forget_instance()
 
     async def delete(self, key: str, id: str) -> bool:
         """Forget a conversation. A turn that is under way goes on, and is not saved."""
@@ -150,152 +119,3 @@ class Turns:
                 live.timer.cancel()
         self._live.clear()
         await self.store.close()
-
-
-class Turn:
-    """The turn of one request.
-
-    Args:
-        turns: All of them.
-        live: The conversation.
-        entry: Which agent it speaks to.
-        key: Whose it is.
-        id: Its id.
-        began: When the request began to wait, on the loop's clock.
-
-    Attributes:
-        waited: Seconds that the request has waited.
-        is_over: Whether the next one may begin.
-    """
-
-    def __init__(self, turns: Turns, live: _Live, entry: Entry, key: str, id: str, began: float) -> None:
-        self._turns = turns
-        self.live = live
-        self._entry = entry
-        self.key = key
-        self.id = id
-        self.waited = asyncio.get_running_loop().time() - began
-        self.is_over = False
-        self._state = ConversationState()
-        self._revision: str | None = None
-        self._said: tuple[Message, ...] | None = ()
-        self._before = 0
-
-    async def load(self, limits: Limits) -> None:
-        """Get what was saved.
-
-        Raises:
-            Problem: See `Turns.begin`.
-        """
-        saved = await self._turns.store.load(self.key, self.id)
-        if saved is None:
-            self._state = new_state()
-            return
-        self._state, self._revision = state_of(saved.data), saved.revision
-        agent = self._state.agent
-        if agent is not None and agent != self._entry.name:
-            text = f"This is a conversation with {agent!r} (conversation)"
-            raise Problem(409, text, param="conversation", code="conversation_of_another_agent", is_final=True)
-        if len(self._state.messages) >= limits.conversation_messages or len(saved.data) >= limits.conversation_bytes:
-            text = "This conversation is as long as it may become (conversation)"
-            raise Problem(409, text, param="conversation", code="conversation_full", is_final=True)
-
-    def target(self) -> MiniAgent | AgentRef:
-        """Whom to call: of a class, an instance for this conversation alone.
-
-        Raises:
-            ActorStoppedError: There is nobody at the path.
-        """
-        target, live = self._entry.target(), self.live
-        if not isinstance(target, MiniAgent) or not target.is_class:
-            return target
-        if live.instance is not None and live.revision != self._revision:
-            self._turns.forget_instance(live)  # another process went on with it
-        if live.instance is None:
-            live.instance = Instance(target, self._turns.system, self._state.state)
-            live.revision = self._revision
-        return live.instance.agent
-
-    def messages(self, given: tuple[Message, ...] | None) -> tuple[Message, ...]:
-        """What the agent gets: instructions of this request first, then what was said before, then what is new.
-
-        Args:
-            given: What the request says; None if that comes later, and after what was said before.
-
-        Raises:
-            Problem: 422: something in it cannot be saved.
-        """
-        before = self._state.messages if self._stateful is None else ()
-        if given is None:
-            self._said, self._before = None, len(before)
-            return before
-        instructions = tuple(takewhile(lambda message: isinstance(message, SystemMessage), given))
-        self._said = given[len(instructions) :]
-        for message in self._said:
-            if isinstance(message, DataMessage):
-                check_saveable(message)  # before the agent has done anything
-        return (*instructions, *before, *self._said)
-
-    @property
-    def _stateful(self) -> Instance | None:
-        """The instance, if what was said before is its own affair."""
-        instance = self.live.instance
-        return instance if instance is not None and instance.has_state else None
-
-    async def replies(self, call: AgentCall) -> AsyncGenerator[MessagePromise, None]:
-        """The replies of a call; they end when they are saved, and then the turn is over."""
-        is_whole = False
-        replies = call.reply_sequence(finish_call=False)
-        try:
-            async for promise in replies:
-                yield promise
-            messages = await replies
-            if self._said is None:
-                sent: Messages = await call.finish().interaction.message_promises
-                self._said = sent[self._before :]
-            await self._save(self._said, messages)
-            is_whole = True
-        finally:
-            self._turns.release(self, call.interaction, is_whole=is_whole)
-
-    async def _save(self, said: tuple[Message, ...], replies: Messages) -> None:
-        stateful = self._stateful
-        kept = ConversationState(
-            created_at=self._state.created_at,
-            agent=self._entry.name,
-            labels=self._state.labels,
-            messages=(*self._state.messages, *said, *replies),
-            state=stateful.state if stateful is not None else self._state.state,
-        )
-        revision = await self._turns.store.save(self.key, self.id, encode(kept), after=self._revision)
-        if revision is None:
-            text = "The conversation was changed, or deleted, meanwhile: this turn is not in it (conversation)"
-            raise Problem(409, text, param="conversation", code="conversation_changed", is_final=True)
-        self.live.revision = revision
-
-    def give_up(self) -> None:
-        """There is no call: the turn is over."""
-        self._turns.release(self, None, is_whole=False)
-
-
-async def _acquire(request: HTTPConnection, lock: asyncio.Lock, timeout: float | None) -> None:
-    """Wait for a lock, in order; no longer than the deadline allows, or the client is there."""
-    if not lock.locked():
-        await lock.acquire()
-        return
-    listener = asyncio.create_task(disconnected(request)) if isinstance(request, Request) else None
-    try:
-        async with asyncio.timeout(timeout) as limit:
-            if listener is not None:
-                listener.add_done_callback(lambda task: None if task.cancelled() else limit.reschedule(0.0))
-            await lock.acquire()
-            if listener is not None:
-                listener.cancel()
-    except TimeoutError:
-        if listener is not None and listener.done() and not listener.cancelled():
-            raise ClientDisconnect() from None
-        text = "The requests before this one in the conversation took too long."
-        raise Problem(504, text, code="timeout", is_final=True) from None
-    finally:
-        if listener is not None:
-            listener.cancel()

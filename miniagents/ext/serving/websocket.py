@@ -4,16 +4,20 @@ import asyncio
 from typing import Any, TypeAlias
 
 import msgspec
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope
+from starlette.types import Send as SendEvent
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from miniagents.errors import AppenderClosedError
-from miniagents.ext.serving.bodies import check_depth, decode
+from miniagents.ext.serving.bodies import check_depth, decode, too_slow
 from miniagents.ext.serving.events import Failed, events_of
 from miniagents.ext.serving.naming import ConversationIn
 from miniagents.ext.serving.plain import MessageIn, check_count
 from miniagents.ext.serving.problems import Problem
 from miniagents.ext.serving.runs import Run
 from miniagents.ext.serving.service import Service
+from miniagents.ext.serving.waiting import HeldSocket
 
 _CLOSE_BASE = 4000
 """A socket that ends with an error is closed with this plus the HTTP status: 4429, 4504."""
@@ -56,16 +60,17 @@ class AgentSocket:
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    async def serve(self, socket: WebSocket) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: SendEvent) -> None:
         """Serve one call."""
         service = self._service
+        socket = HeldSocket(scope, receive, send, most=service.limits.messages + 2)  # with `open` and `finish`
         try:
             key = service.keys.name_of(socket.headers)
             entry = service.entry(socket.path_params["name"])
             with service.gate.entered(key):
                 await socket.accept()
                 await self._serve(socket, entry.name, key)
-        except WebSocketDisconnect:
+        except (WebSocketDisconnect, ClientDisconnect):
             pass
         except Problem as problem:
             await self._refuse(socket, problem)
@@ -74,7 +79,7 @@ class AgentSocket:
         service, entry = self._service, self._service.entry(name)
         run: Run | None = None
         try:
-            first = await self._frame(socket)
+            first = await self._first(socket)
             opened = first if isinstance(first, Open) else Open()
             arguments = entry.call_arguments(opened.arguments)
             run = await service.begin(socket, entry, key, None, arguments, opened.conversation)
@@ -83,7 +88,7 @@ class AgentSocket:
                 await self._write(socket, run, reader)
             finally:
                 reader.cancel()
-        except WebSocketDisconnect:
+        except (WebSocketDisconnect, ClientDisconnect):
             raise
         except Exception as error:
             raise service.problem(error, run) from None
@@ -127,6 +132,14 @@ class AgentSocket:
                 case Open() if frame is not first:
                     raise Problem(400, "The call is open already.", code="open")
             frame = await self._frame(socket)
+
+    async def _first(self, socket: WebSocket) -> Frame:
+        limits = self._service.limits
+        try:
+            async with asyncio.timeout(limits.body_timeout):
+                return await self._frame(socket)
+        except TimeoutError:
+            raise too_slow(limits) from None
 
     async def _frame(self, socket: WebSocket) -> Frame:
         received = await socket.receive()

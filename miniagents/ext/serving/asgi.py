@@ -1,0 +1,215 @@
+"""`AgentApp`: agents behind HTTP, as an ASGI app: its routes, its middleware, its lifespan."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from miniagents.errors import InvalidOptionError
+from miniagents.ext.serving.agents_api import AgentsApi
+from miniagents.ext.serving.anthropic_api import AnthropicApi, anthropic_body
+from miniagents.ext.serving.chat import ChatApi
+from miniagents.ext.serving.conversations_api import ConversationsApi
+from miniagents.ext.serving.draining import Drain
+from miniagents.ext.serving.keys import Keys
+from miniagents.ext.serving.limits import Limits
+from miniagents.ext.serving.openapi import OpenApi
+from miniagents.ext.serving.operations import Operations
+from miniagents.ext.serving.origins import OriginCheck
+from miniagents.ext.serving.problems import Problem
+from miniagents.ext.serving.responses_api import ResponsesApi
+from miniagents.ext.serving.service import Endpoint, Handler, Service
+from miniagents.ext.serving.store import ResponseStore
+from miniagents.ext.serving.websocket import AgentSocket
+from miniagents.ext.telemetry.prometheus import MetricsApp
+from miniagents.miniagents import MiniAgents
+
+_METHODS = ("GET", "POST", "DELETE")
+_HEADERS = ("Authorization", "Content-Type", "Last-Event-ID", "X-API-Key", "X-Conversation", "X-Request-Timeout")
+
+
+class AgentApp(Starlette):
+    """Agents behind HTTP; made by `agent_app`.
+
+    Attributes:
+        system: Where the agents live.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        *,
+        grace: float,
+        on_start: Callable[[MiniAgents], Awaitable[Any]] | None,
+        allowed_hosts: Iterable[str],
+        allowed_origins: Iterable[str],
+        responses: ResponseStore,
+        metrics: MetricsApp | None,
+    ) -> None:
+        self.system = service.system
+        self._service = service
+        self._on_start = on_start
+        self._drain = Drain(service, grace)
+        self._agents = AgentsApi(service)
+        self._responses = ResponsesApi(service, responses)
+        self._metrics = metrics
+        origins = tuple(allowed_origins)
+        middleware = [
+            Middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts), www_redirect=False),
+            Middleware(OriginCheck, allowed=origins),
+        ]
+        if origins:
+            cors = Middleware(
+                CORSMiddleware,
+                allow_origins=origins,
+                allow_methods=_METHODS,
+                allow_headers=_HEADERS,
+                expose_headers=("Retry-After", "X-Should-Retry"),
+            )
+            middleware.append(cors)
+        super().__init__(
+            routes=self._all_routes(),
+            middleware=middleware,
+            exception_handlers={HTTPException: _http_problem},
+            lifespan=self.lifespan,
+        )
+        self.router.redirect_slashes = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, whether or not its path has a slash at its end: Litestar's mounts add one."""
+        path = scope.get("path", "")
+        if len(path) > 1 and path.endswith("/"):
+            scope = {**scope, "path": path.rstrip("/") or "/"}
+        await super().__call__(scope, receive, send)
+
+    @property
+    def limits(self) -> Limits:
+        """What is taken from outside."""
+        return self._service.limits
+
+    @property
+    def grace(self) -> float:
+        """Seconds for what is under way when the service stops."""
+        return self._drain.grace
+
+    @grace.setter
+    def grace(self, seconds: float) -> None:
+        if not seconds >= 0:
+            raise InvalidOptionError(f"grace= must be 0 s or more, not {seconds!r}")
+        self._drain.grace = seconds
+
+    @property
+    def grace_left(self) -> float:
+        """Seconds of the grace that are left; all of it, as long as the service does not stop."""
+        return self._drain.seconds_left
+
+    @asynccontextmanager
+    async def lifespan(self, app: Any = None) -> AsyncIterator[None]:
+        """From the start of the agents to their end. A server runs it when this app is the outermost one; inside
+        another app, hand it on: `FastAPI(lifespan=agents.lifespan)`, or `async with agents.lifespan(app):` in a
+        lifespan of your own.
+
+        Args:
+            app: The outermost app; it is not looked at.
+
+        Raises:
+            RuntimeError: It runs already.
+        """
+        service, system = self._service, self.system
+        if service.is_started:
+            raise RuntimeError("the lifespan of this agent_app() runs already: hand it on once")
+        is_own = not system.is_running
+        if is_own:
+            system.activate()
+        service.started()
+        self._drain.reset()
+        try:
+            if self._on_start is not None:
+                await self._on_start(system)
+            self._announce()
+            with self._drain.on_signals():
+                yield
+            await self._drain.begin()
+        finally:
+            service.gate.is_draining = True
+            self._agents.kept.clear()
+            service.ended()
+            if is_own:
+                await self._end(self._drain.seconds_left if sys.exc_info()[0] is None else 0.0)
+            await service.turns.end()
+
+    async def _end(self, grace: float) -> None:
+        """End the system: what is under way has its grace, and then all is stopped in supervised order."""
+        try:
+            async with asyncio.timeout(grace):
+                await self.system.afinalize()
+        except TimeoutError:
+            pass  # the tree has been stopped all the same
+
+    def _announce(self) -> None:
+        """Print the tokens that were made here, once."""
+        for keys, what in ((self._service.keys, "token"), (self._service.admin_keys, "admin token")):
+            token, keys.generated = keys.generated, None
+            if token is not None:
+                print(f"miniagents: the {what} of this service is {token}", file=sys.stderr, flush=True)
+
+    def _all_routes(self) -> list[BaseRoute]:
+        service, agents, responses = self._service, self._agents, self._responses
+        chat, operations, conversations = ChatApi(service), Operations(service), ConversationsApi(service)
+
+        def route(method: str, path: str, handler: Handler, keys: Keys | None, *, is_counted: bool = False) -> Route:
+            return Route(path, Endpoint(service, handler, keys=keys, is_counted=is_counted), methods=[method])
+
+        keys, admin = service.keys, service.admin_keys
+        metrics = [route("GET", "/metrics", self._show_metrics, admin)] if self._metrics is not None else []
+        messages = Endpoint(service, AnthropicApi(service).create, keys=keys, is_counted=True, as_body=anthropic_body)
+        return [
+            Route("/v1/messages", messages, methods=["POST"]),
+            route("GET", "/healthz", operations.live, None),
+            route("GET", "/readyz", operations.ready, None),
+            *metrics,
+            route("GET", "/openapi.json", OpenApi(service, has_metrics=bool(metrics)).document, keys),
+            route("GET", "/v1/models", chat.models, keys),
+            route("GET", "/v1/models/{model}", chat.model, keys),
+            route("POST", "/v1/chat/completions", chat.complete, keys, is_counted=True),
+            route("POST", "/v1/responses", responses.create, keys, is_counted=True),
+            route("GET", "/v1/responses/{id}", responses.retrieve, keys, is_counted=True),
+            route("POST", "/v1/responses/{id}/cancel", responses.cancel, keys),
+            route("DELETE", "/v1/responses/{id}", responses.delete, keys),
+            route("POST", "/v1/conversations", conversations.create, keys),
+            route("GET", "/v1/conversations/{id}", conversations.retrieve, keys),
+            route("DELETE", "/v1/conversations/{id}", conversations.delete, keys),
+            route("GET", "/agents", agents.agents, keys),
+            route("POST", "/agents/{name}", agents.call, keys, is_counted=True),
+            route("GET", "/agents/{name}/streams/{stream}", agents.resume, keys, is_counted=True),
+            WebSocketRoute("/agents/{name}", AgentSocket(service)),
+            route("GET", "/interactions", operations.interactions, admin),
+            route("DELETE", "/interactions/{id:int}", operations.stop, admin),
+        ]
+
+    async def _show_metrics(self, request: Request, key: str) -> ASGIApp:
+        """`GET /metrics`."""
+        assert self._metrics is not None  # the route is there for nothing else
+        return self._metrics
+
+
+async def _http_problem(request: Request, error: Exception) -> Response:
+    """What Starlette itself answers, 404 and 405 for two, in our form."""
+    assert isinstance(error, HTTPException)  # it is registered for those
+    response = Problem(error.status_code, error.detail).response()
+    response.headers.update(error.headers or {})
+    if error.status_code == 405:  # each method has a route of its own, and Starlette names those of the first
+        matching = (route for route in request.app.routes if route.matches(request.scope)[0] is Match.PARTIAL)
+        response.headers["allow"] = ", ".join(sorted({method for route in matching for method in route.methods}))
+    return response

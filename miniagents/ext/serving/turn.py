@@ -1,0 +1,181 @@
+"""`Turn`: one request of a conversation, from what was said before it to what is saved after it."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from itertools import takewhile
+
+from miniagents.ext.serving.conversation_state import ConversationState, check_saveable, new_state, state_of
+from miniagents.ext.serving.conversations import ConversationStore
+from miniagents.ext.serving.instances import Instance
+from miniagents.ext.serving.limits import Limits
+from miniagents.ext.serving.problems import Problem
+from miniagents.ext.serving.served import Entry
+from miniagents.messages import DataMessage, Message, MessagePromise, Messages, SystemMessage, encode
+from miniagents.miniagents import AgentCall, AgentRef, Interaction, MiniAgent, MiniAgents
+
+
+class Live:
+    """A conversation that is in use, or was so not long ago.
+
+    Attributes:
+        lock: Whoever has it has the turn.
+        inside: How many have the turn or wait for it.
+        instance: The instance of a class that it has for itself, or None.
+        revision: The revision that the instance stands at.
+        timer: Passivates it.
+    """
+
+    __slots__ = ("inside", "instance", "lock", "revision", "timer")
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.inside = 0
+        self.instance: Instance | None = None
+        self.revision: str | None = None
+        self.timer: asyncio.TimerHandle | None = None
+
+    def forget_instance(self) -> None:
+        """The next turn gets a fresh instance, with the state that was saved."""
+        instance, self.instance = self.instance, None
+        if instance is not None:
+            instance.stop()
+
+
+class Turn:
+    """The turn of one request.
+
+    Args:
+        system: Where agents live.
+        store: Where conversations are kept.
+        release: Ends the turn; see `Turns.release`.
+        live: The conversation.
+        entry: Which agent it speaks to.
+        key: Whose it is.
+        id: Its id.
+        began: When the request began to wait, on the loop's clock.
+
+    Attributes:
+        waited: Seconds that the request has waited.
+        is_over: Whether the next one may begin.
+    """
+
+    def __init__(
+        self,
+        system: MiniAgents,
+        store: ConversationStore,
+        release: "Callable[[Turn, Interaction | None, bool], None]",
+        live: Live,
+        entry: Entry,
+        key: str,
+        id: str,
+        began: float,
+    ) -> None:
+        self._system = system
+        self._store = store
+        self._release = release
+        self.live = live
+        self._entry = entry
+        self.key = key
+        self.id = id
+        self.waited = asyncio.get_running_loop().time() - began
+        self.is_over = False
+        self._state = ConversationState()
+        self._revision: str | None = None
+        self._said: tuple[Message, ...] | None = ()
+        self._before = 0
+
+    async def load(self, limits: Limits) -> None:
+        """Get what was saved.
+
+        Raises:
+            Problem: See `Turns.begin`.
+        """
+        saved = await self._store.load(self.key, self.id)
+        if saved is None:
+            self._state = new_state()
+            return
+        self._state, self._revision = state_of(saved.data), saved.revision
+        agent = self._state.agent
+        if agent is not None and agent != self._entry.name:
+            text = f"This is a conversation with {agent!r} (conversation)"
+            raise Problem(409, text, param="conversation", code="conversation_of_another_agent", is_final=True)
+        if len(self._state.messages) >= limits.conversation_messages or len(saved.data) >= limits.conversation_bytes:
+            text = "This conversation is as long as it may become (conversation)"
+            raise Problem(409, text, param="conversation", code="conversation_full", is_final=True)
+
+    def target(self) -> MiniAgent | AgentRef:
+        """Whom to call: of a class, an instance for this conversation alone.
+
+        Raises:
+            ActorStoppedError: There is nobody at the path.
+        """
+        target, live = self._entry.target(), self.live
+        if not isinstance(target, MiniAgent) or not target.is_class:
+            return target
+        if live.instance is not None and live.revision != self._revision:
+            live.forget_instance()  # another process went on with it
+        if live.instance is None:
+            live.instance = Instance(target, self._system, self._state.state)
+            live.revision = self._revision
+        return live.instance.agent
+
+    def messages(self, given: tuple[Message, ...] | None) -> tuple[Message, ...]:
+        """What the agent gets: instructions of this request first, then what was said before, then what is new.
+
+        Args:
+            given: What the request says; None if that comes later, and after what was said before.
+
+        Raises:
+            Problem: 422: something in it cannot be saved.
+        """
+        before = self._state.messages if self._stateful is None else ()
+        if given is None:
+            self._said, self._before = None, len(before)
+            return before
+        instructions = tuple(takewhile(lambda message: isinstance(message, SystemMessage), given))
+        self._said = given[len(instructions) :]
+        for message in self._said:
+            if isinstance(message, DataMessage):
+                check_saveable(message)  # before the agent has done anything
+        return (*instructions, *before, *self._said)
+
+    @property
+    def _stateful(self) -> Instance | None:
+        """The instance, if what was said before is its own affair."""
+        instance = self.live.instance
+        return instance if instance is not None and instance.has_state else None
+
+    async def replies(self, call: AgentCall) -> AsyncGenerator[MessagePromise, None]:
+        """The replies of a call; they end when they are saved, and then the turn is over."""
+        is_whole = False
+        replies = call.reply_sequence(finish_call=False)
+        try:
+            async for promise in replies:
+                yield promise
+            messages = await replies
+            if self._said is None:
+                sent: Messages = await call.finish().interaction.message_promises
+                self._said = sent[self._before :]
+            await self._save(self._said, messages)
+            is_whole = True
+        finally:
+            self._release(self, call.interaction, is_whole)
+
+    async def _save(self, said: tuple[Message, ...], replies: Messages) -> None:
+        stateful = self._stateful
+        kept = ConversationState(
+            created_at=self._state.created_at,
+            agent=self._entry.name,
+            labels=self._state.labels,
+            messages=(*self._state.messages, *said, *replies),
+            state=stateful.state if stateful is not None else self._state.state,
+        )
+        revision = await self._store.save(self.key, self.id, encode(kept), after=self._revision)
+        if revision is None:
+            text = "The conversation was changed, or deleted, meanwhile: this turn is not in it (conversation)"
+            raise Problem(409, text, param="conversation", code="conversation_changed", is_final=True)
+        self.live.revision = revision
+
+    def give_up(self) -> None:
+        """There is no call: the turn is over."""
+        self._release(self, None, False)
