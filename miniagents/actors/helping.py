@@ -99,8 +99,9 @@ class Helpers:
         elif not lane.cell.since:
             lane.cell.since = loop.time()
         self._all.discard(helper)
-        if not helper.handed.done():
-            helper.handed.set_result(waiting)
+        helper.waiting = waiting
+        if not helper.handed.done():  # it is, if the handler has cancelled its own task
+            helper.handed.set_result(None)
 
     def close(self) -> None:
         """No more help."""
@@ -108,7 +109,7 @@ class Helpers:
         self._idle.clear()
         for helper in self._all:
             if helper.handed is not None and not helper.handed.done():
-                helper.handed.set_result(TURN_OVER)
+                helper.handed.set_result(None)
         self._all.clear()
 
     def _start(self) -> None:
@@ -126,11 +127,15 @@ class Helpers:
         me.handed = self._loop.create_future()
         me.lane = Lane()
         self._idle.append(me)
-        waiting, error = TURN_OVER, None
+        error = None
         try:
-            waiting = await me.handed
+            await me.handed
         except asyncio.CancelledError as cancelled:
-            error = cancelled  # of the handler that it is to go on with, or a stray one
+            # Of the handler that it is to go on with, or a stray one. As in any task, it is for what the handler waits
+            # for first, a `gather` or another task, and comes from there.
+            if not asyncio.isfuture(me.waiting) or not me.waiting.cancel(*cancelled.args):
+                me.waiting, error = TURN_OVER, cancelled
+        waiting, me.waiting = me.waiting, None
         self._all.discard(me)
         if me in self._idle:
             self._idle.remove(me)

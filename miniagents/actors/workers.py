@@ -54,11 +54,12 @@ class WorkerTask(asyncio.Task[None]):
     Attributes:
         cell: The actor that it serves now.
         tainted: Whether anybody has cancelled it since it began to serve this actor.
-        handed: Of a helper: resolves to what the handler waits for whose turn it is to go on with.
+        handed: Of a helper: resolves when there is a turn to go on with.
         lane: Of a helper: what steps that turn.
+        waiting: Of a helper: what the handler of that turn waits for.
     """
 
-    __slots__ = ("cell", "handed", "lane", "tainted")  # read for every message, where the default of a class is slow
+    __slots__ = ("cell", "handed", "lane", "tainted", "waiting")  # read for every message, where the default of a class is slow
 
     def __init__(
         self, coro: Coroutine[Any, Any, None], *, loop: asyncio.AbstractEventLoop, context: Context | None = None
@@ -68,6 +69,7 @@ class WorkerTask(asyncio.Task[None]):
         self.tainted = False
         self.handed: asyncio.Future[Any] | None = None
         self.lane: Lane | None = None
+        self.waiting: Any = None
 
     def cancel(self, msg: Any = None) -> bool:
         """Cancel the handler that runs now.
