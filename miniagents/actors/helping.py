@@ -63,8 +63,10 @@ class Helpers:
         asker = asyncio.current_task(loop)
         if asker is None or self._thread != threading.get_ident():
             return
-        dispatcher.helped = True
         helper: Any = self._idle.pop()
+        if helper.tainted:
+            return  # a stray cancellation is on its way to it, and must not reach a handler
+        dispatcher.helped = True
         lane = helper.lane
         dispatcher.turn_until = until + HELP_SECONDS
         waiting: Any = TURN_OVER
@@ -140,7 +142,10 @@ class Helpers:
         if me in self._idle:
             self._idle.remove(me)
         if me.lane is not None and me.lane.cell is not None:
-            await self._dispatcher.serve(me, me.lane, waiting, error)
+            try:
+                await self._dispatcher.serve(me, me.lane, waiting, error)
+            except asyncio.CancelledError:
+                self._dispatcher.replace_worker()
 
     def _loop_turned(self) -> None:
         self._until = None

@@ -110,6 +110,36 @@ async def test_a_handler_that_is_cancelled_as_it_suspends_takes_with_it_what_it_
         assert done == [True, True]
 
 
+async def test_a_stray_cancellation_of_what_was_a_helper_stops_nobody() -> None:
+    tasks: list[Any] = []
+    async with ActorSystem() as system:
+        await warm(system)
+        ref = system.spawn(Noting, tasks=tasks)
+        await ref.started()
+        await turns(3)
+
+        await ref.ask(TextMessage("wait"))
+        tasks[-1].cancel()  # it is a worker now, between two turns
+
+        ref.tell(TextMessage("next"))
+        await turns()
+        assert len(tasks) == 3
+
+
+async def test_a_stray_cancellation_of_an_idle_helper_reaches_no_handler() -> None:
+    tasks: list[Any] = []
+    async with ActorSystem() as system:
+        await warm(system)
+        ref = system.spawn(Noting, tasks=tasks)
+        await ref.started()
+        await turns(3)
+
+        await ref.ask(TextMessage("now"))
+        tasks[-1].cancel()
+
+        assert str(await ref.ask(TextMessage("wait"))) == "wait"
+
+
 @pytest.mark.usefixtures("ticking_clock")
 async def test_the_loop_turns_however_many_answers_are_waited_for() -> None:
     async with ActorSystem() as system:
