@@ -74,11 +74,18 @@ class WorkerTask(asyncio.Task[None]):
     def cancel(self, msg: Any = None) -> bool:
         """Cancel the handler that runs now.
 
-        A cancellation from the context of another actor, say by a timeout that it left open, is refused.
+        A cancellation that comes by itself from the context of another actor, say by a timeout that it left open, is
+        refused. One that code of another actor asks for, say by the scope of a handler that it was given, is not.
         """
-        owner = current_scope.get()
+        owner: Any = current_scope.get()
         owner = getattr(owner, "node", None)
-        if owner is not None and owner is not self.cell:
+        if (
+            owner is not None
+            and owner is not self.cell
+            and asyncio.current_task(self.get_loop()) is None
+            # A call that still runs has never been here: it has one task from beginning to end.
+            and (not getattr(owner, "is_interaction", False) or owner.task is None or owner.task is self)
+        ):
             _log.warning(
                 "a cancellation out of a scope that another actor left open was refused",
                 actor=getattr(owner, "path", None),

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any
 
+import anyio
 import pytest
 
 from miniagents import (
@@ -907,3 +908,37 @@ async def test_a_failure_that_goes_on_to_somebody_who_does_not_look_is_logged(lo
     assert [entry["event"] for entry in log if entry["log_level"] == "error"] == [
         "a promise failed and nobody awaited it"
     ]
+
+
+@pytest.mark.parametrize("how", ["its task", "its scope", "its timeout"])
+async def test_an_agent_can_cancel_what_another_one_has_given_it(how: str, log: list[Any]) -> None:
+    given: dict[str, Any] = {}
+
+    @miniagent
+    async def works(ctx: InteractionContext) -> None:
+        given["its task"] = asyncio.current_task()
+        try:
+            with anyio.CancelScope() as given["its scope"]:
+                async with asyncio.timeout(None) as given["its timeout"]:
+                    await asyncio.sleep(1000)
+        except (asyncio.CancelledError, TimeoutError):
+            pass
+        ctx.reply("cancelled")
+
+    @miniagent
+    async def cancels(ctx: InteractionContext) -> None:
+        if how == "its timeout":
+            given[how].reschedule(asyncio.get_running_loop().time() + 1)
+            await asyncio.sleep(2)
+        else:
+            given[how].cancel()
+
+    async with MiniAgents() as system:
+        replies = works.inquire()
+        await turns()
+        await cancels.inquire()
+        await turns()
+
+        assert system.interactions() == ()
+        assert str(await replies) == "cancelled"
+    assert log == []
