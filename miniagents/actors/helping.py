@@ -47,7 +47,7 @@ class Helpers:
         """Run turns of who is ready, for a task that is about to wait for an answer."""
         dispatcher = self._dispatcher
         ready = dispatcher.ready
-        if not ready:
+        if not ready or self._thread != threading.get_ident():
             return
         if not self._idle:
             self._start()
@@ -61,7 +61,7 @@ class Helpers:
         elif now > until:
             return
         asker = asyncio.current_task(loop)
-        if asker is None or self._thread != threading.get_ident():
+        if asker is None:
             return
         helper: Any = self._idle.pop()
         if helper.tainted:

@@ -424,6 +424,7 @@ class Interaction(Node):
         from miniagents.miniagents.context import InteractionContext
 
         if self._done:
+            self.task = self._coro = None
             return None  # it was cancelled before a worker came to it
         current_scope.set(self)
         error: BaseException | None = None

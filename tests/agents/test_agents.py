@@ -942,3 +942,28 @@ async def test_an_agent_can_cancel_what_another_one_has_given_it(how: str, log: 
         assert system.interactions() == ()
         assert str(await replies) == "cancelled"
     assert log == []
+
+
+async def test_waiting_for_the_end_of_calls_is_not_held_up_by_one_that_was_cancelled_before_it_began() -> None:
+    calls: list[Any] = []
+
+    @miniagent
+    async def works(ctx: InteractionContext) -> None:
+        await asyncio.sleep(1000)
+
+    @miniagent
+    async def hands_on(ctx: InteractionContext) -> None:
+        calls.extend((works.inquire(label="goes on"), works.inquire(label="never begins")))
+        ctx.reply(calls)
+
+    async with MiniAgents() as system:
+        replies = hands_on.inquire()
+        while not calls:
+            await asyncio.sleep(0)
+        calls[1].cancel()
+        await turns()
+
+        async with asyncio.timeout(10):
+            await replies.aclose()
+
+        assert system.interactions() == ()
