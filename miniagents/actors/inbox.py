@@ -90,6 +90,7 @@ class Inbox(Node):
 
         Raises:
             MailboxFullError: The mailbox is full and refuses; an ask's promise fails instead.
+            Exception: What the mailbox's `priority=` raised; an ask's promise fails with it instead.
         """
         if self.stopping is not None and not self.takes_while_stopping():
             self.refuse(envelope)
@@ -100,7 +101,13 @@ class Inbox(Node):
         capacity = self.props.capacity
         if capacity is not None and len(queue) - self.gone >= capacity and not self._overflow(envelope, queue):
             return
-        queue.append(envelope)
+        try:
+            queue.append(envelope)
+        except Exception as error:  # of the user's `priority=`
+            if envelope.ask is None:
+                raise
+            envelope.ask.fail(error)
+            return
         if not self.scheduled:
             self.wake()
 

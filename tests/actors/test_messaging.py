@@ -498,3 +498,19 @@ async def test_errors_that_are_answers_are_no_crashes() -> None:
             await ref.ask(Crash())
         assert system.tree(ref.path).restarts == 0
         assert (await ref.ask(Read())).value == 1
+
+
+async def test_what_a_priority_function_raises_goes_to_the_sender_and_ends_the_ask() -> None:
+    def fails(_: Message) -> float:
+        raise LookupError("no priority")
+
+    async with ActorSystem() as system:
+        ref = system.spawn(Counter, options=SpawnOptions(mailbox=Mailbox(priority=fails)))
+        with pytest.raises(LookupError, match="no priority"):
+            ref.tell(Add(1))
+        with pytest.raises(LookupError, match="no priority"):
+            await ref.ask(Read(), timeout=1)
+        await asyncio.sleep(2)
+
+        assert system.tree(ref.path).mailbox_depth == ref._cell.depth == 0
+        assert system.dead_letters.total == 0
