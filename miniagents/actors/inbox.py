@@ -303,7 +303,7 @@ class Inbox(Node):
         if not ask.taken:
             self.gone += 1
             self.system.dead_letters.add(DeadLetterReason.EXPIRED, ask, self.ref)
-            self._compact()
+            self._compact(ask)
 
     def ask_cancelled(self, ask: Any) -> Any:
         """An ask was cancelled: take it out, or interrupt its handler.
@@ -315,17 +315,17 @@ class Inbox(Node):
             return self.interrupt_current()
         if not ask.taken:
             self.gone += 1
-            self._compact()
+            self._compact(ask)
         return None
 
     def interrupt_current(self) -> Any:
         """Interrupt the handler of the message in hand, whose ask was cancelled; the instance lives."""
         return None
 
-    def _compact(self) -> None:
-        """Throw out what has ended once it is the larger part, so that it does not pile up."""
+    def _compact(self, ended: Any) -> None:
+        """Throw out what has ended, `ended` as the last, once it is the larger part, so that it does not pile up."""
         queue = self.queue
         if queue is not None and self.gone > 32 and self.gone * 2 > len(queue):
-            self._keep(queue, lambda entry: not _is_over(entry))
+            self._keep(queue, lambda entry: entry is not ended and not _is_over(entry))
             self.gone = sum(entry.__class__ is float for entry in queue)
         self.made_room()

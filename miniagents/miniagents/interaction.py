@@ -557,6 +557,7 @@ class Interaction(Node):
             return
         if not self.is_running and envelope is not None and not envelope.taken:
             cell.ask_expired(envelope)
+            envelope.taken = True  # it is no longer counted as waiting
         self.begin_cancel(error)
 
     def finish(self, error: BaseException | None) -> None:

@@ -514,3 +514,19 @@ async def test_what_a_priority_function_raises_goes_to_the_sender_and_ends_the_a
 
         assert system.tree(ref.path).mailbox_depth == ref._cell.depth == 0
         assert system.dead_letters.total == 0
+
+
+async def test_asks_that_are_cancelled_one_after_the_other_are_counted_exactly() -> None:
+    async with ActorSystem() as system:
+        gate = asyncio.Event()
+        ref = system.spawn(Counter, gate=gate)
+        ref.tell(Hold())
+        await turns()
+        asks = [ref.ask(Read()) for _ in range(40)]
+        for left, ask in enumerate(reversed(asks)):
+            assert ref._cell.depth == system.tree(ref.path).mailbox_depth == 40 - left
+            ask.cancel()
+
+        gate.set()
+        await turns()
+        assert ref._cell.depth == 0

@@ -967,3 +967,62 @@ async def test_waiting_for_the_end_of_calls_is_not_held_up_by_one_that_was_cance
             await replies.aclose()
 
         assert system.interactions() == ()
+
+
+@pytest.mark.parametrize("how", ["cancelled", "expired"])
+async def test_calls_that_end_while_they_wait_are_counted_once(how: str) -> None:
+    gate = asyncio.Event()
+
+    @miniagent
+    class Serial:
+        async def __call__(self, ctx: InteractionContext) -> None:
+            await gate.wait()
+
+    async with MiniAgents() as system:
+        ref = system.spawn(Serial)
+        ref.inquire()
+        await turns()
+        timeout = 1 if how == "expired" else None
+        ended = [ref.inquire(timeout=timeout) for _ in range(40)]
+        ref.inquire()
+        if how == "cancelled":
+            for replies in ended:
+                replies.cancel()
+        else:
+            await asyncio.sleep(2)
+
+        assert ref._cell.depth == system.tree(ref.path).mailbox_depth == 1
+        gate.set()
+        await turns()
+        assert ref._cell.depth == system.tree(ref.path).mailbox_depth == 0
+
+
+@pytest.mark.parametrize("how", ["cancelled", "expired"])
+async def test_a_call_that_ends_while_it_waits_for_room_leaves_it_to_the_next(how: str) -> None:
+    gate = asyncio.Event()
+
+    @miniagent
+    class Serial:
+        async def __call__(self, ctx: InteractionContext) -> None:
+            await gate.wait()
+            ctx.reply("served")
+
+    async with MiniAgents() as system:
+        ref = system.spawn(Serial, options=SpawnOptions(mailbox=Mailbox(capacity=1)))
+        first = ref.inquire()
+        await turns()
+        second = ref.inquire()
+        waits = ref.inquire(timeout=1 if how == "expired" else None)
+        last = ref.inquire()
+        await turns()
+        if how == "cancelled":
+            waits.cancel()
+        else:
+            await asyncio.sleep(2)
+        await turns()
+
+        assert ref._cell.depth == 1
+        gate.set()
+        async with asyncio.timeout(10):
+            assert [str(await replies) for replies in (first, second, last)] == ["served"] * 3
+        assert ref._cell.depth == 0
