@@ -313,10 +313,14 @@ class Inbox(Node):
         """
         if ask is self.current:
             return self.interrupt_current()
+        self.withdraw(ask)
+        return None
+
+    def withdraw(self, ask: Any) -> None:
+        """An ask has ended, or ends now: it waits no longer."""
         if not ask.taken:
             self.gone += 1
             self._compact(ask)
-        return None
 
     def interrupt_current(self) -> Any:
         """Interrupt the handler of the message in hand, whose ask was cancelled; the instance lives."""

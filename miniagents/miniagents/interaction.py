@@ -72,7 +72,7 @@ class ReplyPromise(MessageSequencePromise):
         interaction = self._interaction
         return interaction.system.loop if interaction is not None else super()._event_loop()
 
-    def fail(self, error: BaseException) -> None:
+    def end_ring(self, error: BaseException) -> None:
         """Waiting for it would have closed a ring: it ends with that error."""
         if self._interaction is not None:
             self._interaction.begin_cancel(error)
