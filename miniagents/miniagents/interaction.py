@@ -564,6 +564,8 @@ class Interaction(Node):
         """It has ended: close the replies, and leave what still runs below to those above."""
         if self._done:
             return
+        if error is None and self.cancelled is not None:
+            error = self.explain(asyncio.CancelledError())  # its code has swallowed it: what it replied is thrown away
         self._done = True
         self.error = error
         self.is_running = False
@@ -579,10 +581,10 @@ class Interaction(Node):
             else:
                 self._sequence.append(error)
         self.close_replies()
-        if self.cancelled is not None:
+        if self.cancelled is not None and error is not None:
             if self._sequence is not None:
                 self._sequence.cancel(self.cancelled)
-            self.replies._reject(error if error is not None else PromiseCancelledError(str(self.cancelled)))
+            self.replies._reject(error)
         if self._below:
             self._leave_below()
         parent = self.parent

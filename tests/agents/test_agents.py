@@ -989,7 +989,7 @@ async def test_calls_that_end_while_they_wait_are_counted_once(how: str) -> None
             for replies in ended:
                 replies.cancel()
         else:
-            await asyncio.sleep(2)
+            await asyncio.gather(*ended, return_exceptions=True)
 
         assert ref._cell.depth == system.tree(ref.path).mailbox_depth == 1
         gate.set()
@@ -1017,12 +1017,35 @@ async def test_a_call_that_ends_while_it_waits_for_room_leaves_it_to_the_next(ho
         await turns()
         if how == "cancelled":
             waits.cancel()
-        else:
-            await asyncio.sleep(2)
-        await turns()
+        with pytest.raises(PromiseCancelledError if how == "cancelled" else AskTimeoutError):
+            await waits
 
         assert ref._cell.depth == 1
         gate.set()
         async with asyncio.timeout(10):
             assert [str(await replies) for replies in (first, second, last)] == ["served"] * 3
         assert ref._cell.depth == 0
+
+
+@pytest.mark.parametrize("how", ["cancelled", "expired", "hangs"])
+async def test_what_a_call_replies_that_swallows_its_cancellation_is_thrown_away(how: str) -> None:
+    @miniagent
+    async def works(ctx: InteractionContext) -> None:
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            pass
+        ctx.reply("late")
+
+    agent = works.fork(options=SpawnOptions(handler_timeout=1.0)) if how == "hangs" else works
+    errors = {"cancelled": PromiseCancelledError, "expired": AskTimeoutError, "hangs": HandlerTimeoutError}
+    async with MiniAgents() as system:
+        replies = agent.inquire(timeout=1 if how == "expired" else None)
+        await turns()
+        if how == "cancelled":
+            (interaction,) = system.interactions()
+            await interaction.cancel("enough")
+
+        with pytest.raises(errors[how]):
+            await replies
+        assert system.interactions() == ()
