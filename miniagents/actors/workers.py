@@ -59,13 +59,8 @@ class WorkerTask(asyncio.Task[None]):
         waiting: Of a helper: what the handler of that turn waits for.
     """
 
-    __slots__ = (
-        "cell",
-        "handed",
-        "lane",
-        "tainted",
-        "waiting",
-    )  # read for every message, where the default of a class is slow
+    # They are read for every message, where the default of a class is slow.
+    __slots__ = ("cell", "handed", "lane", "tainted", "waiting")
 
     def __init__(
         self, coro: Coroutine[Any, Any, None], *, loop: asyncio.AbstractEventLoop, context: Context | None = None
