@@ -427,6 +427,8 @@ class Interaction(Node):
             self.task = self._coro = None
             return None  # it was cancelled before a worker came to it
         current_scope.set(self)
+        if self.task is None:
+            self.task = asyncio.current_task()  # an eager task begins before whoever makes it gets it
         error: BaseException | None = None
         try:
             try:

@@ -28,6 +28,7 @@ from miniagents.errors import (
     AgentArgumentError,
     AppenderClosedError,
     AskTimeoutError,
+    DeadlockError,
     DroppedError,
     HandlerTimeoutError,
     InvalidOptionError,
@@ -1050,3 +1051,17 @@ async def test_what_a_call_replies_that_swallows_its_cancellation_is_thrown_away
         with pytest.raises(errors[how]):
             await replies
         assert system.interactions() == ()
+
+
+@pytest.mark.skipif(not hasattr(asyncio, "eager_task_factory"), reason="there are eager tasks since Python 3.12")
+async def test_a_class_agent_that_waits_for_itself_is_told_so_also_where_tasks_are_eager() -> None:
+    @miniagent
+    class Narcissus:
+        async def __call__(self, ctx: InteractionContext) -> None:
+            ctx.reply(await ctx.this_agent.inquire())
+
+    asyncio.get_running_loop().set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009 - not in 3.11
+    async with MiniAgents():
+        with pytest.raises(DeadlockError):
+            async with asyncio.timeout(10):
+                await Narcissus.inquire()
