@@ -146,6 +146,11 @@ class Ask(Promise[T]):
             self._timer.cancel()
         self._reject(error)
 
+    def end_ring(self, error: BaseException) -> None:
+        """Waiting for it would have closed a ring: it ends with that error."""
+        self.fail(error)
+        self.cell.withdraw(self)
+
     def stopped(self, reason: object, cause: BaseException | None = None) -> None:
         """End it because the actor ended."""
         if not self.done():

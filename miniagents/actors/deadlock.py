@@ -110,9 +110,9 @@ def begin_wait(promise: Any) -> Any:
         if ring is not None and not any(getattr(p, "own_timeout", False) for _, p in ring):
             end_wait((waits, own, task))
             error = _error(ring)
-            fail = getattr(promise, "fail", None)
-            if fail is not None:
-                fail(error)
+            end = getattr(promise, "end_ring", None)
+            if end is not None:
+                end(error)
                 promise._look()  # its awaiter gets the error here and now
             node.deadlocked(error)
             raise error

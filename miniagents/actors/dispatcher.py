@@ -148,10 +148,13 @@ class Dispatcher:
         try:
             await self.serve(me, lane)
         except asyncio.CancelledError:
-            # Somebody's stray cancellation hit a worker between two turns: another one takes its place.
-            self.awake = False
-            if self.ready:
-                self._wake()
+            self.replace_worker()
+
+    def replace_worker(self) -> None:
+        """Somebody's stray cancellation hit a worker between two turns: another one takes its place."""
+        self.awake = False
+        if self.ready:
+            self._wake()
 
     @types.coroutine
     def serve(

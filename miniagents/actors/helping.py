@@ -51,7 +51,7 @@ class Helpers:
         """
         dispatcher = self._dispatcher
         ready = dispatcher.ready
-        if not ready:
+        if not ready or self._thread != threading.get_ident():
             return False
         if not self._idle:
             self._start()
@@ -65,10 +65,12 @@ class Helpers:
         elif now > until:
             return False
         asker = asyncio.current_task(loop)
-        if asker is None or self._thread != threading.get_ident():
+        if asker is None:
             return False
-        dispatcher.helped = True
         helper: Any = self._idle.pop()
+        if helper.tainted:
+            return False  # a stray cancellation is on its way to it, and must not reach a handler
+        dispatcher.helped = True
         lane = helper.lane
         dispatcher.turn_until = now + HELP_SECONDS
         waiting: Any = TURN_OVER
@@ -103,8 +105,9 @@ class Helpers:
         elif not lane.cell.since:
             lane.cell.since = loop.time()
         self._all.discard(helper)
-        if not helper.handed.done():
-            helper.handed.set_result(waiting)
+        helper.waiting = waiting
+        if not helper.handed.done():  # it is, if the handler has cancelled its own task
+            helper.handed.set_result(None)
         return True
 
     def close(self) -> None:
@@ -113,7 +116,7 @@ class Helpers:
         self._idle.clear()
         for helper in self._all:
             if helper.handed is not None and not helper.handed.done():
-                helper.handed.set_result(TURN_OVER)
+                helper.handed.set_result(None)
         self._all.clear()
 
     def _start(self) -> None:
@@ -131,16 +134,23 @@ class Helpers:
         me.handed = self._loop.create_future()
         me.lane = Lane()
         self._idle.append(me)
-        waiting, error = TURN_OVER, None
+        error = None
         try:
-            waiting = await me.handed
+            await me.handed
         except asyncio.CancelledError as cancelled:
-            error = cancelled  # of the handler that it is to go on with, or a stray one
+            # Of the handler that it is to go on with, or a stray one. As in any task, it is for what the handler waits
+            # for first, a `gather` or another task, and comes from there.
+            if not asyncio.isfuture(me.waiting) or not me.waiting.cancel(*cancelled.args):
+                me.waiting, error = TURN_OVER, cancelled
+        waiting, me.waiting = me.waiting, None
         self._all.discard(me)
         if me in self._idle:
             self._idle.remove(me)
         if me.lane is not None and me.lane.cell is not None:
-            await self._dispatcher.serve(me, me.lane, waiting, error)
+            try:
+                await self._dispatcher.serve(me, me.lane, waiting, error)
+            except asyncio.CancelledError:
+                self._dispatcher.replace_worker()
 
     def _loop_turned(self) -> None:
         self._until = None

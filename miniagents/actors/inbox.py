@@ -90,6 +90,7 @@ class Inbox(Node):
 
         Raises:
             MailboxFullError: The mailbox is full and refuses; an ask's promise fails instead.
+            Exception: What the mailbox's `priority=` raised; an ask's promise fails with it instead.
         """
         if self.stopping is not None and not self.takes_while_stopping():
             self.refuse(envelope)
@@ -100,7 +101,13 @@ class Inbox(Node):
         capacity = self.props.capacity
         if capacity is not None and len(queue) - self.gone >= capacity and not self._overflow(envelope, queue):
             return
-        queue.append(envelope)
+        try:
+            queue.append(envelope)
+        except Exception as error:  # of the user's `priority=`
+            if envelope.ask is None:
+                raise
+            envelope.ask.fail(error)
+            return
         if not self.scheduled:
             self.wake()
 
@@ -296,7 +303,7 @@ class Inbox(Node):
         if not ask.taken:
             self.gone += 1
             self.system.dead_letters.add(DeadLetterReason.EXPIRED, ask, self.ref)
-            self._compact()
+            self._compact(ask)
 
     def ask_cancelled(self, ask: Any) -> Any:
         """An ask was cancelled: take it out, or interrupt its handler.
@@ -306,19 +313,23 @@ class Inbox(Node):
         """
         if ask is self.current:
             return self.interrupt_current()
+        self.withdraw(ask)
+        return None
+
+    def withdraw(self, ask: Any) -> None:
+        """An ask has ended, or ends now: it waits no longer."""
         if not ask.taken:
             self.gone += 1
-            self._compact()
-        return None
+            self._compact(ask)
 
     def interrupt_current(self) -> Any:
         """Interrupt the handler of the message in hand, whose ask was cancelled; the instance lives."""
         return None
 
-    def _compact(self) -> None:
-        """Throw out what has ended once it is the larger part, so that it does not pile up."""
+    def _compact(self, ended: Any) -> None:
+        """Throw out what has ended, `ended` as the last, once it is the larger part, so that it does not pile up."""
         queue = self.queue
         if queue is not None and self.gone > 32 and self.gone * 2 > len(queue):
-            self._keep(queue, lambda entry: not _is_over(entry))
+            self._keep(queue, lambda entry: entry is not ended and not _is_over(entry))
             self.gone = sum(entry.__class__ is float for entry in queue)
         self.made_room()

@@ -54,11 +54,13 @@ class WorkerTask(asyncio.Task[None]):
     Attributes:
         cell: The actor that it serves now.
         tainted: Whether anybody has cancelled it since it began to serve this actor.
-        handed: Of a helper: resolves to what the handler waits for whose turn it is to go on with.
+        handed: Of a helper: resolves when there is a turn to go on with.
         lane: Of a helper: what steps that turn.
+        waiting: Of a helper: what the handler of that turn waits for.
     """
 
-    __slots__ = ("cell", "handed", "lane", "tainted")  # read for every message, where the default of a class is slow
+    # They are read for every message, where the default of a class is slow.
+    __slots__ = ("cell", "handed", "lane", "tainted", "waiting")
 
     def __init__(
         self, coro: Coroutine[Any, Any, None], *, loop: asyncio.AbstractEventLoop, context: Context | None = None
@@ -68,15 +70,23 @@ class WorkerTask(asyncio.Task[None]):
         self.tainted = False
         self.handed: asyncio.Future[Any] | None = None
         self.lane: Lane | None = None
+        self.waiting: Any = None
 
     def cancel(self, msg: Any = None) -> bool:
         """Cancel the handler that runs now.
 
-        A cancellation from the context of another actor, say by a timeout that it left open, is refused.
+        A cancellation that comes by itself from the context of another actor, say by a timeout that it left open, is
+        refused. One that code of another actor asks for, say by the scope of a handler that it was given, is not.
         """
-        owner = current_scope.get()
+        owner: Any = current_scope.get()
         owner = getattr(owner, "node", None)
-        if owner is not None and owner is not self.cell:
+        if (
+            owner is not None
+            and owner is not self.cell
+            and asyncio.current_task(self.get_loop()) is None
+            # A call that still runs has never been here: it has one task from beginning to end.
+            and (not getattr(owner, "is_interaction", False) or owner.task is None or owner.task is self)
+        ):
             _log.warning(
                 "a cancellation out of a scope that another actor left open was refused",
                 actor=getattr(owner, "path", None),

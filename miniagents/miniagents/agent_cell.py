@@ -78,13 +78,17 @@ class AgentCell(Cell):
         """A call begins: it goes into the mailbox, at once or when there is room."""
         envelope = interaction.in_envelope()
         if self.is_full():
+            envelope.taken = True  # as long as it is not in the mailbox
             self.system.start_soon(self._take_when_there_is_room(envelope))
         else:
             self.post(envelope)
 
     async def _take_when_there_is_room(self, envelope: Envelope) -> None:
         await self.room()
-        if not envelope.message.done():
+        if envelope.message.done():
+            self.made_room()  # it is the next one's
+        else:
+            envelope.taken = False
             self.post(envelope)
 
     def as_interaction(self, envelope: Any) -> Interaction:

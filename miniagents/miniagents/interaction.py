@@ -83,7 +83,7 @@ class ReplyPromise(MessageSequencePromise):
             not self._finished or any(isinstance(piece, Promise) and not piece.done() for piece in self._pieces)
         )
 
-    def fail(self, error: BaseException) -> None:
+    def end_ring(self, error: BaseException) -> None:
         """Waiting for it would have closed a ring: it ends with that error."""
         if self._interaction is not None:
             self._interaction.begin_cancel(error)
@@ -440,6 +440,8 @@ class Interaction(Node):
             self.task = self._coro = None
             return None  # it was cancelled before a worker came to it
         current_scope.set(self)
+        if self.task is None:
+            self.task = asyncio.current_task()  # an eager task begins before whoever makes it gets it
         error: BaseException | None = None
         try:
             try:
@@ -570,12 +572,15 @@ class Interaction(Node):
             return
         if not self.is_running and envelope is not None and not envelope.taken:
             cell.ask_expired(envelope)
+            envelope.taken = True  # it is no longer counted as waiting
         self.begin_cancel(error)
 
     def finish(self, error: BaseException | None) -> None:
         """It has ended: close the replies, and leave what still runs below to those above."""
         if self._done:
             return
+        if error is None and self.cancelled is not None:
+            error = self.explain(asyncio.CancelledError())  # its code has swallowed it: what it replied is thrown away
         self._done = True
         self.error = error
         self.is_running = False
@@ -589,10 +594,10 @@ class Interaction(Node):
             else:
                 self._sequence.append(error)
         self.close_replies()
-        if self.cancelled is not None:
+        if self.cancelled is not None and error is not None:
             if self._sequence is not None:
                 self._sequence.cancel(self.cancelled)
-            self.replies._reject(error if error is not None else PromiseCancelledError(str(self.cancelled)))
+            self.replies._reject(error)
         if self._background and self.replies.is_flowing:
             self._leave_background()
         elif self._timer is not None:

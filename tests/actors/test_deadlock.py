@@ -177,3 +177,14 @@ async def test_waiting_in_a_line_is_no_ring() -> None:
         answers = await asyncio.gather(*(wait(ref.ask(Read())) for _ in range(10)))
         assert [answer.value for answer in answers] == [0] * 10
         await turns()
+
+
+@pytest.mark.parametrize("size", [1, 3])
+async def test_an_ask_that_would_have_closed_a_ring_is_no_longer_counted_in_a_mailbox(size: int) -> None:
+    async with ActorSystem() as system:
+        ring = ring_of(system, size)
+        with pytest.raises(DeadlockError):
+            await ring[0].ask(Ask())
+        await turns()
+
+        assert [ref._cell.depth for ref in ring] == [0] * size

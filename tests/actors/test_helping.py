@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from miniagents import Actor, ActorContext, ActorSystem, InteractionContext, Message, MiniAgents, TextMessage, miniagent
+from miniagents.errors import PromiseCancelledError
 from tests.actors.actors import turns
 from tests.clocks import ticking_clock  # noqa: F401 - asked for by name
 
@@ -75,6 +76,68 @@ async def test_what_cancels_a_handler_does_not_reach_the_task_that_waits_nor_the
             me = asyncio.current_task()
             assert me is not None
             assert me.cancelling() == 0
+
+
+@pytest.mark.parametrize("who", ["the asker", "the handler"])
+async def test_a_handler_that_is_cancelled_as_it_suspends_takes_with_it_what_it_waits_for(who: str) -> None:
+    done: list[Any] = []
+
+    class Gathers(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> None:
+            inner = [asyncio.create_task(asyncio.sleep(1000)) for _ in range(2)]
+            if who == "the handler":
+                task = asyncio.current_task()
+                assert task is not None
+                task.cancel()
+            try:
+                await asyncio.gather(*inner)
+            finally:
+                done.extend(task.cancelled() for task in inner)
+
+    async with ActorSystem() as system:
+        await warm(system)
+        ref = system.spawn(Gathers)
+        await ref.started()
+        await turns(3)
+        ask = ref.ask(TextMessage("gather"))
+        if who == "the asker":
+            asyncio.get_running_loop().call_soon(ask.cancel)  # before the helper can go on with the turn
+
+        with pytest.raises(PromiseCancelledError):
+            await ask
+        await turns()
+
+        assert done == [True, True]
+
+
+async def test_a_stray_cancellation_of_what_was_a_helper_stops_nobody() -> None:
+    tasks: list[Any] = []
+    async with ActorSystem() as system:
+        await warm(system)
+        ref = system.spawn(Noting, tasks=tasks)
+        await ref.started()
+        await turns(3)
+
+        await ref.ask(TextMessage("wait"))
+        tasks[-1].cancel()  # it is a worker now, between two turns
+
+        ref.tell(TextMessage("next"))
+        await turns()
+        assert len(tasks) == 3
+
+
+async def test_a_stray_cancellation_of_an_idle_helper_reaches_no_handler() -> None:
+    tasks: list[Any] = []
+    async with ActorSystem() as system:
+        await warm(system)
+        ref = system.spawn(Noting, tasks=tasks)
+        await ref.started()
+        await turns(3)
+
+        await ref.ask(TextMessage("now"))
+        tasks[-1].cancel()
+
+        assert str(await ref.ask(TextMessage("wait"))) == "wait"
 
 
 @pytest.mark.usefixtures("ticking_clock")

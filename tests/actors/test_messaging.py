@@ -498,3 +498,35 @@ async def test_errors_that_are_answers_are_no_crashes() -> None:
             await ref.ask(Crash())
         assert system.tree(ref.path).restarts == 0
         assert (await ref.ask(Read())).value == 1
+
+
+async def test_what_a_priority_function_raises_goes_to_the_sender_and_ends_the_ask() -> None:
+    def fails(_: Message) -> float:
+        raise LookupError("no priority")
+
+    async with ActorSystem() as system:
+        ref = system.spawn(Counter, options=SpawnOptions(mailbox=Mailbox(priority=fails)))
+        with pytest.raises(LookupError, match="no priority"):
+            ref.tell(Add(1))
+        with pytest.raises(LookupError, match="no priority"):
+            await ref.ask(Read(), timeout=1)
+        await asyncio.sleep(2)
+
+        assert system.tree(ref.path).mailbox_depth == ref._cell.depth == 0
+        assert system.dead_letters.total == 0
+
+
+async def test_asks_that_are_cancelled_one_after_the_other_are_counted_exactly() -> None:
+    async with ActorSystem() as system:
+        gate = asyncio.Event()
+        ref = system.spawn(Counter, gate=gate)
+        ref.tell(Hold())
+        await turns()
+        asks = [ref.ask(Read()) for _ in range(40)]
+        for left, ask in enumerate(reversed(asks)):
+            assert ref._cell.depth == system.tree(ref.path).mailbox_depth == 40 - left
+            ask.cancel()
+
+        gate.set()
+        await turns()
+        assert ref._cell.depth == 0

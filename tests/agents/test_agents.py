@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any
 
+import anyio
 import pytest
 
 from miniagents import (
@@ -27,6 +28,7 @@ from miniagents.errors import (
     AgentArgumentError,
     AppenderClosedError,
     AskTimeoutError,
+    DeadlockError,
     DroppedError,
     HandlerTimeoutError,
     InvalidOptionError,
@@ -989,3 +991,159 @@ async def test_a_failure_that_goes_on_to_somebody_who_does_not_look_is_logged(lo
     assert [entry["event"] for entry in log if entry["log_level"] == "error"] == [
         "a promise failed and nobody awaited it"
     ]
+
+
+@pytest.mark.parametrize("how", ["its task", "its scope", "its timeout"])
+async def test_an_agent_can_cancel_what_another_one_has_given_it(how: str, log: list[Any]) -> None:
+    given: dict[str, Any] = {}
+
+    @miniagent
+    async def works(ctx: InteractionContext) -> None:
+        given["its task"] = asyncio.current_task()
+        try:
+            with anyio.CancelScope() as given["its scope"]:
+                async with asyncio.timeout(None) as given["its timeout"]:
+                    await asyncio.sleep(1000)
+        except (asyncio.CancelledError, TimeoutError):
+            pass
+        ctx.reply("cancelled")
+
+    @miniagent
+    async def cancels(ctx: InteractionContext) -> None:
+        if how == "its timeout":
+            given[how].reschedule(asyncio.get_running_loop().time() + 1)
+            await asyncio.sleep(2)
+        else:
+            given[how].cancel()
+
+    async with MiniAgents() as system:
+        replies = works.inquire()
+        await turns()
+        await cancels.inquire()
+        await turns()
+
+        assert system.interactions() == ()
+        assert str(await replies) == "cancelled"
+    assert log == []
+
+
+async def test_waiting_for_the_end_of_calls_is_not_held_up_by_one_that_was_cancelled_before_it_began() -> None:
+    calls: list[Any] = []
+    called = asyncio.Event()
+
+    @miniagent
+    async def works(ctx: InteractionContext) -> None:
+        await asyncio.sleep(1000)
+
+    @miniagent
+    async def hands_on(ctx: InteractionContext) -> None:
+        calls.extend((works.inquire(), works.inquire()))
+        ctx.reply(calls)
+        asyncio.get_running_loop().call_soon(calls[1].cancel)  # after the end of this call, before the other begins
+        called.set()
+
+    async with MiniAgents() as system:
+        replies = hands_on.inquire()
+        await called.wait()
+        await turns()
+
+        async with asyncio.timeout(10):
+            await replies.aclose()
+
+        assert system.interactions() == ()
+
+
+@pytest.mark.parametrize("how", ["cancelled", "expired"])
+async def test_calls_that_end_while_they_wait_are_counted_once(how: str) -> None:
+    gate = asyncio.Event()
+
+    @miniagent
+    class Serial:
+        async def __call__(self, ctx: InteractionContext) -> None:
+            await gate.wait()
+
+    async with MiniAgents() as system:
+        ref = system.spawn(Serial)
+        ref.inquire()
+        await turns()
+        timeout = 1 if how == "expired" else None
+        ended = [ref.inquire(timeout=timeout) for _ in range(40)]
+        ref.inquire()
+        if how == "cancelled":
+            for replies in ended:
+                replies.cancel()
+        else:
+            await asyncio.gather(*ended, return_exceptions=True)
+
+        assert ref._cell.depth == system.tree(ref.path).mailbox_depth == 1
+        gate.set()
+        await turns()
+        assert ref._cell.depth == system.tree(ref.path).mailbox_depth == 0
+
+
+@pytest.mark.parametrize("how", ["cancelled", "expired"])
+async def test_a_call_that_ends_while_it_waits_for_room_leaves_it_to_the_next(how: str) -> None:
+    gate = asyncio.Event()
+
+    @miniagent
+    class Serial:
+        async def __call__(self, ctx: InteractionContext) -> None:
+            await gate.wait()
+            ctx.reply("served")
+
+    async with MiniAgents() as system:
+        ref = system.spawn(Serial, options=SpawnOptions(mailbox=Mailbox(capacity=1)))
+        first = ref.inquire()
+        await turns()
+        second = ref.inquire()
+        waits = ref.inquire(timeout=1 if how == "expired" else None)
+        last = ref.inquire()
+        await turns()
+        if how == "cancelled":
+            waits.cancel()
+        with pytest.raises(PromiseCancelledError if how == "cancelled" else AskTimeoutError):
+            await waits
+
+        assert ref._cell.depth == 1
+        gate.set()
+        async with asyncio.timeout(10):
+            assert [str(await replies) for replies in (first, second, last)] == ["served"] * 3
+        assert ref._cell.depth == 0
+
+
+@pytest.mark.parametrize("how", ["cancelled", "expired", "hangs"])
+async def test_what_a_call_replies_that_swallows_its_cancellation_is_thrown_away(how: str) -> None:
+    @miniagent
+    async def works(ctx: InteractionContext) -> None:
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            pass
+        ctx.reply("late")
+
+    agent = works.fork(options=SpawnOptions(handler_timeout=1.0)) if how == "hangs" else works
+    errors = {"cancelled": PromiseCancelledError, "expired": AskTimeoutError, "hangs": HandlerTimeoutError}
+    async with MiniAgents() as system:
+        replies = agent.inquire(timeout=1 if how == "expired" else None)
+        await turns()
+        if how == "cancelled":
+            (interaction,) = system.interactions()
+            await interaction.cancel("enough")
+
+        with pytest.raises(errors[how]):
+            await replies
+        assert system.interactions() == ()
+
+
+@pytest.mark.skipif(not hasattr(asyncio, "eager_task_factory"), reason="there are eager tasks since Python 3.12")
+async def test_a_class_agent_that_waits_for_itself_is_told_so_also_where_tasks_are_eager() -> None:
+    @miniagent
+    class Narcissus:
+        async def __call__(self, ctx: InteractionContext) -> None:
+            ctx.reply(await ctx.this_agent.inquire())
+
+    asyncio.get_running_loop().set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009 - not in 3.11
+    async with MiniAgents():
+        with pytest.raises(DeadlockError):
+            async with asyncio.timeout(10):
+                await Narcissus.inquire()
