@@ -134,7 +134,12 @@ class Dispatcher:
     def own(self, task: WorkerTask) -> None:
         """A worker of this dispatcher: it ends with it at the latest."""
         self._workers.add(task)
-        task.add_done_callback(self._workers.discard)
+        task.add_done_callback(self._worker_ended)
+
+    def _worker_ended(self, task: Any) -> None:
+        self._workers.discard(task)
+        if task.cancelled() and not self._closed:
+            self.replace_worker()  # it was cancelled before its first step, and so has not seen to it itself
 
     def run_in_own_task(self, cell: Any, main: Callable[[], Coroutine[Any, Any, None]], context: Context) -> None:
         """Run `main()` to its end in a task that belongs to `cell` alone."""

@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from miniagents import Actor, ActorContext, ActorSystem, Message, SpawnOptions, TextMessage
+from miniagents.actors.workers import WorkerTask
 from tests.actors.actors import Add, Counter, Crash, Read, turns
 
 
@@ -47,6 +48,19 @@ BAD: dict[str, Any] = {
     "asyncio scope left open": asyncio_scope_left_open,
     "anyio scope left open": anyio_scope_left_open,
 }
+
+
+async def test_a_worker_that_is_cancelled_before_its_first_step_is_replaced() -> None:
+    async with ActorSystem() as system:
+        ref = system.spawn(Counter)
+        ref.tell(Add(3))
+        for task in asyncio.all_tasks():
+            if isinstance(task, WorkerTask):
+                task.cancel()
+
+        total = await asyncio.wait_for(ref.ask(Read()), 5)
+
+        assert total.value == 3
 
 
 class Bad(Actor):
