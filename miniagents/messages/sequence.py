@@ -1,6 +1,6 @@
 """Sequences of messages: whatever is sent, flattened into one stream of message promises."""
 
-from collections.abc import AsyncIterable, Callable, Generator, Iterable, Sequence
+from collections.abc import AsyncIterable, Generator, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -33,12 +33,11 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
 
     Args:
         errors_as_messages: Exceptions arrive as `ErrorMessage`s instead.
-        start: Called once, when somebody first asks for something: what makes a lazy call begin.
     """
 
-    __slots__ = ("_awaited", "_checked", "_first_use", "errors_as_messages")
+    __slots__ = ("_awaited", "_checked", "errors_as_messages")
 
-    def __init__(self, *, errors_as_messages: bool = False, start: Callable[[], None] | None = None) -> None:
+    def __init__(self, *, errors_as_messages: bool = False) -> None:
         # What the constructors above it do, written out: every call of an agent has two of these (benchmark
         # `agent_call`).
         self._value = NO_VALUE
@@ -52,7 +51,6 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
         self.errors_as_messages = errors_as_messages
         self._checked = 0
         self._awaited = False
-        self._first_use = start
 
     @classmethod
     def of_one(cls, message: Message, *, errors_as_messages: bool) -> "MessageSequencePromise":
@@ -79,12 +77,6 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
         if self._finished and not self.done():
             self._complete()
         return super().__await__()
-
-    def _start(self) -> None:
-        start, self._first_use = self._first_use, None
-        if start is not None:
-            start()
-        super()._start()
 
     def _push_error(self, error: BaseException) -> None:
         if self.errors_as_messages and isinstance(error, Exception):
