@@ -9,6 +9,7 @@ import structlog
 from miniagents.actors.actor import ReplyTo
 from miniagents.actors.cell import Cell
 from miniagents.actors.envelope import Envelope
+from miniagents.actors.living_cell import INSIST_EVERY, LivingCell
 from miniagents.actors.timers import Timer
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.supervision import StopReason
@@ -19,10 +20,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("miniagents")
 
-_INSIST_EVERY = 1.0
 
-
-class OwningCell(Cell):
+class OwningCell(LivingCell):
     """A cell whose instance has a context that offers these."""
 
     __slots__ = ("_owed", "_replied", "_tasks", "_timers")
@@ -123,17 +122,17 @@ class OwningCell(Cell):
         if tasks:
             for task in tasks:
                 task.cancel()
-            _, left = await asyncio.wait(tasks, timeout=_INSIST_EVERY)
+            _, left = await asyncio.wait(tasks, timeout=INSIST_EVERY)
             while left:
                 _log.warning("tasks of an ended actor swallow their cancellation", actor=self.path, tasks=len(left))
                 for task in left:
                     task.cancel()
-                _, left = await asyncio.wait(left, timeout=_INSIST_EVERY)
+                _, left = await asyncio.wait(left, timeout=INSIST_EVERY)
 
     async def _stop_children(self) -> None:
         if self.children:
             keeper, self.child_keeper = self.child_keeper, None
             if keeper is not None:
                 await keeper.stop_all()
-        kill = self.stopping is not None and self.stopping.reason is StopReason.KILLED
+        kill = self.reason is StopReason.KILLED
         await self.end_children(StopReason.KILLED if kill else StopReason.SHUTDOWN)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 from miniagents.actors import ActorRef, ActorSystem, EventKind, SpawnOptions
 from miniagents.actors.from_thread import FromThread
-from miniagents.actors.options import DEFAULT_OPTIONS, Props
 from miniagents.messages import Messages, Sendable
 from miniagents.miniagents.agent import MiniAgent
 from miniagents.miniagents.agent_cell import AgentRef
@@ -157,7 +156,7 @@ class MiniAgents(ActorSystem):
         above = self._agents_cell
         if above is None:
             name = self.root.child_name(_AGENTS if self.lookup(_AGENTS) is None else None, _AGENTS)
-            above = self._agents_cell = AgentsCell(self, self.root, name, Props(lambda: None, DEFAULT_OPTIONS))
+            above = self._agents_cell = AgentsCell(self, self.root, name)
             self.root.add_child(above)
             above.begin()
         taken = above.children is not None and agent.alias in above.children
