@@ -22,7 +22,7 @@ from miniagents.messages import (
     TextMessage,
 )
 from miniagents.promising import Promise
-from miniagents.promising.context import current_scope
+from miniagents.promising.context import OnCancelled, current_scope
 from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.tracebacks import traceback_text
 
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("miniagents")
 
 _LONGEST_TRACE = 64
-_NONE: Collection[Any] = frozenset()
+_NONE: Collection[Any] = ()
 DEFAULT_GRACE = 5.0
 
 
-def _some(those: Collection[Any]) -> set[Any]:
-    """A set that can be added to: most interactions never need one."""
-    return those if isinstance(those, set) else set()
+def _some(those: Collection[Any]) -> dict[Any, None]:
+    """What can be added to, and keeps its order: most interactions never need one."""
+    return those if isinstance(those, dict) else {}
 
 
 class ReplyPromise(MessageSequencePromise):
@@ -284,24 +284,34 @@ class Interaction(Node):
             self._correlation_id = new_correlation_id()
         return self._correlation_id
 
-    def start_soon(self, coro: Coroutine[Any, Any, Any], *, name: str | None = None) -> "asyncio.Task[Any]":
+    def start_soon(
+        self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, on_cancelled: OnCancelled | None = None
+    ) -> "asyncio.Task[Any]":
         """Background work: a cancelled interaction ends it, one that ends normally leaves it to the system."""
-        task = self.system.start_soon(coro, name=name)
-        background = self._background = _some(self._background)
-        background.add(task)
-        task.add_done_callback(background.discard)
+        task = self.system.start_soon(coro, name=name, on_cancelled=on_cancelled)
+        self._owns(task)
         return task
+
+    def _owns(self, task: "asyncio.Task[Any]") -> None:
+        background = self._background = _some(self._background)
+        background[task] = None
+        task.add_done_callback(background.pop)
 
     def started_ask(self, ask: Any) -> None:
         """Its code asked an actor: a cancelled interaction cancels what it has asked."""
         asks = self.asks = _some(self.asks)
-        asks.add(ask)
-        ask._add_done_callback(asks.discard)
+        asks[ask] = None
+        ask._add_done_callback(asks.pop)
 
     def opened(self, call: "AgentCall") -> None:
         """Its code began a call, which is finished with it at the latest."""
-        self.open_calls = _some(self.open_calls)
-        self.open_calls.add(call)
+        calls = self.open_calls = _some(self.open_calls)
+        calls[call] = None
+
+    def closed(self, call: "AgentCall") -> None:
+        """A call is finished."""
+        if self.open_calls:
+            _some(self.open_calls).pop(call, None)
 
     def envelope_for(self, message: Any) -> Envelope:
         """The envelope of a message that its code sends."""
@@ -361,8 +371,8 @@ class Interaction(Node):
         system.interaction_started(self)
         parent = self.parent
         if parent is not None:
-            parent._below = _some(parent._below)
-            parent._below.add(self)
+            below = parent._below = _some(parent._below)
+            below[self] = None
         if self._deadline is not None:
             if self._deadline <= system.time():
                 system.loop.call_soon(self.expire)
@@ -605,8 +615,8 @@ class Interaction(Node):
         if self._below:
             self._leave_below()
         parent = self.parent
-        if parent is not None and self in parent._below:
-            parent._below.discard(self)  # type: ignore[attr-defined]  # it is a set if anybody is in it
+        if parent is not None and parent._below:
+            _some(parent._below).pop(self, None)
         self.context = self.envelope = self.ctx = None  # they lead back to here
         self.system.interaction_ended(self)
         self.cell.interaction_ended(self)
@@ -617,10 +627,8 @@ class Interaction(Node):
         while parent is not None and parent._done:
             parent = parent.parent
         if parent is not None:
-            background = parent._background = _some(parent._background)
             for task in self._background:
-                background.add(task)
-                task.add_done_callback(background.discard)
+                parent._owns(task)
 
     def _leave_below(self) -> None:
         """What still runs below goes on below those above."""
@@ -630,8 +638,7 @@ class Interaction(Node):
         for child in self._below:
             child.parent = parent
         if parent is not None:
-            parent._below = _some(parent._below)
-            parent._below.update(self._below)
+            parent._below = _some(parent._below) | dict.fromkeys(self._below)
         if not self.replies.done():
             self._left = tuple(self._below)  # its replies may still come from these
         self._below = _NONE
@@ -647,7 +654,7 @@ class Interaction(Node):
             if self.replies.is_flowing:
                 self.replies._reject(self._as_error(reason))  # before its stream says that it was cancelled
                 self.replies._look()  # whoever reads the stream is told by it
-                self._cancel_background()
+                self._cancel_background(reason)
             return
         if self.cancelled is not None:
             return
@@ -682,13 +689,13 @@ class Interaction(Node):
             child.begin_cancel(reason)
         for ask in tuple(self.asks):
             ask.cancel(reason)
-        self._cancel_background()
+        self._cancel_background(reason)
 
-    def _cancel_background(self) -> None:
+    def _cancel_background(self, reason: object) -> None:
         me = asyncio.current_task()
         for task in tuple(self._background):
             if task is not me:
-                task.cancel()
+                task.cancel(str(reason))
 
     def _everything_below(self) -> "list[Interaction]":
         found, stack = [], [self]
@@ -705,8 +712,8 @@ class Interaction(Node):
     @staticmethod
     async def _wait_stopped(everything: "list[Interaction]") -> None:
         me = asyncio.current_task()
-        tasks = {task for one in everything for task in (one.task, *one._background)}
-        running = {task for task in tasks if task is not None and task is not me and not task.done()}
+        tasks = dict.fromkeys(task for one in everything for task in (one.task, *one._background))
+        running = [task for task in tasks if task is not None and task is not me and not task.done()]
         if running:
             await asyncio.wait(running)
 
