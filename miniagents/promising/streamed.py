@@ -96,7 +96,9 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
     # The producer's side
 
     def _push(self, piece: Piece) -> None:
-        """One more piece."""
+        """One more piece; after the end it is thrown away."""
+        if self._finished:
+            return
         pieces = self._pieces
         if self._keep is not None and len(pieces) == self._keep:
             self._dropped += 1
