@@ -11,6 +11,7 @@ from miniagents.actors.cell import Cell
 from miniagents.actors.envelope import Envelope
 from miniagents.actors.living_cell import INSIST_EVERY, LivingCell
 from miniagents.actors.timers import Timer
+from miniagents.errors import PromiseCancelledError
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.supervision import StopReason
 
@@ -72,6 +73,10 @@ class OwningCell(LivingCell):
             result: Any
             try:
                 result = await awaitable
+            except asyncio.CancelledError as error:
+                if asyncio.current_task().cancelling():  # type: ignore[union-attr]  # this runs in a task
+                    raise
+                result = PromiseCancelledError(f"{self.path}: what was piped to it was cancelled", reason=error)
             except Exception as error:
                 result = error
             try:
@@ -81,7 +86,9 @@ class OwningCell(LivingCell):
                 return
             self.post_system(Envelope(message, self.ref, at=self.system.time()))
 
-        self.create_task(pipe(), None)
+        piping = self.create_task(pipe(), None)
+        if isinstance(awaitable, Coroutine):
+            piping.add_done_callback(lambda _: awaitable.close())  # it is open where the task never ran
 
     def reply(self, answer: Any) -> None:
         """Answer the message in hand now."""

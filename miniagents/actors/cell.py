@@ -19,6 +19,7 @@ from miniagents.actors.state import State, StopRequest
 from miniagents.actors.terminated import Terminated
 from miniagents.messages import error_text
 from miniagents.promising import Promise
+from miniagents.promising.context import OnCancelled
 from miniagents.promising.promise import settled
 from miniagents.supervision import StopReason
 from miniagents.supervision.lifecycle import BORN, OVER, Phase
@@ -184,9 +185,11 @@ class Cell(Inbox):
             return Envelope(message, self._ref or self.ref, None, None, current.correlation_id, current.trace, now)
         return Envelope(message, self.ref, None, None, self.correlation_id, self.trace, now)
 
-    def start_soon(self, coro: Coroutine[Any, Any, Any], *, name: str | None = None) -> "asyncio.Task[Any]":
+    def start_soon(
+        self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, on_cancelled: OnCancelled | None = None
+    ) -> "asyncio.Task[Any]":
         """Background work of a handler: it belongs to the system, so that promises outlive the message in hand."""
-        return self.system.start_soon(coro, name=name)
+        return self.system.start_soon(coro, name=name, on_cancelled=on_cancelled)
 
     # As a producer of promises, for deadlock detection
 

@@ -78,7 +78,9 @@ class AgentCell(LivingCell):
         envelope = interaction.in_envelope()
         if self.is_full():
             envelope.taken = True  # as long as it is not in the mailbox
-            self.system.start_soon(self._take_when_there_is_room(envelope))
+            self.system.start_soon(
+                self._take_when_there_is_room(envelope), on_cancelled=lambda _: interaction.stopped(StopReason.SHUTDOWN)
+            )
         else:
             self.post(envelope)
 

@@ -149,7 +149,7 @@ class FunctionAgentCell(AgentCell):
                 except (Exception, KeyboardInterrupt, SystemExit) as error:
                     ask.fail(error)
 
-            self.system.start_soon(answer())
+            self.system.start_soon(answer(), on_cancelled=ask.fail)
         self._run(interaction, envelope)
 
     def _tried(self, interaction: Interaction, envelope: Envelope, task: "asyncio.Task[BaseException | None]") -> None:
