@@ -9,11 +9,14 @@ other, and a reader has to see all of them at once.
 
 import asyncio
 import enum
+import sys
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
+from sys import getrefcount
 from time import monotonic
 from typing import TYPE_CHECKING, Any
+from weakref import getweakrefcount
 
 import structlog
 
@@ -170,6 +173,7 @@ class ActorCell(OwningCell):
     async def turn(self) -> None:
         """Start, stop, or handle messages up to a quantum."""
         own_task = self.props.own_task
+        task = self.task
         try:
             if self._instance is None:
                 if self._want_start and self.stopping is None and self._suspending is None:
@@ -178,6 +182,7 @@ class ActorCell(OwningCell):
                         return
                 elif not await self._without_instance():
                     return
+                task = self.task  # another one, if the start was cancelled, or its task kept
             receive, ctx = self._instance.receive, self._ctx
             watched = self.props.handler_timeout is not None
             budget, look_at = QUANTUM, QUANTUM - 2
@@ -254,11 +259,12 @@ class ActorCell(OwningCell):
                         self._in_row = 0
                     elif self._instance is None:
                         return
-                if self.task.tainted:
+                if getrefcount(task) > task.held or getweakrefcount(task) > task.registered:
                     if own_task:
                         self._cleanse()
-                    else:
+                    elif self._is_spent():
                         await migrate()
+                        task = self.task
                 budget -= 1
                 if budget == look_at:
                     # After 2, 4, 8, ... messages: the turn is over with the quantum, or when its time is up.
@@ -295,12 +301,16 @@ class ActorCell(OwningCell):
         if not self.props.own_task:
             self.system.dispatcher.schedule(self)
 
+    def _is_spent(self) -> bool:
+        """Whether its worker must not run anything more: it was cancelled, or somebody keeps a reference to it."""
+        return getrefcount(self.task) > self.task.held or bool(self.task.is_watched())
+
     def _cleanse(self) -> None:
         """An own task goes on after a cancellation that was dealt with."""
         task = self.task
         while task.cancelling():
             task.uncancel()
-        task.tainted = False
+        task.held = sys.maxsize
 
     async def _without_instance(self) -> bool:
         """Start if that was asked for, or end.
@@ -401,11 +411,10 @@ class ActorCell(OwningCell):
             self._started._resolve(None)
         if self.on_started is not None:
             self.report_started(None)
-        if self.task.tainted:
-            if self.props.own_task:
-                self._cleanse()
-            else:
-                await migrate()
+        if self.props.own_task:
+            self._cleanse()
+        elif self._is_spent():
+            await migrate()
         return True
 
     async def _start_failed(self, error: BaseException) -> None:
@@ -456,12 +465,12 @@ class ActorCell(OwningCell):
         hang = self._watch_for_hang() if self.props.handler_timeout is not None else None
         if self.stopping is not None and self.stopping.reason is StopReason.KILLED:
             self._arm_grace(_KILL_GRACE)
-        if self.task.tainted and not self.props.own_task:
+        if self.props.own_task:
+            self._cleanse()
+        elif self._is_spent():
             self._in_user = False
             await migrate()
             self._in_user = True
-        elif self.props.own_task:
-            self._cleanse()
         try:
             await instance.on_stop(reason)
         except BaseException as error:
