@@ -9,10 +9,13 @@ module is long because a turn is one piece: whoever reads how a message is handl
 
 import asyncio
 import enum
+import sys
 from collections import deque
 from contextvars import Context
+from sys import getrefcount
 from time import monotonic
 from typing import TYPE_CHECKING, Any
+from weakref import getweakrefcount
 
 import structlog
 
@@ -163,9 +166,12 @@ class ActorCell(OwningCell):
     async def turn(self) -> None:
         """Start, stop, or handle messages up to a quantum."""
         own_task = self.props.own_task
+        task = self.task
         try:
-            if self._instance is None and not await self._start():
-                return
+            if self._instance is None:
+                if not await self._start():
+                    return
+                task = self.task  # another one, if the start was cancelled, or its task kept
             receive, ctx = self._instance.receive, self._ctx
             watched = self.props.handler_timeout is not None
             budget, look_at = QUANTUM, QUANTUM - 2
@@ -236,8 +242,9 @@ class ActorCell(OwningCell):
                         self.handled += 1
                     elif not await self._failed(asyncio.CancelledError()):
                         return
-                if self.task.tainted:
+                if (getrefcount(task) > task.held or getweakrefcount(task) > task.registered) and self._is_spent():
                     await self._cleanse()
+                    task = self.task
                 budget -= 1
                 if budget == look_at:
                     # After 2, 4, 8, ... messages: the turn is over with the quantum, or when its time is up.
@@ -289,6 +296,12 @@ class ActorCell(OwningCell):
         if not self.props.own_task:
             self.system.dispatcher.schedule(self)
 
+    def _is_spent(self) -> bool:
+        """Whether its task must not run another handler: it was cancelled, or somebody keeps a reference to it."""
+        if self.props.own_task:
+            return bool(self.task.held < 0)
+        return getrefcount(self.task) > self.task.held or bool(self.task.is_watched())
+
     async def _cleanse(self) -> None:
         """Go on without the cancellation that was dealt with: a worker in another task, an own task in itself."""
         if not self.props.own_task:
@@ -303,7 +316,7 @@ class ActorCell(OwningCell):
             pass
         while task.cancelling():
             task.uncancel()
-        task.tainted = False
+        task.held = sys.maxsize
 
     async def _ends(self) -> bool:
         """Look at what was asked of the actor from outside its handlers.
@@ -379,7 +392,7 @@ class ActorCell(OwningCell):
                 events.publish(EventKind.RESTART, self.path, reason=restarted)
         elif events.wanted:
             events.publish(EventKind.SPAWN, self.path)
-        if self.task.tainted:
+        if self._is_spent():
             await self._cleanse()
         return True
 
@@ -408,7 +421,7 @@ class ActorCell(OwningCell):
         cleans_up = type(instance).on_stop is not Actor.on_stop
         if cleans_up:
             self._cancel_timers()
-            if self.task.tainted:
+            if self._is_spent():
                 await self._cleanse()
             await self._stop_children()
             self.apply(Event.CLEANING)
@@ -421,7 +434,7 @@ class ActorCell(OwningCell):
         """Let go of all that the instance has had."""
         self._turn_is_due = True  # this one goes on without an instance
         if self.children or self._timers or self._owed or self._tasks:
-            if self.task.tainted:
+            if self._is_spent():
                 await self._cleanse()
             assert self.reason is not None  # that of the exit
             await self._drop_belongings(self.reason)

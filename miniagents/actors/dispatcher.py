@@ -6,17 +6,20 @@ another. So an idle actor owns no task, and a handler sees a real `asyncio.curre
 """
 
 import asyncio
+import sys
 import time
 import types
 from collections import OrderedDict, deque
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
+from sys import getrefcount
 from typing import Any
+from weakref import getweakrefcount
 
 import structlog
 
 from miniagents.actors.helping import Helpers
-from miniagents.actors.workers import ANYIO, MIGRATE, TURN_OVER, Lane, WorkerTask, modules
+from miniagents.actors.workers import MIGRATE, TURN_OVER, Lane, WorkerTask
 
 _log = structlog.get_logger("miniagents")
 
@@ -62,6 +65,7 @@ class Dispatcher:
 
     __slots__ = (
         "_closed",
+        "_held",
         "_idle",
         "_loop",
         "_warm",
@@ -87,6 +91,7 @@ class Dispatcher:
         self._workers: dict[WorkerTask, None] = {}
         self._warm: OrderedDict[Any, None] = OrderedDict()
         self._closed = False
+        self._held = sys.maxsize
         self.helpers = Helpers(self, loop)
 
     def time(self) -> float:
@@ -151,6 +156,7 @@ class Dispatcher:
     def run_in_own_task(self, cell: Any, main: Callable[[], Coroutine[Any, Any, None]], context: Context) -> None:
         """Run `main()` to its end in a task that belongs to `cell` alone."""
         task = WorkerTask(main(), loop=self._loop, context=context)
+        task.held = sys.maxsize  # whoever keeps it keeps this actor's own
         task.cell = cell
         cell.task = task
         self.own(task)
@@ -194,9 +200,12 @@ class Dispatcher:
         cell: Any = None
         if lane is None:
             lane = Lane()
+            self._held = min(self._held, getrefcount(me))  # nobody has seen it yet, as a rule
         else:
             cell = lane.cell  # its turn goes on here
         send, throw = lane.send, lane.throw
+        if me.held >= 0:
+            me.held = self._held + 2  # in a turn, the actor has one more, and so has its turn
         lingers = False
         left: float | None = None  # when it last let the loop turn, with more to do
         while True:
@@ -252,7 +261,7 @@ class Dispatcher:
                 looks = 0 if cell.scheduled else looks - 1  # who has more to do may have taken long
                 me.cell = lane.cell = cell = context = run = error = None  # a worker at rest keeps no actor alive
                 lingers = True
-                if me.tainted or (ANYIO in modules and not me.is_fit()):
+                if getrefcount(me) > me.held - 2 or (getweakrefcount(me) > me.registered and me.is_watched()):
                     self.awake = False
                     if ready:
                         self._wake()

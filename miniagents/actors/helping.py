@@ -5,13 +5,16 @@ on with it. The asker is spared two turns of the loop, and a future (benchmark `
 """
 
 import asyncio
+import sys
 import threading
 import time
 from asyncio.tasks import _enter_task, _leave_task
 from contextvars import Context
+from sys import getrefcount
 from typing import TYPE_CHECKING, Any
+from weakref import getweakrefcount
 
-from miniagents.actors.workers import ANYIO, MIGRATE, TURN_OVER, Lane, WorkerTask, modules
+from miniagents.actors.workers import MIGRATE, TURN_OVER, Lane, WorkerTask
 
 if TYPE_CHECKING:
     from miniagents.actors.dispatcher import Dispatcher
@@ -32,7 +35,7 @@ class Helpers:
         loop: The event loop of the system.
     """
 
-    __slots__ = ("_all", "_closed", "_dispatcher", "_idle", "_loop", "_thread", "_until")
+    __slots__ = ("_all", "_closed", "_dispatcher", "_held", "_idle", "_loop", "_thread", "_until")
 
     def __init__(self, dispatcher: "Dispatcher", loop: asyncio.AbstractEventLoop) -> None:
         self._dispatcher = dispatcher
@@ -42,6 +45,7 @@ class Helpers:
         self._idle: list[WorkerTask] = []
         self._until: float | None = None
         self._closed = False
+        self._held = sys.maxsize
 
     def help_out(self) -> bool:
         """Run turns of who is ready, for a task that is about to wait for an answer.
@@ -68,12 +72,19 @@ class Helpers:
         if asker is None:
             return False
         helper: Any = self._idle.pop()
-        if helper.tainted:
-            return False  # a stray cancellation is on its way to it, and must not reach a handler
+        if not helper.held:
+            self._held = min(self._held, getrefcount(helper))
+            helper.held = self._held + 3  # in a turn asyncio has one more, as the current task, and as in `serve`
+        if getrefcount(helper) > helper.held - 3:
+            # Somebody keeps it, or has cancelled it: it ends, before that reaches a handler.
+            if not helper.handed.done():
+                helper.handed.set_result(None)
+            return False
         dispatcher.helped = True
         lane = helper.lane
         dispatcher.turn_until = now + HELP_SECONDS
         waiting: Any = TURN_OVER
+        spent = False
         looks = _TURNS_PER_LOOK
         # asyncio's own way for task implementations, see "Extending" in its documentation.
         _leave_task(loop, asker)
@@ -83,7 +94,12 @@ class Helpers:
                 cell = lane.cell = helper.cell = ready.popleft()
                 cell.task = helper
                 waiting = (cell.context or cell.turn_context()).run(lane.send, None)
-                if waiting is not TURN_OVER or helper.tainted or (ANYIO in modules and not helper.is_fit()):
+                if waiting is not TURN_OVER:
+                    break
+                if getrefcount(helper) > helper.held - 2 or (
+                    getweakrefcount(helper) > helper.registered and helper.is_watched()
+                ):
+                    spent = True
                     break
                 looks = 0 if cell.scheduled else looks - 1
                 if looks <= 0:
@@ -95,7 +111,7 @@ class Helpers:
             _enter_task(loop, asker)
         if waiting is TURN_OVER:
             lane.cell = helper.cell = None
-            if not helper.tainted and (ANYIO not in modules or helper.is_fit()):
+            if not spent:
                 self._idle.append(helper)
                 return True
             helper.lane = None

@@ -77,7 +77,7 @@ class Child:
         status: What is known of it.
         down: The exit that waits to be answered; whoever deals with the child in between withdraws it.
         backoff: The timer of a restart that waits for its time.
-        awaits_group: Whether it was ended for the restart of a sibling, and is to be started again after that.
+        awaits_group: Whether it is to be started again with its siblings, and has not been yet.
         in_row: Restarts since it last handled a message.
         handled: How many messages it had handled at its last restart.
     """
@@ -435,6 +435,7 @@ class Keeper:
         """Stop those that the strategy restarts with the child, and start all of them, in order."""
         group = self._group(child)
         child.withdraw_exit()
+        child.awaits_group = True
         child.status = Status.UNDEFINED
         for sibling in reversed(group):
             if sibling is not child:

@@ -1,9 +1,10 @@
 """The tasks that run actors, and what they step.
 
-A worker never carries anything from one actor to the next: one that was cancelled, for whatever reason, ends after the
-turn and another takes its place (a cancellation that arrives when the handler has just returned stays pending in the
-task, and before Python 3.13 not even `uncancel` takes it back); and a cancellation that comes out of a scope which an
-earlier actor left open is recognised by its context and refused.
+A worker never carries anything from one handler to the next. One that was cancelled, for whatever reason, ends after
+the handler and another takes its place: a cancellation that arrives when the handler has just returned stays pending in
+the task, and before Python 3.13 not even `uncancel` takes it back. So does one that somebody keeps a reference to, in a
+variable, a timeout that was left open, a scope: a `cancel()` that comes later is meant for the handler whose task that
+was, and finds a task that has ended. Whether anybody keeps one can be counted, in CPython, and costs next to nothing.
 """
 
 import asyncio
@@ -12,18 +13,12 @@ import types
 from collections.abc import Coroutine, Generator
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Protocol
-
-import structlog
-
-from miniagents.promising.context import current_scope
+from weakref import getweakrefcount
 
 if TYPE_CHECKING:
     from miniagents.actors.cell import Cell
 
-_log = structlog.get_logger("miniagents")
-
-ANYIO = "anyio._backends._asyncio"
-modules = sys.modules
+_ANYIO = "anyio._backends._asyncio"
 
 MIGRATE: Any = object()
 """Yielded by a turn that must go on in another task."""
@@ -53,63 +48,44 @@ class WorkerTask(asyncio.Task[None]):
 
     Attributes:
         cell: The actor that it serves now.
-        tainted: Whether anybody has cancelled it since it began to serve this actor.
+        held: How many references to it there are inside of a turn as long as nobody but the runtime has one, so that
+            one look tells whether the worker must go; -1 once somebody has cancelled it.
+        registered: The same for weak references at any time: that of asyncio's own register.
         handed: Of a helper: resolves when there is a turn to go on with.
         lane: Of a helper: what steps that turn.
         waiting: Of a helper: what the handler of that turn waits for.
     """
 
     # They are read for every message, where the default of a class is slow.
-    __slots__ = ("cell", "handed", "lane", "tainted", "waiting")
+    __slots__ = ("cell", "handed", "held", "lane", "registered", "waiting")
 
     def __init__(
         self, coro: Coroutine[Any, Any, None], *, loop: asyncio.AbstractEventLoop, context: Context | None = None
     ) -> None:
         super().__init__(coro, loop=loop, context=context)
         self.cell: Cell | None = None
-        self.tainted = False
+        self.held = 0
+        self.registered = getweakrefcount(self)
         self.handed: asyncio.Future[Any] | None = None
         self.lane: Lane | None = None
         self.waiting: Any = None
 
     def cancel(self, msg: Any = None) -> bool:
-        """Cancel the handler that runs now.
-
-        A cancellation that comes by itself from the context of another actor, say by a timeout that it left open, is
-        refused. One that code of another actor asks for, say by the scope of a handler that it was given, is not.
-        """
-        owner: Any = current_scope.get()
-        owner = getattr(owner, "node", None)
-        if (
-            owner is not None
-            and owner is not self.cell
-            and asyncio.current_task(self.get_loop()) is None
-            # A call that still runs has never been here: it has one task from beginning to end.
-            and (not getattr(owner, "is_interaction", False) or owner.task is None or owner.task is self)
-        ):
-            _log.warning(
-                "a cancellation out of a scope that another actor left open was refused",
-                actor=getattr(owner, "path", None),
-                served=self.cell.path if self.cell is not None else None,
-            )
-            return False
-        self.tainted = True
+        """Cancel the handler that runs now."""
+        self.held = -1
         return super().cancel(msg)
 
     def interrupt(self, reason: str | None = None) -> None:
         """Cancel the handler that runs now, in the name of the runtime."""
-        self.tainted = True
+        self.held = -1
         super().cancel(reason)
 
-    def is_fit(self) -> bool:
-        """Whether it can serve another actor: never cancelled, and no anyio scope is open in it."""
-        if self.tainted:
-            return False
-        # anyio keeps the open scopes of a task in a table of its own; there is no public way to ask for them.
-        if ANYIO not in modules:
-            return True
-        state = modules[ANYIO]._task_states.get(self)
-        return state is None or state.cancel_scope is None
+    def is_watched(self) -> bool:
+        """Whether anybody has a weak reference to it, save for the registers of asyncio and anyio."""
+        known = self.registered
+        if getweakrefcount(self) > known and _ANYIO in sys.modules:
+            known += self in sys.modules[_ANYIO]._task_states  # there is no public way to ask for it
+        return getweakrefcount(self) > known
 
 
 class Lane:

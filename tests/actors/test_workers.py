@@ -1,6 +1,7 @@
 """Worker tasks carry nothing from one actor to the next: no cancellation, no scope, no context."""
 
 import asyncio
+import weakref
 from typing import Any
 
 import anyio
@@ -199,3 +200,158 @@ async def test_in_debug_mode_a_handler_that_blocks_the_loop_is_logged_with_its_p
     async with ActorSystem(debug=True) as system:
         await system.spawn(Blocks, name="blocks").ask(Read())
     assert [entry["actor"] for entry in log if "blocked the event loop" in entry["event"]] == ["/blocks"]
+
+
+class Keep(Message):
+    """Keep a handle of the task that handles this."""
+
+    how: str
+
+
+class Kept(Actor):
+    """Gives its task away, and is asked for more afterwards."""
+
+    def __init__(self, handles: list[Any], hook: str = "receive") -> None:
+        self.handles = handles
+        self.hook = hook
+
+    def keep(self, how: str) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        match how:
+            case "variable":
+                self.handles.append(task.cancel)
+            case "weak":
+                weakly = weakref.ref(task)
+                self.handles.append(lambda: (kept := weakly()) is not None and kept.cancel())
+            case "weak set":
+                tasks = weakref.WeakSet([task])
+                self.handles.append(lambda: [kept.cancel() for kept in tasks])
+            case "all tasks":
+                everybody, me = asyncio.all_tasks(), id(task)
+                self.handles.append(lambda: [kept.cancel() for kept in everybody if id(kept) == me])
+
+    async def on_start(self, ctx: ActorContext) -> None:
+        if self.hook == "on_start":
+            self.keep("variable")
+
+    async def on_restart(self, reason: Any) -> None:
+        if self.hook == "on_restart":
+            self.keep("variable")
+
+    async def receive(self, message: Message, ctx: ActorContext) -> Message:
+        match message:
+            case Keep(how=how):
+                if "waited" in how:
+                    await asyncio.sleep(0.1)
+                self.keep(how.removesuffix(", waited"))
+            case Crash():
+                raise ValueError("crash")
+            case TextMessage():
+                for cancel in self.handles:
+                    cancel()  # the handler itself has a handle of an earlier one
+                await asyncio.sleep(1)
+            case _:
+                await asyncio.sleep(1)
+        return TextMessage("unharmed")
+
+
+HOW = ["variable", "weak", "weak set", "all tasks", "variable, waited", "weak, waited", "all tasks, waited"]
+
+
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("who", ["outside", "loop", "helper", "itself", "another"])
+@pytest.mark.parametrize("whom", ["the same actor", "another actor"])
+async def test_a_handle_that_was_kept_cancels_nobody_who_comes_later(how: str, who: str, whom: str) -> None:
+    handles: list[Any] = []
+    async with ActorSystem() as system:
+        keeper = system.spawn(Kept, handles=handles)
+        victim = keeper if whom == "the same actor" else system.spawn(Kept, handles=handles)
+        # In one turn, where it is one actor: nobody waits for the first answer before the second is asked for.
+        first = keeper.ask(Keep(how=how))
+        answer = victim.ask(TextMessage("cancel") if who == "itself" else Read())
+        await first
+        await asyncio.sleep(0.5)
+        assert handles
+
+        match who:
+            case "outside":
+                handles[0]()
+            case "loop":
+                asyncio.get_running_loop().call_soon(handles[0])
+            case "helper":
+                await asyncio.create_task(called(handles[0]))
+            case "another":
+                await system.spawn(Kept, handles=handles).ask(TextMessage("cancel"))
+
+        assert str(await answer) == "unharmed"
+        assert str(await victim.ask(Read())) == "unharmed"
+        assert system.tree(victim.path).restarts == 0
+
+
+async def called(what: Any) -> None:
+    what()
+
+
+@pytest.mark.parametrize("hook", ["on_start", "on_restart"])
+async def test_a_handle_that_a_hook_kept_cancels_no_handler(hook: str) -> None:
+    handles: list[Any] = []
+    async with ActorSystem() as system:
+        keeper = system.spawn(Kept, handles=handles, hook=hook)
+        if hook == "on_restart":
+            with pytest.raises(ValueError, match="crash"):
+                await keeper.ask(Crash())
+        answer = keeper.ask(Read())
+        await asyncio.sleep(0.5)
+
+        handles[0]()
+
+        assert str(await answer) == "unharmed"
+
+
+async def test_a_handle_cancels_the_handler_that_gave_it_away_as_long_as_that_runs() -> None:
+    class Lends(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> Message:
+            task = asyncio.current_task()
+            assert task is not None
+            helper = asyncio.create_task(called(task.cancel))
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.sleep(1)
+            await helper
+            task.uncancel()
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1):
+                    await asyncio.sleep(2)
+            with pytest.raises(TimeoutError), anyio.fail_after(1):
+                await anyio.sleep(2)
+            return TextMessage("as it should be")
+
+    async with ActorSystem() as system:
+        lends = system.spawn(Lends)
+        for _ in range(2):
+            assert str(await lends.ask(Read())) == "as it should be"
+
+
+async def test_a_worker_whose_task_nobody_keeps_is_used_again() -> None:
+    names: list[str] = []
+
+    class Looks(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> None:
+            async with asyncio.timeout(5):
+                await asyncio.sleep(0.1)
+            with anyio.fail_after(5):
+                await anyio.sleep(0.1)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(asyncio.sleep(0.1))
+            task = asyncio.current_task()
+            assert task is not None
+            names.append(task.get_name())
+
+    async with ActorSystem() as system:
+        looks = system.spawn(Looks)
+        for _ in range(99):
+            looks.tell(Read())
+        await looks.ask(Read())
+
+    assert len(names) == 100
+    assert len(set(names)) == 1
