@@ -32,7 +32,7 @@ HITS = 12
 STATEMENTS = 4
 
 # A crash that chaos asked for is tried again, as often as it takes.
-_AGAIN = SpawnOptions(retry=RetryPolicy(on=(ChaosError,)), poison_after=1000)
+_AGAIN = SpawnOptions(retry=RetryPolicy(on=(ChaosError,), attempts=1000))
 
 
 @dataclass

@@ -6,8 +6,8 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from miniagents.actors.ask import Ask
-from miniagents.actors.envelope import Envelope
-from miniagents.errors import NotSendableError, WrongThreadError
+from miniagents.actors.envelope import Envelope, not_sendable
+from miniagents.errors import WrongThreadError
 from miniagents.messages import Message, Request
 from miniagents.promising import Promise
 from miniagents.promising.context import get_scope
@@ -68,7 +68,7 @@ class ActorRef:
         """
         cell = self._cell
         if not hasattr(message.__class__, "__message_fields__"):  # isinstance() is thrice as dear with a metaclass
-            raise _no_message(cell.path, message)
+            raise not_sendable(cell.path, message)
         system = cell.system
         if get_ident() != system.thread_id:
             raise _wrong_thread(cell.path, "tell")
@@ -102,7 +102,7 @@ class ActorRef:
         """
         cell = self._cell
         if not isinstance(message, Message):
-            raise _no_message(cell.path, message)
+            raise not_sendable(cell.path, message)
         system = cell.system
         if get_ident() != system.thread_id:
             raise _wrong_thread(cell.path, "send")
@@ -114,8 +114,9 @@ class ActorRef:
             envelope = Envelope(message, trace=trace, at=system.dispatcher.time())
         else:
             envelope = node.envelope_for(message)
-        await cell.room()
-        cell.post(envelope)
+        member = cell.route(message)
+        await member.room()
+        member.post(envelope)
 
     @overload
     def ask(self, message: Request[T], *, timeout: float | None = None) -> Promise[T]: ...
@@ -136,7 +137,7 @@ class ActorRef:
         """
         cell = self._cell
         if not hasattr(message.__class__, "__message_fields__"):
-            raise _no_message(cell.path, message)
+            raise not_sendable(cell.path, message)
         system = cell.system
         if get_ident() != system.thread_id:
             raise _wrong_thread(cell.path, "ask")
@@ -202,13 +203,6 @@ class ActorRef:
     def _key(self) -> tuple[str, str, str, int]:
         cell = self._cell
         return (cell.system.name, cell.system.node_name, cell.path, cell.uid)
-
-
-def _no_message(path: str, message: object) -> NotSendableError:
-    return NotSendableError(
-        f"{path}: an actor takes Messages, not {type(message).__name__} ({message!r}); wrap it, for example in "
-        f"TextMessage or DataMessage"
-    )
 
 
 def _wrong_thread(path: str, what: str) -> WrongThreadError:

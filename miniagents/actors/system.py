@@ -13,6 +13,7 @@ import structlog
 
 from miniagents.actors.actor import Actor
 from miniagents.actors.actor_cell import ActorCell
+from miniagents.actors.arguments import check_names
 from miniagents.actors.cell import Cell
 from miniagents.actors.deadletters import DeadLetter, DeadLetters
 from miniagents.actors.dispatcher import Dispatcher
@@ -322,6 +323,7 @@ class ActorSystem(PromisingContext):
             Its reference, at once; `on_start` runs in the actor, before its first message.
 
         Raises:
+            AgentArgumentError: The constructor takes no argument of that name.
             ValueError: The name is taken, empty, or has a slash.
             SystemNotRunningError: The system is not running.
         """
@@ -333,9 +335,11 @@ class ActorSystem(PromisingContext):
         """Start an actor as a child of another one."""
         self.check_running()
         if parent.refuses_children():
-            raise SystemNotRunningError(f"{parent.path}: is stopping, and takes no more children")
+            raise SystemNotRunningError(f"{parent.path or '/'}: is stopping, and takes no more children")
         if isinstance(actor, Supervisor):
             raise InvalidOptionError("a Supervisor is started with `await system.supervise(...)`, not with spawn()")
+        if kwargs and isinstance(actor, type) and issubclass(actor, Actor):
+            check_names(actor, kwargs)
         cell = self.new_cell(parent, actor, parent.child_name(name, self.base_name(actor)), options, kwargs)
         strategy = parent.props.strategy
         if strategy is None:
@@ -397,7 +401,7 @@ class ActorSystem(PromisingContext):
             return ref
         above: Any = parent._cell if parent is not None else self.root
         if above.refuses_children():
-            raise SystemNotRunningError(f"{above.path}: is stopping, and takes no more children")
+            raise SystemNotRunningError(f"{above.path or '/'}: is stopping, and takes no more children")
         cell = self.new_cell(above, supervisor, above.child_name(supervisor.name, supervisor.name), None, {})
         above.add_child(cell)
         started = cell.started()

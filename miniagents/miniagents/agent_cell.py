@@ -60,24 +60,23 @@ class AgentCell(Cell):
         """Whether a call that is sent now is still served."""
         return self.state is not STOPPED and (self.stopping is None or self.takes_while_stopping())
 
-    def is_full(self) -> bool:
+    def must_wait(self) -> bool:
         """Whether a call must wait for room in the mailbox."""
-        capacity = self.props.capacity
-        if capacity is None or self.props.options.mailbox.overflow is not Overflow.BACKPRESSURE:
+        if self.props.capacity is None or self.props.options.mailbox.overflow is not Overflow.BACKPRESSURE:
             return False
-        return self.depth >= capacity or bool(self._room)
+        return self.is_full() or bool(self._room)
 
     def check_ready(self) -> None:
         """Check that a call would not have to wait before it is in the mailbox; see `Callee.check_ready`."""
         if not self.takes_calls or self.state is RESTARTING:
             raise ActorStoppedError(f"{self.path}: is {self.state.value}", path=self.path, reason=self.reason)
-        if self.is_full():
+        if self.must_wait():
             raise MailboxFullError(f"{self.path}: mailbox is full ({self.props.capacity} messages)", path=self.path)
 
     def take_call(self, interaction: Interaction) -> None:
         """A call begins: it goes into the mailbox, at once or when there is room."""
         envelope = interaction.in_envelope()
-        if self.is_full():
+        if self.must_wait():
             envelope.taken = True  # as long as it is not in the mailbox
             self.system.start_soon(self._take_when_there_is_room(envelope))
         else:
