@@ -1,5 +1,6 @@
 """Actors: state behind mailboxes, supervised. The lean layer, on which agents are built."""
 
+from miniagents.actors.absent import let_travel
 from miniagents.actors.actor import Actor, ActorContext, IgnoreStart, ReplyTo
 from miniagents.actors.deadletters import DeadLetter, DeadLetterReason, DeadLetters
 from miniagents.actors.envelope import Envelope
@@ -14,6 +15,9 @@ from miniagents.actors.system import ActorSystem
 from miniagents.actors.terminated import Terminated
 from miniagents.actors.timers import Timer
 from miniagents.actors.tree import ActorInfo
+
+let_travel(ActorRef, "actor")
+let_travel(SupervisorRef, "supervisor")
 
 __all__ = [
     "RESERVED_NAMES",

@@ -13,6 +13,7 @@ from miniagents.actors.deadlock import Waits
 from miniagents.actors.ending import Ending
 from miniagents.actors.envelope import Envelope, new_correlation_id
 from miniagents.actors.events import EventKind
+from miniagents.actors.identity import Identity
 from miniagents.actors.inbox import Inbox
 from miniagents.actors.options import Props
 from miniagents.actors.ref import ActorRef
@@ -122,6 +123,17 @@ class Cell(Inbox):
             above = self.parent.path if self.parent is not None and self.parent.parent is not None else ""
             self._path = f"{above}/{self.name}"
         return self._path
+
+    @property
+    def identity(self) -> Identity:
+        """What tells it from all others."""
+        system = self.system
+        return Identity(system.id, system.node_name, system.node_epoch, self.path, self.uid)
+
+    @property
+    def system_hash(self) -> int:
+        """What the hash of its reference says of its system."""
+        return self.system.id_hash
 
     @property
     def ref(self) -> ActorRef:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from miniagents.actors.ask import Ask
 from miniagents.actors.envelope import Envelope, not_sendable
+from miniagents.actors.identity import whereabouts
 from miniagents.errors import WrongThreadError
 from miniagents.messages import Message, Request
 from miniagents.promising import Promise
@@ -22,8 +23,9 @@ T = TypeVar("T")
 class ActorRef:
     """Names one actor. It outlives the actor's restarts, is hashable, and can travel in messages.
 
-    Two refs are equal when they name the same actor: same system, node, path and uid. A ref of an actor that has ended
-    stays dead, also when another actor takes its name.
+    Two refs are equal, and have one hash, when they name the same actor: same system, node, path and uid. A ref of an
+    actor that has ended stays dead, also when another actor takes its name. A ref that was encoded and decoded is equal
+    to the original: alive where its system runs, elsewhere not.
     """
 
     __slots__ = ("__weakref__", "_cell")
@@ -51,7 +53,7 @@ class ActorRef:
     @property
     def node(self) -> str:
         """The node that it lives on; "" for the only one."""
-        return self._cell.system.node_name
+        return self._cell.identity.node
 
     @property
     def is_alive(self) -> bool:
@@ -192,17 +194,15 @@ class ActorRef:
             return True
         if not isinstance(other, ActorRef):
             return NotImplemented
-        return self._key() == other._key()
+        cell, others = self._cell, other._cell
+        return cell.uid == others.uid and cell.identity == others.identity
 
     def __hash__(self) -> int:
-        return hash(self._cell.uid)
+        cell = self._cell
+        return hash((cell.system_hash, cell.uid))
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.path}#{self.uid}>"
-
-    def _key(self) -> tuple[str, str, str, int]:
-        cell = self._cell
-        return (cell.system.name, cell.system.node_name, cell.path, cell.uid)
+        return f"<{type(self).__name__} {self.path}#{self.uid}{whereabouts(self._cell.identity)}>"
 
 
 def _wrong_thread(path: str, what: str) -> WrongThreadError:

@@ -20,6 +20,7 @@ from miniagents.actors.dispatcher import Dispatcher
 from miniagents.actors.events import EventKind, Events
 from miniagents.actors.from_thread import FromThread
 from miniagents.actors.group import Group
+from miniagents.actors.identity import hash_of, register
 from miniagents.actors.observing import Observer
 from miniagents.actors.options import DEFAULT_OPTIONS, Props, SpawnOptions
 from miniagents.actors.pool import new_pool_cell
@@ -77,9 +78,14 @@ class ActorSystem(PromisingContext):
         debug: Log handlers that block the event loop for more than 100 ms, with the actor's path.
         dead_letters_kept: How many dead letters are kept whole, 0 or more; all are counted.
         on_failure: Called with the error when a supervisor at the root gives up and the system ends because of it.
+
+    Attributes:
+        id: What tells it from all other systems, also those of other processes.
     """
 
     node_name = ""
+    node_epoch = 0
+    """Which life of the node of that name it is."""
 
     def __init__(
         self,
@@ -93,6 +99,8 @@ class ActorSystem(PromisingContext):
         if dead_letters_kept < 0:
             raise InvalidOptionError(f"dead_letters_kept= must be 0 or more, not {dead_letters_kept!r}")
         self.name = name
+        self.id = register(self)
+        self.id_hash = hash_of(self.id)
         self.events = Events()
         self.observer: Observer | None = None
         self.dead_letters = DeadLetters(dead_letters_kept, self._on_dead_letter)

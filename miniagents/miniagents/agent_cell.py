@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from miniagents.actors import ActorRef, Envelope, Overflow
+from miniagents.actors.absent import AbsentCell, let_travel
 from miniagents.actors.cell import Cell
 from miniagents.actors.state import IDLE, RESTARTING, STOPPED
 from miniagents.errors import ActorStoppedError, MailboxFullError
@@ -34,6 +35,24 @@ class AgentRef(Callee, ActorRef):
 
     def _called_cell(self) -> Any:
         return self._cell
+
+
+class AbsentAgentCell(AbsentCell):
+    """In the place of the cell of an agent that does not live here."""
+
+    __slots__ = ()
+
+    @property
+    def agent(self) -> "MiniAgent":
+        """Nobody here takes its calls."""
+        raise self.reason
+
+    def check_ready(self) -> None:
+        """Nobody here takes its calls."""
+        raise self.reason
+
+
+let_travel(AgentRef, "agent", AbsentAgentCell)
 
 
 class AgentCell(Cell):
