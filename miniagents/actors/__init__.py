@@ -9,12 +9,12 @@ from miniagents.actors.group import Group
 from miniagents.actors.mailbox import Mailbox, Overflow
 from miniagents.actors.options import RESERVED_NAMES, RetryPolicy, SpawnOptions
 from miniagents.actors.ref import ActorRef
-from miniagents.actors.routing import Routing
 from miniagents.actors.supervisor_ref import ChildCounts, ChildInfo, SupervisorRef
 from miniagents.actors.system import ActorSystem
 from miniagents.actors.terminated import Terminated
 from miniagents.actors.timers import Timer
 from miniagents.actors.tree import ActorInfo
+from miniagents.supervision import Routing
 
 let_travel(ActorRef, "actor")
 let_travel(SupervisorRef, "supervisor")

@@ -101,6 +101,11 @@ class Inbox(Node):
         """How many messages wait."""
         return len(self.queue) - self.gone if self.queue is not None else 0
 
+    @property
+    def load(self) -> int:
+        """How many messages wait or are in hand."""
+        return self.depth + (self.current is not None)
+
     def post(self, envelope: Any) -> None:
         """Put an `Envelope` or an `Ask` into the mailbox. Check and put are one step: nothing can come in between.
 

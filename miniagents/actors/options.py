@@ -6,13 +6,9 @@ from typing import Any
 
 from miniagents.actors.mailbox import Mailbox
 from miniagents.errors import InvalidOptionError
-from miniagents.supervision import Backoff, OneForOne
+from miniagents.supervision import DEFAULT_SUPERVISION, Backoff
 
 UNBOUNDED = Mailbox()
-
-DEFAULT_SUPERVISION = OneForOne(max_restarts=None, backoff=Backoff(0.1, 30.0, jitter=0.2))
-"""For whatever is spawned without a supervisor: restarts without a limit, the first at once, then with growing
-backoff as long as no message is handled in between (Akka's `BackoffSupervisor`)."""
 
 RESERVED_NAMES = frozenset(
     {

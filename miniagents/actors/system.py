@@ -23,26 +23,27 @@ from miniagents.actors.group import Group
 from miniagents.actors.identity import hash_of, register
 from miniagents.actors.observing import Observer
 from miniagents.actors.options import DEFAULT_OPTIONS, Props, SpawnOptions
-from miniagents.actors.pool import new_pool_cell
+from miniagents.actors.pool import PoolCell
 from miniagents.actors.ref import ActorRef
-from miniagents.actors.routing import Routing
 from miniagents.actors.run import run_main
 from miniagents.actors.state import RUNNING, STOPPED, STOPPING
 from miniagents.actors.supervising import Keeper
 from miniagents.actors.supervisor_cell import SupervisorCell
 from miniagents.actors.supervisor_ref import SupervisorRef
+from miniagents.actors.timers import Timer, Timers
 from miniagents.actors.tree import ActorInfo, snapshot
 from miniagents.errors import InvalidOptionError, RestartLimitError, SystemNotRunningError
+from miniagents.messages import Message
 from miniagents.promising import Promise, PromisingContext
 from miniagents.promising.promise import settled
 from miniagents.promising.tracebacks import traceback_text
-from miniagents.supervision import AutoShutdown, ChildSpec, StopReason, Supervisor
+from miniagents.supervision import AutoShutdown, ChildSpec, Pool, Routing, StopReason, Strategy, Supervisor
 
 _log = structlog.get_logger("miniagents")
 
 T = TypeVar("T")
 
-_SUPERVISOR_PROPS = Props(lambda: None, DEFAULT_OPTIONS)
+SUPERVISOR_PROPS = Props(lambda: None, DEFAULT_OPTIONS)
 
 
 class RootCell(Cell):
@@ -115,6 +116,7 @@ class ActorSystem(PromisingContext):
         self._on_failure = on_failure
         self.uids = itertools.count(1)
         self._groups: dict[str, Group] = {}
+        self._timers: Timers | None = None
         self._failure: BaseException | None = None
         self._body: asyncio.Task[Any] | None = None
         self._body_cancelled = False
@@ -139,7 +141,7 @@ class ActorSystem(PromisingContext):
         self.time = loop.time
         self.thread_id = threading.get_ident()
         self.dispatcher = Dispatcher(loop, debug=self._debug)
-        self.root = RootCell(self, None, "", _SUPERVISOR_PROPS)
+        self.root = RootCell(self, None, "", SUPERVISOR_PROPS)
         self.root.state = RUNNING
         self._failure = None
         self._ending = None
@@ -247,6 +249,8 @@ class ActorSystem(PromisingContext):
     async def _stop_everything(self) -> None:
         root = self.root
         root.state = STOPPING
+        if self._timers is not None:
+            self._timers.cancel()
         await self._stop_interactions()
         keeper, root.child_keeper = root.child_keeper, None
         if keeper is not None:
@@ -375,8 +379,10 @@ class ActorSystem(PromisingContext):
         self, parent: Any, actor: Any, name: str, options: SpawnOptions | None, kwargs: Mapping[str, Any]
     ) -> Any:
         """Make the cell of an actor, without starting it."""
+        if isinstance(actor, Pool):
+            return PoolCell(self, parent, name, SUPERVISOR_PROPS, actor)
         if isinstance(actor, Supervisor):
-            return SupervisorCell(self, parent, name, _SUPERVISOR_PROPS, actor)
+            return SupervisorCell(self, parent, name, SUPERVISOR_PROPS, actor)
         if isinstance(actor, type) and issubclass(actor, Actor):
             if kwargs or options is not None:
                 factory = partial(actor, **kwargs) if kwargs else actor
@@ -410,11 +416,19 @@ class ActorSystem(PromisingContext):
         above: Any = parent._cell if parent is not None else self.root
         if above.refuses_children():
             raise SystemNotRunningError(f"{above.path or '/'}: is stopping, and takes no more children")
-        cell = self.new_cell(above, supervisor, above.child_name(supervisor.name, supervisor.name), None, {})
+        return await self._start_supervisor(above, supervisor, above.child_name(supervisor.name, supervisor.name))
+
+    async def _start_supervisor(self, above: Any, supervisor: Supervisor, name: str) -> SupervisorRef:
+        cell = self.new_cell(above, supervisor, name, None, {})
         above.add_child(cell)
         started = cell.started()
         cell.begin()
-        await started
+        try:
+            await started
+        except asyncio.CancelledError:
+            started._look()
+            cell.terminate()  # nobody will have a reference to it
+            raise
         ref = cell.ref
         assert isinstance(ref, SupervisorRef)
         return ref
@@ -427,10 +441,12 @@ class ActorSystem(PromisingContext):
         routing: Routing = Routing.ROUND_ROBIN,
         key: Callable[[Any], object] | None = None,
         name: str | None = None,
+        strategy: Strategy | None = None,
         options: SpawnOptions | None = None,
         kwargs: Mapping[str, Any] | None = None,
     ) -> SupervisorRef:
-        """Start a supervised pool of equal actors behind one reference.
+        """Start a supervised pool of equal actors behind one reference, at the top of the tree. Elsewhere a pool is
+        started by a `ChildSpec` that names a `Pool`, or by `supervise(Pool(...), parent=...)`.
 
         Args:
             actor: What its members are.
@@ -438,22 +454,54 @@ class ActorSystem(PromisingContext):
             routing: Which member gets a message.
             key: For `Routing.CONSISTENT_HASH`: a function of the message; equal keys go to the same member.
             name: Its name; by default that of the class and a number.
+            strategy: The strategy for the members; None for restarts without a limit, with growing backoff.
             options: The rarer options of the members.
             kwargs: Arguments of their constructor.
 
         Returns:
-            A reference that routes what is told or asked, and is a supervisor's otherwise.
+            A reference that routes what is told, sent or asked, and is a supervisor's otherwise. `await send()` waits
+            for room in the member that routing chooses.
+
+        Raises:
+            StartError: A member did not start; its own error is the `__cause__`.
         """
         self.check_running()
         pool_name = self.root.child_name(name, f"{self.base_name(actor)}-pool")
-        cell = new_pool_cell(self, self.root, pool_name, actor, size, routing, key, options, dict(kwargs or {}))
-        self.root.add_child(cell)
-        started = cell.started()
-        cell.begin()
-        await started
-        ref = cell.ref
-        assert isinstance(ref, SupervisorRef)
-        return ref
+        pool = Pool(
+            actor,
+            size=size,
+            routing=routing,
+            key=key,
+            name=pool_name,
+            strategy=strategy,
+            options=options,
+            kwargs=kwargs,
+        )
+        return await self._start_supervisor(self.root, pool, pool_name)
+
+    def schedule(self, delay: float, ref: ActorRef, message: Message) -> Timer:
+        """Send an actor `message` in `delay` seconds, from outside. It is not bound to an instance of the actor, as
+        `ctx.schedule` is: a restart leaves it alone. It ends with the system.
+
+        Returns:
+            A handle with `cancel()`.
+        """
+        return self._outside_timers().start(ref._cell, delay, message, None)
+
+    def schedule_every(self, interval: float, ref: ActorRef, message: Message) -> Timer:
+        """Send an actor `message` every `interval` seconds, from outside, as long as it lives; at most one of these
+        messages waits in the mailbox.
+
+        Returns:
+            A handle with `cancel()`.
+        """
+        return self._outside_timers().start(ref._cell, interval, message, interval)
+
+    def _outside_timers(self) -> Timers:
+        self.check_running()
+        if self._timers is None:
+            self._timers = Timers(self.start_soon)
+        return self._timers
 
     def lookup(self, path: str) -> ActorRef | None:
         """The actor at a path, `/research/searcher-3`, or None."""

@@ -85,6 +85,10 @@ class AgentCell(Cell):
             return False
         return self.is_full() or bool(self._room)
 
+    def is_ready(self) -> bool:
+        """Whether a call would not have to wait before it is in the mailbox."""
+        return self.takes_calls and self.state is not RESTARTING and not self.must_wait()
+
     def check_ready(self) -> None:
         """Check that a call would not have to wait before it is in the mailbox; see `Callee.check_ready`."""
         if not self.takes_calls or self.state is RESTARTING:
