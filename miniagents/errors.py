@@ -20,10 +20,11 @@
     │   └── AskTimeoutError                     the ask's own timeout, or one that it inherited
     ├── HandlerTimeoutError (TimeoutError)      a handler ran for longer than its handler_timeout
     ├── ActorStoppedError                       the actor ended before it could answer
+    ├── UnhandledMessageError                   the asked actor has no case for the message
     ├── DeadlockError                           the await that would have closed a ring of waiting actors
     ├── MailboxFullError                        the mailbox refused the message
     │   └── DroppedError                        the mailbox took the message and dropped it later
-    ├── AgentArgumentError (TypeError)          an agent was called with arguments that it does not take
+    ├── AgentArgumentError (TypeError)          an agent or an actor does not take these arguments
     ├── MissingDependencyError (ImportError)    an optional package is not installed
     ├── LLMError                                a language model did not answer as it should
     │   ├── MissingKeyError                     there is no key for the provider
@@ -180,6 +181,18 @@ class ActorStoppedError(MiniAgentsError):
     reason: object = None
 
 
+class UnhandledMessageError(MiniAgentsError):
+    """The actor that was asked has no case for the message: it answered with `ctx.unhandled(message)`.
+
+    Attributes:
+        path: The path of the actor.
+        message: The message.
+    """
+
+    path: str = ""
+    message: object = None
+
+
 class DeadlockError(MiniAgentsError):
     """This await would have closed a ring of actors that wait for each other.
 
@@ -207,7 +220,8 @@ class DroppedError(MailboxFullError):
 
 
 class AgentArgumentError(MiniAgentsError, TypeError):
-    """An agent was called, forked or spawned with arguments that it does not take, or without one that it needs."""
+    """An agent was called, forked or spawned with arguments that it does not take, or without one that it needs; or an
+    actor was spawned with such."""
 
 
 class MissingDependencyError(MiniAgentsError, ImportError):

@@ -554,10 +554,7 @@ class ActorCell(OwningCell):
         envelope.crashes += 1
         if retry is not None and isinstance(error, retry.on) and not (envelope.ask is not None and envelope.ask.done()):
             if envelope.crashes < retry.attempts_of(self.props.options.poison_after):
-                if self.queue is None:
-                    self.queue = self.props.options.mailbox.new_queue()
-                envelope.taken = False
-                self.queue.appendleft(envelope)
+                self.put_back(envelope)
                 return
             self.system.dead_letters.add(DeadLetterReason.POISONOUS, envelope, self.ref)
         if envelope.ask is not None:

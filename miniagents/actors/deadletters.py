@@ -24,9 +24,11 @@ class DeadLetterReason(enum.Enum):
     EXPIRED = "expired"
     """Its deadline passed while it waited."""
     POISONOUS = "poisonous"
-    """It crashed its receiver as often as `poison_after` allows."""
+    """It crashed its receiver in the last of its attempts (`RetryPolicy.attempts`, `poison_after`)."""
     SUPERVISOR = "supervisor"
     """It was sent to a supervisor, which handles no messages."""
+    UNHANDLED = "unhandled"
+    """Its receiver had no case for it, and said so with `ctx.unhandled`."""
     REPLIED_TWICE = "replied_twice"
     """It was a second reply to the same message."""
 

@@ -9,6 +9,9 @@ from typing import Any
 
 import msgspec
 
+from miniagents.errors import DeadlockError
+from miniagents.supervision import StopReason
+
 _KEPT = 10_000
 
 
@@ -34,8 +37,11 @@ class Event(msgspec.Struct, frozen=True):
         kind: What.
         path: The actor that it happened to.
         at: When, in seconds since the epoch.
-        reason: The stop reason, for STOP and RESTART.
-        error: The exception, for CRASH, ESCALATION, HANG and DEADLOCK.
+        reason: The stop reason, for STOP and RESTART: a `StopReason`, or after a crash `ValueError('what it said')`.
+        error: What the exception said, for CRASH, ESCALATION and DEADLOCK. It is text, since an exception keeps its
+            frames alive, and all that is in them.
+        error_type: The name of the exception's class.
+        ring: The paths of those that wait for each other, for DEADLOCK.
         detail: Anything else: a dead letter; the interaction's id, where it happened to one.
         logged: Whether the runtime has logged it, too.
     """
@@ -43,8 +49,10 @@ class Event(msgspec.Struct, frozen=True):
     kind: EventKind
     path: str
     at: float
-    reason: Any = None
-    error: BaseException | None = None
+    reason: StopReason | str | None = None
+    error: str | None = None
+    error_type: str | None = None
+    ring: tuple[str, ...] = ()
     detail: Any = None
     logged: bool = False
 
@@ -129,14 +137,33 @@ class Events:
         kind: EventKind,
         path: str,
         *,
-        reason: Any = None,
+        reason: StopReason | BaseException | None = None,
         error: BaseException | None = None,
         detail: Any = None,
         logged: bool = False,
     ) -> None:
-        """Tell the subscribers."""
+        """Tell the subscribers.
+
+        Args:
+            kind: What happened.
+            path: To whom.
+            reason: A stop reason.
+            error: An exception.
+            detail: Anything else.
+            logged: Whether the runtime has logged it, too.
+        """
         if self._subscribers:
-            event = Event(kind, path, time.time(), reason, error, detail, logged)
+            event = Event(
+                kind,
+                path,
+                time.time(),
+                reason=repr(reason) if isinstance(reason, BaseException) else reason,
+                error=None if error is None else str(error),
+                error_type=None if error is None else type(error).__name__,
+                ring=error.ring if isinstance(error, DeadlockError) else (),
+                detail=detail,
+                logged=logged,
+            )
             for subscriber in tuple(self._subscribers):
                 subscriber.put(event)
 

@@ -9,7 +9,7 @@ from miniagents.messages.frozen import FrozenDict
 from miniagents.messages.kinds import ErrorMessage, TextMessage
 from miniagents.messages.message import Message
 from miniagents.messages.promises import MessagePromise, SafeMessagePromise
-from miniagents.messages.sendable import Sendable, to_message
+from miniagents.messages.sendable import Sendable, hint, to_message
 from miniagents.promising import FlatSequence, Promise, StreamedPromise
 from miniagents.promising.context import get_scope
 from miniagents.promising.promise import NO_VALUE
@@ -321,5 +321,5 @@ def _snapshot(item: Any) -> Any:
         return item
     raise NotSendableError(
         f"a {kind.__name__} cannot be sent ({item!r}): send a str, a dict, a Message, a promise, an exception, or an "
-        f"iterable or async iterable of these"
+        f"iterable or async iterable of these{hint(item)}"
     )

@@ -75,6 +75,11 @@ class FunctionAgentCell(AgentCell):
 
     # Calls
 
+    @property
+    def load(self) -> int:
+        """How many calls wait or run."""
+        return self.depth + len(self._running)
+
     def wake(self) -> None:
         """There is something in the mailbox: begin as many calls as may run at once."""
         queue = self.queue

@@ -363,6 +363,8 @@ class Interaction(Node):
             system._lazy.discard(self.replies)
         if self.cell.is_activated and not self.cell.takes_calls:
             self.cell = system.activated(self.agent)  # it was passivated, or ended, in between
+        elif self.cell.is_supervisor:
+            self.cell.assign(self)  # a pool chooses the member
         system.interaction_started(self)
         parent = self.parent
         if parent is not None:

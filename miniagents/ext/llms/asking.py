@@ -128,7 +128,7 @@ async def attempts(
     """
     retry, system = terms.retry, interaction.system
     backoff = retry.backoff or DEFAULT_BACKOFF
-    most = retry.attempts_of(DEFAULT_ATTEMPTS)
+    most = retry.attempts_of(None, DEFAULT_ATTEMPTS)
     request = replace(request, idempotency_key=request.idempotency_key or str(uuid.uuid4()))
     path, began, attempt = interaction.path, system.time(), 0
     while True:
