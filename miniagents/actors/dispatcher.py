@@ -8,7 +8,7 @@ another. So an idle actor owns no task, and a handler sees a real `asyncio.curre
 import asyncio
 import time
 import types
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 from miniagents.actors.helping import Helpers
+from miniagents.actors.scheduling import Scheduling, scheduling_of
 from miniagents.actors.workers import ANYIO, MIGRATE, TURN_OVER, Lane, WorkerTask, modules
 
 _log = structlog.get_logger("miniagents")
@@ -49,12 +50,14 @@ class Dispatcher:
 
     Args:
         loop: The event loop of the system.
+        scheduling: Who has the next turn, and for how long; that of the loop by default.
         debug: Log handlers that block the loop.
 
     Attributes:
         ready: Who has something to do.
         awake: Whether some worker is certain to look at the ready queue before the loop sleeps.
-        turn_until: When the turn that runs is to be over, on `time.monotonic()`; it has `TURN_SECONDS` at least.
+        clock: What turns are measured with.
+        turn_until: When the turn that runs is to be over, on `clock()`; it has `TURN_SECONDS` at least.
         helped: Whether turns were run by who waits for an answer (`Helpers`) since the worker last looked.
         now: The time of the worker's last look at the clock, on `loop.time()`; no older than one turn of the loop
             while `awake`.
@@ -62,11 +65,13 @@ class Dispatcher:
 
     __slots__ = (
         "_closed",
+        "_cpu_clock",
         "_idle",
         "_loop",
         "_warm",
         "_workers",
         "awake",
+        "clock",
         "debug",
         "helped",
         "helpers",
@@ -75,8 +80,13 @@ class Dispatcher:
         "turn_until",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, debug: bool = False) -> None:
-        self.ready: deque[Any] = deque()
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, scheduling: Scheduling | None = None, *, debug: bool = False
+    ) -> None:
+        scheduling = scheduling or scheduling_of(loop)
+        self.ready = scheduling.ready_queue(self)
+        self.clock = scheduling.clock
+        self._cpu_clock = scheduling.cpu_clock
         self.awake = False
         self.now = loop.time()
         self.turn_until = 0.0
@@ -84,7 +94,7 @@ class Dispatcher:
         self._loop = loop
         self.debug = debug
         self._idle: list[asyncio.Future[None]] = []
-        self._workers: set[WorkerTask] = set()
+        self._workers: dict[WorkerTask, None] = {}
         self._warm: OrderedDict[Any, None] = OrderedDict()
         self._closed = False
         self.helpers = Helpers(self, loop)
@@ -133,11 +143,11 @@ class Dispatcher:
 
     def own(self, task: WorkerTask) -> None:
         """A worker of this dispatcher: it ends with it at the latest."""
-        self._workers.add(task)
+        self._workers[task] = None
         task.add_done_callback(self._worker_ended)
 
     def _worker_ended(self, task: Any) -> None:
-        self._workers.discard(task)
+        self._workers.pop(task, None)
         if task.cancelled() and not self._closed:
             self.replace_worker()  # it was cancelled before its first step, and so has not seen to it itself
 
@@ -176,7 +186,7 @@ class Dispatcher:
         """
         ready = self.ready
         loop = self._loop
-        clock = time.monotonic
+        clock, cpu_clock = self.clock, self._cpu_clock
         cell: Any = None
         if lane is None:
             lane = Lane()
@@ -189,7 +199,7 @@ class Dispatcher:
             self.now = loop.time()
             began = clock()
             # By CPU time: who has to share the processor with other programs must not take that for the others' share.
-            share = time.thread_time() - left if left is not None and not self.helped else 0.0
+            share = cpu_clock() - left if left is not None and not self.helped else 0.0
             self.helped = False
             pause_at = began + min(max(share, TURN_SECONDS), MOST_SECONDS)
             self.turn_until = began + TURN_SECONDS
@@ -270,7 +280,7 @@ class Dispatcher:
                         self._idle.remove(parked)
                     raise
                 continue
-            left = time.thread_time()
+            left = cpu_clock()
             yield  # let the loop turn, and go on
 
     def _step_watched(self, cell: Any, run: Any, send: Any, throw: Any, error: BaseException | None) -> Any:

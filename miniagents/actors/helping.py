@@ -6,7 +6,6 @@ on with it. The asker is spared two turns of the loop, and a future (benchmark `
 
 import asyncio
 import threading
-import time
 from asyncio.tasks import _enter_task, _leave_task
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
@@ -38,7 +37,7 @@ class Helpers:
         self._dispatcher = dispatcher
         self._loop = loop
         self._thread = threading.get_ident()
-        self._all: set[WorkerTask] = set()
+        self._all: dict[WorkerTask, None] = {}
         self._idle: list[WorkerTask] = []
         self._until: float | None = None
         self._closed = False
@@ -57,7 +56,7 @@ class Helpers:
             self._start()
             return False
         loop = self._loop
-        now = time.monotonic()
+        now = dispatcher.clock()
         until = self._until
         if until is None:
             until = self._until = now + HELP_SECONDS
@@ -88,7 +87,7 @@ class Helpers:
                 looks = 0 if cell.scheduled else looks - 1
                 if looks <= 0:
                     looks = _TURNS_PER_LOOK
-                    if time.monotonic() > until:
+                    if dispatcher.clock() > until:
                         break
         finally:
             _leave_task(loop, helper)
@@ -104,7 +103,7 @@ class Helpers:
             dispatcher.go_on(lane)
         elif not lane.cell.since:
             lane.cell.since = loop.time()
-        self._all.discard(helper)
+        self._all.pop(helper, None)
         helper.waiting = waiting
         if not helper.handed.done():  # it is, if the handler has cancelled its own task
             helper.handed.set_result(None)
@@ -123,7 +122,7 @@ class Helpers:
         if self._closed or len(self._all) >= _MOST or self._dispatcher.debug:
             return
         helper = WorkerTask(self._help(), loop=self._loop, context=Context())
-        self._all.add(helper)
+        self._all[helper] = None
         self._dispatcher.own(helper)
 
     async def _help(self) -> None:
@@ -143,7 +142,7 @@ class Helpers:
             if not asyncio.isfuture(me.waiting) or not me.waiting.cancel(*cancelled.args):
                 me.waiting, error = TURN_OVER, cancelled
         waiting, me.waiting = me.waiting, None
-        self._all.discard(me)
+        self._all.pop(me, None)
         if me in self._idle:
             self._idle.remove(me)
         if me.lane is not None and me.lane.cell is not None:

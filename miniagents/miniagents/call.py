@@ -82,7 +82,7 @@ class AgentCall:
 
     def finish(self) -> "AgentCall":
         """No more messages. Finishing again is harmless."""
-        self._owner.open_calls.discard(self)
+        self._owner.closed(self)
         self._input.close()
         return self
 
@@ -136,7 +136,7 @@ def begin(interaction: Interaction, start_soon: bool) -> None:
     if start_soon:
         interaction.submit()
     else:
-        interaction.system._lazy.add(interaction.replies)
+        interaction.system._lazy[interaction.replies] = None
 
 
 NO_MESSAGES = MessageSequence.turn_into_sequence_promise((), errors_as_messages=False)

@@ -303,6 +303,11 @@ class Interaction(Node):
         self.open_calls = _some(self.open_calls)
         self.open_calls.add(call)
 
+    def closed(self, call: "AgentCall") -> None:
+        """A call that its code began is finished."""
+        if self.open_calls:
+            self.open_calls.discard(call)  # type: ignore[attr-defined]  # it is a set if anybody is in it
+
     def envelope_for(self, message: Any) -> Envelope:
         """The envelope of a message that its code sends."""
         return Envelope(message, self.ref, None, None, self.correlation_id, self.trace, self.system.dispatcher.time())
@@ -355,7 +360,7 @@ class Interaction(Node):
         self._submitted = True
         system = self.system
         if system._lazy:
-            system._lazy.discard(self.replies)
+            system._lazy.pop(self.replies, None)
         if self.cell.is_activated and not self.cell.takes_calls:
             self.cell = system.activated(self.agent)  # it was passivated, or ended, in between
         system.interaction_started(self)

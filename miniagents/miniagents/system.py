@@ -58,7 +58,7 @@ class MiniAgents(ActorSystem):
         self.llm_logger_agent = llm_logger_agent
         self.stream_llm_tokens_by_default = stream_llm_tokens_by_default
         self.errors_as_messages = errors_as_messages
-        self.open_calls: set[AgentCall] = set()
+        self.open_calls: dict[AgentCall, None] = {}
         self._interactions: dict[int, Interaction] = {}
         self.interaction_ids = itertools.count(1)
         self._activations: dict[MiniAgent, Any] = {}
@@ -146,7 +146,11 @@ class MiniAgents(ActorSystem):
 
     def opened(self, call: "AgentCall") -> None:
         """A call was begun outside of agents; it is finished when the system ends at the latest."""
-        self.open_calls.add(call)
+        self.open_calls[call] = None
+
+    def closed(self, call: "AgentCall") -> None:
+        """Such a call is finished."""
+        self.open_calls.pop(call, None)
 
     def activated(self, agent: MiniAgent) -> Any:
         """The cell that serves an agent's calls; its first use makes it."""
@@ -218,7 +222,7 @@ class MiniAgents(ActorSystem):
         tops = [one for one in self._interactions.values() if one.parent is None]
         for one in tops:
             one.begin_cancel("the system ends")
-        tasks = {one.task for one in self._interactions.values() if one.task is not None and not one.task.done()}
+        tasks = [one.task for one in self._interactions.values() if one.task is not None and not one.task.done()]
         if tasks:
             await asyncio.wait(tasks, timeout=1.0)
 

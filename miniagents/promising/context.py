@@ -44,7 +44,9 @@ current_scope: ContextVar[Scope | None] = ContextVar("miniagents.current_scope",
 get_scope = current_scope.get
 """`current_scope.get()`, quicker: a method of an imported name is bound anew for every call (benchmark `ask`)."""
 
-_active: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, set[PromisingContext]]" = weakref.WeakKeyDictionary()
+_active: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, "dict[PromisingContext, None]"] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 class PromisingContext(Scope):
@@ -60,8 +62,8 @@ class PromisingContext(Scope):
     """Whether agents can be called in it."""
 
     def __init__(self) -> None:
-        self._background: set[asyncio.Task[Any]] = set()
-        self._lazy: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._background: dict[asyncio.Task[Any], None] = {}
+        self._lazy: weakref.WeakKeyDictionary[Any, None] = weakref.WeakKeyDictionary()
         self._active_in: asyncio.AbstractEventLoop | None = None
         self._outer: Scope | None = None
 
@@ -106,7 +108,7 @@ class PromisingContext(Scope):
         if self._active_in is not None:
             raise RuntimeError(f"this {type(self).__name__} is active already: it is not reentrant")
         loop = self._active_in = asyncio.get_running_loop()
-        _active.setdefault(loop, set()).add(self)
+        _active.setdefault(loop, {})[self] = None
         self._outer = current_scope.get()
         current_scope.set(self)
         return self
@@ -114,7 +116,7 @@ class PromisingContext(Scope):
     def _deactivate(self) -> None:
         loop, self._active_in = self._active_in, None
         if loop is not None:
-            _active.get(loop, set()).discard(self)
+            _active.get(loop, {}).pop(self, None)
         # Not by a token: activate() and afinalize() may run in different tasks (an ASGI lifespan does that).
         if current_scope.get() is self:
             current_scope.set(self._outer)
@@ -147,12 +149,12 @@ class PromisingContext(Scope):
     def start_soon(self, coro: Coroutine[Any, Any, Any], *, name: str | None = None) -> "asyncio.Task[Any]":
         """Run a coroutine in the background, in a copy of the caller's context variables."""
         task = asyncio.get_running_loop().create_task(coro, name=name)
-        self._background.add(task)
+        self._background[task] = None
         task.add_done_callback(self._background_done)
         return task
 
     def _background_done(self, task: "asyncio.Task[Any]") -> None:
-        self._background.discard(task)
+        self._background.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("background work failed", error=repr(error), stack=traceback_text(error))
 

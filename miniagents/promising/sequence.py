@@ -37,7 +37,7 @@ class FlatSequence(Generic[In, Out]):
         self._was_open = False
         self._closed = False
         self._scope: Scope | None = None
-        self._tasks: set[Any] | None = None
+        self._tasks: dict[Any, None] | None = None
 
     def _leaf(self, item: Any) -> Any:
         """Turn one item into a piece.
@@ -114,9 +114,13 @@ class FlatSequence(Generic[In, Out]):
             self._scope = get_scope() or PromisingContext.get_current()
         task = self._scope.start_soon(coro)
         if self._tasks is None:
-            self._tasks = set()
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+            self._tasks = {}
+        self._tasks[task] = None
+        task.add_done_callback(self._drained)
+
+    def _drained(self, task: Any) -> None:
+        if self._tasks is not None:
+            self._tasks.pop(task, None)
 
     def _flatten(self, items: Iterator[Any]) -> "list[Any] | None":
         """Flatten as far as nothing has to be waited for.
