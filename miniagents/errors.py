@@ -44,6 +44,8 @@
     │   └── AllModelsFailedError                every model of a `Fallback` failed
     ├── StartError                              a supervisor's child did not start
     ├── RestartLimitError                       more restarts than the supervision of an actor allows
+    ├── SimulationError (AssertionError)        a simulated program failed, and this seed shows it
+    ├── SimulatedCrashError                     a crash that a simulation has caused
     └── SupervisorError                         a supervisor's answer that is not `ok`; `reason` is OTP's word
         ├── AlreadyStartedError                 already_started
         ├── AlreadyPresentError                 already_present
@@ -345,6 +347,30 @@ class RestartLimitError(MiniAgentsError):
 
     Attributes:
         path: The path of the actor that gives up.
+    """
+
+    path: str = ""
+
+
+class SimulationError(MiniAgentsError, AssertionError):
+    """A program failed in a simulation; its own error is the `__cause__`.
+
+    Attributes:
+        seed: The seed that shows it: `simulate(program, seeds=[seed])` plays the same again, step for step.
+        trace: The steps of the smallest run that fails, in order.
+        disturbances: The disturbances that it needs, as `miniagents.testing.Disturbance`s, in order.
+    """
+
+    seed: int = 0
+    trace: tuple[str, ...] = ()
+    disturbances: tuple[Any, ...] = ()
+
+
+class SimulatedCrashError(MiniAgentsError):
+    """A crash that a simulation has caused (`sim.disturb(crash=...)`).
+
+    Attributes:
+        path: The actor or agent that crashes.
     """
 
     path: str = ""

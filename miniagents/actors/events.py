@@ -90,7 +90,7 @@ class Subscription:
     def close(self) -> None:
         """No more events; iteration ends after those that wait."""
         self._closed = True
-        self._events._subscribers.discard(self)
+        self._events._subscribers.pop(self, None)
         self._events.wanted = bool(self._events._subscribers)
         self._awake()
 
@@ -114,7 +114,7 @@ class Events:
     """
 
     def __init__(self) -> None:
-        self._subscribers: set[Subscription] = set()
+        self._subscribers: dict[Subscription, None] = {}
         self.wanted = False
         """Whether anybody listens: what costs something to tell need not be worked out for nobody."""
 
@@ -126,7 +126,7 @@ class Events:
 
     def attach(self, subscription: Subscription) -> None:
         """Let a subscription see every event from now on."""
-        self._subscribers.add(subscription)
+        self._subscribers[subscription] = None
         self.wanted = True
 
     def __aiter__(self) -> Subscription:

@@ -319,7 +319,7 @@ class Inbox(Node):
         queued_before = False
         while self.life is not OVER and (self.is_full() or (self._room and not queued_before)):
             if self._room is None:
-                self._room = deque()
+                self._room = self.system.scheduling.waiting_line(self.path)
             turn = self.system.loop.create_future()
             # A `tell` may have taken the place in between: then this sender is the next all the same.
             (self._room.appendleft if queued_before else self._room.append)(turn)
@@ -334,7 +334,7 @@ class Inbox(Node):
                 raise
 
     def made_room(self) -> None:
-        """A message was taken: the sender that has waited longest may put its own."""
+        """A message was taken: one of those that wait may put its own, by default who has waited longest."""
         while self._room:
             turn = self._room.popleft()
             if not turn.done():

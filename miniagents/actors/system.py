@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import random
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping
 from functools import partial
@@ -26,6 +25,7 @@ from miniagents.actors.options import DEFAULT_OPTIONS, Props, SpawnOptions
 from miniagents.actors.pool import PoolCell
 from miniagents.actors.ref import ActorRef
 from miniagents.actors.run import run_main
+from miniagents.actors.scheduling import Scheduling, scheduling_of
 from miniagents.actors.supervising import Keeper
 from miniagents.actors.supervisor_cell import SupervisorCell
 from miniagents.actors.supervisor_ref import SupervisorRef
@@ -107,7 +107,7 @@ class ActorSystem(PromisingContext):
         self.events = Events()
         self.observer: Observer | None = None
         self.dead_letters = DeadLetters(dead_letters_kept, self._on_dead_letter)
-        self.random = random.Random().random
+        self.scheduling = Scheduling()
         self._shared: dict[Hashable, tuple[Any, Any]] = {}
         self.thread_id = 0
         self.loop: asyncio.AbstractEventLoop = None  # type: ignore[assignment]  # set by activate()
@@ -124,6 +124,11 @@ class ActorSystem(PromisingContext):
         self._body_cancelled = False
         self._ending: asyncio.Task[None] | None = None
         self._terminated: Promise[StopReason | BaseException] | None = None
+
+    @property
+    def random(self) -> Callable[[], float]:
+        """Gives numbers from 0 to 1, for whatever is spread at random."""
+        return self.scheduling.random
 
     # Life
 
@@ -142,12 +147,14 @@ class ActorSystem(PromisingContext):
         loop = self.loop = asyncio.get_running_loop()
         self.time = loop.time
         self.thread_id = threading.get_ident()
-        self.dispatcher = Dispatcher(loop, debug=self._debug)
+        self.scheduling = scheduling_of(loop)
+        self.dispatcher = Dispatcher(loop, self.scheduling, debug=self._debug)
         self.root = RootCell(self, None, "", SUPERVISOR_PROPS)
         self.root.life = _RUNS
         self._failure = None
         self._ending = None
         self._terminated = Promise()
+        self.scheduling.system_started(self)
         return self
 
     async def afinalize(self) -> None:

@@ -261,7 +261,7 @@ class MiniAgents(ActorSystem):
         tops = [one for one in self._interactions.values() if one.parent is None]
         for one in tops:
             one.begin_cancel("the system ends")
-        tasks = {one.task for one in self._interactions.values() if one.task is not None and not one.task.done()}
+        tasks = [one.task for one in self._interactions.values() if one.task is not None and not one.task.done()]
         if tasks:
             await asyncio.wait(tasks, timeout=1.0)
 

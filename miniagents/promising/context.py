@@ -55,7 +55,9 @@ current_scope: ContextVar[Scope | None] = ContextVar("miniagents.current_scope",
 get_scope = current_scope.get
 """`current_scope.get()`, quicker: a method of an imported name is bound anew for every call (benchmark `ask`)."""
 
-_active: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, set[PromisingContext]]" = weakref.WeakKeyDictionary()
+_active: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, "dict[PromisingContext, None]"] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 class PromisingContext(Scope):
@@ -72,7 +74,7 @@ class PromisingContext(Scope):
 
     def __init__(self) -> None:
         self._background: dict[asyncio.Task[Any], OnCancelled | None] = {}
-        self._lazy: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._lazy: weakref.WeakKeyDictionary[Any, None] = weakref.WeakKeyDictionary()
         self._active_in: asyncio.AbstractEventLoop | None = None
         self._outer: Scope | None = None
 
@@ -117,7 +119,7 @@ class PromisingContext(Scope):
         if self._active_in is not None:
             raise RuntimeError(f"this {type(self).__name__} is active already: it is not reentrant")
         loop = self._active_in = asyncio.get_running_loop()
-        _active.setdefault(loop, set()).add(self)
+        _active.setdefault(loop, {})[self] = None
         self._outer = current_scope.get()
         current_scope.set(self)
         return self
@@ -125,7 +127,7 @@ class PromisingContext(Scope):
     def _deactivate(self) -> None:
         loop, self._active_in = self._active_in, None
         if loop is not None:
-            _active.get(loop, set()).discard(self)
+            _active.get(loop, {}).pop(self, None)
         # Not by a token: activate() and afinalize() may run in different tasks (an ASGI lifespan does that).
         if current_scope.get() is self:
             current_scope.set(self._outer)

@@ -116,7 +116,11 @@ class FlatSequence(Generic[In, Out]):
         if self._tasks is None:
             self._tasks = {}
         self._tasks[task] = None
-        task.add_done_callback(self._tasks.pop)
+        task.add_done_callback(self._drained)
+
+    def _drained(self, task: Any) -> None:
+        if self._tasks is not None:
+            self._tasks.pop(task, None)
 
     def _flatten(self, items: Iterator[Any]) -> "list[Any] | None":
         """Flatten as far as nothing has to be waited for.
