@@ -598,15 +598,26 @@ class ActorCell(OwningCell):
                 self._interruption = why
             self.task.interrupt()
 
+    def crash_under_way(self) -> "asyncio.Future[None] | None":
+        """A future of the moment when a crash whose `on_stop` still runs has become an exit; None if there is none."""
+        if self.life.wish is Wish.NONE and self.life.phase in (Phase.ENDING, Phase.CLEANUP):
+            return self._when_done()
+        return None
+
     def interrupt_current(self) -> Any:
         """Interrupt the handler of the message in hand, whose ask was cancelled; the instance lives."""
         if not self._runs_code() or self.task is None or asyncio.current_task() is self.task:
             return None
+        done = self._when_done()
+        self._interrupt(_CANCEL)
+        return done
+
+    def _when_done(self) -> "asyncio.Future[None]":
+        """A future of the moment when the handler or the instance is done."""
         done = self.system.loop.create_future()
         if self._done_waiters is None:
             self._done_waiters = []
         self._done_waiters.append(done)
-        self._interrupt(_CANCEL)
         return done
 
     def _tell_done(self) -> None:

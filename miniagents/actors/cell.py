@@ -329,6 +329,10 @@ class Cell(Inbox):
         """Crash with `error`, now: the supervision of its children is used up."""
         raise NotImplementedError
 
+    def crash_under_way(self) -> "asyncio.Future[None] | None":
+        """A future of the moment when a crash whose `on_stop` still runs has become an exit; None if there is none."""
+        return None
+
     def leave_watched(self) -> None:
         """Watch nobody any more."""
         if self.watching is not None:

@@ -13,7 +13,7 @@ import structlog
 from miniagents.actors.actor import Actor
 from miniagents.actors.actor_cell import ActorCell
 from miniagents.actors.arguments import check_names
-from miniagents.actors.cell import Cell
+from miniagents.actors.cell import DEFAULT_SHUTDOWN, Cell
 from miniagents.actors.deadletters import DeadLetter, DeadLetters
 from miniagents.actors.dispatcher import Dispatcher
 from miniagents.actors.events import EventKind, Events
@@ -307,6 +307,20 @@ class ActorSystem(PromisingContext):
         for barrier in barriers:
             await settled(barrier)
         await self._wait_for_background()
+        await self._wait_for_verdicts()
+
+    async def _wait_for_verdicts(self) -> None:
+        """Wait until supervisors have judged the exits so far: one of them may be the failure of the root."""
+        crashes = [crash for cell in self._cells() if (crash := cell.crash_under_way()) is not None]
+        if crashes:
+            await asyncio.wait(crashes, timeout=DEFAULT_SHUTDOWN)  # an `on_stop` that hangs is cut off by the end
+        while self._failure is None:
+            keepers = [cell.keeper_of_children() for cell in self._cells() if cell.is_supervisor]
+            waiting = [v for keeper in keepers if keeper is not None and (v := keeper.verdicts()) is not None]
+            if not waiting:
+                break
+            for verdicts in waiting:  # and then again: a supervisor that gave up is an exit to the next one
+                await settled(verdicts)
 
     def _cells(self) -> list[Any]:
         """All cells of the tree."""
