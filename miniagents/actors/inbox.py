@@ -156,7 +156,7 @@ class Inbox(Node):
     def is_full(self) -> bool:
         """Whether the mailbox has a capacity, and as many messages wait as that allows."""
         queue, capacity = self.queue, self.props.capacity
-        if queue is None or capacity is None or len(queue) - self.gone < capacity:
+        if not queue or capacity is None or len(queue) - self.gone < capacity:
             return False
         first = queue.first
         # What is tried again was the message in hand, and counts as that; it is in front of all.

@@ -34,7 +34,7 @@ class Timer:
         sender: Whose message it is; None for one from outside.
     """
 
-    __slots__ = ("_cell", "_every", "_handle", "_holder", "_message", "_sender", "_sending", "_tick", "_timers")
+    __slots__ = ("_cell", "_every", "_handle", "_message", "_sender", "_sending", "_tick", "_timers")
 
     def __init__(
         self,
@@ -51,7 +51,6 @@ class Timer:
         self._every = every
         self._sender = sender
         self._tick: Envelope | None = None
-        self._holder = cell  # whose mailbox has it: that of a member, where `cell` is a pool
         self._sending: asyncio.Task[None] | None = None  # under BACKPRESSURE, while the mailbox has no room
         self._handle: asyncio.TimerHandle | None = cell.system.loop.call_later(delay, self._fire)
 
@@ -72,8 +71,16 @@ class Timer:
             self._sending.cancel()
             self._sending = None
         if self.waits:
-            self._holder.withdraw(self._tick)
+            self._holder().withdraw(self._tick)
         self._tick = None
+
+    def _holder(self) -> "Cell":
+        """Whose mailbox has its message: that of a pool, which may have kept it and handed it on, or of a member."""
+        if self._cell.is_supervisor:
+            for member in (self._cell.children or {}).values():
+                if self._tick in (member.queue or ()):
+                    return member
+        return self._cell
 
     def _fire(self) -> None:
         cell = self._cell
@@ -99,7 +106,6 @@ class Timer:
         self._put(member)
 
     def _put(self, member: "Cell") -> None:
-        self._holder = member
         tick = self._tick = Envelope(self._message, self._sender, at=member.system.time())
         try:
             member.post(tick)

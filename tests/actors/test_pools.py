@@ -199,6 +199,74 @@ async def test_a_pool_has_a_strategy_and_backoff_and_gives_up_to_its_supervisor(
         assert system.dead_letters.total == 0
 
 
+async def test_what_comes_while_a_permanent_pool_is_stopped_is_kept_for_the_next_members() -> None:
+    seen, gate, log = list[Any](), asyncio.Event(), list[Any]()
+
+    def key(message: Any) -> object:
+        seen.append(message)
+        return message.n
+
+    async with ActorSystem() as system:
+        pool = Pool(Worker, size=2, routing=Routing.CONSISTENT_HASH, key=key, kwargs={"gate": gate, "log": log})
+        strategy = OneForOne(backoff=Backoff(5.0, 5.0))
+        await system.supervise(Supervisor("tree", strategy=strategy, children=[ChildSpec("pool", pool)]))
+        ref: Any = system.lookup("/tree/pool")
+        ref.tell(Job(n=1))
+        await turns()
+        end = ref.stop()
+        await turns()  # a member has its message in hand, and ends after it
+        await ref.send(Job(n=2))
+        ref.tell(Job(n=3))
+        system.schedule(0.1, ref, Job(n=4))
+        await asyncio.sleep(1)
+        gate.set()
+        await end
+        await asyncio.sleep(1)
+        assert ref.is_alive
+    assert sorted(entry[1] for entry in log if isinstance(entry, tuple)) == [1, 2, 3, 4]
+    assert all(isinstance(message, Job) for message in seen)  # and nothing of the runtime
+    assert system.dead_letters.total == 0
+
+
+async def test_a_tick_that_a_pool_has_kept_and_handed_on_is_taken_back() -> None:
+    class Starts(Worker):
+        async def on_start(self, ctx: ActorContext) -> None:
+            await asyncio.sleep(2)
+
+    gate, log = asyncio.Event(), list[Any]()
+    async with ActorSystem() as system:
+        starting = asyncio.create_task(system.pool(Starts, size=1, name="p", kwargs={"gate": gate, "log": log}))
+        await asyncio.sleep(1)
+        pool: Any = system.lookup("/p")
+        pool.tell(Job(n=0))
+        timers = [system.schedule(0.1, pool, Job(n=n)) for n in range(1, 4)]
+        await asyncio.sleep(0.5)
+        timers[0].cancel()
+        assert pool._cell.depth == 3
+        await starting
+        await turns()
+        timers[1].cancel()
+        (member,) = pool._cell.children.values()
+        assert (member.depth, member.gone, pool._cell.gone) == (1, 1, 0)
+        gate.set()
+    assert [entry[1] for entry in log if isinstance(entry, tuple)] == [0, 3]
+
+
+async def test_a_tick_that_waits_in_a_member_is_taken_back() -> None:
+    gate, log = asyncio.Event(), list[Any]()
+    async with ActorSystem() as system:
+        pool = await system.pool(Worker, size=2, kwargs={"gate": gate, "log": log})
+        for n in range(2):
+            pool.tell(Job(n=n))
+        timer = system.schedule(1.0, pool, Job(n=2))
+        await asyncio.sleep(2)
+        assert sum(member.mailbox_depth for member in system.tree(pool.path).children) == 1
+        timer.cancel()
+        assert [pool._cell.depth, *[member.depth for member in pool._cell.children.values()]] == [0, 0, 0]
+        gate.set()
+    assert sorted(entry[1] for entry in log if isinstance(entry, tuple)) == [0, 1]
+
+
 async def test_what_a_pool_keeps_when_it_ends_becomes_dead_letters_and_its_asks_fail() -> None:
     async with ActorSystem() as system:
         tree = await system.supervise(
@@ -301,6 +369,7 @@ async def test_timers_from_outside_come_once_or_again_also_through_a_pool_and_en
         assert "never" not in log
         to_counter.cancel()
         system.schedule(1e6, counter, TextMessage("late"))
+    await asyncio.sleep(2e6)
     assert system.dead_letters.total == 0
 
 

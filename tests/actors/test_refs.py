@@ -30,6 +30,7 @@ from miniagents import (
     encode,
     miniagent,
 )
+from miniagents.actors.identity import hash_of
 from miniagents.errors import ActorStoppedError, DecodeError, MailboxFullError, NotSendableError
 from miniagents.messages.codec import WIRE_TYPE
 from miniagents.miniagents.agent_cell import AgentRef
@@ -280,6 +281,11 @@ def test_a_fork_of_the_process_has_systems_of_its_own() -> None:
     os.close(read)
     os.close(write)
     assert forked.partition("-")[0] != before.partition("-")[0]
+
+
+def test_the_hash_of_a_reference_tells_systems_of_other_processes_from_those_of_this_one() -> None:
+    number = ActorSystem().id.partition("-")[2]
+    assert hash_of(f"{'0' * 32}-{number}") != int(number)
 
 
 def test_a_system_that_is_gone_leaves_no_entry() -> None:

@@ -222,6 +222,21 @@ async def test_what_is_piped_to_a_mailbox_that_rejects_it_is_a_dead_letter() -> 
     assert system.dead_letters.counts == {DeadLetterReason.REJECTED: 2}
 
 
+async def test_ticks_of_an_actor_that_ends_after_the_message_in_hand_are_no_dead_letters() -> None:
+    gate, log = asyncio.Event(), list[Any]()
+    async with ActorSystem() as system:
+        ref = system.spawn(Clock, log=log, gate=gate, start=both)
+        await ref.started()
+        ref.tell(Hold())
+        await turns()
+        end = ref.stop()
+        await asyncio.sleep(2.5)
+        gate.set()
+        await end
+    assert ticks(log) == []
+    assert system.dead_letters.total == 0
+
+
 async def test_a_timer_takes_messages_and_more_than_0_seconds() -> None:
     class Wrong(Actor):
         async def receive(self, message: Message, ctx: ActorContext) -> None:

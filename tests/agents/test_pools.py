@@ -12,6 +12,7 @@ from miniagents import (
     Backoff,
     ChildSpec,
     DeadLetterReason,
+    EventKind,
     InteractionContext,
     Mailbox,
     Message,
@@ -212,7 +213,9 @@ async def test_a_call_is_its_members_from_the_start_and_a_crash_restarts_that_me
         pool = await system.pool(Memory, size=2, name="p", strategy=OneForOne(max_restarts=5))
         assert str(await pool.inquire("a")) == "1: a 1"
         assert str(await pool.inquire("b")) == "2: b 1"
-        replies = pool.inquire("c", crash=True)
+        with system.events.subscribe() as events:
+            replies = pool.inquire("c", crash=True)
+        assert [event.path async for event in events if event.kind is EventKind.INTERACTION_STARTED] == ["/p/1"]
         assert [one.path for one in system.interactions()] == ["/p/1"]
         with pytest.raises(ValueError, match="c"):
             await replies
@@ -246,6 +249,34 @@ async def test_a_pool_of_agents_in_a_tree_keeps_calls_until_it_is_restarted() ->
         with pytest.raises(ActorStoppedError):
             await pool.inquire("h")
         assert system.interactions() == ()
+
+
+async def test_a_pool_that_is_restarted_keeps_calls_whose_first_message_is_on_its_way() -> None:
+    async def later(text: str, seconds: float) -> AsyncIterator[str]:
+        await asyncio.sleep(seconds)
+        yield text
+
+    def key(message: Any) -> object:
+        keys.append(str(message))
+        return str(message)
+
+    keys: list[str] = []
+    async with MiniAgents() as system:
+        strategy = OneForOne(max_restarts=3, within=10.0, backoff=Backoff(2.0, 2.0))
+        pool = Pool(Memory, size=2, strategy=OneForOne(max_restarts=0), routing=Routing.CONSISTENT_HASH, key=key)
+        await system.supervise(Supervisor("tree", strategy=strategy, children=[ChildSpec("pool", pool)]))
+        ref: Any = system.lookup("/tree/pool")
+        with pytest.raises(ValueError, match="crash"):
+            await ref.inquire("crash", crash=True)
+        await turns()
+        replies = [ref.inquire(later("a", 1.0)), ref.inquire(later("b", 5.0)), ref.inquire(later("c", 5.0))]
+        assert str(await replies[0]).endswith(": a 1")
+        assert system.tree(ref.path).mailbox_depth == 0
+        replies[1].cancel()
+        assert str(await replies[2]).partition(": ")[2][0] == "c"
+        assert system.tree(ref.path).mailbox_depth == 0
+        assert ref._cell.gone == 0  # nothing is counted as gone that has left already
+    assert keys == ["crash", "a", "c"]
 
 
 async def test_check_ready_of_a_pool_is_about_room_in_any_member() -> None:
