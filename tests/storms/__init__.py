@@ -1,1 +1,1 @@
-"""Storms: random programs, each of one kind, that do everything at once; whatever a seed draws, nothing may go wrong."""
+"""Storms: random programs, each of one kind, that do everything at once. Whatever a seed draws, nothing goes wrong."""

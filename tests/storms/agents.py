@@ -1,5 +1,5 @@
-"""A storm on agents: functions and classes that call each other, stream, read a part, call lazily, keep calls open, have
-deadlines and are cancelled at any turn, all at once."""
+"""A storm on agents: functions and classes that call each other, stream, read a part, call lazily, keep calls open,
+have deadlines, and are cancelled at any turn, all at once."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -26,8 +26,38 @@ from tests.storms.calls import Boom, Calls, a_while, disturbed, turns
 
 UNTIL = 20_000.0
 
-SIMPLE = "text text stream stream echo read pause pause sleep raise out_of_order early ask clean_up".split()
-CALLING = "flow flow wait wait gather part tokens lazy duplex generator later cancel fork input".split()
+SIMPLE = [
+    "text",
+    "text",
+    "stream",
+    "stream",
+    "echo",
+    "read",
+    "pause",
+    "pause",
+    "sleep",
+    "raise",
+    "out_of_order",
+    "early",
+    "ask",
+    "clean_up",
+]
+CALLING = [
+    "flow",
+    "flow",
+    "wait",
+    "wait",
+    "gather",
+    "part",
+    "tokens",
+    "lazy",
+    "duplex",
+    "generator",
+    "later",
+    "cancel",
+    "fork",
+    "input",
+]
 
 
 class Store(Actor):
@@ -241,7 +271,7 @@ class Storm:
         if random.random() < 0.3:
             ctx.reply(call.reply_sequence(finish_call=False))
         for _ in range(random.randrange(3)):
-            call.send_message(self.something(depth, above), out_of_order=random.random() < 0.2)
+            call.send_message(self.something(depth, above) or (), out_of_order=random.random() < 0.2)
             await a_while(self.sim, 0.01, 0.3)
         if random.random() < 0.7:
             await call.reply_sequence()
@@ -251,9 +281,9 @@ class Storm:
 
     async def drive(self, system: MiniAgents) -> None:
         random = self.random
-        for _ in range(random.randrange(2, 8)):
+        for _ in range(random.randrange(2, 12)):
             await a_while(self.sim, 0.001, 0.1, 1.0, 3.0)
-            call = self.call(random.randrange(1, 4), -1, start_soon=random.random() < 0.9)
+            call = self.call(random.randrange(1, 5), -1, start_soon=random.random() < 0.9)
             pick = random.random()
             if pick < 0.6:
                 self.watch(call)

@@ -1,11 +1,14 @@
 """Playing storms: many seeds of a kind, on all processors, and what came of them."""
 
 import multiprocessing
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from typing import Any, NamedTuple
+
+import structlog
 
 from miniagents.testing.run import Run, playing
 
@@ -34,7 +37,7 @@ def play(kind: str, seeds: Iterable[int]) -> list[Outcome]:
     """
     module = storm_of(kind)
     failed = []
-    with playing():
+    with playing(), structlog.testing.capture_logs():  # those of a run are in its trace; what comes later is of no use
         for seed in seeds:
             run = Run(module.storm, seed, module.UNTIL)
             if run.failure is not None:
@@ -58,6 +61,13 @@ def play_at_once(kind: str, seeds: range, processes: int) -> Iterator[Outcome]:
             yield from failed
 
 
+def likeness(failure: str) -> str:
+    """What failures of one sort have in common: the beginning, without paths and numbers."""
+    lines = failure.splitlines()
+    text = lines[0] if not lines[0].endswith(":") else " ".join(lines[:2])
+    return re.sub(r"\d+", "#", re.sub(r"/[\w./-]+", "/…", text.split(";")[0]))[:140]
+
+
 def report(kind: str, seeds: range, processes: int) -> bool:
     """Play seeds and print what came of them.
 
@@ -69,7 +79,7 @@ def report(kind: str, seeds: range, processes: int) -> bool:
     number = 0
     for outcome in play_at_once(kind, seeds, processes):
         number += 1
-        alike = first.setdefault(f"{outcome.kind}: {outcome.failure.splitlines()[0][:100]}", [])
+        alike = first.setdefault(likeness(outcome.failure), [])
         if len(alike) < 8:
             alike.append(outcome)
         if number <= 20:

@@ -44,10 +44,26 @@ class Get(Request[Message]):
     turns: int = 0
 
 
-DEEDS = (
-    "nothing raise raise sleep turns swallow ask ask ask_timeout spawn stop kill_me kill_other watch unwatch timer task "
-    "reply_later"
-).split()
+DEEDS = [
+    "nothing",
+    "raise",
+    "raise",
+    "sleep",
+    "turns",
+    "swallow",
+    "ask",
+    "ask",
+    "ask_timeout",
+    "spawn",
+    "stop",
+    "kill_me",
+    "kill_other",
+    "watch",
+    "unwatch",
+    "timer",
+    "task",
+    "reply_later",
+]
 IN_HOOKS = ["nothing"] * 14 + ["raise", "sleep", "turns", "turns", "swallow", "stop"]
 
 
@@ -228,7 +244,7 @@ class Storm:
             children = await watch(f"which_children of {path}", supervisor.which_children())
             if isinstance(children, list | tuple) and children:
                 id = random.choice(children).id
-        match random.choice("terminate restart delete start start_simple count stop supervise".split()):
+        match random.choice(["terminate", "restart", "delete", "start", "start_simple", "count", "stop", "supervise"]):
             case "terminate":
                 self.terminated.add((path, id))
                 watch(f"terminate_child of {path}, {id}", supervisor.terminate_child(id))
