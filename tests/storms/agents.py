@@ -112,7 +112,7 @@ class Storm:
                 self.serves = False
 
             async def __call__(self, ctx: InteractionContext, depth: int = 0, above: int = -1) -> None:
-                assert not self.serves, "two calls of one instance at once"
+                storm.calls.check(not self.serves, "two calls of one instance at once")
                 self.serves = True
                 try:
                     await storm.act(ctx, depth, number)

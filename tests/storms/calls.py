@@ -31,6 +31,11 @@ class Calls:
         task.add_done_callback(self._open.pop)
         return task
 
+    def check(self, is_so: bool, otherwise: str) -> None:
+        """Check something inside an actor, where a failed assertion would be one more crash."""
+        if not is_so:
+            self.faults.append(otherwise)
+
     async def _come_back(self, what: str, awaitable: Awaitable[Any]) -> Any:
         try:
             return await awaitable
