@@ -116,11 +116,7 @@ class FlatSequence(Generic[In, Out]):
         if self._tasks is None:
             self._tasks = {}
         self._tasks[task] = None
-        task.add_done_callback(self._drained)
-
-    def _drained(self, task: Any) -> None:
-        if self._tasks is not None:
-            self._tasks.pop(task, None)
+        task.add_done_callback(self._tasks.pop)
 
     def _flatten(self, items: Iterator[Any]) -> "list[Any] | None":
         """Flatten as far as nothing has to be waited for.

@@ -2,13 +2,19 @@
 
 import asyncio
 import gc
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from miniagents.actors.ask import Ask
 from miniagents.actors.cell import Cell
-from miniagents.actors.workers import WorkerTask
+from miniagents.actors.workers import Lane, WorkerTask
 from miniagents.miniagents.interaction import Interaction
 from miniagents.promising import Promise, StreamedPromise
+
+_PACKAGE = str(Path(__file__).parents[1])
+_MOST_SHOWN = 20
 
 
 def leftovers(loop: asyncio.AbstractEventLoop, expected: "set[asyncio.Task[Any]]") -> list[str]:
@@ -44,17 +50,34 @@ def leftovers(loop: asyncio.AbstractEventLoop, expected: "set[asyncio.Task[Any]]
 
 
 def described(task: "asyncio.Task[Any]") -> str:
-    """Return what a task runs, and where it is."""
-    if isinstance(task, WorkerTask) and task.cell is not None:
-        return f"the worker that runs {task.cell.path}"
-    at: Any = task.get_coro()
-    name, place = getattr(at, "__qualname__", type(at).__name__), ""
-    while at is not None:
-        frame = getattr(at, "cr_frame", None)
+    """Return what a task runs, and where that is: in the innermost code that is not the package's own."""
+    coro: Any = task.get_coro()
+    name = getattr(coro, "__qualname__", type(coro).__name__)
+    if isinstance(task, WorkerTask):
+        name = f"the worker that runs {task.cell.path}" if task.cell is not None else f"a worker without work ({name})"
+    frames = list(_frames(coro))
+    for frame in [one for one in frames if not one.f_code.co_filename.startswith(_PACKAGE)][-1:] or frames[-1:]:
+        name += f", at {frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+    return name
+
+
+def _frames(coro: Any) -> Iterator[FrameType]:
+    """The frames of a suspended coroutine, the outermost first."""
+    while coro is not None:
+        frame = getattr(coro, "cr_frame", None) or getattr(coro, "gi_frame", None)
+        within = getattr(coro, "cr_await", None) or getattr(coro, "gi_yieldfrom", None)
         if frame is not None:
-            place = f", at {frame.f_code.co_filename}:{frame.f_lineno}"
-        at = getattr(at, "cr_await", None)
-    return f"{name}{place}"
+            yield frame
+            lane = frame.f_locals.get("lane")
+            if isinstance(lane, Lane) and within is None:
+                within = lane.send.__self__  # type: ignore[attr-defined]  # a worker steps its turns by hand
+        coro = within
+
+
+def under_way(loop: asyncio.AbstractEventLoop, expected: "Collection[asyncio.Task[Any] | None]") -> str:
+    """Return what else runs in `loop`, one a line, for who wonders why something hangs."""
+    tasks = sorted(described(task) for task in asyncio.all_tasks(loop) if task not in expected)
+    return "".join(f"\n  {text}" for text in tasks[:_MOST_SHOWN])
 
 
 def _is_pending(promise: Any) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import structlog
 
 from miniagents.testing.decisions import Decided, Decisions
-from miniagents.testing.leftovers import described, leftovers
+from miniagents.testing.leftovers import described, leftovers, under_way
 from miniagents.testing.simulated import Simulation, plain
 from miniagents.testing.simulated_loop import StuckError
 
@@ -79,19 +79,16 @@ class Run:
         loop, sim = self.sim.loop, self.sim
         main: asyncio.Task[object] = loop.create_task(self.program(sim), name="program")
         await asyncio.wait([main], timeout=self.until)
+        others = under_way(loop, [main, asyncio.current_task()])
         if not main.done():
-            me = asyncio.current_task()
-            tasks = sorted(described(task) for task in asyncio.all_tasks() if task not in (me, main))
-            others = "".join(f"\n  {text}" for text in tasks[:_MOST_SHOWN])
-            self._fails(
-                "late",
-                f"the program has not ended within {self.until} s; it is at {described(main)}; beside it:{others}",
-            )
+            at = described(main)
+            self._fails("late", f"the program has not ended within {self.until} s; it is at {at}; beside it:{others}")
         elif main.cancelled():
             self._fails("cancelled", "the program was cancelled")
         elif (error := main.exception()) is not None:
             self.error = error
-            self._fails(type(error).__name__, f"{type(error).__name__}: {error}")
+            beside = f"\nunder way beside it:{others}" if others else ""
+            self._fails(type(error).__name__, f"{type(error).__name__}: {error}{beside}")
         if self.failure is None:
             sim.end()
             turns = 0

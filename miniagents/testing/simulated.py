@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 from miniagents.actors.cell import Cell
+from miniagents.actors.deadletters import DeadLetter
 from miniagents.actors.events import Event
 from miniagents.actors.inbox import BARRIER
 from miniagents.errors import InvalidOptionError
@@ -156,7 +157,7 @@ class Simulation:
     def happened(self, event: Event) -> None:
         """A system tells what happened in it."""
         if self._traced and not event.logged:
-            about = next((str(one) for one in (event.error, event.reason, event.detail) if one is not None), "")
+            about = next((_told(one) for one in (event.error, event.reason, event.detail) if one is not None), "")
             self.step(f"{event.path}: {event.kind.value.replace('_', ' ')}{about and f', {about}'}")
 
     def logged(self, method: str, entry: dict[str, Any]) -> None:
@@ -220,6 +221,13 @@ class Simulation:
         one = Disturbance(kind, path, round(self.time(), 3), detail)
         self.disturbances.append(one)
         self.step(f"{one.path}: {one.kind}{one.detail and f' ({one.detail})'}, by the simulation")
+
+
+def _told(about: Any) -> str:
+    """What an event is about, without the time of day."""
+    if isinstance(about, DeadLetter):
+        return f"{about.reason.value}: {type(about.message).__name__}"
+    return str(about)
 
 
 def _waiting(cell: Any) -> str:

@@ -137,6 +137,11 @@ async def swarm(sim: Simulation) -> None:
         senders = [ref.send(Add(n)) for ref in group.members for n in range(4)]
         calls = [echo.inquire(f"{n}", timeout=sim.random.random() * 3) for n in range(6)]
         await asyncio.gather(*senders, *calls, return_exceptions=True)
+        system.spawn(Account, name="dead").kill()
+        await asyncio.sleep(0.1)
+        for ref in group.members:
+            await ref.kill()
+            ref.tell(Add(1))  # a dead letter
     if len(sim.disturbances) > 3:
         sim.note(object())  # its address is another one each time
         raise ValueError("more than three disturbances")
