@@ -83,8 +83,9 @@ class KeptRuns:
                 self._wait(kept)
 
     def _wait(self, kept: _Kept) -> None:
-        """Wait for somebody to read it."""
-        kept.timer = asyncio.get_running_loop().call_later(kept.seconds, self._forget, kept.run)
+        """Wait for somebody to read it; one that was forgotten meanwhile is waited for no more."""
+        if self._kept.get(kept.run.id) is kept:
+            kept.timer = asyncio.get_running_loop().call_later(kept.seconds, self._forget, kept.run)
 
     def _forget(self, run: Run) -> None:
         self._kept.pop(run.id, None)

@@ -57,6 +57,17 @@ class Run:
         """Ask for its end, and that of everything below it."""
         self.call.finish().reply_sequence().cancel(reason)
 
+    def stop(self, error: MiniAgentsError) -> None:
+        """Ask for its end in the same way; its client gets the error."""
+        for replies in (self.replies, self.call.finish().reply_sequence()):
+            replies._look()  # a client that has gone need not be told
+        self.interaction.begin_cancel(error)
+
+    def ended(self) -> None:
+        """Its replies have come, or never will: so its turn is over, also where it was never taken."""
+        if self.turn is not None:
+            self.turn.give_up(self.interaction)
+
 
 class Runs:
     """The runs that are under way, by interaction."""
@@ -114,7 +125,7 @@ class Runs:
         return self._runs.get(interaction)
 
     def _ended(self, number: int) -> None:
-        del self._runs[number]
+        self._runs.pop(number).ended()
 
     def interactions(self) -> tuple[Interaction, ...]:
         """The interactions of all, also of those that have ended while their replies still come from below."""
@@ -126,8 +137,7 @@ class Runs:
     def stop_all(self, error: MiniAgentsError) -> None:
         """Ask for the end of all; their clients get the error."""
         for run in tuple(self._runs.values()):
-            run.call.finish()
-            run.interaction.begin_cancel(error)
+            run.stop(error)
 
     async def wait_idle(self) -> None:
         """Wait until none is under way."""

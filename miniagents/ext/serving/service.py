@@ -227,14 +227,14 @@ class Endpoint:
             if self._is_counted:
                 with self._service.gate.entered(key):
                     response = await self._answer(request, key)
-                    await response(scope, receive, send)
+                    await _send(response, scope, receive, send)
                 return
             response = await self._answer(request, key)
         except Problem as problem:
             response = self._refusal(problem)
         except ClientDisconnect:
             response = Response(status_code=_GONE)  # nobody reads it, but middleware around wants an answer
-        await response(scope, receive, send)
+        await _send(response, scope, receive, send)
 
     async def _answer(self, request: Request, key: str) -> ASGIApp:
         try:
@@ -246,3 +246,10 @@ class Endpoint:
 
     def _refusal(self, problem: Problem) -> Response:
         return problem.response(self._as_body(problem) if self._as_body is not None else None)
+
+
+async def _send(response: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    try:
+        await response(scope, receive, send)
+    except OSError:
+        pass  # the client has gone, as servers say it since ASGI 2.4

@@ -176,6 +176,10 @@ class Turn:
             raise Problem(409, text, param="conversation", code="conversation_changed", is_final=True)
         self.live.revision = revision
 
-    def give_up(self) -> None:
-        """There is no call: the turn is over."""
-        self._release(self, None, False)
+    def give_up(self, interaction: Interaction | None = None) -> None:
+        """The turn is over, if it is not yet, and nothing is saved.
+
+        Args:
+            interaction: The call, if there is one.
+        """
+        self._release(self, interaction, False)

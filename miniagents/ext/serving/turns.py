@@ -1,6 +1,7 @@
 """Turns: requests of one conversation are served one after the other, each with what was said before it."""
 
 import asyncio
+from functools import partial
 
 from starlette.requests import HTTPConnection
 
@@ -53,7 +54,10 @@ class Turns:
         try:
             loop = asyncio.get_running_loop()
             began = loop.time()
-            await acquire(request, live.lock, timeout)
+            if live.inside == 1:  # a lock that is free while others wait for it is theirs
+                await live.lock.acquire()
+            else:
+                await acquire(request, live.lock, timeout)
             try:
                 turn = Turn(self.system, self.store, self.release, live, entry, key, id, began)
                 await turn.load(self._limits)
@@ -75,15 +79,13 @@ class Turns:
         if interaction is None or is_whole:
             self._release(turn)
             return
-        ending = asyncio.create_task(self._release_after(turn, interaction))
+        ending = asyncio.create_task(_end(interaction))
         self._releasing.add(ending)
-        ending.add_done_callback(self._releasing.discard)
+        ending.add_done_callback(partial(self._released, turn))
 
-    async def _release_after(self, turn: "Turn", interaction: Interaction) -> None:
-        try:
-            await interaction.cancel("its turn is over")
-        finally:
-            self._release(turn)
+    def _released(self, turn: "Turn", ending: "asyncio.Task[None]") -> None:
+        self._releasing.discard(ending)
+        self._release(turn)
 
     def _release(self, turn: "Turn") -> None:
         turn.live.lock.release()
@@ -93,7 +95,9 @@ class Turns:
         live.inside -= 1
         if live.inside:
             return
-        if live.instance is None:
+        if self._live.get((key, id)) is not live:
+            live.forget_instance()  # the service has ended meanwhile
+        elif live.instance is None:
             self._passivate(key, id)
         else:
             live.timer = asyncio.get_running_loop().call_later(self._idle, self._passivate, key, id)
@@ -119,3 +123,7 @@ class Turns:
                 live.timer.cancel()
         self._live.clear()
         await self.store.close()
+
+
+async def _end(interaction: Interaction) -> None:
+    await interaction.cancel("its turn is over")

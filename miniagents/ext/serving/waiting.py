@@ -52,15 +52,13 @@ async def disconnected(request: HTTPConnection) -> None:
 
 
 async def acquire(request: HTTPConnection, lock: asyncio.Lock, timeout: float | None) -> None:
-    """Wait for a lock, in order; no longer than the deadline allows, or the client is there.
+    """Wait for a lock that others have or wait for, in order; no longer than the deadline allows, or the client is
+    there.
 
     Raises:
         Problem: 504: it did not come in time.
         ClientDisconnect: The client has gone meanwhile.
     """
-    if not lock.locked():
-        await lock.acquire()
-        return
     listener = asyncio.create_task(disconnected(request))
     try:
         async with asyncio.timeout(timeout) as limit:

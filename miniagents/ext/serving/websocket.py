@@ -22,6 +22,9 @@ from miniagents.ext.serving.waiting import HeldSocket
 _CLOSE_BASE = 4000
 """A socket that ends with an error is closed with this plus the HTTP status: 4429, 4504."""
 
+_GONE = (WebSocketDisconnect, ClientDisconnect, OSError)
+"""What says that the client has gone; before a socket is accepted it is an OSError, as servers raise it."""
+
 
 class Open(msgspec.Struct, frozen=True, tag="open", tag_field="type", forbid_unknown_fields=True):
     """Begins the call; it comes first, and may be left out by whoever gives no arguments.
@@ -70,10 +73,10 @@ class AgentSocket:
             with service.gate.entered(key):
                 await socket.accept()
                 await self._serve(socket, entry.name, key)
-        except (WebSocketDisconnect, ClientDisconnect):
-            pass
         except Problem as problem:
             await self._refuse(socket, problem)
+        except _GONE:
+            pass
 
     async def _serve(self, socket: WebSocket, name: str, key: str) -> None:
         service, entry = self._service, self._service.entry(name)
@@ -156,11 +159,11 @@ class AgentSocket:
 
     @staticmethod
     async def _refuse(socket: WebSocket, problem: Problem) -> None:
-        if socket.application_state is WebSocketState.CONNECTING:
-            await socket.send_denial_response(problem.response())
-            return
         try:
-            await socket.send_text(msgspec.json.encode(Failed(problem.body.error)).decode())
-            await socket.close(_CLOSE_BASE + problem.status)
-        except (WebSocketDisconnect, RuntimeError):
+            if socket.application_state is WebSocketState.CONNECTING:
+                await socket.send_denial_response(problem.response())
+            else:
+                await socket.send_text(msgspec.json.encode(Failed(problem.body.error)).decode())
+                await socket.close(_CLOSE_BASE + problem.status)
+        except (*_GONE, RuntimeError):
             pass  # it has gone meanwhile
