@@ -19,6 +19,7 @@ from miniagents.ext.serving.plain import check_count
 from miniagents.ext.serving.problems import Problem, json_response
 from miniagents.ext.serving.response_events import ResponseEvents, begun_body
 from miniagents.ext.serving.service import Service
+from miniagents.ext.serving.speech import as_assistant
 from miniagents.ext.serving.store import ResponseStore, StoredResponse
 from miniagents.ext.serving.streaming import EventStream
 from miniagents.ext.wire.openai_responses import ResponseBody
@@ -128,7 +129,7 @@ class ResponsesApi:
                 param="previous_response_id",
                 code="invalid",
             )
-        return (*previous.messages, *previous.replies.result())
+        return (*previous.messages, *as_assistant(previous.replies.result()))
 
     @staticmethod
     async def _end(stored: StoredResponse, reason: str) -> None:

@@ -1,14 +1,24 @@
 """What an agent says to a client that knows a model alone: its text, and the tool calls that it leaves open."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from typing import TypeAlias
 
 import msgspec
 
 from miniagents.ext.llms.messages import ReplyMessage, ToolCall, ToolResultMessage
-from miniagents.messages import Message, MessageSequencePromise
+from miniagents.messages import (
+    AssistantMessage,
+    Message,
+    Messages,
+    MessageSequencePromise,
+    SystemMessage,
+    TextMessage,
+    UserMessage,
+)
 
 _LENGTH = frozenset({"length", "max_tokens", "model_context_window_exceeded"})
+_ASSISTANT = "assistant"
+_PLAIN = (TextMessage, UserMessage, SystemMessage)
 _FILTERED = frozenset({"content_filter", "refusal"})
 
 
@@ -77,6 +87,25 @@ async def spoken(replies: MessageSequencePromise) -> AsyncGenerator[Piece, None]
             calls |= {call.id: call for call in message.tool_calls}
         yield Said(index, message)
     yield Calls(tuple(calls.values()))
+
+
+def as_assistant(replies: Iterable[Message]) -> Messages:
+    """What an agent replied, as a later turn gets it: whoever said it to the agent, to the client it was the assistant.
+
+    Args:
+        replies: The replies. Tool results stay what they are.
+    """
+    return Messages(map(_as_assistant, replies))
+
+
+def _as_assistant(message: Message) -> Message:
+    if not isinstance(message, TextMessage):
+        return message.with_metadata(role=_ASSISTANT)
+    if message.role == _ASSISTANT or isinstance(message, ToolResultMessage):
+        return message
+    if type(message) in _PLAIN:
+        return AssistantMessage(message.content, metadata=message.metadata)
+    return msgspec.structs.replace(message, role=_ASSISTANT)
 
 
 def finish_reason(last: Message | None, calls: tuple[ToolCall, ...]) -> str:

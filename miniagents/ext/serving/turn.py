@@ -10,6 +10,7 @@ from miniagents.ext.serving.instances import Instance
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.problems import Problem
 from miniagents.ext.serving.served import Entry
+from miniagents.ext.serving.speech import as_assistant
 from miniagents.messages import DataMessage, Message, MessagePromise, Messages, SystemMessage, encode
 from miniagents.miniagents import AgentCall, AgentRef, Interaction, MiniAgent, MiniAgents
 
@@ -167,7 +168,7 @@ class Turn:
             created_at=self._state.created_at,
             agent=self._entry.name,
             labels=self._state.labels,
-            messages=(*self._state.messages, *said, *replies),
+            messages=(*self._state.messages, *said, *as_assistant(replies)),
             state=stateful.state if stateful is not None else self._state.state,
         )
         revision = await self._store.save(self.key, self.id, encode(kept), after=self._revision)
