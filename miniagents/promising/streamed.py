@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from miniagents.errors import InvalidOptionError
 from miniagents.promising.context import PromisingContext, get_scope
-from miniagents.promising.promise import NO_VALUE, Promise, _ended, note_seen
+from miniagents.promising.promise import NO_VALUE, UNRAISABLE, Promise, _ended, note_seen
 
 Piece = TypeVar("Piece")
 Whole = TypeVar("Whole")
@@ -19,7 +19,7 @@ class Failure:
     __slots__ = ("error", "traceback")
 
     def __init__(self, error: BaseException) -> None:
-        if isinstance(error, (StopIteration, StopAsyncIteration)):
+        if isinstance(error, UNRAISABLE):
             wrapped = RuntimeError(f"the source of a stream raised {type(error).__name__}")
             wrapped.__cause__ = error
             error = wrapped

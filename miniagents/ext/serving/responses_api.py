@@ -16,7 +16,7 @@ from miniagents.ext.serving.chat import options_for
 from miniagents.ext.serving.naming import conversation_id
 from miniagents.ext.serving.openai_input import ResponsesRequest, input_messages
 from miniagents.ext.serving.plain import check_count
-from miniagents.ext.serving.problems import Problem, json_response
+from miniagents.ext.serving.problems import FAILURES, Problem, json_response
 from miniagents.ext.serving.response_events import ResponseEvents, begun_body
 from miniagents.ext.serving.service import Service
 from miniagents.ext.serving.speech import as_assistant
@@ -144,7 +144,7 @@ class ResponsesApi:
         try:
             async for _ in made.events():
                 pass
-        except Exception as error:
+        except FAILURES as error:
             made.fail(self._service.problem(error, stored.run))
         return made.body
 
@@ -173,7 +173,7 @@ class ResponsesApi:
                     if number > after:
                         yield event
                     number += 1
-        except Exception:
+        except FAILURES:
             failed()
             raise
 

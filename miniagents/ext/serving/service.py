@@ -15,7 +15,7 @@ from miniagents.ext.serving.gate import Gate
 from miniagents.ext.serving.keys import Keys
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.naming import ConversationIn, conversation_id
-from miniagents.ext.serving.problems import Problem, problem_of
+from miniagents.ext.serving.problems import FAILURES, Problem, problem_of
 from miniagents.ext.serving.runs import Run, Runs, timeout_of
 from miniagents.ext.serving.served import Entry
 from miniagents.ext.serving.tracing import traced
@@ -161,7 +161,7 @@ class Service:
         listener.add_done_callback(gone)
         try:
             return await run.replies
-        except Exception:
+        except FAILURES:
             if listener.done():
                 raise ClientDisconnect() from None
             raise
@@ -171,7 +171,7 @@ class Service:
         finally:
             listener.cancel()
 
-    def problem(self, error: Exception, run: Run | None = None) -> Problem:
+    def problem(self, error: BaseException, run: Run | None = None) -> Problem:
         """What a failure is to a client; what the client is not told is logged."""
         problem = problem_of(error, shows_errors=self.shows_errors)
         if problem.status in _LOGGED_STATUSES and not getattr(error, _LOGGED, False):
@@ -241,7 +241,7 @@ class Endpoint:
             return await self._handler(request, key)
         except (ClientDisconnect, HTTPException):
             raise
-        except Exception as error:
+        except FAILURES as error:
             return self._refusal(self._service.problem(error, request.scope.get(_RUN)))
 
     def _refusal(self, problem: Problem) -> Response:

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from miniagents.ext.serving.limits import Limits
-from miniagents.ext.serving.problems import Problem
+from miniagents.ext.serving.problems import FAILURES, Problem
 from miniagents.ext.wire.sse import PING
 
 _HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
@@ -38,7 +38,7 @@ class EventStream(Response):
         self,
         events: AsyncGenerator[bytes, None],
         *,
-        problem: Callable[[Exception], Problem],
+        problem: Callable[[BaseException], Problem],
         as_event: Callable[[Problem], bytes],
         as_body: Callable[[Problem], Any] | None = None,
         limits: Limits,
@@ -95,7 +95,7 @@ class EventStream(Response):
                     await outlet(_body(event))
         except _GoneError:
             raise
-        except Exception as error:
+        except FAILURES as error:
             problem = self._problem(error)
             async with outlet.lock:
                 self._is_over = True

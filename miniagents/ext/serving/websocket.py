@@ -14,7 +14,7 @@ from miniagents.ext.serving.bodies import check_depth, decode, too_slow
 from miniagents.ext.serving.events import Failed, events_of
 from miniagents.ext.serving.naming import ConversationIn
 from miniagents.ext.serving.plain import MessageIn, check_count
-from miniagents.ext.serving.problems import Problem
+from miniagents.ext.serving.problems import FAILURES, Problem
 from miniagents.ext.serving.runs import Run
 from miniagents.ext.serving.service import Service
 from miniagents.ext.serving.waiting import HeldSocket
@@ -93,7 +93,7 @@ class AgentSocket:
                 reader.cancel()
         except (WebSocketDisconnect, ClientDisconnect):
             raise
-        except Exception as error:
+        except FAILURES as error:
             raise service.problem(error, run) from None
         finally:
             if run is not None:
@@ -110,7 +110,7 @@ class AgentSocket:
         try:
             async for event in events_of(run):
                 await socket.send_text(msgspec.json.encode(event).decode())
-        except Exception:
+        except FAILURES:
             if reader.done() and not reader.cancelled():
                 reader.result()  # this is why
             raise
