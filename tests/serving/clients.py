@@ -18,7 +18,7 @@ class Client:
         path: What it asks for.
         body: What it sends: JSON, and the method is POST; None for a GET.
         is_socket: Whether it is a WebSocket.
-        reads: Whether it reads what comes; otherwise the first thing that is sent to it waits until it has gone.
+        reads: Whether it reads what comes; otherwise what is sent to it waits until it does, or has gone.
         slow: Seconds that it takes for each thing that is sent to it.
 
     Attributes:
@@ -57,13 +57,14 @@ class Client:
             "extensions": {"websocket.http.response": {}},
         }
         self._is_socket = is_socket
-        self._reads = reads
+        self._is_open = asyncio.Event()
+        if reads:
+            self._is_open.set()
         self._slow = slow
         self._is_reading = False
         self._waiting: deque[Any] = deque()
         self._came = asyncio.Event()
         self._has_gone = False
-        self._gone = asyncio.Event()
         self.sent: list[Any] = []
         self.overlaps: list[Any] = []
         if is_socket:
@@ -88,8 +89,16 @@ class Client:
     def go(self) -> None:
         """Go away. What is sent to it from now on is an error, as ASGI has it."""
         self._has_gone = True
-        self._gone.set()
+        self._is_open.set()
         self._came.set()
+
+    def reads(self) -> None:
+        """Read on."""
+        self._is_open.set()
+
+    def stops_reading(self) -> None:
+        """Read nothing more."""
+        self._is_open.clear()
 
     async def _receive(self) -> Any:
         while True:
@@ -109,8 +118,7 @@ class Client:
         try:
             if self._slow:
                 await asyncio.sleep(self._slow)
-            if not self._reads:
-                await self._gone.wait()
+            await self._is_open.wait()
         finally:
             self._is_reading = False
         if self._has_gone:

@@ -405,6 +405,22 @@ async def test_a_model_gets_the_conversation() -> None:
     assert said == ["I am Ann.", "Hello, Ann.", "Who am I?"]
 
 
+async def test_a_lazy_reply_that_nobody_reads_is_saved_all_the_same() -> None:
+    @miniagent
+    async def lazy(ctx: InteractionContext) -> None:
+        ctx.reply(TextMessage.promise(message_token_streamer=told, start_soon=False))
+
+    async with in_process(app := app_for(lazy)) as client:
+        body = {"model": "lazy", "input": "Hi", "background": True, "conversation": "c1"}
+        await client.post("/v1/responses", json=body)
+        async with asyncio.timeout(10):  # only so that a failure does not hang
+            await app._service.runs.wait_idle()
+        body = {"model": "lazy", "input": "Hi", "conversation": "c1"}
+        second = await client.post("/v1/responses", json=body)
+
+    assert second.status_code == 200
+
+
 class Receipt(Message):
     number: int
 

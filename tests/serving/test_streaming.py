@@ -10,6 +10,7 @@ import pytest
 from miniagents import InteractionContext, miniagent
 from miniagents.ext.serving import Limits, agent_app
 from miniagents.ext.serving.problems import Problem
+from miniagents.ext.serving.reading import Reading
 from miniagents.ext.serving.streaming import EventStream
 from miniagents.ext.wire.sse import PING
 from tests.serving.agents import Held, speller
@@ -52,6 +53,7 @@ async def test_events_come_in_their_order_however_slow_the_client_is(pause: floa
     async def app(scope: Any, receive: Any, send: Any) -> None:
         stream = EventStream(
             events(),
+            Reading().reader(),
             problem=lambda error: Problem(500, str(error)),
             as_event=lambda problem: b"failed",
             limits=Limits(head_wait=0.7, ping=0.3, send_timeout=None),
@@ -118,6 +120,7 @@ async def test_a_server_that_breaks_the_connection_in_a_way_of_its_own_is_heard(
 
     stream = EventStream(
         events(),
+        Reading().reader(),
         problem=lambda error: Problem(500, str(error)),
         as_event=lambda problem: b"failed",
         limits=Limits(),

@@ -15,6 +15,10 @@ class Limits:
             no limit. Slower is a 408.
         send_timeout: Seconds for which a client may read nothing of a stream, more than 0; None for no limit. After
             that, at the next `ping`, it counts as gone.
+        reply: Bytes of what an agent replies to one request, 1 or more; None for no limit. Each piece and each message
+            counts with its text and 100 bytes. With more the agent is cancelled, and the answer is a 500.
+        ahead: Bytes of a reply that may wait for a client which does not read, 0 or more, counted in the same way. With
+            more the streams below the call pause until it has read on.
         messages: Messages in one request, and in one WebSocket call, 1 or more. More is a 400.
         depth: How deep the JSON of a request may be nested, 1 or more. Deeper is a 400.
         concurrent: Requests of one key at once, 1 or more; None for no limit. More is a 429.
@@ -37,6 +41,8 @@ class Limits:
     body: int = 8 * 1024 * 1024
     body_timeout: float | None = 60.0
     send_timeout: float | None = 60.0
+    reply: int | None = 16 * 1024 * 1024
+    ahead: int = 256 * 1024
     messages: int = 1000
     depth: int = 64
     concurrent: int | None = 1000
@@ -50,7 +56,7 @@ class Limits:
     ping: float = 15.0
 
     def __post_init__(self) -> None:
-        for name in ("body", "messages", "depth", "concurrent", "conversation_messages", "conversation_bytes"):
+        for name in ("body", "reply", "messages", "depth", "concurrent", "conversation_messages", "conversation_bytes"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InvalidOptionError(f"Limits({name}=) must be 1 or more, not {value!r}")
@@ -58,7 +64,7 @@ class Limits:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise InvalidOptionError(f"Limits({name}=) must be more than 0 s, not {value!r}")
-        for name in ("keep", "kept", "head_wait", "conversation_waiting"):
+        for name in ("ahead", "keep", "kept", "head_wait", "conversation_waiting"):
             value = getattr(self, name)
             if not value >= 0:
                 raise InvalidOptionError(f"Limits({name}=) must be 0 or more, not {value!r}")

@@ -73,6 +73,7 @@ class ResponsesApi:
             messages=messages,
             replies=run.replies,
             meter=run.meter,
+            reading=run.reading,
             conversation=run.turn.id if run.turn is not None else None,
             run=run,
         )
@@ -149,7 +150,9 @@ class ResponsesApi:
         return made.body
 
     def _stream(self, stored: StoredResponse, *, after: int, prelude: int | None) -> Response:
-        run, made = stored.run, ResponseEvents(stored)
+        run = stored.run
+        reader = stored.reading.reader()
+        made = ResponseEvents(stored, reader)
 
         def leave() -> None:
             if run is not None and not stored.is_background:
@@ -157,6 +160,7 @@ class ResponsesApi:
 
         return EventStream(
             self._events(made, after, leave),
+            reader,
             problem=lambda error: self._service.problem(error, run),
             as_event=made.failed,
             limits=self._service.limits,

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from miniagents.ext.serving.gate import Gate
+from miniagents.ext.serving.gate import Gate, Place
 from miniagents.ext.serving.keys import Keys
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.naming import ConversationIn, conversation_id
@@ -32,6 +32,8 @@ _GONE = 499
 _LOGGED_STATUSES = (500, 502)
 _LOGGED = "__miniagents_logged__"
 _RUN = "miniagents.run"
+PLACE = "miniagents.place"
+"""Where in its scope a request has its place."""
 _NOT_STARTED = (
     "The agents are not running: the server has not run the lifespan of agent_app(). Inside another app, hand it on: "
     "FastAPI(lifespan=agents.lifespan), or `async with agents.lifespan(app):` in a lifespan of your own."
@@ -72,7 +74,7 @@ class Service:
         self.admin_keys = admin_keys
         self.shows_errors = shows_errors
         self.gate = Gate(limits.concurrent)
-        self.runs = Runs()
+        self.runs = Runs(limits)
         self.turns = turns
         self.is_started = False
         self._end: Promise[Any] | None = None
@@ -133,17 +135,21 @@ class Service:
         timeout = timeout_of(request, self.limits.request_timeout)
         id = conversation_id(request, conversation)
         if id is None:
-            with traced(self.system, request):
-                run = request.scope[_RUN] = self.runs.begin(entry, key, arguments, timeout, messages)
-            return run
+            return self._begin(request, entry, key, arguments, timeout, messages)
         turn = await self.turns.begin(request, entry, key, id, timeout)
         try:
             left = timeout - turn.waited if timeout is not None else None
-            with traced(self.system, request):
-                run = request.scope[_RUN] = self.runs.begin(entry, key, arguments, left, messages, turn)
+            return self._begin(request, entry, key, arguments, left, messages, turn)
         except BaseException:
             turn.give_up()
             raise
+
+    def _begin(self, request: HTTPConnection, *given: Any) -> Run:
+        with traced(self.system, request):
+            run = request.scope[_RUN] = self.runs.begin(*given)
+        place: Place = request.scope[PLACE]
+        place.hold()
+        run.when_stopped(place.release)
         return run
 
     async def whole(self, request: Request, run: Run) -> Messages:
@@ -225,7 +231,7 @@ class Endpoint:
         try:
             key = self._keys.name_of(request.headers) if self._keys is not None else ""
             if self._is_counted:
-                with self._service.gate.entered(key):
+                with self._service.gate.enter(key) as request.scope[PLACE]:
                     response = await self._answer(request, key)
                     await _send(response, scope, receive, send)
                 return

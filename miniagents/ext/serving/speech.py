@@ -6,6 +6,7 @@ from typing import TypeAlias
 import msgspec
 
 from miniagents.ext.llms.messages import ReplyMessage, ToolCall, ToolResultMessage
+from miniagents.ext.serving.reading import Reader
 from miniagents.messages import (
     AssistantMessage,
     Message,
@@ -59,10 +60,14 @@ class Calls(msgspec.Struct, frozen=True):
 Piece: TypeAlias = Text | Said | Calls
 
 
-async def spoken(replies: MessageSequencePromise) -> AsyncGenerator[Piece, None]:
+async def spoken(replies: MessageSequencePromise, reader: Reader | None = None) -> AsyncGenerator[Piece, None]:
     """What an agent says, piece by piece, and `Calls` at the end; each iteration gives the same.
 
     Tool calls that the agent has had answered itself are its own affair, and so are their results.
+
+    Args:
+        replies: What it replies.
+        reader: Who gets it as it comes.
 
     Raises:
         Exception: What the agent failed with.
@@ -74,13 +79,19 @@ async def spoken(replies: MessageSequencePromise) -> AsyncGenerator[Piece, None]
         if not issubclass(promise.message_class, ToolResultMessage):
             async for token in promise:
                 text = str(token)
+                if reader is not None:
+                    reader.took(text)
                 if text:
                     if index is None:
                         index = count
                         count += 1
                     yield Text(index, text)
         message = await promise
+        if reader is not None:
+            reader.took(None)
         if isinstance(message, ToolResultMessage):
+            if reader is not None:
+                reader.took(str(message))
             calls.pop(message.call_id, None)
             continue
         if isinstance(message, ReplyMessage):

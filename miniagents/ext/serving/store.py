@@ -8,6 +8,7 @@ from miniagents.errors import InvalidOptionError
 from miniagents.ext.llms.metering import Meter
 from miniagents.ext.serving.openai_input import ResponsesRequest
 from miniagents.ext.serving.problems import Problem
+from miniagents.ext.serving.reading import Reading
 from miniagents.ext.serving.runs import Run
 from miniagents.messages import Message, MessageSequencePromise
 
@@ -25,6 +26,7 @@ class StoredResponse:
         messages: The conversation up to here, without instructions.
         replies: What is answered; it can be iterated again and again.
         meter: What all models below it use.
+        reading: What came of its replies, and how far its readers are.
         conversation: The id of the conversation that it belongs to, or None.
         run: The call, in the process that made it.
     """
@@ -37,6 +39,7 @@ class StoredResponse:
     messages: tuple[Message, ...]
     replies: MessageSequencePromise
     meter: Meter = field(default_factory=Meter)
+    reading: Reading = field(default_factory=Reading)
     conversation: str | None = None
     run: Run | None = None
 

@@ -9,6 +9,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.problems import FAILURES, Problem
+from miniagents.ext.serving.reading import Reader
 from miniagents.ext.wire.sse import PING
 
 _HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
@@ -24,6 +25,7 @@ class EventStream(Response):
 
     Args:
         events: The events, as bytes. Their generator is closed when the response ends.
+        reader: Who reads them.
         problem: What a failure is to a client.
         as_event: A problem as the bytes of an event.
         as_body: A problem as the body of a response; None for our own form.
@@ -37,6 +39,7 @@ class EventStream(Response):
     def __init__(
         self,
         events: AsyncGenerator[bytes, None],
+        reader: Reader,
         *,
         problem: Callable[[BaseException], Problem],
         as_event: Callable[[Problem], bytes],
@@ -46,6 +49,7 @@ class EventStream(Response):
         prelude: int | None = 0,
     ) -> None:
         self._events = events
+        self._reader = reader
         self._problem = problem
         self._as_event = as_event
         self._as_body = as_body
@@ -62,6 +66,10 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
+        with self._reader:
+            await self._run(scope, receive, send)
+
+    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         outlet = _Outlet(send)
         sending = asyncio.create_task(self._send_all(scope, receive, outlet))
         listening = asyncio.create_task(self._listen(receive, outlet))
@@ -90,9 +98,11 @@ class EventStream(Response):
                 if not self._has_head and len(self._held) < prelude:
                     self._held.append(event)
                     continue
+                self._reader.sends(True)
                 async with outlet.lock:
                     await self._begin(outlet)
                     await outlet(_body(event))
+                self._reader.sends(False)
         except _GoneError:
             raise
         except FAILURES as error:

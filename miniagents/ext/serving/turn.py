@@ -13,6 +13,7 @@ from miniagents.ext.serving.served import Entry
 from miniagents.ext.serving.speech import as_assistant
 from miniagents.messages import DataMessage, Message, MessagePromise, Messages, SystemMessage, encode
 from miniagents.miniagents import AgentCall, AgentRef, Interaction, MiniAgent, MiniAgents
+from miniagents.promising.promise import settled
 
 
 class Live:
@@ -152,7 +153,9 @@ class Turn:
         replies = call.reply_sequence(finish_call=False)
         try:
             async for promise in replies:
+                promise._start()  # also where nobody reads it
                 yield promise
+            await settled(replies)  # to await them would be to want all of them, whoever reads them how slowly
             messages = await replies
             if self._said is None:
                 sent: Messages = await call.finish().interaction.message_promises

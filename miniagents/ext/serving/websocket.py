@@ -16,7 +16,7 @@ from miniagents.ext.serving.naming import ConversationIn
 from miniagents.ext.serving.plain import MessageIn, check_count
 from miniagents.ext.serving.problems import FAILURES, Problem
 from miniagents.ext.serving.runs import Run
-from miniagents.ext.serving.service import Service
+from miniagents.ext.serving.service import PLACE, Service
 from miniagents.ext.serving.waiting import HeldSocket
 
 _CLOSE_BASE = 4000
@@ -70,7 +70,7 @@ class AgentSocket:
         try:
             key = service.keys.name_of(socket.headers)
             entry = service.entry(socket.path_params["name"])
-            with service.gate.entered(key):
+            with service.gate.enter(key) as scope[PLACE]:
                 await socket.accept()
                 await self._serve(socket, entry.name, key)
         except Problem as problem:
@@ -108,8 +108,11 @@ class AgentSocket:
 
         reader.add_done_callback(stop)
         try:
-            async for event in events_of(run):
-                await socket.send_text(msgspec.json.encode(event).decode())
+            with run.reading.reader() as place:
+                async for event in events_of(run, place):
+                    place.sends(True)
+                    await socket.send_text(msgspec.json.encode(event).decode())
+                    place.sends(False)
         except FAILURES:
             if reader.done() and not reader.cancelled():
                 reader.result()  # this is why
