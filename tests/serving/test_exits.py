@@ -102,7 +102,7 @@ async def test_in_the_background_its_response_has_failed(name: str) -> None:
         begun = Client(app, "/v1/responses", {"model": name, "input": "Hi", "background": True})
         await begun.asking
         await asyncio.sleep(2)
-        (id,) = app._responses._store._responses  # type: ignore[attr-defined]
+        (id,) = app._responses._store._where  # type: ignore[attr-defined]
         found = Client(app, f"/v1/responses/{id}")
         streamed = Client(app, f"/v1/responses/{id}?stream=true")
         await asyncio.wait([found.asking, streamed.asking])

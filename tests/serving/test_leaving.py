@@ -264,7 +264,7 @@ async def test_a_response_in_the_background_comes_to_its_end_whoever_goes(
         for after in TURNS:
             begun = Client(app, *response("speaks", background=True))
             await turns(5)
-            (id,) = app._responses._store._responses  # type: ignore[attr-defined]
+            (id,) = app._responses._store._where  # type: ignore[attr-defined]
             client = Client(app, f"/v1/responses/{id}{query}")
             await turns(after)
 
@@ -273,7 +273,7 @@ async def test_a_response_in_the_background_comes_to_its_end_whoever_goes(
             leave(begun)
 
             await assert_nothing_is_under_way(app, client, f"gone after {after} turns")
-            app._responses._store._responses.clear()  # type: ignore[attr-defined]
+            await app._responses._store.remove(id)
 
 
 SOCKETS: dict[str, list[dict[str, Any]]] = {

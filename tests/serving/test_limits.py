@@ -1,6 +1,7 @@
 """Limits hold, also for what goes on without its client, and for clients that do not read."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from miniagents import InteractionContext, MiniAgent, TextMessage, miniagent
 from miniagents.errors import InvalidOptionError
-from miniagents.ext.serving import AgentApp, Limits, agent_app
+from miniagents.ext.serving import AgentApp, Limits, MemoryResponses, agent_app
 from miniagents.ext.serving.reading import weight
 from miniagents.testing import Reply, Script, ScriptedModel
 from tests.actors.actors import turns
@@ -259,7 +260,193 @@ async def test_a_reader_that_reads_keeps_a_kept_stream_going_beside_one_that_doe
         await stuck.asking
 
 
-@pytest.mark.parametrize("limit", [{"reply": 0}, {"ahead": -1}])
+# What is kept
+
+
+async def test_each_key_has_its_own_room_for_responses() -> None:
+    store = MemoryResponses(most=2)
+    app = agent_app(echo, auth={"ann": "ann-token", "bob": "bob-token"}, admin_auth=None, responses=store)
+
+    async def respond(token: str) -> str:
+        body = {"model": "echo", "input": "Hi"}
+        client = Client(app, "/v1/responses", body, headers={"authorization": f"Bearer {token}"})
+        await client.asking
+        return str(json.loads(client.body)["id"])
+
+    async with app.lifespan():
+        bobs = await respond("bob-token")
+        anns = [await respond("ann-token") for _ in range(5)]
+
+        assert await store.get(bobs) is not None
+        assert [await store.get(id) is not None for id in anns] == [False, False, False, True, True]
+
+
+async def test_large_responses_push_out_the_oldest() -> None:
+    @miniagent
+    async def brief(ctx: InteractionContext) -> None:
+        ctx.reply("y" * 1000)
+
+    store = MemoryResponses(size=10_000)
+    app = agent_app(brief, auth=TOKEN, admin_auth=None, responses=store)
+    async with app.lifespan():
+        ids: list[str] = []
+
+        async def respond(length: int, previous: str | None = None) -> list[bool]:
+            body = {"model": "brief", "input": "x" * length, "previous_response_id": previous}
+            client = Client(app, "/v1/responses", body)
+            await client.asking
+            ids.append(json.loads(client.body)["id"])
+            return [await store.get(id) is not None for id in ids]
+
+        assert await respond(1000) == [True]
+        assert await respond(1000, ids[0]) == [True, True]
+        assert await respond(1000, ids[1]) == [False, False, True]  # it holds what those were about
+        assert await respond(1000) == [False, False, True, True]
+        assert await respond(3500) == [False, False, False, True, True]
+
+
+async def test_a_response_that_is_larger_than_all_may_be_stays_as_long_as_it_is_the_newest() -> None:
+    store = MemoryResponses(size=1_000)
+    app = agent_app(echo, auth=TOKEN, admin_auth=None, responses=store)
+    async with app.lifespan():
+        ids = []
+        for text in ("a" * 2000, "b" * 2000):
+            client = Client(app, "/v1/responses", {"model": "echo", "input": text})
+            await client.asking
+            ids.append(json.loads(client.body)["id"])
+
+        assert [await store.get(id) is not None for id in ids] == [False, True]
+
+
+async def test_each_key_has_its_own_room_for_kept_streams() -> None:
+    app = agent_app(echo, auth={"ann": "ann-token", "bob": "bob-token"}, admin_auth=None, limits=Limits(kept=1))
+
+    async def keep(token: str) -> int:
+        body = {"messages": "Hi", "stream": True, "keep": 60}
+        client = Client(app, "/agents/echo", body, headers={"authorization": f"Bearer {token}"})
+        await client.asking
+        return client.status
+
+    async with app.lifespan():
+        assert [await keep("ann-token"), await keep("bob-token"), await keep("ann-token")] == [200, 200, 429]
+        await asyncio.sleep(61)
+        assert await keep("ann-token") == 200
+
+
+async def test_kept_streams_that_are_too_large_while_they_run_leave_no_room_for_others() -> None:
+    held = Held()
+    async with (app := app_of(held.agent, kept_bytes=1)).lifespan():
+        first = Client(app, "/agents/held", {"stream": True, "keep": 60})
+        await soon(held.waiting)
+        assert await status(app, "/agents/held", {"stream": True, "keep": 60}) == 429
+        held.let_go.set()
+        await first.asking
+
+
+async def test_large_kept_streams_push_out_the_oldest_that_nobody_reads() -> None:
+    async with (app := app_of(echo, kept_bytes=5_000)).lifespan():
+        found = []
+        for _ in range(3):
+            client = Client(app, "/agents/echo", {"messages": "x" * 2000, "stream": True, "keep": 60})
+            await client.asking
+            found.append(client.body.split(b'"stream":"')[1].split(b'"')[0].decode())
+
+        again = [Client(app, f"/agents/echo/streams/{id}") for id in found]
+        await asyncio.gather(*(client.asking for client in again))
+
+    assert [client.status for client in again] == [404, 200, 200]
+
+
+async def test_idle_instances_of_a_key_are_bounded() -> None:
+    gone = []
+
+    @miniagent
+    class Clerk:
+        def __init__(self) -> None:
+            self.calls = 0
+
+        async def __call__(self, ctx: InteractionContext) -> None:
+            self.calls += 1
+            ctx.reply(str(self.calls))
+
+        def __del__(self) -> None:
+            gone.append(self.calls)
+
+    async with (app := app_of(Clerk, instances=2)).lifespan():
+
+        async def say(id: str) -> str:
+            client = Client(app, "/agents/Clerk", {"messages": "Hi", "conversation": id})
+            await client.asking
+            return str(json.loads(client.body)["messages"][0]["text"])
+
+        assert [await say(id) for id in ("a", "b", "a", "c")] == ["1", "1", "2", "1"]
+        assert len(app._service.turns._live) == 2
+        assert [await say(id) for id in ("a", "c", "b")] == ["3", "2", "1"]  # b was not used for longest
+        assert len(app._service.turns._live) == 2
+        await asyncio.sleep(601)
+        assert app._service.turns._live == app._service.turns._idle_of == {}
+
+
+async def test_without_room_for_idle_instances_each_turn_has_a_fresh_one() -> None:
+    @miniagent
+    class Clerk:
+        def __init__(self) -> None:
+            self.calls = 0
+
+        async def __call__(self, ctx: InteractionContext) -> None:
+            self.calls += 1
+            ctx.reply(str(self.calls))
+
+    async with (app := app_of(Clerk, instances=0)).lifespan():
+        for _ in range(2):
+            client = Client(app, "/agents/Clerk", {"messages": "Hi", "conversation": "a"})
+            await client.asking
+            assert json.loads(client.body)["messages"][0]["text"] == "1"
+
+
+# WebSockets
+
+
+async def test_a_websocket_takes_so_much_in_all() -> None:
+    async with (app := app_of(echo, socket=1_000)).lifespan():
+        client = Client(app, "/agents/echo", is_socket=True)
+        for _ in range(20):
+            client.say(type="message", content="x" * 100)
+        await client.asking
+
+    assert client.events[-1]["error"]["code"] == "too_large"
+    assert client.sent[-1]["code"] == 4413
+
+
+async def test_a_websocket_that_waits_for_its_turn_takes_so_much_in_all() -> None:
+    held = Held()
+    async with (app := app_of(held.agent, socket=1_000)).lifespan():
+        first = Client(app, "/agents/held", {"messages": "Hi", "conversation": "one"})
+        await soon(held.waiting)
+        client = Client(app, "/agents/held", is_socket=True)
+        client.say(type="open", conversation="one")
+        for _ in range(20):
+            client.say(type="message", content="x" * 100)
+        await client.asking
+        assert client.sent[-1]["code"] == 4413
+        held.let_go.set()
+        await first.asking
+
+
+async def test_a_websocket_that_reads_nothing_counts_as_gone() -> None:
+    async with (app := app_of(streamer, send_timeout=5)).lifespan():
+        client = Client(app, "/agents/streamer", is_socket=True)
+        client.say(type="open")
+        await turns(20)
+        client.stops_reading()
+        await asyncio.wait([client.asking], timeout=6)
+        await turns()
+
+        assert client.asking.done()
+        assert app.system.interactions() == ()
+
+
+@pytest.mark.parametrize("limit", [{"reply": 0}, {"ahead": -1}, {"kept_bytes": 0}, {"socket": 0}, {"instances": -1}])
 def test_limits_are_checked(limit: Any) -> None:
     with pytest.raises(InvalidOptionError):
         Limits(**limit)

@@ -86,7 +86,7 @@ class AgentsApi:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self.kept = KeptRuns(service.limits.kept)
+        self.kept = KeptRuns(service.limits.kept, service.limits.kept_bytes)
 
     async def agents(self, request: Request, key: str) -> Response:
         """`GET /agents`."""
@@ -108,7 +108,7 @@ class AgentsApi:
             )
         keeps = wanted.stream and wanted.keep > 0
         if keeps:
-            self.kept.check_room()
+            self.kept.check_room(key)
         arguments = entry.call_arguments(wanted.arguments)
         run = await service.begin(request, entry, key, messages, arguments, wanted.conversation)
         if wanted.stream:

@@ -56,7 +56,7 @@ class ResponsesApi:
             check_count(len(wanted.input), service.limits, "input")
         if wanted.background and wanted.store is False:
             raise Problem(400, "What runs in the background is stored (store)", param="store", code="invalid")
-        before = await self._before(wanted, key)
+        before, size = await self._before(wanted, key)
         if wanted.previous_response_id is not None and conversation_id(request, wanted.conversation) is not None:
             text = "A response goes on with a conversation or with a response, not with both (previous_response_id)"
             raise Problem(400, text, param="previous_response_id", code="invalid")
@@ -74,6 +74,7 @@ class ResponsesApi:
             replies=run.replies,
             meter=run.meter,
             reading=run.reading,
+            asked=len(body) + size,
             conversation=run.turn.id if run.turn is not None else None,
             run=run,
         )
@@ -118,10 +119,10 @@ class ResponsesApi:
             raise Problem(404, f"There is no response {id!r} (any more).", param="response_id", code="not_found")
         return stored
 
-    async def _before(self, wanted: ResponsesRequest, key: str) -> tuple[Message, ...]:
-        """The conversation that a request goes on with."""
+    async def _before(self, wanted: ResponsesRequest, key: str) -> tuple[tuple[Message, ...], int]:
+        """The conversation that a request goes on with, and its bytes."""
         if wanted.previous_response_id is None:
-            return ()
+            return (), 0
         previous = await self._stored(wanted.previous_response_id, key)
         if not previous.replies.done() or previous.replies.exception() is not None:
             raise Problem(
@@ -130,7 +131,7 @@ class ResponsesApi:
                 param="previous_response_id",
                 code="invalid",
             )
-        return (*previous.messages, *as_assistant(previous.replies.result()))
+        return (*previous.messages, *as_assistant(previous.replies.result())), previous.size
 
     @staticmethod
     async def _end(stored: StoredResponse, reason: str) -> None:

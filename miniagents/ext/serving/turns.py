@@ -30,6 +30,7 @@ class Turns:
         self._idle = idle
         self._limits = limits
         self._live: dict[tuple[str, str], Live] = {}
+        self._idle_of: dict[str, dict[str, None]] = {}
         self._releasing: set[asyncio.Task[None]] = set()
 
     async def begin(self, request: HTTPConnection, entry: Entry, key: str, id: str, timeout: float | None) -> "Turn":
@@ -48,9 +49,7 @@ class Turns:
             text = f"{waiting} requests wait in this conversation already."
             raise Problem(429, text, param="conversation", code="conversation_busy", retry_after=1.0)
         live.inside += 1
-        if live.timer is not None:
-            live.timer.cancel()
-            live.timer = None
+        self._works(key, id, live)
         try:
             loop = asyncio.get_running_loop()
             began = loop.time()
@@ -100,17 +99,32 @@ class Turns:
         elif live.instance is None:
             self._passivate(key, id)
         else:
+            idle = self._idle_of.setdefault(key, {})
+            idle[id] = None
             live.timer = asyncio.get_running_loop().call_later(self._idle, self._passivate, key, id)
+            if len(idle) > self._limits.instances:
+                self._passivate(key, next(iter(idle)))
+
+    def _works(self, key: str, id: str, live: Live) -> None:
+        """It is idle no more."""
+        if live.timer is not None:
+            live.timer.cancel()
+            live.timer = None
+            idle = self._idle_of[key]
+            del idle[id]
+            if not idle:
+                del self._idle_of[key]
 
     def _passivate(self, key: str, id: str) -> None:
-        self._live.pop((key, id)).forget_instance()
+        live = self._live.pop((key, id))
+        self._works(key, id, live)
+        live.forget_instance()
 
     async def delete(self, key: str, id: str) -> bool:
         """Forget a conversation. A turn that is under way goes on, and is not saved."""
         was_there = await self.store.delete(key, id)
         live = self._live.get((key, id))
-        if live is not None and not live.inside and live.timer is not None:
-            live.timer.cancel()
+        if live is not None and not live.inside:
             self._passivate(key, id)
         return was_there
 
@@ -122,6 +136,7 @@ class Turns:
             if live.timer is not None:
                 live.timer.cancel()
         self._live.clear()
+        self._idle_of.clear()
         await self.store.close()
 
 

@@ -66,7 +66,8 @@ class AgentSocket:
     async def __call__(self, scope: Scope, receive: Receive, send: SendEvent) -> None:
         """Serve one call."""
         service = self._service
-        socket = HeldSocket(scope, receive, send, most=service.limits.messages + 2)  # with `open` and `finish`
+        most = service.limits.messages + 2  # with `open` and `finish`
+        socket = HeldSocket(scope, receive, send, most=most, limits=service.limits)
         try:
             key = service.keys.name_of(socket.headers)
             entry = service.entry(socket.path_params["name"])
@@ -107,15 +108,19 @@ class AgentSocket:
                 run.cancel("the client went away, or broke the protocol")
 
         reader.add_done_callback(stop)
+        place = run.reading.reader()
         try:
-            with run.reading.reader() as place:
+            with place:
                 async for event in events_of(run, place):
                     place.sends(True)
-                    await socket.send_text(msgspec.json.encode(event).decode())
+                    async with asyncio.timeout(self._service.limits.send_timeout):
+                        await socket.send_text(msgspec.json.encode(event).decode())
                     place.sends(False)
         except FAILURES:
             if reader.done() and not reader.cancelled():
                 reader.result()  # this is why
+            if place.is_sending:
+                raise WebSocketDisconnect() from None  # it reads nothing, and counts as gone
             raise
         await socket.close()
 
