@@ -47,6 +47,7 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
         self._pieces = []
         self._dropped = 0
         self._keep = self._piece_waiters = self._streamer = self._stream_task = self._whole = None
+        self._pause = self._tap = None
         self._finished = False
         self.errors_as_messages = errors_as_messages
         self._checked = 0

@@ -21,6 +21,8 @@ from miniagents.ext.llms.prices import price_of
 from miniagents.ext.llms.replies import ModelReplyPromise
 from miniagents.messages import Message
 from miniagents.miniagents import Interaction
+from miniagents.promising import Flow
+from miniagents.promising.flow import current_flow
 from miniagents.supervision import Backoff
 
 _log = structlog.get_logger("miniagents")
@@ -62,6 +64,8 @@ class Sink(Protocol):
     def was_delivered(self) -> bool: ...
 
     def push(self, text: str) -> None: ...
+
+    async def room(self, flow: Flow) -> None: ...
 
     def retract(self) -> None: ...
 
@@ -259,6 +263,7 @@ async def _read(
     loop = asyncio.get_running_loop()
     first: float | None = None
     when = loop.time() + idle_timeout if idle_timeout is not None else None
+    flow = current_flow.get()
     pieces = provider.stream(request, answer)
     try:
         async with asyncio.timeout_at(when) as idle:
@@ -272,6 +277,11 @@ async def _read(
                         first = interaction.system.time()
                     answer.tokens.append(piece)
                     reply.push(piece)
+                    if flow is not None and flow.is_full:
+                        idle.reschedule(None)  # the pause is ours, and no silence of the provider
+                        await reply.room(flow)
+                        if idle_timeout is not None:
+                            idle.reschedule(loop.time() + idle_timeout)
     except TimeoutError:
         raise StalledError(
             f"{provider.name}: nothing came for {idle_timeout} s (idle_timeout), after {len(answer.tokens)} tokens"

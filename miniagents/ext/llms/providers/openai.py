@@ -18,6 +18,7 @@ from miniagents.ext.llms.providers.openai_mapping import (
     tools_for_responses,
 )
 from miniagents.ext.llms.providers.relay import Failures, Reader, relay
+from miniagents.promising import Flow
 
 
 class OpenAIProvider:
@@ -103,6 +104,9 @@ class EmbeddingProvider:
 
     def push(self, text: str) -> None:
         """There is no text."""
+
+    async def room(self, flow: Flow) -> None:
+        """There is always room for nothing."""
 
     def retract(self) -> None:
         """Nothing was given away yet."""
