@@ -25,6 +25,7 @@ class EventKind(enum.Enum):
     DEADLOCK = "deadlock"
     INTERACTION_STARTED = "interaction_started"
     INTERACTION_ENDED = "interaction_ended"
+    SLOWED = "slowed"
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -36,7 +37,7 @@ class Event(msgspec.Struct, frozen=True):
         at: When, in seconds since the epoch.
         reason: The stop reason, for STOP and RESTART.
         error: The exception, for CRASH, ESCALATION, HANG and DEADLOCK.
-        detail: Anything else: a dead letter; the interaction's id, where it happened to one.
+        detail: Anything else: a dead letter; the interaction's id, where it happened to one; the `RateLimit` of SLOWED.
         logged: Whether the runtime has logged it, too.
     """
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import msgspec
 
+from miniagents.ext.llms.endings import Ending, ending_of
 from miniagents.ext.llms.model import Answer, ModelRequest
+from miniagents.ext.llms.providers.checking import check_ending, check_has_ended
 from miniagents.ext.llms.providers.clients import sdk
 from miniagents.ext.llms.providers.failures import malformed
 from miniagents.ext.llms.providers.llama_tools import ANSWER, prompt_with_tools, tool_output
@@ -40,23 +42,25 @@ class LocalProvider(OpenAIProvider):
             options=options,
         )
         text, shown = "", 0
-        async with aclosing(super().stream(plain, answer)) as pieces:
+        async with aclosing(self._asked(plain, answer, check_has_ended)) as pieces:
             async for piece in pieces:
                 text += piece
                 said = _answer_so_far(text) if request.output is None else ""
                 yield said[shown:]
                 shown = max(shown, len(said))
-        if answer.stop_reason == "length":
+        if ending_of(answer.stop_reason) is Ending.TRUNCATED:
+            check_ending(self.name, request, answer)
             return  # cut off in the middle of JSON: the reply says so
         try:
             turn = msgspec.json.decode(text, type=dict[str, Any])
         except msgspec.DecodeError as error:
             raise malformed(self.name, f"the grammar was not kept: {error}") from error
         if "tool" in turn:
-            answer.call_piece(0, None, turn["tool"], msgspec.json.encode(turn["arguments"]).decode())
+            answer.call_piece(0, "", turn["tool"], msgspec.json.encode(turn["arguments"]).decode())
             answer.stop_reason = "tool_calls"
         elif request.output is not None:
             yield msgspec.json.encode(turn[ANSWER]).decode()
+        check_ending(self.name, request, answer)
 
 
 def _answer_so_far(text: str) -> str:
