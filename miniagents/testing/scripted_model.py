@@ -22,7 +22,7 @@ class _ScriptedProvider:
         self._script = script
         self.key = f"scripted {id(script)}"
 
-    async def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str, None]:
+    async def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str | None, None]:
         """Answer as the script says; see `Provider`."""
         reply = self._script.next(request)
         if reply.status != 200:

@@ -108,7 +108,10 @@ async def attempts(
     while True:
         attempt += 1
         try:
-            answer, first = await _counted(way, provider, request, reply, terms, interaction)
+            if way is None:
+                answer, first = await attempt_once(provider, request, reply, terms, interaction)
+            else:
+                answer, first = await _counted(way, provider, request, reply, terms, interaction)
         except LLMError as error:
             error.path = path
             if not isinstance(error, ProviderError) or not _is_worth_another(error, retry) or reply.was_delivered:
@@ -134,16 +137,15 @@ async def attempts(
             reply.retract()
             await asyncio.sleep(pause)
         else:
-            _tell_call(provider, request, answer, interaction, first, began, attempt)
+            if structlog.is_configured():  # unconfigured, it prints all to the terminal, which is the user's
+                _tell_call(provider, request, answer, interaction, first, began, attempt)
             return answer
 
 
 async def _counted(
-    way: WayOn | None, provider: Provider, request: ModelRequest, reply: Sink, terms: Terms, interaction: Interaction
+    way: WayOn, provider: Provider, request: ModelRequest, reply: Sink, terms: Terms, interaction: Interaction
 ) -> tuple[Answer, float | None]:
     """Make one request, and let the breaker of the model know how it ended."""
-    if way is None:
-        return await attempt_once(provider, request, reply, terms, interaction)
     system = interaction.system
     if not way.may_ask(system.time()):
         raise ProviderUnavailableError(f"{provider.name}: {request.model} rests after failures", should_retry=False)
@@ -220,8 +222,6 @@ def _tell_call(
     began: float,
     attempt: int,
 ) -> None:
-    if not structlog.is_configured():
-        return  # unconfigured, it prints all to the terminal, which is the user's
     usage = answer.usage or Usage()
     _log.info(
         "llm call",

@@ -130,10 +130,13 @@ async def _read(
 ) -> float | None:
     first: float | None = None
     pieces = provider.stream(request, answer)
+    silence = Silence(idle_timeout)
     try:
-        async with Silence(idle_timeout) as silence:
+        async with silence.timeout:
             async for piece in pieces:
                 silence.steps = 0
+                if piece is None:
+                    continue
                 if call is not None:
                     call.piece(piece)
                 if piece:
@@ -146,6 +149,7 @@ async def _read(
             f"{provider.name}: nothing came for {idle_timeout} s (idle_timeout), after {len(answer.tokens)} tokens"
         ) from None
     finally:
+        silence.stop()
         await pieces.aclose()
     return first
 

@@ -5,6 +5,7 @@ from collections.abc import Hashable
 import msgspec
 
 from miniagents.ext.llms.messages import ToolCall
+from miniagents.ext.llms.sound import sound
 
 
 class _Call:
@@ -84,7 +85,11 @@ class ToolCalls:
     def all(self) -> tuple[ToolCall, ...]:
         """The calls, in order."""
         return tuple(
-            ToolCall(id=call.call_id or f"call_{number}", name=call.name, arguments=call.arguments or "{}")
+            ToolCall(
+                id=sound(call.call_id) or f"call_{number}",
+                name=sound(call.name),
+                arguments=sound(call.arguments) or "{}",
+            )
             for number, call in enumerate(self._in_order())
         )
 

@@ -15,6 +15,7 @@ from miniagents.ext.llms.messages import ReplyMessage, ToolResultMessage
 from miniagents.ext.llms.model import ModelRequest, Provider
 from miniagents.ext.llms.replies import ModelReplyPromise
 from miniagents.ext.llms.schemas import OutputType
+from miniagents.ext.llms.sound import sound_message
 from miniagents.ext.llms.tools import Approve, Tool, call_tools
 from miniagents.messages import AssistantMessage, Message, MessagePromise, SystemMessage, UserMessage
 from miniagents.messages.kinds import error_text
@@ -180,7 +181,7 @@ class Conversation:
         reply = self._reply
         request = ModelRequest(
             model=settings.model,
-            messages=tuple(self._messages),
+            messages=tuple(map(sound_message, self._messages)),
             stream=settings.stream,
             options=self._options(),
             tools=tuple(tool.spec for tool in settings.tools.values()),

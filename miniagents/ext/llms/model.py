@@ -129,7 +129,7 @@ class Provider(Protocol):
     @property
     def key(self) -> str: ...
 
-    def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str, None]:
+    def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str | None, None]:
         """Ask, and fill the answer as it comes.
 
         Args:
@@ -137,7 +137,8 @@ class Provider(Protocol):
             answer: Where everything goes that is no text.
 
         Yields:
-            The pieces of the text; an empty one for anything else that came.
+            The pieces of the text; an empty one for anything else of the answer that came, and None for what is no part
+            of it, a keep-alive for one: it shows that the provider has not stalled.
 
         Raises:
             ProviderError: It failed.

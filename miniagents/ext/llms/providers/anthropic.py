@@ -27,7 +27,7 @@ class AnthropicProvider:
         self.address = str(client.base_url)
         self.key = f"{self.name} {client.base_url}"
 
-    def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str, None]:
+    def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str | None, None]:
         """Ask, and fill the answer as it comes; see `Provider`."""
         return relay(self._endpoint, request, answer, lambda: self._create(request), MessagesReader(answer))
 

@@ -8,7 +8,7 @@ from miniagents.ext.llms.endings import Ending, ending_of
 from miniagents.ext.llms.messages import ToolResultMessage
 from miniagents.ext.llms.model import Answer, ModelRequest
 from miniagents.ext.llms.providers.failures import malformed
-from miniagents.ext.llms.providers.reading import sound
+from miniagents.ext.llms.sound import sound
 
 Check: TypeAlias = Callable[[str, ModelRequest, Answer], None]
 """Looks at a whole answer (the provider's name, request, answer), and raises a `ProviderError` if it is none."""
@@ -34,7 +34,7 @@ def check_ending(name: str, request: ModelRequest, answer: Answer) -> None:
         answer.refusal = sound(answer.refusal)
     if ending not in (Ending.CALLS, Ending.WHOLE):
         answer.calls.drop_nameless()
-    nameless = answer.calls.nameless
+    nameless = answer.calls.nameless if answer.calls else None
     if nameless is not None:
         raise malformed(name, f"the name of tool call {nameless} is missing")
     if answer.has_content:

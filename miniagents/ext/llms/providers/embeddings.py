@@ -46,7 +46,7 @@ class EmbeddingProvider:
     def retract(self) -> None:
         """Nothing was given away yet."""
 
-    def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str, None]:
+    def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str | None, None]:
         """Ask; see `Provider`."""
         whole = replace(request, stream=False)
         return relay(

@@ -27,11 +27,11 @@ class LocalProvider(OpenAIProvider):
         super().__init__(client, name="local")
         self.key = key  # the port is another one each time
 
-    def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str, None]:
+    def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str | None, None]:
         """Ask, and fill the answer as it comes; see `Provider`."""
         return self._with_tools(request, answer) if request.tools else super().stream(request, answer)
 
-    async def _with_tools(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str, None]:
+    async def _with_tools(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str | None, None]:
         options = dict(request.options)
         choice = options.pop("tool_choice", "auto")
         plain = replace(
@@ -44,6 +44,9 @@ class LocalProvider(OpenAIProvider):
         text, shown = "", 0
         async with aclosing(self._asked(plain, answer, check_has_ended)) as pieces:
             async for piece in pieces:
+                if not piece:
+                    yield piece
+                    continue
                 text += piece
                 said = _answer_so_far(text) if request.output is None else ""
                 yield said[shown:]

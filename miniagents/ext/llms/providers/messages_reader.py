@@ -10,13 +10,13 @@ from miniagents.ext.llms.providers.reading import (
     a_list,
     a_place,
     a_text,
-    all_sound,
     an_id,
     an_object,
     arguments_in,
     count,
     usage_of,
 )
+from miniagents.ext.llms.sound import all_sound
 
 _THINKING = ("thinking", "redacted_thinking")
 

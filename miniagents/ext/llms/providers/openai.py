@@ -41,11 +41,11 @@ class OpenAIProvider:
         self.address = str(client.base_url)
         self.key = f"{name} {api} {client.base_url}"
 
-    def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str, None]:
+    def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str | None, None]:
         """Ask, and fill the answer as it comes; see `Provider`."""
         return self._asked(request, answer, check_ending)
 
-    def _asked(self, request: ModelRequest, answer: Answer, check: Check) -> AsyncGenerator[str, None]:
+    def _asked(self, request: ModelRequest, answer: Answer, check: Check) -> AsyncGenerator[str | None, None]:
         if self._api == "chat":
             return relay(self._endpoint, request, answer, lambda: self._chat(request), ChatReader(answer), check)
         return relay(self._endpoint, request, answer, lambda: self._respond(request), ResponsesReader(answer), check)

@@ -15,7 +15,8 @@ from miniagents.ext.llms.model import Answer, ModelRequest
 from miniagents.ext.llms.providers.checking import Check, check_ending
 from miniagents.ext.llms.providers.endpoint import Endpoint
 from miniagents.ext.llms.providers.failures import limit_headers
-from miniagents.ext.llms.providers.reading import Failed, Halves, Reader, Unreadable, decoded, says_failure
+from miniagents.ext.llms.providers.reading import Failed, Reader, Unreadable, decoded, says_failure
+from miniagents.ext.llms.sound import Halves
 from miniagents.ext.wire.sse import EventDecoder
 
 _DRAIN = 0.1
@@ -29,7 +30,7 @@ async def relay(
     send: Callable[[], AbstractAsyncContextManager[Any]],
     reader: Reader,
     check: Check = check_ending,
-) -> AsyncGenerator[str, None]:
+) -> AsyncGenerator[str | None, None]:
     """Send a request, and read the answer as it comes.
 
     Args:
@@ -41,7 +42,7 @@ async def relay(
         check: Looks at the whole answer.
 
     Yields:
-        The pieces of the text; an empty one for anything else that came, keep-alives included.
+        The pieces of the text; an empty one for anything else of the answer that came, None for keep-alives.
 
     Raises:
         ProviderError: It failed, or there is no whole answer.
@@ -78,14 +79,14 @@ async def relay(
             failure = None  # or the error would hold this frame, and the frame the error
 
 
-async def _streamed(http: Any, reader: Reader) -> AsyncGenerator[str, None]:
+async def _streamed(http: Any, reader: Reader) -> AsyncGenerator[str | None, None]:
     decoder, halves = EventDecoder(), Halves()
     body: AsyncIterator[bytes] = http.aiter_bytes()
     is_empty = True
     async for chunk in body:
         events = decoder.feed(chunk)
         if not events:
-            yield ""  # a comment, or a part of an event: it lives
+            yield None  # a comment, or a part of an event: it lives
             continue
         is_empty = False
         for kind, data in events:
@@ -114,15 +115,15 @@ def _event(reader: Reader, halves: Halves, kind: str, data: bytes) -> str:
     return piece if is_sound and not halves.held else halves.joined(piece)
 
 
-async def _whole(http: Any, reader: Reader) -> AsyncGenerator[str, None]:
+async def _whole(http: Any, reader: Reader) -> AsyncGenerator[str | None, None]:
     body = bytearray()
     async for chunk in http.aiter_bytes():
         body += chunk
-        yield ""
+        yield None
     yield _body(reader, bytes(body))
 
 
-async def _decoded_by_sdk(response: Any, reader: Reader) -> AsyncGenerator[str, None]:
+async def _decoded_by_sdk(response: Any, reader: Reader) -> AsyncGenerator[str | None, None]:
     """Amazon's own framing, which the SDK of Anthropic decodes for its client of Bedrock."""
     async for event in await response.parse():
         yield reader.event("", event.to_dict(mode="python"))

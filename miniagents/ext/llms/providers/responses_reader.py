@@ -10,13 +10,13 @@ from miniagents.ext.llms.providers.reading import (
     a_list,
     a_place,
     a_text,
-    all_sound,
     an_id,
     an_object,
     arguments_in,
     parts_of,
     usage_of,
 )
+from miniagents.ext.llms.sound import all_sound
 
 _ENDS = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
 _NO_ANSWER = {
@@ -117,7 +117,9 @@ class ResponsesReader:
         answer = self._answer
         dot = f"{where}." if where else ""
         status = a_text(response.get("status"), f"{dot}status") or ending
-        if status == "failed":
+        if ending is not None and ending != "completed":
+            status = ending
+        if status == "failed" or response.get("error"):
             raise Failed(response.get("error"), "the response failed")
         if status in _NO_ANSWER:
             raise Failed(None, _NO_ANSWER[status], should_retry=False)
