@@ -59,13 +59,14 @@ class Wire:
     Attributes:
         requests: The bodies of the requests.
         times: When they came, on `loop.time()`.
+        writers: The connections that are open.
     """
 
     def __init__(self, *answers: Answer) -> None:
         self._answers = list(answers)
         self.requests: list[Any] = []
         self.times: list[float] = []
-        self._writers: set[asyncio.StreamWriter] = set()
+        self.writers: set[asyncio.StreamWriter] = set()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -74,7 +75,7 @@ class Wire:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
-        for writer in tuple(self._writers):
+        for writer in tuple(self.writers):
             writer.close()
         await asyncio.sleep(0)
 
@@ -86,7 +87,7 @@ class Wire:
         return OpenAIAgent.fork(base_url=f"http://127.0.0.1:{self.port}/v1", api=api, **given)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
+        self.writers.add(writer)
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
@@ -113,7 +114,7 @@ class Wire:
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
-            self._writers.discard(writer)
+            self.writers.discard(writer)
             writer.close()
 
 

@@ -188,7 +188,7 @@ class RateLimit:
             return False
         if self._full_rate() is None:
             self._measured = max(float(len(self._recent)), 1.0)
-        self._share.halve(now)
+        self._share.halve(now, self._paused_until)
         self._pump()
         return True
 

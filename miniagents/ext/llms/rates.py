@@ -19,18 +19,21 @@ class RateShare:
     chance can explain at one in ten. Then the count begins anew. It takes `now`, in seconds, and touches no clock.
     """
 
-    __slots__ = ("_refused", "_requests", "_share", "cut_at")
+    __slots__ = ("_grows_from", "_refused", "_requests", "_share", "cut_at")
 
     def __init__(self) -> None:
         self._share = 1.0
         self.cut_at = -math.inf
         """When it was halved the last time."""
+        self._grows_from = -math.inf
         self._requests: deque[tuple[float, bool]] = deque()
         self._refused = 0
 
     def at(self, now: float) -> float:
         """The share, up to 1."""
-        return min(1.0, self._share + _GROWTH * (now - self.cut_at)) if self._share < 1.0 else 1.0
+        if self._share >= 1.0:
+            return 1.0
+        return min(1.0, self._share + _GROWTH * max(now - self._grows_from, 0.0))
 
     def answered(self, now: float) -> None:
         """A request was answered, whatever the answer, save that there were too many."""
@@ -50,13 +53,18 @@ class RateShare:
         """Whether there were more refusals than a few."""
         return self._refused >= _FEW
 
-    def halve(self, now: float) -> float:
-        """Use half as much, and count anew. Returns the share."""
+    def halve(self, now: float, until: float) -> None:
+        """Use half as much, and count anew.
+
+        Args:
+            now: The time.
+            until: When it begins to grow again: after a pause that the provider asked for.
+        """
         self._share = max(self.at(now) / 2, _SLOWEST)
         self.cut_at = now
+        self._grows_from = max(now, until)
         self._requests.clear()
         self._refused = 0
-        return self._share
 
     def _add(self, now: float, *, refused: bool) -> None:
         requests = self._requests

@@ -25,19 +25,17 @@ class Redactor:
         found = {
             form for one in secrets for form in (one.strip(), quote(one.strip(), safe="")) if len(form) >= _SHORTEST
         }
-        # The longest first: one may be a part of another. A long key is also told by its beginning.
-        forms = [
-            re.escape(one) if len(one) <= _BEGINNING else f"{re.escape(one[:_BEGINNING])}[\\w.+/=-]*"
-            for one in sorted(found, key=lambda one: (-len(one), one))
-        ]
-        self._pattern = re.compile("|".join(forms)) if forms else None
+        # The longest first: one may be a part of another.
+        self._secrets = sorted(found, key=lambda one: (-len(one), one))
 
     def __call__(self, value: Any) -> Any:
         """The same without secrets: a text, or whatever JSON can say."""
-        if self._pattern is None:
-            return value
         if isinstance(value, str):
-            return self._pattern.sub(REDACTED, value)
+            for secret in self._secrets:
+                value = value.replace(secret, REDACTED)
+            for secret in self._secrets:
+                value = _without_beginning(secret, value)
+            return value
         if isinstance(value, Mapping):
             return {self(name): self(one) for name, one in value.items()}
         if isinstance(value, (list, tuple)):
@@ -54,10 +52,24 @@ class Redactor:
                 continue
             seen.add(id(one))
             shown = f"{one} {one!r} {one.args!r} {getattr(one, '__notes__', '')} {getattr(one, 'body', '')}"
-            if self._pattern is not None and self._pattern.search(shown):
+            if self(shown) != shown:
                 return True
             waiting += [one.__cause__, one.__context__]
         return False
+
+
+def _without_beginning(secret: str, text: str) -> str:
+    """A text without a long secret that was cut off."""
+    beginning = secret[:_BEGINNING]
+    if len(beginning) < _BEGINNING:
+        return text
+    at = text.find(beginning)
+    while at >= 0:
+        pairs = enumerate(zip(secret, text[at:], strict=False))
+        shown = next((number for number, (one, other) in pairs if one != other), min(len(secret), len(text) - at))
+        text = f"{text[:at]}{REDACTED}{text[at + shown :]}"
+        at = text.find(beginning, at + len(REDACTED))
+    return text
 
 
 def redactor_of(request: Any) -> Redactor:
