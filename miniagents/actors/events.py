@@ -37,7 +37,7 @@ class Event(msgspec.Struct, frozen=True):
         at: When, in seconds since the epoch.
         reason: The stop reason, for STOP and RESTART.
         error: The exception, for CRASH, ESCALATION, HANG and DEADLOCK.
-        detail: Anything else: a dead letter; the interaction's id, where it happened to one; the `RateLimit` of SLOWED.
+        detail: Anything else: a dead letter; the interaction's id, where it happened to one; what is left of a rate (SLOWED).
         logged: Whether the runtime has logged it, too.
     """
 

@@ -187,7 +187,8 @@ async def test_a_cut_of_the_rate_is_an_event_and_a_log(log: list[dict[str, objec
             await ScriptedModel.fork(script=script, rate_limit=limit).inquire("Hi")
             system.events.close()
             seen = [event async for event in events if event.kind is EventKind.SLOWED]
-    assert [event.detail for event in seen] == [limit]
+    ((share, rate),) = [(event.detail.share, event.detail.rate) for event in seen]
+    assert (share, rate) == (pytest.approx(0.5), pytest.approx(500))
     (slowed,) = (entry for entry in log if entry["event"] == "limit.slowed")
     assert slowed["share"] == pytest.approx(0.5)
     assert slowed["rate"] == pytest.approx(500)

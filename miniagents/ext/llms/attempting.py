@@ -12,7 +12,7 @@ from miniagents.ext.llms.breaker import patience
 from miniagents.ext.llms.budgets import Budget, Reservation
 from miniagents.ext.llms.cache import Cache
 from miniagents.ext.llms.estimating import estimate, most_output, usage_of
-from miniagents.ext.llms.limits import RateLimit
+from miniagents.ext.llms.limits import RateLimit, Slowed
 from miniagents.ext.llms.metering import current_meter
 from miniagents.ext.llms.model import Answer, ModelRequest, Provider
 from miniagents.ext.llms.prices import price_of
@@ -155,9 +155,9 @@ async def _read(
 
 
 def _tell_slowed(limit: RateLimit, interaction: Interaction) -> None:
-    path = interaction.path
-    interaction.system.events.publish(EventKind.SLOWED, path, detail=limit, logged=True)
-    _log.warning("limit.slowed", actor=path, share=round(limit.share, 3), rate=limit.rate, limit=repr(limit))
+    path, slowed = interaction.path, Slowed(limit.share, limit.rate)
+    interaction.system.events.publish(EventKind.SLOWED, path, detail=slowed, logged=True)
+    _log.warning("limit.slowed", actor=path, share=slowed.share, rate=slowed.rate, limit=repr(limit))
 
 
 def _who(interaction: Interaction) -> str:

@@ -42,6 +42,19 @@ class Admission:
             self._limit._settled(self, used or 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Slowed:
+    """A rate limit as it was when 429s lowered it: the `detail` of the event SLOWED.
+
+    Attributes:
+        share: The share of the full rate that is left.
+        rate: Requests a second.
+    """
+
+    share: float
+    rate: float | None
+
+
 class RateLimit:
     """How fast any number of agents may ask a provider, together.
 
