@@ -37,7 +37,8 @@ class Event(msgspec.Struct, frozen=True):
         at: When, in seconds since the epoch.
         reason: The stop reason, for STOP and RESTART.
         error: The exception, for CRASH, ESCALATION, HANG and DEADLOCK.
-        detail: Anything else: a dead letter; the interaction's id, where it happened to one; what is left of a rate (SLOWED).
+        detail: Anything else: a dead letter; the interaction's id, where it happened to one; for SLOWED, what is
+            left of the rate.
         logged: Whether the runtime has logged it, too.
     """
 

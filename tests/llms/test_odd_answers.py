@@ -199,6 +199,7 @@ MISSING: dict[str, tuple[str, Answer, str]] = {
     "chunk: content": ("chat", stream(chunk({"content": 7})), r"choices\[0\].delta.content is 7"),
     "chunk: no object": ("chat", stream(b"data: 7\n\n"), "the answer is 7"),
     "chunk: no JSON": ("chat", stream(b"data: {oh no\n\n"), "the JSON"),
+    "chunk: JSON that is too deep": ("chat", stream(b"data: " + b"[" * 100_000 + b"\n\n"), "the JSON"),
     "output": ("responses", document(without(response(), "output")), "output is missing"),
     "output, a text": ("responses", document(response(output="all is well")), "output is 'all"),
     "an item": ("responses", document(response(7)), r"output\[0\] is 7"),

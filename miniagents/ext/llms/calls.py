@@ -147,6 +147,6 @@ def is_whole(arguments: str) -> bool:
     """Whether arguments are a JSON object, from beginning to end."""
     try:
         msgspec.json.decode(arguments, type=dict)
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return False
     return True

@@ -24,7 +24,7 @@ class LocalProvider(OpenAIProvider):
     """
 
     def __init__(self, client: Any, key: str) -> None:
-        super().__init__(client, name="local")
+        super().__init__(client, name="local", key_source="")
         self.key = key  # the port is another one each time
 
     def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str | None, None]:

@@ -79,7 +79,7 @@ def decoded(data: bytes) -> tuple[Any, bool]:
     """
     try:
         return msgspec.json.decode(data), True
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         pass
     try:
         # The standard library takes half a letter, and NaN, too.
