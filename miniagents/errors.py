@@ -285,7 +285,13 @@ class RateLimitedError(ProviderError):
 
 
 class ProviderUnavailableError(ProviderError):
-    """The provider is down, overloaded, or cannot be reached (408, 409, 5xx, a connection that failed)."""
+    """The provider is down, overloaded, or cannot be reached (408, 409, 5xx, a connection that failed).
+
+    Attributes:
+        was_reached: Whether there was a connection at all: False if it was refused, or if the host is not known.
+    """
+
+    was_reached: bool = True
 
 
 class StalledError(ProviderUnavailableError, TimeoutError):

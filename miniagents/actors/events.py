@@ -28,6 +28,7 @@ class EventKind(enum.Enum):
     DEADLOCK = "deadlock"
     INTERACTION_STARTED = "interaction_started"
     INTERACTION_ENDED = "interaction_ended"
+    SLOWED = "slowed"
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -42,7 +43,8 @@ class Event(msgspec.Struct, frozen=True):
             frames alive, and all that is in them.
         error_type: The name of the exception's class.
         ring: The paths of those that wait for each other, for DEADLOCK.
-        detail: Anything else: a dead letter; the interaction's id, where it happened to one.
+        detail: Anything else: a dead letter; the interaction's id, where it happened to one; for SLOWED,
+            what is left of the rate.
         logged: Whether the runtime has logged it, too.
     """
 

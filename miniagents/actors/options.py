@@ -41,6 +41,8 @@ class RetryPolicy:
             `poison_after`, if that is given), and 6 where it is about requests.
         backoff: The pauses between attempts; None for none where it is about messages (an actor's restart has its own),
             and 0.5 to 30 s, with jitter, where it is about requests.
+        max_retry_after: Seconds, 0 or more, that a provider may ask to wait (`Retry-After`). A request that it asks to
+            repeat later than that fails at once.
 
     Raises:
         InvalidOptionError: An option is outside its range.
@@ -49,10 +51,15 @@ class RetryPolicy:
     on: tuple[type[BaseException], ...] = (Exception,)
     attempts: int | None = None
     backoff: Backoff | None = None
+    max_retry_after: float = 60.0
 
     def __post_init__(self) -> None:
         if self.attempts is not None and self.attempts < 1:
             raise InvalidOptionError(f"RetryPolicy(attempts=) must be 1 or more, or None, not {self.attempts!r}")
+        if not self.max_retry_after >= 0:
+            raise InvalidOptionError(
+                f"RetryPolicy(max_retry_after=) must be 0 seconds or more, not {self.max_retry_after!r}"
+            )
 
     def attempts_of(self, poison_after: int | None, otherwise: int = 3) -> int:
         """How many attempts there are in all.

@@ -9,6 +9,7 @@ from miniagents.errors import IncompleteResponseError, InvalidOptionError, Malfo
 from miniagents.ext.llms.agents import Access, llm_agent
 from miniagents.ext.llms.messages import Usage, text_of
 from miniagents.ext.llms.model import Answer, ModelRequest, Provider
+from miniagents.ext.llms.providers.checking import check_ending
 from miniagents.ext.llms.providers.failures import status_failure
 from miniagents.testing.script import Fault, Reply, Script, pieces_of
 from miniagents.testing.simulated import Simulation
@@ -24,7 +25,7 @@ class _ScriptedProvider:
         self._path = path
         self.key = f"scripted {id(script)}"
 
-    async def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str, None]:
+    async def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str | None, None]:
         """Answer as the script says; see `Provider`."""
         reply = self._disturbed(self._script.next(request))
         if reply.status != 200:
@@ -39,11 +40,11 @@ class _ScriptedProvider:
             sent += 1
         answer.refusal = reply.refusal
         for index, call in enumerate(reply.calls):
-            answer.call_piece(index, call.id or f"call_{next(_ids)}", call.name, None)
+            answer.call_piece(index, call.id or f"call_{next(_ids)}", call.name, "")
             for piece in pieces_of(call.json):
                 await self._fault(reply, sent)
                 await asyncio.sleep(reply.delay)
-                answer.call_piece(index, None, None, piece)
+                answer.call_piece(index, "", "", piece)
                 yield ""
                 sent += 1
         await self._fault(reply, sent, at_the_end=True)
@@ -51,6 +52,7 @@ class _ScriptedProvider:
         if reply.reports_usage:
             answer.usage = Usage(read, reply.output_tokens, reply.cached_tokens)
         answer.stop_reason = reply.stop_reason or ("tool_calls" if reply.calls else "stop")
+        check_ending(self.name, request, answer)
 
     def _disturbed(self, reply: Reply) -> Reply:
         """What a simulation makes of a reply, if one runs and wants faults."""
