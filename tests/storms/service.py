@@ -34,7 +34,7 @@ class Client:
         self.incoming = incoming
         self.gone = gone
         self.got: list[Event] = []
-        self.has_begun = False
+        self.has_begun = self.was_served = False
         self.leaves = sim.loop.create_future()
         if sim.random.random() < 0.4:
             self.sim.later(sim.random.choice([0.0, 0.0, 0.01, 0.3, 3.0]), self.leave)
@@ -60,7 +60,7 @@ class Client:
         """What the service writes."""
         if self.sim.random.random() < 0.1:
             await turns(self.sim.random.randrange(4))
-        if self.leaves.done():
+        if self.leaves.done() and self.has_begun:
             raise OSError("the client has gone")
         self.got.append(event)
 
@@ -68,10 +68,9 @@ class Client:
         """Be served, to the end."""
         receive: Receive = self.receive
         send: Send = self.send
-        try:
-            await app(scope, receive, send)
-        finally:
-            self.leave()
+        await app(scope, receive, send)
+        self.was_served = not self.leaves.done()
+        self.leave()
 
 
 class Storm:
@@ -81,6 +80,8 @@ class Storm:
         self.sim = sim
         self.random = random = sim.random
         self.calls = Calls(sim)
+        self.clients: list[Client] = []
+        self.connections: list[asyncio.Task[Any]] = []
         agents = self.agents = Agents(sim)
         agents.calls = self.calls
         agents.rings = False
@@ -139,6 +140,11 @@ class Storm:
             "extensions": {"websocket.http.response": {}},
         }
 
+    def client(self, incoming: list[Event], gone: Event) -> Client:
+        client = Client(self.sim, incoming, gone)
+        self.clients.append(client)
+        return client
+
     async def request(self) -> None:
         """A request of one of the APIs, streamed or whole."""
         random = self.random
@@ -158,13 +164,12 @@ class Storm:
             case _:
                 path = "/v1/responses"
                 body |= {"model": name, "input": "hello"}
-        client = Client(
-            self.sim,
+        client = self.client(
             [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}],
             {"type": "http.disconnect"},
         )
         await client.connect(self.app, self.scope("http", path, headers))
-        if not client.leaves.done():
+        if client.was_served:
             self.check_answer(path, client.got)
 
     def check_answer(self, path: str, got: list[Event]) -> None:
@@ -185,7 +190,7 @@ class Storm:
         frames += random.choice([[], [{"type": "finish"}], [{"type": "finish"}], [{"type": "cancel"}]])
         incoming: list[Event] = [{"type": "websocket.connect"}]
         incoming += [{"type": "websocket.receive", "text": json.dumps(frame)} for frame in frames]
-        client = Client(self.sim, incoming, {"type": "websocket.disconnect", "code": 1005})
+        client = self.client(incoming, {"type": "websocket.disconnect", "code": 1005})
         path = f"/agents/{random.choice(['Talker', 'function'])}"
         await client.connect(self.app, self.scope("websocket", path, {}))
         closes = [event for event in client.got if event["type"] == "websocket.close"]
@@ -197,6 +202,7 @@ class Storm:
             await a_while(self.sim, 0.01, 0.3, 2.0)
             one = self.request() if random.random() < 0.7 else self.socket()
             connection = self.calls.watch("a connection", self.heard(one))
+            self.connections.append(connection)
             if random.random() < 0.05:
                 self.sim.later(random.choice([0, 0.01, 1]), connection.cancel)
 
@@ -218,10 +224,18 @@ class Storm:
             if quiet == 200:
                 left = app.system.interactions()
                 assert left == (), f"calls are under way that nobody waits for: {left}"
-                self.check_gate()
                 inside = [live.inside for live in app._service.turns._live.values()]
                 assert not any(inside), f"requests still have or want their turn: {inside}"
+            await self.stop()
         self.check_gate()
+
+    async def stop(self) -> None:
+        """What SIGTERM, and then the server, does: drain, and close the connections that are left."""
+        await self.app._drain.begin()
+        for client in self.clients:
+            client.leave()
+        if self.connections:
+            await asyncio.wait(self.connections, timeout=100)
 
     def check_gate(self) -> None:
         """No request is under way."""
