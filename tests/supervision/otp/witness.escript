@@ -54,14 +54,17 @@ search(Scenario, Open, Plays, {_, Nearest} = Best) ->
         true -> ["missing after all ", integer_to_list(Plays), " plays: ", Nearest];
         false when Plays >= ?MOST_PLAYS -> ["missing in ", integer_to_list(Plays), " plays: ", Nearest];
         false ->
-            {{Cost, _, Prefix}, Rest} = gb_sets:take_smallest(Open),
+            {{_, _, Prefix}, Rest} = gb_sets:take_smallest(Open),
             case play(Scenario, Prefix) of
                 found -> ["found in ", integer_to_list(Plays + 1)];
                 {missed, Path, Length, Shown} ->
-                    Next = lists:foldl(fun gb_sets:add/2, Rest, siblings(Cost + 1, Path, length(Prefix))),
+                    Next = lists:foldl(fun gb_sets:add/2, Rest, siblings(cost(Prefix, Length), Path, length(Prefix))),
                     search(Scenario, Next, Plays + 1, max(Best, {Length, lists:join(" ", Shown)}))
             end
     end.
+
+%% What to try next: what has few choices against the suggestions, and where its nearest relative went far.
+cost(Prefix, Length) -> 3 * length([N || N <- Prefix, N > 0]) - Length.
 
 siblings(Cost, Path, Fixed) ->
     Chosen = [C || {C, _} <- Path],
@@ -135,14 +138,15 @@ go_on(P, Prefix, Path) ->
             go_on(take(lists:nth(N + 1, Steps), Q), Rest, [{N, length(Steps)} | Path])
     end.
 
-%% All that can happen next: what the log suggests first, and last what was the first choice once and was not taken.
+%% All that can happen next: what the log suggests first, and last what was the first choice since the last word and was not taken.
 steps(#play{clients = Clients, sent = Sent, waits = Waits} = P) ->
     Runs = [{run, S} || S <- P#play.sups, has_work(S, P)],
     Goes = [{go, W} || {Pid, _, _} = W <- Waits, is_process_alive(Pid)],
     Cuts = [{kill, Pid} || {Pid, Id, init} <- Waits, maps:get(Id, P#play.brutal, false), is_process_alive(Pid)],
     Arrives = lists:append([arrivals(M, P) || {_, Pid, _} = M <- Sent, is_process_alive(Pid), first(M, Sent)]),
     Calls = [{call, N} || {N, _, idle, [_ | _]} <- Clients],
-    All = Runs ++ Goes ++ Arrives ++ Calls ++ Cuts,
+    Own = [{other, W} || {_, _, Phase} = W <- Waits, Phase =:= refuse orelse Phase =:= ignore],
+    All = Runs ++ Goes ++ Arrives ++ Calls ++ Cuts ++ Own,
     Late = [S || S <- All, lists:member(S, P#play.late)],
     Others = All -- Late,
     Suggested = suggested(P#play.log, Others, P),
@@ -167,10 +171,11 @@ first({N, Pid, {do, _}} = Message, Sent) -> hd([M || {N1, Pid1, {do, _}} = M <- 
 first(_, _) -> true.
 
 %% `exit(Pid, shutdown)` ends a process at once that does not trap exits; one that does ends when it gets to it, and takes
-%% no notice in its terminate.
+%% no notice in its terminate. Ours cuts off the start of a brutal one, and judges that as an end.
 arrivals({_, Pid, stop} = Message, #play{waits = Waits}) ->
     case lists:keyfind(Pid, 1, Waits) of
-        {_, _, _} -> [{arrive, Message, {do, shutdown}}, {arrive, Message, {die, shutdown}}];
+        {_, _, init} -> [{arrive, Message, {do, shutdown}}, {arrive, Message, {die, shutdown}}, {arrive, Message, {over, shutdown}}];
+        {_, _, stop} -> [{arrive, Message, {do, shutdown}}, {arrive, Message, {die, shutdown}}];
         false -> [{arrive, Message, {do, shutdown}}]
     end;
 arrivals({_, _, What} = Message, _) -> [{arrive, Message, What}].
@@ -182,12 +187,18 @@ suggests({ended, Id}, {arrive, {_, Pid, _}, What}, #play{names = Names}) when Wh
     maps:get(Id, Names, none) =:= Pid;
 suggests({answer, N}, {run, S}, P) -> lists:member({N, S}, P#play.called);
 suggests({word, Word}, {run, S}, P) ->
-    [What, Id | _] = string:split(Word, ":", all),
-    (What =:= "init" orelse What =:= "stop") andalso
-        lists:any(fun(Sup) -> maps:get(Sup, P#play.names, none) =:= S end, maps:get(list_to_atom(Id), P#play.parents, []));
+    IsParent = fun(Id) ->
+        lists:any(fun(Sup) -> maps:get(Sup, P#play.names, none) =:= S end, maps:get(list_to_atom(Id), P#play.parents, []))
+    end,
+    case string:split(Word, ":", all) of
+        ["init", Id] -> IsParent(Id);
+        ["stop", Id, "shutdown"] -> IsParent(Id);
+        _ -> false
+    end;
 suggests({word, "stop:" ++ Word}, {arrive, {_, Pid, _}, {do, How}}, #play{names = Names}) ->
     [Id, Said] = string:split(Word, ":"),
     Said =:= atom_to_list(How) andalso maps:get(list_to_atom(Id), Names, none) =:= Pid;
+suggests({word, "init:" ++ Said}, {go, {_, Id, Phase}}, _) -> Phase =:= refuse andalso Said =:= atom_to_list(Id);
 suggests({word, Word}, {go, {_, Id, init}}, _) ->
     [_, Said] = string:split(Word, ":"),
     Said =:= atom_to_list(Id);
@@ -206,7 +217,10 @@ take_now({run, S}, P) ->
 take_now({go, {Pid, Id, Phase} = Wait}, P) ->
     Pid ! go,
     Q = P#play{waits = lists:delete(Wait, P#play.waits)},
-    step_done(case Phase of stop -> logged({ended, Id}, Q); init -> Q end);
+    step_done(case Phase of stop -> logged({ended, Id}, Q); _ -> Q end);
+take_now({other, {Pid, _, What} = Wait}, P) ->
+    Pid ! What,
+    step_done(P#play{waits = lists:delete(Wait, P#play.waits)});
 take_now({kill, Pid}, P) ->
     exit(Pid, kill),
     step_done(P);
@@ -261,7 +275,7 @@ suspend(P) ->
     [erlang:suspend_process(S, [unless_suspending]) || S <- Alive],
     P#play{sups = Alive}.
 
-shows(Word, #play{words = [Word | Words]} = P) -> logged({word, Word}, P#play{words = Words, shown = [Word | P#play.shown]});
+shows(Word, #play{words = [Word | Words]} = P) -> logged({word, Word}, P#play{words = Words, late = [], shown = [Word | P#play.shown]});
 shows(_, #play{words = none} = P) -> P;
 shows(Word, P) -> P#play{ok = false, shown = ["!" ++ Word | P#play.shown]}.
 
@@ -294,7 +308,7 @@ child({Id, Status, _, _}) -> [atom_to_list(Id), "=", atom_to_list(Status)].
 
 own(Director, Tree) ->
     process_flag(trap_exit, true),
-    {ok, Top} = start_sup(Director, Tree),
+    {ok, Top} = supervisor:start_link(?MODULE, {Director, Tree}),
     Director ! {up, Top},
     receive shutdown -> exit(Top, shutdown) end,
     receive never -> ok end.
@@ -326,7 +340,45 @@ short({error, Reason}) when Reason =:= already_present; Reason =:= not_found; Re
     atom_to_list(Reason);
 short({error, _}) -> "error".
 
-start_sup(Director, Sup) -> supervisor:start_link(?MODULE, {Director, Sup}).
+start_sup(Director, {sup, Name, _, _, _, _} = Sup) ->
+    start(Director, Name, false, fun() -> supervisor:start_link(?MODULE, {Director, Sup}) end).
+
+start_worker(Director, {worker, Id, _, _, _, Brutal} = Worker) ->
+    start(Director, Id, Brutal, fun() -> start_it(Director, Worker) end).
+
+%% Ours goes its own way in three points, on purpose. Here they are choices that the director has:
+%% - As soon as a supervisor is to end it starts nothing more. OTP's starts all of the group first.
+%% - `terminate_child` cuts off the start of a brutal child, also one that is due.
+%% - The siblings of a child whose restart has failed, and which is terminated then, are started. OTP's stay undefined.
+%%   It is as if the child had been ignored, since it is undefined in the end.
+start(Director, Id, Brutal, Start) ->
+    Terminated = fun() -> has(self(), fun(M) -> is_termination(M, Id) end) end,
+    Refused = (is_to_end(self(), get('$ancestors')) orelse Brutal andalso Terminated()) andalso choose(Director, Id, refuse),
+    Result = case Refused of true -> {error, refused}; false -> Start() end,
+    case Result of
+        {error, _} ->
+            case Terminated() andalso choose(Director, Id, ignore) of true -> ignore; false -> Result end;
+        _ -> Result
+    end.
+
+choose(Director, Id, What) ->
+    Director ! {waits, self(), Id, What},
+    receive go -> false; What -> true end.
+
+has(Pid, Is) ->
+    case process_info(Pid, messages) of
+        {messages, Messages} -> lists:any(Is, Messages);
+        undefined -> false
+    end.
+
+is_termination({'$gen_call', _, {terminate_child, Id}}, Id) -> true;
+is_termination(_, _) -> false.
+
+is_to_end(Sup, [Parent | Ancestors]) ->
+    has(Sup, fun(M) -> M =:= {'EXIT', Parent, shutdown} end)
+        orelse Ancestors =/= []
+            andalso (has(Parent, fun({'$gen_call', _, {terminate_child, _}}) -> true; (_) -> false end)
+                orelse is_to_end(Parent, Ancestors)).
 
 init({Director, {sup, Name, Strategy, Intensity, Auto, Children}}) ->
     process_flag(priority, high),
@@ -341,7 +393,7 @@ spec(Director, {child_sup, Id, Restart, Significant, Sup}) ->
     #{id => Id, start => {?MODULE, start_sup, [Director, Sup]}, restart => Restart, significant => Significant,
       shutdown => infinity, type => supervisor}.
 
-start_worker(Director, {worker, Id, _, _, Plan, _}) ->
+start_it(Director, {worker, Id, _, _, Plan, _}) ->
     Tries = ets:update_counter(plans, Id, 1, {Id, 0}),
     Outcome = case Tries =< length(Plan) of true -> lists:nth(Tries, Plan); false -> ok end,
     Parent = self(),
@@ -358,7 +410,7 @@ word(What, Id) -> What ++ ":" ++ atom_to_list(Id).
 worker(Director, Id, Outcome, Parent) ->
     process_flag(trap_exit, true),
     Director ! {init, Id, self()},
-    wait(Director, Id, init),
+    wait(Director, Id, {init, Parent}),
     Director ! {word, word(case Outcome of ok -> "start"; _ -> atom_to_list(Outcome) end, Id)},
     case Outcome of
         fail -> exit(planned);
@@ -371,6 +423,13 @@ worker(Director, Id, Outcome, Parent) ->
             exit(How)
     end.
 
-wait(Director, Id, Phase) ->
-    Director ! {waits, self(), Id, Phase},
+wait(Director, Id, {init, Parent}) ->
+    Director ! {waits, self(), Id, init},
+    receive
+        go -> ok;
+        {die, Reason} -> exit(Reason);
+        {over, Reason} -> Parent ! {self(), ready}, exit(Reason)
+    end;
+wait(Director, Id, stop) ->
+    Director ! {waits, self(), Id, stop},
     receive go -> ok; {die, Reason} -> exit(Reason) end.
