@@ -278,7 +278,7 @@ class Keeper:
     def _host_stops(self) -> bool:
         """Whether nothing more is to be started, since the supervisor itself is to end."""
         life = self._host.life
-        return self._host.is_supervisor and (life.wish >= Wish.STOP or life.brutal)
+        return self._closed or (self._host.is_supervisor and (life.wish >= Wish.STOP or life.brutal))
 
     async def _start(self, child: Child, reason: Any) -> BaseException | None:
         """Start a child, or a fresh instance behind the mailbox that it has kept.
@@ -331,7 +331,7 @@ class Keeper:
             return None
         if is_new:
             return error
-        await self._gone(child, cell.reason)
+        await self._account_for(child)  # those that are to be started after it are its group's, and come next
         return None
 
     def _new_cell(self, child: Child) -> Any:
@@ -395,11 +395,16 @@ class Keeper:
 
         async def job() -> None:
             if child.cell is cell:
-                await self._gone(child, reason)
+                await self._gone(child)
 
         self.submit(job)
 
-    async def _gone(self, child: Child, reason: StopReason | BaseException) -> None:
+    async def _gone(self, child: Child) -> None:
+        """A child has ended for good, by itself."""
+        await self._account_for(child)
+        await self._go_on_without(child)
+
+    async def _account_for(self, child: Child) -> None:
         self._forget(child)
         spec = child.spec
         others = (
@@ -409,7 +414,6 @@ class Keeper:
         )
         if spec is not None and not self._closed and shuts_down(self._auto_shutdown, spec.significant, others):
             await self._on_shutdown(None)
-        await self._go_on_without(child)
 
     async def _go_on_without(self, child: Child) -> None:
         """A child is gone whose restart had failed and was to be tried again: its siblings do not wait for it any more.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from miniagents.actors.ending import own_end
 from miniagents.actors.ref import ActorRef
-from miniagents.errors import ActorStoppedError, SimpleOneForOneError, WrongThreadError
+from miniagents.errors import ActorStoppedError, ChildNotFoundError, SimpleOneForOneError, WrongThreadError
 from miniagents.promising.context import get_scope
 from miniagents.supervision import ChildSpec, Restart, Supervisor
 
@@ -106,6 +106,8 @@ class SupervisorRef(ActorRef):
             DeadlockError: Called by that child itself, or by one below it, which would wait for its own end.
         """
         keeper = self._keeper()
+        if not isinstance(child, (str, ActorRef)):
+            raise ChildNotFoundError(f"{self.path}: a child is named by its id or its ref, not by {child!r}")
         self._check_not_below(keeper, child)
         await self._call(lambda: keeper.terminate_child(child), keeper.find_starting(child))
 
