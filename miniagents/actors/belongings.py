@@ -9,7 +9,9 @@ import structlog
 from miniagents.actors.actor import ReplyTo
 from miniagents.actors.cell import Cell
 from miniagents.actors.envelope import Envelope
+from miniagents.actors.living_cell import INSIST_EVERY, LivingCell
 from miniagents.actors.timers import Timer
+from miniagents.errors import PromiseCancelledError
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.supervision import StopReason
 
@@ -19,10 +21,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("miniagents")
 
-_INSIST_EVERY = 1.0
 
-
-class OwningCell(Cell):
+class OwningCell(LivingCell):
     """A cell whose instance has a context that offers these."""
 
     __slots__ = ("_owed", "_replied", "_tasks", "_timers")
@@ -73,6 +73,10 @@ class OwningCell(Cell):
             result: Any
             try:
                 result = await awaitable
+            except asyncio.CancelledError as error:
+                if asyncio.current_task().cancelling():  # type: ignore[union-attr]  # this runs in a task
+                    raise
+                result = PromiseCancelledError(f"{self.path}: what was piped to it was cancelled", reason=error)
             except Exception as error:
                 result = error
             try:
@@ -82,7 +86,9 @@ class OwningCell(Cell):
                 return
             self.post_system(Envelope(message, self.ref, at=self.system.time()))
 
-        self.create_task(pipe(), None)
+        piping = self.create_task(pipe(), None)
+        if isinstance(awaitable, Coroutine):
+            piping.add_done_callback(lambda _: awaitable.close())  # it is open where the task never ran
 
     def reply(self, answer: Any) -> None:
         """Answer the message in hand now."""
@@ -123,17 +129,17 @@ class OwningCell(Cell):
         if tasks:
             for task in tasks:
                 task.cancel()
-            _, left = await asyncio.wait(tasks, timeout=_INSIST_EVERY)
+            _, left = await asyncio.wait(tasks, timeout=INSIST_EVERY)
             while left:
                 _log.warning("tasks of an ended actor swallow their cancellation", actor=self.path, tasks=len(left))
                 for task in left:
                     task.cancel()
-                _, left = await asyncio.wait(left, timeout=_INSIST_EVERY)
+                _, left = await asyncio.wait(left, timeout=INSIST_EVERY)
 
     async def _stop_children(self) -> None:
         if self.children:
             keeper, self.child_keeper = self.child_keeper, None
             if keeper is not None:
                 await keeper.stop_all()
-        kill = self.stopping is not None and self.stopping.reason is StopReason.KILLED
+        kill = self.reason is StopReason.KILLED
         await self.end_children(StopReason.KILLED if kill else StopReason.SHUTDOWN)

@@ -5,25 +5,24 @@ started and restarted, is for the kinds of cells: `ActorCell`, `SupervisorCell`,
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from miniagents.actors.ask import Ask
 from miniagents.actors.deadlock import Waits
-from miniagents.actors.ending import Ending
 from miniagents.actors.envelope import Envelope, new_correlation_id
-from miniagents.actors.events import EventKind
 from miniagents.actors.inbox import Inbox
 from miniagents.actors.options import Props
 from miniagents.actors.ref import ActorRef
-from miniagents.actors.state import ENDED, STARTING, STOPPED, STOPPING, StopRequest
+from miniagents.actors.state import State, StopRequest
 from miniagents.actors.terminated import Terminated
-from miniagents.errors import ActorStoppedError
 from miniagents.messages import error_text
 from miniagents.promising import Promise
+from miniagents.promising.context import OnCancelled
 from miniagents.promising.promise import settled
 from miniagents.supervision import StopReason
+from miniagents.supervision.lifecycle import BORN, OVER, Phase
 
 if TYPE_CHECKING:
     from miniagents.actors.supervising import Keeper
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
 
 DEFAULT_SHUTDOWN = 5.0
 """Seconds that an actor without a `ChildSpec` has to end."""
+
+_TAKES_NO_CHILDREN = (Phase.CLEARING, Phase.ENDING, Phase.CLEANUP, Phase.OVER)
 
 
 class Cell(Inbox):
@@ -55,9 +56,9 @@ class Cell(Inbox):
         "handled",
         "keeper",
         "last_error",
+        "life",
         "name",
         "numbers",
-        "on_started",
         "parent",
         "props",
         "reason",
@@ -66,7 +67,6 @@ class Cell(Inbox):
         "since",
         "spec",
         "start_error",
-        "state",
         "stopping",
         "system",
         "task",
@@ -89,7 +89,7 @@ class Cell(Inbox):
         self.name = name
         self.props = props
         self.uid = next(system.uids)
-        self.state = STARTING
+        self.life = BORN
         self.since = 0.0
         self.task: Any = None
         self.waits: Waits | None = None
@@ -106,7 +106,6 @@ class Cell(Inbox):
         self.start_error: BaseException | None = None
         self.last_error: str | None = None
         self.restarts = 0
-        self.on_started: Callable[[BaseException | None], None] | None = None
         self.handled = 0
         self._path: str | None = None
         self._ref: ActorRef | None = None
@@ -186,9 +185,11 @@ class Cell(Inbox):
             return Envelope(message, self._ref or self.ref, None, None, current.correlation_id, current.trace, now)
         return Envelope(message, self.ref, None, None, self.correlation_id, self.trace, now)
 
-    def start_soon(self, coro: Coroutine[Any, Any, Any], *, name: str | None = None) -> "asyncio.Task[Any]":
+    def start_soon(
+        self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, on_cancelled: OnCancelled | None = None
+    ) -> "asyncio.Task[Any]":
         """Background work of a handler: it belongs to the system, so that promises outlive the message in hand."""
-        return self.system.start_soon(coro, name=name)
+        return self.system.start_soon(coro, name=name, on_cancelled=on_cancelled)
 
     # As a producer of promises, for deadlock detection
 
@@ -201,24 +202,24 @@ class Cell(Inbox):
     @property
     def is_alive(self) -> bool:
         """Whether it has not ended."""
-        return self.state is not STOPPED
+        return self.life is not OVER
 
-    def takes_while_stopping(self) -> bool:
-        """Whether messages are taken although the end was asked for: only where a restart may follow."""
-        stopping = self.stopping
-        if stopping is None:
-            return True
-        return stopping.judged and self.state is not STOPPED and self.will_restart(stopping.reason)
+    @property
+    def state(self) -> State:
+        """What it is doing, as the tree shows it."""
+        life = self.life
+        if life.phase is Phase.UP or life.phase is Phase.DOOMED:
+            return State.RUNNING if self.is_busy else State.IDLE
+        if life.phase in (Phase.ENDING, Phase.CLEANUP):
+            return State.STOPPING if life.wish else State.RESTARTING
+        if life is OVER:
+            return State.STOPPED
+        return State.RESTARTING if life.again else State.STARTING
 
-    def will_restart(self, reason: StopReason | BaseException) -> bool:
-        """Whether its supervisor restarts it after such an end."""
-        return self.keeper is not None and self.keeper.answers(self, reason)
-
-    def report_started(self, error: BaseException | None) -> None:
-        """Tell the supervisor, if it waits for that, how the start went."""
-        report, self.on_started = self.on_started, None
-        if report is not None:
-            report(error)
+    @property
+    def is_busy(self) -> bool:
+        """Whether a live one has something to do."""
+        return self.scheduled
 
     def failed(self, error: BaseException) -> None:
         """Remember a failure. As text: the exception itself would keep its frames, and all that is in them."""
@@ -258,7 +259,7 @@ class Cell(Inbox):
 
     def refuses_children(self) -> bool:
         """Whether it is stopping, so that no child may start under it any more."""
-        return self.stopping is not None or self.state in (STOPPING, STOPPED)
+        return self.stopping is not None or self.life.phase in _TAKES_NO_CHILDREN
 
     async def end_children(self, reason: StopReason = StopReason.SHUTDOWN) -> None:
         """End its children, one after the other, the youngest first, and those that come meanwhile."""
@@ -276,7 +277,7 @@ class Cell(Inbox):
         if target in self.watching:
             return
         self.watching[target] = None
-        if target.state is STOPPED:
+        if target.life is OVER:
             self._tell_terminated(target)
             return
         if target.watchers is None:
@@ -302,102 +303,47 @@ class Cell(Inbox):
     # The end
 
     def stop(self, *, reason: StopReason, drain: bool, own: bool = False) -> Promise[Any]:
-        """Ask for the end; a child of a `Supervisor` may be restarted afterwards.
-
-        Returns:
-            The promise of the end of this instance.
-        """
-        if self.state is STOPPED:
-            return self.terminated()
-        request = self.stopping
-        if request is None:
-            request = StopRequest(reason, drain=drain, judged=True, own=own)
-            request.ended._producer = Ending(self)
-            self.stopping = request
-            self.stop_requested(escalated=False)
-        elif reason is StopReason.KILLED and request.reason is not StopReason.KILLED:
-            request.reason = reason
-            request.drain = False
-            self.stop_requested(escalated=True)
-        return request.ended
-
-    def terminate(self, reason: StopReason = StopReason.SHUTDOWN) -> Promise[Any]:
-        """Ask for the end in the name of the parent: for good, whatever the restart type says."""
-        if self.state is STOPPED:
-            return self.terminated()
-        if self.stopping is None:
-            self.stopping = StopRequest(reason, drain=False, judged=False)
-            self.stop_requested(escalated=False)
-        else:
-            self.stopping.judged = False
-            self.stopping.drain = False
-            if reason is StopReason.KILLED:
-                self.stopping.reason = reason
-            self.stop_requested(escalated=True)
-        return self.terminated()
-
-    def stop_requested(self, *, escalated: bool) -> None:
-        """The end was asked for: `self.stopping` says how."""
+        """Ask for an exit; the restart type of a supervisor's child judges it."""
         raise NotImplementedError
 
-    def begin(self) -> None:
-        """Start, as soon as the loop turns."""
+    def terminate(self, reason: StopReason | BaseException = StopReason.SHUTDOWN) -> Promise[Any]:
+        """Ask for the end in the name of the supervisor or parent: for good, whatever the restart type says."""
         raise NotImplementedError
 
     def crash(self, error: BaseException) -> None:
         """Crash with `error`, now: the supervision of its children is used up."""
         raise NotImplementedError
 
-    def ended(self, reason: StopReason | BaseException) -> None:
-        """It has ended for good: settle everything that hangs on it."""
-        self.state = STOPPED
-        self.reason = reason
-        self.current = None
-        self.task = None
-        self.close()
+    def leave_watched(self) -> None:
+        """Watch nobody any more."""
         if self.watching is not None:
             for target in self.watching:
                 if target.watchers is not None:
                     target.watchers.pop(self, None)
             self.watching = None
+
+    def leave_parent(self) -> None:
+        """Be no child any more; the path stays known for whoever holds a ref."""
         parent = self.parent
         if parent is not None and parent.children is not None and parent.children.get(self.name) is self:
             if self._ref is not None:
                 _ = self.path  # it stays when the parent is gone
             del parent.children[self.name]
-        system = self.system
-        system.actor_ended(self)
-        if self._started is not None and not self._started.done():
-            self._started._reject(
-                self.start_error
-                or ActorStoppedError(f"{self.path}: ended before it had started", path=self.path, reason=reason)
-            )
-        stopping, self.stopping = self.stopping, ENDED
-        if stopping is not None:
-            stopping.ended._resolve(reason)
-        if self._terminated is not None:
-            self._terminated._resolve(reason)
+
+    def tell_watchers(self) -> None:
+        """Deliver `Terminated` to all that watch it."""
         watchers, self.watchers = self.watchers, None
         if watchers is not None:
             for watcher in watchers:
                 watcher._tell_terminated(self)
-        if system.events.wanted:
-            system.events.publish(EventKind.STOP, self.path, reason=reason)
-        keeper = self.keeper
-        if keeper is not None:
-            keeper.child_ended(self, reason)
 
     def started(self) -> Promise[None]:
         """The promise of its start."""
         if self._started is None:
             self._started = Promise()
-            if self.state is STOPPED:
-                error = self.start_error
-                if error is not None:
-                    self._started._reject(error)
-                else:
-                    self._started._resolve(None)
-            elif self.state is not STARTING:
+            if self.life is OVER and self.start_error is not None:
+                self._started._reject(self.start_error)
+            elif self.life is OVER or self.life.again:
                 self._started._resolve(None)
             else:
                 self._started._producer = self if self.is_serial else None
@@ -407,7 +353,7 @@ class Cell(Inbox):
         """The promise of its end."""
         if self._terminated is None:
             self._terminated = Promise()
-            if self.state is STOPPED:
+            if self.life is OVER:
                 self._terminated._resolve(self.reason)
             else:
                 self._terminated._producer = self if self.is_serial else None

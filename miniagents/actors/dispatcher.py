@@ -88,7 +88,7 @@ class Dispatcher:
         self._loop = loop
         self.debug = debug
         self._idle: list[asyncio.Future[None]] = []
-        self._workers: set[WorkerTask] = set()
+        self._workers: dict[WorkerTask, None] = {}
         self._warm: OrderedDict[Any, None] = OrderedDict()
         self._closed = False
         self._held = sys.maxsize
@@ -134,17 +134,24 @@ class Dispatcher:
     def go_on(self, lane: Lane | None = None) -> None:
         """Start a worker, which goes on with the turn of `lane`, if one is given."""
         # The worker's own context is empty: each turn enters the context of its actor.
-        self.own(WorkerTask(self._main(lane), loop=self._loop, context=Context()))
+        task = WorkerTask(self._main(lane), loop=self._loop, context=Context())
+        task.lane = lane
+        self.own(task)
 
     def own(self, task: WorkerTask) -> None:
         """A worker of this dispatcher: it ends with it at the latest."""
-        self._workers.add(task)
+        self._workers[task] = None
         task.add_done_callback(self._worker_ended)
 
     def _worker_ended(self, task: Any) -> None:
-        self._workers.discard(task)
-        if task.cancelled() and not self._closed:
-            self.replace_worker()  # it was cancelled before its first step, and so has not seen to it itself
+        self._workers.pop(task, None)
+        if not task.cancelled():
+            return
+        # It was cancelled before its first step, and so has not seen to anything itself.
+        if task.lane is not None:
+            self.go_on(task.lane)
+        elif not self._closed:
+            self.replace_worker()
 
     def run_in_own_task(self, cell: Any, main: Callable[[], Coroutine[Any, Any, None]], context: Context) -> None:
         """Run `main()` to its end in a task that belongs to `cell` alone."""
@@ -154,8 +161,15 @@ class Dispatcher:
         cell.task = task
         self.own(task)
 
+        def ended(task: Any) -> None:
+            if task.cancelled() and cell.task is task:  # before its first step: the actor would never hear of it
+                self.run_in_own_task(cell, main, context)
+
+        task.add_done_callback(ended)
+
     async def _main(self, lane: Lane | None) -> None:
         me: Any = asyncio.current_task()
+        me.lane = None
         try:
             await self.serve(me, lane)
         except asyncio.CancelledError:

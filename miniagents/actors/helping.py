@@ -41,7 +41,7 @@ class Helpers:
         self._dispatcher = dispatcher
         self._loop = loop
         self._thread = threading.get_ident()
-        self._all: set[WorkerTask] = set()
+        self._all: dict[WorkerTask, None] = {}
         self._idle: list[WorkerTask] = []
         self._until: float | None = None
         self._closed = False
@@ -120,7 +120,7 @@ class Helpers:
             dispatcher.go_on(lane)
         elif not lane.cell.since:
             lane.cell.since = loop.time()
-        self._all.discard(helper)
+        self._all.pop(helper, None)
         helper.waiting = waiting
         if not helper.handed.done():  # it is, if the handler has cancelled its own task
             helper.handed.set_result(None)
@@ -139,7 +139,8 @@ class Helpers:
         if self._closed or len(self._all) >= _MOST or self._dispatcher.debug:
             return
         helper = WorkerTask(self._help(), loop=self._loop, context=Context())
-        self._all.add(helper)
+        self._all[helper] = None
+        helper.add_done_callback(lambda task: self._all.pop(task, None))  # also one that never ran
         self._dispatcher.own(helper)
 
     async def _help(self) -> None:
@@ -159,7 +160,7 @@ class Helpers:
             if not asyncio.isfuture(me.waiting) or not me.waiting.cancel(*cancelled.args):
                 me.waiting, error = TURN_OVER, cancelled
         waiting, me.waiting = me.waiting, None
-        self._all.discard(me)
+        self._all.pop(me, None)
         if me in self._idle:
             self._idle.remove(me)
         if me.lane is not None and me.lane.cell is not None:

@@ -14,10 +14,11 @@ from miniagents.actors.deadletters import DeadLetterReason
 from miniagents.actors.deadlock import Node
 from miniagents.actors.envelope import Envelope
 from miniagents.actors.mailbox import Overflow, PriorityQueue
-from miniagents.actors.state import STOPPED, State, StopRequest
+from miniagents.actors.state import StopRequest
 from miniagents.actors.terminated import Terminated
 from miniagents.errors import DroppedError, MailboxFullError
 from miniagents.supervision import StopReason
+from miniagents.supervision.lifecycle import OVER, Life
 
 if TYPE_CHECKING:
     from miniagents.actors.options import Props
@@ -58,7 +59,7 @@ class Inbox(Node):
 
     if TYPE_CHECKING:  # what it needs of the cell
         props: Props
-        state: State
+        life: Life
         stopping: StopRequest | None
         reason: StopReason | BaseException | None
         start_error: BaseException | None
@@ -145,7 +146,7 @@ class Inbox(Node):
     def barrier(self) -> "Ask[None] | None":
         """A promise that settles when all that waits now has been handled; None if nothing does."""
         queue = self.queue
-        if self.state is STOPPED or (self.current is None and not queue):
+        if self.life is OVER or (self.current is None and not queue):
             return None
         me: Any = self  # a cell, which this is a part of
         ask: Ask[None] = Ask(me, BARRIER, at=self.system.time())
@@ -274,7 +275,7 @@ class Inbox(Node):
         if capacity is None or self.props.options.mailbox.overflow is not Overflow.BACKPRESSURE:
             return
         queued_before = False
-        while self.state is not STOPPED and (self.depth >= capacity or (self._room and not queued_before)):
+        while self.life is not OVER and (self.depth >= capacity or (self._room and not queued_before)):
             if self._room is None:
                 self._room = deque()
             turn = self.system.loop.create_future()

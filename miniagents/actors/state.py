@@ -18,30 +18,20 @@ class State(enum.Enum):
     STOPPED = "stopped"
 
 
-# A look-up in an Enum costs as much as three calls of a method before Python 3.12 (benchmark `crash`).
-STARTING, IDLE, RUNNING, RESTARTING, STOPPING, STOPPED = State
-
-
 class StopRequest:
-    """That an actor is to end, and how.
+    """That an actor is to end.
 
     Attributes:
-        reason: The reason that it ends with.
-        drain: Whether it handles first what waits in its mailbox.
-        judged: Whether the restart type of a `ChildSpec` has a say in it.
-        own: Whether the actor asked for it itself.
-        ended: The promise of the end of this instance.
+        reason: The reason that was given.
+        ended: The promise of the exit's reason; it resolves when the exit is judged.
     """
 
-    __slots__ = ("drain", "ended", "judged", "own", "reason")
+    __slots__ = ("ended", "reason")
 
-    def __init__(self, reason: StopReason, *, drain: bool, judged: bool, own: bool = False) -> None:
+    def __init__(self, reason: StopReason | BaseException) -> None:
         self.reason = reason
-        self.drain = drain
-        self.judged = judged
-        self.own = own
         self.ended: Promise[Any] = Promise()
 
 
-ENDED = StopRequest(StopReason.NORMAL, drain=False, judged=False)
+ENDED = StopRequest(StopReason.NORMAL)
 """What `stopping` is once an actor has ended: its mailbox stays closed."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from miniagents.actors.actor import IgnoreStart
 from miniagents.actors.cell import Cell
 from miniagents.actors.deadlock import Waits
 from miniagents.actors.events import EventKind
@@ -45,6 +46,7 @@ from miniagents.supervision import (
     answers,
     shuts_down,
 )
+from miniagents.supervision.lifecycle import Wish
 
 if TYPE_CHECKING:
     from miniagents.actors.ref import ActorRef
@@ -73,12 +75,14 @@ class Child:
         kwargs: What its constructor gets.
         cell: Its cell; while a restart is due, the cell without an instance.
         status: What is known of it.
-        down: The end that waits to be answered; whoever deals with the child in between takes it away.
+        down: The exit that waits to be answered; whoever deals with the child in between withdraws it.
+        backoff: The timer of a restart that waits for its time.
+        awaits_group: Whether it was ended for the restart of a sibling, and is to be started again after that.
         in_row: Restarts since it last handled a message.
         handled: How many messages it had handled at its last restart.
     """
 
-    __slots__ = ("cell", "down", "handled", "id", "in_row", "kwargs", "spec", "status")
+    __slots__ = ("awaits_group", "backoff", "cell", "down", "handled", "id", "in_row", "kwargs", "spec", "status")
 
     def __init__(self, id: str, spec: ChildSpec | None, kwargs: Mapping[str, Any]) -> None:
         self.id = id
@@ -87,8 +91,17 @@ class Child:
         self.cell: Any = None
         self.status = Status.UNDEFINED
         self.down: object = None
+        self.backoff: asyncio.TimerHandle | None = None
+        self.awaits_group = False
         self.in_row = 0
         self.handled = 0
+
+    def withdraw_exit(self) -> None:
+        """Its exit is dealt with, or void."""
+        self.down = None
+        if self.backoff is not None:
+            self.backoff.cancel()
+            self.backoff = None
 
     @property
     def is_temporary(self) -> bool:
@@ -124,8 +137,9 @@ class Keeper:
         self._jobs: deque[Job] = deque()
         self._task: asyncio.Task[None] | None = None
         self._starting: Child | None = None
-        self._stopping: Child | None = None
+        self._ending: Child | None = None
         self._closed = False
+        self._cut_off_at: asyncio.TimerHandle | None = None
         self._numbers = 0
 
     @property
@@ -140,19 +154,26 @@ class Keeper:
         self._jobs.append(job)
         if self._task is None:
             # Its own context: whose call it is must not show in the children that it starts.
-            self._task = self._host.system.loop.create_task(self._work(), context=Context())
+            self._begin_work()
+
+    def _begin_work(self) -> None:
+        task = self._task = self._host.system.loop.create_task(self._work(), context=Context())
+        task.add_done_callback(self._work_ended)
 
     async def _work(self) -> None:
-        try:
-            while self._jobs:
-                job = self._jobs.popleft()
-                try:
-                    await job()
-                except Exception as error:
-                    _log.error("the runtime failed in a supervisor", actor=self._host.path, stack=traceback_text(error))
-                    self._host.system.fail(error)
-        finally:
-            self._task = None
+        while self._jobs:
+            job = self._jobs.popleft()
+            try:
+                await job()
+            except Exception as error:
+                _log.error("the runtime failed in a supervisor", actor=self._host.path, stack=traceback_text(error))
+                self._host.system.fail(error)
+
+    def _work_ended(self, task: "asyncio.Task[None]") -> None:
+        # Between the end of the work and this call there may have come more, which saw the task.
+        self._task = None
+        if self._jobs:
+            self._begin_work()
 
     def call(self, function: Callable[[], Awaitable[Any]]) -> Promise[Any]:
         """Let the keeper work out an answer, in its turn."""
@@ -165,8 +186,10 @@ class Keeper:
                 return
             try:
                 promise._resolve(await function())
-            except Exception as error:
+            except BaseException as error:
                 promise._reject(error)
+                if not isinstance(error, Exception):
+                    raise
 
         self.submit(job)
         return promise
@@ -214,53 +237,70 @@ class Keeper:
 
     async def _start_in_order(self, children: list[Child], reason: Any) -> tuple[Child, BaseException] | None:
         for child in children:
+            if self._host_stops():
+                return child, ActorStoppedError(f"{self._host.path}: is stopping", path=self._host.path)
             error = await self._start(child, reason)
             if error is not None:
                 return child, error
         return None
 
+    def _host_stops(self) -> bool:
+        """Whether nothing more is to be started, since the supervisor itself is to end."""
+        life = self._host.life
+        return self._host.is_supervisor and (life.wish >= Wish.STOP or life.brutal)
+
     async def _start(self, child: Child, reason: Any) -> BaseException | None:
         """Start a child, or a fresh instance behind the mailbox that it has kept.
 
-        Returns:
-            Why it did not start. One that raises `IgnoreStart` is no failure: it stays UNDEFINED.
-        """
-        from miniagents.actors.actor import IgnoreStart
+        The table of the child's life ends this wait: whatever becomes of a start is reported.
 
+        Returns:
+            Why it did not start. One that raises `IgnoreStart` is no failure: it stays UNDEFINED. Neither is one that
+            was stopped meanwhile and whose restart type does not answer that.
+        """
         started: Promise[None] = Promise()
 
         def report(error: BaseException | None) -> None:
+            # At once, since whatever ends the child from now on is an exit as any other.
+            self._starting = None
+            child.awaits_group = False
+            if self._cut_off_at is not None:
+                self._cut_off_at.cancel()
+                self._cut_off_at = None
             if error is None:
+                child.status = Status.RUNNING
                 started._resolve(None)
             else:
+                child.status = Status.UNDEFINED
                 started._reject(error)
 
         cell = child.cell
-        if cell is None or not cell.is_alive:
+        is_new = cell is None or not cell.is_alive
+        self._starting = child
+        if is_new:
             cell = self._new_cell(child)
+            started._producer = cell
             cell.on_started = report
             cell.begin()
         else:
+            started._producer = cell
             cell.resume(reason if reason is not None else StopReason.SHUTDOWN, report)
-        started._producer = cell
-        self._starting = child
-        try:
-            await self._wait(started)
-        finally:
-            self._starting = None
+        await self._wait(started)
         error = started.exception()
         if error is None:
-            child.status = Status.RUNNING
             return None
-        if not cell.is_alive:
-            self._of.pop(cell, None)
-            child.cell = None
-        child.status = Status.UNDEFINED
+        if cell.is_alive:
+            return error  # a restart that failed: it stays, with its mailbox, for the next one
+        self._of.pop(cell, None)
+        child.cell = None
         if isinstance(error, IgnoreStart):
             if child.is_temporary:
                 self._remove(child)
             return None
-        return error
+        if is_new:
+            return error
+        await self._gone(child, cell.reason)
+        return None
 
     def _new_cell(self, child: Child) -> Any:
         spec, host = child.spec, self._host
@@ -304,7 +344,7 @@ class Keeper:
         return answers(child.spec.restart, reason)
 
     def child_down(self, cell: Any, reason: StopReason | BaseException) -> None:
-        """The instance of a child has ended, and its restart type answers that."""
+        """A child has exited, and its restart type answers that."""
         child = self._of[cell]
         token = child.down = object()
 
@@ -317,8 +357,9 @@ class Keeper:
     def child_ended(self, cell: Any, reason: StopReason | BaseException) -> None:
         """A child has ended for good."""
         child = self._of.pop(cell, None)
-        if child is None or child is self._stopping or child is self._starting:
+        if child is None or child is self._ending or child is self._starting or self._closed:
             return
+        child.withdraw_exit()
 
         async def job() -> None:
             if child.cell is cell:
@@ -336,10 +377,22 @@ class Keeper:
         )
         if spec is not None and not self._closed and shuts_down(self._auto_shutdown, spec.significant, others):
             await self._on_shutdown(None)
+        await self._go_on_without(child)
+
+    async def _go_on_without(self, child: Child) -> None:
+        """A child is gone whose restart had failed and was to be tried again: its siblings do not wait for it any more.
+
+        OTP leaves them undefined; but there, without a backoff, nothing comes in between two tries.
+        """
+        child.awaits_group = False
+        due = {c.id for other in self.children.values() if other.down is not None for c in self._group(other)}
+        waiting = [c for c in self.children.values() if c.awaits_group and c.id not in due]
+        if waiting and not self._closed:
+            await self._start_group(waiting, None)
 
     def _forget(self, child: Child) -> None:
         """OTP's `del_child`: a temporary child goes with its specification, of others the specification stays."""
-        child.down = None
+        child.withdraw_exit()
         child.status = Status.UNDEFINED
         cell, child.cell = child.cell, None
         self._of.pop(cell, None)
@@ -353,7 +406,7 @@ class Keeper:
 
     async def _restart(self, child: Child, reason: StopReason | BaseException) -> None:
         host = self._host
-        child.down = None
+        child.withdraw_exit()
         if self._closed:
             return
         if not self._window.record(host.system.time()):
@@ -363,9 +416,10 @@ class Keeper:
         if backoff is None:
             await self._restart_group(child, reason)
             return
-        if child.cell.handled != child.handled:
+        cell = child.cell  # None where not even an earlier start behind this mailbox has succeeded
+        if cell is not None and cell.handled != child.handled:
             child.in_row = 0
-            child.handled = child.cell.handled
+            child.handled = cell.handled
         delay = backoff.delay(child.in_row, host.system.random)
         child.in_row += 1
         child.status = Status.RESTARTING
@@ -375,17 +429,21 @@ class Keeper:
             if child.down is token and not self._closed:
                 await self._restart_group(child, reason)
 
-        host.system.loop.call_later(delay, self.submit, later)
+        child.backoff = host.system.loop.call_later(delay, self.submit, later)
 
     async def _restart_group(self, child: Child, reason: StopReason | BaseException) -> None:
         """Stop those that the strategy restarts with the child, and start all of them, in order."""
         group = self._group(child)
-        child.down = None
+        child.withdraw_exit()
+        child.status = Status.UNDEFINED
         for sibling in reversed(group):
             if sibling is not child:
                 await self._suspend(sibling)
-        failed = await self._start_in_order([c for c in group if c.id in self.children], reason)
-        if failed is None:
+        await self._start_group([c for c in group if c.id in self.children], reason)
+
+    async def _start_group(self, group: list[Child], reason: Any) -> None:
+        failed = await self._start_in_order(group, reason)
+        if failed is None or self._host_stops():
             return
         again, error = failed
         again.status = Status.RESTARTING
@@ -413,10 +471,11 @@ class Keeper:
             await self._end(child)
             self._remove(child)
             return
-        child.down = None
+        child.withdraw_exit()
         cell = child.cell
-        if child.status is Status.RUNNING and cell is not None and cell.is_alive:
+        if cell is not None and cell.is_alive:
             await cell.suspend()
+        child.awaits_group = True
         child.status = Status.UNDEFINED
 
     async def _give_up(self, child: Child, reason: StopReason | BaseException) -> None:
@@ -438,7 +497,7 @@ class Keeper:
         cell = child.cell
         self._forget(child)
         if cell is not None and cell.is_alive:
-            cell.finish(reason)
+            cell.terminate(reason)
         await self._on_shutdown(cause)
 
     # Stopping
@@ -460,6 +519,10 @@ class Keeper:
     def submit_stop(self, job: Job) -> None:
         """Like `submit`, and a start that hangs is cut off when its time to shut down is over."""
         self.submit(job)
+        self.urge_start()
+
+    def urge_start(self) -> None:
+        """Somebody waits for what comes after the start that is under way."""
         if self._starting is not None:
             self.urge(self._starting)
 
@@ -469,8 +532,17 @@ class Keeper:
         if child is self._starting and cell is not None:
             if cell.is_supervisor or cell.shutdown == 0:
                 cell.cancel_start()  # a supervisor's own children have their own times
-            elif cell.shutdown is not None:
-                self._host.system.loop.call_later(cell.shutdown, self._cut_off, child)
+            elif cell.shutdown is not None and self._cut_off_at is None:
+                self._cut_off_at = self._host.system.loop.call_later(cell.shutdown, cell.cancel_start)
+
+    def hurry(self) -> None:
+        """Let the child that is in its start, or those in their end, have no grace any more."""
+        if self._starting is not None:
+            self._starting.cell.cancel_start()
+        ending = tuple(self._of.values()) if self._closed and self.is_simple else (self._ending,)
+        for child in ending:
+            if child is not None and child.cell is not None:
+                child.cell.terminate(StopReason.KILLED)
 
     def find_starting(self, which: Any) -> Child | None:
         """The child, if it is in its start."""
@@ -479,43 +551,46 @@ class Keeper:
             return child
         return None
 
-    def _cut_off(self, child: Child) -> None:
-        if child is self._starting and child.cell is not None:
-            child.cell.cancel_start()
+    def close(self) -> None:
+        """Answer nothing any more: it was replaced before it had begun."""
+        self._closed = True
 
-    async def stop_children(self, *, kill: bool = False) -> None:
+    async def stop_children(self) -> None:
         """Stop all children, in reverse order; those of `SimpleOneForOne` all at once. In the keeper's own task."""
         self._closed = True
         children = [c for c in reversed(self.children.values()) if c.cell is not None]
         if self.is_simple:
-            ends = [self._ask_to_end(child, kill) for child in children]
+            ends = [self._ask_to_end(child) for child in children]
             for end in ends:
                 await self._wait(end)
         else:
             for child in children:
-                await self._end(child, kill=kill)
+                await self._end(child)
         for child in children:
+            child.withdraw_exit()
             child.status = Status.UNDEFINED
             child.cell = None
         self._of.clear()
 
-    async def _end(self, child: Child, *, kill: bool = False) -> None:
+    async def _end(self, child: Child) -> None:
         """End a child for good."""
-        child.down = None
+        child.withdraw_exit()
         cell = child.cell
         if cell is not None and cell.is_alive:
-            self._stopping = child
+            self._ending = child
             try:
-                await self._wait(self._ask_to_end(child, kill))
+                await self._wait(self._ask_to_end(child))
             finally:
-                self._stopping = None
+                self._ending = None
         self._of.pop(cell, None)
         child.cell = None
         child.status = Status.UNDEFINED
 
-    def _ask_to_end(self, child: Child, kill: bool) -> Promise[Any]:
+    def _ask_to_end(self, child: Child) -> Promise[Any]:
         cell: Any = child.cell
-        brutal = kill or (child.spec is not None and child.spec.shutdown is Shutdown.KILL)
+        host = self._host
+        brutal = child.spec is not None and child.spec.shutdown is Shutdown.KILL
+        brutal = brutal or (host.is_supervisor and host.life.brutal and host.life.wish >= Wish.STOP)
         end: Promise[Any] = cell.terminate(StopReason.KILLED if brutal else StopReason.SHUTDOWN)
         return end
 
@@ -567,12 +642,10 @@ class Keeper:
             child = found
         else:
             child = self._find(which)
-        cell = child.cell
         await self._end(child)
-        if cell is not None and cell.is_alive:
-            cell.finish(StopReason.SHUTDOWN)
         if child.is_temporary or self.is_simple:
             self._remove(child)
+        await self._go_on_without(child)
 
     async def restart_child(self, id: str) -> "ActorRef | None":
         """OTP's `restart_child`."""
@@ -585,11 +658,8 @@ class Keeper:
     async def delete_child(self, id: str) -> None:
         """OTP's `delete_child`."""
         child = self._idle_child(id, "delete_child")
-        cell = child.cell
-        self._forget(child)
+        await self._end(child)  # it has a mailbox still if it was to be restarted with a sibling
         self._remove(child)
-        if cell is not None and cell.is_alive:
-            cell.finish(StopReason.SHUTDOWN)
 
     def _idle_child(self, id: str, what: str) -> Child:
         if self.is_simple:

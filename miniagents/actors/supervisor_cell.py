@@ -1,27 +1,21 @@
 """The cell of a `Supervisor`: it handles no messages, its children are all that it does."""
 
-import asyncio
-from collections.abc import Callable
 from typing import Any
 
-import structlog
-
-from miniagents.actors.cell import Cell
 from miniagents.actors.deadletters import DeadLetterReason
 from miniagents.actors.envelope import Envelope
 from miniagents.actors.events import EventKind
+from miniagents.actors.living_cell import LivingCell
 from miniagents.actors.ref import ActorRef
-from miniagents.actors.state import IDLE, RESTARTING, STOPPED, STOPPING
 from miniagents.actors.supervising import Keeper
 from miniagents.actors.supervisor_ref import SupervisorRef
-from miniagents.errors import RestartLimitError, StartError
+from miniagents.errors import RestartLimitError
 from miniagents.supervision import StopReason, Supervisor
+from miniagents.supervision.lifecycle import Event, Phase, Wish
 
-_log = structlog.get_logger("miniagents")
 
-
-class SupervisorCell(Cell):
-    """The cell of one `Supervisor`.
+class SupervisorCell(LivingCell):
+    """The cell of one `Supervisor`. Its code are the jobs of its keeper: the start of the children, and their end.
 
     Args:
         system: Its system.
@@ -31,7 +25,7 @@ class SupervisorCell(Cell):
         supervisor: What it is made of.
     """
 
-    __slots__ = ("_instance", "_suspending", "supervisor")
+    __slots__ = ("_cause", "_instance", "supervisor")
 
     is_supervisor = True
 
@@ -40,7 +34,7 @@ class SupervisorCell(Cell):
         self.supervisor = supervisor
         self.shutdown = None
         self._instance: Keeper | None = None
-        self._suspending: asyncio.Future[None] | None = None
+        self._cause: BaseException | None = None  # the crash that was one too many
 
     def new_ref(self) -> ActorRef:
         """Make the reference."""
@@ -50,10 +44,15 @@ class SupervisorCell(Cell):
         """What supervises its children; None while there are none."""
         return self._instance
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a live one has something to do: it waits for its children alone."""
+        return False
+
     def post(self, envelope: Envelope) -> None:
         """A supervisor handles no messages."""
         if envelope.ask is not None:
-            envelope.ask.stopped(self.reason if self.reason is not None else "it is a supervisor")
+            envelope.ask.stopped(self.reason if not self.is_alive else "it is a supervisor")
         letters = self.system.dead_letters
         reason = DeadLetterReason.SUPERVISOR if self.is_alive else DeadLetterReason.STOPPED
         letters.add(reason, envelope, self.ref)
@@ -61,148 +60,94 @@ class SupervisorCell(Cell):
     def wake(self) -> None:
         """There is never anything in its mailbox."""
 
-    # Start
+    # What the table says
 
-    def begin(self) -> None:
-        """Start the children."""
-        self._fresh_keeper().submit(lambda: self._init(None))
+    def take_notice(self) -> None:
+        """Let the keeper start the children, go on with their start no further, or stop them."""
+        phase = self.life.phase
+        if phase is Phase.DUE:
+            supervisor = self.supervisor
+            keeper = self._instance = Keeper(
+                self, supervisor.strategy, supervisor.auto_shutdown, lambda cause: self._shut_down(keeper, cause)
+            )
+            keeper.submit(lambda: self._start(keeper))
+        elif self._instance is not None:
+            keeper = self._instance
+            keeper.submit(lambda: self._stop(keeper))
+            keeper.urge_start()
 
-    def resume(self, reason: StopReason | BaseException, on_started: Callable[[BaseException | None], None]) -> None:
-        """Start afresh behind the same reference."""
-        self.on_started = on_started
-        self._fresh_keeper().submit(lambda: self._init(reason))
+    def interrupt(self) -> None:
+        """Let its children end without a grace, or, where nothing but its start is to end, within theirs."""
+        if self._instance is not None:
+            if self.life.wish >= Wish.STOP:
+                self._instance.hurry()
+            else:
+                self._instance.urge_start()
 
-    def _fresh_keeper(self) -> Keeper:
-        supervisor = self.supervisor
-        keeper = self._instance = Keeper(self, supervisor.strategy, supervisor.auto_shutdown, self._shut_down)
-        return keeper
-
-    async def _init(self, restarted: StopReason | BaseException | None) -> None:
-        keeper = self._instance
-        assert keeper is not None
+    async def _start(self, keeper: Keeper) -> None:
+        if self._instance is keeper:
+            self.apply(Event.BEGUN)
+        if self._instance is not keeper or self.life.phase is not Phase.STARTING:
+            keeper.close()  # this start is off, and another one may be due
+            if self._instance is keeper:
+                self._instance = None
+            return
+        restarted, self._restart_reason = self._restart_reason, None
         error = await keeper.start_all(self.supervisor.children)
         if error is not None:
+            self.failed(error)
+            self.start_error = error
+            if self.life.wish < Wish.STOP:
+                self.reason = error
             self._instance = None
-            self._start_failed(error, restarted)
+            self.apply(Event.START_FAILED)
+            self.apply(Event.GONE)
             return
-        if restarted is None:
+        is_first = not self.life.again
+        self.apply(Event.STARTED)
+        if is_first:
             self.system.events.publish(EventKind.SPAWN, self.path)
         else:
             self.restarts += 1
             self.system.events.publish(EventKind.RESTART, self.path, reason=restarted)
-        self.state = IDLE
-        if self._started is not None:
-            self._started._resolve(None)
-        self.report_started(None)
 
-    def _start_failed(self, error: StartError, restarted: StopReason | BaseException | None) -> None:
-        self.failed(error)
-        stopping = self.stopping
-        if restarted is None or stopping is not None:
-            self.start_error = error if restarted is None else None
-            self.ended(error if stopping is None else stopping.reason)
-        else:
-            self.state = RESTARTING
-        self.report_started(error)
-        self._tell_suspended()
+    async def _stop(self, keeper: Keeper) -> None:
+        if self._instance is keeper and self.life.phase is Phase.UP and self.life.wish is not Wish.NONE:
+            await self._end(keeper)
 
-    def cancel_start(self) -> None:
-        """Its start takes too long: cut off the child that hangs."""
-        keeper = self._instance
-        if keeper is not None and keeper._starting is not None:
-            keeper.urge(keeper._starting)
-
-    # End
-
-    def stop_requested(self, *, escalated: bool) -> None:
-        """The end was asked for."""
-        keeper = self._instance
-        if keeper is None:
-            if self.state is RESTARTING and self.stopping is not None:
-                self.ended(self.stopping.reason)
-        elif not escalated or self.state is not STOPPING:
-            keeper.submit_stop(self._stop)
-
-    async def _stop(self) -> None:
-        stopping = self.stopping
-        if self._instance is None or stopping is None or self.state is STOPPED:
-            return
-        self.state = STOPPING
-        await self._instance.stop_children(kill=stopping.reason is StopReason.KILLED)
-        self._exit(stopping.reason, None)
-
-    async def _shut_down(self, cause: BaseException | None) -> None:
+    async def _shut_down(self, keeper: Keeper, cause: BaseException | None) -> None:
         """It gives up, or its significant children have ended."""
-        if self._instance is None:
+        if self._instance is not keeper or self.life.phase is not Phase.UP:
             return
-        self.state = STOPPING
         if cause is not None:
             self.failed(cause)
-        await self._instance.stop_children()
-        self._exit(StopReason.SHUTDOWN, cause)
+            self._cause = cause
+        if self.life.wish is Wish.NONE:
+            self.stop(reason=StopReason.SHUTDOWN, drain=False, own=True)
+        await self._end(keeper)
 
-    def _exit(self, reason: StopReason, cause: BaseException | None) -> None:
+    async def _end(self, keeper: Keeper) -> None:
+        self.apply(Event.DRAINED)
+        await keeper.stop_children()
         self._instance = None
-        stopping, keeper = self.stopping, self.keeper
-        if self._suspending is not None:
-            self._suspended()
-        elif (stopping is None or stopping.judged) and keeper is not None and keeper.answers(self, reason):
-            self.stopping = None
-            if stopping is not None:
-                stopping.ended._resolve(reason)
-            self.state = RESTARTING
-            keeper.child_down(self, cause if cause is not None else reason)
-        else:
-            self.ended(reason)
-            if cause is not None and keeper is None:
-                self._escalate(cause)
+        self.apply(Event.GONE)
 
-    def _escalate(self, cause: BaseException) -> None:
+    def restart(self) -> None:
+        """Have it started again by its supervisor."""
+        cause, self._cause = self._cause, None
+        assert self.keeper is not None  # without one nobody restarts it
+        self.keeper.child_down(self, cause if cause is not None else self.reason or StopReason.SHUTDOWN)
+
+    def settle(self) -> None:
+        """It has ended for good: settle everything that hangs on it, and tell those above of its failure."""
+        super().settle()
+        cause, self._cause = self._cause, None
         parent = self.parent
-        assert parent is not None
+        if cause is None or self.keeper is not None or parent is None:
+            return
         if parent.parent is None:
             self.system.fail(cause)
         else:
             error = RestartLimitError(f"{self.path}: the supervisor gave up", path=self.path)
             error.__cause__ = cause
             parent.crash(error)
-
-    def finish(self, reason: StopReason | BaseException) -> None:
-        """Its supervisor will not start it again."""
-        if self.state is not STOPPED:
-            self.ended(reason)
-
-    # Restart with siblings
-
-    def suspend(self) -> "asyncio.Future[None]":
-        """Stop the children, and keep the reference: its supervisor will start it again."""
-        done = self._suspending
-        if done is None:
-            done = self.system.loop.create_future()
-            if self._instance is None:
-                done.set_result(None)
-                return done
-            self._suspending = done
-            self._instance.submit_stop(self._stop_for_suspension)
-        return done
-
-    async def _stop_for_suspension(self) -> None:
-        if self._instance is None:
-            self._tell_suspended()
-            return
-        self.state = STOPPING
-        await self._instance.stop_children()
-        self._instance = None
-        self._suspended()
-
-    def _suspended(self) -> None:
-        self.state = RESTARTING
-        stopping, self.stopping = self.stopping, None
-        if stopping is not None:
-            stopping.ended._resolve(StopReason.SHUTDOWN)
-        self._tell_suspended()
-
-    def _tell_suspended(self) -> None:
-        done, self._suspending = self._suspending, None
-        if done is not None and not done.done():
-            done.set_result(None)

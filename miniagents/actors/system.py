@@ -25,7 +25,6 @@ from miniagents.actors.pool import new_pool_cell
 from miniagents.actors.ref import ActorRef
 from miniagents.actors.routing import Routing
 from miniagents.actors.run import run_main
-from miniagents.actors.state import RUNNING, STOPPED, STOPPING
 from miniagents.actors.supervising import Keeper
 from miniagents.actors.supervisor_cell import SupervisorCell
 from miniagents.actors.supervisor_ref import SupervisorRef
@@ -35,10 +34,13 @@ from miniagents.promising import Promise, PromisingContext
 from miniagents.promising.promise import settled
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.supervision import AutoShutdown, ChildSpec, StopReason, Supervisor
+from miniagents.supervision.lifecycle import OVER, Phase, Wish, life
 
 _log = structlog.get_logger("miniagents")
 
 T = TypeVar("T")
+
+_RUNS = life(Phase.UP, again=True)
 
 _SUPERVISOR_PROPS = Props(lambda: None, DEFAULT_OPTIONS)
 
@@ -117,7 +119,7 @@ class ActorSystem(PromisingContext):
     @property
     def is_running(self) -> bool:
         """Whether actors can be spawned."""
-        return self._active_in is not None and self.root.state is RUNNING
+        return self._active_in is not None and self.root.life is _RUNS
 
     def activate(self) -> Self:
         """Start, without `async with`: for services that call `await afinalize()` when they end.
@@ -131,7 +133,7 @@ class ActorSystem(PromisingContext):
         self.thread_id = threading.get_ident()
         self.dispatcher = Dispatcher(loop, debug=self._debug)
         self.root = RootCell(self, None, "", _SUPERVISOR_PROPS)
-        self.root.state = RUNNING
+        self.root.life = _RUNS
         self._failure = None
         self._ending = None
         self._terminated = Promise()
@@ -200,7 +202,7 @@ class ActorSystem(PromisingContext):
 
     def fail(self, error: BaseException) -> None:
         """End the system because of an error: a supervisor at the root has given up."""
-        if self._failure is not None or self.root.state is not RUNNING:
+        if self._failure is not None or self.root.life is not _RUNS:
             return
         self._failure = error
         if self._on_failure is not None:
@@ -237,7 +239,7 @@ class ActorSystem(PromisingContext):
 
     async def _stop_everything(self) -> None:
         root = self.root
-        root.state = STOPPING
+        root.life = life(Phase.ENDING, Wish.TERMINATE, again=True)
         await self._stop_interactions()
         keeper, root.child_keeper = root.child_keeper, None
         if keeper is not None:
@@ -246,7 +248,7 @@ class ActorSystem(PromisingContext):
         await self._end_background()
         await self._close_shared()
         await self.dispatcher.aclose()
-        root.state = STOPPED
+        root.life = OVER
         self.events.close()
         if self._terminated is not None:
             self._terminated._resolve(self._failure if self._failure is not None else StopReason.NORMAL)

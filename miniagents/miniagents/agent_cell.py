@@ -7,21 +7,20 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from miniagents.actors import ActorRef, Envelope, Overflow
-from miniagents.actors.cell import Cell
-from miniagents.actors.state import IDLE, RESTARTING, STOPPED
+from miniagents.actors.living_cell import LivingCell
+from miniagents.actors.state import State
 from miniagents.errors import ActorStoppedError, MailboxFullError
 from miniagents.messages import EMPTY, Message, MessageSequence, MessageSequencePromise, TextMessage
 from miniagents.miniagents.calling import Callee
 from miniagents.miniagents.interaction import Interaction
 from miniagents.supervision import StopReason
+from miniagents.supervision.lifecycle import OVER
 
 if TYPE_CHECKING:
     from miniagents.miniagents.agent import MiniAgent
     from miniagents.miniagents.system import MiniAgents
 
 _log = structlog.get_logger("miniagents")
-
-_INSIST_EVERY = 1.0
 
 
 class AgentRef(Callee, ActorRef):
@@ -36,7 +35,7 @@ class AgentRef(Callee, ActorRef):
         return self._cell
 
 
-class AgentCell(Cell):
+class AgentCell(LivingCell):
     """What the cells of functions and of classes have in common.
 
     Attributes:
@@ -58,7 +57,7 @@ class AgentCell(Cell):
     @property
     def takes_calls(self) -> bool:
         """Whether a call that is sent now is still served."""
-        return self.state is not STOPPED and (self.stopping is None or self.takes_while_stopping())
+        return self.life is not OVER and (self.stopping is None or self.takes_while_stopping())
 
     def is_full(self) -> bool:
         """Whether a call must wait for room in the mailbox."""
@@ -69,7 +68,7 @@ class AgentCell(Cell):
 
     def check_ready(self) -> None:
         """Check that a call would not have to wait before it is in the mailbox; see `Callee.check_ready`."""
-        if not self.takes_calls or self.state is RESTARTING:
+        if not self.takes_calls or self.state is State.RESTARTING:
             raise ActorStoppedError(f"{self.path}: is {self.state.value}", path=self.path, reason=self.reason)
         if self.is_full():
             raise MailboxFullError(f"{self.path}: mailbox is full ({self.props.capacity} messages)", path=self.path)
@@ -79,7 +78,9 @@ class AgentCell(Cell):
         envelope = interaction.in_envelope()
         if self.is_full():
             envelope.taken = True  # as long as it is not in the mailbox
-            self.system.start_soon(self._take_when_there_is_room(envelope))
+            self.system.start_soon(
+                self._take_when_there_is_room(envelope), on_cancelled=lambda _: interaction.stopped(StopReason.SHUTDOWN)
+            )
         else:
             self.post(envelope)
 
@@ -121,7 +122,7 @@ class AgentCell(Cell):
 
     def _passivate(self) -> None:
         self._passivation = None
-        if self.state is IDLE and not self.depth and not self.children:
+        if self.state is State.IDLE and not self.depth and not self.children:
             self.terminate(StopReason.NORMAL)
 
 

@@ -82,7 +82,7 @@ class AgentCall:
 
     def finish(self) -> "AgentCall":
         """No more messages. Finishing again is harmless."""
-        self._owner.open_calls.discard(self)
+        self._owner.closed(self)
         self._input.close()
         return self
 

@@ -8,9 +8,11 @@ import structlog
 
 from miniagents.actors import DeadLetterReason, Envelope, SpawnOptions
 from miniagents.actors.cell import Cell
-from miniagents.actors.state import RUNNING, STOPPING
+from miniagents.actors.living_cell import LivingCell
+from miniagents.actors.options import DEFAULT_OPTIONS, Props
 from miniagents.miniagents.class_cell import ClassAgentCell
 from miniagents.miniagents.function_cell import FunctionAgentCell
+from miniagents.supervision.lifecycle import Event, Phase, Wish
 
 if TYPE_CHECKING:
     from miniagents.miniagents.agent import MiniAgent
@@ -18,20 +20,17 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("miniagents")
 
-_INSIST_EVERY = 1.0
 
-
-class AgentsCell(Cell):
+class AgentsCell(LivingCell):
     """Above the agents that their first use activates: each of them has a supervision of its own."""
 
     __slots__ = ("_ending",)
 
     is_serial = False
 
-    def begin(self) -> None:
-        """It is there as soon as it is needed."""
+    def __init__(self, system: "MiniAgents", parent: Cell, name: str) -> None:
+        super().__init__(system, parent, name, Props(lambda: None, DEFAULT_OPTIONS))
         self._ending: asyncio.Task[None] | None = None
-        self.state = RUNNING
 
     def post(self, envelope: Envelope) -> None:
         """It handles nothing."""
@@ -39,16 +38,21 @@ class AgentsCell(Cell):
             envelope.ask.stopped("it handles no messages")
         self.system.dead_letters.add(DeadLetterReason.SUPERVISOR, envelope, self.ref)
 
-    def stop_requested(self, *, escalated: bool) -> None:
-        """End those below it, the youngest first."""
-        if self._ending is None:
-            self.state = STOPPING
-            self._ending = self.system.loop.create_task(self._end(), context=Context())
+    def take_notice(self) -> None:
+        """It is there as soon as it is needed, and ends with those below it, the youngest first."""
+        if self.life.phase is Phase.DUE:
+            self.apply(Event.BEGUN)
+            self.apply(Event.STARTED)
+        elif self.life.phase is Phase.UP and self.life.wish is not Wish.NONE:
+            self.apply(Event.DRAINED)
+            self._end()
 
-    async def _end(self) -> None:
-        await self.end_children()
-        assert self.stopping is not None  # it was asked for
-        self.ended(self.stopping.reason)
+    def _end(self) -> None:
+        if self.children:
+            self._ending = self.system.loop.create_task(self.end_children(), context=Context())
+            self._ending.add_done_callback(lambda _: self._end())  # again, if this was cut off
+        else:
+            self.apply(Event.GONE)
 
 
 def new_agent_cell(

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("miniagents")
 
-_INSIST_EVERY = 1.0
-
 
 class ClassAgentCell(AgentCell, ActorCell):
     """The cell of a class agent: one instance, one call at a time."""

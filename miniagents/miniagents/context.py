@@ -111,7 +111,10 @@ class InteractionContext:
         """Let the call not end before this has. A coroutine is started at once. If it fails, that is logged and fails
         nobody."""
         if asyncio.iscoroutine(awaitable):
-            awaitable = self._interaction.start_soon(_logged(awaitable, self._interaction.path))
+            work = awaitable
+            awaitable = self._interaction.start_soon(
+                _logged(work, self._interaction.path), on_cancelled=lambda _: work.close()
+            )
         self._interaction.make_sure_to_wait(awaitable)
 
     async def await_now(self, *, suppress_deadlock_warning: bool = False) -> None:

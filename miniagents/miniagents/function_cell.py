@@ -1,7 +1,6 @@
 """The cells of function agents: their calls run concurrently."""
 
 import asyncio
-from collections.abc import Callable
 from contextvars import Context
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,12 +12,11 @@ from miniagents.actors.ask import Ask
 from miniagents.actors.cell import Cell
 from miniagents.actors.inbox import BARRIER
 from miniagents.actors.options import Props
-from miniagents.actors.state import IDLE, RESTARTING, RUNNING, STARTING, STOPPED, STOPPING
 from miniagents.errors import ActorStoppedError
 from miniagents.messages import Message
 from miniagents.miniagents.agent_cell import AgentCell, answer_of
 from miniagents.miniagents.interaction import Interaction
-from miniagents.supervision import StopReason
+from miniagents.supervision.lifecycle import Event, Phase, Wish, life
 
 if TYPE_CHECKING:
     from miniagents.miniagents.agent import MiniAgent
@@ -26,22 +24,15 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("miniagents")
 
-_INSIST_EVERY = 1.0
+
+_LIVES = life(Phase.UP, again=True)
+"""The state in which calls begin as they come."""
 
 
 class FunctionAgentCell(AgentCell):
     """The cell of a function agent: its calls run concurrently, each on a worker."""
 
-    __slots__ = (
-        "_arguments",
-        "_ending",
-        "_grace",
-        "_passivation",
-        "_running",
-        "_suspending",
-        "agent",
-        "is_activated",
-    )
+    __slots__ = ("_arguments", "_ending", "_failure", "_passivation", "_running", "agent", "is_activated")
 
     is_serial = False
 
@@ -53,36 +44,42 @@ class FunctionAgentCell(AgentCell):
         self.is_activated = is_activated
         self._passivation = None
         self._arguments = {**agent.arguments, **agent.live_arguments}
-        self._running: set[Interaction] = set()
+        self._running: dict[Interaction, None] = {}
         self._ending: asyncio.Task[None] | None = None
-        self._grace: asyncio.TimerHandle | None = None
-        self._suspending: asyncio.Future[None] | None = None
+        self._failure: BaseException | None = None
 
     # Start
 
-    def begin(self) -> None:
-        """Start: a function has nothing to set up."""
-        self.system.events.publish(EventKind.SPAWN, self.path)
-        self._go()
+    def take_notice(self) -> None:
+        """Start at once, since a function has nothing to set up; or see whether it can end."""
+        if self.life.phase is Phase.DUE:
+            is_first = not self.life.again
+            restarted, self._restart_reason = self._restart_reason, None
+            self.apply(Event.BEGUN)
+            self.apply(Event.STARTED)
+            if is_first:
+                self.system.events.publish(EventKind.SPAWN, self.path)
+            else:
+                self.restarts += 1
+                self.system.events.publish(EventKind.RESTART, self.path, reason=restarted)
+            self.rests()
+            self.wake()
+        else:
+            self._works()
+        self._end_if_idle()
 
-    def _go(self) -> None:
-        self.state = IDLE
-        if self._started is not None:
-            self._started._resolve(None)
-        self.report_started(None)
-        self.rests()
-        self.wake()
+    @property
+    def is_busy(self) -> bool:
+        """Whether calls run."""
+        return bool(self._running)
 
     # Calls
 
     def wake(self) -> None:
         """There is something in the mailbox: begin as many calls as may run at once."""
-        stopping = self.stopping
-        if self._suspending is not None or self._ending is not None or (stopping is not None and not stopping.drain):
-            return
         queue = self.queue
         most = self.agent.options.max_concurrency
-        while queue and self.state is not STARTING and (most is None or len(self._running) < most):
+        while queue and self._takes_work() and (most is None or len(self._running) < most):
             envelope = queue.popleft()
             if self._room is not None:
                 self.made_room()
@@ -103,16 +100,14 @@ class FunctionAgentCell(AgentCell):
             else:
                 self._run_message(envelope)
 
+    def _takes_work(self) -> bool:
+        """Whether calls may begin: it lives, and is not to end, or drains."""
+        life = self.life
+        return life.phase is Phase.UP and (life.wish is Wish.NONE or life.wish is Wish.DRAIN)
+
     def take_call(self, interaction: Interaction) -> None:
         """A call begins, at once where nothing is in its way."""
-        if (
-            (self.state is RUNNING or self.state is IDLE)
-            and not self.queue
-            and self.stopping is None
-            and self._suspending is None
-            and self._ending is None
-            and self.agent.options.max_concurrency is None
-        ):
+        if self.life is _LIVES and not self.queue and self.agent.options.max_concurrency is None:
             self._run(interaction, None)
         else:
             super().take_call(interaction)
@@ -120,8 +115,7 @@ class FunctionAgentCell(AgentCell):
     def _run(self, interaction: Interaction, envelope: Any) -> None:
         if self._passivation is not None:
             self._works()
-        self._running.add(interaction)
-        self.state = RUNNING
+        self._running[interaction] = None
         retry = self.props.options.retry
         if retry is not None:
             envelope = envelope if envelope is not None else interaction.in_envelope()
@@ -155,7 +149,7 @@ class FunctionAgentCell(AgentCell):
                 except (Exception, KeyboardInterrupt, SystemExit) as error:
                     ask.fail(error)
 
-            self.system.start_soon(answer())
+            self.system.start_soon(answer(), on_cancelled=ask.fail)
         self._run(interaction, envelope)
 
     def _tried(self, interaction: Interaction, envelope: Envelope, task: "asyncio.Task[BaseException | None]") -> None:
@@ -184,18 +178,16 @@ class FunctionAgentCell(AgentCell):
         """One call less runs."""
         if interaction not in self._running:
             return
-        self._running.discard(interaction)
+        del self._running[interaction]
         self.handled += 1
         error = interaction.error
         if error is not None:
             self.failed(error)
-        if not self._running and self.state is RUNNING:
-            self.state = IDLE
-            if self.is_activated:
-                self.rests()
+        if not self._running and self.is_activated and self.life is _LIVES:
+            self.rests()
         if self.queue:
             self.wake()
-        if self.stopping is not None or self._suspending is not None:
+        if self.life is not _LIVES:
             self._end_if_idle()
 
     def ask_expired(self, ask: Any) -> None:
@@ -214,136 +206,67 @@ class FunctionAgentCell(AgentCell):
 
     # The end
 
-    def stop_requested(self, *, escalated: bool) -> None:
-        """Let what runs end within `shutdown` seconds, then cancel it, then its children, then itself."""
-        stopping = self.stopping
-        assert stopping is not None  # it says how
-        self._works()
-        if stopping.reason is StopReason.KILLED or self.shutdown == 0:
-            self._cut_off()
-        elif self._grace is None and self.shutdown is not None:
-            self._grace = self.system.loop.call_later(self.shutdown, self._cut_off)
-        self._end_if_idle()
-
-    def _cut_off(self) -> None:
-        stopping = self.stopping
-        if stopping is not None:
-            stopping.drain = False
-        self._cancel_grace()
+    def interrupt(self) -> None:
+        """Cancel the calls that run, and do so again in a second if that is swallowed."""
         for interaction in tuple(self._running):
             if interaction.cancelled is None:
-                reason = stopping.reason if stopping is not None else StopReason.SHUTDOWN
                 interaction.begin_cancel(
-                    ActorStoppedError(f"{self.path}: stopped before it answered", path=self.path, reason=reason)
+                    self._failure
+                    if self._failure is not None
+                    else ActorStoppedError(
+                        f"{self.path}: stopped before it answered", path=self.path, reason=self.reason
+                    )
                 )
             elif interaction.task is not None:
                 _log.warning("an interaction that must end swallows its cancellation", actor=self.path)
                 interaction.interrupt("its agent must end")
-        if self._running:
-            self._grace = self.system.loop.call_later(_INSIST_EVERY, self._cut_off)
+        super().interrupt()
 
-    def _cancel_grace(self) -> None:
-        if self._grace is not None:
-            self._grace.cancel()
-            self._grace = None
+    def crash(self, error: BaseException) -> None:
+        """Crash: the supervision of its children is used up."""
+        if self._failure is None and self.life.phase is Phase.UP:
+            self._failure = error
+            self.apply(Event.FAIL)
 
     def _end_if_idle(self) -> None:
         """End now if that was asked for and no call runs any more."""
-        if self._running or self._ending is not None:
+        if self._running:
             return
-        stopping = self.stopping
-        if self._suspending is not None or (stopping is not None and not (stopping.drain and self.depth)):
-            reason = stopping.reason if stopping is not None else StopReason.SHUTDOWN
-            self._end_with(reason)
-
-    def _end_with(self, reason: StopReason | BaseException) -> None:
-        self.state = STOPPING
-        self._cancel_grace()
+        phase = self.life.phase
+        if phase is Phase.DOOMED:
+            error, self._failure = self._failure, None
+            assert error is not None  # it is what dooms
+            self.failed(error)
+            self.reason = error
+            self.system.events.publish(EventKind.CRASH, self.path, error=error)
+            self.apply(Event.CRASHED)
+        elif phase is Phase.UP and self.life.wish is not Wish.NONE:
+            if self.life.wish is Wish.DRAIN and self.stopping is not None and not self.depth:
+                self.reason = self.stopping.reason
+            self.apply(Event.LET_GO if self.depth else Event.DRAINED)
+        if self.life.phase is not Phase.ENDING or self._ending is not None:
+            return
         if self.children:
-            self._ending = self.system.loop.create_task(self._end_children(reason), context=Context())
+            self._ending = self.system.loop.create_task(self._end_children(), context=Context())
+            self._ending.add_done_callback(self._children_ended)
         else:
-            self._exit(reason)
+            self.apply(Event.GONE)
 
-    async def _end_children(self, reason: StopReason | BaseException) -> None:
+    async def _end_children(self) -> None:
         keeper, self.child_keeper = self.child_keeper, None
         if keeper is not None:
             await keeper.stop_all()
         await self.end_children()
+
+    def _children_ended(self, task: "asyncio.Task[None]") -> None:
+        """The children have ended; if this was cut off instead, before its first step perhaps, it begins again."""
         self._ending = None
-        self._exit(reason)
-
-    def _exit(self, reason: StopReason | BaseException) -> None:
-        stopping, suspending = self.stopping, self._suspending
-        self._suspending = None
-        if suspending is not None and (stopping is None or stopping.judged):
-            self.state = RESTARTING
-            if stopping is not None:
-                self.stopping = None
-                stopping.ended._resolve(StopReason.SHUTDOWN)
-        elif stopping is not None and stopping.judged and self.will_restart(reason):
-            self.stopping = None
-            stopping.ended._resolve(reason)
-            self.state = RESTARTING
-            assert self.keeper is not None  # it said that it restarts
-            self.keeper.child_down(self, reason)
-        elif stopping is None and isinstance(reason, BaseException):
-            self._crashed(reason)
-        else:
-            self.ended(reason)
-        if suspending is not None and not suspending.done():
-            suspending.set_result(None)
-
-    def _crashed(self, error: BaseException) -> None:
-        self.system.events.publish(EventKind.CRASH, self.path, error=error)
-        if self.keeper is None:
-            self.resume(error, lambda _: None)
-        elif self.will_restart(error):
-            self.state = RESTARTING
-            self.keeper.child_down(self, error)
-        else:
-            self.ended(error)
-
-    def ended(self, reason: StopReason | BaseException) -> None:
-        """It has ended for good."""
-        self._works()
-        self._cancel_grace()
-        super().ended(reason)
-
-    # What a supervisor asks of it
-
-    def suspend(self) -> "asyncio.Future[None]":
-        """End what runs, and keep mailbox and ref: its supervisor will start it again."""
-        if self._suspending is None:
-            self._suspending = self.system.loop.create_future()
-            done = self._suspending
-            if self.shutdown == 0:
-                self._cut_off()
-            elif self.shutdown is not None:
-                self._grace = self.system.loop.call_later(self.shutdown, self._cut_off)
+        if self.children:
             self._end_if_idle()
-            return done
-        return self._suspending
+        else:
+            self.apply(Event.GONE)
 
-    def resume(self, reason: StopReason | BaseException, on_started: Callable[[BaseException | None], None]) -> None:
-        """Take calls again, behind the same mailbox."""
-        self.on_started = on_started
-        self.restarts += 1
-        self.system.events.publish(EventKind.RESTART, self.path, reason=reason)
-        self._go()
-
-    def cancel_start(self) -> None:
-        """Its start takes no time."""
-
-    def finish(self, reason: StopReason | BaseException) -> None:
-        """Its supervisor will not start it again."""
-        if self.state is not STOPPED:
-            self.ended(reason)
-
-    def crash(self, error: BaseException) -> None:
-        """Crash: the supervision of its children is used up."""
-        if self.state in (STOPPED, STOPPING) or self._ending is not None:
-            return
-        self.failed(error)
-        for interaction in tuple(self._running):
-            interaction.begin_cancel(error)
-        self._end_with(error)
+    def settle(self) -> None:
+        """It has ended for good: settle everything that hangs on it."""
+        self._works()
+        super().settle()

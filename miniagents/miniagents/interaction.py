@@ -22,7 +22,8 @@ from miniagents.messages import (
     TextMessage,
 )
 from miniagents.promising import Promise
-from miniagents.promising.context import current_scope
+from miniagents.promising.abandoning import DEFAULT_GRACE, stack_of
+from miniagents.promising.context import OnCancelled, current_scope
 from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.tracebacks import traceback_text
 
@@ -36,13 +37,12 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("miniagents")
 
 _LONGEST_TRACE = 64
-_NONE: Collection[Any] = frozenset()
-DEFAULT_GRACE = 5.0
+_NONE: Collection[Any] = ()
 
 
-def _some(those: Collection[Any]) -> set[Any]:
-    """A set that can be added to: most interactions never need one."""
-    return those if isinstance(those, set) else set()
+def _some(those: Collection[Any]) -> dict[Any, None]:
+    """What can be added to, and keeps its order: most interactions never need one."""
+    return those if isinstance(those, dict) else {}
 
 
 class ReplyPromise(MessageSequencePromise):
@@ -115,7 +115,8 @@ class Interaction(Node):
         tokens: Tokens used so far, as far as models reported them.
         cost: What they cost, in the currency of the price list.
         error: What it failed with.
-        abandoned: Whether it was cancelled and runs all the same.
+        abandoned: Whether it runs although its caller waits no more: its deadline has passed, or it was cancelled and
+            has not ended within its grace. What comes of it is thrown away.
         label: What tells equal calls apart.
     """
 
@@ -254,13 +255,7 @@ class Interaction(Node):
     @property
     def stack(self) -> str:
         """Where its code is now, as text; "" while it waits in the mailbox."""
-        # `Task.get_stack` sees the outermost coroutine of a suspended task alone.
-        lines = []
-        coro = self._coro
-        while (frame := getattr(coro, "cr_frame", None)) is not None:
-            lines.append(f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}")
-            coro = coro.cr_await
-        return "\n".join(lines)
+        return stack_of(self._coro)
 
     def __repr__(self) -> str:
         return f"<Interaction {self.id} of {self.path}>"
@@ -284,24 +279,34 @@ class Interaction(Node):
             self._correlation_id = new_correlation_id()
         return self._correlation_id
 
-    def start_soon(self, coro: Coroutine[Any, Any, Any], *, name: str | None = None) -> "asyncio.Task[Any]":
+    def start_soon(
+        self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, on_cancelled: OnCancelled | None = None
+    ) -> "asyncio.Task[Any]":
         """Background work: a cancelled interaction ends it, one that ends normally leaves it to the system."""
-        task = self.system.start_soon(coro, name=name)
-        background = self._background = _some(self._background)
-        background.add(task)
-        task.add_done_callback(background.discard)
+        task = self.system.start_soon(coro, name=name, on_cancelled=on_cancelled)
+        self._owns(task)
         return task
+
+    def _owns(self, task: "asyncio.Task[Any]") -> None:
+        background = self._background = _some(self._background)
+        background[task] = None
+        task.add_done_callback(background.pop)
 
     def started_ask(self, ask: Any) -> None:
         """Its code asked an actor: a cancelled interaction cancels what it has asked."""
         asks = self.asks = _some(self.asks)
-        asks.add(ask)
-        ask._add_done_callback(asks.discard)
+        asks[ask] = None
+        ask._add_done_callback(asks.pop)
 
     def opened(self, call: "AgentCall") -> None:
         """Its code began a call, which is finished with it at the latest."""
-        self.open_calls = _some(self.open_calls)
-        self.open_calls.add(call)
+        calls = self.open_calls = _some(self.open_calls)
+        calls[call] = None
+
+    def closed(self, call: "AgentCall") -> None:
+        """A call is finished."""
+        if self.open_calls:
+            _some(self.open_calls).pop(call, None)
 
     def envelope_for(self, message: Any) -> Envelope:
         """The envelope of a message that its code sends."""
@@ -361,8 +366,8 @@ class Interaction(Node):
         system.interaction_started(self)
         parent = self.parent
         if parent is not None:
-            parent._below = _some(parent._below)
-            parent._below.add(self)
+            below = parent._below = _some(parent._below)
+            below[self] = None
         if self._deadline is not None:
             if self._deadline <= system.time():
                 system.loop.call_soon(self.expire)
@@ -567,6 +572,8 @@ class Interaction(Node):
         seconds = round(max((self._deadline or self.started_at) - self.started_at, 0.0), 3)
         error = AskTimeoutError(f"{self.path}: no answer within {seconds} s", path=self.path)
         envelope, cell = self.envelope, self.cell
+        if self.is_running:
+            self.abandoned = True  # its clean-up takes as long as it takes; the caller waits no longer
         if self.is_running and cell.is_serial:
             self.replies._reject(error)  # its handler goes on, and what it replies is thrown away
             return
@@ -574,6 +581,7 @@ class Interaction(Node):
             cell.ask_expired(envelope)
             envelope.taken = True  # it is no longer counted as waiting
         self.begin_cancel(error)
+        self.replies._reject(error)
 
     def finish(self, error: BaseException | None) -> None:
         """It has ended: close the replies, and leave what still runs below to those above."""
@@ -605,8 +613,8 @@ class Interaction(Node):
         if self._below:
             self._leave_below()
         parent = self.parent
-        if parent is not None and self in parent._below:
-            parent._below.discard(self)  # type: ignore[attr-defined]  # it is a set if anybody is in it
+        if parent is not None and parent._below:
+            _some(parent._below).pop(self, None)
         self.context = self.envelope = self.ctx = None  # they lead back to here
         self.system.interaction_ended(self)
         self.cell.interaction_ended(self)
@@ -617,10 +625,8 @@ class Interaction(Node):
         while parent is not None and parent._done:
             parent = parent.parent
         if parent is not None:
-            background = parent._background = _some(parent._background)
             for task in self._background:
-                background.add(task)
-                task.add_done_callback(background.discard)
+                parent._owns(task)
 
     def _leave_below(self) -> None:
         """What still runs below goes on below those above."""
@@ -630,8 +636,7 @@ class Interaction(Node):
         for child in self._below:
             child.parent = parent
         if parent is not None:
-            parent._below = _some(parent._below)
-            parent._below.update(self._below)
+            parent._below = _some(parent._below) | dict.fromkeys(self._below)
         if not self.replies.done():
             self._left = tuple(self._below)  # its replies may still come from these
         self._below = _NONE
@@ -647,7 +652,7 @@ class Interaction(Node):
             if self.replies.is_flowing:
                 self.replies._reject(self._as_error(reason))  # before its stream says that it was cancelled
                 self.replies._look()  # whoever reads the stream is told by it
-                self._cancel_background()
+                self._cancel_background(reason)
             return
         if self.cancelled is not None:
             return
@@ -655,6 +660,9 @@ class Interaction(Node):
         self.cancel_below(reason)
         if self.is_running and self.task is not None:
             self.interrupt(str(reason))
+            if self._hang is not None:
+                self._hang.cancel()
+            self._hang = self.system.loop.call_later(DEFAULT_GRACE, self._runs_on)
         else:
             envelope = self.envelope
             if envelope is not None and not envelope.taken:
@@ -665,6 +673,15 @@ class Interaction(Node):
         if isinstance(reason, BaseException):
             return reason
         return PromiseCancelledError(f"{self.path}: was cancelled: {reason}", reason=reason)
+
+    def _runs_on(self) -> None:
+        """Its grace is over, and its code swallows the cancellation: nobody waits for it any more."""
+        if self._hang is not None:
+            self._hang.cancel()
+        self.abandoned = True
+        stack = self.stack or "\n".join(stack_of(task.get_coro()) for task in self._background)
+        _log.warning("a cancelled interaction runs on", actor=self.path, interaction=self.id, stack=stack)
+        self.replies._reject(self._as_error(self.cancelled))
 
     def interrupt(self, reason: str) -> None:
         """Cancel its code, unless it is that code which asks for it."""
@@ -682,13 +699,13 @@ class Interaction(Node):
             child.begin_cancel(reason)
         for ask in tuple(self.asks):
             ask.cancel(reason)
-        self._cancel_background()
+        self._cancel_background(reason)
 
-    def _cancel_background(self) -> None:
+    def _cancel_background(self, reason: object) -> None:
         me = asyncio.current_task()
         for task in tuple(self._background):
             if task is not me:
-                task.cancel()
+                task.cancel(str(reason))
 
     def _everything_below(self) -> "list[Interaction]":
         found, stack = [], [self]
@@ -700,15 +717,11 @@ class Interaction(Node):
 
     def wait_stopped(self) -> Awaitable[None]:
         """An awaitable of the moment when nothing of it, or of what is below it now, runs any more."""
-        return self._wait_stopped(self._everything_below())
+        return _wait_for([task for one in self._everything_below() for task in one._tasks()])
 
-    @staticmethod
-    async def _wait_stopped(everything: "list[Interaction]") -> None:
-        me = asyncio.current_task()
-        tasks = {task for one in everything for task in (one.task, *one._background)}
-        running = {task for task in tasks if task is not None and task is not me and not task.done()}
-        if running:
-            await asyncio.wait(running)
+    def _tasks(self) -> "tuple[asyncio.Task[Any], ...]":
+        """What runs for it."""
+        return tuple(self._background) if self.task is None else (self.task, *self._background)
 
     async def cancel(self, reason: object = "cancelled", *, grace: float = DEFAULT_GRACE) -> "tuple[Interaction, ...]":
         """Stop it and everything below it, before this returns.
@@ -718,19 +731,23 @@ class Interaction(Node):
             grace: Seconds to wait for code that swallows its cancellation.
 
         Returns:
-            What still runs after `grace`: it is `abandoned`, and its result is thrown away.
+            What still runs after `grace`, or has background work that does: it is `abandoned`, and its result is
+            thrown away.
         """
         everything = self._everything_below()
-        backgrounds = {t for i in everything for t in i._background}
+        tasks = [task for one in everything for task in one._tasks()]
         self.begin_cancel(reason)
+        await _wait_for(tasks, grace)
         me = asyncio.current_task()
-        tasks = {i.task for i in everything if i.task is not None} | backgrounds
-        running = {t for t in tasks if t is not me and not t.done()}
-        if running:
-            _, running = await asyncio.wait(running, timeout=grace)
-        abandoned = tuple(i for i in everything if i.task in running)
+        abandoned = tuple(one for one in everything if any(task is not me for task in one._tasks()))
         for one in abandoned:
-            one.abandoned = True
-            _log.warning("a cancelled interaction runs on", actor=one.path, interaction=one.id, stack=one.stack)
-            one.replies._reject(PromiseCancelledError(f"{one.path}: was cancelled: {reason}", reason=reason))
+            one._runs_on()
         return abandoned
+
+
+async def _wait_for(tasks: "Collection[asyncio.Task[Any]]", timeout: float | None = None) -> None:
+    """Wait until all of these, but the one that this runs in, have ended."""
+    me = asyncio.current_task()
+    running = [task for task in tasks if task is not me and not task.done()]
+    if running:
+        await asyncio.wait(running, timeout=timeout)

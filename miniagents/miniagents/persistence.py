@@ -52,7 +52,7 @@ class Persistence:
         self._collect(message)
         if self._batch and not self._runs:
             self._runs = True
-            self._system.start_soon(self._hand_on())
+            self._system.start_soon(self._hand_on(), on_cancelled=self._rests)
 
     def _collect(self, value: Any) -> None:
         if isinstance(value, Message):
@@ -80,4 +80,7 @@ class Persistence:
                     except Exception as error:
                         _log.error("on_persist_messages failed", messages=len(batch), stack=traceback_text(error))
         finally:
-            self._runs = False
+            self._rests()
+
+    def _rests(self, _: object = None) -> None:
+        self._runs = False

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 from miniagents.actors import ActorRef, ActorSystem, EventKind, SpawnOptions
 from miniagents.actors.from_thread import FromThread
-from miniagents.actors.options import DEFAULT_OPTIONS, Props
 from miniagents.messages import Messages, Sendable
 from miniagents.miniagents.agent import MiniAgent
 from miniagents.miniagents.agent_cell import AgentRef
@@ -58,7 +57,7 @@ class MiniAgents(ActorSystem):
         self.llm_logger_agent = llm_logger_agent
         self.stream_llm_tokens_by_default = stream_llm_tokens_by_default
         self.errors_as_messages = errors_as_messages
-        self.open_calls: set[AgentCall] = set()
+        self.open_calls: dict[AgentCall, None] = {}
         self._interactions: dict[int, Interaction] = {}
         self.interaction_ids = itertools.count(1)
         self._activations: dict[MiniAgent, Any] = {}
@@ -146,7 +145,11 @@ class MiniAgents(ActorSystem):
 
     def opened(self, call: "AgentCall") -> None:
         """A call was begun outside of agents; it is finished when the system ends at the latest."""
-        self.open_calls.add(call)
+        self.open_calls[call] = None
+
+    def closed(self, call: "AgentCall") -> None:
+        """Such a call is finished."""
+        self.open_calls.pop(call, None)
 
     def activated(self, agent: MiniAgent) -> Any:
         """The cell that serves an agent's calls; its first use makes it."""
@@ -157,7 +160,7 @@ class MiniAgents(ActorSystem):
         above = self._agents_cell
         if above is None:
             name = self.root.child_name(_AGENTS if self.lookup(_AGENTS) is None else None, _AGENTS)
-            above = self._agents_cell = AgentsCell(self, self.root, name, Props(lambda: None, DEFAULT_OPTIONS))
+            above = self._agents_cell = AgentsCell(self, self.root, name)
             self.root.add_child(above)
             above.begin()
         taken = above.children is not None and agent.alias in above.children

@@ -2,7 +2,7 @@
 
 import asyncio
 import weakref
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self
@@ -13,6 +13,8 @@ from miniagents.errors import NoActiveSystemError, PromiseCancelledError
 from miniagents.promising.tracebacks import traceback_text
 
 _log = structlog.get_logger("miniagents")
+
+OnCancelled = Callable[[asyncio.CancelledError], object]
 
 
 class Scope:
@@ -34,8 +36,17 @@ class Scope:
     deadline: float | None = None
     """When the work of this scope is to be over, on `loop.time()`, or None."""
 
-    def start_soon(self, coro: Coroutine[Any, Any, Any], *, name: str | None = None) -> "asyncio.Task[Any]":
-        """Run a coroutine in the background; it ends with this scope at the latest."""
+    def start_soon(
+        self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, on_cancelled: OnCancelled | None = None
+    ) -> "asyncio.Task[Any]":
+        """Run a coroutine in the background; it ends with this scope at the latest.
+
+        Args:
+            coro: What to run.
+            name: The name of its task.
+            on_cancelled: Called with the `CancelledError` when the task ends by it. A task that is cancelled before its
+                first step runs nothing of its coroutine: what that was to settle is settled here.
+        """
         raise NotImplementedError
 
 
@@ -60,7 +71,7 @@ class PromisingContext(Scope):
     """Whether agents can be called in it."""
 
     def __init__(self) -> None:
-        self._background: set[asyncio.Task[Any]] = set()
+        self._background: dict[asyncio.Task[Any], OnCancelled | None] = {}
         self._lazy: weakref.WeakSet[Any] = weakref.WeakSet()
         self._active_in: asyncio.AbstractEventLoop | None = None
         self._outer: Scope | None = None
@@ -144,16 +155,21 @@ class PromisingContext(Scope):
     def __exit__(self, *_: object) -> None:
         """Never reached: `__enter__` raises."""
 
-    def start_soon(self, coro: Coroutine[Any, Any, Any], *, name: str | None = None) -> "asyncio.Task[Any]":
-        """Run a coroutine in the background, in a copy of the caller's context variables."""
+    def start_soon(
+        self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, on_cancelled: OnCancelled | None = None
+    ) -> "asyncio.Task[Any]":
+        """Run a coroutine in the background, in a copy of the caller's context variables; see `Scope.start_soon`."""
         task = asyncio.get_running_loop().create_task(coro, name=name)
-        self._background.add(task)
+        self._background[task] = on_cancelled
         task.add_done_callback(self._background_done)
         return task
 
     def _background_done(self, task: "asyncio.Task[Any]") -> None:
-        self._background.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        on_cancelled = self._background.pop(task, None)
+        if task.cancelled():
+            if on_cancelled is not None:
+                on_cancelled(cancellation_of(task))
+        elif (error := task.exception()) is not None:
             _log.error("background work failed", error=repr(error), stack=traceback_text(error))
 
     async def _wait_for_background(self) -> None:
@@ -173,3 +189,12 @@ class PromisingContext(Scope):
 
     def _message_resolved(self, message: Any) -> None:
         """A message promise resolved to `message`; agents' systems hand it on to whoever persists messages."""
+
+
+def cancellation_of(task: "asyncio.Task[Any]") -> asyncio.CancelledError:
+    """The error that a cancelled task ended with, which has the reason for it."""
+    try:
+        task.result()
+    except asyncio.CancelledError as error:
+        return error
+    raise ValueError(f"{task!r} was not cancelled")

@@ -254,7 +254,7 @@ class Promise(Generic[T]):
     def _start(self) -> None:
         scope = self._scope
         if scope is not None:
-            self._task = scope.start_soon(self._run())
+            self._task = scope.start_soon(self._run(), on_cancelled=self._reject)
 
     async def _run(self) -> None:
         resolver = self._resolver

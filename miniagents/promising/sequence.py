@@ -10,7 +10,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 from miniagents.errors import AppenderClosedError, AppenderNotOpenError
-from miniagents.promising.context import PromisingContext, Scope, get_scope
+from miniagents.promising.context import OnCancelled, PromisingContext, Scope, get_scope
 from miniagents.promising.promise import Promise
 from miniagents.promising.streamed import Failure, StreamedPromise
 
@@ -37,7 +37,7 @@ class FlatSequence(Generic[In, Out]):
         self._was_open = False
         self._closed = False
         self._scope: Scope | None = None
-        self._tasks: set[Any] | None = None
+        self._tasks: dict[Any, None] | None = None
 
     def _leaf(self, item: Any) -> Any:
         """Turn one item into a piece.
@@ -87,7 +87,7 @@ class FlatSequence(Generic[In, Out]):
             rest = self._flatten(iter((item,)))
             if rest is not None:
                 self._busy = True
-                self._go_on(self._drain(rest))
+                self._go_on(self._drain(rest), self._line_broke)
 
     def close(self) -> None:
         """No more items; the promise ends once all has been flattened."""
@@ -107,16 +107,16 @@ class FlatSequence(Generic[In, Out]):
         rest = self._flatten(iter((item,)))
         if rest is not None:
             self._beside += 1
-            self._go_on(self._drain_beside(rest))
+            self._go_on(self._drain_beside(rest), self._beside_ended)
 
-    def _go_on(self, coro: Any) -> None:
+    def _go_on(self, coro: Any, on_cancelled: OnCancelled) -> None:
         if self._scope is None:
             self._scope = get_scope() or PromisingContext.get_current()
-        task = self._scope.start_soon(coro)
+        task = self._scope.start_soon(coro, on_cancelled=on_cancelled)
         if self._tasks is None:
-            self._tasks = set()
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+            self._tasks = {}
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop)
 
     def _flatten(self, items: Iterator[Any]) -> "list[Any] | None":
         """Flatten as far as nothing has to be waited for.
@@ -174,23 +174,33 @@ class FlatSequence(Generic[In, Out]):
                 if not self._line:
                     break
                 stack = [iter((self._line.popleft(),))]
-        except BaseException as error:
-            self.sequence_promise._push_error(error)
-            self._line = None
-            raise
-        finally:
+        except BaseException as error:  # it belongs to whoever reads the sequence
+            self._line_broke(error)
+        else:
             self._busy = False
             self._finish_if_done()
 
+    def _line_broke(self, error: BaseException) -> None:
+        """What is being flattened was cut off, and with it what waits behind it."""
+        self.sequence_promise._push_error(error)
+        self._line = None
+        self._busy = False
+        self._finish_if_done()
+
     async def _drain_beside(self, stack: "list[Any]") -> None:
+        error: BaseException | None = None
         try:
             await self._drain_stack(stack)
-        except BaseException as error:
+        except BaseException as raised:
+            error = raised
+        self._beside_ended(error)
+
+    def _beside_ended(self, error: BaseException | None) -> None:
+        """What was flattened beside the line has come, or was cut off."""
+        if error is not None:
             self.sequence_promise._push_error(error)
-            raise
-        finally:
-            self._beside -= 1
-            self._finish_if_done()
+        self._beside -= 1
+        self._finish_if_done()
 
     async def _drain_stack(self, stack: "list[Any] | None") -> None:
         """Flatten on, waiting where it must."""

@@ -69,7 +69,7 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         if prefill_pieces is not None:
             self._pieces.extend(prefill_pieces)
             self._finished = True
-        if streamer is not None:
+        if streamer is not None or resolver is not None:
             self._scope = get_scope() or PromisingContext.get_current()
             if start_soon:
                 self._start()
@@ -96,7 +96,9 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
     # The producer's side
 
     def _push(self, piece: Piece) -> None:
-        """One more piece."""
+        """One more piece; after the end it is thrown away."""
+        if self._finished:
+            return
         pieces = self._pieces
         if self._keep is not None and len(pieces) == self._keep:
             self._dropped += 1
@@ -131,7 +133,7 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         if self._whole is None:
             self._complete()
         elif self._task is None and self._scope is not None and not self.done():
-            self._task = self._scope.start_soon(self._assemble())
+            self._task = self._scope.start_soon(self._assemble(), on_cancelled=self._reject)
         self._ended_streaming()
 
     def _help(self) -> bool:
@@ -193,9 +195,9 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
             if attach is not None and attach(self):
                 self._streamer = None  # the appender pushes straight into this promise
                 return
-            self._stream_task = scope.start_soon(self._stream())
+            self._stream_task = scope.start_soon(self._stream(), on_cancelled=self._end)
         elif self._finished and self._whole is not None and self._task is None:
-            self._task = scope.start_soon(self._assemble())
+            self._task = scope.start_soon(self._assemble(), on_cancelled=self._reject)
 
     async def _stream(self) -> None:
         streamer = self._streamer

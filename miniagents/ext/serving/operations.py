@@ -11,7 +11,7 @@ from miniagents.errors import InvalidOptionError
 from miniagents.ext.serving.problems import Problem, json_response
 from miniagents.ext.serving.service import Service
 from miniagents.miniagents import Interaction
-from miniagents.miniagents.interaction import DEFAULT_GRACE
+from miniagents.promising.abandoning import DEFAULT_GRACE
 
 _MOST_GRACE = 600.0
 

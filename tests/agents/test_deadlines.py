@@ -1,0 +1,197 @@
+"""A deadline is heard when it passes, whatever the work does; what runs on is abandoned, and reported."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from miniagents import InteractionContext, MiniAgents, SpawnOptions, TextMessage, miniagent
+from miniagents.errors import AskTimeoutError, HandlerTimeoutError, PromiseCancelledError
+from tests.actors.actors import turns
+
+
+@miniagent
+async def tidy(ctx: InteractionContext) -> None:
+    """Cleans up for 6 seconds."""
+    try:
+        await asyncio.sleep(1000)
+    finally:
+        await asyncio.sleep(6)
+        ctx.reply("too late")
+
+
+@miniagent
+async def stubborn(ctx: InteractionContext, until: asyncio.Event, **_: Any) -> None:
+    """Swallows its cancellation until it is let go."""
+    while not until.is_set():
+        try:
+            await until.wait()
+        except asyncio.CancelledError:
+            pass
+    ctx.reply("too late")
+
+
+def clock() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def read(replies: Any) -> list[str]:
+    seen = []
+    replay = replies.__aiter__()
+    while True:
+        try:
+            seen.append(str(await (await replay.__anext__())))
+        except StopAsyncIteration:
+            return seen
+        except Exception as error:
+            seen.append(type(error).__name__)
+
+
+async def test_a_caller_hears_of_the_deadline_when_it_passes_and_not_when_the_clean_up_has_ended() -> None:
+    async with MiniAgents() as system:
+        began = clock()
+        replies = tidy.inquire(timeout=1)
+        reader = asyncio.create_task(read(replies))
+        with pytest.raises(AskTimeoutError):
+            await replies
+
+        assert clock() - began == pytest.approx(1)
+        assert await reader == ["AskTimeoutError"]
+        (one,) = system.interactions()
+        assert one.abandoned
+        assert "in tidy" in one.stack
+
+    assert clock() - began == pytest.approx(7)
+    assert await read(replies) == ["AskTimeoutError"]  # what was replied later is thrown away
+
+
+async def test_one_that_swallows_its_cancellation_holds_no_caller_and_is_reported_once_after_its_grace(
+    log: list[Any],
+) -> None:
+    until = asyncio.Event()
+
+    @miniagent
+    async def caller(ctx: InteractionContext) -> None:
+        ctx.reply(await stubborn.fork(non_freezable_kwargs={"until": until}).inquire())
+
+    async with MiniAgents() as system:
+        began = clock()
+        with pytest.raises(AskTimeoutError, match="caller"):
+            await caller.inquire(timeout=1)
+        assert clock() - began == pytest.approx(1)
+        await turns()
+        (one,) = system.interactions()
+        assert one.path.startswith("/agents/stubborn")
+        assert one.abandoned
+        assert log == []
+
+        await asyncio.sleep(100)
+        (said,) = log
+        assert said["event"] == "a cancelled interaction runs on"
+        assert (said["actor"], said["interaction"]) == (one.path, one.id)
+        assert "in stubborn" in said["stack"]
+        until.set()
+
+
+async def test_a_class_agent_goes_on_after_the_deadline_and_its_caller_does_not() -> None:
+    until = asyncio.Event()
+
+    @miniagent
+    class Slow:
+        async def __call__(self, ctx: InteractionContext) -> None:
+            await until.wait()
+            ctx.reply("too late")
+
+    async with MiniAgents() as system:
+        replies = Slow.inquire(timeout=1)
+        with pytest.raises(AskTimeoutError):
+            await replies
+        (one,) = system.interactions()
+        assert one.abandoned
+        until.set()
+        await turns()
+        assert system.interactions() == ()
+        assert await read(replies) == ["AskTimeoutError"]
+        assert str(await Slow.inquire()) == "too late"
+
+
+async def test_what_was_replied_before_the_deadline_is_there_and_what_comes_after_is_not() -> None:
+    @miniagent
+    async def drips(ctx: InteractionContext) -> None:
+        ctx.reply("in time")
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            ctx.reply("at the deadline")
+            await asyncio.sleep(1)
+            ctx.reply([TextMessage("too late")])
+
+    async with MiniAgents():
+        replies = drips.inquire(timeout=1)
+        assert await read(replies) == ["in time", "AskTimeoutError"]
+        await asyncio.sleep(2)
+        assert await read(replies) == ["in time", "AskTimeoutError"]
+
+
+@pytest.mark.parametrize("how", ["cancel", "hang", "cancelled above"])
+async def test_after_its_grace_nobody_waits_for_one_that_swallows_its_cancellation(how: str, log: list[Any]) -> None:
+    until = asyncio.Event()
+    options = SpawnOptions(handler_timeout=1.0) if how == "hang" else None
+    agent = stubborn.fork(options=options, non_freezable_kwargs={"until": until})
+
+    @miniagent
+    async def waits(ctx: InteractionContext) -> None:
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            ctx.reply(await inner)
+
+    async with MiniAgents() as system:
+        if how == "cancelled above":
+            inner = agent.inquire()
+        replies = waits.inquire() if how == "cancelled above" else agent.inquire()
+        await turns()
+        began = clock()
+        if how == "cancelled above":
+            for one in system.interactions():
+                one.begin_cancel("enough")
+        elif how == "cancel":
+            system.interactions()[0].begin_cancel("enough")
+        with pytest.raises(HandlerTimeoutError if how == "hang" else PromiseCancelledError):
+            await replies
+
+        assert clock() - began == pytest.approx(6 if how == "hang" else 5)
+        assert [entry["event"] for entry in log if "runs on" in entry["event"]] != []
+        until.set()
+
+
+async def test_cancel_waits_for_background_work_too_and_reports_what_runs_on(log: list[Any]) -> None:
+    until = asyncio.Event()
+
+    async def stays() -> None:
+        while not until.is_set():
+            try:
+                await until.wait()
+            except asyncio.CancelledError:
+                pass
+
+    @miniagent
+    async def leaves(ctx: InteractionContext) -> None:
+        ctx.interaction.start_soon(stays())
+        await asyncio.sleep(1000)
+
+    async with MiniAgents() as system:
+        replies = leaves.inquire()
+        await turns()
+        (one,) = system.interactions()
+        began = clock()
+
+        abandoned = await one.cancel("enough", grace=3)
+        waited = clock() - began
+        until.set()
+
+    assert abandoned == (one,)
+    assert waited == pytest.approx(3)
+    assert "stays" in log[-1]["stack"]
+    with pytest.raises(PromiseCancelledError, match="enough"):
+        await replies
