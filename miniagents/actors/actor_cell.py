@@ -496,12 +496,7 @@ class ActorCell(OwningCell):
             if ask is not None:
                 ask.fail(error)
             return True
-        if (
-            isinstance(error, (TimeoutError, PromiseCancelledError))
-            and not isinstance(error, HandlerTimeoutError)
-            and ask is not None
-            and ask.done()
-        ):
+        if ask is not None and ask.done() and _is_of_the_caller(error):
             # Nothing but the end of what the caller wanted: its deadline passed, or it cancelled. That fails the
             # promise and is no crash (else a few impatient clients take a supervisor down).
             self.current = None
@@ -625,3 +620,10 @@ class ActorCell(OwningCell):
         if self._runs_code():
             self.system.events.publish(EventKind.HANG, self.path)
             self._interrupt(_HANG)
+
+
+def _is_of_the_caller(error: BaseException) -> bool:
+    """Whether a handler whose asker waits no more may have raised it because of that."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_of_the_caller(part) for part in error.exceptions)
+    return isinstance(error, (TimeoutError, PromiseCancelledError)) and not isinstance(error, HandlerTimeoutError)

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Itera
 from typing import Any, Generic, TypeVar
 
 from miniagents.errors import InvalidOptionError
-from miniagents.promising.context import PromisingContext, get_scope
-from miniagents.promising.promise import NO_VALUE, Promise, _ended, note_seen
+from miniagents.promising.context import PromisingContext, current_work, get_scope, started
+from miniagents.promising.promise import NO_VALUE, Promise, note_seen
+from miniagents.promising.work import Endings, end_task
 
 Piece = TypeVar("Piece")
 Whole = TypeVar("Whole")
@@ -71,6 +72,7 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
             self._finished = True
         if streamer is not None or resolver is not None:
             self._scope = get_scope() or PromisingContext.get_current()
+            started(self, self._scope)
             if start_soon:
                 self._start()
             else:
@@ -170,6 +172,7 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         whole = self._whole
         if whole is None:
             return
+        current_work.set(self)
         try:
             self._resolve(await whole(self))
         except BaseException as error:
@@ -203,6 +206,7 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         streamer = self._streamer
         if streamer is None:
             return
+        current_work.set(self)
         error: BaseException | None = None
         pieces: Any = None
         try:
@@ -225,13 +229,9 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
                     error = error or raised
         self._end(error)
 
-    def _cancel_work(self, reason: object) -> Awaitable[None] | None:
-        stopped = super()._cancel_work(reason)
-        task = self._stream_task
-        if task is None or task.done() or task is asyncio.current_task():
-            return stopped
-        task.cancel(None if reason is None else str(reason))
-        return _ended(task)
+    def _cancel_work(self, reason: object, endings: Endings) -> None:
+        super()._cancel_work(reason, endings)
+        end_task(self._stream_task, reason, endings, self)
 
 
 class Replay(Generic[Piece]):
