@@ -255,6 +255,7 @@ class ActorCell(OwningCell):
             _log.error("the runtime failed in a turn", actor=self.path, stack=traceback_text(error))
             self._break_down(error)
         finally:
+            task = None  # from Python 3.12 on, the traceback of a crash keeps this frame
             if not own_task:
                 self.task = None
                 if self._instance is None:

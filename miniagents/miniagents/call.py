@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from miniagents.errors import PromiseCancelledError, WrongThreadError
 from miniagents.messages import MessageSequence, MessageSequencePromise, Sendable
 from miniagents.miniagents.interaction import Interaction
-from miniagents.promising.context import get_scope, started
+from miniagents.promising.context import get_scope, get_work, started
 
 if TYPE_CHECKING:
     from miniagents.miniagents.agent import MiniAgent
@@ -129,7 +129,8 @@ def new_interaction(
         errors_as_messages=system.errors_as_messages if errors_as_messages is None else errors_as_messages,
         label=label,
     )
-    started(interaction, scope)
+    if (node is not None and parent is None) or get_work() is not None:
+        started(interaction, scope)  # else it is its parent's, or nobody's
     return interaction
 
 
