@@ -168,10 +168,9 @@ class ActorCell(OwningCell):
         own_task = self.props.own_task
         task = self.task
         try:
-            if self._instance is None:
-                if not await self._start():
-                    return
-                task = self.task  # another one, if the start was cancelled, or its task kept
+            if self._instance is None and not await self._start():
+                return
+            task = self.task  # another one, if the start was cancelled, or somebody keeps its task
             receive, ctx = self._instance.receive, self._ctx
             watched = self.props.handler_timeout is not None
             budget, look_at = QUANTUM, QUANTUM - 2
@@ -256,6 +255,7 @@ class ActorCell(OwningCell):
             _log.error("the runtime failed in a turn", actor=self.path, stack=traceback_text(error))
             self._break_down(error)
         finally:
+            task = None  # from Python 3.12 on, the traceback of a crash keeps this frame
             if not own_task:
                 self.task = None
                 if self._instance is None:
@@ -297,10 +297,9 @@ class ActorCell(OwningCell):
             self.system.dispatcher.schedule(self)
 
     def _is_spent(self) -> bool:
-        """Whether its task must not run another handler: it was cancelled, or somebody keeps a reference to it."""
-        if self.props.own_task:
-            return bool(self.task.held < 0)
-        return getrefcount(self.task) > self.task.held or bool(self.task.is_watched())
+        """Whether its task must not run anything more as it is: it was cancelled, or somebody keeps a reference to it,
+        which only one of the actor's own may outlive."""
+        return getrefcount(self.task) > self.task.held or (not self.props.own_task and self.task.is_watched())
 
     async def _cleanse(self) -> None:
         """Go on without the cancellation that was dealt with: a worker in another task, an own task in itself."""
@@ -498,12 +497,7 @@ class ActorCell(OwningCell):
             if ask is not None:
                 ask.fail(error)
             return True
-        if (
-            isinstance(error, (TimeoutError, PromiseCancelledError))
-            and not isinstance(error, HandlerTimeoutError)
-            and ask is not None
-            and ask.done()
-        ):
+        if ask is not None and ask.done() and _is_of_the_caller(error):
             # Nothing but the end of what the caller wanted: its deadline passed, or it cancelled. That fails the
             # promise and is no crash (else a few impatient clients take a supervisor down).
             self.current = None
@@ -635,3 +629,10 @@ class ActorCell(OwningCell):
         if self._runs_code():
             self.system.events.publish(EventKind.HANG, self.path)
             self._interrupt(_HANG)
+
+
+def _is_of_the_caller(error: BaseException) -> bool:
+    """Whether a handler whose asker waits no more may have raised it because of that."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_of_the_caller(part) for part in error.exceptions)
+    return isinstance(error, (TimeoutError, PromiseCancelledError)) and not isinstance(error, HandlerTimeoutError)

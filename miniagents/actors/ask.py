@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from miniagents.actors import deadlock
 from miniagents.actors.envelope import Envelope
+from miniagents.actors.helper_tasks import OfHelper
 from miniagents.errors import ActorStoppedError, AskTimeoutError, NotSendableError
 from miniagents.messages.sendable import hint
 from miniagents.promising import Promise
 from miniagents.promising.context import get_scope
 from miniagents.promising.promise import NO_VALUE
+from miniagents.promising.work import Cancellable, Endings, end_all
 
 if TYPE_CHECKING:
     from miniagents.actors.cell import Cell
@@ -70,6 +72,7 @@ class Ask(Promise[T]):
         self._unseen = None
         self._resolver = None
         self._scope = None
+        self._started = None
         self.cell = cell
         self.message = message
         self._asker = asker
@@ -130,7 +133,7 @@ class Ask(Promise[T]):
         if result is None or hasattr(result.__class__, "__message_fields__"):  # a Message
             if self._value is NO_VALUE and self._error is None:
                 self._value = result
-                if self._waiters is None and self._callbacks is None:
+                if self._waiters is None and self._callbacks is None and self._started is None:
                     self._producer = None  # all that there is to settle: the usual case (benchmark `ask`)
                 else:
                     self._settled()
@@ -183,10 +186,25 @@ class Ask(Promise[T]):
         cell = self.cell
         ring = deadlock.ring_through(self._asker, self) if self._asker is not None else ()
         held = f"; it was held up by a ring: {' -> '.join(ring)}" if ring else ""
-        self._reject(AskTimeoutError(f"{cell.path}: no answer in time{held}", path=cell.path, ring=ring))
+        error = AskTimeoutError(f"{cell.path}: no answer in time{held}", path=cell.path, ring=ring)
+        started = self._all_started()
+        self._reject(error)
         cell.ask_expired(self)
+        if started:
+            end_all(*started, reason=error, expired=True)
 
-    def _cancel_work(self, reason: object) -> Any:
+    def _all_started(self) -> list[Cancellable]:
+        started, handler = list[Cancellable](), self.cell.task
+        for one in super()._all_started():
+            if one.__class__ is not OfHelper:
+                started.append(one)
+            elif one.is_of(handler):
+                started.append(one.what)
+        return started
+
+    def _cancel_work(self, reason: object, endings: Endings) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        return self.cell.ask_cancelled(self)
+        handled = self.cell.ask_cancelled(self)
+        if handled is not None:
+            endings[handled] = self.cell

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from miniagents.actors.actor import ReplyTo
+from miniagents.actors.ask import Ask
 from miniagents.actors.cell import Cell
 from miniagents.actors.deadletters import DeadLetterReason
 from miniagents.actors.envelope import Envelope
@@ -14,6 +16,8 @@ from miniagents.actors.living_cell import INSIST_EVERY, LivingCell
 from miniagents.actors.terminated import Terminated
 from miniagents.actors.timers import Timer, Timers
 from miniagents.errors import MailboxFullError, PromiseCancelledError, UnhandledMessageError
+from miniagents.promising import Promise
+from miniagents.promising.context import current_work, get_work
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.supervision import StopReason
 
@@ -22,6 +26,9 @@ if TYPE_CHECKING:
     from miniagents.actors.system import ActorSystem
 
 _log = structlog.get_logger("miniagents")
+
+_NOTHING = Promise[Any](prefill_result=None)
+"""What is over already, so that nothing belongs to it."""
 
 
 class OwningCell(LivingCell):
@@ -54,12 +61,19 @@ class OwningCell(LivingCell):
 
     def create_task(self, coro: Coroutine[Any, Any, Any], name: str | None = None) -> asyncio.Task[Any]:
         """Start a task that ends with the instance."""
-        task = self.system.loop.create_task(coro, name=name)
+        context = copy_context()
+        context.run(current_work.set, get_work() or self._in_hand())
+        task = self.system.loop.create_task(coro, name=name, context=context)
         if self._tasks is None:
             self._tasks = set()
         self._tasks.add(task)
         task.add_done_callback(self._task_done)
         return task
+
+    def _in_hand(self) -> Promise[Any]:
+        """What a task that is started now works for: the ask in hand, or nothing, whatever is in hand later."""
+        ask = self.current
+        return ask if ask.__class__ is Ask and asyncio.current_task() is self.task else _NOTHING
 
     def _task_done(self, task: asyncio.Task[Any]) -> None:
         if self._tasks is not None:
@@ -138,7 +152,10 @@ class OwningCell(LivingCell):
                 self._owed = set()
             self._owed.add(ask)
             ask._add_done_callback(self._owed.discard)
-        return ReplyTo(envelope, self.ref)
+        reply_to = ReplyTo(envelope, self.ref)
+        if ask is not None:
+            ask._owns(reply_to)
+        return reply_to
 
     async def _drop_belongings(self, reason: StopReason | BaseException) -> None:
         self._cancel_timers()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from miniagents.actors.ask import Ask
 from miniagents.actors.deadlock import Waits
 from miniagents.actors.envelope import Envelope, new_correlation_id
+from miniagents.actors.helper_tasks import OfHelper
 from miniagents.actors.identity import Identity
 from miniagents.actors.inbox import Inbox
 from miniagents.actors.options import Props
@@ -201,6 +202,15 @@ class Cell(Inbox):
     ) -> "asyncio.Task[Any]":
         """Background work of a handler: it belongs to the system, so that promises outlive the message in hand."""
         return self.system.start_soon(coro, name=name, on_cancelled=on_cancelled)
+
+    def owns(self, one: Any) -> None:
+        """Its code has started something, which is cancelled with the ask in hand."""
+        ask = self.current
+        if ask.__class__ is Ask:
+            task = asyncio.current_task()
+            if task is not None and task is not self.task:
+                one = OfHelper(task, one)
+            ask._owns(one)
 
     # As a producer of promises, for deadlock detection
 

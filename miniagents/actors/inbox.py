@@ -351,7 +351,7 @@ class Inbox(Node):
         """An ask was cancelled: take it out, or interrupt its handler.
 
         Returns:
-            An awaitable of the moment when nothing of it runs any more, or None if that is now.
+            A future of the moment when its handler has ended, or None if that does not run.
         """
         if ask is self.current:
             return self.interrupt_current()

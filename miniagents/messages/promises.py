@@ -84,7 +84,7 @@ class MessagePromise(StreamedPromise[Token, Message]):
         self._value = message
         self._error = None
         self._waiters = self._callbacks = self._producer = self._task = self._resolver = self._scope = None
-        self._unseen = None
+        self._unseen = self._started = None
         self._pieces = ()
         self._dropped = 0
         self._keep = self._piece_waiters = self._streamer = self._stream_task = self._whole = None

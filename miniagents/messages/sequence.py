@@ -11,7 +11,7 @@ from miniagents.messages.message import Message
 from miniagents.messages.promises import MessagePromise, SafeMessagePromise
 from miniagents.messages.sendable import Sendable, hint, to_message
 from miniagents.promising import FlatSequence, Promise, StreamedPromise
-from miniagents.promising.context import get_scope
+from miniagents.promising.context import get_scope, started
 from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.streamed import Failure
 
@@ -43,7 +43,7 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
         self._value = NO_VALUE
         self._error = None
         self._waiters = self._callbacks = self._producer = self._task = self._resolver = self._scope = None
-        self._unseen = None
+        self._unseen = self._started = None
         self._pieces = []
         self._dropped = 0
         self._keep = self._piece_waiters = self._streamer = self._stream_task = self._whole = None
@@ -153,6 +153,7 @@ class MessageSequence(FlatSequence[Any, MessagePromise]):
             if errors_as_messages is None:
                 errors_as_messages = getattr(context, "errors_as_messages", False)
             promise = MessageSequencePromise(errors_as_messages=errors_as_messages)
+            started(promise, scope)
         # What the constructor above does, written out (benchmark `agent_call`).
         self.sequence_promise = promise
         self._line = self._scope = self._tasks = None

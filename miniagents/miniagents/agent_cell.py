@@ -129,6 +129,10 @@ class AgentCell(LivingCell):
             deadline=envelope.deadline,
         )
         interaction.begin_taken(envelope)
+        ask = envelope.ask
+        if ask is not None:
+            ask.behind = interaction
+            ask._owns(interaction)
         return interaction
 
     def rests(self) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from miniagents.errors import PromiseCancelledError, WrongThreadError
 from miniagents.messages import MessageSequence, MessageSequencePromise, Sendable
 from miniagents.miniagents.interaction import Interaction
-from miniagents.promising.context import get_scope
+from miniagents.promising.context import get_scope, get_work, started
 
 if TYPE_CHECKING:
     from miniagents.miniagents.agent import MiniAgent
@@ -113,7 +113,7 @@ def new_interaction(
             f"{parent.path}: this interaction was cancelled and starts nothing more", reason=parent.cancelled
         )
     node = scope.node if scope is not None else None
-    return Interaction(
+    interaction = Interaction(
         system=system,
         cell=cell,
         agent=agent,
@@ -129,6 +129,9 @@ def new_interaction(
         errors_as_messages=system.errors_as_messages if errors_as_messages is None else errors_as_messages,
         label=label,
     )
+    if (node is not None and parent is None) or get_work() is not None:
+        started(interaction, scope)  # else it is its parent's, or nobody's
+    return interaction
 
 
 def begin(interaction: Interaction, start_soon: bool) -> None:

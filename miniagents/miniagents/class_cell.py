@@ -46,7 +46,7 @@ class ClassAgentCell(AgentCell, ActorCell):
 
     def ask_cancelled(self, ask: Any) -> Any:
         """A call was cancelled: take it out of the mailbox, or let its interaction end."""
-        if ask.taken and isinstance(ask.message, Interaction):
+        if ask.taken and (isinstance(ask.message, Interaction) or ask.behind is not None):
             return None
         return super().ask_cancelled(ask)
 
@@ -81,7 +81,9 @@ class _ClassAgent(Actor):
             if isinstance(error, self._agent.options.errors):
                 return error
             raise error
-        return None if is_call else await answer_of(interaction.replies)
+        if is_call or interaction.cancelled is not None:
+            return None
+        return await answer_of(interaction.replies)
 
     async def _serve(self, interaction: Interaction, is_call: bool) -> BaseException | None:
         task = interaction.start(self._call, settles=False)

@@ -146,7 +146,7 @@ class FunctionAgentCell(AgentCell):
         interaction = self.as_interaction(envelope)
         ask = envelope.ask
         if ask is not None:
-            ask._producer = ask.behind = interaction
+            ask._producer = interaction
 
             async def answer() -> None:
                 try:
@@ -201,13 +201,6 @@ class FunctionAgentCell(AgentCell):
             ask.behind.expire()
         else:
             super().ask_expired(ask)
-
-    def ask_cancelled(self, ask: Any) -> Any:
-        """The ask of a plain message was cancelled: so is its interaction."""
-        if isinstance(ask, Ask) and ask.behind is not None:
-            ask.behind.begin_cancel("its ask was cancelled")
-            return ask.behind.wait_stopped()
-        return super().ask_cancelled(ask)
 
     # The end
 

@@ -1,7 +1,7 @@
 """Interactions: one call of an agent at work."""
 
 import asyncio
-from collections.abc import Awaitable, Collection, Coroutine, Generator
+from collections.abc import Awaitable, Collection, Coroutine, Generator, Iterable
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +23,10 @@ from miniagents.messages import (
 )
 from miniagents.promising import Promise
 from miniagents.promising.abandoning import DEFAULT_GRACE, stack_of
-from miniagents.promising.context import OnCancelled, current_scope
+from miniagents.promising.context import OnCancelled, current_scope, current_work, get_work
 from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.tracebacks import traceback_text
+from miniagents.promising.work import Cancellable, Endings, Work, end_all, end_task, wait_for_all
 
 if TYPE_CHECKING:
     from miniagents.actors import ActorRef
@@ -88,13 +89,14 @@ class ReplyPromise(MessageSequencePromise):
         if self._interaction is not None:
             self._interaction.begin_cancel(error)
 
-    def _cancel_work(self, reason: object) -> Awaitable[None] | None:
+    def _cancel_alone(self, reason: object, endings: Endings) -> Iterable[Cancellable]:
         interaction = self._interaction
         if interaction is None:
-            return None
-        stopped = interaction.wait_stopped()  # first, as long as it knows what is below
-        interaction.begin_cancel(reason if reason is not None else "cancelled")
-        return stopped
+            return super()._cancel_alone(reason, endings)
+        started = self._all_started()
+        below = interaction._cancel_alone(reason, endings)
+        super()._cancel_alone(reason, endings)
+        return (*below, *started)
 
     def _settled(self) -> None:
         super()._settled()
@@ -219,7 +221,7 @@ class Interaction(Node):
         self.cost = 0.0
         self.ctx: InteractionContext | None = None
         self.open_calls: Collection[AgentCall] = _NONE
-        self.asks: Collection[Any] = _NONE
+        self.asks: Work | None = None
         self._below: Collection[Interaction] = _NONE
         self._left: tuple[Interaction, ...] = ()
         self._background: Collection[asyncio.Task[Any]] = _NONE
@@ -294,9 +296,9 @@ class Interaction(Node):
 
     def started_ask(self, ask: Any) -> None:
         """Its code asked an actor: a cancelled interaction cancels what it has asked."""
-        asks = self.asks = _some(self.asks)
-        asks[ask] = None
-        ask._add_done_callback(asks.pop)
+        if self.asks is None:
+            self.asks = Work()
+        self.asks.add(ask)
 
     def opened(self, call: "AgentCall") -> None:
         """Its code began a call, which is finished with it at the latest."""
@@ -447,6 +449,8 @@ class Interaction(Node):
             self.task = self._coro = None
             return None  # it was cancelled before a worker came to it
         current_scope.set(self)
+        if get_work() is not None:
+            current_work.set(None)  # that of its caller; what this code starts is the interaction's own
         if self.task is None:
             self.task = asyncio.current_task()  # an eager task begins before whoever makes it gets it
         error: BaseException | None = None
@@ -645,22 +649,42 @@ class Interaction(Node):
 
     # Cancelling
 
-    def begin_cancel(self, reason: object) -> None:
-        """Ask for its end, and that of everything below it. It starts nothing more."""
+    def begin_cancel(self, reason: object) -> Endings:
+        """Ask for its end, and that of everything below it. It starts nothing more.
+
+        Returns:
+            What still runs, and whose it is.
+        """
+        earlier = getattr(self.replies, "_endings", None)
+        endings = end_all(self, reason=reason)
+        self.replies._endings = endings = {**earlier, **endings} if earlier else endings
+        return endings
+
+    def _is_over(self) -> bool:
+        """Whether nothing of it runs or flows: see `Cancellable`."""
+        return self._done and not self.replies.is_flowing
+
+    def _cancel_alone(self, reason: object, endings: Endings) -> Iterable[Cancellable]:
+        """Ask for its own end: see `Cancellable`."""
+        if reason is None:
+            reason = "cancelled"
         if self._done:
-            left, self._left = self._left, ()
-            for child in left:
-                child.begin_cancel(reason)
+            below: tuple[Any, ...] = self._left
+            self._left = ()
             if self.replies.is_flowing:
+                below = (*below, *(self.asks or ()))
                 self.replies._reject(self._as_error(reason))  # before its stream says that it was cancelled
                 self.replies._look()  # whoever reads the stream is told by it
-                self._cancel_background(reason)
-            return
+                self._cancel_background(reason, endings)
+            return below
+        below = (*self._below, *(self.asks or ()))
         if self.cancelled is not None:
-            return
+            endings.update(dict.fromkeys(self._tasks(), self))
+            return below
         self.cancelled = reason
-        self.cancel_below(reason)
+        self._cancel_background(reason, endings)
         if self.is_running and self.task is not None:
+            endings[self.task] = self
             self.interrupt(str(reason))
             if self._hang is not None:
                 self._hang.cancel()
@@ -670,6 +694,7 @@ class Interaction(Node):
             if envelope is not None and not envelope.taken:
                 self.cell.ask_cancelled(envelope)
             self.finish(self._as_error(reason))
+        return below
 
     def _as_error(self, reason: object) -> BaseException:
         if isinstance(reason, BaseException):
@@ -697,29 +722,21 @@ class Interaction(Node):
 
     def cancel_below(self, reason: object) -> None:
         """Ask for the end of everything that it has started."""
-        for child in tuple(self._below):
-            child.begin_cancel(reason)
-        for ask in tuple(self.asks):
-            ask.cancel(reason)
-        self._cancel_background(reason)
+        end_all(*self._below, *(self.asks or ()), reason=reason)
+        self._cancel_background(reason, {})
 
-    def _cancel_background(self, reason: object) -> None:
-        me = asyncio.current_task()
+    def _cancel_background(self, reason: object, endings: Endings) -> None:
         for task in tuple(self._background):
-            if task is not me:
-                task.cancel(str(reason))
+            end_task(task, reason, endings, self)
 
-    def _everything_below(self) -> "list[Interaction]":
-        found, stack = [], [self]
-        while stack:
-            one = stack.pop()
-            found.append(one)
-            stack += (*one._below, *one._left)
-        return found
-
-    def wait_stopped(self) -> Awaitable[None]:
-        """An awaitable of the moment when nothing of it, or of what is below it now, runs any more."""
-        return _wait_for([task for one in self._everything_below() for task in one._tasks()])
+    async def wait_stopped(self) -> None:
+        """Wait until nothing of it, or of what is below it now, runs any more."""
+        everything, seen = [self], {self}
+        for one in everything:  # it grows meanwhile
+            more = [child for child in (*one._below, *one._left) if child not in seen]
+            everything += more
+            seen.update(more)
+        await wait_for_all(task for one in everything for task in one._tasks())
 
     def _tasks(self) -> "tuple[asyncio.Task[Any], ...]":
         """What runs for it."""
@@ -736,20 +753,15 @@ class Interaction(Node):
             What still runs after `grace`, or has background work that does: it is `abandoned`, and its result is
             thrown away.
         """
-        everything = self._everything_below()
-        tasks = [task for one in everything for task in one._tasks()]
-        self.begin_cancel(reason)
-        await _wait_for(tasks, grace)
+        endings = self.begin_cancel(reason)
+        await wait_for_all(endings, grace)
         me = asyncio.current_task()
-        abandoned = tuple(one for one in everything if any(task is not me for task in one._tasks()))
-        for one in abandoned:
-            one._runs_on()
+        left = {owner: None for one, owner in endings.items() if one is not me and not one.done()}
+        abandoned = tuple(owner for owner in left if isinstance(owner, Interaction))
+        for owner in left:
+            if isinstance(owner, Interaction):
+                owner._runs_on()
+            else:
+                path = getattr(owner, "path", None)
+                _log.warning("what a cancelled interaction has asked for runs on", actor=path, interaction=self.id)
         return abandoned
-
-
-async def _wait_for(tasks: "Collection[asyncio.Task[Any]]", timeout: float | None = None) -> None:
-    """Wait until all of these, but the one that this runs in, have ended."""
-    me = asyncio.current_task()
-    running = [task for task in tasks if task is not me and not task.done()]
-    if running:
-        await asyncio.wait(running, timeout=timeout)

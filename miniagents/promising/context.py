@@ -36,6 +36,9 @@ class Scope:
     deadline: float | None = None
     """When the work of this scope is to be over, on `loop.time()`, or None."""
 
+    def owns(self, one: Any) -> None:
+        """Code of this scope has started something: a `Cancellable`, cancelled with what that code is for."""
+
     def start_soon(
         self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, on_cancelled: OnCancelled | None = None
     ) -> "asyncio.Task[Any]":
@@ -52,12 +55,27 @@ class Scope:
 
 current_scope: ContextVar[Scope | None] = ContextVar("miniagents.current_scope", default=None)
 
+current_work: ContextVar[Any] = ContextVar("miniagents.current_work", default=None)
+"""The promise that the code which runs now works for, where that is not for its scope to say: what it starts is
+cancelled with that promise."""
+
+get_work = current_work.get
+
 get_scope = current_scope.get
 """`current_scope.get()`, quicker: a method of an imported name is bound anew for every call (benchmark `ask`)."""
 
 _active: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, "dict[PromisingContext, None]"] = (
     weakref.WeakKeyDictionary()
 )
+
+
+def started(one: Any, scope: Scope | None) -> None:
+    """Code of `scope` has started something: it is cancelled with what that code works for."""
+    work = get_work()
+    if work is not None:
+        work._owns(one)
+    elif scope is not None:
+        scope.owns(one)
 
 
 class PromisingContext(Scope):

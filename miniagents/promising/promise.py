@@ -2,15 +2,16 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 
 from miniagents.errors import PromiseCancelledError, PromiseNotReadyError
-from miniagents.promising.context import PromisingContext, Scope, get_scope
+from miniagents.promising.context import PromisingContext, Scope, current_work, get_scope, started
 from miniagents.promising.tracebacks import traceback_text
+from miniagents.promising.work import Cancellable, Endings, Work, end_all, end_task, wait_for_all
 
 _log = structlog.get_logger("miniagents")
 
@@ -55,16 +56,21 @@ class Promise(Generic[T]):
     __slots__ = (
         "__weakref__",
         "_callbacks",
+        "_endings",
         "_error",
         "_producer",
         "_resolver",
         "_scope",
+        "_started",
         "_task",
         "_traceback",
         "_unseen",
         "_value",
         "_waiters",
     )
+
+    deadline: float | None = None
+    """Until when it will have settled, on `loop.time()`, or None if nothing says so."""
 
     def __init__(
         self,
@@ -80,11 +86,13 @@ class Promise(Generic[T]):
         self._producer: Producer | None = None
         self._task: asyncio.Task[Any] | None = None
         self._unseen: _Unseen | None = None
+        self._started: Any = None  # one thing, or `Work`: most promises have one at a time
         if resolver is not None:
             if prefill_result is not NO_VALUE:
                 raise ValueError("a promise takes a resolver or a prefilled result, not both")
             self._resolver: Callable[[Any], Awaitable[T]] | None = resolver
             self._scope: Scope | None = get_scope() or PromisingContext.get_current()
+            started(self, self._scope)
             if start_soon:
                 self._start()
             else:
@@ -151,19 +159,11 @@ class Promise(Generic[T]):
     def cancel(self, reason: object = None) -> None:
         """Ask for the end of the work behind it, downstream too. Returns at once; awaiters get
         `PromiseCancelledError`. A promise that has settled stays as it is."""
-        if not self.done():
-            stopped = self._cancel_work(reason)
-            if isinstance(stopped, Coroutine):
-                stopped.close()  # nobody waits for the end
-            self._reject(self._cancelled(reason))
+        self._begin_cancel(reason)
 
     async def aclose(self, reason: object = None) -> None:
-        """Like `cancel`, and wait until the work has really stopped."""
-        if not self.done():
-            stopped = self._cancel_work(reason)
-            self._reject(self._cancelled(reason))
-            if stopped is not None:
-                await stopped
+        """Like `cancel`, and wait until the work has really stopped, also where it was cancelled before."""
+        await wait_for_all(self._begin_cancel(reason))
 
     def __repr__(self) -> str:
         if self._error is not None:
@@ -229,6 +229,7 @@ class Promise(Generic[T]):
         self._producer = None
         self._resolver = None
         self._scope = None
+        self._started = None
 
     def _add_done_callback(self, callback: "Callable[[Promise[T]], None]") -> None:
         """Call `callback(self)` when it settles, or now if it has."""
@@ -239,17 +240,53 @@ class Promise(Generic[T]):
         else:
             self._callbacks.append(callback)
 
-    def _cancel_work(self, reason: object) -> Awaitable[None] | None:
-        """End the work behind it.
+    def _owns(self, one: Cancellable) -> None:
+        """Something was started for it, and is to be cancelled with it."""
+        if self._value is NO_VALUE and self._error is None:
+            started = self._started
+            if started is None:
+                self._started = one
+            elif started.__class__ is Work:
+                started.add(one)
+            elif started._is_over():
+                self._started = one
+            else:
+                self._started = Work((started, one))
+
+    def _all_started(self) -> Iterable[Any]:
+        """What was started for it and may go on."""
+        started = self._started
+        return () if started is None else started if started.__class__ is Work else (started,)
+
+    def _begin_cancel(self, reason: object) -> Endings:
+        """Cancel it, with all that was started for it.
 
         Returns:
-            An awaitable of the moment when it has stopped, or None if that is now.
+            What still runs of that.
         """
-        task = self._task
-        if task is None or task.done() or task is asyncio.current_task():
-            return None
-        task.cancel(None if reason is None else str(reason))
-        return _ended(task)
+        if self.done():
+            return getattr(self, "_endings", {})
+        endings = end_all(self, reason=reason)
+        if endings:
+            self._endings = endings
+        return endings
+
+    def _is_over(self) -> bool:
+        """As `done`: see `Cancellable`."""
+        return self.done()
+
+    def _cancel_alone(self, reason: object, endings: Endings) -> Iterable[Cancellable]:
+        """Cancel it alone: see `Cancellable`."""
+        if self.done():
+            return ()
+        started = self._all_started()
+        self._cancel_work(reason, endings)
+        self._reject(self._cancelled(reason))
+        return started
+
+    def _cancel_work(self, reason: object, endings: Endings) -> None:
+        """End what works it out."""
+        end_task(self._task, reason, endings, self)
 
     def _cancelled(self, reason: object) -> PromiseCancelledError:
         text = "the work behind this promise was cancelled"
@@ -264,6 +301,7 @@ class Promise(Generic[T]):
         resolver = self._resolver
         if resolver is None:
             return
+        current_work.set(self)
         try:
             self._resolve(await resolver(self))
         except BaseException as error:
@@ -347,7 +385,3 @@ async def settled(promise: Promise[Any]) -> None:
 
         promise._add_done_callback(wake)
         await waiter
-
-
-async def _ended(task: "asyncio.Task[Any]") -> None:
-    await asyncio.wait([task])

@@ -10,10 +10,11 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 from miniagents.errors import AppenderClosedError, AppenderNotOpenError
-from miniagents.promising.context import OnCancelled, PromisingContext, Scope, get_scope
+from miniagents.promising.context import OnCancelled, PromisingContext, Scope, current_work, get_scope
 from miniagents.promising.flow import current_flow
 from miniagents.promising.promise import Promise
 from miniagents.promising.streamed import Failure, StreamedPromise
+from miniagents.promising.work import Cancellable, Endings, end_all, end_task
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -97,8 +98,17 @@ class FlatSequence(Generic[In, Out]):
 
     def cancel(self, reason: object) -> None:
         """Stop flattening."""
+        end_all(self, reason=reason)
+
+    def _is_over(self) -> bool:
+        """Whether nothing is being flattened: see `Cancellable`."""
+        return not self._tasks
+
+    def _cancel_alone(self, reason: object, endings: Endings) -> Iterable[Cancellable]:
+        """Stop flattening: see `Cancellable`."""
         for task in tuple(self._tasks or ()):
-            task.cancel(None if reason is None else str(reason))
+            end_task(task, reason, endings, self)
+        return ()
 
     def _finish_if_done(self) -> None:
         if self._closed and not self._busy and not self._beside:
@@ -114,8 +124,9 @@ class FlatSequence(Generic[In, Out]):
         if self._scope is None:
             self._scope = get_scope() or PromisingContext.get_current()
         task = self._scope.start_soon(coro, on_cancelled=on_cancelled)
-        if self._tasks is None:
+        if not self._tasks:
             self._tasks = {}
+            self.sequence_promise._owns(self)
         self._tasks[task] = None
         task.add_done_callback(self._tasks.pop)
 
@@ -169,6 +180,7 @@ class FlatSequence(Generic[In, Out]):
         return None
 
     async def _drain(self, stack: "list[Any] | None") -> None:
+        current_work.set(self.sequence_promise)
         try:
             while True:
                 await self._drain_stack(stack)
@@ -189,6 +201,7 @@ class FlatSequence(Generic[In, Out]):
         self._finish_if_done()
 
     async def _drain_beside(self, stack: "list[Any]") -> None:
+        current_work.set(self.sequence_promise)
         error: BaseException | None = None
         try:
             await self._drain_stack(stack)

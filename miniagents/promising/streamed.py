@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Itera
 from typing import Any, Generic, TypeVar
 
 from miniagents.errors import InvalidOptionError
-from miniagents.promising.context import PromisingContext, get_scope
+from miniagents.promising.context import PromisingContext, current_work, get_scope, started
 from miniagents.promising.flow import current_flow
-from miniagents.promising.promise import NO_VALUE, UNRAISABLE, Promise, _ended, note_seen
+from miniagents.promising.promise import NO_VALUE, UNRAISABLE, Promise, note_seen
+from miniagents.promising.work import Endings, end_task
 
 Piece = TypeVar("Piece")
 Whole = TypeVar("Whole")
@@ -91,6 +92,7 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
             self._finished = True
         if streamer is not None or resolver is not None:
             self._scope = get_scope() or PromisingContext.get_current()
+            started(self, self._scope)
             if start_soon:
                 self._start()
             else:
@@ -196,6 +198,7 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         whole = self._whole
         if whole is None:
             return
+        current_work.set(self)
         try:
             self._resolve(await whole(self))
         except BaseException as error:
@@ -229,6 +232,7 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         streamer = self._streamer
         if streamer is None:
             return
+        current_work.set(self)
         error: BaseException | None = None
         pieces: Any = None
         try:
@@ -271,13 +275,9 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         if pause is not None and pause is not _NEVER and not pause.done():
             pause.set_result(None)
 
-    def _cancel_work(self, reason: object) -> Awaitable[None] | None:
-        stopped = super()._cancel_work(reason)
-        task = self._stream_task
-        if task is None or task.done() or task is asyncio.current_task():
-            return stopped
-        task.cancel(None if reason is None else str(reason))
-        return _ended(task)
+    def _cancel_work(self, reason: object, endings: Endings) -> None:
+        super()._cancel_work(reason, endings)
+        end_task(self._stream_task, reason, endings, self)
 
 
 class Replay(Generic[Piece]):

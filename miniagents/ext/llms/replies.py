@@ -1,6 +1,6 @@
 """The promise of a model's reply: it can be taken back as long as nobody has seen a token of it."""
 
-from collections.abc import AsyncIterator, Awaitable, Generator
+from collections.abc import AsyncIterator, Generator, Iterable
 from typing import Any
 
 from miniagents.ext.llms.messages import ReplyMessage
@@ -8,6 +8,7 @@ from miniagents.messages import MessagePromise, MessageTokenAppender, TextToken,
 from miniagents.miniagents import Interaction
 from miniagents.promising import Flow
 from miniagents.promising.streamed import Replay
+from miniagents.promising.work import Cancellable, Endings
 
 
 class ModelReplyPromise(MessagePromise):
@@ -83,13 +84,12 @@ class ModelReplyPromise(MessagePromise):
             return super().__aiter__()
         return _NotingReplay(self)
 
-    def _cancel_work(self, reason: object) -> Awaitable[None] | None:
+    def _cancel_alone(self, reason: object, endings: Endings) -> Iterable[Cancellable]:
         interaction = self._interaction
-        if interaction is None:
-            return None
-        stopped = interaction.wait_stopped()
-        interaction.begin_cancel(reason if reason is not None else "cancelled")
-        return stopped
+        started = self._all_started()
+        below = interaction._cancel_alone(reason, endings) if interaction is not None else ()
+        super()._cancel_alone(reason, endings)
+        return (*below, *started)
 
     def _settled(self) -> None:
         super()._settled()
