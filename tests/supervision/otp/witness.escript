@@ -25,7 +25,7 @@
 %%   clients: {Number, Process, idle | busy, Ops}; seen: the messages that a supervisor had when it last ran.
 %%   late: the steps that are put off.
 -record(play, {top = none, owner, words = [], answers = #{}, log = [], names = #{}, all = [], sups = [], waits = [], sent = [],
-               clients = [], called = [], late = [], seen = #{}, parents = #{}, brutal = #{}, shown = [], ok = true}).
+               clients = [], called = [], failed = [], late = [], seen = #{}, parents = #{}, brutal = #{}, shown = [], ok = true}).
 
 main(_) ->
     io:setopts([{encoding, latin1}]),
@@ -146,17 +146,19 @@ steps(#play{clients = Clients, sent = Sent, waits = Waits} = P) ->
     Arrives = lists:append([arrivals(M, P) || {_, Pid, _} = M <- Sent, is_process_alive(Pid), first(M, Sent)]),
     Calls = [{call, N} || {N, _, idle, [_ | _]} <- Clients],
     Own = [{other, W} || {_, _, Phase} = W <- Waits, Phase =:= refuse orelse Phase =:= ignore],
-    All = Runs ++ Goes ++ Arrives ++ Calls ++ Cuts ++ Own,
+    % What is there to be done but need not: it goes without.
+    Revivals = lists:append([[forget, {revive, S, Id}] || {S, Id} <- P#play.failed]),
+    All = Runs ++ Goes ++ Arrives ++ Calls ++ Cuts ++ Own ++ Revivals,
     Late = [S || S <- All, lists:member(S, P#play.late)],
     Others = All -- Late,
     Suggested = suggested(P#play.log, Others, P),
     Suggested ++ (Others -- Suggested) ++ Late.
 
-%% The steps that make the first entry of the log come true that can come true now.
+%% The steps that make the first entry of the log come true that can come true now, up to the next word.
 suggested([], _, _) -> [];
 suggested([Entry | Log], Steps, P) ->
     case [S || S <- Steps, suggests(Entry, S, P)] of
-        [] -> suggested(Log, Steps, P);
+        [] when element(1, Entry) =/= word -> suggested(Log, Steps, P);
         Suggested -> Suggested
     end.
 
@@ -186,6 +188,8 @@ suggests({ended, Id}, {go, {_, Id, stop}}, _) -> true;
 suggests({ended, Id}, {arrive, {_, Pid, _}, What}, #play{names = Names}) when What =:= kill; What =:= {die, shutdown} ->
     maps:get(Id, Names, none) =:= Pid;
 suggests({answer, N}, {run, S}, P) -> lists:member({N, S}, P#play.called);
+suggests({word, "init:" ++ Id}, {go, {Pid, _, init}}, #play{names = Names, parents = Parents}) ->
+    [Pid] =:= [P || Sup <- maps:get(list_to_atom(Id), Parents, []), P <- [maps:get(Sup, Names, none)], P =:= Pid];
 suggests({word, Word}, {run, S}, P) ->
     IsParent = fun(Id) ->
         lists:any(fun(Sup) -> maps:get(Sup, P#play.names, none) =:= S end, maps:get(list_to_atom(Id), P#play.parents, []))
@@ -198,7 +202,7 @@ suggests({word, Word}, {run, S}, P) ->
 suggests({word, "stop:" ++ Word}, {arrive, {_, Pid, _}, {do, How}}, #play{names = Names}) ->
     [Id, Said] = string:split(Word, ":"),
     Said =:= atom_to_list(How) andalso maps:get(list_to_atom(Id), Names, none) =:= Pid;
-suggests({word, "init:" ++ Said}, {go, {_, Id, Phase}}, _) -> Phase =:= refuse andalso Said =:= atom_to_list(Id);
+suggests({word, "init:" ++ Said}, {go, {_, Id, refuse}}, _) -> Said =:= atom_to_list(Id);
 suggests({word, Word}, {go, {_, Id, init}}, _) ->
     [_, Said] = string:split(Word, ":"),
     Said =:= atom_to_list(Id);
@@ -221,6 +225,10 @@ take_now({go, {Pid, Id, Phase} = Wait}, P) ->
 take_now({other, {Pid, _, What} = Wait}, P) ->
     Pid ! What,
     step_done(P#play{waits = lists:delete(Wait, P#play.waits)});
+take_now(forget, P) -> P#play{failed = []};
+take_now({revive, S, Id}, P) ->
+    Reviver = high(fun() -> catch revive(S, Id) end),
+    step_done(P#play{failed = P#play.failed -- [{S, Id}], all = [Reviver | P#play.all]});
 take_now({kill, Pid}, P) ->
     exit(Pid, kill),
     step_done(P);
@@ -266,6 +274,7 @@ told(P) ->
         {init, Id, Pid} -> told(shows(word("init", Id), P#play{names = (P#play.names)#{Id => Pid}, all = [Pid | P#play.all]}));
         {waits, Pid, Id, Phase} -> told(P#play{waits = P#play.waits ++ [{Pid, Id, Phase}]});
         {word, Word} -> told(shows(Word, P));
+        {failed, S, Id} -> told(P#play{failed = [{S, Id} | P#play.failed]});
         {answer, N, Answer} -> told(answered(N, Answer, P))
     after 0 -> P
     end.
@@ -340,6 +349,12 @@ short({error, Reason}) when Reason =:= already_present; Reason =:= not_found; Re
     atom_to_list(Reason);
 short({error, _}) -> "error".
 
+%% Restart those after this one.
+revive(S, Id) ->
+    Ids = lists:reverse([I || {I, _, _, _} <- supervisor:which_children(S)]),
+    [_ | After] = lists:dropwhile(fun(I) -> I =/= Id end, Ids),
+    [supervisor:restart_child(S, I) || I <- After].
+
 start_sup(Director, {sup, Name, _, _, _, _} = Sup) ->
     start(Director, Name, false, fun() -> supervisor:start_link(?MODULE, {Director, Sup}) end).
 
@@ -350,7 +365,7 @@ start_worker(Director, {worker, Id, _, _, _, Brutal} = Worker) ->
 %% - As soon as a supervisor is to end it starts nothing more. OTP's starts all of the group first.
 %% - `terminate_child` cuts off the start of a brutal child, also one that is due.
 %% - The siblings of a child whose restart has failed, and which is terminated then, are started. OTP's stay undefined.
-%%   It is as if the child had been ignored, since it is undefined in the end.
+%%   It is as if the child had been ignored, since it is undefined in the end, or as if somebody restarted them.
 start(Director, Id, Brutal, Start) ->
     Terminated = fun() -> has(self(), fun(M) -> is_termination(M, Id) end) end,
     Refused = (is_to_end(self(), get('$ancestors')) orelse Brutal andalso Terminated()) andalso choose(Director, Id, refuse),
@@ -363,7 +378,11 @@ start(Director, Id, Brutal, Start) ->
 
 choose(Director, Id, What) ->
     Director ! {waits, self(), Id, What},
-    receive go -> false; What -> true end.
+    receive
+        What -> true;
+        go when What =:= ignore -> Director ! {failed, self(), Id}, false;
+        go -> false
+    end.
 
 has(Pid, Is) ->
     case process_info(Pid, messages) of
@@ -383,6 +402,8 @@ is_to_end(Sup, [Parent | Ancestors]) ->
 init({Director, {sup, Name, Strategy, Intensity, Auto, Children}}) ->
     process_flag(priority, high),
     Director ! {sup, Name, self()},
+    Director ! {waits, self(), Name, init},
+    receive go -> ok end,
     Flags = #{strategy => Strategy, intensity => Intensity, period => 1000, auto_shutdown => Auto},
     {ok, {Flags, [spec(Director, Child) || Child <- Children]}}.
 
