@@ -138,27 +138,50 @@ go_on(P, Prefix, Path) ->
             go_on(take(lists:nth(N + 1, Steps), Q), Rest, [{N, length(Steps)} | Path])
     end.
 
-%% All that can happen next: what the log suggests first, and last what was the first choice since the last word and was not taken.
-steps(#play{clients = Clients, sent = Sent, waits = Waits} = P) ->
+%% All that can happen next: first what the log suggests, last what was the first choice since the last word and was not
+%% taken.
+steps(#play{waits = Waits} = P) ->
+    case [W || {_, _, Phase} = W <- Waits, Phase =:= refuse orelse Phase =:= ignore] of
+        [Choice | _] -> [{go, Choice}, {other, Choice}];
+        [] -> in_order(all_steps(P), P)
+    end.
+
+all_steps(#play{clients = Clients, sent = Sent, waits = Waits} = P) ->
     Runs = [{run, S} || S <- P#play.sups, has_work(S, P)],
     Goes = [{go, W} || {Pid, _, _} = W <- Waits, is_process_alive(Pid)],
     Cuts = [{kill, Pid} || {Pid, Id, init} <- Waits, maps:get(Id, P#play.brutal, false), is_process_alive(Pid)],
     Arrives = lists:append([arrivals(M, P) || {_, Pid, _} = M <- Sent, is_process_alive(Pid), first(M, Sent)]),
     Calls = [{call, N} || {N, _, idle, [_ | _]} <- Clients],
-    Own = [{other, W} || {_, _, Phase} = W <- Waits, Phase =:= refuse orelse Phase =:= ignore],
     % What is there to be done but need not: it goes without.
     Revivals = lists:append([[forget, {revive, S, Id}] || {S, Id} <- P#play.failed]),
-    All = Runs ++ Goes ++ Arrives ++ Calls ++ Cuts ++ Own ++ Revivals,
+    Runs ++ Goes ++ Arrives ++ Calls ++ Cuts ++ Revivals.
+
+in_order(All, P) ->
     Late = [S || S <- All, lists:member(S, P#play.late)],
     Others = All -- Late,
-    Suggested = suggested(P#play.log, Others, P),
-    Suggested ++ (Others -- Suggested) ++ Late.
+    {Now, Next} = case lists:dropwhile(fun(Entry) -> is_past(Entry, P) end, P#play.log) of
+        [] -> {[], []};
+        [Entry | Log] -> {[S || S <- Others, suggests(Entry, S, P)], suggested(Log, Others, P)}
+    end,
+    Runs = [S || {run, _} = S <- Others],
+    unique(Now ++ Runs ++ Next ++ Others) ++ Late.
 
-%% The steps that make the first entry of the log come true that can come true now, up to the next word.
+unique([]) -> [];
+unique([S | Steps]) -> [S | unique([T || T <- Steps, T =/= S])].
+
+is_past({ended, Id}, #play{names = Names}) ->
+    case Names of
+        #{Id := Pid} -> not is_process_alive(Pid);
+        _ -> true
+    end;
+is_past(_, _) -> false.
+
+%% The steps that make an entry of the log come true, the first one that can come true before the next word.
 suggested([], _, _) -> [];
+suggested([{word, _} | _], _, _) -> [];
 suggested([Entry | Log], Steps, P) ->
     case [S || S <- Steps, suggests(Entry, S, P)] of
-        [] when element(1, Entry) =/= word -> suggested(Log, Steps, P);
+        [] -> suggested(Log, Steps, P);
         Suggested -> Suggested
     end.
 
@@ -202,7 +225,6 @@ suggests({word, Word}, {run, S}, P) ->
 suggests({word, "stop:" ++ Word}, {arrive, {_, Pid, _}, {do, How}}, #play{names = Names}) ->
     [Id, Said] = string:split(Word, ":"),
     Said =:= atom_to_list(How) andalso maps:get(list_to_atom(Id), Names, none) =:= Pid;
-suggests({word, "init:" ++ Said}, {go, {_, Id, refuse}}, _) -> Said =:= atom_to_list(Id);
 suggests({word, Word}, {go, {_, Id, init}}, _) ->
     [_, Said] = string:split(Word, ":"),
     Said =:= atom_to_list(Id);
