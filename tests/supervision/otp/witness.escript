@@ -23,9 +23,12 @@
 %%   names: of each worker and supervisor its process; all: every process that there was.
 %%   waits: the workers that wait in their init or terminate; sent: what is on its way, {Client, Pid, What}.
 %%   clients: {Number, Process, idle | busy, Ops}; seen: the messages that a supervisor had when it last ran.
+%%   starts: how often each worker was started; parents: which supervisors can start it; brutal: whether it is.
+%%   called: which supervisor each client called; failed: the restarts that failed while a call was there to terminate
+%%   the child.
 %%   late: the steps that are put off.
 -record(play, {top = none, owner, words = [], answers = #{}, log = [], names = #{}, all = [], sups = [], waits = [], sent = [],
-               clients = [], called = [], failed = [], late = [], seen = #{}, parents = #{}, brutal = #{}, shown = [], ok = true}).
+               clients = [], called = [], failed = [], starts = #{}, late = [], seen = #{}, parents = #{}, brutal = #{}, shown = [], ok = true}).
 
 main(_) ->
     io:setopts([{encoding, latin1}]),
@@ -169,19 +172,19 @@ in_order(All, P) ->
 unique([]) -> [];
 unique([S | Steps]) -> [S | unique([T || T <- Steps, T =/= S])].
 
-is_past({ended, Id}, #play{names = Names}) ->
-    case Names of
-        #{Id := Pid} -> not is_process_alive(Pid);
-        _ -> true
+is_past({ended, Id, Start}, #play{names = Names, starts = Starts}) ->
+    case Starts of
+        #{Id := Start} -> not is_process_alive(maps:get(Id, Names));
+        #{Id := Later} -> Later > Start;
+        _ -> false
     end;
 is_past(_, _) -> false.
 
 %% The steps that make an entry of the log come true, the first one that can come true before the next word.
 suggested([], _, _) -> [];
-suggested([{word, _} | _], _, _) -> [];
 suggested([Entry | Log], Steps, P) ->
     case [S || S <- Steps, suggests(Entry, S, P)] of
-        [] -> suggested(Log, Steps, P);
+        [] when element(1, Entry) =/= word -> suggested(Log, Steps, P);
         Suggested -> Suggested
     end.
 
@@ -207,8 +210,8 @@ arrivals({_, _, What} = Message, _) -> [{arrive, Message, What}].
 
 suggests({op, N}, {call, N}, _) -> true;
 suggests({sent, N, What}, {arrive, {N, _, What}, _}, _) -> true;
-suggests({ended, Id}, {go, {_, Id, stop}}, _) -> true;
-suggests({ended, Id}, {arrive, {_, Pid, _}, What}, #play{names = Names}) when What =:= kill; What =:= {die, shutdown} ->
+suggests({ended, Id, _}, {go, {_, Id, stop}}, _) -> true;
+suggests({ended, Id, _}, {arrive, {_, Pid, _}, What}, #play{names = Names}) when What =:= kill; What =:= {die, shutdown} ->
     maps:get(Id, Names, none) =:= Pid;
 suggests({answer, N}, {run, S}, P) -> lists:member({N, S}, P#play.called);
 suggests({word, "init:" ++ Id}, {go, {Pid, _, init}}, #play{names = Names, parents = Parents}) ->
@@ -243,7 +246,7 @@ take_now({run, S}, P) ->
 take_now({go, {Pid, Id, Phase} = Wait}, P) ->
     Pid ! go,
     Q = P#play{waits = lists:delete(Wait, P#play.waits)},
-    step_done(case Phase of stop -> logged({ended, Id}, Q); _ -> Q end);
+    step_done(case Phase of stop -> logged({ended, Id, maps:get(Id, P#play.starts)}, Q); _ -> Q end);
 take_now({other, {Pid, _, What} = Wait}, P) ->
     Pid ! What,
     step_done(P#play{waits = lists:delete(Wait, P#play.waits)});
@@ -293,7 +296,7 @@ told(P) ->
     receive
         {up, Top} -> told(P#play{top = Top});
         {sup, Name, Pid} -> told(P#play{names = (P#play.names)#{Name => Pid}, sups = P#play.sups ++ [Pid], all = [Pid | P#play.all]});
-        {init, Id, Pid} -> told(shows(word("init", Id), P#play{names = (P#play.names)#{Id => Pid}, all = [Pid | P#play.all]}));
+        {init, Id, Pid} -> told(begun(Id, Pid, P));
         {waits, Pid, Id, Phase} -> told(P#play{waits = P#play.waits ++ [{Pid, Id, Phase}]});
         {word, Word} -> told(shows(Word, P));
         {failed, S, Id} -> told(P#play{failed = [{S, Id} | P#play.failed]});
@@ -305,6 +308,10 @@ suspend(P) ->
     Alive = [S || S <- P#play.sups, is_process_alive(S)],
     [erlang:suspend_process(S, [unless_suspending]) || S <- Alive],
     P#play{sups = Alive}.
+
+begun(Id, Pid, #play{names = Names, starts = Starts} = P) ->
+    Start = maps:get(Id, Starts, 0) + 1,
+    shows(word("init", Id), P#play{names = Names#{Id => Pid}, starts = Starts#{Id => Start}, all = [Pid | P#play.all]}).
 
 shows(Word, #play{words = [Word | Words]} = P) -> logged({word, Word}, P#play{words = Words, late = [], shown = [Word | P#play.shown]});
 shows(_, #play{words = none} = P) -> P;
