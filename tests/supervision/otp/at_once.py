@@ -207,7 +207,7 @@ class ClientsWorker(Actor):
             await player.pause(HOOKS)
         except asyncio.CancelledError:
             self.lives = False
-            player.log.append(f"{{ended,{self.id}}}")
+            player.log.append(f"{{ended,{self.id},{self.start}}}")
             raise
         outcome = self.plan[self.start - 1] if self.start <= len(self.plan) else "ok"
         self.lives = outcome == "ok"
@@ -224,7 +224,7 @@ class ClientsWorker(Actor):
             await self.player.pause(HOOKS)
         finally:
             self.lives = False
-            self.player.log.append(f"{{ended,{self.id}}}")
+            self.player.log.append(f"{{ended,{self.id},{self.start}}}")
 
     async def receive(self, message: Message, ctx: ActorContext) -> None:
         assert isinstance(message, DoOnce)

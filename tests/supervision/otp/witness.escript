@@ -23,9 +23,12 @@
 %%   names: of each worker and supervisor its process; all: every process that there was.
 %%   waits: the workers that wait in their init or terminate; sent: what is on its way, {Client, Pid, What}.
 %%   clients: {Number, Process, idle | busy, Ops}; seen: the messages that a supervisor had when it last ran.
+%%   starts: how often each worker was started; parents: which supervisors can start it; brutal: whether it is.
+%%   called: which supervisor each client called; failed: the restarts that failed while a call was there to terminate
+%%   the child.
 %%   late: the steps that are put off.
 -record(play, {top = none, owner, words = [], answers = #{}, log = [], names = #{}, all = [], sups = [], waits = [], sent = [],
-               clients = [], called = [], late = [], seen = #{}, parents = #{}, brutal = #{}, shown = [], ok = true}).
+               clients = [], called = [], failed = [], starts = #{}, late = [], seen = #{}, parents = #{}, brutal = #{}, shown = [], ok = true}).
 
 main(_) ->
     io:setopts([{encoding, latin1}]),
@@ -138,25 +141,50 @@ go_on(P, Prefix, Path) ->
             go_on(take(lists:nth(N + 1, Steps), Q), Rest, [{N, length(Steps)} | Path])
     end.
 
-%% All that can happen next: what the log suggests first, and last what was the first choice since the last word and was not taken.
-steps(#play{clients = Clients, sent = Sent, waits = Waits} = P) ->
+%% All that can happen next: first what the log suggests, last what was the first choice since the last word and was not
+%% taken.
+steps(#play{waits = Waits} = P) ->
+    case [W || {_, _, Phase} = W <- Waits, Phase =:= refuse orelse Phase =:= ignore] of
+        [Choice | _] -> [{go, Choice}, {other, Choice}];
+        [] -> in_order(all_steps(P), P)
+    end.
+
+all_steps(#play{clients = Clients, sent = Sent, waits = Waits} = P) ->
     Runs = [{run, S} || S <- P#play.sups, has_work(S, P)],
     Goes = [{go, W} || {Pid, _, _} = W <- Waits, is_process_alive(Pid)],
     Cuts = [{kill, Pid} || {Pid, Id, init} <- Waits, maps:get(Id, P#play.brutal, false), is_process_alive(Pid)],
     Arrives = lists:append([arrivals(M, P) || {_, Pid, _} = M <- Sent, is_process_alive(Pid), first(M, Sent)]),
     Calls = [{call, N} || {N, _, idle, [_ | _]} <- Clients],
-    Own = [{other, W} || {_, _, Phase} = W <- Waits, Phase =:= refuse orelse Phase =:= ignore],
-    All = Runs ++ Goes ++ Arrives ++ Calls ++ Cuts ++ Own,
+    % What is there to be done but need not: it goes without.
+    Revivals = lists:append([[forget, {revive, S, Id}] || {S, Id} <- P#play.failed]),
+    Runs ++ Goes ++ Arrives ++ Calls ++ Cuts ++ Revivals.
+
+in_order(All, P) ->
     Late = [S || S <- All, lists:member(S, P#play.late)],
     Others = All -- Late,
-    Suggested = suggested(P#play.log, Others, P),
-    Suggested ++ (Others -- Suggested) ++ Late.
+    {Now, Next} = case lists:dropwhile(fun(Entry) -> is_past(Entry, P) end, P#play.log) of
+        [] -> {[], []};
+        [Entry | Log] -> {[S || S <- Others, suggests(Entry, S, P)], suggested(Log, Others, P)}
+    end,
+    Runs = [S || {run, _} = S <- Others],
+    unique(Now ++ Runs ++ Next ++ Others) ++ Late.
 
-%% The steps that make the first entry of the log come true that can come true now.
+unique([]) -> [];
+unique([S | Steps]) -> [S | unique([T || T <- Steps, T =/= S])].
+
+is_past({ended, Id, Start}, #play{names = Names, starts = Starts}) ->
+    case Starts of
+        #{Id := Start} -> not is_process_alive(maps:get(Id, Names));
+        #{Id := Later} -> Later > Start;
+        _ -> false
+    end;
+is_past(_, _) -> false.
+
+%% The steps that make an entry of the log come true, the first one that can come true before the next word.
 suggested([], _, _) -> [];
 suggested([Entry | Log], Steps, P) ->
     case [S || S <- Steps, suggests(Entry, S, P)] of
-        [] -> suggested(Log, Steps, P);
+        [] when element(1, Entry) =/= word -> suggested(Log, Steps, P);
         Suggested -> Suggested
     end.
 
@@ -182,10 +210,12 @@ arrivals({_, _, What} = Message, _) -> [{arrive, Message, What}].
 
 suggests({op, N}, {call, N}, _) -> true;
 suggests({sent, N, What}, {arrive, {N, _, What}, _}, _) -> true;
-suggests({ended, Id}, {go, {_, Id, stop}}, _) -> true;
-suggests({ended, Id}, {arrive, {_, Pid, _}, What}, #play{names = Names}) when What =:= kill; What =:= {die, shutdown} ->
+suggests({ended, Id, _}, {go, {_, Id, stop}}, _) -> true;
+suggests({ended, Id, _}, {arrive, {_, Pid, _}, What}, #play{names = Names}) when What =:= kill; What =:= {die, shutdown} ->
     maps:get(Id, Names, none) =:= Pid;
 suggests({answer, N}, {run, S}, P) -> lists:member({N, S}, P#play.called);
+suggests({word, "init:" ++ Id}, {go, {Pid, _, init}}, #play{names = Names, parents = Parents}) ->
+    [Pid] =:= [P || Sup <- maps:get(list_to_atom(Id), Parents, []), P <- [maps:get(Sup, Names, none)], P =:= Pid];
 suggests({word, Word}, {run, S}, P) ->
     IsParent = fun(Id) ->
         lists:any(fun(Sup) -> maps:get(Sup, P#play.names, none) =:= S end, maps:get(list_to_atom(Id), P#play.parents, []))
@@ -198,7 +228,6 @@ suggests({word, Word}, {run, S}, P) ->
 suggests({word, "stop:" ++ Word}, {arrive, {_, Pid, _}, {do, How}}, #play{names = Names}) ->
     [Id, Said] = string:split(Word, ":"),
     Said =:= atom_to_list(How) andalso maps:get(list_to_atom(Id), Names, none) =:= Pid;
-suggests({word, "init:" ++ Said}, {go, {_, Id, Phase}}, _) -> Phase =:= refuse andalso Said =:= atom_to_list(Id);
 suggests({word, Word}, {go, {_, Id, init}}, _) ->
     [_, Said] = string:split(Word, ":"),
     Said =:= atom_to_list(Id);
@@ -217,10 +246,14 @@ take_now({run, S}, P) ->
 take_now({go, {Pid, Id, Phase} = Wait}, P) ->
     Pid ! go,
     Q = P#play{waits = lists:delete(Wait, P#play.waits)},
-    step_done(case Phase of stop -> logged({ended, Id}, Q); _ -> Q end);
+    step_done(case Phase of stop -> logged({ended, Id, maps:get(Id, P#play.starts)}, Q); _ -> Q end);
 take_now({other, {Pid, _, What} = Wait}, P) ->
     Pid ! What,
     step_done(P#play{waits = lists:delete(Wait, P#play.waits)});
+take_now(forget, P) -> P#play{failed = []};
+take_now({revive, S, Id}, P) ->
+    Reviver = high(fun() -> catch revive(S, Id) end),
+    step_done(P#play{failed = P#play.failed -- [{S, Id}], all = [Reviver | P#play.all]});
 take_now({kill, Pid}, P) ->
     exit(Pid, kill),
     step_done(P);
@@ -263,9 +296,10 @@ told(P) ->
     receive
         {up, Top} -> told(P#play{top = Top});
         {sup, Name, Pid} -> told(P#play{names = (P#play.names)#{Name => Pid}, sups = P#play.sups ++ [Pid], all = [Pid | P#play.all]});
-        {init, Id, Pid} -> told(shows(word("init", Id), P#play{names = (P#play.names)#{Id => Pid}, all = [Pid | P#play.all]}));
+        {init, Id, Pid} -> told(begun(Id, Pid, P));
         {waits, Pid, Id, Phase} -> told(P#play{waits = P#play.waits ++ [{Pid, Id, Phase}]});
         {word, Word} -> told(shows(Word, P));
+        {failed, S, Id} -> told(P#play{failed = [{S, Id} | P#play.failed]});
         {answer, N, Answer} -> told(answered(N, Answer, P))
     after 0 -> P
     end.
@@ -275,6 +309,10 @@ suspend(P) ->
     [erlang:suspend_process(S, [unless_suspending]) || S <- Alive],
     P#play{sups = Alive}.
 
+begun(Id, Pid, #play{names = Names, starts = Starts} = P) ->
+    Start = maps:get(Id, Starts, 0) + 1,
+    shows(word("init", Id), P#play{names = Names#{Id => Pid}, starts = Starts#{Id => Start}, all = [Pid | P#play.all]}).
+
 shows(Word, #play{words = [Word | Words]} = P) -> logged({word, Word}, P#play{words = Words, late = [], shown = [Word | P#play.shown]});
 shows(_, #play{words = none} = P) -> P;
 shows(Word, P) -> P#play{ok = false, shown = ["!" ++ Word | P#play.shown]}.
@@ -283,10 +321,15 @@ answered(N, Answer, #play{answers = Answers} = P) ->
     {N, Client, busy, Ops} = lists:keyfind(N, 1, P#play.clients),
     Q = P#play{clients = lists:keystore(N, 1, P#play.clients, {N, Client, idle, Ops})},
     Said = lists:flatten(io_lib:format("~b=~s", [N, Answer])),
-    case Answers of
-        #{N := [Answer | Rest]} -> logged({answer, N}, Q#play{answers = Answers#{N => Rest}, shown = [Said | P#play.shown]});
-        _ -> Q#play{ok = false, shown = ["!" ++ Said | P#play.shown]}
+    [Wanted | Rest] = maps:get(N, Answers),
+    case is_answer(string:split(Wanted, ":", all), string:split(Answer, ":", all)) of
+        true -> logged({answer, N}, Q#play{answers = Answers#{N => Rest}, shown = [Said | P#play.shown]});
+        false -> Q#play{ok = false, shown = ["!" ++ Said | P#play.shown]}
     end.
+
+%% Our child is active as long as its reference is alive, also where it has ended and is about to be restarted.
+is_answer([Specs, Ours, Supervisors, Workers], [Specs, Theirs, Supervisors, Workers]) -> Ours >= Theirs;
+is_answer(Wanted, Answer) -> Wanted =:= Answer.
 
 %% It happened: the log is to suggest it no more.
 logged(What, P) -> P#play{log = lists:delete(What, P#play.log)}.
@@ -340,6 +383,12 @@ short({error, Reason}) when Reason =:= already_present; Reason =:= not_found; Re
     atom_to_list(Reason);
 short({error, _}) -> "error".
 
+%% Restart those after this one.
+revive(S, Id) ->
+    Ids = lists:reverse([I || {I, _, _, _} <- supervisor:which_children(S)]),
+    [_ | After] = lists:dropwhile(fun(I) -> I =/= Id end, Ids),
+    [supervisor:restart_child(S, I) || I <- After].
+
 start_sup(Director, {sup, Name, _, _, _, _} = Sup) ->
     start(Director, Name, false, fun() -> supervisor:start_link(?MODULE, {Director, Sup}) end).
 
@@ -350,7 +399,7 @@ start_worker(Director, {worker, Id, _, _, _, Brutal} = Worker) ->
 %% - As soon as a supervisor is to end it starts nothing more. OTP's starts all of the group first.
 %% - `terminate_child` cuts off the start of a brutal child, also one that is due.
 %% - The siblings of a child whose restart has failed, and which is terminated then, are started. OTP's stay undefined.
-%%   It is as if the child had been ignored, since it is undefined in the end.
+%%   It is as if the child had been ignored, since it is undefined in the end, or as if somebody restarted them.
 start(Director, Id, Brutal, Start) ->
     Terminated = fun() -> has(self(), fun(M) -> is_termination(M, Id) end) end,
     Refused = (is_to_end(self(), get('$ancestors')) orelse Brutal andalso Terminated()) andalso choose(Director, Id, refuse),
@@ -363,7 +412,11 @@ start(Director, Id, Brutal, Start) ->
 
 choose(Director, Id, What) ->
     Director ! {waits, self(), Id, What},
-    receive go -> false; What -> true end.
+    receive
+        What -> true;
+        go when What =:= ignore -> Director ! {failed, self(), Id}, false;
+        go -> false
+    end.
 
 has(Pid, Is) ->
     case process_info(Pid, messages) of
@@ -383,6 +436,8 @@ is_to_end(Sup, [Parent | Ancestors]) ->
 init({Director, {sup, Name, Strategy, Intensity, Auto, Children}}) ->
     process_flag(priority, high),
     Director ! {sup, Name, self()},
+    Director ! {waits, self(), Name, init},
+    receive go -> ok end,
     Flags = #{strategy => Strategy, intensity => Intensity, period => 1000, auto_shutdown => Auto},
     {ok, {Flags, [spec(Director, Child) || Child <- Children]}}.
 
