@@ -50,6 +50,7 @@ class Service:
         keys: Who may use it.
         admin_keys: Who may see and stop what runs.
         shows_errors: Whether clients see the text of agents' own errors.
+        shows_tools: Whether clients of `/agents` see the agents' own tool calls, and their results.
         gate: The requests under way.
         runs: The calls under way.
         turns: The conversations in use.
@@ -66,6 +67,7 @@ class Service:
         turns: Turns,
         *,
         shows_errors: bool,
+        shows_tools: bool,
     ) -> None:
         self.system = system
         self.entries = entries
@@ -73,6 +75,7 @@ class Service:
         self.keys = keys
         self.admin_keys = admin_keys
         self.shows_errors = shows_errors
+        self.shows_tools = shows_tools
         self.gate = Gate(limits.concurrent)
         self.runs = Runs(limits)
         self.turns = turns

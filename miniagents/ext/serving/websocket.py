@@ -111,7 +111,7 @@ class AgentSocket:
         place = run.reading.reader()
         try:
             with place:
-                async for event in events_of(run, place):
+                async for event in events_of(run, place, shows_tools=self._service.shows_tools):
                     place.sends(True)
                     async with asyncio.timeout(self._service.limits.send_timeout):
                         await socket.send_text(msgspec.json.encode(event).decode())
