@@ -1,6 +1,7 @@
 """Actors: state behind mailboxes, supervised. The lean layer, on which agents are built."""
 
 from miniagents.actors.actor import Actor, ActorContext, IgnoreStart, ReplyTo
+from miniagents.actors.caller import Caller
 from miniagents.actors.deadletters import DeadLetter, DeadLetterReason, DeadLetters
 from miniagents.actors.envelope import Envelope
 from miniagents.actors.events import Event, EventKind, Events
@@ -22,6 +23,7 @@ __all__ = [
     "ActorInfo",
     "ActorRef",
     "ActorSystem",
+    "Caller",
     "ChildCounts",
     "ChildInfo",
     "DeadLetter",

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from miniagents.actors.caller import current_caller
+
 _KEPT = 10_000
 
 
@@ -38,6 +40,7 @@ class Event(msgspec.Struct, frozen=True):
         error: The exception, for CRASH, ESCALATION, HANG and DEADLOCK.
         detail: Anything else: a dead letter; the interaction's id, where it happened to one.
         logged: Whether the runtime has logged it, too.
+        caller: The name of the `Caller` on whose behalf it was done, or None.
     """
 
     kind: EventKind
@@ -47,6 +50,7 @@ class Event(msgspec.Struct, frozen=True):
     error: BaseException | None = None
     detail: Any = None
     logged: bool = False
+    caller: str | None = None
 
 
 class Subscription:
@@ -136,7 +140,9 @@ class Events:
     ) -> None:
         """Tell the subscribers."""
         if self._subscribers:
-            event = Event(kind, path, time.time(), reason, error, detail, logged)
+            caller = current_caller.get()
+            name = caller.name if caller is not None else None
+            event = Event(kind, path, time.time(), reason, error, detail, logged, name)
             for subscriber in tuple(self._subscribers):
                 subscriber.put(event)
 

@@ -47,7 +47,8 @@ def agent_app(
     Args:
         agents: What is served: an agent, several (they go by their aliases), or a dict of them by name. `Served(agent,
             arguments=(...))` says which arguments clients may give.
-        auth: The tokens of clients: a str, several, or a dict of them by the names of their owners; by default that of
+        auth: The tokens of clients: a str, several, or a dict of them by the names of their owners; a function (it may
+            be async) of a token, which says whose it is: a `Caller`, a name, or None for nobody's; by default that of
             `MINIAGENTS_TOKEN`, or else one that is made and printed once; None for a service that anybody can use.
         admin_auth: The same for operators; the variable is `MINIAGENTS_ADMIN_TOKEN`.
         system: Where the agents live; by default one of its own. One that runs already is not stopped.

@@ -69,7 +69,7 @@ class AgentSocket:
         most = service.limits.messages + 2  # with `open` and `finish`
         socket = HeldSocket(scope, receive, send, most=most, limits=service.limits)
         try:
-            key = service.keys.name_of(socket.headers)
+            key = await service.key_of(socket, service.keys)
             entry = service.entry(socket.path_params["name"])
             with service.gate.enter(key) as scope[PLACE]:
                 await socket.accept()
