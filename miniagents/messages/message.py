@@ -136,6 +136,9 @@ class Message(msgspec.Struct, kw_only=True, metaclass=MessageMeta):
 
     metadata: FrozenDict[str, Any] = EMPTY
 
+    is_aside: ClassVar[bool] = False
+    """Whether it is work on the way to an answer, and no part of it: a tool call, the result of one."""
+
     __miniagents_immutable__ = True
     __message_init__: ClassVar[Any] = None
 

@@ -19,6 +19,7 @@ from miniagents.ext.serving.problems import Problem, json_response
 from miniagents.ext.serving.reading import Reader
 from miniagents.ext.serving.runs import Run
 from miniagents.ext.serving.service import Service
+from miniagents.ext.serving.shown import Shown
 from miniagents.ext.serving.streaming import EventStream
 from miniagents.ext.wire.sse import sse
 
@@ -116,7 +117,8 @@ class AgentsApi:
                 self.kept.add(run, wanted.keep)
             return self._stream(run, after=-1, prelude=1)
         replies = await service.whole(request, run)
-        return json_response(AgentReply(run.interaction.id, tuple(map(MessageOut.of, replies)), UsageOut.of(run.meter)))
+        shown = Shown.all(replies, shows_tools=service.shows_tools)
+        return json_response(AgentReply(run.interaction.id, shown, UsageOut.of(run.meter)))
 
     async def resume(self, request: Request, key: str) -> Response:
         """`GET /agents/{name}/streams/{stream}`: a stream that was kept, all of it or after `Last-Event-ID`."""
@@ -150,7 +152,7 @@ class AgentsApi:
         is_whole = False
         try:
             with self.kept.read(run):
-                async with aclosing(events_of(run, reader)) as events:
+                async with aclosing(events_of(run, reader, shows_tools=self._service.shows_tools)) as events:
                     async for event in events:
                         if place.number > after:
                             kind = type(event).__struct_config__.tag

@@ -69,7 +69,7 @@ class AgentSocket:
         most = service.limits.messages + 2  # with `open` and `finish`
         socket = HeldSocket(scope, receive, send, most=most, limits=service.limits)
         try:
-            key = service.keys.name_of(socket.headers)
+            key = await service.key_of(socket, service.keys)
             entry = service.entry(socket.path_params["name"])
             with service.gate.enter(key) as scope[PLACE]:
                 await socket.accept()
@@ -111,7 +111,7 @@ class AgentSocket:
         place = run.reading.reader()
         try:
             with place:
-                async for event in events_of(run, place):
+                async for event in events_of(run, place, shows_tools=self._service.shows_tools):
                     place.sends(True)
                     async with asyncio.timeout(self._service.limits.send_timeout):
                         await socket.send_text(msgspec.json.encode(event).decode())
