@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from miniagents.errors import InvalidOptionError, RateLimitedError
+from miniagents.ext.llms.delays import duration, seconds_until
 from miniagents.ext.llms.rates import RateShare
-from miniagents.ext.llms.waiting import duration, seconds_until
 
 _HEADROOM = 1.05
 """Requests are paced a little slower than allowed: the network may push two of them together."""
