@@ -28,8 +28,9 @@ from miniagents.actors.events import EventKind
 from miniagents.actors.inbox import BARRIER
 from miniagents.actors.options import Props
 from miniagents.actors.state import IDLE, RESTARTING, RUNNING, STARTING, STOPPED, STOPPING
-from miniagents.actors.workers import migrate
+from miniagents.actors.workers import migrate, stack_of_worker
 from miniagents.errors import ActorStoppedError, HandlerTimeoutError, PromiseCancelledError
+from miniagents.promising.abandoning import log_abandoned
 from miniagents.promising.context import current_scope
 from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.tracebacks import traceback_text
@@ -278,8 +279,10 @@ class ActorCell(OwningCell):
         """The handler returned although it was interrupted.
 
         Returns:
-            Whether that was a crash: it had run for too long.
+            Whether that was its end: it had run for too long, or was abandoned.
         """
+        if self.state is STOPPED:
+            return True
         if self._cause is _HANG:
             await self._failed(asyncio.CancelledError())
             return True
@@ -301,6 +304,7 @@ class ActorCell(OwningCell):
         while task.cancelling():
             task.uncancel()
         task.tainted = False
+        task.interrupted_at = 0.0
 
     async def _without_instance(self) -> bool:
         """Start if that was asked for, or end.
@@ -363,6 +367,8 @@ class ActorCell(OwningCell):
                 await instance.on_start(ctx)
                 if self._cause is _HANG:
                     raise asyncio.CancelledError
+                if self.state is STOPPED:
+                    return False  # it was abandoned
             started = True
             if restarted is not None:
                 self._instance = instance
@@ -499,6 +505,8 @@ class ActorCell(OwningCell):
 
     def _finish(self, reason: StopReason | BaseException) -> None:
         """It ends for good."""
+        if self.state is STOPPED:
+            return
         self._cancel_timers()
         self._cancel_grace()
         if self._later is not None:
@@ -523,6 +531,8 @@ class ActorCell(OwningCell):
         Returns:
             Whether the instance lives.
         """
+        if self.state is STOPPED:
+            return False  # it was abandoned
         envelope = self.envelope
         cause, ask = self._cause, envelope.ask
         self._replied = False
@@ -800,6 +810,26 @@ class ActorCell(OwningCell):
         self._done_waiters.append(done)
         self._interrupt(_CANCEL)
         return done
+
+    @property
+    def told_to_end_at(self) -> float | None:
+        """When its code was cancelled because it must end, on `loop.time()`."""
+        return self.task.interrupted_at if self._in_user and self._cause in (_STOP, _SUSPEND) else None
+
+    def abandon(self) -> None:
+        """The system ends, and its code swallows that: it ends without it, after its children."""
+        worker = self.task
+        log_abandoned(stack_of_worker(worker), actor=self.path)
+        self.system.dispatcher.abandon(worker)
+        self.system.start_soon(self._end_without_its_code())
+
+    async def _end_without_its_code(self) -> None:
+        reason = self.stopping.reason if self.stopping is not None else StopReason.SHUTDOWN
+        envelope = self.envelope
+        if envelope is not None and envelope.ask is not None:
+            envelope.ask.stopped(reason)
+        await self._drop_belongings(reason)
+        self._finish(reason)
 
     def _tell_done(self) -> None:
         waiters, self._done_waiters = self._done_waiters, None

@@ -11,6 +11,7 @@ from miniagents.actors.cell import Cell
 from miniagents.actors.envelope import Envelope
 from miniagents.actors.timers import Timer
 from miniagents.errors import PromiseCancelledError
+from miniagents.promising.abandoning import abandon, log_abandoned, stack_of
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.supervision import StopReason
 
@@ -128,10 +129,16 @@ class OwningCell(Cell):
                 ask.stopped(reason)
         tasks, self._tasks = self._tasks, None
         if tasks:
+            told_at = self.system.time()
             for task in tasks:
                 task.cancel()
             _, left = await asyncio.wait(tasks, timeout=_INSIST_EVERY)
             while left:
+                if self.system.gives_up(told_at):
+                    for task in left:
+                        log_abandoned(stack_of(task.get_coro()), actor=self.path, task=task.get_name())
+                        abandon(task)
+                    return
                 _log.warning("tasks of an ended actor swallow their cancellation", actor=self.path, tasks=len(left))
                 for task in left:
                     task.cancel()

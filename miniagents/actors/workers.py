@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
+from miniagents.promising.abandoning import stack_of
 from miniagents.promising.context import current_scope
 
 if TYPE_CHECKING:
@@ -53,14 +54,15 @@ class WorkerTask(asyncio.Task[None]):
 
     Attributes:
         cell: The actor that it serves now.
+        interrupted_at: When the runtime first cancelled the handler, on `loop.time()`; 0.0 if it has not.
         tainted: Whether anybody has cancelled it since it began to serve this actor.
         handed: Of a helper: resolves when there is a turn to go on with.
-        lane: Of a helper: what steps that turn.
+        lane: What steps its turns; of a helper, what steps that one.
         waiting: Of a helper: what the handler of that turn waits for.
     """
 
     # They are read for every message, where the default of a class is slow.
-    __slots__ = ("cell", "handed", "lane", "tainted", "waiting")
+    __slots__ = ("cell", "handed", "interrupted_at", "lane", "tainted", "waiting")
 
     def __init__(
         self, coro: Coroutine[Any, Any, None], *, loop: asyncio.AbstractEventLoop, context: Context | None = None
@@ -68,6 +70,7 @@ class WorkerTask(asyncio.Task[None]):
         super().__init__(coro, loop=loop, context=context)
         self.cell: Cell | None = None
         self.tainted = False
+        self.interrupted_at = 0.0
         self.handed: asyncio.Future[Any] | None = None
         self.lane: Lane | None = None
         self.waiting: Any = None
@@ -99,6 +102,7 @@ class WorkerTask(asyncio.Task[None]):
     def interrupt(self, reason: str | None = None) -> None:
         """Cancel the handler that runs now, in the name of the runtime."""
         self.tainted = True
+        self.interrupted_at = self.interrupted_at or self.get_loop().time()
         super().cancel(reason)
 
     def is_fit(self) -> bool:
@@ -118,15 +122,16 @@ class Lane:
 
     Attributes:
         cell: Whose turn it is.
+        turns: The coroutine.
         send: Steps it: `send(None)` gives what the handler waits for, `TURN_OVER` or `MIGRATE`.
         throw: Raises an exception where the handler waits.
     """
 
-    __slots__ = ("cell", "send", "throw")
+    __slots__ = ("cell", "send", "throw", "turns")
 
     def __init__(self) -> None:
         self.cell: Any = None
-        turns = self._turns()
+        turns = self.turns = self._turns()
         self.send = turns.send
         self.throw = turns.throw
 
@@ -141,3 +146,8 @@ class Lane:
 def migrate() -> Generator[Any, Any, None]:
     """Go on with this turn in a fresh task."""
     yield MIGRATE
+
+
+def stack_of_worker(worker: WorkerTask) -> str:
+    """Where the handler is that a worker serves, as text."""
+    return stack_of(worker.lane.turns if worker.lane is not None else worker.get_coro())

@@ -127,7 +127,7 @@ class Runs:
         """Ask for the end of all; their clients get the error."""
         for run in tuple(self._runs.values()):
             run.call.finish()
-            run.interaction.begin_cancel(error)
+            run.interaction.cut_off(error)
 
     async def wait_idle(self) -> None:
         """Wait until none is under way."""
