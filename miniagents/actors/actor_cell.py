@@ -29,8 +29,9 @@ from miniagents.actors.envelope import Envelope
 from miniagents.actors.events import EventKind
 from miniagents.actors.inbox import BARRIER
 from miniagents.actors.options import Props
-from miniagents.actors.workers import migrate
+from miniagents.actors.workers import migrate, stack_of_worker
 from miniagents.errors import ActorStoppedError, HandlerTimeoutError, PromiseCancelledError
+from miniagents.promising.abandoning import log_abandoned
 from miniagents.promising.context import current_scope
 from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.tracebacks import traceback_text
@@ -267,9 +268,10 @@ class ActorCell(OwningCell):
         """The handler has returned although it was interrupted.
 
         Returns:
-            Whether it counts as handled; one that has run for too long, or whose children have failed, has crashed.
+            Whether it counts as handled; one that has run for too long, whose children have failed, or that was
+            abandoned, is not.
         """
-        if self._interruption is _HANG or self._interruption is _CRASH:
+        if self._interruption is _HANG or self._interruption is _CRASH or self.life.phase is not Phase.UP:
             return False
         self._interruption = None
         self._tell_done()
@@ -316,6 +318,7 @@ class ActorCell(OwningCell):
         while task.cancelling():
             task.uncancel()
         task.held = sys.maxsize
+        task.interrupted_at = 0.0
 
     async def _ends(self) -> bool:
         """Look at what was asked of the actor from outside its handlers.
@@ -362,13 +365,19 @@ class ActorCell(OwningCell):
             if kind.on_start is not Actor.on_start:
                 await instance.on_start(ctx)
                 self._check_interruption()
+            if self.life.phase is not Phase.STARTING:
+                return False  # it was abandoned
             self._instance = instance
             if restarted is not None and kind.on_restart is not Actor.on_restart:
                 await instance.on_restart(restarted)
                 self._check_interruption()
+                if self.life.phase is not Phase.STARTING:
+                    return False
         except BaseException as error:
             if hang is not None:
                 hang.cancel()
+            if self.life.phase is not Phase.STARTING:
+                return False  # it was abandoned
             was_stopped = self._interruption is _STOP or self._interruption is _SUSPEND
             was_stopped = was_stopped and isinstance(error, asyncio.CancelledError) and self.life.wish >= Wish.STOP
             error = self._explain(error)
@@ -425,6 +434,8 @@ class ActorCell(OwningCell):
             await self._stop_children()
             self.apply(Event.CLEANING)
             await self._run_on_stop(instance)
+            if self.life.phase is not Phase.CLEANUP:
+                return  # it was abandoned
             self.apply(Event.CLEANED)
         await self._release()
         self.apply(Event.GONE)
@@ -475,6 +486,8 @@ class ActorCell(OwningCell):
         Returns:
             Whether the instance lives.
         """
+        if self.life.phase is not Phase.UP and self.life.phase is not Phase.DOOMED:
+            return False  # it was abandoned
         envelope = self.current if self.current.__class__ is Ask else self.envelope
         cause, ask = self._interruption, envelope.ask
         self._replied = False
@@ -613,6 +626,30 @@ class ActorCell(OwningCell):
             self._done_waiters = []
         self._done_waiters.append(done)
         return done
+
+    @property
+    def told_to_end_at(self) -> float | None:
+        """When its code was cancelled because it must end, on `loop.time()`."""
+        told = self._interruption is _STOP or self._interruption is _SUSPEND
+        return self.task.interrupted_at if told and self._runs_code() else None
+
+    def abandon(self) -> None:
+        """The system ends, and its code swallows that: it ends without it, after its children."""
+        worker = self.task
+        log_abandoned(stack_of_worker(worker), actor=self.path)
+        self.system.dispatcher.abandon(worker)
+        self.apply(Event.ABANDON)
+        self.system.start_soon(self._end_without_its_code())
+
+    async def _end_without_its_code(self) -> None:
+        reason = self.reason
+        assert reason is not None  # that of what asked for its end
+        envelope = self.envelope
+        if envelope is not None and envelope.ask is not None:
+            envelope.ask.stopped(reason)
+        self._instance = self._ctx = self.context = None
+        await self._drop_belongings(reason)
+        self.apply(Event.GONE)
 
     def _tell_done(self) -> None:
         waiters, self._done_waiters = self._done_waiters, None

@@ -17,6 +17,7 @@ from miniagents.actors.terminated import Terminated
 from miniagents.actors.timers import Timer, Timers
 from miniagents.errors import MailboxFullError, PromiseCancelledError, UnhandledMessageError
 from miniagents.promising import Promise
+from miniagents.promising.abandoning import abandon, log_abandoned, stack_of
 from miniagents.promising.context import current_work, get_work
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.supervision import StopReason
@@ -166,10 +167,16 @@ class OwningCell(LivingCell):
                 ask.stopped(reason)
         tasks, self._tasks = self._tasks, None
         if tasks:
+            told_at = self.system.time()
             for task in tasks:
                 task.cancel()
             _, left = await asyncio.wait(tasks, timeout=INSIST_EVERY)
             while left:
+                if self.system.gives_up(told_at):
+                    for task in left:
+                        log_abandoned(stack_of(task.get_coro()), actor=self.path, task=task.get_name())
+                        abandon(task)
+                    return
                 _log.warning("tasks of an ended actor swallow their cancellation", actor=self.path, tasks=len(left))
                 for task in left:
                     task.cancel()

@@ -22,7 +22,7 @@ from miniagents.messages import (
     TextMessage,
 )
 from miniagents.promising import Promise
-from miniagents.promising.abandoning import DEFAULT_GRACE, stack_of
+from miniagents.promising.abandoning import DEFAULT_GRACE, log_abandoned, stack_of
 from miniagents.promising.context import OnCancelled, current_scope, current_work, get_work
 from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.tracebacks import traceback_text
@@ -115,6 +115,7 @@ class Interaction(Node):
         agent: Who is called.
         parent: The interaction that called, or the nearest one above it that still runs; None from outside.
         tokens: Tokens used so far, as far as models reported them.
+        told_to_end_at: When its code was cancelled, on `loop.time()`; None if it has not been.
         cost: What they cost, in the currency of the price list.
         error: What it failed with.
         abandoned: Whether it runs although its caller waits no more: its deadline has passed, or it was cancelled and
@@ -164,6 +165,7 @@ class Interaction(Node):
         "system",
         "task",
         "tokens",
+        "told_to_end_at",
         "trace",
         "waits",
     )
@@ -216,6 +218,7 @@ class Interaction(Node):
         self._coro: Any = None
         self.is_running = False
         self.cancelled: object = None
+        self.told_to_end_at: float | None = None
         self.abandoned = False
         self.tokens = 0
         self.cost = 0.0
@@ -586,8 +589,7 @@ class Interaction(Node):
         if not self.is_running and envelope is not None and not envelope.taken:
             cell.ask_expired(envelope)
             envelope.taken = True  # it is no longer counted as waiting
-        self.begin_cancel(error)
-        self.replies._reject(error)
+        self.cut_off(error)
 
     def finish(self, error: BaseException | None) -> None:
         """It has ended: close the replies, and leave what still runs below to those above."""
@@ -686,6 +688,7 @@ class Interaction(Node):
         if self.is_running and self.task is not None:
             endings[self.task] = self
             self.interrupt(str(reason))
+            self.told_to_end_at = self.system.time()
             if self._hang is not None:
                 self._hang.cancel()
             self._hang = self.system.loop.call_later(DEFAULT_GRACE, self._runs_on)
@@ -695,6 +698,11 @@ class Interaction(Node):
                 self.cell.ask_cancelled(envelope)
             self.finish(self._as_error(reason))
         return below
+
+    def cut_off(self, error: BaseException) -> None:
+        """Cancel it and everything below it, and let its caller have the error now, whatever its code does."""
+        self.begin_cancel(error)
+        self.replies._reject(error)
 
     def _as_error(self, reason: object) -> BaseException:
         if isinstance(reason, BaseException):
@@ -709,6 +717,17 @@ class Interaction(Node):
         stack = self.stack or "\n".join(stack_of(task.get_coro()) for task in self._background)
         _log.warning("a cancelled interaction runs on", actor=self.path, interaction=self.id, stack=stack)
         self.replies._reject(self._as_error(self.cancelled))
+
+    def abandon(self) -> None:
+        """The system ends, and its code swallows its cancellation: it ends without it."""
+        task = self.task
+        log_abandoned(self.stack, actor=self.path, interaction=self.id)
+        self.abandoned = True
+        self.system.dispatcher.abandon(task)
+        self.finish(self._as_error(self.cancelled))
+        cell = self.cell
+        if cell.is_serial and cell.told_to_end_at is not None:
+            cell.task.interrupt()  # a class agent that waits for its call need not wait any longer
 
     def interrupt(self, reason: str) -> None:
         """Cancel its code, unless it is that code which asks for it."""

@@ -77,26 +77,28 @@ class Event(enum.IntEnum):
     FAIL = 10
     """The supervision of its children is used up, so that it crashes itself."""
     GRACE_OVER = 11
+    ABANDON = 12
+    """The system ends, and code that has swallowed its cancellation is not waited for any more."""
     # From its own code, each in the states where that code runs.
-    BEGUN = 12
+    BEGUN = 13
     """The first step of a start that is due."""
-    STARTED = 13
-    START_FAILED = 14
-    IGNORED = 15
+    STARTED = 14
+    START_FAILED = 15
+    IGNORED = 16
     """`on_start` says that it is not needed now."""
-    CRASHED = 16
-    LET_GO = 17
+    CRASHED = 17
+    LET_GO = 18
     """Between two messages, with more in the mailbox."""
-    DRAINED = 18
+    DRAINED = 19
     """Between two messages, with none in the mailbox."""
-    CLEANING = 19
+    CLEANING = 20
     """The children have ended; `on_stop` is called."""
-    CLEANED = 20
-    GONE = 21
+    CLEANED = 21
+    GONE = 22
     """Nothing of the instance is left."""
-    RESTARTS = 22
+    RESTARTS = 23
     """The verdict on an exit: it will be started again."""
-    ENDS = 23
+    ENDS = 24
     """The verdict on an exit: it will not."""
 
 
@@ -202,7 +204,7 @@ def life(phase: Phase, wish: Wish = Wish.NONE, *, brutal: bool = False, again: b
 BORN = life(Phase.NEW)
 OVER = life(Phase.OVER)
 
-EXTERNAL = tuple(event for event in Event if event <= Event.GRACE_OVER)
+EXTERNAL = tuple(event for event in Event if event <= Event.ABANDON)
 """The events that are possible in every state."""
 
 _ENDS = (Phase.CLEARING, Phase.ENDING, Phase.CLEANUP)
@@ -380,6 +382,16 @@ def _grace_over(state: Life) -> Step:
     return _to(state)  # it fired in the step in which it was called off
 
 
+def _abandon(state: Life) -> Step:
+    _check_judged(state, Event.ABANDON)
+    match state.phase:
+        case Phase.STARTING:
+            return _to(state, *_no_grace(state), phase=Phase.CLEARING, wish=Wish.TERMINATE)
+        case Phase.UP | Phase.DOOMED | Phase.CLEANUP:
+            return _to(state, *_no_grace(state), phase=Phase.ENDING, wish=Wish.TERMINATE)
+    return _to(state)  # none of its code runs
+
+
 def _begun(state: Life) -> Step:
     match state.phase:
         case Phase.DUE:
@@ -508,6 +520,7 @@ _RULES: tuple[Callable[[Life], Step], ...] = (
     _ask(Event.TERMINATE_NOW, Wish.TERMINATE, brutal=True),
     _fail,
     _grace_over,
+    _abandon,
     _begun,
     _started,
     _start_failed,

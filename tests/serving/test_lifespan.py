@@ -230,6 +230,18 @@ SERVICE = """
         await asyncio.sleep(float(str(await ctx.message_promises)))
         ctx.reply("done")
         print("the agent is done", file=sys.stderr, flush=True)
+
+    @miniagent
+    async def stubborn(ctx):
+        "Swallows its cancellation for ever."
+        ctx.reply("begun")
+        while True:
+            try:
+                await asyncio.sleep(600)
+            except asyncio.CancelledError:
+                pass
+
+    both = [slow, stubborn]
 """
 
 
@@ -241,14 +253,15 @@ def service(tmp_path: Path) -> Any:
         sys.executable,
         "-m",
         "miniagents.ext.serving.command",
-        "slow_service:slow",
+        "slow_service:both",
         "--port",
         "0",
         "--grace",
         "5",
     ]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
         try:
             yield process
         finally:
@@ -322,3 +335,29 @@ def test_a_second_signal_ends_the_grace(service: Any) -> None:
 
     assert "event: error" in rest
     assert service.wait(30) == 0
+
+
+def test_an_agent_that_swallows_its_cancellation_keeps_neither_its_client_nor_the_command_from_ending(
+    service: Any,
+) -> None:
+    token = read_until(service, "the token of").split()[-1]
+    url = read_until(service, "running on").split("running on ")[1].split(" ")[0]
+
+    body = {"messages": "Hi", "stream": True}
+    with (
+        httpx2.Client(base_url=url, headers={"authorization": f"Bearer {token}"}, timeout=30) as client,
+        client.stream("POST", "/agents/stubborn", json=body) as answer,
+    ):
+        lines = answer.iter_lines()
+        while "event: message" not in next(lines):
+            pass
+        service.send_signal(signal.SIGTERM)
+        while client.get("/readyz").status_code == 200:
+            pass
+        service.send_signal(signal.SIGTERM)  # the grace is over
+        rest = list(lines)
+
+    assert "event: error" in rest
+    assert service.wait(30) == 0
+    (said,) = [line for line in service.stdout if "abandoned at the end of the system" in line]
+    assert "actor=/agents/stubborn" in said

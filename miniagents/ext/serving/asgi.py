@@ -150,7 +150,9 @@ class AgentApp(Starlette):
             await service.turns.end()
 
     async def _end(self, grace: float) -> None:
-        """End the system: what is under way has its grace, and then all is stopped in supervised order."""
+        """End the system: what is under way has its grace, and then all is stopped in supervised order. What swallows
+        its cancellation has no longer than that."""
+        self.system.grace = min(self.system.grace, self.grace)
         try:
             async with asyncio.timeout(grace):
                 await self.system.afinalize()

@@ -70,7 +70,7 @@ class Run:
         """Ask for its end in the same way; its client gets the error."""
         for replies in (self.replies, self.call.finish().reply_sequence()):
             replies._look()  # a client that has gone need not be told
-        self.interaction.begin_cancel(error)
+        self.interaction.cut_off(error)
 
     def when_stopped(self, callback: Callable[[], None]) -> None:
         """Call back once nothing of it runs any more: what is cancelled may take its time."""
