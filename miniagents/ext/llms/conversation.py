@@ -13,7 +13,8 @@ from miniagents.ext.llms.messages import ReplyMessage
 from miniagents.ext.llms.model import ModelRequest, Provider
 from miniagents.ext.llms.replies import ModelReplyPromise
 from miniagents.ext.llms.schemas import OutputType
-from miniagents.ext.llms.tools import Approve, Tool, call_tools
+from miniagents.ext.llms.tool_calls import Approve, call_tools
+from miniagents.ext.llms.tools import Tool
 from miniagents.messages import AssistantMessage, Message, MessagePromise, SystemMessage, UserMessage
 from miniagents.messages.kinds import error_text
 from miniagents.miniagents import InteractionContext, MiniAgent
