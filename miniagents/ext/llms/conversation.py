@@ -6,9 +6,16 @@ from typing import Any
 
 import structlog
 
-from miniagents.errors import IncompleteResponseError, LLMError, MaxTurnsError, OutputError, ProviderError
+from miniagents.errors import (
+    IncompleteResponseError,
+    InvalidRequestError,
+    LLMError,
+    MaxTurnsError,
+    OutputError,
+    ProviderError,
+)
 from miniagents.ext.llms.asking import Terms, ask
-from miniagents.ext.llms.history import well_formed
+from miniagents.ext.llms.history import is_blank, well_formed
 from miniagents.ext.llms.messages import ReplyMessage
 from miniagents.ext.llms.model import ModelRequest, Provider
 from miniagents.ext.llms.replies import ModelReplyPromise
@@ -90,6 +97,12 @@ class Conversation:
         repaired, repairs = well_formed(messages)
         for repair in repairs:
             _log.warning("a history was repaired", actor=self._ctx.interaction.path, repair=repair)
+        if is_blank(repaired):
+            raise InvalidRequestError(
+                f"{self._ctx.interaction.path}: there is nothing to send: no message has a text, and there is no "
+                f"system prompt: call the agent with messages, or give it system=",
+                path=self._ctx.interaction.path,
+            )
         self._messages = list(repaired)
         for _ in range(settings.max_turns):
             if await self._turn():
@@ -160,7 +173,7 @@ class Conversation:
         reply = self._reply
         request = ModelRequest(
             model=settings.model,
-            messages=tuple(self._messages),
+            messages=well_formed(self._messages)[0],
             stream=settings.stream,
             options=self._options(),
             tools=tuple(tool.spec for tool in settings.tools.values()),
