@@ -71,7 +71,7 @@ def test_a_rate_is_kept_by_all_threads_together() -> None:
 
 def test_the_requests_of_several_threads_take_turns() -> None:
     limit, order = RateLimit(concurrent=1), list[str]()
-    both = threading.Barrier(3)
+    held, both = threading.Event(), threading.Barrier(3)
 
     def main_of(who: str) -> Callable[[], Coroutine[Any, Any, None]]:
         async def one() -> None:
@@ -81,6 +81,7 @@ def test_the_requests_of_several_threads_take_turns() -> None:
             admission.settle(0)
 
         async def main() -> None:
+            await asyncio.to_thread(held.wait, 10)
             tasks = [asyncio.ensure_future(one()) for _ in range(5)]
             await asyncio.sleep(0)
             both.wait(10)
@@ -89,9 +90,10 @@ def test_the_requests_of_several_threads_take_turns() -> None:
         return main
 
     async def holder() -> None:
-        held = await limit.admit("holder", 0)
+        admission = await limit.admit("holder", 0)
+        held.set()
         await asyncio.to_thread(both.wait, 10)
-        held.settle(0)
+        admission.settle(0)
 
     results = in_threads(holder, main_of("a"), main_of("b"))
 
@@ -158,6 +160,29 @@ def test_who_waits_in_a_loop_is_served_though_the_loop_that_set_the_time_has_end
         return "served"
 
     assert in_threads(first, second) == [None, "served"]
+
+
+def test_tokens_that_a_loop_gives_back_before_it_ends_serve_another_one_earlier() -> None:
+    limit, admitted_once, waits = RateLimit(tokens_per_minute=60_000), threading.Event(), threading.Event()
+
+    async def first() -> None:
+        admission = await limit.admit("first", 9_500)
+        admitted_once.set()
+        await asyncio.to_thread(waits.wait, 10)
+        admission.settle(1_000)  # of the 9.5 s that were reserved, 1 s is used
+
+    async def second() -> float:
+        await asyncio.to_thread(admitted_once.wait, 10)
+        began = time.monotonic()
+        waiting = asyncio.ensure_future(limit.admit("second", 1_000))
+        await asyncio.sleep(0.01)
+        waits.set()
+        (await waiting).settle(0)
+        return time.monotonic() - began
+
+    _, waited = in_threads(first, second)
+
+    assert 0.5 < waited < 6
 
 
 def test_what_a_loop_left_under_way_is_given_back_when_it_has_ended() -> None:
