@@ -29,6 +29,7 @@ from miniagents.actors.state import RUNNING, STOPPED, STOPPING
 from miniagents.actors.supervising import Keeper
 from miniagents.actors.supervisor_cell import SupervisorCell
 from miniagents.actors.supervisor_ref import SupervisorRef
+from miniagents.actors.threads import use_daemon_threads
 from miniagents.actors.tree import ActorInfo, snapshot
 from miniagents.errors import InvalidOptionError, RestartLimitError, SystemNotRunningError
 from miniagents.promising import Promise, PromisingContext
@@ -127,6 +128,7 @@ class ActorSystem(PromisingContext):
         """
         super().activate()
         loop = self.loop = asyncio.get_running_loop()
+        use_daemon_threads(loop)
         self.time = loop.time
         self.thread_id = threading.get_ident()
         self.dispatcher = Dispatcher(loop, debug=self._debug)

@@ -1,5 +1,6 @@
 """`Budget`: how much an agent, a part of the tree, or a whole run may spend."""
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -49,7 +50,8 @@ class Budget:
 
     Give it to `fork(budget=)` for an agent, to `MiniAgents(budget=)` for a run, and there with `under=` for a part of
     the tree. A call reserves its estimated input and its `max_tokens` before it is sent, and settles with what it used;
-    one that exceeds what is left is refused. What runs already may finish.
+    one that exceeds what is left is refused. What runs already may finish. It may be used from several event loops, one
+    after the other or in threads at once.
 
     Args:
         tokens: Tokens, read and written, 0 or more; None for no limit.
@@ -84,6 +86,7 @@ class Budget:
         self.under = under
         self.prices = prices
         self.spent = Spent()
+        self._lock = threading.RLock()  # a coroutine that is collected settles wherever Python is
         self._reserved_tokens = 0
         self._reserved_usd = 0.0
 
@@ -111,32 +114,34 @@ class Budget:
                     path=who,
                 )
             usd = 0.0
-        if self.tokens is not None and tokens > (left := self.tokens - self.spent.tokens - self._reserved_tokens):
-            raise BudgetExceededError(
-                f"{who}: the call needs {tokens} tokens at most (its input and max_tokens), and {max(left, 0)} of "
-                f"{self.tokens} are left: raise the budget, or lower max_tokens",
-                path=who,
-            )
-        if self.usd is not None and usd > (left_usd := self.usd - self.spent.usd - self._reserved_usd) + 1e-12:
-            raise BudgetExceededError(
-                f"{who}: the call may cost {usd:.6f} USD, and {max(left_usd, 0.0):.6f} of {self.usd} are left: raise "
-                f"the budget, or lower max_tokens",
-                path=who,
-            )
-        self._reserved_tokens += tokens
-        self._reserved_usd += usd
-        return Reservation(tokens, usd, self)
+        with self._lock:
+            if self.tokens is not None and tokens > (left := self.tokens - self.spent.tokens - self._reserved_tokens):
+                raise BudgetExceededError(
+                    f"{who}: the call needs {tokens} tokens at most (its input and max_tokens), and {max(left, 0)} of "
+                    f"{self.tokens} are left: raise the budget, or lower max_tokens",
+                    path=who,
+                )
+            if self.usd is not None and usd > (left_usd := self.usd - self.spent.usd - self._reserved_usd) + 1e-12:
+                raise BudgetExceededError(
+                    f"{who}: the call may cost {usd:.6f} USD, and {max(left_usd, 0.0):.6f} of {self.usd} are left: "
+                    f"raise the budget, or lower max_tokens",
+                    path=who,
+                )
+            self._reserved_tokens += tokens
+            self._reserved_usd += usd
+            return Reservation(tokens, usd, self)
 
     def _settled(self, reservation: Reservation, usage: Usage | None, model: str) -> None:
-        self._reserved_tokens -= reservation.tokens
-        self._reserved_usd = max(self._reserved_usd - reservation.usd, 0.0)
-        if usage is not None:
-            spent = self.spent
-            self.spent = Spent(
-                spent.tokens + usage.total_tokens,
-                spent.usd + (self._cost(model, usage) or 0.0),
-                spent.estimated_tokens + (usage.total_tokens if usage.estimated else 0),
-            )
+        with self._lock:
+            self._reserved_tokens -= reservation.tokens
+            self._reserved_usd = max(self._reserved_usd - reservation.usd, 0.0)
+            if usage is not None:
+                spent = self.spent
+                self.spent = Spent(
+                    spent.tokens + usage.total_tokens,
+                    spent.usd + (self._cost(model, usage) or 0.0),
+                    spent.estimated_tokens + (usage.total_tokens if usage.estimated else 0),
+                )
 
     def _cost(self, model: str, usage: Usage) -> float | None:
         price = price_of(model, self.prices)
