@@ -30,6 +30,7 @@ from miniagents.actors.scheduling import Scheduling, scheduling_of
 from miniagents.actors.supervising import Keeper
 from miniagents.actors.supervisor_cell import SupervisorCell
 from miniagents.actors.supervisor_ref import SupervisorRef
+from miniagents.actors.threads import use_daemon_threads
 from miniagents.actors.timers import Timer, Timers
 from miniagents.actors.tree import ActorInfo, snapshot
 from miniagents.errors import InvalidOptionError, RestartLimitError, SystemNotRunningError
@@ -154,6 +155,7 @@ class ActorSystem(PromisingContext):
         """
         super().activate()
         loop = self.loop = asyncio.get_running_loop()
+        use_daemon_threads(loop)
         self.time = loop.time
         self.thread_id = threading.get_ident()
         self.scheduling = scheduling_of(loop)

@@ -17,6 +17,7 @@ import msgspec
 from miniagents.errors import InvalidOptionError, MissingDependencyError
 from miniagents.testing import anthropic_wire, openai_wire
 from miniagents.testing.recording import Recording
+from miniagents.testing.refusals import refused_conversation
 from miniagents.testing.script import Fault, Reply, Script, Scripted
 
 _SECRET_HEADERS = ("authorization", "x-api-key", "cookie")
@@ -351,7 +352,7 @@ class FakeProvider:
             return Reply.failure(401, error="Incorrect API key provided")
         if is_anthropic and "max_tokens" not in exchange.body:
             return Reply.failure(400, error="max_tokens: Field required")
-        problem = _unanswered_call(exchange.body)
+        problem = refused_conversation(exchange.path, exchange.body)
         if problem is not None:
             return Reply.failure(400, error=problem)
         if self.requests_per_second is not None:
@@ -510,25 +511,3 @@ def _text_in(value: Any) -> str:
     for name in ("system", "messages", "input", "instructions"):
         walk(value.get(name))
     return "\n".join(found)
-
-
-def _unanswered_call(body: Mapping[str, Any]) -> str | None:
-    """What the real APIs answer with a 400: a tool call without its result, or a result without its call."""
-    waiting: dict[str, None] = {}
-    for one in body.get("messages") or ():
-        content = one.get("content")
-        blocks = content if isinstance(content, list) else []
-        results = [one["tool_call_id"]] if one.get("role") == "tool" else []
-        results += [block["tool_use_id"] for block in blocks if block.get("type") == "tool_result"]
-        for result in results:
-            if result not in waiting:
-                return f"messages: the result {result!r} has no call before it"
-            del waiting[result]
-        if not results and waiting:
-            return f"messages: the tool call {next(iter(waiting))!r} has no result right after it"
-        calls = [call["id"] for call in one.get("tool_calls") or ()]
-        calls += [block["id"] for block in blocks if block.get("type") == "tool_use"]
-        waiting |= dict.fromkeys(calls)
-    if waiting:
-        return f"messages: the tool call {next(iter(waiting))!r} has no result right after it"
-    return None

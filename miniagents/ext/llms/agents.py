@@ -13,7 +13,8 @@ from miniagents.ext.llms.conversation import Conversation, Settings
 from miniagents.ext.llms.limits import RateLimit
 from miniagents.ext.llms.model import Provider
 from miniagents.ext.llms.schemas import output_type
-from miniagents.ext.llms.tools import Approve, tools_of
+from miniagents.ext.llms.tool_calls import Approve
+from miniagents.ext.llms.tools import tools_of
 from miniagents.messages import EMPTY, Secret
 from miniagents.miniagents import Interaction, InteractionContext, Live, MiniAgent, miniagent
 

@@ -1,6 +1,7 @@
 """`Budget`: how much an agent, a part of the tree, or a whole run may spend."""
 
 import math
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,7 +58,8 @@ class Budget:
 
     Give it to `fork(budget=)` for an agent, to `MiniAgents(budget=)` for a run, and there with `under=` for a part of
     the tree. A call reserves its estimated input and its `max_tokens` before it is sent, and settles with what it used;
-    one that exceeds what is left is refused. What runs already may finish.
+    one that exceeds what is left is refused. What runs already may finish. It may be used from several event loops, one
+    after the other or in threads at once.
 
     Args:
         tokens: Tokens, read and written, 0 or more; None for no limit.
@@ -103,6 +105,7 @@ class Budget:
         self._of_callers: dict[str | None, Budget] = {}
         self.prices = prices
         self.spent = Spent()
+        self._lock = threading.RLock()  # a coroutine that is collected settles wherever Python is
         self._reserved_tokens = 0
         self._reserved_usd = 0.0
 
@@ -134,21 +137,22 @@ class Budget:
                     path=who,
                 )
             usd = 0.0
-        if self.tokens is not None and tokens > (left := self.tokens - self.spent.tokens - self._reserved_tokens):
-            raise BudgetExceededError(
-                f"{who}: the call needs {tokens} tokens at most (its input and max_tokens), and {max(left, 0)} of "
-                f"{self.tokens} are left: raise the budget, or lower max_tokens",
-                path=who,
-            )
-        if self.usd is not None and usd > (left_usd := self.usd - self.spent.usd - self._reserved_usd) + 1e-12:
-            raise BudgetExceededError(
-                f"{who}: the call may cost {usd:.6f} USD, and {max(left_usd, 0.0):.6f} of {self.usd} are left: raise "
-                f"the budget, or lower max_tokens",
-                path=who,
-            )
-        self._reserved_tokens += tokens
-        self._reserved_usd += usd
-        return Reservation(tokens, usd, self)
+        with self._lock:
+            if self.tokens is not None and tokens > (left := self.tokens - self.spent.tokens - self._reserved_tokens):
+                raise BudgetExceededError(
+                    f"{who}: the call needs {tokens} tokens at most (its input and max_tokens), and {max(left, 0)} of "
+                    f"{self.tokens} are left: raise the budget, or lower max_tokens",
+                    path=who,
+                )
+            if self.usd is not None and usd > (left_usd := self.usd - self.spent.usd - self._reserved_usd) + 1e-12:
+                raise BudgetExceededError(
+                    f"{who}: the call may cost {usd:.6f} USD, and {max(left_usd, 0.0):.6f} of {self.usd} are left: "
+                    f"raise the budget, or lower max_tokens",
+                    path=who,
+                )
+            self._reserved_tokens += tokens
+            self._reserved_usd += usd
+            return Reservation(tokens, usd, self)
 
     def of(self, caller: str | None) -> "Budget":
         """The budget of one caller, where it is `per="caller"`.
@@ -156,11 +160,13 @@ class Budget:
         Args:
             caller: The name; None for those that nobody is known for.
         """
-        found = self._of_callers.get(caller)
-        if found is None:
-            if len(self._of_callers) >= _MANY:
-                self._forget_the_idle()
-            found = self._of_callers[caller] = Budget(self.tokens, self.usd, window=self.window, prices=self.prices)
+        with self._lock:
+            found = self._of_callers.get(caller)
+            if found is None:
+                if len(self._of_callers) >= _MANY:
+                    self._forget_the_idle()
+                found = Budget(self.tokens, self.usd, window=self.window, prices=self.prices)
+                self._of_callers[caller] = found
         found._begin_window()
         return found
 
@@ -173,21 +179,23 @@ class Budget:
 
     def _begin_window(self) -> None:
         if self.window is not None:
-            period = time.time() // self.window
-            if period != self._period:
-                self._period = period
-                self.spent = Spent()
+            with self._lock:
+                period = time.time() // self.window
+                if period != self._period:
+                    self._period = period
+                    self.spent = Spent()
 
     def _settled(self, reservation: Reservation, usage: Usage | None, model: str) -> None:
-        self._reserved_tokens -= reservation.tokens
-        self._reserved_usd = max(self._reserved_usd - reservation.usd, 0.0)
-        if usage is not None:
-            spent = self.spent
-            self.spent = Spent(
-                spent.tokens + usage.total_tokens,
-                spent.usd + (self._cost(model, usage) or 0.0),
-                spent.estimated_tokens + (usage.total_tokens if usage.estimated else 0),
-            )
+        with self._lock:
+            self._reserved_tokens -= reservation.tokens
+            self._reserved_usd = max(self._reserved_usd - reservation.usd, 0.0)
+            if usage is not None:
+                spent = self.spent
+                self.spent = Spent(
+                    spent.tokens + usage.total_tokens,
+                    spent.usd + (self._cost(model, usage) or 0.0),
+                    spent.estimated_tokens + (usage.total_tokens if usage.estimated else 0),
+                )
 
     def _cost(self, model: str, usage: Usage) -> float | None:
         price = price_of(model, self.prices)

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -39,20 +40,24 @@ class _Server:
 
 _Key = tuple[Path, int, int]
 _servers: dict[_Key, tuple[_Server, int]] = {}
+_lock = threading.Lock()
+"""Servers start and stop in threads, for several systems at once."""
 
 
 def _acquire(key: _Key) -> _Server:
-    server, users = _servers.get(key) or (_Server(*key), 0)
-    _servers[key] = (server, users + 1)
-    return server
+    with _lock:
+        server, users = _servers.get(key) or (_Server(*key), 0)
+        _servers[key] = (server, users + 1)
+        return server
 
 
 def _release(key: _Key) -> None:
-    server, users = _servers.pop(key)
-    if users > 1:
-        _servers[key] = (server, users - 1)
-    else:
-        server.stop()
+    with _lock:
+        server, users = _servers.pop(key)
+        if users > 1:
+            _servers[key] = (server, users - 1)
+        else:
+            server.stop()
 
 
 def default_model() -> Path:

@@ -1,6 +1,7 @@
 """`miniagents serve module:app`: agents behind uvicorn."""
 
 import argparse
+import asyncio
 import contextlib
 import importlib
 import math
@@ -11,6 +12,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from miniagents.actors.threads import DaemonExecutor, use_daemon_threads
 from miniagents.errors import MissingDependencyError
 
 
@@ -79,12 +81,20 @@ def run(arguments: argparse.Namespace) -> int:
     limits: dict[str, Any] = {"ws_max_size": inner.limits.body} if inner is not None else {}
     config = uvicorn.Config(app, host=arguments.host, port=arguments.port, server_header=False, **limits)
 
+    threads = DaemonExecutor(name="asyncio")
+
     class Server(uvicorn.Server):
+        async def startup(self, sockets: Any = None) -> None:
+            use_daemon_threads(asyncio.get_running_loop(), threads)
+            await super().startup(sockets)
+
         async def shutdown(self, sockets: Any = None) -> None:
             # By default it waits for ever for clients that are too slow to send, or to read, what is under way.
             if inner is not None:
                 config.timeout_graceful_shutdown = max(math.ceil(inner.grace_left), 1)
             await super().shutdown(sockets)
+            if inner is not None:
+                threads.grace = inner.grace_left
 
     server = Server(config)
     with contextlib.suppress(KeyboardInterrupt):

@@ -26,7 +26,8 @@ def to_anthropic(
 
     Args:
         messages: The conversation.
-        first_user_message: What comes first where the first message is not the user's.
+        first_user_message: What comes first where the first message is not the user's, or where there is none beside
+            system prompts.
 
     Returns:
         The system prompts, joined ("" for none), and the messages.
@@ -44,6 +45,8 @@ def to_anthropic(
             dicts[-1]["content"] += blocks
         else:
             dicts.append({"role": role, "content": blocks})
+    if systems and not dicts:
+        dicts.append({"role": "user", "content": [{"type": "text", "text": first_user_message}]})
     for one in dicts:
         if one["role"] == "user":
             # Results must come first in the message after the calls.

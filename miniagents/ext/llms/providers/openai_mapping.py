@@ -159,7 +159,13 @@ def output_for_responses(output: OutputType) -> dict[str, Any]:
 
 
 def _function(tool: ToolSpec) -> dict[str, Any]:
-    return {"name": tool.name, "description": tool.description, "parameters": tool.schema, "strict": tool.strict}
+    strict = tool.strict_schema
+    return {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": tool.schema if strict is None else strict,
+        "strict": strict is not None,
+    }
 
 
 def _schema(output: OutputType) -> dict[str, Any]:
