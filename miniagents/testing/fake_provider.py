@@ -6,18 +6,18 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 import msgspec
 
 from miniagents.errors import InvalidOptionError, MissingDependencyError
 from miniagents.testing import anthropic_wire, openai_wire
 from miniagents.testing.recording import Recording
-from miniagents.testing.refusals import refused_conversation
+from miniagents.testing.refusals import refused_conversation, refused_fields
 from miniagents.testing.script import Fault, Reply, Script, Scripted
 
 _SECRET_HEADERS = ("authorization", "x-api-key", "cookie")
@@ -72,6 +72,13 @@ class Exchange:
             raise TimeoutError(f"the provider still answers {self.path} after {timeout} s")
 
 
+class Connection(TypedDict):
+    """The options of an agent, or of a client, that uses the provider."""
+
+    base_url: str
+    api_key: str
+
+
 @dataclass(frozen=True, slots=True)
 class Billed:
     """What a provider would bill.
@@ -97,6 +104,8 @@ class FakeProvider:
         *replies: What it answers, in order; the last one again and again. Functions get the `Exchange`.
         requests_per_second: More than so many requests within any second get a 429; None for no limit.
         api_key: The only key that it takes; None for any.
+        more_fields: Fields of a request that it takes beside those of the API, as compatible servers do ("top_k");
+            others get a 400, as from the real ones.
         recording: A file of real exchanges, which are answered again (each stream at once); with `upstream=` it is
             written.
         upstream: The address of a real provider, "https://api.openai.com": requests go there, with the caller's key,
@@ -114,6 +123,7 @@ class FakeProvider:
         *replies: Scripted,
         requests_per_second: float | None = None,
         api_key: str | None = None,
+        more_fields: Collection[str] = (),
         recording: str | Path | None = None,
         upstream: str | None = None,
     ) -> None:
@@ -123,6 +133,7 @@ class FakeProvider:
         self._upstream = upstream
         self.requests_per_second = requests_per_second
         self.api_key = api_key
+        self.more_fields = more_fields
         self._server: Any = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -153,12 +164,12 @@ class FakeProvider:
         return f"{self.url}/v1"
 
     @property
-    def openai(self) -> dict[str, str]:
+    def openai(self) -> Connection:
         """The options that make an `OpenAIAgent` use it: `OpenAIAgent.fork(model="m", **provider.openai)`."""
         return {"base_url": self.openai_url, "api_key": self.api_key or "fake-key"}
 
     @property
-    def anthropic(self) -> dict[str, str]:
+    def anthropic(self) -> Connection:
         """The options that make an `AnthropicAgent` use it."""
         return {"base_url": self.url, "api_key": self.api_key or "fake-key"}
 
@@ -352,7 +363,8 @@ class FakeProvider:
             return Reply.failure(401, error="Incorrect API key provided")
         if is_anthropic and "max_tokens" not in exchange.body:
             return Reply.failure(400, error="max_tokens: Field required")
-        problem = refused_conversation(exchange.path, exchange.body)
+        problem = refused_fields(exchange.path, exchange.body, self.more_fields)
+        problem = problem or refused_conversation(exchange.path, exchange.body)
         if problem is not None:
             return Reply.failure(400, error=problem)
         if self.requests_per_second is not None:
