@@ -1,12 +1,11 @@
 """`FakeProvider`: a real HTTP server on loopback that speaks OpenAI's and Anthropic's wire formats."""
 
 import asyncio
-import contextlib
 import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +17,7 @@ from miniagents.errors import InvalidOptionError, MissingDependencyError
 from miniagents.testing import anthropic_wire, openai_wire
 from miniagents.testing.recording import Recording
 from miniagents.testing.refusals import refused_conversation, refused_fields
+from miniagents.testing.requester import Requester, text_in
 from miniagents.testing.script import Fault, Reply, Script, Scripted
 
 _SECRET_HEADERS = ("authorization", "x-api-key", "cookie")
@@ -60,7 +60,7 @@ class Exchange:
     @property
     def prompt(self) -> str:
         """All text of the request."""
-        return _text_in(self.body)
+        return text_in(self.body)
 
     async def ended(self, timeout: float = 10.0) -> None:
         """Wait until the provider is done with it.
@@ -283,7 +283,7 @@ class FakeProvider:
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:
-            connection = _Connection(receive, send)
+            connection = Requester(receive, send)
             if self._upstream is not None:
                 await self._forward(exchange, headers, raw, connection)
             else:
@@ -292,7 +292,7 @@ class FakeProvider:
             self._at_once -= 1
             exchange._ended.set()
 
-    async def _answer(self, exchange: Exchange, key: str, connection: "_Connection") -> None:
+    async def _answer(self, exchange: Exchange, key: str, connection: Requester) -> None:
         is_anthropic = exchange.path.endswith("/messages")
         reply = self._refusal(exchange, key, is_anthropic)
         if reply is None and self._recording is not None:
@@ -323,7 +323,7 @@ class FakeProvider:
             await self._whole(exchange, reply, head, connection)
 
     async def _forward(
-        self, exchange: Exchange, headers: Mapping[str, str], body: bytes, connection: "_Connection"
+        self, exchange: Exchange, headers: Mapping[str, str], body: bytes, connection: Requester
     ) -> None:
         """Ask the real provider, and record what it answers."""
         import httpx2
@@ -377,7 +377,7 @@ class FakeProvider:
             admitted.append(now)
         return None
 
-    async def _whole(self, exchange: Exchange, reply: Reply, head: dict[str, str], connection: "_Connection") -> None:
+    async def _whole(self, exchange: Exchange, reply: Reply, head: dict[str, str], connection: Requester) -> None:
         if reply.delay and not await connection.pause(reply.delay * max(exchange.tokens_planned, 1)):
             exchange.closed_by_client_at = time.monotonic()
             return
@@ -403,7 +403,7 @@ class FakeProvider:
         await connection.json(200, head, data)
         exchange.tokens_sent, exchange.is_complete = exchange.tokens_planned, True
 
-    async def _stream(self, exchange: Exchange, reply: Reply, head: dict[str, str], connection: "_Connection") -> None:
+    async def _stream(self, exchange: Exchange, reply: Reply, head: dict[str, str], connection: Requester) -> None:
         path, body, read = exchange.path, exchange.body, exchange.input_tokens
         if path.endswith("/messages"):
             frames, error = anthropic_wire.message_frames(reply, body, read), anthropic_wire.stream_error(reply)
@@ -429,7 +429,7 @@ class FakeProvider:
         exchange.is_complete = True
         await connection.end()
 
-    async def _break_off(self, exchange: Exchange, fault: Fault, error: bytes, connection: "_Connection") -> None:
+    async def _break_off(self, exchange: Exchange, fault: Fault, error: bytes, connection: Requester) -> None:
         if fault is Fault.STALL:
             await connection.pause(3600.0)
             exchange.closed_by_client_at = time.monotonic()
@@ -442,84 +442,3 @@ class FakeProvider:
         elif fault is Fault.MALFORMED:
             await connection.send(b"event: content_block_delta\ndata: {this is no JSON\n\n")
         await connection.end()
-
-
-class _Connection:
-    """One request's connection: it knows when the client has gone."""
-
-    def __init__(self, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
-        self._send = send
-        self._gone = asyncio.ensure_future(self._wait_until_gone(receive))
-
-    @staticmethod
-    async def _wait_until_gone(receive: Callable[[], Awaitable[Any]]) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-
-    async def pause(self, seconds: float) -> bool:
-        """Wait.
-
-        Returns:
-            False, at once, when the client goes.
-        """
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._gone), seconds)
-        return not self._gone.done()
-
-    async def flush(self) -> None:
-        """Let what was sent reach the client before the connection is cut."""
-        await asyncio.sleep(0.01)
-
-    async def start(self, status: int, headers: Mapping[str, str]) -> bool:
-        """Send the head of the answer."""
-        pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
-        return await self._sent({"type": "http.response.start", "status": status, "headers": pairs})
-
-    async def send(self, data: bytes) -> bool:
-        """Send a part of the body; False when the client has gone."""
-        return await self._sent({"type": "http.response.body", "body": data, "more_body": True})
-
-    async def end(self) -> None:
-        """The body is whole."""
-        await self._sent({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def whole(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """Send a whole answer."""
-        if await self.start(status, {**headers, "content-length": str(len(body))}):
-            await self._sent({"type": "http.response.body", "body": body, "more_body": False})
-
-    async def json(self, status: int, headers: Mapping[str, str], data: Any) -> None:
-        """Send a whole answer of JSON."""
-        await self.whole(status, {**headers, "content-type": "application/json"}, msgspec.json.encode(data))
-
-    async def _sent(self, message: dict[str, Any]) -> bool:
-        await asyncio.sleep(0)  # let a disconnect be seen first
-        if self._gone.done():
-            return False
-        try:
-            await self._send(message)
-        except OSError:
-            return False
-        return not self._gone.done() or (message["type"] == "http.response.body" and not message["more_body"])
-
-
-def _text_in(value: Any) -> str:
-    """All text in the messages of a request."""
-    if not isinstance(value, Mapping):
-        return ""
-    found: list[str] = []
-
-    def walk(one: Any) -> None:
-        if isinstance(one, str):
-            found.append(one)
-        elif isinstance(one, list):
-            for item in one:
-                walk(item)
-        elif isinstance(one, Mapping):
-            for name in ("content", "text", "arguments", "output", "function", "tool_calls"):
-                if name in one:
-                    walk(one[name])
-
-    for name in ("system", "messages", "input", "instructions"):
-        walk(value.get(name))
-    return "\n".join(found)
