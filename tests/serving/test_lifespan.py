@@ -220,13 +220,15 @@ def test_a_limit_outside_of_its_range_is_refused(options: dict[str, Any]) -> Non
 
 
 SERVICE = """
-    import asyncio, sys
+    import asyncio, sys, threading
     from miniagents import miniagent
 
     @miniagent
     async def slow(ctx):
         "Takes its time."
         ctx.reply("begun")
+        if str(await ctx.message_promises) == "hang":
+            await asyncio.to_thread(threading.Event().wait)
         await asyncio.sleep(float(str(await ctx.message_promises)))
         ctx.reply("done")
         print("the agent is done", file=sys.stderr, flush=True)
@@ -316,6 +318,25 @@ def test_a_second_signal_ends_the_grace(service: Any) -> None:
             pass
         service.send_signal(signal.SIGTERM)
         while client.get("/readyz").status_code == 200:
+            pass
+        service.send_signal(signal.SIGTERM)
+        rest = list(lines)
+
+    assert "event: error" in rest
+    assert service.wait(30) == 0
+
+
+def test_a_thread_that_hangs_does_not_keep_the_command_from_ending(service: Any) -> None:
+    token = read_until(service, "the token of").split()[-1]
+    url = read_until(service, "running on").split("running on ")[1].split(" ")[0]
+
+    body = {"messages": "hang", "stream": True}
+    with (
+        httpx2.Client(base_url=url, headers={"authorization": f"Bearer {token}"}, timeout=30) as client,
+        client.stream("POST", "/agents/slow", json=body) as answer,
+    ):
+        lines = answer.iter_lines()
+        while "event: message" not in next(lines):
             pass
         service.send_signal(signal.SIGTERM)
         rest = list(lines)
