@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import Context
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import structlog
 
@@ -228,4 +229,14 @@ def use_daemon_threads(loop: asyncio.AbstractEventLoop, executor: DaemonExecutor
         executor: What it gets, whatever it has; None for a new executor.
     """
     if executor is not None or getattr(loop, "_default_executor", loop) is None:
-        loop.set_default_executor(executor if executor is not None else DaemonExecutor(name="asyncio"))
+        executor = _of_loops[loop] = executor if executor is not None else DaemonExecutor(name="asyncio")
+        loop.set_default_executor(executor)
+
+
+_of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, DaemonExecutor] = WeakKeyDictionary()
+
+
+def exit_grace() -> float:
+    """Seconds that the end of the program waits for threads, as the running loop's own have it."""
+    executor = _of_loops.get(asyncio.get_running_loop())
+    return executor.grace if executor is not None else EXIT_GRACE

@@ -1,14 +1,38 @@
 """What the real APIs refuse with a 400, in the words that they use."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
 
+from miniagents.ext.llms.parameters import CHAT, EMBEDDINGS, MESSAGES, RESPONSES
+
+_APIS = {
+    "/chat/completions": (CHAT, "Unrecognized request argument supplied: {}"),
+    "/responses": (RESPONSES, "Unknown parameter: '{}'."),
+    "/messages": (MESSAGES, "{}: Extra inputs are not permitted"),
+    "/embeddings": (EMBEDDINGS, "Unrecognized request argument supplied: {}"),
+}
+
 _ID = re.compile(r"[a-zA-Z0-9_-]+")
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _ID_LENGTH = {"/chat/completions": 40, "/responses": 64}
+
+
+def refused_fields(path: str, body: Mapping[str, Any], more: Collection[str] = ()) -> str | None:
+    """Why an API does not take a field of a request; None where it takes all.
+
+    Args:
+        path: The path of the API.
+        body: The request.
+        more: Fields that are taken beside those of the API.
+    """
+    for ending, (api, words) in _APIS.items():
+        if path.endswith(ending):
+            unknown = body.keys() - api.body_fields() - set(more)
+            return words.format(min(unknown)) if unknown else None
+    return None
 
 
 def refused_conversation(path: str, body: Mapping[str, Any]) -> str | None:

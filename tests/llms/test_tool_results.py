@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from miniagents import InteractionContext, Message, MiniAgents, TextMessage, miniagent
+from miniagents.actors.threads import DaemonExecutor, use_daemon_threads
 from miniagents.ext.llms import ToolResultMessage
 from miniagents.testing import Call, FakeProvider, Reply, Script, ScriptedModel
 from tests.llms.apis import agent_of, each_api
@@ -301,12 +302,8 @@ async def test_a_call_for_which_no_thread_was_free_says_what_they_run(
 
 
 @pytest.mark.real_time
-async def test_a_system_that_ends_names_the_tools_that_it_leaves_behind(
-    gate: Gate, monkeypatch: pytest.MonkeyPatch, log: list[dict[str, Any]]
-) -> None:
-    from miniagents.ext.llms import tools
-
-    monkeypatch.setattr(tools, "DaemonExecutor", functools.partial(tools.DaemonExecutor, grace=0.05))
+async def test_a_system_that_ends_names_the_tools_that_it_leaves_behind(gate: Gate, log: list[dict[str, Any]]) -> None:
+    use_daemon_threads(asyncio.get_running_loop(), DaemonExecutor(grace=0.05))
     async with MiniAgents():
         await ScriptedModel.fork(script=script_of(Call("hang")), tools=[gate.hang], tool_timeout=0.05).inquire("Hi")
     (left,) = [one for one in log if one["event"].startswith("threads are left behind")]

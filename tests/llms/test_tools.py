@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from miniagents import InteractionContext, MiniAgents, TextToken, miniagent
-from miniagents.errors import InvalidOptionError, MaxTurnsError
+from miniagents.errors import AgentArgumentError, InvalidOptionError, MaxTurnsError
 from miniagents.ext.llms import ReplyMessage, ToolCall, ToolResultMessage, well_formed
 from miniagents.testing import Call, FakeProvider, Reply, Script, ScriptedModel
 from tests.llms.apis import agent_of, each_api
@@ -249,7 +249,7 @@ async def test_handing_over_is_replying_with_anothers_replies() -> None:
 
 async def test_what_is_no_tool_is_refused() -> None:
     async with MiniAgents():
-        with pytest.raises(InvalidOptionError, match="functions and agents"):
+        with pytest.raises(AgentArgumentError, match="functions and agents"):
             await ScriptedModel.fork(script=Script("x"), tools=["no tool"]).inquire("Hi")
         with pytest.raises(InvalidOptionError, match="by name"):
             await ScriptedModel.fork(script=Script("x"), tools=[lambda *args: None]).inquire("Hi")

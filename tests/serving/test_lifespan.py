@@ -361,3 +361,22 @@ def test_an_agent_that_swallows_its_cancellation_keeps_neither_its_client_nor_th
     assert service.wait(30) == 0
     (said,) = [line for line in service.stdout if "abandoned at the end of the system" in line]
     assert "actor=/agents/stubborn" in said
+
+
+def test_a_thread_that_hangs_does_not_keep_the_command_from_ending(service: Any) -> None:
+    token = read_until(service, "the token of").split()[-1]
+    url = read_until(service, "running on").split("running on ")[1].split(" ")[0]
+
+    body = {"messages": "hang", "stream": True}
+    with (
+        httpx2.Client(base_url=url, headers={"authorization": f"Bearer {token}"}, timeout=30) as client,
+        client.stream("POST", "/agents/slow", json=body) as answer,
+    ):
+        lines = answer.iter_lines()
+        while "event: message" not in next(lines):
+            pass
+        service.send_signal(signal.SIGTERM)
+        rest = list(lines)
+
+    assert "event: error" in rest
+    assert service.wait(30) == 0

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from miniagents.actors.threads import DaemonExecutor
+from miniagents.actors.threads import DaemonExecutor, exit_grace
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.llms.messages import ToolCall
 from miniagents.ext.llms.model import ToolSpec
@@ -110,6 +110,7 @@ def _is_async(target: Any) -> bool:
 async def _close(threads: DaemonExecutor) -> None:
     """At the end of the system: what runs on gets its grace, in a thread of its own, so that the loop goes on."""
     if threads.running:
+        threads.grace = exit_grace()
         await asyncio.to_thread(threads.shutdown)
     else:
         threads.shutdown(wait=False)

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from miniagents.actors.threads import DaemonExecutor, use_daemon_threads
+from miniagents.actors.threads import EXIT_GRACE, DaemonExecutor, use_daemon_threads
 from miniagents.errors import MissingDependencyError
 
 
@@ -92,9 +92,10 @@ def run(arguments: argparse.Namespace) -> int:
             # By default it waits for ever for clients that are too slow to send, or to read, what is under way.
             if inner is not None:
                 config.timeout_graceful_shutdown = max(math.ceil(inner.grace_left), 1)
+                threads.grace = min(EXIT_GRACE, inner.grace_left)  # for tools, when the agents stop
             await super().shutdown(sockets)
             if inner is not None:
-                threads.grace = inner.grace_left
+                threads.grace = min(EXIT_GRACE, inner.grace_left)
 
     server = Server(config)
     with contextlib.suppress(KeyboardInterrupt):

@@ -1,12 +1,12 @@
 """Plays the scenarios of several clients on our supervisor, in an order that a seed draws."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from miniagents import Actor, ActorContext, ActorSystem, ChildSpec, IgnoreStart, Message, Restart, StopReason
+from miniagents import Actor, ActorContext, ActorSystem, IgnoreStart, Message, StopReason
 from miniagents.testing import VirtualTimeLoop
 from tests.supervision.otp.clients import ClientScenario, Op
 from tests.supervision.otp.ours import Do, Owner, Planned, Player, answer, word
@@ -147,7 +147,7 @@ class ClientsPlayer(Player):
     async def _do(self, op: Op, n: int) -> str:
         match op:
             case ("do", id, how):
-                instance = self.instances[id] if id in self.instances else None
+                instance = self.instances.get(id)
                 if instance is not None:
                     instance.ctx.self.tell(DoOnce(how=how, start=instance.start))
             case ("kill" | "stop" as how, id):
