@@ -64,8 +64,8 @@ def op_term(op: Op) -> str:
     return f"{{{','.join(map(erlang, op))}}}"
 
 
-class NothingMoves(AssertionError):
-    """A call that does not come back, or a system that does not end."""
+class BadEnd(AssertionError):
+    """A call that does not come back, a system that does not end or fails, or a worker that outlives it."""
 
 
 class ClientsPlayer(Player):
@@ -93,20 +93,24 @@ class ClientsPlayer(Player):
         """Play it.
 
         Raises:
-            NothingMoves: Some call or end waits for ever.
+            BadEnd: Some call or end waits for ever, the system fails, or a worker is left.
         """
         loop = VirtualTimeLoop()
         loop.set_exception_handler(lambda *_: None)
         try:
-            return loop.run_until_complete(self._in_time(self._play(), 1000.0, "the system does not end"))
+            played = self._in_time(self._play(), 1000.0, "the system does not end")
+            outcome: Outcome = loop.run_until_complete(played)
+        except Exception as error:
+            raise BadEnd(f"{error!r}, after {' '.join(self.log)}") from error
         finally:
             loop.close()
+        return outcome
 
     async def _in_time(self, work: Coroutine[Any, Any, Any], seconds: float, else_: str) -> Any:
         task = asyncio.ensure_future(work)
         done, _ = await asyncio.wait([task], timeout=seconds)
         if not done:
-            raise NothingMoves(f"{else_}, after {' '.join(self.log)}")
+            raise BadEnd(else_)
         return task.result()
 
     async def _play(self) -> Outcome:
@@ -118,13 +122,16 @@ class ClientsPlayer(Player):
             _, waiting = await asyncio.wait(clients, timeout=0.5)
             if waiting:
                 stuck = [self.clients[n][len(self.answers[n])] for n, client in enumerate(clients) if client in waiting]
-                raise NothingMoves(f"no answer to {stuck}, after {' '.join(self.log)}")
+                raise BadEnd(f"no answer to {stuck}")
             await asyncio.sleep(0.5)  # until nothing more happens
             state = await self._in_time(self.state(self.top), 0.5, "which_children does not answer")
             self.began = False
             words = tuple(self.trace)
             for end in self.ends:
                 await self._in_time(settled(end), 0.5, "the end of stop(), kill() or terminate() is not told")
+        left = [id for id, instance in self.instances.items() if instance.lives]
+        if left:
+            raise BadEnd(f"{left} outlive the system")
         return Outcome(words, tuple(tuple(filter(None, some)) for some in self.answers), f"={state}")
 
     def note(self, word: str) -> None:

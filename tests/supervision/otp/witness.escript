@@ -3,8 +3,8 @@
 %%! -kernel logger_level none +S 1:1
 %% Looks for plays of the real supervisor of Erlang/OTP that show given outcomes.
 %%
-%% Standard input: one Erlang term per line, {Seed, Tree, Clients, Outcomes}; an outcome is {Words, Answers, State, Log}.
-%% Standard output: one line per outcome: the seed, its number, and "found" or "missing" with the play that came nearest.
+%% Standard input: an Erlang term per line, {Seed, Tree, Clients, Outcomes}; an outcome is {Words, Answers, State, Log}.
+%% Standard output: a line per outcome: the seed, its number, and "found" or "missing" with the play that came nearest.
 %%
 %% A play is a run of the tree in which nothing happens by chance. One process, the director, takes one step after the
 %% other, and waits after each until nobody else can run: all others have a higher priority, and there is one scheduler.
@@ -12,6 +12,8 @@
 %% arrives at a worker; a worker goes on with its init or its terminate; a supervisor works until it has to wait. Any
 %% order of these is an order that OTP can have. The search tries the steps that the log of the outcome suggests first,
 %% gives a play up as soon as it shows anything else, and tries next what differs least from the suggestions.
+%%
+%% An escript is one file, so this one is long: the search, the director and its steps, the processes of the play.
 -module(witness).
 -mode(compile).
 -export([main/1, init/1, start_worker/2, start_sup/2]).
@@ -27,8 +29,10 @@
 %%   called: which supervisor each client called; failed: the restarts that failed while a call was there to terminate
 %%   the child.
 %%   late: the steps that are put off.
--record(play, {top = none, owner, words = [], answers = #{}, log = [], names = #{}, all = [], sups = [], waits = [], sent = [],
-               clients = [], called = [], failed = [], starts = #{}, late = [], seen = #{}, parents = #{}, brutal = #{}, shown = [], ok = true}).
+%%   shown: what there was to be seen, the last first; ok: whether all of it was to be shown.
+-record(play, {top = none, owner, words = [], answers = #{}, log = [], names = #{}, all = [], sups = [], waits = [],
+               sent = [], clients = [], seen = #{}, starts = #{}, parents = #{}, brutal = #{}, called = [], failed = [],
+               late = [], shown = [], ok = true}).
 
 main(_) ->
     io:setopts([{encoding, latin1}]),
@@ -71,8 +75,9 @@ cost(Prefix, Length) -> 3 * length([N || N <- Prefix, N > 0]) - Length.
 
 siblings(Cost, Path, Fixed) ->
     Chosen = [C || {C, _} <- Path],
+    Numbered = lists:zip(lists:seq(0, length(Path) - 1), Path),
     [{Cost, -Depth, lists:sublist(Chosen, Depth) ++ [Other]}
-     || {Depth, {C, N}} <- lists:zip(lists:seq(0, length(Path) - 1), Path), Depth >= Fixed, Other <- lists:seq(C + 1, N - 1)].
+     || {Depth, {C, N}} <- Numbered, Depth >= Fixed, Other <- lists:seq(C + 1, N - 1)].
 
 play(Scenario, Prefix) ->
     Self = self(),
@@ -89,7 +94,8 @@ direct({Tree, Clients, {Words, Answers, State, Log}}, Prefix) ->
     ets:new(plans, [named_table, public]),
     Self = self(),
     Owner = high(fun() -> own(Self, Tree) end),
-    P0 = come_up(#play{owner = Owner, all = [Owner], words = none, log = Log, brutal = brutal(Tree), parents = parents(Tree, Clients)}),
+    Known = #play{log = Log, brutal = brutal(Tree), parents = parents(Tree, Clients)},
+    P0 = come_up(Known#play{owner = Owner, all = [Owner], words = none}),
     Numbered = lists:zip(lists:seq(0, length(Clients) - 1), Clients),
     P1 = P0#play{
         words = Words,
@@ -98,7 +104,7 @@ direct({Tree, Clients, {Words, Answers, State, Log}}, Prefix) ->
     },
     {P2, Path} = go_on(suspend(P1), Prefix, []),
     [erlang:resume_process(S) || S <- P2#play.sups, is_process_alive(S)],
-    Final = case P2#play.ok of true -> lists:flatten(["=", state(P2#play.top, P2)]); false -> "" end,
+    Final = case P2#play.ok of true -> lists:flatten(["=", state(P2#play.top)]); false -> "" end,
     [exit(Pid, kill) || Pid <- P2#play.all ++ [C || {_, C, _, _} <- P2#play.clients]],
     case P2#play.ok andalso P2#play.words =:= [] andalso Final =:= State
         andalso lists:all(fun(Rest) -> Rest =:= [] end, maps:values(P2#play.answers)) of
@@ -195,43 +201,47 @@ has_work(S, P) ->
     end.
 
 %% The messages of one client arrive at one process in order; a signal takes effect before they are looked at.
-first({N, Pid, {do, _}} = Message, Sent) -> hd([M || {N1, Pid1, {do, _}} = M <- Sent, N1 =:= N, Pid1 =:= Pid]) =:= Message;
+first({N, Pid, {do, _}} = Message, Sent) ->
+    hd([M || {N1, Pid1, {do, _}} = M <- Sent, N1 =:= N, Pid1 =:= Pid]) =:= Message;
 first(_, _) -> true.
 
-%% `exit(Pid, shutdown)` ends a process at once that does not trap exits; one that does ends when it gets to it, and takes
-%% no notice in its terminate. Ours cuts off the start of a brutal one, and judges that as an end.
+%% `exit(Pid, shutdown)` ends a process at once that does not trap exits; one that does ends when it gets to it, and
+%% takes no notice in its terminate. Ours cuts off the start of a brutal one, and judges that as an end.
 arrivals({_, Pid, stop} = Message, #play{waits = Waits}) ->
-    case lists:keyfind(Pid, 1, Waits) of
-        {_, _, init} -> [{arrive, Message, {do, shutdown}}, {arrive, Message, {die, shutdown}}, {arrive, Message, {over, shutdown}}];
-        {_, _, stop} -> [{arrive, Message, {do, shutdown}}, {arrive, Message, {die, shutdown}}];
-        false -> [{arrive, Message, {do, shutdown}}]
-    end;
+    Hows = case lists:keyfind(Pid, 1, Waits) of
+        {_, _, init} -> [do, die, over];
+        {_, _, stop} -> [do, die];
+        false -> [do]
+    end,
+    [{arrive, Message, {How, shutdown}} || How <- Hows];
 arrivals({_, _, What} = Message, _) -> [{arrive, Message, What}].
 
 suggests({op, N}, {call, N}, _) -> true;
 suggests({sent, N, What}, {arrive, {N, _, What}, _}, _) -> true;
 suggests({ended, Id, _}, {go, {_, Id, stop}}, _) -> true;
-suggests({ended, Id, _}, {arrive, {_, Pid, _}, What}, #play{names = Names}) when What =:= kill; What =:= {die, shutdown} ->
-    maps:get(Id, Names, none) =:= Pid;
+suggests({ended, Id, _}, {arrive, {_, Pid, _}, What}, P) when What =:= kill; What =:= {die, shutdown} ->
+    is_named(Id, Pid, P);
 suggests({answer, N}, {run, S}, P) -> lists:member({N, S}, P#play.called);
-suggests({word, "init:" ++ Id}, {go, {Pid, _, init}}, #play{names = Names, parents = Parents}) ->
-    [Pid] =:= [P || Sup <- maps:get(list_to_atom(Id), Parents, []), P <- [maps:get(Sup, Names, none)], P =:= Pid];
+suggests({word, "init:" ++ Id}, {go, {Pid, Name, init}}, P) ->
+    is_parent(Pid, Id, P) andalso is_named(Name, Pid, P); % the init of its supervisor
+suggests({word, "stop:" ++ Word}, {arrive, {_, Pid, _}, {do, How}}, P) ->
+    [Id, Said] = string:split(Word, ":"),
+    Said =:= atom_to_list(How) andalso is_named(list_to_atom(Id), Pid, P);
 suggests({word, Word}, {run, S}, P) ->
-    IsParent = fun(Id) ->
-        lists:any(fun(Sup) -> maps:get(Sup, P#play.names, none) =:= S end, maps:get(list_to_atom(Id), P#play.parents, []))
-    end,
     case string:split(Word, ":", all) of
-        ["init", Id] -> IsParent(Id);
-        ["stop", Id, "shutdown"] -> IsParent(Id);
+        ["init", Id] -> is_parent(S, Id, P);
+        ["stop", Id, "shutdown"] -> is_parent(S, Id, P);
         _ -> false
     end;
-suggests({word, "stop:" ++ Word}, {arrive, {_, Pid, _}, {do, How}}, #play{names = Names}) ->
-    [Id, Said] = string:split(Word, ":"),
-    Said =:= atom_to_list(How) andalso maps:get(list_to_atom(Id), Names, none) =:= Pid;
 suggests({word, Word}, {go, {_, Id, init}}, _) ->
     [_, Said] = string:split(Word, ":"),
     Said =:= atom_to_list(Id);
 suggests(_, _, _) -> false.
+
+is_named(Name, Pid, #play{names = Names}) -> maps:get(Name, Names, none) =:= Pid.
+
+is_parent(Pid, Id, #play{parents = Parents} = P) ->
+    lists:any(fun(Sup) -> is_named(Sup, Pid, P) end, maps:get(list_to_atom(Id), Parents, [])).
 
 take(Step, P) -> take_now(Step, P#play{late = lists:delete(Step, P#play.late)}).
 
@@ -278,7 +288,8 @@ do(N, Client, Op, P) ->
     Sup = maps:get(element(2, Op), P#play.names, none),
     Client ! {call, Sup, Op},
     {N, _, _, Ops} = lists:keyfind(N, 1, P#play.clients),
-    P#play{called = lists:keystore(N, 1, P#play.called, {N, Sup}), clients = lists:keystore(N, 1, P#play.clients, {N, Client, busy, Ops})}.
+    Called = lists:keystore(N, 1, P#play.called, {N, Sup}),
+    P#play{called = Called, clients = lists:keystore(N, 1, P#play.clients, {N, Client, busy, Ops})}.
 
 send(N, Id, What, P) ->
     case P#play.names of
@@ -295,7 +306,8 @@ look(P) ->
 told(P) ->
     receive
         {up, Top} -> told(P#play{top = Top});
-        {sup, Name, Pid} -> told(P#play{names = (P#play.names)#{Name => Pid}, sups = P#play.sups ++ [Pid], all = [Pid | P#play.all]});
+        {sup, Name, Pid} -> told(P#play{names = (P#play.names)#{Name => Pid}, sups = P#play.sups ++ [Pid],
+                                        all = [Pid | P#play.all]});
         {init, Id, Pid} -> told(begun(Id, Pid, P));
         {waits, Pid, Id, Phase} -> told(P#play{waits = P#play.waits ++ [{Pid, Id, Phase}]});
         {word, Word} -> told(shows(Word, P));
@@ -313,7 +325,8 @@ begun(Id, Pid, #play{names = Names, starts = Starts} = P) ->
     Start = maps:get(Id, Starts, 0) + 1,
     shows(word("init", Id), P#play{names = Names#{Id => Pid}, starts = Starts#{Id => Start}, all = [Pid | P#play.all]}).
 
-shows(Word, #play{words = [Word | Words]} = P) -> logged({word, Word}, P#play{words = Words, late = [], shown = [Word | P#play.shown]});
+shows(Word, #play{words = [Word | Words]} = P) ->
+    logged({word, Word}, P#play{words = Words, late = [], shown = [Word | P#play.shown]});
 shows(_, #play{words = none} = P) -> P;
 shows(Word, P) -> P#play{ok = false, shown = ["!" ++ Word | P#play.shown]}.
 
@@ -334,15 +347,14 @@ is_answer(Wanted, Answer) -> Wanted =:= Answer.
 %% It happened: the log is to suggest it no more.
 logged(What, P) -> P#play{log = lists:delete(What, P#play.log)}.
 
-state(Top, P) ->
-    receive after 0 -> ok end,
+state(Top) ->
     try supervisor:which_children(Top) of
-        Children -> ["(", lists:join(",", [child_state(C, P) || C <- Children]), ")"]
+        Children -> ["(", lists:join(",", [child_state(C) || C <- Children]), ")"]
     catch exit:_ -> "dead"
     end.
 
-child_state({Id, Pid, supervisor, _}, P) when is_pid(Pid) -> [atom_to_list(Id), "=", state(Pid, P)];
-child_state(Child, _) -> child(Child).
+child_state({Id, Pid, supervisor, _}) when is_pid(Pid) -> [atom_to_list(Id), "=", state(Pid)];
+child_state(Child) -> child(Child).
 
 child({Id, Pid, _, _}) when is_pid(Pid) -> [atom_to_list(Id), "=up"];
 child({Id, Status, _, _}) -> [atom_to_list(Id), "=", atom_to_list(Status)].
@@ -379,8 +391,8 @@ short(ok) -> "ok";
 short({ok, undefined}) -> "ok:ignored";
 short({ok, Pid}) when is_pid(Pid) -> "ok";
 short({error, {already_started, _}}) -> "already_started";
-short({error, Reason}) when Reason =:= already_present; Reason =:= not_found; Reason =:= running; Reason =:= restarting ->
-    atom_to_list(Reason);
+short({error, Reason}) when Reason =:= already_present; Reason =:= not_found; Reason =:= running;
+        Reason =:= restarting -> atom_to_list(Reason);
 short({error, _}) -> "error".
 
 %% Restart those after this one.
@@ -402,8 +414,8 @@ start_worker(Director, {worker, Id, _, _, _, Brutal} = Worker) ->
 %%   It is as if the child had been ignored, since it is undefined in the end, or as if somebody restarted them.
 start(Director, Id, Brutal, Start) ->
     Terminated = fun() -> has(self(), fun(M) -> is_termination(M, Id) end) end,
-    Refused = (is_to_end(self(), get('$ancestors')) orelse Brutal andalso Terminated()) andalso choose(Director, Id, refuse),
-    Result = case Refused of true -> {error, refused}; false -> Start() end,
+    May = is_to_end(self(), get('$ancestors')) orelse Brutal andalso Terminated(),
+    Result = case May andalso choose(Director, Id, refuse) of true -> {error, refused}; false -> Start() end,
     case Result of
         {error, _} ->
             case Terminated() andalso choose(Director, Id, ignore) of true -> ignore; false -> Result end;
@@ -428,10 +440,9 @@ is_termination({'$gen_call', _, {terminate_child, Id}}, Id) -> true;
 is_termination(_, _) -> false.
 
 is_to_end(Sup, [Parent | Ancestors]) ->
+    IsTermination = fun({'$gen_call', _, {terminate_child, _}}) -> true; (_) -> false end,
     has(Sup, fun(M) -> M =:= {'EXIT', Parent, shutdown} end)
-        orelse Ancestors =/= []
-            andalso (has(Parent, fun({'$gen_call', _, {terminate_child, _}}) -> true; (_) -> false end)
-                orelse is_to_end(Parent, Ancestors)).
+        orelse Ancestors =/= [] andalso (has(Parent, IsTermination) orelse is_to_end(Parent, Ancestors)).
 
 init({Director, {sup, Name, Strategy, Intensity, Auto, Children}}) ->
     process_flag(priority, high),
