@@ -111,7 +111,7 @@ class Clock(Actor):
                 self.cancelled.add(number)
 
     def check_all_came(self, before: dict[int, int] | None) -> dict[int, int]:
-        """In a quiet time: what was due has come, or a full mailbox has dropped it; what comes again and again still does.
+        """In a quiet time: what was due has come, or a full mailbox has dropped it; what comes again and again does.
 
         Args:
             before: How often each periodic timer had fired at the last check of this instance, if there was one.
