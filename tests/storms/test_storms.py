@@ -1,0 +1,70 @@
+"""Some seeds of each kind of storm (`make storms-quick` and `make storms` play more), and what each kind finds."""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from miniagents.actors.inbox import Inbox
+from miniagents.actors.routing import HashRing
+from miniagents.actors.supervising import Keeper
+from miniagents.actors.timers import Timer
+from miniagents.ext.llms.limits import Admission
+from miniagents.ext.serving.turns import Turns
+from miniagents.miniagents.interaction import Interaction
+from tests.storms.playing import KINDS, likeness, play
+
+SEEDS: dict[str, list[int]] = {
+    "supervision": [*range(1, 5), *range(6, 13), *range(14, 19), 20, 21, *range(23, 35)],
+    "agents": [2, 3, 8, 9, 10, *range(14, 26), 27, 28, 30, 31, 32, 34, *range(36, 41), 43, 44],
+    "pools": [*range(1, 17), *range(18, 32)],
+    "mailboxes": [*range(1, 11), *range(12, 32)],
+    "timers": [*range(1, 8), 9, 11, 12, 14, 15, 16, 18, 19, 21, *range(23, 31), 32, 33, 34, 38, 39, 41],
+    "service": [1, 2, 4, 5, 6, 8, 10, 12, 13, 16, *range(18, 28), 29, 30, *range(32, 40)],
+    "models": [1, 2, 3, *range(5, 15), 16, 17, 18, 20, 21, 22, *range(24, 35)],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_in_a_storm_everything_comes_back_and_nothing_is_left(kind: str) -> None:
+    assert play(kind, SEEDS[kind]) == []
+
+
+def nothing(*_: object, **__: object) -> None:
+    """What a planted fault does."""
+
+
+def forgets_a_child(self: Any, cell: Any, reason: object) -> bool:
+    """A keeper that takes every exit for a normal one."""
+    return False
+
+
+numbers = itertools.count()
+
+
+def goes_around(self: HashRing, key: object) -> int:
+    """A ring that forgets who has which key."""
+    return next(numbers) % (max(self._owners) + 1)
+
+
+FAULTS: dict[str, tuple[Any, str, Callable[..., Any], str]] = {
+    "supervision": (Keeper, "answers", forgets_a_child, "lost for ever"),
+    "agents": (Interaction, "close_replies", nothing, "did not come back"),
+    "pools": (HashRing, "pick", goes_around, "goes to"),
+    "mailboxes": (Inbox, "made_room", nothing, "did not come back"),
+    "timers": (Timer, "cancel", nothing, "a tick of a timer that was cancelled"),
+    "service": (Turns, "_release", nothing, "still have or want their turn"),
+    "models": (Admission, "settle", nothing, "in flight"),
+}
+"""For each kind a fault of the runtime, and what a storm says of it."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_planted_fault_is_found(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner, name, planted, said = FAULTS[kind]
+    monkeypatch.setattr(owner, name, planted)
+
+    failed = play(kind, range(1, 31))
+
+    assert any(said in outcome.failure for outcome in failed), {likeness(outcome.failure) for outcome in failed}
