@@ -333,10 +333,7 @@ class ActorCell(OwningCell):
         if self.life.wish is Wish.NONE:
             self._noticed = True
             return False
-        has_mail = self.depth > 0
-        if not has_mail and self.life.wish is Wish.DRAIN and self.stopping is not None:
-            self.reason = self.stopping.reason  # whatever it has crashed with while it drained
-        self.apply(Event.LET_GO if has_mail else Event.DRAINED)
+        self.apply(Event.LET_GO if self.depth else Event.DRAINED)
         if self.life.phase is Phase.UP:
             return False  # it drains
         await self._end_instance()
@@ -350,12 +347,12 @@ class ActorCell(OwningCell):
         Returns:
             Whether it is there.
         """
+        self._interruption = None
         self.apply(Event.BEGUN)
         if self.life.phase is not Phase.STARTING:
             return False  # the start is off
         restarted, self._restart_reason = self._restart_reason, None
         is_first = not self.life.again
-        self._interruption = None
         hang = self._watch_for_hang() if self.props.handler_timeout is not None else None
         try:
             instance = self.props.factory()

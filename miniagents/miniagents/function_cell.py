@@ -239,8 +239,6 @@ class FunctionAgentCell(AgentCell):
             self.system.events.publish(EventKind.CRASH, self.path, error=error)
             self.apply(Event.CRASHED)
         elif phase is Phase.UP and self.life.wish is not Wish.NONE:
-            if self.life.wish is Wish.DRAIN and self.stopping is not None and not self.depth:
-                self.reason = self.stopping.reason
             self.apply(Event.LET_GO if self.depth else Event.DRAINED)
         if self.life.phase is not Phase.ENDING or self._ending is not None:
             return

@@ -60,8 +60,9 @@ class Wish(enum.IntEnum):
 
 
 class Event(enum.IntEnum):
-    """What happens to it. The first group comes from others and is possible in every state."""
+    """What happens to it."""
 
+    # From others. START only where none is under way; the others in every state.
     START = 0
     CANCEL_START = 1
     """The supervisor must go on: a start that is under way is cut off."""
@@ -204,8 +205,8 @@ def life(phase: Phase, wish: Wish = Wish.NONE, *, brutal: bool = False, again: b
 BORN = life(Phase.NEW)
 OVER = life(Phase.OVER)
 
-EXTERNAL = tuple(event for event in Event if event <= Event.ABANDON)
-"""The events that are possible in every state."""
+EXTERNAL = tuple(event for event in Event if Event.START < event <= Event.ABANDON)
+"""The events that are possible in every state, save between an exit and its verdict."""
 
 _ENDS = (Phase.CLEARING, Phase.ENDING, Phase.CLEANUP)
 
@@ -369,15 +370,16 @@ def _fail(state: Life) -> Step:
 
 
 def _grace_over(state: Life) -> Step:
+    _check_judged(state, Event.GRACE_OVER)
     match state.phase:
         case Phase.STARTING | Phase.UP | Phase.DOOMED if state.wish >= Wish.DRAIN or state.brutal:
             wish = Wish.STOP if state.wish is Wish.DRAIN else state.wish
             return _to(state, Action.RUN, Action.INTERRUPT, wish=wish, brutal=True)
         case Phase.STARTING | Phase.DOOMED:
             return _to(state, Action.INTERRUPT)
-        case Phase.ENDING | Phase.CLEARING:
+        case Phase.ENDING | Phase.CLEARING if _no_grace(state):
             return _to(state, Action.INTERRUPT, brutal=True)
-        case Phase.CLEANUP:
+        case Phase.CLEANUP if _no_grace(state):
             return _to(state, Action.INTERRUPT)
     return _to(state)  # it fired in the step in which it was called off
 
@@ -393,9 +395,11 @@ def _abandon(state: Life) -> Step:
 
 
 def _begun(state: Life) -> Step:
+    _check_judged(state, Event.BEGUN)
     match state.phase:
         case Phase.DUE:
-            return _to(state, phase=Phase.STARTING)
+            # A stop that was asked for before has waited for this; from here on it must not wait for ever.
+            return _to(state, *((Action.GRACE,) if state.wish is Wish.DRAIN else ()), phase=Phase.STARTING)
         case Phase.DOWN | Phase.OVER:
             return _to(state)  # the start that was due is off
     raise _impossible(state, Event.BEGUN)
