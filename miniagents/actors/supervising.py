@@ -268,17 +268,12 @@ class Keeper:
 
     async def _start_in_order(self, children: list[Child], reason: Any) -> tuple[Child, BaseException] | None:
         for child in children:
-            if self._host_stops():
-                return child, ActorStoppedError(f"{self._host.path}: is stopping", path=self._host.path)
+            if self._closed:
+                break  # the end of one that is significant has ended the supervisor
             error = await self._start(child, reason)
             if error is not None:
                 return child, error
         return None
-
-    def _host_stops(self) -> bool:
-        """Whether nothing more is to be started, since the supervisor itself is to end."""
-        life = self._host.life
-        return self._closed or (self._host.is_supervisor and (life.wish >= Wish.STOP or life.brutal))
 
     async def _start(self, child: Child, reason: Any) -> BaseException | None:
         """Start a child, or a fresh instance behind the mailbox that it has kept.
@@ -317,6 +312,10 @@ class Keeper:
         else:
             started._producer = cell
             cell.resume(reason if reason is not None else StopReason.SHUTDOWN, report)
+        life = self._host.life
+        if self._host.is_supervisor and (life.wish >= Wish.STOP or life.brutal):
+            # It starts those that are still to come, as OTP's does, but waits for none of them for ever.
+            self.hurry() if life.brutal and life.wish >= Wish.STOP else self.urge(child)
         await self._wait(started)
         error = started.exception()
         if error is None:
@@ -480,7 +479,7 @@ class Keeper:
 
     async def _start_group(self, group: list[Child], reason: Any) -> None:
         failed = await self._start_in_order(group, reason)
-        if failed is None or self._host_stops():
+        if failed is None or self._closed:
             return
         again, error = failed
         again.status = Status.RESTARTING
@@ -512,6 +511,8 @@ class Keeper:
         cell = child.cell
         if cell is not None and cell.is_alive:
             await cell.suspend()
+        else:
+            child.cell = None  # it has ended by itself: that is dealt with, too
         child.awaits_group = True
         child.status = Status.UNDEFINED
 
