@@ -72,7 +72,7 @@ async def supervised(system: ActorSystem, spec: ChildSpec, **options: Any) -> tu
 
 
 def end(ref: ActorRef, how: str) -> Any:
-    return {"stop": ref.stop, "kill": ref.kill, "drain": lambda: ref.stop(drain=True)}[how]()
+    return ref.kill() if how == "kill" else ref.stop(drain=how == "drain")
 
 
 # What an exit comes to
