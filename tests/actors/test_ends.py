@@ -72,7 +72,7 @@ async def supervised(system: ActorSystem, spec: ChildSpec, **options: Any) -> tu
 
 
 def end(ref: ActorRef, how: str) -> Any:
-    return {"stop": ref.stop, "kill": ref.kill, "drain": lambda: ref.stop(drain=True)}[how]()
+    return ref.kill() if how == "kill" else ref.stop(drain=how == "drain")
 
 
 # What an exit comes to
@@ -301,6 +301,35 @@ async def test_a_drain_that_is_asked_for_after_a_crash_goes_on_after_the_restart
 
         assert [entry for entry in log if entry in ("one", "two")] == ["one", "two"]
         assert log.count("start") == 3
+        assert not ref.is_alive
+
+
+async def test_a_drain_that_is_asked_for_while_a_failed_restart_is_cleared_goes_on_after_the_next_one() -> None:
+    class Fails(Worker):
+        async def on_start(self, ctx: ActorContext) -> None:
+            await super().on_start(ctx)
+            if self.log.count("start") == 2:
+                ctx.create_task(lingers())
+                await asyncio.sleep(0)
+                raise ValueError("not yet")
+
+    async def lingers() -> None:
+        try:
+            await asyncio.sleep(10**6)
+        finally:
+            await asyncio.sleep(0.5)
+
+    async with ActorSystem() as system:
+        log: list[Any] = []
+        _, ref = await supervised(system, ChildSpec("w", Fails, restart=Restart.TRANSIENT, kwargs={"log": log}))
+        ref.tell(Crash())
+        ref.tell(TextMessage("one"))
+        await asyncio.sleep(0.2)
+        assert log.count("start") == 2
+
+        assert await ref.stop(drain=True) is StopReason.SHUTDOWN
+
+        assert log[-3:] == ["start", "one", StopReason.SHUTDOWN]
         assert not ref.is_alive
 
 

@@ -132,6 +132,24 @@ def test_on_stop_has_one_second_when_there_is_no_time() -> None:
             assert step.actions == ((Action.KILL_GRACE,) if state.brutal else ()), state
 
 
+def test_a_start_is_the_first_one_until_there_was_an_instance() -> None:
+    for state in STATES - {OVER}:
+        if state.phase is Phase.NEW:
+            assert not state.again
+        elif state.phase not in STARTS:
+            assert state.again, state
+    assert all(not step.life.again for state, _, step in TABLE if not state.again and step.life.phase in STARTS)
+
+
+def test_haste_begins_when_a_grace_is_over_and_ends_with_the_instance() -> None:
+    for state in STATES:
+        if state.brutal:
+            assert state.phase in HAS_CODE, state
+            assert state.phase not in (Phase.UP, Phase.DOOMED) or state.wish >= Wish.STOP, state
+        elif state.wish >= Wish.DRAIN and state.phase in HAS_CODE and state.phase is not Phase.CLEANUP:
+            assert state.after(Event.GRACE_OVER).life.brutal, state
+
+
 def test_an_exit_is_judged_in_its_own_step() -> None:
     for state, event, step in TABLE:
         assert (step.actions[-1:] == (Action.JUDGE,)) is waits_for_a_verdict(step.life), (state, event)
