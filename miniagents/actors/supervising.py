@@ -417,7 +417,7 @@ class Keeper:
     async def _go_on_without(self, child: Child) -> None:
         """A child is gone whose restart had failed and was to be tried again: its siblings do not wait for it any more.
 
-        OTP leaves them undefined; but there, without a backoff, nothing comes in between two tries.
+        OTP leaves them undefined until the next restart of the group. Here a restart may be due for half a minute.
         """
         child.awaits_group = False
         due = {c.id for other in self.children.values() if other.down is not None for c in self._group(other)}

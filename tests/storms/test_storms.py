@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from miniagents.actors.routing import HashRing
 
 from miniagents.actors.inbox import Inbox
-from miniagents.actors.routing import HashRing
 from miniagents.actors.supervising import Keeper
 from miniagents.actors.timers import Timer
 from miniagents.ext.llms.limits import Admission
