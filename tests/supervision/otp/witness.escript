@@ -18,7 +18,7 @@
 -mode(compile).
 -export([main/1, init/1, start_worker/2, start_sup/2]).
 
--define(MOST_PLAYS, 3000).
+-define(MOST_PLAYS, 5000).
 
 %% The state of a play.
 %%   words, answers: what is still to be shown; log: what suggests the next step.
