@@ -1,7 +1,8 @@
 """What clients see that call the same supervisors at once is what they can see on Erlang/OTP.
 
 OTP has many orders in which things can happen, and so have we. Each scenario is played on ours in some of them, and for
-each outcome witness.escript looks for a play of the real supervisor that shows the same.
+each outcome witness.escript looks for a play of the real supervisor that shows the same. "Missing after all plays" is a
+proof that OTP has none; "missing in so many" is not: the search gave up, and the play that it shows came nearest.
 """
 
 import os

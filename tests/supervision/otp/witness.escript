@@ -18,7 +18,7 @@
 -mode(compile).
 -export([main/1, init/1, start_worker/2, start_sup/2]).
 
--define(MOST_PLAYS, 3000).
+-define(MOST_PLAYS, 5000).
 
 %% The state of a play.
 %%   words, answers: what is still to be shown; log: what suggests the next step.
@@ -441,8 +441,13 @@ is_termination(_, _) -> false.
 
 is_to_end(Sup, [Parent | Ancestors]) ->
     IsTermination = fun({'$gen_call', _, {terminate_child, _}}) -> true; (_) -> false end,
-    has(Sup, fun(M) -> M =:= {'EXIT', Parent, shutdown} end)
+    IsEnd = fun(M) -> M =:= {'EXIT', Parent, shutdown} orelse is_over(M) end,
+    has(Sup, IsEnd)
         orelse Ancestors =/= [] andalso (has(Parent, IsTermination) orelse is_to_end(Parent, Ancestors)).
+
+%% A child whose start was cut off: with `auto_shutdown` its end may be that of the supervisor.
+is_over({'EXIT', _, {shutdown, over}}) -> true;
+is_over(_) -> false.
 
 init({Director, {sup, Name, Strategy, Intensity, Auto, Children}}) ->
     process_flag(priority, high),
@@ -494,7 +499,7 @@ wait(Director, Id, {init, Parent}) ->
     receive
         go -> ok;
         {die, Reason} -> exit(Reason);
-        {over, Reason} -> Parent ! {self(), ready}, exit(Reason)
+        {over, Reason} -> Parent ! {self(), ready}, exit({Reason, over})
     end;
 wait(Director, Id, stop) ->
     Director ! {waits, self(), Id, stop},
