@@ -120,7 +120,7 @@ def test_no_more_requests_run_at_once_than_allowed_in_all_threads_together() -> 
     assert limit.in_flight == 0
 
 
-def test_a_429_in_one_thread_slows_the_others_down() -> None:
+def test_a_pause_that_is_asked_for_in_one_thread_holds_for_the_others() -> None:
     limit, slowed = RateLimit(requests_per_minute=60_000), threading.Event()
 
     async def unlucky() -> None:
@@ -138,7 +138,6 @@ def test_a_429_in_one_thread_slows_the_others_down() -> None:
     _, waited = in_threads(unlucky, other)
 
     assert 0.25 <= waited < 5
-    assert limit.share < 1
 
 
 def test_who_waits_in_a_loop_is_served_though_the_loop_that_set_the_time_has_ended() -> None:
