@@ -120,7 +120,7 @@ def test_no_more_requests_run_at_once_than_allowed_in_all_threads_together() -> 
     assert limit.in_flight == 0
 
 
-def test_a_429_in_one_thread_slows_the_others_down() -> None:
+def test_a_pause_that_is_asked_for_in_one_thread_holds_for_the_others() -> None:
     limit, slowed = RateLimit(requests_per_minute=60_000), threading.Event()
 
     async def unlucky() -> None:
