@@ -137,6 +137,7 @@ class AgentApp(Starlette):
         try:
             if self._on_start is not None:
                 await self._on_start(system)
+            await service.turns.store.check()
             self._announce()
             with self._drain.on_signals():
                 yield
@@ -195,7 +196,7 @@ class AgentApp(Starlette):
             route("GET", "/agents/{name}/streams/{stream}", agents.resume, keys, is_counted=True),
             WebSocketRoute("/agents/{name}", AgentSocket(service)),
             route("GET", "/interactions", operations.interactions, admin),
-            route("DELETE", "/interactions/{id:int}", operations.stop, admin),
+            route("DELETE", "/interactions/{id}", operations.stop, admin),
         ]
 
     async def _show_metrics(self, request: Request, key: str) -> ASGIApp:
