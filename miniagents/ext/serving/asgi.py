@@ -16,12 +16,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from miniagents.errors import InvalidOptionError
 from miniagents.ext.serving.agents_api import AgentsApi
 from miniagents.ext.serving.anthropic_api import AnthropicApi, anthropic_body
 from miniagents.ext.serving.chat import ChatApi
 from miniagents.ext.serving.conversations_api import ConversationsApi
-from miniagents.ext.serving.draining import Drain
+from miniagents.ext.serving.draining import Drain, check_grace
 from miniagents.ext.serving.keys import Keys
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.openapi import OpenApi
@@ -105,8 +104,7 @@ class AgentApp(Starlette):
 
     @grace.setter
     def grace(self, seconds: float) -> None:
-        if not seconds >= 0:
-            raise InvalidOptionError(f"grace= must be 0 s or more, not {seconds!r}")
+        check_grace(seconds)
         self._drain.grace = seconds
 
     @property
