@@ -203,10 +203,13 @@ class FakeProvider:
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
         self._port = listener.getsockname()[1]
-        config = uvicorn.Config(
+
+        class Config(uvicorn.Config):
+            def configure_logging(self) -> None:
+                """Leave the loggers as they are: they are those of the application, which may run uvicorn itself."""
+
+        config = Config(
             self._serve,
-            log_config=None,
-            log_level="critical",
             access_log=False,
             lifespan="off",
             loop="asyncio",

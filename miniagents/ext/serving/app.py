@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.serving.asgi import AgentApp
 from miniagents.ext.serving.conversations import ConversationStore, MemoryConversations
+from miniagents.ext.serving.draining import check_grace
 from miniagents.ext.serving.keys import GENERATE, Auth, Keys
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.served import Agents, entries_of
@@ -53,7 +54,7 @@ def agent_app(
         admin_auth: The same for operators; the variable is `MINIAGENTS_ADMIN_TOKEN`.
         system: Where the agents live; by default one of its own. One that runs already is not stopped.
         on_start: An async function of the system, called once it runs: to spawn and supervise what must be there.
-        grace: Seconds for what is under way when the service stops, 0 or more.
+        grace: Seconds for what is under way when the service stops, 0 or more, but not for ever.
         limits: What is taken from outside; see `Limits`.
         allowed_hosts: The names by which clients may call it: "agents.example.com", "*.example.com", "*".
         allowed_origins: Origins of web pages that may use it, "https://chat.example.com", besides its own.
@@ -69,8 +70,7 @@ def agent_app(
         InvalidOptionError: An option is outside its range.
         MissingDependencyError: `metrics=` needs OpenTelemetry's exporter, and that is not installed.
     """
-    if not grace >= 0:
-        raise InvalidOptionError(f"grace= must be 0 s or more, not {grace!r}")
+    check_grace(grace)
     if not conversation_idle > 0:
         raise InvalidOptionError(f"conversation_idle= must be more than 0 s, not {conversation_idle!r}")
     exposed = frozenset((expose,) if isinstance(expose, str) else expose)

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from miniagents.actors.caller import current_caller
+from miniagents.errors import InvalidRequestError
 from miniagents.ext.serving.gate import Gate, Place
 from miniagents.ext.serving.keys import ANYBODY, Keys
 from miniagents.ext.serving.limits import Limits
@@ -200,6 +201,10 @@ class Service:
 
     def problem(self, error: BaseException, run: Run | None = None) -> Problem:
         """What a failure is to a client; what the client is not told is logged."""
+        if run is not None and isinstance(error, InvalidRequestError):
+            named = next((name for name in run.options if name in str(error)), None)
+            if named is not None:  # the provider speaks of an option that the client has given: it is its own affair
+                return Problem(400, f"The model refuses {named}: {error} ({named})", param=named, code="invalid")
         problem = problem_of(error, shows_errors=self.shows_errors)
         if problem.status in _LOGGED_STATUSES and not getattr(error, _LOGGED, False):
             with contextlib.suppress(AttributeError):

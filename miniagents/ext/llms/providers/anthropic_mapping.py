@@ -124,7 +124,7 @@ def _from_block(block: Mapping[str, Any], names: Mapping[str, str]) -> Message:
         cls = ImageMessage if kind == "image" else FileMessage
         if source["type"] == "url":
             return cls(url=source["url"])
-        return cls(data=base64.b64decode(source["data"]), media_type=source["media_type"])
+        return cls(data=base64.b64decode(source["data"], validate=True), media_type=source["media_type"])
     return UserMessage(block["text"])
 
 
