@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from miniagents.actors.routing import HashRing
 
 from miniagents.actors.inbox import Inbox
 from miniagents.actors.supervising import Keeper
@@ -13,6 +12,7 @@ from miniagents.actors.timers import Timer
 from miniagents.ext.llms.limits import Admission
 from miniagents.ext.serving.turns import Turns
 from miniagents.miniagents.interaction import Interaction
+from miniagents.supervision.routing import HashRing
 from tests.storms.playing import KINDS, likeness, play
 
 SEEDS: dict[str, list[int]] = {

@@ -153,6 +153,8 @@ class Line:
             if not queue:
                 del self._queues[waiter.who]
             waiter.lane.waiting -= 1
+            if not waiter.lane.waiting and waiter.lane.loop is running_loop():
+                self.disarm()  # of those that it served nobody waits any more
             self._drop_if_idle(waiter.lane)
 
     def refuse(self, waiter: Waiter, refusal: Exception) -> None:

@@ -145,9 +145,11 @@ class EventStream(Response):
                         return
                 else:
                     async with outlet.lock:
-                        if not self._has_head:
+                        if self._is_over:
+                            pass  # with a problem, perhaps, that had a head of its own
+                        elif not self._has_head:
                             await self._begin(outlet)
-                        elif self._was_silent and not self._is_over:
+                        elif self._was_silent:
                             await outlet(_body(PING))
                 self._was_silent = True
 
