@@ -32,6 +32,7 @@ from miniagents.actors.workers import migrate, stack_of_worker
 from miniagents.errors import ActorStoppedError, HandlerTimeoutError, PromiseCancelledError
 from miniagents.promising.abandoning import log_abandoned
 from miniagents.promising.context import current_scope
+from miniagents.promising.failures import log_failure
 from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.supervision import RestartWindow, StopReason
@@ -559,6 +560,8 @@ class ActorCell(OwningCell):
             self._in_row = 0
             if ask is not None:
                 ask.fail(error)
+            else:
+                log_failure("a handler failed and nobody had asked", error, actor=self.path)
             return True
         if self._ended_with_its_asker(envelope, error):
             self.current = None

@@ -8,7 +8,7 @@ from miniagents.actors import deadlock
 from miniagents.actors.envelope import Envelope
 from miniagents.errors import ActorStoppedError, AskTimeoutError, NotSendableError
 from miniagents.promising import Promise
-from miniagents.promising.context import get_scope
+from miniagents.promising.context import PromisingContext, get_scope
 from miniagents.promising.promise import NO_VALUE
 
 if TYPE_CHECKING:
@@ -172,6 +172,9 @@ class Ask(Promise[T]):
 
     def _event_loop(self) -> asyncio.AbstractEventLoop:
         return self.cell.system.loop
+
+    def _context(self) -> PromisingContext:
+        return self.cell.system
 
     def _expire(self) -> None:
         if self.done():

@@ -12,6 +12,7 @@ from miniagents.actors.envelope import Envelope
 from miniagents.actors.timers import Timer
 from miniagents.errors import PromiseCancelledError
 from miniagents.promising.abandoning import abandon, log_abandoned, stack_of
+from miniagents.promising.failures import OwnedTask, note_unseen
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.supervision import StopReason
 
@@ -57,16 +58,19 @@ class OwningCell(Cell):
 
     def create_task(self, coro: Coroutine[Any, Any, Any], name: str | None) -> asyncio.Task[Any]:
         """Start a task that ends with the instance."""
-        task = self.system.loop.create_task(coro, name=name)
+        task = OwnedTask(coro, loop=self.system.loop, name=name)
+        task.owner = self.path
         if self._tasks is None:
             self._tasks = set()
         self._tasks.add(task)
         task.add_done_callback(self._task_done)
         return task
 
-    def _task_done(self, task: asyncio.Task[Any]) -> None:
+    def _task_done(self, task: Any) -> None:
         if self._tasks is not None:
             self._tasks.discard(task)
+        if task.failed_unseen:
+            note_unseen(self.system.unseen, task)
 
     def pipe_to_self(self, awaitable: Awaitable[Any], wrap: Callable[[Any], Any]) -> None:
         """Tell the actor what comes of an awaitable."""

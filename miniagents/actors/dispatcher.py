@@ -137,7 +137,8 @@ class Dispatcher:
     def own(self, task: WorkerTask) -> None:
         """A worker of this dispatcher: it ends with it at the latest."""
         self._workers[task] = None
-        task.add_done_callback(self._worker_ended)
+        # Nor is whoever makes it kept by the context that it runs in.
+        task.add_done_callback(self._worker_ended, context=Context())
 
     def _worker_ended(self, task: Any) -> None:
         self._workers.pop(task, None)
@@ -160,7 +161,7 @@ class Dispatcher:
             if task.cancelled() and cell.task is task:  # before its first step: the actor would never hear of it
                 self.run_in_own_task(cell, main, context)
 
-        task.add_done_callback(ended)
+        task.add_done_callback(ended, context=Context())
 
     async def _main(self, lane: Lane | None) -> None:
         me: Any = asyncio.current_task()

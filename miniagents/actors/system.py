@@ -260,6 +260,7 @@ class ActorSystem(PromisingContext):
         finally:
             watch.cancel()
         await self.dispatcher.aclose(self.gives_up)
+        await self._report_unseen()
         root.state = STOPPED
         self.events.close()
         if self._terminated is not None:
