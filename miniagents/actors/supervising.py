@@ -237,7 +237,12 @@ class Keeper:
 
         cell = child.cell
         if cell is None or not cell.is_alive:
-            cell = self._new_cell(child)
+            try:
+                cell = self._new_cell(child)
+            except Exception as unmade:  # an agent that does not take these arguments
+                child.cell = None
+                child.status = Status.UNDEFINED
+                return unmade
             cell.on_started = report
             cell.begin()
         else:
