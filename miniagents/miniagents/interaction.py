@@ -379,7 +379,7 @@ class Interaction(Node):
         self._submitted = True
         system = self.system
         if system._lazy:
-            system._lazy.discard(self.replies)
+            system._lazy.pop(self.replies, None)
         if self.cell.is_activated and not self.cell.takes_calls:
             self.cell = system.activated(self.agent)  # it was passivated, or ended, in between
         system.interaction_started(self)

@@ -76,7 +76,7 @@ class PromisingContext(Scope):
 
     def __init__(self) -> None:
         self._background: dict[asyncio.Task[Any], OnCancelled | None] = {}
-        self._lazy: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._lazy: weakref.WeakKeyDictionary[Any, None] = weakref.WeakKeyDictionary()
         self._gives_up_at: float | None = None
         self.unseen: UnseenFailures = {}
         self._active_in: asyncio.AbstractEventLoop | None = None

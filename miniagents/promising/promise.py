@@ -84,7 +84,7 @@ class Promise(Generic[T]):
             if start_soon:
                 self._start()
             else:
-                self._scope.promising_context._lazy.add(self)
+                self._scope.promising_context._lazy[self] = None
         else:
             self._resolver = None
             self._scope = None

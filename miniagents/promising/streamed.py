@@ -75,7 +75,7 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
             if start_soon:
                 self._start()
             else:
-                self._scope.promising_context._lazy.add(self)
+                self._scope.promising_context._lazy[self] = None
 
     # Iteration
 
