@@ -33,6 +33,7 @@ from miniagents.actors.workers import migrate, stack_of_worker
 from miniagents.errors import ActorStoppedError, HandlerTimeoutError, PromiseCancelledError
 from miniagents.promising.abandoning import log_abandoned
 from miniagents.promising.context import current_scope
+from miniagents.promising.failures import log_failure
 from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.supervision.lifecycle import OVER, Event, Phase, Wish
@@ -506,6 +507,8 @@ class ActorCell(OwningCell):
             self.handled += 1
             if ask is not None:
                 ask.fail(error)
+            else:
+                log_failure("a handler failed and nobody had asked", error, actor=self.path)
             return True
         if ask is not None and ask.done() and _is_of_the_caller(error):
             # Nothing but the end of what the caller wanted: its deadline passed, or it cancelled. That fails the
@@ -559,6 +562,8 @@ class ActorCell(OwningCell):
         if retry is not None and isinstance(error, retry.on) and not (envelope.ask is not None and envelope.ask.done()):
             if envelope.crashes < retry.attempts_of(self.props.options.poison_after):
                 self.put_back(envelope)
+                if self._owed is not None:
+                    self._owed.discard(envelope.ask)  # the next attempt may answer, and this one no more
                 return
             self.system.dead_letters.add(DeadLetterReason.POISONOUS, envelope, self.ref)
         if envelope.ask is not None:

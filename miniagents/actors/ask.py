@@ -10,7 +10,7 @@ from miniagents.actors.helper_tasks import OfHelper
 from miniagents.errors import ActorStoppedError, AskTimeoutError, NotSendableError
 from miniagents.messages.sendable import hint
 from miniagents.promising import Promise
-from miniagents.promising.context import get_scope
+from miniagents.promising.context import PromisingContext, get_scope
 from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.work import Cancellable, Endings, end_all
 
@@ -179,6 +179,9 @@ class Ask(Promise[T]):
 
     def _event_loop(self) -> asyncio.AbstractEventLoop:
         return self.cell.system.loop
+
+    def _context(self) -> PromisingContext:
+        return self.cell.system
 
     def _expire(self) -> None:
         if self.done():

@@ -152,7 +152,8 @@ class Dispatcher:
     def own(self, task: WorkerTask) -> None:
         """A worker of this dispatcher: it ends with it at the latest."""
         self._workers[task] = None
-        task.add_done_callback(self._worker_ended)
+        # Nor is whoever makes it kept by the context that it runs in.
+        task.add_done_callback(self._worker_ended, context=Context())
 
     def _worker_ended(self, task: Any) -> None:
         self._workers.pop(task, None)

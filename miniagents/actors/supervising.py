@@ -302,10 +302,16 @@ class Keeper:
 
         cell = child.cell
         is_new = cell is None or not cell.is_alive
+        if is_new:
+            try:
+                cell = self._new_cell(child)
+            except Exception as unmade:  # an agent that does not take these arguments
+                child.cell = None
+                child.status = Status.UNDEFINED
+                return unmade
         self._starting = child
         self._tell_judged()
         if is_new:
-            cell = self._new_cell(child)
             started._producer = cell
             cell.on_started = report
             cell.begin()
@@ -575,7 +581,7 @@ class Keeper:
 
     def hurry(self) -> None:
         """Let the child that is in its start, or those in their end, have no grace any more."""
-        if self._starting is not None:
+        if self._starting is not None and self._starting.cell is not None:
             self._starting.cell.cancel_start()
         ending = tuple(self._of.values()) if self._closed and self.is_simple else (self._ending,)
         for child in ending:

@@ -33,7 +33,7 @@ from miniagents.actors.supervisor_ref import SupervisorRef
 from miniagents.actors.threads import use_daemon_threads
 from miniagents.actors.timers import Timer, Timers
 from miniagents.actors.tree import ActorInfo, snapshot
-from miniagents.errors import InvalidOptionError, RestartLimitError, SystemNotRunningError
+from miniagents.errors import InvalidOptionError, RestartLimitError, StartError, SystemNotRunningError
 from miniagents.messages import Message
 from miniagents.promising import Promise, PromisingContext
 from miniagents.promising.abandoning import DEFAULT_GRACE, INSIST_EVERY
@@ -284,6 +284,7 @@ class ActorSystem(PromisingContext):
         finally:
             watch.cancel()
         await self.dispatcher.aclose(self.gives_up)
+        await self._report_unseen()
         root.life = OVER
         self.events.close()
         if self._terminated is not None:
@@ -475,7 +476,11 @@ class ActorSystem(PromisingContext):
         return await self._start_supervisor(above, supervisor, above.child_name(supervisor.name, supervisor.name))
 
     async def _start_supervisor(self, above: Any, supervisor: Supervisor, name: str) -> SupervisorRef:
-        cell = self.new_cell(above, supervisor, name, None, {})
+        try:
+            cell = self.new_cell(above, supervisor, name, None, {})
+        except TypeError as error:  # a pool of agents that do not take these arguments
+            path = f"{above.path}/{name}"
+            raise StartError(f"{path}: did not start: {error}", child_id=name, path=path) from error
         above.add_child(cell)
         started = cell.started()
         cell.begin()

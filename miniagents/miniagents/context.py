@@ -12,7 +12,7 @@ from miniagents.actors.caller import current_caller
 from miniagents.errors import NoActiveSystemError
 from miniagents.messages import MessageSequencePromise, Sendable
 from miniagents.promising.context import get_scope
-from miniagents.promising.tracebacks import traceback_text
+from miniagents.promising.failures import log_failure
 
 if TYPE_CHECKING:
     from miniagents.miniagents.agent import MiniAgent
@@ -174,4 +174,4 @@ async def _logged(coro: Any, path: str) -> None:
     try:
         await coro
     except (Exception, KeyboardInterrupt, SystemExit) as error:
-        _log.error("a side task failed", actor=path, error=repr(error), stack=traceback_text(error))
+        log_failure("a side task failed", error, actor=path)

@@ -11,7 +11,13 @@ from miniagents.actors import EventKind
 from miniagents.actors.deadlock import Node, Waits
 from miniagents.actors.envelope import Envelope, new_correlation_id
 from miniagents.actors.workers import WorkerTask
-from miniagents.errors import ActorStoppedError, AskTimeoutError, HandlerTimeoutError, PromiseCancelledError
+from miniagents.errors import (
+    ActorStoppedError,
+    AskTimeoutError,
+    DeadlineExceededError,
+    HandlerTimeoutError,
+    PromiseCancelledError,
+)
 from miniagents.messages import (
     Message,
     MessagePromise,
@@ -23,7 +29,8 @@ from miniagents.messages import (
 )
 from miniagents.promising import Promise
 from miniagents.promising.abandoning import DEFAULT_GRACE, log_abandoned, stack_of
-from miniagents.promising.context import OnCancelled, current_scope, current_work, get_work
+from miniagents.promising.context import OnCancelled, PromisingContext, current_scope, current_work, get_work
+from miniagents.promising.failures import log_failure
 from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.promising.work import Cancellable, Endings, Work, end_all, end_task, wait_for_all
@@ -38,6 +45,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("miniagents")
 
 _LONGEST_TRACE = 64
+_ENDS = (PromiseCancelledError, ActorStoppedError, DeadlineExceededError)
 _NONE: Collection[Any] = ()
 
 
@@ -72,6 +80,14 @@ class ReplyPromise(MessageSequencePromise):
         if self._interaction is not None:
             self._interaction.submit()
         super()._start()
+
+    def _watch(self, error: BaseException) -> None:
+        if self._interaction is None or not self._interaction.ends_with_its_caller(error):
+            super()._watch(error)
+
+    def _context(self) -> PromisingContext | None:
+        interaction = self._interaction
+        return interaction.system if interaction is not None else super()._context()
 
     def _event_loop(self) -> asyncio.AbstractEventLoop:
         interaction = self._interaction
@@ -535,7 +551,7 @@ class Interaction(Node):
                     raise
             except (Exception, KeyboardInterrupt, SystemExit) as error:
                 if isinstance(awaitable, (Promise, asyncio.Future)):
-                    _log.error("a side task failed", actor=self.path, stack=traceback_text(error))
+                    log_failure("a side task failed", error, actor=self.path)
 
     def explain(self, error: BaseException) -> BaseException:
         """What an error of its code means to its caller: a cancellation is the reason for it."""
@@ -549,6 +565,15 @@ class Interaction(Node):
             crash.__cause__ = error
             return crash
         return error
+
+    def ends_with_its_caller(self, error: BaseException) -> bool:
+        """Whether an error is nothing but the end of the call that made this one, whose own promise tells of it."""
+        if isinstance(error, AskTimeoutError) and not self.own_timeout:
+            return True  # it has inherited the deadline
+        parent = self.parent
+        if parent is None or parent.cancelled is None:
+            return False
+        return error is parent.cancelled or isinstance(error, _ENDS)
 
     def mark(self, error: BaseException) -> None:
         """Let the error tell which agents it came through."""
@@ -604,6 +629,8 @@ class Interaction(Node):
             self._hang.cancel()
         if self.open_calls:
             self._finish_open_calls()
+        if error is not None and (self._closed or self.replies.done()) and not isinstance(error, _ENDS):
+            log_failure("an agent failed and its caller waited no more", error, actor=self.path, interaction=self.id)
         if error is not None and not self._closed:
             if self.cancelled is not None or self._sequence is None:
                 self.replies._push_error(error)

@@ -7,13 +7,9 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self
 
-import structlog
-
 from miniagents.errors import NoActiveSystemError, PromiseCancelledError
 from miniagents.promising.abandoning import DEFAULT_GRACE, INSIST_EVERY, abandon, log_abandoned, stack_of
-from miniagents.promising.tracebacks import traceback_text
-
-_log = structlog.get_logger("miniagents")
+from miniagents.promising.failures import UnseenFailures, log_failure
 
 OnCancelled = Callable[[asyncio.CancelledError], object]
 
@@ -102,6 +98,7 @@ class PromisingContext(Scope):
         self._background: dict[asyncio.Task[Any], OnCancelled | None] = {}
         self._lazy: weakref.WeakKeyDictionary[Any, None] = weakref.WeakKeyDictionary()
         self._gives_up_at: float | None = None
+        self.unseen: UnseenFailures = {}
         self._active_in: asyncio.AbstractEventLoop | None = None
         self._outer: Scope | None = None
 
@@ -165,6 +162,7 @@ class PromisingContext(Scope):
         """Wait for the background work, settle what is left, and stop being current."""
         await self._wait_for_background()
         await self._end_background()
+        await self._report_unseen()
         self._deactivate()
 
     async def __aenter__(self) -> Self:
@@ -177,6 +175,7 @@ class PromisingContext(Scope):
             await self.afinalize()
         else:
             await self._end_background()
+            await self._report_unseen()
             self._deactivate()
 
     def __enter__(self) -> None:
@@ -200,7 +199,7 @@ class PromisingContext(Scope):
             if on_cancelled is not None:
                 on_cancelled(cancellation_of(task))
         elif (error := task.exception()) is not None:
-            _log.error("background work failed", error=repr(error), stack=traceback_text(error))
+            log_failure("background work failed", error)
 
     async def _wait_for_background(self) -> None:
         """Wait for the background work; for what was cancelled already until the grace is over."""
@@ -228,6 +227,14 @@ class PromisingContext(Scope):
                     self._abandon(task)
         for promise in tuple(self._lazy):
             promise._reject(PromiseCancelledError("its system ended before anybody asked for it", reason="system end"))
+
+    async def _report_unseen(self) -> None:
+        """Log what failed and nobody has looked at, the oldest first."""
+        await asyncio.sleep(0)  # whoever was woken by a failure looks at it now
+        for reference in tuple(self.unseen):
+            if (failure := reference()) is not None:
+                failure.report()
+        self.unseen.clear()
 
     def _grace_is_over(self) -> bool:
         """Whether what was told to end has had its time, which begins when this is first asked."""

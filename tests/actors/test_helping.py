@@ -1,6 +1,7 @@
 """Direct hand-over: a task that waits for an answer runs the turn that leads to it."""
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -164,3 +165,32 @@ async def test_agents_that_wait_for_agents_are_run_by_each_other_to_any_depth() 
             await turns(3)
             assert [str(message) for message in await chain.inquire(depth=50)] == ["bottom"]
         assert system.interactions() == ()
+
+
+class GathersWhatHasFailed(Actor):
+    """Its own promise is cancelled in the turn in which what it waits for fails."""
+
+    def __init__(self, cancel: Any) -> None:
+        self.cancel = cancel
+
+    async def receive(self, message: Message, ctx: ActorContext) -> None:
+        failed = asyncio.get_running_loop().create_future()
+        failed.set_exception(ValueError("failed"))
+        gathered = asyncio.gather(failed)
+        asyncio.get_running_loop().call_soon(self.cancel)
+        await gathered
+
+
+async def test_what_a_cancelled_handler_gathered_leaves_no_noise_on_the_loop() -> None:
+    noise: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: noise.append(context["message"]))
+    promises: list[Any] = []
+    async with ActorSystem() as system:
+        await warm(system)
+        ref = system.spawn(GathersWhatHasFailed, cancel=lambda: promises[0].cancel("enough"))
+        promises.append(ref.ask(Message()))
+        with pytest.raises(PromiseCancelledError):
+            await promises[0]
+
+    gc.collect()
+    assert noise == []
