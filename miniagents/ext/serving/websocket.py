@@ -119,10 +119,10 @@ class AgentSocket:
         try:
             with place:
                 async for event in events_of(run, place, shows_tools=self._service.shows_tools):
-                    place.sends(True)
+                    place.begins_sending()
                     async with asyncio.timeout(self._service.limits.send_timeout):
                         await socket.send_text(msgspec.json.encode(event).decode())
-                    place.sends(False)
+                    place.has_sent()
         except FAILURES:
             if reader.done() and not reader.cancelled():
                 reader.result()  # this is why
