@@ -13,7 +13,9 @@ from starlette.responses import Response
 from miniagents.ext.serving.bodies import decode, read_body
 from miniagents.ext.serving.events import Ended, Failed, events_of
 from miniagents.ext.serving.kept import KeptRuns
+from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.naming import ConversationIn
+from miniagents.ext.serving.parsing import Parsed
 from miniagents.ext.serving.plain import MessageIn, MessageOut, UsageOut, messages_in
 from miniagents.ext.serving.problems import Problem, json_response
 from miniagents.ext.serving.reading import Reader
@@ -78,6 +80,13 @@ class AgentReply(msgspec.Struct, frozen=True):
     usage: UsageOut
 
 
+def parse_call(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
+    """A call of an agent; see `Parse`."""
+    wanted = decode(body, AgentRequest, status=422)
+    messages = messages_in(wanted.messages, limits)
+    return Parsed(msgspec.structs.replace(wanted, messages=[]), messages)
+
+
 class AgentsApi:
     """The endpoints of agents.
 
@@ -101,8 +110,7 @@ class AgentsApi:
         body = await read_body(request, service.limits)
         if "last-event-id" in request.headers:
             return self._resumed(request, key)  # a client that repeats its request, to pick up its stream
-        wanted = decode(body, AgentRequest, status=422)
-        messages = messages_in(wanted.messages, service.limits)
+        wanted, messages, _ = await service.parser.parsed(parse_call, body)
         if wanted.keep > service.limits.keep:
             raise Problem(
                 422, f"A stream is kept for 0 to {service.limits.keep} s (keep)", param="keep", code="invalid"

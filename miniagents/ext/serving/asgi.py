@@ -147,6 +147,7 @@ class AgentApp(Starlette):
             if is_own:
                 await self._end(self._drain.seconds_left if sys.exc_info()[0] is None else 0.0)
             await service.turns.end()
+            await service.parser.end()
 
     async def _end(self, grace: float) -> None:
         """End the system: what is under way has its grace, and then all is stopped in supervised order. What swallows

@@ -67,6 +67,9 @@ class Problem(Exception):
         self.is_final = is_final
         self.is_passing = is_passing
 
+    def __reduce__(self) -> Any:
+        return _problem, (self.message, self.__dict__)
+
     @property
     def body(self) -> ErrorBody:
         """The body of the response."""
@@ -88,6 +91,12 @@ class Problem(Exception):
         if self.is_final or self.is_passing:
             headers["x-should-retry"] = "true" if self.is_passing else "false"
         return json_response(self.body if body is None else body, self.status, headers)
+
+
+def _problem(message: str, facts: dict[str, Any]) -> Problem:
+    problem = Problem(facts["status"], message)
+    problem.__dict__.update(facts)
+    return problem
 
 
 def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

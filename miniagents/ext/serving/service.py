@@ -17,6 +17,7 @@ from miniagents.ext.serving.gate import Gate, Place
 from miniagents.ext.serving.keys import ANYBODY, Keys
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.naming import ConversationIn, conversation_id
+from miniagents.ext.serving.parsing import Parser
 from miniagents.ext.serving.problems import FAILURES, Problem, problem_of
 from miniagents.ext.serving.runs import Run, Runs, timeout_of
 from miniagents.ext.serving.served import Entry
@@ -57,6 +58,7 @@ class Service:
         gate: The requests under way.
         runs: The calls under way.
         turns: The conversations in use.
+        parser: Parses bodies.
         is_started: Whether the app's lifespan runs.
     """
 
@@ -82,6 +84,7 @@ class Service:
         self.gate = Gate(limits.concurrent)
         self.runs = Runs(limits)
         self.turns = turns
+        self.parser = Parser(limits, frozenset(name for entry in entries.values() for name in entry.argument_names))
         self.is_started = False
         self._end: Promise[Any] | None = None
 
