@@ -167,16 +167,16 @@ async def test_agents_that_wait_for_agents_are_run_by_each_other_to_any_depth() 
         assert system.interactions() == ()
 
 
-class GathersWhatHasFailed(Actor):
+class WaitsForWhatFails(Actor):
     """Its own promise is cancelled in the turn in which what it waits for fails."""
 
     def __init__(self, cancel: Any) -> None:
         self.cancel = cancel
 
     async def receive(self, message: Message, ctx: ActorContext) -> None:
-        failed = asyncio.get_running_loop().create_future()
-        failed.set_exception(ValueError("failed"))
-        gathered = asyncio.gather(failed)
+        failing = asyncio.get_running_loop().create_future()
+        gathered = asyncio.gather(failing)
+        failing.set_exception(ValueError("failed"))
         asyncio.get_running_loop().call_soon(self.cancel)
         await gathered
 
@@ -187,7 +187,7 @@ async def test_what_a_cancelled_handler_gathered_leaves_no_noise_on_the_loop() -
     promises: list[Any] = []
     async with ActorSystem() as system:
         await warm(system)
-        ref = system.spawn(GathersWhatHasFailed, cancel=lambda: promises[0].cancel("enough"))
+        ref = system.spawn(WaitsForWhatFails, cancel=lambda: promises[0].cancel("enough"))
         promises.append(ref.ask(Message()))
         with pytest.raises(PromiseCancelledError):
             await promises[0]
