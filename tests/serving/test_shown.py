@@ -43,7 +43,9 @@ async def whole(app: AgentApp) -> list[Any]:
 async def streamed(app: AgentApp, way: str) -> list[Any]:
     async with app.lifespan():
         client = Client(app, "/agents/clerk", {"messages": "Hi", "stream": True}, is_socket=way == "WebSocket")
-        client.say(type="finish")
+        if way == "WebSocket":
+            client.say(type="message", content="Hi")
+            client.say(type="finish")
         await client.asking
     if way == "WebSocket":
         return client.events
