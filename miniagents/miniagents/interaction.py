@@ -629,7 +629,7 @@ class Interaction(Node):
             self._hang.cancel()
         if self.open_calls:
             self._finish_open_calls()
-        if error is not None and (self._closed or self.replies.done()) and not isinstance(error, _ENDS):
+        if error is not None and self._is_lost(error):
             log_failure("an agent failed and its caller waited no more", error, actor=self.path, interaction=self.id)
         if error is not None and not self._closed:
             if self.cancelled is not None or self._sequence is None:
@@ -653,6 +653,12 @@ class Interaction(Node):
         self.context = self.envelope = self.ctx = None  # they lead back to here
         self.system.interaction_ended(self)
         self.cell.interaction_ended(self)
+
+    def _is_lost(self, error: BaseException) -> bool:
+        """Whether its caller does not hear of an error: it has closed its replies, or the caller has been told already
+        how it ended."""
+        told = self.replies.done() and (self.cancelled is not None or self._expired)
+        return (self._closed or told) and error is not self.replies._error and not isinstance(error, _ENDS)
 
     def _leave_background(self) -> None:
         """What it replied still flows: whoever ends one of those above, or itself, ends that, too."""
