@@ -329,7 +329,8 @@ class ActorCell(OwningCell):
         """
         if self.life.phase is Phase.DOOMED:
             error, self._failure = self._failure, None
-            assert error is not None  # it is what dooms; test: test_a_parent_whose_children_fail_too_often_crashes
+            # It is what dooms; test: test_the_parent_crashes_when_the_strategy_for_its_children_is_used_up
+            assert error is not None
             return not await self._crashed(None, error)
         if self.life.wish is Wish.NONE:
             self._noticed = True
@@ -391,13 +392,7 @@ class ActorCell(OwningCell):
         self._interruption = None
         self.apply(Event.STARTED)
         self._noticed = self.life.wish is Wish.NONE
-        events = self.system.events
-        if not is_first:
-            self.restarts += 1
-            if events.wanted:
-                events.publish(EventKind.RESTART, self.path, reason=restarted)
-        elif events.wanted:
-            events.publish(EventKind.SPAWN, self.path)
+        self.announce_start(is_first, restarted)
         if self._is_spent():
             await self._cleanse()
         return True

@@ -118,7 +118,7 @@ class Ask(Promise[T]):
         if timeout is not None and (deadline is None or now + timeout <= deadline):
             self.deadline = deadline = now + timeout
             self.own_timeout = True
-        assert deadline is not None  # test: test_asks_after_an_inherited_deadline_fail_at_once
+        assert deadline is not None  # test: test_a_nested_ask_inherits_the_deadline
         if deadline > now:
             self._timer = loop.call_at(deadline, self._expire)
             return True

@@ -217,6 +217,21 @@ class LivingCell(Cell):
         if report is not None:
             report(None)
 
+    def announce_start(self, is_first: bool, restarted: StopReason | BaseException | None) -> None:
+        """Count a restart, and tell those who watch the events.
+
+        Args:
+            is_first: Whether it is no restart.
+            restarted: The exit that the restart answers.
+        """
+        events = self.system.events
+        if not is_first:
+            self.restarts += 1
+            if events.wanted:
+                events.publish(EventKind.RESTART, self.path, reason=restarted)
+        elif events.wanted:
+            events.publish(EventKind.SPAWN, self.path)
+
     def report_unstarted(self) -> None:
         """Tell its supervisor, if it waits for the start, that there is none."""
         report, self.on_started = self.on_started, None

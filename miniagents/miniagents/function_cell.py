@@ -57,11 +57,7 @@ class FunctionAgentCell(AgentCell):
             restarted, self._restart_reason = self._restart_reason, None
             self.apply(Event.BEGUN)
             self.apply(Event.STARTED)
-            if is_first:
-                self.system.events.publish(EventKind.SPAWN, self.path)
-            else:
-                self.restarts += 1
-                self.system.events.publish(EventKind.RESTART, self.path, reason=restarted)
+            self.announce_start(is_first, restarted)
             self.rests()
             self.wake()
         else:

@@ -1,6 +1,7 @@
 """What fails around an agent is no failure of the agent's."""
 
 import asyncio
+import base64
 import json
 import sqlite3
 from pathlib import Path
@@ -16,6 +17,7 @@ from miniagents.errors import (
     MissingKeyError,
     ProviderUnavailableError,
 )
+from miniagents.ext.llms import FileMessage, ImageMessage
 from miniagents.ext.serving import AgentApp, Served, SqliteConversations, agent_app, sqlite_conversations
 from miniagents.ext.serving.problems import problem_of
 from miniagents.messages import Message, registry
@@ -305,3 +307,38 @@ def test_what_an_error_says_forges_no_line_of_the_log_and_tells_the_terminal_not
     assert all(char.isprintable() for char in found.replace("\n", ""))
     assert r"\x1b[2J" in found
     assert "all is well" in found
+
+
+async def test_images_and_files_come_in_through_both_apis() -> None:
+    came: list[Message] = []
+
+    @miniagent
+    async def looks(ctx: InteractionContext) -> None:
+        came.extend(await ctx.message_promises)
+        ctx.reply("seen")
+
+    image, file = "data:image/png;base64,AAAA", "data:application/pdf;base64,BBBB"
+    chat = [
+        {"type": "image_url", "image_url": {"url": image}},
+        {"type": "file", "file": {"file_data": file, "filename": "a.pdf"}},
+    ]
+    items = [
+        {"type": "input_image", "image_url": image},
+        {"type": "input_file", "file_data": file, "filename": "a.pdf"},
+    ]
+    async with (app := agent_app(looks, auth=TOKEN, admin_auth=None)).lifespan():
+        for path, body in {
+            "/v1/chat/completions": {"messages": [{"role": "user", "content": chat}]},
+            "/v1/responses": {"input": [{"role": "user", "content": items}]},
+        }.items():
+            client = Client(app, path, {"model": "looks", **body})
+            await client.asking
+            assert client.status == 200, client.body
+
+    by_chat, by_responses = came[:2], came[2:]
+    assert [type(one) for one in by_chat] == [ImageMessage, FileMessage]
+    assert isinstance(by_chat[0], ImageMessage)
+    assert by_chat[0].data == b"\0\0\0"
+    assert isinstance(by_chat[1], FileMessage)
+    assert (by_chat[1].data, by_chat[1].filename) == (base64.b64decode("BBBB"), "a.pdf")
+    assert by_responses == by_chat

@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 import textwrap
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -315,18 +316,23 @@ def test_a_client_that_is_slow_for_ever_does_not_keep_the_command_from_ending(se
         assert service.wait(30) == 0
 
 
-def test_a_second_signal_ends_the_grace(service: Any) -> None:
+@contextmanager
+def a_stream_under_way(service: Any, path: str, messages: str) -> Iterator[tuple[httpx2.Client, Iterator[str]]]:
+    """A client of the command, and the lines of an answer that has begun."""
     token = read_until(service, "the token of").split()[-1]
     url = read_until(service, "running on").split("running on ")[1].split(" ")[0]
-
-    body = {"messages": "600", "stream": True}
     with (
         httpx2.Client(base_url=url, headers={"authorization": f"Bearer {token}"}, timeout=30) as client,
-        client.stream("POST", "/agents/slow", json=body) as answer,
+        client.stream("POST", path, json={"messages": messages, "stream": True}) as answer,
     ):
         lines = answer.iter_lines()
         while "event: message" not in next(lines):
             pass
+        yield client, lines
+
+
+def test_a_second_signal_ends_the_grace(service: Any) -> None:
+    with a_stream_under_way(service, "/agents/slow", "600") as (client, lines):
         service.send_signal(signal.SIGTERM)
         while client.get("/readyz").status_code == 200:
             pass
@@ -340,17 +346,7 @@ def test_a_second_signal_ends_the_grace(service: Any) -> None:
 def test_an_agent_that_swallows_its_cancellation_keeps_neither_its_client_nor_the_command_from_ending(
     service: Any,
 ) -> None:
-    token = read_until(service, "the token of").split()[-1]
-    url = read_until(service, "running on").split("running on ")[1].split(" ")[0]
-
-    body = {"messages": "Hi", "stream": True}
-    with (
-        httpx2.Client(base_url=url, headers={"authorization": f"Bearer {token}"}, timeout=30) as client,
-        client.stream("POST", "/agents/stubborn", json=body) as answer,
-    ):
-        lines = answer.iter_lines()
-        while "event: message" not in next(lines):
-            pass
+    with a_stream_under_way(service, "/agents/stubborn", "Hi") as (client, lines):
         service.send_signal(signal.SIGTERM)
         while client.get("/readyz").status_code == 200:
             pass
@@ -364,17 +360,7 @@ def test_an_agent_that_swallows_its_cancellation_keeps_neither_its_client_nor_th
 
 
 def test_a_thread_that_hangs_does_not_keep_the_command_from_ending(service: Any) -> None:
-    token = read_until(service, "the token of").split()[-1]
-    url = read_until(service, "running on").split("running on ")[1].split(" ")[0]
-
-    body = {"messages": "hang", "stream": True}
-    with (
-        httpx2.Client(base_url=url, headers={"authorization": f"Bearer {token}"}, timeout=30) as client,
-        client.stream("POST", "/agents/slow", json=body) as answer,
-    ):
-        lines = answer.iter_lines()
-        while "event: message" not in next(lines):
-            pass
+    with a_stream_under_way(service, "/agents/slow", "hang") as (_, lines):
         service.send_signal(signal.SIGTERM)
         rest = list(lines)
 
