@@ -157,8 +157,9 @@ class Helpers:
             # Of the handler that it is to go on with, or a stray one. As in any task, it is for what the handler waits
             # for first, a `gather` or another task, and comes from there.
             if not asyncio.isfuture(me.waiting) or not me.waiting.cancel(*cancelled.args):
-                if asyncio.isfuture(me.waiting) and not me.waiting.cancelled():
-                    me.waiting.exception()  # what it failed with is then nobody's concern
+                if asyncio.isfuture(me.waiting):
+                    # It may be a `gather` that has not heard yet that all of it is there, and so is not done.
+                    me.waiting.add_done_callback(_ignore_failure)
                 me.waiting, error = TURN_OVER, cancelled
         waiting, me.waiting = me.waiting, None
         self._all.pop(me, None)
@@ -173,3 +174,9 @@ class Helpers:
 
     def _loop_turned(self) -> None:
         self._until = None
+
+
+def _ignore_failure(future: "asyncio.Future[Any]") -> None:
+    """What nobody waits for any more may fail without a word."""
+    if not future.cancelled():
+        future.exception()

@@ -194,3 +194,36 @@ async def test_what_a_cancelled_handler_gathered_leaves_no_noise_on_the_loop() -
 
     gc.collect()
     assert noise == []
+
+
+@pytest.mark.parametrize("turn", range(4))
+async def test_a_call_is_cancelled_also_in_the_moment_in_which_all_that_it_gathers_is_there(turn: int) -> None:
+    pieces: list[asyncio.Future[None]] = []
+
+    @miniagent
+    async def gathers(ctx: InteractionContext) -> None:
+        pieces.append(asyncio.get_running_loop().create_future())
+        await asyncio.gather(pieces[-1])
+        await asyncio.sleep(1_000_000)
+
+    @miniagent
+    async def echo(ctx: InteractionContext) -> None:
+        ctx.reply("here")
+
+    async def cancel(replies: Any) -> None:
+        for _ in range(turn):
+            await asyncio.sleep(0)
+        if pieces:
+            pieces[-1].set_result(None)  # `gather` hears of it in the next turn of the loop
+        replies.cancel("enough")
+
+    async with MiniAgents():
+        for _ in range(3):
+            await echo.inquire()
+        replies = gathers.inquire(start_soon=False)  # it is begun, and helped, by its reader
+        reading, cancelling = asyncio.ensure_future(replies), asyncio.create_task(cancel(replies))
+        with pytest.raises(PromiseCancelledError, match="enough"):
+            await reading
+        await cancelling
+        await replies.aclose()
+        assert MiniAgents.get_current().interactions() == ()
