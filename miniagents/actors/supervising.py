@@ -246,8 +246,7 @@ class Keeper:
             None, or why one did not start; those before it are stopped again then.
         """
         if self.is_simple:
-            self.template = specs[0]
-            return None
+            return None  # they are started one by one, at run time
         for spec in specs:
             self.children[spec.id] = Child(spec.id, spec, spec.kwargs)
         failed = await self._start_in_order(list(self.children.values()), None)
@@ -610,7 +609,7 @@ class Keeper:
         else:
             for child in children:
                 await self._end(child)
-        for child in children:
+        for child in self.children.values():  # also one that has nothing but a restart that is due
             child.withdraw_exit()
             child.status = Status.UNDEFINED
             child.cell = None

@@ -69,6 +69,8 @@ class SupervisorCell(LivingCell):
             keeper = self._instance = Keeper(
                 self, supervisor.strategy, supervisor.auto_shutdown, lambda cause: self._shut_down(keeper, cause)
             )
+            if keeper.is_simple:
+                keeper.template = supervisor.children[0]
             keeper.submit(lambda: self._start(keeper))
         elif self._instance is not None:
             keeper = self._instance

@@ -22,6 +22,7 @@ from miniagents import (
     SimpleOneForOne,
     StopReason,
     Supervisor,
+    SupervisorRef,
 )
 from tests.actors.actors import Add, Crash, Hold, Read, turns
 from tests.actors.test_ends import TURNS, Worker
@@ -267,3 +268,23 @@ async def test_whoever_asks_a_child_that_ends_before_its_next_start_hears_of_its
             await waiting
         assert [info.ref for info in await supervisor.which_children()] == [None]
         assert await supervisor.restart_child("w") != ref
+
+
+async def test_a_child_of_a_template_may_be_asked_for_while_its_supervisor_starts() -> None:
+    class Job(Actor):
+        """One of many."""
+
+    async with ActorSystem() as system:
+        template = ChildSpec("job", Job)
+        starting = asyncio.create_task(
+            system.supervise(Supervisor("jobs", strategy=SimpleOneForOne(), children=[template]))
+        )
+        await asyncio.sleep(0)  # the supervisor is there before its start is over
+        jobs = system.lookup("/jobs")
+        assert isinstance(jobs, SupervisorRef)
+
+        child = await jobs.start_child()
+
+        assert child is not None
+        assert child.is_alive
+        assert await starting == jobs
