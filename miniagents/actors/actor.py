@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextvars import copy_context
-from inspect import iscoroutinefunction, unwrap
+from inspect import iscoroutinefunction, signature, unwrap
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import structlog
 
+from miniagents.actors.arguments import merged
 from miniagents.actors.ask import Ask
 from miniagents.actors.deadletters import DeadLetterReason
 from miniagents.actors.envelope import Envelope
@@ -20,7 +21,8 @@ from miniagents.messages import Message
 from miniagents.promising import Promise
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.promising.work import Endings
-from miniagents.supervision import StopReason
+from miniagents.supervision import StopReason, Strategy
+from miniagents.supervision.checking import check_exceptions, check_function, check_kind
 
 if TYPE_CHECKING:
     from miniagents.actors.actor_cell import ActorCell
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("miniagents")
 
 T = TypeVar("T")
+
+_HOOKS = {"receive": "message, ctx", "on_start": "ctx", "on_stop": "reason", "on_restart": "reason"}
+"""What the runtime calls, and with which arguments."""
 
 
 class IgnoreStart(Exception):
@@ -52,21 +57,34 @@ class Actor:
     strategy: ClassVar[Any] = None
     ctx: "ActorContext"
 
-    _default_props: ClassVar[Any] = None  # shared by all actors of this very class that are spawned without options
+    _default_props: ClassVar[Any]  # shared by all actors of this very class that are spawned without options
 
     def __init_subclass__(cls, **config: Any) -> None:
-        """Check that what the runtime awaits is async.
+        """Check what the runtime will call, and look at.
 
         Raises:
-            TypeError: It is not; the text names it.
+            TypeError: A hook is not async, or does not take what it is called with; the text names it.
+            InvalidOptionError: `errors` or `strategy` is of the wrong kind.
         """
         super().__init_subclass__(**config)
-        for name in ("receive", "on_start", "on_stop", "on_restart"):
+        for name, takes in _HOOKS.items():
             function = cls.__dict__.get(name)
-            if isinstance(function, FunctionType) and not iscoroutinefunction(unwrap(function)):
+            if not isinstance(function, FunctionType):
+                continue
+            if not iscoroutinefunction(unwrap(function)):
                 raise TypeError(
                     f"{cls.__name__}.{name} must be `async def {name}`, without `yield`: the runtime awaits it"
                 )
+            # That of a decorator's wrapper is what is called, whatever it wraps.
+            called = signature(function, follow_wrapped=False)
+            try:
+                called.bind("self", *takes.split(", "))
+            except TypeError:
+                raise TypeError(
+                    f"{cls.__name__}.{name} must be `async def {name}(self, {takes})`, not {called}"
+                ) from None
+        check_exceptions(f"{cls.__name__}.errors", cls.errors)
+        check_kind(f"{cls.__name__}.strategy", cls.strategy, Strategy, or_none=True)
 
     async def receive(self, message: Message, ctx: "ActorContext") -> Message | Exception | None:
         """Handle one message.
@@ -149,6 +167,7 @@ class ReplyTo:
 
         It is called within the `cancel` itself, or now if that has been. What it raises is logged.
         """
+        check_function(f"{self._receiver.path}: on_cancel(callback=)", callback)
         context = copy_context()
 
         def tell(cancelled: Promise[Any]) -> None:
@@ -262,7 +281,7 @@ class ActorContext:
         **arguments: Any,
     ) -> ActorRef:
         """Start a child of this actor, as `ActorSystem.spawn` does."""
-        return self._cell.system.spawn_under(self._cell, actor, name, options, {**arguments, **(kwargs or {})})
+        return self._cell.system.spawn_under(self._cell, actor, name, options, merged(arguments, kwargs))
 
     def stop(self, ref: ActorRef | None = None, *, reason: StopReason = StopReason.NORMAL) -> None:
         """End this actor after the message in hand, or another one.
@@ -271,6 +290,7 @@ class ActorContext:
             ref: A child, or any other actor; None for this one.
             reason: NORMAL or SHUTDOWN. Who wants to crash raises.
         """
+        check_kind(f"{self._cell.path}: stop(ref=)", ref, ActorRef, or_none=True)
         if reason not in (StopReason.NORMAL, StopReason.SHUTDOWN):
             raise InvalidOptionError(
                 f"{self._cell.path}: ctx.stop(reason=) is StopReason.NORMAL or StopReason.SHUTDOWN, not {reason!r}; "
@@ -283,10 +303,12 @@ class ActorContext:
 
     def watch(self, ref: ActorRef) -> None:
         """Have `Terminated` delivered when the actor ends for good, once; never for a restart."""
+        check_kind(f"{self._cell.path}: watch(ref=)", ref, ActorRef)
         self._cell.watch(ref._cell)
 
     def unwatch(self, ref: ActorRef) -> None:
         """No longer; a `Terminated` that waits in the mailbox is thrown away."""
+        check_kind(f"{self._cell.path}: unwatch(ref=)", ref, ActorRef)
         self._cell.unwatch(ref._cell)
 
     def schedule(self, delay: float, message: Message) -> Timer:
@@ -297,11 +319,11 @@ class ActorContext:
         Returns:
             A handle with `cancel()`, which also takes back a message that waits in the mailbox already.
         """
-        return self._cell.add_timer(delay, message, every=None)
+        return self._cell.add_timer(delay, message, repeats=False)
 
     def schedule_every(self, interval: float, message: Message) -> Timer:
         """Tell this actor `message` every `interval` seconds; of the ticks at most one waits in the mailbox."""
-        return self._cell.add_timer(interval, message, every=interval)
+        return self._cell.add_timer(interval, message, repeats=True)
 
     def reply(self, answer: Message | BaseException | None) -> None:
         """Answer the message in hand now, before the handler returns; what it returns is then ignored.
@@ -334,6 +356,6 @@ class ActorContext:
 
         Args:
             awaitable: What to wait for. It is cancelled when this instance ends.
-            wrap: Makes the message of the result, or of the exception.
+            wrap: Makes the message of the result, or of the exception. If it fails, or makes none, that is logged.
         """
         self._cell.pipe_to_self(awaitable, wrap)

@@ -558,7 +558,7 @@ class ActorCell(OwningCell):
             if envelope.crashes < retry.attempts_of(self.props.options.poison_after):
                 self.put_back(envelope)
                 if self._owed is not None:
-                    self._owed.discard(envelope.ask)  # the next attempt may answer, and this one no more
+                    self._owed.pop(envelope.ask, None)  # the next attempt may answer, and this one no more
                 return
             self.system.dead_letters.add(DeadLetterReason.POISONOUS, envelope, self.ref)
         if envelope.ask is not None:

@@ -1,11 +1,12 @@
 """Arguments: what the constructor of an actor takes, checked where the actor is spawned."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
 from miniagents.errors import AgentArgumentError
+from miniagents.supervision.checking import check_kind
 
 
 @lru_cache(maxsize=4096)
@@ -28,6 +29,18 @@ def parameters(function: Callable[..., Any], skip: int) -> tuple[frozenset[str],
             if parameter.default is inspect.Parameter.empty:
                 required.add(parameter.name)
     return frozenset(names), frozenset(required), others
+
+
+def merged(arguments: Mapping[str, Any], kwargs: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """The arguments that were given by name, and those that `kwargs=` holds.
+
+    Raises:
+        InvalidOptionError: `kwargs` is no mapping.
+    """
+    if kwargs is None:
+        return arguments
+    check_kind("kwargs=", kwargs, Mapping, or_none=True)
+    return {**arguments, **kwargs}
 
 
 def check_names(actor: type, given: Iterable[str]) -> None:

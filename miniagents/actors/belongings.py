@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import copy_context
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -11,11 +12,12 @@ from miniagents.actors.actor import ReplyTo
 from miniagents.actors.ask import Ask
 from miniagents.actors.cell import Cell
 from miniagents.actors.deadletters import DeadLetterReason
-from miniagents.actors.envelope import Envelope
+from miniagents.actors.envelope import Envelope, not_sendable
 from miniagents.actors.living_cell import INSIST_EVERY, LivingCell
 from miniagents.actors.terminated import Terminated
 from miniagents.actors.timers import Timer, Timers
-from miniagents.errors import MailboxFullError, PromiseCancelledError, UnhandledMessageError
+from miniagents.errors import InvalidOptionError, MailboxFullError, PromiseCancelledError, UnhandledMessageError
+from miniagents.messages import Message
 from miniagents.promising import Promise
 from miniagents.promising.abandoning import abandon, log_abandoned, stack_of
 from miniagents.promising.context import current_work, get_work
@@ -41,9 +43,9 @@ class OwningCell(LivingCell):
     def __init__(self, system: "ActorSystem", parent: Cell | None, name: str, props: "Props") -> None:
         super().__init__(system, parent, name, props)
         self._replied = False
-        self._owed: set[Any] | None = None
+        self._owed: dict[Any, None] | None = None
         self._timers: Timers | None = None
-        self._tasks: set[asyncio.Task[Any]] | None = None
+        self._tasks: dict[asyncio.Task[Any], None] | None = None
 
     @property
     def timers(self) -> Timers:
@@ -52,9 +54,9 @@ class OwningCell(LivingCell):
             self._timers = Timers(self.create_task)
         return self._timers
 
-    def add_timer(self, delay: float, message: Any, every: float | None) -> Timer:
+    def add_timer(self, delay: float, message: Any, *, repeats: bool) -> Timer:
         """Start a timer."""
-        return self.timers.start(self, delay, message, every, self.ref)
+        return self.timers.start(self, delay, message, repeats, self.ref)
 
     def _cancel_timers(self) -> None:
         timers, self._timers = self._timers, None
@@ -68,8 +70,8 @@ class OwningCell(LivingCell):
         task = OwnedTask(coro, loop=self.system.loop, name=name, context=context)
         task.owner = self.path
         if self._tasks is None:
-            self._tasks = set()
-        self._tasks.add(task)
+            self._tasks = {}
+        self._tasks[task] = None
         task.add_done_callback(self._task_done)
         return task
 
@@ -80,12 +82,16 @@ class OwningCell(LivingCell):
 
     def _task_done(self, task: Any) -> None:
         if self._tasks is not None:
-            self._tasks.discard(task)
+            self._tasks.pop(task, None)
         if task.failed_unseen:
             note_unseen(self.system.unseen, task)
 
     def pipe_to_self(self, awaitable: Awaitable[Any], wrap: Callable[[Any], Any]) -> None:
         """Tell the actor what comes of an awaitable."""
+        if not isawaitable(awaitable):
+            raise InvalidOptionError(f"{self.path}: pipe_to_self() takes something to await, not {awaitable!r}")
+        if not callable(wrap):
+            raise InvalidOptionError(f"{self.path}: pipe_to_self(wrap=) must be a function, not {wrap!r}")
 
         async def pipe() -> None:
             result: Any
@@ -99,6 +105,8 @@ class OwningCell(LivingCell):
                 result = error
             try:
                 message = wrap(result)
+                if not isinstance(message, Message):
+                    raise not_sendable(self.path, message)
             except Exception as error:
                 _log.error("pipe_to_self: wrap failed", actor=self.path, stack=traceback_text(error))
                 return
@@ -154,13 +162,17 @@ class OwningCell(LivingCell):
         ask = envelope.ask
         if ask is not None:
             if self._owed is None:
-                self._owed = set()
-            self._owed.add(ask)
-            ask._add_done_callback(self._owed.discard)
+                self._owed = {}
+            self._owed[ask] = None
+            ask._add_done_callback(self._no_longer_owed)
         reply_to = ReplyTo(envelope, self.ref)
         if ask is not None:
             ask._owns(reply_to)
         return reply_to
+
+    def _no_longer_owed(self, ask: Any) -> None:
+        if self._owed is not None:
+            self._owed.pop(ask, None)
 
     async def _drop_belongings(self, reason: StopReason | BaseException) -> None:
         self._cancel_timers()
@@ -174,8 +186,8 @@ class OwningCell(LivingCell):
             told_at = self.system.time()
             for task in tasks:
                 task.cancel()
-            _, left = await asyncio.wait(tasks, timeout=INSIST_EVERY)
-            while left:
+            await asyncio.wait(tasks, timeout=INSIST_EVERY)
+            while left := [task for task in tasks if not task.done()]:
                 if self.system.gives_up(told_at):
                     for task in left:
                         log_abandoned(stack_of(task.get_coro()), actor=self.path, task=task.get_name())
@@ -184,7 +196,7 @@ class OwningCell(LivingCell):
                 _log.warning("tasks of an ended actor swallow their cancellation", actor=self.path, tasks=len(left))
                 for task in left:
                     task.cancel()
-                _, left = await asyncio.wait(left, timeout=INSIST_EVERY)
+                await asyncio.wait(left, timeout=INSIST_EVERY)
 
     async def _stop_children(self) -> None:
         if self.children:

@@ -23,6 +23,7 @@ from miniagents.promising import Promise
 from miniagents.promising.context import OnCancelled
 from miniagents.promising.promise import settled
 from miniagents.supervision import StopReason
+from miniagents.supervision.checking import check_name
 from miniagents.supervision.lifecycle import BORN, OVER, Phase
 
 if TYPE_CHECKING:
@@ -256,7 +257,7 @@ class Cell(Inbox):
         """A name for a new child: the one that was asked for, or one made of `base` and a number.
 
         Raises:
-            ValueError: The name is taken, empty, or has a slash.
+            ValueError: The name is taken, empty, has a slash, or is no string.
         """
         children = self.children
         if name is None:
@@ -270,8 +271,7 @@ class Cell(Inbox):
                     break
             self.numbers[base] = number
             return name
-        if not name or "/" in name:
-            raise ValueError(f"{self.path or '/'}: an actor's name must not be empty or have a slash, but is {name!r}")
+        check_name(f"{self.path or '/'}: an actor's name", name)
         if children is not None and name in children:
             raise ValueError(f"{self.path or '/'}: the name {name!r} is taken, by {children[name].path}")
         return name

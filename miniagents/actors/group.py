@@ -3,6 +3,7 @@
 from miniagents.actors.ref import ActorRef
 from miniagents.errors import MailboxFullError
 from miniagents.messages import Message
+from miniagents.supervision.checking import check_kind
 
 
 class Group:
@@ -25,11 +26,13 @@ class Group:
 
     def join(self, ref: ActorRef) -> None:
         """Become a member; joining again is harmless, and so is joining when one has ended."""
+        check_kind(f"group {self.name!r}: join(ref=)", ref, ActorRef)
         if ref.is_alive:
             self._members[ref] = None
 
     def leave(self, ref: ActorRef) -> None:
         """Be a member no more."""
+        check_kind(f"group {self.name!r}: leave(ref=)", ref, ActorRef)
         self._members.pop(ref, None)
 
     def broadcast(self, message: Message) -> int:

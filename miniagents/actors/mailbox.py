@@ -12,6 +12,7 @@ from typing import Any
 from miniagents.actors.terminated import Terminated
 from miniagents.errors import InvalidOptionError
 from miniagents.messages import Message
+from miniagents.supervision.checking import check_count, check_function
 
 
 class Overflow(enum.Enum):
@@ -38,7 +39,7 @@ class Mailbox:
             for first in, first out.
 
     Raises:
-        InvalidOptionError: `capacity` is below 1.
+        InvalidOptionError: An option is outside its range.
     """
 
     capacity: int | None = None
@@ -46,10 +47,10 @@ class Mailbox:
     priority: Callable[[Message], float] | None = None
 
     def __post_init__(self) -> None:
-        if self.capacity is not None and self.capacity < 1:
-            raise InvalidOptionError(f"Mailbox(capacity=) must be 1 or more, or None, not {self.capacity!r}")
+        check_count("Mailbox(capacity=)", self.capacity, 1, or_none=True)
         if not isinstance(self.overflow, Overflow):
             raise InvalidOptionError(f"Mailbox(overflow=) must be one of Overflow, not {self.overflow!r}")
+        check_function("Mailbox(priority=)", self.priority)
 
     def new_queue(self) -> "deque[Any] | PriorityQueue":
         """A fresh, empty queue of this kind. A plain deque, and no subclass, is that of a mailbox without bound and

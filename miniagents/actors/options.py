@@ -6,7 +6,8 @@ from typing import Any
 
 from miniagents.actors.mailbox import Mailbox
 from miniagents.errors import InvalidOptionError
-from miniagents.supervision import DEFAULT_SUPERVISION, Backoff
+from miniagents.supervision import DEFAULT_SUPERVISION, Backoff, Strategy
+from miniagents.supervision.checking import check_count, check_exceptions, check_kind, check_seconds
 
 UNBOUNDED = Mailbox()
 
@@ -54,12 +55,10 @@ class RetryPolicy:
     max_retry_after: float = 60.0
 
     def __post_init__(self) -> None:
-        if self.attempts is not None and self.attempts < 1:
-            raise InvalidOptionError(f"RetryPolicy(attempts=) must be 1 or more, or None, not {self.attempts!r}")
-        if not self.max_retry_after >= 0:
-            raise InvalidOptionError(
-                f"RetryPolicy(max_retry_after=) must be 0 seconds or more, not {self.max_retry_after!r}"
-            )
+        check_exceptions("RetryPolicy(on=)", self.on)
+        check_count("RetryPolicy(attempts=)", self.attempts, 1, or_none=True)
+        check_kind("RetryPolicy(backoff=)", self.backoff, Backoff, or_none=True)
+        check_seconds("RetryPolicy(max_retry_after=)", self.max_retry_after)
 
     def attempts_of(self, poison_after: int | None, otherwise: int = 3) -> int:
         """How many attempts there are in all.
@@ -106,14 +105,15 @@ class SpawnOptions:
     node: str | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.mailbox, Mailbox):
-            raise InvalidOptionError(f"mailbox= must be a Mailbox, not {self.mailbox!r}")
-        if self.handler_timeout is not None and not self.handler_timeout > 0:
-            raise InvalidOptionError(f"handler_timeout= must be more than 0 seconds, not {self.handler_timeout!r}")
-        if self.poison_after is not None and self.poison_after < 1:
-            raise InvalidOptionError(f"poison_after= must be 1 or more, or None, not {self.poison_after!r}")
-        if self.passivate_after is not None and not self.passivate_after > 0:
-            raise InvalidOptionError(f"passivate_after= must be more than 0 seconds, not {self.passivate_after!r}")
+        check_kind("mailbox=", self.mailbox, Mailbox)
+        if self.handler_timeout is not None:
+            check_seconds("handler_timeout=", self.handler_timeout, above_zero=True)
+        check_count("poison_after=", self.poison_after, 1, or_none=True)
+        check_kind("retry=", self.retry, RetryPolicy, or_none=True)
+        check_kind("supervision=", self.supervision, Strategy, or_none=True)
+        check_kind("strategy=", self.strategy, Strategy, or_none=True)
+        if self.passivate_after is not None:
+            check_seconds("passivate_after=", self.passivate_after, above_zero=True)
         if self.durable:
             raise InvalidOptionError("durable=True needs a system with a journal, and this one has none")
 

@@ -15,6 +15,7 @@ from miniagents.promising import Promise
 from miniagents.promising.context import get_scope, get_work
 from miniagents.promising.promise import NO_VALUE
 from miniagents.supervision import StopReason
+from miniagents.supervision.checking import check_seconds
 
 if TYPE_CHECKING:
     from miniagents.actors.cell import Cell
@@ -138,6 +139,11 @@ class ActorRef:
         Returns:
             The promise of what the handler returns or replies. It ends with the handler's exception,
             `AskTimeoutError`, `ActorStoppedError`, `DeadlockError`, `MailboxFullError` or `DroppedError` otherwise.
+
+        Raises:
+            InvalidOptionError: `timeout` is no number of seconds, 0 or more.
+            NotSendableError: `message` is no `Message`.
+            WrongThreadError: Called from another thread than the system's.
         """
         cell = self._cell
         if not hasattr(message.__class__, "__message_fields__"):
@@ -145,6 +151,8 @@ class ActorRef:
         system = cell.system
         if get_ident() != system.thread_id:
             raise _wrong_thread(cell.path, "ask")
+        if timeout is not None:
+            check_seconds(f"{cell.path}: ask(timeout=)", timeout)
         scope: Any = get_scope()
         dispatcher = system.dispatcher
         now = dispatcher.now if dispatcher.awake else dispatcher.time()

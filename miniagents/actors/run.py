@@ -5,9 +5,11 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Coroutine
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from miniagents.actors.threads import DaemonExecutor, use_daemon_threads
+from miniagents.errors import InvalidOptionError
 
 if TYPE_CHECKING:
     from miniagents.actors.system import ActorSystem
@@ -20,7 +22,14 @@ def run_main(system: "ActorSystem", main: Coroutine[Any, Any, T]) -> T:
 
     Ctrl-C cancels `main`, so that the system stops in supervised order, and raises `KeyboardInterrupt`; SIGTERM does
     the same and then ends the process as the signal would have.
+
+    Raises:
+        InvalidOptionError: `main` is nothing that can be awaited.
     """
+    if not isawaitable(main):
+        name = getattr(main, "__name__", None) if callable(main) else None
+        instead = f"; call it: run({name}())" if name is not None else ""
+        raise InvalidOptionError(f"run() takes the coroutine of a program, not {main!r}{instead}")
     terminated = False
 
     async def body() -> T:

@@ -729,7 +729,7 @@ class Keeper:
         return child
 
     def _find(self, which: Any) -> Child:
-        child = self.children.get(which) if isinstance(which, str) else self._of.get(which._cell)
+        child = self.children.get(which) if isinstance(which, str) else self._of.get(getattr(which, "_cell", None))  # type: ignore[arg-type]  # None is no child's
         if child is None:
             raise self._not_found(which)
         return child

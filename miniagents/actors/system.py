@@ -13,7 +13,7 @@ import structlog
 
 from miniagents.actors.actor import Actor
 from miniagents.actors.actor_cell import ActorCell
-from miniagents.actors.arguments import check_names
+from miniagents.actors.arguments import check_names, merged
 from miniagents.actors.cell import DEFAULT_SHUTDOWN, Cell
 from miniagents.actors.deadletters import DeadLetter, DeadLetters
 from miniagents.actors.dispatcher import Dispatcher
@@ -40,6 +40,7 @@ from miniagents.promising.abandoning import DEFAULT_GRACE, INSIST_EVERY
 from miniagents.promising.promise import settled
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.supervision import AutoShutdown, ChildSpec, Pool, Routing, StopReason, Strategy, Supervisor
+from miniagents.supervision.checking import check_count, check_function, check_kind, check_seconds
 from miniagents.supervision.lifecycle import OVER, Phase, Wish, life
 
 _log = structlog.get_logger("miniagents")
@@ -106,10 +107,9 @@ class ActorSystem(PromisingContext):
         on_failure: Callable[[BaseException], object] | None = None,
     ) -> None:
         super().__init__()
-        if not grace >= 0:
-            raise InvalidOptionError(f"grace= must be 0 s or more, not {grace!r}")
-        if dead_letters_kept < 0:
-            raise InvalidOptionError(f"dead_letters_kept= must be 0 or more, not {dead_letters_kept!r}")
+        check_seconds("grace=", grace)
+        check_count("dead_letters_kept=", dead_letters_kept, 0)
+        check_function("on_failure=", on_failure)
         self.name = name
         self.id = register(self)
         self.id_hash = hash_of(self.id)
@@ -220,6 +220,9 @@ class ActorSystem(PromisingContext):
 
         Returns:
             What it returned.
+
+        Raises:
+            InvalidOptionError: `main` is nothing that can be awaited, as the function without a call of it.
         """
         return run_main(self, main)
 
@@ -396,7 +399,7 @@ class ActorSystem(PromisingContext):
             ValueError: The name is taken, empty, or has a slash.
             SystemNotRunningError: The system is not running.
         """
-        return self.spawn_under(self.root, actor, name, options, {**arguments, **(kwargs or {})})
+        return self.spawn_under(self.root, actor, name, options, merged(arguments, kwargs))
 
     def spawn_under(
         self, parent: Any, actor: Any, name: str | None, options: SpawnOptions | None, kwargs: Mapping[str, Any]
@@ -440,7 +443,14 @@ class ActorSystem(PromisingContext):
             return PoolCell(self, parent, name, SUPERVISOR_PROPS, actor)
         if isinstance(actor, Supervisor):
             return SupervisorCell(self, parent, name, SUPERVISOR_PROPS, actor)
+        if options is not None:
+            check_kind(f"{parent.path}/{name}: options=", options, SpawnOptions, or_none=True)
         if isinstance(actor, type) and issubclass(actor, Actor):
+            if actor is Actor:
+                raise InvalidOptionError(
+                    f"{parent.path}/{name}: Actor itself handles nothing: make a subclass with "
+                    f"`async def receive(self, message, ctx)`, and give that"
+                )
             if kwargs or options is not None:
                 factory = partial(actor, **kwargs) if kwargs else actor
                 props = Props(factory, options or DEFAULT_OPTIONS, actor.errors, actor.strategy)
@@ -449,7 +459,11 @@ class ActorSystem(PromisingContext):
                     actor._default_props = Props(actor, DEFAULT_OPTIONS, actor.errors, actor.strategy)
                 props = actor._default_props
             return ActorCell(self, parent, name, props)
-        raise InvalidOptionError(f"{parent.path}/{name}: an actor is a subclass of Actor, not {actor!r}")
+        instead = ""
+        if isinstance(actor, Actor):
+            kind = type(actor).__name__
+            instead = f"; give the class, and what its constructor takes: spawn({kind}, name_of_argument=...)"
+        raise InvalidOptionError(f"{parent.path}/{name}: an actor is a subclass of Actor, not {actor!r}{instead}")
 
     async def supervise(self, supervisor: Supervisor, parent: ActorRef | None = None) -> SupervisorRef:
         """Start a supervisor and wait until all its children have started, as OTP's `start_link` does.
@@ -466,6 +480,7 @@ class ActorSystem(PromisingContext):
         self.check_running()
         if not isinstance(supervisor, Supervisor):
             raise InvalidOptionError(f"supervise() takes a Supervisor, not {supervisor!r}")
+        check_kind("supervise(parent=)", parent, ActorRef, or_none=True)
         if isinstance(parent, SupervisorRef):
             ref = await parent.start_child(ChildSpec(supervisor.name, supervisor))
             assert isinstance(ref, SupervisorRef)  # a supervisor never ignores its start
@@ -547,7 +562,8 @@ class ActorSystem(PromisingContext):
         Returns:
             A handle with `cancel()`.
         """
-        return self._outside_timers().start(ref._cell, delay, message, None)
+        check_kind("schedule(ref=)", ref, ActorRef)
+        return self._outside_timers().start(ref._cell, delay, message, repeats=False)
 
     def schedule_every(self, interval: float, ref: ActorRef, message: Message) -> Timer:
         """Send an actor `message` every `interval` seconds, from outside, as long as it lives; at most one of these
@@ -556,7 +572,8 @@ class ActorSystem(PromisingContext):
         Returns:
             A handle with `cancel()`.
         """
-        return self._outside_timers().start(ref._cell, interval, message, interval)
+        check_kind("schedule_every(ref=)", ref, ActorRef)
+        return self._outside_timers().start(ref._cell, interval, message, repeats=True)
 
     def _outside_timers(self) -> Timers:
         self.check_running()
@@ -566,6 +583,7 @@ class ActorSystem(PromisingContext):
 
     def lookup(self, path: str) -> ActorRef | None:
         """The actor at a path, `/research/searcher-3`, or None."""
+        check_kind("lookup(path=)", path, str)
         cell: Any = self.root
         for name in path.strip("/").split("/"):
             cell = (cell.children or {}).get(name)
@@ -591,11 +609,14 @@ class ActorSystem(PromisingContext):
         Args:
             path: Where to begin.
             depth: How many levels below it, 0 or more; None for all.
-            limit: How many actors at most; None for all.
+            limit: How many actors at most, 0 or more; None for all.
 
         Raises:
             LookupError: There is nobody at `path`.
         """
+        check_kind("tree(path=)", path, str)
+        check_count("tree(depth=)", depth, 0, or_none=True)
+        check_count("tree(limit=)", limit, 0, or_none=True)
         ref = self.lookup(path) if path.strip("/") else None
         if ref is None and path.strip("/"):
             raise LookupError(f"there is no actor at {path!r}")

@@ -9,9 +9,10 @@ import structlog
 
 from miniagents.actors.envelope import Envelope, not_sendable
 from miniagents.actors.mailbox import Overflow
-from miniagents.errors import InvalidOptionError, MailboxFullError
+from miniagents.errors import MailboxFullError
 from miniagents.messages import Message
 from miniagents.promising.tracebacks import traceback_text
+from miniagents.supervision.checking import check_seconds
 
 if TYPE_CHECKING:
     from miniagents.actors.cell import Cell
@@ -30,7 +31,7 @@ class Timer:
         timers: Those that it is one of, and ends with.
         delay: Seconds until the first time.
         message: The message.
-        every: Seconds between the next times, or None for once.
+        repeats: Whether it comes again, each time after as many seconds.
         sender: Whose message it is; None for one from outside.
     """
 
@@ -42,13 +43,13 @@ class Timer:
         timers: "Timers",
         delay: float,
         message: Any,
-        every: float | None,
+        repeats: bool,
         sender: "ActorRef | None",
     ) -> None:
         self._cell = cell
         self._timers = timers
         self._message = message
-        self._every = every
+        self._every = delay if repeats else None
         self._sender = sender
         self._tick: Envelope | None = None
         self._sending: asyncio.Task[None] | None = None  # under BACKPRESSURE, while the mailbox has no room
@@ -135,20 +136,18 @@ class Timers:
         self._fired: deque[Timer] = deque()  # have come once, and their message may still wait
         self.create_task = create_task
 
-    def start(
-        self, cell: "Cell", delay: float, message: Any, every: float | None, sender: "ActorRef | None" = None
-    ) -> Timer:
+    def start(self, cell: "Cell", delay: float, message: Any, repeats: bool, sender: "ActorRef | None" = None) -> Timer:
         """Start one.
 
         Raises:
-            InvalidOptionError: `every` is not more than 0 seconds.
+            InvalidOptionError: `delay` is no number of seconds, 0 or more and finite; with `repeats`, more than 0.
             NotSendableError: `message` is no `Message`.
         """
-        if every is not None and not every > 0:  # written this way round it also refuses NaN
-            raise InvalidOptionError(f"{cell.path}: schedule_every needs more than 0 seconds, not {every!r}")
+        option = "schedule_every(interval=)" if repeats else "schedule(delay=)"
+        check_seconds(f"{cell.path}: {option}", delay, above_zero=repeats, finite=True)
         if not isinstance(message, Message):
             raise not_sendable(cell.path, message)
-        timer = Timer(cell, self, delay, message, every, sender)
+        timer = Timer(cell, self, delay, message, repeats, sender)
         self._running[timer] = None
         return timer
 

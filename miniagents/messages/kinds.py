@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from miniagents.errors import NotSendableError
 from miniagents.messages.frozen import FrozenDict
 from miniagents.messages.message import Message, to_json
 
@@ -55,10 +56,20 @@ class TextMessage(Message):
         start_soon: bool = True,
         **known_beforehand: Any,
     ) -> "MessagePromise":
-        """A promise of such a message, of its content or of what streams it; see `Message.promise`."""
+        """A promise of such a message, of its content or of what streams it; see `Message.promise`.
+
+        Raises:
+            NotSendableError: `content` is no str.
+        """
         if content is not None:
             if message_token_streamer is not None:
                 raise ValueError("give the content, or a message_token_streamer= that streams it, not both")
+            if not isinstance(content, str):
+                streams = callable(content) or hasattr(content, "__aiter__")
+                instead = "; write message_token_streamer=, with a function that streams it" if streams else ""
+                raise NotSendableError(
+                    f"{cls.__name__}: its content is a str, not {type(content).__name__} ({content!r}){instead}"
+                )
             known_beforehand["content"] = content
         return super().promise(message_token_streamer=message_token_streamer, start_soon=start_soon, **known_beforehand)
 

@@ -27,6 +27,7 @@ class MessagePromise(StreamedPromise[Token, Message]):
 
     Raises:
         AppenderNotOpenError: The appender was never opened, so that the promise could not end.
+        NotSendableError: `message_token_streamer` streams nothing, or `prefill_message` is no message.
 
     Attributes:
         known_beforehand: What is known of the message before it is there; of one that is there, its metadata.
@@ -50,6 +51,8 @@ class MessagePromise(StreamedPromise[Token, Message]):
         if prefill_message is not None:
             if message_token_streamer is not None or known_beforehand:
                 raise ValueError("a message promise takes a finished message or what makes one, not both")
+            if not isinstance(prefill_message, Message):
+                raise NotSendableError(f"prefill_message= is a Message, not {prefill_message!r}")
             self._prefill(prefill_message)
             return
         if message_token_streamer is None:
@@ -68,6 +71,11 @@ class MessagePromise(StreamedPromise[Token, Message]):
                 )
             self._late = streamer.metadata
         elif not isinstance(streamer, StreamAppender):
+            if not callable(streamer):
+                raise NotSendableError(
+                    f"message_token_streamer= is an async generator function of one argument, or an appender, not "
+                    f"{streamer!r}"
+                )
             streamer = _Late(streamer, self._late)
         super().__init__(streamer, start_soon=start_soon)
 

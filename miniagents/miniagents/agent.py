@@ -17,6 +17,7 @@ from miniagents.miniagents.arguments import (
 )
 from miniagents.miniagents.calling import Callee
 from miniagents.promising.context import current_scope
+from miniagents.supervision.checking import check_count, check_exceptions, check_kind, check_name
 
 if TYPE_CHECKING:
     from miniagents.miniagents.system import MiniAgents
@@ -90,8 +91,8 @@ class MiniAgent(Callee):
         self.wrapped = wrapped
         self.is_class = isinstance(wrapped, type)
         self.alias = alias if alias is not None else wrapped.__name__
-        if not isinstance(self.alias, str) or not self.alias or "/" in self.alias:
-            raise InvalidOptionError(f"alias= must be a string, not empty and without a slash, not {alias!r}")
+        check_name("alias=", self.alias)
+        check_kind(f"agent {self.alias}: description=", description, str, or_none=True)
         text = description if description is not None else inspect.getdoc(wrapped)
         # The docstring may speak of the agent by the name that it gets.
         self.description = " ".join(text.replace("{AGENT_ALIAS}", self.alias).split()) if text else None
@@ -171,7 +172,9 @@ class MiniAgent(Callee):
 
         Raises:
             AgentArgumentError: The agent takes no such argument.
+            InvalidOptionError: An option is of the wrong kind.
         """
+        check_kind(f"agent {self.alias}: options=", options, SpawnOptions, or_none=True)
         spawn = options if options is not None else self.options.spawn
         if options is None and spawn.passivate_after is None:
             spawn = spawn.but(passivate_after=FORK_PASSIVATE_AFTER)
@@ -298,7 +301,7 @@ def miniagent(
         **arguments: Arguments, frozen deeply.
 
     Raises:
-        TypeError: It is no async function and no class with an async `__call__`.
+        TypeError: It is no async function and no class with an async `__call__`, or takes no context.
         InvalidOptionError: An option is outside its range.
     """
 
@@ -309,15 +312,14 @@ def miniagent(
             raise TypeError(
                 f"@miniagent is for an async function, or a class with `async def __call__(self, ctx)`, not {target!r}"
             )
-        if max_concurrency is not None and (is_class or max_concurrency < 1):
+        _check_takes_context(target, function)
+        if max_concurrency is not None and is_class:
             raise InvalidOptionError(
-                f"agent {target.__name__}: "
-                + (
-                    "max_concurrency= is for functions; an instance of a class serves one call at a time"
-                    if is_class
-                    else f"max_concurrency= must be 1 or more, or None, not {max_concurrency!r}"
-                )
+                f"agent {target.__name__}: max_concurrency= is for functions; an instance of a class serves one call "
+                f"at a time"
             )
+        check_count(f"agent {target.__name__}: max_concurrency=", max_concurrency, 1, or_none=True)
+        check_exceptions(f"agent {target.__name__}: errors=", errors)
         spawn = SpawnOptions(durable=durable).but(
             mailbox=mailbox,
             handler_timeout=handler_timeout,
@@ -340,3 +342,21 @@ def miniagent(
         return agent
 
     return decorate if wrapped is None else decorate(wrapped)
+
+
+def _check_takes_context(target: Any, function: Any) -> None:
+    """Check that an agent takes what it is called with first.
+
+    Raises:
+        TypeError: It does not.
+    """
+    is_class = isinstance(target, type)
+    called = inspect.signature(function, follow_wrapped=False)
+    try:
+        called.bind_partial(*(("self", "ctx") if is_class else ("ctx",)))
+    except TypeError:
+        how = "async def __call__(self, ctx)" if is_class else f"async def {target.__name__}(ctx)"
+        raise TypeError(
+            f"agent {target.__name__}: takes no context: its first parameter is the InteractionContext; write "
+            f"`{how}`, not {called}"
+        ) from None

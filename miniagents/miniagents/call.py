@@ -8,6 +8,7 @@ from miniagents.errors import PromiseCancelledError, WrongThreadError
 from miniagents.messages import MessageSequence, MessageSequencePromise, Sendable
 from miniagents.miniagents.interaction import Interaction
 from miniagents.promising.context import get_scope, get_work, started
+from miniagents.supervision.checking import check_seconds
 
 if TYPE_CHECKING:
     from miniagents.miniagents.agent import MiniAgent
@@ -100,12 +101,15 @@ def new_interaction(
 
     Raises:
         WrongThreadError: This is another thread than the system's.
+        InvalidOptionError: `timeout` is no number of seconds, 0 or more.
         PromiseCancelledError: The interaction that calls was cancelled.
     """
     if get_ident() != system.thread_id:
         raise WrongThreadError(
             f"{cell.path}: was called from another thread than the system's loop; use system.from_thread.inquire"
         )
+    if timeout is not None:
+        check_seconds(f"agent {agent.alias}: timeout=", timeout)
     scope = get_scope()
     parent = scope if isinstance(scope, Interaction) and scope.system is system else None
     if parent is not None and parent.cancelled is not None:

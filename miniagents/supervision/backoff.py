@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 
 from miniagents.errors import InvalidOptionError
+from miniagents.supervision.checking import check_seconds
 
 _MANY = 64  # 2**64 times any pause is beyond any maximum that means something
 
@@ -26,13 +28,13 @@ class Backoff:
     jitter: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.first > 0:
-            raise InvalidOptionError(f"Backoff(first=) must be more than 0 seconds, not {self.first!r}")
-        if not self.maximum >= self.first:
+        check_seconds("Backoff(first=)", self.first, above_zero=True)
+        check_seconds("Backoff(maximum=)", self.maximum, above_zero=True)
+        if self.maximum < self.first:
             raise InvalidOptionError(
                 f"Backoff(maximum=) must be first ({self.first!r}) or more, in seconds, not {self.maximum!r}"
             )
-        if not 0 <= self.jitter <= 1:
+        if not isinstance(self.jitter, Real) or not 0 <= self.jitter <= 1:
             raise InvalidOptionError(f"Backoff(jitter=) must be from 0 to 1, not {self.jitter!r}")
 
     def delay(self, n: int, random: Callable[[], float]) -> float:

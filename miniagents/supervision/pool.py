@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from miniagents.errors import InvalidOptionError
+from miniagents.supervision.checking import check_count, check_function
 from miniagents.supervision.routing import Routing
 from miniagents.supervision.spec import ChildSpec, Restart, Shutdown, Supervisor
 from miniagents.supervision.strategy import DEFAULT_SUPERVISION, SimpleOneForOne, Strategy
@@ -47,12 +48,12 @@ class Pool(Supervisor):
         kwargs: Mapping[str, Any] | None = None,
         options: Any = None,
     ) -> None:
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise InvalidOptionError(f"pool(size=) must be 1 or more, not {size!r}")
+        check_count("pool(size=)", size, 1)
         try:
             routing = Routing(routing)
         except ValueError:
             raise InvalidOptionError(f"pool(routing=) must be one of Routing, not {routing!r}") from None
+        check_function("pool(key=)", key)
         if (routing is Routing.CONSISTENT_HASH) != (key is not None):
             raise InvalidOptionError("pool(key=) is needed by, and only by, routing=Routing.CONSISTENT_HASH")
         if isinstance(strategy, SimpleOneForOne):

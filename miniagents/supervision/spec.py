@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from miniagents.errors import InvalidOptionError
+from miniagents.supervision.checking import check_kind, check_name, check_seconds
 from miniagents.supervision.strategy import OneForOne, SimpleOneForOne, Strategy
 
 
@@ -86,18 +87,13 @@ class ChildSpec:
             raise InvalidOptionError(f"ChildSpec {id!r}: restart must be one of Restart, not {restart!r}")
         if shutdown is None:
             shutdown = Shutdown.FOREVER if isinstance(child, Supervisor) else 5.0
-        if not isinstance(shutdown, Shutdown) and (
-            isinstance(shutdown, bool) or not isinstance(shutdown, (int, float)) or not shutdown >= 0
-        ):
-            raise InvalidOptionError(
-                f"ChildSpec {id!r}: shutdown must be seconds, 0 or more, or one of Shutdown, not {shutdown!r}"
-            )
+        if not isinstance(shutdown, Shutdown):
+            check_seconds(f"ChildSpec {id!r}: shutdown (seconds, or a Shutdown)", shutdown)
         if not isinstance(significant, bool):
             raise InvalidOptionError(f"ChildSpec {id!r}: significant must be True or False, not {significant!r}")
         if significant and restart is Restart.PERMANENT:
             raise InvalidOptionError(f"ChildSpec {id!r}: a PERMANENT child cannot be significant")
-        if kwargs is not None and not isinstance(kwargs, Mapping):
-            raise InvalidOptionError(f"ChildSpec {id!r}: kwargs must be a mapping, not {kwargs!r}")
+        check_kind(f"ChildSpec {id!r}: kwargs", kwargs, Mapping, or_none=True)
         if isinstance(child, Supervisor) and kwargs:
             raise InvalidOptionError(f"ChildSpec {id!r}: a Supervisor takes no kwargs")
         self.id = id
@@ -143,11 +139,14 @@ class Supervisor:
     ) -> None:
         check_name("Supervisor(name=)", name)
         strategy = OneForOne() if strategy is None else strategy
-        if not isinstance(strategy, Strategy):
-            raise InvalidOptionError(f"Supervisor {name!r}: strategy must be a strategy, not {strategy!r}")
+        check_kind(f"Supervisor {name!r}: strategy", strategy, Strategy)
         if not isinstance(auto_shutdown, AutoShutdown):
             raise InvalidOptionError(
                 f"Supervisor {name!r}: auto_shutdown must be one of AutoShutdown, not {auto_shutdown!r}"
+            )
+        if isinstance(children, ChildSpec) or not isinstance(children, Iterable):
+            raise InvalidOptionError(
+                f"Supervisor {name!r}: children must be ChildSpecs, as children=[...], not {children!r}"
             )
         specs = tuple(children)
         seen: set[str] = set()
@@ -181,13 +180,3 @@ class Supervisor:
 
     def __repr__(self) -> str:
         return f"Supervisor({self.name!r}, strategy={self.strategy!r}, children={[s.id for s in self.children]!r})"
-
-
-def check_name(what: str, name: object) -> None:
-    """Check a name in the tree.
-
-    Raises:
-        InvalidOptionError: It is empty, has a slash, or is no string.
-    """
-    if not isinstance(name, str) or not name or "/" in name:
-        raise InvalidOptionError(f"{what} must be a string, not empty and without a slash, not {name!r}")

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from miniagents.errors import InvalidOptionError
 from miniagents.supervision.backoff import Backoff
+from miniagents.supervision.checking import check_count, check_kind, check_seconds
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,9 @@ class Strategy:
 
     def __post_init__(self) -> None:
         name = type(self).__name__
-        if self.max_restarts is not None and (
-            isinstance(self.max_restarts, bool) or not isinstance(self.max_restarts, int) or self.max_restarts < 0
-        ):
-            raise InvalidOptionError(f"{name}(max_restarts=) must be 0 or more, or None, not {self.max_restarts!r}")
-        if not self.within > 0:  # written this way round it also refuses NaN
-            raise InvalidOptionError(f"{name}(within=) must be more than 0 seconds, not {self.within!r}")
-        if self.backoff is not None and not isinstance(self.backoff, Backoff):
-            raise InvalidOptionError(f"{name}(backoff=) must be a Backoff or None, not {self.backoff!r}")
+        check_count(f"{name}(max_restarts=)", self.max_restarts, 0, or_none=True)
+        check_seconds(f"{name}(within=)", self.within, above_zero=True)
+        check_kind(f"{name}(backoff=)", self.backoff, Backoff, or_none=True)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from miniagents import (
     Terminated,
     TextMessage,
 )
+from miniagents.errors import ActorStoppedError
 from tests.actors.actors import Add, Counter, Crash, Hold, Read, turns
 
 TURNS = range(11)
@@ -429,3 +430,30 @@ async def test_a_failure_of_the_root_that_comes_while_the_body_returns_is_raised
     with pytest.raises(ValueError, match=r"^\d+$"):
         await body()
     assert len(failures) == 1
+
+
+async def test_what_an_actor_owns_ends_in_the_order_in_which_it_came() -> None:
+    class Owner(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> None:
+            ctx.reply_later()
+            ctx.create_task(wait())
+
+    async def wait() -> None:
+        number = len(started)
+        started.append(number)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(number)
+
+    started, ended, failed = list[int](), list[int](), list[int]()
+    async with ActorSystem() as system:
+        owner = system.spawn(Owner)
+        asks = [owner.ask(Read()) for _ in range(50)]
+        for number, ask in enumerate(asks):
+            ask._add_done_callback(lambda _, number=number: failed.append(number))  # type: ignore[misc]
+        await turns()
+        await owner.stop()
+        for ask in asks:
+            assert isinstance(ask.exception(), ActorStoppedError)
+    assert started == ended == failed == list(range(50))

@@ -91,7 +91,7 @@ async def test_a_name_that_is_taken_at_the_top_is_told_with_the_root() -> None:
         system.spawn(Counter, name="a")
         with pytest.raises(ValueError, match=r"^/: the name 'a' is taken, by /a$"):
             system.spawn(Counter, name="a")
-        with pytest.raises(ValueError, match=r"^/: an actor's name must not be empty"):
+        with pytest.raises(ValueError, match=r"^/: an actor's name must be a string, not empty"):
             system.spawn(Counter, name="")
 
 
