@@ -9,6 +9,7 @@ module is long because a turn is one piece: whoever reads how a message is handl
 
 import asyncio
 import enum
+import logging
 import sys
 from collections import deque
 from contextvars import Context
@@ -33,7 +34,7 @@ from miniagents.actors.workers import migrate, stack_of_worker
 from miniagents.errors import ActorStoppedError, HandlerTimeoutError, PromiseCancelledError
 from miniagents.promising.abandoning import log_abandoned
 from miniagents.promising.context import current_scope
-from miniagents.promising.failures import log_failure
+from miniagents.promising.failures import log_failure, logger_for
 from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.supervision.lifecycle import OVER, Event, Phase, Wish
@@ -393,7 +394,10 @@ class ActorCell(OwningCell):
         self.apply(Event.STARTED)
         self._noticed = self.life.wish is Wish.NONE
         self.announce_start(is_first, restarted)
-        if self._is_spent():
+        # `_is_spent` alone would do; the look before it spares a call (benchmark `spawn`).
+        if (
+            getrefcount(self.task) > self.task.held or getweakrefcount(self.task) > self.task.registered
+        ) and self._is_spent():
             await self._cleanse()
         return True
 
@@ -566,11 +570,14 @@ class ActorCell(OwningCell):
 
     def _log_crash(self, ask: Any, error: BaseException, call: int | None = None) -> None:
         # Whoever asked gets the exception itself; a second full report would only repeat it.
+        log = logger_for(logging.ERROR if ask is None else logging.WARNING)
+        if log is None:
+            return
         if ask is None:
-            _log.error("actor crashed", actor=self.path, error=repr(error), stack=traceback_text(error))
+            log.error("actor crashed", actor=self.path, error=repr(error), stack=traceback_text(error))
         else:
             of = {} if call is None else {"interaction": call}
-            _log.warning("actor crashed", actor=self.path, error=repr(error), **of)
+            log.warning("actor crashed", actor=self.path, error=repr(error), **of)
 
     def crash(self, error: BaseException) -> None:
         """Crash with `error`, now: the supervision of its children is used up."""

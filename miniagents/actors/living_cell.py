@@ -66,8 +66,8 @@ class LivingCell(Cell):
         """Take the step that the table says, and do what it names."""
         step = self.life.steps[event] or self.life.after(event)
         self.life = step.life
-        for action in step.actions:
-            getattr(self, action)()
+        for method in step.methods:
+            getattr(self, method)()
             if self.life is not step.life:
                 break  # it has gone on already, and what was to come is void
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import logging
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping
 from functools import partial
@@ -37,6 +38,7 @@ from miniagents.errors import InvalidOptionError, RestartLimitError, StartError,
 from miniagents.messages import Message
 from miniagents.promising import Promise, PromisingContext
 from miniagents.promising.abandoning import DEFAULT_GRACE, INSIST_EVERY
+from miniagents.promising.failures import logger_for
 from miniagents.promising.promise import settled
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.supervision import AutoShutdown, ChildSpec, Pool, Routing, StopReason, Strategy, Supervisor
@@ -644,7 +646,9 @@ class ActorSystem(PromisingContext):
 
     def start_failed(self, cell: Any, error: BaseException) -> None:
         """The first start of an actor without a supervisor failed, and ends it."""
-        _log.error("actor did not start", actor=cell.path, error=repr(error), stack=traceback_text(error))
+        log = logger_for(logging.ERROR)
+        if log is not None:
+            log.error("actor did not start", actor=cell.path, error=repr(error), stack=traceback_text(error))
         self.events.publish(EventKind.CRASH, cell.path, error=error, logged=True)
 
     def _on_dead_letter(self, letter: DeadLetter) -> None:

@@ -1,9 +1,11 @@
 """Failures in the log: each once, and none that anybody was told of."""
 
 import asyncio
+import logging
 import sys
 import weakref
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -11,6 +13,30 @@ import structlog
 from miniagents.promising.tracebacks import traceback_text
 
 _log = structlog.get_logger("miniagents")
+
+
+def logger_for(level: int) -> Any:
+    """The logger, or None where a level is off: the text of a traceback costs more than the crash that it is about.
+
+    Args:
+        level: `logging.ERROR`, or another of these.
+    """
+    least = _least_level(structlog.get_config()["wrapper_class"])
+    if least is not None:
+        return _log if level >= least else None
+    logger = _log.bind()
+    # Asked of its class, since a bound logger may hand on any other name to what it wraps.
+    is_enabled = getattr(type(logger), "is_enabled_for", None)
+    return logger if is_enabled is None or is_enabled(logger, level) else None
+
+
+@lru_cache(maxsize=16)
+def _least_level(wrapper: Any) -> int | None:
+    """The level from which on loggers of a class log; None where that is for each of them to say."""
+    try:
+        return wrapper.get_effective_level(None)  # type: ignore[no-any-return]  # structlog's own know without a logger
+    except AttributeError:
+        return None
 
 
 def log_failure(event: str, error: BaseException, **fields: object) -> None:
@@ -27,7 +53,9 @@ def log_failure(event: str, error: BaseException, **fields: object) -> None:
         error.__miniagents_logged__ = True  # type: ignore[attr-defined]
     except AttributeError:
         pass  # it takes no attributes
-    _log.error(event, **fields, error=repr(error), stack=traceback_text(error))
+    log = logger_for(logging.ERROR)
+    if log is not None:
+        log.error(event, **fields, error=repr(error), stack=traceback_text(error))
 
 
 def note_seen(error: BaseException) -> None:
