@@ -244,7 +244,8 @@ class ActorCell(OwningCell):
                         self.handled += 1
                     elif not await self._failed(asyncio.CancelledError()):
                         return
-                if (getrefcount(task) > task.held or getweakrefcount(task) > task.registered) and self._is_spent():
+                # After the last message of a turn whoever runs it looks, before the next turn.
+                if (queue or own_task) and getrefcount(task) + getweakrefcount(task) > task.held and self._is_spent():
                     await self._cleanse()
                     task = self.task
                 budget -= 1
@@ -303,7 +304,8 @@ class ActorCell(OwningCell):
     def _is_spent(self) -> bool:
         """Whether its task must not run anything more as it is: it was cancelled, or somebody keeps a reference to it,
         which only one of the actor's own may outlive."""
-        return getrefcount(self.task) > self.task.held or (not self.props.own_task and self.task.is_watched())
+        kept = getrefcount(self.task) > self.task.held - self.task.registered
+        return kept or (not self.props.own_task and self.task.is_watched())
 
     async def _cleanse(self) -> None:
         """Go on without the cancellation that was dealt with: a worker in another task, an own task in itself."""
@@ -393,11 +395,10 @@ class ActorCell(OwningCell):
         self._interruption = None
         self.apply(Event.STARTED)
         self._noticed = self.life.wish is Wish.NONE
-        self.announce_start(is_first, restarted)
+        if not is_first or self.system.events.wanted:
+            self.announce_start(is_first, restarted)
         # `_is_spent` alone would do; the look before it spares a call (benchmark `spawn`).
-        if (
-            getrefcount(self.task) > self.task.held or getweakrefcount(self.task) > self.task.registered
-        ) and self._is_spent():
+        if getrefcount(self.task) + getweakrefcount(self.task) > self.task.held and self._is_spent():
             await self._cleanse()
         return True
 

@@ -211,7 +211,7 @@ class Dispatcher:
         me.lane = lane
         send, throw = lane.send, lane.throw
         if me.held >= 0:
-            me.held = self._held + 2  # in a turn, the actor has one more, and so has its turn
+            me.held = self._held + me.registered + 2  # in a turn, the actor has one more, and so has its turn
         lingers = False
         left: float | None = None  # when it last let the loop turn, with more to do
         while True:
@@ -242,7 +242,6 @@ class Dispatcher:
                     if waiting is TURN_OVER:
                         break
                     if waiting is MIGRATE:
-                        me.lane = None
                         me.lane = None  # it is not to be gone on with again, should this task end as cancelled
                         self.go_on(lane)
                         return
@@ -271,7 +270,9 @@ class Dispatcher:
                 looks = 0 if cell.scheduled else looks - 1  # who has more to do may have taken long
                 me.cell = lane.cell = cell = context = run = error = None  # a worker at rest keeps no actor alive
                 lingers = True
-                if getrefcount(me) > me.held - 2 or (getweakrefcount(me) > me.registered and me.is_watched()):
+                if getrefcount(me) + getweakrefcount(me) > me.held - 2 and (
+                    getrefcount(me) > me.held - me.registered - 2 or me.is_watched()
+                ):
                     self.awake = False
                     if ready:
                         self._wake()

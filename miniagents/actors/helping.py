@@ -6,10 +6,11 @@ on with it. The asker is spared two turns of the loop, and a future (benchmark `
 
 import asyncio
 import sys
-import threading
+from asyncio import current_task
 from asyncio.tasks import _enter_task, _leave_task
 from contextvars import Context
 from sys import getrefcount
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 from weakref import getweakrefcount
 
@@ -39,7 +40,7 @@ class Helpers:
     def __init__(self, dispatcher: "Dispatcher", loop: asyncio.AbstractEventLoop) -> None:
         self._dispatcher = dispatcher
         self._loop = loop
-        self._thread = threading.get_ident()
+        self._thread = get_ident()
         self._all: dict[WorkerTask, None] = {}
         self._idle: list[WorkerTask] = []
         self._until: float | None = None
@@ -54,7 +55,7 @@ class Helpers:
         """
         dispatcher = self._dispatcher
         ready = dispatcher.ready
-        if not ready or self._thread != threading.get_ident():
+        if not ready or self._thread != get_ident():
             return False
         if not self._idle:
             self._start()
@@ -67,14 +68,15 @@ class Helpers:
             loop.call_soon(self._loop_turned)
         elif now > until:
             return False
-        asker = asyncio.current_task(loop)
+        asker = current_task(loop)
         if asker is None:
             return False
         helper: Any = self._idle.pop()
         if not helper.held:
             self._held = min(self._held, getrefcount(helper))
-            helper.held = self._held + 3  # in a turn asyncio has one more, as the current task, and as in `serve`
-        if getrefcount(helper) > helper.held - 3:
+            # In a turn asyncio has one more, as the current task; the others are as in `serve`.
+            helper.held = self._held + helper.registered + 3
+        if getrefcount(helper) > helper.held - helper.registered - 3:
             # Somebody keeps it, or has cancelled it: it ends, before that reaches a handler.
             if not helper.handed.done():
                 helper.handed.set_result(None)
@@ -95,8 +97,8 @@ class Helpers:
                 waiting = (cell.context or cell.turn_context()).run(lane.send, None)
                 if waiting is not TURN_OVER:
                     break
-                if getrefcount(helper) > helper.held - 2 or (
-                    getweakrefcount(helper) > helper.registered and helper.is_watched()
+                if getrefcount(helper) + getweakrefcount(helper) > helper.held - 2 and (
+                    getrefcount(helper) > helper.held - helper.registered - 2 or helper.is_watched()
                 ):
                     spent = True
                     break

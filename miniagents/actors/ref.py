@@ -78,24 +78,24 @@ class ActorRef:
         if get_ident() != system.thread_id:
             raise _wrong_thread(cell.path, "tell")
         scope: Any = get_scope()
-        node = scope if scope is not None and scope.is_node else None
-        observer = system.observer
         queue = cell.queue
-        if node is None and observer is not None:
-            cell.post(Envelope(message, trace=observer.outer_trace(), at=system.dispatcher.time()))
-            return
-        if queue.__class__ is not deque or cell.stopping is not None:
-            cell.post(Envelope(message, at=system.dispatcher.time()) if node is None else node.envelope_for(message))
-            return
         # What `post` does for an open mailbox without a bound, written out (benchmark `tell`).
-        if node is None:
-            dispatcher = system.dispatcher
+        if scope is not None and scope.is_node:
+            envelope = scope.envelope_for(message)
+            if queue.__class__ is not deque or cell.stopping is not None:
+                cell.post(envelope)
+                return
+            queue.append(envelope)
+        else:
+            dispatcher, observer = system.dispatcher, system.observer
+            if queue.__class__ is not deque or cell.stopping is not None or observer is not None:
+                trace = None if observer is None else observer.outer_trace()
+                cell.post(Envelope(message, trace=trace, at=dispatcher.time()))
+                return
             now = dispatcher.now if dispatcher.awake else dispatcher.time()
             if now != cell.stamp:
                 cell.put_stamp(now)
             queue.append(message)
-        else:
-            queue.append(node.envelope_for(message))
         if not cell.scheduled:
             cell.wake()
 
@@ -156,33 +156,36 @@ class ActorRef:
         scope: Any = get_scope()
         dispatcher = system.dispatcher
         now = dispatcher.now if dispatcher.awake else dispatcher.time()
-        node = scope if scope is not None and scope.is_node else None
         work: Any = get_work()
-        if node is not None and work is None and not node.keeps_asks and node.current.__class__ is Ask:
+        ask: Ask[Any]
+        if scope is None or not scope.is_node:  # from outside of the actors
+            observer = system.observer
+            deadline = None if work is None or scope is None else _deadline_of(work, scope)
+            trace = None if observer is None else observer.outer_trace()
+            ask = Ask(cell, message, None, None, deadline, 0, trace, now)
+            if work is not None:
+                work._owns(ask)
+        elif work is None and not scope.keeps_asks and scope.current.__class__ is Ask:
             # A handler asks on behalf of an ask. What the node would say, written out (benchmark `fan_out`).
-            work = node.current
+            work = scope.current
             deadline = work.deadline
             if not work.correlation_id:
                 work.correlation_id = new_correlation_id()
-            ask: Ask[Any] = Ask(cell, message, node, node.ref, deadline, work.correlation_id, work.trace, now)
+            ask = Ask(cell, message, scope, scope.ref, deadline, work.correlation_id, work.trace, now)
             before = work._started
             if (
                 (before is None or (before.__class__ is Ask and (before._value is not NO_VALUE or before._error)))
                 and (work._value is NO_VALUE and work._error is None)
-                and current_task() is node.task
+                and current_task() is scope.task
             ):
                 work._started = ask  # what `owns` does in the usual case
             else:
-                node.owns(ask)
+                scope.owns(ask)
         else:
-            deadline = None if scope is None else scope.deadline if work is None else _deadline_of(work, scope)
-            if node is None:
-                trace = None if system.observer is None else system.observer.outer_trace()
-                ask = Ask(cell, message, None, None, deadline, 0, trace, now)
-            else:
-                ask = Ask(cell, message, node, node.ref, deadline, node.correlation_id, node.trace, now)
-                if node.keeps_asks:
-                    node.started_ask(ask)
+            deadline = scope.deadline if work is None else _deadline_of(work, scope)
+            ask = Ask(cell, message, scope, scope.ref, deadline, scope.correlation_id, scope.trace, now)
+            if scope.keeps_asks:
+                scope.started_ask(ask)
             if work is not None:
                 work._owns(ask)
         if (timeout is not None or deadline is not None) and not ask.limit(timeout, system.loop):

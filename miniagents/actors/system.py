@@ -441,10 +441,6 @@ class ActorSystem(PromisingContext):
         self, parent: Any, actor: Any, name: str, options: SpawnOptions | None, kwargs: Mapping[str, Any]
     ) -> Any:
         """Make the cell of an actor, without starting it."""
-        if isinstance(actor, Pool):
-            return PoolCell(self, parent, name, SUPERVISOR_PROPS, actor)
-        if isinstance(actor, Supervisor):
-            return SupervisorCell(self, parent, name, SUPERVISOR_PROPS, actor)
         if options is not None:
             check_kind(f"{parent.path}/{name}: options=", options, SpawnOptions, or_none=True)
         if isinstance(actor, type) and issubclass(actor, Actor):
@@ -461,6 +457,10 @@ class ActorSystem(PromisingContext):
                     actor._default_props = Props(actor, DEFAULT_OPTIONS, actor.errors, actor.strategy)
                 props = actor._default_props
             return ActorCell(self, parent, name, props)
+        if isinstance(actor, Pool):
+            return PoolCell(self, parent, name, SUPERVISOR_PROPS, actor)
+        if isinstance(actor, Supervisor):
+            return SupervisorCell(self, parent, name, SUPERVISOR_PROPS, actor)
         instead = ""
         if isinstance(actor, Actor):
             kind = type(actor).__name__

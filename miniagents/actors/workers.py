@@ -50,10 +50,10 @@ class WorkerTask(asyncio.Task[None]):
 
     Attributes:
         cell: The actor that it serves now.
-        held: How many references to it there are inside of a turn as long as nobody but the runtime has one, so that
-            one look tells whether the worker must go; -1 once somebody has cancelled it.
+        held: How many references to it there are inside of a turn, strong and weak, as long as nobody but the runtime
+            has one, so that one look tells whether the worker may have to go; -1 once somebody has cancelled it.
         interrupted_at: When the runtime first cancelled the handler, on `loop.time()`; 0.0 if it has not.
-        registered: The same as `held` for weak references at any time: that of asyncio's own register.
+        registered: How many of these are weak, at any time: that of asyncio's own register.
         handed: Of a helper: resolves when there is a turn to go on with.
         lane: What steps its turns; of a helper, what steps that one.
         waiting: Of a helper: what the handler of that turn waits for.
