@@ -27,6 +27,7 @@ from miniagents.messages import (
     Sendable,
     TextMessage,
 )
+from miniagents.miniagents.context import InteractionContext
 from miniagents.promising import Promise
 from miniagents.promising.abandoning import DEFAULT_GRACE, log_abandoned, stack_of
 from miniagents.promising.context import OnCancelled, PromisingContext, current_scope, current_work, get_work
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from miniagents.actors import ActorRef
     from miniagents.miniagents.agent import MiniAgent
     from miniagents.miniagents.call import AgentCall
-    from miniagents.miniagents.context import InteractionContext
     from miniagents.miniagents.system import MiniAgents
 
 _log = structlog.get_logger("miniagents")
@@ -382,7 +382,7 @@ class Interaction(Node):
         system = self.system
         if system._lazy:
             system._lazy.pop(self.replies, None)
-        if self.cell.is_activated and not self.cell.takes_calls:
+        if self.cell.is_activated and self.cell.stopping is not None and not self.cell.takes_calls:
             self.cell = system.activated(self.agent)  # it was passivated, or ended, in between
         elif self.cell.is_supervisor:
             self.cell.assign(self)  # a pool chooses the member
@@ -462,8 +462,6 @@ class Interaction(Node):
             self.finish(self.explain(asyncio.CancelledError()))
 
     async def _run(self, call: Any, *, settles: bool) -> BaseException | None:
-        from miniagents.miniagents.context import InteractionContext
-
         if self._done:
             self.task = self._coro = None
             return None  # it was cancelled before a worker came to it
