@@ -92,23 +92,19 @@ class ActorCell(OwningCell):
 
     # Scheduling
 
-    def wake(self) -> None:
-        """There is something in the mailbox."""
-        if not self.scheduled:
-            self._schedule()
-
     def take_notice(self) -> None:
         """See to it that a turn comes that looks at what was asked."""
         phase = self.life.phase
         if phase is Phase.UP or phase is Phase.DOOMED:
             self._noticed = False
             if not self.scheduled:
-                self._schedule()
+                self.wake()
         elif phase is Phase.DUE and not self._turn_is_due:
             self._turn_is_due = True
-            self._schedule()
+            self.wake()
 
-    def _schedule(self) -> None:
+    def wake(self) -> None:
+        """There is something to do: have a turn of it run."""
         self.scheduled = True
         if not self.props.own_task:
             dispatcher = self.system.dispatcher
@@ -265,7 +261,7 @@ class ActorCell(OwningCell):
                 if self._instance is None:
                     self._turn_is_due = self.life.phase is Phase.DUE
                     if self._turn_is_due:
-                        self._schedule()
+                        self.wake()
 
     def _swallowed(self) -> bool:
         """The handler has returned although it was interrupted.

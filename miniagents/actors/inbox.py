@@ -202,7 +202,7 @@ class Inbox(Node):
         return ask
 
     def wake(self) -> None:
-        """There is something in the mailbox."""
+        """There is something in the mailbox, and no turn is to come anyway (`scheduled`)."""
         raise NotImplementedError
 
     def refuse(self, envelope: Any) -> None:

@@ -37,9 +37,10 @@ class ClassAgentCell(AgentCell, ActorCell):
         self.is_activated = is_activated
         self._passivation = None
 
-    def _schedule(self) -> None:
+    def wake(self) -> None:
+        """There is something to do: have a turn of it run."""
         self._works()
-        super()._schedule()
+        super().wake()
 
     def interaction_ended(self, interaction: Interaction) -> None:
         """Its turn sees to that."""
