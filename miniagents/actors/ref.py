@@ -72,8 +72,11 @@ class ActorRef:
             WrongThreadError: Called from another thread than the system's.
         """
         cell = self._cell
-        if not hasattr(message.__class__, "__message_fields__"):  # isinstance() is thrice as dear with a metaclass
-            raise not_sendable(cell.path, message)
+        kind: Any = message.__class__
+        try:
+            kind.__message_fields__  # noqa: B018 - isinstance() takes thrice as long (benchmark `tell`)
+        except AttributeError:
+            raise not_sendable(cell.path, message) from None
         system = cell.system
         if get_ident() != system.thread_id:
             raise _wrong_thread(cell.path, "tell")
@@ -146,8 +149,11 @@ class ActorRef:
             WrongThreadError: Called from another thread than the system's.
         """
         cell = self._cell
-        if not hasattr(message.__class__, "__message_fields__"):
-            raise not_sendable(cell.path, message)
+        kind: Any = message.__class__
+        try:
+            kind.__message_fields__  # noqa: B018 - see `tell`
+        except AttributeError:
+            raise not_sendable(cell.path, message) from None
         system = cell.system
         if get_ident() != system.thread_id:
             raise _wrong_thread(cell.path, "ask")
