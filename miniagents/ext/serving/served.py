@@ -2,7 +2,7 @@
 
 import re
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +11,17 @@ from msgspec import UNSET, UnsetType
 
 from miniagents.actors.arguments import parameters
 from miniagents.errors import ActorStoppedError, InvalidOptionError
+from miniagents.ext.llms.llm_agent import LLMAgent
+from miniagents.ext.llms.parameters import MESSAGES
+from miniagents.ext.llms.providers.anthropic_history import API as ANTHROPIC
 from miniagents.ext.serving.bodies import convert
+from miniagents.messages import Messages
 from miniagents.miniagents import AgentRef, MiniAgent, MiniAgents
 from miniagents.miniagents.arguments import live_parameters
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _API_OPTIONS = "api_options"
+_NATIVES = frozenset({ANTHROPIC})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +34,18 @@ class Served:
         arguments: The names of the arguments that clients may give; None for those that the agent cannot do without.
             Of an LLM agent these may be options of the API call too: `arguments=("temperature", "tools")`.
         description: What it is for; None for what the agent says.
+        natives: The APIs whose own parts of a conversation it takes, as `NativeMessage`s and in the metadata of
+            replies: "anthropic". None for the API of its model, if it talks to one. Other agents do not get such parts:
+            they are a 400 for the client.
+        count_tokens: Counts the tokens of a conversation, for `/v1/messages/count_tokens`: a function of the messages
+            that gives an int; it may be async. None for an estimate.
     """
 
     agent: MiniAgent | AgentRef | str
     arguments: tuple[str, ...] | None = None
     description: str | None = None
+    natives: tuple[str, ...] | None = None
+    count_tokens: Callable[[Messages], int | Awaitable[int]] | None = None
 
 
 Agents: typing.TypeAlias = (
@@ -56,6 +68,8 @@ class Entry:
         description: What it is for, or None.
         arguments: A Struct of the arguments that clients may give.
         argument_names: Their names.
+        natives: The APIs whose own parts of a conversation it takes.
+        count_tokens: Counts the tokens of a conversation, or None.
 
     Raises:
         InvalidOptionError: The name is none, or the agent does not take one of the arguments.
@@ -74,6 +88,10 @@ class Entry:
         self.description = (
             served.description if served.description is not None else known.description if known is not None else None
         )
+        self.natives = frozenset(served.natives if served.natives is not None else _natives_of(known))
+        if not self.natives <= _NATIVES:
+            raise InvalidOptionError(f"{name}: natives= takes {', '.join(sorted(_NATIVES))}, not {served.natives!r}")
+        self.count_tokens = served.count_tokens
         self._into_api_options: frozenset[str] = frozenset()
         if known is None:
             fields = {one: (Any, True) for one in served.arguments or ()}
@@ -172,6 +190,13 @@ def entries_of(agents: Any, system: MiniAgents) -> dict[str, Entry]:
     if not found:
         raise InvalidOptionError("agent_app() needs an agent to serve")
     return found
+
+
+def _natives_of(agent: MiniAgent | None) -> tuple[str, ...]:
+    """The APIs whose own parts of a conversation an agent hands on to its model."""
+    if not isinstance(agent, LLMAgent):
+        return ()
+    return (ANTHROPIC,) if agent.apis(agent.arguments) == (MESSAGES,) else ()
 
 
 def _decodable(kind: Any) -> Any:

@@ -5,6 +5,9 @@ from typing import Any
 
 import msgspec
 
+from miniagents.errors import UnsupportedContentError
+from miniagents.ext.llms.messages import ToolResultMessage
+from miniagents.ext.llms.native import NativeMessage
 from miniagents.messages import Message
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
@@ -23,6 +26,29 @@ def systems_first(messages: Iterable[Message]) -> tuple[list[Message], list[Mess
     for message in messages:
         (systems if role_of(message) in ("system", "developer") else others).append(message)
     return systems, others
+
+
+def readable(messages: Iterable[Message], api: str | None = None) -> list[Message]:
+    """Messages as models of an API can read them: what has another API's form becomes its parts, in tool results too.
+
+    Args:
+        messages: The messages.
+        api: The API; None for one of which there are no native messages.
+
+    Raises:
+        UnsupportedContentError: Only models of another API can read one.
+    """
+    found: list[Message] = []
+    for message in messages:
+        if isinstance(message, NativeMessage) and message.api != api:
+            if not message.parts:
+                raise UnsupportedContentError(f"only models of {message.api} take a part of the kind {message.kind!r}")
+            found += readable(message.parts, api)
+        elif isinstance(message, ToolResultMessage) and message.parts:
+            found.append(msgspec.structs.replace(message, parts=tuple(readable(message.parts, api))))
+        else:
+            found.append(message)
+    return found
 
 
 def joined(texts: Sequence[str]) -> str:
