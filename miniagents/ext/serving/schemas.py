@@ -141,11 +141,6 @@ def _mend_blocks(components: dict[str, Any], service: Service, schemas: dict[Any
         properties["model"] = {"enum": list(service.entries)}
         _list_in(properties["system"])["items"] = text
     if not any(ANTHROPIC in entry.natives for entry in service.entries.values()):
-        for block in ("ImageIn", "DocumentIn"):
-            sources = components[block]["properties"]["source"]
-            named = sources["discriminator"]["mapping"].pop("file")
-            sources["anyOf"] = [one for one in sources["anyOf"] if one["$ref"] != named]
-    if not any(ANTHROPIC in entry.natives for entry in service.entries.values()):
         file = REFERENCE.format(name="FileSource")
         for component in ("ImageIn", "DocumentIn"):
             sources = components[component]["properties"]["source"]
