@@ -171,9 +171,11 @@ def blocks_in(
 
 
 def _block(raw: msgspec.Raw, of: str, where: str, natives: list[Native], allowed: frozenset[str]) -> dict[str, Any]:
-    kind = _as(raw, _Typed, where).type
-    known = _KNOWN.get(kind)
     block: dict[str, Any] = _as(raw, dict[str, Any], where)
+    kind = block.get("type")
+    if not isinstance(kind, str):
+        kind = _as(raw, _Typed, where).type  # and says what is wrong
+    known = _KNOWN.get(kind)
     if known is None:
         natives.append(Native(where, kind))
         return block
