@@ -347,3 +347,17 @@ async def test_calls_that_a_client_is_to_answer_are_whole_blocks_in_a_stream(fak
 
     assert [block.type for block in final.content] == ["text", "tool_use", "tool_use"]
     assert [block.input for block in final.content if block.type == "tool_use"] == [{"city": "Paris"}, {"city": "Rome"}]
+
+
+async def test_what_no_endpoint_answers_has_the_form_of_the_client_too() -> None:
+    headers = {"anthropic-version": "2023-06-01"}
+    async with in_process(agent_app(echo, auth=TOKEN, admin_auth=None)) as client:
+        missing = await client.post("/v1/messages/batches", json={}, headers=headers)
+        wrong = await client.get("/v1/messages", headers=headers)
+        others = await client.get("/v1/messages")
+
+    for answer, status, kind in ((missing, 404, "not_found_error"), (wrong, 405, "invalid_request_error")):
+        assert (answer.status_code, answer.json()["error"]["type"]) == (status, kind)
+        assert answer.json()["request_id"] == answer.headers["request-id"]
+    assert wrong.headers["allow"] == "POST"
+    assert "request_id" not in others.json()

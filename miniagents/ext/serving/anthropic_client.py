@@ -5,6 +5,7 @@ from typing import Any
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from miniagents.ext.serving.problems import Problem
@@ -29,7 +30,7 @@ class RequestIds:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["request-id"] = _id_of(scope)
+                MutableHeaders(scope=message).update(_header(scope))
             await send(message)
 
         await self._app(scope, receive, send_with_id)
@@ -38,6 +39,10 @@ class RequestIds:
 def _id_of(scope: Scope) -> str:
     id: str = scope.setdefault(_ID, f"req_{secrets.token_hex(12)}")
     return id
+
+
+def _header(scope: Scope) -> dict[str, str]:
+    return {"request-id": _id_of(scope)}
 
 
 def speaks_anthropic(request: HTTPConnection) -> bool:
@@ -53,3 +58,11 @@ def anthropic_body(request: HTTPConnection, problem: Problem) -> AnthropicError:
 def body_for(request: HTTPConnection, problem: Problem) -> Any:
     """A problem, as the client reads it; None for our own form."""
     return anthropic_body(request, problem) if speaks_anthropic(request) else None
+
+
+def refusal_for(request: HTTPConnection, problem: Problem) -> Response:
+    """The response to a request that no endpoint has answered."""
+    response = problem.response(body_for(request, problem))
+    if speaks_anthropic(request):
+        response.headers.update(_header(request.scope))
+    return response

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from miniagents.ext.serving.agents_api import AgentsApi
 from miniagents.ext.serving.anthropic_api import AnthropicApi
-from miniagents.ext.serving.anthropic_client import RequestIds, anthropic_body, body_for
+from miniagents.ext.serving.anthropic_client import RequestIds, anthropic_body, body_for, refusal_for
 from miniagents.ext.serving.anthropic_models import AnthropicModels
 from miniagents.ext.serving.chat import ChatApi
 from miniagents.ext.serving.conversations_api import ConversationsApi
@@ -224,9 +224,9 @@ class AgentApp(Starlette):
 
 
 async def _http_problem(request: Request, error: Exception) -> Response:
-    """What Starlette itself answers, 404 and 405 for two, in our form."""
+    """What Starlette itself answers, 404 and 405 for two, in our form, or that of the client."""
     assert isinstance(error, HTTPException)  # it is registered for those
-    response = Problem(error.status_code, error.detail).response()
+    response = refusal_for(request, Problem(error.status_code, error.detail))
     response.headers.update(error.headers or {})
     if error.status_code == 405:  # each method has a route of its own, and Starlette names those of the first
         matching = (route for route in request.app.routes if route.matches(request.scope)[0] is Match.PARTIAL)
