@@ -8,6 +8,7 @@ import anthropic
 import pytest
 
 from miniagents import InteractionContext, Message, MiniAgent, SystemMessage, UserMessage, miniagent
+from miniagents.errors import InvalidOptionError
 from miniagents.ext.llms import (
     FileMessage,
     ImageMessage,
@@ -19,8 +20,8 @@ from miniagents.ext.llms import (
 )
 from miniagents.ext.serving import Served, agent_app
 from tests.serving.agents import echo
+from tests.serving.anthropic_strict import strict_client
 from tests.serving.servers import TOKEN, in_process, served
-from tests.serving.strict import strict_client
 
 pytestmark = pytest.mark.real_time
 
@@ -86,10 +87,10 @@ class Collector:
         self.agent: MiniAgent = collector
 
 
-async def sent(messages: Any, *, natives: tuple[str, ...] | None = None, **options: Any) -> Sequence[Message]:
+async def sent(messages: Any, *, wants: Any = (), **options: Any) -> Sequence[Message]:
     """What an agent gets of messages that the official client sends."""
     collector = Collector()
-    app = agent_app(Served(collector.agent, natives=natives), auth=TOKEN, admin_auth=None)
+    app = agent_app(Served(collector.agent, wants=wants), auth=TOKEN, admin_auth=None)
     async with served(app) as url, strict_client(url) as client:
         await client.messages.create(model="collector", max_tokens=9, messages=messages, **options)
     return collector.got
@@ -206,7 +207,7 @@ async def test_an_agent_that_wants_them_gets_them_whole() -> None:
     said = {"role": "assistant", "content": [SEARCHED, FOUND, {"type": "text", "text": "Tea."}]}
     blocks = tuple(ONLY_ANTHROPICS.values())
 
-    reply, *shown = await sent([said, *of_user(*blocks)], natives=("anthropic",))
+    reply, *shown = await sent([said, *of_user(*blocks)], wants=("blocks",))
 
     assert isinstance(reply, ReplyMessage)
     assert reply.content == "Tea."
@@ -299,7 +300,7 @@ async def test_a_wrong_block_is_refused_with_its_place(messages: Any, said: str)
 
 async def test_a_conversation_keeps_documents_results_and_native_blocks() -> None:
     collector = Collector()
-    app = agent_app(Served(collector.agent, natives=("anthropic",)), auth=TOKEN, admin_auth=None)
+    app = agent_app(Served(collector.agent, wants=("blocks",)), auth=TOKEN, admin_auth=None)
     call = {"type": "tool_use", "id": "1", "name": "f", "input": {}}
     first = [
         *of_user(*KNOWN_TO_ALL.values(), ONLY_ANTHROPICS["container_upload"]),
@@ -318,7 +319,7 @@ async def test_a_conversation_keeps_documents_results_and_native_blocks() -> Non
 
 async def test_a_large_body_with_blocks_of_all_kinds_is_read_in_the_child_process() -> None:
     collector = Collector()
-    app = agent_app(Served(collector.agent, natives=("anthropic",)), auth=TOKEN, admin_auth=None)
+    app = agent_app(Served(collector.agent, wants=("blocks",)), auth=TOKEN, admin_auth=None)
     text = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "x" * 300_000}}
     messages = of_user(text, *KNOWN_TO_ALL.values(), *ONLY_ANTHROPICS.values())
 
@@ -331,3 +332,15 @@ async def test_a_large_body_with_blocks_of_all_kinds_is_read_in_the_child_proces
     assert tuple(collector.got) == from_anthropic(messages)
     assert refused.status_code == 400
     assert "'container_upload' (messages[0].content[13])" in refused.json()["error"]["message"]
+
+
+def test_an_agent_cannot_want_what_there_is_not() -> None:
+    with pytest.raises(InvalidOptionError, match=r"wants= takes 'blocks', not 'blocs'"):
+        agent_app(Served(echo, wants=("blocs",)), auth=TOKEN, admin_auth=None)  # type: ignore[arg-type]
+
+
+async def test_no_more_than_five_of_the_refused_blocks_are_named() -> None:
+    with pytest.raises(anthropic.BadRequestError) as refused:
+        await sent(of_user(*[ONLY_ANTHROPICS["container_upload"]] * 9))
+
+    assert str(refused.value.api_message).count("'container_upload'") == 5

@@ -13,8 +13,8 @@ from miniagents.ext.llms import AnthropicAgent
 from miniagents.ext.serving import Served, agent_app
 from miniagents.testing import Call, FakeProvider, Reply, Script, ScriptedModel
 from tests.serving.agents import Held, echo, failing, soon, speller
+from tests.serving.anthropic_strict import strict_client, unknown_fields
 from tests.serving.servers import TOKEN, in_process, served
-from tests.serving.strict import strict_client, unknown_fields
 
 pytestmark = pytest.mark.real_time
 

@@ -12,8 +12,8 @@ from miniagents.ext.serving import Limits, Served, agent_app
 from miniagents.messages import Messages
 from miniagents.testing import Reply, Script, ScriptedModel
 from tests.serving.agents import Held, echo, soon
+from tests.serving.anthropic_strict import strict_client, unknown_fields
 from tests.serving.servers import AUTH, TOKEN, in_process, served
-from tests.serving.strict import strict_client, unknown_fields
 
 pytestmark = pytest.mark.real_time
 

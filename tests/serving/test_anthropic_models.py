@@ -8,8 +8,8 @@ import pytest
 
 from miniagents.ext.serving import agent_app
 from tests.serving.agents import echo
+from tests.serving.anthropic_strict import strict_client, unknown_fields
 from tests.serving.servers import AUTH, TOKEN, in_process, served
-from tests.serving.strict import strict_client, unknown_fields
 
 pytestmark = pytest.mark.real_time
 

@@ -16,8 +16,8 @@ from miniagents.ext.llms import (
 )
 from miniagents.ext.serving import agent_app
 from miniagents.testing import FakeProvider
+from tests.serving.anthropic_strict import strict_client
 from tests.serving.servers import TOKEN, served
-from tests.serving.strict import strict_client
 from tests.serving.test_anthropic_blocks import FOUND, IMAGE, KNOWN_TO_ALL, ONLY_ANTHROPICS, PDF, SEARCHED, of_user
 
 pytestmark = pytest.mark.real_time

@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.llms.messages import ReplyMessage, ToolCall
-from miniagents.ext.llms.providers.anthropic_history import API
 from miniagents.ext.llms.providers.mapping import json_arguments
 from miniagents.ext.serving.anthropic_client import anthropic_body
 from miniagents.ext.serving.anthropic_input import Asked, parse_count, parse_messages
@@ -23,6 +22,7 @@ from miniagents.ext.serving.served import Entry
 from miniagents.ext.serving.service import Service
 from miniagents.ext.serving.speech import Calls, Said, Text, finish_reason, refusal_of, spoken
 from miniagents.ext.serving.streaming import EventStream
+from miniagents.ext.serving.wants import check_wanted
 from miniagents.ext.wire.anthropic import (
     AnthropicMessage,
     AnthropicUsage,
@@ -65,7 +65,7 @@ class AnthropicApi:
         parsed = await service.parser.parsed(parse_messages, await read_body(request, service.limits))
         asked: Asked = parsed.wanted
         entry = service.entry(asked.model)
-        _check_natives(entry, asked)
+        check_wanted(asked.specials, entry.wants, entry.name)
         options = options_for(entry, parsed)
         for name in asked.demands:
             if name not in entry.argument_names:
@@ -92,7 +92,7 @@ class AnthropicApi:
         parsed = await service.parser.parsed(parse_count, await read_body(request, service.limits))
         asked: Asked = parsed.wanted
         entry = service.entry(asked.model)
-        _check_natives(entry, asked)
+        check_wanted(asked.specials, entry.wants, entry.name)
         return json_response(TokenCount(await _counted(entry, parsed.messages, asked.tokens)))
 
     async def _whole(self, run: Run) -> AnthropicMessage:
@@ -151,18 +151,6 @@ class AnthropicApi:
                     yield stream.end(_stop(last, piece.calls), DeltaUsage.of(*_used(run)))
         finally:
             run.cancel("the client went away")  # of one that has ended, this is nothing
-
-
-def _check_natives(entry: Entry, asked: Asked) -> None:
-    """Refuse blocks that only models of Anthropic take, where the agent hands nothing on to one.
-
-    Raises:
-        Problem: 400.
-    """
-    if asked.natives and API not in entry.natives:
-        named = ", ".join(f"{one.kind!r} ({one.where})" for one in asked.natives[:5])
-        text = f"The agent {entry.name!r} does not take what only models of Anthropic can: {named}"
-        raise Problem(400, text, param=asked.natives[0].where, code="unsupported_content")
 
 
 async def _counted(entry: Entry, messages: tuple[Message, ...], estimated: int) -> int:

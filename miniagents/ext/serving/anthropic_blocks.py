@@ -1,13 +1,14 @@
 """Blocks of content, as Anthropic's clients write them: which there are, and which only Anthropic's models take."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from miniagents.ext.serving.bodies import invalid
 from miniagents.ext.serving.problems import Problem
+from miniagents.ext.serving.wants import Special
 
 
 class Base64Source(msgspec.Struct, frozen=True, tag="base64", tag_field="type"):
@@ -139,20 +140,8 @@ class _Typed(msgspec.Struct, frozen=True):
     type: str
 
 
-class Native(NamedTuple):
-    """A block that only Anthropic's models take.
-
-    Attributes:
-        where: Its place in the request: "messages[0].content[1]".
-        kind: What it is.
-    """
-
-    where: str
-    kind: str
-
-
 def blocks_in(
-    raw: list[msgspec.Raw], of: str, where: str, natives: list[Native], allowed: frozenset[str] | None = None
+    raw: list[msgspec.Raw], of: str, where: str, specials: list[Special], allowed: frozenset[str] | None = None
 ) -> list[dict[str, Any]]:
     """The blocks of a content, checked, with all that they have.
 
@@ -160,43 +149,43 @@ def blocks_in(
         raw: The blocks.
         of: Whose they are, for errors: a role.
         where: Their place in the request.
-        natives: Gets those that only Anthropic's models take.
+        specials: Gets those that only Anthropic's models take.
         allowed: The kinds that may stand there, beside such; None for those of the role.
 
     Raises:
         Problem: 400: one is none, or of somebody else.
     """
     allowed = allowed if allowed is not None else BLOCKS_OF[of]
-    return [_block(one, of, f"{where}[{number}]", natives, allowed) for number, one in enumerate(raw)]
+    return [_block(one, of, f"{where}[{number}]", specials, allowed) for number, one in enumerate(raw)]
 
 
-def _block(raw: msgspec.Raw, of: str, where: str, natives: list[Native], allowed: frozenset[str]) -> dict[str, Any]:
+def _block(raw: msgspec.Raw, of: str, where: str, specials: list[Special], allowed: frozenset[str]) -> dict[str, Any]:
     block: dict[str, Any] = _as(raw, dict[str, Any], where)
     kind = block.get("type")
     if not isinstance(kind, str):
         kind = _as(raw, _Typed, where).type  # and says what is wrong
     known = _KNOWN.get(kind)
     if known is None:
-        natives.append(Native(where, kind))
+        specials.append(Special("blocks", kind, where))
         return block
     if kind not in allowed:
         text = f"Blocks of the type {kind!r} are none of the {of}'s ({where}.type)"
         raise Problem(400, text, param=f"{where}.type", code="invalid")
     one = _as(raw, known, where)
     if isinstance(one, ToolResultIn) and isinstance(one.content, list):
-        block["content"] = blocks_in(one.content, "tool", f"{where}.content", natives, _SHOWN)
+        block["content"] = blocks_in(one.content, "tool", f"{where}.content", specials, _SHOWN)
     elif isinstance(one, (ImageIn, DocumentIn)):
-        _look_for_files(one.source, f"{where}.source", kind, natives)
+        _look_for_files(one.source, f"{where}.source", kind, specials)
     return block
 
 
-def _look_for_files(source: Any, where: str, kind: str, natives: list[Native]) -> None:
+def _look_for_files(source: Any, where: str, kind: str, specials: list[Special]) -> None:
     if isinstance(source, FileSource):
-        natives.append(Native(where, f"{kind} by file_id"))
+        specials.append(Special("blocks", f"{kind} by file_id", where))
     elif isinstance(source, ContentSource) and isinstance(source.content, list):
         for number, part in enumerate(source.content):
             if isinstance(part, ImageIn):
-                _look_for_files(part.source, f"{where}.content[{number}].source", "image", natives)
+                _look_for_files(part.source, f"{where}.content[{number}].source", "image", specials)
 
 
 def _as(raw: msgspec.Raw, kind: Any, where: str) -> Any:

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from miniagents.ext.llms.estimating import estimate, estimate_text
 from miniagents.ext.llms.providers.anthropic_history import from_anthropic
-from miniagents.ext.serving.anthropic_blocks import Native, blocks_in
+from miniagents.ext.serving.anthropic_blocks import blocks_in
 from miniagents.ext.serving.bodies import decode
 from miniagents.ext.serving.chat import given_in
 from miniagents.ext.serving.limits import Limits
@@ -15,6 +15,7 @@ from miniagents.ext.serving.naming import ConversationIn
 from miniagents.ext.serving.parsing import Parsed
 from miniagents.ext.serving.plain import check_count
 from miniagents.ext.serving.problems import Problem
+from miniagents.ext.serving.wants import Special
 
 
 class UserTurn(msgspec.Struct, frozen=True, tag="user", tag_field="role"):
@@ -79,7 +80,7 @@ class Asked(NamedTuple):
         stream: Whether it wants a stream.
         conversation: Its conversation.
         demands: The options that the agent must take, since they change what the answer means.
-        natives: The blocks that only Anthropic's models take.
+        specials: The blocks that only Anthropic's models take.
         tokens: How many tokens it has, roughly.
     """
 
@@ -87,7 +88,7 @@ class Asked(NamedTuple):
     stream: bool
     conversation: ConversationIn
     demands: tuple[str, ...]
-    natives: tuple[Native, ...]
+    specials: tuple[Special, ...]
     tokens: int
 
 
@@ -103,17 +104,17 @@ def parse_count(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
 
 def _parsed(wanted: CountRequest, body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
     check_count(len(wanted.messages), limits)
-    natives: list[Native] = []
+    specials: list[Special] = []
     system, turns = wanted.system, []
     if isinstance(system, list):
-        told: Any = blocks_in(system, "system", "system", natives)
+        told: Any = blocks_in(system, "system", "system", specials)
     else:
         told = system
     for number, turn in enumerate(wanted.messages):
         content: Any = turn.content
         role = str(turn.__struct_config__.tag)
         if isinstance(content, list):
-            content = blocks_in(content, role, f"messages[{number}].content", natives)
+            content = blocks_in(content, role, f"messages[{number}].content", specials)
         turns.append({"role": role, "content": content})
     try:
         messages = from_anthropic(turns, system=told)
@@ -122,7 +123,7 @@ def _parsed(wanted: CountRequest, body: bytes, limits: Limits, names: frozenset[
         raise Problem(400, text, param="messages", code="invalid") from None
     tools = msgspec.json.encode(wanted.tools) if wanted.tools else b""
     tokens = estimate(messages) + estimate_text(len(tools))
-    asked = Asked(wanted.model, False, None, (), tuple(natives), tokens)
+    asked = Asked(wanted.model, False, None, (), tuple(specials), tokens)
     if isinstance(wanted, MessagesRequest):
         stream, conversation = bool(wanted.stream), wanted.conversation
         asked = asked._replace(stream=stream, conversation=conversation, demands=_demands(wanted))

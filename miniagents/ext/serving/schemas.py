@@ -4,7 +4,6 @@ from typing import Any
 
 import msgspec
 
-from miniagents.ext.llms.providers.anthropic_history import API as ANTHROPIC
 from miniagents.ext.serving import agents_api, chat, conversations_api, events, operations, responses_api
 from miniagents.ext.serving.anthropic_api import TokenCount
 from miniagents.ext.serving.anthropic_blocks import AssistantBlock, ShownBlock, TextIn, UserBlock
@@ -140,7 +139,7 @@ def _mend_blocks(components: dict[str, Any], service: Service, schemas: dict[Any
         properties = components[request]["properties"]
         properties["model"] = {"enum": list(service.entries)}
         _list_in(properties["system"])["items"] = text
-    if not any(ANTHROPIC in entry.natives for entry in service.entries.values()):
+    if not any("blocks" in entry.wants for entry in service.entries.values()):
         file = REFERENCE.format(name="FileSource")
         for component in ("ImageIn", "DocumentIn"):
             sources = components[component]["properties"]["source"]

@@ -13,15 +13,14 @@ from miniagents.actors.arguments import parameters
 from miniagents.errors import ActorStoppedError, InvalidOptionError
 from miniagents.ext.llms.llm_agent import LLMAgent
 from miniagents.ext.llms.parameters import MESSAGES
-from miniagents.ext.llms.providers.anthropic_history import API as ANTHROPIC
 from miniagents.ext.serving.bodies import convert
+from miniagents.ext.serving.wants import WANTS, Want
 from miniagents.messages import Messages
 from miniagents.miniagents import AgentRef, MiniAgent, MiniAgents
 from miniagents.miniagents.arguments import live_parameters
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _API_OPTIONS = "api_options"
-_NATIVES = frozenset({ANTHROPIC})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +33,9 @@ class Served:
         arguments: The names of the arguments that clients may give; None for those that the agent cannot do without.
             Of an LLM agent these may be options of the API call too: `arguments=("temperature", "tools")`.
         description: What it is for; None for what the agent says.
-        natives: The APIs whose own parts of a conversation it takes, as `NativeMessage`s and in the metadata of
-            replies: "anthropic". None for the API of its model, if it talks to one. Other agents do not get such parts:
-            they are a 400 for the client.
+        wants: What it takes beside text, images, files and calls of functions: "blocks" (what only models of Anthropic
+            understand, as `NativeMessage`s and in the metadata of replies; agents that talk to these always want them).
+            What an agent does not want is a 400 for the client.
         count_tokens: Counts the tokens of a conversation, for `/v1/messages/count_tokens`: a function of the messages
             that gives an int; it may be async. None for an estimate.
     """
@@ -44,7 +43,7 @@ class Served:
     agent: MiniAgent | AgentRef | str
     arguments: tuple[str, ...] | None = None
     description: str | None = None
-    natives: tuple[str, ...] | None = None
+    wants: tuple[Want, ...] = ()
     count_tokens: Callable[[Messages], int | Awaitable[int]] | None = None
 
 
@@ -68,11 +67,12 @@ class Entry:
         description: What it is for, or None.
         arguments: A Struct of the arguments that clients may give.
         argument_names: Their names.
-        natives: The APIs whose own parts of a conversation it takes.
+        wants: What it takes beside what all take.
         count_tokens: Counts the tokens of a conversation, or None.
 
     Raises:
-        InvalidOptionError: The name is none, or the agent does not take one of the arguments.
+        InvalidOptionError: The name is none, the agent does not take one of the arguments, or it wants something that
+            there is not.
     """
 
     def __init__(self, name: str, served: Served, system: MiniAgents) -> None:
@@ -80,6 +80,9 @@ class Entry:
             raise InvalidOptionError(
                 f"an agent cannot be served as {name!r}: names have letters, digits, '.', '_', ':' and '-'"
             )
+        for want in served.wants:
+            if want not in WANTS:
+                raise InvalidOptionError(f"{name}: wants= takes {', '.join(map(repr, WANTS))}, not {want!r}")
         self.name = name
         self._system = system
         agent = served.agent
@@ -88,9 +91,7 @@ class Entry:
         self.description = (
             served.description if served.description is not None else known.description if known is not None else None
         )
-        self.natives = frozenset(served.natives if served.natives is not None else _natives_of(known))
-        if not self.natives <= _NATIVES:
-            raise InvalidOptionError(f"{name}: natives= takes {', '.join(sorted(_NATIVES))}, not {served.natives!r}")
+        self.wants = frozenset((*served.wants, *_wants_of(known)))
         self.count_tokens = served.count_tokens
         self._into_api_options: frozenset[str] = frozenset()
         if known is None:
@@ -192,11 +193,9 @@ def entries_of(agents: Any, system: MiniAgents) -> dict[str, Entry]:
     return found
 
 
-def _natives_of(agent: MiniAgent | None) -> tuple[str, ...]:
-    """The APIs whose own parts of a conversation an agent hands on to its model."""
-    if not isinstance(agent, LLMAgent):
-        return ()
-    return (ANTHROPIC,) if agent.apis(agent.arguments) == (MESSAGES,) else ()
+def _wants_of(agent: MiniAgent | None) -> tuple[Want, ...]:
+    """What an agent can hand on to its model."""
+    return ("blocks",) if isinstance(agent, LLMAgent) and agent.apis(agent.arguments) == (MESSAGES,) else ()
 
 
 def _decodable(kind: Any) -> Any:

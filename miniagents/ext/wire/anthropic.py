@@ -150,10 +150,10 @@ def anthropic_error(
         status: The HTTP status.
         message: For people.
         kind: The family of errors; None for that of the status.
-        request_id: The id of the request.
+        request_id: The id of the request; None to leave it out.
     """
     detail = AnthropicErrorDetail(kind or _TYPES.get(status, "api_error"), message)
-    return AnthropicError(detail, request_id if request_id is not None else UNSET)
+    return AnthropicError(detail, UNSET if request_id is None else request_id)
 
 
 class MessageStream:
