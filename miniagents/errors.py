@@ -30,7 +30,8 @@
     │   ├── MissingKeyError                     there is no key for the provider
     │   ├── ProviderError                       the provider refused a request, or failed at it
     │   │   ├── InvalidRequestError             400, 404, 413, 422: the request itself is wrong
-    │   │   │   └── ContextOverflowError        the conversation is longer than the model's context
+    │   │   │   ├── ContextOverflowError        the conversation is longer than the model's context
+    │   │   │   └── UnsupportedContentError (ValueError)  the model's API has no form for a part of the conversation
     │   │   ├── AuthenticationError             401, 403
     │   │   ├── QuotaExceededError              402, or a quota that is used up
     │   │   ├── RateLimitedError                429
@@ -270,6 +271,11 @@ class InvalidRequestError(ProviderError):
 
 class ContextOverflowError(InvalidRequestError):
     """The conversation is longer than the model's context: shorten it, or take another model."""
+
+
+class UnsupportedContentError(InvalidRequestError, ValueError):
+    """The API of the model has no form for a part of the conversation: leave it out, or ask another model. Nothing was
+    sent."""
 
 
 class AuthenticationError(ProviderError):

@@ -10,6 +10,7 @@ from miniagents.ext.wire.anthropic import (
     AnthropicMessage,
     AnthropicUsage,
     MessageStream,
+    Stop,
     TextBlock,
     ToolUseBlock,
     anthropic_error,
@@ -34,7 +35,8 @@ def message_body(reply: Reply, body: Mapping[str, Any], read: int) -> dict[str, 
         content.append(ToolUseBlock(call_id(reply, index, "toolu"), call.name, _input(call.json)))
     usage = AnthropicUsage.of(read, reply.output_tokens, reply.cached_tokens)
     model = body.get("model", "model")
-    whole = AnthropicMessage(f"msg_{next(_ids):08d}", model, tuple(content), _stop_reason(reply), usage)
+    id, reason = f"msg_{next(_ids):08d}", _stop_reason(reply)
+    whole = AnthropicMessage(id=id, model=model, content=tuple(content), stop_reason=reason, usage=usage)
     return msgspec.to_builtins(whole)  # type: ignore[no-any-return]
 
 
@@ -65,7 +67,7 @@ def message_frames(reply: Reply, body: Mapping[str, Any], read: int) -> Iterator
             yield stream.input(index, piece), 1
         yield stream.end_block(index), 0
         index += 1
-    yield stream.end(_stop_reason(reply), {"output_tokens": reply.output_tokens}), 0
+    yield stream.end(Stop(_stop_reason(reply)), {"output_tokens": reply.output_tokens}), 0
 
 
 def error_body(reply: Reply) -> dict[str, Any]:

@@ -17,11 +17,13 @@ from miniagents.ext.llms.messages import (
     ToolResultMessage,
     Usage,
 )
+from miniagents.ext.llms.native import NativeMessage
 from miniagents.ext.llms.openai import OpenAIAgent, openai_embedding_agent
 from miniagents.ext.llms.options import LLMOptions
 from miniagents.ext.llms.partial import partial_outputs
 from miniagents.ext.llms.prices import PRICES, Price
-from miniagents.ext.llms.providers.anthropic_mapping import from_anthropic, to_anthropic
+from miniagents.ext.llms.providers.anthropic_history import from_anthropic
+from miniagents.ext.llms.providers.anthropic_mapping import to_anthropic
 from miniagents.ext.llms.providers.openai_mapping import from_openai, to_openai
 from miniagents.messages import AssistantMessage, SystemMessage, UserMessage
 
@@ -38,6 +40,7 @@ __all__ = [
     "LLMAgent",
     "LLMOptions",
     "LocalAgent",
+    "NativeMessage",
     "OpenAIAgent",
     "Price",
     "RateLimit",

@@ -1,6 +1,9 @@
 """Estimates: what a call uses, where the provider does not say."""
 
-from miniagents.ext.llms.messages import Usage, text_of
+import re
+from collections.abc import Iterable
+
+from miniagents.ext.llms.messages import FileMessage, ImageMessage, ToolResultMessage, Usage, text_of
 from miniagents.ext.llms.model import Answer, ModelRequest
 from miniagents.messages import Message
 
@@ -10,9 +13,35 @@ _LETTERS_PER_TOKEN = 4
 _MAX_TOKENS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 
 
-def estimate(messages: tuple[Message, ...]) -> int:
-    """How many tokens a conversation has, roughly: one for four letters, and some for each message."""
-    return len(text_of(messages)) // _LETTERS_PER_TOKEN + 4 * len(messages)
+_PER_IMAGE = 1600
+"""Tokens that an image has at most with Anthropic, which scales larger ones down."""
+_PER_PAGE = 2000
+"""Tokens of a page of a PDF: Anthropic says 1,500 to 3,000."""
+_PAGE = re.compile(rb"/Type\s*/Page\b")
+
+
+def estimate(messages: Iterable[Message]) -> int:
+    """How many tokens a conversation has, roughly: one for four letters, some for each message, and what images and
+    files are known to take."""
+    messages = tuple(messages)
+    return estimate_text(len(text_of(messages))) + 4 * len(messages) + sum(map(_shown, messages))
+
+
+def estimate_text(letters: int) -> int:
+    """How many tokens a text of so many letters has, roughly."""
+    return letters // _LETTERS_PER_TOKEN
+
+
+def _shown(message: Message) -> int:
+    """Tokens of what has more than its text."""
+    if isinstance(message, ImageMessage):
+        return _PER_IMAGE
+    if isinstance(message, FileMessage):
+        text = message.text
+        if text is not None:
+            return estimate_text(len(text))
+        return _PER_PAGE * max(len(_PAGE.findall(message.data or b"")), 1)
+    return sum(map(_shown, message.parts)) if isinstance(message, ToolResultMessage) else 0
 
 
 def most_output(request: ModelRequest) -> int:

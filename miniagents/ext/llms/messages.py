@@ -13,6 +13,11 @@ from miniagents.ext.llms.schemas import output_type_called
 from miniagents.messages import AssistantMessage, Message
 from miniagents.messages.kinds import TextMessage
 
+UNNAMED = "file"
+"""The name of a file that has none."""
+
+_TEXTS = frozenset({"application/json", "application/xml", "application/x-yaml", "application/yaml"})
+
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
     """What one call used, in tokens.
@@ -60,6 +65,8 @@ class ToolResultMessage(TextMessage):
         call_id: The id of the call that it answers.
         name: The name of the tool.
         is_error: Whether there is no answer.
+        parts: All parts of the answer in their order, where it has more than text: texts, images, files. Models get
+            these instead of `content`.
     """
 
     is_aside: ClassVar[bool] = True
@@ -68,6 +75,7 @@ class ToolResultMessage(TextMessage):
     call_id: str = ""
     name: str = ""
     is_error: bool = False
+    parts: tuple[Message, ...] = ()
 
 
 class ReplyMessage(AssistantMessage):
@@ -203,14 +211,29 @@ class FileMessage(_Attachment):
         media_type: and what they are: "application/pdf".
         role: Who gives it.
         filename: Its name.
+        context: What a model is told about it, or None.
     """
 
-    filename: str = "file"
+    filename: str = UNNAMED
+    context: str | None = None
 
     @classmethod
     def from_file(cls, path: str | Path, media_type: str | None = None, **fields: Any) -> Self:
         """Read it from a file, with its name."""
         return super().from_file(path, media_type, **{"filename": Path(path).name, **fields})
+
+    @property
+    def text(self) -> str | None:
+        """Its text, where its bytes are one; APIs take other files as they are."""
+        if self.data is None or self.media_type is None:
+            return None
+        kind = self.media_type.partition(";")[0].strip().lower()
+        return self.data.decode(errors="replace") if kind.startswith("text/") or kind in _TEXTS else None
+
+    @property
+    def about(self) -> str:
+        """What it is, as the line before its text: its name, and what is said about it."""
+        return ": ".join(one for one in (self.filename, self.context) if one)
 
     def __str__(self) -> str:
         return f"[file: {self.filename}]"

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from miniagents.ext.llms.messages import ReplyMessage
+from miniagents.ext.llms.messages import ReplyMessage, ToolResultMessage
 from miniagents.messages import Message
 
 
@@ -63,8 +63,13 @@ def sound_message(message: Message) -> Message:
             text = sound(value)
             if text is not value:
                 changed[name] = text
-    if isinstance(message, ReplyMessage) and message.tool_calls:
-        calls = tuple(map(sound_message, message.tool_calls))
-        if any(one is not other for one, other in zip(calls, message.tool_calls, strict=True)):
-            changed["tool_calls"] = calls
+    inner: tuple[Message, ...] = ()
+    if isinstance(message, ReplyMessage):
+        inner, name = message.tool_calls, "tool_calls"
+    elif isinstance(message, ToolResultMessage):
+        inner, name = message.parts, "parts"
+    if inner:
+        mended = tuple(map(sound_message, inner))
+        if any(one is not other for one, other in zip(mended, inner, strict=True)):
+            changed[name] = mended
     return msgspec.structs.replace(message, **changed) if changed else message

@@ -1,55 +1,56 @@
 """`/v1/messages`: an agent as a model, for whoever speaks to Anthropic's."""
 
-from collections.abc import AsyncGenerator
+import inspect
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from miniagents.ext.llms.messages import ToolCall
+from miniagents.errors import InvalidOptionError
+from miniagents.ext.llms.messages import ReplyMessage, ToolCall
 from miniagents.ext.llms.providers.mapping import json_arguments
-from miniagents.ext.serving.anthropic_input import MessagesRequest, conversation_of
-from miniagents.ext.serving.bodies import decode, read_body
-from miniagents.ext.serving.chat import given_in, options_for
-from miniagents.ext.serving.limits import Limits
-from miniagents.ext.serving.parsing import Parsed
-from miniagents.ext.serving.plain import check_count
+from miniagents.ext.serving.anthropic_client import anthropic_body
+from miniagents.ext.serving.anthropic_input import Asked, parse_count, parse_messages
+from miniagents.ext.serving.bodies import read_body
+from miniagents.ext.serving.chat import options_for
 from miniagents.ext.serving.problems import Problem, json_response
 from miniagents.ext.serving.reading import Reader
 from miniagents.ext.serving.runs import Run
+from miniagents.ext.serving.served import Entry
 from miniagents.ext.serving.service import Service
 from miniagents.ext.serving.speech import Calls, Said, Text, finish_reason, refusal_of, spoken
 from miniagents.ext.serving.streaming import EventStream
+from miniagents.ext.serving.wants import check_wanted
 from miniagents.ext.wire.anthropic import (
-    AnthropicError,
     AnthropicMessage,
     AnthropicUsage,
+    DeltaUsage,
     MessageStream,
+    RedactedThinkingBlock,
+    RefusalDetails,
+    Stop,
     TextBlock,
+    ThinkingBlock,
     ToolUseBlock,
-    anthropic_error,
 )
 from miniagents.ext.wire.sse import sse
-from miniagents.messages import Message
+from miniagents.messages import Message, Messages
 
 _REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
+_OWN_REASONS = frozenset({"end_turn", "max_tokens", "stop_sequence", "refusal", "model_context_window_exceeded"})
+"""What a model of Anthropic may say itself of why it stopped, where no calls are open."""
 
 
-def anthropic_body(problem: Problem) -> AnthropicError:
-    """A problem, as Anthropic's clients read it."""
-    return anthropic_error(problem.status, problem.message)
+class TokenCount(msgspec.Struct, frozen=True):
+    """How many tokens a conversation has, roughly."""
 
-
-def parse_messages(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
-    """A request for a message; see `Parse`."""
-    wanted = decode(body, MessagesRequest, status=400)
-    check_count(len(wanted.messages), limits)
-    messages = conversation_of(wanted)
-    return Parsed(msgspec.structs.replace(wanted, messages=[]), messages, given_in(body, names))
+    input_tokens: int
 
 
 class AnthropicApi:
-    """The endpoint of messages.
+    """The endpoints of messages.
 
     Args:
         service: What all endpoints share.
@@ -62,27 +63,42 @@ class AnthropicApi:
         """`POST /v1/messages`."""
         service = self._service
         parsed = await service.parser.parsed(parse_messages, await read_body(request, service.limits))
-        wanted: MessagesRequest = parsed.wanted
-        entry = service.entry(wanted.model)
-        messages, options = parsed.messages, options_for(entry, parsed)
-        run = await service.begin(request, entry, key, messages, options, wanted.conversation)
-        if not wanted.stream:
+        asked: Asked = parsed.wanted
+        entry = service.entry(asked.model)
+        check_wanted(asked.specials, entry.wants, entry.name)
+        options = options_for(entry, parsed)
+        for name in asked.demands:
+            if name not in entry.argument_names:
+                text = f"The agent {entry.name!r} takes no {name}, and would answer as if it was not there ({name})"
+                raise Problem(400, text, param=name, code="unsupported_parameter")
+        run = await service.begin(request, entry, key, parsed.messages, options, asked.conversation)
+        if not asked.stream:
             await service.whole(request, run)
             return json_response(await self._whole(run))
         reader = run.reading.reader()
         return EventStream(
-            self._events(run, reader),
+            self._events(run, reader, asked.tokens),
             reader,
             problem=lambda error: service.problem(error, run),
-            as_body=anthropic_body,
-            as_event=lambda problem: sse(anthropic_body(problem), "error"),
+            as_body=lambda problem: anthropic_body(request, problem),
+            as_event=lambda problem: sse(anthropic_body(request, problem), "error"),
             limits=service.limits,
             gone=lambda: run.cancel("the client went away"),
         )
 
+    async def count(self, request: Request, key: str) -> Response:
+        """`POST /v1/messages/count_tokens`."""
+        service = self._service
+        parsed = await service.parser.parsed(parse_count, await read_body(request, service.limits))
+        asked: Asked = parsed.wanted
+        entry = service.entry(asked.model)
+        check_wanted(asked.specials, entry.wants, entry.name)
+        return json_response(TokenCount(await _counted(entry, parsed.messages, asked.tokens)))
+
     async def _whole(self, run: Run) -> AnthropicMessage:
-        content: list[TextBlock | ToolUseBlock] = []
+        content: list[TextBlock | ToolUseBlock | ThinkingBlock | RedactedThinkingBlock] = []
         last: Message | None = None
+        thoughts: list[ThinkingBlock | RedactedThinkingBlock] = []
         calls: tuple[ToolCall, ...] = ()
         async for piece in spoken(run.replies):  # all of it is there by now
             if isinstance(piece, Said):
@@ -92,10 +108,15 @@ class AnthropicApi:
                     content.append(TextBlock(text))
             elif isinstance(piece, Calls):
                 calls = piece.calls
+                thoughts = _thoughts(last, calls)
         content += [ToolUseBlock(one.id, one.name, json_arguments(one.arguments)) for one in calls]
-        return AnthropicMessage(f"msg_{run.id}", run.entry.name, tuple(content), _reason(last, calls), _usage(run))
+        stop = msgspec.structs.asdict(_stop(last, calls))
+        usage = AnthropicUsage.of(*_used(run))
+        return AnthropicMessage(
+            id=f"msg_{run.id}", model=run.entry.name, content=(*thoughts, *content), usage=usage, **stop
+        )
 
-    async def _events(self, run: Run, reader: Reader) -> AsyncGenerator[bytes, None]:
+    async def _events(self, run: Run, reader: Reader, tokens: int) -> AsyncGenerator[bytes, None]:
         stream = MessageStream(f"msg_{run.id}", run.entry.name)
         has_begun, at, is_open = False, 0, False
         last: Message | None = None
@@ -103,7 +124,7 @@ class AnthropicApi:
             async for piece in spoken(run.replies, reader):
                 if not has_begun:
                     has_begun = True
-                    yield stream.begin(AnthropicUsage(0, 0))
+                    yield stream.begin(AnthropicUsage(tokens, 0))  # an estimate; what was used comes at the end
                 if isinstance(piece, Text):
                     if not is_open:
                         is_open = True
@@ -120,19 +141,54 @@ class AnthropicApi:
                         yield stream.end_block(at)
                         at += 1
                 else:
+                    for thought in _thoughts(last, piece.calls):
+                        yield stream.thinking(at, thought)
+                        at += 1
                     for number, call in enumerate(piece.calls, at):
                         yield stream.begin_tool_use(number, call.id, call.name)
                         yield stream.input(number, call.arguments) + stream.end_block(number)
                     await run.replies  # the interaction is over, and what it used is known
-                    yield stream.end(_reason(last, piece.calls), _usage(run))
+                    yield stream.end(_stop(last, piece.calls), DeltaUsage.of(*_used(run)))
         finally:
             run.cancel("the client went away")  # of one that has ended, this is nothing
 
 
-def _reason(last: Message | None, calls: tuple[ToolCall, ...]) -> str:
-    return _REASONS[finish_reason(last, calls)]
+async def _counted(entry: Entry, messages: tuple[Message, ...], estimated: int) -> int:
+    """The tokens of a conversation, as the agent's own counter says, if it has one."""
+    if entry.count_tokens is None:
+        return estimated
+    counted: Any = entry.count_tokens(Messages(messages))
+    if inspect.isawaitable(counted):
+        counted = await counted
+    if type(counted) is not int or counted < 0:
+        raise InvalidOptionError(f"{entry.name}: count_tokens= gives an int, 0 or more, not {counted!r}")
+    return counted
 
 
-def _usage(run: Run) -> AnthropicUsage:
+def _thoughts(last: Message | None, calls: tuple[ToolCall, ...]) -> list[ThinkingBlock | RedactedThinkingBlock]:
+    """What the model thought before it made calls that the client is to answer: it wants that back with the results."""
+    if not calls or not isinstance(last, ReplyMessage) or not last.tool_calls:
+        return []
+    found: list[ThinkingBlock | RedactedThinkingBlock] = []
+    thought: Mapping[str, Any]
+    for thought in last.metadata.get("thinking_blocks", ()):
+        if thought.get("type") == "thinking":
+            found.append(ThinkingBlock(thought.get("thinking", ""), thought.get("signature", "")))
+        else:
+            found.append(RedactedThinkingBlock(thought.get("data", "")))
+    return found
+
+
+def _stop(last: Message | None, calls: tuple[ToolCall, ...]) -> Stop:
+    reason = _REASONS[finish_reason(last, calls)]
+    if not isinstance(last, ReplyMessage):
+        return Stop(reason)
+    if not calls and last.stop_reason in _OWN_REASONS:
+        reason = last.stop_reason
+    sequence = last.metadata.get("stop_sequence") if reason == "stop_sequence" else None
+    return Stop(reason, sequence, RefusalDetails(explanation=last.refusal) if reason == "refusal" else None)
+
+
+def _used(run: Run) -> tuple[int, int, int]:
     meter = run.meter
-    return AnthropicUsage.of(meter.input_tokens, meter.output_tokens, meter.cached_tokens)
+    return meter.input_tokens, meter.output_tokens, meter.cached_tokens

@@ -17,7 +17,9 @@ from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from miniagents.ext.serving.agents_api import AgentsApi
-from miniagents.ext.serving.anthropic_api import AnthropicApi, anthropic_body
+from miniagents.ext.serving.anthropic_api import AnthropicApi
+from miniagents.ext.serving.anthropic_client import RequestIds, anthropic_body, body_for, refusal_for
+from miniagents.ext.serving.anthropic_models import AnthropicModels
 from miniagents.ext.serving.chat import ChatApi
 from miniagents.ext.serving.conversations_api import ConversationsApi
 from miniagents.ext.serving.draining import Drain, check_grace
@@ -28,7 +30,7 @@ from miniagents.ext.serving.operations import Operations
 from miniagents.ext.serving.origins import OriginCheck
 from miniagents.ext.serving.problems import Problem
 from miniagents.ext.serving.responses_api import ResponsesApi
-from miniagents.ext.serving.service import Endpoint, Handler, Service
+from miniagents.ext.serving.service import AsBody, Endpoint, Handler, Service
 from miniagents.ext.serving.store import ResponseStore
 from miniagents.ext.serving.websocket import AgentSocket
 from miniagents.ext.telemetry.prometheus import MetricsApp
@@ -175,15 +177,12 @@ class AgentApp(Starlette):
 
         keys, admin = service.keys, service.admin_keys
         metrics = [route("GET", "/metrics", self._show_metrics, admin)] if self._metrics is not None else []
-        messages = Endpoint(service, AnthropicApi(service).create, keys=keys, is_counted=True, as_body=anthropic_body)
         return [
-            Route("/v1/messages", messages, methods=["POST"]),
+            *self._anthropic_routes(chat),
             route("GET", "/healthz", operations.live, None),
             route("GET", "/readyz", operations.ready, None),
             *metrics,
             route("GET", "/openapi.json", OpenApi(service, has_metrics=bool(metrics)).document, keys),
-            route("GET", "/v1/models", chat.models, keys),
-            route("GET", "/v1/models/{model}", chat.model, keys),
             route("POST", "/v1/chat/completions", chat.complete, keys, is_counted=True),
             route("POST", "/v1/responses", responses.create, keys, is_counted=True),
             route("GET", "/v1/responses/{id}", responses.retrieve, keys, is_counted=True),
@@ -200,6 +199,24 @@ class AgentApp(Starlette):
             route("DELETE", "/interactions/{id}", operations.stop, admin),
         ]
 
+    def _anthropic_routes(self, chat: ChatApi) -> list[BaseRoute]:
+        """What Anthropic's clients ask for; the models are for OpenAI's, too."""
+        service = self._service
+        messages, models = AnthropicApi(service), AnthropicModels(service, chat.models, chat.model)
+
+        def route(
+            method: str, path: str, handler: Handler, as_body: AsBody = anthropic_body, *, is_counted: bool = False
+        ) -> Route:
+            endpoint = Endpoint(service, handler, keys=service.keys, is_counted=is_counted, as_body=as_body)
+            return Route(path, RequestIds(endpoint), methods=[method])
+
+        return [
+            route("POST", "/v1/messages", messages.create, is_counted=True),
+            route("POST", "/v1/messages/count_tokens", messages.count, is_counted=True),
+            route("GET", "/v1/models", models.list, body_for),
+            route("GET", "/v1/models/{model}", models.retrieve, body_for),
+        ]
+
     async def _show_metrics(self, request: Request, key: str) -> ASGIApp:
         """`GET /metrics`."""
         assert self._metrics is not None  # the route is there for nothing else
@@ -207,9 +224,9 @@ class AgentApp(Starlette):
 
 
 async def _http_problem(request: Request, error: Exception) -> Response:
-    """What Starlette itself answers, 404 and 405 for two, in our form."""
+    """What Starlette itself answers, 404 and 405 for two, in our form, or that of the client."""
     assert isinstance(error, HTTPException)  # it is registered for those
-    response = Problem(error.status_code, error.detail).response()
+    response = refusal_for(request, Problem(error.status_code, error.detail))
     response.headers.update(error.headers or {})
     if error.status_code == 405:  # each method has a route of its own, and Starlette names those of the first
         matching = (route for route in request.app.routes if route.matches(request.scope)[0] is Match.PARTIAL)

@@ -8,7 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from miniagents.ext.serving import agents_api, chat, conversations_api, operations, responses_api
-from miniagents.ext.serving.anthropic_input import MessagesRequest
+from miniagents.ext.serving.anthropic_api import TokenCount
+from miniagents.ext.serving.anthropic_input import CountRequest, MessagesRequest
+from miniagents.ext.serving.anthropic_models import AnthropicModel, AnthropicModelList
 from miniagents.ext.serving.openai_input import ChatRequest, ResponsesRequest
 from miniagents.ext.serving.problems import json_response
 from miniagents.ext.serving.schemas import REFERENCE, request_of, schemas_of
@@ -37,6 +39,25 @@ _ANSWERS = {
 }
 _GUARDED = (400, 401, 403)
 _CALL = (*_GUARDED, 402, 404, 408, 409, 413, 415, 429, 500, 502, 503, 504)
+_COUNT = (*_GUARDED, 404, 408, 413, 415, 429, 500, 503)
+_ANTHROPIC = {
+    "name": "anthropic-version",
+    "in": "header",
+    "description": "Clients of Anthropic's API say which version they speak, and get what that API answers.",
+    "schema": {"type": "string"},
+}
+_PAGES = [
+    {
+        "name": "limit",
+        "in": "query",
+        "description": "Models on a page, for clients of Anthropic's API.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 20},
+    },
+    *(
+        {"name": name, "in": "query", "description": f"The page {name[:-3]} this model.", "schema": {"type": "string"}}
+        for name in ("after_id", "before_id")
+    ),
+]
 _CONVERSATION = {
     "name": "X-Conversation",
     "in": "header",
@@ -101,10 +122,25 @@ def document(service: Service, *, has_metrics: bool) -> dict[str, Any]:
         "/healthz": {"get": make("Whether the process works", operations.Health, (400, 403), failing=503)},
         "/readyz": {"get": make("Whether it takes requests", operations.Health, (400, 403), failing=503)},
         "/openapi.json": {"get": make("This document", {"type": "object"}, _GUARDED, keys)},
-        "/v1/models": {"get": make("What is served, as models", chat.ModelList, _GUARDED, keys)},
+        "/v1/models": {
+            "parameters": [_ANTHROPIC, *_PAGES],
+            "get": make(
+                "What is served, as models",
+                _either(schemas, chat.ModelList, AnthropicModelList),
+                (*_GUARDED, 404),
+                keys,
+                error=_either(schemas, ErrorBody, AnthropicError),
+            ),
+        },
         "/v1/models/{model}": {
-            "parameters": [_path("model", {"type": "string"})],
-            "get": make("One agent, as a model", chat.Model, (*_GUARDED, 404), keys),
+            "parameters": [_path("model", {"type": "string"}), _ANTHROPIC],
+            "get": make(
+                "One agent, as a model",
+                _either(schemas, chat.Model, AnthropicModel),
+                (*_GUARDED, 404),
+                keys,
+                error=_either(schemas, ErrorBody, AnthropicError),
+            ),
         },
         "/v1/chat/completions": {
             "parameters": [_TIMEOUT, _CONVERSATION],
@@ -114,6 +150,16 @@ def document(service: Service, *, has_metrics: bool) -> dict[str, Any]:
             "parameters": [_TIMEOUT, _CONVERSATION],
             "post": make(
                 "A message", AnthropicMessage, _CALL, keys, MessagesRequest, stream, error=schemas[AnthropicError]
+            ),
+        },
+        "/v1/messages/count_tokens": {
+            "post": make(
+                "How many tokens a conversation has, roughly",
+                TokenCount,
+                _COUNT,
+                keys,
+                CountRequest,
+                error=schemas[AnthropicError],
             ),
         },
         "/v1/responses": {
@@ -228,6 +274,11 @@ class _Operations:
 
     def _json(self, kind: Any) -> dict[str, Any]:
         return {"application/json": {"schema": kind if isinstance(kind, dict) else self._schemas[kind]}}
+
+
+def _either(schemas: dict[Any, dict[str, Any]], *kinds: Any) -> dict[str, Any]:
+    """The schema of what is for clients of one API or of another."""
+    return {"anyOf": [schemas[kind] for kind in kinds]}
 
 
 def _path(name: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from miniagents.errors import (
     RateLimitedError,
     RestartLimitError,
     SystemNotRunningError,
+    UnsupportedContentError,
 )
 from miniagents.ext.wire.openai_errors import ErrorBody, error_body
 from miniagents.messages import error_text
@@ -126,6 +127,8 @@ def problem_of(error: BaseException, *, shows_errors: bool = False) -> Problem:
             return Problem(402, "The budget is spent.", code="budget_exceeded", is_final=True)
         case ContextOverflowError():
             return Problem(400, "The conversation is too long for the model.", code="context_length_exceeded")
+        case UnsupportedContentError():
+            return Problem(400, f"The model cannot be asked: {error}.", code="unsupported_content")
         case RateLimitedError():
             after = error.retry_after if error.retry_after is not None else _SOON
             return Problem(429, "The model is busy.", code="rate_limit_exceeded", retry_after=after)

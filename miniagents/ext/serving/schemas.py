@@ -5,7 +5,10 @@ from typing import Any
 import msgspec
 
 from miniagents.ext.serving import agents_api, chat, conversations_api, events, operations, responses_api
-from miniagents.ext.serving.anthropic_input import MessagesRequest
+from miniagents.ext.serving.anthropic_api import TokenCount
+from miniagents.ext.serving.anthropic_blocks import AssistantBlock, ShownBlock, TextIn, UserBlock
+from miniagents.ext.serving.anthropic_input import CountRequest, MessagesRequest
+from miniagents.ext.serving.anthropic_models import AnthropicModel, AnthropicModelList
 from miniagents.ext.serving.openai_input import ChatRequest, InputItem, ResponsesRequest
 from miniagents.ext.serving.served import Entry
 from miniagents.ext.serving.service import Service
@@ -23,8 +26,16 @@ _BODY_TYPES: tuple[Any, ...] = (
     ChatCompletion,
     ChatChunk,
     MessagesRequest,
+    CountRequest,
+    UserBlock,
+    AssistantBlock,
+    ShownBlock,
+    TextIn,
     AnthropicMessage,
     AnthropicError,
+    AnthropicModel,
+    AnthropicModelList,
+    TokenCount,
     ResponsesRequest,
     InputItem,
     ResponseBody,
@@ -55,6 +66,7 @@ def schemas_of(service: Service) -> tuple[dict[Any, dict[str, Any]], dict[str, A
     made, components = msgspec.json.schema_components((*_BODY_TYPES, *arguments), ref_template=REFERENCE)
     schemas = dict(zip(_BODY_TYPES, made, strict=False))
     _mend(components, service)
+    _mend_blocks(components, service, schemas)
     for entry, own in zip(service.entries.values(), made[len(_BODY_TYPES) :], strict=True):
         components[request_of(entry)] = _agent_request(components, own, needed=_needs(entry.arguments))
     return schemas, components
@@ -73,7 +85,7 @@ def _mend(components: dict[str, Any], service: Service) -> None:
         options = [_options_of(components, entry) for entry in service.entries.values() if entry.argument_names]
         if options:
             components[request]["allOf"] = options
-    for request in ("ChatRequest", "MessagesRequest"):
+    for request in ("ChatRequest", "MessagesRequest", "CountRequest"):
         components[request]["properties"]["messages"]["maxItems"] = most
     components["InputMessage"]["required"] = ["role", "content"]
     components["InputFile"]["anyOf"] = [
@@ -108,6 +120,63 @@ def _mend(components: dict[str, Any], service: Service) -> None:
             {**common, "properties": {"data": message["properties"]["data"]}, "required": ["data"]},
         ],
     }
+
+
+def _mend_blocks(components: dict[str, Any], service: Service, schemas: dict[Any, dict[str, Any]]) -> None:
+    """Say which blocks there are where the types leave them open, and which options no agent takes.
+
+    What only models of Anthropic take is not listed: it may be of any type, and an agent takes it or not.
+    """
+    text = schemas[TextIn]
+    for turn, block in {
+        "UserTurn": schemas[UserBlock],
+        "AssistantTurn": schemas[AssistantBlock],
+        "SystemTurn": text,
+        "ToolResultIn": schemas[ShownBlock],
+    }.items():
+        _list_in(components[turn]["properties"]["content"])["items"] = block
+    for request in ("MessagesRequest", "CountRequest"):
+        properties = components[request]["properties"]
+        properties["model"] = {"enum": list(service.entries)}
+        _list_in(properties["system"])["items"] = text
+    if not any("blocks" in entry.wants for entry in service.entries.values()):
+        file = REFERENCE.format(name="FileSource")
+        for component in ("ImageIn", "DocumentIn"):
+            sources = components[component]["properties"]["source"]
+            sources["anyOf"] = [one for one in sources["anyOf"] if one["$ref"] != file]
+            kinds = sources["discriminator"]["mapping"]
+            sources["discriminator"]["mapping"] = {kind: one for kind, one in kinds.items() if one != file}
+    taken = {name for entry in service.entries.values() for name in entry.argument_names}
+    properties = components["MessagesRequest"]["properties"]
+    for name, narrowed in _UNTAKEN.items():
+        if name not in taken:
+            properties[name] = narrowed
+
+
+_UNTAKEN: dict[str, Any] = {
+    "stop_sequences": {"anyOf": [{"type": "array", "maxItems": 0}, {"type": "null"}], "default": None},
+    "tool_choice": {
+        "anyOf": [
+            {"type": "object", "properties": {"type": {"enum": ["auto", "none"]}}, "required": ["type"]},
+            {"type": "null"},
+        ],
+        "default": None,
+    },
+    "output_config": {
+        "anyOf": [{"type": "object", "properties": {"format": {"type": "null"}}}, {"type": "null"}],
+        "default": None,
+    },
+    "mcp_servers": {"anyOf": [{"type": "array", "maxItems": 0}, {"type": "null"}], "default": None},
+    **{name: {"type": "null", "default": None} for name in ("output_format", "container", "inference_geo")},
+}
+"""The options that change what an answer means, where no agent takes them."""
+
+
+def _list_in(schema: dict[str, Any]) -> dict[str, Any]:
+    """The list among the forms that a value may have."""
+    found: dict[str, Any]
+    (found,) = (one for one in schema["anyOf"] if one.get("type") == "array")
+    return found
 
 
 def _options_of(components: dict[str, Any], entry: Entry) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import re
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,11 @@ from msgspec import UNSET, UnsetType
 
 from miniagents.actors.arguments import parameters
 from miniagents.errors import ActorStoppedError, InvalidOptionError
+from miniagents.ext.llms.llm_agent import LLMAgent
+from miniagents.ext.llms.parameters import MESSAGES
 from miniagents.ext.serving.bodies import convert
+from miniagents.ext.serving.wants import WANTS, Want
+from miniagents.messages import Messages
 from miniagents.miniagents import AgentRef, MiniAgent, MiniAgents
 from miniagents.miniagents.arguments import live_parameters
 
@@ -29,11 +33,18 @@ class Served:
         arguments: The names of the arguments that clients may give; None for those that the agent cannot do without.
             Of an LLM agent these may be options of the API call too: `arguments=("temperature", "tools")`.
         description: What it is for; None for what the agent says.
+        wants: What it takes beside text, images, files and calls of functions: "blocks" (what only models of Anthropic
+            understand, as `NativeMessage`s and in the metadata of replies; agents that talk to these always want them).
+            What an agent does not want is a 400 for the client.
+        count_tokens: Counts the tokens of a conversation, for `/v1/messages/count_tokens`: a function of the messages
+            that gives an int; it may be async. None for an estimate.
     """
 
     agent: MiniAgent | AgentRef | str
     arguments: tuple[str, ...] | None = None
     description: str | None = None
+    wants: tuple[Want, ...] = ()
+    count_tokens: Callable[[Messages], int | Awaitable[int]] | None = None
 
 
 Agents: typing.TypeAlias = (
@@ -56,9 +67,12 @@ class Entry:
         description: What it is for, or None.
         arguments: A Struct of the arguments that clients may give.
         argument_names: Their names.
+        wants: What it takes beside what all take.
+        count_tokens: Counts the tokens of a conversation, or None.
 
     Raises:
-        InvalidOptionError: The name is none, or the agent does not take one of the arguments.
+        InvalidOptionError: The name is none, the agent does not take one of the arguments, or it wants something that
+            there is not.
     """
 
     def __init__(self, name: str, served: Served, system: MiniAgents) -> None:
@@ -66,6 +80,9 @@ class Entry:
             raise InvalidOptionError(
                 f"an agent cannot be served as {name!r}: names have letters, digits, '.', '_', ':' and '-'"
             )
+        for want in served.wants:
+            if want not in WANTS:
+                raise InvalidOptionError(f"{name}: wants= takes {', '.join(map(repr, WANTS))}, not {want!r}")
         self.name = name
         self._system = system
         agent = served.agent
@@ -74,6 +91,8 @@ class Entry:
         self.description = (
             served.description if served.description is not None else known.description if known is not None else None
         )
+        self.wants = frozenset((*served.wants, *_wants_of(known)))
+        self.count_tokens = served.count_tokens
         self._into_api_options: frozenset[str] = frozenset()
         if known is None:
             fields = {one: (Any, True) for one in served.arguments or ()}
@@ -172,6 +191,11 @@ def entries_of(agents: Any, system: MiniAgents) -> dict[str, Entry]:
     if not found:
         raise InvalidOptionError("agent_app() needs an agent to serve")
     return found
+
+
+def _wants_of(agent: MiniAgent | None) -> tuple[Want, ...]:
+    """What an agent can hand on to its model."""
+    return ("blocks",) if isinstance(agent, LLMAgent) and agent.apis(agent.arguments) == (MESSAGES,) else ()
 
 
 def _decodable(kind: Any) -> Any:

@@ -228,6 +228,10 @@ Handler = Callable[[Request, str], Awaitable[ASGIApp]]
 """Answers a request, with whatever sends a response; its second argument is the name of the key that came with it."""
 
 
+AsBody = Callable[[Request, Problem], Any]
+"""A problem as the body of the response to a request; None for our own form."""
+
+
 class Endpoint:
     """An ASGI app around a handler: who may call it, how often, and what failures are.
 
@@ -236,7 +240,7 @@ class Endpoint:
         handler: Answers.
         keys: Who may call it; None for everybody.
         is_counted: Whether it takes part in the limits of a key, and in draining.
-        as_body: A problem as the body of a response; None for our own form.
+        as_body: The form of its failures; None for our own.
     """
 
     def __init__(
@@ -246,7 +250,7 @@ class Endpoint:
         *,
         keys: Keys | None,
         is_counted: bool = False,
-        as_body: Callable[[Problem], Any] | None = None,
+        as_body: AsBody | None = None,
     ) -> None:
         self._service = service
         self._handler = handler
@@ -267,7 +271,7 @@ class Endpoint:
                 return
             response = await self._answer(request, key)
         except Problem as problem:
-            response = self._refusal(problem)
+            response = self._refusal(request, problem)
         except ClientDisconnect:
             response = Response(status_code=_GONE)  # nobody reads it, but middleware around wants an answer
         await _send(response, scope, receive, send)
@@ -278,10 +282,10 @@ class Endpoint:
         except (ClientDisconnect, HTTPException):
             raise
         except FAILURES as error:
-            return self._refusal(self._service.problem(error, request.scope.get(_RUN)))
+            return self._refusal(request, self._service.problem(error, request.scope.get(_RUN)))
 
-    def _refusal(self, problem: Problem) -> Response:
-        return problem.response(self._as_body(problem) if self._as_body is not None else None)
+    def _refusal(self, request: Request, problem: Problem) -> Response:
+        return problem.response(self._as_body(request, problem) if self._as_body is not None else None)
 
 
 async def _send(response: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,15 +1,14 @@
-"""Conversations as Anthropic's dictionaries, and back."""
+"""Conversations as Anthropic's dictionaries."""
 
-import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-import msgspec
-
-from miniagents.ext.llms.messages import FileMessage, ImageMessage, ReplyMessage, ToolCall, ToolResultMessage
+from miniagents.ext.llms.messages import UNNAMED, FileMessage, ImageMessage, ReplyMessage, ToolResultMessage
 from miniagents.ext.llms.model import ToolSpec
-from miniagents.ext.llms.providers.mapping import joined, json_arguments, role_of, systems_first
-from miniagents.messages import AssistantMessage, Message, SystemMessage, UserMessage
+from miniagents.ext.llms.native import NativeMessage
+from miniagents.ext.llms.providers.anthropic_history import API, BLOCKS
+from miniagents.ext.llms.providers.mapping import joined, json_arguments, readable, role_of, systems_first
+from miniagents.messages import Message
 from miniagents.messages.frozen import thaw
 
 FIRST_USER_MESSAGE = "/start"
@@ -19,7 +18,7 @@ the one of MiniAgents 0.0.35.)"""
 
 def to_anthropic(
     messages: Iterable[Message], *, first_user_message: str = FIRST_USER_MESSAGE
-) -> tuple[str, list[dict[str, Any]]]:
+) -> tuple[str | list[dict[str, Any]], list[dict[str, Any]]]:
     """A conversation as the `system` and the `messages` of Anthropic's API.
 
     Consecutive messages of one role become one, and blank ones are left out, since the API refuses them.
@@ -30,9 +29,13 @@ def to_anthropic(
             system prompts.
 
     Returns:
-        The system prompts, joined ("" for none), and the messages.
+        The system prompts, joined ("" for none), or their blocks, where these have more than text (`cache_control`);
+        and the messages.
+
+    Raises:
+        UnsupportedContentError: The API has no form for a part of it.
     """
-    systems, others = systems_first(messages)
+    systems, others = systems_first(readable(messages, API))
     dicts: list[dict[str, Any]] = []
     for message in others:
         role = "assistant" if role_of(message) == "assistant" else "user"
@@ -54,9 +57,15 @@ def to_anthropic(
         elif one is dicts[-1]:
             one["content"] = _without_trailing_space(one["content"])
     for one in dicts:
-        if all(block["type"] == "text" for block in one["content"]):
+        if _is_plain(one["content"]):
             one["content"] = joined([block["text"] for block in one["content"]])
-    return joined([str(one) for one in systems]), dicts
+    told = [block for one in systems for block in _blocks(one)]
+    return (joined([block["text"] for block in told]) if _is_plain(told) else told), dicts
+
+
+def _is_plain(blocks: list[dict[str, Any]]) -> bool:
+    """Whether there is nothing but text."""
+    return all(block.keys() == {"type", "text"} for block in blocks)
 
 
 def _without_trailing_space(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -66,66 +75,54 @@ def _without_trailing_space(blocks: list[dict[str, Any]]) -> list[dict[str, Any]
 
 
 def _blocks(message: Message) -> list[dict[str, Any]]:
-    if isinstance(message, ToolResultMessage):
-        result: dict[str, Any] = {"type": "tool_result", "tool_use_id": message.call_id, "content": message.content}
-        return [{**result, "is_error": True} if message.is_error else result]
-    if isinstance(message, (ImageMessage, FileMessage)):
-        source: dict[str, Any] = (
-            {"type": "url", "url": message.url}
-            if message.url is not None
-            else {"type": "base64", "media_type": message.media_type, "data": message.base64}
-        )
-        return [{"type": "image" if isinstance(message, ImageMessage) else "document", "source": source}]
     if isinstance(message, ReplyMessage):
-        blocks: list[dict[str, Any]] = list(thaw(message.metadata.get("thinking_blocks", ())))
-        if message.content.strip():
-            blocks.append({"type": "text", "text": message.content})
-        blocks += [
-            {"type": "tool_use", "id": c.id, "name": c.name, "input": json_arguments(c.arguments)}
-            for c in message.tool_calls
-        ]
-        return blocks
-    text = str(message)
-    return [{"type": "text", "text": text}] if text.strip() else []
+        return _of_reply(message)
+    if isinstance(message, NativeMessage):
+        return [thaw(message.item)]
+    if isinstance(message, ToolResultMessage):
+        content = [block for part in message.parts for block in _blocks(part)] if message.parts else message.content
+        block: dict[str, Any] = {"type": "tool_result", "tool_use_id": message.call_id, "content": content}
+        if message.is_error:
+            block["is_error"] = True
+    elif isinstance(message, ImageMessage):
+        block = {"type": "image", "source": _source(message)}
+    elif isinstance(message, FileMessage):
+        text = message.text
+        source = {"type": "text", "media_type": "text/plain", "data": text} if text is not None else _source(message)
+        block = {"type": "document", "source": source}
+        if message.filename != UNNAMED:
+            block["title"] = message.filename
+        if message.context:
+            block["context"] = message.context
+    else:
+        text = str(message)
+        if not text.strip():
+            return []
+        block = {"type": "text", "text": text}
+    more = message.metadata.get(API)
+    return [{**block, **thaw(more)} if more else block]
 
 
-def from_anthropic(dicts: Iterable[Mapping[str, Any]], *, system: str | None = None) -> tuple[Message, ...]:
-    """A conversation in Anthropic's dictionaries as messages."""
-    found: list[Message] = [SystemMessage(system)] if system else []
-    names: dict[str, str] = {}
-    for one in dicts:
-        content = one["content"]
-        blocks = [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
-        if one["role"] == "assistant":
-            text = joined([block["text"] for block in blocks if block["type"] == "text"])
-            calls = tuple(
-                ToolCall(id=b["id"], name=b["name"], arguments=msgspec.json.encode(b["input"]).decode())
-                for b in blocks
-                if b["type"] == "tool_use"
-            )
-            names |= {call.id: call.name for call in calls}
-            found.append(ReplyMessage(text, tool_calls=calls) if calls else AssistantMessage(text))
-        else:
-            found += [_from_block(block, names) for block in blocks]
-    return tuple(found)
+def _source(message: ImageMessage | FileMessage) -> dict[str, Any]:
+    if message.url is not None:
+        return {"type": "url", "url": message.url}
+    return {"type": "base64", "media_type": message.media_type, "data": message.base64}
 
 
-def _from_block(block: Mapping[str, Any], names: Mapping[str, str]) -> Message:
-    kind = block["type"]
-    if kind == "tool_result":
-        content = block.get("content") or ""
-        text = content if isinstance(content, str) else joined([part.get("text", "") for part in content])
-        call_id = block["tool_use_id"]
-        return ToolResultMessage(
-            text, call_id=call_id, name=names.get(call_id, ""), is_error=bool(block.get("is_error", False))
-        )
-    if kind in ("image", "document"):
-        source = block["source"]
-        cls = ImageMessage if kind == "image" else FileMessage
-        if source["type"] == "url":
-            return cls(url=source["url"])
-        return cls(data=base64.b64decode(source["data"], validate=True), media_type=source["media_type"])
-    return UserMessage(block["text"])
+def _of_reply(message: ReplyMessage) -> list[dict[str, Any]]:
+    calls = [
+        {"type": "tool_use", "id": c.id, "name": c.name, "input": json_arguments(c.arguments)}
+        for c in message.tool_calls
+    ]
+    known: list[dict[str, Any]] | None = thaw(message.metadata.get(BLOCKS))
+    if known is not None:  # its calls may have other ids by now
+        left = iter(calls)
+        blocks = [{**block, **next(left, {})} if block["type"] == "tool_use" else block for block in known]
+        return [block for block in blocks if block["type"] != "text" or block["text"].strip()]
+    blocks = list(thaw(message.metadata.get("thinking_blocks", ())))
+    if message.content.strip():
+        blocks.append({"type": "text", "text": message.content})
+    return blocks + calls
 
 
 def tools_for_anthropic(tools: Iterable[ToolSpec]) -> list[dict[str, Any]]:

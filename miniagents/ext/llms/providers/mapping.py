@@ -5,7 +5,10 @@ from typing import Any
 
 import msgspec
 
-from miniagents.messages import Message
+from miniagents.errors import UnsupportedContentError
+from miniagents.ext.llms.messages import FileMessage, ToolResultMessage
+from miniagents.ext.llms.native import NativeMessage
+from miniagents.messages import Message, UserMessage
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 
@@ -23,6 +26,32 @@ def systems_first(messages: Iterable[Message]) -> tuple[list[Message], list[Mess
     for message in messages:
         (systems if role_of(message) in ("system", "developer") else others).append(message)
     return systems, others
+
+
+def readable(messages: Iterable[Message], api: str | None = None) -> list[Message]:
+    """Messages as models of an API can read them, in tool results too: what has another API's form becomes its parts,
+    and what is said about a file comes before it.
+
+    Args:
+        messages: The messages.
+        api: The API; None for one that has neither native messages nor a place for what is said about a file.
+
+    Raises:
+        UnsupportedContentError: Only models of another API can read one.
+    """
+    found: list[Message] = []
+    for message in messages:
+        if isinstance(message, NativeMessage) and message.api != api:
+            if not message.parts:
+                raise UnsupportedContentError(f"only models of {message.api} take a part of the kind {message.kind!r}")
+            found += readable(message.parts, api)
+        elif api is None and isinstance(message, FileMessage) and message.context and message.text is None:
+            found += [UserMessage(message.about), message]
+        elif isinstance(message, ToolResultMessage) and message.parts:
+            found.append(msgspec.structs.replace(message, parts=tuple(readable(message.parts, api))))
+        else:
+            found.append(message)
+    return found
 
 
 def joined(texts: Sequence[str]) -> str:

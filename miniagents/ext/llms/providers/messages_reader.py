@@ -94,6 +94,9 @@ class MessagesReader:
         reason = a_text(data.get("stop_reason"), field)
         if reason:
             self._answer.stop_reason = reason
+        sequence = data.get("stop_sequence")
+        if sequence and isinstance(sequence, str):
+            self._answer.extra["stop_sequence"] = sequence
 
     def _delta(self, delta: dict[str, Any], place: int) -> str:
         kind = delta.get("type")

@@ -4,23 +4,44 @@ import base64
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from miniagents.errors import UnsupportedContentError
 from miniagents.ext.llms.messages import FileMessage, ImageMessage, ReplyMessage, ToolCall, ToolResultMessage
 from miniagents.ext.llms.model import ToolSpec
-from miniagents.ext.llms.providers.mapping import role_of, systems_first
+from miniagents.ext.llms.providers.mapping import joined, readable, role_of, systems_first
 from miniagents.ext.llms.schemas import OutputType
 from miniagents.messages import AssistantMessage, Message, SystemMessage, TextMessage, UserMessage
 from miniagents.messages.frozen import thaw
 
+SHOWN = "(It is in the message after this one.)"
+"""The text of a tool result that is an image or a file, for chat completions."""
+
 
 def to_openai(messages: Iterable[Message]) -> list[dict[str, Any]]:
     """A conversation as the `messages` of a chat completion: system prompts first, whatever their place; images and
-    files are content parts of the user's message beside them."""
-    systems, others = systems_first(messages)
+    files are content parts of the user's message beside them. Those of tool results are the user's after these, since
+    results have text alone.
+
+    Raises:
+        UnsupportedContentError: The API has no form for a part of it.
+    """
+    systems, others = systems_first(readable(messages))
     dicts: list[dict[str, Any]] = [{"role": "system", "content": str(one)} for one in systems]
+    shown: list[dict[str, Any]] = []  # by tools, whose results come first
     for message in others:
         if isinstance(message, ToolResultMessage):
-            dicts.append({"role": "tool", "tool_call_id": message.call_id, "content": message.content})
-        elif isinstance(message, (ImageMessage, FileMessage)):
+            text = message.content
+            if message.parts:
+                text = joined([_said(part) for part in message.parts if not _is_shown(part)])
+                parts = [_part(part) for part in message.parts if _is_shown(part)]
+                if parts:
+                    shown += [{"type": "text", "text": f"The result of {message.name or message.call_id}:"}, *parts]
+                    text = text or SHOWN
+            dicts.append({"role": "tool", "tool_call_id": message.call_id, "content": text})
+            continue
+        if shown:
+            dicts.append({"role": "user", "content": shown})
+            shown = []
+        if isinstance(message, (ImageMessage, FileMessage)):
             _add_part(dicts, message)
         elif isinstance(message, ReplyMessage) and message.tool_calls:
             dicts.append(
@@ -34,22 +55,42 @@ def to_openai(messages: Iterable[Message]) -> list[dict[str, Any]]:
                 }
             )
         else:
-            role, text = role_of(message), str(message)
+            role, text = role_of(message), _said(message)
             last = dicts[-1] if dicts else None
             if last is not None and last["role"] == role == "user" and isinstance(last["content"], list):
                 last["content"].append({"type": "text", "text": text})
             else:
                 dicts.append({"role": "user" if role == "tool" else role, "content": text})
+    if shown:
+        dicts.append({"role": "user", "content": shown})
     return dicts
 
 
-def _add_part(dicts: list[dict[str, Any]], message: ImageMessage | FileMessage) -> None:
+def _is_shown(message: Message) -> bool:
+    """Whether it is no text."""
+    return isinstance(message, ImageMessage) or (isinstance(message, FileMessage) and message.text is None)
+
+
+def _said(message: Message) -> str:
+    """The text of a message; that of a file, with its name."""
+    if isinstance(message, FileMessage) and message.text is not None:
+        return f"{message.about}\n\n{message.text}"
+    return str(message)
+
+
+def _part(message: Message) -> dict[str, Any]:
+    """A message as a content part of a chat completion."""
     if isinstance(message, ImageMessage):
-        part: dict[str, Any] = {"type": "image_url", "image_url": {"url": message.data_url}}
-    elif message.data is not None:
-        part = {"type": "file", "file": {"filename": message.filename, "file_data": message.data_url}}
-    else:
-        raise ValueError("chat completions take no file by URL: read it, or use api='responses'")
+        return {"type": "image_url", "image_url": {"url": message.data_url}}
+    if not isinstance(message, FileMessage) or message.text is not None:
+        return {"type": "text", "text": _said(message)}
+    if message.data is None:
+        raise UnsupportedContentError("chat completions take no file by URL: read it, or use api='responses'")
+    return {"type": "file", "file": {"filename": message.filename, "file_data": message.data_url}}
+
+
+def _add_part(dicts: list[dict[str, Any]], message: ImageMessage | FileMessage) -> None:
+    part = _part(message)
     last = dicts[-1] if dicts else None
     if last is None or last["role"] != "user":
         dicts.append({"role": "user", "content": [part]})
@@ -121,21 +162,19 @@ def output_for_chat(output: OutputType) -> dict[str, Any]:
 
 
 def to_responses(messages: Iterable[Message]) -> list[dict[str, Any]]:
-    """A conversation as the `input` of the Responses API."""
-    systems, others = systems_first(messages)
+    """A conversation as the `input` of the Responses API.
+
+    Raises:
+        UnsupportedContentError: The API has no form for a part of it.
+    """
+    systems, others = systems_first(readable(messages))
     items: list[dict[str, Any]] = [{"role": "system", "content": str(one)} for one in systems]
     for message in others:
         if isinstance(message, ToolResultMessage):
-            items.append({"type": "function_call_output", "call_id": message.call_id, "output": message.content})
-        elif isinstance(message, ImageMessage):
-            items.append({"role": "user", "content": [{"type": "input_image", "image_url": message.data_url}]})
-        elif isinstance(message, FileMessage):
-            where = (
-                {"file_url": message.url}
-                if message.url is not None
-                else {"filename": message.filename, "file_data": message.data_url}
-            )
-            items.append({"role": "user", "content": [{"type": "input_file", **where}]})
+            output = [_input_part(part) for part in message.parts] if message.parts else message.content
+            items.append({"type": "function_call_output", "call_id": message.call_id, "output": output})
+        elif isinstance(message, (ImageMessage, FileMessage)):
+            items.append({"role": "user", "content": [_input_part(message)]})
         elif isinstance(message, ReplyMessage):
             items += thaw(message.metadata.get("reasoning_items", ()))
             if message.content:
@@ -146,8 +185,19 @@ def to_responses(messages: Iterable[Message]) -> list[dict[str, Any]]:
             ]
         else:
             role = role_of(message)
-            items.append({"role": "user" if role == "tool" else role, "content": str(message)})
+            items.append({"role": "user" if role == "tool" else role, "content": _said(message)})
     return items
+
+
+def _input_part(message: Message) -> dict[str, Any]:
+    """A message as a content part of the Responses API."""
+    if isinstance(message, ImageMessage):
+        return {"type": "input_image", "image_url": message.data_url}
+    if not isinstance(message, FileMessage) or message.text is not None:
+        return {"type": "input_text", "text": _said(message)}
+    if message.url is not None:
+        return {"type": "input_file", "file_url": message.url}
+    return {"type": "input_file", "filename": message.filename, "file_data": message.data_url}
 
 
 def tools_for_responses(tools: Iterable[ToolSpec]) -> list[dict[str, Any]]:

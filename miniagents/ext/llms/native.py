@@ -1,0 +1,31 @@
+"""`NativeMessage`: a part of a conversation that only one provider's API has."""
+
+from typing import Any
+
+from miniagents.messages import FrozenDict, Message
+
+
+class NativeMessage(Message):
+    """A part of a conversation that has one provider's form alone: the call of a hosted tool, a search result.
+
+    It goes on as it is to models of that API. Models of others get its parts; where it has none, they are not asked.
+
+    Attributes:
+        api: Whose form it is: "anthropic".
+        item: The part, as that API has it.
+        parts: What it says, in messages that all understand; () where only that API does.
+        role: Who says it.
+    """
+
+    api: str
+    item: FrozenDict[str, Any]
+    parts: tuple[Message, ...] = ()
+    role: str | None = "user"
+
+    @property
+    def kind(self) -> str:
+        """What it is, in that API's word."""
+        return str(self.item.get("type"))
+
+    def __str__(self) -> str:
+        return "\n\n".join(map(str, self.parts)) if self.parts else f"[{self.kind}]"

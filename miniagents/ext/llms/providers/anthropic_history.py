@@ -1,0 +1,159 @@
+"""Conversations in Anthropic's dictionaries as messages.
+
+What a block has beside what its message says (`cache_control`, `citations`, ...) stands in the message's metadata, as
+`anthropic`, and goes back with it to Anthropic's models. Blocks that only Anthropic's API has are `NativeMessage`s.
+"""
+
+import base64
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from miniagents.ext.llms.messages import UNNAMED, FileMessage, ImageMessage, ReplyMessage, ToolCall, ToolResultMessage
+from miniagents.ext.llms.native import NativeMessage
+from miniagents.ext.llms.providers.mapping import joined
+from miniagents.messages import AssistantMessage, FrozenDict, Message, SystemMessage, UserMessage
+from miniagents.messages.frozen import EMPTY, freeze
+
+API = "anthropic"
+"""The `api` of native messages, and what the metadata of others calls its own."""
+
+BLOCKS = "anthropic_blocks"
+"""The metadata of a reply whose blocks say more than its text and its calls: the blocks, in their order."""
+
+THINKING = ("thinking", "redacted_thinking")
+_OWN = {"text": ("text",), "tool_use": ("id", "name", "input")}
+_ORDER = {kind: place for place, kind in enumerate(_OWN, 1)}
+"""How the blocks of a reply are written when it is sent: what it thought comes first."""
+
+
+def from_anthropic(
+    dicts: Iterable[Mapping[str, Any]], *, system: str | Iterable[Mapping[str, Any]] | None = None
+) -> tuple[Message, ...]:
+    """A conversation in Anthropic's dictionaries as messages.
+
+    Args:
+        dicts: The conversation.
+        system: The system prompt, or its blocks.
+
+    Raises:
+        ValueError: Data that is no base64.
+        LookupError: A block lacks a field.
+    """
+    found: list[Message] = _systems(system) if system is not None else []
+    names: dict[str, str] = {}
+    for one in dicts:
+        role, content = one["role"], one["content"]
+        if role == "system":
+            found += _systems(content)
+        elif role == "assistant":
+            found.append(_reply(_as_blocks(content), names))
+        else:
+            found += [_from_block(block, names) for block in _as_blocks(content)]
+    return tuple(found)
+
+
+def _as_blocks(content: str | Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
+
+
+def _systems(content: str | Iterable[Mapping[str, Any]]) -> list[Message]:
+    return [
+        SystemMessage(block["text"], metadata=_beside(block, "text"))
+        for block in _as_blocks(content)
+        if block["text"].strip()
+    ]
+
+
+def _reply(blocks: list[Mapping[str, Any]], names: dict[str, str]) -> Message:
+    text = joined([block["text"] for block in blocks if block["type"] == "text"])
+    calls = tuple(
+        ToolCall(id=b["id"], name=b["name"], arguments=msgspec.json.encode(b["input"]).decode())
+        for b in blocks
+        if b["type"] == "tool_use"
+    )
+    names |= {call.id: call.name for call in calls}
+    thinking = [block for block in blocks if block["type"] in THINKING]
+    if not _is_plain(blocks):
+        return ReplyMessage(text, tool_calls=calls, metadata=_metadata(BLOCKS, blocks))
+    if thinking:
+        return ReplyMessage(text, tool_calls=calls, metadata=_metadata("thinking_blocks", thinking))
+    return ReplyMessage(text, tool_calls=calls) if calls else AssistantMessage(text)
+
+
+def _is_plain(blocks: list[Mapping[str, Any]]) -> bool:
+    """Whether a reply can be written again from its text, its calls, and its thoughts, which come first."""
+    kinds = [block["type"] for block in blocks]
+    for kind, block in zip(kinds, blocks, strict=True):
+        if kind not in THINKING and (kind not in _ORDER or _beside(block, *_OWN[kind])):
+            return False
+    if not kinds or kinds[0] not in THINKING:  # what does not begin with thoughts was put together by somebody else
+        return True
+    places = [_ORDER.get(kind, 0) for kind in kinds]
+    return places == sorted(places) and kinds.count("text") <= 1
+
+
+def _from_block(block: Mapping[str, Any], names: Mapping[str, str]) -> Message:
+    kind = block["type"]
+    if kind == "text":
+        return UserMessage(block["text"], metadata=_beside(block, "text"))
+    if kind == "tool_result":
+        return _result(block, names)
+    if kind in ("image", "document") and block["source"]["type"] in ("base64", "url", "text"):
+        return _attachment(kind, block, block["source"])
+    return NativeMessage(api=API, item=block, parts=_parts(block))  # type: ignore[arg-type]  # frozen at construction
+
+
+def _attachment(kind: str, block: Mapping[str, Any], source: Mapping[str, Any]) -> Message:
+    where: dict[str, Any]
+    if source["type"] == "url":
+        where = {"url": source["url"]}
+    elif source["type"] == "text":
+        where = {"data": source["data"].encode(errors="replace"), "media_type": source["media_type"]}
+    else:
+        where = {"data": base64.b64decode(source["data"], validate=True), "media_type": source["media_type"]}
+    if kind == "image":
+        return ImageMessage(**where, metadata=_beside(block, "source"))
+    return FileMessage(
+        **where,
+        filename=block.get("title") or UNNAMED,
+        context=block.get("context"),
+        metadata=_beside(block, "source", "title", "context"),
+    )
+
+
+def _result(block: Mapping[str, Any], names: Mapping[str, str]) -> ToolResultMessage:
+    parts = tuple(_from_block(part, names) for part in _as_blocks(block.get("content") or ()))
+    call_id = block["tool_use_id"]
+    return ToolResultMessage(
+        joined([str(part) for part in parts]),
+        call_id=call_id,
+        name=names.get(call_id, ""),
+        is_error=bool(block.get("is_error")),
+        parts=parts if any(type(part) is not UserMessage or part.metadata for part in parts) else (),
+        metadata=_beside(block, "tool_use_id", "content", "is_error"),
+    )
+
+
+def _parts(block: Mapping[str, Any]) -> tuple[Message, ...]:
+    """What a block that only Anthropic's API has says to the models of others; () for nothing that they understand."""
+    if block["type"] == "search_result":
+        head, content = f"{block['title']} ({block['source']})", block["content"]
+    elif block["type"] == "document" and block["source"]["type"] == "content":
+        head, content = ": ".join(filter(None, (block.get("title"), block.get("context")))), block["source"]["content"]
+    else:
+        return ()
+    parts: list[Message] = [UserMessage(head)] if head else []
+    parts += [_from_block(part, {}) for part in _as_blocks(content)]
+    return () if any(isinstance(part, NativeMessage) for part in parts) else tuple(parts)
+
+
+def _beside(block: Mapping[str, Any], *own: str) -> FrozenDict[str, Any]:
+    """The metadata of what a block has beside these fields."""
+    more = {name: value for name, value in block.items() if value is not None and name not in ("type", *own)}
+    return _metadata(API, more) if more else EMPTY
+
+
+def _metadata(name: str, value: Any) -> FrozenDict[str, Any]:
+    return FrozenDict({name: freeze(value, f"metadata[{name!r}]")})
