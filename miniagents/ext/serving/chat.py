@@ -165,13 +165,12 @@ def given_in(body: bytes, names: frozenset[str]) -> dict[str, Any]:
     return {name: msgspec.json.decode(given[name]) for name in names if name in given}
 
 
-def options_for(entry: Entry, parsed: Parsed, *, nests_tools: bool = False) -> dict[str, object]:
+def options_for(entry: Entry, parsed: Parsed) -> dict[str, object]:
     """The arguments that an agent takes from among the options of a request.
 
     Args:
         entry: The agent.
         parsed: The request.
-        nests_tools: Whether tools come as the Responses API has them; agents get them as chat completions do.
 
     Raises:
         Problem: 400: one does not fit.
@@ -179,8 +178,6 @@ def options_for(entry: Entry, parsed: Parsed, *, nests_tools: bool = False) -> d
     if not entry.argument_names:
         return {}
     found = {name: parsed.given[name] for name in entry.argument_names if name in parsed.given}
-    if nests_tools:
-        found |= {name: _nested(found[name]) for name in ("tools", "tool_choice") if name in found}
     try:
         return entry.call_arguments(found)
     except Problem as problem:
@@ -191,12 +188,3 @@ def options_for(entry: Entry, parsed: Parsed, *, nests_tools: bool = False) -> d
 def _usage(run: Run) -> ChatUsage:
     meter = run.meter
     return ChatUsage.of(meter.input_tokens, meter.output_tokens, meter.cached_tokens)
-
-
-def _nested(value: Any) -> Any:
-    """Tools, or the choice of one, of the Responses API as a chat completion has them."""
-    if isinstance(value, list):
-        return [_nested(one) for one in value]
-    if isinstance(value, dict) and value.get("type") == "function" and "function" not in value:
-        return {"type": "function", "function": {name: one for name, one in value.items() if name != "type"}}
-    return value

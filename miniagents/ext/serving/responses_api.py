@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from miniagents.ext.serving.bodies import decode, read_body
-from miniagents.ext.serving.chat import given_in, options_for
+from miniagents.ext.serving.chat import options_for
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.naming import conversation_id
 from miniagents.ext.serving.openai_input import ResponsesRequest, input_messages
@@ -20,6 +20,7 @@ from miniagents.ext.serving.parsing import Parsed
 from miniagents.ext.serving.plain import check_count
 from miniagents.ext.serving.problems import FAILURES, Problem, json_response
 from miniagents.ext.serving.response_events import ResponseEvents, begun_body
+from miniagents.ext.serving.response_options import options_in
 from miniagents.ext.serving.service import Service
 from miniagents.ext.serving.speech import as_assistant
 from miniagents.ext.serving.store import ResponseStore, StoredResponse
@@ -42,7 +43,7 @@ def parse_response(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed
     if not isinstance(wanted.input, str):
         check_count(len(wanted.input), limits, "input")
     messages = input_messages(wanted.input)
-    return Parsed(msgspec.structs.replace(wanted, input=""), messages, given_in(body, names))
+    return Parsed(msgspec.structs.replace(wanted, input=""), messages, options_in(body, names))
 
 
 class ResponsesApi:
@@ -72,7 +73,7 @@ class ResponsesApi:
             raise Problem(400, text, param="previous_response_id", code="invalid")
         messages = (*before, *parsed.messages)
         told = (SystemMessage(wanted.instructions), *messages) if wanted.instructions else messages
-        options = options_for(entry, parsed, nests_tools=True)
+        options = options_for(entry, parsed)
         run = await service.begin(request, entry, key, told, options, wanted.conversation)
         stored = StoredResponse(
             id=f"resp_{secrets.token_urlsafe(18)}",

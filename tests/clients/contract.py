@@ -1,0 +1,95 @@
+"""What every client must be able to do with a service: the tests that each of them inherits."""
+
+import json
+import subprocess
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import httpx2
+import pytest
+
+ANSWERS = {"called": [{"city": "Paris"}, {"city": "Rome"}], "answer": "2100000 and 2800000"}
+
+
+class Service:
+    """A service that runs in a process of its own.
+
+    Args:
+        url: Where it is.
+        token: The token that it takes.
+    """
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = url
+        self.token = token
+
+    def has_cancelled(self, name: str) -> bool:
+        """Whether the call of `held` with this text is cancelled, now or within some seconds."""
+        headers = {"authorization": f"Bearer {self.token}", "x-request-timeout": "10"}
+        answer = httpx2.post(f"{self.url}/agents/witness", json={"messages": name}, headers=headers, timeout=20)
+        return answer.is_success
+
+
+class Client:
+    """A process that runs a client's script; see `python/worker.py`."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+
+    def run(self, name: str, *arguments: str) -> Any:
+        """Call a function of the script.
+
+        Raises:
+            AssertionError: It failed; the text is its traceback.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps([name, *arguments]) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        assert line, f"the client's process has ended, with {self._process.wait(10)}"
+        answer = json.loads(line)
+        assert "error" not in answer, answer["error"]
+        return answer["result"]
+
+
+class ClientContract:
+    """The tests of one client, for each of the APIs that it speaks.
+
+    Attributes:
+        runtime: What runs its script: the Python of the tests, that of `make clients`, or Node.
+        script: The name of its script.
+        apis: The APIs.
+        faults: What does not work yet: why, by the name of the test and the API.
+    """
+
+    pytestmark = pytest.mark.timeout(120)  # where the machine is busy, importing a client takes long
+
+    runtime: ClassVar[Literal["tests", "clients", "node"]]
+    script: ClassVar[str]
+    apis: ClassVar[tuple[str, ...]]
+    faults: ClassVar[Mapping[tuple[str, str], str]] = {}
+
+    def test_the_second_turn_knows_who_said_what_in_the_first(self, client: Client, api: str) -> None:
+        first, second = client.run("turns", api)
+
+        assert first == "system: Be brief. | user: Hello!"
+        assert second == f"system: Be brief. | user: Hello! | assistant: {first} | user: What was said?"
+
+    def test_it_makes_the_tool_calls_that_the_agent_leaves_to_it(self, client: Client, api: str) -> None:
+        assert client.run("tools", api) == ANSWERS
+
+    def test_tool_calls_in_a_stream_are_the_same(self, client: Client, api: str) -> None:
+        assert client.run("streamed_tools", api) == ANSWERS
+
+    def test_a_stream_comes_in_the_pieces_in_which_the_agent_says_it(self, client: Client, api: str) -> None:
+        assert client.run("stream", api) == ["one ", "two ", "three"]
+
+    def test_structured_output_is_an_object_of_the_clients_own_type(self, client: Client, api: str) -> None:
+        assert client.run("output", api) == {"city": "Paris", "population": 2_100_000}
+
+    def test_leaving_a_stream_cancels_the_agent(self, client: Client, api: str, service: Service) -> None:
+        name = f"{self.script} {api}"
+
+        assert client.run("cancel", api, name) == "one "
+        assert service.has_cancelled(name)
