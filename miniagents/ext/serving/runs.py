@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 
 from miniagents.errors import AgentArgumentError, MiniAgentsError
 from miniagents.ext.llms.metering import Meter, current_meter
+from miniagents.ext.serving.events import Opened
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.problems import Problem
 from miniagents.ext.serving.reading import Reading
@@ -58,6 +59,11 @@ class Run:
         self.reading = reading
         self.turn = turn
         self._stopping: asyncio.Task[None] | None = None
+
+    @property
+    def opened(self) -> Opened:
+        """The first event of it."""
+        return Opened(self.interaction.id, self.id)
 
     @property
     def interaction(self) -> Interaction:
