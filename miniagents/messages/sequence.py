@@ -69,7 +69,7 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
         Example:
             `print(await agent.inquire("How many people live in Paris?").answer())`
         """
-        answer = _Answer(self)
+        answer = AnswerPromise(self)
         sequence = MessageSequence(promise=answer)
         sequence.open()
         sequence.append(_answers(self))
@@ -138,7 +138,7 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
             self._complete()
 
 
-class _Answer(MessageSequencePromise):
+class AnswerPromise(MessageSequencePromise):
     """The messages of a sequence that are an answer.
 
     Args:
