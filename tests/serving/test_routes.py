@@ -5,13 +5,16 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import fastapi
 import pytest
 from fastapi import BackgroundTasks, FastAPI, WebSocket
 from fastapi.responses import StreamingResponse
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from structlog.testing import capture_logs
 
 from miniagents import InteractionContext, MiniAgent, MiniAgents, TextMessage, TextToken, miniagent
 from miniagents.errors import (
@@ -24,6 +27,7 @@ from miniagents.errors import (
     RateLimitedError,
 )
 from miniagents.ext.serving import AgentApp, Limits, agent_app, sse
+from miniagents.ext.serving.problems import Problem
 from miniagents.ext.wire.sse import PING, EventDecoder
 from miniagents.testing import Call, Reply, Script, ScriptedModel
 from tests.actors.actors import turns
@@ -31,6 +35,7 @@ from tests.serving.agents import Held, echo, failing, soon, speller
 from tests.serving.clients import Client
 from tests.serving.test_leaving import AGENTS as LEAVING
 from tests.serving.test_leaving import TURNS, assert_nothing_left, goes, is_cut
+from tests.serving.test_limits import TALKERS, streamer
 
 
 def app_of(route: Any, agents: AgentApp | None = None, path: str = "/route") -> FastAPI:
@@ -66,6 +71,7 @@ def events_in(body: bytes) -> list[Any]:
         (BudgetExceededError("/a: spent"), 402, "budget_exceeded"),
         (RateLimitedError("/a: later", retry_after=7.0), 429, "rate_limit_exceeded"),
         (ProviderUnavailableError("/a: down"), 502, "model_failed"),
+        (Problem(413, "too large", code="too_large"), 413, "too_large"),
         (MiniAgentsError("/a: the password is 1234"), 500, "agent_failed"),
     ],
 )
@@ -89,9 +95,7 @@ async def test_our_errors_have_their_status_in_routes_of_ones_own(
 
 
 async def test_other_errors_of_a_route_stay_its_own() -> None:
-    from fastapi import HTTPException
-
-    client = Client(app_of(raising(HTTPException(418, {"a": "teapot"}))), "/route")
+    client = Client(app_of(raising(fastapi.HTTPException(418, {"a": "teapot"}))), "/route")
     await client.asking
     assert (client.status, json.loads(client.body)) == (418, {"detail": {"a": "teapot"}})
 
@@ -106,6 +110,7 @@ async def test_what_starlette_answers_in_the_app_of_agents_has_our_form_still() 
         await client.asking
 
     assert (client.status, "error" in json.loads(client.body)) == (404, True)
+    assert HTTPException not in agents.exception_handlers
 
 
 async def test_texts_are_shown_where_the_app_shows_them() -> None:
@@ -114,6 +119,14 @@ async def test_texts_are_shown_where_the_app_shows_them() -> None:
     await client.asking
 
     assert json.loads(client.body)["error"]["message"] == "MiniAgentsError: /a: this is why"
+
+
+async def test_the_log_says_which_agent_it_was_and_why() -> None:
+    with capture_logs() as logs:
+        await Client(app_of(raising(MiniAgentsError("why", path="/shop/clerk"))), "/route").asking
+
+    (entry,) = logs
+    assert (entry["actor"], entry["error"]) == ("/shop/clerk", "MiniAgentsError('why')")
 
 
 @pytest.mark.parametrize("accepts", [True, False])
@@ -342,17 +355,6 @@ async def test_two_clients_may_read_one_promise(way: Any) -> None:
     assert late.body.split(b"event: token")[1:] == second.body.split(b"event: token")[1:]
 
 
-async def flood(_: object = None) -> AsyncIterator[str]:
-    while True:
-        yield "x" * 1000
-        await asyncio.sleep(0)
-
-
-@miniagent
-async def streamer(ctx: InteractionContext) -> None:
-    ctx.reply(TextMessage.promise(message_token_streamer=flood))
-
-
 @WAYS
 @pytest.mark.parametrize("view", ["replies", "answer"])
 async def test_a_client_that_does_not_read_slows_the_agent_down(way: Any, view: str) -> None:
@@ -382,10 +384,21 @@ async def test_a_client_that_does_not_read_slows_the_agent_down(way: Any, view: 
 
 
 @WAYS
-async def test_a_reply_without_end_is_ended(way: Any) -> None:
-    client = await streamed(streamer.inquire, way, limits=Limits(reply=100_000))
+@pytest.mark.parametrize("agent", TALKERS, ids=lambda agent: agent.alias)
+@pytest.mark.parametrize("view", ["replies", "answer"])
+async def test_a_reply_without_end_is_ended(way: Any, agent: MiniAgent, view: str) -> None:
+    async def route() -> Any:
+        replies = agent.inquire()
+        return way(replies if view == "replies" else replies.answer(), limits=Limits(reply=100_000))
 
-    assert events_in(client.body)[-1]["error"]["code"] == "reply_too_large"
+    async with MiniAgents() as system:
+        client = Client(app_of(route), "/route")
+        await client.asking
+        await turns(20)
+
+        assert b'"code":"reply_too_large"' in client.body
+        assert f"The reply of '{agent.alias}' is larger".encode() in client.body
+        assert system.interactions() == ()
 
 
 async def test_what_a_route_leaves_to_do_is_done_after_the_stream() -> None:
@@ -508,19 +521,21 @@ async def test_a_client_that_reads_keeps_a_promise_going_beside_one_that_does_no
 
     async with MiniAgents():
         app = app_of(route)
-        clients = [Client(app, "/route", version="2.3") for _ in range(2)]
-        await turns(20)
+        clients = []
+        for _ in range(2):
+            clients.append(Client(app, "/route", version="2.3"))
+            await turns(20)
         for client in clients:
             client.stops_reading()
         await turns(200)
         (message,) = promises[0]._pieces
         size = len(message._pieces)
         await turns(200)
-        assert len(message._pieces) == size < 50
+        assert len(message._pieces) == size < 100
 
         clients[1].reads()
         await turns(200)
-        assert len(message._pieces) > 100
+        assert len(message._pieces) > 200
         for client in clients:
             client.go()
         await asyncio.wait([client.asking for client in clients])

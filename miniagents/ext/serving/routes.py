@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
+from functools import partial
 from typing import Any, TypeAlias
 
 from starlette.requests import HTTPConnection
@@ -16,6 +17,7 @@ from miniagents.ext.serving.events import Ended, Failed, Opened, events_of
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.problems import Problem, told
 from miniagents.ext.serving.reading import Reader, Reading
+from miniagents.ext.serving.runs import end_soon
 from miniagents.ext.serving.service import Service
 from miniagents.ext.serving.shown import are_tools_shown
 from miniagents.ext.serving.streaming import EventStream
@@ -85,8 +87,8 @@ class PromiseStream(EventStream):
         self._cancels = cancels
         self._shows_tools = shows_tools
         self._replies: MessageSequencePromise = MessageSequence.turn_into_sequence_promise(promise)
-        self._reading = _reading_of(self._replies, limits)
         call = _call_of(promise)
+        self._reading = _reading_of(self._replies, call, limits)
         self._number = call.id if call is not None else None
         self._meter = _joined(call, self._reading)
         reader = self._reading.reader()
@@ -122,7 +124,6 @@ class PromiseStream(EventStream):
         finally:
             sending.cancel()
             await asyncio.wait({sending})
-        sending.result()
 
     async def _events_as_bytes(self, reader: Reader) -> AsyncGenerator[bytes, None]:
         is_whole = False
@@ -149,11 +150,12 @@ def _call_of(promise: Replies) -> Interaction | None:
     return promise._interaction if isinstance(promise, ReplyPromise) else None
 
 
-def _reading_of(replies: MessageSequencePromise, limits: Limits) -> Reading:
-    """What comes of replies; one for all who read them."""
+def _reading_of(replies: MessageSequencePromise, call: Interaction | None, limits: Limits) -> Reading:
+    """What comes of the replies of a call; one for all who read them."""
     reading = getattr(replies._tap, "__self__", None)
     if not isinstance(reading, Reading):
-        reading = Reading(limits.ahead, limits.reply)
+        overflow, whose = (partial(end_soon, call), repr(call.agent.alias)) if call is not None else (None, "the agent")
+        reading = Reading(limits.ahead, limits.reply, overflow, whose=whose)
         for piece in replies._pieces:
             reading.came(replies, piece)
         replies._tap = reading.came
