@@ -1,4 +1,4 @@
-"""A shop's service in FastAPI, with an agent behind it. Run it:
+"""A shop's service in FastAPI, with an agent behind it. Run it, and open http://127.0.0.1:8000:
 
     MODEL=openai:gpt-5-mini uvicorn examples.service.app:app
 
@@ -6,13 +6,18 @@ The token that it prints is the `api_key` for any client of OpenAI, with `base_u
 `model="clerk"`.
 """
 
-from fastapi import FastAPI
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Body, FastAPI
+from fastapi.responses import FileResponse, Response
 
 from examples.models import model_of
 from miniagents import InteractionContext, MiniAgents, OneForOne, Supervisor, miniagent
-from miniagents.ext.serving import Limits, Served, agent_app
+from miniagents.ext.serving import Limits, Served, agent_app, sse
 from miniagents.supervision import ChildSpec
 
+HERE = Path(__file__).parent
 PRICES = {"tea": 3.5, "coffee": 4.0}
 
 
@@ -41,7 +46,7 @@ async def start(system: MiniAgents) -> None:
 clerk = model_of().fork(alias="clerk", system="You sell tea and coffee. Be brief.", tools=[price])
 orders = Served("/shop/orders", arguments=("article",))
 agents = agent_app({"clerk": clerk, "orders": orders}, on_start=start, grace=20.0, limits=Limits(request_timeout=120.0))
-app = FastAPI(title="A shop", lifespan=agents.lifespan)
+app = FastAPI(title="A shop", lifespan=agents.lifespan, exception_handlers=agents.exception_handlers)
 app.mount("/ai", agents)
 
 
@@ -49,3 +54,21 @@ app.mount("/ai", agents)
 async def advice(about: str) -> dict[str, str]:
     """An endpoint of the shop's own, which asks the same agent."""
     return {"advice": str(await clerk.inquire(f"Tell me about {about}.").answer())}
+
+
+@app.post("/ask")
+async def ask(question: Annotated[str, Body(embed=True)]) -> Response:
+    """The same as a stream, for the page."""
+    return sse(clerk.inquire(question))
+
+
+@app.get("/", include_in_schema=False)
+async def page() -> Response:
+    """A page that asks the clerk; its script is `events.mjs`."""
+    return FileResponse(HERE / "page.html")
+
+
+@app.get("/events.mjs", include_in_schema=False)
+async def script() -> Response:
+    """What reads the stream, for any page."""
+    return FileResponse(HERE / "events.mjs", media_type="text/javascript")

@@ -64,12 +64,12 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
 
     def answer(self) -> "MessageSequencePromise":
         """The messages that are an answer: without tool calls and their results, which are `is_aside`. They stream as
-        they come.
+        they come. To cancel it is to cancel what it is the answer of.
 
         Example:
             `print(await agent.inquire("How many people live in Paris?").answer())`
         """
-        answer = _Answer(errors_as_messages=self.errors_as_messages)
+        answer = AnswerPromise(self)
         sequence = MessageSequence(promise=answer)
         sequence.open()
         sequence.append(_answers(self))
@@ -138,10 +138,22 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
             self._complete()
 
 
-class _Answer(MessageSequencePromise):
-    """The messages of a sequence that are an answer."""
+class AnswerPromise(MessageSequencePromise):
+    """The messages of a sequence that are an answer.
 
-    __slots__ = ()
+    Args:
+        whole: The sequence.
+
+    Attributes:
+        whole: The sequence.
+    """
+
+    __slots__ = ("whole",)
+
+    def __init__(self, whole: MessageSequencePromise) -> None:
+        super().__init__(errors_as_messages=whole.errors_as_messages)
+        self.whole = whole
+        self._owns(whole)
 
     def _resolve(self, value: Messages) -> bool:
         # One whose first token was there may have begun again meanwhile, and call tools now.

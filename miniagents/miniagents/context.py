@@ -2,7 +2,7 @@
 
 import asyncio
 import warnings
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -13,6 +13,7 @@ from miniagents.errors import NoActiveSystemError
 from miniagents.messages import MessageSequencePromise, Sendable
 from miniagents.promising.context import get_scope
 from miniagents.promising.failures import log_failure
+from miniagents.promising.flow import current_flow
 
 if TYPE_CHECKING:
     from miniagents.miniagents.agent import MiniAgent
@@ -102,6 +103,10 @@ class InteractionContext:
         """Send something to the caller. What must be waited for (a promise, an async iterable) is flattened in the
         background, in order.
 
+        An agent that replies much, in a loop, awaits it: `await ctx.reply(...)` lets others run, and waits while the
+        client of a service is behind with reading, unless somebody else waits for the replies. It waits until that
+        client reads on, or somebody begins to wait for the replies, or it is cancelled.
+
         Args:
             messages: Whatever can be sent.
             out_of_order: Deliver it as it becomes ready, whatever was replied before.
@@ -111,6 +116,17 @@ class InteractionContext:
             NotSendableError: It cannot be sent.
         """
         self._interaction.reply(messages, out_of_order=out_of_order)
+        return self
+
+    def __await__(self) -> Generator[Any, Any, "InteractionContext"]:
+        """Wait for room; see `reply`."""
+        return self._room().__await__()
+
+    async def _room(self) -> "InteractionContext":
+        await asyncio.sleep(0)
+        flow = current_flow.get()
+        if flow is not None and flow.is_full:
+            await flow.room(self._interaction.replies)
         return self
 
     def reply_out_of_order(self, messages: Sendable) -> "InteractionContext":

@@ -21,7 +21,7 @@ class Flow:
     __slots__ = ("_paused", "is_full")
 
     def __init__(self) -> None:
-        self._paused: dict[StreamedPromise[Any, Any], None] = {}
+        self._paused: dict[StreamedPromise[Any, Any], int] = {}  # with how many pause for it
         self.is_full = False
 
     @property
@@ -30,15 +30,19 @@ class Flow:
         return bool(self._paused)
 
     async def room(self, promise: "StreamedPromise[Any, Any]") -> None:
-        """Pause what feeds a promise, as long as that is right."""
+        """Pause what feeds a promise, as long as that is right. Several may, at once."""
         while self.is_full and not promise._is_wanted:
-            pause = promise._pause = asyncio.get_running_loop().create_future()
-            self._paused[promise] = None
+            pause = promise._pause
+            if pause is None or pause.done():
+                pause = promise._pause = asyncio.get_running_loop().create_future()
+            self._paused[promise] = self._paused.get(promise, 0) + 1
             try:
-                await pause
+                await asyncio.shield(pause)  # one that is cancelled ends its own pause alone
             finally:
-                del self._paused[promise]
-                if promise._pause is pause:
+                left = self._paused.pop(promise) - 1
+                if left:
+                    self._paused[promise] = left
+                elif promise._pause is pause:
                     promise._pause = None
 
     def resume(self) -> None:

@@ -82,11 +82,18 @@ def test_it_serves_clients_of_openai_its_own_endpoints_and_stops_in_order(
             client_of_ours.post("/ai/agents/orders", json={"arguments": {"article": "tea"}}).json() for _ in range(2)
         ]
         advice = client_of_ours.get("/advice", params={"about": "tea"}).json()
+        streamed = client_of_ours.post("/ask", json={"question": "How much is tea?"})
+        page, script = client_of_ours.get("/"), client_of_ours.get("/events.mjs")
         running = client_of_ours.get("/ai/interactions", headers={"authorization": f"Bearer {service.admin_token}"})
     service.process.send_signal(signal.SIGTERM)
 
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
     assert text == answer == advice["advice"] == "Tea costs 3.50 euros."
+    assert streamed.headers["content-type"].startswith("text/event-stream")
+    assert '"text":"Tea costs 3.50 euros."' in streamed.text
+    assert streamed.text.rstrip().rpartition("event: ")[2].startswith("end")
+    assert page.headers["content-type"].startswith("text/html")
+    assert script.headers["content-type"].startswith("text/javascript")
     assert chunks[-1].usage is not None
     assert chunks[-1].usage.completion_tokens == 7
     assert fake_provider.exchanges[1].body["messages"][-1]["content"] == "3.50"

@@ -175,6 +175,50 @@ async def test_a_stream_that_is_cancelled_while_it_pauses_ends(after: int) -> No
         assert not flow.has_paused
 
 
+async def pausing(flow: Flow, promise: Any) -> "list[asyncio.Task[None]]":
+    """Three that pause for the same promise."""
+    flow.is_full = True
+    tasks = [asyncio.create_task(flow.room(promise)) for _ in range(3)]
+    await turns(3)
+    assert not any(task.done() for task in tasks)
+    return tasks
+
+
+async def test_several_may_pause_for_one_promise_and_all_go_on() -> None:
+    async with PromisingContext():
+        flow, promise = Flow(), StreamedPromise[int, Any](prefill_pieces=())
+        tasks = await pausing(flow, promise)
+
+        for _ in range(3):  # it is full still
+            promise._go_on()
+            await turns(3)
+        assert not any(task.done() for task in tasks)
+        flow.is_full = False
+        flow.resume()
+        await turns(3)
+
+        assert all(task.done() and task.exception() is None for task in tasks)
+        assert not flow.has_paused
+        assert promise._pause is None
+
+
+async def test_one_that_is_cancelled_leaves_the_pauses_of_the_others_as_they_are() -> None:
+    async with PromisingContext():
+        flow, promise = Flow(), StreamedPromise[int, Any](prefill_pieces=())
+        first, *others = await pausing(flow, promise)
+
+        first.cancel()
+        await turns(3)
+        assert first.cancelled()
+        assert not any(task.done() for task in others)
+
+        flow.is_full = False
+        flow.resume()
+        await turns(3)
+        assert all(task.done() and task.exception() is None for task in others)
+        assert not flow.has_paused
+
+
 async def test_without_a_flow_nothing_pauses() -> None:
     source = Source()
     async with PromisingContext():

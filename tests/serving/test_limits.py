@@ -119,7 +119,37 @@ async def deaf(ctx: InteractionContext) -> None:
         await asyncio.sleep(0)
 
 
-TALKERS = [talker, streamer, handing_on, deep, deaf]
+@miniagent
+async def patient(ctx: InteractionContext) -> None:
+    while True:
+        await ctx.reply("x" * 1000)
+
+
+@miniagent
+async def above_patient(ctx: InteractionContext) -> None:
+    ctx.reply(patient.inquire())
+
+
+@miniagent
+async def above_deaf(ctx: InteractionContext) -> None:
+    ctx.reply(["Listen:", deaf.inquire()])
+
+
+@miniagent
+async def both(ctx: InteractionContext) -> None:
+    ctx.reply(flood())
+    while True:
+        await ctx.reply_out_of_order("x" * 1000)
+
+
+@miniagent
+async def breathless(ctx: InteractionContext) -> None:
+    while True:
+        ctx.reply("x" * 1000)
+
+
+TALKERS = [talker, streamer, handing_on, deep, deaf, patient, above_patient, above_deaf, both, breathless]
+PATIENT = [streamer, handing_on, deep, patient, above_patient, both]
 
 
 @pytest.mark.parametrize("agent", TALKERS, ids=lambda agent: agent.alias)
@@ -132,11 +162,12 @@ async def test_a_reply_without_end_is_ended(agent: MiniAgent, stream: bool, conv
         await turns(20)
 
         assert b'"code":"reply_too_large"' in client.body
+        assert f"The reply of '{agent.alias}' is larger than 100000 bytes".encode() in client.body
         assert len(client.body) < 400_000
         assert app.system.interactions() == ()
 
 
-@pytest.mark.parametrize("agent", TALKERS, ids=lambda agent: agent.alias)
+@pytest.mark.parametrize("agent", TALKERS[:-1], ids=lambda agent: agent.alias)
 async def test_a_reply_without_end_is_ended_in_the_background_too(agent: MiniAgent) -> None:
     async with (app := app_of(agent, reply=100_000)).lifespan():
         await Client(app, "/v1/responses", {"model": agent.alias, "input": "Hi", "background": True}).asking
@@ -159,7 +190,7 @@ async def test_a_reply_that_is_as_large_as_it_may_be_is_answered() -> None:
 # Clients that do not read
 
 
-@pytest.mark.parametrize("agent", [streamer, handing_on, deep], ids=lambda agent: agent.alias)
+@pytest.mark.parametrize("agent", PATIENT, ids=lambda agent: agent.alias)
 @pytest.mark.parametrize("conversation", [None, "one"])
 @pytest.mark.parametrize("path", ["/agents/{}", "/v1/chat/completions", "/v1/responses", "/v1/messages"])
 async def test_a_client_that_does_not_read_slows_its_agent_down(

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from miniagents import MiniAgents
-from miniagents.errors import InvalidOptionError, ProviderUnavailableError
+from miniagents.errors import InvalidOptionError, PromiseCancelledError, ProviderUnavailableError
 from miniagents.ext.serving import AgentApp, agent_app
 from miniagents.messages import Message
 from miniagents.testing import Call, Fault, Reply, Script, ScriptedModel
-from tests.serving.agents import echo
+from tests.serving.agents import Held, echo, soon
 from tests.serving.clients import Client
 from tests.serving.servers import TOKEN
 
@@ -122,6 +122,20 @@ async def test_whoever_reads_the_answer_leaves_a_model_the_chance_to_begin_again
     async with MiniAgents():
         assert str(await clerk(cut, "whole").inquire("Hi").answer()) == "whole"
         assert str(await clerk(cut, Reply(calls=(CALL,)), "whole").inquire("Hi").answer()) == "whole"
+
+
+async def test_to_cancel_the_answer_is_to_cancel_the_call() -> None:
+    held = Held()
+    async with MiniAgents() as system:
+        answer = held.agent.inquire().answer()
+        await soon(held.waiting)
+
+        answer.cancel("enough")
+
+        with pytest.raises(PromiseCancelledError, match="enough"):
+            await answer
+        await soon(held.cancelled)
+        assert system.interactions() == ()
 
 
 async def test_a_failure_is_raised_by_the_answer_too() -> None:

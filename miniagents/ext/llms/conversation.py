@@ -188,7 +188,8 @@ class Conversation:
     async def _asked_once(self) -> tuple[ReplyMessage, ModelReplyPromise]:
         settings, ctx = self._settings, self._ctx
         alias = ctx.this_agent.alias
-        known = {"model": settings.model, "agent_alias": alias, **settings.metadata}
+        output = {} if settings.output is None else {"output_type": settings.output.name}
+        known = {"model": settings.model, "agent_alias": alias, **settings.metadata, **output}
         if self._reply is None:
             self._reply = ModelReplyPromise(ctx.interaction, role="assistant", **known)
             ctx.reply(self._reply)
@@ -201,9 +202,7 @@ class Conversation:
             tools=tuple(tool.spec for tool in settings.tools.values()),
             output=settings.output,
         )
-        more = {**settings.metadata, "agent_alias": alias}
-        if settings.output is not None:
-            more["output_type"] = settings.output.name
+        more = {**settings.metadata, "agent_alias": alias, **output}
         if settings.logger is not None:
             self._log(settings.logger, request, reply)
         try:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import msgspec
 
 from miniagents.errors import OutputError
-from miniagents.ext.llms.schemas import output_type_called
+from miniagents.ext.llms.schemas import OutputType, output_type_called
 from miniagents.messages import AssistantMessage, Message
 from miniagents.messages.kinds import TextMessage
 
@@ -130,10 +130,22 @@ class ReplyMessage(AssistantMessage):
         Raises:
             OutputError: The agent has no `output=`, or the text is none of that type.
         """
+        return self._output_type().decode(self.content)
+
+    @property
+    def output_json(self) -> bytes:
+        """Its structured output as JSON in one line, without what a type that is no object is wrapped into.
+
+        Raises:
+            OutputError: See `output`.
+        """
+        return self._output_type().json(self.content)
+
+    def _output_type(self) -> OutputType:
         name = self.metadata.get("output_type")
         if name is None:
             raise OutputError(f"{self.agent_alias or 'this message'}: has no structured output: give the agent output=")
-        return output_type_called(name).decode(self.content)
+        return output_type_called(name)
 
     def message_to_tokens(self) -> tuple[Any, ...]:
         """Its text; the calls are no text."""

@@ -228,6 +228,18 @@ class OutputType:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise OutputError(f"this is no {self.name}: {error}", text=text) from error
 
+    def json(self, text: str) -> bytes:
+        """The value that a text describes, as JSON in one line, and without what it was wrapped into.
+
+        Raises:
+            OutputError: See `decode`.
+        """
+        self.decode(text)
+        raw: bytes | msgspec.Raw = text.encode()
+        if self.wrapped:
+            raw = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])["value"]
+        return msgspec.json.format(raw, indent=-1)
+
 
 _OUTPUT_TYPES: dict[str, OutputType] = {}
 

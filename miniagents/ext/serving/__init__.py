@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from miniagents.ext.serving.asgi import AgentApp
     from miniagents.ext.serving.conversations import ConversationStore, MemoryConversations, SavedConversation
     from miniagents.ext.serving.limits import Limits
+    from miniagents.ext.serving.routes import sse
     from miniagents.ext.serving.served import Served
     from miniagents.ext.serving.sqlite_conversations import SqliteConversations
     from miniagents.ext.serving.store import MemoryResponses, ResponseStore, StoredResponse
@@ -29,6 +30,7 @@ __all__ = [
     "SqliteConversations",
     "StoredResponse",
     "agent_app",
+    "sse",
 ]
 
 _MODULES = {
@@ -43,6 +45,7 @@ _MODULES = {
     "SqliteConversations": "sqlite_conversations",
     "StoredResponse": "store",
     "agent_app": "app",
+    "sse": "routes",
 }
 
 

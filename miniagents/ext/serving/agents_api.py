@@ -160,7 +160,10 @@ class AgentsApi:
         is_whole = False
         try:
             with self.kept.read(run):
-                async with aclosing(events_of(run, reader, shows_tools=self._service.shows_tools)) as events:
+                shows_tools = self._service.shows_tools
+                async with aclosing(
+                    events_of(run.opened, run.replies, run.meter, reader, shows_tools=shows_tools)
+                ) as events:
                     async for event in events:
                         if place.number > after:
                             kind = type(event).__struct_config__.tag

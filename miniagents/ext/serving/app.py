@@ -11,6 +11,7 @@ from miniagents.ext.serving.keys import GENERATE, Auth, Keys
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.served import Agents, entries_of
 from miniagents.ext.serving.service import Service
+from miniagents.ext.serving.shown import are_tools_shown
 from miniagents.ext.serving.store import MemoryResponses, ResponseStore
 from miniagents.ext.serving.turns import Turns
 from miniagents.ext.telemetry.prometheus import metrics_app
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 TOKEN_VARIABLE = "MINIAGENTS_TOKEN"
 ADMIN_TOKEN_VARIABLE = "MINIAGENTS_ADMIN_TOKEN"
-_EXPOSABLE = frozenset({"tools"})
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "::1")
 
 
@@ -73,9 +73,7 @@ def agent_app(
     check_grace(grace)
     if not conversation_idle > 0:
         raise InvalidOptionError(f"conversation_idle= must be more than 0 s, not {conversation_idle!r}")
-    exposed = frozenset((expose,) if isinstance(expose, str) else expose)
-    if not exposed <= _EXPOSABLE:
-        raise InvalidOptionError(f"expose= takes {', '.join(map(repr, sorted(_EXPOSABLE)))}, not {expose!r}")
+    shows_tools = are_tools_shown(expose)
     system = system if system is not None else MiniAgents()
     limits = limits if limits is not None else Limits()
     turns = Turns(
@@ -92,7 +90,7 @@ def agent_app(
         Keys(admin_auth, option="admin_auth", variable=ADMIN_TOKEN_VARIABLE),
         turns,
         shows_errors=shows_errors,
-        shows_tools="tools" in exposed,
+        shows_tools=shows_tools,
     )
     return AgentApp(
         service,

@@ -30,6 +30,7 @@ from miniagents.ext.serving.operations import Operations
 from miniagents.ext.serving.origins import OriginCheck
 from miniagents.ext.serving.problems import Problem
 from miniagents.ext.serving.responses_api import ResponsesApi
+from miniagents.ext.serving.routes import handlers_of
 from miniagents.ext.serving.service import AsBody, Endpoint, Handler, Service
 from miniagents.ext.serving.store import ResponseStore
 from miniagents.ext.serving.websocket import AgentSocket
@@ -45,7 +46,11 @@ class AgentApp(Starlette):
 
     Attributes:
         system: Where the agents live.
+        exception_handlers: What answers where routes of one's own raise an error of ours, with its status and in our
+            form: `FastAPI(exception_handlers=agents.exception_handlers)`; Starlette takes them as well.
     """
+
+    exception_handlers: dict[Any, Any]
 
     def __init__(
         self,
@@ -82,7 +87,7 @@ class AgentApp(Starlette):
         super().__init__(
             routes=self._all_routes(),
             middleware=middleware,
-            exception_handlers={HTTPException: _http_problem},
+            exception_handlers=handlers_of(service),
             lifespan=self.lifespan,
         )
         self.router.redirect_slashes = False
@@ -93,6 +98,15 @@ class AgentApp(Starlette):
         if len(path) > 1 and path.endswith("/"):
             scope = {**scope, "path": path.rstrip("/") or "/"}
         await super().__call__(scope, receive, send)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """What Starlette puts around the routes. Here its own errors have our form, and nowhere else."""
+        others = self.exception_handlers
+        self.exception_handlers = {HTTPException: _http_problem, **others}
+        try:
+            return super().build_middleware_stack()
+        finally:
+            self.exception_handlers = others
 
     @property
     def limits(self) -> Limits:

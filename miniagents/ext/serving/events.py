@@ -6,23 +6,24 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from miniagents.ext.llms.messages import ToolResultMessage
+from miniagents.ext.llms.metering import Meter
 from miniagents.ext.serving.plain import MessageOut, UsageOut
 from miniagents.ext.serving.reading import Reader
-from miniagents.ext.serving.runs import Run
 from miniagents.ext.serving.shown import Shown
 from miniagents.ext.wire.openai_errors import ErrorDetail
+from miniagents.messages import MessagePromise, MessageSequencePromise
 
 
 class Opened(msgspec.Struct, frozen=True, tag="open", tag_field="type"):
     """The call is under way.
 
     Attributes:
-        interaction: Its number in the list of interactions.
-        stream: The name of the stream.
+        interaction: Its number in the list of interactions; null where it is no call of an agent.
+        stream: The name of the stream; null where it cannot be picked up again.
     """
 
-    interaction: int
-    stream: str
+    interaction: int | None
+    stream: str | None
 
 
 class TokenOut(msgspec.Struct, frozen=True, gc=False, tag="token", tag_field="type"):
@@ -31,12 +32,13 @@ class TokenOut(msgspec.Struct, frozen=True, gc=False, tag="token", tag_field="ty
     Attributes:
         index: Which message it belongs to, from 0.
         text: The piece.
-        kind: What that message is: an answer, or the result of a tool.
+        kind: What that message is: an answer, structured output (then it is a piece of its JSON), or the result of a
+            tool.
     """
 
     index: int
     text: str
-    kind: Literal["text", "tool_result"] = "text"
+    kind: Literal["text", "data", "tool_result"] = "text"
 
 
 class MessageWhole(msgspec.Struct, frozen=True, tag="message", tag_field="type"):
@@ -70,28 +72,33 @@ class Failed(msgspec.Struct, frozen=True, tag="error", tag_field="type"):
 Event: TypeAlias = Opened | TokenOut | MessageWhole | Ended | Failed
 
 
-async def events_of(run: Run, reader: Reader, *, shows_tools: bool) -> AsyncGenerator[Event, None]:
+async def events_of(
+    opened: Opened, replies: MessageSequencePromise, meter: Meter, reader: Reader, *, shows_tools: bool
+) -> AsyncGenerator[Event, None]:
     """The events of a call, from the first one.
 
     Args:
-        run: The call.
+        opened: The first one.
+        replies: What the agent replies.
+        meter: What all models below the call use.
         reader: Who gets them.
         shows_tools: Whether the agent's own tool calls are among them, with their results.
 
     Raises:
         Exception: What the agent failed with.
     """
-    yield Opened(run.interaction.id, run.id)
+    yield opened
     index = 0
     shown = Shown(shows_tools=shows_tools)
-    async for promise in run.replies:
+    async for promise in replies:
         is_result = issubclass(promise.message_class, ToolResultMessage)
         if shows_tools or not is_result:
+            kind = _kind_of(promise)
             async for token in promise:
                 text = str(token)
                 reader.took(text)
                 if text:
-                    yield TokenOut(index, text, "tool_result" if is_result else "text")
+                    yield TokenOut(index, text, kind)
         message = await promise
         if is_result and not shows_tools:
             reader.took(str(message))
@@ -99,7 +106,13 @@ async def events_of(run: Run, reader: Reader, *, shows_tools: bool) -> AsyncGene
         if (out := shown.message(message)) is not None:
             yield MessageWhole(index, out)
             index += 1
-    await run.replies
+    await replies
     if (out := shown.rest()) is not None:
         yield MessageWhole(index, out)
-    yield Ended(UsageOut.of(run.meter))
+    yield Ended(UsageOut.of(meter))
+
+
+def _kind_of(promise: MessagePromise) -> Literal["text", "data", "tool_result"]:
+    if issubclass(promise.message_class, ToolResultMessage):
+        return "tool_result"
+    return "data" if "output_type" in promise.known_beforehand else "text"

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from miniagents.errors import UnencodableError
+from miniagents.errors import OutputError, UnencodableError
 from miniagents.ext.llms.messages import ReplyMessage, ToolResultMessage
 from miniagents.ext.llms.metering import Meter
 from miniagents.ext.serving.limits import Limits
@@ -63,10 +63,10 @@ class MessageOut(msgspec.Struct, frozen=True):
 
     Attributes:
         type: The name of its class.
-        text: Its text.
+        text: Its text; "" for structured output, which is `data`.
         role: Who says it, or null.
         kind: What it is: text, data, a failure that the agent tells of, tool calls, or the result of one.
-        data: Its other fields, without its metadata; not there if it has none.
+        data: Its structured output, or its other fields, without its metadata; not there if it has none.
     """
 
     type: str
@@ -78,6 +78,8 @@ class MessageOut(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, message: Message) -> "MessageOut":
         """A message as it goes out."""
+        if isinstance(message, ReplyMessage) and (output := _output(message)) is not None:
+            return cls(type(message).__name__, "", message.role, "data", msgspec.Raw(output))
         data: str | None = None
         if isinstance(message, DataMessage):
             data = to_json(message.data)
@@ -155,6 +157,16 @@ def _kind(message: Message) -> Literal["text", "data", "error", "tool_calls", "t
             return "text"
         case _:
             return "data"
+
+
+def _output(message: ReplyMessage) -> bytes | None:
+    """The structured output of a reply as JSON, or None if it has none."""
+    if message.tool_calls or "output_type" not in message.metadata:
+        return None
+    try:
+        return message.output_json
+    except OutputError:
+        return None  # what was said beside calls of tools, for one
 
 
 def _is_given(message: Message, name: str) -> bool:

@@ -1,9 +1,11 @@
 """What goes wrong, as HTTP says it: every failure has a status, and none shows a traceback."""
 
+import contextlib
 import math
 from typing import Any
 
 import msgspec
+import structlog
 from starlette.responses import Response
 
 from miniagents.errors import (
@@ -27,9 +29,15 @@ from miniagents.errors import (
 )
 from miniagents.ext.wire.openai_errors import ErrorBody, error_body
 from miniagents.messages import error_text
+from miniagents.promising.tracebacks import traceback_text
 
 FAILURES = (Exception, SystemExit, KeyboardInterrupt)
 """What a call may fail with: an agent that would end the process ends its call alone."""
+
+_LOGGED_STATUSES = (500, 502)
+_LOGGED = "__miniagents_logged__"
+
+_log = structlog.get_logger("miniagents")
 
 _SOON = 1.0
 """Seconds after which another attempt makes sense, where nothing better is known."""
@@ -103,6 +111,22 @@ def _problem(message: str, facts: dict[str, Any]) -> Problem:
 def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A response of JSON."""
     return Response(msgspec.json.encode(body), status, headers, "application/json")
+
+
+def told(error: BaseException, *, shows_errors: bool, **facts: Any) -> Problem:
+    """What a failure is to a client; what the client is not told is logged.
+
+    Args:
+        error: The failure.
+        shows_errors: See `problem_of`.
+        **facts: What else is in the log.
+    """
+    problem = problem_of(error, shows_errors=shows_errors)
+    if problem.status in _LOGGED_STATUSES and not getattr(error, _LOGGED, False):
+        with contextlib.suppress(AttributeError):
+            setattr(error, _LOGGED, True)  # a replay fails with the same one
+        _log.error("an agent failed", **facts, error=repr(error), stack=traceback_text(error))
+    return problem
 
 
 def problem_of(error: BaseException, *, shows_errors: bool = False) -> Problem:

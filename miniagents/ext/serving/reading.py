@@ -24,20 +24,26 @@ class Reading(Flow):
         ahead: Bytes that may wait for readers that are behind, 0 or more.
         most: Bytes that may come in all, 1 or more; None for no limit.
         overflow: Called once with what the call is to end with, when more comes; None for nothing.
+        whose: Whose replies they are, for the text of that.
 
     Attributes:
         size: Bytes that have come; see `weight`.
     """
 
-    __slots__ = ("_ahead", "_full_at", "_most", "_overflow", "_readers", "size")
+    __slots__ = ("_ahead", "_full_at", "_most", "_overflow", "_readers", "_whose", "size")
 
     def __init__(
-        self, ahead: int = 0, most: int | None = None, overflow: Callable[[Problem], object] | None = None
+        self,
+        ahead: int = 0,
+        most: int | None = None,
+        overflow: Callable[[Problem], object] | None = None,
+        whose: str = "the agent",
     ) -> None:
         super().__init__()
         self._ahead = ahead
         self._most = most
         self._overflow = overflow
+        self._whose = whose
         self._readers: list[Reader] = []
         self._full_at: int | None = None  # the size above which it is full, as the readers are now
         self.size = 0
@@ -94,7 +100,7 @@ class Reading(Flow):
     def _count(self, size: int) -> None:
         size += self.size
         if self._most is not None and size > self._most:
-            text = f"The agent's reply is larger than {self._most} bytes."
+            text = f"The reply of {self._whose} is larger than {self._most} bytes."
             problem = Problem(500, text, code="reply_too_large", is_final=True)
             overflow, self._overflow = self._overflow, None
             if overflow is not None:

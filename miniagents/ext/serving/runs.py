@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 
 from miniagents.errors import AgentArgumentError, MiniAgentsError
 from miniagents.ext.llms.metering import Meter, current_meter
+from miniagents.ext.serving.events import Opened
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.problems import Problem
 from miniagents.ext.serving.reading import Reading
@@ -58,6 +59,11 @@ class Run:
         self.reading = reading
         self.turn = turn
         self._stopping: asyncio.Task[None] | None = None
+
+    @property
+    def opened(self) -> Opened:
+        """The first event of it."""
+        return Opened(self.interaction.id, self.id)
 
     @property
     def interaction(self) -> Interaction:
@@ -135,8 +141,9 @@ class Runs:
         meter = Meter()
         reading = Reading(
             self._limits.ahead,
-            self._limits.reply,  # code that talks too much is not interrupted by itself, but by the loop
-            lambda problem: call.interaction.system.loop.call_soon(call.interaction.begin_cancel, problem),
+            self._limits.reply,
+            lambda problem: end_soon(call.interaction, problem),
+            whose=repr(entry.name),
         )
         metering, flowing = current_meter.set(meter), current_flow.set(reading)
         try:
@@ -181,6 +188,12 @@ class Runs:
         """Wait until none is under way."""
         while self._runs:
             await settled(next(iter(self._runs.values())).replies)
+
+
+def end_soon(interaction: Interaction, problem: Problem) -> None:
+    """End a call that talks too much, and all below it. Its code is not interrupted by itself, but by the loop."""
+    for one in (interaction, *interaction.below):  # once its replies have failed it does not know them any more
+        one.system.loop.call_soon(one.begin_cancel, problem)
 
 
 async def _stopped(interaction: Interaction) -> None:

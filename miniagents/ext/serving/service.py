@@ -1,7 +1,6 @@
 """The service: what all endpoints share, and the wrapper around each of them."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -18,7 +17,7 @@ from miniagents.ext.serving.keys import ANYBODY, Keys
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.naming import ConversationIn, conversation_id
 from miniagents.ext.serving.parsing import Parser
-from miniagents.ext.serving.problems import FAILURES, Problem, problem_of
+from miniagents.ext.serving.problems import FAILURES, Problem, told
 from miniagents.ext.serving.runs import Run, Runs, timeout_of
 from miniagents.ext.serving.served import Entry
 from miniagents.ext.serving.tracing import traced
@@ -27,13 +26,10 @@ from miniagents.ext.serving.waiting import disconnected
 from miniagents.messages import Message, Messages
 from miniagents.miniagents import MiniAgents
 from miniagents.promising import Promise
-from miniagents.promising.tracebacks import traceback_text
 
 _log = structlog.get_logger("miniagents")
 
 _GONE = 499
-_LOGGED_STATUSES = (500, 502)
-_LOGGED = "__miniagents_logged__"
 _RUN = "miniagents.run"
 _CALLER = "miniagents.caller"
 PLACE = "miniagents.place"
@@ -208,20 +204,14 @@ class Service:
             named = next((name for name in run.options if name in str(error)), None)
             if named is not None:  # the provider speaks of an option that the client has given: it is its own affair
                 return Problem(400, f"The model refuses {named}: {error} ({named})", param=named, code="invalid")
-        problem = problem_of(error, shows_errors=self.shows_errors)
-        if problem.status in _LOGGED_STATUSES and not getattr(error, _LOGGED, False):
-            with contextlib.suppress(AttributeError):
-                setattr(error, _LOGGED, True)  # a replay fails with the same one
-            interaction = run.interaction if run is not None else None
-            _log.error(
-                "an agent failed",
-                actor=interaction.path if interaction is not None else None,
-                interaction=interaction.id if interaction is not None else None,
-                caller=run.key if run is not None else None,
-                error=repr(error),
-                stack=traceback_text(error),
-            )
-        return problem
+        interaction = run.interaction if run is not None else None
+        return told(
+            error,
+            shows_errors=self.shows_errors,
+            actor=interaction.path if interaction is not None else getattr(error, "path", None),
+            interaction=interaction.id if interaction is not None else None,
+            caller=run.key if run is not None else None,
+        )
 
 
 Handler = Callable[[Request, str], Awaitable[ASGIApp]]

@@ -1,11 +1,31 @@
 """What clients see of an agent's messages: its tool calls and their results only where these are exposed."""
 
+from collections.abc import Iterable
+
 import msgspec
 
+from miniagents.errors import InvalidOptionError
 from miniagents.ext.llms.messages import ReplyMessage
 from miniagents.ext.serving.plain import MessageOut
 from miniagents.ext.serving.speech import OpenCalls
 from miniagents.messages import Message
+
+_EXPOSABLE = frozenset({"tools"})
+
+
+def are_tools_shown(expose: Iterable[str]) -> bool:
+    """Whether the agents' own tool calls are exposed.
+
+    Args:
+        expose: What is exposed besides answers.
+
+    Raises:
+        InvalidOptionError: There is no such thing.
+    """
+    exposed = frozenset((expose,) if isinstance(expose, str) else expose)
+    if not exposed <= _EXPOSABLE:
+        raise InvalidOptionError(f"expose= takes {', '.join(map(repr, sorted(_EXPOSABLE)))}, not {expose!r}")
+    return "tools" in exposed
 
 
 class Shown:

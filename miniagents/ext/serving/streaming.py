@@ -61,13 +61,15 @@ class EventStream(Response):
         self._is_over = False
         self._was_silent = True
         self.status_code = 200
-        self.background = None
+        self.background = None  # FastAPI puts in what a route leaves to do
         self.init_headers(_HEADERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
         with self._reader:
             await self._run(scope, receive, send)
+        if self.background is not None:
+            await self.background()
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         outlet = _Outlet(send)

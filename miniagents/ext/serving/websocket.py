@@ -82,7 +82,7 @@ class AgentSocket:
                 await socket.accept()
                 await self._serve(socket, entry.name, key)
         except Problem as problem:
-            await self._refuse(socket, problem)
+            await refuse(socket, problem)
         except _GONE:
             pass
 
@@ -118,7 +118,8 @@ class AgentSocket:
         place = run.reading.reader()
         try:
             with place:
-                async for event in events_of(run, place, shows_tools=self._service.shows_tools):
+                shows_tools = self._service.shows_tools
+                async for event in events_of(run.opened, run.replies, run.meter, place, shows_tools=shows_tools):
                     place.begins_sending()
                     async with asyncio.timeout(self._service.limits.send_timeout):
                         await socket.send_text(msgspec.json.encode(event).decode())
@@ -172,13 +173,14 @@ class AgentSocket:
         frame: Frame = (await self._service.parser.parsed(parse_frame, raw)).wanted
         return frame
 
-    @staticmethod
-    async def _refuse(socket: WebSocket, problem: Problem) -> None:
-        try:
-            if socket.application_state is WebSocketState.CONNECTING:
-                await socket.send_denial_response(problem.response())
-            else:
-                await socket.send_text(msgspec.json.encode(Failed(problem.body.error)).decode())
-                await socket.close(_CLOSE_BASE + problem.status)
-        except (*_GONE, RuntimeError):
-            pass  # it has gone meanwhile
+
+async def refuse(socket: WebSocket, problem: Problem) -> None:
+    """End a WebSocket with a problem: as the response to its handshake, or as its last event."""
+    try:
+        if socket.application_state is WebSocketState.CONNECTING:
+            await socket.send_denial_response(problem.response())
+        else:
+            await socket.send_text(msgspec.json.encode(Failed(problem.body.error)).decode())
+            await socket.close(_CLOSE_BASE + problem.status)
+    except (*_GONE, RuntimeError):
+        pass  # it has gone meanwhile
