@@ -10,7 +10,6 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
@@ -21,6 +20,7 @@ from miniagents.ext.serving.anthropic_api import AnthropicApi, anthropic_body
 from miniagents.ext.serving.chat import ChatApi
 from miniagents.ext.serving.conversations_api import ConversationsApi
 from miniagents.ext.serving.draining import Drain, check_grace
+from miniagents.ext.serving.hosts import HostCheck, Hosts
 from miniagents.ext.serving.keys import Keys
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.openapi import OpenApi
@@ -34,6 +34,7 @@ from miniagents.ext.serving.websocket import AgentSocket
 from miniagents.ext.telemetry.prometheus import MetricsApp
 from miniagents.miniagents import MiniAgents
 
+_PROBES = ("/healthz", "/readyz")
 _METHODS = ("GET", "POST", "DELETE")
 _HEADERS = ("Authorization", "Content-Type", "Last-Event-ID", "X-API-Key", "X-Conversation", "X-Request-Timeout")
 
@@ -43,6 +44,7 @@ class AgentApp(Starlette):
 
     Attributes:
         system: Where the agents live.
+        hosts: The names that it may be called by.
     """
 
     def __init__(
@@ -51,7 +53,7 @@ class AgentApp(Starlette):
         *,
         grace: float,
         on_start: Callable[[MiniAgents], Awaitable[Any]] | None,
-        allowed_hosts: Iterable[str],
+        hosts: Hosts,
         allowed_origins: Iterable[str],
         responses: ResponseStore,
         metrics: MetricsApp | None,
@@ -63,9 +65,10 @@ class AgentApp(Starlette):
         self._agents = AgentsApi(service)
         self._responses = ResponsesApi(service, responses)
         self._metrics = metrics
+        self.hosts = hosts
         origins = tuple(allowed_origins)
         middleware = [
-            Middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts), www_redirect=False),
+            Middleware(HostCheck, hosts=hosts, free=_PROBES),
             Middleware(OriginCheck, allowed=origins),
         ]
         if origins:
