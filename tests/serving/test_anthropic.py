@@ -103,6 +103,7 @@ async def test_failures_have_anthropics_form() -> None:
     assert missing.value.body == {
         "type": "error",
         "error": {"type": "not_found_error", "message": "There is no agent 'nobody'."},
+        "request_id": missing.value.request_id,
     }
     assert "1234" not in str(failed.value)
     assert unpaid.value.status_code == 402

@@ -37,7 +37,7 @@ _REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"
 
 def anthropic_body(problem: Problem) -> AnthropicError:
     """A problem, as Anthropic's clients read it."""
-    return anthropic_error(problem.status, problem.message)
+    return anthropic_error(problem.status, problem.message, request_id=problem.request_id)
 
 
 def parse_messages(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:

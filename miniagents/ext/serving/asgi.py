@@ -25,8 +25,9 @@ from miniagents.ext.serving.keys import Keys
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.openapi import OpenApi
 from miniagents.ext.serving.operations import Operations
-from miniagents.ext.serving.origins import OriginCheck
+from miniagents.ext.serving.origins import ALLOWED_HEADERS, EXPOSED_HEADERS, OriginCheck
 from miniagents.ext.serving.problems import Problem
+from miniagents.ext.serving.request_ids import identified
 from miniagents.ext.serving.responses_api import ResponsesApi
 from miniagents.ext.serving.service import Endpoint, Handler, Service
 from miniagents.ext.serving.store import ResponseStore
@@ -36,7 +37,6 @@ from miniagents.miniagents import MiniAgents
 
 _PROBES = ("/healthz", "/readyz")
 _METHODS = ("GET", "POST", "DELETE")
-_HEADERS = ("Authorization", "Content-Type", "Last-Event-ID", "X-API-Key", "X-Conversation", "X-Request-Timeout")
 
 
 class AgentApp(Starlette):
@@ -76,8 +76,8 @@ class AgentApp(Starlette):
                 CORSMiddleware,
                 allow_origins=origins,
                 allow_methods=_METHODS,
-                allow_headers=_HEADERS,
-                expose_headers=("Retry-After", "X-Should-Retry"),
+                allow_headers=ALLOWED_HEADERS,
+                expose_headers=EXPOSED_HEADERS,
             )
             middleware.append(cors)
         super().__init__(
@@ -90,10 +90,14 @@ class AgentApp(Starlette):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, whether or not its path has a slash at its end: Litestar's mounts add one."""
+        if scope["type"] not in ("http", "websocket"):
+            await super().__call__(scope, receive, send)
+            return
         path = scope.get("path", "")
         if len(path) > 1 and path.endswith("/"):
             scope = {**scope, "path": path.rstrip("/") or "/"}
-        await super().__call__(scope, receive, send)
+        with identified(scope, send) as send:  # around all else: also what Starlette itself answers has an id
+            await super().__call__(scope, receive, send)
 
     @property
     def limits(self) -> Limits:

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
+from miniagents.actors.request_id import current_request_id
 from miniagents.errors import (
     ActorStoppedError,
     AllModelsFailedError,
@@ -45,6 +46,9 @@ class Problem(Exception):
         retry_after: Seconds after which another attempt makes sense, or None.
         is_final: Whether another attempt makes no sense: clients of OpenAI are told so.
         is_passing: Whether another attempt makes sense: they are told that, too.
+
+    Attributes:
+        begun_by: The id of the request that began the call which failed, or None if no call did.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class Problem(Exception):
         self.retry_after = retry_after
         self.is_final = is_final
         self.is_passing = is_passing
+        self.begun_by: str | None = None
 
     def __reduce__(self) -> Any:
         return _problem, (self.message, self.__dict__)
@@ -73,7 +78,12 @@ class Problem(Exception):
     @property
     def body(self) -> ErrorBody:
         """The body of the response."""
-        return error_body(self.status, self.message, param=self.param, code=self.code)
+        return error_body(self.status, self.message, param=self.param, code=self.code, request_id=self.request_id)
+
+    @property
+    def request_id(self) -> str | None:
+        """The request that it belongs to: that which began the call, if one has failed, and else the one at work."""
+        return self.begun_by if self.begun_by is not None else current_request_id.get()
 
     def response(self, body: Any = None) -> Response:
         """The response.

@@ -209,6 +209,7 @@ class Service:
             if named is not None:  # the provider speaks of an option that the client has given: it is its own affair
                 return Problem(400, f"The model refuses {named}: {error} ({named})", param=named, code="invalid")
         problem = problem_of(error, shows_errors=self.shows_errors)
+        problem.begun_by = run.request_id if run is not None else None
         if problem.status in _LOGGED_STATUSES and not getattr(error, _LOGGED, False):
             with contextlib.suppress(AttributeError):
                 setattr(error, _LOGGED, True)  # a replay fails with the same one
@@ -218,6 +219,7 @@ class Service:
                 actor=interaction.path if interaction is not None else None,
                 interaction=interaction.id if interaction is not None else None,
                 caller=run.key if run is not None else None,
+                request_id=problem.request_id,
                 error=repr(error),
                 stack=traceback_text(error),
             )

@@ -178,7 +178,7 @@ class AgentSocket:
             if socket.application_state is WebSocketState.CONNECTING:
                 await socket.send_denial_response(problem.response())
             else:
-                await socket.send_text(msgspec.json.encode(Failed(problem.body.error)).decode())
+                await socket.send_text(msgspec.json.encode(Failed.of(problem.body)).decode())
                 await socket.close(_CLOSE_BASE + problem.status)
         except (*_GONE, RuntimeError):
             pass  # it has gone meanwhile

@@ -78,15 +78,19 @@ class AnthropicError(msgspec.Struct, frozen=True):
     type: Literal["error"] = "error"
 
 
-def anthropic_error(status: int, message: str, *, kind: str | None = None) -> AnthropicError:
+def anthropic_error(
+    status: int, message: str, *, kind: str | None = None, request_id: str | None = None
+) -> AnthropicError:
     """The body of an error response.
 
     Args:
         status: The HTTP status.
         message: For people.
         kind: The family of errors; None for that of the status.
+        request_id: The id of the request; None to leave it out.
     """
-    return AnthropicError(AnthropicErrorDetail(kind or _TYPES.get(status, "api_error"), message))
+    detail = AnthropicErrorDetail(kind or _TYPES.get(status, "api_error"), message)
+    return AnthropicError(detail, UNSET if request_id is None else request_id)
 
 
 class MessageStream:
