@@ -31,6 +31,7 @@ from miniagents.ext.serving.request_ids import identified
 from miniagents.ext.serving.responses_api import ResponsesApi
 from miniagents.ext.serving.service import Endpoint, Handler, Service
 from miniagents.ext.serving.store import ResponseStore
+from miniagents.ext.serving.tracking import P
 from miniagents.ext.serving.websocket import AgentSocket
 from miniagents.ext.telemetry.prometheus import MetricsApp
 from miniagents.miniagents import MiniAgents
@@ -118,6 +119,29 @@ class AgentApp(Starlette):
     def grace_left(self) -> float:
         """Seconds of the grace that are left; all of it, as long as the service does not stop."""
         return self._drain.seconds_left
+
+    def track(self, promise: P) -> P:
+        """Make a call in a route of one's own part of draining: a service that stops waits for it, `grace` seconds at
+        most, and then cuts it off.
+
+        Args:
+            promise: The promise of its replies, as `agent.inquire(...)` gives it.
+
+        Returns:
+            The same promise. If it is cut off, it fails with `ServiceStoppingError`.
+
+        Raises:
+            ServiceStoppingError: The service is stopping, and this is the first call of its request: it is cancelled.
+            InvalidOptionError: It is no promise.
+
+        Example:
+            ```
+            @app.get("/advice")
+            async def advice(about: str) -> str:
+                return str(await agents.track(clerk.inquire(about)))
+            ```
+        """
+        return self._service.tracking.track(promise)
 
     @asynccontextmanager
     async def lifespan(self, app: Any = None) -> AsyncIterator[None]:

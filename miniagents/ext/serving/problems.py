@@ -23,6 +23,7 @@ from miniagents.errors import (
     QuotaExceededError,
     RateLimitedError,
     RestartLimitError,
+    ServiceStoppingError,
     SystemNotRunningError,
 )
 from miniagents.ext.wire.openai_errors import ErrorBody, error_body
@@ -30,6 +31,9 @@ from miniagents.messages import error_text
 
 FAILURES = (Exception, SystemExit, KeyboardInterrupt)
 """What a call may fail with: an agent that would end the process ends its call alone."""
+
+STOPPING = "stopping"
+"""The code of what fails because the service stops."""
 
 _SOON = 1.0
 """Seconds after which another attempt makes sense, where nothing better is known."""
@@ -94,8 +98,9 @@ class Problem(Exception):
         headers = {}
         if self.status == 401:
             headers["www-authenticate"] = "Bearer"
-        if self.status == 408:
-            headers["connection"] = "close"  # the rest of the body may come yet, and is no request
+        if self.status == 408 or self.code == STOPPING:
+            # The rest of the body may come yet, and is no request; or the next request must go to another server.
+            headers["connection"] = "close"
         if self.retry_after is not None:
             headers["retry-after"] = str(max(math.ceil(self.retry_after), 1))
         if self.is_final or self.is_passing:
@@ -114,6 +119,11 @@ def json_response(body: Any, status: int = 200, headers: dict[str, str] | None =
     return Response(msgspec.json.encode(body), status, headers, "application/json")
 
 
+def stopping() -> Problem:
+    """What clients are told by a service that stops: another instance may answer."""
+    return Problem(503, "The server is stopping.", code=STOPPING, retry_after=_SOON, is_passing=True)
+
+
 def problem_of(error: BaseException, *, shows_errors: bool = False) -> Problem:
     """What a failure is to a client.
 
@@ -126,6 +136,8 @@ def problem_of(error: BaseException, *, shows_errors: bool = False) -> Problem:
             return error
         case MailboxFullError():
             return Problem(429, "The agent is busy.", code="mailbox_full", retry_after=_SOON)
+        case ServiceStoppingError():
+            return stopping()
         case ActorStoppedError() | RestartLimitError() | SystemNotRunningError():
             return Problem(503, "The agent is not there at the moment.", code="unavailable", retry_after=_SOON)
         case DeadlineExceededError():

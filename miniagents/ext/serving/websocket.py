@@ -80,7 +80,8 @@ class AgentSocket:
             entry = service.entry(socket.path_params["name"])
             with service.gate.enter(key) as scope[PLACE]:
                 await socket.accept()
-                await self._serve(socket, entry.name, key)
+                async with service.gate.until_cut_off():
+                    await self._serve(socket, entry.name, key)
         except Problem as problem:
             await self._refuse(socket, problem)
         except _GONE:
