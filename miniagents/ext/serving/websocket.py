@@ -140,8 +140,11 @@ class AgentSocket:
                 case Send():
                     count += 1
                     check_count(count, self._service.limits)
+                    message = frame.message("message")
+                    if run.turn is not None:
+                        run.turn.add(message)
                     try:
-                        run.call.send_message(frame.message("message"))
+                        run.call.send_message(message)
                     except AppenderClosedError:
                         raise Problem(400, "A message came after the call was finished.", code="finished") from None
                 case Finish():
