@@ -20,6 +20,7 @@
     │   └── AskTimeoutError                     the ask's own timeout, or one that it inherited
     ├── HandlerTimeoutError (TimeoutError)      a handler ran for longer than its handler_timeout
     ├── ActorStoppedError                       the actor ended before it could answer
+    │   └── ServiceStoppingError                the service stops, and the call was cut off or came too late
     ├── UnhandledMessageError                   the asked actor has no case for the message
     ├── DeadlockError                           the await that would have closed a ring of waiting actors
     ├── MailboxFullError                        the mailbox refused the message
@@ -182,6 +183,11 @@ class ActorStoppedError(MiniAgentsError):
 
     path: str = ""
     reason: object = None
+
+
+class ServiceStoppingError(ActorStoppedError):
+    """The service in which the agents live is stopping: the call came too late, or was cut off when the grace was over.
+    Another instance of the service may answer it."""
 
 
 class UnhandledMessageError(MiniAgentsError):

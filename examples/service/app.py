@@ -52,8 +52,8 @@ app.mount("/ai", agents)
 
 @app.get("/advice")
 async def advice(about: str) -> dict[str, str]:
-    """An endpoint of the shop's own, which asks the same agent."""
-    return {"advice": str(await clerk.inquire(f"Tell me about {about}.").answer())}
+    """An endpoint of the shop's own, which asks the same agent. A service that stops waits for it, too."""
+    return {"advice": str(await agents.track(clerk.inquire(f"Tell me about {about}.")).answer())}
 
 
 @app.post("/ask")

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from miniagents.actors.caller import current_caller
+from miniagents.actors.request_id import current_request_id
 from miniagents.errors import DeadlockError
 from miniagents.supervision import StopReason
 
@@ -48,6 +49,7 @@ class Event(msgspec.Struct, frozen=True):
             what is left of the rate.
         logged: Whether the runtime has logged it, too.
         caller: The name of the `Caller` on whose behalf it was done, or None.
+        request_id: The id of the request that it was done for, or None.
     """
 
     kind: EventKind
@@ -60,6 +62,7 @@ class Event(msgspec.Struct, frozen=True):
     detail: Any = None
     logged: bool = False
     caller: str | None = None
+    request_id: str | None = None
 
 
 class Subscription:
@@ -170,6 +173,7 @@ class Events:
                 detail=detail,
                 logged=logged,
                 caller=None if caller is None else caller.name,
+                request_id=current_request_id.get(),
             )
             for subscriber in tuple(self._subscribers):
                 subscriber.put(event)

@@ -9,6 +9,7 @@ import structlog
 
 from miniagents.actors import ActorRef, Caller, SpawnOptions
 from miniagents.actors.caller import current_caller
+from miniagents.actors.request_id import current_request_id
 from miniagents.errors import NoActiveSystemError
 from miniagents.messages import MessageSequencePromise, Sendable
 from miniagents.promising.context import get_scope
@@ -90,10 +91,13 @@ class InteractionContext:
 
     @property
     def log(self) -> Any:
-        """A structlog logger, bound to the path, the interaction, and the name of the caller where there is one."""
-        bound = _log.bind(actor=self._interaction.path, interaction=self._interaction.id)
-        caller = self.caller
-        return bound if caller is None else bound.bind(caller=caller.name)
+        """A structlog logger, bound to the path, the interaction, and, where they are known, the name of the caller and
+        the id of the request that the call belongs to."""
+        context, caller = self._interaction.context, self.caller
+        request_id = context.get(current_request_id) if context is not None else current_request_id.get()
+        known = {"caller": caller.name if caller is not None else None, "request_id": request_id}
+        more = {name: value for name, value in known.items() if value is not None}
+        return _log.bind(actor=self._interaction.path, interaction=self._interaction.id, **more)
 
     def get_agent_trace(self) -> "list[MiniAgent]":
         """This agent, the one that called it, and so on, up to 64."""

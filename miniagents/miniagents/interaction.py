@@ -105,6 +105,11 @@ class ReplyPromise(MessageSequencePromise):
         if self._interaction is not None:
             self._interaction.begin_cancel(error)
 
+    def _cut_off(self, error: BaseException) -> None:
+        if self._interaction is not None:
+            self._interaction.cut_off(error)
+        super()._cut_off(error)
+
     def _cancel_alone(self, reason: object, endings: Endings) -> Iterable[Cancellable]:
         interaction = self._interaction
         if interaction is None:

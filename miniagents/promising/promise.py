@@ -270,6 +270,13 @@ class Promise(Generic[T]):
             self._endings = endings
         return endings
 
+    def _cut_off(self, error: BaseException) -> None:
+        """Cancel it, with all that was started for it, and let whoever awaits it have this error."""
+        started = tuple(self._all_started())
+        self._cancel_work(error, {})
+        self._reject(error)
+        end_all(*started, reason=error)
+
     def _is_over(self) -> bool:
         """As `done`: see `Cancellable`."""
         return self.done()

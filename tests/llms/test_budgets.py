@@ -7,7 +7,7 @@ import pytest
 
 from miniagents import InteractionContext, MiniAgents, miniagent
 from miniagents.errors import BudgetExceededError, InvalidOptionError
-from miniagents.ext.llms import Budget, Price, budgets
+from miniagents.ext.llms import Budget, Price, budgets, per_caller
 from miniagents.ext.llms.messages import Usage
 from miniagents.testing import Call, Fault, Reply, Script, ScriptedModel
 
@@ -163,14 +163,14 @@ def test_what_is_reserved_stays_reserved_when_a_window_is_over(monkeypatch: pyte
 def test_of_many_callers_those_that_have_spent_nothing_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(budgets, "time", SimpleNamespace(time=lambda: now[0]))
-    monkeypatch.setattr(budgets, "_MANY", 10)
+    monkeypatch.setattr(per_caller, "_MANY", 10)
     budget = Budget(tokens=100, per="caller", window=60)
     for number in range(10):
         budget.of(str(number)).reserve("/a", "m", 10, 0).settle(Usage(10, 0), "m")
     budget.of("10")
-    assert len(budget._of_callers) == 11
+    assert len(budget._callers.all()) == 11
 
     now[0] = 61.0
     budget.of("11")
 
-    assert list(budget._of_callers) == ["11"]
+    assert budget._callers.all() == (budget.of("11"),)

@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miniagents import EventKind, InteractionContext, MiniAgents, miniagent
+from miniagents import Caller, EventKind, InteractionContext, MiniAgents, miniagent
+from miniagents.actors.caller import current_caller
 from miniagents.errors import InvalidOptionError, RateLimitedError
-from miniagents.ext.llms import RateLimit
+from miniagents.ext.llms import RateLimit, per_caller
+from miniagents.ext.llms.limits import Admission
 from miniagents.testing import FakeProvider, Reply, Script, ScriptedModel, VirtualTimeLoop
 from tests.llms.apis import agent_of
 
@@ -300,3 +302,108 @@ async def test_a_fan_out_ramps_up_instead_of_storming(fake_provider: FakeProvide
 def test_what_is_no_limit_is_refused(options: dict[str, int]) -> None:
     with pytest.raises(InvalidOptionError):
         RateLimit(**options)
+
+
+async def admitted(limit: RateLimit, caller: str | None, **more: float) -> Admission:
+    """A request on behalf of a caller; gathered, each is a task with a context of its own."""
+    current_caller.set(Caller(caller) if caller is not None else None)
+    return await limit.admit("me", 0, **more)
+
+
+async def test_each_caller_has_a_rate_of_its_own_and_those_that_nobody_is_known_for_share_one() -> None:
+    limit = RateLimit(requests_per_minute=60, per="caller")
+    times: dict[str | None, list[float]] = {"ann": [], "bob": [], None: []}
+
+    async def ask(caller: str | None) -> None:
+        (await asyncio.create_task(admitted(limit, caller))).settle(0)
+        times[caller].append(now())
+
+    await asyncio.gather(*(ask(caller) for caller in times for _ in range(5)))
+
+    for own in times.values():
+        assert [at - own[0] for at in own] == pytest.approx([1.05 * number for number in range(5)])
+    assert limit.of("ann").requests_per_minute == 60
+    assert limit.of("ann").rate == 1.0
+    assert limit.of("ann") is not limit.of("bob")
+    assert limit.in_flight == limit.of("ann").in_flight == 0
+
+
+async def test_one_callers_requests_at_once_hold_up_nobody_else_and_what_waits_is_counted() -> None:
+    limit = RateLimit(concurrent=1, per="caller")
+    first = await asyncio.create_task(admitted(limit, "ann"))
+    second = asyncio.create_task(admitted(limit, "ann"))
+    await asyncio.sleep(0)
+    other = await asyncio.create_task(admitted(limit, "bob"))
+
+    assert (limit.in_flight, limit.waiting, second.done()) == (2, 1, False)
+    assert "per='caller'" in repr(limit)
+
+    first.settle(0)
+    (await second).settle(0)
+    other.settle(0)
+    assert (limit.in_flight, limit.waiting, limit.of("ann").in_flight) == (0, 0, 0)
+
+
+async def test_what_the_provider_refuses_slows_all_callers_down() -> None:
+    limit = RateLimit(requests_per_minute=60_000, per="caller")
+    for _ in range(3):
+        refusals = [await asyncio.create_task(admitted(limit, name)) for name in ("ann", "bob")]
+        for one in refusals:
+            limit.slow_down(one, retry_after=5.0)
+            one.settle(None)
+    began = now()
+
+    (await asyncio.create_task(admitted(limit, "cy"))).settle(0)
+
+    assert limit.share < 1.0
+    assert now() - began >= 5.0
+
+
+async def test_a_caller_waits_no_longer_than_its_patience_in_both_lines_together() -> None:
+    limit = RateLimit(requests_per_minute=60, per="caller")
+    (await asyncio.create_task(admitted(limit, "ann"))).settle(0)
+    limit.adapt({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "100s"})
+    began = now()
+
+    with pytest.raises(RateLimitedError):
+        await asyncio.create_task(admitted(limit, "ann", patience=3.0))
+
+    assert now() - began == pytest.approx(3.0)
+    assert (limit.waiting, limit.of("ann").in_flight) == (0, 0)
+
+
+async def test_only_callers_whose_limit_is_as_it_began_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(per_caller, "_MANY", 3)
+    limit = RateLimit(requests_per_minute=60, tokens_per_minute=60, per="caller")
+    busy = await asyncio.create_task(admitted(limit, "busy"))
+    (await asyncio.create_task(admitted(limit, "idle"))).settle(0)
+    await asyncio.sleep(10)
+    (await asyncio.create_task(admitted(limit, "paced"))).settle(0)
+    (await asyncio.create_task(admitted(limit, "new"))).settle(0)
+
+    assert limit._callers is not None
+    assert set(limit._callers._found) == {"busy", "paced", "new"}
+    busy.settle(0)
+
+
+async def test_a_swarm_asks_within_each_callers_rate() -> None:
+    limit = RateLimit(requests_per_minute=60, per="caller")
+    times: dict[str, list[float]] = {"ann": [], "bob": []}
+    async with MiniAgents():
+        model = ScriptedModel.fork(script=Script("ok"), rate_limit=limit)
+
+        async def ask(caller: str) -> None:
+            current_caller.set(Caller(caller))
+            await model.inquire("Hi")
+            times[caller].append(now())
+
+        began = now()
+        await asyncio.gather(*(ask(caller) for caller in times for _ in range(3)))
+
+    assert {name: own[-1] - began for name, own in times.items()} == pytest.approx({"ann": 2.1, "bob": 2.1})
+
+
+def test_only_callers_can_have_a_limit_of_their_own() -> None:
+    with pytest.raises(InvalidOptionError, match=r'RateLimit\(per=\) is "caller" or None'):
+        RateLimit(60, per="agent")  # type: ignore[arg-type]
+    assert RateLimit(60).of("ann").per is None

@@ -96,6 +96,28 @@ async def test_what_nobody_goes_on_with_is_forgotten_after_its_time(tmp_path: Pa
     assert left == [("new",), ("other",)]
 
 
+@pytest.mark.real_time
+async def test_the_file_forgets_what_its_owner_has_not_gone_on_with_for_longest(tmp_path: Path) -> None:
+    path = tmp_path / "conversations.db"
+    store = SqliteConversations(path, most=2)
+    await store.save("bob", "his", b"0", after=None)
+    first = await store.save("ann", "a", b"1", after=None)
+    await store.save("ann", "b", b"2", after=None)
+    await store.save("ann", "a", b"3", after=first)
+    with sqlite3.connect(path) as database:  # whatever the clock has seen
+        for seconds, one in enumerate("ab"):
+            database.execute("UPDATE conversations SET saved_at = saved_at - ? WHERE id = ?", (seconds, one))
+    database.close()
+
+    assert await store.save("ann", "a", b"4", after=None) is None  # it is there, and nothing is pushed out
+    assert await store.load("ann", "b") is not None
+    await store.save("ann", "c", b"5", after=None)
+
+    assert [await store.load("ann", id) is not None for id in "abc"] == [True, False, True]
+    assert await store.load("bob", "his") is not None
+    await store.close()
+
+
 WRITER = """
 import asyncio, sys
 from miniagents.ext.serving import SqliteConversations
@@ -136,6 +158,7 @@ async def test_several_processes_share_one_file_and_lose_nothing(tmp_path: Path)
         lambda: MemoryConversations(size=0),
         lambda: SqliteConversations("a.db", ttl=0),
         lambda: SqliteConversations("a.db", ttl=float("nan")),
+        lambda: SqliteConversations("a.db", most=0),
         lambda: SqliteConversations(":memory:"),
     ],
 )

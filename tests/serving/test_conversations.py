@@ -29,6 +29,7 @@ from miniagents.ext.llms.providers.mapping import role_of
 from miniagents.ext.serving import ConversationStore, Limits, MemoryConversations, SqliteConversations, agent_app
 from miniagents.testing import Script, ScriptedModel
 from tests.serving.agents import Held, soon
+from tests.serving.clients import Client
 from tests.serving.servers import AUTH, TOKEN, in_process, served
 
 ROOT = Path(__file__).parents[2]
@@ -260,7 +261,8 @@ async def test_one_keys_conversations_are_not_anothers(store: ConversationStore)
         own = await client.get(f"/v1/conversations/{made}", headers=as_("ann"))
 
     assert [one.status_code for one in foreign] == [404, 404, 404]
-    assert foreign[0].text.replace(made, "") == foreign[2].text.replace("nowhere", "")
+    told = [one.text.replace(one.headers["x-request-id"], "") for one in foreign]
+    assert told[0].replace(made, "") == told[2].replace("nowhere", "")
     assert own.status_code == 200
 
 
@@ -279,6 +281,40 @@ async def test_a_full_conversation_takes_no_more(limit: Any) -> None:
         answer = await client.post("/agents/parrot", json={"messages": "x", "conversation": "c1"})
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "conversation_full")
+
+
+@pytest.mark.parametrize("limit", [{"conversation_messages": 3}, {"conversation_bytes": 1000}])
+async def test_a_request_with_which_a_conversation_would_become_too_long_is_refused_before_its_agent_runs(
+    limit: Any,
+) -> None:
+    calls = 0
+
+    @miniagent
+    async def counts(ctx: InteractionContext) -> None:
+        nonlocal calls
+        calls += 1
+        ctx.reply("yes")
+
+    messages = ["x" * 500, "y" * 500]
+    async with in_process(app_for(counts, limits=Limits(**limit))) as client:
+        await client.post("/agents/counts", json={"messages": "Hi", "conversation": "c1"})
+        answer = await client.post("/agents/counts", json={"messages": messages, "conversation": "c1"})
+        fits = await client.post("/agents/counts", json={"messages": "z", "conversation": "c1"})
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "conversation_full")
+    assert (fits.status_code, calls) == (200, 2)
+
+
+async def test_over_a_websocket_too_a_conversation_becomes_no_longer_than_it_may() -> None:
+    app = app_for(parrot, limits=Limits(conversation_messages=2))
+    async with app.lifespan():
+        socket = Client(app, "/agents/parrot", is_socket=True)
+        socket.say(type="open", conversation="c1")
+        for _ in range(3):
+            socket.say(type="message", content="x")
+        await socket.asking
+
+    assert socket.events[-1]["error"]["code"] == "conversation_full"
 
 
 @pytest.mark.parametrize("id", ["", "a b", "é", "x" * 129, "a/b", {"id": ""}, 7, {"name": "x"}])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -192,7 +193,7 @@ async def test_after_the_grace_what_is_under_way_is_cut_off_and_told_so() -> Non
         answer, streamed = await plain, await stream
 
     assert background.status_code == 200
-    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "stopping")
     assert "event: error" in streamed.text
     assert held.cancelled.is_set()
 
@@ -329,6 +330,54 @@ def a_stream_under_way(service: Any, path: str, messages: str) -> Iterator[tuple
         while "event: message" not in next(lines):
             pass
         yield client, lines
+
+
+OWN_ROUTE = """
+    import asyncio
+    from fastapi import FastAPI
+    from miniagents import miniagent
+    from miniagents.ext.serving import agent_app
+
+    @miniagent
+    async def slow(ctx):
+        print("the agent has begun", flush=True)
+        await asyncio.sleep(1.0)
+        ctx.reply("done")
+
+    agents = agent_app(slow, auth="a-token", admin_auth=None, grace=20)
+    app = FastAPI(lifespan=agents.lifespan)
+    app.mount("/ai", agents)
+
+    @app.get("/advice")
+    async def advice():
+        return str(await agents.track(slow.inquire()))
+"""
+
+
+def test_the_command_waits_for_tracked_calls_of_routes_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "own_route.py").write_text(textwrap.dedent(OWN_ROUTE))
+    command = [sys.executable, "-m", "miniagents.ext.serving.command", "own_route:app", "--port", "0"]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    pipe = subprocess.PIPE
+    with (
+        subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=pipe, stderr=pipe, text=True) as process,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        try:
+            url = read_until(process, "running on").split("running on ")[1].split(" ")[0]
+            asking = threads.submit(httpx2.get, f"{url}/advice", timeout=30)
+            assert process.stdout is not None
+            assert process.stdout.readline() == "the agent has begun\n"
+            process.terminate()
+            while (ready := httpx2.get(f"{url}/ai/readyz")).status_code == 200:
+                pass
+            answer = asking.result()
+            status = process.wait(30)
+        finally:
+            process.kill()
+
+    assert ready.json() == {"status": "draining"}
+    assert (answer.status_code, answer.json(), status) == (200, "done", 0)
 
 
 def test_a_second_signal_ends_the_grace(service: Any) -> None:

@@ -112,7 +112,7 @@ def test_a_token_that_no_header_can_carry_is_refused(auth: Any) -> None:
         agent_app(echo, auth=auth)
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/agents"])
+@pytest.mark.parametrize("path", ["/openapi.json", "/agents", "/nowhere"])
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost@evil.example", ""])
 async def test_a_name_that_was_rebound_to_this_machine_is_refused(path: str, host: str) -> None:
     async with in_process(agent_app(echo, auth=None, admin_auth=None)) as client:

@@ -113,6 +113,7 @@ async def test_a_failure_is_the_last_event_and_the_code_has_its_status() -> None
     assert events[-1] == {
         "type": "error",
         "error": {"message": "The agent failed.", "type": "server_error", "param": None, "code": "agent_failed"},
+        "request_id": events[-1]["request_id"],
     }
     assert socket.close_code == 4500
 

@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from miniagents.actors.caller import current_caller
 from miniagents.errors import BudgetExceededError, InvalidOptionError
 from miniagents.ext.llms.messages import Usage
+from miniagents.ext.llms.per_caller import PerCaller, check_per
 from miniagents.ext.llms.prices import PRICES, Price, price_of
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_MANY = 10_000
-"""Callers whose budgets are remembered before those that are as they began are forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +95,11 @@ class Budget:
         self.tokens = tokens
         self.usd = usd
         self.under = under
-        if per not in (None, "caller"):
-            raise InvalidOptionError(f'Budget(per=) is "caller" or None, not {per!r}')
+        check_per(per, "Budget")
         self.per = per
         self.window = _seconds(window)
         self._period: float = 0
-        self._of_callers: dict[str | None, Budget] = {}
+        self._callers = PerCaller(lambda: Budget(tokens, usd, window=window, prices=prices), Budget._is_as_it_began)
         self.prices = prices
         self.spent = Spent()
         self._lock = threading.RLock()  # a coroutine that is collected settles wherever Python is
@@ -125,8 +122,7 @@ class Budget:
             BudgetExceededError: That is more than is left, or the model has no price.
         """
         if self.per is not None:
-            caller = current_caller.get()
-            return self.of(caller.name if caller is not None else None).reserve(who, model, input_tokens, output_tokens)
+            return self._callers.of_current().reserve(who, model, input_tokens, output_tokens)
         self._begin_window()
         tokens = input_tokens + output_tokens
         usd = self._cost(model, Usage(input_tokens, output_tokens))
@@ -160,22 +156,13 @@ class Budget:
         Args:
             caller: The name; None for those that nobody is known for.
         """
-        with self._lock:
-            found = self._of_callers.get(caller)
-            if found is None:
-                if len(self._of_callers) >= _MANY:
-                    self._forget_the_idle()
-                found = Budget(self.tokens, self.usd, window=self.window, prices=self.prices)
-                self._of_callers[caller] = found
+        found = self._callers.of(caller)
         found._begin_window()
         return found
 
-    def _forget_the_idle(self) -> None:
-        """A budget that is as it was at the beginning need not be remembered."""
-        for caller, budget in tuple(self._of_callers.items()):
-            budget._begin_window()
-            if budget.spent == Spent() and not budget._reserved_tokens:
-                del self._of_callers[caller]
+    def _is_as_it_began(self) -> bool:
+        self._begin_window()
+        return self.spent == Spent() and not self._reserved_tokens
 
     def _begin_window(self) -> None:
         if self.window is not None:

@@ -6,9 +6,11 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from miniagents.errors import InvalidOptionError, RateLimitedError
 from miniagents.ext.llms.delays import duration, seconds_until
+from miniagents.ext.llms.per_caller import PerCaller, check_per
 from miniagents.ext.llms.rates import RateShare
 from miniagents.ext.llms.waiting import Lane, Line, SharedClock, Waiter
 
@@ -31,6 +33,7 @@ class Admission:
     admitted_at: float
     _limit: "RateLimit"
     _lane: Lane
+    _own: "Admission | None" = None
     _is_open: bool = True
     _was_refused: bool = False
 
@@ -43,6 +46,8 @@ class Admission:
         if self._is_open:
             self._is_open = False
             self._limit._settled(self, used or 0)
+            if self._own is not None:
+                self._own.settle(used)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,8 @@ class RateLimit:
         requests_per_minute: Requests in any minute, more than 0; None for no limit.
         tokens_per_minute: Tokens in any minute, more than 0; None for no limit.
         concurrent: Requests at once, 1 or more; None for no limit.
+        per: "caller" for as much for each `Caller`; calls that nobody is known for share theirs. What the provider
+            says, and its 429s, count for all together even so. None for all together.
 
     Raises:
         InvalidOptionError: An option is outside its range.
@@ -84,15 +91,27 @@ class RateLimit:
         requests_per_minute: float | None = None,
         tokens_per_minute: float | None = None,
         concurrent: int | None = None,
+        *,
+        per: Literal["caller"] | None = None,
     ) -> None:
         for name, value in (("requests_per_minute", requests_per_minute), ("tokens_per_minute", tokens_per_minute)):
             if value is not None and not value > 0:
                 raise InvalidOptionError(f"RateLimit({name}=) must be more than 0, or None, not {value!r}")
         if concurrent is not None and concurrent < 1:
             raise InvalidOptionError(f"RateLimit(concurrent=) must be 1 or more, or None, not {concurrent!r}")
+        check_per(per, "RateLimit")
         self.requests_per_minute = requests_per_minute
         self.tokens_per_minute = tokens_per_minute
         self.concurrent = concurrent
+        self.per = per
+        self._callers: PerCaller[RateLimit] | None = None
+        if per is not None:  # these numbers are each caller's, and for all together there are none
+            given = (requests_per_minute, tokens_per_minute, concurrent)
+            self._callers = PerCaller(lambda: RateLimit(*given), RateLimit._is_as_it_began)
+            requests_per_minute = tokens_per_minute = concurrent = None
+        self._requests_per_minute = requests_per_minute
+        self._tokens_per_minute = tokens_per_minute
+        self._concurrent = concurrent
         self._lock = threading.RLock()  # a coroutine that is collected settles wherever Python is
         self._clock = SharedClock()
         self._line = Line(self._clock, self._lock, self._pump)
@@ -107,17 +126,19 @@ class RateLimit:
 
     def __repr__(self) -> str:
         rate = self.rate
+        each = f", per={self.per!r}" if self.per is not None else ""
         now = f", share={self.share:.2f}, rate={f'{rate:.3g}/s' if rate is not None else None}"
         return (
             f"RateLimit(requests_per_minute={self.requests_per_minute!r}, "
-            f"tokens_per_minute={self.tokens_per_minute!r}, concurrent={self.concurrent!r}{now})"
+            f"tokens_per_minute={self.tokens_per_minute!r}, concurrent={self.concurrent!r}{each}{now})"
         )
 
     @property
     def waiting(self) -> int:
         """How many requests wait."""
         with self._lock:
-            return len(self._line)
+            waiting = len(self._line)
+        return waiting + sum(one.waiting for one in self._callers.all()) if self._callers is not None else waiting
 
     @property
     def in_flight(self) -> int:
@@ -133,10 +154,18 @@ class RateLimit:
 
     @property
     def rate(self) -> float | None:
-        """How many requests a second may be sent now; None for any number."""
+        """How many requests a second may be sent now; None for any number. With `per=` see `of`."""
         with self._lock:
             rate = self._full_rate()
             return rate * self._share.at(self._clock.now()) if rate is not None else None
+
+    def of(self, caller: str | None) -> "RateLimit":
+        """The limit of one caller, where it is `per="caller"`; or else this one.
+
+        Args:
+            caller: The name; None for those that nobody is known for.
+        """
+        return self._callers.of(caller) if self._callers is not None else self
 
     async def admit(
         self, who: str, tokens: int, patience: float | None = None, longest_pause: float = math.inf
@@ -153,6 +182,21 @@ class RateLimit:
             RateLimitedError: It took longer than `patience`, or the provider asks to wait for longer than
                 `longest_pause`.
         """
+        if self._callers is None:
+            return await self._admission(who, tokens, patience, longest_pause)
+        time = asyncio.get_running_loop().time
+        began = time()
+        own = await self._callers.of_current().admit(who, tokens, patience, longest_pause)
+        try:
+            left = max(patience - (time() - began), 0.0) if patience is not None else None
+            admission = await self._admission(who, tokens, left, longest_pause)
+        except BaseException:
+            own.settle(None)
+            raise
+        admission._own = own
+        return admission
+
+    async def _admission(self, who: str, tokens: int, patience: float | None, longest_pause: float) -> Admission:
         with self._lock:
             waiter = self._line.join(who, tokens, longest_pause)
             self._give_up()
@@ -243,7 +287,7 @@ class RateLimit:
 
     def _full_rate(self) -> float | None:
         """Requests a second: as configured, as the provider says, or as measured when there were too many."""
-        rate = self._rate("requests", self.requests_per_minute)
+        rate = self._rate("requests", self._requests_per_minute)
         return rate if rate is not None else self._measured
 
     def _rate(self, what: str, per_minute: float | None) -> float | None:
@@ -285,12 +329,12 @@ class RateLimit:
 
     def _ready_at(self, now: float, tokens: int) -> float | None:
         """When the next request may go; None if that depends on another one's end."""
-        if self.concurrent is not None and self._line.in_flight >= self.concurrent:
+        if self._concurrent is not None and self._line.in_flight >= self._concurrent:
             return None
         at = max(now, self._paused_until)
         if self._pace(now) is not None:
             at = max(at, self._next_request)
-        rate = self._rate("tokens", self.tokens_per_minute)
+        rate = self._rate("tokens", self._tokens_per_minute)
         if rate is not None:
             rate *= self._share.at(now)
             since = now - self._tokens_at if self._tokens_at is not None else 0.0
@@ -300,6 +344,12 @@ class RateLimit:
             if missing > 1e-9 * rate:
                 at = max(at, now + missing / rate)
         return at
+
+    def _is_as_it_began(self) -> bool:
+        with self._lock:
+            now = self._clock.now()
+            ready_at = self._ready_at(now, math.ceil(self._rate("tokens", self._tokens_per_minute) or 0))
+            return not len(self._line) and not self._line.in_flight and ready_at is not None and ready_at <= now
 
     def _pace(self, now: float) -> float | None:
         """Seconds between two requests."""

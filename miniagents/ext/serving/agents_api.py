@@ -150,7 +150,7 @@ class AgentsApi:
             self._events(run, reader, after, place),
             reader,
             problem=lambda error: service.problem(error, run),
-            as_event=lambda problem: sse(Failed(problem.body.error), "error", f"{run.id}:{place.number}"),
+            as_event=lambda problem: sse(Failed.of(problem.body), "error", f"{run.id}:{place.number}"),
             limits=service.limits,
             gone=(lambda: None) if is_kept else (lambda: run.cancel("the client went away")),
             prelude=prelude,

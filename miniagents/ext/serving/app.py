@@ -7,6 +7,7 @@ from miniagents.errors import InvalidOptionError
 from miniagents.ext.serving.asgi import AgentApp
 from miniagents.ext.serving.conversations import ConversationStore, MemoryConversations
 from miniagents.ext.serving.draining import check_grace
+from miniagents.ext.serving.hosts import Hosts
 from miniagents.ext.serving.keys import GENERATE, Auth, Keys
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.served import Agents, entries_of
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 TOKEN_VARIABLE = "MINIAGENTS_TOKEN"
 ADMIN_TOKEN_VARIABLE = "MINIAGENTS_ADMIN_TOKEN"
-LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "::1")
 
 
 def agent_app(
@@ -34,7 +34,7 @@ def agent_app(
     on_start: Callable[[MiniAgents], Awaitable[Any]] | None = None,
     grace: float = 30.0,
     limits: Limits | None = None,
-    allowed_hosts: Iterable[str] = LOOPBACK,
+    allowed_hosts: Iterable[str] | None = None,
     allowed_origins: Iterable[str] = (),
     responses: ResponseStore | None = None,
     conversations: ConversationStore | None = None,
@@ -56,7 +56,9 @@ def agent_app(
         on_start: An async function of the system, called once it runs: to spawn and supervise what must be there.
         grace: Seconds for what is under way when the service stops, 0 or more, but not for ever.
         limits: What is taken from outside; see `Limits`.
-        allowed_hosts: The names by which clients may call it: "agents.example.com", "*.example.com", "*".
+        allowed_hosts: The names by which clients may call it: "agents.example.com", "*.example.com", "10.0.0.7", "*";
+            by default those of loopback, and those of `MINIAGENTS_ALLOWED_HOSTS`, separated by commas. Probes
+            (`/healthz`, `/readyz`) may use any.
         allowed_origins: Origins of web pages that may use it, "https://chat.example.com", besides its own.
         responses: Where responses are kept; by default 1,000 of each key in memory, for an hour.
         conversations: Where conversations are kept; by default 1,000 of each key in memory.
@@ -96,8 +98,8 @@ def agent_app(
         service,
         grace=grace,
         on_start=on_start,
-        allowed_hosts=allowed_hosts,
-        allowed_origins=allowed_origins,
+        hosts=Hosts(allowed_hosts),
+        allowed_origins=(allowed_origins,) if isinstance(allowed_origins, str) else allowed_origins,
         responses=responses if responses is not None else MemoryResponses(),
         metrics=None if metrics is False else metrics_app(None if metrics is True else metrics),
     )

@@ -10,7 +10,6 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
@@ -18,27 +17,30 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from miniagents.ext.serving.agents_api import AgentsApi
 from miniagents.ext.serving.anthropic_api import AnthropicApi
-from miniagents.ext.serving.anthropic_client import RequestIds, anthropic_body, body_for, refusal_for
+from miniagents.ext.serving.anthropic_client import anthropic_body, body_for, refusal_for
 from miniagents.ext.serving.anthropic_models import AnthropicModels
 from miniagents.ext.serving.chat import ChatApi
 from miniagents.ext.serving.conversations_api import ConversationsApi
 from miniagents.ext.serving.draining import Drain, check_grace
+from miniagents.ext.serving.hosts import HostCheck, Hosts
 from miniagents.ext.serving.keys import Keys
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.openapi import OpenApi
 from miniagents.ext.serving.operations import Operations
-from miniagents.ext.serving.origins import OriginCheck
+from miniagents.ext.serving.origins import ALLOWED_HEADERS, EXPOSED_HEADERS, OriginCheck
 from miniagents.ext.serving.problems import Problem
+from miniagents.ext.serving.request_ids import identified
 from miniagents.ext.serving.responses_api import ResponsesApi
 from miniagents.ext.serving.routes import handlers_of
 from miniagents.ext.serving.service import AsBody, Endpoint, Handler, Service
 from miniagents.ext.serving.store import ResponseStore
+from miniagents.ext.serving.tracking import P
 from miniagents.ext.serving.websocket import AgentSocket
 from miniagents.ext.telemetry.prometheus import MetricsApp
 from miniagents.miniagents import MiniAgents
 
+_PROBES = ("/healthz", "/readyz")
 _METHODS = ("GET", "POST", "DELETE")
-_HEADERS = ("Authorization", "Content-Type", "Last-Event-ID", "X-API-Key", "X-Conversation", "X-Request-Timeout")
 
 
 class AgentApp(Starlette):
@@ -48,6 +50,7 @@ class AgentApp(Starlette):
         system: Where the agents live.
         exception_handlers: What answers where routes of one's own raise an error of ours, with its status and in our
             form: `FastAPI(exception_handlers=agents.exception_handlers)`; Starlette takes them as well.
+        hosts: The names that it may be called by.
     """
 
     exception_handlers: dict[Any, Any]
@@ -58,7 +61,7 @@ class AgentApp(Starlette):
         *,
         grace: float,
         on_start: Callable[[MiniAgents], Awaitable[Any]] | None,
-        allowed_hosts: Iterable[str],
+        hosts: Hosts,
         allowed_origins: Iterable[str],
         responses: ResponseStore,
         metrics: MetricsApp | None,
@@ -70,9 +73,10 @@ class AgentApp(Starlette):
         self._agents = AgentsApi(service)
         self._responses = ResponsesApi(service, responses)
         self._metrics = metrics
+        self.hosts = hosts
         origins = tuple(allowed_origins)
         middleware = [
-            Middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts), www_redirect=False),
+            Middleware(HostCheck, hosts=hosts, free=_PROBES),
             Middleware(OriginCheck, allowed=origins),
         ]
         if origins:
@@ -80,8 +84,8 @@ class AgentApp(Starlette):
                 CORSMiddleware,
                 allow_origins=origins,
                 allow_methods=_METHODS,
-                allow_headers=_HEADERS,
-                expose_headers=("Retry-After", "X-Should-Retry"),
+                allow_headers=ALLOWED_HEADERS,
+                expose_headers=EXPOSED_HEADERS,
             )
             middleware.append(cors)
         super().__init__(
@@ -94,10 +98,14 @@ class AgentApp(Starlette):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, whether or not its path has a slash at its end: Litestar's mounts add one."""
+        if scope["type"] not in ("http", "websocket"):
+            await super().__call__(scope, receive, send)
+            return
         path = scope.get("path", "")
         if len(path) > 1 and path.endswith("/"):
             scope = {**scope, "path": path.rstrip("/") or "/"}
-        await super().__call__(scope, receive, send)
+        with identified(scope, send) as send:  # around all else: also what Starlette itself answers has an id
+            await super().__call__(scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
         """What Starlette puts around the routes. Here its own errors have our form, and nowhere else."""
@@ -127,6 +135,29 @@ class AgentApp(Starlette):
     def grace_left(self) -> float:
         """Seconds of the grace that are left; all of it, as long as the service does not stop."""
         return self._drain.seconds_left
+
+    def track(self, promise: P) -> P:
+        """Make a call in a route of one's own part of draining: a service that stops waits for it, `grace` seconds at
+        most, and then cuts it off.
+
+        Args:
+            promise: The promise of its replies, as `agent.inquire(...)` gives it.
+
+        Returns:
+            The same promise. If it is cut off, it fails with `ServiceStoppingError`.
+
+        Raises:
+            ServiceStoppingError: The service is stopping, and this is the first call of its request: it is cancelled.
+            InvalidOptionError: It is no promise.
+
+        Example:
+            ```
+            @app.get("/advice")
+            async def advice(about: str) -> str:
+                return str(await agents.track(clerk.inquire(about)))
+            ```
+        """
+        return self._service.tracking.track(promise)
 
     @asynccontextmanager
     async def lifespan(self, app: Any = None) -> AsyncIterator[None]:
@@ -222,7 +253,7 @@ class AgentApp(Starlette):
             method: str, path: str, handler: Handler, as_body: AsBody = anthropic_body, *, is_counted: bool = False
         ) -> Route:
             endpoint = Endpoint(service, handler, keys=service.keys, is_counted=is_counted, as_body=as_body)
-            return Route(path, RequestIds(endpoint), methods=[method])
+            return Route(path, endpoint, methods=[method])
 
         return [
             route("POST", "/v1/messages", messages.create, is_counted=True),

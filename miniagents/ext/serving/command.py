@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import inspect
+import ipaddress
 import math
 import os
 import signal
@@ -30,13 +31,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `miniagents serve` to a parser; `run` takes what it makes of them."""
     parser.description = (
         "Serve agents over HTTP: what agent_app() made, an app in which it is mounted, or an agent as it is. "
-        "A token is made and printed, unless MINIAGENTS_TOKEN has one; so is one for MINIAGENTS_ADMIN_TOKEN."
+        "A token is made and printed, unless MINIAGENTS_TOKEN has one; so is one for MINIAGENTS_ADMIN_TOKEN. "
+        "Where others than this machine are to reach it, name the hosts that they may call: --allowed-host."
     )
     parser.add_argument("app", metavar="module:name", help="where the app, or the agent, is")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen at (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="the port, 0 for any (default: %(default)s)")
     parser.add_argument(
         "--grace", type=float, metavar="SECONDS", help="how long what is under way may go on (default: the app's: 30)"
+    )
+    parser.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name or address by which clients may call it, besides the app's own; may be repeated: "
+        "agents.example.com, '*.example.com', 10.0.0.7, '*'. "
+        "Where the app names none: localhost, and those of MINIAGENTS_ALLOWED_HOSTS, separated by commas",
     )
     parser.set_defaults(run=run)
 
@@ -59,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until the process is told to stop.
 
     Args:
-        arguments: `app`, `host`, `port`, `grace`; see `configure`.
+        arguments: `app`, `host`, `port`, `grace`, `allowed_host`; see `configure`.
 
     Returns:
         The exit status.
@@ -80,15 +91,11 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"miniagents serve: --port must be 0 to {_LAST_PORT}, not {arguments.port}", file=sys.stderr)
         return 2
     inner = app if isinstance(app, AgentApp) else _mounted(app)
-    if arguments.grace is not None:
-        if inner is None:
-            print("miniagents serve: --grace is for what agent_app() made, and there is none here", file=sys.stderr)
-            return 2
-        try:
-            inner.grace = arguments.grace
-        except InvalidOptionError as error:
-            print(f"miniagents serve: --{error}", file=sys.stderr)
-            return 2
+    try:
+        _configured(inner, arguments)
+    except InvalidOptionError as error:
+        print(f"miniagents serve: {error}", file=sys.stderr)
+        return 2
     if threading.current_thread() is threading.main_thread():
         # uvicorn raises the signal once more when it has stopped: it was asked to, and has, which is no failure.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -130,6 +137,44 @@ def run(arguments: argparse.Namespace) -> int:
     with contextlib.suppress(KeyboardInterrupt):
         server.run()
     return 0 if server.started or server.is_told else _NOT_STARTED  # as uvicorn's own command
+
+
+def _configured(app: Any, arguments: argparse.Namespace) -> None:
+    """Give what `agent_app` made the options of the command, and warn where nobody could reach it.
+
+    Args:
+        app: What `agent_app` made, or None.
+        arguments: Those of the command.
+
+    Raises:
+        InvalidOptionError: An option is wrong, or there is nothing to give it to.
+    """
+    if app is None:
+        for option, value in (("--grace", arguments.grace), ("--allowed-host", arguments.allowed_host or None)):
+            if value is not None:
+                raise InvalidOptionError(f"{option} is for what agent_app() made, and there is none here")
+        return
+    if arguments.grace is not None:
+        try:
+            app.grace = arguments.grace
+        except InvalidOptionError as error:
+            raise InvalidOptionError(f"--{error}") from None
+    app.hosts.add(arguments.allowed_host, option="--allowed-host")
+    if app.hosts.are_loopback and not _is_loopback(arguments.host):
+        print(
+            f"miniagents serve: warning: it listens at {arguments.host}, but takes requests to localhost alone (and "
+            f"probes): name the hosts that clients call with --allowed-host or MINIAGENTS_ALLOWED_HOSTS",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether what listens there is reached by this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def end_soon(grace: float) -> None:

@@ -100,13 +100,13 @@ def agent_state_of(state: ConversationState) -> Any:
         raise Problem(409, text, param="conversation", code="conversation_unreadable", is_final=True) from None
 
 
-def check_saveable(message: Message) -> None:
-    """Check that a message can be saved.
+def encoded_new(message: Message) -> bytes:
+    """A message of a client as it is saved.
 
     Raises:
-        Problem: 422: it cannot.
+        Problem: 422: it cannot be saved.
     """
     try:
-        encode(message)
+        return encode(message)
     except UnencodableError as error:
         raise Problem(422, f"{error} (messages)", param="messages", code="invalid") from None

@@ -23,7 +23,8 @@ class ConversationStore(Protocol):
     """Where conversations are kept.
 
     Whoever writes one lets `miniagents.testing.check_conversation_store` look at it. Its methods are called from many
-    tasks at once, for one conversation too; several processes may share what is behind it.
+    tasks at once, for one conversation too; several processes may share what is behind it. How many conversations an
+    owner may have is the store's affair: clients name them as they like.
     """
 
     async def load(self, owner: str, id: str) -> SavedConversation | None:

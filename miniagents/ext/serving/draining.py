@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from miniagents.errors import ActorStoppedError, InvalidOptionError
+from miniagents.errors import InvalidOptionError, ServiceStoppingError
 from miniagents.ext.serving.service import Service
 
 _log = structlog.get_logger("miniagents")
@@ -49,7 +49,7 @@ class Drain:
 
     def reset(self) -> None:
         """The service starts (again)."""
-        self._service.gate.is_draining = False
+        self._service.gate.reset()
         self._ends_at = self._draining = None
 
     @property
@@ -68,16 +68,21 @@ class Drain:
         return self._draining
 
     async def _drain(self) -> None:
-        gate, runs = self._service.gate, self._service.runs
+        gate, runs, tracked = self._service.gate, self._service.runs, self._service.tracking
         try:
             async with asyncio.timeout(self.grace) as self._timer:
                 await gate.wait_idle()
                 await runs.wait_idle()
+                await tracked.wait_idle()
                 self._timer = None
         except TimeoutError:
             self._timer = None
-            _log.warning("what is under way is cut off: the grace is over", requests=gate.inside, calls=len(runs))
-            runs.stop_all(ActorStoppedError("the server is stopping"))
+            calls = len(runs) + len(tracked)
+            _log.warning("what is under way is cut off: the grace is over", requests=gate.inside, calls=calls)
+            error = ServiceStoppingError("the service is stopping, and the grace is over")
+            runs.stop_all(error)
+            tracked.stop_all(error)
+            gate.cut_off()
             try:
                 async with asyncio.timeout(_LAST_WORDS):
                     await gate.wait_idle()

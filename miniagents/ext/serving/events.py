@@ -4,13 +4,14 @@ from collections.abc import AsyncGenerator
 from typing import Literal, TypeAlias
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from miniagents.ext.llms.messages import ToolResultMessage
 from miniagents.ext.llms.metering import Meter
 from miniagents.ext.serving.plain import MessageOut, UsageOut
 from miniagents.ext.serving.reading import Reader
 from miniagents.ext.serving.shown import Shown
-from miniagents.ext.wire.openai_errors import ErrorDetail
+from miniagents.ext.wire.openai_errors import ErrorBody, ErrorDetail
 from miniagents.messages import MessagePromise, MessageSequencePromise
 
 
@@ -64,9 +65,20 @@ class Ended(msgspec.Struct, frozen=True, tag="end", tag_field="type"):
 
 
 class Failed(msgspec.Struct, frozen=True, tag="error", tag_field="type"):
-    """The call failed; this is the last event."""
+    """The call failed; this is the last event.
+
+    Attributes:
+        error: What went wrong.
+        request_id: The id of the request that began the call.
+    """
 
     error: ErrorDetail
+    request_id: str | UnsetType = UNSET
+
+    @classmethod
+    def of(cls, body: ErrorBody) -> "Failed":
+        """The event of an error."""
+        return cls(body.error, body.request_id)
 
 
 Event: TypeAlias = Opened | TokenOut | MessageWhole | Ended | Failed

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
-from miniagents.ext.serving.problems import Problem
+from miniagents.ext.serving.problems import Problem, stopping
 
 
 class Place:
@@ -47,13 +48,16 @@ class Gate:
 
     Attributes:
         is_draining: Whether no more may come in.
+        is_cut_off: Whether what is still inside is cut off.
     """
 
     def __init__(self, concurrent: int | None) -> None:
         self._concurrent = concurrent
         self._inside: Counter[str] = Counter()
         self._idle: asyncio.Event | None = None
+        self._cuts: set[asyncio.Timeout] = set()
         self.is_draining = False
+        self.is_cut_off = False
 
     @property
     def inside(self) -> int:
@@ -67,7 +71,7 @@ class Gate:
             Problem: 503: the server is stopping; 429: this key has too many already.
         """
         if self.is_draining:
-            raise Problem(503, "The server is stopping.", code="stopping", retry_after=1.0)
+            raise stopping()
         if self._concurrent is not None and self._inside[key] >= self._concurrent:
             raise Problem(
                 429,
@@ -84,6 +88,36 @@ class Gate:
             del self._inside[key]
         if not self._inside and self._idle is not None:
             self._idle.set()
+
+    def reset(self) -> None:
+        """Requests may come in (again)."""
+        self.is_draining = self.is_cut_off = False
+
+    def cut_off(self) -> None:
+        """Nothing that is inside has any more time."""
+        self.is_draining = self.is_cut_off = True
+        now = asyncio.get_running_loop().time()
+        for cut in self._cuts:
+            cut.reschedule(now)
+
+    @asynccontextmanager
+    async def until_cut_off(self) -> AsyncIterator[None]:
+        """What is done in here ends when it is cut off, whatever it waits for.
+
+        Raises:
+            Problem: 503: it was.
+        """
+        try:
+            async with asyncio.timeout(None) as cut:
+                self._cuts.add(cut)
+                try:
+                    yield
+                finally:
+                    self._cuts.discard(cut)
+        except TimeoutError:
+            if cut.expired():
+                raise stopping() from None
+            raise
 
     async def wait_idle(self) -> None:
         """Wait until nothing is under way."""

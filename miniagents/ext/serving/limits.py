@@ -46,9 +46,10 @@ class Limits:
             ended and that nobody reads; if that is not enough, one more is a 429.
         head_wait: Seconds for which a stream's first event is waited for, 0 or more, so that an early failure has a
             status of its own. After that the response begins with a 200, and a failure is an event.
-        conversation_messages: Messages of a conversation after which it takes no more, 1 or more. Then it is a 409.
-        conversation_bytes: Bytes of a conversation, as it is saved, after which it takes no more, 1 or more. Then it is
-            a 409.
+        conversation_messages: Messages of a conversation, 1 or more. A request with which it would become longer is a
+            409, before its agent is called. What the agent replies in its last turn (see `reply`) comes on top.
+        conversation_bytes: Bytes of a conversation, as it is saved, 1 or more. It is the same, save that the first
+            request of a conversation is bounded by `body` alone.
         instances: Instances of class agents that conversations of one key have while nobody speaks in them, 0 or more.
             One more passivates that which was not used for longest.
         conversation_waiting: Requests of one conversation that wait for their turn, 0 or more. More is a 429.

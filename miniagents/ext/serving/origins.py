@@ -8,6 +8,49 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from miniagents.ext.serving.problems import Problem
 
+_OWN_HEADERS = ("Last-Event-ID", "X-Conversation", "X-Request-ID", "X-Request-Timeout", "traceparent", "tracestate")
+_SDK_HEADERS = (
+    "Authorization",
+    "X-API-Key",
+    "User-Agent",
+    "Idempotency-Key",
+    "OpenAI-Beta",
+    "OpenAI-Organization",
+    "OpenAI-Project",
+    "Anthropic-Beta",
+    "Anthropic-Dangerous-Direct-Browser-Access",
+    "Anthropic-Organization-Id",
+    "Anthropic-User-Profile-Id",
+    "Anthropic-Version",
+    "Anthropic-Worker-Id",
+    "Anthropic-Workspace-Id",
+    "X-Stainless-Arch",
+    "X-Stainless-Async",
+    "X-Stainless-Custom-Event-Handler",
+    "X-Stainless-Custom-Poll-Interval",
+    "X-Stainless-Helper",
+    "X-Stainless-Helper-Method",
+    "X-Stainless-Lang",
+    "X-Stainless-OS",
+    "X-Stainless-Package-Version",
+    "X-Stainless-Poll-Helper",
+    "X-Stainless-Raw-Response",
+    "X-Stainless-Read-Timeout",
+    "X-Stainless-Retry-Count",
+    "X-Stainless-Runtime",
+    "X-Stainless-Runtime-Version",
+    "X-Stainless-Stream-Helper",
+    "X-Stainless-Timeout",
+)
+"""What the official SDKs of OpenAI and Anthropic send, for Python and JavaScript. None of these says anything of a page
+that the check of its origin has to know, and a service reads no others than its own."""
+
+ALLOWED_HEADERS = (*_OWN_HEADERS, *_SDK_HEADERS)
+"""Headers that pages of allowed origins may send."""
+
+EXPOSED_HEADERS = ("Request-Id", "Retry-After", "X-Request-ID", "X-Should-Retry")
+"""Headers that they may read."""
+
 
 class OriginCheck:
     """Refuses what a web page of another origin sends, over HTTP and WebSocket alike.

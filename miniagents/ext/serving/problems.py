@@ -8,6 +8,7 @@ import msgspec
 import structlog
 from starlette.responses import Response
 
+from miniagents.actors.request_id import current_request_id
 from miniagents.errors import (
     ActorStoppedError,
     AllModelsFailedError,
@@ -24,6 +25,7 @@ from miniagents.errors import (
     QuotaExceededError,
     RateLimitedError,
     RestartLimitError,
+    ServiceStoppingError,
     SystemNotRunningError,
     UnsupportedContentError,
 )
@@ -38,6 +40,8 @@ _LOGGED_STATUSES = (500, 502)
 _LOGGED = "__miniagents_logged__"
 
 _log = structlog.get_logger("miniagents")
+STOPPING = "stopping"
+"""The code of what fails because the service stops."""
 
 _SOON = 1.0
 """Seconds after which another attempt makes sense, where nothing better is known."""
@@ -54,6 +58,9 @@ class Problem(Exception):
         retry_after: Seconds after which another attempt makes sense, or None.
         is_final: Whether another attempt makes no sense: clients of OpenAI are told so.
         is_passing: Whether another attempt makes sense: they are told that, too.
+
+    Attributes:
+        begun_by: The id of the request that began the call which failed, or None if no call did.
     """
 
     def __init__(
@@ -75,6 +82,7 @@ class Problem(Exception):
         self.retry_after = retry_after
         self.is_final = is_final
         self.is_passing = is_passing
+        self.begun_by: str | None = None
 
     def __reduce__(self) -> Any:
         return _problem, (self.message, self.__dict__)
@@ -82,7 +90,12 @@ class Problem(Exception):
     @property
     def body(self) -> ErrorBody:
         """The body of the response."""
-        return error_body(self.status, self.message, param=self.param, code=self.code)
+        return error_body(self.status, self.message, param=self.param, code=self.code, request_id=self.request_id)
+
+    @property
+    def request_id(self) -> str | None:
+        """The request that it belongs to: that which began the call, if one has failed, and else the one at work."""
+        return self.begun_by if self.begun_by is not None else current_request_id.get()
 
     def response(self, body: Any = None) -> Response:
         """The response.
@@ -93,8 +106,9 @@ class Problem(Exception):
         headers = {}
         if self.status == 401:
             headers["www-authenticate"] = "Bearer"
-        if self.status == 408:
-            headers["connection"] = "close"  # the rest of the body may come yet, and is no request
+        if self.status == 408 or self.code == STOPPING:
+            # The rest of the body may come yet, and is no request; or the next request must go to another server.
+            headers["connection"] = "close"
         if self.retry_after is not None:
             headers["retry-after"] = str(max(math.ceil(self.retry_after), 1))
         if self.is_final or self.is_passing:
@@ -111,6 +125,11 @@ def _problem(message: str, facts: dict[str, Any]) -> Problem:
 def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A response of JSON."""
     return Response(msgspec.json.encode(body), status, headers, "application/json")
+
+
+def stopping() -> Problem:
+    """What clients are told by a service that stops: another instance may answer."""
+    return Problem(503, "The server is stopping.", code=STOPPING, retry_after=_SOON, is_passing=True)
 
 
 def told(error: BaseException, *, shows_errors: bool, **facts: Any) -> Problem:
@@ -141,6 +160,8 @@ def problem_of(error: BaseException, *, shows_errors: bool = False) -> Problem:
             return error
         case MailboxFullError():
             return Problem(429, "The agent is busy.", code="mailbox_full", retry_after=_SOON)
+        case ServiceStoppingError():
+            return stopping()
         case ActorStoppedError() | RestartLimitError() | SystemNotRunningError():
             return Problem(503, "The agent is not there at the moment.", code="unavailable", retry_after=_SOON)
         case DeadlineExceededError():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.requests import HTTPConnection
 
+from miniagents.actors.request_id import current_request_id
 from miniagents.errors import AgentArgumentError, MiniAgentsError
 from miniagents.ext.llms.metering import Meter, current_meter
 from miniagents.ext.serving.events import Opened
@@ -36,12 +37,25 @@ class Run:
         call: The call.
         replies: Its replies; they can be iterated again and again.
         options: The options of the API call that the client has given.
+        request_id: The id of the request that began it, or None.
         meter: What all models below it use.
         reading: What came of its replies, and how far its readers are.
         turn: Its turn in a conversation, or None.
     """
 
-    __slots__ = ("_stopping", "call", "entry", "id", "key", "meter", "options", "reading", "replies", "turn")
+    __slots__ = (
+        "_stopping",
+        "call",
+        "entry",
+        "id",
+        "key",
+        "meter",
+        "options",
+        "reading",
+        "replies",
+        "request_id",
+        "turn",
+    )
 
     def __init__(
         self, entry: Entry, key: str, call: AgentCall, meter: Meter, reading: Reading, turn: "Turn | None" = None
@@ -58,6 +72,7 @@ class Run:
         self.options: tuple[str, ...] = ()
         self.reading = reading
         self.turn = turn
+        self.request_id = current_request_id.get()
         self._stopping: asyncio.Task[None] | None = None
 
     @property

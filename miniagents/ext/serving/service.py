@@ -17,10 +17,11 @@ from miniagents.ext.serving.keys import ANYBODY, Keys
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.naming import ConversationIn, conversation_id
 from miniagents.ext.serving.parsing import Parser
-from miniagents.ext.serving.problems import FAILURES, Problem, told
+from miniagents.ext.serving.problems import FAILURES, Problem, stopping, told
 from miniagents.ext.serving.runs import Run, Runs, timeout_of
 from miniagents.ext.serving.served import Entry
 from miniagents.ext.serving.tracing import traced
+from miniagents.ext.serving.tracking import Tracking
 from miniagents.ext.serving.turns import Turns
 from miniagents.ext.serving.waiting import disconnected
 from miniagents.messages import Message, Messages
@@ -52,6 +53,7 @@ class Service:
         shows_errors: Whether clients see the text of agents' own errors.
         shows_tools: Whether clients of `/agents` see the agents' own tool calls, and their results.
         gate: The requests under way.
+        tracking: Calls in routes of one's own.
         runs: The calls under way.
         turns: The conversations in use.
         parser: Parses bodies.
@@ -78,6 +80,7 @@ class Service:
         self.shows_errors = shows_errors
         self.shows_tools = shows_tools
         self.gate = Gate(limits.concurrent)
+        self.tracking = Tracking(self.gate)
         self.runs = Runs(limits)
         self.turns = turns
         self.parser = Parser(limits, frozenset(name for entry in entries.values() for name in entry.argument_names))
@@ -205,13 +208,17 @@ class Service:
             if named is not None:  # the provider speaks of an option that the client has given: it is its own affair
                 return Problem(400, f"The model refuses {named}: {error} ({named})", param=named, code="invalid")
         interaction = run.interaction if run is not None else None
-        return told(
+        problem = told(
             error,
             shows_errors=self.shows_errors,
             actor=interaction.path if interaction is not None else getattr(error, "path", None),
             interaction=interaction.id if interaction is not None else None,
             caller=run.key if run is not None else None,
         )
+        if problem.code == "unavailable" and self.gate.is_draining:
+            problem = stopping()
+        problem.begun_by = run.request_id if run is not None else None
+        return problem
 
 
 Handler = Callable[[Request, str], Awaitable[ASGIApp]]
@@ -268,7 +275,10 @@ class Endpoint:
 
     async def _answer(self, request: Request, key: str) -> ASGIApp:
         try:
-            return await self._handler(request, key)
+            if not self._is_counted:
+                return await self._handler(request, key)
+            async with self._service.gate.until_cut_off():
+                return await self._handler(request, key)
         except (ClientDisconnect, HTTPException):
             raise
         except FAILURES as error:

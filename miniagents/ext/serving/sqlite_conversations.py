@@ -27,6 +27,13 @@ CREATE TABLE IF NOT EXISTS conversations (
     PRIMARY KEY (owner, id)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS conversations_saved_at ON conversations (saved_at);
+CREATE INDEX IF NOT EXISTS conversations_of_owner ON conversations (owner, saved_at);
+"""
+
+_PUSH_OUT = """
+DELETE FROM conversations WHERE owner = ? AND id IN (
+    SELECT id FROM conversations WHERE owner = ? AND id != ? ORDER BY saved_at DESC LIMIT -1 OFFSET ?
+)
 """
 
 
@@ -39,18 +46,23 @@ class SqliteConversations:
     Args:
         path: The file; it is made at the first use. Its directory must be there.
         ttl: Seconds after which a conversation that nobody goes on with is forgotten, more than 0; None for never.
+        most: How many of one owner, 1 or more; None for any number. One more pushes out that which nobody has gone on
+            with for longest.
 
     Raises:
         InvalidOptionError: An option is outside its range.
     """
 
-    def __init__(self, path: str | Path, *, ttl: float | None = None) -> None:
+    def __init__(self, path: str | Path, *, ttl: float | None = None, most: int | None = 100_000) -> None:
+        if most is not None and most < 1:
+            raise InvalidOptionError(f"most= must be 1 or more, or None, not {most!r}")
         if ttl is not None and not ttl > 0:
             raise InvalidOptionError(f"ttl= must be more than 0 s, or None, not {ttl!r}")
         if str(path) in ("", ":memory:"):
             raise InvalidOptionError("SqliteConversations needs a file; MemoryConversations is for the memory")
         self._path = Path(path)
         self._ttl = ttl
+        self._most = most
         self._thread: ThreadPoolExecutor | None = None
         self._database: sqlite3.Connection | None = None
         self._lacked = 0  # bytes that could not be saved when that was last tried
@@ -140,6 +152,8 @@ class SqliteConversations:
             if after is None:
                 sql = "INSERT INTO conversations VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
                 done = database.execute(sql, (owner, id, revision, data, now))
+                if self._most is not None and done.rowcount == 1:
+                    database.execute(_PUSH_OUT, (owner, owner, id, self._most - 1))
             else:
                 sql = (
                     "UPDATE conversations SET revision = ?, data = ?, saved_at = ? "

@@ -7,8 +7,8 @@ from itertools import takewhile
 from miniagents.ext.serving.conversation_state import (
     ConversationState,
     agent_state_of,
-    check_saveable,
     encoded,
+    encoded_new,
     encoded_state,
     messages_of,
     new_state,
@@ -20,7 +20,7 @@ from miniagents.ext.serving.problems import Problem
 from miniagents.ext.serving.served import Entry
 from miniagents.ext.serving.speech import as_assistant
 from miniagents.ext.serving.storing import Storing
-from miniagents.messages import DataMessage, Message, MessagePromise, Messages, SystemMessage, encode
+from miniagents.messages import Message, MessagePromise, Messages, SystemMessage, encode
 from miniagents.miniagents import AgentCall, AgentRef, Interaction, MiniAgent, MiniAgents
 from miniagents.promising.promise import settled
 
@@ -91,9 +91,10 @@ class Turn:
         self.waited = asyncio.get_running_loop().time() - began
         self.is_over = False
         self._state = ConversationState()
+        self._limits = Limits()
+        self._size = 0
+        self._new: list[bytes] = []  # what the client sends, as it will be saved
         self._revision: str | None = None
-        self._said: tuple[Message, ...] | None = ()
-        self._before = 0
 
     async def load(self, limits: Limits) -> None:
         """Get what was saved.
@@ -101,18 +102,18 @@ class Turn:
         Raises:
             Problem: See `Turns.begin`.
         """
+        self._limits = limits
         saved = await self._store.load(self.key, self.id)
         if saved is None:
             self._state = new_state()
             return
-        self._state, self._revision = state_of(saved.data), saved.revision
+        self._state, self._revision, self._size = state_of(saved.data), saved.revision, len(saved.data)
         agent = self._state.agent
         if agent is not None and agent != self._entry.name:
             text = f"This is a conversation with {agent!r} (conversation)"
             raise Problem(409, text, param="conversation", code="conversation_of_another_agent", is_final=True)
-        if len(self._state.said) >= limits.conversation_messages or len(saved.data) >= limits.conversation_bytes:
-            text = "This conversation is as long as it may become (conversation)"
-            raise Problem(409, text, param="conversation", code="conversation_full", is_final=True)
+        if len(self._state.said) >= limits.conversation_messages or self._size >= limits.conversation_bytes:
+            raise _full("This conversation is as long as it may become")
 
     def target(self) -> MiniAgent | AgentRef:
         """Whom to call: of a class, an instance for this conversation alone.
@@ -137,18 +138,32 @@ class Turn:
             given: What the request says; None if that comes later, and after what was said before.
 
         Raises:
-            Problem: 422: something in it cannot be saved.
+            Problem: 422: something in it cannot be saved; 409: the conversation would become too long.
         """
         before = messages_of(self._state, self.id) if self._stateful is None else ()
         if given is None:
-            self._said, self._before = None, len(before)
             return before
         instructions = tuple(takewhile(lambda message: isinstance(message, SystemMessage), given))
-        self._said = given[len(instructions) :]
-        for message in self._said:
-            if isinstance(message, DataMessage):
-                check_saveable(message)  # before the agent has done anything
-        return (*instructions, *before, *self._said)
+        said = given[len(instructions) :]
+        for message in said:
+            self.add(message)  # before the agent has done anything
+        return (*instructions, *before, *said)
+
+    def add(self, message: Message) -> None:
+        """Make room for a message that the client sends. What the agent replies finds room always.
+
+        Raises:
+            Problem: 422: it cannot be saved; 409: the conversation would become too long.
+        """
+        data = encoded_new(message)
+        self._new.append(data)
+        self._size += len(data)
+        limits, count = self._limits, len(self._state.said) + len(self._new)
+        is_too_large = (
+            self._revision is not None and self._size > limits.conversation_bytes
+        )  # the first one always fits
+        if count > limits.conversation_messages or is_too_large:
+            raise _full("With this, the conversation would become longer than it may")
 
     @property
     def _stateful(self) -> Instance | None:
@@ -166,21 +181,19 @@ class Turn:
                 yield promise
             await settled(replies)  # to await them would be to want all of them, whoever reads them how slowly
             messages = await replies
-            if self._said is None:
-                sent: Messages = await call.finish().interaction.message_promises
-                self._said = sent[self._before :]
-            await self._save(self._said, messages)
+            call.finish()  # nothing more is part of this turn
+            await self._save(messages)
             is_whole = True
         finally:
             self._release(self, call.interaction, is_whole)
 
-    async def _save(self, said: tuple[Message, ...], replies: Messages) -> None:
+    async def _save(self, replies: Messages) -> None:
         stateful = self._stateful
         kept = ConversationState(
             created_at=self._state.created_at,
             agent=self._entry.name,
             labels=self._state.labels,
-            said=(*self._state.said, *encoded((*said, *as_assistant(replies)))),
+            said=(*self._state.said, *self._new, *encoded(as_assistant(replies))),
             state=encoded_state(stateful.state) if stateful is not None else self._state.state,
         )
         revision = await self._store.save(self.key, self.id, encode(kept), after=self._revision)
@@ -196,3 +209,7 @@ class Turn:
             interaction: The call, if there is one.
         """
         self._release(self, interaction, False)
+
+
+def _full(text: str) -> Problem:
+    return Problem(409, f"{text} (conversation)", param="conversation", code="conversation_full", is_final=True)

@@ -80,7 +80,8 @@ class AgentSocket:
             entry = service.entry(socket.path_params["name"])
             with service.gate.enter(key) as scope[PLACE]:
                 await socket.accept()
-                await self._serve(socket, entry.name, key)
+                async with service.gate.until_cut_off():
+                    await self._serve(socket, entry.name, key)
         except Problem as problem:
             await refuse(socket, problem)
         except _GONE:
@@ -140,8 +141,11 @@ class AgentSocket:
                 case Send():
                     count += 1
                     check_count(count, self._service.limits)
+                    message = frame.message("message")
+                    if run.turn is not None:
+                        run.turn.add(message)
                     try:
-                        run.call.send_message(frame.message("message"))
+                        run.call.send_message(message)
                     except AppenderClosedError:
                         raise Problem(400, "A message came after the call was finished.", code="finished") from None
                 case Finish():
@@ -180,7 +184,7 @@ async def refuse(socket: WebSocket, problem: Problem) -> None:
         if socket.application_state is WebSocketState.CONNECTING:
             await socket.send_denial_response(problem.response())
         else:
-            await socket.send_text(msgspec.json.encode(Failed(problem.body.error)).decode())
+            await socket.send_text(msgspec.json.encode(Failed.of(problem.body)).decode())
             await socket.close(_CLOSE_BASE + problem.status)
     except (*_GONE, RuntimeError):
         pass  # it has gone meanwhile

@@ -85,6 +85,8 @@ class EventLog(Subscription):
             facts = self._facts(event)
             if event.caller is not None:
                 facts["caller"] = event.caller
+            if event.request_id is not None:
+                facts["request_id"] = event.request_id
             getattr(_log, level)(text, kind=event.kind.value, actor=event.path, **facts)
         except Exception as error:  # a log that fails must not stop what it tells of
             self._system.loop.call_exception_handler({"message": "an event could not be logged", "exception": error})

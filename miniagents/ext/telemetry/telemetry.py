@@ -17,6 +17,7 @@ from opentelemetry.trace import SpanKind, TracerProvider
 
 from miniagents.actors import ActorSystem
 from miniagents.actors.caller import current_caller
+from miniagents.actors.request_id import current_request_id
 from miniagents.ext.llms.messages import ToolCall
 from miniagents.ext.llms.model import Answer, ModelRequest, Provider
 from miniagents.ext.llms.tools import Tool
@@ -131,6 +132,9 @@ class Telemetry:
         caller = context.get(current_caller)
         if caller is not None:
             attributes["enduser.id"] = caller.name
+        request_id = context.get(current_request_id)
+        if request_id is not None:
+            attributes["miniagents.request.id"] = request_id
         operation = self._open[interaction.id] = self.operation(
             f"invoke_agent {agent.alias}",
             SpanKind.INTERNAL,

@@ -1,6 +1,7 @@
 """OpenAI's error bodies."""
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 _TYPES = {
     400: "invalid_request_error",
@@ -34,9 +35,15 @@ class ErrorDetail(msgspec.Struct, frozen=True):
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
-    """The body of every response that is an error."""
+    """The body of every response that is an error.
+
+    Attributes:
+        error: What went wrong.
+        request_id: The id of the request, where it is known.
+    """
 
     error: ErrorDetail
+    request_id: str | UnsetType = UNSET
 
 
 def error_type(status: int) -> str:
@@ -44,6 +51,9 @@ def error_type(status: int) -> str:
     return _TYPES.get(status, "server_error")
 
 
-def error_body(status: int, message: str, *, param: str | None = None, code: str | None = None) -> ErrorBody:
+def error_body(
+    status: int, message: str, *, param: str | None = None, code: str | None = None, request_id: str | None = None
+) -> ErrorBody:
     """The body of an error response."""
-    return ErrorBody(ErrorDetail(message, error_type(status), param, code))
+    id = UNSET if request_id is None else request_id
+    return ErrorBody(ErrorDetail(message, error_type(status), param, code), id)
