@@ -90,13 +90,19 @@ def _app_by_hand() -> Any:
     return Starlette(routes=[Route("/v1/chat/completions", complete, methods=["POST"])])
 
 
-def serve(kind: str) -> None:
-    """Serve until SIGTERM, on a port that is printed."""
+def serve(app: Any, *, buffer: int | None = None) -> None:
+    """Serve until SIGTERM, on a port that is printed.
+
+    Args:
+        app: What is served.
+        buffer: Bytes that the system keeps of what a client has not read; None for what it thinks best.
+    """
     import uvicorn
 
-    _raise_file_limit()
-    app = _agents_app() if kind == "agents" else _app_by_hand()
+    raise_file_limit()
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    if buffer is not None:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
     print(listener.getsockname()[1], flush=True)
     config = uvicorn.Config(
         app, loop="uvloop", log_level="error", access_log=False, backlog=2048, timeout_keep_alive=120
@@ -104,15 +110,16 @@ def serve(kind: str) -> None:
     uvicorn.Server(config).run(sockets=[listener])
 
 
-def _raise_file_limit() -> None:
+def raise_file_limit() -> None:
+    """Have as many connections as may be."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @contextmanager
-def server(kind: str, core: int) -> Iterator[tuple[int, psutil.Process]]:
+def server(kind: str, core: int, module: str = "benchmarks.serving") -> Iterator[tuple[int, psutil.Process]]:
     """A server in a process of its own: its port, and the process."""
-    command = [sys.executable, "-m", "benchmarks.serving", "--serve", kind]
+    command = [sys.executable, "-m", module, "--serve", kind]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             os.sched_setaffinity(process.pid, {core})
@@ -312,9 +319,9 @@ def main() -> None:
     parser.add_argument("--serve", choices=KINDS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve is not None:
-        serve(arguments.serve)
+        serve(_agents_app() if arguments.serve == "agents" else _app_by_hand())
         return
-    _raise_file_limit()
+    raise_file_limit()
     available = sorted(os.sched_getaffinity(0))
     cores = (available[0], available[-1])
     os.sched_setaffinity(0, {cores[1]})

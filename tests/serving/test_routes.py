@@ -9,6 +9,8 @@ import fastapi
 import pytest
 from fastapi import BackgroundTasks, FastAPI, WebSocket
 from fastapi.responses import StreamingResponse
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -26,6 +28,7 @@ from miniagents.errors import (
     ProviderUnavailableError,
     RateLimitedError,
 )
+from miniagents.ext.llms.sound import sound
 from miniagents.ext.serving import AgentApp, Limits, agent_app, sse
 from miniagents.ext.serving.problems import Problem
 from miniagents.ext.wire.sse import PING, EventDecoder
@@ -33,6 +36,8 @@ from miniagents.testing import Call, Reply, Script, ScriptedModel
 from tests.actors.actors import turns
 from tests.serving.agents import Held, echo, failing, soon, speller
 from tests.serving.clients import Client
+from tests.serving.servers import TOKEN
+from tests.serving.test_fuzz import in_virtual_time
 from tests.serving.test_leaving import AGENTS as LEAVING
 from tests.serving.test_leaving import TURNS, assert_nothing_left, goes, is_cut
 from tests.serving.test_limits import TALKERS, streamer
@@ -557,3 +562,59 @@ async def test_all_who_read_a_promise_see_what_its_models_used() -> None:
 
     used = [events_in(client.body)[-1]["usage"]["output_tokens"] for client in clients]
     assert used[0] == used[1] > 0
+
+
+odd = st.sampled_from('\r\n :"\\\ud83d\ude00\u2028\x00datevn😀')
+texts = st.text(st.characters(), max_size=12) | st.text(odd, max_size=12)
+
+
+@settings(max_examples=150, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@given(pieces=st.lists(texts, max_size=6), size=st.integers(1, 40))
+def test_whatever_an_agent_says_arrives_whole_however_the_bytes_are_cut(pieces: list[str], size: int) -> None:
+    @miniagent
+    async def speaks(ctx: InteractionContext) -> None:
+        async def tokens(_: object) -> AsyncIterator[TextToken]:
+            for piece in pieces:
+                yield TextToken(piece)
+
+        ctx.reply([TextMessage.promise(message_token_streamer=tokens), *pieces])
+
+    async def body() -> bytes:
+        async with MiniAgents():
+            return b"".join([piece async for piece in sse(speaks.inquire())])
+
+    raw, decoder = in_virtual_time(body()), EventDecoder()
+    cut = [raw[at : at + size] for at in range(0, len(raw), size)]
+    events = [json.loads(data) for chunk in cut for _, data in decoder.feed(chunk)]
+
+    messages = [one["message"]["text"] for one in events if one["type"] == "message"]
+    tokens = [(one["index"], one["text"]) for one in events if one["type"] == "token"]
+    assert messages == [sound("".join(pieces)), *map(sound, pieces)]
+    assert ["".join(text for at, text in tokens if at == index) for index in range(len(messages))] == messages
+    assert all(text for _, text in tokens)
+    assert events[-1]["type"] == "end"
+
+
+@pytest.mark.parametrize("path", ["/agents/halves", "/v1/chat/completions", "/v1/responses", "/v1/messages"])
+@pytest.mark.parametrize("stream", [True, False])
+async def test_letters_that_come_in_halves_break_no_reply(path: str, stream: bool) -> None:
+    @miniagent
+    async def halves(ctx: InteractionContext) -> None:
+        async def tokens(_: object) -> AsyncIterator[TextToken]:
+            for piece in ("\ud83d", "\ude00 and ", "\ud83d"):
+                yield TextToken(piece)
+
+        ctx.reply(TextMessage.promise(message_token_streamer=tokens))
+
+    async with (agents := agent_app(halves, auth=TOKEN, admin_auth=None)).lifespan():
+        body: Any = {"model": "halves", "stream": stream, "max_tokens": 9}
+        body["input" if path == "/v1/responses" else "messages"] = [{"role": "user", "content": "Hi"}]
+        if path == "/agents/halves":
+            body = {"messages": "Hi", "stream": stream}
+        client = Client(agents, path, body)
+        await client.asking
+
+    assert client.status == 200
+    assert "😀" in client.body.decode()
+    assert "\ufffd" in client.body.decode()
+    assert b"failed" not in client.body

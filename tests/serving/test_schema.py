@@ -16,15 +16,37 @@ import schemathesis
 import uvicorn
 from hypothesis import HealthCheck, settings
 
+from miniagents import InteractionContext, miniagent
 from miniagents.ext.serving import Limits, Served, agent_app
 from miniagents.ext.serving.openapi import document
+from miniagents.testing import Script, ScriptedModel
 from tests.serving.agents import echo, speller, weather
 from tests.serving.servers import TOKEN
 
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 
 
-AGENTS = {"echo": echo, "speller": speller, "weather": Served(weather, arguments=("city", "unit"))}
+class Answer(msgspec.Struct):
+    """What the model says."""
+
+    text: str
+
+
+MODEL = ScriptedModel.fork(script=Script('{"text":\n"Fine."}'), output=Answer)
+
+
+@miniagent
+async def structured(ctx: InteractionContext) -> None:
+    """Has a model answer with structured output."""
+    await ctx.reply(MODEL.inquire("Hi"))
+
+
+AGENTS: dict[str, Any] = {
+    "echo": echo,
+    "speller": speller,
+    "weather": Served(weather, arguments=("city", "unit")),
+    "structured": structured,
+}
 APP = agent_app(AGENTS, auth=TOKEN, admin_auth=TOKEN, metrics=True, limits=Limits(request_timeout=20.0))
 DOCUMENT = msgspec.json.decode(msgspec.json.encode(document(APP._service, has_metrics=True)))
 SCHEMA = schemathesis.openapi.from_dict(copy.deepcopy(DOCUMENT))

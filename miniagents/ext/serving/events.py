@@ -8,6 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from miniagents.ext.llms.messages import ToolResultMessage
 from miniagents.ext.llms.metering import Meter
+from miniagents.ext.llms.sound import Halves
 from miniagents.ext.serving.plain import MessageOut, UsageOut
 from miniagents.ext.serving.reading import Reader
 from miniagents.ext.serving.shown import Shown
@@ -105,12 +106,14 @@ async def events_of(
     async for promise in replies:
         is_result = issubclass(promise.message_class, ToolResultMessage)
         if shows_tools or not is_result:
-            kind = _kind_of(promise)
+            kind, halves = _kind_of(promise), Halves()
             async for token in promise:
                 text = str(token)
                 reader.took(text)
-                if text:
-                    yield TokenOut(index, text, kind)
+                if sound := halves.joined(text):
+                    yield TokenOut(index, sound, kind)
+            if halves.held:
+                yield TokenOut(index, halves.end(), kind)
         message = await promise
         if is_result and not shows_tools:
             reader.took(str(message))

@@ -8,6 +8,7 @@ from msgspec import UNSET, UnsetType
 from miniagents.errors import OutputError, UnencodableError
 from miniagents.ext.llms.messages import ReplyMessage, ToolResultMessage
 from miniagents.ext.llms.metering import Meter
+from miniagents.ext.llms.sound import sound_message
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.problems import Problem
 from miniagents.messages import (
@@ -78,6 +79,7 @@ class MessageOut(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, message: Message) -> "MessageOut":
         """A message as it goes out."""
+        message = sound_message(message)
         if isinstance(message, ReplyMessage) and (output := _output(message)) is not None:
             return cls(type(message).__name__, "", message.role, "data", msgspec.Raw(output))
         data: str | None = None

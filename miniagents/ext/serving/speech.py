@@ -6,6 +6,7 @@ from typing import TypeAlias
 import msgspec
 
 from miniagents.ext.llms.messages import ReplyMessage, ToolCall, ToolResultMessage
+from miniagents.ext.llms.sound import Halves, sound_message
 from miniagents.ext.serving.reading import Reader
 from miniagents.messages import (
     AssistantMessage,
@@ -98,16 +99,22 @@ async def spoken(replies: MessageSequencePromise, reader: Reader | None = None) 
     async for promise in replies:
         index = None
         if not issubclass(promise.message_class, ToolResultMessage):
+            halves = Halves()
             async for token in promise:
                 text = str(token)
                 if reader is not None:
                     reader.took(text)
-                if text:
+                if text := halves.joined(text):
                     if index is None:
                         index = count
                         count += 1
                     yield Text(index, text)
-        message = await promise
+            if text := halves.end():
+                if index is None:
+                    index = count
+                    count += 1
+                yield Text(index, text)
+        message = sound_message(await promise)
         if reader is not None:
             reader.took(None)
         calls.saw(message)
