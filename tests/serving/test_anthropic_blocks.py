@@ -256,6 +256,15 @@ def test_thoughts_that_came_after_the_text_go_back_before_it() -> None:
     assert back["content"] == [thought, text, call]
 
 
+def test_thoughts_between_texts_go_back_where_they_were() -> None:
+    thought = {"type": "thinking", "thinking": "Hmm.", "signature": "sig"}
+    text = {"type": "text", "text": "Tea."}
+
+    for blocks in ([thought, text, thought, text], [thought, text, thought], [thought, text, text]):
+        _, (_, back) = to_anthropic(from_anthropic([{"role": "assistant", "content": blocks}]))
+        assert back["content"] == blocks
+
+
 def test_a_system_prompt_keeps_its_blocks_where_they_have_more_than_text() -> None:
     cached = {"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}
     plain = {"type": "text", "text": "Be kind."}

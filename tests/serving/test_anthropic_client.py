@@ -9,7 +9,7 @@ import pydantic
 import pytest
 
 from miniagents import InteractionContext, miniagent
-from miniagents.ext.llms import AnthropicAgent
+from miniagents.ext.llms import AnthropicAgent, ReplyMessage, ToolCall, ToolResultMessage
 from miniagents.ext.serving import Served, agent_app
 from miniagents.testing import Call, FakeProvider, Reply, Script, ScriptedModel
 from tests.serving.agents import Held, echo, failing, soon, speller
@@ -177,6 +177,39 @@ async def test_what_a_model_thought_for_itself_is_not_shown(fake_provider: FakeP
     for message in (whole, final):
         assert [block.type for block in message.content] == ["text", "text"]
         assert message.stop_reason == "end_turn"
+
+
+async def test_thoughts_before_calls_that_are_left_open_are_shown_and_no_others() -> None:
+    def reply(id: str, thought: str) -> ReplyMessage:
+        thinking = {"type": "thinking", "thinking": thought, "signature": "sig"}
+        call = ToolCall(id=id, name="f")
+        return ReplyMessage("", tool_calls=(call,), metadata={"thinking_blocks": [thinking]})  # type: ignore[arg-type]
+
+    @miniagent(alias="asking")
+    async def asking(ctx: InteractionContext) -> None:
+        ctx.reply(reply("1", "for itself"))
+        ctx.reply(ToolResultMessage("4", call_id="1", name="f"))
+        ctx.reply(reply("2", "for the client"))
+        ctx.reply("Please call it.")
+
+    async with served(agent_app(asking, auth=TOKEN, admin_auth=None)) as url, strict_client(url) as client:
+        whole = await client.messages.create(model="asking", max_tokens=9, messages=HELLO)
+        async with client.messages.stream(model="asking", max_tokens=9, messages=HELLO) as stream:
+            final = await stream.get_final_message()
+
+    for message in (whole, final):
+        assert [block.thinking for block in message.content if block.type == "thinking"] == ["for the client"]
+        assert [block.id for block in message.content if block.type == "tool_use"] == ["2"]
+
+
+async def test_calls_are_the_reason_to_stop_whatever_the_model_says() -> None:
+    reply = Reply("", calls=(Call("f", {}, id="1"),), stop_reason="end_turn")
+    agent = ScriptedModel.fork(alias="clerk", script=Script(reply))
+    app = agent_app(Served(agent, arguments=("tools",)), auth=TOKEN, admin_auth=None)
+    async with served(app) as url, strict_client(url) as client:
+        answer = await client.messages.create(model="clerk", max_tokens=9, messages=HELLO, tools=[TOOL])
+
+    assert (answer.stop_reason, answer.content[0].type) == ("tool_use", "tool_use")
 
 
 class City(pydantic.BaseModel):

@@ -80,6 +80,7 @@ async def test_a_page_is_what_its_query_says(query: str, expected: tuple[list[st
         ("limit=1001", 400, "limit"),
         ("limit=" + "9" * 5000, 400, "limit"),
         ("limit=%C2%B2", 400, "limit"),
+        ("limit=%D9%A2", 400, "limit"),
         ("limit=two", 400, "limit"),
         ("after_id=nobody", 404, "after_id"),
         ("before_id=nobody", 404, "before_id"),

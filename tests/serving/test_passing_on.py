@@ -170,6 +170,13 @@ async def test_what_the_model_of_an_agent_cannot_take_is_the_clients_error(
     assert fake_provider.exchanges == []
 
 
+async def test_an_agent_that_talks_to_another_api_is_not_asked_for_what_only_anthropics_models_take(
+    fake_provider: FakeProvider, gpt: Any
+) -> None:
+    with pytest.raises(anthropic.BadRequestError, match=r"'clerk' takes no input of the type 'container_upload'"):
+        await passed_on(fake_provider, gpt, of_user(ONLY_ANTHROPICS["container_upload"]))
+
+
 def test_what_is_one_apis_own_is_refused_for_the_models_of_another() -> None:
     native = NativeMessage(api="anthropic", item={"type": "container_upload"})  # type: ignore[arg-type]
     result = ToolResultMessage("", call_id="1", parts=(native,))

@@ -98,28 +98,28 @@ class AnthropicApi:
     async def _whole(self, run: Run) -> AnthropicMessage:
         content: list[TextBlock | ToolUseBlock | ThinkingBlock | RedactedThinkingBlock] = []
         last: Message | None = None
-        thoughts: list[ThinkingBlock | RedactedThinkingBlock] = []
+        asking: list[ReplyMessage] = []
         calls: tuple[ToolCall, ...] = ()
         async for piece in spoken(run.replies):  # all of it is there by now
             if isinstance(piece, Said):
-                last = piece.message
+                last = _noted(piece.message, asking)
                 text = str(last) if piece.index is not None else refusal_of(last)
                 if text:
                     content.append(TextBlock(text))
             elif isinstance(piece, Calls):
                 calls = piece.calls
-                thoughts = _thoughts(last, calls)
         content += [ToolUseBlock(one.id, one.name, json_arguments(one.arguments)) for one in calls]
         stop = msgspec.structs.asdict(_stop(last, calls))
         usage = AnthropicUsage.of(*_used(run))
         return AnthropicMessage(
-            id=f"msg_{run.id}", model=run.entry.name, content=(*thoughts, *content), usage=usage, **stop
+            id=f"msg_{run.id}", model=run.entry.name, content=(*_thoughts(asking, calls), *content), usage=usage, **stop
         )
 
     async def _events(self, run: Run, reader: Reader, tokens: int) -> AsyncGenerator[bytes, None]:
         stream = MessageStream(f"msg_{run.id}", run.entry.name)
         has_begun, at, is_open = False, 0, False
         last: Message | None = None
+        asking: list[ReplyMessage] = []
         try:
             async for piece in spoken(run.replies, reader):
                 if not has_begun:
@@ -131,7 +131,7 @@ class AnthropicApi:
                         yield stream.begin_text(at)
                     yield stream.text(at, piece.text)
                 elif isinstance(piece, Said):
-                    last = piece.message
+                    last = _noted(piece.message, asking)
                     refusal = refusal_of(last)
                     if refusal and not is_open:
                         is_open = True
@@ -141,7 +141,7 @@ class AnthropicApi:
                         yield stream.end_block(at)
                         at += 1
                 else:
-                    for thought in _thoughts(last, piece.calls):
+                    for thought in _thoughts(asking, piece.calls):
                         yield stream.thinking(at, thought)
                         at += 1
                     for number, call in enumerate(piece.calls, at):
@@ -165,13 +165,20 @@ async def _counted(entry: Entry, messages: tuple[Message, ...], estimated: int) 
     return counted
 
 
-def _thoughts(last: Message | None, calls: tuple[ToolCall, ...]) -> list[ThinkingBlock | RedactedThinkingBlock]:
-    """What the model thought before it made calls that the client is to answer: it wants that back with the results."""
-    if not calls or not isinstance(last, ReplyMessage) or not last.tool_calls:
-        return []
+def _noted(message: Message, asking: list[ReplyMessage]) -> Message:
+    """The same message, noted if it asks for tools."""
+    if isinstance(message, ReplyMessage) and message.tool_calls:
+        asking.append(message)
+    return message
+
+
+def _thoughts(asking: list[ReplyMessage], calls: tuple[ToolCall, ...]) -> list[ThinkingBlock | RedactedThinkingBlock]:
+    """What models thought before they made calls that the client is to answer: they want that back with the results."""
+    open_ids = {call.id for call in calls}
+    replies = [one for one in asking if not open_ids.isdisjoint(call.id for call in one.tool_calls)]
+    thoughts: list[Mapping[str, Any]] = [one for reply in replies for one in reply.metadata.get("thinking_blocks", ())]
     found: list[ThinkingBlock | RedactedThinkingBlock] = []
-    thought: Mapping[str, Any]
-    for thought in last.metadata.get("thinking_blocks", ()):
+    for thought in thoughts:
         if thought.get("type") == "thinking":
             found.append(ThinkingBlock(thought.get("thinking", ""), thought.get("signature", "")))
         else:

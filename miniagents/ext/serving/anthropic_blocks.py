@@ -173,7 +173,7 @@ def _block(raw: msgspec.Raw, of: str, where: str, specials: list[Special], allow
         raise Problem(400, text, param=f"{where}.type", code="invalid")
     one = _as(raw, known, where)
     if isinstance(one, ToolResultIn) and isinstance(one.content, list):
-        block["content"] = blocks_in(one.content, "tool", f"{where}.content", specials, _SHOWN)
+        blocks_in(one.content, "tool", f"{where}.content", specials, _SHOWN)
     elif isinstance(one, (ImageIn, DocumentIn)):
         _look_for_files(one.source, f"{where}.source", kind, specials)
     return block
