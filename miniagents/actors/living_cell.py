@@ -13,6 +13,7 @@ import structlog
 from miniagents.actors.cell import Cell
 from miniagents.actors.ending import Ending
 from miniagents.actors.events import EventKind
+from miniagents.actors.graces import Grace
 from miniagents.actors.state import ENDED, StopRequest
 from miniagents.errors import ActorStoppedError
 from miniagents.promising import Promise
@@ -56,7 +57,7 @@ class LivingCell(Cell):
         self.on_started: Callable[[BaseException | None], None] | None = None
         self._restart_reason: StopReason | BaseException | None = None
         self._suspended: asyncio.Future[None] | None = None
-        self._grace: asyncio.TimerHandle | None = None
+        self._grace: Grace | None = None
         self._later: asyncio.TimerHandle | None = None
         self._window: RestartWindow | None = None
         self._in_row = 0  # restarts of its own since a message was handled
@@ -184,16 +185,17 @@ class LivingCell(Cell):
 
     def _arm(self, seconds: float) -> None:
         self.cancel_grace()
-        self._grace = self.system.loop.call_later(seconds, self._grace_over)
+        self._grace = self.system.graces.start(seconds, self)
 
-    def _grace_over(self) -> None:
+    def grace_over(self) -> None:
+        """The grace is over that was armed last."""
         self._grace = None
         self.apply(Event.GRACE_OVER)
 
     def cancel_grace(self) -> None:
         """No end of a grace any more."""
         if self._grace is not None:
-            self._grace.cancel()
+            self._grace.cancel(self)
             self._grace = None
 
     def cancel_restart(self) -> None:

@@ -20,6 +20,7 @@ from miniagents.actors.deadletters import DeadLetter, DeadLetters
 from miniagents.actors.dispatcher import Dispatcher
 from miniagents.actors.events import EventKind, Events
 from miniagents.actors.from_thread import FromThread
+from miniagents.actors.graces import Graces
 from miniagents.actors.group import Group
 from miniagents.actors.identity import hash_of, register
 from miniagents.actors.observing import Observer
@@ -124,6 +125,7 @@ class ActorSystem(PromisingContext):
         self.thread_id = 0
         self.loop: asyncio.AbstractEventLoop = None  # type: ignore[assignment]  # set by activate()
         self.dispatcher: Dispatcher = None  # type: ignore[assignment]  # set by activate()
+        self.graces: Graces = None  # type: ignore[assignment]  # set by activate()
         self.time: Callable[[], float] = None  # type: ignore[assignment]  # set by activate()
         self.root: RootCell = None  # type: ignore[assignment]  # set by activate()
         self._debug = debug
@@ -162,6 +164,7 @@ class ActorSystem(PromisingContext):
         self.thread_id = threading.get_ident()
         self.scheduling = scheduling_of(loop)
         self.dispatcher = Dispatcher(loop, self.scheduling, debug=self._debug)
+        self.graces = Graces(loop)
         self.root = RootCell(self, None, "", SUPERVISOR_PROPS)
         self.root.life = _RUNS
         self._failure = None

@@ -355,3 +355,21 @@ async def test_a_worker_whose_task_nobody_keeps_is_used_again() -> None:
 
     assert len(names) == 100
     assert len(set(names)) == 1
+
+
+async def test_the_own_task_of_an_actor_is_clean_again_before_the_next_message() -> None:
+    class Own(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> Message:
+            if message == TextMessage("wait"):
+                await asyncio.Event().wait()
+            task = asyncio.current_task()
+            assert task is not None
+            return TextMessage(str(task.cancelling()))
+
+    async with ActorSystem() as system:
+        own = system.spawn(Own, options=SpawnOptions(own_task=True))
+        for _ in range(3):
+            waiting = own.ask(TextMessage("wait"))
+            await asyncio.sleep(0.001)
+            await waiting.aclose()
+            assert await own.ask(TextMessage("cancelled?")) == TextMessage("0")
