@@ -36,6 +36,7 @@ from miniagents.promising.context import current_scope
 from miniagents.promising.failures import log_failure
 from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.tracebacks import traceback_text
+from miniagents.supervision import StopReason
 from miniagents.supervision.lifecycle import OVER, Event, Phase, Wish
 
 if TYPE_CHECKING:
@@ -626,15 +627,29 @@ class ActorCell(OwningCell):
 
     @property
     def told_to_end_at(self) -> float | None:
-        """When its code was cancelled because it must end, on `loop.time()`."""
-        told = self._interruption is _STOP or self._interruption is _SUSPEND
-        return self.task.interrupted_at if told and self._runs_code() else None
+        """When its code was cancelled, on `loop.time()`; None if it was not, or has its time to shut down still."""
+        cause, life = self._interruption, self.life
+        must_end = cause is _STOP or cause is _SUSPEND or life.wish < Wish.DRAIN or life.brutal
+        return self.task.interrupted_at if cause is not None and must_end and self._runs_code() else None
+
+    @property
+    def is_unwanted(self) -> bool:
+        """Whether its code works for an ask that has ended already, and was not told to end."""
+        current = self.current
+        ask = current.ask if current.__class__ is Ask or current.__class__ is Envelope else None
+        return ask is not None and ask.done() and self.life.phase is Phase.UP and self.life.wish < Wish.STOP
+
+    def end_unwanted(self) -> None:
+        """The system ends, and has waited for that code for long enough: it gets the time to shut down."""
+        self.terminate()
 
     def abandon(self) -> None:
         """The system ends, and its code swallows that: it ends without it, after its children."""
         worker = self.task
         log_abandoned(stack_of_worker(worker), actor=self.path)
         self.system.dispatcher.abandon(worker)
+        if self.reason is None:
+            self.reason = StopReason.SHUTDOWN  # its code was cancelled for another reason than its end
         self.apply(Event.ABANDON)
         self.system.start_soon(self._end_without_its_code())
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from miniagents.actors import DeadLetterReason, Envelope, EventKind
-from miniagents.actors.ask import Ask
 from miniagents.actors.cell import Cell
 from miniagents.actors.inbox import BARRIER
 from miniagents.actors.options import Props
@@ -190,13 +189,6 @@ class FunctionAgentCell(AgentCell):
             self.wake()
         if self.life is not _LIVES:
             self._end_if_idle()
-
-    def ask_expired(self, ask: Any) -> None:
-        """The ask of a plain message expired: so does its interaction."""
-        if isinstance(ask, Ask) and ask.behind is not None:
-            ask.behind.expire()
-        else:
-            super().ask_expired(ask)
 
     # The end
 

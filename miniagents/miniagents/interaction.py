@@ -751,6 +751,15 @@ class Interaction(Node):
         _log.warning("a cancelled interaction runs on", actor=self.path, interaction=self.id, stack=stack)
         self.replies._reject(self._as_error(self.cancelled))
 
+    @property
+    def is_unwanted(self) -> bool:
+        """Whether its deadline has passed and its code goes on, as that of a class agent does."""
+        return self.abandoned and self.cancelled is None
+
+    def end_unwanted(self) -> None:
+        """The system ends, and has waited for that code for long enough."""
+        self.begin_cancel("the system ends")
+
     def abandon(self) -> None:
         """The system ends, and its code swallows its cancellation: it ends without it."""
         task = self.task
@@ -758,9 +767,8 @@ class Interaction(Node):
         self.abandoned = True
         self.system.dispatcher.abandon(task)
         self.finish(self._as_error(self.cancelled))
-        cell = self.cell
-        if cell.is_serial and cell.told_to_end_at is not None:
-            cell.task.interrupt()  # a class agent that waits for its call need not wait any longer
+        if self.cell.is_serial:
+            self.cell.end_unserved()
 
     def interrupt(self, reason: str) -> None:
         """Cancel its code, unless it is that code which asks for it."""
