@@ -30,12 +30,13 @@ from miniagents.actors.events import EventKind
 from miniagents.actors.inbox import BARRIER
 from miniagents.actors.options import Props
 from miniagents.actors.workers import migrate, stack_of_worker
-from miniagents.errors import ActorStoppedError, HandlerTimeoutError, PromiseCancelledError
+from miniagents.errors import HandlerTimeoutError, PromiseCancelledError
 from miniagents.promising.abandoning import log_abandoned
 from miniagents.promising.context import current_scope
 from miniagents.promising.failures import log_failure
 from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.tracebacks import traceback_text
+from miniagents.promising.work import end_all
 from miniagents.supervision import StopReason
 from miniagents.supervision.lifecycle import OVER, Event, Phase, Wish
 
@@ -527,7 +528,7 @@ class ActorCell(OwningCell):
             hang.__cause__ = None if isinstance(error, asyncio.CancelledError) else error
             return hang
         if (cause is _STOP or cause is _SUSPEND) and isinstance(error, asyncio.CancelledError):
-            return ActorStoppedError(f"{self.path}: was stopped", path=self.path, reason=self.reason)
+            return self.stopped_error()
         return error
 
     async def _crashed(self, envelope: Any | None, error: BaseException) -> bool:
@@ -539,6 +540,8 @@ class ActorCell(OwningCell):
         self.failed(error)
         ask = envelope.ask if envelope is not None else None
         if envelope is not None:
+            if envelope._started is not None:
+                end_all(*self.started_for(envelope), reason=error)
             self._after_crash(envelope, error)
         self.current = None
         # The ask of an agent's call is its interaction.
@@ -601,7 +604,11 @@ class ActorCell(OwningCell):
         if self._runs_code() and self.task is not None:
             if self._interruption is None or why is _STOP:
                 self._interruption = why
+            # Before, since a handler that was told to end waits for nothing any more.
+            started = self.started_for(self.current) if why is not _CANCEL else ()
             self.task.interrupt()
+            if started:
+                end_all(*started, reason=self.stopped_error())
 
     def crash_under_way(self) -> "asyncio.Future[None] | None":
         """A future of the moment when a crash whose `on_stop` still runs has become an exit; None if there is none."""

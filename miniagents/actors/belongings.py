@@ -13,6 +13,7 @@ from miniagents.actors.cell import Cell
 from miniagents.actors.deadletters import DeadLetterReason
 from miniagents.actors.envelope import Envelope
 from miniagents.actors.living_cell import INSIST_EVERY, LivingCell
+from miniagents.actors.of_task import OfTask
 from miniagents.actors.terminated import Terminated
 from miniagents.actors.timers import Timer, Timers
 from miniagents.errors import MailboxFullError, PromiseCancelledError, UnhandledMessageError
@@ -21,6 +22,7 @@ from miniagents.promising.abandoning import abandon, log_abandoned, stack_of
 from miniagents.promising.context import current_work, get_work
 from miniagents.promising.failures import OwnedTask, note_unseen
 from miniagents.promising.tracebacks import traceback_text
+from miniagents.promising.work import each_of, end_all
 from miniagents.supervision import StopReason
 
 if TYPE_CHECKING:
@@ -28,9 +30,6 @@ if TYPE_CHECKING:
     from miniagents.actors.system import ActorSystem
 
 _log = structlog.get_logger("miniagents")
-
-_NOTHING = Promise[Any](prefill_result=None)
-"""What is over already, so that nothing belongs to it."""
 
 
 class OwningCell(LivingCell):
@@ -43,7 +42,7 @@ class OwningCell(LivingCell):
         self._replied = False
         self._owed: set[Any] | None = None
         self._timers: Timers | None = None
-        self._tasks: set[asyncio.Task[Any]] | None = None
+        self._tasks: dict[asyncio.Task[Any], OfTask] | None = None
 
     @property
     def timers(self) -> Timers:
@@ -64,23 +63,25 @@ class OwningCell(LivingCell):
     def create_task(self, coro: Coroutine[Any, Any, Any], name: str | None = None) -> asyncio.Task[Any]:
         """Start a task that ends with the instance."""
         context = copy_context()
-        context.run(current_work.set, get_work() or self._in_hand())
+        work = get_work()
+        work = OfTask((work.of if work.__class__ is OfTask else work) if work is not None else self._in_hand())
+        context.run(current_work.set, work)
         task = OwnedTask(coro, loop=self.system.loop, name=name, context=context)
         task.owner = self.path
         if self._tasks is None:
-            self._tasks = set()
-        self._tasks.add(task)
+            self._tasks = {}
+        self._tasks[task] = work
         task.add_done_callback(self._task_done)
         return task
 
-    def _in_hand(self) -> Promise[Any]:
+    def _in_hand(self) -> Ask[Any] | None:
         """What a task that is started now works for: the ask in hand, or nothing, whatever is in hand later."""
         ask = self.current
-        return ask if ask.__class__ is Ask and asyncio.current_task() is self.task else _NOTHING
+        return ask if ask.__class__ is Ask and asyncio.current_task() is self.task else None
 
     def _task_done(self, task: Any) -> None:
         if self._tasks is not None:
-            self._tasks.discard(task)
+            self._tasks.pop(task, None)
         if task.failed_unseen:
             note_unseen(self.system.unseen, task)
 
@@ -112,6 +113,8 @@ class OwningCell(LivingCell):
                 _log.error("pipe_to_self: the result could not be put", actor=self.path, stack=traceback_text(error))
 
         piping = self.create_task(pipe())
+        if isinstance(awaitable, Promise) and self._tasks is not None:
+            self._tasks[piping].add(awaitable)
         if isinstance(awaitable, Coroutine):
             piping.add_done_callback(lambda _: awaitable.close())  # it is open where the task never ran
 
@@ -162,18 +165,28 @@ class OwningCell(LivingCell):
             ask._owns(reply_to)
         return reply_to
 
+    def started_for(self, entry: Any) -> list[Any]:
+        """What its handler has started for a message, and what ends where that handler is cut off, or crashes: all but
+        the answers that it owes."""
+        if entry.__class__ is not Ask and entry.__class__ is not Envelope:
+            return []
+        return [one for one in self.all_started(each_of(entry._started)) if one.__class__ is not ReplyTo]
+
     async def _drop_belongings(self, reason: StopReason | BaseException) -> None:
         self._cancel_timers()
         await self._stop_children()
         owed, self._owed = self._owed, None
         if owed:
             for ask in tuple(owed):
+                started = self.started_for(ask)
                 ask.stopped(reason)
+                end_all(*started, reason=self.stopped_error())
         tasks, self._tasks = self._tasks, None
         if tasks:
             told_at = self.system.time()
             for task in tasks:
                 task.cancel()
+            end_all(*(one for work in tasks.values() for one in work), reason=self.stopped_error())
             _, left = await asyncio.wait(tasks, timeout=INSIST_EVERY)
             while left:
                 if self.system.gives_up(told_at):

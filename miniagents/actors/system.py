@@ -341,7 +341,7 @@ class ActorSystem(PromisingContext):
         began = self.time()
         grace = max(self.grace, INSIST_EVERY)
         watch = self.loop.create_task(
-            self._abandon_what_stays(lambda told_at: self.time() >= max(began, told_at) + grace)
+            self._abandon_what_stays(lambda told_at: self.time() > max(began, told_at) + grace)
         )
         try:
             await self._wait_until_quiet()

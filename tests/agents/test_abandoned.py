@@ -336,7 +336,7 @@ async def test_an_abandoned_handler_that_raises_at_last_does_no_harm(log: list[A
     assert isinstance(ask.exception(), ActorStoppedError)
     again = "an actor that must end swallows its cancellation"
     said = [entry["event"] for entry in log]
-    assert said == [again, ABANDONED, "a promise failed and nobody awaited it"]
+    assert said == [again, again, ABANDONED, "a promise failed and nobody awaited it"]
 
 
 async def test_a_clean_up_within_the_grace_is_not_disturbed() -> None:
