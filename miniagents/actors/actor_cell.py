@@ -33,7 +33,7 @@ from miniagents.actors.workers import migrate, stack_of_worker
 from miniagents.errors import HandlerTimeoutError, PromiseCancelledError
 from miniagents.promising.abandoning import log_abandoned
 from miniagents.promising.context import current_scope
-from miniagents.promising.failures import log_failure
+from miniagents.promising.failures import log_failure, mark_logged
 from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.promising.work import end_all
@@ -241,6 +241,8 @@ class ActorCell(OwningCell):
                             self._replied = False
                         elif ask is not None:
                             ask.answer(result)
+                        elif result is not None and isinstance(result, BaseException):
+                            self.answered_nobody(result)
                         self.current = None
                         self.handled += 1
                     elif not await self._failed(asyncio.CancelledError()):
@@ -257,7 +259,7 @@ class ActorCell(OwningCell):
                     look_at = 2 * budget - QUANTUM
         except (Exception, asyncio.CancelledError) as error:  # a fault of the runtime: end the actor, do not lose it
             _log.error("the runtime failed in a turn", actor=self.path, stack=traceback_text(error))
-            self._break_down(error)
+            self.break_down(error)
         finally:
             task = None  # from Python 3.12 on, the traceback of a crash keeps this frame
             if not own_task:
@@ -280,8 +282,11 @@ class ActorCell(OwningCell):
         self._tell_done()
         return True
 
-    def _break_down(self, error: BaseException) -> None:
-        """End without any of the user's code."""
+    def break_down(self, error: BaseException) -> None:
+        """The runtime failed in its turn: end without any of the user's code."""
+        current = self.envelope
+        if current is not None and current.ask is not None:
+            current.ask.fail(error)
         self._instance = self._ctx = self.context = None
         if self.life is not OVER:
             self.life = OVER
@@ -413,7 +418,7 @@ class ActorCell(OwningCell):
             if is_first:
                 self.system.start_failed(self, error)
             else:
-                self._log_crash(None, error)
+                self._log_crash(error)
         self.apply(Event.IGNORED if is_ignored else Event.START_FAILED)
         await self._release()
         self.apply(Event.GONE)
@@ -539,6 +544,8 @@ class ActorCell(OwningCell):
         """
         self.failed(error)
         ask = envelope.ask if envelope is not None else None
+        # Who runs this turn until it has to wait, waits as well.
+        is_awaited = ask is not None and (ask._waiters or (self.task is not None and self.task.handed is not None))
         if envelope is not None:
             if envelope._started is not None:
                 end_all(*self.started_for(envelope), reason=error)
@@ -548,7 +555,7 @@ class ActorCell(OwningCell):
         call = getattr(ask, "id", None)
         if self.system.events.wanted:
             self.system.events.publish(EventKind.CRASH, self.path, error=error, detail=call, logged=True)
-        self._log_crash(ask, error, call)
+        self._log_crash(error, call, is_awaited=is_awaited)
         self.reason = error
         self.apply(Event.CRASHED)
         await self._end_instance()
@@ -568,13 +575,14 @@ class ActorCell(OwningCell):
         if envelope.ask is not None:
             envelope.ask.fail(error)
 
-    def _log_crash(self, ask: Any, error: BaseException, call: int | None = None) -> None:
-        # Whoever asked gets the exception itself; a second full report would only repeat it.
-        if ask is None:
-            _log.error("actor crashed", actor=self.path, error=repr(error), stack=traceback_text(error))
-        else:
-            of = {} if call is None else {"interaction": call}
+    def _log_crash(self, error: BaseException, call: int | None = None, *, is_awaited: bool = False) -> None:
+        of = {} if call is None else {"interaction": call}
+        if is_awaited:
+            # Whoever waits gets the exception itself; a second full report would only repeat it.
+            mark_logged(error)
             _log.warning("actor crashed", actor=self.path, error=repr(error), **of)
+        else:
+            log_failure("actor crashed", error, again=True, actor=self.path, **of)
 
     def crash(self, error: BaseException) -> None:
         """Crash with `error`, now: the supervision of its children is used up."""

@@ -20,7 +20,7 @@ from miniagents.errors import MailboxFullError, PromiseCancelledError, Unhandled
 from miniagents.promising import Promise
 from miniagents.promising.abandoning import abandon, log_abandoned, stack_of
 from miniagents.promising.context import current_work, get_work
-from miniagents.promising.failures import OwnedTask, note_unseen
+from miniagents.promising.failures import OwnedTask, log_failure, note_unseen
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.promising.work import each_of, end_all
 from miniagents.supervision import StopReason
@@ -73,6 +73,10 @@ class OwningCell(LivingCell):
         self._tasks[task] = work
         task.add_done_callback(self._task_done)
         return task
+
+    def cancelled_tasks(self) -> "list[asyncio.Task[Any]]":
+        """Those of its tasks that were cancelled and have not ended."""
+        return [task for task in self._tasks or () if task.cancelling() and not task.done()]
 
     def _in_hand(self) -> Ask[Any] | None:
         """What a task that is started now works for: the ask in hand, or nothing, whatever is in hand later."""
@@ -147,6 +151,13 @@ class OwningCell(LivingCell):
 
     def _reply_to_nobody(self, envelope: Any, answer: Any) -> None:
         """The message wanted no answer, or its asker has gone: an answer is then nothing that anybody misses."""
+        if envelope.ask is None:
+            self.answered_nobody(answer)
+
+    def answered_nobody(self, answer: Any) -> None:
+        """A handler has answered a message that wanted no answer: only a failure is anything to speak of."""
+        if isinstance(answer, BaseException):
+            log_failure("a handler failed and nobody had asked", answer, actor=self.path)
 
     def reply_later(self) -> ReplyTo:
         """Let somebody answer the message in hand later."""

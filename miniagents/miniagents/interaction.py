@@ -155,6 +155,7 @@ class Interaction(Node):
         "_submitted",
         "_timer",
         "_to_wait_for",
+        "_was_awaited",
         "abandoned",
         "agent",
         "agent_trace",
@@ -255,6 +256,7 @@ class Interaction(Node):
         self.replies = ReplyPromise(self, errors_as_messages)
         self._sequence: MessageSequence | None = None
         self._closed = False
+        self._was_awaited = False
 
     # What can be seen
 
@@ -351,6 +353,11 @@ class Interaction(Node):
     def done(self) -> bool:
         """Whether it has ended, so that its envelope is skipped."""
         return self._done
+
+    @property
+    def _waiters(self) -> bool:
+        """Whether anybody waits for its replies, or did when it ended."""
+        return self._was_awaited or self.replies._is_waited_for()
 
     def answer(self, _: Any) -> None:
         """Its handler returned."""
@@ -623,6 +630,7 @@ class Interaction(Node):
         if error is None and self.cancelled is not None:
             error = self.explain(asyncio.CancelledError())  # its code has swallowed it: what it replied is thrown away
         self._done = True
+        self._was_awaited = error is not None and self.replies._is_waited_for()
         self.error = error
         self.is_running = False
         if self._hang is not None:
@@ -759,6 +767,10 @@ class Interaction(Node):
     def end_unwanted(self) -> None:
         """The system ends, and has waited for that code for long enough."""
         self.begin_cancel("the system ends")
+
+    def break_down(self, error: BaseException) -> None:
+        """The runtime failed in its turn."""
+        self.finish(error)
 
     def abandon(self) -> None:
         """The system ends, and its code swallows its cancellation: it ends without it."""

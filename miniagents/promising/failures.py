@@ -13,21 +13,27 @@ from miniagents.promising.tracebacks import traceback_text
 _log = structlog.get_logger("miniagents")
 
 
-def log_failure(event: str, error: BaseException, **fields: object) -> None:
+def log_failure(event: str, error: BaseException, *, again: bool = False, **fields: object) -> None:
     """Log a failure with its traceback, unless it has been logged already, wherever it came through.
 
     Args:
         event: What failed.
         error: With what.
+        again: Log it all the same, since it is another failure that has the same error for its cause.
         **fields: Whose it is.
     """
-    if getattr(error, "__miniagents_logged__", False):
+    if getattr(error, "__miniagents_logged__", False) and not again:
         return
+    mark_logged(error)
+    _log.error(event, **fields, error=repr(error), stack=traceback_text(error))
+
+
+def mark_logged(error: BaseException) -> None:
+    """A failure is in the log: `log_failure` is not to log it again."""
     try:
         error.__miniagents_logged__ = True  # type: ignore[attr-defined]
     except AttributeError:
         pass  # it takes no attributes
-    _log.error(event, **fields, error=repr(error), stack=traceback_text(error))
 
 
 def note_seen(error: BaseException) -> None:

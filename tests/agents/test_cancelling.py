@@ -23,7 +23,13 @@ from miniagents import (
     miniagent,
 )
 from miniagents.actors.actor import ReplyTo
-from miniagents.errors import ActorStoppedError, AskTimeoutError, HandlerTimeoutError, NotSendableError, PromiseCancelledError
+from miniagents.errors import (
+    ActorStoppedError,
+    AskTimeoutError,
+    HandlerTimeoutError,
+    NotSendableError,
+    PromiseCancelledError,
+)
 from miniagents.ext.llms import RateLimit
 from miniagents.testing import Call, Reply, Script, ScriptedModel
 from tests.actors.actors import Read, turns
@@ -705,6 +711,42 @@ async def test_whoever_owes_an_answer_hears_of_a_cancel_once(reason: Any) -> Non
         ask.cancel("again")
         assert heard == [expected, expected]
         assert not reply_to.is_open
+
+
+@pytest.mark.parametrize("through", ["ask", "interaction"])
+async def test_who_waits_for_a_cancel_waits_for_the_tasks_that_it_has_cancelled(through: str) -> None:
+    log: list[str] = []
+
+    class Owes(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> None:
+            reply_to = ctx.reply_later()
+            task = ctx.create_task(self.work())
+            reply_to.on_cancel(lambda reason: task.cancel())
+
+        async def work(self) -> None:
+            try:
+                await asyncio.sleep(1000)
+            finally:
+                await asyncio.sleep(CLEAN_UP)
+                log.append("cleaned up")
+
+    @miniagent
+    async def asks(ctx: InteractionContext, ref: ActorRef) -> None:
+        await ref.ask(Message())
+
+    async with MiniAgents() as system:
+        ref = system.spawn(Owes)
+        if through == "ask":
+            ask = ref.ask(Message())
+            await turns()
+            await ask.aclose()
+        else:
+            asks.inquire(ref=ref)
+            await turns()
+            (interaction,) = system.interactions()
+            assert await interaction.cancel() == ()
+
+        assert log == ["cleaned up"]
 
 
 async def test_whoever_owes_an_answer_hears_of_a_cancel_that_was_before_it_asked() -> None:
