@@ -81,12 +81,12 @@ async def _result_of(main: Coroutine[Any, Any, T], grace: float) -> T:
             task.cancel(*error.args)
             until = until if until is not None else loop.time() + max(grace, INSIST_EVERY)
         if until is not None and loop.time() >= until and not task.done():
-            log_abandoned(stack_of(task.get_coro()), program=main.__qualname__)
+            log_abandoned(stack_of(task.get_coro()), program=getattr(main, "__qualname__", None))
             abandon(task)
             raise asyncio.CancelledError
-    result, error = task.result()
-    if error is not None:
-        raise error
+    result, ending = task.result()
+    if ending is not None:
+        raise ending
     return result  # type: ignore[return-value]  # it is there where no error is
 
 
