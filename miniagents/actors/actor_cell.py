@@ -652,7 +652,8 @@ class ActorCell(OwningCell):
         """Whether its code works for an ask that has ended already, and was not told to end."""
         current = self.current
         ask = current.ask if current.__class__ is Ask or current.__class__ is Envelope else None
-        return ask is not None and ask.done() and self.life.phase is Phase.UP and self.life.wish < Wish.STOP
+        gone = ask is not None and ask.done() and not self._replied
+        return gone and self.life.phase is Phase.UP and self.life.wish < Wish.STOP
 
     def end_unwanted(self) -> None:
         """The system ends, and has waited for that code for long enough: it gets the time to shut down."""

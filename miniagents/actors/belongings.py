@@ -130,7 +130,11 @@ class OwningCell(LivingCell):
         if self._replied or envelope.ask is None or envelope.ask.done():
             ReplyTo(envelope, self.ref).reply(answer) if self._replied else self._reply_to_nobody(envelope, answer)
         else:
+            started = envelope._started
             envelope.ask.answer(answer)
+            if started is not None and envelope.__class__ is Ask:
+                self.current = envelope.envelope  # its handler goes on, and what that has started
+                self.current._started = started
         self._replied = True
 
     def unhandled(self, message: Any) -> UnhandledMessageError | None:

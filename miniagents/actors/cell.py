@@ -207,6 +207,8 @@ class Cell(Inbox):
         """Its code has started something, which is cancelled with the message in hand."""
         in_hand = self.envelope
         if in_hand is not None:
+            if in_hand.__class__ is Ask and in_hand.done():
+                in_hand = self.current = in_hand.envelope  # it was answered, and its handler goes on
             task = asyncio.current_task()
             if task is not None and task is not self.task:
                 one = OfHelper(task, one)

@@ -15,6 +15,7 @@ from miniagents.errors import ActorStoppedError
 from miniagents.messages import Message
 from miniagents.miniagents.agent_cell import AgentCell, answer_of
 from miniagents.miniagents.interaction import Interaction
+from miniagents.promising.abandoning import INSIST_EVERY
 from miniagents.supervision.lifecycle import Event, Phase, Wish, life
 
 if TYPE_CHECKING:
@@ -205,7 +206,9 @@ class FunctionAgentCell(AgentCell):
                     )
                 )
             elif interaction.task is not None:
-                _log.warning("an interaction that must end swallows its cancellation", actor=self.path)
+                told_at = interaction.told_to_end_at
+                if told_at is not None and self.system.time() >= told_at + INSIST_EVERY:
+                    _log.warning("an interaction that must end swallows its cancellation", actor=self.path)
                 interaction.interrupt("its agent must end")
 
     def crash(self, error: BaseException) -> None:

@@ -54,6 +54,13 @@ def _some(those: Collection[Any]) -> dict[Any, None]:
     return those if isinstance(those, dict) else {}
 
 
+def _is_end(error: BaseException) -> bool:
+    """Whether an error is how work ends that is not wanted any more; a group of such errors is one, too."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_end(part) for part in error.exceptions)
+    return isinstance(error, _ENDS)
+
+
 class ReplyPromise(MessageSequencePromise):
     """The promise of an agent's replies: cancelling it cancels the interaction, and all below it."""
 
@@ -580,7 +587,7 @@ class Interaction(Node):
         parent = self.parent
         if parent is None or parent.cancelled is None:
             return False
-        return error is parent.cancelled or isinstance(error, _ENDS)
+        return error is parent.cancelled or _is_end(error)
 
     def mark(self, error: BaseException) -> None:
         """Let the error tell which agents it came through."""
@@ -665,8 +672,10 @@ class Interaction(Node):
     def _is_lost(self, error: BaseException) -> bool:
         """Whether its caller does not hear of an error: it has closed its replies, or the caller has been told already
         how it ended."""
+        if self.cell.is_serial and self.cancelled is None and not isinstance(error, self.agent.options.errors):
+            return False  # it is a crash, which is logged as one
         told = self.replies.done() and (self.cancelled is not None or self._expired)
-        return (self._closed or told) and error is not self.replies._error and not isinstance(error, _ENDS)
+        return (self._closed or told) and error is not self.replies._error and not _is_end(error)
 
     def _leave_background(self) -> None:
         """What it replied still flows: whoever ends one of those above, or itself, ends that, too."""

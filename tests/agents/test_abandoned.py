@@ -317,6 +317,21 @@ async def test_what_goes_on_when_a_normal_end_begins_is_finished_beside_what_swa
     await turns()
 
 
+async def test_a_handler_that_has_answered_is_waited_for_until_it_is_done() -> None:
+    done: list[str] = []
+
+    class Acknowledges(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> None:
+            ctx.reply(Message())
+            await asyncio.sleep(100.0)
+            done.append("done")
+
+    async with MiniAgents(grace=3.0) as system:
+        await system.spawn(Acknowledges).ask(Message())
+
+    assert done == ["done"]
+
+
 async def test_an_abandoned_handler_that_raises_at_last_does_no_harm(log: list[Any]) -> None:
     stubborn = Stubborn()
 

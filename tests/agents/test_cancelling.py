@@ -206,6 +206,25 @@ async def test_what_a_handler_has_asked_for_is_cancelled_when_it_is_cut_off(how:
             assert isinstance(ask.exception(), (ActorStoppedError, HandlerTimeoutError, ZeroDivisionError))
 
 
+@pytest.mark.parametrize("asks_first", [True, False])
+async def test_what_a_handler_asks_for_that_has_answered_is_cancelled_when_it_is_cut_off(asks_first: bool) -> None:
+    class Acknowledges(Asks):
+        async def receive(self, message: Message, ctx: ActorContext) -> None:
+            asked = self.call() if asks_first else None
+            ctx.reply(Message())
+            await (asked if asked is not None else self.call())
+
+    log: list[str] = []
+    async with ActorSystem() as system:
+        asks = system.spawn(Acknowledges, to=system.spawn(Works, log=log, clean_up=0.0))
+        await asks.ask(Work())
+        await asyncio.sleep(1)
+        asks.kill()
+        await turns()
+
+        assert log == ["works", "cancelled", "cleaned up"]
+
+
 @pytest.mark.parametrize("asked", [True, False])
 async def test_what_a_handler_has_asked_for_is_cancelled_when_it_crashes(asked: bool) -> None:
     class Crashes(Asks):

@@ -406,6 +406,44 @@ def test_a_program_that_is_run_reports_what_failed_before_it_ends(tmp_path: Path
     assert (ended.stdout + ended.stderr).count("ValueError: boom") == count
 
 
+@pytest.mark.parametrize("how", ["group", "crash after the deadline", "kill of what cleans up"])
+async def test_what_comes_after_the_end_of_a_call_is_reported_once_at_the_most(how: str, log: list[Any]) -> None:
+    @miniagent
+    async def waits(ctx: InteractionContext) -> None:
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            await asyncio.sleep(0.5)
+
+    @miniagent
+    class Serial:
+        async def __call__(self, ctx: InteractionContext) -> None:
+            if how == "group":
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self.calls())
+            else:
+                await asyncio.sleep(2)
+                raise BoomError("boom")
+
+        async def calls(self) -> None:
+            await waits.inquire()
+
+    async with MiniAgents() as system:
+        ref = system.spawn(waits if how.startswith("kill") else Serial)
+        with pytest.raises((AskTimeoutError, PromiseCancelledError)):
+            if how.startswith("kill"):
+                ask = ref.ask(TextMessage("Hi"))
+                await turns()
+                ask.cancel()
+                ref.kill()
+                await ask
+            else:
+                await ref.ask(TextMessage("Hi"), timeout=1)
+        await asyncio.sleep(5)
+
+    assert [entry["event"] for entry in log] == (["actor crashed"] if how.startswith("crash") else [])
+
+
 @pytest.mark.parametrize("after", [*range(9), 12])
 @pytest.mark.parametrize("fails", [True, False])
 async def test_a_start_that_whoever_asked_for_it_has_given_up_is_no_failure_to_report(
