@@ -165,7 +165,8 @@ class ReplyTo:
     def on_cancel(self, callback: Callable[[Any], object]) -> None:
         """Call `callback(reason)` once when nobody waits for the answer any more; see `cancelled`.
 
-        It is called within the `cancel` itself, or now if that has been. What it raises is logged.
+        It is called within the `cancel` itself, or now if that has been. What it raises is logged. Tasks of
+        `ctx.create_task` that it cancels belong to what `aclose` waits for.
         """
         check_function(f"{self._receiver.path}: on_cancel(callback=)", callback)
         context = copy_context()
@@ -205,8 +206,13 @@ class ReplyTo:
     def _cancel_alone(self, reason: object, endings: Endings) -> tuple[()]:
         """Tell whoever is to answer: see `Cancellable`."""
         if self._reason is None:
+            cell: Any = self._receiver._cell
+            cancelled_before = cell.cancelled_tasks()
             self._reason = reason if reason is not None else "cancelled"
             self._resolve(self._reason)
+            for task in cell.cancelled_tasks():
+                if task not in cancelled_before:
+                    endings[task] = cell  # by a callback of `on_cancel`
         return ()
 
 

@@ -31,12 +31,14 @@ from miniagents.actors.events import EventKind
 from miniagents.actors.inbox import BARRIER
 from miniagents.actors.options import Props
 from miniagents.actors.workers import migrate, stack_of_worker
-from miniagents.errors import ActorStoppedError, HandlerTimeoutError, PromiseCancelledError
+from miniagents.errors import HandlerTimeoutError, PromiseCancelledError
 from miniagents.promising.abandoning import log_abandoned
 from miniagents.promising.context import current_scope
-from miniagents.promising.failures import log_failure, logger_for
+from miniagents.promising.failures import log_failure, logger_for, mark_logged
 from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.tracebacks import traceback_text
+from miniagents.promising.work import end_all
+from miniagents.supervision import StopReason
 from miniagents.supervision.lifecycle import OVER, Event, Phase, Wish
 
 if TYPE_CHECKING:
@@ -236,6 +238,8 @@ class ActorCell(OwningCell):
                             self._replied = False
                         elif ask is not None:
                             ask.answer(result)
+                        elif result is not None and isinstance(result, BaseException):
+                            self.answered_nobody(result)
                         self.current = None
                         self.handled += 1
                     elif not await self._failed(asyncio.CancelledError()):
@@ -253,7 +257,7 @@ class ActorCell(OwningCell):
                     look_at = 2 * budget - QUANTUM
         except (Exception, asyncio.CancelledError) as error:  # a fault of the runtime: end the actor, do not lose it
             _log.error("the runtime failed in a turn", actor=self.path, stack=traceback_text(error))
-            self._break_down(error)
+            self.break_down(error)
         finally:
             task = None  # from Python 3.12 on, the traceback of a crash keeps this frame
             if not own_task:
@@ -276,8 +280,11 @@ class ActorCell(OwningCell):
         self._tell_done()
         return True
 
-    def _break_down(self, error: BaseException) -> None:
-        """End without any of the user's code."""
+    def break_down(self, error: BaseException) -> None:
+        """The runtime failed in its turn: end without any of the user's code."""
+        current = self.envelope
+        if current is not None and current.ask is not None:
+            current.ask.fail(error)
         self._instance = self._ctx = self.context = None
         if self.life is not OVER:
             self.life = OVER
@@ -412,7 +419,7 @@ class ActorCell(OwningCell):
             if is_first:
                 self.system.start_failed(self, error)
             else:
-                self._log_crash(None, error)
+                self._log_crash(error)
         self.apply(Event.IGNORED if is_ignored else Event.START_FAILED)
         await self._release()
         self.apply(Event.GONE)
@@ -527,7 +534,7 @@ class ActorCell(OwningCell):
             hang.__cause__ = None if isinstance(error, asyncio.CancelledError) else error
             return hang
         if (cause is _STOP or cause is _SUSPEND) and isinstance(error, asyncio.CancelledError):
-            return ActorStoppedError(f"{self.path}: was stopped", path=self.path, reason=self.reason)
+            return self.stopped_error()
         return error
 
     async def _crashed(self, envelope: Any | None, error: BaseException) -> bool:
@@ -538,14 +545,18 @@ class ActorCell(OwningCell):
         """
         self.failed(error)
         ask = envelope.ask if envelope is not None else None
+        # Who runs this turn until it has to wait, waits as well.
+        is_awaited = ask is not None and (ask._waiters or (self.task is not None and self.task.handed is not None))
         if envelope is not None:
+            if envelope._started is not None:
+                end_all(*self.started_for(envelope), reason=error)
             self._after_crash(envelope, error)
         self.current = None
         # The ask of an agent's call is its interaction.
         call = getattr(ask, "id", None)
         if self.system.events.wanted:
             self.system.events.publish(EventKind.CRASH, self.path, error=error, detail=call, logged=True)
-        self._log_crash(ask, error, call)
+        self._log_crash(error, call, is_awaited=is_awaited)
         self.reason = error
         self.apply(Event.CRASHED)
         await self._end_instance()
@@ -565,16 +576,16 @@ class ActorCell(OwningCell):
         if envelope.ask is not None:
             envelope.ask.fail(error)
 
-    def _log_crash(self, ask: Any, error: BaseException, call: int | None = None) -> None:
-        # Whoever asked gets the exception itself; a second full report would only repeat it.
-        log = logger_for(logging.ERROR if ask is None else logging.WARNING)
-        if log is None:
-            return
-        if ask is None:
-            log.error("actor crashed", actor=self.path, error=repr(error), stack=traceback_text(error))
+    def _log_crash(self, error: BaseException, call: int | None = None, *, is_awaited: bool = False) -> None:
+        of = {} if call is None else {"interaction": call}
+        if is_awaited:
+            # Whoever waits gets the exception itself; a second full report would only repeat it.
+            mark_logged(error)
+            log = logger_for(logging.WARNING)
+            if log is not None:
+                log.warning("actor crashed", actor=self.path, error=repr(error), **of)
         else:
-            of = {} if call is None else {"interaction": call}
-            log.warning("actor crashed", actor=self.path, error=repr(error), **of)
+            log_failure("actor crashed", error, again=True, actor=self.path, **of)
 
     def crash(self, error: BaseException) -> None:
         """Crash with `error`, now: the supervision of its children is used up."""
@@ -604,7 +615,11 @@ class ActorCell(OwningCell):
         if self._runs_code() and self.task is not None:
             if self._interruption is None or why is _STOP:
                 self._interruption = why
+            # Before, since a handler that was told to end waits for nothing any more.
+            started = self.started_for(self.current) if why is not _CANCEL else ()
             self.task.interrupt()
+            if started:
+                end_all(*started, reason=self.stopped_error())
 
     def crash_under_way(self) -> "asyncio.Future[None] | None":
         """A future of the moment when a crash whose `on_stop` still runs has become an exit; None if there is none."""
@@ -630,15 +645,30 @@ class ActorCell(OwningCell):
 
     @property
     def told_to_end_at(self) -> float | None:
-        """When its code was cancelled because it must end, on `loop.time()`."""
-        told = self._interruption is _STOP or self._interruption is _SUSPEND
-        return self.task.interrupted_at if told and self._runs_code() else None
+        """When its code was cancelled, on `loop.time()`; None if it was not, or has its time to shut down still."""
+        cause, life = self._interruption, self.life
+        must_end = cause is _STOP or cause is _SUSPEND or life.wish < Wish.DRAIN or life.brutal
+        return self.task.interrupted_at if cause is not None and must_end and self._runs_code() else None
+
+    @property
+    def is_unwanted(self) -> bool:
+        """Whether its code works for an ask that has ended already, and was not told to end."""
+        current = self.current
+        ask = current.ask if current.__class__ is Ask or current.__class__ is Envelope else None
+        gone = ask is not None and ask.done() and not self._replied
+        return gone and self.life.phase is Phase.UP and self.life.wish < Wish.STOP
+
+    def end_unwanted(self) -> None:
+        """The system ends, and has waited for that code for long enough: it gets the time to shut down."""
+        self.terminate()
 
     def abandon(self) -> None:
         """The system ends, and its code swallows that: it ends without it, after its children."""
         worker = self.task
         log_abandoned(stack_of_worker(worker), actor=self.path)
         self.system.dispatcher.abandon(worker)
+        if self.reason is None:
+            self.reason = StopReason.SHUTDOWN  # its code was cancelled for another reason than its end
         self.apply(Event.ABANDON)
         self.system.start_soon(self._end_without_its_code())
 

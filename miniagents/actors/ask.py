@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from miniagents.actors import deadlock
 from miniagents.actors.envelope import Envelope
-from miniagents.actors.helper_tasks import OfHelper
 from miniagents.errors import ActorStoppedError, AskTimeoutError, NotSendableError
 from miniagents.messages.sendable import hint
 from miniagents.promising import Promise
@@ -140,12 +139,14 @@ class Ask(Promise[T]):
         elif isinstance(result, BaseException):
             self._reject(result)
         else:
+            started = self._all_started()  # the promise of an answer, perhaps, for which nobody waits now
             self._reject(
                 NotSendableError(
                     f"{self.cell.path}: answered with a {type(result).__name__}, {result!r}; an answer is a Message, "
-                    f"None or an exception{hint(result)}"
+                    f"None or an exception{'; await it first' if hasattr(result, '__await__') else hint(result)}"
                 )
             )
+            end_all(*started, reason="what was answered cannot be sent")
 
     def fail(self, error: BaseException) -> None:
         """End it with an error, if it has not ended."""
@@ -197,13 +198,7 @@ class Ask(Promise[T]):
             end_all(*started, reason=error, expired=True)
 
     def _all_started(self) -> list[Cancellable]:
-        started, handler = list[Cancellable](), self.cell.task
-        for one in super()._all_started():
-            if one.__class__ is not OfHelper:
-                started.append(one)
-            elif one.is_of(handler):
-                started.append(one.what)
-        return started
+        return self.cell.all_started(super()._all_started())
 
     def _cancel_work(self, reason: object, endings: Endings) -> None:
         if self._timer is not None:

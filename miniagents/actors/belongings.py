@@ -14,6 +14,7 @@ from miniagents.actors.cell import Cell
 from miniagents.actors.deadletters import DeadLetterReason
 from miniagents.actors.envelope import Envelope, not_sendable
 from miniagents.actors.living_cell import INSIST_EVERY, LivingCell
+from miniagents.actors.of_task import OfTask
 from miniagents.actors.terminated import Terminated
 from miniagents.actors.timers import Timer, Timers
 from miniagents.errors import InvalidOptionError, MailboxFullError, PromiseCancelledError, UnhandledMessageError
@@ -21,8 +22,9 @@ from miniagents.messages import Message
 from miniagents.promising import Promise
 from miniagents.promising.abandoning import abandon, log_abandoned, stack_of
 from miniagents.promising.context import current_work, get_work
-from miniagents.promising.failures import OwnedTask, note_unseen
+from miniagents.promising.failures import OwnedTask, log_failure, note_unseen
 from miniagents.promising.tracebacks import traceback_text
+from miniagents.promising.work import each_of, end_all
 from miniagents.supervision import StopReason
 
 if TYPE_CHECKING:
@@ -30,9 +32,6 @@ if TYPE_CHECKING:
     from miniagents.actors.system import ActorSystem
 
 _log = structlog.get_logger("miniagents")
-
-_NOTHING = Promise[Any](prefill_result=None)
-"""What is over already, so that nothing belongs to it."""
 
 
 class OwningCell(LivingCell):
@@ -45,7 +44,7 @@ class OwningCell(LivingCell):
         self._replied = False
         self._owed: dict[Any, None] | None = None
         self._timers: Timers | None = None
-        self._tasks: dict[asyncio.Task[Any], None] | None = None
+        self._tasks: dict[asyncio.Task[Any], OfTask] | None = None
 
     @property
     def timers(self) -> Timers:
@@ -66,19 +65,25 @@ class OwningCell(LivingCell):
     def create_task(self, coro: Coroutine[Any, Any, Any], name: str | None = None) -> asyncio.Task[Any]:
         """Start a task that ends with the instance."""
         context = copy_context()
-        context.run(current_work.set, get_work() or self._in_hand())
+        work = get_work()
+        work = OfTask((work.of if work.__class__ is OfTask else work) if work is not None else self._in_hand())
+        context.run(current_work.set, work)
         task = OwnedTask(coro, loop=self.system.loop, name=name, context=context)
         task.owner = self.path
         if self._tasks is None:
             self._tasks = {}
-        self._tasks[task] = None
+        self._tasks[task] = work
         task.add_done_callback(self._task_done)
         return task
 
-    def _in_hand(self) -> Promise[Any]:
+    def cancelled_tasks(self) -> "list[asyncio.Task[Any]]":
+        """Those of its tasks that were cancelled and have not ended."""
+        return [task for task in self._tasks or () if task.cancelling() and not task.done()]
+
+    def _in_hand(self) -> Ask[Any] | None:
         """What a task that is started now works for: the ask in hand, or nothing, whatever is in hand later."""
         ask = self.current
-        return ask if ask.__class__ is Ask and asyncio.current_task() is self.task else _NOTHING
+        return ask if ask.__class__ is Ask and asyncio.current_task() is self.task else None
 
     def _task_done(self, task: Any) -> None:
         if self._tasks is not None:
@@ -120,6 +125,8 @@ class OwningCell(LivingCell):
                 _log.error("pipe_to_self: the result could not be put", actor=self.path, stack=traceback_text(error))
 
         piping = self.create_task(pipe())
+        if isinstance(awaitable, Promise) and self._tasks is not None:
+            self._tasks[piping].add(awaitable)
         if isinstance(awaitable, Coroutine):
             piping.add_done_callback(lambda _: awaitable.close())  # it is open where the task never ran
 
@@ -131,7 +138,11 @@ class OwningCell(LivingCell):
         if self._replied or envelope.ask is None or envelope.ask.done():
             ReplyTo(envelope, self.ref).reply(answer) if self._replied else self._reply_to_nobody(envelope, answer)
         else:
+            started = envelope._started
             envelope.ask.answer(answer)
+            if started is not None and envelope.__class__ is Ask:
+                self.current = envelope.envelope  # its handler goes on, and what that has started
+                self.current._started = started
         self._replied = True
 
     def unhandled(self, message: Any) -> UnhandledMessageError | None:
@@ -152,6 +163,13 @@ class OwningCell(LivingCell):
 
     def _reply_to_nobody(self, envelope: Any, answer: Any) -> None:
         """The message wanted no answer, or its asker has gone: an answer is then nothing that anybody misses."""
+        if envelope.ask is None:
+            self.answered_nobody(answer)
+
+    def answered_nobody(self, answer: Any) -> None:
+        """A handler has answered a message that wanted no answer: only a failure is anything to speak of."""
+        if isinstance(answer, BaseException):
+            log_failure("a handler failed and nobody had asked", answer, actor=self.path)
 
     def reply_later(self) -> ReplyTo:
         """Let somebody answer the message in hand later."""
@@ -174,18 +192,28 @@ class OwningCell(LivingCell):
         if self._owed is not None:
             self._owed.pop(ask, None)
 
+    def started_for(self, entry: Any) -> list[Any]:
+        """What its handler has started for a message, and what ends where that handler is cut off, or crashes: all but
+        the answers that it owes."""
+        if entry.__class__ is not Ask and entry.__class__ is not Envelope:
+            return []
+        return [one for one in self.all_started(each_of(entry._started)) if one.__class__ is not ReplyTo]
+
     async def _drop_belongings(self, reason: StopReason | BaseException) -> None:
         self._cancel_timers()
         await self._stop_children()
         owed, self._owed = self._owed, None
         if owed:
             for ask in tuple(owed):
+                started = self.started_for(ask)
                 ask.stopped(reason)
+                end_all(*started, reason=self.stopped_error())
         tasks, self._tasks = self._tasks, None
         if tasks:
             told_at = self.system.time()
             for task in tasks:
                 task.cancel()
+            end_all(*(one for work in tasks.values() for one in work), reason=self.stopped_error())
             await asyncio.wait(tasks, timeout=INSIST_EVERY)
             while left := [task for task in tasks if not task.done()]:
                 if self.system.gives_up(told_at):

@@ -5,7 +5,7 @@ started and restarted, is for the kinds of cells: `ActorCell`, `SupervisorCell`,
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import TYPE_CHECKING, Any
 
 from miniagents.actors.ask import Ask
@@ -205,13 +205,21 @@ class Cell(Inbox):
         return self.system.start_soon(coro, name=name, on_cancelled=on_cancelled)
 
     def owns(self, one: Any) -> None:
-        """Its code has started something, which is cancelled with the ask in hand."""
-        ask = self.current
-        if ask.__class__ is Ask:
+        """Its code has started something, which is cancelled with the message in hand."""
+        in_hand = self.envelope
+        if in_hand is not None:
+            if in_hand.__class__ is Ask and in_hand.done():
+                in_hand = self.current = in_hand.envelope  # it was answered, and its handler goes on
             task = asyncio.current_task()
             if task is not None and task is not self.task:
                 one = OfHelper(task, one)
-            ask._owns(one)
+            in_hand._owns(one)
+
+    def all_started(self, those: Iterable[Any]) -> list[Any]:
+        """What its handler has started, out of what was started while a message was in hand."""
+        handler = self.task
+        owned = [one for one in those if one.__class__ is not OfHelper or one.is_of(handler)]
+        return [one.what if one.__class__ is OfHelper else one for one in owned]
 
     # As a producer of promises, for deadlock detection
 

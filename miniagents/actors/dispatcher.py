@@ -22,6 +22,7 @@ from miniagents.actors.helping import Helpers
 from miniagents.actors.scheduling import Scheduling, scheduling_of
 from miniagents.actors.workers import MIGRATE, TURN_OVER, Lane, WorkerTask, stack_of_worker
 from miniagents.promising.abandoning import INSIST_EVERY, abandon, log_abandoned
+from miniagents.promising.failures import log_failure
 
 _log = structlog.get_logger("miniagents")
 
@@ -158,12 +159,22 @@ class Dispatcher:
     def _worker_ended(self, task: Any) -> None:
         self._workers.pop(task, None)
         if not task.cancelled():
+            if (error := task.exception()) is not None:
+                self._worker_failed(task, error)
             return
         # It was cancelled before its first step, and so has not seen to anything itself.
         if task.lane is not None and task.lane.cell is not None:
             self.go_on(task.lane)
         elif not self._closed:
             self.replace_worker()
+
+    def _worker_failed(self, worker: WorkerTask, error: BaseException) -> None:
+        """Turns never raise, so that this is a fault of the runtime: it ends whom that worker served, and no other."""
+        cell: Any = worker.cell
+        log_failure("the runtime failed in a worker", error, actor=getattr(cell, "path", None))
+        if cell is not None:
+            cell.break_down(error)
+        self.replace_worker()
 
     def run_in_own_task(self, cell: Any, main: Callable[[], Coroutine[Any, Any, None]], context: Context) -> None:
         """Run `main()` to its end in a task that belongs to `cell` alone."""

@@ -7,6 +7,7 @@ import msgspec
 
 from miniagents.errors import NotSendableError
 from miniagents.messages.sendable import hint
+from miniagents.promising.work import Cancellable, with_one_more
 
 if TYPE_CHECKING:
     from miniagents.actors.ask import Ask
@@ -44,6 +45,7 @@ class Envelope(msgspec.Struct, eq=False):
     crashes: int = 0
     taken: bool = False
     _message_id: int = 0
+    _started: Any = None  # what its handler has started; an ask keeps that itself
 
     @property
     def message_id(self) -> int:
@@ -51,6 +53,10 @@ class Envelope(msgspec.Struct, eq=False):
         if not self._message_id:
             self._message_id = next(_ids)
         return self._message_id
+
+    def _owns(self, one: Cancellable) -> None:
+        """Something was started for it."""
+        self._started = with_one_more(self._started, one)
 
     def __repr__(self) -> str:
         return f"Envelope({self.message!r}, sender={self.sender!r})"

@@ -2,12 +2,15 @@
 
 import asyncio
 import concurrent.futures
+import sys
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from miniagents.errors import SystemNotRunningError, WrongThreadError
 from miniagents.messages import Message
+from miniagents.promising import Promise
+from miniagents.promising.failures import log_failure
 
 if TYPE_CHECKING:
     from miniagents.actors.ref import ActorRef
@@ -41,8 +44,64 @@ class FromThread:
         if not system.is_running:
             raise SystemNotRunningError(f"system {system.name!r} is not running")
 
-        async def call() -> Any:
-            result = function()
-            return await result if hasattr(result, "__await__") else result
+        future = ThreadFuture()
+        loop = system.loop
 
-        return asyncio.run_coroutine_threadsafe(call(), system.loop)
+        def begin() -> None:
+            task = loop.create_task(_outcome(function, future))
+            task.add_done_callback(lambda one: future.cancel() if one.cancelled() else None)  # also if it never ran
+            future.add_done_callback(lambda one: loop.call_soon_threadsafe(task.cancel) if one.cancelled() else None)
+
+        loop.call_soon_threadsafe(begin)
+        return future
+
+
+class ThreadFuture(concurrent.futures.Future[Any]):
+    """What comes of a call from another thread. A failure that nobody has looked at when it is thrown away is logged;
+    cancelling it cancels the call, and what that has started."""
+
+    _was_looked_at = False
+
+    def result(self, timeout: float | None = None) -> Any:
+        """The result; see `concurrent.futures.Future`."""
+        try:
+            return super().result(timeout)
+        finally:
+            self._was_looked_at = self._was_looked_at or self.done()
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """The exception; see `concurrent.futures.Future`."""
+        try:
+            return super().exception(timeout)
+        finally:
+            self._was_looked_at = self._was_looked_at or self.done()
+
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:  # modules are gone at the end
+        if not self._was_looked_at and self.done() and not self.cancelled() and not is_finalizing():
+            error = self.exception()
+            if error is not None:
+                log_failure("a call from another thread failed and nobody looked", error)
+
+
+async def _outcome(function: Callable[[], Any], future: ThreadFuture) -> None:
+    """Make a call, and tell its future what comes of it."""
+    result: Any = None
+    value: Any = None
+    failure: BaseException | None = None
+    try:
+        result = function()
+        value = await result if hasattr(result, "__await__") else result
+    except asyncio.CancelledError:
+        if isinstance(result, Promise):
+            result.cancel("its caller in another thread waits no more")
+        raise
+    except BaseException as error:  # it belongs to whoever looks at the future
+        trace = error.__traceback__
+        failure = error.with_traceback(trace.tb_next if trace is not None else None)  # this frame holds the future
+    try:
+        if failure is not None:
+            future.set_exception(failure)
+        else:
+            future.set_result(value)
+    except concurrent.futures.InvalidStateError:
+        pass  # it was cancelled in this moment

@@ -26,8 +26,8 @@ class OfHelper:
         self.what = what
 
     def is_of(self, handler: "asyncio.Task[Any] | None") -> bool:
-        """Whether it is part of what this handler does."""
-        return handler is not None and waits_for(handler, self._task)
+        """Whether it is part of what this handler does, or was until it was cancelled."""
+        return self._task.cancelled() or (handler is not None and waits_for(handler, self._task))
 
     def _is_over(self) -> bool:
         """See `Cancellable`."""

@@ -240,6 +240,10 @@ class LivingCell(Cell):
         if report is not None:
             report(self.start_error if self.start_error is not None else self.unstarted_error())
 
+    def stopped_error(self) -> ActorStoppedError:
+        """Why what its code has started is not wanted any more."""
+        return ActorStoppedError(f"{self.path}: was stopped", path=self.path, reason=self.reason)
+
     def unstarted_error(self) -> BaseException:
         """Why it did not start, where no code of it has failed."""
         return ActorStoppedError(f"{self.path}: ended before it had started", path=self.path, reason=self.reason)

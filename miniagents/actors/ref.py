@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from miniagents.actors.ask import Ask
 from miniagents.actors.envelope import Envelope, new_correlation_id, not_sendable
 from miniagents.actors.identity import whereabouts
+from miniagents.actors.of_task import OfTask
 from miniagents.errors import AskTimeoutError, WrongThreadError
 from miniagents.messages import Message, Request
 from miniagents.promising import Promise
@@ -192,6 +193,8 @@ class ActorRef:
             ask = Ask(cell, message, scope, scope.ref, deadline, scope.correlation_id, scope.trace, now)
             if scope.keeps_asks:
                 scope.started_ask(ask)
+            elif work is None:
+                scope.owns(ask)
             if work is not None:
                 work._owns(ask)
         if (timeout is not None or deadline is not None) and not ask.limit(timeout, system.loop):
@@ -245,12 +248,16 @@ class ActorRef:
 
 
 def _deadline_of(work: Any, scope: Any) -> float | None:
-    """The deadline of an ask that is made for a promise by code of a scope."""
+    """The deadline of an ask that is made for a promise, or by a task of an actor, by code of a scope."""
+    if work.__class__ is OfTask:
+        if work.of is None:
+            return None  # a task beside the handlers: the message in hand is none of its business
+        work = work.of
     if work.__class__ is Ask:
         expired = isinstance(work._error, AskTimeoutError)
         return work.deadline if expired or not work.done() else None
     if work.done() and not getattr(scope, "keeps_asks", False):
-        return None  # a task beside the handlers: the message in hand is none of its business
+        return None  # the same, of a task that outlives what it was started for
     return scope.deadline  # type: ignore[no-any-return]
 
 

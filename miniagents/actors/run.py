@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from miniagents.actors.threads import DaemonExecutor, use_daemon_threads
 from miniagents.errors import InvalidOptionError
+from miniagents.promising.abandoning import INSIST_EVERY, abandon, log_abandoned, stack_of
 
 if TYPE_CHECKING:
     from miniagents.actors.system import ActorSystem
@@ -21,7 +22,8 @@ def run_main(system: "ActorSystem", main: Coroutine[Any, Any, T]) -> T:
     """Run `main` inside `system`, on uvloop where it is there.
 
     Ctrl-C cancels `main`, so that the system stops in supervised order, and raises `KeyboardInterrupt`; SIGTERM does
-    the same and then ends the process as the signal would have.
+    the same and then ends the process as the signal would have. If `main` swallows that for longer than the system's
+    `grace`, it is abandoned.
 
     Raises:
         InvalidOptionError: `main` is nothing that can be awaited.
@@ -49,7 +51,7 @@ def run_main(system: "ActorSystem", main: Coroutine[Any, Any, T]) -> T:
             loop.add_signal_handler(signal.SIGTERM, on_sigterm)
         try:
             async with system:
-                return await main
+                return await _result_of(main, system.grace)
         finally:
             if catches:
                 loop.remove_signal_handler(signal.SIGTERM)
@@ -62,6 +64,39 @@ def run_main(system: "ActorSystem", main: Coroutine[Any, Any, T]) -> T:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)
         raise
+
+
+async def _result_of(main: Coroutine[Any, Any, T], grace: float) -> T:
+    """Run `main` in a task of its own, so that who waits for it can go on without it.
+
+    Args:
+        main: What to run.
+        grace: Seconds that it has to end when this is cancelled, 0 or more.
+    """
+
+    async def outcome() -> tuple[T | None, BaseException | None]:
+        try:
+            return await main, None
+        except (KeyboardInterrupt, SystemExit) as error:
+            return None, error  # raised in a task, it would end the loop before the system has ended
+
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(outcome())
+    until: float | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task], timeout=None if until is None else until - loop.time())
+        except asyncio.CancelledError as error:
+            task.cancel(*error.args)
+            until = until if until is not None else loop.time() + max(grace, INSIST_EVERY)
+        if until is not None and loop.time() >= until and not task.done():
+            log_abandoned(stack_of(task.get_coro()), program=getattr(main, "__qualname__", None))
+            abandon(task)
+            raise asyncio.CancelledError
+    result, ending = task.result()
+    if ending is not None:
+        raise ending
+    return result  # type: ignore[return-value]  # it is there where no error is
 
 
 def loop_factory() -> "Callable[[], asyncio.AbstractEventLoop] | None":

@@ -175,7 +175,11 @@ class SupervisorRef(ActorRef):
         answer = keeper.call(function)
         if urgent is not None:
             keeper.urge(urgent)
-        return await answer
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            answer._look()  # nobody wants to know of it any more
+            raise
 
     def _check_not_below(self, keeper: "Keeper", which: str | ActorRef) -> None:
         child = keeper.children.get(which) if isinstance(which, str) else None

@@ -1,7 +1,6 @@
 """The actor system: the root of the tree, and all that its actors share."""
 
 import asyncio
-import contextlib
 import itertools
 import logging
 import threading
@@ -177,7 +176,7 @@ class ActorSystem(PromisingContext):
         """Finish what is under way, stop the tree, and settle every promise."""
         try:
             if self._failure is None:
-                await self._wait_until_quiet()
+                await self._finish()
         finally:
             await self._end()
 
@@ -192,7 +191,7 @@ class ActorSystem(PromisingContext):
     ) -> None:
         try:
             if error is None and self._failure is None:
-                await self._wait_until_quiet()
+                await self._finish()
         except asyncio.CancelledError as cancelled:
             error = cancelled
             if self._failure is None:
@@ -280,7 +279,7 @@ class ActorSystem(PromisingContext):
         if self._timers is not None:
             self._timers.cancel()
         self._grace_is_over()  # it begins now, if it has not
-        watch = self.loop.create_task(self._abandon_what_stays())
+        watch = self.loop.create_task(self._abandon_what_stays(self.gives_up))
         try:
             await self._stop_interactions()
             keeper, root.child_keeper = root.child_keeper, None
@@ -301,14 +300,22 @@ class ActorSystem(PromisingContext):
     async def _stop_interactions(self) -> None:
         """Agents' systems end their interactions first."""
 
-    async def _abandon_what_stays(self) -> None:
-        """As long as the end lasts: go on without whoever swallows its cancellation for too long."""
+    async def _abandon_what_stays(self, gives_up: Callable[[float], bool]) -> None:
+        """As long as the end lasts: go on without whoever swallows its cancellation for too long.
+
+        Args:
+            gives_up: Whether what was told to end at a time, and still runs, has had its grace.
+        """
+        began = self.time()
         while True:
             await asyncio.sleep(INSIST_EVERY)
             let_go: list[Any] = []
             for one in self._that_run():
                 told_at = one.told_to_end_at
-                if told_at is not None and self.gives_up(told_at) and one not in let_go:
+                if told_at is None:
+                    if one.is_unwanted and gives_up(began):
+                        one.end_unwanted()
+                elif gives_up(told_at) and one not in let_go:
                     one.abandon()
                     let_go.append(getattr(one, "cell", None))  # a class agent that waits for its call can go on now
 
@@ -337,17 +344,24 @@ class ActorSystem(PromisingContext):
                 await asyncio.wait([closing], timeout=max(self.grace, INSIST_EVERY))
                 await self._end_background()
 
+    async def _finish(self) -> None:
+        """Finish what is under way, without what nobody waits for any more when that has had its grace."""
+        began = self.time()
+        grace = max(self.grace, INSIST_EVERY)
+        watch = self.loop.create_task(
+            self._abandon_what_stays(lambda told_at: self.time() > max(began, told_at) + grace)
+        )
+        try:
+            await self._wait_until_quiet()
+        finally:
+            watch.cancel()
+
     async def _wait_until_quiet(self) -> None:
         """Wait for background work and for the messages that are queued at this moment."""
         await self._wait_for_background()
         barriers = [barrier for cell in self._cells() if (barrier := cell.barrier()) is not None]
         for barrier in barriers:
-            while not barrier.done():
-                if barrier.cell.life.wish >= Wish.STOP and self._grace_is_over():
-                    break
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(INSIST_EVERY):
-                        await settled(barrier)
+            await settled(barrier)
         await self._wait_for_background()
         await self._wait_for_verdicts()
 

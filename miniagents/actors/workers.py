@@ -12,7 +12,7 @@ import sys
 import types
 from collections.abc import Coroutine, Generator
 from contextvars import Context
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from weakref import getweakrefcount
 
 from miniagents.promising.abandoning import stack_of
@@ -27,22 +27,6 @@ MIGRATE: Any = object()
 
 TURN_OVER: Any = object()
 """Yielded when a turn is over."""
-
-
-class Runnable(Protocol):
-    """What a worker runs."""
-
-    task: "WorkerTask | None"
-    path: str
-    context: Context | None
-    since: float
-    scheduled: bool
-
-    def turn(self) -> Coroutine[Any, Any, Any]:
-        """One turn of it; never raises."""
-
-    def turn_context(self) -> Context:
-        """The context that its code runs in."""
 
 
 class WorkerTask(asyncio.Task[None]):

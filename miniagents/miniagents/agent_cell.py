@@ -8,6 +8,7 @@ import structlog
 
 from miniagents.actors import ActorRef, Envelope, Overflow
 from miniagents.actors.absent import AbsentCell, let_travel
+from miniagents.actors.ask import Ask
 from miniagents.actors.living_cell import LivingCell
 from miniagents.actors.state import State
 from miniagents.errors import ActorStoppedError, MailboxFullError
@@ -134,6 +135,13 @@ class AgentCell(LivingCell):
             ask.behind = interaction
             ask._owns(interaction)
         return interaction
+
+    def ask_expired(self, ask: Any) -> None:
+        """The ask of a plain message expired: so does its interaction."""
+        if isinstance(ask, Ask) and ask.behind is not None:
+            ask.behind.expire()
+        else:
+            super().ask_expired(ask)
 
     def rests(self) -> None:
         """Nothing to do: after a while without a call, give the memory back."""

@@ -14,6 +14,7 @@ from miniagents.actors.options import Props
 from miniagents.miniagents.agent_cell import AgentCell, answer_of
 from miniagents.miniagents.interaction import Interaction
 from miniagents.supervision import StopReason
+from miniagents.supervision.lifecycle import Event
 
 if TYPE_CHECKING:
     from miniagents.miniagents.agent import MiniAgent
@@ -44,6 +45,19 @@ class ClassAgentCell(AgentCell, ActorCell):
 
     def interaction_ended(self, interaction: Interaction) -> None:
         """Its turn sees to that."""
+
+    @property
+    def is_unwanted(self) -> bool:
+        """Never: the interaction that it serves sees to that."""
+        return False
+
+    def end_unserved(self) -> None:
+        """The code of the call that it serves was abandoned: the instance ends, which is still in that code."""
+        if self.told_to_end_at is None:
+            self.terminate()
+            self.apply(Event.GRACE_OVER)
+        else:
+            self.task.interrupt()  # it waits for its call, and need not any longer
 
     def ask_cancelled(self, ask: Any) -> Any:
         """A call was cancelled: take it out of the mailbox, or let its interaction end."""
@@ -97,6 +111,7 @@ class _ClassAgent(Actor):
                 if interaction.done():
                     break  # its code was abandoned
                 interaction.cancel_below("its agent was interrupted")
+                interaction.told_to_end_at = interaction.told_to_end_at or interaction.system.time()
                 task.cancel()
         if interrupted is not None:
             if not is_call:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from miniagents.actors import DeadLetterReason, Envelope, EventKind
-from miniagents.actors.ask import Ask
 from miniagents.actors.cell import Cell
 from miniagents.actors.inbox import BARRIER
 from miniagents.actors.options import Props
@@ -16,6 +15,7 @@ from miniagents.errors import ActorStoppedError
 from miniagents.messages import Message
 from miniagents.miniagents.agent_cell import AgentCell, answer_of
 from miniagents.miniagents.interaction import Interaction
+from miniagents.promising.abandoning import INSIST_EVERY
 from miniagents.supervision.lifecycle import Event, Phase, Wish, life
 
 if TYPE_CHECKING:
@@ -191,13 +191,6 @@ class FunctionAgentCell(AgentCell):
         if self.life is not _LIVES:
             self._end_if_idle()
 
-    def ask_expired(self, ask: Any) -> None:
-        """The ask of a plain message expired: so does its interaction."""
-        if isinstance(ask, Ask) and ask.behind is not None:
-            ask.behind.expire()
-        else:
-            super().ask_expired(ask)
-
     # The end
 
     def interrupt(self) -> None:
@@ -213,7 +206,9 @@ class FunctionAgentCell(AgentCell):
                     )
                 )
             elif interaction.task is not None:
-                _log.warning("an interaction that must end swallows its cancellation", actor=self.path)
+                told_at = interaction.told_to_end_at
+                if told_at is not None and self.system.time() >= told_at + INSIST_EVERY:
+                    _log.warning("an interaction that must end swallows its cancellation", actor=self.path)
                 interaction.interrupt("its agent must end")
 
     def crash(self, error: BaseException) -> None:

@@ -54,6 +54,13 @@ def _some(those: Collection[Any]) -> dict[Any, None]:
     return those if isinstance(those, dict) else {}
 
 
+def _is_end(error: BaseException) -> bool:
+    """Whether an error is how work ends that is not wanted any more; a group of such errors is one, too."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_end(part) for part in error.exceptions)
+    return isinstance(error, _ENDS)
+
+
 class ReplyPromise(MessageSequencePromise):
     """The promise of an agent's replies: cancelling it cancels the interaction, and all below it."""
 
@@ -160,6 +167,7 @@ class Interaction(Node):
         "_submitted",
         "_timer",
         "_to_wait_for",
+        "_was_awaited",
         "abandoned",
         "agent",
         "agent_trace",
@@ -260,6 +268,7 @@ class Interaction(Node):
         self.replies = ReplyPromise(self, errors_as_messages)
         self._sequence: MessageSequence | None = None
         self._closed = False
+        self._was_awaited = False
 
     # What can be seen
 
@@ -356,6 +365,11 @@ class Interaction(Node):
     def done(self) -> bool:
         """Whether it has ended, so that its envelope is skipped."""
         return self._done
+
+    @property
+    def _waiters(self) -> bool:
+        """Whether anybody waits for its replies, or did when it ended."""
+        return self._was_awaited or self.replies._is_waited_for()
 
     def answer(self, _: Any) -> None:
         """Its handler returned."""
@@ -576,7 +590,7 @@ class Interaction(Node):
         parent = self.parent
         if parent is None or parent.cancelled is None:
             return False
-        return error is parent.cancelled or isinstance(error, _ENDS)
+        return error is parent.cancelled or _is_end(error)
 
     def mark(self, error: BaseException) -> None:
         """Let the error tell which agents it came through."""
@@ -626,6 +640,7 @@ class Interaction(Node):
         if error is None and self.cancelled is not None:
             error = self.explain(asyncio.CancelledError())  # its code has swallowed it: what it replied is thrown away
         self._done = True
+        self._was_awaited = error is not None and self.replies._is_waited_for()
         self.error = error
         self.is_running = False
         if self._hang is not None:
@@ -660,8 +675,10 @@ class Interaction(Node):
     def _is_lost(self, error: BaseException) -> bool:
         """Whether its caller does not hear of an error: it has closed its replies, or the caller has been told already
         how it ended."""
+        if self.cell.is_serial and self.cancelled is None and not isinstance(error, self.agent.options.errors):
+            return False  # it is a crash, which is logged as one
         told = self.replies.done() and (self.cancelled is not None or self._expired)
-        return (self._closed or told) and error is not self.replies._error and not isinstance(error, _ENDS)
+        return (self._closed or told) and error is not self.replies._error and not _is_end(error)
 
     def _leave_background(self) -> None:
         """What it replied still flows: whoever ends one of those above, or itself, ends that, too."""
@@ -754,6 +771,19 @@ class Interaction(Node):
         _log.warning("a cancelled interaction runs on", actor=self.path, interaction=self.id, stack=stack)
         self.replies._reject(self._as_error(self.cancelled))
 
+    @property
+    def is_unwanted(self) -> bool:
+        """Whether its deadline has passed and its code goes on, as that of a class agent does."""
+        return self.abandoned and self.cancelled is None
+
+    def end_unwanted(self) -> None:
+        """The system ends, and has waited for that code for long enough."""
+        self.begin_cancel("the system ends")
+
+    def break_down(self, error: BaseException) -> None:
+        """The runtime failed in its turn."""
+        self.finish(error)
+
     def abandon(self) -> None:
         """The system ends, and its code swallows its cancellation: it ends without it."""
         task = self.task
@@ -761,9 +791,8 @@ class Interaction(Node):
         self.abandoned = True
         self.system.dispatcher.abandon(task)
         self.finish(self._as_error(self.cancelled))
-        cell = self.cell
-        if cell.is_serial and cell.told_to_end_at is not None:
-            cell.task.interrupt()  # a class agent that waits for its call need not wait any longer
+        if self.cell.is_serial:
+            self.cell.end_unserved()
 
     def interrupt(self, reason: str) -> None:
         """Cancel its code, unless it is that code which asks for it."""

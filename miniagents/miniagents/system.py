@@ -248,10 +248,8 @@ class MiniAgents(ActorSystem):
                 call.finish()
             await self._wait_for_background()
             if self._interactions:
-                if all(one.cancelled is not None for one in self._interactions.values()) and self._grace_is_over():
-                    break
                 self._no_interactions = self.loop.create_future()
-                await asyncio.wait([self._no_interactions], timeout=INSIST_EVERY)
+                await self._no_interactions
             elif not self._background_to_wait_for() and not self.open_calls:
                 break
         await super()._wait_until_quiet()

@@ -39,23 +39,29 @@ def _least_level(wrapper: Any) -> int | None:
         return None
 
 
-def log_failure(event: str, error: BaseException, **fields: object) -> None:
+def log_failure(event: str, error: BaseException, *, again: bool = False, **fields: object) -> None:
     """Log a failure with its traceback, unless it has been logged already, wherever it came through.
 
     Args:
         event: What failed.
         error: With what.
+        again: Log it all the same, since it is another failure that has the same error for its cause.
         **fields: Whose it is.
     """
-    if getattr(error, "__miniagents_logged__", False):
+    if getattr(error, "__miniagents_logged__", False) and not again:
         return
+    mark_logged(error)
+    log = logger_for(logging.ERROR)
+    if log is not None:
+        log.error(event, **fields, error=repr(error), stack=traceback_text(error))
+
+
+def mark_logged(error: BaseException) -> None:
+    """A failure is in the log: `log_failure` is not to log it again."""
     try:
         error.__miniagents_logged__ = True  # type: ignore[attr-defined]
     except AttributeError:
         pass  # it takes no attributes
-    log = logger_for(logging.ERROR)
-    if log is not None:
-        log.error(event, **fields, error=repr(error), stack=traceback_text(error))
 
 
 def note_seen(error: BaseException) -> None:

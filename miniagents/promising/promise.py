@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from miniagents.errors import ActorStoppedError, DeadlineExceededError, PromiseCancelledError, PromiseNotReadyError
 from miniagents.promising.context import PromisingContext, Scope, current_work, get_scope, started
 from miniagents.promising.failures import SEEN, Unseen, note_seen
-from miniagents.promising.work import Cancellable, Endings, Work, end_all, end_task, wait_for_all
+from miniagents.promising.work import Cancellable, Endings, each_of, end_all, end_task, wait_for_all, with_one_more
 
 T = TypeVar("T")
 
@@ -242,20 +242,11 @@ class Promise(Generic[T]):
     def _owns(self, one: Cancellable) -> None:
         """Something was started for it, and is to be cancelled with it."""
         if self._value is NO_VALUE and self._error is None:
-            started = self._started
-            if started is None:
-                self._started = one
-            elif started.__class__ is Work:
-                started.add(one)
-            elif started._is_over():
-                self._started = one
-            else:
-                self._started = Work((started, one))
+            self._started = with_one_more(self._started, one)
 
     def _all_started(self) -> Iterable[Any]:
         """What was started for it and may go on."""
-        started = self._started
-        return () if started is None else started if started.__class__ is Work else (started,)
+        return each_of(self._started)
 
     def _begin_cancel(self, reason: object) -> Endings:
         """Cancel it, with all that was started for it.

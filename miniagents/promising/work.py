@@ -44,6 +44,26 @@ class Work(list[Any]):
         self.append(one)
 
 
+def with_one_more(started: Any, one: Cancellable) -> Any:
+    """What was started for something, and one thing more.
+
+    Args:
+        started: What was: None, one thing, or `Work`. Most promises have one at a time.
+        one: What is started now.
+    """
+    if started is None:
+        return one
+    if started.__class__ is Work:
+        started.add(one)
+        return started
+    return one if started._is_over() else Work((started, one))
+
+
+def each_of(started: Any) -> "Iterable[Any]":
+    """Each thing of what `with_one_more` gave."""
+    return () if started is None else started if started.__class__ is Work else (started,)
+
+
 def end_all(*all_of_it: Cancellable, reason: object, expired: bool = False) -> Endings:
     """End things and everything that was started for them, and for that, however deep.
 

@@ -1,6 +1,9 @@
 """Tell, ask, send; mailboxes and their overflow; dead letters; deadlines."""
 
 import asyncio
+import concurrent.futures
+import gc
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -567,3 +570,90 @@ async def test_asks_that_are_cancelled_one_after_the_other_are_counted_exactly()
         gate.set()
         await turns()
         assert ref._cell.depth == 0
+
+
+async def outcome(work: Callable[[], Any]) -> Any:
+    """Run something in another thread, with the loop turning, and throw away what is left of it."""
+    result = await asyncio.to_thread(work)
+    await turns()
+    return result
+
+
+class Fails(Actor):
+    """Fails in one of several ways."""
+
+    async def receive(self, message: Message, ctx: ActorContext) -> Any:
+        match message:
+            case Read():
+                return ValueError("returned")
+            case Add():
+                ctx.reply(ValueError("replied"))
+            case _:
+                raise ValueError("raised")
+
+
+@pytest.mark.parametrize("looks", [True, False])
+async def test_a_failure_that_a_thread_does_not_look_at_is_logged_once(looks: bool, log: list[Any]) -> None:
+    async with ActorSystem() as system:
+        ref = system.spawn(Fails)
+
+        def work() -> None:
+            future = system.from_thread.ask(ref, Read())
+            concurrent.futures.wait([future], 5)
+            if looks:
+                with pytest.raises(ValueError, match="returned"):
+                    future.result()
+
+        await outcome(work)
+        gc.collect()
+
+    events = [entry["event"] for entry in log]
+    assert events == ([] if looks else ["a call from another thread failed and nobody looked"])
+
+
+async def test_a_call_that_a_thread_cancels_is_cancelled_with_what_it_has_asked_for() -> None:
+    cancelled: list[str] = []
+
+    class Waits(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> None:
+            try:
+                await asyncio.sleep(1000)
+            except asyncio.CancelledError:
+                cancelled.append(ctx.path)
+                raise
+
+    async with ActorSystem() as system:
+        ref = system.spawn(Waits, name="waits")
+        futures: list[Any] = []
+        await outcome(lambda: futures.append(system.from_thread.ask(ref, Read())))
+        assert futures[0].cancel()
+        await turns()
+
+        assert cancelled == ["/waits"]
+
+
+@pytest.mark.parametrize("message", [Read(), Add(1), Crash()])
+@pytest.mark.parametrize("how", ["tell", "ask", "await"])
+async def test_a_failure_of_a_handler_is_logged_once_at_the_most(how: str, message: Message, log: list[Any]) -> None:
+    async with ActorSystem() as system:
+        ref = system.spawn(Fails)
+        if how == "tell":
+            ref.tell(message)
+        elif how == "ask":
+            ref.ask(message)
+        else:
+            with pytest.raises(ValueError, match=r"returned|replied|raised"):
+                await ref.ask(message)
+        await turns()
+        gc.collect()
+
+    if isinstance(message, Crash):
+        (entry,) = log
+        assert entry["event"] == "actor crashed"
+        assert ("stack" in entry) == (how != "await")  # whoever waits has it with the exception
+    elif how == "await":
+        assert log == []
+    else:
+        (entry,) = log
+        what = "a handler failed and nobody had asked" if how == "tell" else "a promise failed and nobody awaited it"
+        assert entry["event"] == what

@@ -7,8 +7,20 @@ from typing import Any
 import anyio
 import pytest
 
-from miniagents import Actor, ActorContext, ActorSystem, Message, SpawnOptions, TextMessage
+from miniagents import (
+    Actor,
+    ActorContext,
+    ActorSystem,
+    InteractionContext,
+    Message,
+    MiniAgents,
+    SpawnOptions,
+    TextMessage,
+    miniagent,
+)
+from miniagents.actors.actor_cell import ActorCell
 from miniagents.actors.workers import WorkerTask
+from miniagents.miniagents.interaction import Interaction
 from tests.actors.actors import Add, Counter, Crash, Read, turns
 
 
@@ -373,3 +385,33 @@ async def test_the_own_task_of_an_actor_is_clean_again_before_the_next_message()
             await asyncio.sleep(0.001)
             await waiting.aclose()
             assert await own.ask(TextMessage("cancelled?")) == TextMessage("0")
+
+
+@pytest.mark.parametrize("kind", ["actor", "agent"])
+async def test_a_worker_that_fails_ends_whom_it_serves_and_is_logged_and_the_others_go_on(
+    kind: str, log: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Fault(BaseException):
+        """No `Exception`, so that nothing in a turn takes it."""
+
+    async def fails(*_: Any) -> None:
+        raise Fault("a fault of the runtime")
+
+    @miniagent
+    async def echo(ctx: InteractionContext) -> None:
+        ctx.reply("echo")
+
+    async with MiniAgents() as system:
+        ref = system.spawn(Victim)
+        await turns()
+        with monkeypatch.context() as faulty:
+            faulty.setattr(ActorCell if kind == "actor" else Interaction, "turn", fails)
+            promise: Any = ref.ask(Read()) if kind == "actor" else echo.inquire()
+            await turns()
+        error = promise.exception()
+        assert isinstance(error if kind == "agent" else error.__cause__, Fault)
+
+        assert str(await echo.inquire()) == "echo"
+        assert str(await system.spawn(Victim).ask(Read())) == "unharmed"
+
+    assert [entry["event"] for entry in log] == ["the runtime failed in a worker"]

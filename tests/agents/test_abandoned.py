@@ -16,6 +16,7 @@ import pytest
 from miniagents import (
     Actor,
     ActorContext,
+    ActorRef,
     ActorSystem,
     ChildSpec,
     InteractionContext,
@@ -199,6 +200,138 @@ async def test_a_system_ends_without_what_swallows_its_cancellation_and_names_it
     assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
 
 
+class Asks(Actor):
+    """Asks another actor."""
+
+    def __init__(self, other: ActorRef) -> None:
+        self.other = other
+
+    async def receive(self, message: Message, ctx: ActorContext) -> Message:
+        answer: Message = await self.other.ask(message)
+        return answer
+
+
+@miniagent
+async def calls(ctx: InteractionContext, agent: Any) -> None:
+    ctx.reply(await agent.inquire())
+
+
+UNWANTED = {
+    "a function agent": "/agents/function",
+    "a class agent": "/agents/OfClass",
+    "a message to a class agent": "/stays",
+    "a handler": "/stays",
+    "a handler in a task of its own": "/stays",
+    "a supervised handler": "/s/stays",
+    "a handler that others wait for": "/stays",
+    "a class agent that others wait for": "/agents/OfClass",
+    "a handler that has run for too long": "/stays",
+    "a class agent that has run for too long": "/stays",
+}
+
+
+async def ask_unwanted(kind: str, system: MiniAgents, stubborn: Stubborn, timeout: float | None) -> Promise[Any]:
+    live = {"stubborn": stubborn}
+    if kind == "a function agent":
+        return function.fork(non_freezable_kwargs=live).inquire(timeout=timeout)
+    if kind == "a message to a class agent":
+        ref = system.spawn(OfClass.fork(non_freezable_kwargs=live), name="stays")
+        return ref.ask(TextMessage("hi"), timeout=timeout)
+    if kind == "a class agent that has run for too long":
+        options = SpawnOptions(handler_timeout=0.1)
+        agent = OfClass.fork(options=options, non_freezable_kwargs=live)
+        return system.spawn(agent, name="stays").inquire(timeout=timeout)
+    if kind.startswith("a class agent"):
+        agent = OfClass.fork(non_freezable_kwargs=live)
+        replies = agent.inquire(timeout=timeout)
+        if "others" in kind:
+            await turns()
+            calls.fork(non_freezable_kwargs={"agent": agent}).inquire()
+        return replies
+    kwargs = {"stubborn": stubborn, "hook": "receive"}
+    if kind == "a supervised handler":
+        children = [ChildSpec("stays", Stays, kwargs=kwargs)]
+        await system.supervise(Supervisor("s", strategy=OneForOne(), children=children))
+        found = system.lookup("/s/stays")
+        assert found is not None
+        ref = found
+    else:
+        handler_timeout = 0.1 if "too long" in kind else None
+        options = SpawnOptions(own_task="own" in kind, handler_timeout=handler_timeout)
+        ref = system.spawn(Stays, name="stays", options=options, kwargs=kwargs)
+    ask = ref.ask(Message(), timeout=timeout)
+    if "others" in kind:
+        await turns()
+        system.spawn(Asks, other=ref).tell(Message())
+    return ask
+
+
+@pytest.mark.parametrize("how", ["cancel", "deadline"])
+@pytest.mark.parametrize("kind", UNWANTED)
+async def test_a_normal_end_leaves_behind_what_nobody_waits_for_and_what_swallows_its_cancellation(
+    kind: str, how: str, log: list[Any]
+) -> None:
+    stubborn = Stubborn()
+    stopped: list[str] = []
+    system = MiniAgents(grace=3.0)
+    async with system:
+        system.spawn(Notes, name="oldest", log=stopped)
+        promise = await ask_unwanted(kind, system, stubborn, 0.5 if how == "deadline" else None)
+        await turns()
+        if how == "cancel" and "too long" not in kind:
+            promise.cancel("enough")
+        else:
+            await asyncio.sleep(1.0)
+        began = asyncio.get_running_loop().time()
+
+    # A handler whose deadline has passed is told after the grace, has its time to shut down, and swallows a grace more.
+    assert asyncio.get_running_loop().time() - began <= (4.0 if how == "cancel" else 3.0 + 1.0 + 5.0 + 3.0 + 1.0)
+    assert promise.done()
+    promise.exception()
+    assert [entry.get("actor") for entry in log if entry["event"] == ABANDONED] == [UNWANTED[kind]]
+    assert stopped == ["/oldest"]
+    assert system.interactions() == ()
+    stubborn.let_go.set()
+    await turns()
+    assert not [entry for entry in log if "the runtime failed" in entry["event"]]
+    assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+
+
+async def test_what_goes_on_when_a_normal_end_begins_is_finished_beside_what_swallows_its_cancellation() -> None:
+    stubborn = Stubborn()
+    done: list[str] = []
+
+    @miniagent
+    async def long(ctx: InteractionContext) -> None:
+        await asyncio.sleep(100.0)
+        done.append("long")
+
+    async with MiniAgents(grace=3.0) as system:
+        long.inquire()
+        replies = await ask_unwanted("a class agent", system, stubborn, None)
+        await turns()
+        replies.cancel("enough")
+
+    assert done == ["long"]
+    stubborn.let_go.set()
+    await turns()
+
+
+async def test_a_handler_that_has_answered_is_waited_for_until_it_is_done() -> None:
+    done: list[str] = []
+
+    class Acknowledges(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> None:
+            ctx.reply(Message())
+            await asyncio.sleep(100.0)
+            done.append("done")
+
+    async with MiniAgents(grace=3.0) as system:
+        await system.spawn(Acknowledges).ask(Message())
+
+    assert done == ["done"]
+
+
 async def test_an_abandoned_handler_that_raises_at_last_does_no_harm(log: list[Any]) -> None:
     stubborn = Stubborn()
 
@@ -332,8 +465,14 @@ PROGRAM = """
         async with MiniAgents(grace=0.5):
             await main()
 
+    async def stays():
+        print("begun", flush=True)
+        await stay()
+
     if sys.argv[1] == "run":
         MiniAgents(grace=0.5).run(main())
+    elif sys.argv[1] == "a main that swallows it":
+        MiniAgents(grace=0.5).run(stays())
     else:
         asyncio.run(embedded())
 """
@@ -341,7 +480,14 @@ PROGRAM = """
 
 @pytest.mark.real_time
 @pytest.mark.parametrize(
-    ("how", "number"), [("run", signal.SIGTERM), ("run", signal.SIGINT), ("embedded", signal.SIGINT)]
+    ("how", "number"),
+    [
+        ("run", signal.SIGTERM),
+        ("run", signal.SIGINT),
+        ("a main that swallows it", signal.SIGTERM),
+        ("a main that swallows it", signal.SIGINT),
+        ("embedded", signal.SIGINT),
+    ],
 )
 def test_a_process_ends_after_a_signal_whatever_its_agents_swallow(
     tmp_path: Path, how: str, number: signal.Signals
@@ -367,7 +513,8 @@ def test_a_process_ends_after_a_signal_whatever_its_agents_swallow(
             process.kill()
 
     assert took < 20  # 5 s to shut down, one until it is told again; the rest is for a busy machine
-    assert said.count(ABANDONED) == 2
-    for name in ("actor=/agents/stubborn", "actor=/stays", "in stay"):
+    names = ["program=stays"] if "main" in how else ["actor=/agents/stubborn", "actor=/stays"]
+    assert said.count(ABANDONED) == len(names)
+    for name in (*names, "in stay"):
         assert name in said
     assert process.returncode == (-signal.SIGTERM if number is signal.SIGTERM else -signal.SIGINT)

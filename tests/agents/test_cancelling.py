@@ -18,11 +18,18 @@ from miniagents import (
     Message,
     MiniAgents,
     RetryPolicy,
+    SpawnOptions,
     TextMessage,
     miniagent,
 )
 from miniagents.actors.actor import ReplyTo
-from miniagents.errors import ActorStoppedError, AskTimeoutError, PromiseCancelledError
+from miniagents.errors import (
+    ActorStoppedError,
+    AskTimeoutError,
+    HandlerTimeoutError,
+    NotSendableError,
+    PromiseCancelledError,
+)
 from miniagents.ext.llms import RateLimit
 from miniagents.testing import Call, Reply, Script, ScriptedModel
 from tests.actors.actors import Read, turns
@@ -111,6 +118,8 @@ class Asks(Actor):
             case "reply_later, ctx.create_task":
                 ctx.reply_later()
                 ctx.create_task(self.asks_later())
+            case "a task of before":
+                ctx.create_task(self.asks_later())
         return None
 
     async def asks_in_a_group(self) -> None:
@@ -164,6 +173,92 @@ async def test_what_a_handler_has_asked_for_is_cancelled_with_its_ask_and_waited
         with pytest.raises(PromiseCancelledError, match="enough"):
             await ask
         assert all(actor.restarts == 0 for actor in system.tree().children)
+
+
+@pytest.mark.parametrize("end", ["kill", "stop", "handler_timeout", "children"])
+@pytest.mark.parametrize("asked", [True, False])
+@pytest.mark.parametrize("how", [*WAYS, "a task of before"])
+async def test_what_a_handler_has_asked_for_is_cancelled_when_it_is_cut_off(how: str, asked: bool, end: str) -> None:
+    beside = how.startswith("reply_later") or how == "a task of before"
+    if beside and end == "handler_timeout":
+        return  # no handler runs
+    log: list[str] = []
+    async with ActorSystem() as system:
+        works = system.spawn(Works, log=log, clean_up=0.0)
+        options = SpawnOptions(handler_timeout=6.0 if end == "handler_timeout" else None)
+        asks = system.spawn(Asks, options=options, to=works)
+        work = Work(how=how)
+        ask = asks.ask(work) if asked else asks.tell(work)
+        await asyncio.sleep(5)
+        assert log == ["works"]
+
+        match end:
+            case "kill":
+                asks.kill()
+            case "stop":
+                asks.stop()
+            case "children":
+                asks._cell.crash(ZeroDivisionError())
+        await asyncio.sleep(7)
+
+        assert log == ["works", "cancelled", "cleaned up"]
+        if ask is not None and how != "a task of before":
+            assert isinstance(ask.exception(), (ActorStoppedError, HandlerTimeoutError, ZeroDivisionError))
+
+
+@pytest.mark.parametrize("asks_first", [True, False])
+async def test_what_a_handler_asks_for_that_has_answered_is_cancelled_when_it_is_cut_off(asks_first: bool) -> None:
+    class Acknowledges(Asks):
+        async def receive(self, message: Message, ctx: ActorContext) -> None:
+            asked = self.call() if asks_first else None
+            ctx.reply(Message())
+            await (asked if asked is not None else self.call())
+
+    log: list[str] = []
+    async with ActorSystem() as system:
+        asks = system.spawn(Acknowledges, to=system.spawn(Works, log=log, clean_up=0.0))
+        await asks.ask(Work())
+        await asyncio.sleep(1)
+        asks.kill()
+        await turns()
+
+        assert log == ["works", "cancelled", "cleaned up"]
+
+
+@pytest.mark.parametrize("asked", [True, False])
+async def test_what_a_handler_has_asked_for_is_cancelled_when_it_crashes(asked: bool) -> None:
+    class Crashes(Asks):
+        async def receive(self, message: Message, ctx: ActorContext) -> None:
+            self.call()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.asks_later())
+                await asyncio.sleep(5)
+                raise ZeroDivisionError
+
+    log: list[str] = []
+    async with ActorSystem() as system:
+        asks = system.spawn(Crashes, to=system.spawn(Works, log=log, clean_up=0.0))
+        ask = asks.ask(Work()) if asked else asks.tell(Work())
+        await asyncio.sleep(6)
+
+        assert log == ["works", "cancelled", "cleaned up"]
+        assert system.tree("/Works-1").mailbox_depth == 0
+        assert ask is None or isinstance(ask.exception(), ExceptionGroup | ZeroDivisionError)
+
+
+async def test_a_promise_that_is_returned_is_no_answer_and_is_cancelled() -> None:
+    class Returns(Asks):
+        async def receive(self, message: Message, ctx: ActorContext) -> Any:
+            return self.call()
+
+    log: list[str] = []
+    async with ActorSystem() as system:
+        asks = system.spawn(Returns, to=system.spawn(Works, log=log))
+        with pytest.raises(NotSendableError, match="await it first"):
+            await asks.ask(Work())
+        await asyncio.sleep(CLEAN_UP)
+
+        assert log in ([], ["works", "cancelled", "cleaned up"])
 
 
 @pytest.mark.parametrize("how", WAYS)
@@ -635,6 +730,42 @@ async def test_whoever_owes_an_answer_hears_of_a_cancel_once(reason: Any) -> Non
         ask.cancel("again")
         assert heard == [expected, expected]
         assert not reply_to.is_open
+
+
+@pytest.mark.parametrize("through", ["ask", "interaction"])
+async def test_who_waits_for_a_cancel_waits_for_the_tasks_that_it_has_cancelled(through: str) -> None:
+    log: list[str] = []
+
+    class Owes(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> None:
+            reply_to = ctx.reply_later()
+            task = ctx.create_task(self.work())
+            reply_to.on_cancel(lambda reason: task.cancel())
+
+        async def work(self) -> None:
+            try:
+                await asyncio.sleep(1000)
+            finally:
+                await asyncio.sleep(CLEAN_UP)
+                log.append("cleaned up")
+
+    @miniagent
+    async def asks(ctx: InteractionContext, ref: ActorRef) -> None:
+        await ref.ask(Message())
+
+    async with MiniAgents() as system:
+        ref = system.spawn(Owes)
+        if through == "ask":
+            ask = ref.ask(Message())
+            await turns()
+            await ask.aclose()
+        else:
+            asks.inquire(ref=ref)
+            await turns()
+            (interaction,) = system.interactions()
+            assert await interaction.cancel() == ()
+
+        assert log == ["cleaned up"]
 
 
 async def test_whoever_owes_an_answer_hears_of_a_cancel_that_was_before_it_asked() -> None:

@@ -15,16 +15,19 @@ import pytest
 from miniagents import (
     Actor,
     ActorContext,
+    ChildSpec,
     InteractionContext,
     Message,
     MessageSequence,
     MiniAgents,
+    OneForOne,
     SpawnOptions,
+    Supervisor,
     TextMessage,
     TextToken,
     miniagent,
 )
-from miniagents.errors import ActorStoppedError, AskTimeoutError, PromiseCancelledError
+from miniagents.errors import ActorStoppedError, AskTimeoutError, PromiseCancelledError, StartError
 from miniagents.messages.text import as_single_text_promise
 from miniagents.promising import Promise, StreamedPromise
 from tests.actors.actors import turns
@@ -401,3 +404,71 @@ def test_a_program_that_is_run_reports_what_failed_before_it_ends(tmp_path: Path
 
     assert ended.returncode == 0
     assert (ended.stdout + ended.stderr).count("ValueError: boom") == count
+
+
+@pytest.mark.parametrize("how", ["group", "crash after the deadline", "kill of what cleans up"])
+async def test_what_comes_after_the_end_of_a_call_is_reported_once_at_the_most(how: str, log: list[Any]) -> None:
+    @miniagent
+    async def waits(ctx: InteractionContext) -> None:
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            await asyncio.sleep(0.5)
+
+    @miniagent
+    class Serial:
+        async def __call__(self, ctx: InteractionContext) -> None:
+            if how == "group":
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self.calls())
+            else:
+                await asyncio.sleep(2)
+                raise BoomError("boom")
+
+        async def calls(self) -> None:
+            await waits.inquire()
+
+    async with MiniAgents() as system:
+        ref = system.spawn(waits if how.startswith("kill") else Serial)
+        with pytest.raises((AskTimeoutError, PromiseCancelledError)):
+            if how.startswith("kill"):
+                ask = ref.ask(TextMessage("Hi"))
+                await turns()
+                ask.cancel()
+                ref.kill()
+                await ask
+            else:
+                await ref.ask(TextMessage("Hi"), timeout=1)
+        await asyncio.sleep(5)
+
+    assert [entry["event"] for entry in log] == (["actor crashed"] if how.startswith("crash") else [])
+
+
+@pytest.mark.parametrize("after", [*range(9), 12])
+@pytest.mark.parametrize("fails", [True, False])
+async def test_a_start_that_whoever_asked_for_it_has_given_up_is_no_failure_to_report(
+    after: int, fails: bool, log: list[Any]
+) -> None:
+    class Slow(Actor):
+        async def on_start(self, ctx: ActorContext) -> None:
+            await turns(6)
+            if fails:
+                raise BoomError("boom")
+            await asyncio.sleep(1)
+
+        async def receive(self, message: Message, ctx: ActorContext) -> None:
+            """Nothing."""
+
+    async with MiniAgents() as system:
+        top = await system.supervise(Supervisor("top", strategy=OneForOne(), children=[]))
+        nested = Supervisor("nested", strategy=OneForOne(), children=[ChildSpec("a", Slow), ChildSpec("b", Slow)])
+        starting = asyncio.create_task(top.start_child(ChildSpec("nested", nested)))
+        await turns(after)
+        starting.cancel()
+        with pytest.raises((asyncio.CancelledError, StartError)):
+            await starting
+        await asyncio.sleep(3)
+
+        assert await top.which_children() == ()
+    gc.collect()
+    assert log == []

@@ -3,13 +3,14 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
 from miniagents import Backoff, InteractionContext, MessageSequencePromise, MiniAgents, RetryPolicy, miniagent
 from miniagents.errors import DeadlineExceededError, PromiseCancelledError
 from miniagents.ext.llms import Budget, RateLimit, ToolResultMessage, well_formed
-from miniagents.testing import Call, FakeProvider, Reply
+from miniagents.testing import Call, FakeProvider, Reply, Script, ScriptedModel
 from tests.llms.apis import agent_of, each_api
 
 pytestmark = pytest.mark.real_time
@@ -258,3 +259,35 @@ async def test_what_swallows_its_cancellation_is_reported_as_abandoned() -> None
         with pytest.raises(PromiseCancelledError):
             await replies
         release.set()
+
+
+@pytest.mark.parametrize("after", range(25))
+async def test_every_tool_call_has_a_result_at_whatever_turn_it_is_cancelled(after: int) -> None:
+    async def slow() -> str:
+        await asyncio.sleep(60)
+        return "never"
+
+    got: list[Any] = []
+    async with MiniAgents():
+        script = Script(Reply(calls=(Call("slow"), Call("slow"))), "done")
+        replies = ScriptedModel.fork(script=script, tools=[slow]).inquire("Hi")
+
+        async def read() -> None:
+            async for promise in replies:
+                got.append(promise)
+
+        reader = asyncio.create_task(read())
+        while not got:  # noqa: ASYNC110 - turns of the loop are what is counted
+            await asyncio.sleep(0)
+        for _ in range(after):
+            await asyncio.sleep(0)
+        replies.cancel("enough")
+        with pytest.raises(PromiseCancelledError):
+            await reader
+
+    call, *results = got
+    if isinstance(call.exception(), PromiseCancelledError):
+        assert results == []  # it came before the model had said which tools it wants
+    else:
+        assert [str(await result) for result in results] == ["cancelled: enough"] * len(results)
+        assert all([(await result).is_error for result in results])

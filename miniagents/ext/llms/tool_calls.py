@@ -45,14 +45,27 @@ def call_tools(
     Returns:
         Promises of their results, in order: they stream, and whatever happens each one resolves to a result.
     """
-    return [
-        ToolResultMessage.promise(
-            message_token_streamer=_Result(call, tools, ctx, approve, timeout).tokens,
-            call_id=call.id,
-            name=call.name,
+    return [_ResultPromise(_Result(call, tools, ctx, approve, timeout)) for call in calls]
+
+
+class _ResultPromise(MessagePromise):
+    """The promise of a result, which resolves also where its task was cancelled before its first step."""
+
+    __slots__ = ("_result",)
+
+    def __init__(self, result: "_Result") -> None:
+        self._result = result
+        call = result.call
+        super().__init__(
+            message_token_streamer=result.tokens, message_class=ToolResultMessage, call_id=call.id, name=call.name
         )
-        for call in calls
-    ]
+
+    def _end(self, error: BaseException | None = None) -> None:
+        if isinstance(error, asyncio.CancelledError) and not self._finished:
+            self._late["is_error"] = True
+            self._push(self._result.cancelled(bool(self._pieces)))
+            error = None
+        super()._end(error)
 
 
 class _Result:
@@ -64,7 +77,7 @@ class _Result:
         approve: Approve | None,
         timeout: float | None,
     ) -> None:
-        self._call = call
+        self.call = call
         self._tools = tools
         self._ctx = ctx
         self._approve = approve
@@ -74,10 +87,10 @@ class _Result:
         late["is_error"] = True
         any_token = False
         try:
-            tool = self._tools.get(self._call.name)
+            tool = self._tools.get(self.call.name)
             if tool is None:
                 there_are = ", ".join(self._tools) or "none"
-                yield TextToken(f"failed: there is no tool {self._call.name!r}; there are: {there_are}")
+                yield TextToken(f"failed: there is no tool {self.call.name!r}; there are: {there_are}")
                 return
             refusal = await self._refusal()
             if refusal is not None:
@@ -90,8 +103,7 @@ class _Result:
             late["is_error"] = False
         except asyncio.CancelledError:
             # The call has a result whatever happens: a history without one could never be sent again.
-            reason = self._ctx.interaction.cancelled
-            yield TextToken(("\n" if any_token else "") + f"cancelled: {reason if reason is not None else 'stopped'}")
+            yield self.cancelled(any_token)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             yield TextToken(f"failed: the arguments do not fit: {error}")
         except Exception as error:
@@ -101,13 +113,22 @@ class _Result:
                 text = str(error)
             yield TextToken(("\n" if any_token else "") + f"failed: {text}")
 
+    def cancelled(self, any_token: bool) -> TextToken:
+        """The end of the result of a call that was cancelled.
+
+        Args:
+            any_token: Whether the call has given anything before.
+        """
+        reason = self._ctx.interaction.cancelled
+        return TextToken(("\n" if any_token else "") + f"cancelled: {reason if reason is not None else 'stopped'}")
+
     async def _pieces(self, tool: Tool) -> AsyncGenerator[Token, None]:
         """Make the call, within its time, seen by the system's observer."""
         ctx, observer = self._ctx, self._ctx.system.observer
-        seen = observer.tool_called(ctx.interaction, tool, self._call) if observer is not None else None
+        seen = observer.tool_called(ctx.interaction, tool, self.call) if observer is not None else None
         failed: BaseException | None = None
         try:
-            async with asyncio.timeout(self._timeout) as timer, aclosing(tool.tokens(self._call, ctx)) as pieces:
+            async with asyncio.timeout(self._timeout) as timer, aclosing(tool.tokens(self.call, ctx)) as pieces:
                 async for token in pieces:
                     if seen is not None:
                         seen.piece(token)
@@ -139,13 +160,13 @@ class _Result:
 
     async def _answer(self, approve: Approve) -> Any:
         if isinstance(approve, MiniAgent):
-            said = str(await approve.inquire(self._call)).strip()
+            said = str(await approve.inquire(self.call)).strip()
             return True if said.lower() in _YES else said
-        answer = approve(self._call)
+        answer = approve(self.call)
         return await answer if inspect.isawaitable(answer) else answer
 
     def _report(self, error: Exception) -> None:
         path, number = self._ctx.interaction.path, self._ctx.interaction.id
-        crashed = f"{path}/{self._call.name}"
+        crashed = f"{path}/{self.call.name}"
         self._ctx.system.events.publish(EventKind.CRASH, crashed, error=error, detail=number, logged=True)
-        _log.warning("a tool failed", actor=path, interaction=number, tool=self._call.name, error=repr(error))
+        _log.warning("a tool failed", actor=path, interaction=number, tool=self.call.name, error=repr(error))

@@ -1,0 +1,25 @@
+"""What a task of an actor has started, which is cancelled with the actor."""
+
+from typing import Any
+
+from miniagents.promising.work import Cancellable, Work
+
+
+class OfTask(Work):
+    """What a task of an actor has started: it is cancelled with the task, when that is cut off by the actor's end.
+
+    Args:
+        of: The ask, or another promise, that the task works for as long as that is open; None for nothing.
+    """
+
+    __slots__ = ("of",)
+
+    def __init__(self, of: Any) -> None:
+        super().__init__()
+        self.of = of
+
+    def _owns(self, one: Cancellable) -> None:
+        """The task has started something."""
+        self.add(one)
+        if self.of is not None:
+            self.of._owns(one)
