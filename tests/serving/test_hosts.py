@@ -83,11 +83,12 @@ def test_a_service_that_listens_everywhere_answers_probes_by_any_name_and_says_h
 
 def test_names_are_allowed_on_the_command_line_and_by_the_environment() -> None:
     arguments = ("--host", EVERYWHERE, "--allowed-host", "agents.internal", "--allowed-host", "10.1.2.3")
-    with command_running(*arguments, MINIAGENTS_ALLOWED_HOSTS="*.example.com, fd00::7") as (port, said):
-        hosts = ["agents.internal", "10.1.2.3:8000", "chat.example.com", "[fd00::7]:80", "localhost", "other.internal"]
+    with command_running(*arguments, MINIAGENTS_ALLOWED_HOSTS="*.example.com, fd00::7, [fd00::8]") as (port, said):
+        hosts = ["agents.internal", "10.1.2.3:8000", "chat.example.com", "[fd00::7]:80", "[fd00::8]", "localhost"]
+        hosts += ["other.internal", "evilexample.com", "[fd00::9]"]
         statuses = [asked(port, host).status_code for host in hosts]
 
-    assert statuses == [200, 200, 200, 200, 200, 400]
+    assert statuses == [200] * 6 + [400] * 3
     assert "warning" not in said
 
 

@@ -163,11 +163,13 @@ async def test_a_websocket_has_one_too_accepted_or_not() -> None:
 
 async def test_outside_of_a_request_there_is_none(log: list[Any]) -> None:
     app = agent_app(outer, auth=TOKEN, admin_auth=None)
-    async with app.lifespan():
+    async with in_process(app) as client:
+        await client.get("/agents")  # in the same task
         with pytest.raises(ValueError, match="no"):
             await outer.inquire()
 
-    assert [entry for entry in log if "request_id" in entry] == []
+    assert [entry["event"] for entry in log] == ["inside"]
+    assert "request_id" not in log[0]
 
 
 async def test_the_official_sdks_read_it() -> None:
