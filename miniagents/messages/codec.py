@@ -176,7 +176,7 @@ def _exception_to_wire(error: BaseException) -> Any:
 
 def _exception_from_wire(name: str, text: str, trace: str) -> BaseException:
     module, _, qualname = name.partition(":")
-    source: Any = {"builtins": builtins, "miniagents.errors": errors}.get(module)
+    source: Any = {"builtins": builtins, "miniagents": errors}.get(module)
     cls = getattr(source, qualname, None) if source is not None else None
     if isinstance(cls, type) and issubclass(cls, Exception) and cls is not RemoteError:
         try:
