@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from miniagents.actors import ActorRef
     from miniagents.miniagents.agent import MiniAgent
     from miniagents.miniagents.call import AgentCall
-    from miniagents.miniagents.context import InteractionContext
     from miniagents.miniagents.system import MiniAgents
 
 _log = structlog.get_logger("miniagents")
@@ -238,7 +237,7 @@ class Interaction(Node):
         self.abandoned = False
         self.tokens = 0
         self.cost = 0.0
-        self.ctx: InteractionContext | None = None
+        self.ctx: Any = None
         self.open_calls: Collection[AgentCall] = _NONE
         self.asks: Work | None = None
         self._below: Collection[Interaction] = _NONE
@@ -462,8 +461,6 @@ class Interaction(Node):
             self.finish(self.explain(asyncio.CancelledError()))
 
     async def _run(self, call: Any, *, settles: bool) -> BaseException | None:
-        from miniagents.miniagents.context import InteractionContext
-
         if self._done:
             self.task = self._coro = None
             return None  # it was cancelled before a worker came to it
@@ -475,8 +472,7 @@ class Interaction(Node):
         error: BaseException | None = None
         try:
             try:
-                self.ctx = InteractionContext(self)
-                await call(self.ctx)
+                await call(self)
             finally:
                 if self.open_calls:
                     self._finish_open_calls()
