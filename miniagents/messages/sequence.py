@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from miniagents.errors import NotSendableError, PromiseNotReadyError
 from miniagents.messages.frozen import FrozenDict
-from miniagents.messages.kinds import ErrorMessage, TextMessage
+from miniagents.messages.kinds import ErrorMessage, TextMessage, TextToken, Token
 from miniagents.messages.message import Message
 from miniagents.messages.promises import MessagePromise, SafeMessagePromise
 from miniagents.messages.sendable import Sendable, hint, to_message
@@ -78,9 +78,7 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
 
     def as_single_text_promise(self, **options: Any) -> MessagePromise:
         """All messages as one text; see `as_single_text_promise`."""
-        from miniagents.messages.text import as_single_text_promise
-
-        return as_single_text_promise(self, **options)
+        return joined(self, **options)
 
     def __str__(self) -> str:
         if not self.done():
@@ -158,6 +156,43 @@ class AnswerPromise(MessageSequencePromise):
     def _resolve(self, value: Messages) -> bool:
         # One whose first token was there may have begun again meanwhile, and call tools now.
         return super()._resolve(Messages(message for message in value if not message.is_aside))
+
+
+def joined(
+    messages: "MessageSequencePromise",
+    *,
+    delimiter: str | None = "\n\n",
+    strip_leading_newlines: bool = False,
+    reference_original_messages: bool = True,
+    start_soon: bool = False,
+    message_class: type[TextMessage] = TextMessage,
+    **known_beforehand: Any,
+) -> MessagePromise:
+    """The messages of a sequence as one text; see `as_single_text_promise`."""
+
+    async def tokens(late: dict[str, Any]) -> AsyncIterator[Token]:
+        originals = []
+        first = True
+        async for message_promise in messages:
+            if delimiter and not first:
+                yield TextToken(delimiter)
+            first = False
+            at_beginning = strip_leading_newlines
+            async for token in message_promise:
+                if at_beginning:
+                    text = str(token).lstrip("\r\n")
+                    if not text:
+                        continue
+                    at_beginning = False
+                    token = TextToken(text)
+                yield token
+            message = await message_promise
+            originals.append(message)
+            late.update(message.metadata)
+        if reference_original_messages:
+            late["original_messages"] = tuple(originals)
+
+    return message_class.promise(message_token_streamer=tokens, start_soon=start_soon, **known_beforehand)
 
 
 class MessageSequence(FlatSequence[Any, MessagePromise]):

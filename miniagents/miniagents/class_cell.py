@@ -12,6 +12,7 @@ from miniagents.actors.cell import Cell
 from miniagents.actors.deadlock import Waits
 from miniagents.actors.options import Props
 from miniagents.miniagents.agent_cell import AgentCell, answer_of
+from miniagents.miniagents.context import InteractionContext
 from miniagents.miniagents.interaction import Interaction
 from miniagents.supervision import StopReason
 from miniagents.supervision.lifecycle import Event
@@ -119,5 +120,6 @@ class _ClassAgent(Actor):
             raise interrupted
         return None if task.cancelled() else task.result()
 
-    async def _call(self, ctx: Any) -> None:
-        await self._instance(ctx, **ctx.interaction.arguments)
+    async def _call(self, interaction: Interaction) -> None:
+        ctx = interaction.ctx = InteractionContext(interaction)
+        await self._instance(ctx, **interaction.arguments)

@@ -27,7 +27,6 @@ from miniagents.messages import (
     Sendable,
     TextMessage,
 )
-from miniagents.miniagents.context import InteractionContext
 from miniagents.promising import Promise
 from miniagents.promising.abandoning import DEFAULT_GRACE, log_abandoned, stack_of
 from miniagents.promising.context import OnCancelled, PromisingContext, current_scope, current_work, get_work
@@ -251,7 +250,7 @@ class Interaction(Node):
         self.abandoned = False
         self.tokens = 0
         self.cost = 0.0
-        self.ctx: InteractionContext | None = None
+        self.ctx: Any = None
         self.open_calls: Collection[AgentCall] = _NONE
         self.asks: Work | None = None
         self._below: Collection[Interaction] = _NONE
@@ -492,8 +491,7 @@ class Interaction(Node):
         error: BaseException | None = None
         try:
             try:
-                self.ctx = InteractionContext(self)
-                await call(self.ctx)
+                await call(self)
             finally:
                 if self.open_calls:
                     self._finish_open_calls()

@@ -91,6 +91,9 @@ class PromisingContext(Scope):
     _persists = False
     """Whether anybody wants to see the messages that promises resolve to."""
 
+    _public_name = ""
+    """What an error calls it; by default the name of its class."""
+
     _serves_agents = False
     """Whether agents can be called in it."""
 
@@ -115,24 +118,25 @@ class PromisingContext(Scope):
         Raises:
             NoActiveSystemError: There is none, or there are several.
         """
+        name = cls._public_name or cls.__name__
         scope = current_scope.get()
         if scope is not None:
             context = scope.promising_context
             if isinstance(context, cls):
                 return context
-            raise NoActiveSystemError(f"a {type(context).__name__} is active here, and no {cls.__name__}")
+            raise NoActiveSystemError(f"a {type(context).__name__} is active here, and no {name}")
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            raise NoActiveSystemError(f"no event loop is running: use `async with {cls.__name__}():`") from None
+            raise NoActiveSystemError(f"no event loop is running: use `async with {name}():`") from None
         candidates = [context for context in _active.get(loop, ()) if isinstance(context, cls)]
         if len(candidates) == 1:
             return candidates[0]
         if candidates:
             raise NoActiveSystemError(
-                f"{len(candidates)} of {cls.__name__} are active in this loop: say which one, with `agent.bind(system)`"
+                f"{len(candidates)} of {name} are active in this loop: say which one, with `agent.bind(system)`"
             )
-        raise NoActiveSystemError(f"no {cls.__name__} is active: use `async with {cls.__name__}():` around this")
+        raise NoActiveSystemError(f"no {name} is active: use `async with {name}():` around this")
 
     def activate(self) -> Self:
         """Make it the current context, until `afinalize()`.
