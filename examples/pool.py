@@ -14,11 +14,14 @@ class Job(Message):
 
 
 class Worker(Actor):
-    async def receive(self, message: Message, ctx: ActorContext) -> Message:
-        assert isinstance(message, Job)
-        if message.number == 7:
-            raise RuntimeError("7 is too much for me")
-        return TextMessage(ctx.self.name)
+    async def receive(self, message: Message, ctx: ActorContext) -> Message | Exception | None:
+        match message:
+            case Job(7):
+                raise RuntimeError("7 is too much for me")
+            case Job():
+                return TextMessage(ctx.self.name)
+            case _:
+                return ctx.unhandled(message)
 
 
 async def main() -> None:

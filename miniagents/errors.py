@@ -20,10 +20,11 @@
     │   └── AskTimeoutError                     the ask's own timeout, or one that it inherited
     ├── HandlerTimeoutError (TimeoutError)      a handler ran for longer than its handler_timeout
     ├── ActorStoppedError                       the actor ended before it could answer
+    ├── UnhandledMessageError                   the asked actor has no case for the message
     ├── DeadlockError                           the await that would have closed a ring of waiting actors
     ├── MailboxFullError                        the mailbox refused the message
     │   └── DroppedError                        the mailbox took the message and dropped it later
-    ├── AgentArgumentError (TypeError)          an agent was called with arguments that it does not take
+    ├── AgentArgumentError (TypeError)          an agent or an actor does not take these arguments
     ├── MissingDependencyError (ImportError)    an optional package is not installed
     ├── LLMError                                a language model did not answer as it should
     │   ├── MissingKeyError                     there is no key for the provider
@@ -43,6 +44,8 @@
     │   └── AllModelsFailedError                every model of a `Fallback` failed
     ├── StartError                              a supervisor's child did not start
     ├── RestartLimitError                       more restarts than the supervision of an actor allows
+    ├── SimulationError (AssertionError)        a simulated program failed, and this seed shows it
+    ├── SimulatedCrashError                     a crash that a simulation has caused
     └── SupervisorError                         a supervisor's answer that is not `ok`; `reason` is OTP's word
         ├── AlreadyStartedError                 already_started
         ├── AlreadyPresentError                 already_present
@@ -180,6 +183,18 @@ class ActorStoppedError(MiniAgentsError):
     reason: object = None
 
 
+class UnhandledMessageError(MiniAgentsError):
+    """The actor that was asked has no case for the message: it answered with `ctx.unhandled(message)`.
+
+    Attributes:
+        path: The path of the actor.
+        message: The message.
+    """
+
+    path: str = ""
+    message: object = None
+
+
 class DeadlockError(MiniAgentsError):
     """This await would have closed a ring of actors that wait for each other.
 
@@ -207,7 +222,8 @@ class DroppedError(MailboxFullError):
 
 
 class AgentArgumentError(MiniAgentsError, TypeError):
-    """An agent was called, forked or spawned with arguments that it does not take, or without one that it needs."""
+    """An agent was called, forked or spawned with arguments that it does not take, or without one that it needs; or an
+    actor was spawned with such."""
 
 
 class MissingDependencyError(MiniAgentsError, ImportError):
@@ -269,7 +285,13 @@ class RateLimitedError(ProviderError):
 
 
 class ProviderUnavailableError(ProviderError):
-    """The provider is down, overloaded, or cannot be reached (408, 409, 5xx, a connection that failed)."""
+    """The provider is down, overloaded, or cannot be reached (408, 409, 5xx, a connection that failed).
+
+    Attributes:
+        was_reached: Whether there was a connection at all: False if it was refused, or if the host is not known.
+    """
+
+    was_reached: bool = True
 
 
 class StalledError(ProviderUnavailableError, TimeoutError):
@@ -331,6 +353,30 @@ class RestartLimitError(MiniAgentsError):
 
     Attributes:
         path: The path of the actor that gives up.
+    """
+
+    path: str = ""
+
+
+class SimulationError(MiniAgentsError, AssertionError):
+    """A program failed in a simulation; its own error is the `__cause__`.
+
+    Attributes:
+        seed: The seed that shows it: `simulate(program, seeds=[seed])` plays the same again, step for step.
+        trace: The steps of the smallest run that fails, in order.
+        disturbances: The disturbances that it needs, as `miniagents.testing.Disturbance`s, in order.
+    """
+
+    seed: int = 0
+    trace: tuple[str, ...] = ()
+    disturbances: tuple[Any, ...] = ()
+
+
+class SimulatedCrashError(MiniAgentsError):
+    """A crash that a simulation has caused (`sim.disturb(crash=...)`).
+
+    Attributes:
+        path: The actor or agent that crashes.
     """
 
     path: str = ""

@@ -2,11 +2,11 @@
 
 import itertools
 from collections.abc import Callable
-from types import SimpleNamespace
 
 import pytest
 
-from miniagents.actors import actor_cell, dispatcher, helping
+from miniagents.actors import actor_cell
+from miniagents.actors.scheduling import Scheduling
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +23,6 @@ def ticking_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _set(monkeypatch: pytest.MonkeyPatch, monotonic: Callable[[], float]) -> None:
-    clock = SimpleNamespace(monotonic=monotonic, thread_time=monotonic)
-    monkeypatch.setattr(dispatcher, "time", clock)
-    monkeypatch.setattr(helping, "time", clock)
+    monkeypatch.setattr(Scheduling, "clock", staticmethod(monotonic))
+    monkeypatch.setattr(Scheduling, "cpu_clock", staticmethod(monotonic))
     monkeypatch.setattr(actor_cell, "monotonic", monotonic)

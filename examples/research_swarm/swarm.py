@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from itertools import cycle
 
 from examples.research_swarm.agents import Finding, Reader, Search, Searcher, planner, writer
 from examples.research_swarm.chaos import Chaos, ChaosError
@@ -15,15 +14,12 @@ from examples.research_swarm.index import Index, words_of
 from examples.research_swarm.usage import Usage, metered
 from miniagents import (
     ActorInfo,
-    AgentRef,
-    ChildSpec,
     MiniAgent,
     MiniAgents,
     OneForOne,
     RetryPolicy,
     Routing,
     SpawnOptions,
-    Supervisor,
 )
 
 SEARCHERS = 3
@@ -32,7 +28,7 @@ HITS = 12
 STATEMENTS = 4
 
 # A crash that chaos asked for is tried again, as often as it takes.
-_AGAIN = SpawnOptions(retry=RetryPolicy(on=(ChaosError,)), poison_after=1000)
+_AGAIN = SpawnOptions(retry=RetryPolicy(on=(ChaosError,), attempts=1000))
 
 
 @dataclass
@@ -92,8 +88,7 @@ class Swarm:
         reader = Reader.fork(
             options=_AGAIN, non_freezable_kwargs={"passages": self._library.passages, "chaos": self._chaos}
         )
-        readers = [ChildSpec(f"reader-{n}", reader) for n in range(1, READERS + 1)]
-        await system.supervise(Supervisor("readers", strategy=strategy, children=readers))
+        self._readers = await system.pool(reader, size=READERS, name="readers", strategy=strategy)
         self._writer = system.spawn(writer, name="writer", model=self._phrases)
 
     async def answer(self, question: str) -> AsyncIterator[AsyncIterator[str]]:
@@ -122,16 +117,8 @@ class Swarm:
 
     async def _read(self, question: str, numbers: list[int]) -> list[Finding]:
         """Let the readers read, all at once; the lines that say most come first."""
-        readers: list[AgentRef] = []
-        for n in range(1, READERS + 1):
-            ref = self._system.lookup(f"/readers/reader-{n}")
-            assert isinstance(ref, AgentRef)  # it is a child of a supervisor that restarts it for ever
-            readers.append(ref)
         weights = {word: self._weights[word] for word in words_of(question) if word in self._weights}
-        calls = [
-            reader.inquire(question, passage=number, weights=weights)
-            for number, reader in zip(numbers, cycle(readers), strict=False)
-        ]
+        calls = [self._readers.inquire(question, passage=number, weights=weights) for number in numbers]
         findings = [message for call in calls for message in await call if isinstance(message, Finding)]
         findings.sort(key=lambda finding: (-finding.score, finding.passage))
         different = {finding.quote: finding for finding in reversed(findings) if finding.score > 0}

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextvars import copy_context
+from inspect import iscoroutinefunction, unwrap
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import structlog
@@ -13,7 +15,7 @@ from miniagents.actors.envelope import Envelope
 from miniagents.actors.options import SpawnOptions
 from miniagents.actors.ref import ActorRef
 from miniagents.actors.timers import Timer
-from miniagents.errors import InvalidOptionError
+from miniagents.errors import InvalidOptionError, UnhandledMessageError
 from miniagents.messages import Message
 from miniagents.promising import Promise
 from miniagents.promising.tracebacks import traceback_text
@@ -52,8 +54,33 @@ class Actor:
 
     _default_props: ClassVar[Any] = None  # shared by all actors of this very class that are spawned without options
 
+    def __init_subclass__(cls, **config: Any) -> None:
+        """Check that what the runtime awaits is async.
+
+        Raises:
+            TypeError: It is not; the text names it.
+        """
+        super().__init_subclass__(**config)
+        for name in ("receive", "on_start", "on_stop", "on_restart"):
+            function = cls.__dict__.get(name)
+            if isinstance(function, FunctionType) and not iscoroutinefunction(unwrap(function)):
+                raise TypeError(
+                    f"{cls.__name__}.{name} must be `async def {name}`, without `yield`: the runtime awaits it"
+                )
+
     async def receive(self, message: Message, ctx: "ActorContext") -> Message | Exception | None:
         """Handle one message.
+
+        A message that no case takes is answered with `ctx.unhandled`, so that nothing is lost in silence::
+
+            match message:
+                case Add(amount):
+                    self.total += amount
+                case Read():
+                    return Total(value=self.total)
+                case _:
+                    return ctx.unhandled(message)
+            return None
 
         Returns:
             The answer to an ask. An exception that is returned is raised at the asker, and the actor lives.
@@ -264,15 +291,15 @@ class ActorContext:
     def schedule(self, delay: float, message: Message) -> Timer:
         """Tell this actor `message` in `delay` seconds, unless it restarts or ends before.
 
+        As of a `send`, the mailbox's capacity counts: under BACKPRESSURE the message waits for room.
+
         Returns:
-            A handle with `cancel()`.
+            A handle with `cancel()`, which also takes back a message that waits in the mailbox already.
         """
         return self._cell.add_timer(delay, message, every=None)
 
     def schedule_every(self, interval: float, message: Message) -> Timer:
         """Tell this actor `message` every `interval` seconds; of the ticks at most one waits in the mailbox."""
-        if not interval > 0:
-            raise InvalidOptionError(f"{self.path}: schedule_every needs more than 0 seconds, not {interval!r}")
         return self._cell.add_timer(interval, message, every=interval)
 
     def reply(self, answer: Message | BaseException | None) -> None:
@@ -281,6 +308,17 @@ class ActorContext:
         A second reply is a dead letter.
         """
         self._cell.reply(answer)
+
+    def unhandled(self, message: Message) -> UnhandledMessageError | None:
+        """Say that no case took the message in hand: `case _: return ctx.unhandled(message)`.
+
+        An asker gets an `UnhandledMessageError`; a message that was told is a dead letter (UNHANDLED). A `Terminated`
+        that nobody is interested in is neither.
+
+        Returns:
+            What the asker gets; None for a message that was told.
+        """
+        return self._cell.unhandled(message)
 
     def reply_later(self) -> ReplyTo:
         """Take the answer to the message in hand into one's own hands: what the handler returns is ignored."""

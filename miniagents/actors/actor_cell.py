@@ -168,9 +168,10 @@ class ActorCell(OwningCell):
         own_task = self.props.own_task
         task = self.task
         try:
-            if self._instance is None and not await self._start():
-                return
-            task = self.task  # another one, if the start was cancelled, or somebody keeps its task
+            if self._instance is None:
+                if not await self._start():
+                    return
+                task = self.task  # another one, if the start was cancelled, or its task kept
             receive, ctx = self._instance.receive, self._ctx
             watched = self.props.handler_timeout is not None
             budget, look_at = QUANTUM, QUANTUM - 2
@@ -297,9 +298,10 @@ class ActorCell(OwningCell):
             self.system.dispatcher.schedule(self)
 
     def _is_spent(self) -> bool:
-        """Whether its task must not run anything more as it is: it was cancelled, or somebody keeps a reference to it,
-        which only one of the actor's own may outlive."""
-        return getrefcount(self.task) > self.task.held or (not self.props.own_task and self.task.is_watched())
+        """Whether its task must not run another handler: it was cancelled, or somebody keeps a reference to it."""
+        if self.props.own_task:
+            return bool(self.task.held < 0)
+        return getrefcount(self.task) > self.task.held or bool(self.task.is_watched())
 
     async def _cleanse(self) -> None:
         """Go on without the cancellation that was dealt with: a worker in another task, an own task in itself."""
@@ -548,10 +550,7 @@ class ActorCell(OwningCell):
         envelope.crashes += 1
         if retry is not None and isinstance(error, retry.on) and not (envelope.ask is not None and envelope.ask.done()):
             if envelope.crashes < retry.attempts_of(self.props.options.poison_after):
-                if self.queue is None:
-                    self.queue = self.props.options.mailbox.new_queue()
-                envelope.taken = False
-                self.queue.appendleft(envelope)
+                self.put_back(envelope)
                 return
             self.system.dead_letters.add(DeadLetterReason.POISONOUS, envelope, self.ref)
         if envelope.ask is not None:
@@ -595,15 +594,26 @@ class ActorCell(OwningCell):
                 self._interruption = why
             self.task.interrupt()
 
+    def crash_under_way(self) -> "asyncio.Future[None] | None":
+        """A future of the moment when a crash whose `on_stop` still runs has become an exit; None if there is none."""
+        if self.life.wish is Wish.NONE and self.life.phase in (Phase.ENDING, Phase.CLEANUP):
+            return self._when_done()
+        return None
+
     def interrupt_current(self) -> Any:
         """Interrupt the handler of the message in hand, whose ask was cancelled; the instance lives."""
         if not self._runs_code() or self.task is None or asyncio.current_task() is self.task:
             return None
+        done = self._when_done()
+        self._interrupt(_CANCEL)
+        return done
+
+    def _when_done(self) -> "asyncio.Future[None]":
+        """A future of the moment when the handler or the instance is done."""
         done = self.system.loop.create_future()
         if self._done_waiters is None:
             self._done_waiters = []
         self._done_waiters.append(done)
-        self._interrupt(_CANCEL)
         return done
 
     def _tell_done(self) -> None:

@@ -8,6 +8,7 @@ from miniagents.actors import deadlock
 from miniagents.actors.envelope import Envelope
 from miniagents.actors.helper_tasks import OfHelper
 from miniagents.errors import ActorStoppedError, AskTimeoutError, NotSendableError
+from miniagents.messages.sendable import hint
 from miniagents.promising import Promise
 from miniagents.promising.context import get_scope
 from miniagents.promising.promise import NO_VALUE
@@ -142,7 +143,7 @@ class Ask(Promise[T]):
             self._reject(
                 NotSendableError(
                     f"{self.cell.path}: answered with a {type(result).__name__}, {result!r}; an answer is a Message, "
-                    f"None or an exception"
+                    f"None or an exception{hint(result)}"
                 )
             )
 

@@ -10,10 +10,12 @@ import structlog
 from miniagents.actors.actor import ReplyTo
 from miniagents.actors.ask import Ask
 from miniagents.actors.cell import Cell
+from miniagents.actors.deadletters import DeadLetterReason
 from miniagents.actors.envelope import Envelope
 from miniagents.actors.living_cell import INSIST_EVERY, LivingCell
-from miniagents.actors.timers import Timer
-from miniagents.errors import PromiseCancelledError
+from miniagents.actors.terminated import Terminated
+from miniagents.actors.timers import Timer, Timers
+from miniagents.errors import MailboxFullError, PromiseCancelledError, UnhandledMessageError
 from miniagents.promising import Promise
 from miniagents.promising.context import current_work, get_work
 from miniagents.promising.tracebacks import traceback_text
@@ -38,29 +40,26 @@ class OwningCell(LivingCell):
         super().__init__(system, parent, name, props)
         self._replied = False
         self._owed: set[Any] | None = None
-        self._timers: set[Timer] | None = None
+        self._timers: Timers | None = None
         self._tasks: set[asyncio.Task[Any]] | None = None
 
     @property
-    def timers(self) -> set[Timer]:
+    def timers(self) -> Timers:
         """Its timers."""
         if self._timers is None:
-            self._timers = set()
+            self._timers = Timers(self.create_task)
         return self._timers
 
     def add_timer(self, delay: float, message: Any, every: float | None) -> Timer:
         """Start a timer."""
-        timer = Timer(self, delay, message, every)
-        self.timers.add(timer)
-        return timer
+        return self.timers.start(self, delay, message, every, self.ref)
 
     def _cancel_timers(self) -> None:
         timers, self._timers = self._timers, None
-        if timers:
-            for timer in tuple(timers):
-                timer.cancel()
+        if timers is not None:
+            timers.cancel()
 
-    def create_task(self, coro: Coroutine[Any, Any, Any], name: str | None) -> asyncio.Task[Any]:
+    def create_task(self, coro: Coroutine[Any, Any, Any], name: str | None = None) -> asyncio.Task[Any]:
         """Start a task that ends with the instance."""
         context = copy_context()
         context.run(current_work.set, get_work() or self._in_hand())
@@ -98,9 +97,16 @@ class OwningCell(LivingCell):
             except Exception as error:
                 _log.error("pipe_to_self: wrap failed", actor=self.path, stack=traceback_text(error))
                 return
-            self.post_system(Envelope(message, self.ref, at=self.system.time()))
+            envelope = Envelope(message, self.ref, at=self.system.time())
+            await self.room()
+            try:
+                self.post(envelope)
+            except MailboxFullError:
+                pass  # the mailbox rejects it: it is a dead letter
+            except Exception as error:  # of the mailbox's `priority=`
+                _log.error("pipe_to_self: the result could not be put", actor=self.path, stack=traceback_text(error))
 
-        piping = self.create_task(pipe(), None)
+        piping = self.create_task(pipe())
         if isinstance(awaitable, Coroutine):
             piping.add_done_callback(lambda _: awaitable.close())  # it is open where the task never ran
 
@@ -114,6 +120,22 @@ class OwningCell(LivingCell):
         else:
             envelope.ask.answer(answer)
         self._replied = True
+
+    def unhandled(self, message: Any) -> UnhandledMessageError | None:
+        """No case took the message in hand."""
+        envelope = self.envelope
+        if envelope is None or envelope.message is not message:  # one that was put aside, and has no asker here
+            envelope = Envelope(message, at=self.system.time())
+        if isinstance(message, Terminated):
+            return None
+        if envelope.ask is None:
+            self.system.dead_letters.add(DeadLetterReason.UNHANDLED, envelope, self.ref)
+            return None
+        error = UnhandledMessageError(
+            f"{self.path}: has no case for a {type(message).__name__} ({message!r})", path=self.path, message=message
+        )
+        self.reply(error)
+        return error
 
     def _reply_to_nobody(self, envelope: Any, answer: Any) -> None:
         """The message wanted no answer, or its asker has gone: an answer is then nothing that anybody misses."""

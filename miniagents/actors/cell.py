@@ -7,12 +7,12 @@ started and restarted, is for the kinds of cells: `ActorCell`, `SupervisorCell`,
 import asyncio
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from miniagents.actors.ask import Ask
 from miniagents.actors.deadlock import Waits
 from miniagents.actors.envelope import Envelope, new_correlation_id
 from miniagents.actors.helper_tasks import OfHelper
+from miniagents.actors.identity import Identity
 from miniagents.actors.inbox import Inbox
 from miniagents.actors.options import Props
 from miniagents.actors.ref import ActorRef
@@ -101,7 +101,7 @@ class Cell(Inbox):
         self.spec: Any = None
         self.shutdown: float | None = DEFAULT_SHUTDOWN
         self.watchers: dict[Cell, None] | None = None
-        self.watching: WeakKeyDictionary[Cell, None] | None = None
+        self.watching: dict[Cell, None] | None = None
         self.stopping: StopRequest | None = None
         self.reason: StopReason | BaseException | None = None
         self.start_error: BaseException | None = None
@@ -123,6 +123,17 @@ class Cell(Inbox):
             above = self.parent.path if self.parent is not None and self.parent.parent is not None else ""
             self._path = f"{above}/{self.name}"
         return self._path
+
+    @property
+    def identity(self) -> Identity:
+        """What tells it from all others."""
+        system = self.system
+        return Identity(system.id, system.node_name, system.node_epoch, self.path, self.uid)
+
+    @property
+    def system_hash(self) -> int:
+        """What the hash of its reference says of its system."""
+        return self.system.id_hash
 
     @property
     def ref(self) -> ActorRef:
@@ -235,6 +246,10 @@ class Cell(Inbox):
         """Remember a failure. As text: the exception itself would keep its frames, and all that is in them."""
         self.last_error = error_text(error)
 
+    def route(self, message: Any) -> "Cell":
+        """Which cell gets a message that is sent to this one."""
+        return self
+
     # Children
 
     def child_name(self, name: str | None, base: str) -> str:
@@ -256,9 +271,9 @@ class Cell(Inbox):
             self.numbers[base] = number
             return name
         if not name or "/" in name:
-            raise ValueError(f"{self.path}: an actor's name must not be empty or have a slash, but is {name!r}")
+            raise ValueError(f"{self.path or '/'}: an actor's name must not be empty or have a slash, but is {name!r}")
         if children is not None and name in children:
-            raise ValueError(f"{self.path}: the name {name!r} is taken, by {children[name].path}")
+            raise ValueError(f"{self.path or '/'}: the name {name!r} is taken, by {children[name].path}")
         return name
 
     def add_child(self, child: "Cell") -> None:
@@ -281,32 +296,32 @@ class Cell(Inbox):
     # Watching
 
     def watch(self, target: "Cell") -> None:
-        """Have `Terminated` delivered here when `target` ends, once."""
-        if self.watching is None:
-            self.watching = WeakKeyDictionary()  # a watcher that lives long must not keep all that have ended
-        if target in self.watching:
-            return
-        self.watching[target] = None
+        """Have `Terminated` delivered here when `target` ends, once; at once if it has ended already."""
         if target.life is OVER:
             self._tell_terminated(target)
             return
+        if self.watching is None:
+            self.watching = {}
+        self.watching[target] = None
         if target.watchers is None:
             target.watchers = {}
         target.watchers[self] = None
 
     def unwatch(self, target: "Cell") -> None:
         """No longer; a `Terminated` that waits already is thrown away."""
-        if self.watching is not None and self.watching.pop(target, False) is None and target.watchers is not None:
-            target.watchers.pop(self, None)
-        if self.queue is not None:
-            self._keep(
-                self.queue,
-                lambda e: (
-                    not (e.__class__ is Envelope and isinstance(e.message, Terminated) and e.message.ref == target.ref)
-                ),
-            )
+        if self.watching is not None and target in self.watching:
+            del self.watching[target]
+            if target.watchers is not None:
+                target.watchers.pop(self, None)
+        for entry in tuple(self.queue or ()):
+            message = entry.message if entry.__class__ is Envelope and entry.ask is None else None
+            if isinstance(message, Terminated) and message.ref == target.ref:
+                self.withdraw(entry)
 
     def _tell_terminated(self, target: "Cell") -> None:
+        """The watch is over with its one `Terminated`: who watches again gets another one."""
+        if self.watching is not None:
+            self.watching.pop(target, None)
         message = Terminated(target.ref, target.reason)
         self.post_system(Envelope(message, target.ref, None, None, 0, None, self.system.time()))
 
@@ -323,6 +338,10 @@ class Cell(Inbox):
     def crash(self, error: BaseException) -> None:
         """Crash with `error`, now: the supervision of its children is used up."""
         raise NotImplementedError
+
+    def crash_under_way(self) -> "asyncio.Future[None] | None":
+        """A future of the moment when a crash whose `on_stop` still runs has become an exit; None if there is none."""
+        return None
 
     def leave_watched(self) -> None:
         """Watch nobody any more."""

@@ -24,9 +24,11 @@ class DeadLetterReason(enum.Enum):
     EXPIRED = "expired"
     """Its deadline passed while it waited."""
     POISONOUS = "poisonous"
-    """It crashed its receiver as often as `poison_after` allows."""
+    """It crashed its receiver in the last of its attempts (`RetryPolicy.attempts`, `poison_after`)."""
     SUPERVISOR = "supervisor"
     """It was sent to a supervisor, which handles no messages."""
+    UNHANDLED = "unhandled"
+    """Its receiver had no case for it, and said so with `ctx.unhandled`."""
     REPLIED_TWICE = "replied_twice"
     """It was a second reply to the same message."""
 
@@ -79,10 +81,22 @@ class DeadLetters:
         return iter(tuple(self._letters))
 
     def resend(self, letter: DeadLetter) -> None:
-        """Take it out and send it again; to a receiver that is still dead it is a dead letter again."""
-        if letter in self._letters:
-            self._letters.remove(letter)
-        letter.receiver.tell(letter.message)
+        """Send it again, and take it out once its receiver has accepted it. For a receiver that is still dead it stays
+        where it is.
+
+        Raises:
+            MailboxFullError: The receiver's mailbox is full, and refuses it.
+        """
+        is_kept = letter in self._letters
+        if is_kept and not letter.receiver.is_alive:
+            return
+        total, is_over = self.total, False
+        try:
+            letter.receiver.tell(letter.message)
+            is_over = True
+        finally:
+            if is_kept and (is_over or self.total > total) and letter in self._letters:  # or a new one is in its place
+                self._letters.remove(letter)
 
     def add(self, reason: DeadLetterReason, envelope: Any, receiver: "ActorRef") -> None:
         """Keep and count a message that reached nobody."""

@@ -9,7 +9,7 @@ import asyncio
 import sys
 import time
 import types
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from sys import getrefcount
@@ -19,6 +19,7 @@ from weakref import getweakrefcount
 import structlog
 
 from miniagents.actors.helping import Helpers
+from miniagents.actors.scheduling import Scheduling, scheduling_of
 from miniagents.actors.workers import MIGRATE, TURN_OVER, Lane, WorkerTask
 
 _log = structlog.get_logger("miniagents")
@@ -52,12 +53,14 @@ class Dispatcher:
 
     Args:
         loop: The event loop of the system.
+        scheduling: Who has the next turn, and for how long; that of the loop by default.
         debug: Log handlers that block the loop.
 
     Attributes:
         ready: Who has something to do.
         awake: Whether some worker is certain to look at the ready queue before the loop sleeps.
-        turn_until: When the turn that runs is to be over, on `time.monotonic()`; it has `TURN_SECONDS` at least.
+        clock: What turns are measured with.
+        turn_until: When the turn that runs is to be over, on `clock()`; it has `TURN_SECONDS` at least.
         helped: Whether turns were run by who waits for an answer (`Helpers`) since the worker last looked.
         now: The time of the worker's last look at the clock, on `loop.time()`; no older than one turn of the loop
             while `awake`.
@@ -65,12 +68,14 @@ class Dispatcher:
 
     __slots__ = (
         "_closed",
+        "_cpu_clock",
         "_held",
         "_idle",
         "_loop",
         "_warm",
         "_workers",
         "awake",
+        "clock",
         "debug",
         "helped",
         "helpers",
@@ -79,8 +84,13 @@ class Dispatcher:
         "turn_until",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, debug: bool = False) -> None:
-        self.ready: deque[Any] = deque()
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, scheduling: Scheduling | None = None, *, debug: bool = False
+    ) -> None:
+        scheduling = scheduling or scheduling_of(loop)
+        self.ready = scheduling.ready_queue(self)
+        self.clock = scheduling.clock
+        self._cpu_clock = scheduling.cpu_clock
         self.awake = False
         self.now = loop.time()
         self.turn_until = 0.0
@@ -161,12 +171,6 @@ class Dispatcher:
         cell.task = task
         self.own(task)
 
-        def ended(task: Any) -> None:
-            if task.cancelled() and cell.task is task:  # before its first step: the actor would never hear of it
-                self.run_in_own_task(cell, main, context)
-
-        task.add_done_callback(ended)
-
     async def _main(self, lane: Lane | None) -> None:
         me: Any = asyncio.current_task()
         me.lane = None
@@ -196,7 +200,7 @@ class Dispatcher:
         """
         ready = self.ready
         loop = self._loop
-        clock = time.monotonic
+        clock, cpu_clock = self.clock, self._cpu_clock
         cell: Any = None
         if lane is None:
             lane = Lane()
@@ -212,7 +216,7 @@ class Dispatcher:
             self.now = loop.time()
             began = clock()
             # By CPU time: who has to share the processor with other programs must not take that for the others' share.
-            share = time.thread_time() - left if left is not None and not self.helped else 0.0
+            share = cpu_clock() - left if left is not None and not self.helped else 0.0
             self.helped = False
             pause_at = began + min(max(share, TURN_SECONDS), MOST_SECONDS)
             self.turn_until = began + TURN_SECONDS
@@ -293,7 +297,7 @@ class Dispatcher:
                         self._idle.remove(parked)
                     raise
                 continue
-            left = time.thread_time()
+            left = cpu_clock()
             yield  # let the loop turn, and go on
 
     def _step_watched(self, cell: Any, run: Any, send: Any, throw: Any, error: BaseException | None) -> Any:

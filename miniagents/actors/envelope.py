@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from miniagents.errors import NotSendableError
+from miniagents.messages.sendable import hint
+
 if TYPE_CHECKING:
     from miniagents.actors.ask import Ask
     from miniagents.actors.ref import ActorRef
@@ -51,6 +54,14 @@ class Envelope(msgspec.Struct, eq=False):
 
     def __repr__(self) -> str:
         return f"Envelope({self.message!r}, sender={self.sender!r})"
+
+
+def not_sendable(path: str, message: object) -> NotSendableError:
+    """The error of whoever sends an actor something that is no `Message`."""
+    return NotSendableError(
+        f"{path}: an actor takes Messages, not {type(message).__name__} ({message!r})"
+        f"{hint(message) or '; wrap it, for example in TextMessage or DataMessage'}"
+    )
 
 
 new_correlation_id = _ids.__next__

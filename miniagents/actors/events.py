@@ -9,6 +9,9 @@ from typing import Any
 
 import msgspec
 
+from miniagents.errors import DeadlockError
+from miniagents.supervision import StopReason
+
 _KEPT = 10_000
 
 
@@ -25,6 +28,7 @@ class EventKind(enum.Enum):
     DEADLOCK = "deadlock"
     INTERACTION_STARTED = "interaction_started"
     INTERACTION_ENDED = "interaction_ended"
+    SLOWED = "slowed"
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -34,17 +38,23 @@ class Event(msgspec.Struct, frozen=True):
         kind: What.
         path: The actor that it happened to.
         at: When, in seconds since the epoch.
-        reason: The stop reason, for STOP and RESTART.
-        error: The exception, for CRASH, ESCALATION, HANG and DEADLOCK.
-        detail: Anything else: a dead letter; the interaction's id, where it happened to one.
+        reason: The stop reason, for STOP and RESTART: a `StopReason`, or after a crash `ValueError('what it said')`.
+        error: What the exception said, for CRASH, ESCALATION and DEADLOCK. It is text, since an exception keeps its
+            frames alive, and all that is in them.
+        error_type: The name of the exception's class.
+        ring: The paths of those that wait for each other, for DEADLOCK.
+        detail: Anything else: a dead letter; the interaction's id, where it happened to one; for SLOWED,
+            what is left of the rate.
         logged: Whether the runtime has logged it, too.
     """
 
     kind: EventKind
     path: str
     at: float
-    reason: Any = None
-    error: BaseException | None = None
+    reason: StopReason | str | None = None
+    error: str | None = None
+    error_type: str | None = None
+    ring: tuple[str, ...] = ()
     detail: Any = None
     logged: bool = False
 
@@ -82,7 +92,7 @@ class Subscription:
     def close(self) -> None:
         """No more events; iteration ends after those that wait."""
         self._closed = True
-        self._events._subscribers.discard(self)
+        self._events._subscribers.pop(self, None)
         self._events.wanted = bool(self._events._subscribers)
         self._awake()
 
@@ -106,7 +116,7 @@ class Events:
     """
 
     def __init__(self) -> None:
-        self._subscribers: set[Subscription] = set()
+        self._subscribers: dict[Subscription, None] = {}
         self.wanted = False
         """Whether anybody listens: what costs something to tell need not be worked out for nobody."""
 
@@ -118,7 +128,7 @@ class Events:
 
     def attach(self, subscription: Subscription) -> None:
         """Let a subscription see every event from now on."""
-        self._subscribers.add(subscription)
+        self._subscribers[subscription] = None
         self.wanted = True
 
     def __aiter__(self) -> Subscription:
@@ -129,14 +139,33 @@ class Events:
         kind: EventKind,
         path: str,
         *,
-        reason: Any = None,
+        reason: StopReason | BaseException | None = None,
         error: BaseException | None = None,
         detail: Any = None,
         logged: bool = False,
     ) -> None:
-        """Tell the subscribers."""
+        """Tell the subscribers.
+
+        Args:
+            kind: What happened.
+            path: To whom.
+            reason: A stop reason.
+            error: An exception.
+            detail: Anything else.
+            logged: Whether the runtime has logged it, too.
+        """
         if self._subscribers:
-            event = Event(kind, path, time.time(), reason, error, detail, logged)
+            event = Event(
+                kind,
+                path,
+                time.time(),
+                reason=repr(reason) if isinstance(reason, BaseException) else reason,
+                error=None if error is None else str(error),
+                error_type=None if error is None else type(error).__name__,
+                ring=error.ring if isinstance(error, DeadlockError) else (),
+                detail=detail,
+                logged=logged,
+            )
             for subscriber in tuple(self._subscribers):
                 subscriber.put(event)
 

@@ -7,7 +7,6 @@ on with it. The asker is spared two turns of the loop, and a future (benchmark `
 import asyncio
 import sys
 import threading
-import time
 from asyncio.tasks import _enter_task, _leave_task
 from contextvars import Context
 from sys import getrefcount
@@ -61,7 +60,7 @@ class Helpers:
             self._start()
             return False
         loop = self._loop
-        now = time.monotonic()
+        now = dispatcher.clock()
         until = self._until
         if until is None:
             until = self._until = now + HELP_SECONDS
@@ -104,7 +103,7 @@ class Helpers:
                 looks = 0 if cell.scheduled else looks - 1
                 if looks <= 0:
                     looks = _TURNS_PER_LOOK
-                    if time.monotonic() > until:
+                    if dispatcher.clock() > until:
                         break
         finally:
             _leave_task(loop, helper)
@@ -163,9 +162,10 @@ class Helpers:
         self._all.pop(me, None)
         if me in self._idle:
             self._idle.remove(me)
-        if me.lane is not None and me.lane.cell is not None:
+        lane, me.lane = me.lane, None  # it is not to be gone on with again, should this task end as cancelled
+        if lane is not None and lane.cell is not None:
             try:
-                await self._dispatcher.serve(me, me.lane, waiting, error)
+                await self._dispatcher.serve(me, lane, waiting, error)
             except asyncio.CancelledError:
                 self._dispatcher.replace_worker()
 

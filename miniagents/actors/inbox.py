@@ -32,8 +32,19 @@ class Barrier:
 BARRIER = Barrier()
 
 
+class _Withdrawn:
+    """In the place of the ask of a message that is not wanted any more: whatever is over is thrown away unread."""
+
+    def done(self) -> bool:
+        """It is over."""
+        return True
+
+
+_WITHDRAWN: Any = _Withdrawn()
+
+
 def _is_over(entry: Any) -> bool:
-    """Whether an entry of a mailbox wants an answer and has got one already."""
+    """Whether an entry of a mailbox wants an answer and has got one already, or is not wanted any more."""
     kind = entry.__class__
     return (kind is Ask or kind is Envelope) and entry.ask is not None and entry.ask.done()
 
@@ -41,6 +52,11 @@ def _is_over(entry: Any) -> bool:
 def _is_runtimes(envelope: Any) -> bool:
     """Whether it is no message of a user: it is bound by no capacity, and never a dead letter."""
     return envelope.message is BARRIER or isinstance(envelope.message, Terminated)
+
+
+def _may_be_dropped(envelope: Any) -> bool:
+    """Whether an entry may make room for a newer one: neither the runtime's, nor what is tried again."""
+    return not envelope.crashes and not _is_runtimes(envelope)
 
 
 class Inbox(Node):
@@ -86,6 +102,11 @@ class Inbox(Node):
         """How many messages wait."""
         return len(self.queue) - self.gone if self.queue is not None else 0
 
+    @property
+    def load(self) -> int:
+        """How many messages wait or are in hand."""
+        return self.depth + (self.current is not None)
+
     def post(self, envelope: Any) -> None:
         """Put an `Envelope` or an `Ask` into the mailbox. Check and put are one step: nothing can come in between.
 
@@ -99,8 +120,8 @@ class Inbox(Node):
         queue = self.queue
         if queue is None:
             queue = self.queue = self.props.options.mailbox.new_queue()
-        capacity = self.props.capacity
-        if capacity is not None and len(queue) - self.gone >= capacity and not self._overflow(envelope, queue):
+        if self.props.capacity is not None and self.is_full() and not self._overflow(envelope, queue):
+            envelope.taken = True
             return
         try:
             queue.append(envelope)
@@ -117,11 +138,29 @@ class Inbox(Node):
         if self.stopping is not None and not self.takes_while_stopping():
             self.refuse(envelope)
             return
-        if self.queue is None:
-            self.queue = self.props.options.mailbox.new_queue()
-        self.queue.append(envelope)
+        queue = self.queue
+        if queue is None:
+            queue = self.queue = self.props.options.mailbox.new_queue()
+        queue.append(envelope)
         if not self.scheduled:
             self.wake()
+
+    def put_back(self, envelope: Any) -> None:
+        """Let the message in hand be tried again before all others. It counts in no capacity, as before."""
+        queue = self.queue
+        if queue is None:
+            queue = self.queue = self.props.options.mailbox.new_queue()
+        envelope.taken = False
+        queue.appendleft(envelope)
+
+    def is_full(self) -> bool:
+        """Whether the mailbox has a capacity, and as many messages wait as that allows."""
+        queue, capacity = self.queue, self.props.capacity
+        if not queue or capacity is None or len(queue) - self.gone < capacity:
+            return False
+        first = queue.first
+        # What is tried again was the message in hand, and counts as that; it is in front of all.
+        return not first.crashes or _is_over(first) or len(queue) - self.gone > capacity
 
     def put_stamp(self, now: float) -> None:
         """Let the bare messages that follow in the queue be known to have come at `now`."""
@@ -167,6 +206,7 @@ class Inbox(Node):
 
     def refuse(self, envelope: Any) -> None:
         """A message for one that has ended."""
+        envelope.taken = True
         if envelope.ask is not None:
             envelope.ask.stopped(self.reason if self.reason is not None else StopReason.SHUTDOWN, self.start_error)
         if not _is_runtimes(envelope):
@@ -212,8 +252,9 @@ class Inbox(Node):
         overflow = self.props.options.mailbox.overflow
         letters = self.system.dead_letters
         if overflow is Overflow.DROP_OLDEST:
-            oldest = self._take_oldest(queue)
-            if oldest is not None:
+            # More than one, where the runtime has put something into a mailbox that was full.
+            while self.is_full() and (oldest := self._take_oldest(queue)) is not None:
+                oldest.taken = True
                 letters.add(DeadLetterReason.DROPPED, oldest, self.ref)
                 if oldest.ask is not None:
                     oldest.ask.fail(self._full(DroppedError, oldest, "it was dropped for a newer one"))
@@ -227,6 +268,7 @@ class Inbox(Node):
             letters.add(DeadLetterReason.REJECTED, envelope, self.ref)
         error = self._full(MailboxFullError, envelope, "await send() or raise its capacity")
         if envelope.ask is None:
+            envelope.taken = True
             raise error
         envelope.ask.fail(error)
         return False
@@ -239,9 +281,9 @@ class Inbox(Node):
         )
 
     def _take_oldest(self, queue: "deque[Any] | PriorityQueue") -> Any:
-        """Take out the message of a user that has waited longest; None if only the runtime's wait."""
+        """Take out the message of a user that has waited longest; None if there is none."""
         if isinstance(queue, PriorityQueue):
-            waiting = [e for e in queue if not _is_runtimes(e) and not (e.ask is not None and e.ask.done())]
+            waiting = [e for e in queue if _may_be_dropped(e) and not _is_over(e)]
             oldest = min(waiting, key=lambda e: e.at, default=None)
             queue.keep(lambda e: e is not oldest)
             return oldest
@@ -250,12 +292,13 @@ class Inbox(Node):
         oldest = None
         while queue and oldest is None:
             e = queue.popleft()
-            if e.ask is not None and e.ask.done():
+            if _is_over(e):
+                e.taken = True
                 self.gone -= 1
-            elif _is_runtimes(e):
-                passed.append(e)
-            else:
+            elif _may_be_dropped(e):
                 oldest = e
+            else:
+                passed.append(e)
         queue.extendleft(reversed(passed))
         return oldest
 
@@ -271,13 +314,12 @@ class Inbox(Node):
 
     async def room(self) -> None:
         """Wait until the mailbox has room, if its policy is to let senders wait."""
-        capacity = self.props.capacity
-        if capacity is None or self.props.options.mailbox.overflow is not Overflow.BACKPRESSURE:
+        if self.props.capacity is None or self.props.options.mailbox.overflow is not Overflow.BACKPRESSURE:
             return
         queued_before = False
-        while self.life is not OVER and (self.depth >= capacity or (self._room and not queued_before)):
+        while self.life is not OVER and (self.is_full() or (self._room and not queued_before)):
             if self._room is None:
-                self._room = deque()
+                self._room = self.system.scheduling.waiting_line(self.path)
             turn = self.system.loop.create_future()
             # A `tell` may have taken the place in between: then this sender is the next all the same.
             (self._room.appendleft if queued_before else self._room.append)(turn)
@@ -292,7 +334,7 @@ class Inbox(Node):
                 raise
 
     def made_room(self) -> None:
-        """A message was taken: the sender that has waited longest may put its own."""
+        """A message was taken: one of those that wait may put its own, by default who has waited longest."""
         while self._room:
             turn = self._room.popleft()
             if not turn.done():
@@ -302,9 +344,8 @@ class Inbox(Node):
     def ask_expired(self, ask: "Ask[Any]") -> None:
         """An ask ended because its deadline passed."""
         if not ask.taken:
-            self.gone += 1
             self.system.dead_letters.add(DeadLetterReason.EXPIRED, ask, self.ref)
-            self._compact(ask)
+            self.withdraw(ask)
 
     def ask_cancelled(self, ask: Any) -> Any:
         """An ask was cancelled: take it out, or interrupt its handler.
@@ -317,11 +358,13 @@ class Inbox(Node):
         self.withdraw(ask)
         return None
 
-    def withdraw(self, ask: Any) -> None:
-        """An ask has ended, or ends now: it waits no longer."""
-        if not ask.taken:
+    def withdraw(self, entry: Any) -> None:
+        """An entry waits no longer: an ask that has ended, or ends now; a message that is not wanted any more."""
+        if not entry.taken:
+            if entry.ask is None:
+                entry.ask = _WITHDRAWN
             self.gone += 1
-            self._compact(ask)
+            self._compact(entry)
 
     def interrupt_current(self) -> Any:
         """Interrupt the handler of the message in hand, whose ask was cancelled; the instance lives."""

@@ -64,6 +64,11 @@ class BoundedQueue(deque[Any]):
 
     __slots__ = ()
 
+    @property
+    def first(self) -> Any:
+        """The next."""
+        return self[0]
+
 
 class PriorityQueue:
     """The part of `deque` that a mailbox needs, in the order of priorities."""
@@ -95,6 +100,11 @@ class PriorityQueue:
     def popleft(self) -> Any:
         """Take the next."""
         return heapq.heappop(self._heap)[2]
+
+    @property
+    def first(self) -> Any:
+        """The next."""
+        return self._heap[0][2]
 
     def keep(self, wanted: Callable[[Any], bool]) -> None:
         """Throw out all others; the order of those that stay is what it was."""

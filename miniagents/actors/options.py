@@ -6,13 +6,9 @@ from typing import Any
 
 from miniagents.actors.mailbox import Mailbox
 from miniagents.errors import InvalidOptionError
-from miniagents.supervision import Backoff, OneForOne
+from miniagents.supervision import DEFAULT_SUPERVISION, Backoff
 
 UNBOUNDED = Mailbox()
-
-DEFAULT_SUPERVISION = OneForOne(max_restarts=None, backoff=Backoff(0.1, 30.0, jitter=0.2))
-"""For whatever is spawned without a supervisor: restarts without a limit, the first at once, then with growing
-backoff as long as no message is handled in between (Akka's `BackoffSupervisor`)."""
 
 RESERVED_NAMES = frozenset(
     {
@@ -41,10 +37,12 @@ class RetryPolicy:
 
     Args:
         on: The exceptions after which there is another attempt; after others there is none.
-        attempts: How many attempts there are in all, 1 or more; None for `poison_after` of them where it is about
-            messages, and 6 where it is about requests.
+        attempts: How many attempts there are in all, 1 or more; None for 3 where it is about messages (or for
+            `poison_after`, if that is given), and 6 where it is about requests.
         backoff: The pauses between attempts; None for none where it is about messages (an actor's restart has its own),
             and 0.5 to 30 s, with jitter, where it is about requests.
+        max_retry_after: Seconds, 0 or more, that a provider may ask to wait (`Retry-After`). A request that it asks to
+            repeat later than that fails at once.
 
     Raises:
         InvalidOptionError: An option is outside its range.
@@ -53,18 +51,25 @@ class RetryPolicy:
     on: tuple[type[BaseException], ...] = (Exception,)
     attempts: int | None = None
     backoff: Backoff | None = None
+    max_retry_after: float = 60.0
 
     def __post_init__(self) -> None:
         if self.attempts is not None and self.attempts < 1:
             raise InvalidOptionError(f"RetryPolicy(attempts=) must be 1 or more, or None, not {self.attempts!r}")
+        if not self.max_retry_after >= 0:
+            raise InvalidOptionError(
+                f"RetryPolicy(max_retry_after=) must be 0 seconds or more, not {self.max_retry_after!r}"
+            )
 
-    def attempts_of(self, otherwise: int) -> int:
+    def attempts_of(self, poison_after: int | None, otherwise: int = 3) -> int:
         """How many attempts there are in all.
 
         Args:
-            otherwise: How many where the policy does not say.
+            poison_after: That of the actor's options. Where both are given, the smaller wins.
+            otherwise: How many where neither says.
         """
-        return self.attempts if self.attempts is not None else otherwise
+        given = [n for n in (self.attempts, poison_after) if n is not None]
+        return min(given, default=otherwise)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,8 @@ class SpawnOptions:
     Args:
         mailbox: Its mailbox; by default unbounded, first in, first out.
         handler_timeout: Seconds that a handler or hook may run, more than 0; longer is a crash. None for no limit.
-        poison_after: With a `RetryPolicy`: after so many crashes, 1 or more, a message is set aside as a dead letter.
+        poison_after: With a `RetryPolicy`: after so many crashes, 1 or more, a message is set aside as a dead letter,
+            also where the policy has more `attempts`. None for as many as these.
         retry: Whether a message that crashed its actor is tried again; None: it is not.
         own_task: Run `on_start`, `receive` and `on_stop` in one task of the actor's own, for task groups that are
             opened in one of them and closed in another.
@@ -90,7 +96,7 @@ class SpawnOptions:
 
     mailbox: Mailbox = UNBOUNDED
     handler_timeout: float | None = None
-    poison_after: int = 3
+    poison_after: int | None = None
     retry: RetryPolicy | None = None
     own_task: bool = False
     supervision: Any = None
@@ -104,8 +110,8 @@ class SpawnOptions:
             raise InvalidOptionError(f"mailbox= must be a Mailbox, not {self.mailbox!r}")
         if self.handler_timeout is not None and not self.handler_timeout > 0:
             raise InvalidOptionError(f"handler_timeout= must be more than 0 seconds, not {self.handler_timeout!r}")
-        if self.poison_after < 1:
-            raise InvalidOptionError(f"poison_after= must be 1 or more, not {self.poison_after!r}")
+        if self.poison_after is not None and self.poison_after < 1:
+            raise InvalidOptionError(f"poison_after= must be 1 or more, or None, not {self.poison_after!r}")
         if self.passivate_after is not None and not self.passivate_after > 0:
             raise InvalidOptionError(f"passivate_after= must be more than 0 seconds, not {self.passivate_after!r}")
         if self.durable:

@@ -1,82 +1,102 @@
-"""Pools: equal actors behind one reference, under a supervisor."""
+"""Pools at work: a supervisor that hands every message on to one of its children, without a hop in between."""
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
+from miniagents.actors.cell import Cell
 from miniagents.actors.deadletters import DeadLetterReason
-from miniagents.actors.envelope import Envelope
-from miniagents.actors.options import DEFAULT_OPTIONS, DEFAULT_SUPERVISION, Props, SpawnOptions
-from miniagents.actors.routing import HashRing, RoundRobin, Routing
+from miniagents.actors.inbox import BARRIER, Inbox
 from miniagents.actors.supervisor_cell import SupervisorCell
-from miniagents.errors import InvalidOptionError
-from miniagents.supervision import ChildSpec, Restart, Supervisor
+from miniagents.supervision import Pool, Routing
+from miniagents.supervision.lifecycle import Phase
+from miniagents.supervision.routing import HashRing, RoundRobin
 
 
 class PoolCell(SupervisorCell):
-    """A supervisor that hands every message on to one of its children, without a hop in between."""
+    """The cell of one `Pool`. While its members start, or a restart is due, it keeps what comes in its own mailbox.
 
-    __slots__ = ("_key", "_ring", "_routing", "_turns")
+    Args:
+        system: Its system.
+        parent: The cell that it is a child of.
+        name: Its name.
+        props: Options, which a supervisor has none of.
+        supervisor: What it is made of.
+    """
 
-    def __init__(self, *args: Any, routing: Routing, key: Callable[[Any], object] | None) -> None:
-        super().__init__(*args)
-        self._routing = routing
-        self._key = key
+    __slots__ = ("_ring", "_turns")
+
+    supervisor: Pool
+
+    def __init__(self, system: Any, parent: Any, name: str, props: Any, supervisor: Pool) -> None:
+        super().__init__(system, parent, name, props, supervisor)
         self._turns = RoundRobin()
-        self._ring = HashRing(len(self.supervisor.children))
+        self._ring = HashRing(len(supervisor.children))
 
-    def post(self, envelope: Envelope) -> None:
-        """Hand it on."""
-        member = self._pick(envelope.message)
+    @property
+    def is_open(self) -> bool:
+        """Whether its members have started, and it is not about to end."""
+        return self.life.phase is Phase.UP and self.stopping is None
+
+    def post(self, envelope: Any) -> None:
+        """Hand it on.
+
+        Raises:
+            Exception: What `key=` raised; an ask fails with it instead.
+        """
+        if self.is_open:
+            self._hand_on(envelope)
+        else:
+            Inbox.post(self, envelope)
+
+    def _hand_on(self, envelope: Any) -> None:
         ask = envelope.ask
+        try:
+            member = self.pick(envelope.message)
+        except Exception as error:  # of the user's `key=`
+            if ask is None:
+                raise
+            ask.fail(error)
+            return
         if member is None:
-            if ask is not None:
-                ask.stopped(self.reason if self.reason is not None else "no member runs")
-            self.system.dead_letters.add(DeadLetterReason.STOPPED, envelope, self.ref)
+            self._refuse(envelope)
             return
         if ask is not None:
             ask.cell = member
             ask._producer = member if member.is_serial else None
         member.post(envelope)
 
-    def _pick(self, message: Any) -> Any:
+    def _refuse(self, envelope: Any) -> None:
+        """There is no member that it belongs to."""
+        envelope.taken = True
+        if envelope.ask is not None:
+            envelope.ask.stopped("no member runs")
+        self.system.dead_letters.add(DeadLetterReason.STOPPED, envelope, self.ref)
+
+    def report_started(self) -> None:
+        """The members run: hand on what came meanwhile."""
+        super().report_started()
+        if self.queue is not None:
+            waiting, self.queue, self.gone = self.waiting(), None, 0
+            for entry in waiting:
+                if entry.message is BARRIER:
+                    entry.answer(None)
+                else:
+                    self._hand_on(entry)
+
+    def route(self, message: Any) -> Cell:
+        """The member that gets a message; itself while it keeps what comes, or where there is no such member."""
+        member: Cell | None = self.pick(message) if self.is_open else None
+        return member if member is not None else self
+
+    def pick(self, message: Any) -> Any:
+        """The member that gets a message, or None."""
         children = self.children
-        if not children or self.stopping is not None:
+        if not children:
             return None
-        if self._routing is Routing.CONSISTENT_HASH:
-            assert self._key is not None
-            return children.get(str(self._ring.pick(self._key(message)) + 1))
+        pool = self.supervisor
+        if pool.routing is Routing.CONSISTENT_HASH:
+            assert pool.key is not None  # the pool has checked it
+            return children.get(str(self._ring.pick(pool.key(message)) + 1))
         members = list(children.values())
-        if self._routing is Routing.LEAST_LOADED:
-            return members[self._turns.pick_least([m.depth + (m.current is not None) for m in members])]
+        if pool.routing is Routing.LEAST_LOADED:
+            return members[self._turns.pick_least([member.load for member in members])]
         return members[self._turns.pick(len(members))]
-
-
-def new_pool_cell(
-    system: Any,
-    parent: Any,
-    name: str,
-    actor: Any,
-    size: int,
-    routing: Routing,
-    key: Callable[[Any], object] | None,
-    options: SpawnOptions | None,
-    kwargs: Mapping[str, Any],
-) -> PoolCell:
-    """Make the cell of a pool, without starting it.
-
-    Raises:
-        InvalidOptionError: `size` is below 1, or `routing` and `key` do not fit together.
-    """
-    if size < 1:
-        raise InvalidOptionError(f"pool(size=) must be 1 or more, not {size!r}")
-    try:
-        routing = Routing(routing)
-    except ValueError:
-        raise InvalidOptionError(f"pool(routing=) must be one of Routing, not {routing!r}") from None
-    if (routing is Routing.CONSISTENT_HASH) != (key is not None):
-        raise InvalidOptionError("pool(key=) is needed by, and only by, routing=Routing.CONSISTENT_HASH")
-    members = [
-        ChildSpec(str(n), actor, restart=Restart.TRANSIENT, kwargs=kwargs, options=options) for n in range(1, size + 1)
-    ]
-    supervisor = Supervisor(name, strategy=DEFAULT_SUPERVISION, children=members)
-    return PoolCell(system, parent, name, Props(lambda: None, DEFAULT_OPTIONS), supervisor, routing=routing, key=key)

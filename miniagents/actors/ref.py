@@ -7,8 +7,9 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from miniagents.actors.ask import Ask
-from miniagents.actors.envelope import Envelope, new_correlation_id
-from miniagents.errors import AskTimeoutError, NotSendableError, WrongThreadError
+from miniagents.actors.envelope import Envelope, new_correlation_id, not_sendable
+from miniagents.actors.identity import whereabouts
+from miniagents.errors import AskTimeoutError, WrongThreadError
 from miniagents.messages import Message, Request
 from miniagents.promising import Promise
 from miniagents.promising.context import get_scope, get_work
@@ -24,8 +25,9 @@ T = TypeVar("T")
 class ActorRef:
     """Names one actor. It outlives the actor's restarts, is hashable, and can travel in messages.
 
-    Two refs are equal when they name the same actor: same system, node, path and uid. A ref of an actor that has ended
-    stays dead, also when another actor takes its name.
+    Two refs are equal, and have one hash, when they name the same actor: same system, node, path and uid. A ref of an
+    actor that has ended stays dead, also when another actor takes its name. A ref that was encoded and decoded is equal
+    to the original: alive where its system runs, elsewhere not.
     """
 
     __slots__ = ("__weakref__", "_cell")
@@ -53,7 +55,7 @@ class ActorRef:
     @property
     def node(self) -> str:
         """The node that it lives on; "" for the only one."""
-        return self._cell.system.node_name
+        return self._cell.identity.node
 
     @property
     def is_alive(self) -> bool:
@@ -70,7 +72,7 @@ class ActorRef:
         """
         cell = self._cell
         if not hasattr(message.__class__, "__message_fields__"):  # isinstance() is thrice as dear with a metaclass
-            raise _no_message(cell.path, message)
+            raise not_sendable(cell.path, message)
         system = cell.system
         if get_ident() != system.thread_id:
             raise _wrong_thread(cell.path, "tell")
@@ -104,7 +106,7 @@ class ActorRef:
         """
         cell = self._cell
         if not isinstance(message, Message):
-            raise _no_message(cell.path, message)
+            raise not_sendable(cell.path, message)
         system = cell.system
         if get_ident() != system.thread_id:
             raise _wrong_thread(cell.path, "send")
@@ -116,8 +118,9 @@ class ActorRef:
             envelope = Envelope(message, trace=trace, at=system.dispatcher.time())
         else:
             envelope = node.envelope_for(message)
-        await cell.room()
-        cell.post(envelope)
+        member = cell.route(message)
+        await member.room()
+        member.post(envelope)
 
     @overload
     def ask(self, message: Request[T], *, timeout: float | None = None) -> Promise[T]: ...
@@ -138,7 +141,7 @@ class ActorRef:
         """
         cell = self._cell
         if not hasattr(message.__class__, "__message_fields__"):
-            raise _no_message(cell.path, message)
+            raise not_sendable(cell.path, message)
         system = cell.system
         if get_ident() != system.thread_id:
             raise _wrong_thread(cell.path, "ask")
@@ -213,17 +216,15 @@ class ActorRef:
             return True
         if not isinstance(other, ActorRef):
             return NotImplemented
-        return self._key() == other._key()
+        cell, others = self._cell, other._cell
+        return cell.uid == others.uid and cell.identity == others.identity
 
     def __hash__(self) -> int:
-        return hash(self._cell.uid)
+        cell = self._cell
+        return hash((cell.system_hash, cell.uid))
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.path}#{self.uid}>"
-
-    def _key(self) -> tuple[str, str, str, int]:
-        cell = self._cell
-        return (cell.system.name, cell.system.node_name, cell.path, cell.uid)
+        return f"<{type(self).__name__} {self.path}#{self.uid}{whereabouts(self._cell.identity)}>"
 
 
 def _deadline_of(work: Any, scope: Any) -> float | None:
@@ -234,13 +235,6 @@ def _deadline_of(work: Any, scope: Any) -> float | None:
     if work.done() and not getattr(scope, "keeps_asks", False):
         return None  # a task beside the handlers: the message in hand is none of its business
     return scope.deadline  # type: ignore[no-any-return]
-
-
-def _no_message(path: str, message: object) -> NotSendableError:
-    return NotSendableError(
-        f"{path}: an actor takes Messages, not {type(message).__name__} ({message!r}); wrap it, for example in "
-        f"TextMessage or DataMessage"
-    )
 
 
 def _wrong_thread(path: str, what: str) -> WrongThreadError:

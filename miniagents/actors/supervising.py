@@ -77,12 +77,25 @@ class Child:
         status: What is known of it.
         down: The exit that waits to be answered; whoever deals with the child in between withdraws it.
         backoff: The timer of a restart that waits for its time.
-        awaits_group: Whether it was ended for the restart of a sibling, and is to be started again after that.
+        awaits_group: Whether it is to be started again with its siblings, and has not been yet.
         in_row: Restarts since it last handled a message.
+        is_unwanted: Whether whoever asked for its start was cancelled.
         handled: How many messages it had handled at its last restart.
     """
 
-    __slots__ = ("awaits_group", "backoff", "cell", "down", "handled", "id", "in_row", "kwargs", "spec", "status")
+    __slots__ = (
+        "awaits_group",
+        "backoff",
+        "cell",
+        "down",
+        "handled",
+        "id",
+        "in_row",
+        "is_unwanted",
+        "kwargs",
+        "spec",
+        "status",
+    )
 
     def __init__(self, id: str, spec: ChildSpec | None, kwargs: Mapping[str, Any]) -> None:
         self.id = id
@@ -93,6 +106,7 @@ class Child:
         self.down: object = None
         self.backoff: asyncio.TimerHandle | None = None
         self.awaits_group = False
+        self.is_unwanted = False
         self.in_row = 0
         self.handled = 0
 
@@ -140,6 +154,7 @@ class Keeper:
         self._ending: Child | None = None
         self._closed = False
         self._cut_off_at: asyncio.TimerHandle | None = None
+        self._judged: list[Promise[None]] = []
         self._numbers = 0
 
     @property
@@ -174,6 +189,22 @@ class Keeper:
         self._task = None
         if self._jobs:
             self._begin_work()
+        else:
+            self._tell_judged()
+
+    def _tell_judged(self) -> None:
+        judged, self._judged = self._judged, []
+        for promise in judged:
+            promise._resolve(None)
+
+    def verdicts(self) -> Promise[None] | None:
+        """A promise that settles when the exits that have come so far are judged; None if they are. A start that may
+        hang is not waited for."""
+        if self._task is None or self._starting is not None:
+            return None
+        judged: Promise[None] = Promise()
+        self._judged.append(judged)
+        return judged
 
     def call(self, function: Callable[[], Awaitable[Any]]) -> Promise[Any]:
         """Let the keeper work out an answer, in its turn."""
@@ -247,7 +278,7 @@ class Keeper:
     def _host_stops(self) -> bool:
         """Whether nothing more is to be started, since the supervisor itself is to end."""
         life = self._host.life
-        return self._host.is_supervisor and (life.wish >= Wish.STOP or life.brutal)
+        return self._closed or (self._host.is_supervisor and (life.wish >= Wish.STOP or life.brutal))
 
     async def _start(self, child: Child, reason: Any) -> BaseException | None:
         """Start a child, or a fresh instance behind the mailbox that it has kept.
@@ -277,6 +308,7 @@ class Keeper:
         cell = child.cell
         is_new = cell is None or not cell.is_alive
         self._starting = child
+        self._tell_judged()
         if is_new:
             cell = self._new_cell(child)
             started._producer = cell
@@ -299,7 +331,7 @@ class Keeper:
             return None
         if is_new:
             return error
-        await self._gone(child, cell.reason)
+        await self._account_for(child)  # those that are to be started after it are its group's, and come next
         return None
 
     def _new_cell(self, child: Child) -> Any:
@@ -363,11 +395,16 @@ class Keeper:
 
         async def job() -> None:
             if child.cell is cell:
-                await self._gone(child, reason)
+                await self._gone(child)
 
         self.submit(job)
 
-    async def _gone(self, child: Child, reason: StopReason | BaseException) -> None:
+    async def _gone(self, child: Child) -> None:
+        """A child has ended for good, by itself."""
+        await self._account_for(child)
+        await self._go_on_without(child)
+
+    async def _account_for(self, child: Child) -> None:
         self._forget(child)
         spec = child.spec
         others = (
@@ -377,7 +414,6 @@ class Keeper:
         )
         if spec is not None and not self._closed and shuts_down(self._auto_shutdown, spec.significant, others):
             await self._on_shutdown(None)
-        await self._go_on_without(child)
 
     async def _go_on_without(self, child: Child) -> None:
         """A child is gone whose restart had failed and was to be tried again: its siblings do not wait for it any more.
@@ -435,6 +471,7 @@ class Keeper:
         """Stop those that the strategy restarts with the child, and start all of them, in order."""
         group = self._group(child)
         child.withdraw_exit()
+        child.awaits_group = True
         child.status = Status.UNDEFINED
         for sibling in reversed(group):
             if sibling is not child:
@@ -596,28 +633,30 @@ class Keeper:
 
     # Calls; they run in the keeper's own task
 
-    async def start_child(self, spec: ChildSpec) -> "ActorRef | None":
+    def new_child(self, spec: ChildSpec) -> Child:
+        """What `start_child` takes: a child of a specification of its own."""
+        return Child(spec.id, spec, spec.kwargs)
+
+    def new_simple_child(self, kwargs: Mapping[str, Any]) -> Child:
+        """The same of `simple_one_for_one`: one of the template, with more arguments."""
+        assert self.template is not None
+        self._numbers += 1
+        return Child(str(self._numbers), self.template, {**self.template.kwargs, **kwargs})
+
+    async def start_child(self, child: Child) -> "ActorRef | None":
         """OTP's `start_child`."""
-        present = self.children.get(spec.id)
+        present = self.children.get(child.id)
         if present is not None:
             if present.status is Status.RUNNING:
                 raise AlreadyStartedError(
-                    f"{self._host.path}: child {spec.id!r} runs already", child_id=spec.id, ref=present.cell.ref
+                    f"{self._host.path}: child {child.id!r} runs already", child_id=child.id, ref=present.cell.ref
                 )
             raise AlreadyPresentError(
-                f"{self._host.path}: there is a specification {spec.id!r} already; restart_child or delete_child it",
-                child_id=spec.id,
+                f"{self._host.path}: there is a specification {child.id!r} already; restart_child or delete_child it",
+                child_id=child.id,
             )
-        return await self._start_new(Child(spec.id, spec, spec.kwargs))
-
-    async def start_simple_child(self, kwargs: Mapping[str, Any]) -> "ActorRef | None":
-        """OTP's `start_child` of `simple_one_for_one`."""
-        assert self.template is not None
-        self._numbers += 1
-        child = Child(str(self._numbers), self.template, {**self.template.kwargs, **kwargs})
-        return await self._start_new(child)
-
-    async def _start_new(self, child: Child) -> "ActorRef | None":
+        if child.is_unwanted:
+            return None
         self.children[child.id] = child
         error = await self._start(child, None)
         if error is not None:
@@ -626,6 +665,18 @@ class Keeper:
         if child.cell is None and self.is_simple:
             self._remove(child)
         return child.cell.ref if child.cell is not None else None
+
+    def undo_start(self, child: Child) -> None:
+        """Whoever asked for `start_child` was cancelled: nothing is to be kept of the child."""
+        child.is_unwanted = True
+
+        async def job() -> None:
+            if self.children.get(child.id) is child:
+                await self._end(child)
+                self._remove(child)
+
+        self.submit(job)
+        self.urge(child)
 
     async def terminate_child(self, which: Any) -> None:
         """OTP's `terminate_child`."""

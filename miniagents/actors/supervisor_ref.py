@@ -1,5 +1,6 @@
 """References to supervisors: `ActorRef`, and OTP's calls."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from threading import get_ident
@@ -7,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from miniagents.actors.ending import own_end
 from miniagents.actors.ref import ActorRef
-from miniagents.errors import ActorStoppedError, SimpleOneForOneError, WrongThreadError
+from miniagents.errors import ActorStoppedError, ChildNotFoundError, SimpleOneForOneError, WrongThreadError
 from miniagents.promising.context import get_scope
 from miniagents.supervision import ChildSpec, Restart, Supervisor
 
 if TYPE_CHECKING:
-    from miniagents.actors.supervising import Keeper
+    from miniagents.actors.supervising import Child, Keeper
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class SupervisorRef(ActorRef):
             AlreadyPresentError: There is a specification with this id.
             StartError: The child did not start; nothing is kept of it.
             InvalidOptionError: The specification does not fit under this supervisor.
+            CancelledError: The caller was cancelled; nothing is kept of the child then, either.
         """
         keeper = self._keeper()
         if keeper.is_simple:
@@ -79,11 +81,18 @@ class SupervisorRef(ActorRef):
                 raise SimpleOneForOneError(
                     f"{self.path}: start_child of a SimpleOneForOne takes the child's arguments, not a ChildSpec"
                 )
-            return await self._call(lambda: keeper.start_simple_child(kwargs))  # type: ignore[no-any-return]
+            return await self._start_child(keeper, keeper.new_simple_child(kwargs))
         supervisor: Supervisor = self._cell.supervisor  # type: ignore[attr-defined]
         Supervisor.check_child(supervisor.name, supervisor.auto_shutdown, spec)
         assert spec is not None
-        return await self._call(lambda: keeper.start_child(spec))  # type: ignore[no-any-return]
+        return await self._start_child(keeper, keeper.new_child(spec))
+
+    async def _start_child(self, keeper: "Keeper", child: "Child") -> ActorRef | None:
+        try:
+            return await self._call(lambda: keeper.start_child(child))  # type: ignore[no-any-return]
+        except asyncio.CancelledError:
+            keeper.undo_start(child)  # nobody will know of it
+            raise
 
     async def terminate_child(self, child: str | ActorRef) -> None:
         """End a child for good; its specification stays, unless it is TEMPORARY.
@@ -97,6 +106,8 @@ class SupervisorRef(ActorRef):
             DeadlockError: Called by that child itself, or by one below it, which would wait for its own end.
         """
         keeper = self._keeper()
+        if not isinstance(child, (str, ActorRef)):
+            raise ChildNotFoundError(f"{self.path}: a child is named by its id or its ref, not by {child!r}")
         self._check_not_below(keeper, child)
         await self._call(lambda: keeper.terminate_child(child), keeper.find_starting(child))
 

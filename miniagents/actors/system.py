@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import random
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping
 from functools import partial
@@ -13,27 +12,31 @@ import structlog
 
 from miniagents.actors.actor import Actor
 from miniagents.actors.actor_cell import ActorCell
-from miniagents.actors.cell import Cell
+from miniagents.actors.arguments import check_names
+from miniagents.actors.cell import DEFAULT_SHUTDOWN, Cell
 from miniagents.actors.deadletters import DeadLetter, DeadLetters
 from miniagents.actors.dispatcher import Dispatcher
 from miniagents.actors.events import EventKind, Events
 from miniagents.actors.from_thread import FromThread
 from miniagents.actors.group import Group
+from miniagents.actors.identity import hash_of, register
 from miniagents.actors.observing import Observer
 from miniagents.actors.options import DEFAULT_OPTIONS, Props, SpawnOptions
-from miniagents.actors.pool import new_pool_cell
+from miniagents.actors.pool import PoolCell
 from miniagents.actors.ref import ActorRef
-from miniagents.actors.routing import Routing
 from miniagents.actors.run import run_main
+from miniagents.actors.scheduling import Scheduling, scheduling_of
 from miniagents.actors.supervising import Keeper
 from miniagents.actors.supervisor_cell import SupervisorCell
 from miniagents.actors.supervisor_ref import SupervisorRef
+from miniagents.actors.timers import Timer, Timers
 from miniagents.actors.tree import ActorInfo, snapshot
 from miniagents.errors import InvalidOptionError, RestartLimitError, SystemNotRunningError
+from miniagents.messages import Message
 from miniagents.promising import Promise, PromisingContext
 from miniagents.promising.promise import settled
 from miniagents.promising.tracebacks import traceback_text
-from miniagents.supervision import AutoShutdown, ChildSpec, StopReason, Supervisor
+from miniagents.supervision import AutoShutdown, ChildSpec, Pool, Routing, StopReason, Strategy, Supervisor
 from miniagents.supervision.lifecycle import OVER, Phase, Wish, life
 
 _log = structlog.get_logger("miniagents")
@@ -42,7 +45,7 @@ T = TypeVar("T")
 
 _RUNS = life(Phase.UP, again=True)
 
-_SUPERVISOR_PROPS = Props(lambda: None, DEFAULT_OPTIONS)
+SUPERVISOR_PROPS = Props(lambda: None, DEFAULT_OPTIONS)
 
 
 class RootCell(Cell):
@@ -78,9 +81,14 @@ class ActorSystem(PromisingContext):
         debug: Log handlers that block the event loop for more than 100 ms, with the actor's path.
         dead_letters_kept: How many dead letters are kept whole, 0 or more; all are counted.
         on_failure: Called with the error when a supervisor at the root gives up and the system ends because of it.
+
+    Attributes:
+        id: What tells it from all other systems, also those of other processes.
     """
 
     node_name = ""
+    node_epoch = 0
+    """Which life of the node of that name it is."""
 
     def __init__(
         self,
@@ -94,10 +102,12 @@ class ActorSystem(PromisingContext):
         if dead_letters_kept < 0:
             raise InvalidOptionError(f"dead_letters_kept= must be 0 or more, not {dead_letters_kept!r}")
         self.name = name
+        self.id = register(self)
+        self.id_hash = hash_of(self.id)
         self.events = Events()
         self.observer: Observer | None = None
         self.dead_letters = DeadLetters(dead_letters_kept, self._on_dead_letter)
-        self.random = random.Random().random
+        self.scheduling = Scheduling()
         self._shared: dict[Hashable, tuple[Any, Any]] = {}
         self.thread_id = 0
         self.loop: asyncio.AbstractEventLoop = None  # type: ignore[assignment]  # set by activate()
@@ -108,11 +118,17 @@ class ActorSystem(PromisingContext):
         self._on_failure = on_failure
         self.uids = itertools.count(1)
         self._groups: dict[str, Group] = {}
+        self._timers: Timers | None = None
         self._failure: BaseException | None = None
         self._body: asyncio.Task[Any] | None = None
         self._body_cancelled = False
         self._ending: asyncio.Task[None] | None = None
         self._terminated: Promise[StopReason | BaseException] | None = None
+
+    @property
+    def random(self) -> Callable[[], float]:
+        """Gives numbers from 0 to 1, for whatever is spread at random."""
+        return self.scheduling.random
 
     # Life
 
@@ -131,12 +147,14 @@ class ActorSystem(PromisingContext):
         loop = self.loop = asyncio.get_running_loop()
         self.time = loop.time
         self.thread_id = threading.get_ident()
-        self.dispatcher = Dispatcher(loop, debug=self._debug)
-        self.root = RootCell(self, None, "", _SUPERVISOR_PROPS)
+        self.scheduling = scheduling_of(loop)
+        self.dispatcher = Dispatcher(loop, self.scheduling, debug=self._debug)
+        self.root = RootCell(self, None, "", SUPERVISOR_PROPS)
         self.root.life = _RUNS
         self._failure = None
         self._ending = None
         self._terminated = Promise()
+        self.scheduling.system_started(self)
         return self
 
     async def afinalize(self) -> None:
@@ -240,6 +258,8 @@ class ActorSystem(PromisingContext):
     async def _stop_everything(self) -> None:
         root = self.root
         root.life = life(Phase.ENDING, Wish.TERMINATE, again=True)
+        if self._timers is not None:
+            self._timers.cancel()
         await self._stop_interactions()
         keeper, root.child_keeper = root.child_keeper, None
         if keeper is not None:
@@ -287,6 +307,20 @@ class ActorSystem(PromisingContext):
         for barrier in barriers:
             await settled(barrier)
         await self._wait_for_background()
+        await self._wait_for_verdicts()
+
+    async def _wait_for_verdicts(self) -> None:
+        """Wait until supervisors have judged the exits so far: one of them may be the failure of the root."""
+        crashes = [crash for cell in self._cells() if (crash := cell.crash_under_way()) is not None]
+        if crashes:
+            await asyncio.wait(crashes, timeout=DEFAULT_SHUTDOWN)  # an `on_stop` that hangs is cut off by the end
+        while self._failure is None:
+            keepers = [cell.keeper_of_children() for cell in self._cells() if cell.is_supervisor]
+            waiting = [v for keeper in keepers if keeper is not None and (v := keeper.verdicts()) is not None]
+            if not waiting:
+                break
+            for verdicts in waiting:  # and then again: a supervisor that gave up is an exit to the next one
+                await settled(verdicts)
 
     def _cells(self) -> list[Any]:
         """All cells of the tree."""
@@ -324,6 +358,7 @@ class ActorSystem(PromisingContext):
             Its reference, at once; `on_start` runs in the actor, before its first message.
 
         Raises:
+            AgentArgumentError: The constructor takes no argument of that name.
             ValueError: The name is taken, empty, or has a slash.
             SystemNotRunningError: The system is not running.
         """
@@ -335,9 +370,11 @@ class ActorSystem(PromisingContext):
         """Start an actor as a child of another one."""
         self.check_running()
         if parent.refuses_children():
-            raise SystemNotRunningError(f"{parent.path}: is stopping, and takes no more children")
+            raise SystemNotRunningError(f"{parent.path or '/'}: is stopping, and takes no more children")
         if isinstance(actor, Supervisor):
             raise InvalidOptionError("a Supervisor is started with `await system.supervise(...)`, not with spawn()")
+        if kwargs and isinstance(actor, type) and issubclass(actor, Actor):
+            check_names(actor, kwargs)
         cell = self.new_cell(parent, actor, parent.child_name(name, self.base_name(actor)), options, kwargs)
         strategy = parent.props.strategy
         if strategy is None:
@@ -365,8 +402,10 @@ class ActorSystem(PromisingContext):
         self, parent: Any, actor: Any, name: str, options: SpawnOptions | None, kwargs: Mapping[str, Any]
     ) -> Any:
         """Make the cell of an actor, without starting it."""
+        if isinstance(actor, Pool):
+            return PoolCell(self, parent, name, SUPERVISOR_PROPS, actor)
         if isinstance(actor, Supervisor):
-            return SupervisorCell(self, parent, name, _SUPERVISOR_PROPS, actor)
+            return SupervisorCell(self, parent, name, SUPERVISOR_PROPS, actor)
         if isinstance(actor, type) and issubclass(actor, Actor):
             if kwargs or options is not None:
                 factory = partial(actor, **kwargs) if kwargs else actor
@@ -399,12 +438,20 @@ class ActorSystem(PromisingContext):
             return ref
         above: Any = parent._cell if parent is not None else self.root
         if above.refuses_children():
-            raise SystemNotRunningError(f"{above.path}: is stopping, and takes no more children")
-        cell = self.new_cell(above, supervisor, above.child_name(supervisor.name, supervisor.name), None, {})
+            raise SystemNotRunningError(f"{above.path or '/'}: is stopping, and takes no more children")
+        return await self._start_supervisor(above, supervisor, above.child_name(supervisor.name, supervisor.name))
+
+    async def _start_supervisor(self, above: Any, supervisor: Supervisor, name: str) -> SupervisorRef:
+        cell = self.new_cell(above, supervisor, name, None, {})
         above.add_child(cell)
         started = cell.started()
         cell.begin()
-        await started
+        try:
+            await started
+        except asyncio.CancelledError:
+            started._look()
+            cell.terminate()  # nobody will have a reference to it
+            raise
         ref = cell.ref
         assert isinstance(ref, SupervisorRef)
         return ref
@@ -417,10 +464,12 @@ class ActorSystem(PromisingContext):
         routing: Routing = Routing.ROUND_ROBIN,
         key: Callable[[Any], object] | None = None,
         name: str | None = None,
+        strategy: Strategy | None = None,
         options: SpawnOptions | None = None,
         kwargs: Mapping[str, Any] | None = None,
     ) -> SupervisorRef:
-        """Start a supervised pool of equal actors behind one reference.
+        """Start a supervised pool of equal actors behind one reference, at the top of the tree. Elsewhere a pool is
+        started by a `ChildSpec` that names a `Pool`, or by `supervise(Pool(...), parent=...)`.
 
         Args:
             actor: What its members are.
@@ -428,22 +477,54 @@ class ActorSystem(PromisingContext):
             routing: Which member gets a message.
             key: For `Routing.CONSISTENT_HASH`: a function of the message; equal keys go to the same member.
             name: Its name; by default that of the class and a number.
+            strategy: The strategy for the members; None for restarts without a limit, with growing backoff.
             options: The rarer options of the members.
             kwargs: Arguments of their constructor.
 
         Returns:
-            A reference that routes what is told or asked, and is a supervisor's otherwise.
+            A reference that routes what is told, sent or asked, and is a supervisor's otherwise. `await send()` waits
+            for room in the member that routing chooses.
+
+        Raises:
+            StartError: A member did not start; its own error is the `__cause__`.
         """
         self.check_running()
         pool_name = self.root.child_name(name, f"{self.base_name(actor)}-pool")
-        cell = new_pool_cell(self, self.root, pool_name, actor, size, routing, key, options, dict(kwargs or {}))
-        self.root.add_child(cell)
-        started = cell.started()
-        cell.begin()
-        await started
-        ref = cell.ref
-        assert isinstance(ref, SupervisorRef)
-        return ref
+        pool = Pool(
+            actor,
+            size=size,
+            routing=routing,
+            key=key,
+            name=pool_name,
+            strategy=strategy,
+            options=options,
+            kwargs=kwargs,
+        )
+        return await self._start_supervisor(self.root, pool, pool_name)
+
+    def schedule(self, delay: float, ref: ActorRef, message: Message) -> Timer:
+        """Send an actor `message` in `delay` seconds, from outside. It is not bound to an instance of the actor, as
+        `ctx.schedule` is: a restart leaves it alone. It ends with the system.
+
+        Returns:
+            A handle with `cancel()`.
+        """
+        return self._outside_timers().start(ref._cell, delay, message, None)
+
+    def schedule_every(self, interval: float, ref: ActorRef, message: Message) -> Timer:
+        """Send an actor `message` every `interval` seconds, from outside, as long as it lives; at most one of these
+        messages waits in the mailbox.
+
+        Returns:
+            A handle with `cancel()`.
+        """
+        return self._outside_timers().start(ref._cell, interval, message, interval)
+
+    def _outside_timers(self) -> Timers:
+        self.check_running()
+        if self._timers is None:
+            self._timers = Timers(self.start_soon)
+        return self._timers
 
     def lookup(self, path: str) -> ActorRef | None:
         """The actor at a path, `/research/searcher-3`, or None."""

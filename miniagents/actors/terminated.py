@@ -2,7 +2,10 @@
 
 from typing import Any
 
-from miniagents.messages import Message
+from miniagents.messages import Message, register_value_type
+from miniagents.supervision import StopReason
+
+register_value_type(StopReason)  # it travels in a field that takes exceptions, too
 
 
 class Terminated(Message):

@@ -88,6 +88,7 @@ class MessagePromise(StreamedPromise[Token, Message]):
         self._pieces = ()
         self._dropped = 0
         self._keep = self._piece_waiters = self._streamer = self._stream_task = self._whole = None
+        self._pause = self._tap = None
         self._finished = True
         self.known_beforehand = message.metadata
         self.message_class = message.__class__
@@ -99,6 +100,7 @@ class MessagePromise(StreamedPromise[Token, Message]):
 
     def _start_whole(self) -> None:
         """Somebody wants the whole message, not its tokens."""
+        self._want_whole()
         self._start()
 
     def __str__(self) -> str:
@@ -156,7 +158,7 @@ class SafeMessagePromise(MessagePromise):
     def _start_whole(self) -> None:
         # A token that is taken has been delivered, and cannot be taken back any more.
         self._quietly = self._stream_task is None and self._source.is_retractable
-        self._start()
+        super()._start_whole()
 
     def __await__(self) -> Generator[Any, Any, Message]:
         if not self.done():

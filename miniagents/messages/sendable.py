@@ -36,5 +36,12 @@ def to_message(value: Any) -> Message:
         return DataMessage(value)  # type: ignore[arg-type]  # frozen at construction
     raise NotSendableError(
         f"a {type(value).__name__} cannot be sent ({value!r}): send a str, a dict, a Message, a promise, an exception, "
-        f"or an iterable or async iterable of these"
+        f"or an iterable or async iterable of these{hint(value)}"
     )
+
+
+def hint(value: object) -> str:
+    """What to say of a message class that was given instead of a message; "" of anything else."""
+    if isinstance(value, type) and issubclass(value, Message):
+        return f"; that is the class: write {value.__name__}()"
+    return ""

@@ -9,7 +9,7 @@ from miniagents.messages.frozen import FrozenDict
 from miniagents.messages.kinds import ErrorMessage, TextMessage
 from miniagents.messages.message import Message
 from miniagents.messages.promises import MessagePromise, SafeMessagePromise
-from miniagents.messages.sendable import Sendable, to_message
+from miniagents.messages.sendable import Sendable, hint, to_message
 from miniagents.promising import FlatSequence, Promise, StreamedPromise
 from miniagents.promising.context import get_scope, started
 from miniagents.promising.promise import NO_VALUE
@@ -47,6 +47,7 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
         self._pieces = []
         self._dropped = 0
         self._keep = self._piece_waiters = self._streamer = self._stream_task = self._whole = None
+        self._pause = self._tap = None
         self._finished = False
         self.errors_as_messages = errors_as_messages
         self._checked = 0
@@ -322,5 +323,5 @@ def _snapshot(item: Any) -> Any:
         return item
     raise NotSendableError(
         f"a {kind.__name__} cannot be sent ({item!r}): send a str, a dict, a Message, a promise, an exception, or an "
-        f"iterable or async iterable of these"
+        f"iterable or async iterable of these{hint(item)}"
     )

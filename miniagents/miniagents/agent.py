@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, overload
 
 from miniagents.actors import Mailbox, RetryPolicy, SpawnOptions
+from miniagents.actors.arguments import parameters
 from miniagents.errors import AgentArgumentError, InvalidOptionError
 from miniagents.messages import EMPTY, FrozenDict
 from miniagents.miniagents.arguments import (
@@ -13,7 +14,6 @@ from miniagents.miniagents.arguments import (
     freeze_arguments,
     identity,
     live_parameters,
-    parameters,
 )
 from miniagents.miniagents.calling import Callee
 from miniagents.promising.context import current_scope
@@ -286,7 +286,7 @@ def miniagent(
         retry: Whether a message that crashed it is tried again.
         mailbox: Its mailbox; by default unbounded.
         handler_timeout: Seconds that an interaction may run.
-        poison_after: With `retry`: after so many crashes a message is set aside.
+        poison_after: With `retry`: after so many crashes a message is set aside, also where `retry` has more attempts.
         passivate_after: Seconds without a call after which it gives its memory back; None for never.
         durable: Needs a journal.
         node: Where to place it, across machines.

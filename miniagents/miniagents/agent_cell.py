@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from miniagents.actors import ActorRef, Envelope, Overflow
+from miniagents.actors.absent import AbsentCell, let_travel
 from miniagents.actors.living_cell import LivingCell
 from miniagents.actors.state import State
 from miniagents.errors import ActorStoppedError, MailboxFullError
@@ -35,6 +36,24 @@ class AgentRef(Callee, ActorRef):
         return self._cell
 
 
+class AbsentAgentCell(AbsentCell):
+    """In the place of the cell of an agent that does not live here."""
+
+    __slots__ = ()
+
+    @property
+    def agent(self) -> "MiniAgent":
+        """Nobody here takes its calls."""
+        raise self.reason
+
+    def check_ready(self) -> None:
+        """Nobody here takes its calls."""
+        raise self.reason
+
+
+let_travel(AgentRef, "agent", AbsentAgentCell)
+
+
 class AgentCell(LivingCell):
     """What the cells of functions and of classes have in common.
 
@@ -59,24 +78,27 @@ class AgentCell(LivingCell):
         """Whether a call that is sent now is still served."""
         return self.life is not OVER and (self.stopping is None or self.takes_while_stopping())
 
-    def is_full(self) -> bool:
+    def must_wait(self) -> bool:
         """Whether a call must wait for room in the mailbox."""
-        capacity = self.props.capacity
-        if capacity is None or self.props.options.mailbox.overflow is not Overflow.BACKPRESSURE:
+        if self.props.capacity is None or self.props.options.mailbox.overflow is not Overflow.BACKPRESSURE:
             return False
-        return self.depth >= capacity or bool(self._room)
+        return self.is_full() or bool(self._room)
+
+    def is_ready(self) -> bool:
+        """Whether a call would not have to wait before it is in the mailbox."""
+        return self.takes_calls and self.state is not State.RESTARTING and not self.must_wait()
 
     def check_ready(self) -> None:
         """Check that a call would not have to wait before it is in the mailbox; see `Callee.check_ready`."""
         if not self.takes_calls or self.state is State.RESTARTING:
             raise ActorStoppedError(f"{self.path}: is {self.state.value}", path=self.path, reason=self.reason)
-        if self.is_full():
+        if self.must_wait():
             raise MailboxFullError(f"{self.path}: mailbox is full ({self.props.capacity} messages)", path=self.path)
 
     def take_call(self, interaction: Interaction) -> None:
         """A call begins: it goes into the mailbox, at once or when there is room."""
         envelope = interaction.in_envelope()
-        if self.is_full():
+        if self.must_wait():
             envelope.taken = True  # as long as it is not in the mailbox
             self.system.start_soon(
                 self._take_when_there_is_room(envelope), on_cancelled=lambda _: interaction.stopped(StopReason.SHUTDOWN)

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Annotated, Any, TypeVar, get_origin
 
 from miniagents.actors import RESERVED_NAMES
+from miniagents.actors.arguments import parameters
 from miniagents.errors import AgentArgumentError, NotSendableError, UnencodableError
 from miniagents.messages import FrozenDict, Secret, freeze
 from miniagents.messages.frozen import is_frozen_record
@@ -53,28 +54,6 @@ def identity(value: Any) -> Any:
         or is_frozen_record(type(value))
     )
     return value if is_value else id(value)
-
-
-@lru_cache(maxsize=4096)
-def parameters(function: Callable[..., Any], skip: int) -> tuple[frozenset[str], frozenset[str], bool]:
-    """What a function takes by name.
-
-    Args:
-        function: The function.
-        skip: How many of its first parameters are filled by the runtime.
-
-    Returns:
-        All names, those without a default, and whether it takes any others (`**kwargs`).
-    """
-    names, required, others = set(), set(), False
-    for parameter in list(inspect.signature(function).parameters.values())[skip:]:
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            others = True
-        elif parameter.kind in (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD):
-            names.add(parameter.name)
-            if parameter.default is inspect.Parameter.empty:
-                required.add(parameter.name)
-    return frozenset(names), frozenset(required), others
 
 
 def check_arguments(agent: str, function: Callable[..., Any], skip: int, given: Mapping[str, Any], where: str) -> None:

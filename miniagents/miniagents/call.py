@@ -139,7 +139,7 @@ def begin(interaction: Interaction, start_soon: bool) -> None:
     if start_soon:
         interaction.submit()
     else:
-        interaction.system._lazy.add(interaction.replies)
+        interaction.system._lazy[interaction.replies] = None
 
 
 NO_MESSAGES = MessageSequence.turn_into_sequence_promise((), errors_as_messages=False)

@@ -75,6 +75,11 @@ class FunctionAgentCell(AgentCell):
 
     # Calls
 
+    @property
+    def load(self) -> int:
+        """How many calls wait or run."""
+        return self.depth + len(self._running)
+
     def wake(self) -> None:
         """There is something in the mailbox: begin as many calls as may run at once."""
         queue = self.queue
@@ -201,6 +206,7 @@ class FunctionAgentCell(AgentCell):
 
     def interrupt(self) -> None:
         """Cancel the calls that run, and do so again in a second if that is swallowed."""
+        super().interrupt()  # first, since the last of them may end here and now, and the agent with it
         for interaction in tuple(self._running):
             if interaction.cancelled is None:
                 interaction.begin_cancel(
@@ -213,7 +219,6 @@ class FunctionAgentCell(AgentCell):
             elif interaction.task is not None:
                 _log.warning("an interaction that must end swallows its cancellation", actor=self.path)
                 interaction.interrupt("its agent must end")
-        super().interrupt()
 
     def crash(self, error: BaseException) -> None:
         """Crash: the supervision of its children is used up."""

@@ -362,9 +362,11 @@ class Interaction(Node):
         self._submitted = True
         system = self.system
         if system._lazy:
-            system._lazy.discard(self.replies)
+            system._lazy.pop(self.replies, None)
         if self.cell.is_activated and not self.cell.takes_calls:
             self.cell = system.activated(self.agent)  # it was passivated, or ended, in between
+        elif self.cell.is_supervisor:
+            self.cell.assign(self)  # a pool chooses the member
         system.interaction_started(self)
         parent = self.parent
         if parent is not None:
@@ -726,6 +728,15 @@ class Interaction(Node):
     def _cancel_background(self, reason: object, endings: Endings) -> None:
         for task in tuple(self._background):
             end_task(task, reason, endings, self)
+
+    def wait_stopped(self) -> Awaitable[None]:
+        """An awaitable of the moment when nothing of it, or of what is below it now, runs any more."""
+        running: dict[Any, None] = dict.fromkeys(getattr(self.replies, "_endings", ()))
+        below = [self]
+        for one in below:
+            running.update(dict.fromkeys(one._tasks()))
+            below += (*one._below, *one._left)
+        return wait_for_all(running)
 
     def _tasks(self) -> "tuple[asyncio.Task[Any], ...]":
         """What runs for it."""

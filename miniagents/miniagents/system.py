@@ -3,16 +3,20 @@
 import asyncio
 import concurrent.futures
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self, overload
 
-from miniagents.actors import ActorRef, ActorSystem, EventKind, SpawnOptions
+from miniagents.actors import ActorRef, ActorSystem, EventKind, SpawnOptions, SupervisorRef
 from miniagents.actors.from_thread import FromThread
+from miniagents.actors.system import SUPERVISOR_PROPS
 from miniagents.messages import Messages, Sendable
 from miniagents.miniagents.agent import MiniAgent
 from miniagents.miniagents.agent_cell import AgentRef
+from miniagents.miniagents.agent_pool import AgentPoolCell, AgentPoolRef
+from miniagents.miniagents.calling import Callee
 from miniagents.miniagents.cells import AgentsCell, new_agent_cell, spawned
 from miniagents.miniagents.persistence import Persistence, PersistHandler
+from miniagents.supervision import Pool, Routing, Strategy
 
 if TYPE_CHECKING:
     from miniagents.miniagents.call import AgentCall
@@ -131,6 +135,38 @@ class MiniAgents(ActorSystem):
         """Start an actor or a named agent at the top of the tree; see `ActorSystem.spawn`."""
         return super().spawn(actor, name=name, options=options, kwargs=kwargs, **arguments)
 
+    @overload
+    async def pool(
+        self,
+        actor: MiniAgent,
+        *,
+        size: int,
+        routing: Routing = Routing.ROUND_ROBIN,
+        key: Callable[[Any], object] | None = None,
+        name: str | None = None,
+        strategy: Strategy | None = None,
+        options: SpawnOptions | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> AgentPoolRef: ...
+
+    @overload
+    async def pool(
+        self,
+        actor: Any,
+        *,
+        size: int,
+        routing: Routing = Routing.ROUND_ROBIN,
+        key: Callable[[Any], object] | None = None,
+        name: str | None = None,
+        strategy: Strategy | None = None,
+        options: SpawnOptions | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> SupervisorRef: ...
+
+    async def pool(self, actor: Any, *, size: int, **options: Any) -> SupervisorRef:
+        """Start a pool of actors, or of agents, which can be called as one agent; see `ActorSystem.pool`."""
+        return await super().pool(actor, size=size, **options)
+
     def base_name(self, actor: Any) -> str:
         """What an actor without a name is called after."""
         return actor.alias if isinstance(actor, MiniAgent) else super().base_name(actor)
@@ -141,6 +177,10 @@ class MiniAgents(ActorSystem):
         """Make the cell of an actor or agent, without starting it."""
         if isinstance(actor, MiniAgent):
             return new_agent_cell(self, parent, name, spawned(actor, options, kwargs))
+        if isinstance(actor, Pool) and isinstance(actor.child, MiniAgent):
+            member = actor.children[0]
+            agent = spawned(actor.child, member.options, member.kwargs)
+            return AgentPoolCell(self, parent, name, SUPERVISOR_PROPS, actor, agent)
         return super().new_cell(parent, actor, name, options, kwargs)
 
     def opened(self, call: "AgentCall") -> None:
@@ -221,7 +261,7 @@ class MiniAgents(ActorSystem):
         tops = [one for one in self._interactions.values() if one.parent is None]
         for one in tops:
             one.begin_cancel("the system ends")
-        tasks = {one.task for one in self._interactions.values() if one.task is not None and not one.task.done()}
+        tasks = [one.task for one in self._interactions.values() if one.task is not None and not one.task.done()]
         if tasks:
             await asyncio.wait(tasks, timeout=1.0)
 
@@ -250,7 +290,7 @@ class AgentsFromThread(FromThread):
     __slots__ = ()
 
     def inquire(
-        self, agent: MiniAgent | AgentRef, messages: Sendable | None = None, **arguments: Any
+        self, agent: Callee, messages: Sendable | None = None, **arguments: Any
     ) -> "concurrent.futures.Future[Any]":
         """Like `agent.inquire`, as a future of `Messages` for this thread."""
         system = self._system

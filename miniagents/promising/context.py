@@ -64,7 +64,9 @@ get_work = current_work.get
 get_scope = current_scope.get
 """`current_scope.get()`, quicker: a method of an imported name is bound anew for every call (benchmark `ask`)."""
 
-_active: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, set[PromisingContext]]" = weakref.WeakKeyDictionary()
+_active: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, "dict[PromisingContext, None]"] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 def started(one: Any, scope: Scope | None) -> None:
@@ -90,7 +92,7 @@ class PromisingContext(Scope):
 
     def __init__(self) -> None:
         self._background: dict[asyncio.Task[Any], OnCancelled | None] = {}
-        self._lazy: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._lazy: weakref.WeakKeyDictionary[Any, None] = weakref.WeakKeyDictionary()
         self._active_in: asyncio.AbstractEventLoop | None = None
         self._outer: Scope | None = None
 
@@ -135,7 +137,7 @@ class PromisingContext(Scope):
         if self._active_in is not None:
             raise RuntimeError(f"this {type(self).__name__} is active already: it is not reentrant")
         loop = self._active_in = asyncio.get_running_loop()
-        _active.setdefault(loop, set()).add(self)
+        _active.setdefault(loop, {})[self] = None
         self._outer = current_scope.get()
         current_scope.set(self)
         return self
@@ -143,7 +145,7 @@ class PromisingContext(Scope):
     def _deactivate(self) -> None:
         loop, self._active_in = self._active_in, None
         if loop is not None:
-            _active.get(loop, set()).discard(self)
+            _active.get(loop, {}).pop(self, None)
         # Not by a token: activate() and afinalize() may run in different tasks (an ASGI lifespan does that).
         if current_scope.get() is self:
             current_scope.set(self._outer)

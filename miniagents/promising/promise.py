@@ -27,6 +27,10 @@ NO_VALUE: Any = _NoValue()
 """Told apart from None, which is a value."""
 
 
+UNRAISABLE = (StopIteration, StopAsyncIteration, GeneratorExit)
+"""What cannot be raised at an awaiter as it is: a generator that awaits would take it for an end of its own."""
+
+
 class Producer(Protocol):
     """Who is to settle a promise; asked whenever somebody must wait for it."""
 
@@ -92,7 +96,7 @@ class Promise(Generic[T]):
             if start_soon:
                 self._start()
             else:
-                self._scope.promising_context._lazy.add(self)
+                self._scope.promising_context._lazy[self] = None
         else:
             self._resolver = None
             self._scope = None
@@ -195,7 +199,7 @@ class Promise(Generic[T]):
         """
         if self._value is not NO_VALUE or self._error is not None:
             return False
-        if isinstance(error, (StopIteration, StopAsyncIteration)):
+        if isinstance(error, UNRAISABLE):
             wrapped = RuntimeError(f"the work behind a promise raised {type(error).__name__}")
             wrapped.__cause__ = error
             error = wrapped

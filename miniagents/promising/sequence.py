@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from miniagents.errors import AppenderClosedError, AppenderNotOpenError
 from miniagents.promising.context import OnCancelled, PromisingContext, Scope, current_work, get_scope
+from miniagents.promising.flow import current_flow
 from miniagents.promising.promise import Promise
 from miniagents.promising.streamed import Failure, StreamedPromise
 from miniagents.promising.work import Cancellable, Endings, end_all, end_task
@@ -217,12 +218,14 @@ class FlatSequence(Generic[In, Out]):
 
     async def _drain_stack(self, stack: "list[Any] | None") -> None:
         """Flatten on, waiting where it must."""
-        push_error = self.sequence_promise._push_error
+        push_error, flow = self.sequence_promise._push_error, current_flow.get()
         while stack:
             top = stack[-1]
             if not hasattr(top, "__anext__"):
                 stack = self._flatten_stack(stack)
                 continue
+            if flow is not None and flow.is_full:
+                await flow.room(self.sequence_promise)
             try:
                 item = await top.__anext__()
             except StopAsyncIteration:

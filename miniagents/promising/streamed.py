@@ -7,11 +7,18 @@ from typing import Any, Generic, TypeVar
 
 from miniagents.errors import InvalidOptionError
 from miniagents.promising.context import PromisingContext, current_work, get_scope, started
-from miniagents.promising.promise import NO_VALUE, Promise, note_seen
+from miniagents.promising.flow import current_flow
+from miniagents.promising.promise import NO_VALUE, UNRAISABLE, Promise, note_seen
 from miniagents.promising.work import Endings, end_task
 
 Piece = TypeVar("Piece")
 Whole = TypeVar("Whole")
+
+Tap = Callable[["StreamedPromise[Any, Any]", Any], None]
+"""Sees each piece before it comes into a promise, exceptions as `Failure`s too; may raise instead of letting it in."""
+
+_NEVER: Any = object()
+"""In the place of a pause: there is none any more."""
 
 
 class Failure:
@@ -20,7 +27,7 @@ class Failure:
     __slots__ = ("error", "traceback")
 
     def __init__(self, error: BaseException) -> None:
-        if isinstance(error, (StopIteration, StopAsyncIteration)):
+        if isinstance(error, UNRAISABLE):
             wrapped = RuntimeError(f"the source of a stream raised {type(error).__name__}")
             wrapped.__cause__ = error
             error = wrapped
@@ -42,7 +49,18 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         keep: How many of the last pieces are kept for replay; None for all. A late consumer begins with those.
     """
 
-    __slots__ = ("_dropped", "_finished", "_keep", "_piece_waiters", "_pieces", "_stream_task", "_streamer", "_whole")
+    __slots__ = (
+        "_dropped",
+        "_finished",
+        "_keep",
+        "_pause",
+        "_piece_waiters",
+        "_pieces",
+        "_stream_task",
+        "_streamer",
+        "_tap",
+        "_whole",
+    )
 
     def __init__(
         self,
@@ -62,6 +80,8 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         self._pieces: Any = [] if keep is None else deque(maxlen=keep)
         self._dropped = 0
         self._keep = keep
+        self._pause: Any = None
+        self._tap: Tap | None = None
         self._finished = False
         self._piece_waiters: list[asyncio.Future[None]] | None = None
         self._streamer = streamer
@@ -76,7 +96,7 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
             if start_soon:
                 self._start()
             else:
-                self._scope.promising_context._lazy.add(self)
+                self._scope.promising_context._lazy[self] = None
 
     # Iteration
 
@@ -89,6 +109,10 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
 
     def __await__(self) -> Generator[Any, Any, Whole]:
         if self._value is NO_VALUE and self._error is None:
+            if self._pause is not _NEVER:  # written out: every call of an agent is awaited (benchmark `agent_call`)
+                if self._pause is not None:
+                    self._go_on()
+                self._pause = _NEVER
             if self._finished and self._whole is None:
                 self._complete()
             else:
@@ -101,6 +125,8 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         """One more piece; after the end it is thrown away."""
         if self._finished:
             return
+        if self._tap is not None:
+            self._tap(self, piece)
         pieces = self._pieces
         if self._keep is not None and len(pieces) == self._keep:
             self._dropped += 1
@@ -213,11 +239,13 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
             pieces = streamer(self)
             if not hasattr(pieces, "__anext__"):
                 raise TypeError(f"a streamer must return an async iterator, not {type(pieces).__name__}")
-            push = self._push
+            push, flow = self._push, current_flow.get()
             async for piece in pieces:
                 push(piece)
                 if self._finished:
                     break
+                if flow is not None and flow.is_full:
+                    await flow.room(self)
         except BaseException as raised:
             error = raised
         finally:
@@ -232,6 +260,24 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
     def _cancel_work(self, reason: object, endings: Endings) -> None:
         super()._cancel_work(reason, endings)
         end_task(self._stream_task, reason, endings, self)
+
+    # Pauses, see `Flow`
+
+    @property
+    def _is_wanted(self) -> bool:
+        """Whether somebody waits for a piece of it, or has asked for the whole."""
+        return self._pause is _NEVER or self._piece_waiters is not None
+
+    def _want_whole(self) -> None:
+        """Somebody wants the whole: it never pauses any more."""
+        self._go_on()
+        self._pause = _NEVER
+
+    def _go_on(self) -> None:
+        """End its pause, if it has one."""
+        pause = self._pause
+        if pause is not None and pause is not _NEVER and not pause.done():
+            pause.set_result(None)
 
 
 class Replay(Generic[Piece]):
@@ -276,6 +322,8 @@ class Replay(Generic[Piece]):
                     continue
             if promise._producer is not None and promise._help():
                 continue
+            if promise._pause is not None:
+                promise._go_on()
             loop = self._loop
             if loop is None:
                 loop = self._loop = promise._event_loop()

@@ -257,6 +257,11 @@ def _no_grace(state: Life) -> tuple[Action, ...]:
     return (Action.NO_GRACE,) if state.brutal or state.wish >= Wish.DRAIN else ()
 
 
+def _no_insisting(state: Life) -> tuple[Action, ...]:
+    """Code has ended that was perhaps interrupted because of a failure, and not because of a wish."""
+    return () if _no_grace(state) else (Action.NO_GRACE,)
+
+
 def _reports(state: Life) -> tuple[Action, ...]:
     """Who waits for what `state` is on the way to, and must hear that it is not to come."""
     unstarted = state.phase in (Phase.DUE, Phase.CLEARING, Phase.UNSTARTED)
@@ -398,20 +403,22 @@ def _started(state: Life) -> Step:
 def _start_failed(state: Life) -> Step:
     if state.phase is not Phase.STARTING:
         raise _impossible(state, Event.START_FAILED)
-    return _to(state, phase=Phase.CLEARING)
+    return _to(state, *_no_insisting(state), phase=Phase.CLEARING)
 
 
 def _ignored(state: Life) -> Step:
     if state.phase is not Phase.STARTING:
         raise _impossible(state, Event.IGNORED)
-    return _to(state, phase=Phase.CLEARING, wish=Wish.TERMINATE)
+    return _to(state, *_no_insisting(state), phase=Phase.CLEARING, wish=Wish.TERMINATE)
 
 
 def _crashed(state: Life) -> Step:
     match state.phase:
         case Phase.STARTING:  # in `on_restart`: a crash of the fresh instance
-            reports: tuple[Action, ...] = (Action.REPORT_STARTED,)
-        case Phase.UP | Phase.DOOMED:
+            reports: tuple[Action, ...] = (*_no_insisting(state), Action.REPORT_STARTED)
+        case Phase.DOOMED:
+            reports = _no_insisting(state)
+        case Phase.UP:
             reports = ()
         case _:
             raise _impossible(state, Event.CRASHED)

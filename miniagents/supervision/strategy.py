@@ -54,3 +54,8 @@ class RestForOne(Strategy):
 @dataclass(frozen=True)
 class SimpleOneForOne(Strategy):
     """All children are made of one specification, at run time, with `start_child(**kwargs)`."""
+
+
+DEFAULT_SUPERVISION = OneForOne(max_restarts=None, backoff=Backoff(0.1, 30.0, jitter=0.2))
+"""For whatever has no supervisor of its own, and for the members of a pool: restarts without a limit, with backoff that
+grows as long as no message is handled in between (Akka's `BackoffSupervisor`)."""

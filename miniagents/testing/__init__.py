@@ -1,20 +1,29 @@
-"""For the tests of agents: scripted models, and a provider that is a real HTTP server."""
+"""For the tests of agents: scripted models, a provider that is a real HTTP server, and simulation."""
 
+from miniagents.errors import SimulatedCrashError, SimulationError
 from miniagents.testing.conversation_store import check_conversation_store
+from miniagents.testing.disturbances import Disturbance
 from miniagents.testing.fake_provider import Billed, Exchange, FakeProvider
 from miniagents.testing.script import Call, Fault, Reply, Script
 from miniagents.testing.scripted_model import ScriptedModel
+from miniagents.testing.simulated import Simulation
+from miniagents.testing.simulation import simulate
 from miniagents.testing.virtual_time import VirtualTimeLoop
 
 __all__ = [
     "Billed",
     "Call",
+    "Disturbance",
     "Exchange",
     "FakeProvider",
     "Fault",
     "Reply",
     "Script",
     "ScriptedModel",
+    "SimulatedCrashError",
+    "Simulation",
+    "SimulationError",
     "VirtualTimeLoop",
     "check_conversation_store",
+    "simulate",
 ]

@@ -31,11 +31,19 @@ def message_body(reply: Reply, body: Mapping[str, Any], read: int) -> dict[str, 
     if reply.tokens or reply.refusal:
         content.append(TextBlock("".join(reply.tokens) or reply.refusal or ""))
     for index, call in enumerate(reply.calls):
-        content.append(ToolUseBlock(call_id(reply, index, "toolu"), call.name, msgspec.json.decode(call.json)))
+        content.append(ToolUseBlock(call_id(reply, index, "toolu"), call.name, _input(call.json)))
     usage = AnthropicUsage.of(read, reply.output_tokens, reply.cached_tokens)
     model = body.get("model", "model")
     whole = AnthropicMessage(f"msg_{next(_ids):08d}", model, tuple(content), _stop_reason(reply), usage)
     return msgspec.to_builtins(whole)  # type: ignore[no-any-return]
+
+
+def _input(arguments: str) -> dict[str, Any]:
+    """The input of a call as a whole; of one that was cut there is nothing."""
+    try:
+        return msgspec.json.decode(arguments, type=dict[str, Any])
+    except msgspec.DecodeError:
+        return {}
 
 
 def message_frames(reply: Reply, body: Mapping[str, Any], read: int) -> Iterator[Frame]:

@@ -3,13 +3,16 @@
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 from miniagents.errors import IncompleteResponseError, InvalidOptionError, MalformedResponseError
 from miniagents.ext.llms.agents import Access, llm_agent
 from miniagents.ext.llms.messages import Usage, text_of
 from miniagents.ext.llms.model import Answer, ModelRequest, Provider
+from miniagents.ext.llms.providers.checking import check_ending
 from miniagents.ext.llms.providers.failures import status_failure
 from miniagents.testing.script import Fault, Reply, Script, pieces_of
+from miniagents.testing.simulated import Simulation
 
 _ids = itertools.count(1)
 
@@ -17,13 +20,14 @@ _ids = itertools.count(1)
 class _ScriptedProvider:
     name = "scripted"
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, path: str) -> None:
         self._script = script
+        self._path = path
         self.key = f"scripted {id(script)}"
 
-    async def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str, None]:
+    async def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str | None, None]:
         """Answer as the script says; see `Provider`."""
-        reply = self._script.next(request)
+        reply = self._disturbed(self._script.next(request))
         if reply.status != 200:
             error = {"type": reply.error_type, "message": reply.error}
             raise status_failure(self.name, reply.status, error, reply.headers, reply.error)
@@ -36,11 +40,11 @@ class _ScriptedProvider:
             sent += 1
         answer.refusal = reply.refusal
         for index, call in enumerate(reply.calls):
-            answer.call_piece(index, call.id or f"call_{next(_ids)}", call.name, None)
+            answer.call_piece(index, call.id or f"call_{next(_ids)}", call.name, "")
             for piece in pieces_of(call.json):
                 await self._fault(reply, sent)
                 await asyncio.sleep(reply.delay)
-                answer.call_piece(index, None, None, piece)
+                answer.call_piece(index, "", "", piece)
                 yield ""
                 sent += 1
         await self._fault(reply, sent, at_the_end=True)
@@ -48,6 +52,20 @@ class _ScriptedProvider:
         if reply.reports_usage:
             answer.usage = Usage(read, reply.output_tokens, reply.cached_tokens)
         answer.stop_reason = reply.stop_reason or ("tool_calls" if reply.calls else "stop")
+        check_ending(self.name, request, answer)
+
+    def _disturbed(self, reply: Reply) -> Reply:
+        """What a simulation makes of a reply, if one runs and wants faults."""
+        simulation: Simulation | None = getattr(asyncio.get_running_loop(), "simulation", None)
+        if simulation is None or reply.fault is not None or reply.status != 200:
+            return reply
+        drawn = simulation.fault_of(self._path, reply.output_tokens)
+        if drawn is None:
+            return reply
+        what, sent = drawn
+        if isinstance(what, Fault):
+            return replace(reply, fault=what, fault_at=sent)
+        return replace(reply, status=what)
 
     async def _fault(self, reply: Reply, sent: int, *, at_the_end: bool = False) -> None:
         if reply.fault is None or (sent < reply.fault_at and not at_the_end):
@@ -65,7 +83,7 @@ async def _connect(access: Access) -> Provider:
     script = access.options.pop("script", None)
     if not isinstance(script, Script):
         raise InvalidOptionError(f"{access.ctx.interaction.path}: give ScriptedModel.fork(script=Script('...', ...))")
-    return _ScriptedProvider(script)
+    return _ScriptedProvider(script, access.ctx.interaction.path)
 
 
 ScriptedModel = llm_agent.fork(

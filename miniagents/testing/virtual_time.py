@@ -14,6 +14,7 @@ class _JumpingSelector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> Any:
         loop = self._loop
+        loop.turned()
         if loop.threads and timeout:
             # A thread has no virtual time: as long as one works, the clock goes as all clocks do.
             began = time.monotonic()
@@ -42,6 +43,9 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """The virtual time."""
         return self.now
+
+    def turned(self) -> None:
+        """The loop looks for what is ready: called at each of its turns."""
 
     def run_in_executor(  # type: ignore[override]  # typeshed types it by the function
         self, executor: Any, func: Callable[..., Any], *args: Any

@@ -479,6 +479,22 @@ async def test_a_poisonous_message_is_set_aside_after_so_many_crashes() -> None:
         assert system.dead_letters.counts == {DeadLetterReason.POISONOUS: 1}
 
 
+@pytest.mark.parametrize(
+    ("attempts", "poison_after", "tried"), [(None, None, 3), (10, 2, 2), (2, 10, 2), (5, None, 5), (None, 4, 4)]
+)
+async def test_of_attempts_and_poison_after_the_smaller_wins(
+    attempts: int | None, poison_after: int | None, tried: int
+) -> None:
+    async with ActorSystem() as system:
+        options = SpawnOptions(retry=RetryPolicy(attempts=attempts), poison_after=poison_after)
+        ref = system.spawn(Counter, options=options)
+        with pytest.raises(ValueError, match="crash"):
+            await ref.ask(Crash())
+        await ref.ask(Read())
+        assert system.tree(ref.path).restarts == tried
+        assert system.dead_letters.counts == {DeadLetterReason.POISONOUS: 1}
+
+
 async def test_without_a_retry_policy_a_message_is_tried_once() -> None:
     async with ActorSystem() as system:
         ref = system.spawn(Counter)
@@ -644,7 +660,7 @@ async def test_terminated_comes_after_on_stop_and_after_the_name_is_free() -> No
         async def receive(self, message: Message, ctx: ActorContext) -> None:
             if isinstance(message, Terminated):
                 self.log.append(("terminated", ctx.system.lookup("/watched")))
-            else:
+            elif isinstance(message, Read):
                 ctx.watch(watched)
 
     seen: list[Any] = []

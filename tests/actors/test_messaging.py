@@ -436,6 +436,43 @@ async def test_a_dead_letter_is_sent_again_and_is_dead_again_if_still_dead() -> 
         assert len(system.dead_letters) == 1
 
 
+async def test_a_dead_letter_that_nobody_accepts_stays_where_it_is() -> None:
+    async with ActorSystem() as system:
+        ref = system.spawn(Counter)
+        await ref.stop()
+        for n in range(2):
+            ref.tell(TextMessage(str(n)))
+        first, second = system.dead_letters
+        system.dead_letters.resend(first)
+        assert tuple(system.dead_letters) == (first, second)
+        assert system.dead_letters.total == 2
+
+
+@pytest.mark.parametrize("overflow", [Overflow.BACKPRESSURE, Overflow.REJECT])
+async def test_a_dead_letter_that_a_full_mailbox_refuses_is_there_once(overflow: Overflow) -> None:
+    gate, log = asyncio.Event(), list[Any]()
+    async with ActorSystem() as system:
+        ref = busy(system, gate, overflow, log)
+        ref.tell(Hold())
+        await turns()
+        expired = ref.ask(TextMessage("late"), timeout=0.0)
+        with pytest.raises(AskTimeoutError):
+            await expired
+        for n in (1, 2):
+            ref.tell(TextMessage(str(n)))
+        (letter,) = system.dead_letters
+        with pytest.raises(MailboxFullError):
+            system.dead_letters.resend(letter)
+        assert [one.message for one in system.dead_letters] == [TextMessage("late")]
+        gate.set()
+        await turns()
+        (letter,) = system.dead_letters
+        system.dead_letters.resend(letter)
+        assert len(system.dead_letters) == 0
+        await turns()
+        assert log[-1] == "late"
+
+
 async def test_the_last_dead_letters_are_kept_and_all_are_counted() -> None:
     async with ActorSystem(dead_letters_kept=3) as system:
         ref = system.spawn(Counter)

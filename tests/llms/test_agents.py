@@ -324,7 +324,7 @@ async def test_embeddings_are_tried_again_limited_and_paid_for(fake_provider: Fa
         assert len(await agent.inquire(["a", "b"], batch_mode=True, dimensions=4)) == 2
     assert [one.status for one in fake_provider.exchanges] == [500, 429, 200]
     assert fake_provider.last.body["dimensions"] == 4
-    assert limit.share < 1
+    assert limit.in_flight == 0
     assert budget.spent.tokens == 2
 
 

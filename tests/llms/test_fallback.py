@@ -4,10 +4,16 @@ import asyncio
 
 import pytest
 
-from miniagents import MiniAgents, RetryPolicy
-from miniagents.errors import AllModelsFailedError, IncompleteResponseError, InvalidOptionError, InvalidRequestError
+from miniagents import Backoff, InteractionContext, MiniAgents, RetryPolicy, miniagent
+from miniagents.errors import (
+    AllModelsFailedError,
+    IncompleteResponseError,
+    InvalidOptionError,
+    InvalidRequestError,
+    ProviderUnavailableError,
+)
 from miniagents.ext.llms import Budget, Fallback, RateLimit
-from miniagents.testing import FakeProvider, Fault, Reply, Script, ScriptedModel
+from miniagents.testing import Call, FakeProvider, Fault, Reply, Script, ScriptedModel
 from tests.llms.apis import ONCE, agent_of
 
 
@@ -54,6 +60,114 @@ async def test_a_request_that_is_wrong_itself_goes_to_nobody_else() -> None:
         with pytest.raises(InvalidRequestError):
             await Fallback(first, second).inquire("Hi")
     assert asked.requests == []
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404])
+async def test_a_model_that_cannot_answer_is_left_at_once(status: int) -> None:
+    first, asked = model("first", Reply.failure(status), retry=RetryPolicy())
+    second, _ = model("second", "from the second")
+    async with MiniAgents():
+        began = asyncio.get_running_loop().time()
+        assert str(await Fallback(first, second).inquire("Hi")) == "from the second"
+        assert asyncio.get_running_loop().time() == began
+    assert len(asked.requests) == 1
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9/v1", "http://no-such-host.invalid/v1"])
+async def test_a_provider_that_cannot_be_reached_is_left_at_once(address: str, fake_provider: FakeProvider) -> None:
+    fake_provider.reset("whole")
+    dead = agent_of("openai", fake_provider, base_url=address, retry=RetryPolicy(backoff=Backoff(60.0, 60.0)))
+    async with MiniAgents(), asyncio.timeout(30):
+        assert str(await Fallback(dead, agent_of("anthropic", fake_provider)).inquire("Hi")) == "whole"
+
+
+async def test_a_model_that_is_down_costs_three_requests_and_then_nothing() -> None:
+    first, asked = model("first", Reply.failure(503), retry=RetryPolicy())
+    second, _ = model("second", "from the second")
+    agent = Fallback(first, second)
+    async with MiniAgents():
+        began = asyncio.get_running_loop().time()
+        assert str(await agent.inquire("Hi")) == "from the second"
+        assert asyncio.get_running_loop().time() - began <= 2.5  # of 16 and more that six attempts take
+        assert len(asked.requests) == 3
+        began = asyncio.get_running_loop().time()
+        for _ in range(10):
+            await agent.inquire("Hi")
+        assert asyncio.get_running_loop().time() == began
+    assert len(asked.requests) == 3
+
+
+async def test_the_breaker_opens_for_the_whole_swarm_whoever_made_the_requests() -> None:
+    first, asked = model("first", Reply.failure(503), retry=RetryPolicy())
+    second, _ = model("second", "from the second")
+    agent = Fallback(first, second)
+    async with MiniAgents():
+        calls = [agent.inquire(str(number)) for number in range(50)]
+        for call in calls:
+            assert str(await call) == "from the second"
+        assert len(asked.requests) == 50  # each asked once, at the same time, and none asked again
+        await asyncio.sleep(30)
+        for call in [agent.inquire(str(number)) for number in range(50)]:
+            assert str(await call) == "from the second"
+    assert len(asked.requests) == 51  # one probe
+
+
+async def test_a_probe_is_one_request_and_a_good_one_closes_the_breaker() -> None:
+    first, asked = model("first", *[Reply.failure(503)] * 4, "back again", retry=RetryPolicy())
+    second, _ = model("second", "from the second")
+    agent = Fallback(first, second)
+    async with MiniAgents():
+        await agent.inquire("Hi")
+        await asyncio.sleep(30)
+        assert str(await agent.inquire("Hi")) == "from the second"
+        assert len(asked.requests) == 4
+        await asyncio.sleep(30)
+        assert {str(await agent.inquire("Hi")) for _ in range(5)} == {"back again"}
+
+
+async def test_patience_bounds_a_model_that_hangs_too() -> None:
+    first, asked = model("first", Reply("a", fault=Fault.STALL), retry=RetryPolicy(), idle_timeout=20.0)
+    second, _ = model("second", "from the second")
+    async with MiniAgents():
+        began = asyncio.get_running_loop().time()
+        assert str(await Fallback(first, second, patience=10).inquire("Hi")) == "from the second"
+        assert asyncio.get_running_loop().time() - began <= 22
+    assert len(asked.requests) == 1
+
+
+async def test_requests_of_an_agent_below_do_not_count_as_the_models() -> None:
+    helper, helped = model("helper", Reply.failure(503), retry=RetryPolicy(attempts=5))
+    first, _ = model("first", Reply(calls=(Call("helper", {"message": "x"}),)), "from the first", tools=[helper])
+    second, _ = model("second", "from the second")
+    async with MiniAgents():
+        replies = await Fallback(first, second, patience=None).inquire("Hi")
+        assert str(replies[-1]) == "from the first"
+    assert len(helped.requests) == 5
+
+
+async def test_any_agent_may_be_a_model_and_its_calls_count() -> None:
+    called = []
+
+    @miniagent
+    async def custom(ctx: InteractionContext) -> None:
+        called.append(1)
+        raise ProviderUnavailableError("down")
+
+    second, _ = model("second", "from the second")
+    agent = Fallback(custom, second)
+    async with MiniAgents():
+        for _ in range(5):
+            assert str(await agent.inquire("Hi")) == "from the second"
+    assert len(called) == 3
+
+
+async def test_a_429_that_is_asked_again_does_not_open_the_breaker() -> None:
+    first, asked = model("first", *[Reply.rate_limited()] * 4, "from the first", retry=RetryPolicy())
+    second, _ = model("second", "from the second")
+    async with MiniAgents():
+        assert str(await Fallback(first, second, patience=60).inquire("Hi")) == "from the first"
+    assert len(asked.requests) == 5
 
 
 async def test_a_spent_budget_moves_on() -> None:

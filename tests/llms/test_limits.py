@@ -3,13 +3,15 @@
 import asyncio
 import datetime as dt
 import itertools
+import math
+import random
 from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miniagents import InteractionContext, MiniAgents, miniagent
+from miniagents import EventKind, InteractionContext, MiniAgents, miniagent
 from miniagents.errors import InvalidOptionError, RateLimitedError
 from miniagents.ext.llms import RateLimit
 from miniagents.testing import FakeProvider, Reply, Script, ScriptedModel, VirtualTimeLoop
@@ -110,25 +112,105 @@ async def test_so_many_at_once_and_no_more() -> None:
     two.settle(0)
 
 
-async def test_a_429_halves_the_rate_for_everybody_and_it_grows_again() -> None:
+async def refused(limit: RateLimit, count: int) -> list[bool]:
+    """So many requests at once are answered with a 429. Returns which of them lowered the rate."""
+    all_at_once = [await limit.admit("unlucky", 0) for _ in range(count)]
+    slowed = [limit.slow_down(admission) for admission in all_at_once]
+    for admission in all_at_once:
+        admission.settle(None)
+    return slowed
+
+
+async def test_more_than_a_few_429s_halve_the_rate_for_everybody_and_it_grows_again() -> None:
     limit = RateLimit(requests_per_minute=6000)
-    admission = await limit.admit("unlucky", 0)
-    limit.slow_down(admission)
+    assert await refused(limit, 4) == [False, False, True, False]  # the last one was sent before the cut: no news
     assert limit.share == pytest.approx(0.5)
-    limit.slow_down(admission)  # another 429 of the same burst tells nothing new
-    assert limit.share == pytest.approx(0.5)
+    assert limit.rate == pytest.approx(50)
+    assert "share=0.50, rate=50/s" in repr(limit)
     await asyncio.sleep(1)
     assert limit.share == pytest.approx(0.6)
     await asyncio.sleep(10)
     assert limit.share == 1.0
 
 
-async def test_a_429_slows_down_where_no_rate_is_configured() -> None:
+async def test_429s_slow_down_where_no_rate_is_configured() -> None:
     limit = RateLimit(concurrent=100)
-    first = [await limit.admit("me", 0) for _ in range(20)]
-    limit.slow_down(first[-1])
+    assert any(await refused(limit, 20))
     times = await admissions(limit, 5)
     assert times[-1] > times[0]
+    await asyncio.sleep(10)
+    times = await admissions(limit, 5)
+    assert times[-1] == times[0]  # as fast as it was
+
+
+async def one_in(limit: RateLimit, seconds: float, ends_badly: Callable[[], bool]) -> int:
+    """Ask one request after the other for so many seconds. Returns how many were answered."""
+    answered, until = 0, now() + seconds
+    while True:
+        admission = await limit.admit("me", 0)
+        if now() >= until:
+            return answered
+        if ends_badly():
+            limit.slow_down(admission, retry_after=1.0)
+            admission.settle(None)
+        else:
+            answered += 1
+            admission.settle(0)
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_a_stray_429_in_twentyfive_leaves_at_least_four_fifths_of_the_rate(seed: int) -> None:
+    limit, chance = RateLimit(requests_per_minute=80 * 60), random.Random(seed)
+    answered = await one_in(limit, 60, lambda: chance.random() < 0.04)
+    assert answered / 60 >= 0.8 * 80
+
+
+async def test_a_provider_that_is_slower_than_the_configured_rate_is_found_out_within_seconds() -> None:
+    limit, tokens = RateLimit(requests_per_minute=80 * 60), [0.0, now()]
+
+    def is_too_much() -> bool:
+        tokens[0] = min(40.0, tokens[0] + 40.0 * (now() - tokens[1]))
+        tokens[1] = now()
+        tokens[0] -= tokens[0] >= 1
+        return tokens[0] < 1
+
+    await asyncio.sleep(1)
+    await one_in(limit, 5, is_too_much)
+    assert limit.share < 1
+
+
+async def test_a_cut_of_the_rate_is_an_event_and_a_log(log: list[dict[str, object]]) -> None:
+    limit = RateLimit(requests_per_minute=60_000)
+    script = Script(*[Reply.rate_limited()] * 3, "ok")
+    async with MiniAgents() as system:
+        with system.events.subscribe() as events:
+            await ScriptedModel.fork(script=script, rate_limit=limit).inquire("Hi")
+            system.events.close()
+            seen = [event async for event in events if event.kind is EventKind.SLOWED]
+    ((share, rate),) = [(event.detail.share, event.detail.rate) for event in seen]
+    assert (share, rate) == (pytest.approx(0.5), pytest.approx(500))
+    (slowed,) = (entry for entry in log if entry["event"] == "limit.slowed")
+    assert slowed["share"] == pytest.approx(0.5)
+    assert slowed["rate"] == pytest.approx(500)
+
+
+@pytest.mark.parametrize("retry_after", [86_400.0, math.inf])
+async def test_nobody_waits_for_a_limit_that_is_closed_for_a_day(retry_after: float) -> None:
+    limit = RateLimit(concurrent=1)
+    admission = await limit.admit("unlucky", 0)
+    waiting = asyncio.create_task(limit.admit("in the queue", 0, longest_pause=60.0))
+    await asyncio.sleep(0)
+    began = now()
+    limit.slow_down(admission, retry_after)
+    admission.settle(None)
+    with pytest.raises(RateLimitedError, match="longer than 60"):
+        await waiting
+    with pytest.raises(RateLimitedError, match="longer than 60"):
+        await limit.admit("later", 0, longest_pause=60.0)
+    assert now() == began
+    assert limit.waiting == 0
+    await asyncio.sleep(600)
+    await limit.admit("much later", 0, longest_pause=60.0)  # it is tried whether that still holds
 
 
 async def test_retry_after_holds_everybody_back() -> None:

@@ -14,8 +14,18 @@ import openai
 import pytest
 import websockets
 
-from miniagents import InteractionContext, miniagent
+from miniagents import (
+    AssistantMessage,
+    ErrorMessage,
+    InteractionContext,
+    Message,
+    SystemMessage,
+    TextMessage,
+    UserMessage,
+    miniagent,
+)
 from miniagents.errors import InvalidOptionError
+from miniagents.ext.llms.providers.mapping import role_of
 from miniagents.ext.serving import ConversationStore, Limits, MemoryConversations, SqliteConversations, agent_app
 from miniagents.testing import Script, ScriptedModel
 from tests.serving.agents import Held, soon
@@ -88,7 +98,7 @@ async def test_what_was_said_comes_before_what_is_new(store: ConversationStore) 
         other = await say(client, "three", "c2")
 
     assert first == "user: one"
-    assert second == "user: one | None: user: one | user: two"
+    assert second == "user: one | assistant: user: one | user: two"
     assert other == "user: three"
 
 
@@ -98,7 +108,7 @@ async def test_instructions_are_for_their_request_alone(store: ConversationStore
         await say(client, [told, "one"])
         second = await say(client, [told, "two"])
 
-    assert second == "system: Be brief. | user: one | None: system: Be brief. | user: one | user: two"
+    assert second == "system: Be brief. | user: one | assistant: system: Be brief. | user: one | user: two"
 
 
 async def test_a_conversation_goes_on_after_the_service_was_started_again(store: ConversationStore) -> None:
@@ -107,7 +117,7 @@ async def test_a_conversation_goes_on_after_the_service_was_started_again(store:
         await say(client, "one")
         await say(client, "one", "k", "keeper")
     async with in_process(app) as client:
-        assert await say(client, "two") == "user: one | None: user: one | user: two"
+        assert await say(client, "two") == "user: one | assistant: user: one | user: two"
         assert await say(client, ["two", "three"], "k", "keeper") == "3"
 
 
@@ -333,7 +343,7 @@ async def test_what_another_process_said_is_in_the_conversation(tmp_path: Path) 
         heard = await say(second, "two")
 
     assert counts == ["1", "2", "3", "4"]
-    assert heard == "user: one | None: user: one | user: two"
+    assert heard == "user: one | assistant: user: one | user: two"
 
 
 async def test_a_stream_ends_when_its_turn_is_saved() -> None:
@@ -395,6 +405,71 @@ async def test_a_model_gets_the_conversation() -> None:
     assert said == ["I am Ann.", "Hello, Ann.", "Who am I?"]
 
 
+async def test_a_lazy_reply_that_nobody_reads_is_saved_all_the_same() -> None:
+    @miniagent
+    async def lazy(ctx: InteractionContext) -> None:
+        ctx.reply(TextMessage.promise(message_token_streamer=told, start_soon=False))
+
+    async with in_process(app := app_for(lazy)) as client:
+        body = {"model": "lazy", "input": "Hi", "background": True, "conversation": "c1"}
+        await client.post("/v1/responses", json=body)
+        async with asyncio.timeout(10):  # only so that a failure does not hang
+            await app._service.runs.wait_idle()
+        body = {"model": "lazy", "input": "Hi", "conversation": "c1"}
+        second = await client.post("/v1/responses", json=body)
+
+    assert second.status_code == 200
+
+
+class Receipt(Message):
+    number: int
+
+
+def told(_: Any) -> Any:
+    async def tokens() -> Any:
+        yield "letter by letter"
+
+    return tokens()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "plain",
+        UserMessage("of a user"),
+        SystemMessage("of a system"),
+        ErrorMessage("ValueError: no"),
+        AssistantMessage("of an assistant"),
+        {"number": 1},
+        Receipt(number=1),
+        TextMessage.promise,
+    ],
+    ids=lambda reply: type(reply).__name__,
+)
+@pytest.mark.parametrize("goes_on", ["conversation", "previous_response_id"])
+async def test_what_an_agent_replied_is_the_assistants_in_later_turns(reply: Any, goes_on: str) -> None:
+    script = Script("Fine.")
+    model = ScriptedModel.fork(script=script)
+
+    @miniagent
+    async def clerk(ctx: InteractionContext) -> None:
+        messages = await ctx.message_promises
+        if len(messages) > 1:
+            ctx.reply(model.inquire(messages))
+        else:
+            ctx.reply(reply(message_token_streamer=told) if callable(reply) else reply)
+
+    async with in_process(app_for(clerk)) as client:
+        body = {"model": "clerk", "input": "Hi"}
+        more = {"conversation": "c1"} if goes_on == "conversation" else {}
+        first = (await client.post("/v1/responses", json={**body, **more})).json()
+        more = more or {"previous_response_id": first["id"]}
+        await client.post("/v1/responses", json={**body, **more})
+
+    assert [role_of(message) for message in script.requests[-1].messages] == ["user", "assistant", "user"]
+    assert str(script.requests[-1].messages[1]) == first["output"][0]["content"][0]["text"]
+
+
 @pytest.mark.real_time
 async def test_clients_of_openai_begin_a_conversation_go_on_with_it_and_delete_it() -> None:
     async with (
@@ -450,8 +525,8 @@ async def test_a_websocket_is_a_turn_too() -> None:
         third = await say(client, "three")
 
     (text,) = [one["message"]["text"] for one in events if one["type"] == "message"]
-    assert text == "user: one | None: user: one | user: two"
-    assert third == f"user: one | None: user: one | user: two | None: {text} | user: three"
+    assert text == "user: one | assistant: user: one | user: two"
+    assert third == f"user: one | assistant: user: one | user: two | assistant: {text} | user: three"
 
 
 @pytest.mark.real_time

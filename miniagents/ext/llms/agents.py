@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 from miniagents.actors import RetryPolicy
 from miniagents.errors import InvalidOptionError
-from miniagents.ext.llms.asking import Terms
+from miniagents.ext.llms.attempting import Terms
 from miniagents.ext.llms.budgets import Budget
 from miniagents.ext.llms.cache import Cache
 from miniagents.ext.llms.conversation import Conversation, Settings

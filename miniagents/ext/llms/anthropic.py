@@ -3,10 +3,13 @@
 from miniagents.ext.llms.agents import Access, llm_agent
 from miniagents.ext.llms.model import Provider
 from miniagents.ext.llms.providers.anthropic import AnthropicProvider
-from miniagents.ext.llms.providers.clients import close_client, key_or_environment, loaded
+from miniagents.ext.llms.providers.clients import close_client, key_or_environment, key_source, loaded
 
 DEFAULT_MAX_TOKENS = 4096
 """The API has no default of its own."""
+
+VARIABLE = "ANTHROPIC_API_KEY"
+"""The environment variable of the key."""
 
 
 async def _connect(access: Access) -> Provider:
@@ -14,13 +17,13 @@ async def _connect(access: Access) -> Provider:
     if access.client is not None:
         return AnthropicProvider(access.client)
     anthropic = await loaded("anthropic", "anthropic")
-    key = key_or_environment(access.api_key, "ANTHROPIC_API_KEY", access.ctx.interaction.path)
+    key = key_or_environment(access.api_key, VARIABLE, access.ctx.interaction.path)
     client = access.ctx.system.shared(
         ("anthropic", access.base_url, key),
         lambda: anthropic.AsyncAnthropic(api_key=key.reveal(), base_url=access.base_url, max_retries=0),
         close_client,
     )
-    return AnthropicProvider(client)
+    return AnthropicProvider(client, key_source(access.api_key, VARIABLE))
 
 
 AnthropicAgent = llm_agent.fork(

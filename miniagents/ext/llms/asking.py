@@ -1,25 +1,31 @@
 """Asking a model: limits, budgets, attempts, deadlines. The one place where a request meets the network."""
 
 import asyncio
+import math
 import uuid
-from contextvars import ContextVar
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 
 import structlog
 
 from miniagents.actors import RetryPolicy
-from miniagents.actors.observing import Call
-from miniagents.errors import LLMError, ProviderError, ProviderUnavailableError, RateLimitedError, StalledError
-from miniagents.ext.llms.budgets import Budget, Reservation
-from miniagents.ext.llms.cache import Cache, cache_key
-from miniagents.ext.llms.limits import RateLimit
-from miniagents.ext.llms.messages import ReplyMessage, Usage, text_of
-from miniagents.ext.llms.metering import current_meter
+from miniagents.errors import (
+    AuthenticationError,
+    InvalidRequestError,
+    LLMError,
+    ProviderError,
+    ProviderUnavailableError,
+    QuotaExceededError,
+    RateLimitedError,
+)
+from miniagents.ext.llms.attempting import Sink, Terms, attempt_once
+from miniagents.ext.llms.breaker import WayOn, patience, way_on
+from miniagents.ext.llms.cache import cache_key
+from miniagents.ext.llms.endings import lets_calls_run
+from miniagents.ext.llms.messages import ReplyMessage, Usage
 from miniagents.ext.llms.model import Answer, ModelRequest, Provider
-from miniagents.ext.llms.prices import price_of
 from miniagents.ext.llms.replies import ModelReplyPromise
-from miniagents.messages import Message
+from miniagents.ext.llms.waiting import duration
 from miniagents.miniagents import Interaction
 from miniagents.supervision import Backoff
 
@@ -27,43 +33,8 @@ _log = structlog.get_logger("miniagents")
 
 DEFAULT_ATTEMPTS = 6
 DEFAULT_BACKOFF = Backoff(0.5, 30.0, jitter=0.5)
-DEFAULT_OUTPUT = 1024
-"""Tokens that a call is assumed to write where it has no `max_tokens`: for reservations."""
-_LETTERS_PER_TOKEN = 4
-_MAX_TOKENS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-
-patience: ContextVar[float | None] = ContextVar("patience", default=None)
-"""Seconds that a call may wait for limits before it fails, where there is another model to go on with."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """On which terms an agent asks.
-
-    Attributes:
-        retry: How often, and after which pauses.
-        idle_timeout: Seconds without a token after which a request has stalled; None for no limit.
-        rate_limit: How fast, or None.
-        budgets: What it may spend.
-        cache: Where equal requests are answered from, or None.
-    """
-
-    retry: RetryPolicy
-    idle_timeout: float | None
-    rate_limit: RateLimit | None
-    budgets: tuple[Budget, ...]
-    cache: Cache | None
-
-
-class Sink(Protocol):
-    """Where the tokens of an answer go."""
-
-    @property
-    def was_delivered(self) -> bool: ...
-
-    def push(self, text: str) -> None: ...
-
-    def retract(self) -> None: ...
+_SPREAD = 0.5
+"""The share of a `Retry-After` that is added by chance."""
 
 
 async def ask(
@@ -106,7 +77,7 @@ async def ask(
         cache.done(key)
         raise
     message = answer.message(**more)
-    whole = answer.stop_reason in ("stop", "end_turn", "tool_calls", "tool_use", "stop_sequence")
+    whole = lets_calls_run(answer.stop_reason) or answer.stop_reason == "stop_sequence"
     cache.done(key, answer.tokens if whole else None, message if whole else None)
     return message
 
@@ -128,19 +99,30 @@ async def attempts(
     """
     retry, system = terms.retry, interaction.system
     backoff = retry.backoff or DEFAULT_BACKOFF
-    most = retry.attempts_of(DEFAULT_ATTEMPTS)
+    most = retry.attempts_of(None, DEFAULT_ATTEMPTS)
     request = replace(request, idempotency_key=request.idempotency_key or str(uuid.uuid4()))
     path, began, attempt = interaction.path, system.time(), 0
+    way = way_on.get()
+    if way is not None and way.asked_by is not interaction.parent:
+        way = None  # it is the way on of an agent above: this request may go to another model than the one that is down
     while True:
         attempt += 1
         try:
-            answer, first = await _attempt(provider, request, reply, terms, interaction)
+            if way is None:
+                answer, first = await attempt_once(provider, request, reply, terms, interaction)
+            else:
+                answer, first = await _counted(way, provider, request, reply, terms, interaction)
         except LLMError as error:
             error.path = path
             if not isinstance(error, ProviderError) or not _is_worth_another(error, retry) or reply.was_delivered:
                 raise
-            pause = max(backoff.delay(attempt - 1, system.random), error.retry_after or 0.0)
-            why = _why_no_more(pause, attempt, most, error, interaction, system.time() - began)
+            now = system.time()
+            pause = _pause(backoff.delay(attempt - 1, system.random), error, interaction)
+            why = (
+                f"{attempt} attempts were made"
+                if attempt >= most
+                else _is_too_late(pause, error, retry, interaction, now - began) or _goes_on(way, error, now)
+            )
             if why is not None:
                 error.add_note(f"{path}: {why}")
                 raise
@@ -156,21 +138,35 @@ async def attempts(
             await asyncio.sleep(pause)
         else:
             if structlog.is_configured():  # unconfigured, it prints all to the terminal, which is the user's
-                usage = answer.usage or Usage()
-                _log.info(
-                    "llm call",
-                    actor=path,
-                    provider=provider.name,
-                    model=request.model,
-                    input_tokens=usage.input_tokens,
-                    output_tokens=usage.output_tokens,
-                    seconds=round(system.time() - began, 3),
-                    seconds_to_first_token=round(first - began, 3) if first is not None else None,
-                    retries=attempt - 1,
-                    stop_reason=answer.stop_reason,
-                    request_id=answer.request_id,
-                )
+                _tell_call(provider, request, answer, interaction, first, began, attempt)
             return answer
+
+
+async def _counted(
+    way: WayOn, provider: Provider, request: ModelRequest, reply: Sink, terms: Terms, interaction: Interaction
+) -> tuple[Answer, float | None]:
+    """Make one request, and let the breaker of the model know how it ended."""
+    system = interaction.system
+    if not way.may_ask(system.time()):
+        raise ProviderUnavailableError(f"{provider.name}: {request.model} rests after failures", should_retry=False)
+    succeeded: bool | None = None
+    try:
+        found = await attempt_once(provider, request, reply, terms, interaction)
+        succeeded = True
+        return found
+    except LLMError as error:
+        if is_down(error):
+            succeeded = False
+        raise
+    finally:
+        way.count(system.time(), succeeded=succeeded)
+
+
+def is_down(error: LLMError) -> bool:
+    """Whether an error says that the model cannot be had: it is no fault of the request, and no matter of its rate."""
+    return isinstance(error, (ProviderUnavailableError, QuotaExceededError, AuthenticationError)) or (
+        isinstance(error, InvalidRequestError) and error.status == 404
+    )
 
 
 def _is_worth_another(error: ProviderError, retry: RetryPolicy) -> bool:
@@ -181,134 +177,62 @@ def _is_worth_another(error: ProviderError, retry: RetryPolicy) -> bool:
     return isinstance(error, (RateLimitedError, ProviderUnavailableError))
 
 
-def _why_no_more(
-    pause: float, attempt: int, most: int, error: ProviderError, interaction: Interaction, waited: float
+def _pause(pause: float, error: ProviderError, interaction: Interaction) -> float:
+    """Seconds until the next attempt. Those that are told to wait equally long come back one after the other."""
+    wait = error.retry_after
+    if not wait or math.isinf(wait):
+        return wait or pause
+    spread = _SPREAD * wait
+    if interaction.deadline is not None:
+        spread = min(spread, max(interaction.deadline - interaction.system.time() - wait, 0.0) / 2)
+    return max(pause, wait + spread * interaction.system.random())
+
+
+def _is_too_late(
+    pause: float, error: ProviderError, retry: RetryPolicy, interaction: Interaction, waited: float
 ) -> str | None:
-    if attempt >= most:
-        return f"{attempt} attempts were made"
+    """Why the next attempt would be too late, or None."""
+    wait = error.retry_after or 0.0
+    if wait > retry.max_retry_after:
+        return f"the provider asks to wait {duration(wait)}, longer than max_retry_after={retry.max_retry_after} s"
     deadline = interaction.deadline
     if deadline is not None and interaction.system.time() + pause >= deadline:
         return f"the next attempt, in {pause:.1f} s, would be after the deadline"
-    most_patience = patience.get()
-    if most_patience is not None and isinstance(error, RateLimitedError) and waited + pause > most_patience:
+    most_patience = patience()
+    if most_patience is not None and waited + pause > most_patience:
         return f"the next attempt, after {waited + pause:.1f} s, is later than the patience of {most_patience} s"
     return None
 
 
-async def _attempt(
-    provider: Provider, request: ModelRequest, reply: Sink, terms: Terms, interaction: Interaction
-) -> tuple[Answer, float | None]:
-    """One request. Returns the answer, and when its first token came."""
-    limit, admission = terms.rate_limit, None
-    reserves = limit is not None or terms.budgets
-    read, written = (estimate(request.messages), _most_output(request)) if reserves else (0, 0)
-    reservations: list[Reservation] = []
-    answer = Answer()
-    path, system = interaction.path, interaction.system
-    whole = False
-    call: Call | None = None
-    failed: BaseException | None = None
-    try:
-        if limit is not None:
-            admission = await limit.admit(_who(interaction), read + written, patience.get())
-        for budget in terms.budgets:
-            reservations.append(budget.reserve(path, request.model, read, written))
-        if interaction.deadline is not None:
-            request = replace(request, timeout=max(interaction.deadline - system.time(), 0.001))
-        if system.observer is not None:
-            call = system.observer.model_called(interaction, provider, request)
-        first = await _read(provider, request, reply, terms.idle_timeout, answer, interaction, call)
-        whole = True
-        return answer, first
-    except BaseException as error:
-        failed = error
-        if isinstance(error, RateLimitedError) and limit is not None and admission is not None:
-            limit.slow_down(admission, error.retry_after)
-            limit.adapt(error.limits or {})
-        raise
-    finally:
-        # Whatever came was paid for, also if the call was cancelled or cut.
-        usage = _used(answer, request.messages, whole=whole)
-        answer.usage = usage
-        if call is not None:
-            call.ended(answer, failed)
-        failed = None  # or the error would hold this frame, and the frame the error
-        for reservation in reservations:
-            reservation.settle(usage, request.model)
-        if limit is not None and admission is not None:
-            limit.adapt(answer.limits)
-            admission.settle(usage.total_tokens if usage is not None else None)
-        if usage is not None:
-            price, meter = price_of(request.model), current_meter.get()
-            cost = price.of(usage) if price is not None else 0.0
-            interaction.tokens += usage.total_tokens
-            interaction.cost += cost
-            if meter is not None:
-                meter.add(usage, cost)
+def _goes_on(way: WayOn | None, error: ProviderError, now: float) -> str | None:
+    """Why another model is asked instead of this one again, or None."""
+    if way is None:
+        return None
+    if isinstance(error, ProviderUnavailableError) and not error.was_reached:
+        return "it was not reached, and there is another model"
+    return "the model rests after failures" if way.breaker.is_open(now) else None
 
 
-async def _read(
+def _tell_call(
     provider: Provider,
     request: ModelRequest,
-    reply: Sink,
-    idle_timeout: float | None,
     answer: Answer,
     interaction: Interaction,
-    call: Call | None,
-) -> float | None:
-    loop = asyncio.get_running_loop()
-    first: float | None = None
-    when = loop.time() + idle_timeout if idle_timeout is not None else None
-    pieces = provider.stream(request, answer)
-    try:
-        async with asyncio.timeout_at(when) as idle:
-            async for piece in pieces:
-                if idle_timeout is not None:
-                    idle.reschedule(loop.time() + idle_timeout)
-                if call is not None:
-                    call.piece(piece)
-                if piece:
-                    if first is None:
-                        first = interaction.system.time()
-                    answer.tokens.append(piece)
-                    reply.push(piece)
-    except TimeoutError:
-        raise StalledError(
-            f"{provider.name}: nothing came for {idle_timeout} s (idle_timeout), after {len(answer.tokens)} tokens"
-        ) from None
-    finally:
-        await pieces.aclose()
-    return first
-
-
-def _used(answer: Answer, messages: tuple[Message, ...], *, whole: bool) -> Usage | None:
-    """What a call used: what the provider says, or else an estimate; None if nothing came at all."""
-    usage = answer.usage
-    if whole and usage is not None:
-        return usage
-    written = sum(len(token) for token in answer.tokens) // _LETTERS_PER_TOKEN
-    # Most providers stream token by token, so that the number of pieces is the better estimate where it is larger.
-    written = max(written, len(answer.tokens)) + answer.silent_tokens
-    if usage is not None:
-        return Usage(usage.input_tokens, max(usage.output_tokens, written), usage.cached_tokens, estimated=True)
-    return Usage(estimate(messages), written, estimated=True) if written or whole else None
-
-
-def estimate(messages: tuple[Message, ...]) -> int:
-    """How many tokens a conversation has, roughly: one for four letters, and some for each message."""
-    return len(text_of(messages)) // _LETTERS_PER_TOKEN + 4 * len(messages)
-
-
-def _most_output(request: ModelRequest) -> int:
-    for name in _MAX_TOKENS:
-        value = request.options.get(name)
-        if isinstance(value, int):
-            return value
-    return DEFAULT_OUTPUT
-
-
-def _who(interaction: Interaction) -> str:
-    """Who waits for a limit: an agent on behalf of its caller, so that no caller starves the others."""
-    parent = interaction.parent
-    caller = parent.path if parent is not None else interaction.sender.path if interaction.sender is not None else ""
-    return f"{interaction.path} for {caller}" if caller else interaction.path
+    first: float | None,
+    began: float,
+    attempt: int,
+) -> None:
+    usage = answer.usage or Usage()
+    _log.info(
+        "llm call",
+        actor=interaction.path,
+        provider=provider.name,
+        model=request.model,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        seconds=round(interaction.system.time() - began, 3),
+        seconds_to_first_token=round(first - began, 3) if first is not None else None,
+        retries=attempt - 1,
+        stop_reason=answer.stop_reason,
+        request_id=answer.request_id,
+    )

@@ -7,21 +7,21 @@ from typing import Any
 import structlog
 
 from miniagents.errors import IncompleteResponseError, LLMError, MaxTurnsError, OutputError, ProviderError
-from miniagents.ext.llms.asking import Terms, ask
+from miniagents.ext.llms.asking import ask
+from miniagents.ext.llms.attempting import Terms
+from miniagents.ext.llms.endings import Ending, ending_of, lets_calls_run
 from miniagents.ext.llms.history import well_formed
-from miniagents.ext.llms.messages import ReplyMessage
+from miniagents.ext.llms.messages import ReplyMessage, ToolResultMessage
 from miniagents.ext.llms.model import ModelRequest, Provider
 from miniagents.ext.llms.replies import ModelReplyPromise
 from miniagents.ext.llms.schemas import OutputType
+from miniagents.ext.llms.sound import sound_message
 from miniagents.ext.llms.tools import Approve, Tool, call_tools
 from miniagents.messages import AssistantMessage, Message, MessagePromise, SystemMessage, UserMessage
 from miniagents.messages.kinds import error_text
 from miniagents.miniagents import InteractionContext, MiniAgent
 
 _log = structlog.get_logger("miniagents")
-
-_TRUNCATED = frozenset({"length", "max_tokens", "model_context_window_exceeded"})
-_REFUSED = frozenset({"refusal", "content_filter"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,9 @@ class Conversation:
         """One request. Returns whether the conversation is over."""
         message = await self._asked()
         if message.tool_calls and self._settings.tools:
+            if not lets_calls_run(message.stop_reason):
+                self._refuse(message)
+                return True
             results = call_tools(
                 message.tool_calls,
                 dict(self._settings.tools),
@@ -118,6 +121,25 @@ class Conversation:
                 self._messages.append(await result)
             return False
         return True
+
+    def _refuse(self, message: ReplyMessage) -> None:
+        """Make no call of an answer that was cut: what is there of a call may be half of it."""
+        reason = message.stop_reason
+        _log.warning(
+            "tool calls of a cut answer are not made",
+            actor=self._ctx.interaction.path,
+            stop_reason=reason,
+            tools=[call.name for call in message.tool_calls],
+        )
+        for call in message.tool_calls:
+            self._ctx.reply(
+                ToolResultMessage(
+                    f"not run: the answer was cut off ({reason}), so that the call may not be whole",
+                    call_id=call.id,
+                    name=call.name,
+                    is_error=True,
+                )
+            )
 
     async def _asked(self) -> ReplyMessage:
         """Ask, until the answer fits `output=`."""
@@ -159,7 +181,7 @@ class Conversation:
         reply = self._reply
         request = ModelRequest(
             model=settings.model,
-            messages=tuple(self._messages),
+            messages=tuple(map(sound_message, self._messages)),
             stream=settings.stream,
             options=self._options(),
             tools=tuple(tool.spec for tool in settings.tools.values()),
@@ -201,14 +223,15 @@ class Conversation:
     def _problem(self, message: ReplyMessage) -> OutputError | None:
         """What is wrong with the structured output, or None."""
         output = self._settings.output
-        if output is None or message.tool_calls:
+        if output is None or (message.tool_calls and lets_calls_run(message.stop_reason)):
             return None
+        ending = ending_of(message.stop_reason)
         facts = {"text": message.content, "stop_reason": message.stop_reason}
         where = f"{self._ctx.interaction.path}: no {output.name}"
-        if message.refusal is not None or message.stop_reason in _REFUSED:
+        if message.refusal is not None or ending is Ending.REFUSED:
             said = message.refusal or message.content
             return _FinalOutputError(f"{where}: the model refused ({message.stop_reason}): {said}", **facts)
-        if message.stop_reason in _TRUNCATED:
+        if ending is Ending.TRUNCATED:
             return _FinalOutputError(
                 f"{where}: the answer was cut off ({message.stop_reason}): raise max_tokens", **facts
             )

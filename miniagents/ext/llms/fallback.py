@@ -1,6 +1,5 @@
 """`Fallback`: when one model is down, the next one answers."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -8,15 +7,15 @@ import structlog
 
 from miniagents.errors import (
     AllModelsFailedError,
-    AuthenticationError,
     BudgetExceededError,
     InvalidOptionError,
+    LLMError,
     MissingKeyError,
     ProviderUnavailableError,
-    QuotaExceededError,
     RateLimitedError,
 )
-from miniagents.ext.llms.asking import patience as current_patience
+from miniagents.ext.llms.asking import is_down
+from miniagents.ext.llms.breaker import Breaker, WayOn, way_on
 from miniagents.ext.llms.messages import ReplyMessage
 from miniagents.ext.llms.replies import ModelReplyPromise
 from miniagents.messages import MessagePromise, Messages, MessageSequencePromise
@@ -24,55 +23,10 @@ from miniagents.miniagents import AgentRef, InteractionContext, Live, MiniAgent,
 
 _log = structlog.get_logger("miniagents")
 
-MOVES_ON = (
-    ProviderUnavailableError,
-    RateLimitedError,
-    QuotaExceededError,
-    BudgetExceededError,
-    AuthenticationError,
-    MissingKeyError,
-)
-"""What is no fault of the request: another model may well answer it."""
 
-
-class Breaker:
-    """A circuit breaker (M. Nygard, "Release It!"): a model that failed several times in a row gets a rest.
-
-    Args:
-        failures: After so many failures in a row it rests.
-        rest: For so many seconds; then one request probes whether it is back.
-    """
-
-    def __init__(self, failures: int, rest: float) -> None:
-        self._most = failures
-        self._rest = rest
-        self._failures = 0
-        self._until = 0.0
-        self._probing = False
-
-    def lets_through(self, now: float) -> bool:
-        """Whether a request may be made now."""
-        if self._failures < self._most:
-            return True
-        if now < self._until or self._probing:
-            return False
-        self._probing = True
-        return True
-
-    def succeeded(self) -> None:
-        """A request was answered."""
-        self._failures = 0
-        self._probing = False
-
-    def failed(self, now: float) -> None:
-        """A request failed."""
-        self._failures += 1
-        self._probing = False
-        self._until = now + self._rest
-
-    def undecided(self) -> None:
-        """A request ended without telling anything: it was cancelled, or it was wrong itself."""
-        self._probing = False
+def _moves_on(error: LLMError) -> bool:
+    """Whether another model may well answer: what is wrong is no fault of the request."""
+    return is_down(error) or isinstance(error, (RateLimitedError, BudgetExceededError, MissingKeyError))
 
 
 class _Models:
@@ -87,25 +41,30 @@ class _Models:
 @miniagent
 async def _fallback(ctx: InteractionContext, models: Live[_Models], patience: float | None = None) -> None:
     """Answers with what the first model says that can."""
-    loop = asyncio.get_running_loop()
+    system = ctx.system
     messages = await ctx.message_promises
     run = _Run(ctx, messages)
     errors: list[BaseException] = []
-    current_patience.set(patience)
     for agent, breaker in models.all:
         name = agent.alias if isinstance(agent, MiniAgent) else str(agent.path)
-        if not breaker.lets_through(loop.time()):
+        if not breaker.lets_through(system.time()):
             errors.append(ProviderUnavailableError(f"{name}: rests after failures"))
             continue
+        way = WayOn(patience, breaker, ctx.interaction)
+        way_on.set(way)
         is_decided = False
         try:
             await run.ask(agent)
             is_decided = True
             breaker.succeeded()
             return
-        except MOVES_ON as error:
+        except LLMError as error:
+            if not _moves_on(error):
+                run.fail(error)
+                raise
             is_decided = True
-            breaker.failed(loop.time())
+            if not way.has_failed:
+                breaker.failed(system.time())
             if run.was_delivered:
                 run.fail(error)
                 raise
@@ -186,13 +145,16 @@ def Fallback(
 ) -> MiniAgent:
     """An agent that asks one model after the other, until one answers.
 
-    It moves on when a model is down, has no valid key or no budget, or is rate-limited for longer than `patience`: not
-    after a request that is wrong itself (a 400), and not after a token was delivered.
+    It moves on when a model is down, has no valid key or no budget, does not exist, or is rate-limited: at once where
+    it cannot be reached at all, or asking again is of no use (401, 403, 404), and else when `failures` requests in a
+    row have failed, or when `patience` is over. It does not move on after a request that is wrong itself (a 400), nor
+    after a token was delivered. The failed requests of all callers count together, and when a model rests, all who wait
+    for it move on.
 
     Args:
         *agents: The models, the preferred one first.
-        patience: Seconds that a model may be rate-limited; None for as long as its own retries take.
-        failures: After so many failures in a row a model rests, 1 or more.
+        patience: Seconds that a model may be rate-limited or fail; None for as long as its own retries take.
+        failures: After so many failed requests in a row a model rests, 1 or more.
         rest: For so many seconds; then one request probes whether it is back.
         alias: The agent's name.
 

@@ -1,19 +1,19 @@
 """`RateLimit`: how fast a whole swarm may ask a provider."""
 
 import asyncio
-import datetime as dt
 import math
-import re
 from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from miniagents.errors import InvalidOptionError, RateLimitedError
+from miniagents.ext.llms.rates import RateShare
+from miniagents.ext.llms.waiting import duration, seconds_until
 
 _HEADROOM = 1.05
 """Requests are paced a little slower than allowed: the network may push two of them together."""
-_SLOWEST = 1 / 64
-_GROWTH = 0.1
+_LONGEST_PAUSE = 600.0
+"""Seconds that a provider is believed to be closed without another look."""
 
 
 @dataclass(slots=True, eq=False)
@@ -29,6 +29,7 @@ class Admission:
     admitted_at: float
     _limit: "RateLimit"
     _is_open: bool = True
+    _was_refused: bool = False
 
     def settle(self, used: int | None) -> None:
         """It is over.
@@ -41,13 +42,26 @@ class Admission:
             self._limit._settled(self, used or 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Slowed:
+    """A rate limit as it was when 429s lowered it: the `detail` of the event SLOWED.
+
+    Attributes:
+        share: The share of the full rate that is left.
+        rate: Requests a second.
+    """
+
+    share: float
+    rate: float | None
+
+
 class RateLimit:
     """How fast any number of agents may ask a provider, together.
 
     Requests are paced evenly, so that no second sees more than a second's share. Those who wait are served in turn,
     one request of each agent. A request reserves the tokens that it is estimated to use, and settles with what it used.
-    A 429 halves the rate for everybody, and it grows again by a tenth of the full rate each second (additive increase,
-    multiplicative decrease, as TCP does). The provider's own rate-limit headers lower it, too.
+    When more than a few requests are answered with a 429, the rate is halved for everybody, and it grows again by a
+    tenth of the full rate each second (see `RateShare`). The provider's own rate-limit headers lower it, too.
 
     Args:
         requests_per_minute: Requests in any minute, more than 0; None for no limit.
@@ -85,17 +99,19 @@ class RateLimit:
         self._tokens_left = (self.tokens_per_minute or 0) / 60
         self._tokens_at = loop.time() if loop is not None else 0.0
         self._paused_until = 0.0
-        self._share = 1.0
-        self._slowed_at = -math.inf
+        self._share = RateShare()
         self._measured: float | None = None  # requests per second when the first 429 came, where none is configured
+        self._give_up_after: dict[asyncio.Future[Admission], float] = {}
         self._told: dict[str, float] = {}
         self._recent: deque[float] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
+        rate = self.rate
+        now = f", share={self.share:.2f}, rate={f'{rate:.3g}/s' if rate is not None else None}"
         return (
             f"RateLimit(requests_per_minute={self.requests_per_minute!r}, "
-            f"tokens_per_minute={self.tokens_per_minute!r}, concurrent={self.concurrent!r})"
+            f"tokens_per_minute={self.tokens_per_minute!r}, concurrent={self.concurrent!r}{now})"
         )
 
     @property
@@ -111,18 +127,28 @@ class RateLimit:
     @property
     def share(self) -> float:
         """The share of the full rate that 429s have left, up to 1."""
-        return self._share_now(self._loop.time()) if self._loop is not None else 1.0
+        return self._share.at(self._loop.time()) if self._loop is not None else 1.0
 
-    async def admit(self, who: str, tokens: int, patience: float | None = None) -> Admission:
+    @property
+    def rate(self) -> float | None:
+        """How many requests a second may be sent now; None for any number."""
+        rate = self._full_rate()
+        return rate * self.share if rate is not None else None
+
+    async def admit(
+        self, who: str, tokens: int, patience: float | None = None, longest_pause: float = math.inf
+    ) -> Admission:
         """Wait until a request may be sent.
 
         Args:
             who: Which agent asks: agents take turns.
             tokens: Tokens that it will use, estimated.
             patience: Seconds to wait at most; None for as long as it takes.
+            longest_pause: Seconds that the provider may ask everybody to wait: a request does not wait for longer ones.
 
         Raises:
-            RateLimitedError: It took longer than `patience`.
+            RateLimitedError: It took longer than `patience`, or the provider asks to wait for longer than
+                `longest_pause`.
         """
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
@@ -130,6 +156,8 @@ class RateLimit:
         waiter: asyncio.Future[Admission] = loop.create_future()
         queue = self._queues.setdefault(who, deque())
         queue.append((tokens, waiter))
+        self._give_up_after[waiter] = longest_pause
+        self._give_up()
         self._pump()
         try:
             if waiter.done():
@@ -137,33 +165,45 @@ class RateLimit:
             async with asyncio.timeout(patience):
                 return await waiter
         except BaseException as error:
-            if waiter.done() and not waiter.cancelled():
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 waiter.result().settle(None)  # it was admitted in this very moment, and will not be sent
             else:
                 self._forget(who, (tokens, waiter))
             if isinstance(error, TimeoutError):
                 raise RateLimitedError(f"{who}: waited {patience} s for the rate limit") from None
             raise
+        finally:
+            self._give_up_after.pop(waiter, None)
 
-    def slow_down(self, admission: Admission, retry_after: float | None = None) -> None:
+    def slow_down(self, admission: Admission, retry_after: float | None = None) -> bool:
         """The provider answered a request with a 429.
 
         Args:
             admission: The request's.
             retry_after: Seconds that the provider asks to wait.
+
+        Returns:
+            Whether the rate was lowered.
         """
         if self._loop is None:
-            return
+            return False
         now = self._loop.time()
+        admission._was_refused = True
+        if admission.admitted_at <= self._share.cut_at:
+            return False  # it was sent before everybody slowed down: it says nothing new
+        if self._share.refused(now):
+            return False  # some are refused at any rate: this one waits, and the others do not
+        is_due = self._share.is_due()
         if retry_after:
-            self._paused_until = max(self._paused_until, now + retry_after)
-        if admission.admitted_at <= self._slowed_at:
-            return  # it was sent before everybody slowed down: it says nothing new
-        if self._rate("requests", self.requests_per_minute) is None:
+            self._pause(now + retry_after)
+            is_due = is_due or self._full_rate() is None  # or all that wait would come back at once
+        if not is_due:
+            return False
+        if self._full_rate() is None:
             self._measured = max(float(len(self._recent)), 1.0)
-        self._share = max(self._share_now(now) / 2, _SLOWEST)
-        self._slowed_at = now
+        self._share.halve(now, self._paused_until)
         self._pump()
+        return True
 
     def adapt(self, headers: Mapping[str, str]) -> None:
         """Heed the provider's rate-limit headers.
@@ -180,14 +220,36 @@ class RateLimit:
                 self._told[what] = limit / 60
             if remaining == 0:
                 reset = headers.get(f"x-ratelimit-reset-{what}") or headers.get(f"anthropic-ratelimit-{what}-reset")
-                seconds = _seconds(reset) if reset else None
+                seconds = seconds_until(reset) if reset else None
                 if seconds:
-                    self._paused_until = max(self._paused_until, self._loop.time() + seconds)
+                    self._pause(self._loop.time() + seconds)
 
     # Inside
 
-    def _share_now(self, now: float) -> float:
-        return min(1.0, self._share + _GROWTH * (now - self._slowed_at)) if self._share < 1.0 else 1.0
+    def _pause(self, until: float) -> None:
+        assert self._loop is not None  # nobody was admitted without one
+        self._paused_until = max(self._paused_until, min(until, self._loop.time() + _LONGEST_PAUSE))
+        self._give_up()
+
+    def _give_up(self) -> None:
+        """Whoever does not wait for as long as the pause lasts is told."""
+        assert self._loop is not None  # somebody waits in it
+        left = self._paused_until - self._loop.time()
+        if left <= 0:
+            return
+        for waiter, longest in self._give_up_after.items():
+            if left > longest and not waiter.done():
+                waiter.set_exception(
+                    RateLimitedError(
+                        f"the provider asks everybody to wait {duration(left)}, longer than {longest} s",
+                        retry_after=left,
+                    )
+                )
+
+    def _full_rate(self) -> float | None:
+        """Requests a second: as configured, as the provider says, or as measured when there were too many."""
+        rate = self._rate("requests", self.requests_per_minute)
+        return rate if rate is not None else self._measured
 
     def _rate(self, what: str, per_minute: float | None) -> float | None:
         """How many requests or tokens a second may see, by our own limit and the provider's; None for any number."""
@@ -203,6 +265,8 @@ class RateLimit:
 
     def _settled(self, admission: Admission, used: int) -> None:
         self._in_flight -= 1
+        if self._loop is not None and not admission._was_refused:
+            self._share.answered(self._loop.time())
         self._tokens_left += admission.tokens - used
         self._pump()
 
@@ -241,7 +305,7 @@ class RateLimit:
             at = max(at, self._next_request)
         rate = self._rate("tokens", self.tokens_per_minute)
         if rate is not None:
-            rate *= self._share_now(now)
+            rate *= self._share.at(now)
             self._tokens_left = min(rate, self._tokens_left + rate * (now - self._tokens_at))
             self._tokens_at = now
             missing = min(tokens, rate) - self._tokens_left
@@ -251,12 +315,10 @@ class RateLimit:
 
     def _pace(self, now: float) -> float | None:
         """Seconds between two requests."""
-        rate = self._rate("requests", self.requests_per_minute)
-        share = self._share_now(now)
-        if rate is None:
-            if share >= 1.0:
-                self._measured = None
-            rate = self._measured
+        share = self._share.at(now)
+        if share >= 1.0:
+            self._measured = None  # it is needed only while there are too many
+        rate = self._full_rate()
         return None if rate is None else _HEADROOM / (rate * share)
 
     def _take(self, now: float, tokens: int) -> None:
@@ -277,20 +339,3 @@ def _number(headers: Mapping[str, str], *names: str) -> float | None:
         except (KeyError, ValueError):
             pass
     return None
-
-
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def _seconds(text: str) -> float | None:
-    """`6m0s` or `20ms` (OpenAI), or a time in ISO 8601 (Anthropic), as seconds from now."""
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|[smhd])", text)
-    if parts and "".join(number + unit for number, unit in parts) == text:
-        return float(sum(float(number) * _UNITS[unit] for number, unit in parts))
-    try:
-        at = dt.datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=dt.UTC)
-    return max((at - dt.datetime.now(dt.UTC)).total_seconds(), 0.0)

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from miniagents.ext.llms.calls import ToolCalls
 from miniagents.ext.llms.messages import ReplyMessage, ToolCall, Usage
 from miniagents.ext.llms.schemas import OutputType
 from miniagents.messages import EMPTY, Message
@@ -59,7 +60,7 @@ class Answer:
 
     Attributes:
         tokens: The pieces of its text.
-        calls: The tool calls by their place; each is [id, name, pieces of the arguments].
+        calls: The tool calls.
         usage: What the provider says was used, or None.
         stop_reason: Why it stopped; None until it has.
         refusal: What it said instead of an answer.
@@ -71,7 +72,7 @@ class Answer:
     """
 
     tokens: list[str] = field(default_factory=list)
-    calls: dict[int, list[Any]] = field(default_factory=dict)
+    calls: ToolCalls = field(default_factory=ToolCalls)
     usage: Usage | None = None
     stop_reason: str | None = None
     refusal: str | None = None
@@ -81,24 +82,20 @@ class Answer:
     extra: dict[str, Any] = field(default_factory=dict)
     silent_tokens: int = 0
 
-    def call_piece(self, index: int, call_id: str | None, name: str | None, arguments: str | None) -> None:
-        """A piece of a tool call came."""
-        call = self.calls.setdefault(index, ["", "", []])
-        if call_id:
-            call[0] = call_id
-        if name:
-            call[1] = name
-        if arguments:
-            call[2].append(arguments)
+    def call_piece(self, place: int | str | None, call_id: str, name: str, arguments: str) -> None:
+        """A piece of a tool call came; see `ToolCalls.piece`."""
+        self.calls.piece(place, call_id, name, arguments)
         self.silent_tokens += 1
+
+    @property
+    def has_content(self) -> bool:
+        """Whether it says anything."""
+        return bool(self.calls or self.refusal or any(self.tokens))
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """The tool calls, in order."""
-        return tuple(
-            ToolCall(id=call[0] or f"call_{index}", name=call[1], arguments="".join(call[2]) or "{}")
-            for index, call in sorted(self.calls.items())
-        )
+        return self.calls.all()
 
     def metadata(self, **more: Any) -> dict[str, Any]:
         """What a reply has as metadata."""
@@ -132,7 +129,7 @@ class Provider(Protocol):
     @property
     def key(self) -> str: ...
 
-    def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str, None]:
+    def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str | None, None]:
         """Ask, and fill the answer as it comes.
 
         Args:
@@ -140,7 +137,8 @@ class Provider(Protocol):
             answer: Where everything goes that is no text.
 
         Yields:
-            The pieces of the text; an empty one for anything else that came.
+            The pieces of the text; an empty one for anything else of the answer that came, and None for what is no part
+            of it, a keep-alive for one: it shows that the provider has not stalled.
 
         Raises:
             ProviderError: It failed.

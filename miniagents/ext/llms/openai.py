@@ -9,15 +9,19 @@ from miniagents.ext.llms.asking import attempts
 from miniagents.ext.llms.limits import RateLimit
 from miniagents.ext.llms.messages import EmbeddingMessage
 from miniagents.ext.llms.model import ModelRequest, Provider
-from miniagents.ext.llms.providers.clients import close_client, key_or_environment, loaded
-from miniagents.ext.llms.providers.openai import EmbeddingProvider, OpenAIProvider
+from miniagents.ext.llms.providers.clients import close_client, key_or_environment, key_source, loaded
+from miniagents.ext.llms.providers.embeddings import EmbeddingProvider
+from miniagents.ext.llms.providers.openai import OpenAIProvider
 from miniagents.messages import EMPTY, Message, Secret, TextMessage
 from miniagents.miniagents import InteractionContext, Live, miniagent
+
+VARIABLE = "OPENAI_API_KEY"
+"""The environment variable of the key."""
 
 
 async def _client(ctx: InteractionContext, base_url: str | None, api_key: Secret | None) -> Any:
     openai = await loaded("openai", "openai")
-    key = key_or_environment(api_key, "OPENAI_API_KEY", ctx.interaction.path)
+    key = key_or_environment(api_key, VARIABLE, ctx.interaction.path)
     return ctx.system.shared(
         ("openai", base_url, key),
         lambda: openai.AsyncOpenAI(api_key=key.reveal(), base_url=base_url, max_retries=0),
@@ -27,7 +31,8 @@ async def _client(ctx: InteractionContext, base_url: str | None, api_key: Secret
 
 async def _connect(access: Access) -> Provider:
     client = access.client if access.client is not None else await _client(access.ctx, access.base_url, access.api_key)
-    return OpenAIProvider(client, access.options.pop("api", "chat"))
+    source = key_source(access.api_key, VARIABLE, access.client)
+    return OpenAIProvider(client, access.options.pop("api", "chat"), key_source=source)
 
 
 OpenAIAgent = llm_agent.fork(
@@ -84,7 +89,7 @@ async def openai_embedding_agent(
         messages = (TextMessage(str(messages)),)
     request = ModelRequest(model, tuple(messages), options={"max_tokens": 0, **options})
     client = async_client if async_client is not None else await _client(ctx, base_url, api_key)
-    provider = EmbeddingProvider(client)
+    provider = EmbeddingProvider(client, key_source(api_key, VARIABLE, async_client))
     terms = terms_of(ctx, retry, idle_timeout, rate_limit, budget)
     await attempts(provider, request, provider, terms, ctx.interaction)
     for embedding in provider.embeddings:

@@ -6,6 +6,7 @@ from typing import Any
 from miniagents.ext.llms.messages import ReplyMessage
 from miniagents.messages import MessagePromise, MessageTokenAppender, TextToken, Token
 from miniagents.miniagents import Interaction
+from miniagents.promising import Flow
 from miniagents.promising.streamed import Replay
 from miniagents.promising.work import Cancellable, Endings
 
@@ -44,6 +45,11 @@ class ModelReplyPromise(MessagePromise):
         for follower in self._followers:
             follower.push(text)
 
+    async def room(self, flow: Flow) -> None:
+        """Pause while a flow is full; not where others stream the same."""
+        if not self._followers:
+            await flow.room(self)
+
     def retract(self) -> None:
         """Start again: nobody has seen a token.
 
@@ -71,6 +77,7 @@ class ModelReplyPromise(MessagePromise):
             if isinstance(piece, Token):
                 self.push(str(piece))
         other._followers.append(self)
+        other._want_whole()  # it waits for its own reader no more
 
     def __aiter__(self) -> AsyncIterator[Token]:
         if self._taken or self._finished:

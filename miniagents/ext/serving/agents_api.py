@@ -16,6 +16,7 @@ from miniagents.ext.serving.kept import KeptRuns
 from miniagents.ext.serving.naming import ConversationIn
 from miniagents.ext.serving.plain import MessageIn, MessageOut, UsageOut, messages_in
 from miniagents.ext.serving.problems import Problem, json_response
+from miniagents.ext.serving.reading import Reader
 from miniagents.ext.serving.runs import Run
 from miniagents.ext.serving.service import Service
 from miniagents.ext.serving.streaming import EventStream
@@ -85,7 +86,7 @@ class AgentsApi:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self.kept = KeptRuns(service.limits.kept)
+        self.kept = KeptRuns(service.limits.kept, service.limits.kept_bytes)
 
     async def agents(self, request: Request, key: str) -> Response:
         """`GET /agents`."""
@@ -107,7 +108,7 @@ class AgentsApi:
             )
         keeps = wanted.stream and wanted.keep > 0
         if keeps:
-            self.kept.check_room()
+            self.kept.check_room(key)
         arguments = entry.call_arguments(wanted.arguments)
         run = await service.begin(request, entry, key, messages, arguments, wanted.conversation)
         if wanted.stream:
@@ -132,11 +133,12 @@ class AgentsApi:
         return self._stream(run, after=int(number) if last else -1, prelude=None)
 
     def _stream(self, run: Run, *, after: int, prelude: int | None) -> Response:
-        place = _Place()
+        place, reader = _Place(), run.reading.reader()
         is_kept = self.kept.keeps(run)
         service = self._service
         return EventStream(
-            self._events(run, after, place),
+            self._events(run, reader, after, place),
+            reader,
             problem=lambda error: service.problem(error, run),
             as_event=lambda problem: sse(Failed(problem.body.error), "error", f"{run.id}:{place.number}"),
             limits=service.limits,
@@ -144,11 +146,11 @@ class AgentsApi:
             prelude=prelude,
         )
 
-    async def _events(self, run: Run, after: int, place: "_Place") -> AsyncGenerator[bytes, None]:
+    async def _events(self, run: Run, reader: Reader, after: int, place: "_Place") -> AsyncGenerator[bytes, None]:
         is_whole = False
         try:
             with self.kept.read(run):
-                async with aclosing(events_of(run)) as events:
+                async with aclosing(events_of(run, reader)) as events:
                     async for event in events:
                         if place.number > after:
                             kind = type(event).__struct_config__.tag

@@ -12,6 +12,7 @@ from miniagents.ext.serving.bodies import decode, read_body
 from miniagents.ext.serving.chat import options_for
 from miniagents.ext.serving.plain import check_count
 from miniagents.ext.serving.problems import Problem, json_response
+from miniagents.ext.serving.reading import Reader
 from miniagents.ext.serving.runs import Run
 from miniagents.ext.serving.service import Service
 from miniagents.ext.serving.speech import Calls, Said, Text, finish_reason, refusal_of, spoken
@@ -58,8 +59,10 @@ class AnthropicApi:
         if not wanted.stream:
             await service.whole(request, run)
             return json_response(await self._whole(run))
+        reader = run.reading.reader()
         return EventStream(
-            self._events(run),
+            self._events(run, reader),
+            reader,
             problem=lambda error: service.problem(error, run),
             as_body=anthropic_body,
             as_event=lambda problem: sse(anthropic_body(problem), "error"),
@@ -82,12 +85,12 @@ class AnthropicApi:
         content += [ToolUseBlock(one.id, one.name, json_arguments(one.arguments)) for one in calls]
         return AnthropicMessage(f"msg_{run.id}", run.entry.name, tuple(content), _reason(last, calls), _usage(run))
 
-    async def _events(self, run: Run) -> AsyncGenerator[bytes, None]:
+    async def _events(self, run: Run, reader: Reader) -> AsyncGenerator[bytes, None]:
         stream = MessageStream(f"msg_{run.id}", run.entry.name)
         has_begun, at, is_open = False, 0, False
         last: Message | None = None
         try:
-            async for piece in spoken(run.replies):
+            async for piece in spoken(run.replies, reader):
                 if not has_begun:
                     has_begun = True
                     yield stream.begin(AnthropicUsage(0, 0))

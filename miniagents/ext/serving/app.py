@@ -54,7 +54,7 @@ def agent_app(
         limits: What is taken from outside; see `Limits`.
         allowed_hosts: The names by which clients may call it: "agents.example.com", "*.example.com", "*".
         allowed_origins: Origins of web pages that may use it, "https://chat.example.com", besides its own.
-        responses: Where responses are kept; by default 1,000 of them in memory, for an hour.
+        responses: Where responses are kept; by default 1,000 of each key in memory, for an hour.
         conversations: Where conversations are kept; by default 1,000 of each key in memory.
         conversation_idle: Seconds without a request after which the agent of a conversation is passivated, more than 0.
         metrics: Whether operators get `/metrics` for Prometheus; a registry, if not that of the process.

@@ -14,6 +14,7 @@ from miniagents.ext.serving.bodies import decode, read_body
 from miniagents.ext.serving.openai_input import ChatRequest, chat_messages
 from miniagents.ext.serving.plain import check_count
 from miniagents.ext.serving.problems import Problem, json_response
+from miniagents.ext.serving.reading import Reader
 from miniagents.ext.serving.runs import Run
 from miniagents.ext.serving.served import Entry
 from miniagents.ext.serving.service import Service
@@ -84,8 +85,10 @@ class ChatApi:
         if not wanted.stream:
             return json_response(await self._whole(request, run, created))
         has_usage = wanted.stream_options is not None and wanted.stream_options.include_usage
+        reader = run.reading.reader()
         return EventStream(
-            self._events(run, created, has_usage=has_usage),
+            self._events(run, reader, created, has_usage=has_usage),
+            reader,
             problem=lambda error: service.problem(error, run),
             as_event=lambda problem: sse(problem.body),
             limits=service.limits,
@@ -113,12 +116,12 @@ class ChatApi:
         choice = Choice(message, finish_reason(last, calls))
         return ChatCompletion(f"chatcmpl-{run.id}", created, run.entry.name, (choice,), _usage(run))
 
-    async def _events(self, run: Run, created: int, *, has_usage: bool) -> AsyncGenerator[bytes, None]:
+    async def _events(self, run: Run, reader: Reader, created: int, *, has_usage: bool) -> AsyncGenerator[bytes, None]:
         stream = ChatStream(f"chatcmpl-{run.id}", created, run.entry.name)
         has_begun, index = False, 0
         last: Message | None = None
         try:
-            async for piece in spoken(run.replies):
+            async for piece in spoken(run.replies, reader):
                 if not has_begun:
                     has_begun = True
                     yield stream.begin()

@@ -6,6 +6,7 @@ from typing import TypeAlias
 import msgspec
 
 from miniagents.ext.serving.plain import MessageOut, UsageOut
+from miniagents.ext.serving.reading import Reader
 from miniagents.ext.serving.runs import Run
 from miniagents.ext.wire.openai_errors import ErrorDetail
 
@@ -65,8 +66,12 @@ class Failed(msgspec.Struct, frozen=True, tag="error", tag_field="type"):
 Event: TypeAlias = Opened | TokenOut | MessageWhole | Ended | Failed
 
 
-async def events_of(run: Run) -> AsyncGenerator[Event, None]:
+async def events_of(run: Run, reader: Reader) -> AsyncGenerator[Event, None]:
     """The events of a call, from the first one.
+
+    Args:
+        run: The call.
+        reader: Who gets them.
 
     Raises:
         Exception: What the agent failed with.
@@ -76,8 +81,10 @@ async def events_of(run: Run) -> AsyncGenerator[Event, None]:
     async for promise in run.replies:
         async for token in promise:
             text = str(token)
+            reader.took(text)
             if text:
                 yield TokenOut(index, text)
+        reader.took(None)
         yield MessageWhole(index, MessageOut.of(await promise))
         index += 1
     await run.replies

@@ -1,18 +1,49 @@
-"""The gate: how many requests are under way, whose they are, and whether any more may come in."""
+"""The gate: how much is under way, whose it is, and whether any more may come in."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from miniagents.ext.serving.problems import Problem
+
+
+class Place:
+    """What one request takes of what its key may have at once. It is free when all who hold it have let go: the
+    request, and the call that it has begun, which may go on without it.
+
+    Args:
+        leave: Called when it is free.
+    """
+
+    __slots__ = ("_holders", "_leave")
+
+    def __init__(self, leave: Callable[[], None]) -> None:
+        self._leave = leave
+        self._holders = 0
+
+    def hold(self) -> None:
+        """Somebody more holds it."""
+        self._holders += 1
+
+    def release(self) -> None:
+        """Somebody lets go."""
+        self._holders -= 1
+        if not self._holders:
+            self._leave()
+
+    def __enter__(self) -> "Place":
+        self.hold()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
 
 class Gate:
     """Counts what is under way.
 
     Args:
-        concurrent: Requests of one key at once, or None.
+        concurrent: Places of one key at once, or None.
 
     Attributes:
         is_draining: Whether no more may come in.
@@ -26,12 +57,11 @@ class Gate:
 
     @property
     def inside(self) -> int:
-        """How many requests are under way."""
+        """How many places are taken."""
         return self._inside.total()
 
-    @contextmanager
-    def entered(self, key: str) -> Iterator[None]:
-        """A request is under way.
+    def enter(self, key: str) -> Place:
+        """Take a place, which is held in a `with` block.
 
         Raises:
             Problem: 503: the server is stopping; 429: this key has too many already.
@@ -41,19 +71,19 @@ class Gate:
         if self._concurrent is not None and self._inside[key] >= self._concurrent:
             raise Problem(
                 429,
-                f"This key has {self._concurrent} requests under way already.",
+                f"This key has {self._concurrent} requests under way already, with what runs in the background.",
                 code="too_many_requests",
                 retry_after=1.0,
             )
         self._inside[key] += 1
-        try:
-            yield
-        finally:
-            self._inside[key] -= 1
-            if not self._inside[key]:
-                del self._inside[key]
-            if not self._inside and self._idle is not None:
-                self._idle.set()
+        return Place(lambda: self._leave(key))
+
+    def _leave(self, key: str) -> None:
+        self._inside[key] -= 1
+        if not self._inside[key]:
+            del self._inside[key]
+        if not self._inside and self._idle is not None:
+            self._idle.set()
 
     async def wait_idle(self) -> None:
         """Wait until nothing is under way."""

@@ -23,26 +23,42 @@ class KeptRuns:
     still run.
 
     Args:
-        most: How many there are at once.
+        most: How many of one key there are at once.
+        size: How many bytes those of one key have, as they are read; more push out the oldest that have ended and that
+            nobody reads.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, size: int) -> None:
         self._most = most
+        self._size = size
         self._kept: dict[str, _Kept] = {}
 
-    def check_room(self) -> None:
-        """Refuse one more, if there are too many.
+    def check_room(self, key: str) -> None:
+        """Refuse one more of a key, if there are too many, or if they are too large.
 
         Raises:
             Problem: 429.
         """
-        if len(self._kept) >= self._most:
-            raise Problem(429, "Too many streams are kept.", param="keep", code="too_many_streams", retry_after=1.0)
+        own = [kept for kept in self._kept.values() if kept.run.key == key]
+        if len(own) >= self._most or sum(kept.run.reading.size for kept in own) >= self._size:
+            text = "Too many streams of this key are kept."
+            raise Problem(429, text, param="keep", code="too_many_streams", retry_after=1.0)
 
     def add(self, run: Run, seconds: float) -> None:
         """Keep one for so many seconds without a reader."""
         kept = self._kept[run.id] = _Kept(run, seconds)
         self._wait(kept)
+        run.replies._add_done_callback(lambda _: self._make_room(run.key))
+
+    def _make_room(self, key: str) -> None:
+        own = [kept for kept in self._kept.values() if kept.run.key == key]
+        taken = sum(kept.run.reading.size for kept in own)
+        for kept in own:
+            if taken <= self._size:
+                break
+            if kept.run.replies.done() and not kept.readers:
+                taken -= kept.run.reading.size
+                self._drop(kept)
 
     def keeps(self, run: Run) -> bool:
         """Whether it is kept."""
@@ -83,16 +99,20 @@ class KeptRuns:
                 self._wait(kept)
 
     def _wait(self, kept: _Kept) -> None:
-        """Wait for somebody to read it."""
-        kept.timer = asyncio.get_running_loop().call_later(kept.seconds, self._forget, kept.run)
+        """Wait for somebody to read it; one that was forgotten meanwhile is waited for no more."""
+        if self._kept.get(kept.run.id) is kept:
+            kept.timer = asyncio.get_running_loop().call_later(kept.seconds, self._forget, kept.run)
 
     def _forget(self, run: Run) -> None:
         self._kept.pop(run.id, None)
         run.cancel("nobody came back for its stream")
 
+    def _drop(self, kept: _Kept) -> None:
+        if kept.timer is not None:
+            kept.timer.cancel()
+        del self._kept[kept.run.id]
+
     def clear(self) -> None:
         """Forget all."""
-        for kept in self._kept.values():
-            if kept.timer is not None:
-                kept.timer.cancel()
-        self._kept.clear()
+        for kept in tuple(self._kept.values()):
+            self._drop(kept)

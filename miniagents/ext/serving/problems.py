@@ -24,6 +24,9 @@ from miniagents.errors import (
 from miniagents.ext.wire.openai_errors import ErrorBody, error_body
 from miniagents.messages import error_text
 
+FAILURES = (Exception, SystemExit, KeyboardInterrupt)
+"""What a call may fail with: an agent that would end the process ends its call alone."""
+
 _SOON = 1.0
 """Seconds after which another attempt makes sense, where nothing better is known."""
 
@@ -86,7 +89,7 @@ def json_response(body: Any, status: int = 200, headers: dict[str, str] | None =
     return Response(msgspec.json.encode(body), status, headers, "application/json")
 
 
-def problem_of(error: Exception, *, shows_errors: bool = False) -> Problem:
+def problem_of(error: BaseException, *, shows_errors: bool = False) -> Problem:
     """What a failure is to a client.
 
     Args:

@@ -6,6 +6,7 @@ import msgspec
 
 from miniagents.ext.llms.messages import ToolCall
 from miniagents.ext.serving.problems import Problem
+from miniagents.ext.serving.reading import Reader
 from miniagents.ext.serving.speech import Calls, Said, Text, finish_reason, refusal_of, spoken
 from miniagents.ext.serving.store import StoredResponse
 from miniagents.ext.wire.openai_responses import (
@@ -32,13 +33,15 @@ class ResponseEvents:
 
     Args:
         stored: The response.
+        reader: Who gets them as they come.
 
     Attributes:
         body: The response as far as it has come; whole, once the events are over.
     """
 
-    def __init__(self, stored: StoredResponse) -> None:
+    def __init__(self, stored: StoredResponse, reader: Reader | None = None) -> None:
         self._stored = stored
+        self._reader = reader
         self._stream = ResponseStream()
         self._output: list[OutputItem] = []
         self.body = begun_body(stored)
@@ -60,7 +63,7 @@ class ResponseEvents:
             yield event
         last: Message | None = None
         texts: list[str] = []
-        async for piece in spoken(stored.replies):
+        async for piece in spoken(stored.replies, self._reader):
             at = len(self._output)
             id = f"msg_{stored.id}_{at}"
             if isinstance(piece, Text):

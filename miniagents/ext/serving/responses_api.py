@@ -16,9 +16,10 @@ from miniagents.ext.serving.chat import options_for
 from miniagents.ext.serving.naming import conversation_id
 from miniagents.ext.serving.openai_input import ResponsesRequest, input_messages
 from miniagents.ext.serving.plain import check_count
-from miniagents.ext.serving.problems import Problem, json_response
+from miniagents.ext.serving.problems import FAILURES, Problem, json_response
 from miniagents.ext.serving.response_events import ResponseEvents, begun_body
 from miniagents.ext.serving.service import Service
+from miniagents.ext.serving.speech import as_assistant
 from miniagents.ext.serving.store import ResponseStore, StoredResponse
 from miniagents.ext.serving.streaming import EventStream
 from miniagents.ext.wire.openai_responses import ResponseBody
@@ -55,7 +56,7 @@ class ResponsesApi:
             check_count(len(wanted.input), service.limits, "input")
         if wanted.background and wanted.store is False:
             raise Problem(400, "What runs in the background is stored (store)", param="store", code="invalid")
-        before = await self._before(wanted, key)
+        before, size = await self._before(wanted, key)
         if wanted.previous_response_id is not None and conversation_id(request, wanted.conversation) is not None:
             text = "A response goes on with a conversation or with a response, not with both (previous_response_id)"
             raise Problem(400, text, param="previous_response_id", code="invalid")
@@ -72,6 +73,8 @@ class ResponsesApi:
             messages=messages,
             replies=run.replies,
             meter=run.meter,
+            reading=run.reading,
+            asked=len(body) + size,
             conversation=run.turn.id if run.turn is not None else None,
             run=run,
         )
@@ -116,10 +119,10 @@ class ResponsesApi:
             raise Problem(404, f"There is no response {id!r} (any more).", param="response_id", code="not_found")
         return stored
 
-    async def _before(self, wanted: ResponsesRequest, key: str) -> tuple[Message, ...]:
-        """The conversation that a request goes on with."""
+    async def _before(self, wanted: ResponsesRequest, key: str) -> tuple[tuple[Message, ...], int]:
+        """The conversation that a request goes on with, and its bytes."""
         if wanted.previous_response_id is None:
-            return ()
+            return (), 0
         previous = await self._stored(wanted.previous_response_id, key)
         if not previous.replies.done() or previous.replies.exception() is not None:
             raise Problem(
@@ -128,7 +131,7 @@ class ResponsesApi:
                 param="previous_response_id",
                 code="invalid",
             )
-        return (*previous.messages, *previous.replies.result())
+        return (*previous.messages, *as_assistant(previous.replies.result())), previous.size
 
     @staticmethod
     async def _end(stored: StoredResponse, reason: str) -> None:
@@ -143,12 +146,14 @@ class ResponsesApi:
         try:
             async for _ in made.events():
                 pass
-        except Exception as error:
+        except FAILURES as error:
             made.fail(self._service.problem(error, stored.run))
         return made.body
 
     def _stream(self, stored: StoredResponse, *, after: int, prelude: int | None) -> Response:
-        run, made = stored.run, ResponseEvents(stored)
+        run = stored.run
+        reader = stored.reading.reader()
+        made = ResponseEvents(stored, reader)
 
         def leave() -> None:
             if run is not None and not stored.is_background:
@@ -156,6 +161,7 @@ class ResponsesApi:
 
         return EventStream(
             self._events(made, after, leave),
+            reader,
             problem=lambda error: self._service.problem(error, run),
             as_event=made.failed,
             limits=self._service.limits,
@@ -172,7 +178,7 @@ class ResponsesApi:
                     if number > after:
                         yield event
                     number += 1
-        except Exception:
+        except FAILURES:
             failed()
             raise
 

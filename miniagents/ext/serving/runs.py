@@ -1,18 +1,22 @@
 """Runs: calls of agents on behalf of requests, and what they use."""
 
+import asyncio
 import math
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import HTTPConnection
 
 from miniagents.errors import AgentArgumentError, MiniAgentsError
 from miniagents.ext.llms.metering import Meter, current_meter
+from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.problems import Problem
+from miniagents.ext.serving.reading import Reading
 from miniagents.ext.serving.served import Entry
 from miniagents.messages import Message, MessageSequence, MessageSequencePromise
 from miniagents.miniagents import AgentCall, Interaction
+from miniagents.promising.flow import current_flow
 from miniagents.promising.promise import settled
 
 if TYPE_CHECKING:
@@ -31,12 +35,15 @@ class Run:
         call: The call.
         replies: Its replies; they can be iterated again and again.
         meter: What all models below it use.
+        reading: What came of its replies, and how far its readers are.
         turn: Its turn in a conversation, or None.
     """
 
-    __slots__ = ("call", "entry", "id", "key", "meter", "replies", "turn")
+    __slots__ = ("_stopping", "call", "entry", "id", "key", "meter", "reading", "replies", "turn")
 
-    def __init__(self, entry: Entry, key: str, call: AgentCall, meter: Meter, turn: "Turn | None" = None) -> None:
+    def __init__(
+        self, entry: Entry, key: str, call: AgentCall, meter: Meter, reading: Reading, turn: "Turn | None" = None
+    ) -> None:
         self.id = secrets.token_urlsafe(18)
         self.entry = entry
         self.key = key
@@ -46,7 +53,9 @@ class Run:
             replies = MessageSequence.turn_into_sequence_promise(turn.replies(call), errors_as_messages=False)
         self.replies = replies
         self.meter = meter
+        self.reading = reading
         self.turn = turn
+        self._stopping: asyncio.Task[None] | None = None
 
     @property
     def interaction(self) -> Interaction:
@@ -57,11 +66,41 @@ class Run:
         """Ask for its end, and that of everything below it."""
         self.call.finish().reply_sequence().cancel(reason)
 
+    def stop(self, error: MiniAgentsError) -> None:
+        """Ask for its end in the same way; its client gets the error."""
+        for replies in (self.replies, self.call.finish().reply_sequence()):
+            replies._look()  # a client that has gone need not be told
+        self.interaction.begin_cancel(error)
+
+    def when_stopped(self, callback: Callable[[], None]) -> None:
+        """Call back once nothing of it runs any more: what is cancelled may take its time."""
+
+        def settled(_: object) -> None:
+            interaction = self.interaction
+            if interaction.done() and not interaction.below:
+                callback()
+                return
+            stopping = interaction.system.loop.create_task(_stopped(interaction))
+            self._stopping = stopping  # the loop itself does not keep it alive
+            stopping.add_done_callback(lambda _: callback())
+
+        self.replies._add_done_callback(settled)
+
+    def ended(self) -> None:
+        """Its replies have come, or never will: so its turn is over, also where it was never taken."""
+        if self.turn is not None:
+            self.turn.give_up(self.interaction)
+
 
 class Runs:
-    """The runs that are under way, by interaction."""
+    """The runs that are under way, by interaction.
 
-    def __init__(self) -> None:
+    Args:
+        limits: How large a reply may be, and how far it may be ahead of its readers.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
         self._runs: dict[int, Run] = {}
 
     def begin(
@@ -92,14 +131,21 @@ class Runs:
         target.check_ready()
         sent = messages if turn is None else turn.messages(messages)
         meter = Meter()
-        token = current_meter.set(meter)
+        reading = Reading(
+            self._limits.ahead,
+            self._limits.reply,  # code that talks too much is not interrupted by itself, but by the loop
+            lambda problem: call.interaction.system.loop.call_soon(call.interaction.begin_cancel, problem),
+        )
+        metering, flowing = current_meter.set(meter), current_flow.set(reading)
         try:
             call = target.initiate_call(timeout=timeout, errors_as_messages=False, kwargs=arguments)
+            run = Run(entry, key, call, meter, reading, turn)
         except AgentArgumentError as error:  # of this call: inside of an agent it is a failure of the agent's
             raise Problem(422, str(error), param="arguments", code="invalid_arguments") from None
         finally:
-            current_meter.reset(token)
-        run = Run(entry, key, call, meter, turn)
+            current_meter.reset(metering)
+            current_flow.reset(flowing)
+        run.interaction.replies._tap = reading.came
         if sent is not None:
             call.send_message(sent)
         if messages is not None:
@@ -114,7 +160,7 @@ class Runs:
         return self._runs.get(interaction)
 
     def _ended(self, number: int) -> None:
-        del self._runs[number]
+        self._runs.pop(number).ended()
 
     def interactions(self) -> tuple[Interaction, ...]:
         """The interactions of all, also of those that have ended while their replies still come from below."""
@@ -126,13 +172,16 @@ class Runs:
     def stop_all(self, error: MiniAgentsError) -> None:
         """Ask for the end of all; their clients get the error."""
         for run in tuple(self._runs.values()):
-            run.call.finish()
-            run.interaction.begin_cancel(error)
+            run.stop(error)
 
     async def wait_idle(self) -> None:
         """Wait until none is under way."""
         while self._runs:
             await settled(next(iter(self._runs.values())).replies)
+
+
+async def _stopped(interaction: Interaction) -> None:
+    await interaction.wait_stopped()
 
 
 def timeout_of(request: HTTPConnection, most: float | None) -> float | None:

@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from miniagents.actors.arguments import parameters
 from miniagents.errors import ActorStoppedError, InvalidOptionError
 from miniagents.ext.serving.bodies import convert
 from miniagents.miniagents import AgentRef, MiniAgent, MiniAgents
-from miniagents.miniagents.arguments import live_parameters, parameters
+from miniagents.miniagents.arguments import live_parameters
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _API_OPTIONS = "api_options"

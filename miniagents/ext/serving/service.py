@@ -11,11 +11,11 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from miniagents.ext.serving.gate import Gate
+from miniagents.ext.serving.gate import Gate, Place
 from miniagents.ext.serving.keys import Keys
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.naming import ConversationIn, conversation_id
-from miniagents.ext.serving.problems import Problem, problem_of
+from miniagents.ext.serving.problems import FAILURES, Problem, problem_of
 from miniagents.ext.serving.runs import Run, Runs, timeout_of
 from miniagents.ext.serving.served import Entry
 from miniagents.ext.serving.tracing import traced
@@ -32,6 +32,8 @@ _GONE = 499
 _LOGGED_STATUSES = (500, 502)
 _LOGGED = "__miniagents_logged__"
 _RUN = "miniagents.run"
+PLACE = "miniagents.place"
+"""Where in its scope a request has its place."""
 _NOT_STARTED = (
     "The agents are not running: the server has not run the lifespan of agent_app(). Inside another app, hand it on: "
     "FastAPI(lifespan=agents.lifespan), or `async with agents.lifespan(app):` in a lifespan of your own."
@@ -72,7 +74,7 @@ class Service:
         self.admin_keys = admin_keys
         self.shows_errors = shows_errors
         self.gate = Gate(limits.concurrent)
-        self.runs = Runs()
+        self.runs = Runs(limits)
         self.turns = turns
         self.is_started = False
         self._end: Promise[Any] | None = None
@@ -133,17 +135,21 @@ class Service:
         timeout = timeout_of(request, self.limits.request_timeout)
         id = conversation_id(request, conversation)
         if id is None:
-            with traced(self.system, request):
-                run = request.scope[_RUN] = self.runs.begin(entry, key, arguments, timeout, messages)
-            return run
+            return self._begin(request, entry, key, arguments, timeout, messages)
         turn = await self.turns.begin(request, entry, key, id, timeout)
         try:
             left = timeout - turn.waited if timeout is not None else None
-            with traced(self.system, request):
-                run = request.scope[_RUN] = self.runs.begin(entry, key, arguments, left, messages, turn)
+            return self._begin(request, entry, key, arguments, left, messages, turn)
         except BaseException:
             turn.give_up()
             raise
+
+    def _begin(self, request: HTTPConnection, *given: Any) -> Run:
+        with traced(self.system, request):
+            run = request.scope[_RUN] = self.runs.begin(*given)
+        place: Place = request.scope[PLACE]
+        place.hold()
+        run.when_stopped(place.release)
         return run
 
     async def whole(self, request: Request, run: Run) -> Messages:
@@ -161,7 +167,7 @@ class Service:
         listener.add_done_callback(gone)
         try:
             return await run.replies
-        except Exception:
+        except FAILURES:
             if listener.done():
                 raise ClientDisconnect() from None
             raise
@@ -171,7 +177,7 @@ class Service:
         finally:
             listener.cancel()
 
-    def problem(self, error: Exception, run: Run | None = None) -> Problem:
+    def problem(self, error: BaseException, run: Run | None = None) -> Problem:
         """What a failure is to a client; what the client is not told is logged."""
         problem = problem_of(error, shows_errors=self.shows_errors)
         if problem.status in _LOGGED_STATUSES and not getattr(error, _LOGGED, False):
@@ -225,24 +231,31 @@ class Endpoint:
         try:
             key = self._keys.name_of(request.headers) if self._keys is not None else ""
             if self._is_counted:
-                with self._service.gate.entered(key):
+                with self._service.gate.enter(key) as request.scope[PLACE]:
                     response = await self._answer(request, key)
-                    await response(scope, receive, send)
+                    await _send(response, scope, receive, send)
                 return
             response = await self._answer(request, key)
         except Problem as problem:
             response = self._refusal(problem)
         except ClientDisconnect:
             response = Response(status_code=_GONE)  # nobody reads it, but middleware around wants an answer
-        await response(scope, receive, send)
+        await _send(response, scope, receive, send)
 
     async def _answer(self, request: Request, key: str) -> ASGIApp:
         try:
             return await self._handler(request, key)
         except (ClientDisconnect, HTTPException):
             raise
-        except Exception as error:
+        except FAILURES as error:
             return self._refusal(self._service.problem(error, request.scope.get(_RUN)))
 
     def _refusal(self, problem: Problem) -> Response:
         return problem.response(self._as_body(problem) if self._as_body is not None else None)
+
+
+async def _send(response: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    try:
+        await response(scope, receive, send)
+    except OSError:
+        pass  # the client has gone, as servers say it since ASGI 2.4

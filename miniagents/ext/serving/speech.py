@@ -1,14 +1,25 @@
 """What an agent says to a client that knows a model alone: its text, and the tool calls that it leaves open."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from typing import TypeAlias
 
 import msgspec
 
 from miniagents.ext.llms.messages import ReplyMessage, ToolCall, ToolResultMessage
-from miniagents.messages import Message, MessageSequencePromise
+from miniagents.ext.serving.reading import Reader
+from miniagents.messages import (
+    AssistantMessage,
+    Message,
+    Messages,
+    MessageSequencePromise,
+    SystemMessage,
+    TextMessage,
+    UserMessage,
+)
 
 _LENGTH = frozenset({"length", "max_tokens", "model_context_window_exceeded"})
+_ASSISTANT = "assistant"
+_PLAIN = (TextMessage, UserMessage, SystemMessage)
 _FILTERED = frozenset({"content_filter", "refusal"})
 
 
@@ -49,10 +60,14 @@ class Calls(msgspec.Struct, frozen=True):
 Piece: TypeAlias = Text | Said | Calls
 
 
-async def spoken(replies: MessageSequencePromise) -> AsyncGenerator[Piece, None]:
+async def spoken(replies: MessageSequencePromise, reader: Reader | None = None) -> AsyncGenerator[Piece, None]:
     """What an agent says, piece by piece, and `Calls` at the end; each iteration gives the same.
 
     Tool calls that the agent has had answered itself are its own affair, and so are their results.
+
+    Args:
+        replies: What it replies.
+        reader: Who gets it as it comes.
 
     Raises:
         Exception: What the agent failed with.
@@ -64,19 +79,44 @@ async def spoken(replies: MessageSequencePromise) -> AsyncGenerator[Piece, None]
         if not issubclass(promise.message_class, ToolResultMessage):
             async for token in promise:
                 text = str(token)
+                if reader is not None:
+                    reader.took(text)
                 if text:
                     if index is None:
                         index = count
                         count += 1
                     yield Text(index, text)
         message = await promise
+        if reader is not None:
+            reader.took(None)
         if isinstance(message, ToolResultMessage):
+            if reader is not None:
+                reader.took(str(message))
             calls.pop(message.call_id, None)
             continue
         if isinstance(message, ReplyMessage):
             calls |= {call.id: call for call in message.tool_calls}
         yield Said(index, message)
     yield Calls(tuple(calls.values()))
+
+
+def as_assistant(replies: Iterable[Message]) -> Messages:
+    """What an agent replied, as a later turn gets it: whoever said it to the agent, to the client it was the assistant.
+
+    Args:
+        replies: The replies. Tool results stay what they are.
+    """
+    return Messages(map(_as_assistant, replies))
+
+
+def _as_assistant(message: Message) -> Message:
+    if not isinstance(message, TextMessage):
+        return message.with_metadata(role=_ASSISTANT)
+    if message.role == _ASSISTANT or isinstance(message, ToolResultMessage):
+        return message
+    if type(message) in _PLAIN:
+        return AssistantMessage(message.content, metadata=message.metadata)
+    return msgspec.structs.replace(message, role=_ASSISTANT)
 
 
 def finish_reason(last: Message | None, calls: tuple[ToolCall, ...]) -> str:

@@ -8,7 +8,8 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from miniagents.ext.serving.limits import Limits
-from miniagents.ext.serving.problems import Problem
+from miniagents.ext.serving.problems import FAILURES, Problem
+from miniagents.ext.serving.reading import Reader
 from miniagents.ext.wire.sse import PING
 
 _HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
@@ -24,6 +25,7 @@ class EventStream(Response):
 
     Args:
         events: The events, as bytes. Their generator is closed when the response ends.
+        reader: Who reads them.
         problem: What a failure is to a client.
         as_event: A problem as the bytes of an event.
         as_body: A problem as the body of a response; None for our own form.
@@ -37,8 +39,9 @@ class EventStream(Response):
     def __init__(
         self,
         events: AsyncGenerator[bytes, None],
+        reader: Reader,
         *,
-        problem: Callable[[Exception], Problem],
+        problem: Callable[[BaseException], Problem],
         as_event: Callable[[Problem], bytes],
         as_body: Callable[[Problem], Any] | None = None,
         limits: Limits,
@@ -46,6 +49,7 @@ class EventStream(Response):
         prelude: int | None = 0,
     ) -> None:
         self._events = events
+        self._reader = reader
         self._problem = problem
         self._as_event = as_event
         self._as_body = as_body
@@ -53,18 +57,22 @@ class EventStream(Response):
         self._gone = gone
         self._prelude = prelude
         self._held: list[bytes] = []
-        self._head = asyncio.Lock()
         self._has_head = False
+        self._is_over = False
         self._was_silent = True
-        self._sending_since: float | None = None
         self.status_code = 200
         self.background = None
         self.init_headers(_HEADERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
-        sending = asyncio.create_task(self._send_all(scope, receive, _or_gone(send)))
-        listening = asyncio.create_task(self._listen(receive, _or_gone(send)))
+        with self._reader:
+            await self._run(scope, receive, send)
+
+    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
+        outlet = _Outlet(send)
+        sending = asyncio.create_task(self._send_all(scope, receive, outlet))
+        listening = asyncio.create_task(self._listen(receive, outlet))
         try:
             await asyncio.wait({sending, listening}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -75,50 +83,53 @@ class EventStream(Response):
                 self._gone()
             await asyncio.wait({sending, listening})
             await self._events.aclose()
-        if not sending.cancelled() and not isinstance(sending.exception(), _GoneError):
-            sending.result()
+        for task in (sending, listening):
+            if not task.cancelled() and not isinstance(task.exception(), _GoneError):
+                task.result()
 
-    async def _send_all(self, scope: Scope, receive: Receive, send: Send) -> None:
-        time = asyncio.get_running_loop().time
+    async def _send_all(self, scope: Scope, receive: Receive, outlet: "_Outlet") -> None:
         prelude = self._prelude if self._prelude is not None else 0
         try:
             if self._prelude is None:
-                await self._begin(send)
+                async with outlet.lock:
+                    await self._begin(outlet)
             async for event in self._events:
                 self._was_silent = False
                 if not self._has_head and len(self._held) < prelude:
                     self._held.append(event)
                     continue
-                if not self._has_head:
-                    await self._begin(send)
-                self._sending_since = time()
-                await send({"type": "http.response.body", "body": event, "more_body": True})
-                self._sending_since = None
+                self._reader.sends(True)
+                async with outlet.lock:
+                    await self._begin(outlet)
+                    await outlet(_body(event))
+                self._reader.sends(False)
         except _GoneError:
             raise
-        except Exception as error:
+        except FAILURES as error:
             problem = self._problem(error)
-            async with self._head:
-                if not self._has_head:
-                    self._has_head = True
+            async with outlet.lock:
+                self._is_over = True
+                if self._has_head:
+                    await outlet(_body(self._as_event(problem)))
+                    await outlet(_body(b"", more=False))
+                else:
                     body = self._as_body(problem) if self._as_body is not None else None
-                    await problem.response(body)(scope, receive, send)
-                    return
-            await send({"type": "http.response.body", "body": self._as_event(problem), "more_body": True})
-        await self._begin(send)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _begin(self, send: Send) -> None:
-        if self._has_head:
+                    await problem.response(body)(scope, receive, outlet)
             return
-        async with self._head:
-            if not self._has_head:
-                await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-                self._has_head = True
-                if self._held:
-                    await send({"type": "http.response.body", "body": b"".join(self._held), "more_body": True})
+        async with outlet.lock:
+            self._is_over = True
+            await self._begin(outlet)
+            await outlet(_body(b"", more=False))
 
-    async def _listen(self, receive: Receive, send: Send) -> None:
+    async def _begin(self, outlet: "_Outlet") -> None:
+        """Send the head, and what was held until then, if that is still to be done; the lock is held."""
+        if not self._has_head:
+            self._has_head = True
+            await outlet({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            if self._held:
+                await outlet(_body(b"".join(self._held)))
+
+    async def _listen(self, receive: Receive, outlet: "_Outlet") -> None:
         """Return when the client has gone, or reads nothing; meanwhile send what keeps the connection open."""
         time, most = asyncio.get_running_loop().time, self._limits.send_timeout
         while True:
@@ -128,26 +139,55 @@ class EventStream(Response):
                         pass
                 return
             except TimeoutError:
-                since = self._sending_since
+                since = outlet.since
                 if since is not None:  # a ping would only wait behind it
                     if most is not None and time() - since >= most:
                         return
-                elif not self._has_head:
-                    await self._begin(send)
-                elif self._was_silent:
-                    await send({"type": "http.response.body", "body": PING, "more_body": True})
+                else:
+                    async with outlet.lock:
+                        if not self._has_head:
+                            await self._begin(outlet)
+                        elif self._was_silent and not self._is_over:
+                            await outlet(_body(PING))
                 self._was_silent = True
+
+
+def _body(body: bytes, *, more: bool = True) -> Message:
+    return {"type": "http.response.body", "body": body, "more_body": more}
 
 
 class _GoneError(Exception):
     """The client has gone: what was sent did not reach it."""
 
 
-def _or_gone(send: Send) -> Send:
-    async def wrapped(message: Message) -> None:
+class _Outlet:
+    """Where a response goes.
+
+    Args:
+        send: Sends.
+
+    Attributes:
+        lock: Whoever sends has it: of two who send at once, the second could overtake the first.
+        since: Since when something is being sent, on the loop's clock; None if nothing is.
+    """
+
+    __slots__ = ("_send", "lock", "since")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.lock = asyncio.Lock()
+        self.since: float | None = None
+
+    async def __call__(self, message: Message) -> None:
+        """Send something.
+
+        Raises:
+            _GoneError: The client has gone.
+        """
+        self.since = asyncio.get_running_loop().time()
         try:
-            await send(message)
+            await self._send(message)
         except OSError as error:
             raise _GoneError from error
-
-    return wrapped
+        finally:
+            self.since = None

@@ -10,8 +10,10 @@ from miniagents.ext.serving.instances import Instance
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.problems import Problem
 from miniagents.ext.serving.served import Entry
+from miniagents.ext.serving.speech import as_assistant
 from miniagents.messages import DataMessage, Message, MessagePromise, Messages, SystemMessage, encode
 from miniagents.miniagents import AgentCall, AgentRef, Interaction, MiniAgent, MiniAgents
+from miniagents.promising.promise import settled
 
 
 class Live:
@@ -151,7 +153,9 @@ class Turn:
         replies = call.reply_sequence(finish_call=False)
         try:
             async for promise in replies:
+                promise._start()  # also where nobody reads it
                 yield promise
+            await settled(replies)  # to await them would be to want all of them, whoever reads them how slowly
             messages = await replies
             if self._said is None:
                 sent: Messages = await call.finish().interaction.message_promises
@@ -167,7 +171,7 @@ class Turn:
             created_at=self._state.created_at,
             agent=self._entry.name,
             labels=self._state.labels,
-            messages=(*self._state.messages, *said, *replies),
+            messages=(*self._state.messages, *said, *as_assistant(replies)),
             state=stateful.state if stateful is not None else self._state.state,
         )
         revision = await self._store.save(self.key, self.id, encode(kept), after=self._revision)
@@ -176,6 +180,10 @@ class Turn:
             raise Problem(409, text, param="conversation", code="conversation_changed", is_final=True)
         self.live.revision = revision
 
-    def give_up(self) -> None:
-        """There is no call: the turn is over."""
-        self._release(self, None, False)
+    def give_up(self, interaction: Interaction | None = None) -> None:
+        """The turn is over, if it is not yet, and nothing is saved.
+
+        Args:
+            interaction: The call, if there is one.
+        """
+        self._release(self, interaction, False)

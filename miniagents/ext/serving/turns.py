@@ -1,6 +1,7 @@
 """Turns: requests of one conversation are served one after the other, each with what was said before it."""
 
 import asyncio
+from functools import partial
 
 from starlette.requests import HTTPConnection
 
@@ -29,6 +30,7 @@ class Turns:
         self._idle = idle
         self._limits = limits
         self._live: dict[tuple[str, str], Live] = {}
+        self._idle_of: dict[str, dict[str, None]] = {}
         self._releasing: set[asyncio.Task[None]] = set()
 
     async def begin(self, request: HTTPConnection, entry: Entry, key: str, id: str, timeout: float | None) -> "Turn":
@@ -47,13 +49,14 @@ class Turns:
             text = f"{waiting} requests wait in this conversation already."
             raise Problem(429, text, param="conversation", code="conversation_busy", retry_after=1.0)
         live.inside += 1
-        if live.timer is not None:
-            live.timer.cancel()
-            live.timer = None
+        self._works(key, id, live)
         try:
             loop = asyncio.get_running_loop()
             began = loop.time()
-            await acquire(request, live.lock, timeout)
+            if live.inside == 1:  # a lock that is free while others wait for it is theirs
+                await live.lock.acquire()
+            else:
+                await acquire(request, live.lock, timeout)
             try:
                 turn = Turn(self.system, self.store, self.release, live, entry, key, id, began)
                 await turn.load(self._limits)
@@ -75,15 +78,13 @@ class Turns:
         if interaction is None or is_whole:
             self._release(turn)
             return
-        ending = asyncio.create_task(self._release_after(turn, interaction))
+        ending = asyncio.create_task(_end(interaction))
         self._releasing.add(ending)
-        ending.add_done_callback(self._releasing.discard)
+        ending.add_done_callback(partial(self._released, turn))
 
-    async def _release_after(self, turn: "Turn", interaction: Interaction) -> None:
-        try:
-            await interaction.cancel("its turn is over")
-        finally:
-            self._release(turn)
+    def _released(self, turn: "Turn", ending: "asyncio.Task[None]") -> None:
+        self._releasing.discard(ending)
+        self._release(turn)
 
     def _release(self, turn: "Turn") -> None:
         turn.live.lock.release()
@@ -93,20 +94,37 @@ class Turns:
         live.inside -= 1
         if live.inside:
             return
-        if live.instance is None:
+        if self._live.get((key, id)) is not live:
+            live.forget_instance()  # the service has ended meanwhile
+        elif live.instance is None:
             self._passivate(key, id)
         else:
+            idle = self._idle_of.setdefault(key, {})
+            idle[id] = None
             live.timer = asyncio.get_running_loop().call_later(self._idle, self._passivate, key, id)
+            if len(idle) > self._limits.instances:
+                self._passivate(key, next(iter(idle)))
+
+    def _works(self, key: str, id: str, live: Live) -> None:
+        """It is idle no more."""
+        if live.timer is not None:
+            live.timer.cancel()
+            live.timer = None
+            idle = self._idle_of[key]
+            del idle[id]
+            if not idle:
+                del self._idle_of[key]
 
     def _passivate(self, key: str, id: str) -> None:
-        self._live.pop((key, id)).forget_instance()
+        live = self._live.pop((key, id))
+        self._works(key, id, live)
+        live.forget_instance()
 
     async def delete(self, key: str, id: str) -> bool:
         """Forget a conversation. A turn that is under way goes on, and is not saved."""
         was_there = await self.store.delete(key, id)
         live = self._live.get((key, id))
-        if live is not None and not live.inside and live.timer is not None:
-            live.timer.cancel()
+        if live is not None and not live.inside:
             self._passivate(key, id)
         return was_there
 
@@ -118,4 +136,9 @@ class Turns:
             if live.timer is not None:
                 live.timer.cancel()
         self._live.clear()
+        self._idle_of.clear()
         await self.store.close()
+
+
+async def _end(interaction: Interaction) -> None:
+    await interaction.cancel("its turn is over")

@@ -14,13 +14,16 @@ from miniagents.ext.serving.bodies import check_depth, decode, too_slow
 from miniagents.ext.serving.events import Failed, events_of
 from miniagents.ext.serving.naming import ConversationIn
 from miniagents.ext.serving.plain import MessageIn, check_count
-from miniagents.ext.serving.problems import Problem
+from miniagents.ext.serving.problems import FAILURES, Problem
 from miniagents.ext.serving.runs import Run
-from miniagents.ext.serving.service import Service
+from miniagents.ext.serving.service import PLACE, Service
 from miniagents.ext.serving.waiting import HeldSocket
 
 _CLOSE_BASE = 4000
 """A socket that ends with an error is closed with this plus the HTTP status: 4429, 4504."""
+
+_GONE = (WebSocketDisconnect, ClientDisconnect, OSError)
+"""What says that the client has gone; before a socket is accepted it is an OSError, as servers raise it."""
 
 
 class Open(msgspec.Struct, frozen=True, tag="open", tag_field="type", forbid_unknown_fields=True):
@@ -63,17 +66,18 @@ class AgentSocket:
     async def __call__(self, scope: Scope, receive: Receive, send: SendEvent) -> None:
         """Serve one call."""
         service = self._service
-        socket = HeldSocket(scope, receive, send, most=service.limits.messages + 2)  # with `open` and `finish`
+        most = service.limits.messages + 2  # with `open` and `finish`
+        socket = HeldSocket(scope, receive, send, most=most, limits=service.limits)
         try:
             key = service.keys.name_of(socket.headers)
             entry = service.entry(socket.path_params["name"])
-            with service.gate.entered(key):
+            with service.gate.enter(key) as scope[PLACE]:
                 await socket.accept()
                 await self._serve(socket, entry.name, key)
-        except (WebSocketDisconnect, ClientDisconnect):
-            pass
         except Problem as problem:
             await self._refuse(socket, problem)
+        except _GONE:
+            pass
 
     async def _serve(self, socket: WebSocket, name: str, key: str) -> None:
         service, entry = self._service, self._service.entry(name)
@@ -90,7 +94,7 @@ class AgentSocket:
                 reader.cancel()
         except (WebSocketDisconnect, ClientDisconnect):
             raise
-        except Exception as error:
+        except FAILURES as error:
             raise service.problem(error, run) from None
         finally:
             if run is not None:
@@ -104,12 +108,19 @@ class AgentSocket:
                 run.cancel("the client went away, or broke the protocol")
 
         reader.add_done_callback(stop)
+        place = run.reading.reader()
         try:
-            async for event in events_of(run):
-                await socket.send_text(msgspec.json.encode(event).decode())
-        except Exception:
+            with place:
+                async for event in events_of(run, place):
+                    place.sends(True)
+                    async with asyncio.timeout(self._service.limits.send_timeout):
+                        await socket.send_text(msgspec.json.encode(event).decode())
+                    place.sends(False)
+        except FAILURES:
             if reader.done() and not reader.cancelled():
                 reader.result()  # this is why
+            if place.is_sending:
+                raise WebSocketDisconnect() from None  # it reads nothing, and counts as gone
             raise
         await socket.close()
 
@@ -156,11 +167,11 @@ class AgentSocket:
 
     @staticmethod
     async def _refuse(socket: WebSocket, problem: Problem) -> None:
-        if socket.application_state is WebSocketState.CONNECTING:
-            await socket.send_denial_response(problem.response())
-            return
         try:
-            await socket.send_text(msgspec.json.encode(Failed(problem.body.error)).decode())
-            await socket.close(_CLOSE_BASE + problem.status)
-        except (WebSocketDisconnect, RuntimeError):
+            if socket.application_state is WebSocketState.CONNECTING:
+                await socket.send_denial_response(problem.response())
+            else:
+                await socket.send_text(msgspec.json.encode(Failed(problem.body.error)).decode())
+                await socket.close(_CLOSE_BASE + problem.status)
+        except (*_GONE, RuntimeError):
             pass  # it has gone meanwhile

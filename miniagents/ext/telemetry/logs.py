@@ -8,7 +8,7 @@ import structlog
 
 from miniagents.actors import ActorSystem, DeadLetter, Event, EventKind
 from miniagents.actors.events import Subscription
-from miniagents.errors import DeadlockError, InvalidOptionError
+from miniagents.errors import InvalidOptionError
 from miniagents.miniagents import Interaction
 from miniagents.supervision import StopReason
 
@@ -110,9 +110,9 @@ class EventLog(Subscription):
         elif detail is not None:
             facts["interaction"] = detail
         if event.reason is not None:
-            facts["reason"] = event.reason.value if isinstance(event.reason, StopReason) else repr(event.reason)
+            facts["reason"] = event.reason.value if isinstance(event.reason, StopReason) else event.reason
         if event.error is not None:
-            facts["error"] = repr(event.error)
-        if isinstance(event.error, DeadlockError):
-            facts["ring"] = event.error.ring
+            facts["error"] = f"{event.error_type}({event.error!r})"
+        if event.ring:
+            facts["ring"] = event.ring
         return facts

@@ -15,11 +15,13 @@ from miniagents import (
     OneForOne,
     Restart,
     RestForOne,
+    Shutdown,
     SimpleOneForOne,
     StopReason,
     Supervisor,
     SupervisorRef,
 )
+from miniagents.actors.supervisor_ref import ChildInfo
 from miniagents.errors import ActorStoppedError, StartError, SupervisorError
 from tests.supervision.otp.scenario import ChildSup, Scenario, Sup, Worker
 
@@ -41,6 +43,11 @@ class Planned(Exception):
 
 class Player:
     """Plays one scenario."""
+
+    @property
+    def worker(self) -> type[Actor]:
+        """The class of the workers."""
+        return PlannedWorker
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
@@ -83,7 +90,8 @@ class Player:
             return ChildSpec(child.id, self.supervisor(child.sup), **options)
         assert isinstance(child, Worker)
         kwargs: dict[str, Any] = {"player": self, "id": child.id, "plan": child.plan}
-        return ChildSpec(child.id, PlannedWorker, kwargs=kwargs, **options)
+        shutdown = Shutdown.KILL if child.brutal else 5.0
+        return ChildSpec(child.id, self.worker, kwargs=kwargs, shutdown=shutdown, **options)
 
     def find(self, name: str) -> SupervisorRef | None:
         """The supervisor of this name, wherever it is."""
@@ -122,25 +130,7 @@ class Player:
                 await self.call(sup, "count_children")
 
     async def call(self, sup: str, method: str, *args: Any, **kwargs: Any) -> None:
-        ref = self.find(sup)
-        if ref is None:
-            self.note("noproc")
-            return
-        try:
-            answer = await getattr(ref, method)(*args, **kwargs)
-        except SupervisorError as error:
-            self.note(str(error.reason))
-        except StartError:
-            self.note("error")
-        except ActorStoppedError:
-            self.note("noproc")
-        else:
-            if method == "count_children":
-                self.note(f"{answer.specs}:{answer.active}:{answer.supervisors}:{answer.workers}")
-            elif answer is None and method in ("start_child", "restart_child"):
-                self.note("ok:ignored")
-            else:
-                self.note("ok")
+        self.note(await answer(self.find(sup), method, *args, **kwargs))
 
     async def settle(self, top: Any) -> None:
         """Wait until nothing more happens."""
@@ -162,13 +152,37 @@ class Player:
         for child in await ref.which_children():
             if child.id is None:
                 parts.append("dyn")
-            elif child.ref is None:
-                parts.append(f"{child.id}=undefined")
-            elif child.ref == "restarting":
-                parts.append(f"{child.id}=restarting")
+            elif isinstance(child.ref, SupervisorRef):
+                parts.append(f"{child.id}={await self.state(child.ref)}")
             else:
-                parts.append(f"{child.id}={await self.state(child.ref) if child.kind == 'supervisor' else 'up'}")
+                parts.append(word_of_child(child))
         return f"({','.join(parts)})"
+
+
+async def answer(ref: SupervisorRef | None, method: str, *args: Any, **kwargs: Any) -> str:
+    """Call a supervisor, and give its answer as OTP has it."""
+    if ref is None:
+        return "noproc"
+    try:
+        answer = await getattr(ref, method)(*args, **kwargs)
+    except SupervisorError as error:
+        return str(error.reason)
+    except StartError:
+        return "error"
+    except ActorStoppedError:
+        return "noproc"
+    if method == "count_children":
+        return f"{answer.specs}:{answer.active}:{answer.supervisors}:{answer.workers}"
+    if method == "which_children":
+        return f"({','.join(map(word_of_child, answer))})"
+    return "ok:ignored" if answer is None and method in ("start_child", "restart_child") else "ok"
+
+
+def word_of_child(child: ChildInfo) -> str:
+    """What `which_children` says of a child, without what is below it."""
+    if child.ref is None:
+        return f"{child.id}=undefined"
+    return f"{child.id}={'restarting' if child.ref == 'restarting' else 'up'}"
 
 
 def word(reason: Any) -> str:

@@ -50,7 +50,7 @@ play(Main, Tree, Ops) ->
 note(Word) -> ets:insert(trace, {erlang:unique_integer([monotonic]), Word}).
 
 %% Trees: {sup, Name, Strategy, Intensity, Auto, [Child]}
-%% Children: {worker, Id, Restart, Significant, Plan} or {child_sup, Id, Restart, Significant, Sup}
+%% Children: {worker, Id, Restart, Significant, Plan, Brutal} or {child_sup, Id, Restart, Significant, Sup}
 
 start_sup({sup, Name, _, _, _, _} = Sup) ->
     case supervisor:start_link(?MODULE, Sup) of
@@ -62,11 +62,11 @@ init({sup, _, Strategy, Intensity, Auto, Children}) ->
     Flags = #{strategy => Strategy, intensity => Intensity, period => 1000, auto_shutdown => Auto},
     {ok, {Flags, [spec(Strategy, Child) || Child <- Children]}}.
 
-spec(simple_one_for_one, {worker, Id, Restart, Significant, _}) ->
+spec(simple_one_for_one, {worker, Id, Restart, Significant, _, false}) ->
     #{id => Id, start => {?MODULE, start_worker, []}, restart => Restart, significant => Significant, shutdown => 5000};
 spec(_, Child) -> spec(Child).
 
-spec({worker, Id, Restart, Significant, Plan}) ->
+spec({worker, Id, Restart, Significant, Plan, false}) ->
     #{id => Id, start => {?MODULE, start_worker, [Id, Plan]}, restart => Restart, significant => Significant,
       shutdown => 5000};
 spec({child_sup, Id, Restart, Significant, Sup}) ->

@@ -10,12 +10,16 @@ RESTARTS = ("permanent", "transient", "temporary")
 
 @dataclass(frozen=True)
 class Worker:
-    """A child that goes through `plan`, one outcome (ok, fail, ignore) for each start; after the last it starts."""
+    """A child that goes through `plan`, one outcome (ok, fail, ignore) for each start; after the last it starts.
+
+    One that is `brutal` is killed by its supervisor, and gets no time to shut down.
+    """
 
     id: str
     restart: str
     significant: bool
     plan: tuple[str, ...]
+    brutal: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,7 +150,7 @@ def erlang(value: Any) -> str:
         case ChildSup():
             return f"{{child_sup,{','.join(map(erlang, (value.id, value.restart, value.significant, value.sup)))}}}"
         case Worker():
-            parts = (value.id, value.restart, value.significant, list(value.plan))
+            parts = (value.id, value.restart, value.significant, list(value.plan), value.brutal)
             return f"{{worker,{','.join(map(erlang, parts))}}}"
         case ("start_simple", sup, id, plan):
             return f"{{start_simple,{sup},{id},{erlang(list(plan))}}}"

@@ -40,17 +40,27 @@ async def loaded(package: str, extra: str) -> Any:
 
 
 def key_or_environment(api_key: Secret | None, variable: str, agent: str) -> Secret:
-    """The key that was given, or that of the environment.
+    """The key that was given, or that of the environment, without the white space around it.
 
     Raises:
-        MissingKeyError: There is none.
+        MissingKeyError: There is none, or no HTTP header can carry it.
     """
-    if api_key is not None:
-        return api_key
-    found = os.environ.get(variable)
-    if not found:
+    key = api_key.reveal() if api_key is not None else os.environ.get(variable, "")
+    key = key.strip()  # what is read from a file ends with a newline
+    if not key and api_key is None:
         raise MissingKeyError(f"{agent}: there is no key: set {variable} in the environment, or give api_key=")
-    return Secret(found)
+    if not (key.isascii() and key.isprintable()):
+        raise MissingKeyError(
+            f"{agent}: the key of {key_source(api_key, variable)} has letters that no key has: is it the key?"
+        )
+    return Secret(key)
+
+
+def key_source(api_key: Secret | None, variable: str, client: Any = None) -> str:
+    """Where a key came from: the name of the argument, or of the environment variable."""
+    if client is not None:
+        return "async_client="
+    return "api_key=" if api_key is not None else variable
 
 
 async def close_client(client: Any) -> None:

@@ -1,9 +1,9 @@
 """What providers say when they fail, as our errors."""
 
-import datetime as dt
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any
+
+import msgspec
 
 from miniagents.errors import (
     AuthenticationError,
@@ -16,11 +16,14 @@ from miniagents.errors import (
     QuotaExceededError,
     RateLimitedError,
 )
+from miniagents.ext.llms.providers.reading import shortened
+from miniagents.ext.llms.waiting import duration, retry_after
 
 _OVERFLOW = ("context_length_exceeded", "prompt is too long", "maximum context length", "exceed_context_size")
 _QUOTA = ("insufficient_quota", "billing_error", "credit balance is too low")
 _UNAVAILABLE = frozenset({408, 409, 425})
-_ANTHROPIC_TYPES = {
+_STATUSES = {
+    # Anthropic's types
     "invalid_request_error": 400,
     "authentication_error": 401,
     "billing_error": 402,
@@ -31,52 +34,78 @@ _ANTHROPIC_TYPES = {
     "api_error": 500,
     "timeout_error": 504,
     "overloaded_error": 529,
+    # OpenAI's codes
+    "invalid_api_key": 401,
+    "insufficient_quota": 402,
+    "model_not_found": 404,
+    "rate_limit_exceeded": 429,
+    "server_error": 500,
+    # Google's words
+    "invalid_argument": 400,
+    "unauthenticated": 401,
+    "permission_denied": 403,
+    "not_found": 404,
+    "resource_exhausted": 429,
+    "internal": 500,
+    "unavailable": 503,
+    "deadline_exceeded": 504,
 }
-"""Anthropic's error types and their statuses: inside a stream, only the type is known."""
+"""What providers call their failures, and the statuses that these have: inside an answer, only the word is known."""
+_MOST_LETTERS = 1000
 
 
 def status_failure(
-    provider: str, status: int | None, body: Any, headers: Mapping[str, str], text: str, *, in_stream: bool = False
+    provider: str,
+    status: int | None,
+    body: Any,
+    headers: Mapping[str, str],
+    text: str,
+    *,
+    key_source: str = "",
+    should_retry: bool | None = None,
 ) -> ProviderError:
     """The error that stands for an error response.
 
     Args:
         provider: Its name.
-        status: The HTTP status; of an error inside a stream, None.
+        status: The HTTP status; None for an error inside an answer: then what it says tells what it is.
         body: What it said: the decoded JSON, or text.
         headers: The headers of the response.
-        text: The SDK's text.
-        in_stream: Whether it came inside a stream.
+        text: What is said where the body says nothing.
+        key_source: Where the key came from: the name of an argument or a variable; "" if nobody knows.
+        should_retry: Whether another attempt makes sense; None for what the provider says.
     """
-    error = body.get("error", body) if isinstance(body, Mapping) else {}
-    error = error if isinstance(error, Mapping) else {"message": str(error)}
-    kind = error.get("type")
-    code = error.get("code")
-    if in_stream or status is None:
-        # Whatever ends a stream that had begun well is the provider's failure, unless it says otherwise.
-        status = _ANTHROPIC_TYPES.get(str(kind), 429 if code == "rate_limit_exceeded" else None)
-    said = str(error.get("message") or text)
+    error = _error_in(body)
+    kind, code = error.get("type"), error.get("code")
+    if status is None:
+        status = _status_in(error)
+    said = shortened(str(error.get("message") or error.get("detail") or text), _MOST_LETTERS)
     everything = f"{kind} {code} {said}".lower()
-    facts = {
+    word = next((str(one) for one in (code, kind, error.get("status")) if one), None)
+    said_request = body.get("request_id") if isinstance(body, Mapping) else None
+    facts: dict[str, Any] = {
         "status": status,
-        "error_type": str(code or kind) if code or kind else None,
-        "request_id": headers.get("x-request-id") or headers.get("request-id"),
+        "error_type": word,
+        "request_id": headers.get("x-request-id") or headers.get("request-id") or said_request,
         "retry_after": retry_after(headers),
-        "should_retry": {"true": True, "false": False}.get(headers.get("x-should-retry", "").lower()),
+        "should_retry": {"true": True, "false": False}.get(headers.get("x-should-retry", "").lower(), should_retry),
         "limits": limit_headers(headers),
     }
-    where = f"{provider}: {status if status is not None else 'error in the stream'}: {said}"
-    if any(word in everything for word in _QUOTA) or status == 402:
+    where = f"{provider}: {status if status is not None else 'error in the answer'}: {said}"
+    if any(one in everything for one in _QUOTA) or status == 402:
         return QuotaExceededError(f"{where}; the quota is used up: check plan and billing", **facts)
-    if any(word in everything for word in _OVERFLOW):
+    if any(one in everything for one in _OVERFLOW):
         return ContextOverflowError(
             f"{where}; shorten the conversation, or take a model with a longer context", **facts
         )
     if status in (401, 403):
-        advice = "check the API key" if status == 401 else "the key may not use this model or feature"
+        came = f" from {key_source}" if key_source else ""
+        advice = f"check the API key{came}" if status == 401 else f"the key{came} may not use this model or feature"
         return AuthenticationError(f"{where}; {advice}", **facts)
     if status == 429:
-        return RateLimitedError(where, **facts)
+        wait = facts["retry_after"]
+        when = f"; the provider asks to wait {duration(wait)}" if isinstance(wait, float) and wait >= 1.0 else ""
+        return RateLimitedError(f"{where}{when}", **facts)
     if status is None or status >= 500 or status in _UNAVAILABLE:
         return ProviderUnavailableError(where, **facts)
     if 400 <= status < 500:
@@ -85,12 +114,20 @@ def status_failure(
     return MalformedResponseError(f"{where}; the answer is no success and no error", **facts)
 
 
-def connection_failure(provider: str, error: BaseException, *, has_begun: bool) -> ProviderUnavailableError:
-    """The error that stands for a connection that failed, or was cut."""
-    said = str(error.__cause__ or error) or type(error).__name__
+def connection_failure(
+    provider: str, said: str, *, has_begun: bool, was_reached: bool = True
+) -> ProviderUnavailableError:
+    """The error that stands for a connection that failed, or was cut.
+
+    Args:
+        provider: Its name.
+        said: What is known of it.
+        has_begun: Whether the answer had begun.
+        was_reached: Whether there was a connection at all.
+    """
     if has_begun:
         return IncompleteResponseError(f"{provider}: the connection was cut in the middle of the answer: {said}")
-    return ProviderUnavailableError(f"{provider}: cannot be reached: {said}")
+    return ProviderUnavailableError(f"{provider}: cannot be reached: {said}", was_reached=was_reached)
 
 
 def malformed(provider: str, what: str) -> MalformedResponseError:
@@ -98,26 +135,28 @@ def malformed(provider: str, what: str) -> MalformedResponseError:
     return MalformedResponseError(f"{provider}: {what}; check base_url=, or a proxy in between")
 
 
-def is_no_stream(headers: Mapping[str, str]) -> bool:
-    """Whether an answer is a page or a document instead of a stream: the SDKs would take it for an empty stream."""
-    kind = headers.get("content-type", "").lower()
-    return "html" in kind or "application/json" in kind
+def _error_in(body: Any) -> Mapping[str, Any]:
+    """What a body says of its error, in the forms that are known."""
+    if isinstance(body, list):
+        body = body[0] if body else None
+    error = (body.get("error") or body) if isinstance(body, Mapping) else body
+    if isinstance(error, Mapping):
+        if isinstance(error.get("message"), (dict, list)):
+            return {**error, "message": msgspec.json.encode(error["message"]).decode()}
+        return error
+    return {"message": str(error)} if error else {}
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """How many seconds the provider asks to wait: `retry-after-ms`, or `retry-after` in seconds or as a date."""
-    for name, divisor in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        try:
-            return max(float(headers[name]) / divisor, 0.0)
-        except (KeyError, ValueError):
-            pass
-    try:
-        date = parsedate_to_datetime(headers["retry-after"])
-    except (KeyError, ValueError):
-        return None
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=dt.UTC)
-    return max((date - dt.datetime.now(dt.UTC)).total_seconds(), 0.0)
+def _status_in(error: Mapping[str, Any]) -> int | None:
+    """The HTTP status that an error speaks of."""
+    words = [error.get(name) for name in ("code", "status", "status_code", "type")]
+    for word in words:
+        number = int(word) if isinstance(word, str) and word.isascii() and word.isdigit() and len(word) == 3 else word
+        if isinstance(number, int) and 400 <= number < 600:
+            return number
+    return next(
+        (_STATUSES[word.lower()] for word in words if isinstance(word, str) and word.lower() in _STATUSES), None
+    )
 
 
 def limit_headers(headers: Mapping[str, str]) -> dict[str, str]:

@@ -7,7 +7,9 @@ from typing import Any
 
 import msgspec
 
+from miniagents.ext.llms.endings import Ending, ending_of
 from miniagents.ext.llms.model import Answer, ModelRequest
+from miniagents.ext.llms.providers.checking import check_ending, check_has_ended
 from miniagents.ext.llms.providers.clients import sdk
 from miniagents.ext.llms.providers.failures import malformed
 from miniagents.ext.llms.providers.llama_tools import ANSWER, prompt_with_tools, tool_output
@@ -22,14 +24,14 @@ class LocalProvider(OpenAIProvider):
     """
 
     def __init__(self, client: Any, key: str) -> None:
-        super().__init__(client, name="local")
+        super().__init__(client, name="local", key_source="")
         self.key = key  # the port is another one each time
 
-    def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str, None]:
+    def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str | None, None]:
         """Ask, and fill the answer as it comes; see `Provider`."""
         return self._with_tools(request, answer) if request.tools else super().stream(request, answer)
 
-    async def _with_tools(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str, None]:
+    async def _with_tools(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str | None, None]:
         options = dict(request.options)
         choice = options.pop("tool_choice", "auto")
         plain = replace(
@@ -40,23 +42,28 @@ class LocalProvider(OpenAIProvider):
             options=options,
         )
         text, shown = "", 0
-        async with aclosing(super().stream(plain, answer)) as pieces:
+        async with aclosing(self._asked(plain, answer, check_has_ended)) as pieces:
             async for piece in pieces:
+                if not piece:
+                    yield piece
+                    continue
                 text += piece
                 said = _answer_so_far(text) if request.output is None else ""
                 yield said[shown:]
                 shown = max(shown, len(said))
-        if answer.stop_reason == "length":
+        if ending_of(answer.stop_reason) is Ending.TRUNCATED:
+            check_ending(self.name, request, answer)
             return  # cut off in the middle of JSON: the reply says so
         try:
             turn = msgspec.json.decode(text, type=dict[str, Any])
         except msgspec.DecodeError as error:
             raise malformed(self.name, f"the grammar was not kept: {error}") from error
         if "tool" in turn:
-            answer.call_piece(0, None, turn["tool"], msgspec.json.encode(turn["arguments"]).decode())
+            answer.call_piece(0, "", turn["tool"], msgspec.json.encode(turn["arguments"]).decode())
             answer.stop_reason = "tool_calls"
         elif request.output is not None:
             yield msgspec.json.encode(turn[ANSWER]).decode()
+        check_ending(self.name, request, answer)
 
 
 def _answer_so_far(text: str) -> str:

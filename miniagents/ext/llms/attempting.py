@@ -1,0 +1,176 @@
+"""One request to a model: admitted, paid for, and watched while it is read."""
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import structlog
+
+from miniagents.actors import EventKind, RetryPolicy
+from miniagents.actors.observing import Call
+from miniagents.errors import RateLimitedError, StalledError
+from miniagents.ext.llms.breaker import patience
+from miniagents.ext.llms.budgets import Budget, Reservation
+from miniagents.ext.llms.cache import Cache
+from miniagents.ext.llms.estimating import estimate, most_output, usage_of
+from miniagents.ext.llms.limits import RateLimit, Slowed
+from miniagents.ext.llms.metering import current_meter
+from miniagents.ext.llms.model import Answer, ModelRequest, Provider
+from miniagents.ext.llms.prices import price_of
+from miniagents.ext.llms.silence import Silence
+from miniagents.miniagents import Interaction
+from miniagents.promising import Flow
+from miniagents.promising.flow import current_flow
+
+_log = structlog.get_logger("miniagents")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On which terms an agent asks.
+
+    Attributes:
+        retry: How often, and after which pauses.
+        idle_timeout: Seconds without a token after which a request has stalled; None for no limit.
+        rate_limit: How fast, or None.
+        budgets: What it may spend.
+        cache: Where equal requests are answered from, or None.
+    """
+
+    retry: RetryPolicy
+    idle_timeout: float | None
+    rate_limit: RateLimit | None
+    budgets: tuple[Budget, ...]
+    cache: Cache | None
+
+
+class Sink(Protocol):
+    """Where the tokens of an answer go."""
+
+    @property
+    def was_delivered(self) -> bool: ...
+
+    def push(self, text: str) -> None: ...
+
+    async def room(self, flow: Flow) -> None: ...
+
+    def retract(self) -> None: ...
+
+
+async def attempt_once(
+    provider: Provider, request: ModelRequest, reply: Sink, terms: Terms, interaction: Interaction
+) -> tuple[Answer, float | None]:
+    """Make one request.
+
+    Args:
+        provider: Whom to ask.
+        request: What to ask.
+        reply: Where the tokens go.
+        terms: Limits and budgets.
+        interaction: Whose request it is.
+
+    Returns:
+        The answer, and when its first token came (None if none did).
+
+    Raises:
+        LLMError: There is no answer.
+    """
+    limit, admission = terms.rate_limit, None
+    reserves = limit is not None or terms.budgets
+    read, written = (estimate(request.messages), most_output(request)) if reserves else (0, 0)
+    reservations: list[Reservation] = []
+    answer = Answer()
+    path, system = interaction.path, interaction.system
+    whole = False
+    call: Call | None = None
+    failed: BaseException | None = None
+    try:
+        if limit is not None:
+            admission = await limit.admit(_who(interaction), read + written, patience(), terms.retry.max_retry_after)
+        for budget in terms.budgets:
+            reservations.append(budget.reserve(path, request.model, read, written))
+        if interaction.deadline is not None:
+            request = replace(request, timeout=max(interaction.deadline - system.time(), 0.001))
+        if system.observer is not None:
+            call = system.observer.model_called(interaction, provider, request)
+        first = await _read(provider, request, reply, terms.idle_timeout, answer, interaction, call)
+        whole = True
+        return answer, first
+    except BaseException as error:
+        failed = error
+        if isinstance(error, RateLimitedError) and limit is not None and admission is not None:
+            limit.adapt(error.limits or {})
+            if limit.slow_down(admission, error.retry_after):
+                _tell_slowed(limit, interaction)
+        raise
+    finally:
+        # Whatever came was paid for, also if the call was cancelled or cut.
+        usage = usage_of(answer, request.messages, is_whole=whole)
+        answer.usage = usage
+        if call is not None:
+            call.ended(answer, failed)
+        failed = None  # or the error would hold this frame, and the frame the error
+        for reservation in reservations:
+            reservation.settle(usage, request.model)
+        if limit is not None and admission is not None:
+            limit.adapt(answer.limits)
+            admission.settle(usage.total_tokens if usage is not None else None)
+        if usage is not None:
+            price, meter = price_of(request.model), current_meter.get()
+            cost = price.of(usage) if price is not None else 0.0
+            interaction.tokens += usage.total_tokens
+            interaction.cost += cost
+            if meter is not None:
+                meter.add(usage, cost)
+
+
+async def _read(
+    provider: Provider,
+    request: ModelRequest,
+    reply: Sink,
+    idle_timeout: float | None,
+    answer: Answer,
+    interaction: Interaction,
+    call: Call | None,
+) -> float | None:
+    first: float | None = None
+    flow = current_flow.get()
+    pieces = provider.stream(request, answer)
+    silence = Silence(idle_timeout)
+    try:
+        async with silence.timeout:
+            async for piece in pieces:
+                silence.steps = 0
+                if piece is None:
+                    continue
+                if call is not None:
+                    call.piece(piece)
+                if piece:
+                    if first is None:
+                        first = interaction.system.time()
+                    answer.tokens.append(piece)
+                    reply.push(piece)
+                    if flow is not None and flow.is_full:
+                        silence.stop()  # the pause is ours, and no silence of the provider
+                        await reply.room(flow)
+                        silence.go_on()
+    except TimeoutError:
+        raise StalledError(
+            f"{provider.name}: nothing came for {idle_timeout} s (idle_timeout), after {len(answer.tokens)} tokens"
+        ) from None
+    finally:
+        silence.stop()
+        await pieces.aclose()
+    return first
+
+
+def _tell_slowed(limit: RateLimit, interaction: Interaction) -> None:
+    path, slowed = interaction.path, Slowed(limit.share, limit.rate)
+    interaction.system.events.publish(EventKind.SLOWED, path, detail=slowed, logged=True)
+    _log.warning("limit.slowed", actor=path, share=slowed.share, rate=slowed.rate, limit=repr(limit))
+
+
+def _who(interaction: Interaction) -> str:
+    """Who waits for a limit: an agent on behalf of its caller, so that no caller starves the others."""
+    parent = interaction.parent
+    caller = parent.path if parent is not None else interaction.sender.path if interaction.sender is not None else ""
+    return f"{interaction.path} for {caller}" if caller else interaction.path

@@ -1,0 +1,60 @@
+"""A look at a whole answer: whether it is one."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from miniagents.errors import IncompleteResponseError
+from miniagents.ext.llms.endings import Ending, ending_of
+from miniagents.ext.llms.messages import ToolResultMessage
+from miniagents.ext.llms.model import Answer, ModelRequest
+from miniagents.ext.llms.providers.failures import malformed
+from miniagents.ext.llms.sound import sound
+
+Check: TypeAlias = Callable[[str, ModelRequest, Answer], None]
+"""Looks at a whole answer (the provider's name, request, answer), and raises a `ProviderError` if it is none."""
+
+
+def check_ending(name: str, request: ModelRequest, answer: Answer) -> None:
+    """Look at how an answer ended.
+
+    Args:
+        name: What the provider is called in errors.
+        request: The request. An empty answer is one after the results of tools.
+        answer: The answer.
+
+    Raises:
+        IncompleteResponseError: It has not ended, or it is empty.
+        MalformedResponseError: A tool call has no name.
+    """
+    check_has_ended(name, request, answer)
+    reason, ending = answer.stop_reason, ending_of(answer.stop_reason)
+    if reason == "refusal" and answer.refusal is None:
+        answer.refusal = "".join(answer.tokens)
+    elif answer.refusal is not None:
+        answer.refusal = sound(answer.refusal)
+    if ending not in (Ending.CALLS, Ending.WHOLE):
+        answer.calls.drop_nameless()
+    nameless = answer.calls.nameless if answer.calls else None
+    if nameless is not None:
+        raise malformed(name, f"the name of tool call {nameless} is missing")
+    if answer.has_content:
+        return
+    if ending in (Ending.CALLS, Ending.WHOLE) and not _is_after_results(request):
+        raise IncompleteResponseError(f"{name}: the answer is empty (it ended with {reason!r})")
+    answer.extra["empty"] = True
+
+
+def check_has_ended(name: str, request: ModelRequest, answer: Answer) -> None:
+    """Look at whether an answer ended, and at nothing else.
+
+    Raises:
+        IncompleteResponseError: It has not.
+    """
+    if answer.stop_reason is None:
+        raise IncompleteResponseError(f"{name}: the answer ended without a reason to stop: it is cut off")
+    if ending_of(answer.stop_reason) is Ending.FAILED:
+        raise IncompleteResponseError(f"{name}: the answer ended with {answer.stop_reason!r}")
+
+
+def _is_after_results(request: ModelRequest) -> bool:
+    return bool(request.messages) and isinstance(request.messages[-1], ToolResultMessage)

@@ -1,0 +1,126 @@
+"""OpenAI's embeddings."""
+
+import array
+import base64
+import binascii
+import sys
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from typing import Any
+
+from miniagents.ext.llms.messages import Usage
+from miniagents.ext.llms.model import Answer, ModelRequest
+from miniagents.ext.llms.providers.clients import as_parameters, without_retries
+from miniagents.ext.llms.providers.endpoint import Endpoint
+from miniagents.ext.llms.providers.failures import malformed
+from miniagents.ext.llms.providers.openai import api_options
+from miniagents.ext.llms.providers.reading import Unreadable, a_list, a_place, an_object, count
+from miniagents.ext.llms.providers.relay import relay
+from miniagents.promising import Flow
+
+
+class EmbeddingProvider:
+    """OpenAI's embeddings: one request, whose answer has no tokens.
+
+    Args:
+        client: An `openai.AsyncOpenAI`.
+        key_source: Where its key came from: the name of the argument, or of the environment variable.
+
+    Attributes:
+        embeddings: The vectors, in the order of the messages.
+    """
+
+    name = "openai"
+    operation = "embeddings"
+    was_delivered = False
+
+    def __init__(self, client: Any, key_source: str = "async_client=") -> None:
+        self._client = without_retries(client)
+        self._endpoint = Endpoint(self.name, "openai", key_source)
+        self.address = str(client.base_url)
+        self.key = f"{self.name} embeddings {client.base_url}"
+        self.embeddings: tuple[tuple[float, ...], ...] = ()
+
+    def push(self, text: str) -> None:
+        """There is no text."""
+
+    async def room(self, flow: Flow) -> None:
+        """There is always room for nothing."""
+
+    def retract(self) -> None:
+        """Nothing was given away yet."""
+
+    def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str | None, None]:
+        """Ask; see `Provider`."""
+        whole = replace(request, stream=False)
+        return relay(
+            self._endpoint, whole, answer, lambda: self._embed(request), _EmbeddingsReader(self, answer), self._check
+        )
+
+    def _embed(self, request: ModelRequest) -> Any:
+        options = {"encoding_format": "base64", **api_options(request)}
+        options.pop("max_tokens", None)  # it is there for the reservation alone: nothing is written
+        embeddings = self._client.embeddings
+        return embeddings.with_streaming_response.create(
+            input=[str(message) for message in request.messages],
+            model=request.model,
+            **as_parameters(embeddings.create, options),
+        )
+
+    def _check(self, name: str, request: ModelRequest, answer: Answer) -> None:
+        found, wanted = len(self.embeddings), len(request.messages)
+        if found != wanted:
+            raise malformed(name, f"there are {found} embeddings of {wanted} texts")
+
+
+class _EmbeddingsReader:
+    """Reads the embeddings of one request; see `Reader`."""
+
+    is_done = False
+
+    def __init__(self, provider: EmbeddingProvider, answer: Answer) -> None:
+        self._provider = provider
+        self._answer = answer
+
+    def event(self, kind: str, data: dict[str, Any]) -> str:
+        """Embeddings do not stream."""
+        raise Unreadable("the answer", "a stream")
+
+    def whole(self, data: dict[str, Any]) -> str:
+        """Read them."""
+        answer = self._answer
+        usage = data.get("usage")
+        if isinstance(usage, dict) and count(usage.get("prompt_tokens")):
+            answer.usage = Usage(input_tokens=count(usage["prompt_tokens"]))
+        model = data.get("model")
+        answer.model = model if isinstance(model, str) else None
+        answer.stop_reason = "stop"
+        entries = a_list(data.get("data"), "data")
+        if not entries:
+            raise Unreadable("data", data.get("data"))
+        placed: list[tuple[int, tuple[float, ...]]] = []
+        for number, entry in enumerate(entries):
+            where = f"data[{number}]"
+            entry = an_object(entry, where)
+            place = a_place(entry.get("index"))
+            placed.append((number if place is None else place, _vector(entry.get("embedding"), f"{where}.embedding")))
+        self._provider.embeddings = tuple(vector for _, vector in sorted(placed, key=lambda one: one[0]))
+        return ""
+
+
+def _vector(value: Any, field: str) -> tuple[float, ...]:
+    """A vector: numbers, or 32-bit floats in base64, little end first."""
+    if isinstance(value, str):
+        try:
+            packed = array.array("f", base64.b64decode(value, validate=True))
+        except (binascii.Error, ValueError):
+            raise Unreadable(field, value) from None
+        if sys.byteorder == "big":
+            packed.byteswap()
+        return tuple(packed)
+    if not isinstance(value, list) or not value:
+        raise Unreadable(field, value)
+    for number in value:
+        if isinstance(number, bool) or not isinstance(number, (int, float)):
+            raise Unreadable(field, number)
+    return tuple(map(float, value))

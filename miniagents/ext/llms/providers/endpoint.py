@@ -1,0 +1,76 @@
+"""Where requests go, and what their failures are to us."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from miniagents.errors import AuthenticationError, ProviderError
+from miniagents.ext.llms.providers.clients import sdk
+from miniagents.ext.llms.providers.failures import connection_failure, malformed, status_failure
+from miniagents.ext.llms.providers.reading import Failed, Unreadable
+from miniagents.ext.llms.providers.redacting import redactor_of
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where requests go.
+
+    Attributes:
+        name: What the provider is called in errors.
+        package: The package of the SDK, and the extra that installs it.
+        key_source: Where its key came from: the name of the argument, or of the environment variable.
+    """
+
+    name: str
+    package: str
+    key_source: str
+
+    def failure(self, error: Exception, response: Any) -> ProviderError | None:
+        """Our error for whatever went wrong; None for what is not the provider's.
+
+        Args:
+            error: What was raised. It becomes the cause, unless it shows a key.
+            response: The response of httpx, or None if none came.
+        """
+        own, httpx = sdk(self.package, self.package), sdk("httpx2", self.package)
+        request = response.request if response is not None else getattr(error, "request", None)
+        redacted = redactor_of(request)
+        headers: Mapping[str, str] = redacted(dict(response.headers)) if response is not None else {}
+        found: ProviderError
+        if isinstance(error, own.APIStatusError):
+            sent = redacted(dict(error.response.headers))
+            found = status_failure(
+                self.name,
+                error.status_code,
+                redacted(error.body),
+                sent,
+                redacted(str(error)),
+                key_source=self.key_source,
+            )
+        elif isinstance(error, Failed):
+            found = status_failure(
+                self.name,
+                None,
+                redacted(error.body),
+                headers,
+                str(error),
+                key_source=self.key_source,
+                should_retry=error.should_retry,
+            )
+        elif isinstance(error, Unreadable):
+            found = malformed(self.name, redacted(str(error)))
+        elif isinstance(error, (own.APIConnectionError, httpx.RequestError, httpx.StreamError)):
+            cause = error.__cause__ or error
+            said = redacted(str(cause)) or type(cause).__name__
+            was_reached = not isinstance(cause, (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol))
+            found = connection_failure(self.name, said, has_begun=response is not None, was_reached=was_reached)
+        elif isinstance(error, own.APIError):
+            found = malformed(self.name, redacted(str(error)))
+        elif isinstance(error, UnicodeEncodeError) and error.encoding == "ascii":
+            return AuthenticationError(
+                f"{self.name}: {self.key_source} has a letter that no HTTP header can carry: is it the key?"
+            )
+        else:
+            return None
+        found.__cause__ = None if redacted.shows_in(error) or isinstance(error, (Failed, Unreadable)) else error
+        return found

@@ -1,0 +1,177 @@
+"""Answers of OpenAI's Responses API."""
+
+from typing import Any
+
+from miniagents.ext.llms.messages import Usage
+from miniagents.ext.llms.model import Answer
+from miniagents.ext.llms.providers.reading import (
+    Failed,
+    Unreadable,
+    a_list,
+    a_place,
+    a_text,
+    an_id,
+    an_object,
+    arguments_in,
+    parts_of,
+    usage_of,
+)
+from miniagents.ext.llms.sound import all_sound
+
+_ENDS = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
+_NO_ANSWER = {
+    "queued": "the response is queued: background=True is not supported",
+    "in_progress": "the response is still in progress: background=True is not supported",
+    "cancelled": "the response was cancelled",
+}
+
+
+class ResponsesReader:
+    """Reads one response; see `Reader`.
+
+    Text and tool calls come in pieces, in the events that end them, and in the response at the end: what a server
+    leaves out of one of them is taken from the next.
+
+    Args:
+        answer: What is filled.
+    """
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self._said: dict[Any, int] = {}  # letters of each part of text that came
+        self._letters = 0
+        self.is_done = False
+
+    def event(self, kind: str, data: dict[str, Any]) -> str:
+        """Read an event."""
+        kind = a_text(data.get("type"), "type") or kind
+        if kind == "response.output_text.delta":
+            return self._text(data, a_text(data.get("delta"), "delta"))
+        if kind == "response.output_text.done":
+            return self._rest(_part(data), a_text(data.get("text"), "text"))
+        if kind == "response.refusal.delta":
+            self._answer.refusal = (self._answer.refusal or "") + a_text(data.get("delta"), "delta")
+        elif kind == "response.refusal.done":
+            self._answer.refusal = a_text(data.get("refusal"), "refusal") or self._answer.refusal
+        elif kind == "response.function_call_arguments.delta":
+            self._answer.call_piece(_place(data), "", "", arguments_in(data.get("delta"), "delta"))
+        elif kind == "response.function_call_arguments.done":
+            arguments = arguments_in(data.get("arguments"), "arguments")
+            self._answer.calls.complete(_place(data), "", a_text(data.get("name"), "name"), arguments)
+        elif kind in ("response.output_item.added", "response.output_item.done"):
+            item = an_object(data.get("item"), "item")
+            return self._item(
+                item, _place({**data, "item_id": item.get("id")}), "item", is_begun=kind.endswith("added")
+            )
+        elif kind == "error":
+            raise Failed(data, "the stream failed")
+        elif kind in _ENDS:
+            self.is_done = True
+            return self._end(an_object(data.get("response"), "response"), "response", kind.removeprefix("response."))
+        elif kind.startswith("response.reasoning"):
+            self._answer.silent_tokens += 1
+        return ""
+
+    def whole(self, data: dict[str, Any]) -> str:
+        """Read a response."""
+        if data.get("output") is None and data.get("status") in (None, "completed"):
+            raise Unreadable("output", None)
+        return self._end(data, "", None)
+
+    def _text(self, data: dict[str, Any], piece: str) -> str:
+        part = _part(data)
+        self._said[part] = self._said.get(part, 0) + len(piece)
+        self._letters += len(piece)
+        return piece
+
+    def _rest(self, part: Any, text: str) -> str:
+        """What has not come yet of a part whose whole text is known now."""
+        known = self._said.get(part, 0)
+        rest = text[known:]
+        self._said[part] = known + len(rest)
+        self._letters += len(rest)
+        return rest
+
+    def _item(self, item: dict[str, Any], place: Any, where: str, *, is_begun: bool) -> str:
+        """An item of the output, at its beginning or at its end."""
+        kind = item.get("type")
+        if kind == "function_call":
+            put = self._answer.calls.begin if is_begun else self._answer.calls.complete
+            put(
+                place,
+                an_id(item.get("call_id")) or an_id(item.get("id")),
+                a_text(item.get("name"), f"{where}.name"),
+                arguments_in(item.get("arguments"), f"{where}.arguments"),
+            )
+        elif kind == "message" and not is_begun:
+            text = ""
+            for number, part in enumerate(_contents(item, where)):
+                said, refusal = parts_of([part], f"{where}.content")
+                self._answer.refusal = refusal or self._answer.refusal
+                text += self._rest((place, number), said) if said else ""
+            return text
+        return ""
+
+    def _end(self, response: dict[str, Any], where: str, ending: str | None) -> str:
+        """The response as it is in the end."""
+        answer = self._answer
+        dot = f"{where}." if where else ""
+        status = a_text(response.get("status"), f"{dot}status") or ending
+        if ending is not None and ending != "completed":
+            status = ending
+        if status == "failed" or response.get("error"):
+            raise Failed(response.get("error"), "the response failed")
+        if status in _NO_ANSWER:
+            raise Failed(None, _NO_ANSWER[status], should_retry=False)
+        usage = response.get("usage")
+        if usage and isinstance(usage, dict):
+            answer.usage = _usage(usage, answer.usage)
+        model = response.get("model")
+        if model and isinstance(model, str):
+            answer.model = model
+        details = an_object(response.get("incomplete_details"), f"{dot}incomplete_details")
+        reason = a_text(details.get("reason"), f"{dot}incomplete_details.reason")
+        text = self._output(a_list(response.get("output"), f"{dot}output"), f"{dot}output")
+        if reason or status == "incomplete":
+            answer.stop_reason = {"max_output_tokens": "length"}.get(reason, reason) or "incomplete"
+        elif status == "completed":
+            answer.stop_reason = "tool_calls" if answer.calls else "stop"
+        return text
+
+    def _output(self, output: list[Any], where: str) -> str:
+        """Whatever the output has that did not come before."""
+        items = [an_object(item, f"{where}[{number}]") for number, item in enumerate(output)]
+        text, reasoning = "", []
+        for number, item in enumerate(items):
+            if item.get("type") == "function_call":
+                # Its id tells which one it is: output_index and the place here need not be the same.
+                self._item(item, number, f"{where}[{number}]", is_begun=False)
+            elif item.get("type") == "message":
+                said, refusal = parts_of(item.get("content"), f"{where}[{number}].content")
+                self._answer.refusal = refusal or self._answer.refusal
+                text += said
+            elif item.get("type") == "reasoning" and item.get("encrypted_content"):
+                reasoning.append(all_sound({name: value for name, value in item.items() if value is not None}))
+        if reasoning:
+            self._answer.extra["reasoning_items"] = reasoning  # without it, a model forgets why it called
+        return text[self._letters :]
+
+
+def _place(data: dict[str, Any]) -> int | str | None:
+    place = a_place(data.get("output_index"))
+    return place if place is not None else an_id(data.get("item_id")) or None
+
+
+def _part(data: dict[str, Any]) -> tuple[int | str | None, int]:
+    return _place(data), a_place(data.get("content_index")) or 0
+
+
+def _contents(item: dict[str, Any], where: str) -> list[Any]:
+    content = item.get("content")
+    return [content] if isinstance(content, (str, dict)) else a_list(content, f"{where}.content")
+
+
+def _usage(usage: dict[str, Any], before: Usage | None) -> Usage:
+    details = usage.get("input_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else None
+    return usage_of(usage.get("input_tokens"), usage.get("output_tokens"), cached, before)
