@@ -19,7 +19,7 @@ class Ending:
     def __init__(self, cell: "Cell") -> None:
         self._cell = cell
 
-    def begin_wait(self, promise: Any) -> Any:
+    def begin_wait(self, promise: Any, at: int | None, waiter: "asyncio.Future[None]") -> Any:
         """Somebody is about to wait for the end.
 
         Raises:
@@ -33,7 +33,7 @@ class Ending:
                     ring = (node.node_path, self._cell.path) if node is not cell else (node.node_path,)
                     raise own_end(node, (*ring, node.node_path))
                 cell = cell.parent
-        return self._cell.begin_wait(promise)
+        return self._cell.begin_wait(promise, at, waiter)
 
     def end_wait(self, token: Any) -> None:
         """The wait is over."""

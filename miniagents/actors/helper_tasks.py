@@ -5,9 +5,12 @@ ask that the handler handles, if the handler waits for the task; one that was le
 """
 
 import asyncio
-from collections.abc import Iterable
+import gc
+from collections.abc import Container, Iterable
+from contextvars import Context
 from typing import Any
 
+from miniagents.promising.context import current_scope
 from miniagents.promising.work import Cancellable
 
 
@@ -61,3 +64,75 @@ def _told_by(future: Any) -> Iterable[Any]:
             held = [cell.cell_contents for cell in getattr(callback, "__closure__", None) or ()]
             held += getattr(callback, "args", ())
             yield from (one for one in held if isinstance(one, asyncio.Future) and one is not future)
+
+
+def waited_for_together(task: Any, helpers: Iterable[Any]) -> list[Any] | None:
+    """The tasks for all of which a task waits, as far as they go on: of `gather`, of a `TaskGroup`, or an awaited one.
+
+    Args:
+        task: Who waits.
+        helpers: Tasks that may be part of a group.
+
+    Returns:
+        These tasks, or [] where nothing proves it; None if it may go on as soon as the loop has turned.
+    """
+    waited = getattr(task, "_fut_waiter", None)
+    if waited is None or waited.done():
+        return None
+    if isinstance(waited, asyncio.Task):
+        return [waited]
+    children = getattr(waited, "_children", None)
+    if children is not None:
+        return _gathered(children)
+    group = list(_group(helpers, waited))
+    return group if not any(one.done() for one in group) else None  # the group is to be told, and may end the wait
+
+
+def _gathered(children: Iterable[Any]) -> list[Any] | None:
+    """Those of `gather` that go on; None if it is to be told of one that has ended, and may have failed."""
+    every = dict.fromkeys(children)
+    undone = [one for one in every if not one.done()]
+    for callback, _ in getattr(undone[0], "_callbacks", None) or () if undone else ():
+        names = getattr(getattr(callback, "__code__", None), "co_freevars", ())
+        if "nfinished" in names:
+            told = callback.__closure__[names.index("nfinished")].cell_contents
+            return undone if told == len(every) - len(undone) else None
+    return []
+
+
+def _group(helpers: Iterable[Any], waited: Any) -> Iterable[Any]:
+    """The tasks of the group whose end `waited` is, if one of the helpers is part of what it does."""
+    above = list(helpers)
+    seen = {id(one) for one in above}
+    for future in above:
+        for callback, _ in getattr(future, "_callbacks", None) or ():
+            group = getattr(callback, "__self__", None)
+            if isinstance(group, asyncio.TaskGroup) and getattr(group, "_on_completed_fut", None) is waited:
+                return sorted(group._tasks, key=_order)
+        for one in _told_by(future):
+            if id(one) not in seen:
+                seen.add(id(one))
+                above.append(one)
+    return ()
+
+
+def tasks_in_scope(scopes: Container[Any]) -> list[tuple[Any, Any]]:
+    """All tasks that code of these scopes has started, and that go on, each with its scope, the oldest first: dear,
+    since it looks at every task there is."""
+    variable: Any = current_scope
+    found = []
+    for task in asyncio.all_tasks():
+        if hasattr(task, "get_context"):
+            context = task.get_context()
+        else:  # before Python 3.12 a task does not tell its context; it is the first one that it refers to
+            context = next((one for one in gc.get_referents(task) if isinstance(one, Context)), Context())
+        scope = context.get(variable)
+        if scope is not None and scope in scopes:
+            found.append((task, scope))
+    return sorted(found, key=lambda one: _order(one[0]))
+
+
+def _order(task: Any) -> tuple[int, str]:
+    """A place for a task that came out of a set."""
+    name = task.get_name()
+    return len(name), name

@@ -15,6 +15,7 @@ from miniagents.actors.actor_cell import ActorCell
 from miniagents.actors.arguments import check_names
 from miniagents.actors.cell import DEFAULT_SHUTDOWN, Cell
 from miniagents.actors.deadletters import DeadLetter, DeadLetters
+from miniagents.actors.deadlock import Watches, begin_wait, end_wait, look_again
 from miniagents.actors.dispatcher import Dispatcher
 from miniagents.actors.events import EventKind, Events
 from miniagents.actors.from_thread import FromThread
@@ -26,6 +27,7 @@ from miniagents.actors.pool import PoolCell
 from miniagents.actors.ref import ActorRef
 from miniagents.actors.run import run_main
 from miniagents.actors.scheduling import Scheduling, scheduling_of
+from miniagents.actors.search import Wait
 from miniagents.actors.supervising import Keeper
 from miniagents.actors.supervisor_cell import SupervisorCell
 from miniagents.actors.supervisor_ref import SupervisorRef
@@ -105,6 +107,8 @@ class ActorSystem(PromisingContext):
         self.id = register(self)
         self.id_hash = hash_of(self.id)
         self.events = Events()
+        self.waiting: dict[Any, Wait] = {}  # who waits for which promise, by task
+        self.watches = Watches(self)
         self.observer: Observer | None = None
         self.dead_letters = DeadLetters(dead_letters_kept, self._on_dead_letter)
         self.scheduling = Scheduling()
@@ -574,6 +578,20 @@ class ActorSystem(PromisingContext):
         if not self.is_running:
             what = "is not running: use `async with` around this" if self._active_in is None else "is stopping"
             raise SystemNotRunningError(f"system {self.name!r} {what}")
+
+    # For the detection of deadlocks
+
+    def begin_wait(self, promise: Any, at: int | None, waiter: "asyncio.Future[None]") -> Any:
+        """A task of the background is about to wait; see `Scope.begin_wait`."""
+        return begin_wait(promise, at, waiter)
+
+    def end_wait(self, token: Any) -> None:
+        """The wait is over."""
+        end_wait(token)
+
+    def look_again(self, promise: Any) -> None:
+        """Fewer than before can bring a promise on."""
+        look_again(self, promise)
 
     def actor_ended(self, cell: Any) -> None:
         """An actor has ended for good."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from miniagents.actors import EventKind
-from miniagents.actors.deadlock import Node, Waits
+from miniagents.actors.deadlock import Node, look_again
 from miniagents.actors.envelope import Envelope, new_correlation_id
+from miniagents.actors.search import Held
 from miniagents.actors.workers import WorkerTask
 from miniagents.errors import ActorStoppedError, AskTimeoutError, HandlerTimeoutError, PromiseCancelledError
 from miniagents.messages import (
@@ -78,6 +79,33 @@ class ReplyPromise(MessageSequencePromise):
         return interaction.system.loop if interaction is not None else super()._event_loop()
 
     @property
+    def own_timeout(self) -> bool:
+        """Whether the call has a deadline of its own, and not one that it inherited."""
+        return self._interaction is not None and self._interaction.own_timeout
+
+    @property
+    def _speaker(self) -> "Interaction | None":
+        """Whose code may still reply something."""
+        interaction = self._interaction
+        return interaction if interaction is not None and interaction.is_running and not interaction._closed else None
+
+    def _held_by(self, at: int | None) -> "tuple[bool, Collection[Any]] | None":
+        interaction, flat = self._interaction, self._flat
+        if interaction is None:
+            return super()._held_by(at)
+        if interaction.is_running and not interaction._closed:
+            if at is None:
+                return True, (interaction,)  # the replies have not ended before its code has
+            return False, (interaction, *(flat.tasks if flat is not None else ()))
+        if interaction.is_running:
+            held = super()._held_by(at)
+            return None if held is None else (False, (interaction, *held[1]))  # it may cancel what it left flowing
+        if not interaction._done:
+            node = interaction.node_behind(self)
+            return None if node is None else (True, (node,))
+        return super()._held_by(at)
+
+    @property
     def is_flowing(self) -> bool:
         """Whether there is more to come of it, or of a message in it."""
         return not self.done() and (
@@ -117,6 +145,7 @@ class Interaction(Node):
         tokens: Tokens used so far, as far as models reported them.
         cost: What they cost, in the currency of the price list.
         error: What it failed with.
+        has_expired: Whether its deadline has passed before its replies had come.
         abandoned: Whether it runs although its caller waits no more: its deadline has passed, or it was cancelled and
             has not ended within its grace. What comes of it is thrown away.
         label: What tells equal calls apart.
@@ -131,7 +160,6 @@ class Interaction(Node):
         "_correlation_id",
         "_deadline",
         "_done",
-        "_expired",
         "_hang",
         "_left",
         "_sequence",
@@ -150,6 +178,7 @@ class Interaction(Node):
         "ctx",
         "envelope",
         "error",
+        "has_expired",
         "id",
         "is_running",
         "label",
@@ -210,7 +239,7 @@ class Interaction(Node):
         self._deadline = now + timeout if self.own_timeout and timeout is not None else deadline
         self.envelope: Envelope | None = None
         self.task: asyncio.Task[Any] | None = None
-        self.waits: Waits | None = None
+        self.waits: dict[Any, Any] | Held | None = None
         self.started_at = now
         self.since = 0.0
         self._coro: Any = None
@@ -228,7 +257,7 @@ class Interaction(Node):
         self._to_wait_for: list[Awaitable[Any]] | None = None
         self.context: Context | None = context
         self._done = False
-        self._expired = False
+        self.has_expired = False
         self.error: BaseException | None = None
         self._submitted = False
         self._timer: asyncio.TimerHandle | None = None
@@ -316,11 +345,17 @@ class Interaction(Node):
 
     # As a producer of promises, for deadlock detection
 
+    @property
+    def has_timeout(self) -> bool:  # type: ignore[override]
+        """Whether its own timeout ends what it has started: a deadline that it inherited does not count."""
+        return self.own_timeout and not self.replies.done()
+
     def node_behind(self, promise: Any) -> Any:
         """Who must get further: itself, or, while it waits in the mailbox, the agent if that is serial."""
         if self.is_running:
             return self
-        return self.cell if self.cell.is_serial else None
+        waits = self.envelope is not None and not self.envelope.taken
+        return self.cell if waits and self.cell.is_serial else None
 
     @property
     def has_replied(self) -> bool:
@@ -572,9 +607,9 @@ class Interaction(Node):
 
     def expire(self) -> None:
         """Its deadline has passed."""
-        if self._expired or (self._done and not self.replies.is_flowing):
+        if self.has_expired or (self._done and not self.replies.is_flowing):
             return
-        self._expired = True
+        self.has_expired = True
         seconds = round(max((self._deadline or self.started_at) - self.started_at, 0.0), 3)
         error = AskTimeoutError(f"{self.path}: no answer within {seconds} s", path=self.path)
         envelope, cell = self.envelope, self.cell
@@ -582,6 +617,7 @@ class Interaction(Node):
             self.abandoned = True  # its clean-up takes as long as it takes; the caller waits no longer
         if self.is_running and cell.is_serial:
             self.replies._reject(error)  # its handler goes on, and what it replies is thrown away
+            self._cancel_background(error, {})  # calls and asks have inherited the deadline, streams have not
             return
         if not self.is_running and envelope is not None and not envelope.taken:
             cell.ask_expired(envelope)
@@ -612,7 +648,7 @@ class Interaction(Node):
             if self._sequence is not None:
                 self._sequence.cancel(self.cancelled)
             self.replies._reject(error)
-        if self._background and self.replies.is_flowing:
+        if (self._background or self._timer is not None) and self.replies.is_flowing:
             self._leave_background()
         elif self._timer is not None:
             self._timer.cancel()
@@ -622,6 +658,8 @@ class Interaction(Node):
         if parent is not None and parent._below:
             _some(parent._below).pop(self, None)
         self.context = self.envelope = self.ctx = None  # they lead back to here
+        if self._sequence is not None and (self.replies._waiters or self.replies._piece_waiters):
+            look_again(self.system, self.replies)  # whoever waits for them waits for others from now on
         self.system.interaction_ended(self)
         self.cell.interaction_ended(self)
 

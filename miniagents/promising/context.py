@@ -36,6 +36,22 @@ class Scope:
     deadline: float | None = None
     """When the work of this scope is to be over, on `loop.time()`, or None."""
 
+    has_timeout = False
+    """Whether what code of this scope has started ends after a timeout of its own, if nothing else ends it."""
+
+    def begin_wait(self, promise: Any, at: int | None, waiter: "asyncio.Future[None]") -> Any:
+        """Code of this scope is about to wait for a promise, or its piece `at`. May raise instead of letting it.
+
+        Returns:
+            What `end_wait` takes, or None.
+        """
+
+    def end_wait(self, token: Any) -> None:
+        """The wait is over."""
+
+    def look_again(self, promise: Any) -> None:
+        """Fewer than before can bring a promise on: whoever waits for it may do so for ever."""
+
     def owns(self, one: Any) -> None:
         """Code of this scope has started something: a `Cancellable`, cancelled with what that code is for."""
 

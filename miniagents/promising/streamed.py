@@ -2,11 +2,11 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Generator, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 from miniagents.errors import InvalidOptionError
-from miniagents.promising.context import PromisingContext, current_work, get_scope, started
+from miniagents.promising.context import PromisingContext, current_work, get_scope, get_work, started
 from miniagents.promising.flow import current_flow
 from miniagents.promising.promise import NO_VALUE, UNRAISABLE, Promise, note_seen
 from miniagents.promising.work import Endings, end_task
@@ -52,6 +52,7 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
     __slots__ = (
         "_dropped",
         "_finished",
+        "_flat",
         "_keep",
         "_pause",
         "_piece_waiters",
@@ -79,6 +80,7 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         super().__init__(prefill_result=prefill_result)
         self._pieces: Any = [] if keep is None else deque(maxlen=keep)
         self._dropped = 0
+        self._flat: Any = None  # the `FlatSequence` that fills it, if one does
         self._keep = keep
         self._pause: Any = None
         self._tap: Tap | None = None
@@ -257,6 +259,25 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
                     error = error or raised
         self._end(error)
 
+    def _held_by(self, at: int | None) -> tuple[bool, Collection[Any]] | None:
+        if self._finished:
+            return None if at is not None or self._task is None else (True, (self._task,))
+        if at is not None and at - self._dropped < len(self._pieces):
+            return None
+        if self._flat is not None:
+            return self._flat.held_by(at)  # type: ignore[no-any-return]
+        if self._stream_task is None or (self._scope is not None and self._scope.has_timeout):
+            return None
+        return True, (self._stream_task,)
+
+    def _look_again(self) -> None:
+        """Fewer than before can bring it on."""
+        if self._waiters or self._piece_waiters:
+            flat = self._flat
+            scope = flat._scope if flat is not None and flat._scope is not None else get_scope()
+            if scope is not None:
+                scope.look_again(self)
+
     def _cancel_work(self, reason: object, endings: Endings) -> None:
         super()._cancel_work(reason, endings)
         end_task(self._stream_task, reason, endings, self)
@@ -292,6 +313,12 @@ class Replay(Generic[Piece]):
         self._promise = promise
         self._loop: asyncio.AbstractEventLoop | None = None
         self._index = promise._dropped
+
+    def raised(self, error: BaseException) -> bool:
+        """Whether an error is the piece that was handed out last."""
+        at = self._index - self._promise._dropped - 1
+        piece = self._promise._pieces[at] if at >= 0 else None
+        return type(piece) is Failure and piece.error is error
 
     def __aiter__(self) -> "Replay[Piece]":
         return self
@@ -332,7 +359,9 @@ class Replay(Generic[Piece]):
                 promise._piece_waiters = [waiter]
             else:
                 promise._piece_waiters.append(waiter)
-            if promise._producer is None:
-                yield from waiter
+            if promise._producer is None and (
+                (scope := get_scope()) is None or not (scope.is_node or get_work() is not None)
+            ):
+                yield from waiter  # written out: nobody waits who could be part of a ring (benchmark `tokens`)
             else:
-                yield from promise._wait_for(waiter)
+                yield from promise._wait_for(waiter, self._index)
