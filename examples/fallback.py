@@ -21,7 +21,7 @@ async def main() -> None:
     agent = Fallback(down, model_of(max_tokens=20))
     async with MiniAgents():
         for question in ("Who are you?", "And who else?"):
-            replies = await agent.inquire(question)
+            replies = await agent.inquire(question).answer()
             print(f"{replies[-1].agent_alias}: {replies}")
 
 

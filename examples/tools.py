@@ -27,8 +27,10 @@ async def main() -> None:
     agent = model_of().fork(tools=[population, archivist], approve=approve, max_turns=4)
     async with MiniAgents():
         question = "How many people live in Paris? And ask the archivist about 1900."
-        async for message in agent.inquire(question, errors_as_messages=True):
-            print(f"{type(await message).__name__}: {await message}")
+        replies = agent.inquire(question)
+        async for message in replies.answer():
+            print(await message)
+        print(f"({len(await replies)} messages, with the calls of tools and their results)")
 
 
 if __name__ == "__main__":

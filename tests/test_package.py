@@ -1,6 +1,7 @@
 """The package as a whole: its layers, what importing it loads, and its public names."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -66,3 +67,13 @@ def test_the_modules_that_others_rely_on_can_be_imported_by_name() -> None:
 
 def test_the_package_ships_its_types() -> None:
     assert (PACKAGE / "py.typed").exists()
+
+
+def test_every_test_that_the_code_names_is_there() -> None:
+    folder = Path(__file__).parent
+    defined = {name for path in folder.rglob("*.py") for name in re.findall(r"def (test_\w+)", path.read_text())}
+
+    named = {name for path in PACKAGE.rglob("*.py") for name in re.findall(r"# .*\b(test_\w{20,})", path.read_text())}
+
+    assert named
+    assert named - defined == set()

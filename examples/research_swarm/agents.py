@@ -54,7 +54,7 @@ async def planner(ctx: InteractionContext, model: AgentRef) -> None:
     ctx.reply(question)
     prompt = f"List the keywords of this question, separated by commas, and nothing else.\nQuestion: {question}"
     # A small model writes much that is no keyword: what shares no word with the question leads astray.
-    suggested = set(words_of(str(await model.inquire(prompt))))
+    suggested = set(words_of(str(await model.inquire(prompt).answer())))
     shared = [word for word in dict.fromkeys(words_of(question)) if word in suggested]
     if len(shared) > 1:
         ctx.reply(" ".join(shared))
@@ -113,7 +113,9 @@ async def writer(ctx: InteractionContext, model: AgentRef) -> None:
     findings = [finding for finding in await ctx.message_promises if isinstance(finding, Finding)]
     # All phrases are begun at once; the reply keeps their order.
     phrases = [
-        model.inquire(f"Say this in one short sentence, in the same words, with nothing added:\n{finding.quote}")
+        model.inquire(
+            f"Say this in one short sentence, in the same words, with nothing added:\n{finding.quote}"
+        ).answer()
         for finding in findings
     ]
     for number, (finding, phrase) in enumerate(zip(findings, phrases, strict=True), 1):

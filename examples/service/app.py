@@ -48,4 +48,4 @@ app.mount("/ai", agents)
 @app.get("/advice")
 async def advice(about: str) -> dict[str, str]:
     """An endpoint of the shop's own, which asks the same agent."""
-    return {"advice": str((await clerk.inquire(f"Tell me about {about}."))[-1])}
+    return {"advice": str(await clerk.inquire(f"Tell me about {about}.").answer())}

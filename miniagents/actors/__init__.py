@@ -2,6 +2,7 @@
 
 from miniagents.actors.absent import let_travel
 from miniagents.actors.actor import Actor, ActorContext, IgnoreStart, ReplyTo
+from miniagents.actors.caller import Caller
 from miniagents.actors.deadletters import DeadLetter, DeadLetterReason, DeadLetters
 from miniagents.actors.envelope import Envelope
 from miniagents.actors.events import Event, EventKind, Events
@@ -26,6 +27,7 @@ __all__ = [
     "ActorInfo",
     "ActorRef",
     "ActorSystem",
+    "Caller",
     "ChildCounts",
     "ChildInfo",
     "DeadLetter",

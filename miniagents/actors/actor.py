@@ -114,19 +114,20 @@ class ReplyTo:
             reply_to.on_cancel(lambda reason: work.cancel())
     """
 
-    __slots__ = ("_ask", "_cancelled", "_envelope", "_reason", "_receiver")
+    __slots__ = ("_ask", "_attempt", "_cancelled", "_envelope", "_reason", "_receiver")
 
     def __init__(self, envelope: "Envelope | Ask[Any]", receiver: ActorRef) -> None:
         self._ask: Ask[Any] | None = envelope.ask
         self._cancelled: Promise[Any] | None = None
         self._envelope = envelope
+        self._attempt = envelope.crashes
         self._reason: object = None
         self._receiver = receiver
 
     @property
     def is_open(self) -> bool:
-        """Whether somebody still waits for the answer."""
-        return self._ask is not None and not self._ask.done()
+        """Whether somebody still waits for the answer, and this attempt is still the one that may give it."""
+        return self._ask is not None and self._attempt == self._envelope.crashes and not self._ask.done()
 
     @property
     def cancelled(self) -> Promise[Any]:

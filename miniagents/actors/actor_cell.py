@@ -29,9 +29,11 @@ from miniagents.actors.envelope import Envelope
 from miniagents.actors.events import EventKind
 from miniagents.actors.inbox import BARRIER
 from miniagents.actors.options import Props
-from miniagents.actors.workers import migrate
+from miniagents.actors.workers import migrate, stack_of_worker
 from miniagents.errors import ActorStoppedError, HandlerTimeoutError, PromiseCancelledError
+from miniagents.promising.abandoning import log_abandoned
 from miniagents.promising.context import current_scope
+from miniagents.promising.failures import log_failure
 from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.supervision.lifecycle import OVER, Event, Phase, Wish
@@ -168,10 +170,9 @@ class ActorCell(OwningCell):
         own_task = self.props.own_task
         task = self.task
         try:
-            if self._instance is None:
-                if not await self._start():
-                    return
-                task = self.task  # another one, if the start was cancelled, or its task kept
+            if self._instance is None and not await self._start():
+                return
+            task = self.task  # another one, if the start was cancelled, or somebody keeps its task
             receive, ctx = self._instance.receive, self._ctx
             watched = self.props.handler_timeout is not None
             budget, look_at = QUANTUM, QUANTUM - 2
@@ -268,9 +269,10 @@ class ActorCell(OwningCell):
         """The handler has returned although it was interrupted.
 
         Returns:
-            Whether it counts as handled; one that has run for too long, or whose children have failed, has crashed.
+            Whether it counts as handled; one that has run for too long, whose children have failed, or that was
+            abandoned, is not.
         """
-        if self._interruption is _HANG or self._interruption is _CRASH:
+        if self._interruption is _HANG or self._interruption is _CRASH or self.life.phase is not Phase.UP:
             return False
         self._interruption = None
         self._tell_done()
@@ -298,10 +300,9 @@ class ActorCell(OwningCell):
             self.system.dispatcher.schedule(self)
 
     def _is_spent(self) -> bool:
-        """Whether its task must not run another handler: it was cancelled, or somebody keeps a reference to it."""
-        if self.props.own_task:
-            return bool(self.task.held < 0)
-        return getrefcount(self.task) > self.task.held or bool(self.task.is_watched())
+        """Whether its task must not run anything more as it is: it was cancelled, or somebody keeps a reference to it,
+        which only one of the actor's own may outlive."""
+        return getrefcount(self.task) > self.task.held or (not self.props.own_task and self.task.is_watched())
 
     async def _cleanse(self) -> None:
         """Go on without the cancellation that was dealt with: a worker in another task, an own task in itself."""
@@ -318,6 +319,7 @@ class ActorCell(OwningCell):
         while task.cancelling():
             task.uncancel()
         task.held = sys.maxsize
+        task.interrupted_at = 0.0
 
     async def _ends(self) -> bool:
         """Look at what was asked of the actor from outside its handlers.
@@ -327,15 +329,13 @@ class ActorCell(OwningCell):
         """
         if self.life.phase is Phase.DOOMED:
             error, self._failure = self._failure, None
-            assert error is not None  # it is what dooms; test: test_a_parent_whose_children_fail_too_often_crashes
+            # It is what dooms; test: test_the_parent_crashes_when_the_strategy_for_its_children_is_used_up
+            assert error is not None
             return not await self._crashed(None, error)
         if self.life.wish is Wish.NONE:
             self._noticed = True
             return False
-        has_mail = self.depth > 0
-        if not has_mail and self.life.wish is Wish.DRAIN and self.stopping is not None:
-            self.reason = self.stopping.reason  # whatever it has crashed with while it drained
-        self.apply(Event.LET_GO if has_mail else Event.DRAINED)
+        self.apply(Event.LET_GO if self.depth else Event.DRAINED)
         if self.life.phase is Phase.UP:
             return False  # it drains
         await self._end_instance()
@@ -349,12 +349,12 @@ class ActorCell(OwningCell):
         Returns:
             Whether it is there.
         """
+        self._interruption = None
         self.apply(Event.BEGUN)
         if self.life.phase is not Phase.STARTING:
             return False  # the start is off
         restarted, self._restart_reason = self._restart_reason, None
         is_first = not self.life.again
-        self._interruption = None
         hang = self._watch_for_hang() if self.props.handler_timeout is not None else None
         try:
             instance = self.props.factory()
@@ -364,13 +364,19 @@ class ActorCell(OwningCell):
             if kind.on_start is not Actor.on_start:
                 await instance.on_start(ctx)
                 self._check_interruption()
+            if self.life.phase is not Phase.STARTING:
+                return False  # it was abandoned
             self._instance = instance
             if restarted is not None and kind.on_restart is not Actor.on_restart:
                 await instance.on_restart(restarted)
                 self._check_interruption()
+                if self.life.phase is not Phase.STARTING:
+                    return False
         except BaseException as error:
             if hang is not None:
                 hang.cancel()
+            if self.life.phase is not Phase.STARTING:
+                return False  # it was abandoned
             was_stopped = self._interruption is _STOP or self._interruption is _SUSPEND
             was_stopped = was_stopped and isinstance(error, asyncio.CancelledError) and self.life.wish >= Wish.STOP
             error = self._explain(error)
@@ -386,13 +392,7 @@ class ActorCell(OwningCell):
         self._interruption = None
         self.apply(Event.STARTED)
         self._noticed = self.life.wish is Wish.NONE
-        events = self.system.events
-        if not is_first:
-            self.restarts += 1
-            if events.wanted:
-                events.publish(EventKind.RESTART, self.path, reason=restarted)
-        elif events.wanted:
-            events.publish(EventKind.SPAWN, self.path)
+        self.announce_start(is_first, restarted)
         if self._is_spent():
             await self._cleanse()
         return True
@@ -427,6 +427,8 @@ class ActorCell(OwningCell):
             await self._stop_children()
             self.apply(Event.CLEANING)
             await self._run_on_stop(instance)
+            if self.life.phase is not Phase.CLEANUP:
+                return  # it was abandoned
             self.apply(Event.CLEANED)
         await self._release()
         self.apply(Event.GONE)
@@ -477,6 +479,8 @@ class ActorCell(OwningCell):
         Returns:
             Whether the instance lives.
         """
+        if self.life.phase is not Phase.UP and self.life.phase is not Phase.DOOMED:
+            return False  # it was abandoned
         envelope = self.current if self.current.__class__ is Ask else self.envelope
         cause, ask = self._interruption, envelope.ask
         self._replied = False
@@ -498,6 +502,8 @@ class ActorCell(OwningCell):
             self.handled += 1
             if ask is not None:
                 ask.fail(error)
+            else:
+                log_failure("a handler failed and nobody had asked", error, actor=self.path)
             return True
         if ask is not None and ask.done() and is_of_the_caller(error):
             # Nothing but the end of what the caller wanted: its deadline passed, or it cancelled. That fails the
@@ -551,6 +557,8 @@ class ActorCell(OwningCell):
         if retry is not None and isinstance(error, retry.on) and not (envelope.ask is not None and envelope.ask.done()):
             if envelope.crashes < retry.attempts_of(self.props.options.poison_after):
                 self.put_back(envelope)
+                if self._owed is not None:
+                    self._owed.discard(envelope.ask)  # the next attempt may answer, and this one no more
                 return
             self.system.dead_letters.add(DeadLetterReason.POISONOUS, envelope, self.ref)
         if envelope.ask is not None:
@@ -615,6 +623,30 @@ class ActorCell(OwningCell):
             self._done_waiters = []
         self._done_waiters.append(done)
         return done
+
+    @property
+    def told_to_end_at(self) -> float | None:
+        """When its code was cancelled because it must end, on `loop.time()`."""
+        told = self._interruption is _STOP or self._interruption is _SUSPEND
+        return self.task.interrupted_at if told and self._runs_code() else None
+
+    def abandon(self) -> None:
+        """The system ends, and its code swallows that: it ends without it, after its children."""
+        worker = self.task
+        log_abandoned(stack_of_worker(worker), actor=self.path)
+        self.system.dispatcher.abandon(worker)
+        self.apply(Event.ABANDON)
+        self.system.start_soon(self._end_without_its_code())
+
+    async def _end_without_its_code(self) -> None:
+        reason = self.reason
+        assert reason is not None  # that of what asked for its end
+        envelope = self.envelope
+        if envelope is not None and envelope.ask is not None:
+            envelope.ask.stopped(reason)
+        self._instance = self._ctx = self.context = None
+        await self._drop_belongings(reason)
+        self.apply(Event.GONE)
 
     def _tell_done(self) -> None:
         waiters, self._done_waiters = self._done_waiters, None

@@ -10,7 +10,7 @@ from miniagents.actors.helper_tasks import OfHelper
 from miniagents.errors import ActorStoppedError, AskTimeoutError, NotSendableError
 from miniagents.messages.sendable import hint
 from miniagents.promising import Promise
-from miniagents.promising.context import get_scope
+from miniagents.promising.context import PromisingContext, get_scope
 from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.work import Cancellable, Endings, end_all
 
@@ -118,7 +118,7 @@ class Ask(Promise[T]):
         if timeout is not None and (deadline is None or now + timeout <= deadline):
             self.deadline = deadline = now + timeout
             self.own_timeout = True
-        assert deadline is not None  # test: test_asks_after_an_inherited_deadline_fail_at_once
+        assert deadline is not None  # test: test_a_nested_ask_inherits_the_deadline
         if deadline > now:
             self._timer = loop.call_at(deadline, self._expire)
             return True
@@ -188,6 +188,9 @@ class Ask(Promise[T]):
 
     def _event_loop(self) -> asyncio.AbstractEventLoop:
         return self.cell.system.loop
+
+    def _context(self) -> PromisingContext:
+        return self.cell.system
 
     def _expire(self) -> None:
         if self.done():

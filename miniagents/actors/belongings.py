@@ -17,7 +17,9 @@ from miniagents.actors.terminated import Terminated
 from miniagents.actors.timers import Timer, Timers
 from miniagents.errors import MailboxFullError, PromiseCancelledError, UnhandledMessageError
 from miniagents.promising import Promise
+from miniagents.promising.abandoning import abandon, log_abandoned, stack_of
 from miniagents.promising.context import current_work, get_work
+from miniagents.promising.failures import OwnedTask, note_unseen
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.supervision import StopReason
 
@@ -63,7 +65,8 @@ class OwningCell(LivingCell):
         """Start a task that ends with the instance."""
         context = copy_context()
         context.run(current_work.set, get_work() or self._in_hand())
-        task = self.system.loop.create_task(coro, name=name, context=context)
+        task = OwnedTask(coro, loop=self.system.loop, name=name, context=context)
+        task.owner = self.path
         if self._tasks is None:
             self._tasks = set()
         self._tasks.add(task)
@@ -75,9 +78,11 @@ class OwningCell(LivingCell):
         ask = self.current
         return ask if ask.__class__ is Ask and asyncio.current_task() is self.task else _NOTHING
 
-    def _task_done(self, task: asyncio.Task[Any]) -> None:
+    def _task_done(self, task: Any) -> None:
         if self._tasks is not None:
             self._tasks.discard(task)
+        if task.failed_unseen:
+            note_unseen(self.system.unseen, task)
 
     def pipe_to_self(self, awaitable: Awaitable[Any], wrap: Callable[[Any], Any]) -> None:
         """Tell the actor what comes of an awaitable."""
@@ -166,10 +171,16 @@ class OwningCell(LivingCell):
                 ask.stopped(reason)
         tasks, self._tasks = self._tasks, None
         if tasks:
+            told_at = self.system.time()
             for task in tasks:
                 task.cancel()
             _, left = await asyncio.wait(tasks, timeout=INSIST_EVERY)
             while left:
+                if self.system.gives_up(told_at):
+                    for task in left:
+                        log_abandoned(stack_of(task.get_coro()), actor=self.path, task=task.get_name())
+                        abandon(task)
+                    return
                 _log.warning("tasks of an ended actor swallow their cancellation", actor=self.path, tasks=len(left))
                 for task in left:
                     task.cancel()

@@ -20,7 +20,8 @@ import structlog
 
 from miniagents.actors.helping import Helpers
 from miniagents.actors.scheduling import Scheduling, scheduling_of
-from miniagents.actors.workers import MIGRATE, TURN_OVER, Lane, WorkerTask
+from miniagents.actors.workers import MIGRATE, TURN_OVER, Lane, WorkerTask, stack_of_worker
+from miniagents.promising.abandoning import INSIST_EVERY, abandon, log_abandoned
 
 _log = structlog.get_logger("miniagents")
 
@@ -151,14 +152,15 @@ class Dispatcher:
     def own(self, task: WorkerTask) -> None:
         """A worker of this dispatcher: it ends with it at the latest."""
         self._workers[task] = None
-        task.add_done_callback(self._worker_ended)
+        # Nor is whoever makes it kept by the context that it runs in.
+        task.add_done_callback(self._worker_ended, context=Context())
 
     def _worker_ended(self, task: Any) -> None:
         self._workers.pop(task, None)
         if not task.cancelled():
             return
         # It was cancelled before its first step, and so has not seen to anything itself.
-        if task.lane is not None:
+        if task.lane is not None and task.lane.cell is not None:
             self.go_on(task.lane)
         elif not self._closed:
             self.replace_worker()
@@ -173,7 +175,6 @@ class Dispatcher:
 
     async def _main(self, lane: Lane | None) -> None:
         me: Any = asyncio.current_task()
-        me.lane = None
         try:
             await self.serve(me, lane)
         except asyncio.CancelledError:
@@ -207,6 +208,7 @@ class Dispatcher:
             self._held = min(self._held, getrefcount(me))  # nobody has seen it yet, as a rule
         else:
             cell = lane.cell  # its turn goes on here
+        me.lane = lane
         send, throw = lane.send, lane.throw
         if me.held >= 0:
             me.held = self._held + 2  # in a turn, the actor has one more, and so has its turn
@@ -240,6 +242,8 @@ class Dispatcher:
                     if waiting is TURN_OVER:
                         break
                     if waiting is MIGRATE:
+                        me.lane = None
+                        me.lane = None  # it is not to be gone on with again, should this task end as cancelled
                         self.go_on(lane)
                         return
                     # The handler suspends. Whoever is ready must not wait for it.
@@ -254,6 +258,8 @@ class Dispatcher:
                     try:
                         error = None
                         yield waiting
+                    except GeneratorExit:
+                        raise  # the loop has ended without it
                     except BaseException as raised:
                         error = raised
                     waiting = TURN_OVER
@@ -311,8 +317,21 @@ class Dispatcher:
                     "a handler blocked the event loop", actor=cell.path, seconds=round(time.monotonic() - began, 3)
                 )
 
-    async def aclose(self) -> None:
-        """End the workers; whoever still runs is cancelled."""
+    def serving(self) -> list[Any]:
+        """Whom the workers serve now."""
+        return [worker.cell for worker in self._workers if worker.cell is not None]
+
+    def abandon(self, worker: Any) -> None:
+        """Go on without a worker whose handler swallows its cancellation."""
+        self._workers.pop(worker, None)
+        abandon(worker)
+
+    async def aclose(self, gives_up: Callable[[float], bool]) -> None:
+        """End the workers; whoever still runs is cancelled.
+
+        Args:
+            gives_up: Whether one that was cancelled at a time, and still runs, is to be abandoned.
+        """
         self._closed = True
         self.helpers.close()
         for parked in self._idle:
@@ -323,4 +342,8 @@ class Dispatcher:
             for worker in workers:
                 if worker.cell is not None:
                     worker.interrupt()
-            await asyncio.wait(workers, timeout=1.0)
+            await asyncio.wait(workers, timeout=INSIST_EVERY)
+            for worker in workers:
+                if not worker.done() and gives_up(worker.interrupted_at):
+                    log_abandoned(stack_of_worker(worker), actor=getattr(worker.cell, "path", None))
+                    self.abandon(worker)

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from miniagents.actors.caller import current_caller
 from miniagents.errors import DeadlockError
 from miniagents.supervision import StopReason
 
@@ -46,6 +47,7 @@ class Event(msgspec.Struct, frozen=True):
         detail: Anything else: a dead letter; the interaction's id, where it happened to one; for SLOWED,
             what is left of the rate.
         logged: Whether the runtime has logged it, too.
+        caller: The name of the `Caller` on whose behalf it was done, or None.
     """
 
     kind: EventKind
@@ -57,6 +59,7 @@ class Event(msgspec.Struct, frozen=True):
     ring: tuple[str, ...] = ()
     detail: Any = None
     logged: bool = False
+    caller: str | None = None
 
 
 class Subscription:
@@ -155,6 +158,7 @@ class Events:
             logged: Whether the runtime has logged it, too.
         """
         if self._subscribers:
+            caller = current_caller.get()
             event = Event(
                 kind,
                 path,
@@ -165,6 +169,7 @@ class Events:
                 ring=error.ring if isinstance(error, DeadlockError) else (),
                 detail=detail,
                 logged=logged,
+                caller=None if caller is None else caller.name,
             )
             for subscriber in tuple(self._subscribers):
                 subscriber.put(event)

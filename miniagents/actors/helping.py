@@ -139,7 +139,7 @@ class Helpers:
             return
         helper = WorkerTask(self._help(), loop=self._loop, context=Context())
         self._all[helper] = None
-        helper.add_done_callback(lambda task: self._all.pop(task, None))  # also one that never ran
+        helper.add_done_callback(lambda task: self._all.pop(task, None), context=Context())  # also one that never ran
         self._dispatcher.own(helper)
 
     async def _help(self) -> None:
@@ -157,6 +157,9 @@ class Helpers:
             # Of the handler that it is to go on with, or a stray one. As in any task, it is for what the handler waits
             # for first, a `gather` or another task, and comes from there.
             if not asyncio.isfuture(me.waiting) or not me.waiting.cancel(*cancelled.args):
+                if asyncio.isfuture(me.waiting):
+                    # It may be a `gather` that has not heard yet that all of it is there, and so is not done.
+                    me.waiting.add_done_callback(_ignore_failure)
                 me.waiting, error = TURN_OVER, cancelled
         waiting, me.waiting = me.waiting, None
         self._all.pop(me, None)
@@ -171,3 +174,9 @@ class Helpers:
 
     def _loop_turned(self) -> None:
         self._until = None
+
+
+def _ignore_failure(future: "asyncio.Future[Any]") -> None:
+    """What nobody waits for any more may fail without a word."""
+    if not future.cancelled():
+        future.exception()

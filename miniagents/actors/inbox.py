@@ -190,6 +190,7 @@ class Inbox(Node):
         me: Any = self  # a cell, which this is a part of
         ask: Ask[None] = Ask(me, BARRIER, at=self.system.time())
         ask._producer = None
+        ask._look()  # how it ends is nobody's concern
         if queue is None:
             queue = self.queue = self.props.options.mailbox.new_queue()
         if isinstance(queue, PriorityQueue):

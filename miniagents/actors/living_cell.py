@@ -113,9 +113,12 @@ class LivingCell(Cell):
             self.reason = request.reason = reason
             self.apply(Event.KILL)
         else:
+            drains = drain and self.depth > 0
             if wish < Wish.STOP:
-                self.reason = request.reason = reason
-            self.apply(Event.STOP_DRAIN if drain and self.depth else Event.STOP)
+                request.reason = reason
+                if not drains or self.life.phase not in (Phase.CLEARING, Phase.ENDING, Phase.CLEANUP):
+                    self.reason = reason  # else it drains after the restart that the exit under way leads to
+            self.apply(Event.STOP_DRAIN if drains else Event.STOP)
         return request.ended
 
     def terminate(self, reason: StopReason | BaseException = StopReason.SHUTDOWN) -> Promise[Any]:
@@ -202,13 +205,32 @@ class LivingCell(Cell):
     def report_started(self) -> None:
         """Tell who waits for its start."""
         self.start_error = None
-        if self.life.phase is Phase.UP and self.life.wish is Wish.NONE:
-            self.reason = None  # a crash that is over must not keep its frames
+        if self.life.phase is Phase.UP:
+            # A crash that is over is no reason any more, and must not keep its frames.
+            if self.life.wish is Wish.NONE:
+                self.reason = None
+            elif self.life.wish is Wish.DRAIN and self.stopping is not None:
+                self.reason = self.stopping.reason
         if self._started is not None:
             self._started._resolve(None)
         report, self.on_started = self.on_started, None
         if report is not None:
             report(None)
+
+    def announce_start(self, is_first: bool, restarted: StopReason | BaseException | None) -> None:
+        """Count a restart, and tell those who watch the events.
+
+        Args:
+            is_first: Whether it is no restart.
+            restarted: The exit that the restart answers.
+        """
+        events = self.system.events
+        if not is_first:
+            self.restarts += 1
+            if events.wanted:
+                events.publish(EventKind.RESTART, self.path, reason=restarted)
+        elif events.wanted:
+            events.publish(EventKind.SPAWN, self.path)
 
     def report_unstarted(self) -> None:
         """Tell its supervisor, if it waits for the start, that there is none."""

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from miniagents.actors.threads import DaemonExecutor, use_daemon_threads
+
 if TYPE_CHECKING:
     from miniagents.actors.system import ActorSystem
 
@@ -32,6 +34,7 @@ def run_main(system: "ActorSystem", main: Coroutine[Any, Any, T]) -> T:
             task.cancel()
 
         loop = asyncio.get_running_loop()
+        use_daemon_threads(loop, DaemonExecutor(name="asyncio"))  # it is our own loop, and uvloop does not tell
         catches = threading.current_thread() is threading.main_thread() and os.name == "posix"
         if catches:
             loop.add_signal_handler(signal.SIGTERM, on_sigterm)

@@ -245,8 +245,7 @@ class Keeper:
             None, or why one did not start; those before it are stopped again then.
         """
         if self.is_simple:
-            self.template = specs[0]
-            return None
+            return None  # they are started one by one, at run time
         for spec in specs:
             self.children[spec.id] = Child(spec.id, spec, spec.kwargs)
         failed = await self._start_in_order(list(self.children.values()), None)
@@ -267,17 +266,12 @@ class Keeper:
 
     async def _start_in_order(self, children: list[Child], reason: Any) -> tuple[Child, BaseException] | None:
         for child in children:
-            if self._host_stops():
-                return child, ActorStoppedError(f"{self._host.path}: is stopping", path=self._host.path)
+            if self._closed:
+                break  # the end of one that is significant has ended the supervisor
             error = await self._start(child, reason)
             if error is not None:
                 return child, error
         return None
-
-    def _host_stops(self) -> bool:
-        """Whether nothing more is to be started, since the supervisor itself is to end."""
-        life = self._host.life
-        return self._closed or (self._host.is_supervisor and (life.wish >= Wish.STOP or life.brutal))
 
     async def _start(self, child: Child, reason: Any) -> BaseException | None:
         """Start a child, or a fresh instance behind the mailbox that it has kept.
@@ -306,16 +300,26 @@ class Keeper:
 
         cell = child.cell
         is_new = cell is None or not cell.is_alive
+        if is_new:
+            try:
+                cell = self._new_cell(child)
+            except Exception as unmade:  # an agent that does not take these arguments
+                child.cell = None
+                child.status = Status.UNDEFINED
+                return unmade
         self._starting = child
         self._tell_judged()
         if is_new:
-            cell = self._new_cell(child)
             started._producer = cell
             cell.on_started = report
             cell.begin()
         else:
             started._producer = cell
             cell.resume(reason if reason is not None else StopReason.SHUTDOWN, report)
+        life = self._host.life
+        if self._host.is_supervisor and (life.wish >= Wish.STOP or life.brutal):
+            # It starts those that are still to come, as OTP's does, but waits for none of them for ever.
+            self.hurry() if life.brutal and life.wish >= Wish.STOP else self.urge(child)
         await self._wait(started)
         error = started.exception()
         if error is None:
@@ -417,7 +421,7 @@ class Keeper:
     async def _go_on_without(self, child: Child) -> None:
         """A child is gone whose restart had failed and was to be tried again: its siblings do not wait for it any more.
 
-        OTP leaves them undefined; but there, without a backoff, nothing comes in between two tries.
+        OTP leaves them undefined until the next restart of the group. Here a restart may be due for half a minute.
         """
         child.awaits_group = False
         due = {c.id for other in self.children.values() if other.down is not None for c in self._group(other)}
@@ -479,7 +483,7 @@ class Keeper:
 
     async def _start_group(self, group: list[Child], reason: Any) -> None:
         failed = await self._start_in_order(group, reason)
-        if failed is None or self._host_stops():
+        if failed is None or self._closed:
             return
         again, error = failed
         again.status = Status.RESTARTING
@@ -511,6 +515,8 @@ class Keeper:
         cell = child.cell
         if cell is not None and cell.is_alive:
             await cell.suspend()
+        else:
+            child.cell = None  # it has ended by itself: that is dealt with, too
         child.awaits_group = True
         child.status = Status.UNDEFINED
 
@@ -573,7 +579,7 @@ class Keeper:
 
     def hurry(self) -> None:
         """Let the child that is in its start, or those in their end, have no grace any more."""
-        if self._starting is not None:
+        if self._starting is not None and self._starting.cell is not None:
             self._starting.cell.cancel_start()
         ending = tuple(self._of.values()) if self._closed and self.is_simple else (self._ending,)
         for child in ending:
@@ -602,7 +608,7 @@ class Keeper:
         else:
             for child in children:
                 await self._end(child)
-        for child in children:
+        for child in self.children.values():  # also one that has nothing but a restart that is due
             child.withdraw_exit()
             child.status = Status.UNDEFINED
             child.cell = None

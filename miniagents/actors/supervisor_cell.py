@@ -4,7 +4,6 @@ from typing import Any
 
 from miniagents.actors.deadletters import DeadLetterReason
 from miniagents.actors.envelope import Envelope
-from miniagents.actors.events import EventKind
 from miniagents.actors.living_cell import LivingCell
 from miniagents.actors.ref import ActorRef
 from miniagents.actors.supervising import Keeper
@@ -70,6 +69,8 @@ class SupervisorCell(LivingCell):
             keeper = self._instance = Keeper(
                 self, supervisor.strategy, supervisor.auto_shutdown, lambda cause: self._shut_down(keeper, cause)
             )
+            if keeper.is_simple:
+                keeper.template = supervisor.children[0]
             keeper.submit(lambda: self._start(keeper))
         elif self._instance is not None:
             keeper = self._instance
@@ -105,11 +106,7 @@ class SupervisorCell(LivingCell):
             return
         is_first = not self.life.again
         self.apply(Event.STARTED)
-        if is_first:
-            self.system.events.publish(EventKind.SPAWN, self.path)
-        else:
-            self.restarts += 1
-            self.system.events.publish(EventKind.RESTART, self.path, reason=restarted)
+        self.announce_start(is_first, restarted)
 
     async def _stop(self, keeper: Keeper) -> None:
         if self._instance is keeper and self.life.phase is Phase.UP and self.life.wish is not Wish.NONE:

@@ -1,6 +1,7 @@
 """The actor system: the root of the tree, and all that its actors share."""
 
 import asyncio
+import contextlib
 import itertools
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping
@@ -31,11 +32,13 @@ from miniagents.actors.search import Wait
 from miniagents.actors.supervising import Keeper
 from miniagents.actors.supervisor_cell import SupervisorCell
 from miniagents.actors.supervisor_ref import SupervisorRef
+from miniagents.actors.threads import use_daemon_threads
 from miniagents.actors.timers import Timer, Timers
 from miniagents.actors.tree import ActorInfo, snapshot
-from miniagents.errors import InvalidOptionError, RestartLimitError, SystemNotRunningError
+from miniagents.errors import InvalidOptionError, RestartLimitError, StartError, SystemNotRunningError
 from miniagents.messages import Message
 from miniagents.promising import Promise, PromisingContext
+from miniagents.promising.abandoning import DEFAULT_GRACE, INSIST_EVERY
 from miniagents.promising.promise import settled
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.supervision import AutoShutdown, ChildSpec, Pool, Routing, StopReason, Strategy, Supervisor
@@ -81,6 +84,9 @@ class ActorSystem(PromisingContext):
     Args:
         name: Its name.
         debug: Log handlers that block the event loop for more than 100 ms, with the actor's path.
+        grace: Seconds for what has been told to end, when the system ends, 0 or more: cancelled handlers, calls and
+            background work. What swallows its cancellation for longer is abandoned, and logged with its path and its
+            stack; an actor that is still within its own time to shut down is waited for.
         dead_letters_kept: How many dead letters are kept whole, 0 or more; all are counted.
         on_failure: Called with the error when a supervisor at the root gives up and the system ends because of it.
 
@@ -97,15 +103,19 @@ class ActorSystem(PromisingContext):
         *,
         name: str = "miniagents",
         debug: bool = False,
+        grace: float = DEFAULT_GRACE,
         dead_letters_kept: int = 1000,
         on_failure: Callable[[BaseException], object] | None = None,
     ) -> None:
         super().__init__()
+        if not grace >= 0:
+            raise InvalidOptionError(f"grace= must be 0 s or more, not {grace!r}")
         if dead_letters_kept < 0:
             raise InvalidOptionError(f"dead_letters_kept= must be 0 or more, not {dead_letters_kept!r}")
         self.name = name
         self.id = register(self)
         self.id_hash = hash_of(self.id)
+        self.grace = grace
         self.events = Events()
         self.waiting: dict[Any, Wait] = {}  # who waits for which promise, by task
         self.watches = Watches(self)
@@ -149,6 +159,7 @@ class ActorSystem(PromisingContext):
         """
         super().activate()
         loop = self.loop = asyncio.get_running_loop()
+        use_daemon_threads(loop)
         self.time = loop.time
         self.thread_id = threading.get_ident()
         self.scheduling = scheduling_of(loop)
@@ -264,14 +275,20 @@ class ActorSystem(PromisingContext):
         root.life = life(Phase.ENDING, Wish.TERMINATE, again=True)
         if self._timers is not None:
             self._timers.cancel()
-        await self._stop_interactions()
-        keeper, root.child_keeper = root.child_keeper, None
-        if keeper is not None:
-            await keeper.stop_all()
-        await root.end_children()
-        await self._end_background()
-        await self._close_shared()
-        await self.dispatcher.aclose()
+        self._grace_is_over()  # it begins now, if it has not
+        watch = self.loop.create_task(self._abandon_what_stays())
+        try:
+            await self._stop_interactions()
+            keeper, root.child_keeper = root.child_keeper, None
+            if keeper is not None:
+                await keeper.stop_all()
+            await root.end_children()
+            await self._end_background()
+            await self._close_shared()
+        finally:
+            watch.cancel()
+        await self.dispatcher.aclose(self.gives_up)
+        await self._report_unseen()
         root.life = OVER
         self.events.close()
         if self._terminated is not None:
@@ -279,6 +296,21 @@ class ActorSystem(PromisingContext):
 
     async def _stop_interactions(self) -> None:
         """Agents' systems end their interactions first."""
+
+    async def _abandon_what_stays(self) -> None:
+        """As long as the end lasts: go on without whoever swallows its cancellation for too long."""
+        while True:
+            await asyncio.sleep(INSIST_EVERY)
+            let_go: list[Any] = []
+            for one in self._that_run():
+                told_at = one.told_to_end_at
+                if told_at is not None and self.gives_up(told_at) and one not in let_go:
+                    one.abandon()
+                    let_go.append(getattr(one, "cell", None))  # a class agent that waits for its call can go on now
+
+    def _that_run(self) -> list[Any]:
+        """Whose code runs now."""
+        return self.dispatcher.serving()
 
     def shared(self, key: Hashable, make: Callable[[], T], close: Callable[[T], Awaitable[None]] | None = None) -> T:
         """An object that this system has once (a connection pool, a client): made when it is first asked for, closed
@@ -297,19 +329,21 @@ class ActorSystem(PromisingContext):
         while self._shared:
             _, (value, close) = self._shared.popitem()
             if close is not None:
-                try:
-                    await close(value)
-                except Exception as error:
-                    _log.error(
-                        "what the system shared could not be closed", error=repr(error), stack=traceback_text(error)
-                    )
+                closing = self.start_soon(_close(close, value))
+                await asyncio.wait([closing], timeout=max(self.grace, INSIST_EVERY))
+                await self._end_background()
 
     async def _wait_until_quiet(self) -> None:
         """Wait for background work and for the messages that are queued at this moment."""
         await self._wait_for_background()
         barriers = [barrier for cell in self._cells() if (barrier := cell.barrier()) is not None]
         for barrier in barriers:
-            await settled(barrier)
+            while not barrier.done():
+                if barrier.cell.life.wish >= Wish.STOP and self._grace_is_over():
+                    break
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(INSIST_EVERY):
+                        await settled(barrier)
         await self._wait_for_background()
         await self._wait_for_verdicts()
 
@@ -446,7 +480,11 @@ class ActorSystem(PromisingContext):
         return await self._start_supervisor(above, supervisor, above.child_name(supervisor.name, supervisor.name))
 
     async def _start_supervisor(self, above: Any, supervisor: Supervisor, name: str) -> SupervisorRef:
-        cell = self.new_cell(above, supervisor, name, None, {})
+        try:
+            cell = self.new_cell(above, supervisor, name, None, {})
+        except TypeError as error:  # a pool of agents that do not take these arguments
+            path = f"{above.path}/{name}"
+            raise StartError(f"{path}: did not start: {error}", child_id=name, path=path) from error
         above.add_child(cell)
         started = cell.started()
         cell.begin()
@@ -612,3 +650,12 @@ class ActorSystem(PromisingContext):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
+
+
+async def _close(close: Callable[[Any], Awaitable[None]], value: Any) -> None:
+    try:
+        await close(value)
+    except (Exception, asyncio.CancelledError) as error:
+        _log.error("what the system shared could not be closed", error=repr(error), stack=traceback_text(error))
+        if not isinstance(error, Exception):
+            raise

@@ -61,6 +61,11 @@ class Timer:
         tick = self._tick
         return tick is not None and not tick.taken and not tick.crashes
 
+    @property
+    def is_due(self) -> bool:
+        """Whether a message of it waits, in the mailbox or for room in it."""
+        return self.waits or self._sending is not None
+
     def cancel(self) -> None:
         """No more messages, and one that waits already is thrown away; cancelling again is harmless."""
         self._timers.discard(self)
@@ -92,7 +97,7 @@ class Timer:
             return
         else:
             self._handle = cell.system.loop.call_later(self._every, self._fire)
-        if self.waits or self._sending is not None or (self._sender is not None and cell.stopping is not None):
+        if self.is_due or (self._sender is not None and cell.stopping is not None):
             return
         member = cell.route(self._message)
         if member.is_full() and member.props.options.mailbox.overflow is Overflow.BACKPRESSURE:
@@ -150,7 +155,7 @@ class Timers:
     def fired(self, timer: Timer) -> None:
         """A timer has come once, and will not come again."""
         del self._running[timer]
-        while self._fired and not self._fired[0].waits:
+        while self._fired and not self._fired[0].is_due:
             self._fired.popleft()
         self._fired.append(timer)
 

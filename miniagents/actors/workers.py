@@ -15,6 +15,8 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import getweakrefcount
 
+from miniagents.promising.abandoning import stack_of
+
 if TYPE_CHECKING:
     from miniagents.actors.cell import Cell
 
@@ -50,14 +52,15 @@ class WorkerTask(asyncio.Task[None]):
         cell: The actor that it serves now.
         held: How many references to it there are inside of a turn as long as nobody but the runtime has one, so that
             one look tells whether the worker must go; -1 once somebody has cancelled it.
-        registered: The same for weak references at any time: that of asyncio's own register.
+        interrupted_at: When the runtime first cancelled the handler, on `loop.time()`; 0.0 if it has not.
+        registered: The same as `held` for weak references at any time: that of asyncio's own register.
         handed: Of a helper: resolves when there is a turn to go on with.
-        lane: Of a helper: what steps that turn.
+        lane: What steps its turns; of a helper, what steps that one.
         waiting: Of a helper: what the handler of that turn waits for.
     """
 
     # They are read for every message, where the default of a class is slow.
-    __slots__ = ("cell", "handed", "held", "lane", "registered", "waiting")
+    __slots__ = ("cell", "handed", "held", "interrupted_at", "lane", "registered", "waiting")
 
     def __init__(
         self, coro: Coroutine[Any, Any, None], *, loop: asyncio.AbstractEventLoop, context: Context | None = None
@@ -65,6 +68,7 @@ class WorkerTask(asyncio.Task[None]):
         super().__init__(coro, loop=loop, context=context)
         self.cell: Cell | None = None
         self.held = 0
+        self.interrupted_at = 0.0
         self.registered = getweakrefcount(self)
         self.handed: asyncio.Future[Any] | None = None
         self.lane: Lane | None = None
@@ -78,6 +82,7 @@ class WorkerTask(asyncio.Task[None]):
     def interrupt(self, reason: str | None = None) -> None:
         """Cancel the handler that runs now, in the name of the runtime."""
         self.held = -1
+        self.interrupted_at = self.interrupted_at or self.get_loop().time()
         super().cancel(reason)
 
     def is_watched(self) -> bool:
@@ -94,15 +99,16 @@ class Lane:
 
     Attributes:
         cell: Whose turn it is.
+        turns: The coroutine.
         send: Steps it: `send(None)` gives what the handler waits for, `TURN_OVER` or `MIGRATE`.
         throw: Raises an exception where the handler waits.
     """
 
-    __slots__ = ("cell", "send", "throw")
+    __slots__ = ("cell", "send", "throw", "turns")
 
     def __init__(self) -> None:
         self.cell: Any = None
-        turns = self._turns()
+        turns = self.turns = self._turns()
         self.send = turns.send
         self.throw = turns.throw
 
@@ -117,3 +123,8 @@ class Lane:
 def migrate() -> Generator[Any, Any, None]:
     """Go on with this turn in a fresh task."""
     yield MIGRATE
+
+
+def stack_of_worker(worker: WorkerTask) -> str:
+    """Where the handler is that a worker serves, as text."""
+    return stack_of(worker.lane.turns if worker.lane is not None else worker.get_coro())

@@ -1,13 +1,10 @@
 """An agent that is named on the command line: `module:agent`."""
 
-import importlib
 import inspect
-import os
-import sys
-import traceback
 from typing import Any
 
 from miniagents.errors import InvalidOptionError
+from miniagents.ext.importing import import_named, own_trace
 from miniagents.miniagents import MiniAgent
 
 
@@ -24,7 +21,7 @@ def load_agent(target: str, *, factory: bool = False) -> MiniAgent:
     module_name, colon, name = target.partition(":")
     if not colon or not module_name or not name:
         raise InvalidOptionError(f"{target!r}: name an agent as module:agent, for example mypackage.agents:writer")
-    found: Any = _import(module_name)
+    found: Any = import_named(module_name)
     for part in name.split("."):
         try:
             found = getattr(found, part)
@@ -39,7 +36,7 @@ def load_agent(target: str, *, factory: bool = False) -> MiniAgent:
         try:
             found = found()
         except Exception as error:
-            raise InvalidOptionError(f"{target!r}: its call failed:\n{_trace(error)}") from error
+            raise InvalidOptionError(f"{target!r}: its call failed:\n{own_trace(error)}") from error
         if inspect.iscoroutine(found):
             found.close()
             raise InvalidOptionError(f"{target!r}: --factory takes a plain function, not an async one")
@@ -51,30 +48,3 @@ def load_agent(target: str, *, factory: bool = False) -> MiniAgent:
                 hint += ", or say --factory if calling it gives the agent"
         raise InvalidOptionError(f"{target!r} is no agent, but {found!r}{hint}")
     return found
-
-
-def _import(name: str) -> Any:
-    # As `python -m` does; an installed command has its own folder there instead.
-    here = os.getcwd()
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        return importlib.import_module(name)
-    except Exception as error:
-        if (
-            isinstance(error, ModuleNotFoundError)
-            and error.name is not None
-            and f"{name}.".startswith(f"{error.name}.")
-        ):
-            raise InvalidOptionError(f"no module named {error.name!r}, neither installed nor in {here}") from error
-        raise InvalidOptionError(f"importing {name!r} failed:\n{_trace(error)}") from error
-
-
-def _trace(error: BaseException) -> str:
-    """The traceback, from the user's code on."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [
-        frame for frame in frames if not frame.filename.startswith("<frozen importlib") and frame.filename != __file__
-    ]
-    own = [frame for frame in own if not frame.filename.endswith(os.path.join("importlib", "__init__.py"))]
-    return "".join([*traceback.format_list(own), *traceback.format_exception_only(error)]).rstrip()

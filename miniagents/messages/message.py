@@ -2,7 +2,7 @@
 
 import sys
 import typing
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, dataclass_transform, overload
 
 import msgspec
@@ -136,6 +136,9 @@ class Message(msgspec.Struct, kw_only=True, metaclass=MessageMeta):
 
     metadata: FrozenDict[str, Any] = EMPTY
 
+    is_aside: ClassVar[bool] = False
+    """Whether it is work on the way to an answer, and no part of it: a tool call, the result of one."""
+
     __miniagents_immutable__ = True
     __message_init__: ClassVar[Any] = None
 
@@ -209,25 +212,32 @@ class Request(Message, Generic[T]):
     ref.ask(Read())` a `Total` for type checkers."""
 
 
-def to_json(value: Any) -> str:
-    """Any data of a message as JSON text, without the metadata of messages in it."""
-    return msgspec.json.encode(_plain(value)).decode()
+def to_json(value: Any, unknown: Callable[[Any], Any] = str) -> str:
+    """Any data as JSON text, without the metadata of messages in it.
+
+    Args:
+        value: The data.
+        unknown: Makes data of what JSON has no form for.
+    """
+    return msgspec.json.encode(_plain(value, unknown)).decode()
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, unknown: Callable[[Any], Any]) -> Any:
     if isinstance(value, Message):
-        return {name: _plain(getattr(value, name)) for name in value.__struct_fields__ if name != "metadata"}
+        return {name: _plain(getattr(value, name), unknown) for name in value.__struct_fields__ if name != "metadata"}
     if isinstance(value, (FrozenDict, dict)):
-        return {_json_key(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (tuple, frozenset)):
-        return [_plain(item) for item in value]
+        return {_json_key(key): _plain(item, unknown) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(item, unknown) for item in value]
     if isinstance(value, (str, int, float, bool, type(None), bytes)):
         return value
     try:
-        return msgspec.to_builtins(value)
+        return msgspec.to_builtins(value, enc_hook=unknown)
     except TypeError:
-        return str(value)
+        return unknown(value)
 
 
 def _json_key(key: Any) -> Any:
+    if isinstance(key, (tuple, frozenset)):
+        return str(key)
     return key.hex() if isinstance(key, bytes) else "null" if key is None else key

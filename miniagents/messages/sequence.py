@@ -1,6 +1,6 @@
 """Sequences of messages: whatever is sent, flattened into one stream of message promises."""
 
-from collections.abc import AsyncIterable, Collection, Generator, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Generator, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,7 +13,7 @@ from miniagents.messages.sendable import Sendable, hint, to_message
 from miniagents.promising import FlatSequence, Promise, StreamedPromise
 from miniagents.promising.context import get_scope, started
 from miniagents.promising.promise import NO_VALUE
-from miniagents.promising.streamed import Failure
+from miniagents.promising.streamed import Failure, Replay
 
 
 class Messages(tuple[Message, ...]):
@@ -61,6 +61,20 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
         promise._finished = True
         promise._value = Messages((message,))
         return promise
+
+    def answer(self) -> "MessageSequencePromise":
+        """The messages that are an answer: without tool calls and their results, which are `is_aside`. They stream as
+        they come.
+
+        Example:
+            `print(await agent.inquire("How many people live in Paris?").answer())`
+        """
+        answer = _Answer(errors_as_messages=self.errors_as_messages)
+        sequence = MessageSequence(promise=answer)
+        sequence.open()
+        sequence.append(_answers(self))
+        sequence.close()
+        return answer
 
     def as_single_text_promise(self, **options: Any) -> MessagePromise:
         """All messages as one text; see `as_single_text_promise`."""
@@ -129,6 +143,16 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
     def _message_is_there(self, _: Any) -> None:
         if not self.done():
             self._complete()
+
+
+class _Answer(MessageSequencePromise):
+    """The messages of a sequence that are an answer."""
+
+    __slots__ = ()
+
+    def _resolve(self, value: Messages) -> bool:
+        # One whose first token was there may have begun again meanwhile, and call tools now.
+        return super()._resolve(Messages(message for message in value if not message.is_aside))
 
 
 class MessageSequence(FlatSequence[Any, MessagePromise]):
@@ -310,6 +334,21 @@ class MessageSequenceAppender:
 
     async def __aexit__(self, *_: object) -> None:
         """Never reached: `__aenter__` raises."""
+
+
+async def _answers(replies: MessageSequencePromise) -> AsyncIterator[MessagePromise]:
+    async for promise in replies:
+        if promise.message_class.is_aside is True:
+            continue
+        # Whether it says anything is known with its first token. To look at that is not to take it: what may start
+        # again as long as nobody has seen a token of it may do so still.
+        async for token in Replay(promise):
+            if str(token):
+                break
+        else:
+            if (await promise).is_aside:
+                continue
+        yield promise
 
 
 def _is_iterable(item: Any) -> bool:

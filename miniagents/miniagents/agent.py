@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from miniagents.actors import Mailbox, RetryPolicy, SpawnOptions
 from miniagents.actors.arguments import parameters
@@ -20,6 +20,8 @@ from miniagents.promising.context import current_scope
 
 if TYPE_CHECKING:
     from miniagents.miniagents.system import MiniAgents
+
+A = TypeVar("A", bound="MiniAgent")
 
 FORK_PASSIVATE_AFTER = 60.0
 """Seconds without a call after which an agent made by `fork` gives its memory back."""
@@ -156,7 +158,7 @@ class MiniAgent(Callee):
         non_freezable_kwargs: Mapping[str, Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
         **arguments: Any,
-    ) -> "MiniAgent":
+    ) -> Self:
         """A variant of this agent. Equal forks share one actor.
 
         Args:
@@ -174,14 +176,13 @@ class MiniAgent(Callee):
         if options is None and spawn.passivate_after is None:
             spawn = spawn.but(passivate_after=FORK_PASSIVATE_AFTER)
         more = {**arguments, **(kwargs or {})}
-        fork = MiniAgent(
-            self.wrapped,
+        fork = self._made(
+            type(self),
             alias=alias if alias is not None else self.alias,
             description=description if description is not None else self.description,
             options=AgentOptions(self.options.errors, self.options.max_concurrency, spawn),
             arguments={**self.arguments, **more},
             live_arguments={**self.live_arguments, **(non_freezable_kwargs or {})},
-            system=self._system,
         )
         fork.check_fork()
         return fork
@@ -199,17 +200,19 @@ class MiniAgent(Callee):
                 takes = ", ".join(sorted(names)) or "none"
                 raise AgentArgumentError(f"agent {self.alias}: takes no argument {name!r}; it takes: {takes}")
 
-    def bind(self, system: "MiniAgents") -> "MiniAgent":
+    def bind(self, system: "MiniAgents") -> Self:
         """The same agent in a certain system, where several are active."""
-        return MiniAgent(
-            self.wrapped,
-            alias=self.alias,
-            description=self.description,
-            options=self.options,
-            arguments=self.arguments,
-            live_arguments=self.live_arguments,
-            system=system,
-        )
+        return self._made(type(self), system=system)
+
+    def as_kind(self, kind: type[A]) -> A:
+        """The same agent, of a subclass that knows more of its arguments."""
+        return self._made(kind)
+
+    def _made(self, kind: type[A], **changes: Any) -> A:
+        same = {
+            name: getattr(self, name) for name in ("alias", "description", "options", "arguments", "live_arguments")
+        }
+        return kind(self.wrapped, **{**same, "system": self._system, **changes})
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, MiniAgent):

@@ -139,7 +139,8 @@ class AgentCell(LivingCell):
         """Nothing to do: after a while without a call, give the memory back."""
         after = self.props.options.passivate_after
         if after is not None and self.is_activated and self._passivation is None:
-            self._passivation = self.system.loop.call_later(after, self._passivate)
+            # In a context of its own: that of the call that ends here would keep the call, and what it failed with.
+            self._passivation = self.system.loop.call_later(after, self._passivate, context=Context())
 
     def _works(self) -> None:
         if self._passivation is not None:

@@ -95,6 +95,8 @@ class _ClassAgent(Actor):
                 await asyncio.wait([task])
             except asyncio.CancelledError as error:
                 interrupted = error
+                if interaction.done():
+                    break  # its code was abandoned
                 interaction.cancel_below("its agent was interrupted")
                 task.cancel()
         if interrupted is not None:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from miniagents.actors import ActorRef, SpawnOptions
+from miniagents.actors import ActorRef, Caller, SpawnOptions
+from miniagents.actors.caller import current_caller
 from miniagents.errors import NoActiveSystemError
 from miniagents.messages import MessageSequencePromise, Sendable
 from miniagents.promising.context import get_scope
-from miniagents.promising.tracebacks import traceback_text
+from miniagents.promising.failures import log_failure
 
 if TYPE_CHECKING:
     from miniagents.miniagents.agent import MiniAgent
@@ -80,9 +81,18 @@ class InteractionContext:
         return self._interaction.deadline
 
     @property
+    def caller(self) -> Caller | None:
+        """On whose behalf the agent is called, however many agents lie in between: the owner of the token, in a
+        service; None where nobody is known."""
+        context = self._interaction.context
+        return context.get(current_caller) if context is not None else current_caller.get()
+
+    @property
     def log(self) -> Any:
-        """A structlog logger, bound to the path and the interaction."""
-        return _log.bind(actor=self._interaction.path, interaction=self._interaction.id)
+        """A structlog logger, bound to the path, the interaction, and the name of the caller where there is one."""
+        bound = _log.bind(actor=self._interaction.path, interaction=self._interaction.id)
+        caller = self.caller
+        return bound if caller is None else bound.bind(caller=caller.name)
 
     def get_agent_trace(self) -> "list[MiniAgent]":
         """This agent, the one that called it, and so on, up to 64."""
@@ -164,4 +174,4 @@ async def _logged(coro: Any, path: str) -> None:
     try:
         await coro
     except (Exception, KeyboardInterrupt, SystemExit) as error:
-        _log.error("a side task failed", actor=path, error=repr(error), stack=traceback_text(error))
+        log_failure("a side task failed", error, actor=path)

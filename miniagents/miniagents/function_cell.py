@@ -57,11 +57,7 @@ class FunctionAgentCell(AgentCell):
             restarted, self._restart_reason = self._restart_reason, None
             self.apply(Event.BEGUN)
             self.apply(Event.STARTED)
-            if is_first:
-                self.system.events.publish(EventKind.SPAWN, self.path)
-            else:
-                self.restarts += 1
-                self.system.events.publish(EventKind.RESTART, self.path, reason=restarted)
+            self.announce_start(is_first, restarted)
             self.rests()
             self.wake()
         else:
@@ -239,8 +235,6 @@ class FunctionAgentCell(AgentCell):
             self.system.events.publish(EventKind.CRASH, self.path, error=error)
             self.apply(Event.CRASHED)
         elif phase is Phase.UP and self.life.wish is not Wish.NONE:
-            if self.life.wish is Wish.DRAIN and self.stopping is not None and not self.depth:
-                self.reason = self.stopping.reason
             self.apply(Event.LET_GO if self.depth else Event.DRAINED)
         if self.life.phase is not Phase.ENDING or self._ending is not None:
             return

@@ -12,7 +12,13 @@ from miniagents.actors.deadlock import Node, look_again
 from miniagents.actors.envelope import Envelope, new_correlation_id
 from miniagents.actors.search import Held
 from miniagents.actors.workers import WorkerTask
-from miniagents.errors import ActorStoppedError, AskTimeoutError, HandlerTimeoutError, PromiseCancelledError
+from miniagents.errors import (
+    ActorStoppedError,
+    AskTimeoutError,
+    DeadlineExceededError,
+    HandlerTimeoutError,
+    PromiseCancelledError,
+)
 from miniagents.messages import (
     Message,
     MessagePromise,
@@ -23,8 +29,9 @@ from miniagents.messages import (
     TextMessage,
 )
 from miniagents.promising import Promise
-from miniagents.promising.abandoning import DEFAULT_GRACE, stack_of
-from miniagents.promising.context import OnCancelled, current_scope, current_work, get_work
+from miniagents.promising.abandoning import DEFAULT_GRACE, log_abandoned, stack_of
+from miniagents.promising.context import OnCancelled, PromisingContext, current_scope, current_work, get_work
+from miniagents.promising.failures import log_failure
 from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.promising.work import Cancellable, Endings, Work, end_all, end_task, wait_for_all
@@ -39,6 +46,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("miniagents")
 
 _LONGEST_TRACE = 64
+_ENDS = (PromiseCancelledError, ActorStoppedError, DeadlineExceededError)
 _NONE: Collection[Any] = ()
 
 
@@ -73,6 +81,14 @@ class ReplyPromise(MessageSequencePromise):
         if self._interaction is not None:
             self._interaction.submit()
         super()._start()
+
+    def _watch(self, error: BaseException) -> None:
+        if self._interaction is None or not self._interaction.ends_with_its_caller(error):
+            super()._watch(error)
+
+    def _context(self) -> PromisingContext | None:
+        interaction = self._interaction
+        return interaction.system if interaction is not None else super()._context()
 
     def _event_loop(self) -> asyncio.AbstractEventLoop:
         interaction = self._interaction
@@ -143,6 +159,7 @@ class Interaction(Node):
         agent: Who is called.
         parent: The interaction that called, or the nearest one above it that still runs; None from outside.
         tokens: Tokens used so far, as far as models reported them.
+        told_to_end_at: When its code was cancelled, on `loop.time()`; None if it has not been.
         cost: What they cost, in the currency of the price list.
         error: What it failed with.
         has_expired: Whether its deadline has passed before its replies had come.
@@ -193,6 +210,7 @@ class Interaction(Node):
         "system",
         "task",
         "tokens",
+        "told_to_end_at",
         "trace",
         "waits",
     )
@@ -245,6 +263,7 @@ class Interaction(Node):
         self._coro: Any = None
         self.is_running = False
         self.cancelled: object = None
+        self.told_to_end_at: float | None = None
         self.abandoned = False
         self.tokens = 0
         self.cost = 0.0
@@ -567,7 +586,7 @@ class Interaction(Node):
                     raise
             except (Exception, KeyboardInterrupt, SystemExit) as error:
                 if isinstance(awaitable, (Promise, asyncio.Future)):
-                    _log.error("a side task failed", actor=self.path, stack=traceback_text(error))
+                    log_failure("a side task failed", error, actor=self.path)
 
     def explain(self, error: BaseException) -> BaseException:
         """What an error of its code means to its caller: a cancellation is the reason for it."""
@@ -581,6 +600,15 @@ class Interaction(Node):
             crash.__cause__ = error
             return crash
         return error
+
+    def ends_with_its_caller(self, error: BaseException) -> bool:
+        """Whether an error is nothing but the end of the call that made this one, whose own promise tells of it."""
+        if isinstance(error, AskTimeoutError) and not self.own_timeout:
+            return True  # it has inherited the deadline
+        parent = self.parent
+        if parent is None or parent.cancelled is None:
+            return False
+        return error is parent.cancelled or isinstance(error, _ENDS)
 
     def mark(self, error: BaseException) -> None:
         """Let the error tell which agents it came through."""
@@ -622,8 +650,7 @@ class Interaction(Node):
         if not self.is_running and envelope is not None and not envelope.taken:
             cell.ask_expired(envelope)
             envelope.taken = True  # it is no longer counted as waiting
-        self.begin_cancel(error)
-        self.replies._reject(error)
+        self.cut_off(error)
 
     def finish(self, error: BaseException | None) -> None:
         """It has ended: close the replies, and leave what still runs below to those above."""
@@ -638,6 +665,8 @@ class Interaction(Node):
             self._hang.cancel()
         if self.open_calls:
             self._finish_open_calls()
+        if error is not None and self._is_lost(error):
+            log_failure("an agent failed and its caller waited no more", error, actor=self.path, interaction=self.id)
         if error is not None and not self._closed:
             if self.cancelled is not None or self._sequence is None:
                 self.replies._push_error(error)
@@ -662,6 +691,12 @@ class Interaction(Node):
             look_again(self.system, self.replies)  # whoever waits for them waits for others from now on
         self.system.interaction_ended(self)
         self.cell.interaction_ended(self)
+
+    def _is_lost(self, error: BaseException) -> bool:
+        """Whether its caller does not hear of an error: it has closed its replies, or the caller has been told already
+        how it ended."""
+        told = self.replies.done() and (self.cancelled is not None or self.has_expired)
+        return (self._closed or told) and error is not self.replies._error and not isinstance(error, _ENDS)
 
     def _leave_background(self) -> None:
         """What it replied still flows: whoever ends one of those above, or itself, ends that, too."""
@@ -724,6 +759,7 @@ class Interaction(Node):
         if self.is_running and self.task is not None:
             endings[self.task] = self
             self.interrupt(str(reason))
+            self.told_to_end_at = self.system.time()
             if self._hang is not None:
                 self._hang.cancel()
             self._hang = self.system.loop.call_later(DEFAULT_GRACE, self._runs_on)
@@ -733,6 +769,11 @@ class Interaction(Node):
                 self.cell.ask_cancelled(envelope)
             self.finish(self._as_error(reason))
         return below
+
+    def cut_off(self, error: BaseException) -> None:
+        """Cancel it and everything below it, and let its caller have the error now, whatever its code does."""
+        self.begin_cancel(error)
+        self.replies._reject(error)
 
     def _as_error(self, reason: object) -> BaseException:
         if isinstance(reason, BaseException):
@@ -747,6 +788,17 @@ class Interaction(Node):
         stack = self.stack or "\n".join(stack_of(task.get_coro()) for task in self._background)
         _log.warning("a cancelled interaction runs on", actor=self.path, interaction=self.id, stack=stack)
         self.replies._reject(self._as_error(self.cancelled))
+
+    def abandon(self) -> None:
+        """The system ends, and its code swallows its cancellation: it ends without it."""
+        task = self.task
+        log_abandoned(self.stack, actor=self.path, interaction=self.id)
+        self.abandoned = True
+        self.system.dispatcher.abandon(task)
+        self.finish(self._as_error(self.cancelled))
+        cell = self.cell
+        if cell.is_serial and cell.told_to_end_at is not None:
+            cell.task.interrupt()  # a class agent that waits for its call need not wait any longer
 
     def interrupt(self, reason: str) -> None:
         """Cancel its code, unless it is that code which asks for it."""
@@ -767,14 +819,14 @@ class Interaction(Node):
         for task in tuple(self._background):
             end_task(task, reason, endings, self)
 
-    def wait_stopped(self) -> Awaitable[None]:
-        """An awaitable of the moment when nothing of it, or of what is below it now, runs any more."""
-        running: dict[Any, None] = dict.fromkeys(getattr(self.replies, "_endings", ()))
-        below = [self]
-        for one in below:
-            running.update(dict.fromkeys(one._tasks()))
-            below += (*one._below, *one._left)
-        return wait_for_all(running)
+    async def wait_stopped(self) -> None:
+        """Wait until nothing of it, or of what is below it now, runs any more."""
+        everything, seen = [self], {self}
+        for one in everything:  # it grows meanwhile
+            more = [child for child in (*one._below, *one._left) if child not in seen]
+            everything += more
+            seen.update(more)
+        await wait_for_all(task for one in everything for task in one._tasks())
 
     def _tasks(self) -> "tuple[asyncio.Task[Any], ...]":
         """What runs for it."""

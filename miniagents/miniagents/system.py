@@ -16,6 +16,7 @@ from miniagents.miniagents.agent_pool import AgentPoolCell, AgentPoolRef
 from miniagents.miniagents.calling import Callee
 from miniagents.miniagents.cells import AgentsCell, new_agent_cell, spawned
 from miniagents.miniagents.persistence import Persistence, PersistHandler
+from miniagents.promising.abandoning import INSIST_EVERY
 from miniagents.supervision import Pool, Routing, Strategy
 
 if TYPE_CHECKING:
@@ -247,12 +248,14 @@ class MiniAgents(ActorSystem):
                 call.finish()
             await self._wait_for_background()
             if self._interactions:
+                if all(one.cancelled is not None for one in self._interactions.values()) and self._grace_is_over():
+                    break
                 self._no_interactions = self.loop.create_future()
-                await self._no_interactions
-            elif not self._background and not self.open_calls:
+                await asyncio.wait([self._no_interactions], timeout=INSIST_EVERY)
+            elif not self._background_to_wait_for() and not self.open_calls:
                 break
         await super()._wait_until_quiet()
-        if self._interactions or self.open_calls:
+        if self.open_calls or any(one.cancelled is None for one in self._interactions.values()):
             await self._wait_until_quiet()  # messages that were queued have started them
 
     async def _stop_interactions(self) -> None:
@@ -263,7 +266,11 @@ class MiniAgents(ActorSystem):
             one.begin_cancel("the system ends")
         tasks = [one.task for one in self._interactions.values() if one.task is not None and not one.task.done()]
         if tasks:
-            await asyncio.wait(tasks, timeout=1.0)
+            await asyncio.wait(tasks, timeout=INSIST_EVERY)
+
+    def _that_run(self) -> list[Any]:
+        # A call that runs on a worker is both.
+        return list(dict.fromkeys((*self._interactions.values(), *super()._that_run())))
 
     # Messages
 

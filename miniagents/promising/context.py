@@ -7,12 +7,9 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self
 
-import structlog
-
 from miniagents.errors import NoActiveSystemError, PromiseCancelledError
-from miniagents.promising.tracebacks import traceback_text
-
-_log = structlog.get_logger("miniagents")
+from miniagents.promising.abandoning import DEFAULT_GRACE, INSIST_EVERY, abandon, log_abandoned, stack_of
+from miniagents.promising.failures import UnseenFailures, log_failure
 
 OnCancelled = Callable[[asyncio.CancelledError], object]
 
@@ -98,7 +95,14 @@ class PromisingContext(Scope):
     """Where promises live: it owns their background work and ends it.
 
     Use it with `async with`, or with `activate()` and `await afinalize()` inside a running service.
+
+    Its end waits for what was told to end for no longer than `grace` seconds, and then for one more where it has just
+    been told. What swallows its cancellation for so long is abandoned: it is logged with its stack, whoever waits for
+    it gets `PromiseCancelledError`, and neither the context nor `asyncio.run` waits for it any more.
     """
+
+    grace: float = DEFAULT_GRACE
+    """Seconds for what was told to end, when the context ends."""
 
     _persists = False
     """Whether anybody wants to see the messages that promises resolve to."""
@@ -109,6 +113,8 @@ class PromisingContext(Scope):
     def __init__(self) -> None:
         self._background: dict[asyncio.Task[Any], OnCancelled | None] = {}
         self._lazy: weakref.WeakKeyDictionary[Any, None] = weakref.WeakKeyDictionary()
+        self._gives_up_at: float | None = None
+        self.unseen: UnseenFailures = {}
         self._active_in: asyncio.AbstractEventLoop | None = None
         self._outer: Scope | None = None
 
@@ -159,6 +165,7 @@ class PromisingContext(Scope):
         return self
 
     def _deactivate(self) -> None:
+        self._gives_up_at = None
         loop, self._active_in = self._active_in, None
         if loop is not None:
             _active.get(loop, {}).pop(self, None)
@@ -171,6 +178,7 @@ class PromisingContext(Scope):
         """Wait for the background work, settle what is left, and stop being current."""
         await self._wait_for_background()
         await self._end_background()
+        await self._report_unseen()
         self._deactivate()
 
     async def __aenter__(self) -> Self:
@@ -183,6 +191,7 @@ class PromisingContext(Scope):
             await self.afinalize()
         else:
             await self._end_background()
+            await self._report_unseen()
             self._deactivate()
 
     def __enter__(self) -> None:
@@ -206,22 +215,63 @@ class PromisingContext(Scope):
             if on_cancelled is not None:
                 on_cancelled(cancellation_of(task))
         elif (error := task.exception()) is not None:
-            _log.error("background work failed", error=repr(error), stack=traceback_text(error))
+            log_failure("background work failed", error)
 
     async def _wait_for_background(self) -> None:
+        """Wait for the background work; for what was cancelled already until the grace is over."""
+        while tasks := self._background_to_wait_for():
+            await asyncio.wait(tasks, timeout=INSIST_EVERY)
+
+    def _background_to_wait_for(self) -> "list[asyncio.Task[Any]]":
         me = asyncio.current_task()
-        while tasks := [task for task in self._background if task is not me]:
-            await asyncio.wait(tasks)
+        tasks = [task for task in self._background if task is not me]
+        return [] if tasks and all(task.cancelling() for task in tasks) and self._grace_is_over() else tasks
 
     async def _end_background(self) -> None:
-        """Cancel the background work, wait until it has ended, and settle the lazy promises."""
+        """Cancel the background work, wait until it has ended or is abandoned, and settle the lazy promises."""
         me = asyncio.current_task()
+        insists = False
         while tasks := [task for task in self._background if task is not me]:
+            is_over = self._grace_is_over()
             for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks, timeout=1.0)
+                if insists or not task.cancelling():  # who was told already and cleans up is told again in a while
+                    task.cancel()
+            insists = True
+            await asyncio.wait(tasks, timeout=INSIST_EVERY)
+            for task in tasks if is_over else ():
+                if not task.done():
+                    self._abandon(task)
         for promise in tuple(self._lazy):
             promise._reject(PromiseCancelledError("its system ended before anybody asked for it", reason="system end"))
+
+    async def _report_unseen(self) -> None:
+        """Log what failed and nobody has looked at, the oldest first."""
+        await asyncio.sleep(0)  # whoever was woken by a failure looks at it now
+        for reference in tuple(self.unseen):
+            if (failure := reference()) is not None:
+                failure.report()
+        self.unseen.clear()
+
+    def _grace_is_over(self) -> bool:
+        """Whether what was told to end has had its time, which begins when this is first asked."""
+        now = asyncio.get_running_loop().time()
+        if self._gives_up_at is None:
+            self._gives_up_at = now + self.grace
+        return now >= self._gives_up_at
+
+    def gives_up(self, told_at: float) -> bool:
+        """Whether what was told to end at `told_at`, on `loop.time()`, and still runs, is to be abandoned: never, as
+        long as the context itself need not end."""
+        at = self._gives_up_at
+        return at is not None and asyncio.get_running_loop().time() >= max(at, told_at + INSIST_EVERY)
+
+    def _abandon(self, task: "asyncio.Task[Any]") -> None:
+        """Go on without background work that swallows its cancellation."""
+        log_abandoned(stack_of(task.get_coro()), task=task.get_name())
+        abandon(task)
+        on_cancelled = self._background.pop(task, None)
+        if on_cancelled is not None:
+            on_cancelled(asyncio.CancelledError("the system ended without it"))
 
     def _message_resolved(self, message: Any) -> None:
         """A message promise resolved to `message`; agents' systems hand it on to whoever persists messages."""

@@ -1,19 +1,15 @@
 """Promises: values that will be there later, once, the same for all who wait."""
 
 import asyncio
-import sys
+import weakref
 from collections.abc import Awaitable, Callable, Collection, Generator, Iterable
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
-import structlog
-
-from miniagents.errors import PromiseCancelledError, PromiseNotReadyError
+from miniagents.errors import ActorStoppedError, DeadlineExceededError, PromiseCancelledError, PromiseNotReadyError
 from miniagents.promising.context import PromisingContext, Scope, current_work, get_scope, get_work, started
-from miniagents.promising.tracebacks import traceback_text
+from miniagents.promising.failures import SEEN, Unseen, note_seen
 from miniagents.promising.work import Cancellable, Endings, Work, end_all, end_task, wait_for_all
-
-_log = structlog.get_logger("miniagents")
 
 T = TypeVar("T")
 
@@ -29,6 +25,9 @@ NO_VALUE: Any = _NoValue()
 
 UNRAISABLE = (StopIteration, StopAsyncIteration, GeneratorExit)
 """What cannot be raised at an awaiter as it is: a generator that awaits would take it for an end of its own."""
+
+_ENDS = (ActorStoppedError, DeadlineExceededError)
+"""How work ends that is not wanted any more."""
 
 
 class Producer(Protocol):
@@ -88,7 +87,7 @@ class Promise(Generic[T]):
         self._callbacks: list[Callable[[Promise[T]], None]] | None = None
         self._producer: Producer | None = None
         self._task: asyncio.Task[Any] | None = None
-        self._unseen: _Unseen | None = None
+        self._unseen: Unseen | None = None
         self._started: Any = None  # one thing, or `Work`: most promises have one at a time
         if resolver is not None:
             if prefill_result is not NO_VALUE:
@@ -215,7 +214,7 @@ class Promise(Generic[T]):
         # Raising it again and again would make its traceback grow.
         self._traceback: TracebackType | None = error.__traceback__
         if self._unseen is None and not isinstance(error, PromiseCancelledError):
-            self._unseen = _Unseen(error)
+            self._watch(error)
         self._settled()
         return True
 
@@ -349,49 +348,33 @@ class Promise(Generic[T]):
             return None if node is None else (True, (node,))
         return None if self._task is None else (True, (self._task,))
 
+    def _watch(self, error: BaseException) -> None:
+        """It failed: see to it that the failure is logged if nobody looks at it."""
+        if isinstance(error, _ENDS) and self._is_waited_for():
+            return  # whoever waited is told now, or was cancelled and wants nothing of it any more
+        unseen = self._unseen = Unseen(error)
+        context = self._context()
+        if context is not None:
+            those = context.unseen
+            those[weakref.ref(unseen, those.pop)] = None  # `note_unseen`, written out (benchmark `crash`)
+
+    def _is_waited_for(self) -> bool:
+        """Whether anybody has waited, before it settled."""
+        return bool(self._waiters)
+
+    def _context(self) -> PromisingContext | None:
+        """Where it lives."""
+        scope = self._scope or get_scope()
+        return scope.promising_context if scope is not None else None
+
     def _was_looked_at(self) -> bool:
-        return self._unseen is _SEEN
+        return self._unseen is SEEN
 
     def _look(self) -> None:
         """Somebody knows of its failure, or will: it need not be logged when the promise is thrown away."""
-        unseen, self._unseen = self._unseen, _SEEN
+        unseen, self._unseen = self._unseen, SEEN
         if unseen is not None:
-            unseen.dismiss()
-
-
-class _Unseen:
-    """Dies with a promise that failed, and says so if nobody ever looked at the failure. A promise that resolves has
-    none, and so costs nothing when it is thrown away."""
-
-    __slots__ = ("_error",)
-
-    def __init__(self, error: BaseException | None) -> None:
-        self._error = error
-
-    def __del__(self) -> None:
-        error = self._error
-        if (
-            error is not None
-            and not getattr(error, "__miniagents_seen__", False)
-            and not getattr(error, "__miniagents_logged__", False)
-            and not sys.is_finalizing()
-        ):
-            _log.error("a promise failed and nobody awaited it", error=repr(error), stack=traceback_text(error))
-
-    def dismiss(self) -> None:
-        """Somebody looked."""
-        self._error = None
-
-
-_SEEN = _Unseen(None)
-
-
-def note_seen(error: BaseException) -> None:
-    """Somebody was told of a failure: another promise that failed with it need not be logged."""
-    try:
-        error.__miniagents_seen__ = True  # type: ignore[attr-defined]
-    except AttributeError:
-        pass  # it takes no attributes
+            unseen.error = None
 
 
 async def settled(promise: Promise[Any]) -> None:

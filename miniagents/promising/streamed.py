@@ -7,8 +7,9 @@ from typing import Any, Generic, TypeVar
 
 from miniagents.errors import InvalidOptionError
 from miniagents.promising.context import PromisingContext, current_work, get_scope, get_work, started
+from miniagents.promising.failures import note_seen
 from miniagents.promising.flow import current_flow
-from miniagents.promising.promise import NO_VALUE, UNRAISABLE, Promise, note_seen
+from miniagents.promising.promise import NO_VALUE, UNRAISABLE, Promise
 from miniagents.promising.work import Endings, end_task
 
 Piece = TypeVar("Piece")
@@ -165,6 +166,9 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         elif self._task is None and self._scope is not None and not self.done():
             self._task = self._scope.start_soon(self._assemble(), on_cancelled=self._reject)
         self._ended_streaming()
+
+    def _is_waited_for(self) -> bool:
+        return bool(self._waiters or self._piece_waiters)
 
     def _help(self) -> bool:
         """Somebody is about to wait for a piece: do what can be done for it now.

@@ -60,8 +60,9 @@ class Wish(enum.IntEnum):
 
 
 class Event(enum.IntEnum):
-    """What happens to it. The first group comes from others and is possible in every state."""
+    """What happens to it."""
 
+    # From others. START only where none is under way; the others in every state.
     START = 0
     CANCEL_START = 1
     """The supervisor must go on: a start that is under way is cut off."""
@@ -77,26 +78,28 @@ class Event(enum.IntEnum):
     FAIL = 10
     """The supervision of its children is used up, so that it crashes itself."""
     GRACE_OVER = 11
+    ABANDON = 12
+    """The system ends, and code that has swallowed its cancellation is not waited for any more."""
     # From its own code, each in the states where that code runs.
-    BEGUN = 12
+    BEGUN = 13
     """The first step of a start that is due."""
-    STARTED = 13
-    START_FAILED = 14
-    IGNORED = 15
+    STARTED = 14
+    START_FAILED = 15
+    IGNORED = 16
     """`on_start` says that it is not needed now."""
-    CRASHED = 16
-    LET_GO = 17
+    CRASHED = 17
+    LET_GO = 18
     """Between two messages, with more in the mailbox."""
-    DRAINED = 18
+    DRAINED = 19
     """Between two messages, with none in the mailbox."""
-    CLEANING = 19
+    CLEANING = 20
     """The children have ended; `on_stop` is called."""
-    CLEANED = 20
-    GONE = 21
+    CLEANED = 21
+    GONE = 22
     """Nothing of the instance is left."""
-    RESTARTS = 22
+    RESTARTS = 23
     """The verdict on an exit: it will be started again."""
-    ENDS = 23
+    ENDS = 24
     """The verdict on an exit: it will not."""
 
 
@@ -202,8 +205,8 @@ def life(phase: Phase, wish: Wish = Wish.NONE, *, brutal: bool = False, again: b
 BORN = life(Phase.NEW)
 OVER = life(Phase.OVER)
 
-EXTERNAL = tuple(event for event in Event if event <= Event.GRACE_OVER)
-"""The events that are possible in every state."""
+EXTERNAL = tuple(event for event in Event if Event.START < event <= Event.ABANDON)
+"""The events that are possible in every state, save between an exit and its verdict."""
 
 _ENDS = (Phase.CLEARING, Phase.ENDING, Phase.CLEANUP)
 
@@ -367,23 +370,36 @@ def _fail(state: Life) -> Step:
 
 
 def _grace_over(state: Life) -> Step:
+    _check_judged(state, Event.GRACE_OVER)
     match state.phase:
         case Phase.STARTING | Phase.UP | Phase.DOOMED if state.wish >= Wish.DRAIN or state.brutal:
             wish = Wish.STOP if state.wish is Wish.DRAIN else state.wish
             return _to(state, Action.RUN, Action.INTERRUPT, wish=wish, brutal=True)
         case Phase.STARTING | Phase.DOOMED:
             return _to(state, Action.INTERRUPT)
-        case Phase.ENDING | Phase.CLEARING:
+        case Phase.ENDING | Phase.CLEARING if _no_grace(state):
             return _to(state, Action.INTERRUPT, brutal=True)
-        case Phase.CLEANUP:
+        case Phase.CLEANUP if _no_grace(state):
             return _to(state, Action.INTERRUPT)
     return _to(state)  # it fired in the step in which it was called off
 
 
+def _abandon(state: Life) -> Step:
+    _check_judged(state, Event.ABANDON)
+    match state.phase:
+        case Phase.STARTING:
+            return _to(state, *_no_grace(state), phase=Phase.CLEARING, wish=Wish.TERMINATE)
+        case Phase.UP | Phase.DOOMED | Phase.CLEANUP:
+            return _to(state, *_no_grace(state), phase=Phase.ENDING, wish=Wish.TERMINATE)
+    return _to(state)  # none of its code runs
+
+
 def _begun(state: Life) -> Step:
+    _check_judged(state, Event.BEGUN)
     match state.phase:
         case Phase.DUE:
-            return _to(state, phase=Phase.STARTING)
+            # A stop that was asked for before has waited for this; from here on it must not wait for ever.
+            return _to(state, *((Action.GRACE,) if state.wish is Wish.DRAIN else ()), phase=Phase.STARTING)
         case Phase.DOWN | Phase.OVER:
             return _to(state)  # the start that was due is off
     raise _impossible(state, Event.BEGUN)
@@ -508,6 +524,7 @@ _RULES: tuple[Callable[[Life], Step], ...] = (
     _ask(Event.TERMINATE_NOW, Wish.TERMINATE, brutal=True),
     _fail,
     _grace_over,
+    _abandon,
     _begun,
     _started,
     _start_failed,

@@ -1,22 +1,23 @@
 """`FakeProvider`: a real HTTP server on loopback that speaks OpenAI's and Anthropic's wire formats."""
 
 import asyncio
-import contextlib
 import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 import msgspec
 
 from miniagents.errors import InvalidOptionError, MissingDependencyError
 from miniagents.testing import anthropic_wire, openai_wire
 from miniagents.testing.recording import Recording
+from miniagents.testing.refusals import refused_conversation, refused_fields
+from miniagents.testing.requester import Requester, text_in
 from miniagents.testing.script import Fault, Reply, Script, Scripted
 
 _SECRET_HEADERS = ("authorization", "x-api-key", "cookie")
@@ -59,7 +60,7 @@ class Exchange:
     @property
     def prompt(self) -> str:
         """All text of the request."""
-        return _text_in(self.body)
+        return text_in(self.body)
 
     async def ended(self, timeout: float = 10.0) -> None:
         """Wait until the provider is done with it.
@@ -69,6 +70,13 @@ class Exchange:
         """
         if not await asyncio.to_thread(self._ended.wait, timeout):
             raise TimeoutError(f"the provider still answers {self.path} after {timeout} s")
+
+
+class Connection(TypedDict):
+    """The options of an agent, or of a client, that uses the provider."""
+
+    base_url: str
+    api_key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +104,8 @@ class FakeProvider:
         *replies: What it answers, in order; the last one again and again. Functions get the `Exchange`.
         requests_per_second: More than so many requests within any second get a 429; None for no limit.
         api_key: The only key that it takes; None for any.
+        more_fields: Fields of a request that it takes beside those of the API, as compatible servers do ("top_k");
+            others get a 400, as from the real ones.
         recording: A file of real exchanges, which are answered again (each stream at once); with `upstream=` it is
             written.
         upstream: The address of a real provider, "https://api.openai.com": requests go there, with the caller's key,
@@ -113,6 +123,7 @@ class FakeProvider:
         *replies: Scripted,
         requests_per_second: float | None = None,
         api_key: str | None = None,
+        more_fields: Collection[str] = (),
         recording: str | Path | None = None,
         upstream: str | None = None,
     ) -> None:
@@ -122,6 +133,7 @@ class FakeProvider:
         self._upstream = upstream
         self.requests_per_second = requests_per_second
         self.api_key = api_key
+        self.more_fields = more_fields
         self._server: Any = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -152,12 +164,12 @@ class FakeProvider:
         return f"{self.url}/v1"
 
     @property
-    def openai(self) -> dict[str, str]:
+    def openai(self) -> Connection:
         """The options that make an `OpenAIAgent` use it: `OpenAIAgent.fork(model="m", **provider.openai)`."""
         return {"base_url": self.openai_url, "api_key": self.api_key or "fake-key"}
 
     @property
-    def anthropic(self) -> dict[str, str]:
+    def anthropic(self) -> Connection:
         """The options that make an `AnthropicAgent` use it."""
         return {"base_url": self.url, "api_key": self.api_key or "fake-key"}
 
@@ -191,10 +203,13 @@ class FakeProvider:
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
         self._port = listener.getsockname()[1]
-        config = uvicorn.Config(
+
+        class Config(uvicorn.Config):
+            def configure_logging(self) -> None:
+                """Leave the loggers as they are: they are those of the application, which may run uvicorn itself."""
+
+        config = Config(
             self._serve,
-            log_config=None,
-            log_level="critical",
             access_log=False,
             lifespan="off",
             loop="asyncio",
@@ -271,7 +286,7 @@ class FakeProvider:
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:
-            connection = _Connection(receive, send)
+            connection = Requester(receive, send)
             if self._upstream is not None:
                 await self._forward(exchange, headers, raw, connection)
             else:
@@ -280,7 +295,7 @@ class FakeProvider:
             self._at_once -= 1
             exchange._ended.set()
 
-    async def _answer(self, exchange: Exchange, key: str, connection: "_Connection") -> None:
+    async def _answer(self, exchange: Exchange, key: str, connection: Requester) -> None:
         is_anthropic = exchange.path.endswith("/messages")
         reply = self._refusal(exchange, key, is_anthropic)
         if reply is None and self._recording is not None:
@@ -311,7 +326,7 @@ class FakeProvider:
             await self._whole(exchange, reply, head, connection)
 
     async def _forward(
-        self, exchange: Exchange, headers: Mapping[str, str], body: bytes, connection: "_Connection"
+        self, exchange: Exchange, headers: Mapping[str, str], body: bytes, connection: Requester
     ) -> None:
         """Ask the real provider, and record what it answers."""
         import httpx2
@@ -351,7 +366,8 @@ class FakeProvider:
             return Reply.failure(401, error="Incorrect API key provided")
         if is_anthropic and "max_tokens" not in exchange.body:
             return Reply.failure(400, error="max_tokens: Field required")
-        problem = _unanswered_call(exchange.body)
+        problem = refused_fields(exchange.path, exchange.body, self.more_fields)
+        problem = problem or refused_conversation(exchange.path, exchange.body)
         if problem is not None:
             return Reply.failure(400, error=problem)
         if self.requests_per_second is not None:
@@ -364,7 +380,7 @@ class FakeProvider:
             admitted.append(now)
         return None
 
-    async def _whole(self, exchange: Exchange, reply: Reply, head: dict[str, str], connection: "_Connection") -> None:
+    async def _whole(self, exchange: Exchange, reply: Reply, head: dict[str, str], connection: Requester) -> None:
         if reply.delay and not await connection.pause(reply.delay * max(exchange.tokens_planned, 1)):
             exchange.closed_by_client_at = time.monotonic()
             return
@@ -390,7 +406,7 @@ class FakeProvider:
         await connection.json(200, head, data)
         exchange.tokens_sent, exchange.is_complete = exchange.tokens_planned, True
 
-    async def _stream(self, exchange: Exchange, reply: Reply, head: dict[str, str], connection: "_Connection") -> None:
+    async def _stream(self, exchange: Exchange, reply: Reply, head: dict[str, str], connection: Requester) -> None:
         path, body, read = exchange.path, exchange.body, exchange.input_tokens
         if path.endswith("/messages"):
             frames, error = anthropic_wire.message_frames(reply, body, read), anthropic_wire.stream_error(reply)
@@ -416,7 +432,7 @@ class FakeProvider:
         exchange.is_complete = True
         await connection.end()
 
-    async def _break_off(self, exchange: Exchange, fault: Fault, error: bytes, connection: "_Connection") -> None:
+    async def _break_off(self, exchange: Exchange, fault: Fault, error: bytes, connection: Requester) -> None:
         if fault is Fault.STALL:
             await connection.pause(3600.0)
             exchange.closed_by_client_at = time.monotonic()
@@ -429,106 +445,3 @@ class FakeProvider:
         elif fault is Fault.MALFORMED:
             await connection.send(b"event: content_block_delta\ndata: {this is no JSON\n\n")
         await connection.end()
-
-
-class _Connection:
-    """One request's connection: it knows when the client has gone."""
-
-    def __init__(self, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
-        self._send = send
-        self._gone = asyncio.ensure_future(self._wait_until_gone(receive))
-
-    @staticmethod
-    async def _wait_until_gone(receive: Callable[[], Awaitable[Any]]) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-
-    async def pause(self, seconds: float) -> bool:
-        """Wait.
-
-        Returns:
-            False, at once, when the client goes.
-        """
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._gone), seconds)
-        return not self._gone.done()
-
-    async def flush(self) -> None:
-        """Let what was sent reach the client before the connection is cut."""
-        await asyncio.sleep(0.01)
-
-    async def start(self, status: int, headers: Mapping[str, str]) -> bool:
-        """Send the head of the answer."""
-        pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
-        return await self._sent({"type": "http.response.start", "status": status, "headers": pairs})
-
-    async def send(self, data: bytes) -> bool:
-        """Send a part of the body; False when the client has gone."""
-        return await self._sent({"type": "http.response.body", "body": data, "more_body": True})
-
-    async def end(self) -> None:
-        """The body is whole."""
-        await self._sent({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def whole(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """Send a whole answer."""
-        if await self.start(status, {**headers, "content-length": str(len(body))}):
-            await self._sent({"type": "http.response.body", "body": body, "more_body": False})
-
-    async def json(self, status: int, headers: Mapping[str, str], data: Any) -> None:
-        """Send a whole answer of JSON."""
-        await self.whole(status, {**headers, "content-type": "application/json"}, msgspec.json.encode(data))
-
-    async def _sent(self, message: dict[str, Any]) -> bool:
-        await asyncio.sleep(0)  # let a disconnect be seen first
-        if self._gone.done():
-            return False
-        try:
-            await self._send(message)
-        except OSError:
-            return False
-        return not self._gone.done() or (message["type"] == "http.response.body" and not message["more_body"])
-
-
-def _text_in(value: Any) -> str:
-    """All text in the messages of a request."""
-    if not isinstance(value, Mapping):
-        return ""
-    found: list[str] = []
-
-    def walk(one: Any) -> None:
-        if isinstance(one, str):
-            found.append(one)
-        elif isinstance(one, list):
-            for item in one:
-                walk(item)
-        elif isinstance(one, Mapping):
-            for name in ("content", "text", "arguments", "output", "function", "tool_calls"):
-                if name in one:
-                    walk(one[name])
-
-    for name in ("system", "messages", "input", "instructions"):
-        walk(value.get(name))
-    return "\n".join(found)
-
-
-def _unanswered_call(body: Mapping[str, Any]) -> str | None:
-    """What the real APIs answer with a 400: a tool call without its result, or a result without its call."""
-    waiting: dict[str, None] = {}
-    for one in body.get("messages") or ():
-        content = one.get("content")
-        blocks = content if isinstance(content, list) else []
-        results = [one["tool_call_id"]] if one.get("role") == "tool" else []
-        results += [block["tool_use_id"] for block in blocks if block.get("type") == "tool_result"]
-        for result in results:
-            if result not in waiting:
-                return f"messages: the result {result!r} has no call before it"
-            del waiting[result]
-        if not results and waiting:
-            return f"messages: the tool call {next(iter(waiting))!r} has no result right after it"
-        calls = [call["id"] for call in one.get("tool_calls") or ()]
-        calls += [block["id"] for block in blocks if block.get("type") == "tool_use"]
-        waiting |= dict.fromkeys(calls)
-    if waiting:
-        return f"messages: the tool call {next(iter(waiting))!r} has no result right after it"
-    return None

@@ -18,4 +18,5 @@ def fake_provider(_fake_provider_server: FakeProvider) -> FakeProvider:
     """A provider that runs, and has not been asked anything: script it with `fake_provider.reset(...)`."""
     _fake_provider_server.requests_per_second = None
     _fake_provider_server.api_key = None
+    _fake_provider_server.more_fields = ()
     return _fake_provider_server.reset()

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import FrameType
@@ -13,7 +14,7 @@ from miniagents.actors.workers import Lane, WorkerTask
 from miniagents.miniagents.interaction import Interaction
 from miniagents.promising import Promise, StreamedPromise
 
-_PACKAGE = str(Path(__file__).parents[1])
+_PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 _MOST_SHOWN = 20
 
 
@@ -76,7 +77,8 @@ def _frames(coro: Any) -> Iterator[FrameType]:
 
 def under_way(loop: asyncio.AbstractEventLoop, expected: "Collection[asyncio.Task[Any] | None]") -> str:
     """Return what else runs in `loop`, one a line, for who wonders why something hangs."""
-    tasks = sorted(described(task) for task in asyncio.all_tasks(loop) if task not in expected)
+    at_work = [one for one in asyncio.all_tasks(loop) if not isinstance(one, WorkerTask) or one.cell is not None]
+    tasks = sorted(described(task) for task in at_work if task not in expected)
     return "".join(f"\n  {text}" for text in tasks[:_MOST_SHOWN])
 
 

@@ -7,10 +7,12 @@ from dataclasses import replace
 
 from miniagents.errors import IncompleteResponseError, InvalidOptionError, MalformedResponseError
 from miniagents.ext.llms.agents import Access, llm_agent
+from miniagents.ext.llms.llm_agent import LLMAgent
 from miniagents.ext.llms.messages import Usage, text_of
 from miniagents.ext.llms.model import Answer, ModelRequest, Provider
 from miniagents.ext.llms.providers.checking import check_ending
 from miniagents.ext.llms.providers.failures import status_failure
+from miniagents.miniagents import MiniAgent
 from miniagents.testing.script import Fault, Reply, Script, pieces_of
 from miniagents.testing.simulated import Simulation
 
@@ -86,9 +88,15 @@ async def _connect(access: Access) -> Provider:
     return _ScriptedProvider(script, access.ctx.interaction.path)
 
 
-ScriptedModel = llm_agent.fork(
+class _ScriptedAgent(LLMAgent):
+    __slots__ = ()
+
+    more_options = frozenset({"script"})
+
+
+ScriptedModel: MiniAgent = llm_agent.fork(
     alias="ScriptedModel", description="Answers from a script.", model="scripted", connect=_connect
-)
+).as_kind(_ScriptedAgent)
 """An LLM agent that answers from a script, without any network: `ScriptedModel.fork(script=Script("Hello!"))`.
 
 It takes all that other LLM agents take (tools, structured output, retries, budgets), and works in virtual time.

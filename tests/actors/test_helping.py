@@ -1,6 +1,7 @@
 """Direct hand-over: a task that waits for an answer runs the turn that leads to it."""
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -164,3 +165,65 @@ async def test_agents_that_wait_for_agents_are_run_by_each_other_to_any_depth() 
             await turns(3)
             assert [str(message) for message in await chain.inquire(depth=50)] == ["bottom"]
         assert system.interactions() == ()
+
+
+class WaitsForWhatFails(Actor):
+    """Its own promise is cancelled in the turn in which what it waits for fails."""
+
+    def __init__(self, cancel: Any) -> None:
+        self.cancel = cancel
+
+    async def receive(self, message: Message, ctx: ActorContext) -> None:
+        failing = asyncio.get_running_loop().create_future()
+        gathered = asyncio.gather(failing)
+        failing.set_exception(ValueError("failed"))
+        asyncio.get_running_loop().call_soon(self.cancel)
+        await gathered
+
+
+async def test_what_a_cancelled_handler_gathered_leaves_no_noise_on_the_loop() -> None:
+    noise: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: noise.append(context["message"]))
+    promises: list[Any] = []
+    async with ActorSystem() as system:
+        await warm(system)
+        ref = system.spawn(WaitsForWhatFails, cancel=lambda: promises[0].cancel("enough"))
+        promises.append(ref.ask(Message()))
+        with pytest.raises(PromiseCancelledError):
+            await promises[0]
+
+    gc.collect()
+    assert noise == []
+
+
+@pytest.mark.parametrize("turn", range(4))
+async def test_a_call_is_cancelled_also_in_the_moment_in_which_all_that_it_gathers_is_there(turn: int) -> None:
+    pieces: list[asyncio.Future[None]] = []
+
+    @miniagent
+    async def gathers(ctx: InteractionContext) -> None:
+        pieces.append(asyncio.get_running_loop().create_future())
+        await asyncio.gather(pieces[-1])
+        await asyncio.sleep(1_000_000)
+
+    @miniagent
+    async def echo(ctx: InteractionContext) -> None:
+        ctx.reply("here")
+
+    async def cancel(replies: Any) -> None:
+        for _ in range(turn):
+            await asyncio.sleep(0)
+        if pieces:
+            pieces[-1].set_result(None)  # `gather` hears of it in the next turn of the loop
+        replies.cancel("enough")
+
+    async with MiniAgents():
+        for _ in range(3):
+            await echo.inquire()
+        replies = gathers.inquire(start_soon=False)  # it is begun, and helped, by its reader
+        reading, cancelling = asyncio.ensure_future(replies), asyncio.create_task(cancel(replies))
+        with pytest.raises(PromiseCancelledError, match="enough"):
+            await reading
+        await cancelling
+        await replies.aclose()
+        assert MiniAgents.get_current().interactions() == ()

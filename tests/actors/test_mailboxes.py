@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 
 from miniagents import (
+    Actor,
+    ActorContext,
     ActorSystem,
     Backoff,
     DeadLetterReason,
     Mailbox,
+    Message,
     OneForOne,
     Overflow,
     RetryPolicy,
@@ -17,6 +20,7 @@ from miniagents import (
     StopReason,
     TextMessage,
 )
+from miniagents.actors.actor import ReplyTo
 from miniagents.errors import MailboxFullError
 from tests.actors.actors import Counter, Crash, turns
 from tests.actors.test_watching import Unwatch, Watch, Watcher
@@ -102,3 +106,28 @@ async def test_a_mailbox_that_the_runtime_has_overfilled_drops_until_there_is_ro
         gate.set()
         await turns()
     assert log == [(watched.name, StopReason.SHUTDOWN)]
+
+
+@pytest.mark.parametrize("own_task", [False, True])
+async def test_an_attempt_that_crashes_after_reply_later_leaves_the_answer_to_the_next_one(own_task: bool) -> None:
+    reply_tos: list[ReplyTo] = []
+
+    class Later(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> None:
+            reply_tos.append(ctx.reply_later())
+            if len(reply_tos) == 1:
+                raise ValueError("the first attempt")
+
+    async with ActorSystem() as system:
+        options = SpawnOptions(mailbox=Mailbox(1), retry=RetryPolicy(attempts=2), own_task=own_task)
+        later = system.spawn(Later, options=options)
+        ask = later.ask(TextMessage("work"))
+        await turns(20)
+        first, second = reply_tos
+
+        first.reply(TextMessage("of an attempt that is over"))
+        assert (first.is_open, second.is_open) == (False, True)
+        second.reply(TextMessage("done"))
+
+        assert await ask == TextMessage("done")
+        await later.send(TextMessage("the mailbox has room"))

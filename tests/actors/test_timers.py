@@ -186,6 +186,33 @@ async def test_under_backpressure_every_tick_comes_when_there_is_room() -> None:
     assert ticks(log).count((1, "again")) == 2
 
 
+async def test_a_tick_that_has_waited_for_room_does_not_come_to_the_next_instance() -> None:
+    gate, log = asyncio.Event(), list[Any]()
+
+    def two(ctx: ActorContext) -> None:
+        ctx.schedule(1, Tick("first"))
+        ctx.schedule(2, Tick("second"))
+
+    class Slow(Clock):
+        async def receive(self, message: Message, ctx: ActorContext) -> Message | Exception | None:
+            if isinstance(message, Crash):
+                await asyncio.sleep(1)  # meanwhile a tick gets the place of this message
+            return await super().receive(message, ctx)
+
+    async with ActorSystem() as system:
+        ref = system.spawn(Slow, log=log, gate=gate, start=two, options=SpawnOptions(mailbox=Mailbox(1)))
+        await ref.started()
+        ref.tell(Hold())
+        await turns()
+        ref.tell(Crash())
+        await asyncio.sleep(3)
+        gate.set()
+        await asyncio.sleep(0.5)
+        assert system.tree(ref.path).mailbox_depth == 1
+        await asyncio.sleep(3)
+    assert log == ["start", "start"]
+
+
 async def test_what_is_piped_to_a_full_mailbox_waits_for_room() -> None:
     gate, log = asyncio.Event(), list[Any]()
 

@@ -12,14 +12,18 @@ import pytest
 
 from miniagents import (
     AgentRef,
+    ChildSpec,
     ErrorMessage,
     EventKind,
     InteractionContext,
     Mailbox,
     MiniAgents,
+    OneForOne,
     Overflow,
     RetryPolicy,
+    SimpleOneForOne,
     SpawnOptions,
+    Supervisor,
     TextMessage,
     miniagent,
 )
@@ -36,6 +40,7 @@ from miniagents.errors import (
     NoActiveSystemError,
     NotSendableError,
     PromiseCancelledError,
+    StartError,
     WrongThreadError,
 )
 from tests.actors.actors import Read, turns
@@ -1147,3 +1152,40 @@ async def test_a_class_agent_that_waits_for_itself_is_told_so_also_where_tasks_a
         with pytest.raises(DeadlockError):
             async with asyncio.timeout(10):
                 await Narcissus.inquire()
+
+
+@miniagent
+class Needy:
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    async def __call__(self, ctx: InteractionContext) -> None:
+        ctx.reply(self.what)
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"wrong": 1}])
+@pytest.mark.parametrize("how", ["supervise", "start_child", "simple", "pool"])
+async def test_a_child_that_cannot_be_made_is_a_start_error_with_its_own_error_and_the_system_goes_on(
+    how: str, kwargs: dict[str, Any]
+) -> None:
+    good, bad = ChildSpec("good", Needy, kwargs={"what": "good"}), ChildSpec("bad", Needy, kwargs=kwargs)
+    async with MiniAgents() as system:
+        with pytest.raises(StartError, match="what" if not kwargs else "wrong") as raised:
+            match how:
+                case "supervise":
+                    await system.supervise(Supervisor("s", strategy=OneForOne(), children=[good, bad]))
+                case "start_child":
+                    supervisor = await system.supervise(Supervisor("s", strategy=OneForOne(), children=[good]))
+                    await supervisor.start_child(bad)
+                case "simple":
+                    simple = Supervisor("s", strategy=SimpleOneForOne(), children=[ChildSpec("bad", Needy)])
+                    await (await system.supervise(simple)).start_child(**kwargs)
+                case "pool":
+                    await system.pool(Needy, size=2, kwargs=kwargs)
+
+        assert isinstance(raised.value.__cause__, TypeError)
+        assert isinstance(raised.value.__cause__, AgentArgumentError) == bool(kwargs)
+        assert system.lookup("/s/bad") is None
+        again = await system.supervise(Supervisor("again", strategy=OneForOne(), children=[good]))
+        assert str(await system.lookup("/again/good").inquire()) == "good"  # type: ignore[union-attr]
+        assert again.is_alive

@@ -7,7 +7,7 @@ import pytest
 
 from miniagents import InteractionContext, MiniAgents, SpawnOptions, TextMessage, miniagent
 from miniagents.errors import AskTimeoutError, HandlerTimeoutError, PromiseCancelledError
-from tests.actors.actors import turns
+from tests.actors.actors import Counter, Hold, turns
 
 
 @miniagent
@@ -29,6 +29,11 @@ async def stubborn(ctx: InteractionContext, until: asyncio.Event, **_: Any) -> N
         except asyncio.CancelledError:
             pass
     ctx.reply("too late")
+
+
+@miniagent
+async def sleeps(ctx: InteractionContext) -> None:
+    await asyncio.sleep(1000)
 
 
 def clock() -> float:
@@ -195,3 +200,49 @@ async def test_cancel_waits_for_background_work_too_and_reports_what_runs_on(log
     assert "stays" in log[-1]["stack"]
     with pytest.raises(PromiseCancelledError, match="enough"):
         await replies
+
+
+@pytest.mark.parametrize("what", ["calls", "asks", "background work", "open calls", "lazy calls"])
+async def test_what_an_interaction_has_started_ends_in_the_order_in_which_it_was_started(what: str) -> None:
+    ended: list[int] = []
+    kept: list[Any] = []
+
+    def note(promise: Any, number: int) -> None:
+        kept.append(promise)
+        promise._add_done_callback(lambda _: ended.append(number))
+
+    async def work(number: int) -> None:
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            ended.append(number)
+
+    @miniagent
+    async def starts(ctx: InteractionContext) -> None:
+        for number in range(50):
+            match what:
+                case "calls":
+                    note(sleeps.inquire(), number)
+                case "asks":
+                    note(ctx.system.spawn(Counter, gate=asyncio.Event()).ask(Hold()), number)
+                case "background work":
+                    ctx.interaction.start_soon(work(number))
+                case "open calls":
+                    call = sleeps.initiate_call()
+                    note(call._input.sequence_promise, number)
+                    kept.append(call)
+                case "lazy calls":
+                    note(sleeps.inquire(start_soon=False), number)
+        await asyncio.sleep(1000)
+
+    with pytest.raises(ZeroDivisionError):
+        async with MiniAgents() as system:
+            replies = starts.inquire()
+            await turns()
+            if what != "lazy calls":
+                replies.cancel("enough")
+                await asyncio.sleep(100)
+            raise ZeroDivisionError
+
+    assert ended == list(range(50))
+    assert system.interactions() == ()

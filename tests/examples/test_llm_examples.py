@@ -53,11 +53,8 @@ def test_tools(fake_provider: FakeProvider) -> None:
     assert run("tools", fake_provider).splitlines() == [
         'approve: population({"city":"Paris"})',
         'approve: archivist({"message":"1900?"})',
-        'ReplyMessage: population({"city":"Paris"})',
-        'archivist({"message":"1900?"})',
-        "ToolResultMessage: 2100000",
-        "ToolResultMessage: In 1900? A great fair. (You asked: 1900?)",
-        "ReplyMessage: 2.1 million, and a great fair.",
+        "2.1 million, and a great fair.",
+        "(4 messages, with the calls of tools and their results)",
     ]
 
 

@@ -1,12 +1,14 @@
 """Budgets: reserved before a call, settled with what it used."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
 from miniagents import InteractionContext, MiniAgents, miniagent
 from miniagents.errors import BudgetExceededError, InvalidOptionError
-from miniagents.ext.llms import Budget, Price
+from miniagents.ext.llms import Budget, Price, budgets
+from miniagents.ext.llms.messages import Usage
 from miniagents.testing import Call, Fault, Reply, Script, ScriptedModel
 
 PRICES = {"scripted": Price(input=1.0, output=10.0, cached=0.1)}
@@ -129,3 +131,46 @@ async def test_an_interaction_knows_its_tokens_and_cost() -> None:
 def test_what_is_no_budget_is_refused(options: dict[str, float]) -> None:
     with pytest.raises(InvalidOptionError):
         Budget(**options)  # type: ignore[arg-type]
+
+
+def test_a_window_gives_all_of_it_back_when_it_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [10 * 86400.0 - 1]
+    monkeypatch.setattr(budgets, "time", SimpleNamespace(time=lambda: now[0]))
+    budget = Budget(tokens=100, window="1d")
+    budget.reserve("/a", "m", 50, 50).settle(Usage(50, 50), "m")
+    with pytest.raises(BudgetExceededError):
+        budget.reserve("/a", "m", 1, 0)
+
+    now[0] += 1  # midnight
+
+    budget.reserve("/a", "m", 50, 50)
+
+
+def test_what_is_reserved_stays_reserved_when_a_window_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(budgets, "time", SimpleNamespace(time=lambda: now[0]))
+    budget = Budget(tokens=100, window=60)
+    reservation = budget.reserve("/a", "m", 80, 0)
+    now[0] = 61.0
+    with pytest.raises(BudgetExceededError):
+        budget.reserve("/a", "m", 30, 0)
+
+    reservation.settle(None, "m")
+
+    budget.reserve("/a", "m", 100, 0)
+
+
+def test_of_many_callers_those_that_have_spent_nothing_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(budgets, "time", SimpleNamespace(time=lambda: now[0]))
+    monkeypatch.setattr(budgets, "_MANY", 10)
+    budget = Budget(tokens=100, per="caller", window=60)
+    for number in range(10):
+        budget.of(str(number)).reserve("/a", "m", 10, 0).settle(Usage(10, 0), "m")
+    budget.of("10")
+    assert len(budget._of_callers) == 11
+
+    now[0] = 61.0
+    budget.of("11")
+
+    assert list(budget._of_callers) == ["11"]

@@ -135,6 +135,7 @@ FAILED_AS_COMPLETED = {"type": "response.completed", "response": response(status
         ("responses", stream(FAILED), "the response failed"),
         ("responses", stream(FAILED_WITH_WORDS), "500: why"),
         ("responses", stream(FAILED_AS_COMPLETED), "the response failed"),
+        ("responses", stream({"type": "response.failed", "response": response()}), "the response failed"),
         ("responses", stream({"type": "error", **WHY, "param": None}), "500: why"),
         ("anthropic", stream(start(), {"type": "error", "error": {"type": "api_error", "message": "why"}}), "500: why"),
     ],

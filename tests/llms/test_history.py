@@ -1,10 +1,14 @@
 """Histories stay well-formed, and messages map to the providers' dictionaries and back."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from miniagents import AssistantMessage, Message, MiniAgents, SystemMessage, UserMessage
+from miniagents.errors import InvalidRequestError
 from miniagents.ext.llms import (
     FileMessage,
     ImageMessage,
@@ -17,8 +21,10 @@ from miniagents.ext.llms import (
     to_openai,
     well_formed,
 )
-from miniagents.testing import FakeProvider
-from miniagents.testing.fake_provider import _unanswered_call
+from miniagents.ext.llms.history import is_blank
+from miniagents.ext.llms.providers.openai_mapping import to_responses
+from miniagents.testing import Call, FakeProvider, Reply
+from miniagents.testing.refusals import refused_conversation
 from tests.llms.apis import agent_of, each_api
 
 
@@ -47,11 +53,15 @@ def test_a_result_follows_its_call() -> None:
     assert repaired == (calls("1"), result("1"), UserMessage("meanwhile"))
 
 
+_ids = st.sampled_from(["a", "b", "", "a_2", "functions.f:0", "x" * 60])
 _messages = st.lists(
     st.one_of(
         st.builds(UserMessage, st.just("u")),
-        st.lists(st.sampled_from("abc"), min_size=1, max_size=3, unique=True).map(lambda ids: calls(*ids)),
-        st.sampled_from("abc").map(result),
+        st.lists(_ids, min_size=1, max_size=3).map(lambda ids: calls(*ids)),
+        _ids.map(result),
+        st.text(max_size=5).map(
+            lambda text: ReplyMessage("", tool_calls=(ToolCall(id=text, name=text, arguments=text),))
+        ),
         st.builds(AssistantMessage, st.just("a")),
     ),
     max_size=12,
@@ -61,8 +71,12 @@ _messages = st.lists(
 @given(_messages)
 def test_whatever_comes_no_provider_refuses_it(messages: list[Message]) -> None:
     repaired, _ = well_formed(messages)
-    assert _unanswered_call({"messages": to_openai(repaired)}) is None
-    assert _unanswered_call({"messages": to_anthropic(repaired)[1]}) is None
+    for path, body in (
+        ("/v1/chat/completions", {"messages": to_openai(repaired)}),
+        ("/v1/responses", {"input": to_responses(repaired)}),
+        ("/v1/messages", {"messages": to_anthropic(repaired)[1]}),
+    ):
+        assert refused_conversation(path, body) is None or is_blank(repaired)
     assert well_formed(repaired) == (repaired, ())
 
 
@@ -75,6 +89,106 @@ async def test_a_broken_history_from_outside_is_repaired_and_that_is_logged(
     async with MiniAgents():
         assert str(await agent_of(api, fake_provider).inquire(["Hi", calls("1"), "Go on"])) == "goes on"
     assert any(entry["event"] == "a history was repaired" for entry in log)
+
+
+def ids_sent(api: str, body: Mapping[str, Any]) -> list[str]:
+    """The ids of the calls in a request, and that of each result after them."""
+    if api == "responses":
+        return [item["call_id"] for item in body["input"] if "call_id" in item]
+    if api == "openai":
+        found = []
+        for message in body["messages"]:
+            found += [call["id"] for call in message.get("tool_calls") or ()]
+            found += [message["tool_call_id"]] if "tool_call_id" in message else []
+        return found
+    blocks = [
+        block for message in body["messages"] if isinstance(message["content"], list) for block in message["content"]
+    ]
+    return [block.get("id") or block["tool_use_id"] for block in blocks if block["type"] in ("tool_use", "tool_result")]
+
+
+@pytest.mark.real_time
+@each_api
+async def test_two_calls_with_one_id_and_two_turns_with_it_are_sent_with_ids_of_their_own(
+    api: str, fake_provider: FakeProvider
+) -> None:
+    def add(a: int) -> int:
+        return a
+
+    one, two, three = (Call("add", {"a": number}, id="x") for number in (1, 2, 3))
+    fake_provider.reset(Reply(calls=(one, two)), Reply(calls=(three,)), "done")
+    async with MiniAgents():
+        replies = await agent_of(api, fake_provider, tools=[add]).inquire("Hi")
+    assert [str(reply) for reply in replies][1:3] == ["1", "2"]
+    ids = [ids_sent(api, exchange.body) for exchange in fake_provider.exchanges]
+    first, second, third = dict.fromkeys(ids[2])
+    assert ids[1] == [first, second, first, second]
+    assert ids[2] == [*ids[1], third, third]
+    assert first == "x"
+
+
+@pytest.mark.real_time
+@each_api
+async def test_a_foreign_conversation_is_sent_in_letters_that_each_provider_takes(
+    api: str, fake_provider: FakeProvider
+) -> None:
+    odd = ToolCall(id="functions.f:0", name="my tool!", arguments="{broken")
+    none = ToolCall(id="", name="", arguments="")
+    said = ReplyMessage("", tool_calls=(odd, none))
+    fake_provider.reset("goes on")
+    async with MiniAgents():
+        assert str(await agent_of(api, fake_provider).inquire(["Hi", said, result("functions.f:0"), "?"])) == "goes on"
+    assert ids_sent(api, fake_provider.last.body) == ["functions_f_0", "call"] * 2
+    sent = repr(fake_provider.last.body)
+    assert "my_tool_" in sent
+    assert "my tool!" not in sent
+    assert "unknown" in sent
+
+
+@given(st.text())
+def test_arguments_are_always_a_json_object_and_good_ones_stay_as_they_are(text: str) -> None:
+    import json
+
+    repaired, repairs = well_formed([ReplyMessage("", tool_calls=(ToolCall(id="1", name="f", arguments=text),))])
+    (call,) = repaired[0].tool_calls  # type: ignore[attr-defined]
+    arguments = json.loads(call.arguments)
+    assert isinstance(arguments, dict)
+    assert arguments == ({"invalid_json": text} if text.strip() else {})
+    assert repairs
+    good = ReplyMessage("", tool_calls=(ToolCall(id="1", name="f", arguments='{ "a" : 1 }'),))
+    assert well_formed([good])[0][0] is good
+
+
+@pytest.mark.parametrize("arguments", ["[1]", "1", "null", '{"a": NaN}', "[" * 10_000, '{"a": ' * 3000, "\ud83d"])
+def test_what_strict_servers_do_not_take_as_arguments_is_sent_as_text(arguments: str) -> None:
+    repaired, _ = well_formed([ReplyMessage("", tool_calls=(ToolCall(id="1", name="f", arguments=arguments),))])
+    assert repaired[0].tool_calls[0].arguments.startswith('{"invalid_json":')  # type: ignore[attr-defined]
+
+
+@pytest.mark.real_time
+@each_api
+@pytest.mark.parametrize("given", [(), ("",), ("  ", "\n"), (SystemMessage(" "),)])
+async def test_a_conversation_that_says_nothing_is_refused_before_it_is_sent(
+    api: str, given: tuple[str | Message, ...], fake_provider: FakeProvider
+) -> None:
+    async with MiniAgents():
+        with pytest.raises(InvalidRequestError, match=r"/agents/\w+: there is nothing to send: .* give it system="):
+            await agent_of(api, fake_provider).inquire(given)
+    assert fake_provider.exchanges == []
+
+
+@pytest.mark.real_time
+@each_api
+@pytest.mark.parametrize("given", [(), ("  ",)])
+async def test_a_system_prompt_alone_is_sent_as_each_api_takes_it(
+    api: str, given: tuple[str, ...], fake_provider: FakeProvider
+) -> None:
+    fake_provider.reset("Welcome!")
+    async with MiniAgents():
+        assert str(await agent_of(api, fake_provider, system="Greet.").inquire(given)) == "Welcome!"
+    if api == "anthropic":
+        assert fake_provider.last.body["system"] == "Greet."
+        assert fake_provider.last.body["messages"] == [{"role": "user", "content": "/start"}]
 
 
 CONVERSATION: tuple[Message, ...] = (

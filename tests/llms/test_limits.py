@@ -165,6 +165,18 @@ async def test_a_stray_429_in_twentyfive_leaves_at_least_four_fifths_of_the_rate
     assert answered / 60 >= 0.8 * 80
 
 
+async def test_the_rate_is_halved_by_the_first_429_that_chance_does_not_explain() -> None:
+    limit = RateLimit(requests_per_minute=60_000)
+    for _ in range(83):
+        (await limit.admit("lucky", 0)).settle(0)
+    slowed = []
+    while not any(slowed):
+        admission = await limit.admit("unlucky", 0)
+        slowed.append(limit.slow_down(admission))
+        admission.settle(None)
+    assert len(slowed) == 17  # of 100 requests 10 are expected, and 6 more may be chance
+
+
 async def test_a_provider_that_is_slower_than_the_configured_rate_is_found_out_within_seconds() -> None:
     limit, tokens = RateLimit(requests_per_minute=80 * 60), [0.0, now()]
 

@@ -136,7 +136,12 @@ ONE: dict[str, tuple[str, Answer]] = {
     ),
     "responses, other places at the end": (
         "responses",
-        stream(added(EMPTY, output_index=5), piece('{"a": 1}', output_index=5), completed(FULL)),
+        stream(
+            added(EMPTY, output_index=5),
+            piece('{"a": 1}', output_index=5),
+            done(FULL, output_index=5),
+            completed(FULL),
+        ),
     ),
     "whole response, an object": ("responses", document(response({**FULL, "arguments": {"a": 1}}))),
     "whole response, text": ("responses", document(response(FULL))),
@@ -210,6 +215,19 @@ TWO: dict[str, tuple[str, Answer]] = {
             completed(),
         ),
     ),
+    "responses, the same id": (
+        "responses",
+        stream(
+            added(EMPTY),
+            piece('{"a": 1}'),
+            done(FULL),
+            added(call_item("c1", "add", ""), output_index=1),
+            piece('{"a": 2}', output_index=1),
+            done(call_item("c1", "add", '{"a": 2}'), output_index=1),
+            completed(FULL, call_item("c1", "add", '{"a": 2}')),
+        ),
+    ),
+    "whole response, the same id": ("responses", document(response(FULL, call_item("c1", "add", '{"a": 2}')))),
     "responses, the second in the last event alone": (
         "responses",
         stream(added(EMPTY), piece('{"a": 1}'), completed(FULL, call_item("c2", "add", '{"a": 2}'))),

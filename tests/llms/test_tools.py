@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from miniagents import InteractionContext, MiniAgents, TextToken, miniagent
-from miniagents.errors import InvalidOptionError, MaxTurnsError
+from miniagents.errors import AgentArgumentError, InvalidOptionError, MaxTurnsError
 from miniagents.ext.llms import ReplyMessage, ToolCall, ToolResultMessage, well_formed
 from miniagents.testing import Call, FakeProvider, Reply, Script, ScriptedModel
 from tests.llms.apis import agent_of, each_api
@@ -84,12 +84,12 @@ async def test_schemas_come_from_type_hints_and_descriptions_from_docstrings() -
     assert (first.name, first.description) == ("add", "Adds two numbers.")
     assert first.schema == {
         "type": "object",
-        "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}},
-        "required": ["a", "b"],
+        "properties": {"a": {"type": "integer"}, "b": {"type": "integer", "default": 1}},
+        "required": ["a"],
         "additionalProperties": False,
     }
     assert second.schema["properties"]["point"] == {"$ref": "#/$defs/Point"}
-    assert second.schema["$defs"]["Point"]["required"] == ["x", "y"]
+    assert second.schema["$defs"]["Point"]["required"] == ["x"]
     assert third.description == "Helps with anything."
     assert third.schema["properties"] == {"message": {"type": "string"}}
 
@@ -122,7 +122,7 @@ async def test_a_crashed_tool_says_so_and_its_siblings_keep_their_results() -> N
 
 async def test_an_unknown_tool_is_a_result_too() -> None:
     (result,) = await results_of(script_of(Call("nobody")), add)
-    assert result == "failed: LookupError: there is no such tool; there are: add"
+    assert result == "failed: there is no tool 'nobody'; there are: add"
 
 
 async def test_calls_of_one_turn_run_at_once() -> None:
@@ -249,7 +249,7 @@ async def test_handing_over_is_replying_with_anothers_replies() -> None:
 
 async def test_what_is_no_tool_is_refused() -> None:
     async with MiniAgents():
-        with pytest.raises(InvalidOptionError, match="functions and agents"):
+        with pytest.raises(AgentArgumentError, match="functions and agents"):
             await ScriptedModel.fork(script=Script("x"), tools=["no tool"]).inquire("Hi")
         with pytest.raises(InvalidOptionError, match="by name"):
             await ScriptedModel.fork(script=Script("x"), tools=[lambda *args: None]).inquire("Hi")

@@ -17,6 +17,8 @@ class Client:
         app: Whom it asks.
         path: What it asks for.
         body: What it sends: JSON, and the method is POST; None for a GET.
+        method: Its method, if it is another one.
+        headers: More headers.
         is_socket: Whether it is a WebSocket.
         reads: Whether it reads what comes; otherwise what is sent to it waits until it does, or has gone.
         slow: Seconds that it takes for each thing that is sent to it.
@@ -33,6 +35,7 @@ class Client:
         path: str,
         body: Any = None,
         *,
+        method: str | None = None,
         headers: dict[str, str] | None = None,
         is_socket: bool = False,
         reads: bool = True,
@@ -44,7 +47,7 @@ class Client:
             "type": "websocket" if is_socket else "http",
             "asgi": {"version": "3.0", "spec_version": "2.4"},
             "http_version": "1.1",
-            "method": "GET" if body is None else "POST",
+            "method": method or ("GET" if body is None else "POST"),
             "scheme": "ws" if is_socket else "http",
             "path": path,
             "raw_path": path.encode(),

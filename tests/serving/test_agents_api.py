@@ -28,7 +28,7 @@ async def test_an_agent_is_called_with_plain_json() -> None:
     assert answer.status_code == 200
     assert answer.json() == {
         "interaction": 1,
-        "messages": [{"type": "TextMessage", "text": "You said: Hello!", "role": None}],
+        "messages": [{"type": "TextMessage", "text": "You said: Hello!", "role": None, "kind": "text"}],
         "usage": {"input_tokens": 0, "output_tokens": 0, "cached_tokens": 0, "cost": 0.0},
     }
 

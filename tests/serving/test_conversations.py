@@ -375,7 +375,7 @@ async def test_a_stream_ends_when_its_turn_is_saved() -> None:
     assert last.count("user: x") > 5
 
 
-async def test_a_store_that_fails_is_a_500_and_the_conversation_goes_on_afterwards(log: list[Any]) -> None:
+async def test_a_store_that_fails_is_a_503_and_the_conversation_goes_on_afterwards(log: list[Any]) -> None:
     class Broken(MemoryConversations):
         fails = True
 
@@ -390,7 +390,7 @@ async def test_a_store_that_fails_is_a_500_and_the_conversation_goes_on_afterwar
         store.fails = False
         assert await say(client, "y") == "user: y"
 
-    assert failed.status_code == 500
+    assert failed.status_code == 503
     assert "disk" not in failed.text
     assert any("the disk is full" in entry.get("error", "") for entry in log)
 

@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 import textwrap
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +231,18 @@ SERVICE = """
         await asyncio.sleep(float(str(await ctx.message_promises)))
         ctx.reply("done")
         print("the agent is done", file=sys.stderr, flush=True)
+
+    @miniagent
+    async def stubborn(ctx):
+        "Swallows its cancellation for ever."
+        ctx.reply("begun")
+        while True:
+            try:
+                await asyncio.sleep(600)
+            except asyncio.CancelledError:
+                pass
+
+    both = [slow, stubborn]
 """
 
 
@@ -241,14 +254,15 @@ def service(tmp_path: Path) -> Any:
         sys.executable,
         "-m",
         "miniagents.ext.serving.command",
-        "slow_service:slow",
+        "slow_service:both",
         "--port",
         "0",
         "--grace",
         "5",
     ]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
         try:
             yield process
         finally:
@@ -302,21 +316,51 @@ def test_a_client_that_is_slow_for_ever_does_not_keep_the_command_from_ending(se
         assert service.wait(30) == 0
 
 
-def test_a_second_signal_ends_the_grace(service: Any) -> None:
+@contextmanager
+def a_stream_under_way(service: Any, path: str, messages: str) -> Iterator[tuple[httpx2.Client, Iterator[str]]]:
+    """A client of the command, and the lines of an answer that has begun."""
     token = read_until(service, "the token of").split()[-1]
     url = read_until(service, "running on").split("running on ")[1].split(" ")[0]
-
-    body = {"messages": "600", "stream": True}
     with (
         httpx2.Client(base_url=url, headers={"authorization": f"Bearer {token}"}, timeout=30) as client,
-        client.stream("POST", "/agents/slow", json=body) as answer,
+        client.stream("POST", path, json={"messages": messages, "stream": True}) as answer,
     ):
         lines = answer.iter_lines()
         while "event: message" not in next(lines):
             pass
+        yield client, lines
+
+
+def test_a_second_signal_ends_the_grace(service: Any) -> None:
+    with a_stream_under_way(service, "/agents/slow", "600") as (client, lines):
         service.send_signal(signal.SIGTERM)
         while client.get("/readyz").status_code == 200:
             pass
+        service.send_signal(signal.SIGTERM)
+        rest = list(lines)
+
+    assert "event: error" in rest
+    assert service.wait(30) == 0
+
+
+def test_an_agent_that_swallows_its_cancellation_keeps_neither_its_client_nor_the_command_from_ending(
+    service: Any,
+) -> None:
+    with a_stream_under_way(service, "/agents/stubborn", "Hi") as (client, lines):
+        service.send_signal(signal.SIGTERM)
+        while client.get("/readyz").status_code == 200:
+            pass
+        service.send_signal(signal.SIGTERM)  # the grace is over
+        rest = list(lines)
+
+    assert "event: error" in rest
+    assert service.wait(30) == 0
+    (said,) = [line for line in service.stdout if "abandoned at the end of the system" in line]
+    assert "actor=/agents/stubborn" in said
+
+
+def test_a_thread_that_hangs_does_not_keep_the_command_from_ending(service: Any) -> None:
+    with a_stream_under_way(service, "/agents/slow", "hang") as (_, lines):
         service.send_signal(signal.SIGTERM)
         rest = list(lines)
 

@@ -12,6 +12,7 @@ from miniagents import (
     SpawnOptions,
     SupervisorRef,
 )
+from miniagents.errors import StartError
 from miniagents.testing import Simulation
 from tests.storms.book import Book
 from tests.storms.calls import Calls, a_while, disturbed
@@ -74,9 +75,13 @@ class Storm:
             )
             await asyncio.wait([starting])
             pool = starting.result()
+            if isinstance(pool, StartError) and self.sim.disturbances:
+                continue  # a member was killed before it had started
             assert isinstance(pool, SupervisorRef), pool
             self.pools.append(pool)
         group = system.group("all")
+        if not self.pools:
+            self.pools.append(await system.pool(Consumer, size=1, name="last", kwargs=given))
         for number in range(random.randrange(3)):
             group.join(system.spawn(Consumer, name=f"member{number}", options=self.options(), kwargs=given))
 

@@ -6,6 +6,7 @@ from miniagents.ext.llms.cache import Cache
 from miniagents.ext.llms.fallback import Fallback
 from miniagents.ext.llms.history import well_formed
 from miniagents.ext.llms.limits import RateLimit
+from miniagents.ext.llms.llm_agent import LLMAgent
 from miniagents.ext.llms.local import LocalAgent
 from miniagents.ext.llms.messages import (
     EmbeddingMessage,
@@ -17,6 +18,7 @@ from miniagents.ext.llms.messages import (
     Usage,
 )
 from miniagents.ext.llms.openai import OpenAIAgent, openai_embedding_agent
+from miniagents.ext.llms.options import LLMOptions
 from miniagents.ext.llms.partial import partial_outputs
 from miniagents.ext.llms.prices import PRICES, Price
 from miniagents.ext.llms.providers.anthropic_mapping import from_anthropic, to_anthropic
@@ -33,6 +35,8 @@ __all__ = [
     "Fallback",
     "FileMessage",
     "ImageMessage",
+    "LLMAgent",
+    "LLMOptions",
     "LocalAgent",
     "OpenAIAgent",
     "Price",

@@ -11,9 +11,11 @@ from miniagents.ext.llms.budgets import Budget
 from miniagents.ext.llms.cache import Cache
 from miniagents.ext.llms.conversation import Conversation, Settings
 from miniagents.ext.llms.limits import RateLimit
+from miniagents.ext.llms.llm_agent import show_options
 from miniagents.ext.llms.model import Provider
 from miniagents.ext.llms.schemas import output_type
-from miniagents.ext.llms.tools import Approve, tools_of
+from miniagents.ext.llms.tool_calls import Approve
+from miniagents.ext.llms.tools import tools_of
 from miniagents.messages import EMPTY, Secret
 from miniagents.miniagents import Interaction, InteractionContext, Live, MiniAgent, miniagent
 
@@ -74,27 +76,7 @@ async def llm_agent(
     Args:
         ctx: The context.
         connect: How to get to the provider.
-        model: The model, as the provider calls it.
-        system: A system prompt that comes before all others.
-        stream: Whether the answer comes token by token; None for what the system says, which is yes.
-        base_url: The address of the API; None for the provider's own.
-        api_key: The key; None for that of the environment. It is shown nowhere.
-        async_client: A client of the SDK, to be used instead of our own. It is not closed.
-        tools: Functions and agents that the model may call.
-        approve: Is asked before each call of a tool.
-        tool_timeout: Seconds that a call of a tool may take; None for no limit.
-        max_turns: How many requests one conversation may need, 1 or more.
-        output: A type that the answer must have; any that msgspec can decode.
-        repairs: How often an answer that is not of that type is sent back to the model.
-        retry: How often a request that failed is repeated; None for 6 attempts with backoff.
-        idle_timeout: Seconds without a token after which a request has stalled; None for no limit.
-        rate_limit: How fast this agent, and all others with the same limit, may ask.
-        budget: A `Budget`, or several, that this agent spends.
-        cache: Where equal requests are answered from.
-        llm_logger_agent: What logs prompts and answers; True for Markdown files; None for what the system says.
-        response_metadata: More metadata of the replies.
-        api_options: Options of the API call whose names the runtime or this agent takes for itself.
-        **options: Options of the API call, passed on as they are.
+        model: See `LLMAgent.fork` for this one, and all others.
 
     Raises:
         LLMError: There is no answer.
@@ -102,11 +84,6 @@ async def llm_agent(
     path = ctx.interaction.path
     if not model:
         raise InvalidOptionError(f"{path}: which model? Give model=, as in {ctx.this_agent.alias}.fork(model='...')")
-    if max_turns < 1 or repairs < 0 or (tool_timeout is not None and not tool_timeout > 0):
-        raise InvalidOptionError(
-            f"{path}: max_turns= must be 1 or more, repairs= 0 or more, tool_timeout= more than 0 s, not "
-            f"{max_turns!r}, {repairs!r}, {tool_timeout!r}"
-        )
     access = Access(ctx, model, base_url, api_key, async_client, {**options, **api_options})
     provider = await connect(access)
     settings = Settings(
@@ -115,7 +92,7 @@ async def llm_agent(
         stream=ctx.system.stream_llm_tokens_by_default if stream is None else stream,
         options=access.options,
         terms=terms_of(ctx, retry, idle_timeout, rate_limit, budget, cache),
-        tools=tools_of(tools),
+        tools=tools_of(tools or ()),
         approve=approve,
         tool_timeout=tool_timeout,
         max_turns=max_turns,
@@ -127,6 +104,9 @@ async def llm_agent(
     await Conversation(ctx, provider, settings).run()
 
 
+show_options(llm_agent.wrapped)
+
+
 def terms_of(
     ctx: InteractionContext,
     retry: RetryPolicy | None,
@@ -135,13 +115,7 @@ def terms_of(
     budget: Any,
     cache: Cache | None = None,
 ) -> Terms:
-    """On which terms an agent asks: what it was told itself, and the budgets of its system.
-
-    Raises:
-        InvalidOptionError: An option is outside its range.
-    """
-    if idle_timeout is not None and not idle_timeout > 0:
-        raise InvalidOptionError(f"{ctx.interaction.path}: idle_timeout= must be more than 0 s, not {idle_timeout!r}")
+    """On which terms an agent asks: what it was told itself, and the budgets of its system."""
     own = () if budget is None else budget if isinstance(budget, tuple) else (budget,)
     return Terms(
         retry=retry if retry is not None else RetryPolicy(),

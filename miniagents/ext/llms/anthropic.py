@@ -1,7 +1,12 @@
 """`AnthropicAgent`."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from miniagents.ext.llms.agents import Access, llm_agent
+from miniagents.ext.llms.llm_agent import LLMAgent
 from miniagents.ext.llms.model import Provider
+from miniagents.ext.llms.parameters import MESSAGES, Api
 from miniagents.ext.llms.providers.anthropic import AnthropicProvider
 from miniagents.ext.llms.providers.clients import close_client, key_or_environment, key_source, loaded
 
@@ -26,13 +31,24 @@ async def _connect(access: Access) -> Provider:
     return AnthropicProvider(client, key_source(access.api_key, VARIABLE))
 
 
+class AnthropicLLMAgent(LLMAgent):
+    """Models of Anthropic.
+
+    `AnthropicAgent.fork(model="claude-haiku-4-5", system="...", max_tokens=500).inquire("Hi")`. The options stand with
+    `fork`; beside them it takes the parameters of Anthropic's messages. `max_tokens` is 4,096 where it is not given.
+    `fake_first_user_message` (by default "/start") comes first where the first message is not the user's.
+    """
+
+    __slots__ = ()
+
+    more_options = frozenset({"fake_first_user_message"})
+
+    def apis(self, arguments: Mapping[str, Any]) -> tuple[Api, ...]:
+        """Anthropic's messages."""
+        return (MESSAGES,)
+
+
 AnthropicAgent = llm_agent.fork(
     alias="AnthropicAgent", description="Answers with what a model of Anthropic says.", connect=_connect
-)
-"""Models of Anthropic.
-
-`AnthropicAgent.fork(model="claude-haiku-4-5", system="...", max_tokens=500).inquire("Hi")`. The options are those of
-`llm_agent`; all others go to the API call, also those that the SDK's method does not take (`temperature`).
-`max_tokens` is 4,096 where it is not given. `fake_first_user_message` (by default "/start") comes first where the first
-message is not the user's.
-"""
+).as_kind(AnthropicLLMAgent)
+"""Models of Anthropic; see `AnthropicLLMAgent`."""

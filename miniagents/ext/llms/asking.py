@@ -21,11 +21,11 @@ from miniagents.errors import (
 from miniagents.ext.llms.attempting import Sink, Terms, attempt_once
 from miniagents.ext.llms.breaker import WayOn, patience, way_on
 from miniagents.ext.llms.cache import cache_key
+from miniagents.ext.llms.delays import duration
 from miniagents.ext.llms.endings import lets_calls_run
 from miniagents.ext.llms.messages import ReplyMessage, Usage
 from miniagents.ext.llms.model import Answer, ModelRequest, Provider
 from miniagents.ext.llms.replies import ModelReplyPromise
-from miniagents.ext.llms.waiting import duration
 from miniagents.miniagents import Interaction
 from miniagents.supervision import Backoff
 

@@ -3,7 +3,9 @@
 import asyncio
 import hashlib
 import sqlite3
+import threading
 from collections import OrderedDict
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -11,8 +13,11 @@ import msgspec
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.llms.messages import ReplyMessage
 from miniagents.ext.llms.model import ModelRequest
+from miniagents.ext.llms.waiting import wake
 from miniagents.messages import decode, encode
 from miniagents.messages.frozen import thaw
+
+_CHECK_SECONDS = 1.0
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -34,10 +39,19 @@ class Stored(msgspec.Struct, frozen=True):
         return message
 
 
+@dataclass(slots=True)
+class _Asked:
+    """A request that is under way: where, and who waits for its answer."""
+
+    loop: asyncio.AbstractEventLoop
+    waiting: list[tuple[asyncio.AbstractEventLoop, "asyncio.Future[None]"]]
+
+
 class Cache:
     """Answers equal requests without asking the provider: those with the same messages, model and options.
 
-    Equal requests that are under way at once share one call. Errors, and replies that were cut, are never stored.
+    Equal requests that are under way at once share one call, also of several event loops, in threads at once. Errors,
+    and replies that were cut, are never stored.
 
     Args:
         path: An SQLite file; None to keep the answers in memory.
@@ -60,13 +74,15 @@ class Cache:
         self.misses = 0
         self._size = size
         self._memory: OrderedDict[str, bytes] = OrderedDict()
-        self._busy: dict[str, asyncio.Future[None]] = {}
+        self._lock = threading.RLock()  # a coroutine that is collected says `done` wherever Python is
+        self._busy: dict[str, _Asked] = {}
         self._database: sqlite3.Connection | None = None
         if path is not None:
             path = Path(path)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)  # prompts and answers are nobody else's
-            self._database = sqlite3.connect(path, isolation_level=None)
+            # Several loops use it, in threads of their own: one after the other, by the lock.
+            self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, answer BLOB NOT NULL)")
 
@@ -75,23 +91,34 @@ class Cache:
 
     def close(self) -> None:
         """Close the file."""
-        if self._database is not None:
-            self._database.close()
-            self._database = None
+        with self._lock:
+            if self._database is not None:
+                self._database.close()
+                self._database = None
 
     async def get(self, key: str) -> Stored | None:
         """The answer to a request, or None: then the caller asks, and must call `done` with what came of it.
 
         Waits while an equal request is under way.
         """
-        while (busy := self._busy.get(key)) is not None:
-            await asyncio.shield(busy)
+        while True:
+            with self._lock:
+                busy = self._busy.get(key)
+                if busy is None or busy.loop.is_closed():
+                    return self._found(key)
+                loop = asyncio.get_running_loop()
+                future: asyncio.Future[None] = loop.create_future()
+                busy.waiting.append((loop, future))
+            # Whoever asks says `done`, or its loop has ended: then nobody tells, and it is looked for.
+            await asyncio.wait((future,), timeout=None if busy.loop is loop else _CHECK_SECONDS)
+
+    def _found(self, key: str) -> Stored | None:
         found = self._read(key)
         if found is not None:
             self.hits += 1
             return msgspec.msgpack.decode(found, type=Stored)
         self.misses += 1
-        self._busy[key] = asyncio.get_running_loop().create_future()
+        self._busy[key] = _Asked(asyncio.get_running_loop(), [])
         return None
 
     def done(self, key: str, tokens: list[str] | None = None, message: ReplyMessage | None = None) -> None:
@@ -102,11 +129,12 @@ class Cache:
             tokens: The pieces of the text; None if there is no answer.
             message: The reply.
         """
-        if message is not None and tokens is not None:
-            self._write(key, msgspec.msgpack.encode(Stored(tuple(tokens), encode(message))))
-        busy = self._busy.pop(key, None)
-        if busy is not None and not busy.done():
-            busy.set_result(None)
+        with self._lock:
+            busy = self._busy.pop(key, None)
+            if message is not None and tokens is not None:
+                self._write(key, msgspec.msgpack.encode(Stored(tuple(tokens), encode(message))))
+        for loop, future in busy.waiting if busy is not None else ():
+            wake(loop, future)
 
     def _read(self, key: str) -> bytes | None:
         if self._database is not None:

@@ -73,11 +73,11 @@ class ToolCalls:
 
     def complete(self, place: Hashable, call_id: str, name: str, arguments: str) -> None:
         """A call as the provider has it in the end: what it says wins over the pieces."""
-        call = next(
-            (one for calls in self._places.values() for one in calls if call_id and one.call_id == call_id), None
-        )
-        if call is None:
-            call = self._call(place, call_id, name, "")
+        # Places at the end may be others than before, and ids may come again: then other arguments tell them apart.
+        here = [one for one in self._places.get(place, ()) if one.call_id == call_id]
+        others = (one for calls in self._places.values() for one in calls if one.call_id == call_id)
+        known = [*here, *(one for one in others if one.final in ("", arguments))] if call_id else []
+        call = known[0] if known else self._call(place, call_id, name, "")
         if call is not None:
             call.name = name or call.name
             call.final = arguments or call.final

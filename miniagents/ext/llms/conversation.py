@@ -6,17 +6,25 @@ from typing import Any
 
 import structlog
 
-from miniagents.errors import IncompleteResponseError, LLMError, MaxTurnsError, OutputError, ProviderError
+from miniagents.errors import (
+    IncompleteResponseError,
+    InvalidRequestError,
+    LLMError,
+    MaxTurnsError,
+    OutputError,
+    ProviderError,
+)
 from miniagents.ext.llms.asking import ask
 from miniagents.ext.llms.attempting import Terms
 from miniagents.ext.llms.endings import Ending, ending_of, lets_calls_run
-from miniagents.ext.llms.history import well_formed
+from miniagents.ext.llms.history import is_blank, well_formed
 from miniagents.ext.llms.messages import ReplyMessage, ToolResultMessage
 from miniagents.ext.llms.model import ModelRequest, Provider
 from miniagents.ext.llms.replies import ModelReplyPromise
 from miniagents.ext.llms.schemas import OutputType
 from miniagents.ext.llms.sound import sound_message
-from miniagents.ext.llms.tools import Approve, Tool, call_tools
+from miniagents.ext.llms.tool_calls import Approve, call_tools
+from miniagents.ext.llms.tools import Tool
 from miniagents.messages import AssistantMessage, Message, MessagePromise, SystemMessage, UserMessage
 from miniagents.messages.kinds import error_text
 from miniagents.miniagents import InteractionContext, MiniAgent
@@ -89,6 +97,12 @@ class Conversation:
         repaired, repairs = well_formed(messages)
         for repair in repairs:
             _log.warning("a history was repaired", actor=self._ctx.interaction.path, repair=repair)
+        if is_blank(repaired):
+            raise InvalidRequestError(
+                f"{self._ctx.interaction.path}: there is nothing to send: no message has a text, and there is no "
+                f"system prompt: call the agent with messages, or give it system=",
+                path=self._ctx.interaction.path,
+            )
         self._messages = list(repaired)
         for _ in range(settings.max_turns):
             if await self._turn():
@@ -181,7 +195,7 @@ class Conversation:
         reply = self._reply
         request = ModelRequest(
             model=settings.model,
-            messages=tuple(map(sound_message, self._messages)),
+            messages=well_formed(tuple(map(sound_message, self._messages)))[0],
             stream=settings.stream,
             options=self._options(),
             tools=tuple(tool.spec for tool in settings.tools.values()),

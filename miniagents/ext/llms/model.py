@@ -19,14 +19,15 @@ class ToolSpec:
     Attributes:
         name: Its name: 1 to 64 letters, digits, `_` and `-`.
         description: What it is for.
-        schema: The JSON schema of its arguments.
-        strict: Whether strict mode can take the schema.
+        schema: The JSON schema of its arguments; those with a default may be left out.
+        strict_schema: The same for strict mode: all arguments are there, and null stands for the default. None where
+            strict mode cannot take it.
     """
 
     name: str
     description: str
     schema: Mapping[str, Any]
-    strict: bool = True
+    strict_schema: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,15 @@ from miniagents.actors import RetryPolicy
 from miniagents.ext.llms.agents import Access, llm_agent, terms_of
 from miniagents.ext.llms.asking import attempts
 from miniagents.ext.llms.limits import RateLimit
+from miniagents.ext.llms.llm_agent import LLMAgent
 from miniagents.ext.llms.messages import EmbeddingMessage
 from miniagents.ext.llms.model import ModelRequest, Provider
+from miniagents.ext.llms.parameters import CHAT, EMBEDDINGS, RESPONSES, Api
 from miniagents.ext.llms.providers.clients import close_client, key_or_environment, key_source, loaded
 from miniagents.ext.llms.providers.embeddings import EmbeddingProvider
 from miniagents.ext.llms.providers.openai import OpenAIProvider
 from miniagents.messages import EMPTY, Message, Secret, TextMessage
-from miniagents.miniagents import InteractionContext, Live, miniagent
+from miniagents.miniagents import InteractionContext, Live, MiniAgent, miniagent
 
 VARIABLE = "OPENAI_API_KEY"
 """The environment variable of the key."""
@@ -35,18 +37,44 @@ async def _connect(access: Access) -> Provider:
     return OpenAIProvider(client, access.options.pop("api", "chat"), key_source=source)
 
 
+class OpenAILLMAgent(LLMAgent):
+    """Models of OpenAI, and of any server that is compatible with it (`base_url=`).
+
+    `OpenAIAgent.fork(model="gpt-5-mini", system="...", temperature=0).inquire("Hi")`; `api="responses"` chooses the
+    Responses API instead of chat completions. The options stand with `fork`; beside them it takes the parameters of the
+    API. What only a compatible server takes goes through `api_options={...}`.
+    """
+
+    __slots__ = ()
+
+    more_options = frozenset({"api"})
+
+    def apis(self, arguments: Mapping[str, Any]) -> tuple[Api, ...]:
+        """The one that is chosen."""
+        return (RESPONSES if arguments.get("api") == "responses" else CHAT,)
+
+
 OpenAIAgent = llm_agent.fork(
     alias="OpenAIAgent",
     description="Answers with what a model of OpenAI, or of a compatible server, says.",
     connect=_connect,
-)
-"""Models of OpenAI, and of any server that is compatible with it (`base_url=`).
-
-`OpenAIAgent.fork(model="gpt-5-mini", system="...", temperature=0).inquire("Hi")`; `api="responses"` chooses the
-Responses API instead of chat completions. The options are those of `llm_agent`; all others go to the API call.
-"""
+).as_kind(OpenAILLMAgent)
+"""Models of OpenAI, and of any server that is compatible with it; see `OpenAILLMAgent`."""
 
 
+class _EmbeddingAgent(LLMAgent):
+    __slots__ = ()
+
+    def apis(self, arguments: Mapping[str, Any]) -> tuple[Api, ...]:
+        """OpenAI's embeddings."""
+        return (EMBEDDINGS,)
+
+
+def _checked(agent: MiniAgent) -> MiniAgent:
+    return agent.as_kind(_EmbeddingAgent)
+
+
+@_checked
 @miniagent
 async def openai_embedding_agent(
     ctx: InteractionContext,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 
 from miniagents.ext.llms.messages import Usage
@@ -56,7 +57,16 @@ longest name here that it begins with (`gpt-4o-mini-2024-07-18`)."""
 
 def price_of(model: str, prices: Mapping[str, Price] = PRICES) -> Price | None:
     """The price of a model, or None if the table does not have it."""
+    return _list_price(model) if prices is PRICES else _found(model, prices)
+
+
+def _found(model: str, prices: Mapping[str, Price]) -> Price | None:
     if model in prices:
         return prices[model]
     begins = [name for name in prices if model.startswith(f"{name}-")]
     return prices[max(begins, key=len)] if begins else None
+
+
+@lru_cache(maxsize=1024)
+def _list_price(model: str) -> Price | None:
+    return _found(model, PRICES)  # every call of a model asks for it, and this table never changes

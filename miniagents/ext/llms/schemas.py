@@ -5,6 +5,7 @@ import operator
 import re
 import types
 import typing
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,11 +27,57 @@ def strict_schema(kind: Any) -> tuple[dict[str, Any], bool]:
         kind: Any type that msgspec can decode.
 
     Returns:
-        The schema, and whether strict mode can take it: dicts with free keys it cannot.
+        The schema, and whether strict mode can take it: dicts with free keys, and values of any kind, it cannot.
 
     Raises:
         TypeError: msgspec cannot decode this type.
     """
+    schema, definitions = _inlined(kind)
+    return _made_strict(schema, definitions)
+
+
+def parameters_schemas(
+    parameters: Any, defaults: Mapping[str, Any], nullable: Collection[str]
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """The schemas of a tool's parameters: those with a default may be left out.
+
+    Args:
+        parameters: A Struct with a field for each parameter, whose optional ones have a default.
+        defaults: What is told of the defaults: those that JSON can say, by name.
+        nullable: The optional parameters whose own type does not take null: in strict mode null stands for the default.
+
+    Returns:
+        The plain schema, and the one of strict mode, in which all parameters are required. That is None where strict
+        mode cannot take it: a dict with free keys, a value of any kind, a field of a nested type that has a default.
+
+    Raises:
+        TypeError: msgspec cannot decode a parameter.
+    """
+    schema, definitions = _inlined(parameters)
+    for unused in ("title", "description"):
+        schema.pop(unused, None)
+    schema = {"type": "object", "properties": {}, "required": [], **schema, "additionalProperties": False}
+    nested = [*schema["properties"].values(), *definitions.values()]
+    properties: dict[str, Any] = {}
+    told = dict(schema["properties"])
+    for name, one in schema["properties"].items():
+        plain = {key: value for key, value in one.items() if key != "default"}
+        told[name] = {**plain, "default": defaults[name]} if name in defaults else plain
+        properties[name] = plain
+        if name in defaults:
+            said = f"Default: {msgspec.json.encode(defaults[name]).decode()}"
+            properties[name] = {**plain, "description": f"{plain.get('description', '')} {said}".strip()}
+        if name in nullable:
+            properties[name] = _or_null(properties[name])
+    plain_schema = {**schema, "properties": told, **({"$defs": definitions} if definitions else {})}
+    if any(_has_optional(one) for one in nested):
+        return plain_schema, None
+    strict, possible = _made_strict({**schema, "properties": properties}, definitions)
+    return plain_schema, strict if possible else None
+
+
+def _inlined(kind: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The schema of a type, without a `$ref` at its root, and its definitions."""
     schema = msgspec.json.schema(_without_metadata(kind), schema_hook=_schema_of_own_types)
     definitions = schema.pop("$defs", None) or {}
     if set(schema) == {"$ref"}:
@@ -40,6 +87,10 @@ def strict_schema(kind: Any) -> tuple[dict[str, Any], bool]:
         if not refers_to_itself:
             del definitions[name]
         schema = dict(root)
+    return schema, definitions
+
+
+def _made_strict(schema: dict[str, Any], definitions: dict[str, Any]) -> tuple[dict[str, Any], bool]:
     strict = _Strict()
     schema = strict.made(schema)
     if definitions:
@@ -47,17 +98,41 @@ def strict_schema(kind: Any) -> tuple[dict[str, Any], bool]:
     return schema, strict.possible
 
 
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema that takes null, too."""
+    inner = {name: value for name, value in schema.items() if name != "description"}
+    variants = inner["anyOf"] if set(inner) == {"anyOf"} else [inner]
+    said = {"description": schema["description"]} if "description" in schema else {}
+    return {"anyOf": [*variants, {"type": "null"}], **said}
+
+
+def _has_optional(schema: Any) -> bool:
+    """Whether an object in a schema may lack one of its properties."""
+    if isinstance(schema, list):
+        return any(_has_optional(item) for item in schema)
+    if not isinstance(schema, dict):
+        return False
+    properties = schema.get("properties")
+    if isinstance(properties, dict) and set(properties) - set(schema.get("required", ())):
+        return True
+    inside = properties.values() if isinstance(properties, dict) else ()
+    return any(map(_has_optional, inside)) or any(
+        _has_optional(value) for name, value in schema.items() if name not in ("properties", "default", "enum")
+    )
+
+
 _FREE_FORM = "FrozenDict"
 
 
 def _schema_of_own_types(kind: type) -> dict[str, Any]:
-    if kind is FrozenDict:
+    if FrozenDict in (kind, typing.get_origin(kind)):
         return {"type": "object", "title": _FREE_FORM}
     raise NotImplementedError
 
 
-def _decode_own_types(kind: type, value: Any) -> Any:
-    return freeze(value, "output") if kind is FrozenDict else value
+def decode_own_types(kind: type, value: Any) -> Any:
+    """The `dec_hook` for all that is decoded by these schemas."""
+    return freeze(value, "output") if FrozenDict in (kind, typing.get_origin(kind)) else value
 
 
 def _without_metadata(kind: Any, inside: tuple[type, ...] = ()) -> Any:
@@ -92,6 +167,10 @@ class _Strict:
             return [self.made(item) for item in schema]
         if not isinstance(schema, dict):
             return schema
+        if not set(schema) - {"title", "description", "default"} or (
+            schema.get("type") == "array" and "items" not in schema
+        ):
+            self.possible = False  # strict mode wants to know the type of everything
         done = {name: self.made(value) for name, value in schema.items() if name not in (*_NOT_STRICT, "properties")}
         if schema.get("type") == "object":
             if "properties" in schema:
@@ -141,11 +220,11 @@ class OutputType:
         """
         try:
             if not self.wrapped:
-                return msgspec.json.decode(text, type=self.kind, dec_hook=_decode_own_types)
+                return msgspec.json.decode(text, type=self.kind, dec_hook=decode_own_types)
             wrapper = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
             if set(wrapper) != {"value"}:
                 raise msgspec.ValidationError('Expected an object with the one key "value"')
-            return msgspec.json.decode(wrapper["value"], type=self.kind, dec_hook=_decode_own_types)
+            return msgspec.json.decode(wrapper["value"], type=self.kind, dec_hook=decode_own_types)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise OutputError(f"this is no {self.name}: {error}", text=text) from error
 

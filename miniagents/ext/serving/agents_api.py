@@ -13,12 +13,15 @@ from starlette.responses import Response
 from miniagents.ext.serving.bodies import decode, read_body
 from miniagents.ext.serving.events import Ended, Failed, events_of
 from miniagents.ext.serving.kept import KeptRuns
+from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.naming import ConversationIn
+from miniagents.ext.serving.parsing import Parsed
 from miniagents.ext.serving.plain import MessageIn, MessageOut, UsageOut, messages_in
 from miniagents.ext.serving.problems import Problem, json_response
 from miniagents.ext.serving.reading import Reader
 from miniagents.ext.serving.runs import Run
 from miniagents.ext.serving.service import Service
+from miniagents.ext.serving.shown import Shown
 from miniagents.ext.serving.streaming import EventStream
 from miniagents.ext.wire.sse import sse
 
@@ -77,6 +80,13 @@ class AgentReply(msgspec.Struct, frozen=True):
     usage: UsageOut
 
 
+def parse_call(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
+    """A call of an agent; see `Parse`."""
+    wanted = decode(body, AgentRequest, status=422)
+    messages = messages_in(wanted.messages, limits)
+    return Parsed(msgspec.structs.replace(wanted, messages=[]), messages)
+
+
 class AgentsApi:
     """The endpoints of agents.
 
@@ -100,8 +110,7 @@ class AgentsApi:
         body = await read_body(request, service.limits)
         if "last-event-id" in request.headers:
             return self._resumed(request, key)  # a client that repeats its request, to pick up its stream
-        wanted = decode(body, AgentRequest, status=422)
-        messages = messages_in(wanted.messages, service.limits)
+        wanted, messages, _ = await service.parser.parsed(parse_call, body)
         if wanted.keep > service.limits.keep:
             raise Problem(
                 422, f"A stream is kept for 0 to {service.limits.keep} s (keep)", param="keep", code="invalid"
@@ -116,7 +125,8 @@ class AgentsApi:
                 self.kept.add(run, wanted.keep)
             return self._stream(run, after=-1, prelude=1)
         replies = await service.whole(request, run)
-        return json_response(AgentReply(run.interaction.id, tuple(map(MessageOut.of, replies)), UsageOut.of(run.meter)))
+        shown = Shown.all(replies, shows_tools=service.shows_tools)
+        return json_response(AgentReply(run.interaction.id, shown, UsageOut.of(run.meter)))
 
     async def resume(self, request: Request, key: str) -> Response:
         """`GET /agents/{name}/streams/{stream}`: a stream that was kept, all of it or after `Last-Event-ID`."""
@@ -150,7 +160,7 @@ class AgentsApi:
         is_whole = False
         try:
             with self.kept.read(run):
-                async with aclosing(events_of(run, reader)) as events:
+                async with aclosing(events_of(run, reader, shows_tools=self._service.shows_tools)) as events:
                     async for event in events:
                         if place.number > after:
                             kind = type(event).__struct_config__.tag

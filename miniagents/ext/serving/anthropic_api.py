@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -9,7 +10,9 @@ from miniagents.ext.llms.messages import ToolCall
 from miniagents.ext.llms.providers.mapping import json_arguments
 from miniagents.ext.serving.anthropic_input import MessagesRequest, conversation_of
 from miniagents.ext.serving.bodies import decode, read_body
-from miniagents.ext.serving.chat import options_for
+from miniagents.ext.serving.chat import given_in, options_for
+from miniagents.ext.serving.limits import Limits
+from miniagents.ext.serving.parsing import Parsed
 from miniagents.ext.serving.plain import check_count
 from miniagents.ext.serving.problems import Problem, json_response
 from miniagents.ext.serving.reading import Reader
@@ -37,6 +40,14 @@ def anthropic_body(problem: Problem) -> AnthropicError:
     return anthropic_error(problem.status, problem.message)
 
 
+def parse_messages(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
+    """A request for a message; see `Parse`."""
+    wanted = decode(body, MessagesRequest, status=400)
+    check_count(len(wanted.messages), limits)
+    messages = conversation_of(wanted)
+    return Parsed(msgspec.structs.replace(wanted, messages=[]), messages, given_in(body, names))
+
+
 class AnthropicApi:
     """The endpoint of messages.
 
@@ -50,11 +61,10 @@ class AnthropicApi:
     async def create(self, request: Request, key: str) -> Response:
         """`POST /v1/messages`."""
         service = self._service
-        body = await read_body(request, service.limits)
-        wanted = decode(body, MessagesRequest, status=400)
+        parsed = await service.parser.parsed(parse_messages, await read_body(request, service.limits))
+        wanted: MessagesRequest = parsed.wanted
         entry = service.entry(wanted.model)
-        check_count(len(wanted.messages), service.limits)
-        messages, options = conversation_of(wanted), options_for(entry, body)
+        messages, options = parsed.messages, options_for(entry, parsed)
         run = await service.begin(request, entry, key, messages, options, wanted.conversation)
         if not wanted.stream:
             await service.whole(request, run)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.serving.asgi import AgentApp
 from miniagents.ext.serving.conversations import ConversationStore, MemoryConversations
+from miniagents.ext.serving.draining import check_grace
 from miniagents.ext.serving.keys import GENERATE, Auth, Keys
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.served import Agents, entries_of
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 TOKEN_VARIABLE = "MINIAGENTS_TOKEN"
 ADMIN_TOKEN_VARIABLE = "MINIAGENTS_ADMIN_TOKEN"
+_EXPOSABLE = frozenset({"tools"})
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "::1")
 
 
@@ -39,18 +41,20 @@ def agent_app(
     conversation_idle: float = 600.0,
     metrics: "bool | CollectorRegistry" = False,
     shows_errors: bool = False,
+    expose: Iterable[str] = (),
 ) -> AgentApp:
     """An ASGI app that serves agents: to mount in another one, or to run alone.
 
     Args:
         agents: What is served: an agent, several (they go by their aliases), or a dict of them by name. `Served(agent,
             arguments=(...))` says which arguments clients may give.
-        auth: The tokens of clients: a str, several, or a dict of them by the names of their owners; by default that of
+        auth: The tokens of clients: a str, several, or a dict of them by the names of their owners; a function (it may
+            be async) of a token, which says whose it is: a `Caller`, a name, or None for nobody's; by default that of
             `MINIAGENTS_TOKEN`, or else one that is made and printed once; None for a service that anybody can use.
         admin_auth: The same for operators; the variable is `MINIAGENTS_ADMIN_TOKEN`.
         system: Where the agents live; by default one of its own. One that runs already is not stopped.
         on_start: An async function of the system, called once it runs: to spawn and supervise what must be there.
-        grace: Seconds for what is under way when the service stops, 0 or more.
+        grace: Seconds for what is under way when the service stops, 0 or more, but not for ever.
         limits: What is taken from outside; see `Limits`.
         allowed_hosts: The names by which clients may call it: "agents.example.com", "*.example.com", "*".
         allowed_origins: Origins of web pages that may use it, "https://chat.example.com", besides its own.
@@ -59,15 +63,19 @@ def agent_app(
         conversation_idle: Seconds without a request after which the agent of a conversation is passivated, more than 0.
         metrics: Whether operators get `/metrics` for Prometheus; a registry, if not that of the process.
         shows_errors: Whether clients see the text of agents' own errors; otherwise it is in the log alone.
+        expose: What clients see besides answers: "tools" for the agents' own tool calls and their results, at
+            `/agents/{name}`. Calls that nobody has answered are the client's to make, and shown to all.
 
     Raises:
         InvalidOptionError: An option is outside its range.
         MissingDependencyError: `metrics=` needs OpenTelemetry's exporter, and that is not installed.
     """
-    if not grace >= 0:
-        raise InvalidOptionError(f"grace= must be 0 s or more, not {grace!r}")
+    check_grace(grace)
     if not conversation_idle > 0:
         raise InvalidOptionError(f"conversation_idle= must be more than 0 s, not {conversation_idle!r}")
+    exposed = frozenset((expose,) if isinstance(expose, str) else expose)
+    if not exposed <= _EXPOSABLE:
+        raise InvalidOptionError(f"expose= takes {', '.join(map(repr, sorted(_EXPOSABLE)))}, not {expose!r}")
     system = system if system is not None else MiniAgents()
     limits = limits if limits is not None else Limits()
     turns = Turns(
@@ -84,6 +92,7 @@ def agent_app(
         Keys(admin_auth, option="admin_auth", variable=ADMIN_TOKEN_VARIABLE),
         turns,
         shows_errors=shows_errors,
+        shows_tools="tools" in exposed,
     )
     return AgentApp(
         service,

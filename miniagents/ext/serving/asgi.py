@@ -16,12 +16,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from miniagents.errors import InvalidOptionError
 from miniagents.ext.serving.agents_api import AgentsApi
 from miniagents.ext.serving.anthropic_api import AnthropicApi, anthropic_body
 from miniagents.ext.serving.chat import ChatApi
 from miniagents.ext.serving.conversations_api import ConversationsApi
-from miniagents.ext.serving.draining import Drain
+from miniagents.ext.serving.draining import Drain, check_grace
 from miniagents.ext.serving.keys import Keys
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.openapi import OpenApi
@@ -105,8 +104,7 @@ class AgentApp(Starlette):
 
     @grace.setter
     def grace(self, seconds: float) -> None:
-        if not seconds >= 0:
-            raise InvalidOptionError(f"grace= must be 0 s or more, not {seconds!r}")
+        check_grace(seconds)
         self._drain.grace = seconds
 
     @property
@@ -137,6 +135,7 @@ class AgentApp(Starlette):
         try:
             if self._on_start is not None:
                 await self._on_start(system)
+            await service.turns.store.check()
             self._announce()
             with self._drain.on_signals():
                 yield
@@ -148,9 +147,12 @@ class AgentApp(Starlette):
             if is_own:
                 await self._end(self._drain.seconds_left if sys.exc_info()[0] is None else 0.0)
             await service.turns.end()
+            await service.parser.end()
 
     async def _end(self, grace: float) -> None:
-        """End the system: what is under way has its grace, and then all is stopped in supervised order."""
+        """End the system: what is under way has its grace, and then all is stopped in supervised order. What swallows
+        its cancellation has no longer than that."""
+        self.system.grace = min(self.system.grace, self.grace)
         try:
             async with asyncio.timeout(grace):
                 await self.system.afinalize()
@@ -195,7 +197,7 @@ class AgentApp(Starlette):
             route("GET", "/agents/{name}/streams/{stream}", agents.resume, keys, is_counted=True),
             WebSocketRoute("/agents/{name}", AgentSocket(service)),
             route("GET", "/interactions", operations.interactions, admin),
-            route("DELETE", "/interactions/{id:int}", operations.stop, admin),
+            route("DELETE", "/interactions/{id}", operations.stop, admin),
         ]
 
     async def _show_metrics(self, request: Request, key: str) -> ASGIApp:

@@ -11,7 +11,9 @@ from starlette.responses import Response
 
 from miniagents.ext.llms.messages import ToolCall
 from miniagents.ext.serving.bodies import decode, read_body
+from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.openai_input import ChatRequest, chat_messages
+from miniagents.ext.serving.parsing import Parsed
 from miniagents.ext.serving.plain import check_count
 from miniagents.ext.serving.problems import Problem, json_response
 from miniagents.ext.serving.reading import Reader
@@ -75,11 +77,10 @@ class ChatApi:
     async def complete(self, request: Request, key: str) -> Response:
         """`POST /v1/chat/completions`."""
         service = self._service
-        body = await read_body(request, service.limits)
-        wanted = decode(body, ChatRequest, status=400)
+        parsed = await service.parser.parsed(parse_chat, await read_body(request, service.limits))
+        wanted: ChatRequest = parsed.wanted
         entry = service.entry(wanted.model)
-        check_count(len(wanted.messages), service.limits)
-        messages, options = chat_messages(wanted.messages), options_for(entry, body)
+        messages, options = parsed.messages, options_for(entry, parsed)
         run = await service.begin(request, entry, key, messages, options, wanted.conversation)
         created = int(time.time())
         if not wanted.stream:
@@ -148,12 +149,28 @@ class ChatApi:
         yield DONE
 
 
-def options_for(entry: Entry, body: bytes, *, nests_tools: bool = False) -> dict[str, object]:
+def parse_chat(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
+    """A request for a chat completion; see `Parse`."""
+    wanted = decode(body, ChatRequest, status=400)
+    check_count(len(wanted.messages), limits)
+    messages = chat_messages(wanted.messages)
+    return Parsed(msgspec.structs.replace(wanted, messages=[]), messages, given_in(body, names))
+
+
+def given_in(body: bytes, names: frozenset[str]) -> dict[str, Any]:
+    """Fields of a body that agents may take as arguments."""
+    if not names:
+        return {}
+    given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    return {name: msgspec.json.decode(given[name]) for name in names if name in given}
+
+
+def options_for(entry: Entry, parsed: Parsed, *, nests_tools: bool = False) -> dict[str, object]:
     """The arguments that an agent takes from among the options of a request.
 
     Args:
         entry: The agent.
-        body: The request.
+        parsed: The request.
         nests_tools: Whether tools come as the Responses API has them; agents get them as chat completions do.
 
     Raises:
@@ -161,8 +178,7 @@ def options_for(entry: Entry, body: bytes, *, nests_tools: bool = False) -> dict
     """
     if not entry.argument_names:
         return {}
-    given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    found = {name: msgspec.json.decode(given[name]) for name in entry.argument_names if name in given}
+    found = {name: parsed.given[name] for name in entry.argument_names if name in parsed.given}
     if nests_tools:
         found |= {name: _nested(found[name]) for name in ("tools", "tool_choice") if name in found}
     try:

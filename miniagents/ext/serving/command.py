@@ -1,8 +1,9 @@
 """`miniagents serve module:app`: agents behind uvicorn."""
 
 import argparse
+import asyncio
 import contextlib
-import importlib
+import inspect
 import math
 import os
 import signal
@@ -11,7 +12,18 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from miniagents.errors import MissingDependencyError
+from miniagents.actors.threads import EXIT_GRACE, DaemonExecutor, use_daemon_threads
+from miniagents.errors import InvalidOptionError, MissingDependencyError
+from miniagents.ext.importing import import_named
+
+_LAST_PORT = 65_535
+_LOOK_EVERY = 0.1
+"""Seconds after which a start that goes on looks whether the process is to end."""
+
+_MOST_GRACE = 5.0
+"""Seconds that a start which hangs has to end, once the process is told to."""
+
+_NOT_STARTED = 3
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -61,44 +73,86 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
     try:
         app = _loaded(arguments.app)
-    except (ImportError, AttributeError, ValueError) as error:
+    except InvalidOptionError as error:
         print(f"miniagents serve: {arguments.app}: {error}", file=sys.stderr)
+        return 2
+    if not 0 <= arguments.port <= _LAST_PORT:
+        print(f"miniagents serve: --port must be 0 to {_LAST_PORT}, not {arguments.port}", file=sys.stderr)
         return 2
     inner = app if isinstance(app, AgentApp) else _mounted(app)
     if arguments.grace is not None:
         if inner is None:
             print("miniagents serve: --grace is for what agent_app() made, and there is none here", file=sys.stderr)
             return 2
-        if not arguments.grace >= 0:
-            print(f"miniagents serve: --grace must be 0 or more, not {arguments.grace}", file=sys.stderr)
+        try:
+            inner.grace = arguments.grace
+        except InvalidOptionError as error:
+            print(f"miniagents serve: --{error}", file=sys.stderr)
             return 2
-        inner.grace = arguments.grace
     if threading.current_thread() is threading.main_thread():
         # uvicorn raises the signal once more when it has stopped: it was asked to, and has, which is no failure.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     limits: dict[str, Any] = {"ws_max_size": inner.limits.body} if inner is not None else {}
     config = uvicorn.Config(app, host=arguments.host, port=arguments.port, server_header=False, **limits)
 
+    threads = DaemonExecutor(name="asyncio")
+
     class Server(uvicorn.Server):
+        is_told = False
+
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            self.is_told = True
+            super().handle_exit(sig, frame)
+            if not self.started:
+                end_soon(inner.grace_left if inner is not None else 0.0)
+
+        async def startup(self, sockets: Any = None) -> None:
+            use_daemon_threads(asyncio.get_running_loop(), threads)
+            # By default a start that hangs is waited for, whatever the process is told.
+            starting = asyncio.ensure_future(super().startup(sockets))
+            while not starting.done():
+                await asyncio.wait([starting], timeout=_LOOK_EVERY)
+                if self.is_told:
+                    starting.cancel()
+            if not starting.cancelled():
+                starting.result()
+
         async def shutdown(self, sockets: Any = None) -> None:
             # By default it waits for ever for clients that are too slow to send, or to read, what is under way.
             if inner is not None:
                 config.timeout_graceful_shutdown = max(math.ceil(inner.grace_left), 1)
+                threads.grace = min(EXIT_GRACE, inner.grace_left)  # for tools, when the agents stop
             await super().shutdown(sockets)
+            if inner is not None:
+                threads.grace = min(EXIT_GRACE, inner.grace_left)
 
     server = Server(config)
     with contextlib.suppress(KeyboardInterrupt):
         server.run()
-    return 0 if server.started else 3  # as uvicorn's own command
+    return 0 if server.started or server.is_told else _NOT_STARTED  # as uvicorn's own command
+
+
+def end_soon(grace: float) -> None:
+    """Let the process end though its start hangs, in code that may not even let the loop turn.
+
+    Args:
+        grace: Seconds that it has to end by itself.
+    """
+
+    def end() -> None:
+        print("miniagents serve: the start of the app does not end: the process is ended", file=sys.stderr, flush=True)
+        os._exit(_NOT_STARTED)
+
+    timer = threading.Timer(min(grace, _MOST_GRACE), end)
+    timer.daemon = True
+    timer.start()
 
 
 def _loaded(where: str) -> Any:
     """The app at `module:name`; an agent becomes one.
 
     Raises:
-        ImportError: There is no such module.
-        AttributeError: It has no such name.
-        ValueError: It is no `module:name`.
+        InvalidOptionError: There is none.
     """
     from miniagents.ext.serving.app import agent_app
     from miniagents.ext.serving.served import Served
@@ -106,13 +160,32 @@ def _loaded(where: str) -> Any:
 
     module, _, name = where.partition(":")
     if not module or not name:
-        raise ValueError("say where the app is, as module:name")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    found: Any = importlib.import_module(module)
+        raise InvalidOptionError("say where the app is, as module:name")
+    found: Any = import_named(module)
     for part in name.split("."):
-        found = getattr(found, part)
-    return agent_app(found) if isinstance(found, (MiniAgent, Served, dict, list, tuple)) else found
+        try:
+            found = getattr(found, part)
+        except AttributeError as error:
+            raise InvalidOptionError(str(error)) from error
+    if isinstance(found, (MiniAgent, Served, dict, list, tuple)):
+        return agent_app(found)
+    if not _is_asgi(found):
+        hint = "; decorate it with @miniagent, if it is to be an agent" if inspect.isfunction(found) else ""
+        raise InvalidOptionError(f"this is neither an agent nor an app, but {found!r}{hint}")
+    return found
+
+
+def _is_asgi(found: Any) -> bool:
+    """Whether it takes a scope, and what receives and sends."""
+    if not callable(found) or inspect.isclass(found) or inspect.isbuiltin(found):
+        return False
+    if inspect.isfunction(found) and not inspect.iscoroutinefunction(found):
+        return False
+    try:
+        inspect.signature(found).bind(None, None, None)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _mounted(app: Any) -> Any:

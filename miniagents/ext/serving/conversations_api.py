@@ -9,7 +9,9 @@ from starlette.responses import Response
 
 from miniagents.ext.serving.bodies import decode, read_body
 from miniagents.ext.serving.conversation_state import ConversationState, new_state, state_of
+from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.openai_input import input_messages
+from miniagents.ext.serving.parsing import Parsed
 from miniagents.ext.serving.plain import check_count
 from miniagents.ext.serving.problems import Problem, json_response
 from miniagents.ext.serving.service import Service
@@ -52,6 +54,15 @@ class ConversationDeleted(msgspec.Struct, frozen=True):
     deleted: Literal[True] = True
 
 
+def parse_conversation(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
+    """A conversation that is to begin; see `Parse`."""
+    wanted = decode(body, ConversationRequest, status=400)
+    items = wanted.items or []
+    check_count(len(items), limits, "items")
+    messages = input_messages(items, under="items")
+    return Parsed(msgspec.structs.replace(wanted, items=None), messages)
+
+
 class ConversationsApi:
     """The endpoints of conversations.
 
@@ -65,10 +76,8 @@ class ConversationsApi:
     async def create(self, request: Request, key: str) -> Response:
         """`POST /v1/conversations`."""
         service = self._service
-        wanted = decode(await read_body(request, service.limits), ConversationRequest, status=400)
-        items = wanted.items or []
-        check_count(len(items), service.limits, "items")
-        messages = input_messages(items, under="items")
+        body = await read_body(request, service.limits)
+        wanted, messages, _ = await service.parser.parsed(parse_conversation, body)
         state = new_state(labels=FrozenDict(wanted.metadata or {}), messages=messages)
         id = f"conv_{secrets.token_urlsafe(18)}"
         await service.turns.store.save(key, id, encode(state), after=None)

@@ -1,6 +1,7 @@
 """Draining: on SIGTERM a service says that it is not ready, finishes what is under way, and lets the server stop."""
 
 import asyncio
+import math
 import signal
 import threading
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from miniagents.errors import ActorStoppedError
+from miniagents.errors import ActorStoppedError, InvalidOptionError
 from miniagents.ext.serving.service import Service
 
 _log = structlog.get_logger("miniagents")
@@ -19,6 +20,16 @@ _log = structlog.get_logger("miniagents")
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _LAST_WORDS = 1.0
 """Seconds for requests that were cut off to tell their clients so."""
+
+
+def check_grace(seconds: float) -> None:
+    """Check a grace.
+
+    Raises:
+        InvalidOptionError: It is less than 0 s, or has no end.
+    """
+    if not 0 <= seconds < math.inf:
+        raise InvalidOptionError(f"grace= must be 0 s or more, and not for ever, not {seconds!r}")
 
 
 class Drain:

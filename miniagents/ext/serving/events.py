@@ -1,13 +1,15 @@
 """The events of a call, as a stream and a WebSocket tell them; every iteration gives the same ones."""
 
 from collections.abc import AsyncGenerator
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
+from miniagents.ext.llms.messages import ToolResultMessage
 from miniagents.ext.serving.plain import MessageOut, UsageOut
 from miniagents.ext.serving.reading import Reader
 from miniagents.ext.serving.runs import Run
+from miniagents.ext.serving.shown import Shown
 from miniagents.ext.wire.openai_errors import ErrorDetail
 
 
@@ -29,10 +31,12 @@ class TokenOut(msgspec.Struct, frozen=True, gc=False, tag="token", tag_field="ty
     Attributes:
         index: Which message it belongs to, from 0.
         text: The piece.
+        kind: What that message is: an answer, or the result of a tool.
     """
 
     index: int
     text: str
+    kind: Literal["text", "tool_result"] = "text"
 
 
 class MessageWhole(msgspec.Struct, frozen=True, tag="message", tag_field="type"):
@@ -66,26 +70,36 @@ class Failed(msgspec.Struct, frozen=True, tag="error", tag_field="type"):
 Event: TypeAlias = Opened | TokenOut | MessageWhole | Ended | Failed
 
 
-async def events_of(run: Run, reader: Reader) -> AsyncGenerator[Event, None]:
+async def events_of(run: Run, reader: Reader, *, shows_tools: bool) -> AsyncGenerator[Event, None]:
     """The events of a call, from the first one.
 
     Args:
         run: The call.
         reader: Who gets them.
+        shows_tools: Whether the agent's own tool calls are among them, with their results.
 
     Raises:
         Exception: What the agent failed with.
     """
     yield Opened(run.interaction.id, run.id)
     index = 0
+    shown = Shown(shows_tools=shows_tools)
     async for promise in run.replies:
-        async for token in promise:
-            text = str(token)
-            reader.took(text)
-            if text:
-                yield TokenOut(index, text)
+        is_result = issubclass(promise.message_class, ToolResultMessage)
+        if shows_tools or not is_result:
+            async for token in promise:
+                text = str(token)
+                reader.took(text)
+                if text:
+                    yield TokenOut(index, text, "tool_result" if is_result else "text")
+        message = await promise
+        if is_result and not shows_tools:
+            reader.took(str(message))
         reader.took(None)
-        yield MessageWhole(index, MessageOut.of(await promise))
-        index += 1
+        if (out := shown.message(message)) is not None:
+            yield MessageWhole(index, out)
+            index += 1
     await run.replies
+    if (out := shown.rest()) is not None:
+        yield MessageWhole(index, out)
     yield Ended(UsageOut.of(run.meter))

@@ -3,14 +3,16 @@
 import enum
 import hashlib
 import hmac
+import inspect
 import os
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final, TypeAlias
 
 from starlette.datastructures import Headers
 
+from miniagents.actors import Caller
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.serving.problems import Problem
 
@@ -26,8 +28,11 @@ class Generate(enum.Enum):
 GENERATE: Final = Generate.TOKEN
 """The token is that of the environment, or else one is made and printed once."""
 
-Auth: TypeAlias = str | Iterable[str] | Mapping[str, str] | Generate | None
-"""A token, several, tokens by the names of their owners, `GENERATE`, or None for none at all."""
+Authenticate: TypeAlias = Callable[[str], Awaitable[Caller | str | None] | Caller | str | None]
+"""Says whose a token is, by name or with what else is known of the caller; None for nobody's. May be async."""
+
+Auth: TypeAlias = str | Iterable[str] | Mapping[str, str] | Authenticate | Generate | None
+"""A token, several, tokens by the names of their owners, an `Authenticate`, `GENERATE`, or None for none at all."""
 
 ANYBODY = "anybody"
 """The name of everybody's key, where none is needed."""
@@ -50,8 +55,12 @@ class Keys:
 
     def __init__(self, auth: Auth, *, option: str, variable: str) -> None:
         self.generated: str | None = None
-        self._digests: tuple[tuple[str, bytes], ...] | None = None
+        self._digests: tuple[tuple[Caller, bytes], ...] | None = None
+        self._authenticate: Authenticate | None = None
         if auth is None:
+            return
+        if callable(auth):
+            self._authenticate = auth
             return
         named: Mapping[str, str]
         if isinstance(auth, Generate):
@@ -69,15 +78,15 @@ class Keys:
             raise InvalidOptionError(
                 f"{option}= takes tokens of visible ASCII characters; {option}=None says that nobody needs one"
             )
-        self._digests = tuple((name, _digest(token)) for name, token in named.items())
+        self._digests = tuple((Caller(name), _digest(token)) for name, token in named.items())
 
     @property
     def are_needed(self) -> bool:
         """Whether a token is needed at all."""
-        return self._digests is not None
+        return self._digests is not None or self._authenticate is not None
 
-    def name_of(self, headers: Headers) -> str:
-        """Whose request this is.
+    async def caller_of(self, headers: Headers) -> Caller | None:
+        """Whose request this is; None where nobody needs a token.
 
         Args:
             headers: Those of the request: `Authorization: Bearer ...`, or `X-API-Key`.
@@ -85,18 +94,35 @@ class Keys:
         Raises:
             Problem: 401: there is no token, or it is none of ours.
         """
-        if self._digests is None:
-            return ANYBODY
+        if not self.are_needed:
+            return None
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             token = headers.get("x-api-key", "")
-        digest, found = _digest(token.strip()), None
-        for name, own in self._digests:  # always all of them: how long it takes tells nothing
-            if hmac.compare_digest(digest, own):
-                found = name
+        token, found = token.strip(), None
+        if self._authenticate is not None:
+            found = await self._asked(self._authenticate, token) if token else None
+        else:
+            digest = _digest(token)
+            for caller, own in self._digests or ():  # always all of them: how long it takes tells nothing
+                if hmac.compare_digest(digest, own):
+                    found = caller
         if found is None:
             raise Problem(401, "A valid token is needed: Authorization: Bearer <token>.", code="invalid_api_key")
         return found
+
+    @staticmethod
+    async def _asked(authenticate: Authenticate, token: str) -> Caller | None:
+        said = authenticate(token)
+        if inspect.isawaitable(said):
+            said = await said
+        if isinstance(said, str):
+            said = Caller(said)
+        if said is not None and not (isinstance(said, Caller) and said.name):
+            raise InvalidOptionError(
+                f"auth= says whose a token is: a Caller, a name or None, not a {type(said).__name__}"
+            )
+        return said
 
 
 def _digest(token: str) -> bytes:

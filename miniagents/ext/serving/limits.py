@@ -9,6 +9,7 @@ _COUNTS = (
     "reply",
     "messages",
     "socket",
+    "elements",
     "depth",
     "concurrent",
     "kept_bytes",
@@ -34,6 +35,7 @@ class Limits:
             more the streams below the call pause until it has read on.
         messages: Messages in one request, and in one WebSocket call, 1 or more. More is a 400.
         socket: Bytes that come over one WebSocket in all, 1 or more. More is a 413.
+        elements: Elements of the JSON of a request, 1 or more: its commas, colons and opening brackets. More is a 400.
         depth: How deep the JSON of a request may be nested, 1 or more. Deeper is a 400.
         concurrent: Requests of one key at once, 1 or more; None for no limit. More is a 429.
         request_timeout: Seconds that a request may take, more than 0; None for no limit. `X-Request-Timeout` can only
@@ -63,6 +65,7 @@ class Limits:
     ahead: int = 256 * 1024
     messages: int = 1000
     socket: int = 16 * 1024 * 1024
+    elements: int = 15_000
     depth: int = 64
     concurrent: int | None = 1000
     request_timeout: float | None = 600.0

@@ -1,5 +1,6 @@
 """Operations: whether the service lives and is ready, what runs, and how to stop it."""
 
+import re
 from collections.abc import Iterable
 from typing import Literal
 
@@ -13,13 +14,14 @@ from miniagents.ext.serving.service import Service
 from miniagents.miniagents import Interaction
 from miniagents.promising.abandoning import DEFAULT_GRACE
 
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _MOST_GRACE = 600.0
 
 
 class Health(msgspec.Struct, frozen=True):
     """How the service is."""
 
-    status: Literal["ok", "ready", "starting", "draining", "failed"]
+    status: Literal["ok", "ready", "starting", "draining", "failed", "store_unavailable"]
 
 
 class InteractionInfo(msgspec.Struct, frozen=True):
@@ -90,6 +92,8 @@ class Operations:
             return json_response(Health("draining"), 503)
         if not service.system.is_running:
             return json_response(Health("starting"), 503)
+        if not await service.turns.store.check():
+            return json_response(Health("store_unavailable"), 503)
         return json_response(Health("ready"))
 
     async def interactions(self, request: Request, key: str) -> Response:
@@ -98,10 +102,11 @@ class Operations:
 
     async def stop(self, request: Request, key: str) -> Response:
         """`DELETE /interactions/{id}`: answers when all has stopped, or after `grace` seconds."""
-        number, grace = request.path_params["id"], _grace(request)
+        id, grace = request.path_params["id"], _grace(request)
+        number = int(id) if _NUMBER.fullmatch(id) else -1
         one = self._under_way().get(number)
         if one is None:
-            text = f"There is no interaction {number} (any more)."
+            text = f"There is no interaction {id[:20]!r} (any more)."
             raise Problem(404, text, param="id", code="interaction_not_found")
         abandoned = await one.cancel("an operator stopped it", grace=grace)
         return json_response(Stopped(number, self._infos(abandoned)))

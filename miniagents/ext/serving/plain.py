@@ -6,10 +6,19 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from miniagents.errors import UnencodableError
+from miniagents.ext.llms.messages import ReplyMessage, ToolResultMessage
 from miniagents.ext.llms.metering import Meter
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.problems import Problem
-from miniagents.messages import AssistantMessage, DataMessage, Message, SystemMessage, TextMessage, UserMessage
+from miniagents.messages import (
+    AssistantMessage,
+    DataMessage,
+    ErrorMessage,
+    Message,
+    SystemMessage,
+    TextMessage,
+    UserMessage,
+)
 from miniagents.messages.message import to_json
 
 _KINDS: dict[str | None, type[TextMessage]] = {
@@ -56,12 +65,14 @@ class MessageOut(msgspec.Struct, frozen=True):
         type: The name of its class.
         text: Its text.
         role: Who says it, or null.
+        kind: What it is: text, data, a failure that the agent tells of, tool calls, or the result of one.
         data: Its other fields, without its metadata; not there if it has none.
     """
 
     type: str
     text: str
     role: str | None = None
+    kind: Literal["text", "data", "error", "tool_calls", "tool_result"] = "text"
     data: msgspec.Raw | UnsetType = UNSET
 
     @classmethod
@@ -79,6 +90,7 @@ class MessageOut(msgspec.Struct, frozen=True):
             type(message).__name__,
             str(message),
             role if isinstance(role, str) else None,
+            _kind(message),
             msgspec.Raw(data.encode()) if data is not None else UNSET,
         )
 
@@ -129,6 +141,20 @@ def check_count(count: int, limits: Limits, param: str = "messages") -> None:
         raise Problem(
             400, f"There are more than {limits.messages} messages ({param})", param=param, code="too_many_messages"
         )
+
+
+def _kind(message: Message) -> Literal["text", "data", "error", "tool_calls", "tool_result"]:
+    match message:
+        case ToolResultMessage():
+            return "tool_result"
+        case ReplyMessage(tool_calls=calls) if calls:
+            return "tool_calls"
+        case ErrorMessage():
+            return "error"
+        case TextMessage():
+            return "text"
+        case _:
+            return "data"
 
 
 def _is_given(message: Message, name: str) -> bool:

@@ -9,11 +9,14 @@ from starlette.responses import Response
 from miniagents.errors import (
     ActorStoppedError,
     AllModelsFailedError,
+    AuthenticationError,
     BudgetExceededError,
     ContextOverflowError,
     DeadlineExceededError,
+    InvalidRequestError,
     LLMError,
     MailboxFullError,
+    MissingKeyError,
     PromiseCancelledError,
     ProviderError,
     QuotaExceededError,
@@ -41,6 +44,7 @@ class Problem(Exception):
         code: For programs.
         retry_after: Seconds after which another attempt makes sense, or None.
         is_final: Whether another attempt makes no sense: clients of OpenAI are told so.
+        is_passing: Whether another attempt makes sense: they are told that, too.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class Problem(Exception):
         code: str | None = None,
         retry_after: float | None = None,
         is_final: bool = False,
+        is_passing: bool = False,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -60,6 +65,10 @@ class Problem(Exception):
         self.code = code
         self.retry_after = retry_after
         self.is_final = is_final
+        self.is_passing = is_passing
+
+    def __reduce__(self) -> Any:
+        return _problem, (self.message, self.__dict__)
 
     @property
     def body(self) -> ErrorBody:
@@ -79,9 +88,15 @@ class Problem(Exception):
             headers["connection"] = "close"  # the rest of the body may come yet, and is no request
         if self.retry_after is not None:
             headers["retry-after"] = str(max(math.ceil(self.retry_after), 1))
-        if self.is_final:
-            headers["x-should-retry"] = "false"
+        if self.is_final or self.is_passing:
+            headers["x-should-retry"] = "true" if self.is_passing else "false"
         return json_response(self.body if body is None else body, self.status, headers)
+
+
+def _problem(message: str, facts: dict[str, Any]) -> Problem:
+    problem = Problem(facts["status"], message)
+    problem.__dict__.update(facts)
+    return problem
 
 
 def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -114,8 +129,12 @@ def problem_of(error: BaseException, *, shows_errors: bool = False) -> Problem:
         case RateLimitedError():
             after = error.retry_after if error.retry_after is not None else _SOON
             return Problem(429, "The model is busy.", code="rate_limit_exceeded", retry_after=after)
+        case AuthenticationError() | InvalidRequestError() | MissingKeyError():  # the same again would fail again
+            return Problem(502, "The model cannot be asked.", code="model_failed", is_final=True)
         case ProviderError() | AllModelsFailedError():
-            return Problem(502, "The model did not answer.", code="model_failed")
+            is_final = isinstance(error, ProviderError) and error.should_retry is False
+            text = "The model did not answer."
+            return Problem(502, text, code="model_failed", is_final=is_final, is_passing=not is_final)
         case _:
             text = error_text(error) if shows_errors else "The agent failed."
             code = "model_failed" if isinstance(error, LLMError) else "agent_failed"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from miniagents.ext.serving.problems import Problem
-from miniagents.messages import MessagePromise
+from miniagents.messages import MessagePromise, TextToken
 from miniagents.promising import Flow, StreamedPromise
 from miniagents.promising.streamed import Failure
 
@@ -55,37 +55,53 @@ class Reading(Flow):
         else:
             self._full_at = None
             self.is_full = False
-            if self.has_paused:  # unless the reader sends on at once, it waits for something to read
+            if self._paused:  # unless the reader sends on at once, it waits for something to read
                 asyncio.get_running_loop().call_soon(self.resume)
 
     def came(self, promise: StreamedPromise[Any, Any], piece: Any) -> None:
-        """A message, or a piece of one, comes: the tap of the replies, and of the messages in them.
+        """A message comes: the tap of the replies.
 
         Raises:
             Problem: It is too much.
         """
-        if isinstance(piece, MessagePromise):
-            self._count(_PIECE)
-            if piece._finished and piece._error is None and not piece._pieces:
-                for token in piece._value.message_to_tokens():
-                    self.came(piece, token)
+        if not isinstance(piece, MessagePromise):
+            return  # an error
+        self._count(_PIECE)
+        if piece._finished and piece._error is None and not piece._pieces:
+            for token in piece._value.message_to_tokens():
+                self.token_came(piece, token)
+            return
+        for early in piece._pieces:
+            self.token_came(piece, early)
+        piece._tap = self.token_came
+
+    def token_came(self, promise: StreamedPromise[Any, Any], piece: Any) -> None:
+        """A piece of a message comes: the tap of the messages.
+
+        Raises:
+            Problem: It is too much.
+        """
+        kind = type(piece)
+        if kind is TextToken:  # the usual case, written out (benchmark `serving`)
+            text: str = piece.content
+            size = self.size + _PIECE + (len(text) if text.isascii() else weight(text) - _PIECE)
+            if self._full_at is None and (self._most is None or size <= self._most):
+                self.size = size
                 return
-            for early in piece._pieces:
-                self.came(piece, early)
-            piece._tap = self.came
-        elif type(piece) is not Failure:
+        if kind is not Failure:
             self._count(weight(str(piece)))
 
     def _count(self, size: int) -> None:
-        if self._most is not None and self.size + size > self._most:
+        size += self.size
+        if self._most is not None and size > self._most:
             text = f"The agent's reply is larger than {self._most} bytes."
             problem = Problem(500, text, code="reply_too_large", is_final=True)
             overflow, self._overflow = self._overflow, None
             if overflow is not None:
                 overflow(problem)
             raise problem
-        self.size += size
-        if self._full_at is not None and self.size > self._full_at:
+        self.size = size
+        if self._full_at is not None and size > self._full_at:
             self.is_full = True
 
 
@@ -111,10 +127,24 @@ class Reader:
         """It has taken a piece with this text, or, with None, a message."""
         self.read += _PIECE if text is None else weight(text)
 
-    def sends(self, is_sending: bool) -> None:
-        """It begins to hand something on, or has done so."""
-        self.is_sending = is_sending
-        self._reading.look()
+    def begins_sending(self) -> None:
+        """It begins to hand on what it has taken."""
+        self.is_sending = True
+        reading = self._reading
+        if len(reading._readers) == 1:  # the usual case (benchmark `serving`)
+            reading._full_at = full_at = self.read + reading._ahead
+            reading.is_full = reading.size > full_at
+        else:
+            reading.look()
+
+    def has_sent(self) -> None:
+        """It has handed it on."""
+        self.is_sending = False
+        reading = self._reading
+        reading.is_full = False
+        reading._full_at = None
+        if reading._paused:
+            reading.look()
 
     def __enter__(self) -> "Reader":
         self._reading._readers.append(self)

@@ -12,9 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from miniagents.ext.serving.bodies import decode, read_body
-from miniagents.ext.serving.chat import options_for
+from miniagents.ext.serving.chat import given_in, options_for
+from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.naming import conversation_id
 from miniagents.ext.serving.openai_input import ResponsesRequest, input_messages
+from miniagents.ext.serving.parsing import Parsed
 from miniagents.ext.serving.plain import check_count
 from miniagents.ext.serving.problems import FAILURES, Problem, json_response
 from miniagents.ext.serving.response_events import ResponseEvents, begun_body
@@ -34,6 +36,15 @@ class Deleted(msgspec.Struct, frozen=True):
     deleted: Literal[True] = True
 
 
+def parse_response(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
+    """A request for a response; see `Parse`."""
+    wanted = decode(body, ResponsesRequest, status=400)
+    if not isinstance(wanted.input, str):
+        check_count(len(wanted.input), limits, "input")
+    messages = input_messages(wanted.input)
+    return Parsed(msgspec.structs.replace(wanted, input=""), messages, given_in(body, names))
+
+
 class ResponsesApi:
     """The endpoints of responses.
 
@@ -50,19 +61,18 @@ class ResponsesApi:
         """`POST /v1/responses`."""
         service = self._service
         body = await read_body(request, service.limits)
-        wanted = decode(body, ResponsesRequest, status=400)
+        parsed = await service.parser.parsed(parse_response, body)
+        wanted: ResponsesRequest = parsed.wanted
         entry = service.entry(wanted.model)
-        if not isinstance(wanted.input, str):
-            check_count(len(wanted.input), service.limits, "input")
         if wanted.background and wanted.store is False:
             raise Problem(400, "What runs in the background is stored (store)", param="store", code="invalid")
         before, size = await self._before(wanted, key)
         if wanted.previous_response_id is not None and conversation_id(request, wanted.conversation) is not None:
             text = "A response goes on with a conversation or with a response, not with both (previous_response_id)"
             raise Problem(400, text, param="previous_response_id", code="invalid")
-        messages = (*before, *input_messages(wanted.input))
+        messages = (*before, *parsed.messages)
         told = (SystemMessage(wanted.instructions), *messages) if wanted.instructions else messages
-        options = options_for(entry, body, nests_tools=True)
+        options = options_for(entry, parsed, nests_tools=True)
         run = await service.begin(request, entry, key, told, options, wanted.conversation)
         stored = StoredResponse(
             id=f"resp_{secrets.token_urlsafe(18)}",

@@ -34,12 +34,13 @@ class Run:
         key: Whose it is.
         call: The call.
         replies: Its replies; they can be iterated again and again.
+        options: The options of the API call that the client has given.
         meter: What all models below it use.
         reading: What came of its replies, and how far its readers are.
         turn: Its turn in a conversation, or None.
     """
 
-    __slots__ = ("_stopping", "call", "entry", "id", "key", "meter", "reading", "replies", "turn")
+    __slots__ = ("_stopping", "call", "entry", "id", "key", "meter", "options", "reading", "replies", "turn")
 
     def __init__(
         self, entry: Entry, key: str, call: AgentCall, meter: Meter, reading: Reading, turn: "Turn | None" = None
@@ -53,6 +54,7 @@ class Run:
             replies = MessageSequence.turn_into_sequence_promise(turn.replies(call), errors_as_messages=False)
         self.replies = replies
         self.meter = meter
+        self.options: tuple[str, ...] = ()
         self.reading = reading
         self.turn = turn
         self._stopping: asyncio.Task[None] | None = None
@@ -70,7 +72,7 @@ class Run:
         """Ask for its end in the same way; its client gets the error."""
         for replies in (self.replies, self.call.finish().reply_sequence()):
             replies._look()  # a client that has gone need not be told
-        self.interaction.begin_cancel(error)
+        self.interaction.cut_off(error)
 
     def when_stopped(self, callback: Callable[[], None]) -> None:
         """Call back once nothing of it runs any more: what is cancelled may take its time."""
@@ -145,6 +147,7 @@ class Runs:
         finally:
             current_meter.reset(metering)
             current_flow.reset(flowing)
+        run.options = entry.options_in(arguments)
         run.interaction.replies._tap = reading.came
         if sent is not None:
             call.send_message(sent)

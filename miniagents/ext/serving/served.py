@@ -128,6 +128,11 @@ class Entry:
             raise ActorStoppedError(f"{target}: there is no agent at this path", path=target)
         return ref
 
+    def options_in(self, arguments: Mapping[str, Any]) -> tuple[str, ...]:
+        """Which of the options that clients may give are among the arguments of a call."""
+        given = arguments.get(_API_OPTIONS, {})
+        return tuple(name for name in self._into_api_options if name in given)
+
     def call_arguments(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of a call, checked.
 

@@ -11,10 +11,13 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from miniagents.actors.caller import current_caller
+from miniagents.errors import InvalidRequestError
 from miniagents.ext.serving.gate import Gate, Place
-from miniagents.ext.serving.keys import Keys
+from miniagents.ext.serving.keys import ANYBODY, Keys
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.naming import ConversationIn, conversation_id
+from miniagents.ext.serving.parsing import Parser
 from miniagents.ext.serving.problems import FAILURES, Problem, problem_of
 from miniagents.ext.serving.runs import Run, Runs, timeout_of
 from miniagents.ext.serving.served import Entry
@@ -32,6 +35,7 @@ _GONE = 499
 _LOGGED_STATUSES = (500, 502)
 _LOGGED = "__miniagents_logged__"
 _RUN = "miniagents.run"
+_CALLER = "miniagents.caller"
 PLACE = "miniagents.place"
 """Where in its scope a request has its place."""
 _NOT_STARTED = (
@@ -50,9 +54,11 @@ class Service:
         keys: Who may use it.
         admin_keys: Who may see and stop what runs.
         shows_errors: Whether clients see the text of agents' own errors.
+        shows_tools: Whether clients of `/agents` see the agents' own tool calls, and their results.
         gate: The requests under way.
         runs: The calls under way.
         turns: The conversations in use.
+        parser: Parses bodies.
         is_started: Whether the app's lifespan runs.
     """
 
@@ -66,6 +72,7 @@ class Service:
         turns: Turns,
         *,
         shows_errors: bool,
+        shows_tools: bool,
     ) -> None:
         self.system = system
         self.entries = entries
@@ -73,9 +80,11 @@ class Service:
         self.keys = keys
         self.admin_keys = admin_keys
         self.shows_errors = shows_errors
+        self.shows_tools = shows_tools
         self.gate = Gate(limits.concurrent)
         self.runs = Runs(limits)
         self.turns = turns
+        self.parser = Parser(limits, frozenset(name for entry in entries.values() for name in entry.argument_names))
         self.is_started = False
         self._end: Promise[Any] | None = None
 
@@ -93,6 +102,18 @@ class Service:
         """Whether a supervisor at the root of the system has given up."""
         end = self._end
         return end is not None and end.done() and isinstance(end.result(), BaseException)
+
+    async def key_of(self, request: HTTPConnection, keys: Keys) -> str:
+        """Whose request this is, by name.
+
+        Raises:
+            Problem: 401: nobody's; 500: one's own `auth=` failed.
+        """
+        try:
+            caller = request.scope[_CALLER] = await keys.caller_of(request.headers)
+        except FAILURES as error:
+            raise self.problem(error) from None
+        return caller.name if caller is not None else ANYBODY
 
     def entry(self, name: str) -> Entry:
         """What is served under a name.
@@ -145,8 +166,12 @@ class Service:
             raise
 
     def _begin(self, request: HTTPConnection, *given: Any) -> Run:
-        with traced(self.system, request):
-            run = request.scope[_RUN] = self.runs.begin(*given)
+        token = current_caller.set(request.scope[_CALLER])
+        try:
+            with traced(self.system, request):
+                run = request.scope[_RUN] = self.runs.begin(*given)
+        finally:
+            current_caller.reset(token)
         place: Place = request.scope[PLACE]
         place.hold()
         run.when_stopped(place.release)
@@ -179,6 +204,10 @@ class Service:
 
     def problem(self, error: BaseException, run: Run | None = None) -> Problem:
         """What a failure is to a client; what the client is not told is logged."""
+        if run is not None and isinstance(error, InvalidRequestError):
+            named = next((name for name in run.options if name in str(error)), None)
+            if named is not None:  # the provider speaks of an option that the client has given: it is its own affair
+                return Problem(400, f"The model refuses {named}: {error} ({named})", param=named, code="invalid")
         problem = problem_of(error, shows_errors=self.shows_errors)
         if problem.status in _LOGGED_STATUSES and not getattr(error, _LOGGED, False):
             with contextlib.suppress(AttributeError):
@@ -188,6 +217,7 @@ class Service:
                 "an agent failed",
                 actor=interaction.path if interaction is not None else None,
                 interaction=interaction.id if interaction is not None else None,
+                caller=run.key if run is not None else None,
                 error=repr(error),
                 stack=traceback_text(error),
             )
@@ -229,7 +259,7 @@ class Endpoint:
         request = Request(scope, receive, send)
         response: ASGIApp
         try:
-            key = self._keys.name_of(request.headers) if self._keys is not None else ""
+            key = await self._service.key_of(request, self._keys) if self._keys is not None else ""
             if self._is_counted:
                 with self._service.gate.enter(key) as request.scope[PLACE]:
                     response = await self._answer(request, key)

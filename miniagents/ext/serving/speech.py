@@ -60,6 +60,27 @@ class Calls(msgspec.Struct, frozen=True):
 Piece: TypeAlias = Text | Said | Calls
 
 
+class OpenCalls:
+    """The tool calls that nobody has answered (yet)."""
+
+    __slots__ = ("_calls",)
+
+    def __init__(self) -> None:
+        self._calls: dict[str, ToolCall] = {}
+
+    def saw(self, message: Message) -> None:
+        """A message came: it may call tools, or be the result of a call."""
+        if isinstance(message, ToolResultMessage):
+            self._calls.pop(message.call_id, None)
+        elif isinstance(message, ReplyMessage):
+            self._calls |= {call.id: call for call in message.tool_calls}
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """The calls."""
+        return tuple(self._calls.values())
+
+
 async def spoken(replies: MessageSequencePromise, reader: Reader | None = None) -> AsyncGenerator[Piece, None]:
     """What an agent says, piece by piece, and `Calls` at the end; each iteration gives the same.
 
@@ -73,7 +94,7 @@ async def spoken(replies: MessageSequencePromise, reader: Reader | None = None) 
         Exception: What the agent failed with.
     """
     count = 0
-    calls: dict[str, ToolCall] = {}
+    calls = OpenCalls()
     async for promise in replies:
         index = None
         if not issubclass(promise.message_class, ToolResultMessage):
@@ -89,15 +110,13 @@ async def spoken(replies: MessageSequencePromise, reader: Reader | None = None) 
         message = await promise
         if reader is not None:
             reader.took(None)
+        calls.saw(message)
         if isinstance(message, ToolResultMessage):
             if reader is not None:
                 reader.took(str(message))
-            calls.pop(message.call_id, None)
             continue
-        if isinstance(message, ReplyMessage):
-            calls |= {call.id: call for call in message.tool_calls}
         yield Said(index, message)
-    yield Calls(tuple(calls.values()))
+    yield Calls(calls.calls)
 
 
 def as_assistant(replies: Iterable[Message]) -> Messages:

@@ -15,7 +15,11 @@ from miniagents.ext.serving.conversations import SavedConversation, new_revision
 T = TypeVar("T")
 
 _BUSY = 10.0
-"""Seconds to wait while another process writes."""
+"""Seconds to wait while another process writes, counted from when the work was asked for: what has waited behind other
+work for so long does not wait anew."""
+
+_PROBE = 16 * 1024
+"""Bytes that must find room where a conversation is to."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS conversations (
@@ -49,6 +53,7 @@ class SqliteConversations:
         self._ttl = ttl
         self._thread: ThreadPoolExecutor | None = None
         self._database: sqlite3.Connection | None = None
+        self._lacked = 0  # bytes that could not be saved when that was last tried
 
     async def load(self, owner: str, id: str) -> SavedConversation | None:
         """The conversation, or None; see `ConversationStore`."""
@@ -63,6 +68,15 @@ class SqliteConversations:
         sql = "DELETE FROM conversations WHERE owner = ? AND id = ?"
         return await self._do(lambda database: database.execute(sql, (owner, id)).rowcount > 0)
 
+    async def check(self) -> None:
+        """Check that conversations can be saved.
+
+        Raises:
+            sqlite3.Error: The file is none of SQLite's, locked, read-only or full.
+            OSError: It cannot be opened.
+        """
+        await self._do(self._probe)
+
     async def close(self) -> None:
         """Close the file. The next use opens it again."""
         thread, self._thread = self._thread, None
@@ -73,17 +87,19 @@ class SqliteConversations:
     async def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="conversations")
-        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: work(self._opened()))
+        until = time.monotonic() + _BUSY
+        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: work(self._opened(until)))
 
     # In the thread
 
-    def _opened(self) -> sqlite3.Connection:
+    def _opened(self, until: float) -> sqlite3.Connection:
+        left = max(until - time.monotonic(), 0.0)
         if self._database is None:
             # Made before SQLite makes it, since that would make it readable for others; the files that SQLite puts
             # beside it have the same mode.
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
             # The thread may be another one after `close`, but there is never more than one.
-            database = sqlite3.connect(self._path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
+            database = sqlite3.connect(self._path, timeout=left, isolation_level=None, check_same_thread=False)
             try:
                 database.execute("PRAGMA journal_mode = WAL")
                 database.execute("PRAGMA synchronous = FULL")
@@ -92,12 +108,23 @@ class SqliteConversations:
                 database.close()
                 raise
             self._database = database
+        self._database.execute(f"PRAGMA busy_timeout = {round(left * 1000)}")
         return self._database
 
     def _close(self) -> None:
         if self._database is not None:
             self._database.close()
             self._database = None
+
+    def _probe(self, database: sqlite3.Connection) -> None:
+        row = ("", "", new_revision(), bytes(max(_PROBE, self._lacked)), time.time())
+        remove = "DELETE FROM conversations WHERE owner = '' AND id = ''"  # an id of a conversation is never empty
+        database.execute("BEGIN IMMEDIATE")
+        with database:
+            database.execute(remove)  # what a process that was killed has left
+            database.execute("INSERT INTO conversations VALUES (?, ?, ?, ?, ?)", row)
+        database.execute(remove)
+        self._lacked = 0
 
     def _load(self, database: sqlite3.Connection, owner: str, id: str) -> SavedConversation | None:
         sql = "SELECT data, revision FROM conversations WHERE owner = ? AND id = ? AND saved_at > ?"
@@ -106,6 +133,7 @@ class SqliteConversations:
 
     def _save(self, database: sqlite3.Connection, owner: str, id: str, data: bytes, after: str | None) -> str | None:
         revision, now = new_revision(), time.time()
+        self._lacked = len(data)
         database.execute("BEGIN IMMEDIATE")
         with database:  # commits, or rolls back
             database.execute("DELETE FROM conversations WHERE saved_at <= ?", (self._oldest(),))
@@ -118,7 +146,8 @@ class SqliteConversations:
                     "WHERE owner = ? AND id = ? AND revision = ?"
                 )
                 done = database.execute(sql, (revision, data, now, owner, id, after))
-            return revision if done.rowcount == 1 else None
+        self._lacked = 0
+        return revision if done.rowcount == 1 else None
 
     def _oldest(self) -> float:
         return time.time() - self._ttl if self._ttl is not None else float("-inf")

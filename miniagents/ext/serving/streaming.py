@@ -88,6 +88,7 @@ class EventStream(Response):
                 task.result()
 
     async def _send_all(self, scope: Scope, receive: Receive, outlet: "_Outlet") -> None:
+        begin_sending, end_sending = self._reader.begins_sending, self._reader.has_sent
         prelude = self._prelude if self._prelude is not None else 0
         try:
             if self._prelude is None:
@@ -98,11 +99,14 @@ class EventStream(Response):
                 if not self._has_head and len(self._held) < prelude:
                     self._held.append(event)
                     continue
-                self._reader.sends(True)
-                async with outlet.lock:
-                    await self._begin(outlet)
-                    await outlet(_body(event))
-                self._reader.sends(False)
+                begin_sending()
+                if self._has_head and not outlet.lock.locked():
+                    await outlet(_body(event))  # a ping does not begin meanwhile, see `since`
+                else:
+                    async with outlet.lock:
+                        await self._begin(outlet)
+                        await outlet(_body(event))
+                end_sending()
         except _GoneError:
             raise
         except FAILURES as error:
@@ -145,9 +149,11 @@ class EventStream(Response):
                         return
                 else:
                     async with outlet.lock:
-                        if not self._has_head:
+                        if self._is_over:
+                            pass  # with a problem, perhaps, that had a head of its own
+                        elif not self._has_head:
                             await self._begin(outlet)
-                        elif self._was_silent and not self._is_over:
+                        elif self._was_silent:
                             await outlet(_body(PING))
                 self._was_silent = True
 
@@ -171,10 +177,11 @@ class _Outlet:
         since: Since when something is being sent, on the loop's clock; None if nothing is.
     """
 
-    __slots__ = ("_send", "lock", "since")
+    __slots__ = ("_send", "_time", "lock", "since")
 
     def __init__(self, send: Send) -> None:
         self._send = send
+        self._time = asyncio.get_running_loop().time
         self.lock = asyncio.Lock()
         self.since: float | None = None
 
@@ -184,7 +191,7 @@ class _Outlet:
         Raises:
             _GoneError: The client has gone.
         """
-        self.since = asyncio.get_running_loop().time()
+        self.since = self._time()
         try:
             await self._send(message)
         except OSError as error:

@@ -4,13 +4,22 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from itertools import takewhile
 
-from miniagents.ext.serving.conversation_state import ConversationState, check_saveable, new_state, state_of
-from miniagents.ext.serving.conversations import ConversationStore
+from miniagents.ext.serving.conversation_state import (
+    ConversationState,
+    agent_state_of,
+    check_saveable,
+    encoded,
+    encoded_state,
+    messages_of,
+    new_state,
+    state_of,
+)
 from miniagents.ext.serving.instances import Instance
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.problems import Problem
 from miniagents.ext.serving.served import Entry
 from miniagents.ext.serving.speech import as_assistant
+from miniagents.ext.serving.storing import Storing
 from miniagents.messages import DataMessage, Message, MessagePromise, Messages, SystemMessage, encode
 from miniagents.miniagents import AgentCall, AgentRef, Interaction, MiniAgent, MiniAgents
 from miniagents.promising.promise import settled
@@ -64,7 +73,7 @@ class Turn:
     def __init__(
         self,
         system: MiniAgents,
-        store: ConversationStore,
+        store: Storing,
         release: "Callable[[Turn, Interaction | None, bool], None]",
         live: Live,
         entry: Entry,
@@ -101,7 +110,7 @@ class Turn:
         if agent is not None and agent != self._entry.name:
             text = f"This is a conversation with {agent!r} (conversation)"
             raise Problem(409, text, param="conversation", code="conversation_of_another_agent", is_final=True)
-        if len(self._state.messages) >= limits.conversation_messages or len(saved.data) >= limits.conversation_bytes:
+        if len(self._state.said) >= limits.conversation_messages or len(saved.data) >= limits.conversation_bytes:
             text = "This conversation is as long as it may become (conversation)"
             raise Problem(409, text, param="conversation", code="conversation_full", is_final=True)
 
@@ -117,7 +126,7 @@ class Turn:
         if live.instance is not None and live.revision != self._revision:
             live.forget_instance()  # another process went on with it
         if live.instance is None:
-            live.instance = Instance(target, self._system, self._state.state)
+            live.instance = Instance(target, self._system, agent_state_of(self._state))
             live.revision = self._revision
         return live.instance.agent
 
@@ -130,7 +139,7 @@ class Turn:
         Raises:
             Problem: 422: something in it cannot be saved.
         """
-        before = self._state.messages if self._stateful is None else ()
+        before = messages_of(self._state, self.id) if self._stateful is None else ()
         if given is None:
             self._said, self._before = None, len(before)
             return before
@@ -171,8 +180,8 @@ class Turn:
             created_at=self._state.created_at,
             agent=self._entry.name,
             labels=self._state.labels,
-            messages=(*self._state.messages, *said, *as_assistant(replies)),
-            state=stateful.state if stateful is not None else self._state.state,
+            said=(*self._state.said, *encoded((*said, *as_assistant(replies)))),
+            state=encoded_state(stateful.state) if stateful is not None else self._state.state,
         )
         revision = await self._store.save(self.key, self.id, encode(kept), after=self._revision)
         if revision is None:

@@ -9,6 +9,7 @@ from miniagents.ext.serving.conversations import ConversationStore
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.problems import Problem
 from miniagents.ext.serving.served import Entry
+from miniagents.ext.serving.storing import Storing
 from miniagents.ext.serving.turn import Live, Turn
 from miniagents.ext.serving.waiting import acquire
 from miniagents.miniagents import Interaction, MiniAgents
@@ -26,7 +27,7 @@ class Turns:
 
     def __init__(self, system: MiniAgents, store: ConversationStore, *, idle: float, limits: Limits) -> None:
         self.system = system
-        self.store = store
+        self.store = Storing(store)
         self._idle = idle
         self._limits = limits
         self._live: dict[tuple[str, str], Live] = {}

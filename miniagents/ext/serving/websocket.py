@@ -10,9 +10,11 @@ from starlette.types import Send as SendEvent
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from miniagents.errors import AppenderClosedError
-from miniagents.ext.serving.bodies import check_depth, decode, too_slow
+from miniagents.ext.serving.bodies import decode, too_slow
 from miniagents.ext.serving.events import Failed, events_of
+from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.naming import ConversationIn
+from miniagents.ext.serving.parsing import Parsed
 from miniagents.ext.serving.plain import MessageIn, check_count
 from miniagents.ext.serving.problems import FAILURES, Problem
 from miniagents.ext.serving.runs import Run
@@ -53,6 +55,11 @@ class Cancel(msgspec.Struct, frozen=True, tag="cancel", tag_field="type", forbid
 Frame: TypeAlias = Open | Send | Finish | Cancel
 
 
+def parse_frame(raw: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
+    """A frame; see `Parse`."""
+    return Parsed(decode(raw, Frame, status=422))  # type: ignore[arg-type]  # a union is a type to msgspec
+
+
 class AgentSocket:
     """The WebSocket endpoint of agents.
 
@@ -69,7 +76,7 @@ class AgentSocket:
         most = service.limits.messages + 2  # with `open` and `finish`
         socket = HeldSocket(scope, receive, send, most=most, limits=service.limits)
         try:
-            key = service.keys.name_of(socket.headers)
+            key = await service.key_of(socket, service.keys)
             entry = service.entry(socket.path_params["name"])
             with service.gate.enter(key) as scope[PLACE]:
                 await socket.accept()
@@ -111,11 +118,11 @@ class AgentSocket:
         place = run.reading.reader()
         try:
             with place:
-                async for event in events_of(run, place):
-                    place.sends(True)
+                async for event in events_of(run, place, shows_tools=self._service.shows_tools):
+                    place.begins_sending()
                     async with asyncio.timeout(self._service.limits.send_timeout):
                         await socket.send_text(msgspec.json.encode(event).decode())
-                    place.sends(False)
+                    place.has_sent()
         except FAILURES:
             if reader.done() and not reader.cancelled():
                 reader.result()  # this is why
@@ -162,8 +169,8 @@ class AgentSocket:
         raw = text.encode("utf-8", "surrogatepass")
         if len(raw) > self._service.limits.body:
             raise Problem(413, f"A frame is larger than {self._service.limits.body} bytes.", code="too_large")
-        check_depth(raw, self._service.limits)
-        return decode(raw, Frame, status=422)  # type: ignore[arg-type]  # a union is a type to msgspec
+        frame: Frame = (await self._service.parser.parsed(parse_frame, raw)).wanted
+        return frame
 
     @staticmethod
     async def _refuse(socket: WebSocket, problem: Problem) -> None:

@@ -82,7 +82,10 @@ class EventLog(Subscription):
         if _LEVELS.index(level) < self._lowest or (event.kind is EventKind.DEAD_LETTER and not self._may_log(event)):
             return
         try:
-            getattr(_log, level)(text, kind=event.kind.value, actor=event.path, **self._facts(event))
+            facts = self._facts(event)
+            if event.caller is not None:
+                facts["caller"] = event.caller
+            getattr(_log, level)(text, kind=event.kind.value, actor=event.path, **facts)
         except Exception as error:  # a log that fails must not stop what it tells of
             self._system.loop.call_exception_handler({"message": "an event could not be logged", "exception": error})
 

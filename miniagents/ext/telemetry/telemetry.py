@@ -16,6 +16,7 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import SpanKind, TracerProvider
 
 from miniagents.actors import ActorSystem
+from miniagents.actors.caller import current_caller
 from miniagents.ext.llms.messages import ToolCall
 from miniagents.ext.llms.model import Answer, ModelRequest, Provider
 from miniagents.ext.llms.tools import Tool
@@ -127,6 +128,9 @@ class Telemetry:
         }
         if agent.description:
             attributes["gen_ai.agent.description"] = agent.description
+        caller = context.get(current_caller)
+        if caller is not None:
+            attributes["enduser.id"] = caller.name
         operation = self._open[interaction.id] = self.operation(
             f"invoke_agent {agent.alias}",
             SpanKind.INTERNAL,

@@ -1,12 +1,12 @@
 """Plays the scenarios of several clients on our supervisor, in an order that a seed draws."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from miniagents import Actor, ActorContext, ActorSystem, ChildSpec, IgnoreStart, Message, Restart, StopReason
+from miniagents import Actor, ActorContext, ActorSystem, IgnoreStart, Message, StopReason
 from miniagents.testing import VirtualTimeLoop
 from tests.supervision.otp.clients import ClientScenario, Op
 from tests.supervision.otp.ours import Do, Owner, Planned, Player, answer, word
@@ -64,8 +64,8 @@ def op_term(op: Op) -> str:
     return f"{{{','.join(map(erlang, op))}}}"
 
 
-class NothingMoves(AssertionError):
-    """A call that does not come back, or a system that does not end."""
+class BadEnd(AssertionError):
+    """A call that does not come back, a system that does not end or fails, or a worker that outlives it."""
 
 
 class ClientsPlayer(Player):
@@ -93,20 +93,24 @@ class ClientsPlayer(Player):
         """Play it.
 
         Raises:
-            NothingMoves: Some call or end waits for ever.
+            BadEnd: Some call or end waits for ever, the system fails, or a worker is left.
         """
         loop = VirtualTimeLoop()
         loop.set_exception_handler(lambda *_: None)
         try:
-            return loop.run_until_complete(self._in_time(self._play(), 1000.0, "the system does not end"))
+            played = self._in_time(self._play(), 1000.0, "the system does not end")
+            outcome: Outcome = loop.run_until_complete(played)
+        except Exception as error:
+            raise BadEnd(f"{error!r}, after {' '.join(self.log)}") from error
         finally:
             loop.close()
+        return outcome
 
     async def _in_time(self, work: Coroutine[Any, Any, Any], seconds: float, else_: str) -> Any:
         task = asyncio.ensure_future(work)
         done, _ = await asyncio.wait([task], timeout=seconds)
         if not done:
-            raise NothingMoves(f"{else_}, after {' '.join(self.log)}")
+            raise BadEnd(else_)
         return task.result()
 
     async def _play(self) -> Outcome:
@@ -118,13 +122,16 @@ class ClientsPlayer(Player):
             _, waiting = await asyncio.wait(clients, timeout=0.5)
             if waiting:
                 stuck = [self.clients[n][len(self.answers[n])] for n, client in enumerate(clients) if client in waiting]
-                raise NothingMoves(f"no answer to {stuck}, after {' '.join(self.log)}")
+                raise BadEnd(f"no answer to {stuck}")
             await asyncio.sleep(0.5)  # until nothing more happens
             state = await self._in_time(self.state(self.top), 0.5, "which_children does not answer")
             self.began = False
             words = tuple(self.trace)
             for end in self.ends:
                 await self._in_time(settled(end), 0.5, "the end of stop(), kill() or terminate() is not told")
+        left = [id for id, instance in self.instances.items() if instance.lives]
+        if left:
+            raise BadEnd(f"{left} outlive the system")
         return Outcome(words, tuple(tuple(filter(None, some)) for some in self.answers), f"={state}")
 
     def note(self, word: str) -> None:
@@ -147,7 +154,7 @@ class ClientsPlayer(Player):
     async def _do(self, op: Op, n: int) -> str:
         match op:
             case ("do", id, how):
-                instance = self.instances[id] if id in self.instances else None
+                instance = self.instances.get(id)
                 if instance is not None:
                     instance.ctx.self.tell(DoOnce(how=how, start=instance.start))
             case ("kill" | "stop" as how, id):
@@ -207,7 +214,7 @@ class ClientsWorker(Actor):
             await player.pause(HOOKS)
         except asyncio.CancelledError:
             self.lives = False
-            player.log.append(f"{{ended,{self.id}}}")
+            player.log.append(f"{{ended,{self.id},{self.start}}}")
             raise
         outcome = self.plan[self.start - 1] if self.start <= len(self.plan) else "ok"
         self.lives = outcome == "ok"
@@ -224,7 +231,7 @@ class ClientsWorker(Actor):
             await self.player.pause(HOOKS)
         finally:
             self.lives = False
-            self.player.log.append(f"{{ended,{self.id}}}")
+            self.player.log.append(f"{{ended,{self.id},{self.start}}}")
 
     async def receive(self, message: Message, ctx: ActorContext) -> None:
         assert isinstance(message, DoOnce)

@@ -150,8 +150,8 @@ def erlang(value: Any) -> str:
         case ChildSup():
             return f"{{child_sup,{','.join(map(erlang, (value.id, value.restart, value.significant, value.sup)))}}}"
         case Worker():
-            parts = (value.id, value.restart, value.significant, list(value.plan), value.brutal)
-            return f"{{worker,{','.join(map(erlang, parts))}}}"
+            options = (value.id, value.restart, value.significant, list(value.plan), value.brutal)
+            return f"{{worker,{','.join(map(erlang, options))}}}"
         case ("start_simple", sup, id, plan):
             return f"{{start_simple,{sup},{id},{erlang(list(plan))}}}"
         case tuple():

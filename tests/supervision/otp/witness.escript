@@ -3,8 +3,8 @@
 %%! -kernel logger_level none +S 1:1
 %% Looks for plays of the real supervisor of Erlang/OTP that show given outcomes.
 %%
-%% Standard input: one Erlang term per line, {Seed, Tree, Clients, Outcomes}; an outcome is {Words, Answers, State, Log}.
-%% Standard output: one line per outcome: the seed, its number, and "found" or "missing" with the play that came nearest.
+%% Standard input: an Erlang term per line, {Seed, Tree, Clients, Outcomes}; an outcome is {Words, Answers, State, Log}.
+%% Standard output: a line per outcome: the seed, its number, and "found" or "missing" with the play that came nearest.
 %%
 %% A play is a run of the tree in which nothing happens by chance. One process, the director, takes one step after the
 %% other, and waits after each until nobody else can run: all others have a higher priority, and there is one scheduler.
@@ -12,20 +12,27 @@
 %% arrives at a worker; a worker goes on with its init or its terminate; a supervisor works until it has to wait. Any
 %% order of these is an order that OTP can have. The search tries the steps that the log of the outcome suggests first,
 %% gives a play up as soon as it shows anything else, and tries next what differs least from the suggestions.
+%%
+%% An escript is one file, so this one is long: the search, the director and its steps, the processes of the play.
 -module(witness).
 -mode(compile).
 -export([main/1, init/1, start_worker/2, start_sup/2]).
 
--define(MOST_PLAYS, 3000).
+-define(MOST_PLAYS, 5000).
 
 %% The state of a play.
 %%   words, answers: what is still to be shown; log: what suggests the next step.
 %%   names: of each worker and supervisor its process; all: every process that there was.
 %%   waits: the workers that wait in their init or terminate; sent: what is on its way, {Client, Pid, What}.
 %%   clients: {Number, Process, idle | busy, Ops}; seen: the messages that a supervisor had when it last ran.
+%%   starts: how often each worker was started; parents: which supervisors can start it; brutal: whether it is.
+%%   called: which supervisor each client called; failed: the restarts that failed while a call was there to terminate
+%%   the child.
 %%   late: the steps that are put off.
--record(play, {top = none, owner, words = [], answers = #{}, log = [], names = #{}, all = [], sups = [], waits = [], sent = [],
-               clients = [], called = [], late = [], seen = #{}, parents = #{}, brutal = #{}, shown = [], ok = true}).
+%%   shown: what there was to be seen, the last first; ok: whether all of it was to be shown.
+-record(play, {top = none, owner, words = [], answers = #{}, log = [], names = #{}, all = [], sups = [], waits = [],
+               sent = [], clients = [], seen = #{}, starts = #{}, parents = #{}, brutal = #{}, called = [], failed = [],
+               late = [], shown = [], ok = true}).
 
 main(_) ->
     io:setopts([{encoding, latin1}]),
@@ -68,8 +75,9 @@ cost(Prefix, Length) -> 3 * length([N || N <- Prefix, N > 0]) - Length.
 
 siblings(Cost, Path, Fixed) ->
     Chosen = [C || {C, _} <- Path],
+    Numbered = lists:zip(lists:seq(0, length(Path) - 1), Path),
     [{Cost, -Depth, lists:sublist(Chosen, Depth) ++ [Other]}
-     || {Depth, {C, N}} <- lists:zip(lists:seq(0, length(Path) - 1), Path), Depth >= Fixed, Other <- lists:seq(C + 1, N - 1)].
+     || {Depth, {C, N}} <- Numbered, Depth >= Fixed, Other <- lists:seq(C + 1, N - 1)].
 
 play(Scenario, Prefix) ->
     Self = self(),
@@ -86,7 +94,8 @@ direct({Tree, Clients, {Words, Answers, State, Log}}, Prefix) ->
     ets:new(plans, [named_table, public]),
     Self = self(),
     Owner = high(fun() -> own(Self, Tree) end),
-    P0 = come_up(#play{owner = Owner, all = [Owner], words = none, log = Log, brutal = brutal(Tree), parents = parents(Tree, Clients)}),
+    Known = #play{log = Log, brutal = brutal(Tree), parents = parents(Tree, Clients)},
+    P0 = come_up(Known#play{owner = Owner, all = [Owner], words = none}),
     Numbered = lists:zip(lists:seq(0, length(Clients) - 1), Clients),
     P1 = P0#play{
         words = Words,
@@ -95,7 +104,7 @@ direct({Tree, Clients, {Words, Answers, State, Log}}, Prefix) ->
     },
     {P2, Path} = go_on(suspend(P1), Prefix, []),
     [erlang:resume_process(S) || S <- P2#play.sups, is_process_alive(S)],
-    Final = case P2#play.ok of true -> lists:flatten(["=", state(P2#play.top, P2)]); false -> "" end,
+    Final = case P2#play.ok of true -> lists:flatten(["=", state(P2#play.top)]); false -> "" end,
     [exit(Pid, kill) || Pid <- P2#play.all ++ [C || {_, C, _, _} <- P2#play.clients]],
     case P2#play.ok andalso P2#play.words =:= [] andalso Final =:= State
         andalso lists:all(fun(Rest) -> Rest =:= [] end, maps:values(P2#play.answers)) of
@@ -138,25 +147,50 @@ go_on(P, Prefix, Path) ->
             go_on(take(lists:nth(N + 1, Steps), Q), Rest, [{N, length(Steps)} | Path])
     end.
 
-%% All that can happen next: what the log suggests first, and last what was the first choice since the last word and was not taken.
-steps(#play{clients = Clients, sent = Sent, waits = Waits} = P) ->
+%% All that can happen next: first what the log suggests, last what was the first choice since the last word and was not
+%% taken.
+steps(#play{waits = Waits} = P) ->
+    case [W || {_, _, Phase} = W <- Waits, Phase =:= refuse orelse Phase =:= ignore] of
+        [Choice | _] -> [{go, Choice}, {other, Choice}];
+        [] -> in_order(all_steps(P), P)
+    end.
+
+all_steps(#play{clients = Clients, sent = Sent, waits = Waits} = P) ->
     Runs = [{run, S} || S <- P#play.sups, has_work(S, P)],
     Goes = [{go, W} || {Pid, _, _} = W <- Waits, is_process_alive(Pid)],
     Cuts = [{kill, Pid} || {Pid, Id, init} <- Waits, maps:get(Id, P#play.brutal, false), is_process_alive(Pid)],
     Arrives = lists:append([arrivals(M, P) || {_, Pid, _} = M <- Sent, is_process_alive(Pid), first(M, Sent)]),
     Calls = [{call, N} || {N, _, idle, [_ | _]} <- Clients],
-    Own = [{other, W} || {_, _, Phase} = W <- Waits, Phase =:= refuse orelse Phase =:= ignore],
-    All = Runs ++ Goes ++ Arrives ++ Calls ++ Cuts ++ Own,
+    % What is there to be done but need not: it goes without.
+    Revivals = lists:append([[forget, {revive, S, Id}] || {S, Id} <- P#play.failed]),
+    Runs ++ Goes ++ Arrives ++ Calls ++ Cuts ++ Revivals.
+
+in_order(All, P) ->
     Late = [S || S <- All, lists:member(S, P#play.late)],
     Others = All -- Late,
-    Suggested = suggested(P#play.log, Others, P),
-    Suggested ++ (Others -- Suggested) ++ Late.
+    {Now, Next} = case lists:dropwhile(fun(Entry) -> is_past(Entry, P) end, P#play.log) of
+        [] -> {[], []};
+        [Entry | Log] -> {[S || S <- Others, suggests(Entry, S, P)], suggested(Log, Others, P)}
+    end,
+    Runs = [S || {run, _} = S <- Others],
+    unique(Now ++ Runs ++ Next ++ Others) ++ Late.
 
-%% The steps that make the first entry of the log come true that can come true now.
+unique([]) -> [];
+unique([S | Steps]) -> [S | unique([T || T <- Steps, T =/= S])].
+
+is_past({ended, Id, Start}, #play{names = Names, starts = Starts}) ->
+    case Starts of
+        #{Id := Start} -> not is_process_alive(maps:get(Id, Names));
+        #{Id := Later} -> Later > Start;
+        _ -> false
+    end;
+is_past(_, _) -> false.
+
+%% The steps that make an entry of the log come true, the first one that can come true before the next word.
 suggested([], _, _) -> [];
 suggested([Entry | Log], Steps, P) ->
     case [S || S <- Steps, suggests(Entry, S, P)] of
-        [] -> suggested(Log, Steps, P);
+        [] when element(1, Entry) =/= word -> suggested(Log, Steps, P);
         Suggested -> Suggested
     end.
 
@@ -167,42 +201,47 @@ has_work(S, P) ->
     end.
 
 %% The messages of one client arrive at one process in order; a signal takes effect before they are looked at.
-first({N, Pid, {do, _}} = Message, Sent) -> hd([M || {N1, Pid1, {do, _}} = M <- Sent, N1 =:= N, Pid1 =:= Pid]) =:= Message;
+first({N, Pid, {do, _}} = Message, Sent) ->
+    hd([M || {N1, Pid1, {do, _}} = M <- Sent, N1 =:= N, Pid1 =:= Pid]) =:= Message;
 first(_, _) -> true.
 
-%% `exit(Pid, shutdown)` ends a process at once that does not trap exits; one that does ends when it gets to it, and takes
-%% no notice in its terminate. Ours cuts off the start of a brutal one, and judges that as an end.
+%% `exit(Pid, shutdown)` ends a process at once that does not trap exits; one that does ends when it gets to it, and
+%% takes no notice in its terminate. Ours cuts off the start of a brutal one, and judges that as an end.
 arrivals({_, Pid, stop} = Message, #play{waits = Waits}) ->
-    case lists:keyfind(Pid, 1, Waits) of
-        {_, _, init} -> [{arrive, Message, {do, shutdown}}, {arrive, Message, {die, shutdown}}, {arrive, Message, {over, shutdown}}];
-        {_, _, stop} -> [{arrive, Message, {do, shutdown}}, {arrive, Message, {die, shutdown}}];
-        false -> [{arrive, Message, {do, shutdown}}]
-    end;
+    Hows = case lists:keyfind(Pid, 1, Waits) of
+        {_, _, init} -> [do, die, over];
+        {_, _, stop} -> [do, die];
+        false -> [do]
+    end,
+    [{arrive, Message, {How, shutdown}} || How <- Hows];
 arrivals({_, _, What} = Message, _) -> [{arrive, Message, What}].
 
 suggests({op, N}, {call, N}, _) -> true;
 suggests({sent, N, What}, {arrive, {N, _, What}, _}, _) -> true;
-suggests({ended, Id}, {go, {_, Id, stop}}, _) -> true;
-suggests({ended, Id}, {arrive, {_, Pid, _}, What}, #play{names = Names}) when What =:= kill; What =:= {die, shutdown} ->
-    maps:get(Id, Names, none) =:= Pid;
+suggests({ended, Id, _}, {go, {_, Id, stop}}, _) -> true;
+suggests({ended, Id, _}, {arrive, {_, Pid, _}, What}, P) when What =:= kill; What =:= {die, shutdown} ->
+    is_named(Id, Pid, P);
 suggests({answer, N}, {run, S}, P) -> lists:member({N, S}, P#play.called);
+suggests({word, "init:" ++ Id}, {go, {Pid, Name, init}}, P) ->
+    is_parent(Pid, Id, P) andalso is_named(Name, Pid, P); % the init of its supervisor
+suggests({word, "stop:" ++ Word}, {arrive, {_, Pid, _}, {do, How}}, P) ->
+    [Id, Said] = string:split(Word, ":"),
+    Said =:= atom_to_list(How) andalso is_named(list_to_atom(Id), Pid, P);
 suggests({word, Word}, {run, S}, P) ->
-    IsParent = fun(Id) ->
-        lists:any(fun(Sup) -> maps:get(Sup, P#play.names, none) =:= S end, maps:get(list_to_atom(Id), P#play.parents, []))
-    end,
     case string:split(Word, ":", all) of
-        ["init", Id] -> IsParent(Id);
-        ["stop", Id, "shutdown"] -> IsParent(Id);
+        ["init", Id] -> is_parent(S, Id, P);
+        ["stop", Id, "shutdown"] -> is_parent(S, Id, P);
         _ -> false
     end;
-suggests({word, "stop:" ++ Word}, {arrive, {_, Pid, _}, {do, How}}, #play{names = Names}) ->
-    [Id, Said] = string:split(Word, ":"),
-    Said =:= atom_to_list(How) andalso maps:get(list_to_atom(Id), Names, none) =:= Pid;
-suggests({word, "init:" ++ Said}, {go, {_, Id, Phase}}, _) -> Phase =:= refuse andalso Said =:= atom_to_list(Id);
 suggests({word, Word}, {go, {_, Id, init}}, _) ->
     [_, Said] = string:split(Word, ":"),
     Said =:= atom_to_list(Id);
 suggests(_, _, _) -> false.
+
+is_named(Name, Pid, #play{names = Names}) -> maps:get(Name, Names, none) =:= Pid.
+
+is_parent(Pid, Id, #play{parents = Parents} = P) ->
+    lists:any(fun(Sup) -> is_named(Sup, Pid, P) end, maps:get(list_to_atom(Id), Parents, [])).
 
 take(Step, P) -> take_now(Step, P#play{late = lists:delete(Step, P#play.late)}).
 
@@ -217,10 +256,14 @@ take_now({run, S}, P) ->
 take_now({go, {Pid, Id, Phase} = Wait}, P) ->
     Pid ! go,
     Q = P#play{waits = lists:delete(Wait, P#play.waits)},
-    step_done(case Phase of stop -> logged({ended, Id}, Q); _ -> Q end);
+    step_done(case Phase of stop -> logged({ended, Id, maps:get(Id, P#play.starts)}, Q); _ -> Q end);
 take_now({other, {Pid, _, What} = Wait}, P) ->
     Pid ! What,
     step_done(P#play{waits = lists:delete(Wait, P#play.waits)});
+take_now(forget, P) -> P#play{failed = []};
+take_now({revive, S, Id}, P) ->
+    Reviver = high(fun() -> catch revive(S, Id) end),
+    step_done(P#play{failed = P#play.failed -- [{S, Id}], all = [Reviver | P#play.all]});
 take_now({kill, Pid}, P) ->
     exit(Pid, kill),
     step_done(P);
@@ -245,7 +288,8 @@ do(N, Client, Op, P) ->
     Sup = maps:get(element(2, Op), P#play.names, none),
     Client ! {call, Sup, Op},
     {N, _, _, Ops} = lists:keyfind(N, 1, P#play.clients),
-    P#play{called = lists:keystore(N, 1, P#play.called, {N, Sup}), clients = lists:keystore(N, 1, P#play.clients, {N, Client, busy, Ops})}.
+    Called = lists:keystore(N, 1, P#play.called, {N, Sup}),
+    P#play{called = Called, clients = lists:keystore(N, 1, P#play.clients, {N, Client, busy, Ops})}.
 
 send(N, Id, What, P) ->
     case P#play.names of
@@ -262,10 +306,12 @@ look(P) ->
 told(P) ->
     receive
         {up, Top} -> told(P#play{top = Top});
-        {sup, Name, Pid} -> told(P#play{names = (P#play.names)#{Name => Pid}, sups = P#play.sups ++ [Pid], all = [Pid | P#play.all]});
-        {init, Id, Pid} -> told(shows(word("init", Id), P#play{names = (P#play.names)#{Id => Pid}, all = [Pid | P#play.all]}));
+        {sup, Name, Pid} -> told(P#play{names = (P#play.names)#{Name => Pid}, sups = P#play.sups ++ [Pid],
+                                        all = [Pid | P#play.all]});
+        {init, Id, Pid} -> told(begun(Id, Pid, P));
         {waits, Pid, Id, Phase} -> told(P#play{waits = P#play.waits ++ [{Pid, Id, Phase}]});
         {word, Word} -> told(shows(Word, P));
+        {failed, S, Id} -> told(P#play{failed = [{S, Id} | P#play.failed]});
         {answer, N, Answer} -> told(answered(N, Answer, P))
     after 0 -> P
     end.
@@ -275,7 +321,12 @@ suspend(P) ->
     [erlang:suspend_process(S, [unless_suspending]) || S <- Alive],
     P#play{sups = Alive}.
 
-shows(Word, #play{words = [Word | Words]} = P) -> logged({word, Word}, P#play{words = Words, late = [], shown = [Word | P#play.shown]});
+begun(Id, Pid, #play{names = Names, starts = Starts} = P) ->
+    Start = maps:get(Id, Starts, 0) + 1,
+    shows(word("init", Id), P#play{names = Names#{Id => Pid}, starts = Starts#{Id => Start}, all = [Pid | P#play.all]}).
+
+shows(Word, #play{words = [Word | Words]} = P) ->
+    logged({word, Word}, P#play{words = Words, late = [], shown = [Word | P#play.shown]});
 shows(_, #play{words = none} = P) -> P;
 shows(Word, P) -> P#play{ok = false, shown = ["!" ++ Word | P#play.shown]}.
 
@@ -283,23 +334,27 @@ answered(N, Answer, #play{answers = Answers} = P) ->
     {N, Client, busy, Ops} = lists:keyfind(N, 1, P#play.clients),
     Q = P#play{clients = lists:keystore(N, 1, P#play.clients, {N, Client, idle, Ops})},
     Said = lists:flatten(io_lib:format("~b=~s", [N, Answer])),
-    case Answers of
-        #{N := [Answer | Rest]} -> logged({answer, N}, Q#play{answers = Answers#{N => Rest}, shown = [Said | P#play.shown]});
-        _ -> Q#play{ok = false, shown = ["!" ++ Said | P#play.shown]}
+    [Wanted | Rest] = maps:get(N, Answers),
+    case is_answer(string:split(Wanted, ":", all), string:split(Answer, ":", all)) of
+        true -> logged({answer, N}, Q#play{answers = Answers#{N => Rest}, shown = [Said | P#play.shown]});
+        false -> Q#play{ok = false, shown = ["!" ++ Said | P#play.shown]}
     end.
+
+%% Our child is active as long as its reference is alive, also where it has ended and is about to be restarted.
+is_answer([Specs, Ours, Supervisors, Workers], [Specs, Theirs, Supervisors, Workers]) -> Ours >= Theirs;
+is_answer(Wanted, Answer) -> Wanted =:= Answer.
 
 %% It happened: the log is to suggest it no more.
 logged(What, P) -> P#play{log = lists:delete(What, P#play.log)}.
 
-state(Top, P) ->
-    receive after 0 -> ok end,
+state(Top) ->
     try supervisor:which_children(Top) of
-        Children -> ["(", lists:join(",", [child_state(C, P) || C <- Children]), ")"]
+        Children -> ["(", lists:join(",", [child_state(C) || C <- Children]), ")"]
     catch exit:_ -> "dead"
     end.
 
-child_state({Id, Pid, supervisor, _}, P) when is_pid(Pid) -> [atom_to_list(Id), "=", state(Pid, P)];
-child_state(Child, _) -> child(Child).
+child_state({Id, Pid, supervisor, _}) when is_pid(Pid) -> [atom_to_list(Id), "=", state(Pid)];
+child_state(Child) -> child(Child).
 
 child({Id, Pid, _, _}) when is_pid(Pid) -> [atom_to_list(Id), "=up"];
 child({Id, Status, _, _}) -> [atom_to_list(Id), "=", atom_to_list(Status)].
@@ -336,9 +391,15 @@ short(ok) -> "ok";
 short({ok, undefined}) -> "ok:ignored";
 short({ok, Pid}) when is_pid(Pid) -> "ok";
 short({error, {already_started, _}}) -> "already_started";
-short({error, Reason}) when Reason =:= already_present; Reason =:= not_found; Reason =:= running; Reason =:= restarting ->
-    atom_to_list(Reason);
+short({error, Reason}) when Reason =:= already_present; Reason =:= not_found; Reason =:= running;
+        Reason =:= restarting -> atom_to_list(Reason);
 short({error, _}) -> "error".
+
+%% Restart those after this one.
+revive(S, Id) ->
+    Ids = lists:reverse([I || {I, _, _, _} <- supervisor:which_children(S)]),
+    [_ | After] = lists:dropwhile(fun(I) -> I =/= Id end, Ids),
+    [supervisor:restart_child(S, I) || I <- After].
 
 start_sup(Director, {sup, Name, _, _, _, _} = Sup) ->
     start(Director, Name, false, fun() -> supervisor:start_link(?MODULE, {Director, Sup}) end).
@@ -350,11 +411,11 @@ start_worker(Director, {worker, Id, _, _, _, Brutal} = Worker) ->
 %% - As soon as a supervisor is to end it starts nothing more. OTP's starts all of the group first.
 %% - `terminate_child` cuts off the start of a brutal child, also one that is due.
 %% - The siblings of a child whose restart has failed, and which is terminated then, are started. OTP's stay undefined.
-%%   It is as if the child had been ignored, since it is undefined in the end.
+%%   It is as if the child had been ignored, since it is undefined in the end, or as if somebody restarted them.
 start(Director, Id, Brutal, Start) ->
     Terminated = fun() -> has(self(), fun(M) -> is_termination(M, Id) end) end,
-    Refused = (is_to_end(self(), get('$ancestors')) orelse Brutal andalso Terminated()) andalso choose(Director, Id, refuse),
-    Result = case Refused of true -> {error, refused}; false -> Start() end,
+    May = is_to_end(self(), get('$ancestors')) orelse Brutal andalso Terminated(),
+    Result = case May andalso choose(Director, Id, refuse) of true -> {error, refused}; false -> Start() end,
     case Result of
         {error, _} ->
             case Terminated() andalso choose(Director, Id, ignore) of true -> ignore; false -> Result end;
@@ -363,7 +424,11 @@ start(Director, Id, Brutal, Start) ->
 
 choose(Director, Id, What) ->
     Director ! {waits, self(), Id, What},
-    receive go -> false; What -> true end.
+    receive
+        What -> true;
+        go when What =:= ignore -> Director ! {failed, self(), Id}, false;
+        go -> false
+    end.
 
 has(Pid, Is) ->
     case process_info(Pid, messages) of
@@ -375,14 +440,20 @@ is_termination({'$gen_call', _, {terminate_child, Id}}, Id) -> true;
 is_termination(_, _) -> false.
 
 is_to_end(Sup, [Parent | Ancestors]) ->
-    has(Sup, fun(M) -> M =:= {'EXIT', Parent, shutdown} end)
-        orelse Ancestors =/= []
-            andalso (has(Parent, fun({'$gen_call', _, {terminate_child, _}}) -> true; (_) -> false end)
-                orelse is_to_end(Parent, Ancestors)).
+    IsTermination = fun({'$gen_call', _, {terminate_child, _}}) -> true; (_) -> false end,
+    IsEnd = fun(M) -> M =:= {'EXIT', Parent, shutdown} orelse is_over(M) end,
+    has(Sup, IsEnd)
+        orelse Ancestors =/= [] andalso (has(Parent, IsTermination) orelse is_to_end(Parent, Ancestors)).
+
+%% A child whose start was cut off: with `auto_shutdown` its end may be that of the supervisor.
+is_over({'EXIT', _, {shutdown, over}}) -> true;
+is_over(_) -> false.
 
 init({Director, {sup, Name, Strategy, Intensity, Auto, Children}}) ->
     process_flag(priority, high),
     Director ! {sup, Name, self()},
+    Director ! {waits, self(), Name, init},
+    receive go -> ok end,
     Flags = #{strategy => Strategy, intensity => Intensity, period => 1000, auto_shutdown => Auto},
     {ok, {Flags, [spec(Director, Child) || Child <- Children]}}.
 
@@ -428,7 +499,7 @@ wait(Director, Id, {init, Parent}) ->
     receive
         go -> ok;
         {die, Reason} -> exit(Reason);
-        {over, Reason} -> Parent ! {self(), ready}, exit(Reason)
+        {over, Reason} -> Parent ! {self(), ready}, exit({Reason, over})
     end;
 wait(Director, Id, stop) ->
     Director ! {waits, self(), Id, stop},

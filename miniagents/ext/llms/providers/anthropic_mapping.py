@@ -26,7 +26,8 @@ def to_anthropic(
 
     Args:
         messages: The conversation.
-        first_user_message: What comes first where the first message is not the user's.
+        first_user_message: What comes first where the first message is not the user's, or where there is none beside
+            system prompts.
 
     Returns:
         The system prompts, joined ("" for none), and the messages.
@@ -44,6 +45,8 @@ def to_anthropic(
             dicts[-1]["content"] += blocks
         else:
             dicts.append({"role": role, "content": blocks})
+    if systems and not dicts:
+        dicts.append({"role": "user", "content": [{"type": "text", "text": first_user_message}]})
     for one in dicts:
         if one["role"] == "user":
             # Results must come first in the message after the calls.
@@ -121,7 +124,7 @@ def _from_block(block: Mapping[str, Any], names: Mapping[str, str]) -> Message:
         cls = ImageMessage if kind == "image" else FileMessage
         if source["type"] == "url":
             return cls(url=source["url"])
-        return cls(data=base64.b64decode(source["data"]), media_type=source["media_type"])
+        return cls(data=base64.b64decode(source["data"], validate=True), media_type=source["media_type"])
     return UserMessage(block["text"])
 
 

@@ -16,8 +16,8 @@ from miniagents.errors import (
     QuotaExceededError,
     RateLimitedError,
 )
+from miniagents.ext.llms.delays import duration, retry_after
 from miniagents.ext.llms.providers.reading import shortened
-from miniagents.ext.llms.waiting import duration, retry_after
 
 _OVERFLOW = ("context_length_exceeded", "prompt is too long", "maximum context length", "exceed_context_size")
 _QUOTA = ("insufficient_quota", "billing_error", "credit balance is too low")

@@ -99,7 +99,9 @@ def _from_url(url: str) -> dict[str, Any]:
     if not url.startswith("data:"):
         return {"url": url}
     header, _, data = url.partition(",")
-    return {"data": base64.b64decode(data), "media_type": header.removeprefix("data:").partition(";")[0]}
+    if not header.endswith(";base64"):
+        raise ValueError("a data URL is data:<media type>;base64,<data>")
+    return {"data": base64.b64decode(data, validate=True), "media_type": header.removeprefix("data:").partition(";")[0]}
 
 
 def _text(content: Any) -> str:
@@ -159,7 +161,13 @@ def output_for_responses(output: OutputType) -> dict[str, Any]:
 
 
 def _function(tool: ToolSpec) -> dict[str, Any]:
-    return {"name": tool.name, "description": tool.description, "parameters": tool.schema, "strict": tool.strict}
+    strict = tool.strict_schema
+    return {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": tool.schema if strict is None else strict,
+        "strict": strict is not None,
+    }
 
 
 def _schema(output: OutputType) -> dict[str, Any]:

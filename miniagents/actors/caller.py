@@ -1,0 +1,28 @@
+"""`Caller`: on whose behalf something is done."""
+
+from contextvars import ContextVar
+from typing import Any
+
+import msgspec
+
+from miniagents.messages.frozen import EMPTY, FrozenDict, freeze
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """On whose behalf an agent is called, and with it all that is called below.
+
+    Attributes:
+        name: The name: of a service's token, its owner's.
+        claims: What else is known of the caller: what one's own `auth=` says. Dicts and lists are frozen.
+    """
+
+    name: str
+    claims: FrozenDict[str, Any] = EMPTY
+
+    def __post_init__(self) -> None:
+        if self.claims is not EMPTY:
+            msgspec.structs.force_setattr(self, "claims", freeze(self.claims, "Caller.claims"))
+
+
+current_caller: ContextVar[Caller | None] = ContextVar("miniagents.current_caller", default=None)
+"""On whose behalf the code runs that runs now; None where nobody is known."""

@@ -1,0 +1,165 @@
+"""The options of agents that talk to models: which there are, and what each of them takes."""
+
+import math
+import reprlib
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from miniagents.actors import RetryPolicy
+from miniagents.errors import AgentArgumentError, InvalidOptionError
+from miniagents.ext.llms.budgets import Budget
+from miniagents.ext.llms.cache import Cache
+from miniagents.ext.llms.limits import RateLimit
+from miniagents.ext.llms.parameters import (
+    ChatParameters,
+    CommonParameters,
+    MaxTokens,
+    MessagesParameters,
+    OpenAIParameters,
+    ResponsesParameters,
+)
+from miniagents.ext.llms.schemas import output_type
+from miniagents.ext.llms.tool_calls import Approve
+from miniagents.messages import Secret
+from miniagents.miniagents import AgentRef, MiniAgent
+
+_Tools = Sequence[Callable[..., Any] | MiniAgent | AgentRef]
+_Seconds = Annotated[float | None, msgspec.Meta(gt=0), "seconds, more than 0, or None for no limit"]
+_Switch = Annotated[bool | None, "True, False, or None"]
+_Text = Annotated[str | None, "a text"]
+
+
+class LLMOptions(
+    CommonParameters,
+    MaxTokens,
+    OpenAIParameters,
+    ChatParameters,
+    ResponsesParameters,
+    MessagesParameters,
+    total=False,
+):
+    """What the agents take that talk to models; `LLMAgent.fork` says what each of the own options means.
+
+    The others are parameters of the providers' APIs. Which of them an agent takes depends on its API, and is checked.
+    """
+
+    model: _Text
+    system: _Text
+    stream: _Switch
+    base_url: _Text
+    api_key: Annotated[str | Secret | None, "a key, as a text"]
+    async_client: Annotated[Any, "a client of the SDK"]
+    tools: Annotated[
+        _Tools | None,
+        "a list of functions and agents (the provider's own tools go through api_options={'tools': [...]})",
+    ]
+    approve: Annotated[Approve | None, "a function or an agent"]
+    tool_timeout: _Seconds
+    max_turns: Annotated[int, msgspec.Meta(ge=1), "a whole number, 1 or more"]
+    output: Annotated[Any, "a type that msgspec can decode, or None"]
+    repairs: Annotated[int, msgspec.Meta(ge=0), "a whole number, 0 or more"]
+    retry: Annotated[RetryPolicy | None, "a RetryPolicy, as in retry=RetryPolicy(attempts=3)"]
+    idle_timeout: _Seconds
+    rate_limit: Annotated[RateLimit | None, "a RateLimit, as in rate_limit=RateLimit(requests_per_minute=600)"]
+    budget: Annotated[Budget | Sequence[Budget] | None, "a Budget, or a list of them, as in budget=Budget(usd=1.0)"]
+    cache: Annotated[Cache | None, "a Cache, as in cache=Cache()"]
+    llm_logger_agent: Annotated[MiniAgent | bool | None, "an agent, True, False, or None"]
+    response_metadata: Annotated[Mapping[str, Any], "a dict"]
+    api_options: Annotated[Mapping[str, Any], "a dict of parameters of the API"]
+    api: Annotated[Literal["chat", "responses"], "'chat' or 'responses'"]
+    fake_first_user_message: Annotated[str, msgspec.Meta(pattern=r"\S"), "a text that is not blank"]
+    model_path: Annotated[str | Path | None, "the path of a file"]
+    n_ctx: Annotated[int, msgspec.Meta(ge=1), "a whole number, 1 or more"]
+    n_parallel: Annotated[int, msgspec.Meta(ge=1), "a whole number, 1 or more"]
+
+
+_HINTS = typing.get_type_hints(LLMOptions, include_extras=True)
+_SECRET = frozenset({"api_key"})
+
+
+def check_values(agent: str, given: Mapping[str, Any]) -> None:
+    """Check that options are of the types that they take, and within their range.
+
+    Args:
+        agent: The alias of the agent.
+        given: The options, as they were written.
+
+    Raises:
+        AgentArgumentError: One is of another type.
+        InvalidOptionError: One is outside its range.
+    """
+    for name, value in given.items():
+        hint = _HINTS.get(name)
+        if hint is None:
+            continue
+        problem = _problem(value, hint)
+        if problem is None and name == "output" and value is not None:
+            problem = _problem_of_output(value)
+        if problem is not None:
+            shown = f"a {type(value).__qualname__}" if name in _SECRET else reprlib.repr(value)
+            raise problem(f"agent {agent}: {name}= takes {_words(hint)}, not {shown}")
+
+
+def _problem(value: Any, hint: Any) -> type[AgentArgumentError | InvalidOptionError] | None:
+    if not _fits(value, hint):
+        return AgentArgumentError
+    if value is not None and typing.get_origin(hint) is Annotated:
+        bounds = [one for one in hint.__metadata__ if isinstance(one, msgspec.Meta)]
+        if not all(_is_within(value, one) for one in bounds):
+            return InvalidOptionError
+    return None
+
+
+def _problem_of_output(value: Any) -> type[AgentArgumentError] | None:
+    try:
+        output_type(value)
+    except (TypeError, ValueError, NameError):
+        return AgentArgumentError
+    return None
+
+
+def _is_within(value: Any, meta: msgspec.Meta) -> bool:
+    if meta.pattern is not None:
+        return bool(str(value).strip())
+    return not (meta.ge is not None and not value >= meta.ge) and not (meta.gt is not None and not value > meta.gt)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of a type, as the hint of an option has it."""
+    origin, inside = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return True
+    if origin is Annotated:
+        return _fits(value, inside[0])
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, one) for one in inside)
+    if origin is Literal:
+        return value in inside
+    if origin is Callable:
+        return callable(value)
+    if origin is not None and issubclass(origin, Mapping):
+        return isinstance(value, Mapping)
+    if origin is not None and issubclass(origin, Sequence):
+        return (
+            isinstance(value, Sequence)
+            and not isinstance(value, (str, bytes))
+            and all(_fits(one, inside[0]) for one in value)
+        )
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _words(hint: Any) -> str:
+    """What an option takes, in words."""
+    if typing.get_origin(hint) is Annotated:
+        return next(one for one in hint.__metadata__ if isinstance(one, str))
+    kinds = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+    return " or ".join("None" if one is type(None) else getattr(one, "__name__", None) or str(one) for one in kinds)

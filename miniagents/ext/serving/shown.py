@@ -1,0 +1,43 @@
+"""What clients see of an agent's messages: its tool calls and their results only where these are exposed."""
+
+import msgspec
+
+from miniagents.ext.llms.messages import ReplyMessage
+from miniagents.ext.serving.plain import MessageOut
+from miniagents.ext.serving.speech import OpenCalls
+from miniagents.messages import Message
+
+
+class Shown:
+    """The messages of one call, as its client sees them.
+
+    Args:
+        shows_tools: Whether the agent's own tool calls are among them, with their results.
+    """
+
+    def __init__(self, *, shows_tools: bool) -> None:
+        self._shows_tools = shows_tools
+        self._open = OpenCalls()
+
+    def message(self, message: Message) -> MessageOut | None:
+        """The next message, or None where the client does not see it."""
+        if self._shows_tools:
+            return MessageOut.of(message)
+        self._open.saw(message)
+        if message.is_aside:
+            return None
+        if isinstance(message, ReplyMessage) and message.tool_calls:
+            message = msgspec.structs.replace(message, tool_calls=())
+        return MessageOut.of(message)
+
+    def rest(self) -> MessageOut | None:
+        """After the last message: the tool calls that nobody has answered, which are the client's to make."""
+        calls = self._open.calls
+        return MessageOut.of(ReplyMessage("", tool_calls=calls)) if calls else None
+
+    @staticmethod
+    def all(messages: tuple[Message, ...], *, shows_tools: bool) -> tuple[MessageOut, ...]:
+        """All messages of a call."""
+        shown = Shown(shows_tools=shows_tools)
+        outs = [*map(shown.message, messages), shown.rest()]
+        return tuple(out for out in outs if out is not None)

@@ -1,0 +1,134 @@
+"""What the real APIs refuse with a 400, in the words that they use."""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import msgspec
+
+from miniagents.ext.llms.parameters import CHAT, EMBEDDINGS, MESSAGES, RESPONSES
+
+_APIS = {
+    "/chat/completions": (CHAT, "Unrecognized request argument supplied: {}"),
+    "/responses": (RESPONSES, "Unknown parameter: '{}'."),
+    "/messages": (MESSAGES, "{}: Extra inputs are not permitted"),
+    "/embeddings": (EMBEDDINGS, "Unrecognized request argument supplied: {}"),
+}
+
+_ID = re.compile(r"[a-zA-Z0-9_-]+")
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_ID_LENGTH = {"/chat/completions": 40, "/responses": 64}
+
+
+def refused_fields(path: str, body: Mapping[str, Any], more: Collection[str] = ()) -> str | None:
+    """Why an API does not take a field of a request; None where it takes all.
+
+    Args:
+        path: The path of the API.
+        body: The request.
+        more: Fields that are taken beside those of the API.
+    """
+    for ending, (api, words) in _APIS.items():
+        if path.endswith(ending):
+            unknown = body.keys() - api.body_fields() - set(more)
+            return words.format(min(unknown)) if unknown else None
+    return None
+
+
+def refused_conversation(path: str, body: Mapping[str, Any]) -> str | None:
+    """Why an API does not take the messages of a request; None where it does.
+
+    Args:
+        path: The path of the API.
+        body: The request.
+    """
+    if path.endswith("/embeddings"):
+        return None
+    if path.endswith("/responses"):
+        return _refused_input(body)
+    if not body.get("messages"):
+        return "messages: at least one message is required"
+    if path.endswith("/messages"):
+        for one in body["messages"]:
+            if not _has_text(one):
+                return "messages: text content blocks must be non-empty"
+    return _refused_calls(path, [_turn(one) for one in body["messages"]])
+
+
+_Turn = tuple[list[tuple[str, str, Any]], list[str]]
+"""The calls of a message (id, name, arguments), and the ids of its results."""
+
+
+def _turn(message: Mapping[str, Any]) -> _Turn:
+    content = message.get("content")
+    blocks = content if isinstance(content, list) else []
+    results = [message["tool_call_id"]] if message.get("role") == "tool" else []
+    results += [block["tool_use_id"] for block in blocks if block.get("type") == "tool_result"]
+    calls = [
+        (call["id"], call["function"]["name"], call["function"]["arguments"])
+        for call in message.get("tool_calls") or ()
+    ]
+    calls += [(block["id"], block["name"], block["input"]) for block in blocks if block.get("type") == "tool_use"]
+    return calls, results
+
+
+def _refused_calls(path: str, turns: list[_Turn]) -> str | None:
+    waiting: dict[str, None] = {}
+    seen: set[str] = set()
+    for calls, results in turns:
+        for result in results:
+            if result not in waiting:
+                return f"messages: the result {result!r} has no call before it"
+            del waiting[result]
+        if not results and waiting:
+            return f"messages: the tool call {next(iter(waiting))!r} has no result right after it"
+        for call_id, name, arguments in calls:
+            problem = _refused_call(path, call_id, name, arguments)
+            if problem is not None:
+                return problem
+            if call_id in seen:
+                return f"messages: `tool_use` ids must be unique: {call_id!r}"
+            seen.add(call_id)
+            waiting[call_id] = None
+    return f"messages: the tool call {next(iter(waiting))!r} has no result right after it" if waiting else None
+
+
+def _refused_input(body: Mapping[str, Any]) -> str | None:
+    given = body.get("input")
+    if not given and not any(body.get(name) for name in ("previous_response_id", "prompt", "conversation")):
+        return "One of 'input', 'previous_response_id', 'prompt' or 'conversation' must be provided."
+    calls: set[str] = set()
+    answered: set[str] = set()
+    for item in given if isinstance(given, list) else ():
+        call_id = item.get("call_id", "")
+        if item.get("type") == "function_call":
+            problem = _refused_call("/responses", call_id, item["name"], item["arguments"])
+            if problem is not None or call_id in calls:
+                return problem or f"Duplicate function call id: {call_id!r}"
+            calls.add(call_id)
+        elif item.get("type") == "function_call_output":
+            if call_id not in calls and not body.get("previous_response_id"):
+                return f"No tool call found for function call output with call_id {call_id}."
+            answered.add(call_id)
+    missing = calls - answered
+    return f"No tool output found for function call {min(missing)}." if missing else None
+
+
+def _refused_call(path: str, call_id: str, name: str, arguments: Any) -> str | None:
+    longest = next((most for ending, most in _ID_LENGTH.items() if path.endswith(ending)), 1000)
+    if not _ID.fullmatch(call_id) or len(call_id) > longest:
+        return f"tool call id {call_id!r}: must match '[a-zA-Z0-9_-]+', and have {longest} characters at most"
+    if not _NAME.fullmatch(name):
+        return f"tool name {name!r}: must match '[a-zA-Z0-9_-]{{1,64}}'"
+    if isinstance(arguments, str):
+        try:
+            arguments = msgspec.json.decode(arguments)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            return f"the arguments of the tool call {call_id!r} are no JSON: {error}"
+    return None if isinstance(arguments, dict) else f"the arguments of the tool call {call_id!r} are no object"
+
+
+def _has_text(message: Mapping[str, Any]) -> bool:
+    content = message["content"]
+    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    return bool(blocks) and all(block.get("type") != "text" or block["text"].strip() for block in blocks)
