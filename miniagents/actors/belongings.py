@@ -17,9 +17,10 @@ from miniagents.actors.terminated import Terminated
 from miniagents.actors.timers import Timer, Timers
 from miniagents.errors import MailboxFullError, PromiseCancelledError, UnhandledMessageError
 from miniagents.promising import Promise
-from miniagents.promising.abandoning import abandon, log_abandoned, stack_of
+from miniagents.promising.abandoning import abandon, log_abandoned
 from miniagents.promising.context import current_work, get_work
 from miniagents.promising.failures import OwnedTask, note_unseen
+from miniagents.promising.stacks import stack_of
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.supervision import StopReason
 

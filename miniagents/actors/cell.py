@@ -93,7 +93,7 @@ class Cell(Inbox):
         self.life = BORN
         self.since = 0.0
         self.task: Any = None
-        self.waits: dict[Any, Any] | Held | None = None
+        self.waits: Held | None = None
         self.children: dict[str, Cell] | None = None
         self.numbers: dict[str, int] | None = None
         self.keeper: Keeper | None = None

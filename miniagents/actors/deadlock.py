@@ -9,16 +9,15 @@ behind, of a task beside others. One of those who wait in it fails then.
 """
 
 import asyncio
-from collections.abc import Collection
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from miniagents.actors.events import EventKind
-from miniagents.actors.helper_tasks import waited_for_together, waits_for
-from miniagents.actors.search import Held, Holder, Search, Wait
+from miniagents.actors.helper_tasks import awaited_future, waited_for_together
+from miniagents.actors.search import Causes, Held, Holder, Search
 from miniagents.errors import DeadlockError
-from miniagents.promising import StreamedPromise
 from miniagents.promising.context import PromisingContext, Scope, get_scope, get_work
+from miniagents.promising.waits import waits
 
 if TYPE_CHECKING:
     from miniagents.actors.system import ActorSystem
@@ -27,6 +26,12 @@ if TYPE_CHECKING:
 _TURNS = 4
 """Turns of the loop until whoever is about to go on has done so: through a task, a `gather` and a group around it."""
 
+_MOST = 100
+"""Things that are looked at, at most, before a wait begins: a longer way is looked at later, with others."""
+
+_LATER = 1.0
+"""Seconds until then."""
+
 
 class Node(Scope):
     """Who can wait and be waited for: an actor's cell, or an interaction.
@@ -34,15 +39,18 @@ class Node(Scope):
     Attributes:
         system: Its system.
         task: The task of its handler, or None.
-        waits: The waits of tasks that its handler has started, by task; or what it itself is `Held` by.
+        waits: What it itself is `Held` by, and not its handler; or None.
     """
 
     __slots__ = ()
 
     is_node = True
+    is_awaited = True
+    """Whether anybody may wait for what its code brings; without that it can be part of no ring."""
+
     system: "ActorSystem"
     task: Any
-    waits: "dict[Any, Wait] | Held | None"
+    waits: "Held | None"
 
     @property
     def path(self) -> str:
@@ -64,13 +72,9 @@ class Node(Scope):
         """What a ring calls it."""
         return self.path
 
-    def begin_wait(self, promise: Any, at: int | None, waiter: "asyncio.Future[None]") -> Any:
+    def begin_wait(self, promise: Any, at: int | None) -> None:
         """Code of this scope, or somebody who waits for an answer of it, is about to wait."""
-        return begin_wait(promise, at, waiter)
-
-    def end_wait(self, token: Any) -> None:
-        """The wait is over."""
-        end_wait(token)
+        begin_wait(promise, at, self.system)
 
     def look_again(self, promise: Any) -> None:
         """Fewer than before can bring a promise on."""
@@ -88,23 +92,20 @@ class Watches:
         system: The system.
     """
 
-    __slots__ = ("_holders", "_system", "_witnesses")
+    __slots__ = ("_holders", "_later", "_system", "_timer", "_witnesses")
 
     def __init__(self, system: "ActorSystem") -> None:
         self._system = system
         self._witnesses: dict[Any, dict[Holder, None]] = {}
         self._holders: dict[Holder, Any] = {}
+        self._later: dict[Holder, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
 
-    def cover(self, node: Node, task: Any) -> bool:
-        """Whether `node` is looked at again in time, although one more of its tasks waits."""
-        witness = self._holders.get(node)
-        return witness is not None and not (isinstance(witness, asyncio.Task) and waits_for(witness, task))
+    def __len__(self) -> int:
+        return len(self._witnesses)
 
-    def __contains__(self, witness: object) -> bool:
-        return witness in self._witnesses
-
-    def add(self, holder: Holder, witness: "asyncio.Future[Any]") -> None:
-        """Look at `holder` again when `witness` has ended, or begins to wait."""
+    def add(self, holder: Holder, witness: Any) -> None:
+        """Look at `holder` again when `witness`, a task or an interaction, has ended or begins to wait."""
         before = self._holders.pop(holder, None)
         if before is not None:
             self._witnesses[before].pop(holder, None)
@@ -113,69 +114,85 @@ class Watches:
             self._witnesses[witness][holder] = None
         else:
             self._witnesses[witness] = {holder: None}
-            witness.add_done_callback(self.stirred)
+            if isinstance(witness, asyncio.Future):
+                witness.add_done_callback(self.stirred)
 
-    def stirred(self, witness: "asyncio.Future[Any]") -> None:
+    def stirred(self, witness: Any) -> None:
         """It has ended, or waits."""
-        witness.remove_done_callback(self.stirred)
-        for holder in self._witnesses.pop(witness, ()):
+        if witness not in self._witnesses:
+            return
+        if isinstance(witness, asyncio.Future):
+            witness.remove_done_callback(self.stirred)
+        for holder in self._witnesses.pop(witness):
             del self._holders[holder]
             # Whoever is woken by the same end has its turn first.
             self._system.loop.call_soon(_look, self._system, holder)
 
+    def add_later(self, holder: Holder) -> None:
+        """Look at `holder` in a while, together with others, so that a long way is gone along once for all of them."""
+        self._later[holder] = None
+        if self._timer is None:
+            self._timer = self._system.loop.call_later(_LATER, self._look_at_the_rest)
 
-def begin_wait(promise: Any, at: int | None, waiter: "asyncio.Future[None]") -> Any:
+    def _look_at_the_rest(self) -> None:
+        self._timer = None
+        waiting = [one for one in self._later if _is_waited_for(one)]
+        self._later = {}
+        search = Search()
+        stuck = search.stuck(*waiting) if waiting else []
+        if stuck and _fail_one(search, search.ring(stuck[0])):
+            waiting = stuck  # there may be another ring
+        elif not search.is_passing:
+            return
+        for one in waiting:
+            self.add_later(one)
+
+    def close(self) -> None:
+        """Look at nothing more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._later = {}
+
+
+def begin_wait(promise: Any, at: int | None, system: Any) -> None:
     """The current task is about to wait for a promise.
 
     Args:
         promise: What for.
         at: The piece of it, or None for the whole.
-        waiter: The future that will wake the task.
-
-    Returns:
-        What `end_wait` takes, or None where nothing is noted.
+        system: Whose promise it is, or whose code waits.
 
     Raises:
         DeadlockError: The wait would last for ever. The promise, if it is an ask or a call, ends with it too.
     """
     scope = get_scope()
-    task = asyncio.current_task()
-    if scope is None or task is None:
-        return None
-    node = scope.node
-    system: Any = node.system if node is not None else scope.promising_context
-    waiting = system.waiting
-    waiting[task] = wait = (promise, at, waiter, node)
-    helps = node is not None and node.task is not None and node.task is not task and not _streams()
-    if helps:
-        if node.waits is None:
-            node.waits = {task: wait}
-        elif node.waits.__class__ is dict:
-            node.waits[task] = wait
-    token = (waiting, task, node if helps else None)
+    if scope is None:
+        return
+    if system.watches:
+        system.watches.stirred(asyncio.current_task(system.loop))
+    if not _is_awaited(scope):
+        return
     held = promise._held_by(at)
-    if held is not None and not _goes_on(held[1], waiting):
-        search = Search(waiting)
-        if search.is_stuck((promise, at)):
-            _alarm(search, promise, at, node, token)
-        else:
-            _watch(system, search, (promise, at), _TURNS)
-    if task in system.watches:
-        system.watches.stirred(task)
-    if helps and not system.watches.cover(node, task):
-        _look(system, node)
-    return token
+    if held is None or _goes_on(held, scope, system):
+        return
+    node = scope.node
+    search = Search((asyncio.current_task(system.loop), (promise, at, node)), limit=_MOST)
+    if search.stuck((promise, at)):
+        nodes = search.nodes(search.ring((promise, at)))
+        if nodes:  # else it is between streams that belong to nobody
+            raise _break(promise, node, nodes)
+    else:
+        _watch(system, search, (promise, at), _TURNS)
 
 
-def end_wait(token: Any) -> None:
-    """The wait is over."""
-    if token is not None:
-        waiting, task, node = token
-        waiting.pop(task, None)
-        if node is not None and node.waits.__class__ is dict:
-            node.waits.pop(task, None)
-            if not node.waits:
-                node.waits = None
+def _is_awaited(scope: Any) -> bool:
+    """Whether anybody may wait for what the current task brings: otherwise its wait closes no ring, and whoever comes
+    to wait for it looks for one then."""
+    work = get_work()
+    if work is not None and hasattr(work, "_piece_waiters"):
+        return bool(work._piece_waiters or work._waiters or work._callbacks)
+    return bool(work is not None or scope.is_awaited)
 
 
 def look_again(system: "ActorSystem", promise: Any) -> None:
@@ -185,27 +202,31 @@ def look_again(system: "ActorSystem", promise: Any) -> None:
 
 def ring_through(node: Any, promise: Any) -> tuple[str, ...]:
     """The paths of the ring in which `node` waits for `promise`, or (); timeouts are no way out of it."""
-    search = Search(node.system.waiting, ignores_timeouts=True)
-    if not search.is_stuck((promise, None)):
+    search = Search(ignores_timeouts=True)
+    if not search.stuck((promise, None)):
         return ()
     nodes = search.nodes(search.ring((promise, None)))
     return _paths(_beginning_with(node, nodes)) if node in nodes else ()
 
 
-def _streams() -> bool:
-    """Whether the current task makes the pieces of a promise, and so is none that a handler waits for itself."""
-    work = get_work()
-    return work is not None and (isinstance(work, StreamedPromise) or work._task is not None)
-
-
-def _goes_on(holders: Collection[Holder], waiting: dict[Any, Wait]) -> bool:
+def _goes_on(held: Causes, scope: Any, system: Any) -> bool:
     """Whether what holds somebody up waits for nobody: the usual case, which takes one look."""
+    any_holds, holders = held
+    if any_holds and len(holders) > 1:
+        return False
     first = next(iter(holders), None)
     if isinstance(first, Node):
-        return first.waits is None and first.task not in waiting
-    if isinstance(first, asyncio.Task):
-        return first not in waiting and not waited_for_together(first, ())
-    return False
+        if first.waits is not None or first is scope.node:
+            return False
+        first = first.task
+        if first is None:
+            return True
+    if not isinstance(first, asyncio.Task):
+        return False
+    waiter = awaited_future(first)
+    if waiter is None:
+        return first is not asyncio.current_task(system.loop)
+    return waiter not in waits and not waited_for_together(first)
 
 
 def _look_at_all(system: "ActorSystem", promise: Any) -> None:
@@ -221,46 +242,50 @@ def _look(system: "ActorSystem", one: Holder, turns: int = _TURNS) -> None:
         one: What.
         turns: For how many turns of the loop to look again as long as something is about to go on.
     """
-    is_promise = one.__class__ is tuple
-    if one[0].done() if is_promise else one.waits.__class__ is not dict or one.task is None:
+    if not _is_waited_for(one):
         return
-    search = Search(system.waiting)
-    if search.is_stuck(one):
+    search = Search(limit=_MOST)
+    if search.stuck(one):
         _fail_one(search, search.ring(one))
     else:
         _watch(system, search, one, turns)
 
 
+def _is_waited_for(one: Holder) -> bool:
+    """Whether it still goes on."""
+    if one.__class__ is tuple:
+        return not one[0].done()
+    task = one.task if isinstance(one, Node) else one
+    return task is not None and not task.done()
+
+
 def _watch(system: "ActorSystem", search: Search, one: Holder, turns: int) -> None:
     """Something is not stuck: see to it that it is looked at again when what it owes that to has changed."""
-    if search.side_task is not None:
-        system.watches.add(one, search.side_task)
+    if search.was_cut:
+        system.watches.add_later(one)
+    elif search.beside is not None:
+        system.watches.add(one, search.beside)
     elif search.is_passing and turns:
         system.loop.call_soon(_look, system, one, turns - 1)
-    for node in search.with_helpers():
+    for holder, witness in search.witnesses():
         # Some of its tasks wait. It is stuck once all of them do, and itself for them.
-        goes_on = search.what_goes_on(node.task, node.waits)
-        if goes_on is not None:
-            system.watches.add(node, goes_on)
+        system.watches.add(holder, witness)
 
 
-def _alarm(search: Search, promise: Any, at: int | None, node: Any, token: Any) -> None:
-    """A wait that is about to begin would last for ever: it fails."""
-    nodes = search.nodes(search.ring((promise, at)))
-    if nodes:  # else it is between streams that belong to nobody
-        end_wait(token)
-        raise _break(promise, node, nodes)
+def _fail_one(search: Search, ring: list[Holder]) -> bool:
+    """Let the first wait of a ring fail.
 
-
-def _fail_one(search: Search, ring: list[Holder]) -> None:
-    """Let the first wait of a ring fail."""
+    Returns:
+        Whether there is one that belongs to anybody.
+    """
     nodes = search.nodes(ring)
-    for promise, _, waiter, node in search.waits(ring) if nodes else ():
+    for waiter, (promise, _, node) in search.waits_in(ring) if nodes else ():
         if not waiter.done():
             error = _break(promise, node, nodes)
             if not waiter.done():
                 waiter.set_exception(error)
-            return
+            return True
+    return False
 
 
 def _break(promise: Any, node: Any, nodes: list[Any]) -> DeadlockError:

@@ -11,7 +11,14 @@ from contextvars import Context
 from typing import Any
 
 from miniagents.promising.context import current_scope
+from miniagents.promising.stacks import suspended
 from miniagents.promising.work import Cancellable
+
+_ENDS_OF_GROUPS = {
+    method.__code__
+    for name in ("__aexit__", "_aexit")  # the latter since Python 3.13
+    if (method := getattr(asyncio.TaskGroup, name, None)) is not None
+}
 
 
 class OfHelper:
@@ -66,17 +73,19 @@ def _told_by(future: Any) -> Iterable[Any]:
             yield from (one for one in held if isinstance(one, asyncio.Future) and one is not future)
 
 
-def waited_for_together(task: Any, helpers: Iterable[Any]) -> list[Any] | None:
-    """The tasks for all of which a task waits, as far as they go on: of `gather`, of a `TaskGroup`, or an awaited one.
+def awaited_future(task: Any) -> "asyncio.Future[Any] | None":
+    """The future that a task waits for; None if it runs, or is about to."""
+    handed = getattr(task, "waiting", None)  # of a turn that goes on in another worker as soon as the loop turns
+    return handed if asyncio.isfuture(handed) else getattr(task, "_fut_waiter", None)
 
-    Args:
-        task: Who waits.
-        helpers: Tasks that may be part of a group.
+
+def waited_for_together(task: Any) -> list[Any] | None:
+    """The tasks for all of which a task waits, as far as they go on: of `gather`, of a `TaskGroup`, or an awaited one.
 
     Returns:
         These tasks, or [] where nothing proves it; None if it may go on as soon as the loop has turned.
     """
-    waited = getattr(task, "_fut_waiter", None)
+    waited = awaited_future(task)
     if waited is None or waited.done():
         return None
     if isinstance(waited, asyncio.Task):
@@ -84,7 +93,7 @@ def waited_for_together(task: Any, helpers: Iterable[Any]) -> list[Any] | None:
     children = getattr(waited, "_children", None)
     if children is not None:
         return _gathered(children)
-    group = list(_group(helpers, waited))
+    group = _group(task, waited)
     return group if not any(one.done() for one in group) else None  # the group is to be told, and may end the wait
 
 
@@ -100,20 +109,16 @@ def _gathered(children: Iterable[Any]) -> list[Any] | None:
     return []
 
 
-def _group(helpers: Iterable[Any], waited: Any) -> Iterable[Any]:
-    """The tasks of the group whose end `waited` is, if one of the helpers is part of what it does."""
-    above = list(helpers)
-    seen = {id(one) for one in above}
-    for future in above:
-        for callback, _ in getattr(future, "_callbacks", None) or ():
-            group = getattr(callback, "__self__", None)
-            if isinstance(group, asyncio.TaskGroup) and getattr(group, "_on_completed_fut", None) is waited:
-                return sorted(group._tasks, key=_order)
-        for one in _told_by(future):
-            if id(one) not in seen:
-                seen.add(id(one))
-                above.append(one)
-    return ()
+def _group(task: Any, waited: Any) -> list[Any]:
+    """The tasks of the group whose end `waited` is, if the innermost coroutine of `task` is the end of one."""
+    innermost = None
+    for one in suspended(lane.turns if (lane := getattr(task, "lane", None)) is not None else task.get_coro()):
+        innermost = one
+    frame = getattr(innermost, "cr_frame", None)
+    if frame is None or frame.f_code not in _ENDS_OF_GROUPS:
+        return []
+    group = frame.f_locals["self"]
+    return sorted(group._tasks, key=_order) if group._on_completed_fut is waited else []
 
 
 def tasks_in_scope(scopes: Container[Any]) -> list[tuple[Any, Any]]:

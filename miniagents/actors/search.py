@@ -12,14 +12,14 @@ from collections import deque
 from collections.abc import Collection
 from typing import Any
 
-from miniagents.actors.helper_tasks import tasks_in_scope, waited_for_together
+from miniagents.actors.helper_tasks import awaited_future, tasks_in_scope, waited_for_together
+from miniagents.promising.waits import Wait, waits
 
 Holder = Any
 """What can hold something up: a node, a task, or a promise with the piece that is missing (None for the whole)."""
 
-Wait = tuple[Any, int | None, "asyncio.Future[None]", Any]
-"""What one task waits for: the promise, the piece (None for the whole), the future that wakes it, and the node that the
-task belongs to, or None."""
+Causes = tuple[bool, Collection[Holder]]
+"""What holds something up: whether any one of these is enough for that, or all of them together are, and these."""
 
 
 class Held:
@@ -35,47 +35,63 @@ class Held:
         self.by = by
 
 
+def wait_of(task: Any) -> "tuple[asyncio.Future[Any], Wait] | None":
+    """The promise that a task waits for, and the future that wakes it; None if it waits for none."""
+    waiter = awaited_future(task)
+    wait = waits.get(waiter) if waiter is not None else None
+    return None if waiter is None or wait is None else (waiter, wait)
+
+
 class Search:
     """Whether something is stuck, and why.
 
     Args:
-        waiting: What each task waits for.
+        me: The current task and what it is about to wait for, if that is to count.
         ignores_timeouts: Take what has a timeout of its own for stuck, too.
+        limit: At how many things to look at most.
     """
 
-    def __init__(self, waiting: dict[Any, Wait], *, ignores_timeouts: bool = False) -> None:
-        self._waiting = waiting
+    def __init__(
+        self, me: tuple[Any, Wait] | None = None, *, ignores_timeouts: bool = False, limit: int | None = None
+    ) -> None:
+        self._me = me
         self._ignores_timeouts = ignores_timeouts
-        self._causes: dict[Holder, tuple[bool, Collection[Holder]]] = {}
+        self._limit = limit
+        self._causes: dict[Holder, Causes] = {}
         self._users: dict[Holder, list[Holder]] = {}
         self._free: dict[Holder, None] = {}  # in the order in which that was found
-        self._helpers: dict[Any, Collection[Any]] = {}  # the tasks that may be in groups with a task
         self._speakers: set[Any] = set()
-        self._side_tasks: list[Any] = []
+        self._beside: dict[Holder, None] = {}
+        self._together: list[Holder] = []
         self.is_passing = False  # something goes on that is about to do so, and may be stuck when the loop has turned
+        self.was_cut = False  # there is more to look at than the limit
 
-    def is_stuck(self, start: Holder) -> bool:
-        """Whether it is held up for ever."""
-        stack = [start]
-        seen = {start}
+    def stuck(self, *starts: Holder) -> list[Holder]:
+        """Those of them that are held up for ever."""
+        only = starts[0] if len(starts) == 1 else None
+        stack = list(starts)
+        seen = set(stack)
         while stack:
             one = stack.pop()
+            if self._limit is not None and len(self._causes) >= self._limit:
+                self.was_cut = True
+                return []
             causes = self._held_by(one)
             if causes is None or not causes[1]:
                 self._set_free(one)
             else:
                 self._causes[one] = (causes[0], ())
                 stack += self._add_causes(one, causes[1], seen)
-            if start in self._free:
-                return False
+            if only is not None and only in self._free:
+                return []
             if not stack:
                 stack = self._other_speakers(seen)
-        return start not in self._free
+        return [one for one in starts if one not in self._free]
 
     # What holds something up
 
-    def _held_by(self, one: Holder) -> tuple[bool, Collection[Holder]] | None:
-        """What holds it up: None for nothing; else whether any of these is enough for that, and these."""
+    def _held_by(self, one: Holder) -> Causes | None:
+        """What holds it up, or None for nothing."""
         if one.__class__ is tuple:
             promise, at = one
             if promise.done():
@@ -85,25 +101,28 @@ class Search:
                 return None
             return promise._held_by(at)  # type: ignore[no-any-return]
         if not getattr(one, "is_node", False):
-            return self._task_held_by(one, self._helpers.get(one, ()))
-        if one.waits.__class__ is Held:
+            return self._task_held_by(one, one)
+        if one.waits is not None:
             return True, (one.waits.by,)
-        return self._task_held_by(one.task, one.waits or ()) if one.task is not None else None
+        return self._task_held_by(one, one.task) if one.task is not None else None
 
-    def _task_held_by(self, task: Any, helpers: Collection[Any]) -> tuple[bool, Collection[Holder]] | None:
+    def _task_held_by(self, one: Holder, task: Any) -> Causes | None:
         if task.done():
             return None
-        wait = self._waiting.get(task)
-        if wait is not None:
-            promise, at, waiter, _ = wait
+        if self._me is not None and task is self._me[0]:
+            return True, (self._me[1][:2],)
+        found = wait_of(task)
+        if found is not None:
+            waiter, (promise, at, _) = found
             if not waiter.done():
                 return True, ((promise, at),)
             self.is_passing = True
             return None
-        together = waited_for_together(task, helpers)
-        self.is_passing = self.is_passing or together is None
-        for one in together or ():
-            self._helpers[one] = helpers
+        together = waited_for_together(task)
+        if together is None:
+            self.is_passing = True
+        elif together:
+            self._together.append(one)
         return (False, together) if together else None
 
     def _add_causes(self, one: Holder, more: Collection[Holder], seen: set[Holder]) -> list[Holder]:
@@ -125,7 +144,8 @@ class Search:
         return unseen
 
     def _other_speakers(self, seen: set[Holder]) -> list[Holder]:
-        """The tasks beside the code of agents, which might send the reply that is awaited, where all else is stuck."""
+        """What runs beside the code of agents, and might send the reply that is awaited, where all else is stuck: the
+        tasks that this code has started, and the calls that it has made."""
         replies: dict[Any, list[Holder]] = {}
         for one in self._causes:
             if one.__class__ is tuple and one not in self._free and one[1] is not None:
@@ -137,11 +157,12 @@ class Search:
         self._speakers.update(replies)
         unseen = []
         known = {one.task for one in self._causes if getattr(one, "is_node", False)}
-        for task, speaker in tasks_in_scope(replies):
-            if task not in known:
-                self._side_tasks.append(task)
-                for one in replies[speaker]:
-                    unseen += self._add_causes(one, (task,), seen)
+        beside = [(task, speaker) for task, speaker in tasks_in_scope(replies) if task not in known]
+        beside += [(call, speaker) for speaker in replies for call in speaker.all_below() if not call.done()]
+        for one, speaker in beside:
+            self._beside[one] = None
+            for reply in replies[speaker]:
+                unseen += self._add_causes(reply, (one,), seen)
         return unseen
 
     def _goes_on(self, one: Holder) -> bool:
@@ -161,39 +182,37 @@ class Search:
     # Why it is not stuck
 
     @property
-    def side_task(self) -> Any:
-        """The task beside the code of an agent that goes on, and could still send the reply that is awaited."""
-        tasks = {one for one in self._side_tasks if one in self._free}
-        going = [one for one in self._free if one in tasks] if tasks else []
-        return next((one for one in going if one not in self._waiting), going[0] if going else None)
+    def beside(self) -> Holder:
+        """The task or call beside the code of an agent that goes on, and could still send the reply that is awaited;
+        None if there is none."""
+        return next((one for one in self._free if one in self._beside), None) if self._beside else None
 
-    def with_helpers(self) -> list[Any]:
-        """The nodes that were reached and go on, and of which several tasks wait."""
-        nodes = (one for one in self._causes if getattr(one, "is_node", False))
-        return [one for one in nodes if one in self._free and one.waits.__class__ is dict and one.task is not None]
+    def witnesses(self) -> "list[tuple[Holder, Holder]]":
+        """What goes on although some of its tasks wait, each with what has to end, or to wait, before it is stuck."""
+        found = []
+        for one in self._together:
+            if one in self._free:
+                witness = self._witness(one if not getattr(one, "is_node", False) else one.task)
+                if witness is not None:
+                    found.append((one, witness))
+        return found
 
-    def what_goes_on(self, task: Any, helpers: Collection[Any]) -> "asyncio.Future[Any] | None":
-        """What has to end, or to wait for a promise, before the code of a handler can be stuck.
-
-        Returns:
-            One of its tasks that goes on, or what it waits for itself; None if its task is about to run.
-        """
+    def _witness(self, task: Any) -> Holder:
+        """One of those a task waits for together that goes on by itself; None if it is about to run."""
         leaves: dict[Any, None] = {}
         tasks = [task]
         for one in tasks:  # it grows meanwhile
-            together = waited_for_together(one, helpers) if one not in self._waiting else ()
+            together = waited_for_together(one) if wait_of(one) is None else ()
             if together is None:
                 return None
             if together:
                 tasks += reversed(together)
-            elif one is task:
-                return one._fut_waiter  # type: ignore[no-any-return]
-            elif one not in self._waiting:
-                return one  # type: ignore[no-any-return]
+            elif wait_of(one) is None:
+                return one
             else:
                 leaves[one] = None
-        # All of them wait for promises. The first that was found to go on does so by itself, others because of it.
-        return next((one for one in self._free if one in leaves), next(iter(leaves)))  # type: ignore[no-any-return]
+        # All of them wait for promises. What was found to go on first does so by itself, others because of it.
+        return next((one for one in self._free if one in leaves or one in self._beside), None)
 
     # Why it is stuck
 
@@ -226,12 +245,19 @@ class Search:
 
     def nodes(self, ring: list[Holder]) -> list[Any]:
         """The nodes of a ring, in order; a task stands for the one that it belongs to."""
-        waits = self._waiting
-        found = [one if getattr(one, "is_node", False) else waits[one][3] if one in waits else None for one in ring]
+        found = [one if getattr(one, "is_node", False) else self._node_of(one) for one in ring]
         return [one for one in found if one is not None]
 
-    def waits(self, ring: list[Holder]) -> list[Wait]:
+    def _node_of(self, one: Holder) -> Any:
+        if not isinstance(one, asyncio.Future):
+            return None
+        if self._me is not None and one is self._me[0]:
+            return self._me[1][2]
+        found = wait_of(one)
+        return found[1][2] if found is not None else None
+
+    def waits_in(self, ring: list[Holder]) -> "list[tuple[asyncio.Future[Any], Wait]]":
         """The waits in a ring, those of handlers first."""
-        nodes = [one for one in ring if getattr(one, "is_node", False)]
-        tasks = [one.task for one in nodes] + [one for one in ring if isinstance(one, asyncio.Future)]
-        return [self._waiting[task] for task in tasks if task in self._waiting]
+        tasks = [one.task for one in ring if getattr(one, "is_node", False) and one.task is not None]
+        tasks += [one for one in ring if isinstance(one, asyncio.Future)]
+        return [found for task in tasks if (found := wait_of(task)) is not None]

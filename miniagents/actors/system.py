@@ -16,7 +16,7 @@ from miniagents.actors.actor_cell import ActorCell
 from miniagents.actors.arguments import check_names
 from miniagents.actors.cell import DEFAULT_SHUTDOWN, Cell
 from miniagents.actors.deadletters import DeadLetter, DeadLetters
-from miniagents.actors.deadlock import Watches, begin_wait, end_wait, look_again
+from miniagents.actors.deadlock import Watches, begin_wait, look_again
 from miniagents.actors.dispatcher import Dispatcher
 from miniagents.actors.events import EventKind, Events
 from miniagents.actors.from_thread import FromThread
@@ -28,7 +28,6 @@ from miniagents.actors.pool import PoolCell
 from miniagents.actors.ref import ActorRef
 from miniagents.actors.run import run_main
 from miniagents.actors.scheduling import Scheduling, scheduling_of
-from miniagents.actors.search import Wait
 from miniagents.actors.supervising import Keeper
 from miniagents.actors.supervisor_cell import SupervisorCell
 from miniagents.actors.supervisor_ref import SupervisorRef
@@ -117,7 +116,6 @@ class ActorSystem(PromisingContext):
         self.id_hash = hash_of(self.id)
         self.grace = grace
         self.events = Events()
-        self.waiting: dict[Any, Wait] = {}  # who waits for which promise, by task
         self.watches = Watches(self)
         self.observer: Observer | None = None
         self.dead_letters = DeadLetters(dead_letters_kept, self._on_dead_letter)
@@ -265,6 +263,7 @@ class ActorSystem(PromisingContext):
                 cancelled = error
                 for child in tuple((self.root.children or {}).values()):
                     child.terminate(StopReason.KILLED)
+        self.watches.close()
         self._deactivate()
         if cancelled is not None:
             raise cancelled
@@ -619,13 +618,9 @@ class ActorSystem(PromisingContext):
 
     # For the detection of deadlocks
 
-    def begin_wait(self, promise: Any, at: int | None, waiter: "asyncio.Future[None]") -> Any:
+    def begin_wait(self, promise: Any, at: int | None) -> None:
         """A task of the background is about to wait; see `Scope.begin_wait`."""
-        return begin_wait(promise, at, waiter)
-
-    def end_wait(self, token: Any) -> None:
-        """The wait is over."""
-        end_wait(token)
+        begin_wait(promise, at, self)
 
     def look_again(self, promise: Any) -> None:
         """Fewer than before can bring a promise on."""

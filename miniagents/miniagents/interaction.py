@@ -29,10 +29,11 @@ from miniagents.messages import (
     TextMessage,
 )
 from miniagents.promising import Promise
-from miniagents.promising.abandoning import DEFAULT_GRACE, log_abandoned, stack_of
+from miniagents.promising.abandoning import DEFAULT_GRACE, log_abandoned
 from miniagents.promising.context import OnCancelled, PromisingContext, current_scope, current_work, get_work
 from miniagents.promising.failures import log_failure
 from miniagents.promising.promise import NO_VALUE
+from miniagents.promising.stacks import stack_of
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.promising.work import Cancellable, Endings, Work, end_all, end_task, wait_for_all
 
@@ -257,7 +258,7 @@ class Interaction(Node):
         self._deadline = now + timeout if self.own_timeout and timeout is not None else deadline
         self.envelope: Envelope | None = None
         self.task: asyncio.Task[Any] | None = None
-        self.waits: dict[Any, Any] | Held | None = None
+        self.waits: Held | None = None
         self.started_at = now
         self.since = 0.0
         self._coro: Any = None
@@ -363,6 +364,22 @@ class Interaction(Node):
         return Envelope(message, self.ref, None, None, self.correlation_id, self.trace, self.system.dispatcher.time())
 
     # As a producer of promises, for deadlock detection
+
+    @property
+    def is_awaited(self) -> bool:  # type: ignore[override]
+        """Whether anybody waits for its replies, or may do so without being seen here: an ask that became this call,
+        or those that wait behind it for a serial agent."""
+        replies, envelope = self.replies, self.envelope
+        if replies._piece_waiters or replies._waiters or replies._callbacks or self.cell.is_serial:
+            return True
+        return envelope is not None and envelope.message is not self
+
+    def all_below(self) -> "list[Interaction]":
+        """The calls that it has made, and that those have made in turn, as far as they are under way."""
+        those = [self]
+        for one in those:  # it grows meanwhile
+            those += one.below
+        return those[1:]
 
     @property
     def has_timeout(self) -> bool:  # type: ignore[override]
@@ -687,6 +704,8 @@ class Interaction(Node):
         if parent is not None and parent._below:
             _some(parent._below).pop(self, None)
         self.context = self.envelope = self.ctx = None  # they lead back to here
+        if self.system.watches:
+            self.system.watches.stirred(self)
         if self._sequence is not None and (self.replies._waiters or self.replies._piece_waiters):
             look_again(self.system, self.replies)  # whoever waits for them waits for others from now on
         self.system.interaction_ended(self)

@@ -9,6 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from miniagents.errors import ActorStoppedError, DeadlineExceededError, PromiseCancelledError, PromiseNotReadyError
 from miniagents.promising.context import PromisingContext, Scope, current_work, get_scope, get_work, started
 from miniagents.promising.failures import SEEN, Unseen, note_seen
+from miniagents.promising.waits import waits
 from miniagents.promising.work import Cancellable, Endings, Work, end_all, end_task, wait_for_all
 
 T = TypeVar("T")
@@ -33,11 +34,8 @@ _ENDS = (ActorStoppedError, DeadlineExceededError)
 class Producer(Protocol):
     """Who is to settle a promise; asked whenever somebody must wait for it."""
 
-    def begin_wait(self, promise: Any, at: int | None, waiter: "asyncio.Future[None]") -> Any:
+    def begin_wait(self, promise: Any, at: int | None) -> None:
         """Somebody is about to wait, for the piece `at` or for the whole. May raise instead of letting it."""
-
-    def end_wait(self, token: Any) -> None:
-        """The wait is over; `token` is what `begin_wait` returned."""
 
     def node_behind(self, promise: Any) -> Any:
         """Who must get further before `promise` can settle, or None if nobody does for certain."""
@@ -327,14 +325,12 @@ class Promise(Generic[T]):
             yield from waiter
             return
         watch: Any = scope if self._producer is None else self._producer
-        token = watch.begin_wait(self, at, waiter)
-        if token is None:
-            yield from waiter
-            return
+        watch.begin_wait(self, at)
+        waits[waiter] = self, at, scope.node
         try:
             yield from waiter
         finally:
-            watch.end_wait(token)
+            del waits[waiter]
 
     def _held_by(self, at: int | None) -> "tuple[bool, Collection[Any]] | None":
         """What must go on before it settles, or before its piece `at` is there, for the deadlock detection.

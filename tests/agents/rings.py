@@ -300,7 +300,7 @@ def play(program: Program, *, detects: bool = True) -> tuple[bool, int]:
         Whether everything has ended, and how many deadlocks were reported.
     """
     alarms = 0
-    is_stuck, look, error = Search.is_stuck, deadlock._look, deadlock._error
+    stuck, look, error = Search.stuck, deadlock._look, deadlock._error
 
     def counted(ring: Any) -> Any:
         nonlocal alarms
@@ -309,13 +309,13 @@ def play(program: Program, *, detects: bool = True) -> tuple[bool, int]:
 
     deadlock._error = counted
     if not detects:
-        Search.is_stuck = lambda *_: False  # type: ignore[method-assign]
+        Search.stuck = lambda *_: []  # type: ignore[method-assign]
         deadlock._look = lambda *_: None
     try:
         with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
             ended = runner.run(Play(program).run())
     finally:
-        Search.is_stuck, deadlock._look = is_stuck, look  # type: ignore[method-assign]
+        Search.stuck, deadlock._look = stuck, look  # type: ignore[method-assign]
         deadlock._error = error
     return ended, alarms
 
