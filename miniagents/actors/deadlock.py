@@ -226,7 +226,7 @@ def _goes_on(held: Causes, scope: Any, system: Any) -> bool:
     waiter = awaited_future(first)
     if waiter is None:
         return first is not asyncio.current_task(system.loop)
-    return waiter not in waits and not waited_for_together(first)
+    return waiter not in waits and waited_for_together(first) == []
 
 
 def _look_at_all(system: "ActorSystem", promise: Any) -> None:

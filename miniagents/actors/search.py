@@ -104,7 +104,10 @@ class Search:
             return self._task_held_by(one, one)
         if one.waits is not None:
             return True, (one.waits.by,)
-        return self._task_held_by(one, one.task) if one.task is not None else None
+        if one.task is not None:
+            return self._task_held_by(one, one.task)
+        behind = one.node_behind(None)  # the agent, if a call waits for its turn
+        return None if behind is None or behind is one else (True, (behind,))
 
     def _task_held_by(self, one: Holder, task: Any) -> Causes | None:
         if task.done():
@@ -202,15 +205,15 @@ class Search:
         leaves: dict[Any, None] = {}
         tasks = [task]
         for one in tasks:  # it grows meanwhile
-            together = waited_for_together(one) if wait_of(one) is None else ()
+            if wait_of(one) is not None or (self._me is not None and one is self._me[0]):
+                leaves[one] = None
+                continue
+            together = waited_for_together(one)
             if together is None:
                 return None
-            if together:
-                tasks += reversed(together)
-            elif wait_of(one) is None:
+            if not together:
                 return one
-            else:
-                leaves[one] = None
+            tasks += reversed(together)
         # All of them wait for promises. What was found to go on first does so by itself, others because of it.
         return next((one for one in self._free if one in leaves or one in self._beside), None)
 
