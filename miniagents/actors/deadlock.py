@@ -261,13 +261,14 @@ def _is_waited_for(one: Holder) -> bool:
 
 def _watch(system: "ActorSystem", search: Search, one: Holder, turns: int) -> None:
     """Something is not stuck: see to it that it is looked at again when what it owes that to has changed."""
+    witnesses = search.witnesses()
     if search.was_cut:
         system.watches.add_later(one)
     elif search.beside is not None:
         system.watches.add(one, search.beside)
     elif search.is_passing and turns:
         system.loop.call_soon(_look, system, one, turns - 1)
-    for holder, witness in search.witnesses():
+    for holder, witness in witnesses:
         # Some of its tasks wait. It is stuck once all of them do, and itself for them.
         system.watches.add(holder, witness)
 

@@ -99,7 +99,7 @@ class Search:
                 return None
             if not self._ignores_timeouts and getattr(promise, "own_timeout", False):
                 return None
-            return promise._held_by(at)  # type: ignore[no-any-return]
+            return None if self._is_left_to_others(promise) else promise._held_by(at)
         if not getattr(one, "is_node", False):
             return self._task_held_by(one, one)
         if one.waits is not None:
@@ -108,6 +108,16 @@ class Search:
             return self._task_held_by(one, one.task)
         behind = one.node_behind(None)  # the agent, if a call waits for its turn
         return None if behind is None or behind is one else (True, (behind,))
+
+    def _is_left_to_others(self, promise: Any) -> bool:
+        """Whether who opened a call waits for replies of that same call: somebody else is to say something then."""
+        flat = getattr(promise, "_flat", None)
+        if flat is None or flat.fed_by is None or not flat.is_open:
+            return False
+        task = flat.fed_by.task
+        found = self._me if self._me is not None and task is self._me[0] else wait_of(task)
+        is_reply_to = getattr(found[1][0], "is_reply_to", None) if found is not None else None
+        return is_reply_to is not None and is_reply_to(promise)
 
     def _task_held_by(self, one: Holder, task: Any) -> Causes | None:
         if task.done():
@@ -151,8 +161,8 @@ class Search:
         tasks that this code has started, and the calls that it has made."""
         replies: dict[Any, list[Holder]] = {}
         for one in self._causes:
-            if one.__class__ is tuple and one not in self._free and one[1] is not None:
-                speaker = getattr(one[0], "_speaker", None)
+            if one.__class__ is tuple and one not in self._free:
+                speaker = self._speaker_of(*one)
                 if speaker is not None and speaker not in self._speakers:
                     replies.setdefault(speaker, []).append(one)
         if not replies:
@@ -167,6 +177,11 @@ class Search:
             for reply in replies[speaker]:
                 unseen += self._add_causes(reply, (one,), seen)
         return unseen
+
+    @staticmethod
+    def _speaker_of(promise: Any, at: int | None) -> Any:
+        find = getattr(promise, "_speaker", None)
+        return find(at) if find is not None else None
 
     def _goes_on(self, one: Holder) -> bool:
         any_holds, causes = self._causes[one]
@@ -196,7 +211,9 @@ class Search:
         for one in self._together:
             if one in self._free:
                 witness = self._witness(one if not getattr(one, "is_node", False) else one.task)
-                if witness is not None:
+                if witness is None:
+                    self.is_passing = True
+                else:
                     found.append((one, witness))
         return found
 
@@ -224,7 +241,9 @@ class Search:
         way = [start]
         places = {start: 0}
         while True:
-            following = self._towards(start, [c for c in self._causes[way[-1]][1] if c not in self._free])
+            causes = [cause for cause in self._causes[way[-1]][1] if cause not in self._free]
+            # What might speak beside the code of an agent is no part of the ring, where it can be told without.
+            following = self._towards(start, [cause for cause in causes if cause not in self._beside] or causes)
             if following in places:
                 return way[places[following] :]
             places[following] = len(way)

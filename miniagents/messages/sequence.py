@@ -134,6 +134,11 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
         if not self.done():
             self._resolve(Messages([piece._value for piece in pieces]))
 
+    def _speaker(self, at: int | None) -> Any:
+        """The node whose code may still say something that is missing, itself or by what it has started; or None."""
+        flat = self._flat
+        return flat.fed_by if flat is not None and flat.is_open else None
+
     def _held_by(self, at: int | None) -> tuple[bool, Collection[Any]] | None:
         if at is not None or not self._finished or self._checked >= len(self._pieces):
             return super()._held_by(at)
@@ -188,7 +193,7 @@ class MessageSequence(FlatSequence[Any, MessagePromise]):
         # What the constructor above does, written out (benchmark `agent_call`).
         self.sequence_promise = promise
         promise._flat = self
-        self._line = self._scope = self._tasks = None
+        self._line = self._scope = self._tasks = self.fed_by = None
         self._busy = self._was_open = self._closed = False
         self._beside = 0
         self._persist = context._message_resolved if context is not None and context._persists else None

@@ -100,11 +100,15 @@ class ReplyPromise(MessageSequencePromise):
         """Whether the call has a deadline of its own, and not one that it inherited."""
         return self._interaction is not None and self._interaction.own_timeout
 
-    @property
-    def _speaker(self) -> "Interaction | None":
-        """Whose code may still reply something."""
+    def is_reply_to(self, messages: MessageSequencePromise) -> bool:
+        """Whether these are the messages of its call."""
+        return self._interaction is not None and self._interaction.message_promises is messages
+
+    def _speaker(self, at: int | None) -> "Interaction | None":
         interaction = self._interaction
-        return interaction if interaction is not None and interaction.is_running and not interaction._closed else None
+        if at is None or interaction is None or interaction._closed:
+            return None  # the replies have not ended before its code has
+        return interaction if interaction.is_running else None
 
     def _held_by(self, at: int | None) -> "tuple[bool, Collection[Any]] | None":
         interaction, flat = self._interaction, self._flat

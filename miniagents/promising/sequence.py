@@ -27,9 +27,12 @@ class FlatSequence(Generic[In, Out]):
 
     Args:
         promise: The promise that gets the pieces. It has no streamer of its own.
+
+    Attributes:
+        fed_by: The node whose code puts things in as long as it is open; None if anybody may.
     """
 
-    __slots__ = ("_beside", "_busy", "_closed", "_line", "_scope", "_tasks", "_was_open", "sequence_promise")
+    __slots__ = ("_beside", "_busy", "_closed", "_line", "_scope", "_tasks", "_was_open", "fed_by", "sequence_promise")
 
     def __init__(self, promise: StreamedPromise[Out, Any]) -> None:
         self.sequence_promise: Any = promise
@@ -37,6 +40,7 @@ class FlatSequence(Generic[In, Out]):
         self._line: deque[Any] | None = None  # what waits behind something that is not ready
         self._busy = False
         self._beside = 0
+        self.fed_by: Any = None
         self._was_open = False
         self._closed = False
         self._scope: Scope | None = None
@@ -110,6 +114,8 @@ class FlatSequence(Generic[In, Out]):
     def held_by(self, at: int | None) -> tuple[bool, Collection[Any]] | None:
         """What must go on before the promise has its piece `at`, or all of them: see `Promise._held_by`."""
         tasks = self.tasks
+        if not self._closed and self.fed_by is not None:
+            return False, (self.fed_by, *tasks)
         if not self._closed or not tasks:
             return None  # anybody may put something in
         if self._scope is not None and self._scope.has_timeout:
