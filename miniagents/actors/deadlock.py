@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from miniagents.actors.system import ActorSystem
 
 
-_TURNS = 4
+_TURNS = 8
 """Turns of the loop until whoever is about to go on has done so: through a task, a `gather` and a group around it."""
 
 _MOST = 100
@@ -226,7 +226,9 @@ def _goes_on(held: Causes, scope: Any, system: Any) -> bool:
     waiter = awaited_future(first)
     if waiter is None:
         return first is not asyncio.current_task(system.loop)
-    return waiter not in waits and waited_for_together(first) == []
+    if waiter in waits:
+        return waiter.done()  # it is about to run, and looks for itself if it has to wait again
+    return waited_for_together(first) == []
 
 
 def _look_at_all(system: "ActorSystem", promise: Any) -> None:

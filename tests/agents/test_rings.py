@@ -10,7 +10,7 @@ from miniagents import Actor, ActorContext, Message, MiniAgents, miniagent
 from miniagents.errors import DeadlockError
 from tests.agents.rings import disagreement, draw
 
-SEEDS = [*range(1, 151), 461, 1439, 3289, 12419]
+SEEDS = [*range(1, 151), 461, 1439, 3289, 12419, 20717]
 """The first ones, and others in which a ring was once missed."""
 
 
