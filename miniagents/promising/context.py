@@ -8,8 +8,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from miniagents.errors import NoActiveSystemError, PromiseCancelledError
-from miniagents.promising.abandoning import DEFAULT_GRACE, INSIST_EVERY, abandon, log_abandoned, stack_of
+from miniagents.promising.abandoning import DEFAULT_GRACE, INSIST_EVERY, abandon, log_abandoned
 from miniagents.promising.failures import UnseenFailures, log_failure
+from miniagents.promising.stacks import stack_of
 
 OnCancelled = Callable[[asyncio.CancelledError], object]
 
@@ -32,6 +33,15 @@ class Scope:
 
     deadline: float | None = None
     """When the work of this scope is to be over, on `loop.time()`, or None."""
+
+    has_timeout = False
+    """Whether what code of this scope has started ends after a timeout of its own, if nothing else ends it."""
+
+    def begin_wait(self, promise: Any, at: int | None) -> None:
+        """Code of this scope is about to wait for a promise, or its piece `at`. May raise instead of letting it."""
+
+    def look_again(self, promise: Any) -> None:
+        """Fewer than before can bring a promise on: whoever waits for it may do so for ever."""
 
     def owns(self, one: Any) -> None:
         """Code of this scope has started something: a `Cancellable`, cancelled with what that code is for."""
