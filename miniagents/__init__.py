@@ -20,6 +20,17 @@ from miniagents.actors import (
     SupervisorRef,
     Terminated,
 )
+from miniagents.agents import (
+    AgentCall,
+    AgentPoolRef,
+    AgentRef,
+    Interaction,
+    InteractionContext,
+    Live,
+    MiniAgent,
+    MiniAgents,
+    miniagent,
+)
 from miniagents.messages import (
     AssistantMessage,
     DataMessage,
@@ -42,17 +53,6 @@ from miniagents.messages import (
     as_single_text_promise,
     decode,
     encode,
-)
-from miniagents.miniagents import (
-    AgentCall,
-    AgentPoolRef,
-    AgentRef,
-    Interaction,
-    InteractionContext,
-    Live,
-    MiniAgent,
-    MiniAgents,
-    miniagent,
 )
 from miniagents.promising import Promise, StreamAppender, StreamedPromise
 from miniagents.supervision import (

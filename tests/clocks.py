@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from miniagents.actors import actor_cell
-from miniagents.actors.scheduling import Scheduling
+from miniagents.actors.cells import actor_cell
+from miniagents.actors.dispatch.scheduling import Scheduling
 
 
 @pytest.fixture(autouse=True)

@@ -25,7 +25,7 @@ from miniagents import (
     TextMessage,
     miniagent,
 )
-from miniagents.actors.dispatcher import QUANTUM
+from miniagents.actors.dispatch.dispatcher import QUANTUM
 from miniagents.errors import MailboxFullError
 from tests.actors.actors import Add, Counter, Hold, Read, Total, turns
 from tests.clocks import ticking_clock  # noqa: F401 - asked for by name

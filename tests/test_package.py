@@ -10,7 +10,19 @@ import miniagents
 
 PACKAGE = Path(miniagents.__file__).parent
 
-LAYERS = ["errors", "promising", "messages", "supervision", "actors", "journal", "miniagents", "ext", "testing", "cli"]
+LAYERS = [
+    "errors",
+    "promising",
+    "messages",
+    "supervision",
+    "actors",
+    "journal",
+    "agents",
+    "miniagents",
+    "ext",
+    "testing",
+    "cli",
+]
 
 
 def _layer(module: str) -> int | None:

@@ -13,7 +13,7 @@ from miniagents.promising import Promise
 from miniagents.promising.failures import log_failure
 
 if TYPE_CHECKING:
-    from miniagents.actors.ref import ActorRef
+    from miniagents.actors.messaging.ref import ActorRef
     from miniagents.actors.system import ActorSystem
 
 

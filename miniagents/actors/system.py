@@ -11,30 +11,30 @@ from typing import Any, Self, TypeVar
 
 import structlog
 
-from miniagents.actors.actor import Actor
-from miniagents.actors.actor_cell import ActorCell
 from miniagents.actors.arguments import check_names, merged
-from miniagents.actors.cell import DEFAULT_SHUTDOWN, Cell
-from miniagents.actors.deadletters import DeadLetter, DeadLetters
-from miniagents.actors.deadlock import Watches, begin_wait, look_again
-from miniagents.actors.dispatcher import Dispatcher
-from miniagents.actors.events import EventKind, Events
+from miniagents.actors.cells.actor import Actor
+from miniagents.actors.cells.actor_cell import ActorCell
+from miniagents.actors.cells.cell import DEFAULT_SHUTDOWN, Cell
+from miniagents.actors.cells.graces import Graces
+from miniagents.actors.cells.timers import Timer, Timers
+from miniagents.actors.dispatch.dispatcher import Dispatcher
+from miniagents.actors.dispatch.scheduling import Scheduling, scheduling_of
 from miniagents.actors.from_thread import FromThread
-from miniagents.actors.graces import Graces
-from miniagents.actors.group import Group
-from miniagents.actors.identity import hash_of, register
-from miniagents.actors.observing import Observer
-from miniagents.actors.options import DEFAULT_OPTIONS, Props, SpawnOptions
-from miniagents.actors.pool import PoolCell
-from miniagents.actors.ref import ActorRef
-from miniagents.actors.run import run_main
-from miniagents.actors.scheduling import Scheduling, scheduling_of
-from miniagents.actors.supervising import Keeper
-from miniagents.actors.supervisor_cell import SupervisorCell
-from miniagents.actors.supervisor_ref import SupervisorRef
+from miniagents.actors.messaging.dead_letters import DeadLetter, DeadLetters
+from miniagents.actors.messaging.group import Group
+from miniagents.actors.messaging.identity import hash_of, register
+from miniagents.actors.messaging.options import DEFAULT_OPTIONS, Props, SpawnOptions
+from miniagents.actors.messaging.ref import ActorRef
+from miniagents.actors.observing.events import EventKind, Events
+from miniagents.actors.observing.observer import Observer
+from miniagents.actors.observing.tree import ActorInfo, snapshot
+from miniagents.actors.runner import run_main
+from miniagents.actors.supervisors.pool import PoolCell
+from miniagents.actors.supervisors.running_supervisor import RunningSupervisor
+from miniagents.actors.supervisors.supervisor_cell import SupervisorCell
+from miniagents.actors.supervisors.supervisor_ref import SupervisorRef
 from miniagents.actors.threads import use_daemon_threads
-from miniagents.actors.timers import Timer, Timers
-from miniagents.actors.tree import ActorInfo, snapshot
+from miniagents.actors.waiting.deadlock import Watches, begin_wait, look_again
 from miniagents.errors import InvalidOptionError, RestartLimitError, StartError, SystemNotRunningError
 from miniagents.messages import Message
 from miniagents.promising import Promise, PromisingContext
@@ -285,9 +285,9 @@ class ActorSystem(PromisingContext):
         watch = self.loop.create_task(self._abandon_what_stays(self.gives_up))
         try:
             await self._stop_interactions()
-            keeper, root.child_keeper = root.child_keeper, None
-            if keeper is not None:
-                await keeper.stop_all()
+            supervisor, root.own_supervisor = root.own_supervisor, None
+            if supervisor is not None:
+                await supervisor.stop_all()
             await root.end_children()
             await self._end_background()
             await self._close_shared()
@@ -374,8 +374,8 @@ class ActorSystem(PromisingContext):
         if crashes:
             await asyncio.wait(crashes, timeout=DEFAULT_SHUTDOWN)  # an `on_stop` that hangs is cut off by the end
         while self._failure is None:
-            keepers = [cell.keeper_of_children() for cell in self._cells() if cell.is_supervisor]
-            waiting = [v for keeper in keepers if keeper is not None and (v := keeper.verdicts()) is not None]
+            supervisors = [cell.running_supervisor() for cell in self._cells() if cell.is_supervisor]
+            waiting = [v for running in supervisors if running is not None and (v := running.verdicts()) is not None]
             if not waiting:
                 break
             for verdicts in waiting:  # and then again: a supervisor that gave up is an exit to the next one
@@ -439,19 +439,19 @@ class ActorSystem(PromisingContext):
         if strategy is None:
             parent.add_child(cell)
         else:
-            if parent.child_keeper is None:
-                parent.child_keeper = self._keeper_for(parent)
-            parent.child_keeper.adopt(cell)
+            if parent.own_supervisor is None:
+                parent.own_supervisor = self._supervisor_for(parent)
+            parent.own_supervisor.adopt(cell)
         cell.begin()
         return cell.ref  # type: ignore[no-any-return]
 
-    def _keeper_for(self, parent: Any) -> Keeper:
+    def _supervisor_for(self, parent: Any) -> RunningSupervisor:
         async def give_up(cause: BaseException | None) -> None:
             error = RestartLimitError(f"{parent.path}: its children needed too many restarts", path=parent.path)
             error.__cause__ = cause
             parent.crash(error)
 
-        return Keeper(parent, parent.props.strategy, AutoShutdown.NEVER, give_up)
+        return RunningSupervisor(parent, parent.props.strategy, AutoShutdown.NEVER, give_up)
 
     def base_name(self, actor: Any) -> str:
         """What an actor without a name is called after."""

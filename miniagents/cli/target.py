@@ -3,9 +3,9 @@
 import inspect
 from typing import Any
 
+from miniagents.agents import MiniAgent
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.importing import import_named, own_trace
-from miniagents.miniagents import MiniAgent
 
 
 def load_agent(target: str, *, factory: bool = False) -> MiniAgent:

@@ -1,17 +1,6 @@
 """Messages: immutable, typed, with content hashes and a wire format; and promises of them."""
 
 from miniagents.messages.frozen import EMPTY, FrozenDict, freeze
-from miniagents.messages.kinds import (
-    AssistantMessage,
-    DataMessage,
-    ErrorMessage,
-    SystemMessage,
-    TextMessage,
-    TextToken,
-    Token,
-    UserMessage,
-    error_text,
-)
 from miniagents.messages.message import Message, Request, to_json
 from miniagents.messages.promises import MessagePromise, MessageTokenAppender
 from miniagents.messages.registry import register_value_type, register_wire_type
@@ -23,7 +12,18 @@ from miniagents.messages.sequence import (
     MessageSequenceAppender,
     MessageSequencePromise,
 )
-from miniagents.messages.text import as_single_text_promise
+from miniagents.messages.single_text import as_single_text_promise
+from miniagents.messages.standard import (
+    AssistantMessage,
+    DataMessage,
+    ErrorMessage,
+    SystemMessage,
+    TextMessage,
+    TextToken,
+    Token,
+    UserMessage,
+    error_text,
+)
 from miniagents.messages.wire import decode, encode
 
 __all__ = [

@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator, Generator, Sequence
 from typing import Any
 
-from miniagents.messages.kinds import ErrorMessage, error_text
 from miniagents.messages.message import Message, MessagePromise
+from miniagents.messages.standard import ErrorMessage, error_text
 from miniagents.messages.tokens import MessageTokenAppender, TextToken, Token
 
 __all__ = ["MessagePromise", "MessageTokenAppender", "SafeMessagePromise"]

@@ -5,8 +5,8 @@ from typing import Any, TypeAlias, Union
 
 from miniagents.errors import NotSendableError
 from miniagents.messages.frozen import FrozenDict
-from miniagents.messages.kinds import DataMessage, TextMessage
 from miniagents.messages.message import Message
+from miniagents.messages.standard import DataMessage, TextMessage
 from miniagents.promising import Promise
 
 Sendable: TypeAlias = Union[  # noqa: UP007 - forward references do not take `|`

@@ -6,13 +6,13 @@ from typing import Any, Self
 
 from miniagents.errors import NotSendableError, PromiseNotReadyError
 from miniagents.messages.frozen import FrozenDict
-from miniagents.messages.kinds import ErrorMessage, TextMessage, TextToken, Token
 from miniagents.messages.message import Message
 from miniagents.messages.promises import MessagePromise, SafeMessagePromise
 from miniagents.messages.sendable import Sendable, hint, to_message
-from miniagents.promising import FlatSequence, Promise, StreamedPromise
-from miniagents.promising.context import get_scope, started
+from miniagents.messages.standard import ErrorMessage, TextMessage, TextToken, Token
+from miniagents.promising import Flattener, Promise, StreamedPromise
 from miniagents.promising.promise import NO_VALUE
+from miniagents.promising.scope import get_scope, started
 from miniagents.promising.streamed import Failure, Replay
 
 
@@ -207,7 +207,7 @@ def joined(
     return message_class.promise(message_token_streamer=tokens, start_soon=start_soon, **known_beforehand)
 
 
-class MessageSequence(FlatSequence[Any, MessagePromise]):
+class MessageSequence(Flattener[Any, MessagePromise]):
     """Builds a sequence: `with sequence.message_appender as appender: appender.append(...)`.
 
     Args:

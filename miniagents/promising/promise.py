@@ -7,8 +7,8 @@ from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
 from miniagents.errors import ActorStoppedError, DeadlineExceededError, PromiseCancelledError, PromiseNotReadyError
-from miniagents.promising.context import PromisingContext, Scope, current_work, get_scope, get_work, started
 from miniagents.promising.failures import SEEN, Unseen, note_seen
+from miniagents.promising.scope import PromisingContext, Scope, current_work, get_scope, get_work, started
 from miniagents.promising.waits import waits
 from miniagents.promising.work import (
     Cancellable,

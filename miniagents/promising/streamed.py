@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Gene
 from typing import Any, Generic, TypeVar
 
 from miniagents.errors import InvalidOptionError
-from miniagents.promising.context import PromisingContext, current_work, get_scope, get_work, started
 from miniagents.promising.failures import note_seen
 from miniagents.promising.flow import current_flow
 from miniagents.promising.promise import NO_VALUE, UNRAISABLE, Promise
+from miniagents.promising.scope import PromisingContext, current_work, get_scope, get_work, started
 from miniagents.promising.waits import waits
 from miniagents.promising.work import Endings, end_task
 
@@ -82,7 +82,7 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         super().__init__(prefill_result=prefill_result)
         self._pieces: Any = [] if keep is None else deque(maxlen=keep)
         self._dropped = 0
-        self._flat: Any = None  # the `FlatSequence` that fills it, if one does
+        self._flat: Any = None  # the `Flattener` that fills it, if one does
         self._keep = keep
         self._pause: Any = None
         self._tap: Tap | None = None

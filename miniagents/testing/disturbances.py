@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from miniagents.actors.actor_cell import ActorCell
+from miniagents.actors.cells.actor_cell import ActorCell
+from miniagents.agents.agent_cell import AgentCell
 from miniagents.errors import SimulatedCrashError
-from miniagents.miniagents.agent_cell import AgentCell
 from miniagents.supervision import StopReason
 
 _REASON = "cancelled by the simulation"

@@ -8,10 +8,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from miniagents.actors.ask import Ask
-from miniagents.actors.cell import Cell
-from miniagents.actors.workers import Lane, WorkerTask
-from miniagents.miniagents.interaction import Interaction
+from miniagents.actors.cells.cell import Cell
+from miniagents.actors.dispatch.workers import Trampoline, WorkerTask
+from miniagents.actors.messaging.ask import Ask
+from miniagents.agents.interaction import Interaction
 from miniagents.promising import Promise, StreamedPromise
 
 _PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
@@ -70,7 +70,7 @@ def _frames(coro: Any) -> Iterator[FrameType]:
         if frame is not None:
             yield frame
             lane = frame.f_locals.get("lane")
-            if isinstance(lane, Lane) and within is None:
+            if isinstance(lane, Trampoline) and within is None:
                 within = lane.send.__self__  # type: ignore[attr-defined]  # a worker steps its turns by hand
         coro = within
 

@@ -5,14 +5,14 @@ import itertools
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
+from miniagents.agents import MiniAgent
 from miniagents.errors import IncompleteResponseError, InvalidOptionError, MalformedResponseError
-from miniagents.ext.llms.agents import Access, llm_agent
+from miniagents.ext.llms.agents import ConnectionSettings, llm_agent
 from miniagents.ext.llms.llm_agent import LLMAgent
 from miniagents.ext.llms.messages import Usage, text_of
-from miniagents.ext.llms.model import Answer, ModelRequest, Provider
+from miniagents.ext.llms.provider import Answer, ModelRequest, Provider
 from miniagents.ext.llms.providers.checking import check_ending
-from miniagents.ext.llms.providers.failures import status_failure
-from miniagents.miniagents import MiniAgent
+from miniagents.ext.llms.providers.error_mapping import status_failure
 from miniagents.testing.script import Fault, Reply, Script, pieces_of
 from miniagents.testing.simulated import Simulation
 
@@ -81,7 +81,7 @@ class _ScriptedProvider:
         raise IncompleteResponseError(f"{self.name}: the answer broke off after {sent} tokens")
 
 
-async def _connect(access: Access) -> Provider:
+async def _connect(access: ConnectionSettings) -> Provider:
     script = access.options.pop("script", None)
     if not isinstance(script, Script):
         raise InvalidOptionError(f"{access.ctx.interaction.path}: give ScriptedModel.fork(script=Script('...', ...))")

@@ -8,12 +8,12 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from miniagents.actors.cell import Cell
-from miniagents.actors.deadletters import DeadLetter
-from miniagents.actors.events import Event
-from miniagents.actors.inbox import BARRIER
+from miniagents.actors.cells.cell import Cell
+from miniagents.actors.cells.receiving_cell import BARRIER
+from miniagents.actors.messaging.dead_letters import DeadLetter
+from miniagents.actors.observing.events import Event
+from miniagents.agents.interaction import Interaction
 from miniagents.errors import InvalidOptionError
-from miniagents.miniagents.interaction import Interaction
 from miniagents.testing.decisions import Decisions
 from miniagents.testing.disturbances import STRIKES, Disturbance, can_be_struck
 from miniagents.testing.script import Fault

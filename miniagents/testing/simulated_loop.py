@@ -7,9 +7,9 @@ from contextvars import Context
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from miniagents.actors.dispatcher import Dispatcher
-from miniagents.actors.events import Event, Events, Subscription
-from miniagents.actors.scheduling import Scheduling
+from miniagents.actors.dispatch.dispatcher import Dispatcher
+from miniagents.actors.dispatch.scheduling import Scheduling
+from miniagents.actors.observing.events import Event, Events, Subscription
 from miniagents.testing.virtual_time import VirtualTimeLoop
 
 if TYPE_CHECKING:

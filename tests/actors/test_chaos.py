@@ -22,7 +22,7 @@ from miniagents import (
     Supervisor,
     TextMessage,
 )
-from miniagents.actors.ref import ActorRef
+from miniagents.actors.messaging.ref import ActorRef
 
 
 class Job(Message):

@@ -129,12 +129,12 @@ async def test_a_ring_through_function_agents_is_found() -> None:
     async def relay(ctx: Any, depth: int) -> None:
         await waiting.ask(Ask())
 
-    class Waits(Actor):
+    class WaitEdges(Actor):
         async def receive(self, message: Message, ctx: ActorContext) -> None:
             await relay.inquire(depth=1)
 
     async with MiniAgents() as system:
-        waiting = system.spawn(Waits, name="waiting")
+        waiting = system.spawn(WaitEdges, name="waiting")
         with pytest.raises(DeadlockError) as info:
             await waiting.ask(Ask())
         assert set(info.value.ring) == {"/waiting", "/agents/relay"}

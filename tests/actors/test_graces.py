@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from miniagents import Actor, ActorSystem
-from miniagents.actors.graces import Graces
+from miniagents.actors.cells.graces import Graces
 from miniagents.testing.virtual_time import VirtualTimeLoop
 
 

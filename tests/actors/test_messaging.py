@@ -614,7 +614,7 @@ async def test_a_failure_that_a_thread_does_not_look_at_is_logged_once(looks: bo
 async def test_a_call_that_a_thread_cancels_is_cancelled_with_what_it_has_asked_for() -> None:
     cancelled: list[str] = []
 
-    class Waits(Actor):
+    class WaitEdges(Actor):
         async def receive(self, message: Message, ctx: ActorContext) -> None:
             try:
                 await asyncio.sleep(1000)
@@ -623,7 +623,7 @@ async def test_a_call_that_a_thread_cancels_is_cancelled_with_what_it_has_asked_
                 raise
 
     async with ActorSystem() as system:
-        ref = system.spawn(Waits, name="waits")
+        ref = system.spawn(WaitEdges, name="waits")
         futures: list[Any] = []
         await outcome(lambda: futures.append(system.from_thread.ask(ref, Read())))
         assert futures[0].cancel()

@@ -30,10 +30,10 @@ from miniagents import (
     encode,
     miniagent,
 )
-from miniagents.actors.identity import hash_of
+from miniagents.actors.messaging.identity import hash_of
+from miniagents.agents.agent_cell import AgentRef
 from miniagents.errors import ActorStoppedError, DecodeError, MailboxFullError, NotSendableError
 from miniagents.messages.codec import WIRE_TYPE
-from miniagents.miniagents.agent_cell import AgentRef
 from tests.actors.actors import Counter, Crash, Read, Total, turns
 
 

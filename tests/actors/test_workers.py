@@ -18,9 +18,9 @@ from miniagents import (
     TextMessage,
     miniagent,
 )
-from miniagents.actors.actor_cell import ActorCell
-from miniagents.actors.workers import WorkerTask
-from miniagents.miniagents.interaction import Interaction
+from miniagents.actors.cells.actor_cell import ActorCell
+from miniagents.actors.dispatch.workers import WorkerTask
+from miniagents.agents.interaction import Interaction
 from tests.actors.actors import Add, Counter, Crash, Read, turns
 
 
@@ -277,10 +277,10 @@ HOW = ["variable", "weak", "weak set", "all tasks", "variable, waited", "weak, w
 async def test_a_handle_that_was_kept_cancels_nobody_who_comes_later(how: str, who: str, whom: str) -> None:
     handles: list[Any] = []
     async with ActorSystem() as system:
-        keeper = system.spawn(Kept, handles=handles)
-        victim = keeper if whom == "the same actor" else system.spawn(Kept, handles=handles)
+        supervisor = system.spawn(Kept, handles=handles)
+        victim = supervisor if whom == "the same actor" else system.spawn(Kept, handles=handles)
         # In one turn, where it is one actor: nobody waits for the first answer before the second is asked for.
-        first = keeper.ask(Keep(how=how))
+        first = supervisor.ask(Keep(how=how))
         answer = victim.ask(TextMessage("cancel") if who == "itself" else Read())
         await first
         await asyncio.sleep(0.5)
@@ -309,11 +309,11 @@ async def called(what: Any) -> None:
 async def test_a_handle_that_a_hook_kept_cancels_no_handler(hook: str) -> None:
     handles: list[Any] = []
     async with ActorSystem() as system:
-        keeper = system.spawn(Kept, handles=handles, hook=hook)
+        supervisor = system.spawn(Kept, handles=handles, hook=hook)
         if hook == "on_restart":
             with pytest.raises(ValueError, match="crash"):
-                await keeper.ask(Crash())
-        answer = keeper.ask(Read())
+                await supervisor.ask(Crash())
+        answer = supervisor.ask(Read())
         await asyncio.sleep(0.5)
 
         handles[0]()

@@ -12,8 +12,8 @@ from random import Random
 from typing import Any
 
 from miniagents import Actor, ActorContext, Message, MiniAgents, TextMessage, miniagent
-from miniagents.actors import deadlock
-from miniagents.actors.search import Search
+from miniagents.actors.waiting import deadlock
+from miniagents.actors.waiting.search import Search
 from miniagents.testing import VirtualTimeLoop
 
 HORIZON = 10_000.0

@@ -28,7 +28,7 @@ from miniagents import (
     miniagent,
 )
 from miniagents.errors import ActorStoppedError, AskTimeoutError, PromiseCancelledError, StartError
-from miniagents.messages.text import as_single_text_promise
+from miniagents.messages.single_text import as_single_text_promise
 from miniagents.promising import Promise, StreamedPromise
 from tests.actors.actors import turns
 

@@ -25,7 +25,7 @@ from miniagents import (
     miniagent,
 )
 from miniagents.errors import PromiseCancelledError
-from miniagents.messages.text import as_single_text_promise
+from miniagents.messages.single_text import as_single_text_promise
 from miniagents.promising import Promise, PromisingContext, StreamedPromise
 from tests.actors.actors import Add, Counter, Read, Total, turns
 

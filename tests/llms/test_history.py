@@ -21,7 +21,7 @@ from miniagents.ext.llms import (
     to_openai,
     well_formed,
 )
-from miniagents.ext.llms.history import is_blank
+from miniagents.ext.llms.history_repair import is_blank
 from miniagents.ext.llms.providers.openai_mapping import to_responses
 from miniagents.testing import Call, FakeProvider, Reply
 from miniagents.testing.refusals import refused_conversation

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from miniagents import Caller, EventKind, InteractionContext, MiniAgents, miniagent
-from miniagents.actors.caller import current_caller
+from miniagents.actors.observing.caller import current_caller
 from miniagents.errors import InvalidOptionError, RateLimitedError
 from miniagents.ext.llms import RateLimit, per_caller
 from miniagents.ext.llms.limits import Admission

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from miniagents import MiniAgents
 from miniagents.errors import MalformedResponseError
 from miniagents.ext.llms import Usage
-from miniagents.ext.llms.model import Answer as ModelAnswer
+from miniagents.ext.llms.provider import Answer as ModelAnswer
 from miniagents.ext.llms.providers.chat_reader import ChatReader
 from miniagents.ext.llms.providers.messages_reader import MessagesReader
 from miniagents.ext.llms.providers.reading import Failed, Unreadable

@@ -25,7 +25,7 @@ from miniagents.errors import (
 )
 from miniagents.ext.llms import Budget
 from miniagents.ext.serving import Limits, agent_app
-from miniagents.ext.serving.problems import problem_of
+from miniagents.ext.serving.http.problems import problem_of
 from miniagents.testing import Reply, Script, ScriptedModel
 from tests.serving.agents import Held, echo, failing, soon
 from tests.serving.servers import AUTH, TOKEN, in_process, served

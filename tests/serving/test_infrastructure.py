@@ -18,8 +18,9 @@ from miniagents.errors import (
     ProviderUnavailableError,
 )
 from miniagents.ext.llms import FileMessage, ImageMessage
-from miniagents.ext.serving import AgentApp, Served, SqliteConversations, agent_app, sqlite_conversations
-from miniagents.ext.serving.problems import problem_of
+from miniagents.ext.serving import AgentApp, Served, SqliteConversations, agent_app
+from miniagents.ext.serving.conversations import sqlite_conversations
+from miniagents.ext.serving.http.problems import problem_of
 from miniagents.messages import Message, registry
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.testing import Reply, Script, ScriptedModel

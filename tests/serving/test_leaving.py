@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from miniagents import InteractionContext, TextMessage, TextToken, miniagent
-from miniagents.actors.workers import WorkerTask
+from miniagents.actors.dispatch.workers import WorkerTask
 from miniagents.ext.serving import AgentApp, Limits, MemoryConversations, SavedConversation, agent_app
 from tests.actors.actors import turns
 from tests.serving.clients import Client

@@ -10,7 +10,7 @@ import pytest
 from miniagents import InteractionContext, MiniAgent, TextMessage, miniagent
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.serving import AgentApp, Limits, MemoryResponses, agent_app
-from miniagents.ext.serving.reading import weight
+from miniagents.ext.serving.http.reply_reading import weight
 from miniagents.testing import Reply, Script, ScriptedModel
 from tests.actors.actors import turns
 from tests.serving.agents import Held, echo, soon

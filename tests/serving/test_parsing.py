@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from miniagents import InteractionContext, miniagent
 from miniagents.ext.llms import ImageMessage
 from miniagents.ext.serving import AgentApp, Limits, Served, agent_app
-from miniagents.ext.serving.bodies import check_structure
-from miniagents.ext.serving.parsing import _FEW, _SMALL
-from miniagents.ext.serving.problems import Problem
+from miniagents.ext.serving.http.parsing import _FEW, _SMALL
+from miniagents.ext.serving.http.problems import Problem
+from miniagents.ext.serving.http.request_body import check_structure
 from tests.serving.agents import echo
 from tests.serving.clients import Client
 from tests.serving.servers import TOKEN

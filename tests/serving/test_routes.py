@@ -30,7 +30,7 @@ from miniagents.errors import (
 )
 from miniagents.ext.llms.sound import sound
 from miniagents.ext.serving import AgentApp, Limits, agent_app, sse
-from miniagents.ext.serving.problems import Problem
+from miniagents.ext.serving.http.problems import Problem
 from miniagents.ext.wire.sse import PING, EventDecoder
 from miniagents.testing import Call, Reply, Script, ScriptedModel
 from tests.actors.actors import turns

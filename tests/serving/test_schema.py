@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, settings
 
 from miniagents import InteractionContext, miniagent
 from miniagents.ext.serving import Limits, Served, agent_app
-from miniagents.ext.serving.openapi import document
+from miniagents.ext.serving.operations.openapi import document
 from miniagents.testing import Script, ScriptedModel
 from tests.serving.agents import echo, speller, weather
 from tests.serving.servers import TOKEN

@@ -9,9 +9,9 @@ import pytest
 
 from miniagents import InteractionContext, miniagent
 from miniagents.ext.serving import Limits, agent_app
-from miniagents.ext.serving.problems import Problem
-from miniagents.ext.serving.reading import Reading
-from miniagents.ext.serving.streaming import EventStream
+from miniagents.ext.serving.http.problems import Problem
+from miniagents.ext.serving.http.reply_reading import Reading
+from miniagents.ext.serving.http.streaming import EventStream
 from miniagents.ext.wire.sse import PING
 from tests.serving.agents import Held, speller
 from tests.serving.clients import Client

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from starlette.requests import ClientDisconnect, Request
 
-from miniagents.ext.serving.problems import Problem
-from miniagents.ext.serving.waiting import acquire
+from miniagents.ext.serving.http.disconnect import acquire
+from miniagents.ext.serving.http.problems import Problem
 from tests.actors.actors import turns
 
 

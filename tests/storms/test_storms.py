@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from miniagents.actors.inbox import Inbox
-from miniagents.actors.supervising import Keeper
-from miniagents.actors.timers import Timer
+from miniagents.actors.cells.receiving_cell import ReceivingCell
+from miniagents.actors.cells.timers import Timer
+from miniagents.actors.supervisors.running_supervisor import RunningSupervisor
+from miniagents.agents.interaction import Interaction
 from miniagents.ext.llms.limits import Admission
-from miniagents.ext.serving.turns import Turns
-from miniagents.miniagents.interaction import Interaction
+from miniagents.ext.serving.conversations.turn_queue import Turns
 from miniagents.supervision.routing import HashRing
 from tests.storms.playing import KINDS, likeness, play
 
@@ -52,10 +52,10 @@ def goes_around(self: HashRing, key: object) -> int:
 
 
 FAULTS: dict[str, tuple[Any, str, Callable[..., Any], str]] = {
-    "supervision": (Keeper, "answers", forgets_a_child, "lost for ever"),
+    "supervision": (RunningSupervisor, "answers", forgets_a_child, "lost for ever"),
     "agents": (Interaction, "close_replies", nothing, "did not come back"),
     "pools": (HashRing, "pick", goes_around, "goes to"),
-    "mailboxes": (Inbox, "made_room", nothing, "did not come back"),
+    "mailboxes": (ReceivingCell, "made_room", nothing, "did not come back"),
     "timers": (Timer, "cancel", nothing, "a tick of a timer that was cancelled"),
     "service": (Turns, "_release", nothing, "still have or want their turn"),
     "models": (Admission, "settle", nothing, "in flight"),

@@ -20,7 +20,7 @@ from miniagents import (
     SpawnOptions,
     Supervisor,
 )
-from miniagents.actors.timers import Timer
+from miniagents.actors.cells.timers import Timer
 from miniagents.testing import Simulation
 from tests.storms.calls import Boom, Calls, a_while, disturbed, turns
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from miniagents.actors.living_cell import LivingCell
+from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.supervision.lifecycle import (
     BORN,
     EXTERNAL,

@@ -277,7 +277,7 @@ def test_what_the_event_loop_reports_is_a_failure() -> None:
 
 
 def test_a_failure_of_the_runtime_itself_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    from miniagents.actors.actor_cell import ActorCell
+    from miniagents.actors.cells.actor_cell import ActorCell
 
     def fails(_: object) -> None:
         raise ValueError("of the runtime")

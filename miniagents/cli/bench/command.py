@@ -69,10 +69,10 @@ def _own_agent(args: argparse.Namespace) -> int:
     """Exit status 1 when no call ended well."""
     import psutil
 
+    from miniagents.agents import MiniAgents
     from miniagents.cli.bench.load import Load
     from miniagents.cli.bench.report import show_load, write_json
     from miniagents.cli.target import load_agent
-    from miniagents.miniagents import MiniAgents
 
     process = psutil.Process()
     load = Load(
@@ -127,7 +127,7 @@ def _built_in(args: argparse.Namespace) -> int:
 
 def _measure(name: str, repeats: int, results: "list[WorkloadResult]", *, quick: bool) -> None:
     """Add what was measured of one workload, also if Ctrl-C ended it after some runs."""
-    from miniagents.actors.run import loop_factory
+    from miniagents.actors.runner import loop_factory
     from miniagents.cli.bench.report import WorkloadResult
     from miniagents.cli.bench.workloads import WORKLOADS, Took
 

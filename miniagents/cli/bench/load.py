@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from miniagents.agents import MiniAgent
 from miniagents.errors import AgentArgumentError, InvalidOptionError
-from miniagents.miniagents import MiniAgent
 
 _KEPT = 1_000_000
 _EVERY = 0.1  # seconds between two looks at memory and progress

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from miniagents.actors.run import loop_factory
+from miniagents.actors.runner import loop_factory
 from miniagents.cli.bench.load import LoadResult
 from miniagents.cli.bench.workloads import Took
 from miniagents.errors import InvalidOptionError

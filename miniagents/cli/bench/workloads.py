@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, NamedTuple
 
 from miniagents.actors import Actor, ActorContext, ActorRef, ActorSystem, SpawnOptions
+from miniagents.agents import InteractionContext, MiniAgents, miniagent
 from miniagents.messages import Message, TextMessage
-from miniagents.miniagents import InteractionContext, MiniAgents, miniagent
 from miniagents.supervision import OneForOne
 
 _RING = 1_000

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
+from miniagents.agents import InteractionContext, MiniAgent, miniagent
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.agents.console import console_input_agent, console_output_agent
 from miniagents.ext.agents.history import in_memory_history_agent
 from miniagents.messages import Message, Sendable
-from miniagents.miniagents import InteractionContext, MiniAgent, miniagent
 from miniagents.promising import Promise
 
 AWAIT = "AWAIT"

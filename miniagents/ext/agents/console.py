@@ -4,10 +4,10 @@ import re
 import sys
 from typing import Any
 
+from miniagents.agents import InteractionContext, miniagent
 from miniagents.errors import MissingDependencyError
 from miniagents.ext.agents.known import known
 from miniagents.messages import UserMessage
-from miniagents.miniagents import InteractionContext, miniagent
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from miniagents.agents import InteractionContext, miniagent
 from miniagents.messages import as_single_text_promise
-from miniagents.miniagents import InteractionContext, miniagent
 
 
 @miniagent

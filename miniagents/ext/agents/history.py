@@ -6,9 +6,9 @@ import weakref
 from pathlib import Path
 from typing import Any
 
+from miniagents.agents import InteractionContext, Live, miniagent
 from miniagents.ext.agents.known import known
 from miniagents.messages import AssistantMessage, Message, SystemMessage, TextMessage, UserMessage
-from miniagents.miniagents import InteractionContext, Live, miniagent
 
 GLOBAL_MESSAGE_HISTORY: list[Message] = []
 """Where `in_memory_history_agent` keeps messages, unless it is given another list."""

@@ -8,10 +8,10 @@ from pathlib import Path
 from pprint import pformat
 from typing import Any
 
+from miniagents.agents import InteractionContext, miniagent
 from miniagents.ext.agents.history import MarkdownHistoryAgent
 from miniagents.messages import EMPTY
 from miniagents.messages.frozen import thaw
-from miniagents.miniagents import InteractionContext, miniagent
 
 
 @miniagent

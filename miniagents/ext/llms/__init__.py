@@ -4,7 +4,7 @@ from miniagents.ext.llms.anthropic import AnthropicAgent
 from miniagents.ext.llms.budgets import Budget, Spent
 from miniagents.ext.llms.cache import Cache
 from miniagents.ext.llms.fallback import Fallback
-from miniagents.ext.llms.history import well_formed
+from miniagents.ext.llms.history_repair import well_formed
 from miniagents.ext.llms.limits import RateLimit
 from miniagents.ext.llms.llm_agent import LLMAgent
 from miniagents.ext.llms.local import LocalAgent

@@ -5,23 +5,23 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from miniagents.actors import RetryPolicy
+from miniagents.agents import Interaction, InteractionContext, Live, MiniAgent, miniagent
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.llms.attempting import Terms
 from miniagents.ext.llms.budgets import Budget
 from miniagents.ext.llms.cache import Cache
-from miniagents.ext.llms.conversation import Conversation, Settings
 from miniagents.ext.llms.limits import RateLimit
 from miniagents.ext.llms.llm_agent import show_options
-from miniagents.ext.llms.model import Provider
+from miniagents.ext.llms.provider import Provider
 from miniagents.ext.llms.schemas import output_type
 from miniagents.ext.llms.tool_calls import Approve
+from miniagents.ext.llms.tool_loop import Conversation, Settings
 from miniagents.ext.llms.tools import tools_of
 from miniagents.messages import EMPTY, Secret
-from miniagents.miniagents import Interaction, InteractionContext, Live, MiniAgent, miniagent
 
 
 @dataclass(slots=True)
-class Access:
+class ConnectionSettings:
     """How an agent gets to its provider.
 
     Attributes:
@@ -41,7 +41,7 @@ class Access:
     options: dict[str, Any]
 
 
-Connect: TypeAlias = Callable[[Access], Awaitable[Provider]]
+Connect: TypeAlias = Callable[[ConnectionSettings], Awaitable[Provider]]
 
 
 @miniagent
@@ -84,7 +84,7 @@ async def llm_agent(
     path = ctx.interaction.path
     if not model:
         raise InvalidOptionError(f"{path}: which model? Give model=, as in {ctx.this_agent.alias}.fork(model='...')")
-    access = Access(ctx, model, base_url, api_key, async_client, {**options, **api_options})
+    access = ConnectionSettings(ctx, model, base_url, api_key, async_client, {**options, **api_options})
     provider = await connect(access)
     settings = Settings(
         model=access.model,

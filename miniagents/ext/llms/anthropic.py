@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from miniagents.ext.llms.agents import Access, llm_agent
+from miniagents.ext.llms.agents import ConnectionSettings, llm_agent
 from miniagents.ext.llms.llm_agent import LLMAgent
-from miniagents.ext.llms.model import Provider
 from miniagents.ext.llms.parameters import MESSAGES, Api
+from miniagents.ext.llms.provider import Provider
 from miniagents.ext.llms.providers.anthropic import AnthropicProvider
 from miniagents.ext.llms.providers.clients import close_client, key_or_environment, key_source, loaded
 
@@ -17,7 +17,7 @@ VARIABLE = "ANTHROPIC_API_KEY"
 """The environment variable of the key."""
 
 
-async def _connect(access: Access) -> Provider:
+async def _connect(access: ConnectionSettings) -> Provider:
     access.options.setdefault("max_tokens", DEFAULT_MAX_TOKENS)
     if access.client is not None:
         return AnthropicProvider(access.client)

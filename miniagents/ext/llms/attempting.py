@@ -6,7 +6,8 @@ from typing import Protocol
 import structlog
 
 from miniagents.actors import EventKind, RetryPolicy
-from miniagents.actors.observing import Call
+from miniagents.actors.observing.observer import Call
+from miniagents.agents import Interaction
 from miniagents.errors import RateLimitedError, StalledError
 from miniagents.ext.llms.breaker import patience
 from miniagents.ext.llms.budgets import Budget, Reservation
@@ -14,10 +15,9 @@ from miniagents.ext.llms.cache import Cache
 from miniagents.ext.llms.estimating import estimate, most_output, usage_of
 from miniagents.ext.llms.limits import RateLimit, Slowed
 from miniagents.ext.llms.metering import current_meter
-from miniagents.ext.llms.model import Answer, ModelRequest, Provider
 from miniagents.ext.llms.prices import price_of
+from miniagents.ext.llms.provider import Answer, ModelRequest, Provider
 from miniagents.ext.llms.silence import Silence
-from miniagents.miniagents import Interaction
 from miniagents.promising import Flow
 from miniagents.promising.flow import current_flow
 

@@ -12,7 +12,7 @@ import msgspec
 
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.llms.messages import ReplyMessage
-from miniagents.ext.llms.model import ModelRequest
+from miniagents.ext.llms.provider import ModelRequest
 from miniagents.ext.llms.waiting import wake
 from miniagents.messages import decode, encode
 from miniagents.messages.frozen import thaw

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 
 from miniagents.ext.llms.messages import FileMessage, ImageMessage, ToolResultMessage, Usage, text_of
-from miniagents.ext.llms.model import Answer, ModelRequest
+from miniagents.ext.llms.provider import Answer, ModelRequest
 from miniagents.messages import Message
 
 DEFAULT_OUTPUT = 1024

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import structlog
 
+from miniagents.agents import AgentRef, InteractionContext, Live, MiniAgent, miniagent
 from miniagents.errors import (
     AllModelsFailedError,
     BudgetExceededError,
@@ -14,12 +15,11 @@ from miniagents.errors import (
     ProviderUnavailableError,
     RateLimitedError,
 )
-from miniagents.ext.llms.asking import is_down
 from miniagents.ext.llms.breaker import Breaker, WayOn, way_on
 from miniagents.ext.llms.messages import ReplyMessage
 from miniagents.ext.llms.replies import ModelReplyPromise
+from miniagents.ext.llms.requesting import is_down
 from miniagents.messages import MessagePromise, Messages, MessageSequencePromise
-from miniagents.miniagents import AgentRef, InteractionContext, Live, MiniAgent, miniagent
 
 _log = structlog.get_logger("miniagents")
 

@@ -12,7 +12,7 @@ from miniagents.errors import InvalidOptionError, RateLimitedError
 from miniagents.ext.llms.delays import duration, seconds_until
 from miniagents.ext.llms.per_caller import PerCaller, check_per
 from miniagents.ext.llms.rates import RateShare
-from miniagents.ext.llms.waiting import Lane, Line, SharedClock, Waiter
+from miniagents.ext.llms.waiting import Line, SharedClock, Trampoline, Waiter
 
 _HEADROOM = 1.05
 """Requests are paced a little slower than allowed: the network may push two of them together."""
@@ -32,7 +32,7 @@ class Admission:
     tokens: int
     admitted_at: float
     _limit: "RateLimit"
-    _lane: Lane
+    _lane: Trampoline
     _own: "Admission | None" = None
     _is_open: bool = True
     _was_refused: bool = False

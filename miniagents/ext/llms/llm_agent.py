@@ -7,12 +7,12 @@ from typing import Annotated, Any, ClassVar, Self, Unpack
 
 from miniagents.actors import SpawnOptions
 from miniagents.actors.arguments import parameters
+from miniagents.agents import AgentCall, MiniAgent
 from miniagents.errors import AgentArgumentError
 from miniagents.ext.llms.misnomers import advice
 from miniagents.ext.llms.options import LLMOptions, check_values
 from miniagents.ext.llms.parameters import CHAT, MESSAGES, RESPONSES, Api
 from miniagents.messages import FrozenDict, MessageSequencePromise, Sendable
-from miniagents.miniagents import AgentCall, MiniAgent
 
 
 class LLMAgent(MiniAgent):

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from miniagents.errors import MissingDependencyError
-from miniagents.ext.llms.agents import Access, llm_agent
+from miniagents.ext.llms.agents import ConnectionSettings, llm_agent
 from miniagents.ext.llms.llm_agent import LLMAgent
-from miniagents.ext.llms.model import Provider
 from miniagents.ext.llms.parameters import CHAT, Api
+from miniagents.ext.llms.provider import Provider
 from miniagents.ext.llms.providers.clients import loaded, sdk
 from miniagents.ext.llms.providers.llama import LocalProvider
 
@@ -106,7 +106,7 @@ class _Local:
         await asyncio.to_thread(_release, self._key)
 
 
-async def _connect(access: Access) -> Provider:
+async def _connect(access: ConnectionSettings) -> Provider:
     options = access.options
     given = options.pop("model_path", None)
     path = Path(given) if given is not None else default_model()

@@ -11,7 +11,7 @@ import msgspec
 from miniagents.errors import OutputError
 from miniagents.ext.llms.schemas import OutputType, output_type_called
 from miniagents.messages import AssistantMessage, Message
-from miniagents.messages.kinds import TextMessage
+from miniagents.messages.standard import TextMessage
 
 UNNAMED = "file"
 """The name of a file that has none."""

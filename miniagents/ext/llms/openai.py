@@ -4,18 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from miniagents.actors import RetryPolicy
-from miniagents.ext.llms.agents import Access, llm_agent, terms_of
-from miniagents.ext.llms.asking import attempts
+from miniagents.agents import InteractionContext, Live, MiniAgent, miniagent
+from miniagents.ext.llms.agents import ConnectionSettings, llm_agent, terms_of
 from miniagents.ext.llms.limits import RateLimit
 from miniagents.ext.llms.llm_agent import LLMAgent
 from miniagents.ext.llms.messages import EmbeddingMessage
-from miniagents.ext.llms.model import ModelRequest, Provider
 from miniagents.ext.llms.parameters import CHAT, EMBEDDINGS, RESPONSES, Api
+from miniagents.ext.llms.provider import ModelRequest, Provider
 from miniagents.ext.llms.providers.clients import close_client, key_or_environment, key_source, loaded
 from miniagents.ext.llms.providers.embeddings import EmbeddingProvider
 from miniagents.ext.llms.providers.openai import OpenAIProvider
+from miniagents.ext.llms.requesting import attempts
 from miniagents.messages import EMPTY, Message, Secret, TextMessage
-from miniagents.miniagents import InteractionContext, Live, MiniAgent, miniagent
 
 VARIABLE = "OPENAI_API_KEY"
 """The environment variable of the key."""
@@ -31,7 +31,7 @@ async def _client(ctx: InteractionContext, base_url: str | None, api_key: Secret
     )
 
 
-async def _connect(access: Access) -> Provider:
+async def _connect(access: ConnectionSettings) -> Provider:
     client = access.client if access.client is not None else await _client(access.ctx, access.base_url, access.api_key)
     source = key_source(access.api_key, VARIABLE, access.client)
     return OpenAIProvider(client, access.options.pop("api", "chat"), key_source=source)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from miniagents.actors import RetryPolicy
+from miniagents.agents import AgentRef, MiniAgent
 from miniagents.errors import AgentArgumentError, InvalidOptionError
 from miniagents.ext.llms.budgets import Budget
 from miniagents.ext.llms.cache import Cache
@@ -26,7 +27,6 @@ from miniagents.ext.llms.parameters import (
 from miniagents.ext.llms.schemas import output_type
 from miniagents.ext.llms.tool_calls import Approve
 from miniagents.messages import Secret
-from miniagents.miniagents import AgentRef, MiniAgent
 
 _Tools = Sequence[Callable[..., Any] | MiniAgent | AgentRef]
 _Seconds = Annotated[float | None, msgspec.Meta(gt=0), "seconds, more than 0, or None for no limit"]

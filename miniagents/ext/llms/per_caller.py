@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from miniagents.actors.caller import current_caller
+from miniagents.actors.observing.caller import current_caller
 from miniagents.errors import InvalidOptionError
 
 T = TypeVar("T")

@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator, Generator, Iterable
 from typing import Any
 
+from miniagents.agents import Interaction
 from miniagents.ext.llms.messages import ReplyMessage
 from miniagents.messages import MessagePromise, MessageTokenAppender, TextToken, Token
-from miniagents.miniagents import Interaction
 from miniagents.promising import Flow
 from miniagents.promising.streamed import Replay
 from miniagents.promising.work import Cancellable, Endings

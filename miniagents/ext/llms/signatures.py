@@ -12,9 +12,9 @@ from typing import Annotated, Any
 
 import msgspec
 
+from miniagents.agents import InteractionContext
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.llms.schemas import decode_own_types, parameters_schemas
-from miniagents.miniagents import InteractionContext
 
 _CONTEXT = "ctx"
 """How contexts are called everywhere: a parameter of this name that has no type is a slip, and goes to no model."""

@@ -10,11 +10,11 @@ import msgspec
 import structlog
 
 from miniagents.actors import EventKind
+from miniagents.agents import InteractionContext, MiniAgent
 from miniagents.ext.llms.messages import ToolCall, ToolResultMessage
 from miniagents.ext.llms.tool_results import ToolEndedError, contained
 from miniagents.ext.llms.tools import Tool
 from miniagents.messages import MessagePromise, TextToken, Token
-from miniagents.miniagents import InteractionContext, MiniAgent
 
 _log = structlog.get_logger("miniagents")
 

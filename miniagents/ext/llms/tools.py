@@ -12,13 +12,13 @@ from typing import Any
 import structlog
 
 from miniagents.actors.threads import DaemonExecutor, exit_grace
+from miniagents.agents import AgentRef, InteractionContext, MiniAgent
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.llms.messages import ToolCall
-from miniagents.ext.llms.model import ToolSpec
+from miniagents.ext.llms.provider import ToolSpec
 from miniagents.ext.llms.signatures import Signature, signature_of
 from miniagents.ext.llms.tool_results import each, outcome_of, pieces_of
 from miniagents.messages import TextToken, Token, UserMessage
-from miniagents.miniagents import AgentRef, InteractionContext, MiniAgent
 
 _log = structlog.get_logger("miniagents")
 

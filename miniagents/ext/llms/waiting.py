@@ -64,7 +64,7 @@ class SharedClock:
         return at - self._offsets[asyncio.get_running_loop()]
 
 
-class Lane:
+class Trampoline:
     """What one loop has in the line."""
 
     __slots__ = ("armed_for", "in_flight", "loop", "timer", "waiting")
@@ -92,7 +92,7 @@ class Waiter:
 
     __slots__ = ("admission", "future", "lane", "longest_pause", "refusal", "tokens", "who")
 
-    def __init__(self, who: str, tokens: int, longest_pause: float, lane: Lane) -> None:
+    def __init__(self, who: str, tokens: int, longest_pause: float, lane: Trampoline) -> None:
         self.who = who
         self.tokens = tokens
         self.longest_pause = longest_pause
@@ -115,7 +115,7 @@ class Line:
         self._clock = clock
         self._lock = lock
         self._serve = serve
-        self._lanes: dict[asyncio.AbstractEventLoop, Lane] = {}
+        self._lanes: dict[asyncio.AbstractEventLoop, Trampoline] = {}
         self._queues: OrderedDict[str, deque[Waiter]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -139,7 +139,7 @@ class Line:
     def join(self, who: str, tokens: int, longest_pause: float) -> Waiter:
         """Wait, in the running loop."""
         loop = asyncio.get_running_loop()
-        lane = self._lanes.setdefault(loop, Lane(loop))
+        lane = self._lanes.setdefault(loop, Trampoline(loop))
         lane.waiting += 1
         waiter = Waiter(who, tokens, longest_pause, lane)
         self._queues.setdefault(who, deque()).append(waiter)
@@ -174,7 +174,7 @@ class Line:
         waiter.lane.in_flight += 1
         wake(waiter.lane.loop, waiter.future)
 
-    def ended(self, lane: Lane) -> None:
+    def ended(self, lane: Trampoline) -> None:
         """A request that was under way is over."""
         lane.in_flight -= 1
         self._drop_if_idle(lane)
@@ -211,7 +211,7 @@ class Line:
             lane.timer = lane.armed_for = None
             self._drop_if_idle(lane)
 
-    def _arm(self, lane: Lane, at: float) -> None:
+    def _arm(self, lane: Trampoline, at: float) -> None:
         with self._lock:
             if lane.timer is not None:
                 lane.timer.cancel()
@@ -219,12 +219,12 @@ class Line:
             self._clock.now()  # so that the clock knows the loop
             lane.timer = lane.loop.call_at(self._clock.of_loop(at), self._fired, lane)
 
-    def _fired(self, lane: Lane) -> None:
+    def _fired(self, lane: Trampoline) -> None:
         with self._lock:
             lane.timer = lane.armed_for = None
             self._serve()
             self._drop_if_idle(lane)
 
-    def _drop_if_idle(self, lane: Lane) -> None:
+    def _drop_if_idle(self, lane: Trampoline) -> None:
         if not lane.waiting and not lane.in_flight and lane.timer is None and lane.armed_for is None:
             self._lanes.pop(lane.loop, None)

@@ -11,12 +11,16 @@ from miniagents.errors import MissingDependencyError
 if TYPE_CHECKING:
     from miniagents.ext.serving.app import agent_app
     from miniagents.ext.serving.asgi import AgentApp
-    from miniagents.ext.serving.conversations import ConversationStore, MemoryConversations, SavedConversation
-    from miniagents.ext.serving.limits import Limits
-    from miniagents.ext.serving.routes import sse
-    from miniagents.ext.serving.served import Served
-    from miniagents.ext.serving.sqlite_conversations import SqliteConversations
-    from miniagents.ext.serving.store import MemoryResponses, ResponseStore, StoredResponse
+    from miniagents.ext.serving.conversations.conversations import (
+        ConversationStore,
+        MemoryConversations,
+        SavedConversation,
+    )
+    from miniagents.ext.serving.conversations.sqlite_conversations import SqliteConversations
+    from miniagents.ext.serving.http.limits import Limits
+    from miniagents.ext.serving.native.routes import sse
+    from miniagents.ext.serving.openai.response_store import MemoryResponses, ResponseStore, StoredResponse
+    from miniagents.ext.serving.served_agent import Served
 
 __all__ = [
     "AgentApp",
@@ -35,17 +39,17 @@ __all__ = [
 
 _MODULES = {
     "AgentApp": "asgi",
-    "ConversationStore": "conversations",
-    "Limits": "limits",
-    "MemoryConversations": "conversations",
-    "MemoryResponses": "store",
-    "ResponseStore": "store",
-    "SavedConversation": "conversations",
-    "Served": "served",
-    "SqliteConversations": "sqlite_conversations",
-    "StoredResponse": "store",
+    "ConversationStore": "conversations.conversations",
+    "Limits": "http.limits",
+    "MemoryConversations": "conversations.conversations",
+    "MemoryResponses": "openai.response_store",
+    "ResponseStore": "openai.response_store",
+    "SavedConversation": "conversations.conversations",
+    "Served": "served_agent",
+    "SqliteConversations": "conversations.sqlite_conversations",
+    "StoredResponse": "openai.response_store",
     "agent_app": "app",
-    "sse": "routes",
+    "sse": "native.routes",
 }
 
 

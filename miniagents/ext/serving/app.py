@@ -3,20 +3,20 @@
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from miniagents.agents import MiniAgents
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.serving.asgi import AgentApp
-from miniagents.ext.serving.conversations import ConversationStore, MemoryConversations
+from miniagents.ext.serving.conversations.conversations import ConversationStore, MemoryConversations
+from miniagents.ext.serving.conversations.turn_queue import Turns
 from miniagents.ext.serving.draining import check_grace
-from miniagents.ext.serving.hosts import Hosts
-from miniagents.ext.serving.keys import GENERATE, Auth, Keys
-from miniagents.ext.serving.limits import Limits
-from miniagents.ext.serving.served import Agents, entries_of
+from miniagents.ext.serving.http.auth import GENERATE, Auth, Keys
+from miniagents.ext.serving.http.hosts import Hosts
+from miniagents.ext.serving.http.limits import Limits
+from miniagents.ext.serving.openai.response_store import MemoryResponses, ResponseStore
+from miniagents.ext.serving.served_agent import Agents, entries_of
 from miniagents.ext.serving.service import Service
 from miniagents.ext.serving.shown import are_tools_shown
-from miniagents.ext.serving.store import MemoryResponses, ResponseStore
-from miniagents.ext.serving.turns import Turns
 from miniagents.ext.telemetry.prometheus import metrics_app
-from miniagents.miniagents import MiniAgents
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry

@@ -15,29 +15,29 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from miniagents.ext.serving.agents_api import AgentsApi
-from miniagents.ext.serving.anthropic_api import AnthropicApi
-from miniagents.ext.serving.anthropic_client import anthropic_body, body_for, refusal_for
-from miniagents.ext.serving.anthropic_models import AnthropicModels
-from miniagents.ext.serving.chat import ChatApi
-from miniagents.ext.serving.conversations_api import ConversationsApi
+from miniagents.agents import MiniAgents
+from miniagents.ext.serving.anthropic.client import anthropic_body, body_for, refusal_for
+from miniagents.ext.serving.anthropic.messages_api import AnthropicApi
+from miniagents.ext.serving.anthropic.models import AnthropicModels
 from miniagents.ext.serving.draining import Drain, check_grace
-from miniagents.ext.serving.hosts import HostCheck, Hosts
-from miniagents.ext.serving.keys import Keys
-from miniagents.ext.serving.limits import Limits
-from miniagents.ext.serving.openapi import OpenApi
-from miniagents.ext.serving.operations import Operations
-from miniagents.ext.serving.origins import ALLOWED_HEADERS, EXPOSED_HEADERS, OriginCheck
-from miniagents.ext.serving.problems import Problem
-from miniagents.ext.serving.request_ids import identified
-from miniagents.ext.serving.responses_api import ResponsesApi
-from miniagents.ext.serving.routes import handlers_of
+from miniagents.ext.serving.http.auth import Keys
+from miniagents.ext.serving.http.hosts import HostCheck, Hosts
+from miniagents.ext.serving.http.limits import Limits
+from miniagents.ext.serving.http.origins import ALLOWED_HEADERS, EXPOSED_HEADERS, OriginCheck
+from miniagents.ext.serving.http.problems import Problem
+from miniagents.ext.serving.http.request_ids import identified
+from miniagents.ext.serving.native.agents_api import AgentsApi
+from miniagents.ext.serving.native.routes import handlers_of
+from miniagents.ext.serving.native.websocket import AgentSocket
+from miniagents.ext.serving.openai.chat import ChatApi
+from miniagents.ext.serving.openai.conversations_api import ConversationsApi
+from miniagents.ext.serving.openai.response_store import ResponseStore
+from miniagents.ext.serving.openai.responses_api import ResponsesApi
+from miniagents.ext.serving.operations.admin_api import Operations
+from miniagents.ext.serving.operations.openapi import OpenApi
 from miniagents.ext.serving.service import AsBody, Endpoint, Handler, Service
-from miniagents.ext.serving.store import ResponseStore
 from miniagents.ext.serving.tracking import P
-from miniagents.ext.serving.websocket import AgentSocket
 from miniagents.ext.telemetry.prometheus import MetricsApp
-from miniagents.miniagents import MiniAgents
 
 _PROBES = ("/healthz", "/readyz")
 _METHODS = ("GET", "POST", "DELETE")

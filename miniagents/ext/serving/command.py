@@ -199,9 +199,9 @@ def _loaded(where: str) -> Any:
     Raises:
         InvalidOptionError: There is none.
     """
+    from miniagents.agents import MiniAgent
     from miniagents.ext.serving.app import agent_app
-    from miniagents.ext.serving.served import Served
-    from miniagents.miniagents import MiniAgent
+    from miniagents.ext.serving.served_agent import Served
 
     module, _, name = where.partition(":")
     if not module or not name:

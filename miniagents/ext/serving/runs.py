@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.requests import HTTPConnection
 
-from miniagents.actors.request_id import current_request_id
+from miniagents.actors.observing.request_id import current_request_id
+from miniagents.agents import AgentCall, Interaction
 from miniagents.errors import AgentArgumentError, MiniAgentsError
 from miniagents.ext.llms.metering import Meter, current_meter
-from miniagents.ext.serving.events import Opened
-from miniagents.ext.serving.limits import Limits
-from miniagents.ext.serving.problems import Problem
-from miniagents.ext.serving.reading import Reading
-from miniagents.ext.serving.served import Entry
+from miniagents.ext.serving.http.limits import Limits
+from miniagents.ext.serving.http.problems import Problem
+from miniagents.ext.serving.http.reply_reading import Reading
+from miniagents.ext.serving.native.events import Opened
+from miniagents.ext.serving.served_agent import Entry
 from miniagents.messages import Message, MessageSequence, MessageSequencePromise
-from miniagents.miniagents import AgentCall, Interaction
 from miniagents.promising.flow import current_flow
 from miniagents.promising.promise import settled
 
 if TYPE_CHECKING:
-    from miniagents.ext.serving.turn import Turn
+    from miniagents.ext.serving.conversations.turn import Turn
 
 _TIMEOUT = "x-request-timeout"
 

@@ -10,22 +10,22 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from miniagents.actors.caller import current_caller
+from miniagents.actors.observing.caller import current_caller
+from miniagents.agents import MiniAgents
 from miniagents.errors import InvalidRequestError
-from miniagents.ext.serving.gate import Gate, Place
-from miniagents.ext.serving.keys import ANYBODY, Keys
-from miniagents.ext.serving.limits import Limits
-from miniagents.ext.serving.naming import ConversationIn, conversation_id
-from miniagents.ext.serving.parsing import Parser
-from miniagents.ext.serving.problems import FAILURES, Problem, stopping, told
+from miniagents.ext.serving.conversations.conversation_id import ConversationIn, conversation_id
+from miniagents.ext.serving.conversations.turn_queue import Turns
+from miniagents.ext.serving.http.auth import ANYBODY, Keys
+from miniagents.ext.serving.http.concurrency import Gate, Place
+from miniagents.ext.serving.http.disconnect import disconnected
+from miniagents.ext.serving.http.limits import Limits
+from miniagents.ext.serving.http.parsing import Parser
+from miniagents.ext.serving.http.problems import FAILURES, Problem, stopping, told
+from miniagents.ext.serving.http.tracing import traced
 from miniagents.ext.serving.runs import Run, Runs, timeout_of
-from miniagents.ext.serving.served import Entry
-from miniagents.ext.serving.tracing import traced
+from miniagents.ext.serving.served_agent import Entry
 from miniagents.ext.serving.tracking import Tracking
-from miniagents.ext.serving.turns import Turns
-from miniagents.ext.serving.waiting import disconnected
 from miniagents.messages import Message, Messages
-from miniagents.miniagents import MiniAgents
 from miniagents.promising import Promise
 
 _log = structlog.get_logger("miniagents")

@@ -6,8 +6,8 @@ import msgspec
 
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.llms.messages import ReplyMessage
-from miniagents.ext.serving.plain import MessageOut
-from miniagents.ext.serving.speech import OpenCalls
+from miniagents.ext.serving.http.json_messages import MessageOut
+from miniagents.ext.serving.reply_pieces import OpenCalls
 from miniagents.messages import Message
 
 _EXPOSABLE = frozenset({"tools"})

@@ -4,7 +4,7 @@ from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from miniagents.errors import InvalidOptionError, ServiceStoppingError
-from miniagents.ext.serving.gate import Gate
+from miniagents.ext.serving.http.concurrency import Gate
 from miniagents.promising import Promise
 from miniagents.promising.promise import settled
 

@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias, get_args
 
 import msgspec
 
-from miniagents.ext.serving.problems import Problem
+from miniagents.ext.serving.http.problems import Problem
 
 Want: TypeAlias = Literal["blocks"]
 """What an agent may take beside text, images, files, and calls of functions."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from miniagents.ext.llms.messages import ReplyMessage, ToolResultMessage
-from miniagents.ext.llms.model import Answer
+from miniagents.ext.llms.provider import Answer
 from miniagents.messages import Message, SystemMessage
 
 

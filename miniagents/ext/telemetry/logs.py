@@ -7,9 +7,9 @@ from typing import Any
 import structlog
 
 from miniagents.actors import ActorSystem, DeadLetter, Event, EventKind
-from miniagents.actors.events import Subscription
+from miniagents.actors.observing.events import Subscription
+from miniagents.agents import Interaction
 from miniagents.errors import InvalidOptionError
-from miniagents.miniagents import Interaction
 from miniagents.supervision import StopReason
 
 _log = structlog.get_logger("miniagents")

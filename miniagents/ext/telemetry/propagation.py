@@ -5,7 +5,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from miniagents.promising.context import current_scope
+from miniagents.promising.scope import current_scope
 
 _w3c = TraceContextTextMapPropagator()
 

@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 from opentelemetry.util.types import AttributeValue
 
-from miniagents.ext.llms.model import Answer, ModelRequest, Provider
-from miniagents.ext.telemetry.operations import Attributes
+from miniagents.ext.llms.provider import Answer, ModelRequest, Provider
+from miniagents.ext.telemetry.spans import Attributes
 
 LABELS = (
     "gen_ai.operation.name",

@@ -16,17 +16,17 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import SpanKind, TracerProvider
 
 from miniagents.actors import ActorSystem
-from miniagents.actors.caller import current_caller
-from miniagents.actors.request_id import current_request_id
+from miniagents.actors.observing.caller import current_caller
+from miniagents.actors.observing.request_id import current_request_id
+from miniagents.agents import Interaction, MiniAgent
 from miniagents.ext.llms.messages import ToolCall
-from miniagents.ext.llms.model import Answer, ModelRequest, Provider
+from miniagents.ext.llms.provider import Answer, ModelRequest, Provider
 from miniagents.ext.llms.tools import Tool
 from miniagents.ext.telemetry import content
 from miniagents.ext.telemetry.metrics import instruments_of
-from miniagents.ext.telemetry.operations import Attributes, Operation
 from miniagents.ext.telemetry.propagation import traceparent, with_parent
 from miniagents.ext.telemetry.requests import LABELS, of_answer, of_request, operation_of
-from miniagents.miniagents import Interaction, MiniAgent
+from miniagents.ext.telemetry.spans import Attributes, Operation
 from miniagents.promising.tracebacks import traceback_text
 
 _log = structlog.get_logger("miniagents")

@@ -21,7 +21,7 @@ from miniagents import (
     Supervisor,
     SupervisorRef,
 )
-from miniagents.actors.supervisor_ref import ChildInfo
+from miniagents.actors.supervisors.supervisor_ref import ChildInfo
 from miniagents.errors import ActorStoppedError, StartError, SupervisorError
 from tests.supervision.otp.scenario import ChildSup, Scenario, Sup, Worker
 

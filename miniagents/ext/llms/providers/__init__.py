@@ -1,1 +1,1 @@
-"""The providers: their APIs behind the one protocol of `miniagents.ext.llms.model`, through the official SDKs."""
+"""The providers: their APIs behind the one protocol of `miniagents.ext.llms.provider`, through the official SDKs."""

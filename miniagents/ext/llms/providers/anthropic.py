@@ -3,12 +3,12 @@
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from miniagents.ext.llms.model import Answer, ModelRequest
+from miniagents.ext.llms.provider import Answer, ModelRequest
 from miniagents.ext.llms.providers.anthropic_mapping import to_anthropic, tools_for_anthropic
 from miniagents.ext.llms.providers.clients import as_parameters, call_options, without_retries
 from miniagents.ext.llms.providers.endpoint import Endpoint
 from miniagents.ext.llms.providers.messages_reader import MessagesReader
-from miniagents.ext.llms.providers.relay import relay
+from miniagents.ext.llms.providers.response_stream import relay
 
 
 class AnthropicProvider:

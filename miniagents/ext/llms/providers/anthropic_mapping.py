@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from miniagents.ext.llms.messages import UNNAMED, FileMessage, ImageMessage, ReplyMessage, ToolResultMessage
-from miniagents.ext.llms.model import ToolSpec
 from miniagents.ext.llms.native import NativeMessage
+from miniagents.ext.llms.provider import ToolSpec
 from miniagents.ext.llms.providers.anthropic_history import API, BLOCKS
 from miniagents.ext.llms.providers.mapping import joined, json_arguments, readable, role_of, systems_first
 from miniagents.messages import Message

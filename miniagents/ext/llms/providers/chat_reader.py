@@ -4,7 +4,7 @@ from typing import Any
 
 from miniagents.ext.llms.endings import Ending, ending_of
 from miniagents.ext.llms.messages import Usage
-from miniagents.ext.llms.model import Answer
+from miniagents.ext.llms.provider import Answer
 from miniagents.ext.llms.providers.reading import (
     Failed,
     Unreadable,

@@ -6,8 +6,8 @@ from typing import TypeAlias
 from miniagents.errors import IncompleteResponseError
 from miniagents.ext.llms.endings import Ending, ending_of
 from miniagents.ext.llms.messages import ToolResultMessage
-from miniagents.ext.llms.model import Answer, ModelRequest
-from miniagents.ext.llms.providers.failures import malformed
+from miniagents.ext.llms.provider import Answer, ModelRequest
+from miniagents.ext.llms.providers.error_mapping import malformed
 from miniagents.ext.llms.sound import sound
 
 Check: TypeAlias = Callable[[str, ModelRequest, Answer], None]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from miniagents.errors import MissingDependencyError, MissingKeyError
-from miniagents.ext.llms.model import ModelRequest
+from miniagents.ext.llms.provider import ModelRequest
 from miniagents.messages import Secret
 from miniagents.messages.frozen import thaw
 

@@ -9,13 +9,13 @@ from dataclasses import replace
 from typing import Any
 
 from miniagents.ext.llms.messages import Usage
-from miniagents.ext.llms.model import Answer, ModelRequest
+from miniagents.ext.llms.provider import Answer, ModelRequest
 from miniagents.ext.llms.providers.clients import as_parameters, without_retries
 from miniagents.ext.llms.providers.endpoint import Endpoint
-from miniagents.ext.llms.providers.failures import malformed
+from miniagents.ext.llms.providers.error_mapping import malformed
 from miniagents.ext.llms.providers.openai import api_options
 from miniagents.ext.llms.providers.reading import Unreadable, a_list, a_place, an_object, count
-from miniagents.ext.llms.providers.relay import relay
+from miniagents.ext.llms.providers.response_stream import relay
 from miniagents.promising import Flow
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from miniagents.errors import AuthenticationError, ProviderError
 from miniagents.ext.llms.providers.clients import sdk
-from miniagents.ext.llms.providers.failures import connection_failure, malformed, status_failure
+from miniagents.ext.llms.providers.error_mapping import connection_failure, malformed, status_failure
 from miniagents.ext.llms.providers.reading import Failed, Unreadable
 from miniagents.ext.llms.providers.redacting import redactor_of
 

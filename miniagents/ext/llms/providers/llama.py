@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 
 from miniagents.ext.llms.endings import Ending, ending_of
-from miniagents.ext.llms.model import Answer, ModelRequest
+from miniagents.ext.llms.provider import Answer, ModelRequest
 from miniagents.ext.llms.providers.checking import check_ending, check_has_ended
 from miniagents.ext.llms.providers.clients import sdk
-from miniagents.ext.llms.providers.failures import malformed
+from miniagents.ext.llms.providers.error_mapping import malformed
 from miniagents.ext.llms.providers.llama_tools import ANSWER, prompt_with_tools, tool_output
 from miniagents.ext.llms.providers.openai import OpenAIProvider
 

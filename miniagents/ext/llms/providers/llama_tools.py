@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from miniagents.ext.llms.messages import ReplyMessage, ToolResultMessage
-from miniagents.ext.llms.model import ToolSpec
+from miniagents.ext.llms.provider import ToolSpec
 from miniagents.ext.llms.schemas import OutputType
 from miniagents.messages import AssistantMessage, Message, SystemMessage, UserMessage
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from miniagents.errors import InvalidOptionError
-from miniagents.ext.llms.model import Answer, ModelRequest
+from miniagents.ext.llms.provider import Answer, ModelRequest
 from miniagents.ext.llms.providers.chat_reader import ChatReader
 from miniagents.ext.llms.providers.checking import Check, check_ending
 from miniagents.ext.llms.providers.clients import as_parameters, call_options, without_retries
@@ -17,7 +17,7 @@ from miniagents.ext.llms.providers.openai_mapping import (
     tools_for_chat,
     tools_for_responses,
 )
-from miniagents.ext.llms.providers.relay import relay
+from miniagents.ext.llms.providers.response_stream import relay
 from miniagents.ext.llms.providers.responses_reader import ResponsesReader
 
 

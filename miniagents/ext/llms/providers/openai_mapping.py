@@ -6,7 +6,7 @@ from typing import Any
 
 from miniagents.errors import UnsupportedContentError
 from miniagents.ext.llms.messages import FileMessage, ImageMessage, ReplyMessage, ToolCall, ToolResultMessage
-from miniagents.ext.llms.model import ToolSpec
+from miniagents.ext.llms.provider import ToolSpec
 from miniagents.ext.llms.providers.mapping import joined, readable, role_of, systems_first
 from miniagents.ext.llms.schemas import OutputType
 from miniagents.messages import AssistantMessage, Message, SystemMessage, TextMessage, UserMessage

@@ -1,0 +1,1 @@
+"""Cells: an actor with its mailbox, its life and what belongs to it."""

@@ -1,0 +1,145 @@
+"""References that travel: as bytes, and what they are where their actor does not live."""
+
+import copyreg
+from functools import partial
+from typing import Any
+
+from miniagents.actors.cells.cell_state import ENDED, State
+from miniagents.actors.messaging.dead_letters import DeadLetterReason
+from miniagents.actors.messaging.identity import Identity, find, hash_of, system_of
+from miniagents.actors.messaging.ref import ActorRef
+from miniagents.errors import ActorStoppedError, NoActiveSystemError
+from miniagents.messages import register_wire_type
+from miniagents.promising import Promise, PromisingContext
+from miniagents.supervision.lifecycle import OVER
+
+
+class AbsentCell:
+    """In the place of the cell of an actor that does not live here: it has ended, or its system runs elsewhere.
+
+    Args:
+        identity: The actor's.
+        kind: The class of the reference to it.
+    """
+
+    __slots__ = ("__weakref__", "identity", "ref", "system_hash")
+
+    life = OVER
+    state = State.STOPPED
+    stopping = ENDED
+    is_alive = False
+    is_serial = False
+    is_supervisor = False
+    queue: Any = None
+    parent: Any = None
+    watchers: Any = None
+
+    def __init__(self, identity: Identity, kind: type[ActorRef]) -> None:
+        self.identity = identity
+        self.system_hash = hash_of(identity.system)
+        self.ref = kind(self)  # type: ignore[arg-type]  # it does what a reference needs of a cell that has ended
+
+    @property
+    def path(self) -> str:
+        """Where it was in the tree."""
+        return self.identity.path
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def uid(self) -> int:
+        """Its number."""
+        return self.identity.uid
+
+    @property
+    def reason(self) -> ActorStoppedError:
+        """Why it ended is not known: an error that says that it is not here."""
+        return ActorStoppedError(
+            f"{self.path}: does not live here: it has ended, or its system ({self.identity.system}) runs elsewhere",
+            path=self.path,
+        )
+
+    @property
+    def system(self) -> Any:
+        """The system that gets what is sent to it: its own, if that runs here, otherwise the current one.
+
+        Raises:
+            ActorStoppedError: There is none.
+        """
+        system: Any = system_of(self.identity)
+        if system is None:
+            try:
+                system = PromisingContext.get_current()
+            except NoActiveSystemError as error:
+                raise self.reason from error
+        return system
+
+    def post(self, envelope: Any) -> None:
+        """It is a dead letter; an ask fails."""
+        envelope.taken = True
+        if envelope.ask is not None:
+            envelope.ask.fail(self.reason)
+        self.system.dead_letters.add(DeadLetterReason.STOPPED, envelope, self.ref)
+
+    def route(self, message: Any) -> "AbsentCell":
+        """Itself."""
+        return self
+
+    def is_full(self) -> bool:
+        """It has no mailbox."""
+        return False
+
+    async def room(self) -> None:
+        """It has no mailbox."""
+
+    def ask_cancelled(self, ask: Any) -> None:
+        """Its ask has failed already."""
+
+    def running_supervisor(self) -> None:
+        """It has no children here."""
+
+    def stop(self, **_: Any) -> Promise[Any]:
+        """It has ended, as far as can be known here."""
+        return self.terminated()
+
+    def started(self) -> Promise[None]:
+        """It did not start here."""
+        promise: Promise[None] = Promise()
+        promise._reject(self.reason)
+        return promise
+
+    def terminated(self) -> Promise[Any]:
+        """It has ended, as far as can be known here."""
+        promise: Promise[Any] = Promise()
+        promise._resolve(self.reason)
+        return promise
+
+
+def let_travel(kind: type[ActorRef], tag: str, cell: type[AbsentCell] = AbsentCell) -> None:
+    """Let references of a class be parts of messages that are encoded, and of what is copied or pickled. Decoded, one
+    is the reference itself where its actor lives; elsewhere it is equal to it, and not alive.
+
+    Args:
+        kind: The class.
+        tag: Its name on the wire.
+        cell: Makes what stands for an actor that does not live where the bytes are decoded.
+    """
+    from_wire = partial(_from_wire, kind, cell)
+    register_wire_type(kind, tag, _to_wire, from_wire)
+    copyreg.pickle(kind, lambda ref: (from_wire, (_to_wire(ref),)))
+
+
+def _to_wire(ref: ActorRef) -> tuple[Any, ...]:
+    return tuple(ref._cell.identity)
+
+
+def _from_wire(kind: type[ActorRef], cell: type[AbsentCell], data: Any) -> ActorRef:
+    identity = Identity(*data)
+    for value, expected in zip(identity, (str, str, int, str, int), strict=True):
+        if type(value) is not expected:
+            raise TypeError(f"a {type(value).__name__} where a {expected.__name__} should be")
+    found = find(identity)
+    return found.ref if found is not None else cell(identity, kind).ref

@@ -1,0 +1,367 @@
+"""What users write: `Actor`, and the `ActorContext` that it lives in."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextvars import copy_context
+from inspect import iscoroutinefunction, signature, unwrap
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import structlog
+
+from miniagents.actors.arguments import merged
+from miniagents.actors.cells.timers import Timer
+from miniagents.actors.messaging.ask import Ask
+from miniagents.actors.messaging.dead_letters import DeadLetterReason
+from miniagents.actors.messaging.envelope import Envelope
+from miniagents.actors.messaging.options import SpawnOptions
+from miniagents.actors.messaging.ref import ActorRef
+from miniagents.errors import InvalidOptionError, UnhandledMessageError
+from miniagents.messages import Message
+from miniagents.promising import Promise
+from miniagents.promising.tracebacks import traceback_text
+from miniagents.promising.work import Endings
+from miniagents.supervision import StopReason, Strategy
+from miniagents.supervision.checking import check_exceptions, check_function, check_kind
+
+if TYPE_CHECKING:
+    from miniagents.actors.cells.actor_cell import ActorCell
+    from miniagents.actors.system import ActorSystem
+
+_log = structlog.get_logger("miniagents")
+
+T = TypeVar("T")
+
+_HOOKS = {"receive": "message, ctx", "on_start": "ctx", "on_stop": "reason", "on_restart": "reason"}
+"""What the runtime calls, and with which arguments."""
+
+
+class IgnoreStart(Exception):
+    """Raised in `on_start`: this child is not needed now. Its supervisor keeps the specification and no child, as
+    OTP's supervisor does when a start function returns `ignore`."""
+
+
+class Actor:
+    """State behind a mailbox: it handles one message at a time.
+
+    Subclass it, and give what the constructor takes to `spawn`.
+
+    Attributes:
+        errors: Exceptions that are answers to the asker, not crashes.
+        strategy: The strategy for the children that it spawns through its context, or None for the default: each is
+            restarted alone, without a limit, with growing backoff.
+        ctx: Its context; set before `on_start`.
+    """
+
+    errors: ClassVar[tuple[type[BaseException], ...]] = ()
+    strategy: ClassVar[Any] = None
+    ctx: "ActorContext"
+
+    _default_props: ClassVar[Any]  # shared by all actors of this very class that are spawned without options
+
+    def __init_subclass__(cls, **config: Any) -> None:
+        """Check what the runtime will call, and look at.
+
+        Raises:
+            TypeError: A hook is not async, or does not take what it is called with; the text names it.
+            InvalidOptionError: `errors` or `strategy` is of the wrong kind.
+        """
+        super().__init_subclass__(**config)
+        for name, takes in _HOOKS.items():
+            function = cls.__dict__.get(name)
+            if not isinstance(function, FunctionType):
+                continue
+            if not iscoroutinefunction(unwrap(function)):
+                raise TypeError(
+                    f"{cls.__name__}.{name} must be `async def {name}`, without `yield`: the runtime awaits it"
+                )
+            # That of a decorator's wrapper is what is called, whatever it wraps.
+            called = signature(function, follow_wrapped=False)
+            try:
+                called.bind("self", *takes.split(", "))
+            except TypeError:
+                raise TypeError(
+                    f"{cls.__name__}.{name} must be `async def {name}(self, {takes})`, not {called}"
+                ) from None
+        check_exceptions(f"{cls.__name__}.errors", cls.errors)
+        check_kind(f"{cls.__name__}.strategy", cls.strategy, Strategy, or_none=True)
+
+    async def receive(self, message: Message, ctx: "ActorContext") -> Message | Exception | None:
+        """Handle one message.
+
+        A message that no case takes is answered with `ctx.unhandled`, so that nothing is lost in silence::
+
+            match message:
+                case Add(amount):
+                    self.total += amount
+                case Read():
+                    return Total(value=self.total)
+                case _:
+                    return ctx.unhandled(message)
+            return None
+
+        Returns:
+            The answer to an ask. An exception that is returned is raised at the asker, and the actor lives.
+
+        Raises:
+            Exception: Whatever is raised is a crash: it goes to the asker and to the supervisor, and a fresh instance
+                takes the place of this one.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define `async def receive(self, message, ctx)`")
+
+    async def on_start(self, ctx: "ActorContext") -> None:
+        """Called in every instance before its first message. What it raises is a failed start."""
+
+    async def on_stop(self, reason: StopReason | BaseException) -> None:
+        """Called once in every instance whose `on_start` succeeded, also after a crash, as OTP's `terminate/2`.
+
+        What it raises is logged, and the reason stays.
+        """
+
+    async def on_restart(self, reason: StopReason | BaseException) -> None:
+        """Called in the fresh instance, after its `on_start`. What it raises is a crash of the fresh instance."""
+
+
+class ReplyTo:
+    """An answer that is given later: end it once, with `reply`. With the actor it ends as `ActorStoppedError`.
+
+    Example:
+        async def receive(self, message, ctx):
+            reply_to = ctx.reply_later()
+            work = ctx.create_task(self.work(message, reply_to))
+            reply_to.on_cancel(lambda reason: work.cancel())
+    """
+
+    __slots__ = ("_ask", "_attempt", "_cancelled", "_envelope", "_reason", "_receiver")
+
+    def __init__(self, envelope: "Envelope | Ask[Any]", receiver: ActorRef) -> None:
+        self._ask: Ask[Any] | None = envelope.ask
+        self._cancelled: Promise[Any] | None = None
+        self._envelope = envelope
+        self._attempt = envelope.crashes
+        self._reason: object = None
+        self._receiver = receiver
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody still waits for the answer, and this attempt is still the one that may give it."""
+        return self._ask is not None and self._attempt == self._envelope.crashes and not self._ask.done()
+
+    @property
+    def cancelled(self) -> Promise[Any]:
+        """The promise of the reason for which nobody waits for the answer any more.
+
+        That is what was given to `cancel`, or "cancelled", or the `AskTimeoutError` of a deadline that has passed. It
+        is None if the ask has ended in another way: by an answer, or with the actor.
+        """
+        if self._cancelled is None:
+            self._cancelled = Promise()
+            if self._reason is not None or self._ask is None:
+                self._cancelled._resolve(self._reason)
+            else:
+                self._ask._add_done_callback(self._ended)
+        return self._cancelled
+
+    def on_cancel(self, callback: Callable[[Any], object]) -> None:
+        """Call `callback(reason)` once when nobody waits for the answer any more; see `cancelled`.
+
+        It is called within the `cancel` itself, or now if that has been. What it raises is logged. Tasks of
+        `ctx.create_task` that it cancels belong to what `aclose` waits for.
+        """
+        check_function(f"{self._receiver.path}: on_cancel(callback=)", callback)
+        context = copy_context()
+
+        def tell(cancelled: Promise[Any]) -> None:
+            if cancelled.exception() is None and cancelled.result() is not None:
+                try:
+                    context.run(callback, cancelled.result())
+                except Exception as error:
+                    path, stack = self._receiver.path, traceback_text(error)
+                    _log.error("a callback of on_cancel failed", actor=path, error=repr(error), stack=stack)
+
+        self.cancelled._add_done_callback(tell)
+
+    def reply(self, answer: Message | BaseException | None) -> None:
+        """Give the answer; an exception is raised at the asker. A second one is a dead letter."""
+        if self.is_open and self._ask is not None:
+            self._ask.answer(answer)
+        else:
+            cell = self._receiver._cell
+            letter = Envelope(answer, self._receiver, None, None, self._envelope.correlation_id, None, 0.0)
+            receiver = self._envelope.sender or self._receiver
+            cell.system.dead_letters.add(DeadLetterReason.REPLIED_TWICE, letter, receiver)
+
+    def _ended(self, _: Any) -> None:
+        # Later, since whoever cancels says why as soon as the ask has ended.
+        self._receiver._cell.system.loop.call_soon(self._resolve, None)
+
+    def _resolve(self, reason: object) -> None:
+        if self._cancelled is not None:
+            self._cancelled._resolve(reason)
+
+    def _is_over(self) -> bool:
+        """Whether the answer was given: see `Cancellable`."""
+        return not self.is_open
+
+    def _cancel_alone(self, reason: object, endings: Endings) -> tuple[()]:
+        """Tell whoever is to answer: see `Cancellable`."""
+        if self._reason is None:
+            cell: Any = self._receiver._cell
+            cancelled_before = cell.cancelled_tasks()
+            self._reason = reason if reason is not None else "cancelled"
+            self._resolve(self._reason)
+            for task in cell.cancelled_tasks():
+                if task not in cancelled_before:
+                    endings[task] = cell  # by a callback of `on_cancel`
+        return ()
+
+
+class ActorContext:
+    """What an actor can see and do: one for each instance."""
+
+    __slots__ = ("_cell",)
+
+    def __init__(self, cell: "ActorCell") -> None:
+        self._cell = cell
+
+    @property
+    def self(self) -> ActorRef:
+        """This actor."""
+        return self._cell.ref
+
+    @property
+    def path(self) -> str:
+        """Where it is in the tree."""
+        return self._cell.path
+
+    @property
+    def sender(self) -> ActorRef | None:
+        """Who sent the message in hand; None from outside."""
+        current = self._cell.current
+        kind = current.__class__
+        return current.sender if kind is Ask or kind is Envelope else None
+
+    @property
+    def parent(self) -> ActorRef | None:
+        """The actor that this one is a child of; None for a top-level actor."""
+        parent = self._cell.parent
+        return parent.ref if parent is not None and parent.parent is not None else None
+
+    @property
+    def children(self) -> tuple[ActorRef, ...]:
+        """Its children, in the order of their starts."""
+        children = self._cell.children
+        return tuple(child.ref for child in children.values()) if children else ()
+
+    @property
+    def deadline(self) -> float | None:
+        """The deadline of the message in hand, on `loop.time()`."""
+        return self._cell.deadline
+
+    @property
+    def envelope(self) -> Envelope | None:
+        """The envelope of the message in hand."""
+        envelope = self._cell.envelope
+        if envelope is None:
+            return None
+        _ = self._cell.correlation_id  # is given out when somebody looks
+        return envelope if isinstance(envelope, Envelope) else envelope.envelope
+
+    @property
+    def log(self) -> Any:
+        """A structlog logger, bound to the path."""
+        return structlog.get_logger("miniagents").bind(actor=self._cell.path)
+
+    @property
+    def system(self) -> "ActorSystem":
+        """The system that it lives in."""
+        return self._cell.system
+
+    def spawn(
+        self,
+        actor: Any,
+        *,
+        name: str | None = None,
+        options: SpawnOptions | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **arguments: Any,
+    ) -> ActorRef:
+        """Start a child of this actor, as `ActorSystem.spawn` does."""
+        return self._cell.system.spawn_under(self._cell, actor, name, options, merged(arguments, kwargs))
+
+    def stop(self, ref: ActorRef | None = None, *, reason: StopReason = StopReason.NORMAL) -> None:
+        """End this actor after the message in hand, or another one.
+
+        Args:
+            ref: A child, or any other actor; None for this one.
+            reason: NORMAL or SHUTDOWN. Who wants to crash raises.
+        """
+        check_kind(f"{self._cell.path}: stop(ref=)", ref, ActorRef, or_none=True)
+        if reason not in (StopReason.NORMAL, StopReason.SHUTDOWN):
+            raise InvalidOptionError(
+                f"{self._cell.path}: ctx.stop(reason=) is StopReason.NORMAL or StopReason.SHUTDOWN, not {reason!r}; "
+                f"raise an exception to crash"
+            )
+        if ref is None or ref == self._cell.ref:
+            self._cell.stop(reason=reason, drain=False, own=True)
+        else:
+            ref.stop()
+
+    def watch(self, ref: ActorRef) -> None:
+        """Have `Terminated` delivered when the actor ends for good, once; never for a restart."""
+        check_kind(f"{self._cell.path}: watch(ref=)", ref, ActorRef)
+        self._cell.watch(ref._cell)
+
+    def unwatch(self, ref: ActorRef) -> None:
+        """No longer; a `Terminated` that waits in the mailbox is thrown away."""
+        check_kind(f"{self._cell.path}: unwatch(ref=)", ref, ActorRef)
+        self._cell.unwatch(ref._cell)
+
+    def schedule(self, delay: float, message: Message) -> Timer:
+        """Tell this actor `message` in `delay` seconds, unless it restarts or ends before.
+
+        As of a `send`, the mailbox's capacity counts: under BACKPRESSURE the message waits for room.
+
+        Returns:
+            A handle with `cancel()`, which also takes back a message that waits in the mailbox already.
+        """
+        return self._cell.add_timer(delay, message, repeats=False)
+
+    def schedule_every(self, interval: float, message: Message) -> Timer:
+        """Tell this actor `message` every `interval` seconds; of the ticks at most one waits in the mailbox."""
+        return self._cell.add_timer(interval, message, repeats=True)
+
+    def reply(self, answer: Message | BaseException | None) -> None:
+        """Answer the message in hand now, before the handler returns; what it returns is then ignored.
+
+        A second reply is a dead letter.
+        """
+        self._cell.reply(answer)
+
+    def unhandled(self, message: Message) -> UnhandledMessageError | None:
+        """Say that no case took the message in hand: `case _: return ctx.unhandled(message)`.
+
+        An asker gets an `UnhandledMessageError`; a message that was told is a dead letter (UNHANDLED). A `Terminated`
+        that nobody is interested in is neither.
+
+        Returns:
+            What the asker gets; None for a message that was told.
+        """
+        return self._cell.unhandled(message)
+
+    def reply_later(self) -> ReplyTo:
+        """Take the answer to the message in hand into one's own hands: what the handler returns is ignored."""
+        return self._cell.reply_later()
+
+    def create_task(self, coro: Coroutine[Any, Any, T], *, name: str | None = None) -> "asyncio.Task[T]":
+        """Run a coroutine beside the handlers. It is cancelled when this instance ends."""
+        return self._cell.create_task(coro, name)
+
+    def pipe_to_self(self, awaitable: Awaitable[T], wrap: Callable[[T | BaseException], Message]) -> None:
+        """Await something beside the handlers and tell this actor what came of it (Akka's `pipeToSelf`).
+
+        Args:
+            awaitable: What to wait for. It is cancelled when this instance ends.
+            wrap: Makes the message of the result, or of the exception. If it fails, or makes none, that is logged.
+        """
+        self._cell.pipe_to_self(awaitable, wrap)

@@ -1,0 +1,706 @@
+"""The cell of an `Actor`: one message at a time, restarts behind the same mailbox, hooks, timers and tasks.
+
+Its code runs in *turns*. A turn is a coroutine that a worker steps; it starts or ends the instance if that was asked
+for, handles messages up to a quantum, and returns. Whatever the actor raises, a turn never raises.
+
+Where the life of the actor is, and what an event means there, is the table's (`miniagents.supervision.lifecycle`). The
+module is long because a turn is one piece: whoever reads how a message is handled has to see how it may fail.
+"""
+
+import asyncio
+import enum
+import logging
+import sys
+from collections import deque
+from contextvars import Context
+from sys import getrefcount
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+from weakref import getweakrefcount
+
+import structlog
+
+from miniagents.actors.cells.actor import Actor, ActorContext, IgnoreStart
+from miniagents.actors.cells.cell import Cell
+from miniagents.actors.cells.receiving_cell import BARRIER
+from miniagents.actors.cells.resources import ResourceCell
+from miniagents.actors.dispatch.dispatcher import QUANTUM
+from miniagents.actors.dispatch.workers import migrate, stack_of_worker
+from miniagents.actors.messaging.ask import Ask
+from miniagents.actors.messaging.dead_letters import DeadLetterReason
+from miniagents.actors.messaging.envelope import Envelope
+from miniagents.actors.messaging.options import Props
+from miniagents.actors.observing.events import EventKind
+from miniagents.errors import HandlerTimeoutError, PromiseCancelledError
+from miniagents.promising.abandoning import log_abandoned
+from miniagents.promising.failures import log_failure, logger_for, mark_logged
+from miniagents.promising.promise import NO_VALUE
+from miniagents.promising.scope import current_scope
+from miniagents.promising.tracebacks import traceback_text
+from miniagents.promising.work import end_all
+from miniagents.supervision import StopReason
+from miniagents.supervision.lifecycle import OVER, Event, Phase, Wish
+
+if TYPE_CHECKING:
+    from miniagents.actors.system import ActorSystem
+
+_log = structlog.get_logger("miniagents")
+
+
+class Interruption(enum.Enum):
+    """Why the runtime cancels the code that runs: what its end then means."""
+
+    STOP = "stop"
+    HANG = "hang"
+    CANCEL = "cancel"
+    SUSPEND = "suspend"
+    CRASH = "crash"
+
+
+_STOP, _HANG, _CANCEL, _SUSPEND, _CRASH = Interruption
+
+
+class ActorCell(ResourceCell):
+    """The cell of one `Actor`."""
+
+    __slots__ = (
+        "_ctx",
+        "_done_waiters",
+        "_failure",
+        "_instance",
+        "_interruption",
+        "_noticed",
+        "_turn_is_due",
+        "_wake",
+        "context",
+        "warm",
+    )
+
+    passivates = False
+    """Whether it may give its memory back after a rest."""
+
+    def __init__(self, system: "ActorSystem", parent: Cell | None, name: str, props: Props) -> None:
+        super().__init__(system, parent, name, props)
+        self._instance: Any = None
+        self._ctx: ActorContext | None = None
+        self.context: Context | None = None
+        self.warm = False
+        self._turn_is_due = False  # a turn without an instance waits in the ready queue, or runs
+        self._noticed = True  # the code of the turn has nothing to look at but messages
+        self._interruption: Interruption | None = None
+        self._failure: BaseException | None = None  # what a doomed instance crashes with
+        self._wake: asyncio.Future[None] | None = None  # own_task: what its task waits on while there is nothing to do
+        self._done_waiters: list[asyncio.Future[None]] | None = None
+
+    # Scheduling
+
+    def take_notice(self) -> None:
+        """See to it that a turn comes that looks at what was asked."""
+        phase = self.life.phase
+        if phase is Phase.UP or phase is Phase.DOOMED:
+            self._noticed = False
+            if not self.scheduled:
+                self.wake()
+        elif phase is Phase.DUE and not self._turn_is_due:
+            self._turn_is_due = True
+            self.wake()
+
+    def wake(self) -> None:
+        """There is something to do: have a turn of it run."""
+        self.scheduled = True
+        if not self.props.own_task:
+            dispatcher = self.system.dispatcher
+            dispatcher.ready.append(self)
+            if not dispatcher.awake:
+                dispatcher._wake()
+        elif self._wake is not None:
+            if not self._wake.done():
+                self._wake.set_result(None)
+        else:
+            # With an instance there is its task, which looks again before it waits.
+            if self._instance is None:
+                self.system.dispatcher.run_in_own_task(self, self._own_main, self.turn_context())
+                self.task.add_done_callback(self._own_task_ended)
+
+    def turn_context(self) -> Context:
+        """The context of this instance: it starts empty and is kept between messages."""
+        context = self.context
+        if context is None:
+            context = self.context = Context()
+            context.run(current_scope.set, self)
+        return context
+
+    def cool_down(self) -> None:
+        """Give back what an idle actor does not need."""
+        if not self.scheduled and not self.queue:
+            if self.queue.__class__ is deque:
+                self.queue = None
+            if not self.props.own_task and self.context is not None and len(self.context) <= 1:
+                self.context = None  # it holds nothing but ourselves
+
+    async def _own_main(self) -> None:
+        """All turns of one instance, in a task of its own."""
+        while True:
+            await self.turn()
+            if self._instance is None:
+                return
+            if not self.scheduled:
+                self._wake = self.system.loop.create_future()
+                try:
+                    await self._wake
+                except asyncio.CancelledError:
+                    await self._cleanse()
+                finally:
+                    self._wake = None
+                self.scheduled = True
+
+    def _own_task_ended(self, task: Any) -> None:
+        """The task of an instance has ended, or was cancelled before its first step."""
+        if self.task is task:
+            self.task = None
+        self._turn_is_due = False
+        if self.life.phase is Phase.DUE:
+            self.take_notice()
+
+    # Turns
+
+    async def turn(self) -> None:
+        """Start, stop, or handle messages up to a quantum."""
+        own_task = self.props.own_task
+        task = self.task
+        try:
+            if self._instance is None and not await self._start():
+                return
+            task = self.task  # another one, if the start was cancelled, or somebody keeps its task
+            receive, ctx = self._instance.receive, self._ctx
+            watched = self.props.handler_timeout is not None
+            budget, look_at = QUANTUM, QUANTUM - 2
+            while True:
+                if not self._noticed and await self._ends():
+                    return
+                queue = self.queue
+                if not queue:
+                    # Nothing to do.
+                    self.scheduled = False
+                    if not self.warm and not own_task:
+                        if self.handled or self.restarts:
+                            self.system.dispatcher.keep_warm(self)
+                        else:
+                            self.cool_down()  # it has only started, as many others may have
+                    if self.passivates:
+                        self.rests()
+                    return
+                entry = queue.popleft()
+                if self._room is not None:
+                    self.made_room()
+                kind = entry.__class__
+                if kind is Ask:
+                    entry.taken = True
+                    if entry._value is not NO_VALUE or entry._error is not None:
+                        self.gone -= 1
+                        continue
+                    message, ask = entry.message, entry
+                    if message is BARRIER:
+                        ask.answer(None)
+                        continue
+                elif kind is Envelope:
+                    entry.taken = True
+                    message, ask = entry.message, entry.ask
+                    if ask is not None and ask.done():
+                        self.gone -= 1
+                        continue
+                elif kind is float:
+                    self.head_enqueued_at = entry
+                    self.gone -= 1
+                    continue
+                else:
+                    message, ask = entry, None
+                self.current = entry
+                self.since = 0.0
+                hang = self._watch_for_hang() if watched else None
+                try:
+                    result = await receive(message, ctx)
+                except BaseException as error:
+                    if hang is not None:
+                        hang.cancel()
+                    trace = error.__traceback__
+                    if trace is not None and trace.tb_next is not None:
+                        # Without this frame, which would make a cycle of the error and the ask that it ends.
+                        error.__traceback__ = trace.tb_next
+                    trace = None
+                    if not await self._failed(error):
+                        return
+                else:
+                    if hang is not None:
+                        hang.cancel()
+                    if self._interruption is None or self._swallowed():
+                        if self._replied:
+                            self._replied = False
+                        elif ask is not None:
+                            ask.answer(result)
+                        elif result is not None and isinstance(result, BaseException):
+                            self.answered_nobody(result)
+                        self.current = None
+                        self.handled += 1
+                    elif not await self._failed(asyncio.CancelledError()):
+                        return
+                # After the last message of a turn whoever runs it looks, before the next turn.
+                if (queue or own_task) and getrefcount(task) + getweakrefcount(task) > task.held and self._is_spent():
+                    await self._cleanse()
+                    task = self.task
+                budget -= 1
+                if budget == look_at:
+                    # After 2, 4, 8, ... messages: the turn is over with the quantum, or when its time is up.
+                    if not budget or monotonic() > self.system.dispatcher.turn_until:
+                        self._schedule_again()
+                        return
+                    look_at = 2 * budget - QUANTUM
+        except (Exception, asyncio.CancelledError) as error:  # a fault of the runtime: end the actor, do not lose it
+            _log.error("the runtime failed in a turn", actor=self.path, stack=traceback_text(error))
+            self.break_down(error)
+        finally:
+            task = None  # from Python 3.12 on, the traceback of a crash keeps this frame
+            if not own_task:
+                self.task = None
+                if self._instance is None:
+                    self._turn_is_due = self.life.phase is Phase.DUE
+                    if self._turn_is_due:
+                        self.wake()
+
+    def _swallowed(self) -> bool:
+        """The handler has returned although it was interrupted.
+
+        Returns:
+            Whether it counts as handled; one that has run for too long, whose children have failed, or that was
+            abandoned, is not.
+        """
+        if self._interruption is _HANG or self._interruption is _CRASH or self.life.phase is not Phase.UP:
+            return False
+        self._interruption = None
+        self._tell_done()
+        return True
+
+    def break_down(self, error: BaseException) -> None:
+        """The runtime failed in its turn: end without any of the user's code."""
+        current = self.envelope
+        if current is not None and current.ask is not None:
+            current.ask.fail(error)
+        self._instance = self._ctx = self.context = None
+        if self.life is not OVER:
+            self.life = OVER
+            self.reason = self.start_error = error
+            self.cancel_grace()
+            self.cancel_restart()
+            self.report_unstarted()
+            self.report_stopped()
+            self.report_suspended()
+            self.settle()
+
+    def rests(self) -> None:
+        """Nothing to do, for one that passivates."""
+
+    def _schedule_again(self) -> None:
+        self.scheduled = True
+        if not self.props.own_task:
+            self.system.dispatcher.schedule(self)
+
+    def _is_spent(self) -> bool:
+        """Whether its task must not run anything more as it is: it was cancelled, or somebody keeps a reference to it,
+        which only one of the actor's own may outlive."""
+        kept = getrefcount(self.task) > self.task.held - self.task.registered
+        return kept or (not self.props.own_task and self.task.is_watched())
+
+    async def _cleanse(self) -> None:
+        """Go on without the cancellation that was dealt with: a worker in another task, an own task in itself."""
+        if not self.props.own_task:
+            await migrate()
+            return
+        task = self.task
+        while task.cancelling():
+            task.uncancel()
+        try:
+            await asyncio.sleep(0)  # before Python 3.13 a cancellation that was taken back stays pending
+        except asyncio.CancelledError:
+            pass
+        while task.cancelling():
+            task.uncancel()
+        task.held = sys.maxsize
+        task.interrupted_at = 0.0
+
+    async def _ends(self) -> bool:
+        """Look at what was asked of the actor from outside its handlers.
+
+        Returns:
+            Whether there is no instance any more.
+        """
+        if self.life.phase is Phase.DOOMED:
+            error, self._failure = self._failure, None
+            # It is what dooms; test: test_the_parent_crashes_when_the_strategy_for_its_children_is_used_up
+            assert error is not None
+            return not await self._crashed(None, error)
+        if self.life.wish is Wish.NONE:
+            self._noticed = True
+            return False
+        self.apply(Event.LET_GO if self.depth else Event.DRAINED)
+        if self.life.phase is Phase.UP:
+            return False  # it drains
+        await self._end_instance()
+        return True
+
+    # Start and end of an instance
+
+    async def _start(self) -> bool:
+        """Make the instance that is due.
+
+        Returns:
+            Whether it is there.
+        """
+        self._interruption = None
+        self.apply(Event.BEGUN)
+        if self.life.phase is not Phase.STARTING:
+            return False  # the start is off
+        restarted, self._restart_reason = self._restart_reason, None
+        is_first = not self.life.again
+        hang = self._watch_for_hang() if self.props.handler_timeout is not None else None
+        try:
+            instance = self.props.factory()
+            kind = type(instance)
+            ctx = self._ctx = ActorContext(self)
+            instance.ctx = ctx
+            if kind.on_start is not Actor.on_start:
+                await instance.on_start(ctx)
+                self._check_interruption()
+            if self.life.phase is not Phase.STARTING:
+                return False  # it was abandoned
+            self._instance = instance
+            if restarted is not None and kind.on_restart is not Actor.on_restart:
+                await instance.on_restart(restarted)
+                self._check_interruption()
+                if self.life.phase is not Phase.STARTING:
+                    return False
+        except BaseException as error:
+            if hang is not None:
+                hang.cancel()
+            if self.life.phase is not Phase.STARTING:
+                return False  # it was abandoned
+            was_stopped = self._interruption is _STOP or self._interruption is _SUSPEND
+            was_stopped = was_stopped and isinstance(error, asyncio.CancelledError) and self.life.wish >= Wish.STOP
+            error = self._explain(error)
+            if self._instance is not None:
+                await self._crashed(None, error)
+            else:
+                if not was_stopped:
+                    self.reason = error
+                await self._start_failed(error, is_first)
+            return False
+        if hang is not None:
+            hang.cancel()
+        self._interruption = None
+        self.apply(Event.STARTED)
+        self._noticed = self.life.wish is Wish.NONE
+        if not is_first or self.system.events.wanted:
+            self.announce_start(is_first, restarted)
+        # `_is_spent` alone would do; the look before it spares a call (benchmark `spawn`).
+        if getrefcount(self.task) + getweakrefcount(self.task) > self.task.held and self._is_spent():
+            await self._cleanse()
+        return True
+
+    def _check_interruption(self) -> None:
+        """A hook that swallows what is a failure has failed all the same."""
+        if self._interruption is _HANG or self._interruption is _CRASH:
+            raise asyncio.CancelledError
+
+    async def _start_failed(self, error: BaseException, is_first: bool) -> None:
+        """`__init__` or `on_start` failed: there is no instance, and no `on_stop` for it."""
+        self.failed(error)
+        self.start_error = error
+        is_ignored = isinstance(error, IgnoreStart)
+        if not is_ignored and self.on_started is None and self.life.wish is Wish.NONE:
+            if is_first:
+                self.system.start_failed(self, error)
+            else:
+                self._log_crash(error)
+        self.apply(Event.IGNORED if is_ignored else Event.START_FAILED)
+        await self._release()
+        self.apply(Event.GONE)
+
+    async def _end_instance(self) -> None:
+        """Children first, then `on_stop`, then the tasks and timers: what the instance owns ends with it."""
+        instance = self._instance
+        cleans_up = type(instance).on_stop is not Actor.on_stop
+        if cleans_up:
+            self._cancel_timers()
+            if self._is_spent():
+                await self._cleanse()
+            await self._stop_children()
+            self.apply(Event.CLEANING)
+            await self._run_on_stop(instance)
+            if self.life.phase is not Phase.CLEANUP:
+                return  # it was abandoned
+            self.apply(Event.CLEANED)
+        await self._release()
+        self.apply(Event.GONE)
+
+    async def _release(self) -> None:
+        """Let go of all that the instance has had."""
+        self._turn_is_due = True  # this one goes on without an instance
+        if self.children or self._timers or self._owed or self._tasks:
+            if self._is_spent():
+                await self._cleanse()
+            assert self.reason is not None  # that of the exit
+            await self._drop_belongings(self.reason)
+        self._instance = self._ctx = self.context = None
+        self._failure = self._interruption = None
+        if self._done_waiters is not None:
+            self._tell_done()
+
+    async def _run_on_stop(self, instance: Any) -> None:
+        reason = self.reason
+        self._interruption = None
+        hang = self._watch_for_hang() if self.props.handler_timeout is not None else None
+        try:
+            await instance.on_stop(reason)
+        except BaseException as error:
+            cause = self._interruption
+            error = self._explain(error)
+            if cause is None or cause is _HANG:
+                _log.error("on_stop failed", actor=self.path, reason=repr(reason), stack=traceback_text(error))
+            else:
+                _log.warning("on_stop was cut off", actor=self.path, reason=repr(reason))
+        finally:
+            self._interruption = None
+            if hang is not None:
+                hang.cancel()
+
+    def settle(self) -> None:
+        """It has ended for good: settle everything that hangs on it."""
+        self.scheduled = True
+        if self.warm:
+            self.system.dispatcher.forget(self)
+        super().settle()
+
+    # Failures
+
+    async def _failed(self, error: BaseException) -> bool:
+        """The handler raised, or was interrupted.
+
+        Returns:
+            Whether the instance lives.
+        """
+        if self.life.phase is not Phase.UP and self.life.phase is not Phase.DOOMED:
+            return False  # it was abandoned
+        envelope = self.current if self.current.__class__ is Ask else self.envelope
+        cause, ask = self._interruption, envelope.ask
+        self._replied = False
+        if cause is _CANCEL and isinstance(error, asyncio.CancelledError):
+            self._interruption = None
+            self.current = None
+            self._tell_done()
+            return True
+        if (cause is _STOP or cause is _SUSPEND) and isinstance(error, asyncio.CancelledError):
+            self._interruption = None
+            self.current = None
+            if ask is not None:
+                ask.stopped(self.reason)
+            return True
+        if cause is not None:
+            error = self._explain(error)
+        if self.props.errors and isinstance(error, self.props.errors):
+            self.current = None
+            self.handled += 1
+            if ask is not None:
+                ask.fail(error)
+            else:
+                log_failure("a handler failed and nobody had asked", error, actor=self.path)
+            return True
+        if ask is not None and ask.done() and is_of_the_caller(error):
+            # Nothing but the end of what the caller wanted: its deadline passed, or it cancelled. That fails the
+            # promise and is no crash (else a few impatient clients take a supervisor down).
+            self.current = None
+            return True
+        return await self._crashed(envelope, error)
+
+    def _explain(self, error: BaseException) -> BaseException:
+        """The error that the outside sees."""
+        cause, self._interruption = self._interruption, None
+        failure, self._failure = self._failure, None
+        if cause is _CRASH and failure is not None:
+            return failure
+        if cause is _HANG:
+            hang = HandlerTimeoutError(
+                f"{self.path}: ran for longer than its handler_timeout of {self.props.handler_timeout} s",
+                path=self.path,
+            )
+            hang.__cause__ = None if isinstance(error, asyncio.CancelledError) else error
+            return hang
+        if (cause is _STOP or cause is _SUSPEND) and isinstance(error, asyncio.CancelledError):
+            return self.stopped_error()
+        return error
+
+    async def _crashed(self, envelope: Any | None, error: BaseException) -> bool:
+        """It crashed: `on_stop`, and then what its supervision says.
+
+        Returns:
+            Whether the instance lives: it does not.
+        """
+        self.failed(error)
+        ask = envelope.ask if envelope is not None else None
+        # Who runs this turn until it has to wait, waits as well.
+        is_awaited = ask is not None and (ask._waiters or (self.task is not None and self.task.handed is not None))
+        if envelope is not None:
+            if envelope._started is not None:
+                end_all(*self.started_for(envelope), reason=error)
+            self._after_crash(envelope, error)
+        self.current = None
+        # The ask of an agent's call is its interaction.
+        call = getattr(ask, "id", None)
+        if self.system.events.wanted:
+            self.system.events.publish(EventKind.CRASH, self.path, error=error, detail=call, logged=True)
+        self._log_crash(error, call, is_awaited=is_awaited)
+        self.reason = error
+        self.apply(Event.CRASHED)
+        await self._end_instance()
+        return False
+
+    def _after_crash(self, envelope: Any, error: BaseException) -> None:
+        """What becomes of the message in hand."""
+        retry = self.props.options.retry
+        envelope.crashes += 1
+        if retry is not None and isinstance(error, retry.on) and not (envelope.ask is not None and envelope.ask.done()):
+            if envelope.crashes < retry.attempts_of(self.props.options.poison_after):
+                self.put_back(envelope)
+                if self._owed is not None:
+                    self._owed.pop(envelope.ask, None)  # the next attempt may answer, and this one no more
+                return
+            self.system.dead_letters.add(DeadLetterReason.POISONOUS, envelope, self.ref)
+        if envelope.ask is not None:
+            envelope.ask.fail(error)
+
+    def _log_crash(self, error: BaseException, call: int | None = None, *, is_awaited: bool = False) -> None:
+        of = {} if call is None else {"interaction": call}
+        if is_awaited:
+            # Whoever waits gets the exception itself; a second full report would only repeat it.
+            mark_logged(error)
+            log = logger_for(logging.WARNING)
+            if log is not None:
+                log.warning("actor crashed", actor=self.path, error=repr(error), **of)
+        else:
+            log_failure("actor crashed", error, again=True, actor=self.path, **of)
+
+    def crash(self, error: BaseException) -> None:
+        """Crash with `error`, now: the supervision of its children is used up."""
+        if self._failure is None and self.life.phase in (Phase.UP, Phase.STARTING):
+            self._failure = error
+            self.apply(Event.FAIL)
+
+    # Interruptions
+
+    def _runs_code(self) -> bool:
+        """Whether the turn waits for code of the user."""
+        phase = self.life.phase
+        if phase is Phase.UP or phase is Phase.DOOMED:
+            return self.current is not None
+        return phase is Phase.STARTING or phase is Phase.CLEANUP
+
+    def interrupt(self) -> None:
+        """Cancel the code that runs, and do so again in a second if that is swallowed."""
+        wish = self.life.wish
+        why = _SUSPEND if wish is Wish.SUSPEND else _CRASH if self._failure is not None and wish < Wish.STOP else _STOP
+        if self._interruption is why and self._runs_code():
+            _log.warning("an actor that must end swallows its cancellation", actor=self.path)
+        self._interrupt(why)
+        super().interrupt()
+
+    def _interrupt(self, why: Interruption) -> None:
+        if self._runs_code() and self.task is not None:
+            if self._interruption is None or why is _STOP:
+                self._interruption = why
+            # Before, since a handler that was told to end waits for nothing any more.
+            started = self.started_for(self.current) if why is not _CANCEL else ()
+            self.task.interrupt()
+            if started:
+                end_all(*started, reason=self.stopped_error())
+
+    def crash_under_way(self) -> "asyncio.Future[None] | None":
+        """A future of the moment when a crash whose `on_stop` still runs has become an exit; None if there is none."""
+        if self.life.wish is Wish.NONE and self.life.phase in (Phase.ENDING, Phase.CLEANUP):
+            return self._when_done()
+        return None
+
+    def interrupt_current(self) -> Any:
+        """Interrupt the handler of the message in hand, whose ask was cancelled; the instance lives."""
+        if not self._runs_code() or self.task is None or asyncio.current_task() is self.task:
+            return None
+        done = self._when_done()
+        self._interrupt(_CANCEL)
+        return done
+
+    def _when_done(self) -> "asyncio.Future[None]":
+        """A future of the moment when the handler or the instance is done."""
+        done = self.system.loop.create_future()
+        if self._done_waiters is None:
+            self._done_waiters = []
+        self._done_waiters.append(done)
+        return done
+
+    @property
+    def told_to_end_at(self) -> float | None:
+        """When its code was cancelled, on `loop.time()`; None if it was not, or has its time to shut down still."""
+        cause, life = self._interruption, self.life
+        must_end = cause is _STOP or cause is _SUSPEND or life.wish < Wish.DRAIN or life.brutal
+        return self.task.interrupted_at if cause is not None and must_end and self._runs_code() else None
+
+    @property
+    def is_unwanted(self) -> bool:
+        """Whether its code works for an ask that has ended already, and was not told to end."""
+        current = self.current
+        ask = current.ask if current.__class__ is Ask or current.__class__ is Envelope else None
+        gone = ask is not None and ask.done() and not self._replied
+        return gone and self.life.phase is Phase.UP and self.life.wish < Wish.STOP
+
+    def end_unwanted(self) -> None:
+        """The system ends, and has waited for that code for long enough: it gets the time to shut down."""
+        self.terminate()
+
+    def abandon(self) -> None:
+        """The system ends, and its code swallows that: it ends without it, after its children."""
+        worker = self.task
+        log_abandoned(stack_of_worker(worker), actor=self.path)
+        self.system.dispatcher.abandon(worker)
+        if self.reason is None:
+            self.reason = StopReason.SHUTDOWN  # its code was cancelled for another reason than its end
+        self.apply(Event.ABANDON)
+        self.system.start_soon(self._end_without_its_code())
+
+    async def _end_without_its_code(self) -> None:
+        reason = self.reason
+        assert reason is not None  # that of what asked for its end
+        envelope = self.envelope
+        if envelope is not None and envelope.ask is not None:
+            envelope.ask.stopped(reason)
+        self._instance = self._ctx = self.context = None
+        await self._drop_belongings(reason)
+        self.apply(Event.GONE)
+
+    def _tell_done(self) -> None:
+        waiters, self._done_waiters = self._done_waiters, None
+        if waiters:
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    def _watch_for_hang(self) -> asyncio.TimerHandle:
+        assert self.props.handler_timeout is not None
+        return self.system.loop.call_later(self.props.handler_timeout, self._hangs)
+
+    def _hangs(self) -> None:
+        if self._runs_code():
+            self.system.events.publish(EventKind.HANG, self.path)
+            self._interrupt(_HANG)
+
+
+def is_of_the_caller(error: BaseException) -> bool:
+    """Whether a handler whose asker waits no more may have raised it because of that."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_of_the_caller(part) for part in error.exceptions)
+    return isinstance(error, (TimeoutError, PromiseCancelledError)) and not isinstance(error, HandlerTimeoutError)

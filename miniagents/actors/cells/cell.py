@@ -1,0 +1,402 @@
+"""The cell: one actor as the system sees it, whatever runs inside.
+
+It has an identity, a mailbox, a parent and children, watchers, and an end. What a message does, and how the actor is
+started and restarted, is for the kinds of cells: `ActorCell`, `SupervisorCell`, and the agents' own.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from typing import TYPE_CHECKING, Any
+
+from miniagents.actors.cells.cell_state import State, StopRequest
+from miniagents.actors.cells.receiving_cell import ReceivingCell
+from miniagents.actors.messaging.ask import Ask
+from miniagents.actors.messaging.envelope import Envelope, new_correlation_id
+from miniagents.actors.messaging.identity import Identity
+from miniagents.actors.messaging.options import Props
+from miniagents.actors.messaging.ref import ActorRef
+from miniagents.actors.messaging.terminated import Terminated
+from miniagents.actors.waiting.helper_tasks import OfHelper
+from miniagents.actors.waiting.search import Held
+from miniagents.messages import error_text
+from miniagents.promising import Promise
+from miniagents.promising.promise import settled
+from miniagents.promising.scope import OnCancelled
+from miniagents.supervision import StopReason
+from miniagents.supervision.checking import check_name
+from miniagents.supervision.lifecycle import BORN, OVER, Phase
+
+if TYPE_CHECKING:
+    from miniagents.actors.supervisors.running_supervisor import RunningSupervisor
+    from miniagents.actors.system import ActorSystem
+
+DEFAULT_SHUTDOWN = 5.0
+"""Seconds that an actor without a `ChildSpec` has to end."""
+
+_TAKES_NO_CHILDREN = (Phase.CLEARING, Phase.ENDING, Phase.CLEANUP, Phase.OVER)
+
+
+class Cell(ReceivingCell):
+    """One actor as the system sees it.
+
+    Args:
+        system: Its system.
+        parent: The cell that it is a child of.
+        name: Its name, unique among the children of its parent.
+        props: How it is made.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_correlation_id",
+        "_path",
+        "_ref",
+        "_started",
+        "_terminated",
+        "children",
+        "handled",
+        "last_error",
+        "life",
+        "name",
+        "numbers",
+        "own_supervisor",
+        "parent",
+        "props",
+        "reason",
+        "restarts",
+        "shutdown",
+        "since",
+        "spec",
+        "start_error",
+        "stopping",
+        "supervisor",
+        "system",
+        "task",
+        "uid",
+        "waits",
+        "watchers",
+        "watching",
+    )
+
+    is_serial = True
+    """Whether it does one thing at a time, so that who waits for it waits for what it waits for."""
+    is_supervisor = False
+    keeps_asks = False
+    """Whether what its code asks is to be cancelled with it; an interaction's is."""
+
+    def __init__(self, system: "ActorSystem", parent: "Cell | None", name: str, props: Props) -> None:
+        super().__init__()
+        self.system = system
+        self.parent = parent
+        self.name = name
+        self.props = props
+        self.uid = next(system.uids)
+        self.life = BORN
+        self.since = 0.0
+        self.task: Any = None
+        self.waits: Held | None = None
+        self.children: dict[str, Cell] | None = None
+        self.numbers: dict[str, int] | None = None
+        self.supervisor: RunningSupervisor | None = None
+        self.own_supervisor: RunningSupervisor | None = None
+        self.spec: Any = None
+        self.shutdown: float | None = DEFAULT_SHUTDOWN
+        self.watchers: dict[Cell, None] | None = None
+        self.watching: dict[Cell, None] | None = None
+        self.stopping: StopRequest | None = None
+        self.reason: StopReason | BaseException | None = None
+        self.start_error: BaseException | None = None
+        self.last_error: str | None = None
+        self.restarts = 0
+        self.handled = 0
+        self._path: str | None = None
+        self._ref: ActorRef | None = None
+        self._started: Promise[None] | None = None
+        self._terminated: Promise[Any] | None = None
+        self._correlation_id = 0
+
+    # Identity
+
+    @property
+    def path(self) -> str:
+        """Where it is in the tree."""
+        if self._path is None:
+            above = self.parent.path if self.parent is not None and self.parent.parent is not None else ""
+            self._path = f"{above}/{self.name}"
+        return self._path
+
+    @property
+    def identity(self) -> Identity:
+        """What tells it from all others."""
+        system = self.system
+        return Identity(system.id, system.node_name, system.node_epoch, self.path, self.uid)
+
+    @property
+    def system_hash(self) -> int:
+        """What the hash of its reference says of its system."""
+        return self.system.id_hash
+
+    @property
+    def ref(self) -> ActorRef:
+        """The reference to it, always the same object."""
+        if self._ref is None:
+            self._ref = self.new_ref()
+        return self._ref
+
+    def new_ref(self) -> ActorRef:
+        """Make the reference."""
+        return ActorRef(self)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.path}#{self.uid} {self.state.value}>"
+
+    # As a scope: what a handler's messages, asks and background work belong to
+
+    @property
+    def deadline(self) -> float | None:  # type: ignore[override]
+        """The deadline of the message in hand."""
+        current = self.current
+        kind = current.__class__
+        return current.deadline if kind is Ask or kind is Envelope else None
+
+    @property
+    def correlation_id(self) -> int:
+        """That of the message in hand; given out when first asked for."""
+        current = self.current
+        if current is None:
+            return new_correlation_id()
+        kind = current.__class__
+        if kind is not Ask and kind is not Envelope:
+            current = self.envelope
+        if not current.correlation_id:
+            current.correlation_id = new_correlation_id()
+        return current.correlation_id  # type: ignore[no-any-return]
+
+    @property
+    def trace(self) -> object:
+        """The trace context of the message in hand."""
+        current = self.current
+        kind = current.__class__
+        return current.trace if kind is Ask or kind is Envelope else None
+
+    @property
+    def envelope(self) -> Any:
+        """The envelope of the message in hand, an `Envelope` or an `Ask`; None if there is no message."""
+        current = self.current
+        kind = current.__class__
+        if current is not None and kind is not Ask and kind is not Envelope:
+            current = self.current = Envelope(current, at=self.head_enqueued_at, taken=True)
+        return current
+
+    def envelope_for(self, message: Any) -> Envelope:
+        """The envelope of a message that its code sends."""
+        dispatcher = self.system.dispatcher
+        now = dispatcher.now if dispatcher.awake else dispatcher.time()
+        current = self.current
+        kind = current.__class__
+        if (kind is Envelope or kind is Ask) and current.correlation_id:
+            return Envelope(message, self._ref or self.ref, None, None, current.correlation_id, current.trace, now)
+        return Envelope(message, self.ref, None, None, self.correlation_id, self.trace, now)
+
+    def start_soon(
+        self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, on_cancelled: OnCancelled | None = None
+    ) -> "asyncio.Task[Any]":
+        """Background work of a handler: it belongs to the system, so that promises outlive the message in hand."""
+        return self.system.start_soon(coro, name=name, on_cancelled=on_cancelled)
+
+    def owns(self, one: Any) -> None:
+        """Its code has started something, which is cancelled with the message in hand."""
+        in_hand = self.envelope
+        if in_hand is not None:
+            if in_hand.__class__ is Ask and in_hand.done():
+                in_hand = self.current = in_hand.envelope  # it was answered, and its handler goes on
+            task = asyncio.current_task()
+            if task is not None and task is not self.task:
+                one = OfHelper(task, one)
+            in_hand._owns(one)
+
+    def all_started(self, those: Iterable[Any]) -> list[Any]:
+        """What its handler has started, out of what was started while a message was in hand."""
+        handler = self.task
+        owned = [one for one in those if one.__class__ is not OfHelper or one.is_of(handler)]
+        return [one.what if one.__class__ is OfHelper else one for one in owned]
+
+    # As a producer of promises, for deadlock detection
+
+    @property
+    def has_timeout(self) -> bool:  # type: ignore[override]
+        """Whether the ask in hand has a timeout of its own, which ends what its handler has started."""
+        return self.current.__class__ is Ask and self.current.own_timeout
+
+    def node_behind(self, promise: Any) -> Any:
+        """Who must get further before `promise` can settle."""
+        return self
+
+    # What it takes
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not ended."""
+        return self.life is not OVER
+
+    @property
+    def state(self) -> State:
+        """What it is doing, as the tree shows it."""
+        life = self.life
+        if life.phase is Phase.UP or life.phase is Phase.DOOMED:
+            return State.RUNNING if self.is_busy else State.IDLE
+        if life.phase in (Phase.ENDING, Phase.CLEANUP):
+            return State.STOPPING if life.wish else State.RESTARTING
+        if life is OVER:
+            return State.STOPPED
+        return State.RESTARTING if life.again else State.STARTING
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a live one has something to do."""
+        return self.scheduled
+
+    def failed(self, error: BaseException) -> None:
+        """Remember a failure. As text: the exception itself would keep its frames, and all that is in them."""
+        self.last_error = error_text(error)
+
+    def route(self, message: Any) -> "Cell":
+        """Which cell gets a message that is sent to this one."""
+        return self
+
+    # Children
+
+    def child_name(self, name: str | None, base: str) -> str:
+        """A name for a new child: the one that was asked for, or one made of `base` and a number.
+
+        Raises:
+            ValueError: The name is taken, empty, has a slash, or is no string.
+        """
+        children = self.children
+        if name is None:
+            if self.numbers is None:
+                self.numbers = {}
+            number = self.numbers.get(base, 0)
+            while True:
+                number += 1
+                name = f"{base}-{number}"
+                if children is None or name not in children:
+                    break
+            self.numbers[base] = number
+            return name
+        check_name(f"{self.path or '/'}: an actor's name", name)
+        if children is not None and name in children:
+            raise ValueError(f"{self.path or '/'}: the name {name!r} is taken, by {children[name].path}")
+        return name
+
+    def add_child(self, child: "Cell") -> None:
+        """Take a new child in."""
+        if self.children is None:
+            self.children = {}
+        self.children[child.name] = child
+
+    def refuses_children(self) -> bool:
+        """Whether it is stopping, so that no child may start under it any more."""
+        return self.stopping is not None or self.life.phase in _TAKES_NO_CHILDREN
+
+    async def end_children(self, reason: StopReason = StopReason.SHUTDOWN) -> None:
+        """End its children, one after the other, the youngest first, and those that come meanwhile."""
+        while self.children:
+            # A copy: to look for the last entry of a dict again and again while it shrinks is quadratic.
+            for child in tuple(reversed(self.children.values())):
+                await settled(child.terminate(reason))
+
+    # Watching
+
+    def watch(self, target: "Cell") -> None:
+        """Have `Terminated` delivered here when `target` ends, once; at once if it has ended already."""
+        if target.life is OVER:
+            self._tell_terminated(target)
+            return
+        if self.watching is None:
+            self.watching = {}
+        self.watching[target] = None
+        if target.watchers is None:
+            target.watchers = {}
+        target.watchers[self] = None
+
+    def unwatch(self, target: "Cell") -> None:
+        """No longer; a `Terminated` that waits already is thrown away."""
+        if self.watching is not None and target in self.watching:
+            del self.watching[target]
+            if target.watchers is not None:
+                target.watchers.pop(self, None)
+        for entry in tuple(self.queue or ()):
+            message = entry.message if entry.__class__ is Envelope and entry.ask is None else None
+            if isinstance(message, Terminated) and message.ref == target.ref:
+                self.withdraw(entry)
+
+    def _tell_terminated(self, target: "Cell") -> None:
+        """The watch is over with its one `Terminated`: who watches again gets another one."""
+        if self.watching is not None:
+            self.watching.pop(target, None)
+        message = Terminated(target.ref, target.reason)
+        self.post_system(Envelope(message, target.ref, None, None, 0, None, self.system.time()))
+
+    # The end
+
+    def stop(self, *, reason: StopReason, drain: bool, own: bool = False) -> Promise[Any]:
+        """Ask for an exit; the restart type of a supervisor's child judges it."""
+        raise NotImplementedError
+
+    def terminate(self, reason: StopReason | BaseException = StopReason.SHUTDOWN) -> Promise[Any]:
+        """Ask for the end in the name of the supervisor or parent: for good, whatever the restart type says."""
+        raise NotImplementedError
+
+    def crash(self, error: BaseException) -> None:
+        """Crash with `error`, now: the supervision of its children is used up."""
+        raise NotImplementedError
+
+    def crash_under_way(self) -> "asyncio.Future[None] | None":
+        """A future of the moment when a crash whose `on_stop` still runs has become an exit; None if there is none."""
+        return None
+
+    def leave_watched(self) -> None:
+        """Watch nobody any more."""
+        if self.watching is not None:
+            for target in self.watching:
+                if target.watchers is not None:
+                    target.watchers.pop(self, None)
+            self.watching = None
+
+    def leave_parent(self) -> None:
+        """Be no child any more; the path stays known for whoever holds a ref."""
+        parent = self.parent
+        if parent is not None and parent.children is not None and parent.children.get(self.name) is self:
+            if self._ref is not None:
+                _ = self.path  # it stays when the parent is gone
+            del parent.children[self.name]
+
+    def tell_watchers(self) -> None:
+        """Deliver `Terminated` to all that watch it."""
+        watchers, self.watchers = self.watchers, None
+        if watchers is not None:
+            for watcher in watchers:
+                watcher._tell_terminated(self)
+
+    def started(self) -> Promise[None]:
+        """The promise of its start."""
+        if self._started is None:
+            self._started = Promise()
+            if self.life is OVER and self.start_error is not None:
+                self._started._reject(self.start_error)
+            elif self.life is OVER or self.life.again:
+                self._started._resolve(None)
+            else:
+                self._started._producer = self if self.is_serial else None
+        return self._started
+
+    def terminated(self) -> Promise[Any]:
+        """The promise of its end."""
+        if self._terminated is None:
+            self._terminated = Promise()
+            if self.life is OVER:
+                self._terminated._resolve(self.reason)
+            else:
+                self._terminated._producer = self if self.is_serial else None
+        return self._terminated

@@ -1,0 +1,340 @@
+"""The life of a cell: the table of `miniagents.supervision.lifecycle`, carried out.
+
+`apply(event)` takes the step that the table says and does what it names, one method for each `Action`. What is common
+to all cells is here; how a start begins, how code is interrupted and what an end takes is for the kinds of cells.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from miniagents.actors.cells.cell import Cell
+from miniagents.actors.cells.cell_state import ENDED, StopRequest
+from miniagents.actors.cells.graces import Grace
+from miniagents.actors.observing.events import EventKind
+from miniagents.actors.waiting.termination import Ending
+from miniagents.errors import ActorStoppedError
+from miniagents.promising import Promise
+from miniagents.supervision import RestartWindow, Shutdown, StopReason
+from miniagents.supervision.lifecycle import OVER, Event, Phase, Wish
+
+if TYPE_CHECKING:
+    from miniagents.actors.messaging.options import Props
+    from miniagents.actors.system import ActorSystem
+
+_log = structlog.get_logger("miniagents")
+
+KILL_GRACE = 1.0
+"""Seconds that `on_stop` has after a kill."""
+
+INSIST_EVERY = 1.0
+"""Seconds between two cancellations of code that swallows them."""
+
+
+class LivingCell(Cell):
+    """A cell that starts, restarts and ends as the table says.
+
+    Attributes:
+        reason: Why it exits, the last reason that was given: a crash, or what asked for its end.
+        start_error: Why its last start failed.
+    """
+
+    __slots__ = (
+        "_grace",
+        "_handled_then",
+        "_in_row",
+        "_later",
+        "_restart_reason",
+        "_suspended",
+        "_window",
+        "on_started",
+    )
+
+    def __init__(self, system: "ActorSystem", parent: Cell | None, name: str, props: "Props") -> None:
+        super().__init__(system, parent, name, props)
+        self.on_started: Callable[[BaseException | None], None] | None = None
+        self._restart_reason: StopReason | BaseException | None = None
+        self._suspended: asyncio.Future[None] | None = None
+        self._grace: Grace | None = None
+        self._later: asyncio.TimerHandle | None = None
+        self._window: RestartWindow | None = None
+        self._in_row = 0  # restarts of its own since a message was handled
+        self._handled_then = 0
+
+    def apply(self, event: Event) -> None:
+        """Take the step that the table says, and do what it names."""
+        step = self.life.steps[event] or self.life.after(event)
+        self.life = step.life
+        for method in step.methods:
+            getattr(self, method)()
+            if self.life is not step.life:
+                break  # it has gone on already, and what was to come is void
+
+    # What others ask of it
+
+    def begin(self) -> None:
+        """Start, as soon as the loop turns."""
+        self.apply(Event.START)
+
+    def resume(self, reason: StopReason | BaseException, on_started: Callable[[BaseException | None], None]) -> None:
+        """Start again behind the same mailbox.
+
+        Args:
+            reason: The exit that this answers.
+            on_started: Called once with the error of the start, or None.
+        """
+        self.on_started = on_started
+        self._restart_reason = reason
+        self.apply(Event.START)
+
+    def cancel_start(self) -> None:
+        """Cut a start off that is under way, since its supervisor has to stop it."""
+        self.apply(Event.CANCEL_START)
+
+    def stop(self, *, reason: StopReason, drain: bool, own: bool = False) -> Promise[Any]:
+        """Ask for an exit; the restart type of a supervisor's child judges it.
+
+        Returns:
+            The promise of the exit's reason: it resolves when the exit is judged.
+        """
+        if self.life is OVER:
+            return self.terminated()
+        request = self.stopping
+        if request is None:
+            request = self.stopping = StopRequest(reason)
+            request.ended._producer = Ending(self)
+        wish = self.life.wish
+        if own:
+            if wish < Wish.STOP:
+                self.reason = request.reason = reason
+            self.apply(Event.STOP_OWN)
+        elif reason is StopReason.KILLED:
+            self.reason = request.reason = reason
+            self.apply(Event.KILL)
+        else:
+            drains = drain and self.depth > 0
+            if wish < Wish.STOP:
+                request.reason = reason
+                if not drains or self.life.phase not in (Phase.CLEARING, Phase.ENDING, Phase.CLEANUP):
+                    self.reason = reason  # else it drains after the restart that the exit under way leads to
+            self.apply(Event.STOP_DRAIN if drains else Event.STOP)
+        return request.ended
+
+    def terminate(self, reason: StopReason | BaseException = StopReason.SHUTDOWN) -> Promise[Any]:
+        """Ask for the end in the name of the supervisor or parent: for good, whatever the restart type says."""
+        if self.life is OVER:
+            return self.terminated()
+        if self.stopping is None:
+            self.stopping = StopRequest(reason)
+        if self.life.wish < Wish.TERMINATE or reason is StopReason.KILLED:
+            self.reason = self.stopping.reason = reason
+        self.apply(Event.TERMINATE_NOW if reason is StopReason.KILLED else Event.TERMINATE)
+        return self.terminated()
+
+    def suspend(self) -> "asyncio.Future[None]":
+        """End the instance and keep mailbox and ref: the supervisor will start another one, with its siblings.
+
+        Returns:
+            A future of the moment when there is no instance any more.
+        """
+        done = self._suspended
+        if done is None:
+            done = self._suspended = self.system.loop.create_future()
+            kill = self.spec is not None and self.spec.shutdown is Shutdown.KILL
+            self.reason = StopReason.KILLED if kill else StopReason.SHUTDOWN
+            self.apply(Event.SUSPEND_NOW if kill else Event.SUSPEND)
+        return done
+
+    def takes_while_stopping(self) -> bool:
+        """Whether messages are taken although the end was asked for: only where a restart will follow."""
+        stopping = self.stopping
+        if stopping is None:
+            return True
+        wish = self.life.wish
+        return wish is Wish.SUSPEND or (
+            wish < Wish.SUSPEND and self.life is not OVER and self.will_restart(stopping.reason)
+        )
+
+    def will_restart(self, reason: StopReason | BaseException) -> bool:
+        """Whether its supervisor restarts it after such an exit."""
+        return self.supervisor is not None and self.supervisor.answers(self, reason)
+
+    # What the table says; see `Action`
+
+    def take_notice(self) -> None:
+        """See to it that its code takes notice of what was asked."""
+        raise NotImplementedError
+
+    def interrupt(self) -> None:
+        """Cancel its code, and do so again in a second if that is swallowed."""
+        self._arm(INSIST_EVERY)
+
+    def arm_grace(self) -> None:
+        """Let the grace be over in `shutdown` seconds."""
+        shutdown = self.shutdown
+        if shutdown == 0:
+            self.apply(Event.GRACE_OVER)
+        elif shutdown is not None and self._grace is None:
+            self._arm(shutdown)
+
+    def arm_kill_grace(self) -> None:
+        """Let the grace of `on_stop` be over in a second."""
+        self._arm(KILL_GRACE)
+
+    def _arm(self, seconds: float) -> None:
+        self.cancel_grace()
+        self._grace = self.system.graces.start(seconds, self)
+
+    def grace_over(self) -> None:
+        """The grace is over that was armed last."""
+        self._grace = None
+        self.apply(Event.GRACE_OVER)
+
+    def cancel_grace(self) -> None:
+        """No end of a grace any more."""
+        if self._grace is not None:
+            self._grace.cancel(self)
+            self._grace = None
+
+    def cancel_restart(self) -> None:
+        """The restart that is due is off."""
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+
+    def report_started(self) -> None:
+        """Tell who waits for its start."""
+        self.start_error = None
+        if self.life.phase is Phase.UP:
+            # A crash that is over is no reason any more, and must not keep its frames.
+            if self.life.wish is Wish.NONE:
+                self.reason = None
+            elif self.life.wish is Wish.DRAIN and self.stopping is not None:
+                self.reason = self.stopping.reason
+        if self._started is not None:
+            self._started._resolve(None)
+        report, self.on_started = self.on_started, None
+        if report is not None:
+            report(None)
+
+    def announce_start(self, is_first: bool, restarted: StopReason | BaseException | None) -> None:
+        """Count a restart, and tell those who watch the events.
+
+        Args:
+            is_first: Whether it is no restart.
+            restarted: The exit that the restart answers.
+        """
+        events = self.system.events
+        if not is_first:
+            self.restarts += 1
+            if events.wanted:
+                events.publish(EventKind.RESTART, self.path, reason=restarted)
+        elif events.wanted:
+            events.publish(EventKind.SPAWN, self.path)
+
+    def report_unstarted(self) -> None:
+        """Tell its supervisor, if it waits for the start, that there is none."""
+        report, self.on_started = self.on_started, None
+        if report is not None:
+            report(self.start_error if self.start_error is not None else self.unstarted_error())
+
+    def stopped_error(self) -> ActorStoppedError:
+        """Why what its code has started is not wanted any more."""
+        return ActorStoppedError(f"{self.path}: was stopped", path=self.path, reason=self.reason)
+
+    def unstarted_error(self) -> BaseException:
+        """Why it did not start, where no code of it has failed."""
+        return ActorStoppedError(f"{self.path}: ended before it had started", path=self.path, reason=self.reason)
+
+    def report_stopped(self) -> None:
+        """Settle what `stop()` returned."""
+        request, self.stopping = self.stopping, None
+        if request is not None:
+            request.ended._resolve(self.reason)
+
+    def report_suspended(self) -> None:
+        """Settle what `suspend()` returned."""
+        done, self._suspended = self._suspended, None
+        if done is not None and not done.done():
+            done.set_result(None)
+
+    def settle(self) -> None:
+        """It has ended for good: settle everything that hangs on it."""
+        self.stopping = ENDED
+        reason = self.reason = self.reason if self.reason is not None else StopReason.SHUTDOWN
+        self.current = None
+        self.task = None
+        self.close()
+        self.leave_watched()
+        self.leave_parent()
+        system = self.system
+        system.actor_ended(self)
+        if self._started is not None and not self._started.done():
+            self._started._reject(self.start_error if self.start_error is not None else self.unstarted_error())
+        if self._terminated is not None:
+            self._terminated._resolve(reason)
+        self.tell_watchers()
+        if system.events.wanted:
+            system.events.publish(EventKind.STOP, self.path, reason=reason)
+        supervisor = self.supervisor
+        if supervisor is not None:
+            supervisor.child_ended(self, reason)
+
+    def judge(self) -> None:
+        """The verdict on an exit: its supervisor's restart type gives it, or else its own supervision."""
+        reason, wish = self.reason, self.life.wish
+        assert reason is not None  # whatever leads to an exit gives one; test: test_every_exit_has_a_reason
+        if self.spec is not None:
+            restarts = self.will_restart(reason)
+        elif not isinstance(reason, BaseException) or wish is Wish.OWN_STOP or wish is Wish.STOP:
+            restarts = False  # without a specification a stop is for good, whatever happened meanwhile
+        elif self.supervisor is not None:
+            restarts = self.supervisor.answers(self, reason)
+        else:
+            restarts = self.props.supervision.max_restarts is None or self._may_restart_itself(reason)
+        self.apply(Event.RESTARTS if restarts else Event.ENDS)
+
+    def retry_start(self) -> None:
+        """Have a restart that failed tried again; a supervisor was told by the report."""
+        if self.supervisor is None:
+            self.restart()
+
+    def restart(self) -> None:
+        """Have it started again: by its supervisor, or by its own supervision."""
+        reason = self.reason
+        if self.supervisor is not None:
+            assert reason is not None  # that of the exit
+            self.supervisor.child_down(self, reason)
+            return
+        self._restart_reason = reason
+        if self.handled != self._handled_then:
+            self._in_row, self._handled_then = 0, self.handled
+        self._in_row += 1
+        backoff = self.props.supervision.backoff
+        if backoff is None or self._in_row == 1:
+            self.apply(Event.START)
+        else:
+            delay = backoff.delay(self._in_row - 2, self.system.random)
+            self._later = self.system.loop.call_later(delay, self._restart_now)
+
+    def _restart_now(self) -> None:
+        self._later = None
+        self.apply(Event.START)
+
+    def _may_restart_itself(self, error: BaseException) -> bool:
+        """Whether its own supervision allows one more restart."""
+        strategy = self.props.supervision
+        if self._window is None:
+            self._window = RestartWindow(strategy.max_restarts, strategy.within)
+        if self._window.record(self.system.time()):
+            return True
+        _log.error(
+            "actor ends: more restarts than its supervision allows",
+            actor=self.path,
+            max_restarts=strategy.max_restarts,
+            within=strategy.within,
+        )
+        self.system.events.publish(EventKind.ESCALATION, self.path, error=error, logged=True)
+        return False

@@ -1,0 +1,380 @@
+"""The mailbox at work: what waits in it, who is refused or waits for room, and what becomes of the rest at the end.
+
+What a mailbox is (its bound, its order, its overflow) is a value, `Mailbox`; this is the part of a cell that carries it
+out. Whether anything is taken at all is for the cell to say.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from miniagents.actors.cells.cell_state import StopRequest
+from miniagents.actors.messaging.ask import Ask
+from miniagents.actors.messaging.dead_letters import DeadLetterReason
+from miniagents.actors.messaging.envelope import Envelope
+from miniagents.actors.messaging.mailbox import Overflow, PriorityQueue
+from miniagents.actors.messaging.terminated import Terminated
+from miniagents.actors.waiting.deadlock import Node
+from miniagents.errors import DroppedError, MailboxFullError
+from miniagents.supervision import StopReason
+from miniagents.supervision.lifecycle import OVER, Life
+
+if TYPE_CHECKING:
+    from miniagents.actors.messaging.options import Props
+    from miniagents.actors.messaging.ref import ActorRef
+
+
+class Barrier:
+    """A message of the runtime: whoever waits for its ask knows that everything before it was handled."""
+
+
+BARRIER = Barrier()
+
+
+class _Withdrawn:
+    """In the place of the ask of a message that is not wanted any more: whatever is over is thrown away unread."""
+
+    def done(self) -> bool:
+        """It is over."""
+        return True
+
+
+_WITHDRAWN: Any = _Withdrawn()
+
+
+def _is_over(entry: Any) -> bool:
+    """Whether an entry of a mailbox wants an answer and has got one already, or is not wanted any more."""
+    kind = entry.__class__
+    return (kind is Ask or kind is Envelope) and entry.ask is not None and entry.ask.done()
+
+
+def _is_runtimes(envelope: Any) -> bool:
+    """Whether it is no message of a user: it is bound by no capacity, and never a dead letter."""
+    return envelope.message is BARRIER or isinstance(envelope.message, Terminated)
+
+
+def _may_be_dropped(envelope: Any) -> bool:
+    """Whether an entry may make room for a newer one: neither the runtime's, nor what is tried again."""
+    return not envelope.crashes and not _is_runtimes(envelope)
+
+
+class ReceivingCell(Node):
+    """The mailbox of one actor.
+
+    Attributes:
+        queue: What waits: entries (see `Envelope`) and time stamps, in a deque, a bounded or a priority queue; None for
+            nothing.
+        gone: How much in the queue is no message: stamps, and asks that have ended already.
+        stamp: The last time stamp that was put into the queue, and `head_at` the last that was taken from it.
+        scheduled: Whether a turn of the actor is to come anyway, so that a message must not wake it.
+        current: The entry in hand.
+    """
+
+    __slots__ = ("_room", "current", "gone", "head_enqueued_at", "queue", "scheduled", "stamp")
+
+    if TYPE_CHECKING:  # what it needs of the cell
+        props: Props
+        life: Life
+        stopping: StopRequest | None
+        reason: StopReason | BaseException | None
+        start_error: BaseException | None
+
+    def __init__(self) -> None:
+        self.queue: Any = None
+        self.scheduled = False
+        self.stamp = self.head_enqueued_at = 0.0
+        self.gone = 0
+        self.current: Any = None
+        self._room: deque[asyncio.Future[None]] | None = None
+
+    @property
+    def ref(self) -> "ActorRef":
+        """The reference to the actor."""
+        raise NotImplementedError
+
+    def takes_while_stopping(self) -> bool:
+        """Whether messages are taken although the end was asked for."""
+        raise NotImplementedError
+
+    @property
+    def depth(self) -> int:
+        """How many messages wait."""
+        return len(self.queue) - self.gone if self.queue is not None else 0
+
+    @property
+    def load(self) -> int:
+        """How many messages wait or are in hand."""
+        return self.depth + (self.current is not None)
+
+    def post(self, envelope: Any) -> None:
+        """Put an `Envelope` or an `Ask` into the mailbox. Check and put are one step: nothing can come in between.
+
+        Raises:
+            MailboxFullError: The mailbox is full and refuses; an ask's promise fails instead.
+            Exception: What the mailbox's `priority=` raised; an ask's promise fails with it instead.
+        """
+        if self.stopping is not None and not self.takes_while_stopping():
+            self.refuse(envelope)
+            return
+        queue = self.queue
+        if queue is None:
+            queue = self.queue = self.props.options.mailbox.new_queue()
+        if self.props.capacity is not None and self.is_full() and not self._overflow(envelope, queue):
+            envelope.taken = True
+            return
+        try:
+            queue.append(envelope)
+        except Exception as error:  # of the user's `priority=`
+            if envelope.ask is None:
+                raise
+            envelope.ask.fail(error)
+            return
+        if not self.scheduled:
+            self.wake()
+
+    def post_system(self, envelope: Envelope) -> None:
+        """Put a message of the runtime into the mailbox, whatever its capacity."""
+        if self.stopping is not None and not self.takes_while_stopping():
+            self.refuse(envelope)
+            return
+        queue = self.queue
+        if queue is None:
+            queue = self.queue = self.props.options.mailbox.new_queue()
+        queue.append(envelope)
+        if not self.scheduled:
+            self.wake()
+
+    def put_back(self, envelope: Any) -> None:
+        """Let the message in hand be tried again before all others. It counts in no capacity, as before."""
+        queue = self.queue
+        if queue is None:
+            queue = self.queue = self.props.options.mailbox.new_queue()
+        envelope.taken = False
+        queue.appendleft(envelope)
+
+    def is_full(self) -> bool:
+        """Whether the mailbox has a capacity, and as many messages wait as that allows."""
+        queue, capacity = self.queue, self.props.capacity
+        if not queue or capacity is None or len(queue) - self.gone < capacity:
+            return False
+        first = queue.first
+        # What is tried again was the message in hand, and counts as that; it is in front of all.
+        return not first.crashes or _is_over(first) or len(queue) - self.gone > capacity
+
+    def put_stamp(self, now: float) -> None:
+        """Let the bare messages that follow in the queue be known to have come at `now`."""
+        self.stamp = now
+        self.gone += 1
+        self.queue.append(now)
+
+    def waiting(self) -> "list[Any]":
+        """What waits, as `Envelope`s and `Ask`s."""
+        found = []
+        at = self.head_enqueued_at
+        for entry in self.queue or ():
+            kind = entry.__class__
+            if kind is float:
+                at = entry
+            elif kind is not Ask and kind is not Envelope:
+                found.append(Envelope(entry, at=at))
+            elif not _is_over(entry):
+                found.append(entry)
+        return found
+
+    def barrier(self) -> "Ask[None] | None":
+        """A promise that settles when all that waits now has been handled; None if nothing does."""
+        queue = self.queue
+        if self.life is OVER or (self.current is None and not queue):
+            return None
+        me: Any = self  # a cell, which this is a part of
+        ask: Ask[None] = Ask(me, BARRIER, at=self.system.time())
+        ask._producer = None
+        ask._look()  # how it ends is nobody's concern
+        if queue is None:
+            queue = self.queue = self.props.options.mailbox.new_queue()
+        if isinstance(queue, PriorityQueue):
+            queue.append_last(ask)
+        else:
+            queue.append(ask)
+        if not self.scheduled:
+            self.wake()
+        return ask
+
+    def wake(self) -> None:
+        """There is something in the mailbox, and no turn is to come anyway (`scheduled`)."""
+        raise NotImplementedError
+
+    def refuse(self, envelope: Any) -> None:
+        """A message for one that has ended."""
+        envelope.taken = True
+        if envelope.ask is not None:
+            envelope.ask.stopped(self.reason if self.reason is not None else StopReason.SHUTDOWN, self.start_error)
+        if not _is_runtimes(envelope):
+            self.system.dead_letters.add(DeadLetterReason.STOPPED, envelope, self.ref)
+
+    def close(self) -> None:
+        """The actor has ended: refuse what waits, and let go who waits for room.
+
+        Of a million messages most would not be kept as dead letters: those are only counted, so that the loop is not
+        held up for a second.
+        """
+        queue, waiting, self.queue, self.gone = self.queue, self.depth, None, 0
+        letters = self.system.dead_letters
+        unkept = 0 if self.system.events.wanted else waiting - letters.most
+        number = counted = 0
+        at = self.head_enqueued_at
+        for entry in queue or ():
+            kind = entry.__class__
+            if kind is float:
+                at = entry
+                continue
+            if _is_over(entry):
+                continue
+            number += 1
+            is_bare = kind is not Ask and kind is not Envelope
+            if number <= unkept and (is_bare or (entry.ask is None and not _is_runtimes(entry))):
+                counted += 1
+            else:
+                self.refuse(Envelope(entry, at=at) if is_bare else entry)
+        if counted:
+            letters.counts[DeadLetterReason.STOPPED] += counted
+        room, self._room = self._room, None
+        for turn in room or ():
+            if not turn.done():
+                turn.set_result(None)  # the sender puts its message, and it becomes a dead letter
+
+    def _overflow(self, envelope: Any, queue: "deque[Any] | PriorityQueue") -> bool:
+        """Do what the mailbox's policy says.
+
+        Returns:
+            Whether there is room now.
+        """
+        overflow = self.props.options.mailbox.overflow
+        letters = self.system.dead_letters
+        if overflow is Overflow.DROP_OLDEST:
+            # More than one, where the runtime has put something into a mailbox that was full.
+            while self.is_full() and (oldest := self._take_oldest(queue)) is not None:
+                oldest.taken = True
+                letters.add(DeadLetterReason.DROPPED, oldest, self.ref)
+                if oldest.ask is not None:
+                    oldest.ask.fail(self._full(DroppedError, oldest, "it was dropped for a newer one"))
+            return True
+        if overflow is Overflow.DROP_NEWEST:
+            letters.add(DeadLetterReason.DROPPED, envelope, self.ref)
+            if envelope.ask is not None:
+                envelope.ask.fail(self._full(DroppedError, envelope, "it was dropped"))
+            return False
+        if overflow is Overflow.REJECT:
+            letters.add(DeadLetterReason.REJECTED, envelope, self.ref)
+        error = self._full(MailboxFullError, envelope, "await send() or raise its capacity")
+        if envelope.ask is None:
+            envelope.taken = True
+            raise error
+        envelope.ask.fail(error)
+        return False
+
+    def _full(self, kind: type[MailboxFullError], envelope: Any, what: str) -> MailboxFullError:
+        return kind(
+            f"{self.path}: mailbox is full ({self.props.capacity} messages); {what}",
+            path=self.path,
+            message=envelope.message,
+        )
+
+    def _take_oldest(self, queue: "deque[Any] | PriorityQueue") -> Any:
+        """Take out the message of a user that has waited longest; None if there is none."""
+        if isinstance(queue, PriorityQueue):
+            waiting = [e for e in queue if _may_be_dropped(e) and not _is_over(e)]
+            oldest = min(waiting, key=lambda e: e.at, default=None)
+            queue.keep(lambda e: e is not oldest)
+            return oldest
+        # From the front: to look at all that wait would cost more than to handle the message, just under overload.
+        passed = []
+        oldest = None
+        while queue and oldest is None:
+            e = queue.popleft()
+            if _is_over(e):
+                e.taken = True
+                self.gone -= 1
+            elif _may_be_dropped(e):
+                oldest = e
+            else:
+                passed.append(e)
+        queue.extendleft(reversed(passed))
+        return oldest
+
+    @staticmethod
+    def _keep(queue: "deque[Any] | PriorityQueue", wanted: Callable[[Any], bool]) -> None:
+        """Throw out all others."""
+        if isinstance(queue, PriorityQueue):
+            queue.keep(wanted)
+        else:
+            kept = [entry for entry in queue if wanted(entry)]
+            queue.clear()
+            queue.extend(kept)
+
+    async def room(self) -> None:
+        """Wait until the mailbox has room, if its policy is to let senders wait."""
+        if self.props.capacity is None or self.props.options.mailbox.overflow is not Overflow.BACKPRESSURE:
+            return
+        queued_before = False
+        while self.life is not OVER and (self.is_full() or (self._room and not queued_before)):
+            if self._room is None:
+                self._room = self.system.scheduling.waiting_line(self.path)
+            turn = self.system.loop.create_future()
+            # A `tell` may have taken the place in between: then this sender is the next all the same.
+            (self._room.appendleft if queued_before else self._room.append)(turn)
+            queued_before = True
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    self.made_room()
+                elif self._room is not None and turn in self._room:
+                    self._room.remove(turn)
+                raise
+
+    def made_room(self) -> None:
+        """A message was taken: one of those that wait may put its own, by default who has waited longest."""
+        while self._room:
+            turn = self._room.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+
+    def ask_expired(self, ask: "Ask[Any]") -> None:
+        """An ask ended because its deadline passed."""
+        if not ask.taken:
+            self.system.dead_letters.add(DeadLetterReason.EXPIRED, ask, self.ref)
+            self.withdraw(ask)
+
+    def ask_cancelled(self, ask: Any) -> Any:
+        """An ask was cancelled: take it out, or interrupt its handler.
+
+        Returns:
+            A future of the moment when its handler has ended, or None if that does not run.
+        """
+        if ask is self.current:
+            return self.interrupt_current()
+        self.withdraw(ask)
+        return None
+
+    def withdraw(self, entry: Any) -> None:
+        """An entry waits no longer: an ask that has ended, or ends now; a message that is not wanted any more."""
+        if not entry.taken:
+            if entry.ask is None:
+                entry.ask = _WITHDRAWN
+            self.gone += 1
+            self._compact(entry)
+
+    def interrupt_current(self) -> Any:
+        """Interrupt the handler of the message in hand, whose ask was cancelled; the instance lives."""
+        return None
+
+    def _compact(self, ended: Any) -> None:
+        """Throw out what has ended, `ended` as the last, once it is the larger part, so that it does not pile up."""
+        queue = self.queue
+        if queue is not None and self.gone > 32 and self.gone * 2 > len(queue):
+            self._keep(queue, lambda entry: entry is not ended and not _is_over(entry))
+            self.gone = sum(entry.__class__ is float for entry in queue)
+        self.made_room()

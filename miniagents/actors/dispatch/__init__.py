@@ -1,0 +1,1 @@
+"""Who has the next turn, and the tasks that run turns."""

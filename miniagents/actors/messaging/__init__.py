@@ -1,0 +1,1 @@
+"""Messages on their way: references, envelopes, asks, mailboxes, dead letters."""

@@ -1,0 +1,106 @@
+"""Dead letters: messages that reached nobody, each with its reason."""
+
+import collections
+import enum
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from miniagents.actors.messaging.ref import ActorRef
+
+
+class DeadLetterReason(enum.Enum):
+    """Why a message reached nobody."""
+
+    STOPPED = "stopped"
+    """Its receiver had ended, was ending, or ended before it came to the message."""
+    DROPPED = "dropped"
+    """A full mailbox dropped it."""
+    REJECTED = "rejected"
+    """A full mailbox refused it."""
+    EXPIRED = "expired"
+    """Its deadline passed while it waited."""
+    POISONOUS = "poisonous"
+    """It crashed its receiver in the last of its attempts (`RetryPolicy.attempts`, `poison_after`)."""
+    SUPERVISOR = "supervisor"
+    """It was sent to a supervisor, which handles no messages."""
+    UNHANDLED = "unhandled"
+    """Its receiver had no case for it, and said so with `ctx.unhandled`."""
+    REPLIED_TWICE = "replied_twice"
+    """It was a second reply to the same message."""
+
+
+class DeadLetter(msgspec.Struct, frozen=True, eq=False):
+    """A message that reached nobody.
+
+    Attributes:
+        reason: Why.
+        message: The message.
+        receiver: The actor that it was for.
+        sender: The actor that sent it, or None from outside.
+        dropped_at: When, in seconds since the epoch.
+    """
+
+    reason: DeadLetterReason
+    message: Any
+    receiver: "ActorRef"
+    sender: "ActorRef | None"
+    dropped_at: float = msgspec.field(default_factory=time.time)
+
+
+class DeadLetters:
+    """The dead letters of a system: the last ones whole, all of them counted.
+
+    Args:
+        keep: How many are kept, 0 or more.
+        on_letter: Called with each.
+
+    Attributes:
+        most: How many are kept at most.
+    """
+
+    def __init__(self, keep: int, on_letter: Callable[[DeadLetter], None]) -> None:
+        self._letters: collections.deque[DeadLetter] = collections.deque(maxlen=keep)
+        self._on_letter = on_letter
+        self.most = keep
+        self.counts: collections.Counter[DeadLetterReason] = collections.Counter()
+        """How many there were, by reason."""
+
+    @property
+    def total(self) -> int:
+        """How many there were in all."""
+        return self.counts.total()
+
+    def __len__(self) -> int:
+        return len(self._letters)
+
+    def __iter__(self) -> Iterator[DeadLetter]:
+        return iter(tuple(self._letters))
+
+    def resend(self, letter: DeadLetter) -> None:
+        """Send it again, and take it out once its receiver has accepted it. For a receiver that is still dead it stays
+        where it is.
+
+        Raises:
+            MailboxFullError: The receiver's mailbox is full, and refuses it.
+        """
+        is_kept = letter in self._letters
+        if is_kept and not letter.receiver.is_alive:
+            return
+        total, is_over = self.total, False
+        try:
+            letter.receiver.tell(letter.message)
+            is_over = True
+        finally:
+            if is_kept and (is_over or self.total > total) and letter in self._letters:  # or a new one is in its place
+                self._letters.remove(letter)
+
+    def add(self, reason: DeadLetterReason, envelope: Any, receiver: "ActorRef") -> None:
+        """Keep and count a message that reached nobody."""
+        letter = DeadLetter(reason, envelope.message, receiver, envelope.sender)
+        self.counts[reason] += 1
+        self._letters.append(letter)
+        self._on_letter(letter)

@@ -1,0 +1,74 @@
+"""Envelopes: a message on its way, with all that travels beside it."""
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from miniagents.errors import NotSendableError
+from miniagents.messages.sendable import hint
+from miniagents.promising.work import Cancellable, with_one_more
+
+if TYPE_CHECKING:
+    from miniagents.actors.messaging.ask import Ask
+    from miniagents.actors.messaging.ref import ActorRef
+
+_ids = itertools.count(1)
+
+
+class Envelope(msgspec.Struct, eq=False):
+    """A message on its way to one actor.
+
+    A mailbox holds three kinds of things: an `Envelope`; an `Ask`, which is its own envelope; and, where nothing
+    travels beside it, the bare message (a `tell` from outside to an unbounded mailbox).
+
+    Attributes:
+        message: The message.
+        sender: The actor that sent it, or None from outside.
+        ask: What to settle, or None for a message that wants no answer.
+        deadline: When the work for it is to be over, on `loop.time()`, or None.
+        correlation_id: One number for everything that one message from outside sets off.
+        trace: The trace context (a W3C `traceparent`, or what a tracer puts here), or None.
+        at: When it was put into the mailbox, on `loop.time()`.
+        crashes: How many times it has crashed its actor.
+        taken: Whether it has left the mailbox.
+        message_id: Its own number, unique in this process.
+    """
+
+    message: Any
+    sender: "ActorRef | None" = None
+    ask: "Ask[Any] | None" = None
+    deadline: float | None = None
+    correlation_id: int = 0
+    trace: object = None
+    at: float = 0.0
+    crashes: int = 0
+    taken: bool = False
+    _message_id: int = 0
+    _started: Any = None  # what its handler has started; an ask keeps that itself
+
+    @property
+    def message_id(self) -> int:
+        """Its own number, unique in this process; given out when first asked for, since most messages need none."""
+        if not self._message_id:
+            self._message_id = next(_ids)
+        return self._message_id
+
+    def _owns(self, one: Cancellable) -> None:
+        """Something was started for it."""
+        self._started = with_one_more(self._started, one)
+
+    def __repr__(self) -> str:
+        return f"Envelope({self.message!r}, sender={self.sender!r})"
+
+
+def not_sendable(path: str, message: object) -> NotSendableError:
+    """The error of whoever sends an actor something that is no `Message`."""
+    return NotSendableError(
+        f"{path}: an actor takes Messages, not {type(message).__name__} ({message!r})"
+        f"{hint(message) or '; wrap it, for example in TextMessage or DataMessage'}"
+    )
+
+
+new_correlation_id = _ids.__next__
+"""A number for a message from outside and all that it sets off."""

@@ -1,0 +1,119 @@
+"""Mailboxes: how many messages may wait, what happens to one too many, and in which order they are taken."""
+
+import enum
+import heapq
+import itertools
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from miniagents.actors.messaging.terminated import Terminated
+from miniagents.errors import InvalidOptionError
+from miniagents.messages import Message
+from miniagents.supervision.checking import check_count, check_function
+
+
+class Overflow(enum.Enum):
+    """What a full mailbox does with one more message."""
+
+    BACKPRESSURE = "backpressure"
+    """`tell` raises `MailboxFullError`, `await send` waits for room, `ask` fails."""
+    REJECT = "reject"
+    """`tell` and `send` raise `MailboxFullError`, `ask` fails; what was refused is a dead letter."""
+    DROP_NEWEST = "drop_newest"
+    """The message that comes is dropped."""
+    DROP_OLDEST = "drop_oldest"
+    """The message that has waited longest is dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """The mailbox of an actor, as a value.
+
+    Args:
+        capacity: How many messages may wait, 1 or more; None for no bound.
+        overflow: What happens to a message that comes when `capacity` messages wait.
+        priority: A function of the message; lower values are taken first, equal ones first come, first served. None
+            for first in, first out.
+
+    Raises:
+        InvalidOptionError: An option is outside its range.
+    """
+
+    capacity: int | None = None
+    overflow: Overflow = Overflow.BACKPRESSURE
+    priority: Callable[[Message], float] | None = None
+
+    def __post_init__(self) -> None:
+        check_count("Mailbox(capacity=)", self.capacity, 1, or_none=True)
+        if not isinstance(self.overflow, Overflow):
+            raise InvalidOptionError(f"Mailbox(overflow=) must be one of Overflow, not {self.overflow!r}")
+        check_function("Mailbox(priority=)", self.priority)
+
+    def new_queue(self) -> "deque[Any] | PriorityQueue":
+        """A fresh, empty queue of this kind. A plain deque, and no subclass, is that of a mailbox without bound and
+        order: nothing has to be checked before a message is put into it."""
+        if self.priority is not None:
+            return PriorityQueue(self.priority)
+        return deque() if self.capacity is None else BoundedQueue()
+
+
+class BoundedQueue(deque[Any]):
+    """The queue of a mailbox with a capacity, which whoever puts something in must look at first."""
+
+    __slots__ = ()
+
+    @property
+    def first(self) -> Any:
+        """The next."""
+        return self[0]
+
+
+class PriorityQueue:
+    """The part of `deque` that a mailbox needs, in the order of priorities."""
+
+    __slots__ = ("_back", "_front", "_heap", "_priority")
+
+    def __init__(self, priority: Callable[[Message], float]) -> None:
+        self._heap: list[tuple[float, int, Any]] = []
+        self._priority = priority
+        self._back = itertools.count()
+        self._front = itertools.count(-1, -1)
+
+    def append(self, envelope: Any) -> None:
+        """Put it behind those of the same priority; that an actor has ended, behind all that waits now."""
+        if isinstance(envelope.message, Terminated):  # it is the runtime's own: the function need not know it
+            priority = max((entry[0] for entry in self._heap), default=-math.inf)
+        else:
+            priority = self._priority(envelope.message)
+        heapq.heappush(self._heap, (priority, next(self._back), envelope))
+
+    def append_last(self, envelope: Any) -> None:
+        """Put it behind all."""
+        heapq.heappush(self._heap, (math.inf, next(self._back), envelope))
+
+    def appendleft(self, envelope: Any) -> None:
+        """Put it back in front of all: it is tried again before anything else."""
+        heapq.heappush(self._heap, (-math.inf, next(self._front), envelope))
+
+    def popleft(self) -> Any:
+        """Take the next."""
+        return heapq.heappop(self._heap)[2]
+
+    @property
+    def first(self) -> Any:
+        """The next."""
+        return self._heap[0][2]
+
+    def keep(self, wanted: Callable[[Any], bool]) -> None:
+        """Throw out all others; the order of those that stay is what it was."""
+        self._heap = [entry for entry in self._heap if wanted(entry[2])]
+        heapq.heapify(self._heap)
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (entry[2] for entry in sorted(self._heap, key=lambda entry: entry[:2]))

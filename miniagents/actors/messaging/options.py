@@ -1,0 +1,155 @@
+"""Options of an actor: what `spawn`, `fork` and `ChildSpec` take as `options=`, and what is worked out from them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from miniagents.actors.messaging.mailbox import Mailbox
+from miniagents.errors import InvalidOptionError
+from miniagents.supervision import DEFAULT_SUPERVISION, Backoff, Strategy
+from miniagents.supervision.checking import check_count, check_exceptions, check_kind, check_seconds
+
+UNBOUNDED = Mailbox()
+
+RESERVED_NAMES = frozenset(
+    {
+        "name",
+        "alias",
+        "description",
+        "options",
+        "timeout",
+        "label",
+        "start_soon",
+        "errors_as_messages",
+        "non_freezable_kwargs",
+        "kwargs",
+    }
+)
+"""Names that `spawn`, `fork`, `inquire` and `@miniagent` take for themselves. An argument of an actor or an agent that
+has such a name is given through `kwargs={...}`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often something that failed is tried again, and after which pauses.
+
+    As `SpawnOptions(retry=)` it is about a message that crashed its actor: the fresh instance handles it again, as long
+    as nothing was replied. As `retry=` of an LLM agent it is about the request to the provider.
+
+    Args:
+        on: The exceptions after which there is another attempt; after others there is none.
+        attempts: How many attempts there are in all, 1 or more; None for 3 where it is about messages (or for
+            `poison_after`, if that is given), and 6 where it is about requests.
+        backoff: The pauses between attempts; None for none where it is about messages (an actor's restart has its own),
+            and 0.5 to 30 s, with jitter, where it is about requests.
+        max_retry_after: Seconds, 0 or more, that a provider may ask to wait (`Retry-After`). A request that it asks to
+            repeat later than that fails at once.
+
+    Raises:
+        InvalidOptionError: An option is outside its range.
+    """
+
+    on: tuple[type[BaseException], ...] = (Exception,)
+    attempts: int | None = None
+    backoff: Backoff | None = None
+    max_retry_after: float = 60.0
+
+    def __post_init__(self) -> None:
+        check_exceptions("RetryPolicy(on=)", self.on)
+        check_count("RetryPolicy(attempts=)", self.attempts, 1, or_none=True)
+        check_kind("RetryPolicy(backoff=)", self.backoff, Backoff, or_none=True)
+        check_seconds("RetryPolicy(max_retry_after=)", self.max_retry_after)
+
+    def attempts_of(self, poison_after: int | None, otherwise: int = 3) -> int:
+        """How many attempts there are in all.
+
+        Args:
+            poison_after: That of the actor's options. Where both are given, the smaller wins.
+            otherwise: How many where neither says.
+        """
+        given = [n for n in (self.attempts, poison_after) if n is not None]
+        return min(given, default=otherwise)
+
+
+@dataclass(frozen=True, slots=True)
+class SpawnOptions:
+    """The rarer options of an actor.
+
+    Args:
+        mailbox: Its mailbox; by default unbounded, first in, first out.
+        handler_timeout: Seconds that a handler or hook may run, more than 0; longer is a crash. None for no limit.
+        poison_after: With a `RetryPolicy`: after so many crashes, 1 or more, a message is set aside as a dead letter,
+            also where the policy has more `attempts`. None for as many as these.
+        retry: Whether a message that crashed its actor is tried again; None: it is not.
+        own_task: Run `on_start`, `receive` and `on_stop` in one task of the actor's own, for task groups that are
+            opened in one of them and closed in another.
+        supervision: The strategy for the actor's own restarts; when it is used up the actor ends.
+        strategy: The strategy for the children that it spawns; when it is used up the actor itself crashes.
+        passivate_after: For agents: seconds without a call after which it gives its memory back; None for never.
+        durable: For agents and actors with a journal.
+        node: For runtimes across machines: where to place the actor.
+
+    Raises:
+        InvalidOptionError: An option is outside its range.
+    """
+
+    mailbox: Mailbox = UNBOUNDED
+    handler_timeout: float | None = None
+    poison_after: int | None = None
+    retry: RetryPolicy | None = None
+    own_task: bool = False
+    supervision: Any = None
+    strategy: Any = None
+    passivate_after: float | None = None
+    durable: bool = False
+    node: str | None = None
+
+    def __post_init__(self) -> None:
+        check_kind("mailbox=", self.mailbox, Mailbox)
+        if self.handler_timeout is not None:
+            check_seconds("handler_timeout=", self.handler_timeout, above_zero=True)
+        check_count("poison_after=", self.poison_after, 1, or_none=True)
+        check_kind("retry=", self.retry, RetryPolicy, or_none=True)
+        check_kind("supervision=", self.supervision, Strategy, or_none=True)
+        check_kind("strategy=", self.strategy, Strategy, or_none=True)
+        if self.passivate_after is not None:
+            check_seconds("passivate_after=", self.passivate_after, above_zero=True)
+        if self.durable:
+            raise InvalidOptionError("durable=True needs a system with a journal, and this one has none")
+
+    def but(self, **changes: Any) -> "SpawnOptions":
+        """The same with other values; None leaves a value as it is."""
+        known = {f.name for f in fields(self)}
+        return replace(self, **{name: value for name, value in changes.items() if name in known and value is not None})
+
+
+DEFAULT_OPTIONS = SpawnOptions()
+
+
+class Props:
+    """All that one kind of actor needs to be made, worked out once and shared by its actors.
+
+    Args:
+        factory: Makes an instance, without arguments.
+        options: The options of the actor.
+        errors: Exceptions that are answers, not crashes.
+        strategy: The strategy for its children, or None for the default.
+    """
+
+    __slots__ = ("capacity", "errors", "factory", "handler_timeout", "options", "own_task", "strategy", "supervision")
+
+    def __init__(
+        self,
+        factory: Callable[..., Any],
+        options: SpawnOptions,
+        errors: tuple[type[BaseException], ...] = (),
+        strategy: Any = None,
+    ) -> None:
+        self.factory = factory
+        self.options = options
+        self.errors = errors
+        self.strategy = options.strategy if options.strategy is not None else strategy
+        self.supervision = options.supervision if options.supervision is not None else DEFAULT_SUPERVISION
+        self.capacity = options.mailbox.capacity
+        self.handler_timeout = options.handler_timeout
+        self.own_task = options.own_task

@@ -1,0 +1,267 @@
+"""References: how everybody else holds an actor."""
+
+from asyncio import current_task
+from collections import deque
+from collections.abc import Awaitable
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from miniagents.actors.messaging.ask import Ask
+from miniagents.actors.messaging.envelope import Envelope, new_correlation_id, not_sendable
+from miniagents.actors.messaging.identity import whereabouts
+from miniagents.actors.messaging.of_task import OfTask
+from miniagents.errors import AskTimeoutError, WrongThreadError
+from miniagents.messages import Message, Request
+from miniagents.promising import Promise
+from miniagents.promising.promise import NO_VALUE
+from miniagents.promising.scope import get_scope, get_work
+from miniagents.supervision import StopReason
+from miniagents.supervision.checking import check_seconds
+
+if TYPE_CHECKING:
+    from miniagents.actors.cells.cell import Cell
+
+T = TypeVar("T")
+
+
+class ActorRef:
+    """Names one actor. It outlives the actor's restarts, is hashable, and can travel in messages.
+
+    Two refs are equal, and have one hash, when they name the same actor: same system, node, path and uid. A ref of an
+    actor that has ended stays dead, also when another actor takes its name. A ref that was encoded and decoded is equal
+    to the original: alive where its system runs, elsewhere not.
+    """
+
+    __slots__ = ("__weakref__", "_cell")
+
+    __miniagents_immutable__ = True
+
+    def __init__(self, cell: "Cell") -> None:
+        self._cell = cell
+
+    @property
+    def path(self) -> str:
+        """Where it is in the tree, `/research/searcher-3`."""
+        return self._cell.path
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self._cell.name
+
+    @property
+    def uid(self) -> int:
+        """A number that no other actor of its system has had."""
+        return self._cell.uid
+
+    @property
+    def node(self) -> str:
+        """The node that it lives on; "" for the only one."""
+        return self._cell.identity.node
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can still get messages: True until `terminated()` resolves."""
+        return self._cell.is_alive
+
+    def tell(self, message: Message) -> None:
+        """Put a message into its mailbox and go on.
+
+        Raises:
+            MailboxFullError: The mailbox is full and its overflow is BACKPRESSURE or REJECT.
+            NotSendableError: `message` is no `Message`.
+            WrongThreadError: Called from another thread than the system's.
+        """
+        cell = self._cell
+        kind: Any = message.__class__
+        try:
+            kind.__message_fields__  # noqa: B018 - isinstance() takes thrice as long (benchmark `tell`)
+        except AttributeError:
+            raise not_sendable(cell.path, message) from None
+        system = cell.system
+        if get_ident() != system.thread_id:
+            raise _wrong_thread(cell.path, "tell")
+        scope: Any = get_scope()
+        queue = cell.queue
+        # What `post` does for an open mailbox without a bound, written out (benchmark `tell`).
+        if scope is not None and scope.is_node:
+            envelope = scope.envelope_for(message)
+            if queue.__class__ is not deque or cell.stopping is not None:
+                cell.post(envelope)
+                return
+            queue.append(envelope)
+        else:
+            dispatcher, observer = system.dispatcher, system.observer
+            if queue.__class__ is not deque or cell.stopping is not None or observer is not None:
+                trace = None if observer is None else observer.outer_trace()
+                cell.post(Envelope(message, trace=trace, at=dispatcher.time()))
+                return
+            now = dispatcher.now if dispatcher.awake else dispatcher.time()
+            if now != cell.stamp:
+                cell.put_stamp(now)
+            queue.append(message)
+        if not cell.scheduled:
+            cell.wake()
+
+    async def send(self, message: Message) -> None:
+        """Like `tell`, but wait while the mailbox is full (overflow BACKPRESSURE).
+
+        Raises:
+            MailboxFullError: The mailbox is full and its overflow is REJECT.
+        """
+        cell = self._cell
+        if not isinstance(message, Message):
+            raise not_sendable(cell.path, message)
+        system = cell.system
+        if get_ident() != system.thread_id:
+            raise _wrong_thread(cell.path, "send")
+        scope: Any = get_scope()
+        node = scope if scope is not None and scope.is_node else None
+        if node is None:
+            observer = system.observer
+            trace = None if observer is None else observer.outer_trace()
+            envelope = Envelope(message, trace=trace, at=system.dispatcher.time())
+        else:
+            envelope = node.envelope_for(message)
+        member = cell.route(message)
+        await member.room()
+        member.post(envelope)
+
+    @overload
+    def ask(self, message: Request[T], *, timeout: float | None = None) -> Promise[T]: ...
+
+    @overload
+    def ask(self, message: Message, *, timeout: float | None = None) -> Promise[Any]: ...
+
+    def ask(self, message: Any, *, timeout: float | None = None) -> Promise[Any]:
+        """Put a message into its mailbox and promise the answer.
+
+        Args:
+            timeout: Seconds until it ends with `AskTimeoutError`, 0 or more (0: at the next turn of the loop); None for
+                the deadline of the message in hand, if there is one.
+
+        Returns:
+            The promise of what the handler returns or replies. It ends with the handler's exception,
+            `AskTimeoutError`, `ActorStoppedError`, `DeadlockError`, `MailboxFullError` or `DroppedError` otherwise.
+
+        Raises:
+            InvalidOptionError: `timeout` is no number of seconds, 0 or more.
+            NotSendableError: `message` is no `Message`.
+            WrongThreadError: Called from another thread than the system's.
+        """
+        cell = self._cell
+        kind: Any = message.__class__
+        try:
+            kind.__message_fields__  # noqa: B018 - see `tell`
+        except AttributeError:
+            raise not_sendable(cell.path, message) from None
+        system = cell.system
+        if get_ident() != system.thread_id:
+            raise _wrong_thread(cell.path, "ask")
+        if timeout is not None:
+            check_seconds(f"{cell.path}: ask(timeout=)", timeout)
+        scope: Any = get_scope()
+        dispatcher = system.dispatcher
+        now = dispatcher.now if dispatcher.awake else dispatcher.time()
+        work: Any = get_work()
+        ask: Ask[Any]
+        if scope is None or not scope.is_node:  # from outside of the actors
+            observer = system.observer
+            deadline = None if work is None or scope is None else _deadline_of(work, scope)
+            trace = None if observer is None else observer.outer_trace()
+            ask = Ask(cell, message, None, None, deadline, 0, trace, now)
+            if work is not None:
+                work._owns(ask)
+        elif work is None and not scope.keeps_asks and scope.current.__class__ is Ask:
+            # A handler asks on behalf of an ask. What the node would say, written out (benchmark `fan_out`).
+            work = scope.current
+            deadline = work.deadline
+            if not work.correlation_id:
+                work.correlation_id = new_correlation_id()
+            ask = Ask(cell, message, scope, scope.ref, deadline, work.correlation_id, work.trace, now)
+            before = work._started
+            if (
+                (before is None or (before.__class__ is Ask and (before._value is not NO_VALUE or before._error)))
+                and (work._value is NO_VALUE and work._error is None)
+                and current_task() is scope.task
+            ):
+                work._started = ask  # what `owns` does in the usual case
+            else:
+                scope.owns(ask)
+        else:
+            deadline = scope.deadline if work is None else _deadline_of(work, scope)
+            ask = Ask(cell, message, scope, scope.ref, deadline, scope.correlation_id, scope.trace, now)
+            if scope.keeps_asks:
+                scope.started_ask(ask)
+            elif work is None:
+                scope.owns(ask)
+            if work is not None:
+                work._owns(ask)
+        if (timeout is not None or deadline is not None) and not ask.limit(timeout, system.loop):
+            return ask
+        queue = cell.queue
+        if queue.__class__ is not deque or cell.stopping is not None:
+            cell.post(ask)
+        else:
+            queue.append(ask)
+            if not cell.scheduled:
+                cell.wake()
+        return ask
+
+    def stop(self, *, drain: bool = False) -> Awaitable[StopReason | BaseException]:
+        """Ask it to end: children first, then `on_stop`, within its `shutdown` seconds, then by cancellation.
+
+        Args:
+            drain: Handle the messages that wait before it ends; otherwise they become dead letters.
+
+        Returns:
+            An awaitable of the end. Stopping again is harmless.
+        """
+        return self._cell.stop(reason=StopReason.SHUTDOWN, drain=drain)
+
+    def kill(self) -> Awaitable[StopReason | BaseException]:
+        """End it without a grace for the message in hand; `on_stop` still runs, for one second at most."""
+        return self._cell.stop(reason=StopReason.KILLED, drain=False)
+
+    def started(self) -> Promise[None]:
+        """The promise of its start: None, or the error of its `__init__` or `on_start`."""
+        return self._cell.started()
+
+    def terminated(self) -> Promise[StopReason | BaseException]:
+        """The promise of its end: a `StopReason`, or the exception that it crashed with."""
+        return self._cell.terminated()
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, ActorRef):
+            return NotImplemented
+        cell, others = self._cell, other._cell
+        return cell.uid == others.uid and cell.identity == others.identity
+
+    def __hash__(self) -> int:
+        cell = self._cell
+        return hash((cell.system_hash, cell.uid))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.path}#{self.uid}{whereabouts(self._cell.identity)}>"
+
+
+def _deadline_of(work: Any, scope: Any) -> float | None:
+    """The deadline of an ask that is made for a promise, or by a task of an actor, by code of a scope."""
+    if work.__class__ is OfTask:
+        if work.of is None:
+            return None  # a task beside the handlers: the message in hand is none of its business
+        work = work.of
+    if work.__class__ is Ask:
+        expired = isinstance(work._error, AskTimeoutError)
+        return work.deadline if expired or not work.done() else None
+    if work.done() and not getattr(scope, "keeps_asks", False):
+        return None  # the same, of a task that outlives what it was started for
+    return scope.deadline  # type: ignore[no-any-return]
+
+
+def _wrong_thread(path: str, what: str) -> WrongThreadError:
+    return WrongThreadError(
+        f"{path}: {what} was called from another thread than the system's loop; use system.from_thread.{what}"
+    )

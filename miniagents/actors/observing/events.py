@@ -1,0 +1,184 @@
+"""Events: what happens in a system, as a bounded stream for whoever wants to see it."""
+
+import asyncio
+import enum
+import time
+from collections import deque
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from miniagents.actors.observing.caller import current_caller
+from miniagents.actors.observing.request_id import current_request_id
+from miniagents.errors import DeadlockError
+from miniagents.supervision import StopReason
+
+_KEPT = 10_000
+
+
+class EventKind(enum.Enum):
+    """What happened."""
+
+    SPAWN = "spawn"
+    STOP = "stop"
+    CRASH = "crash"
+    RESTART = "restart"
+    ESCALATION = "escalation"
+    DEAD_LETTER = "dead_letter"
+    HANG = "hang"
+    DEADLOCK = "deadlock"
+    INTERACTION_STARTED = "interaction_started"
+    INTERACTION_ENDED = "interaction_ended"
+    SLOWED = "slowed"
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One thing that happened.
+
+    Attributes:
+        kind: What.
+        path: The actor that it happened to.
+        at: When, in seconds since the epoch.
+        reason: The stop reason, for STOP and RESTART: a `StopReason`, or after a crash `ValueError('what it said')`.
+        error: What the exception said, for CRASH, ESCALATION and DEADLOCK. It is text, since an exception keeps its
+            frames alive, and all that is in them.
+        error_type: The name of the exception's class.
+        ring: The paths of those that wait for each other, for DEADLOCK.
+        detail: Anything else: a dead letter; the interaction's id, where it happened to one; for SLOWED,
+            what is left of the rate.
+        logged: Whether the runtime has logged it, too.
+        caller: The name of the `Caller` on whose behalf it was done, or None.
+        request_id: The id of the request that it was done for, or None.
+    """
+
+    kind: EventKind
+    path: str
+    at: float
+    reason: StopReason | str | None = None
+    error: str | None = None
+    error_type: str | None = None
+    ring: tuple[str, ...] = ()
+    detail: Any = None
+    logged: bool = False
+    caller: str | None = None
+    request_id: str | None = None
+
+
+class Subscription:
+    """The events from now on: `async for event in subscription`.
+
+    The last 10,000 that were not read are kept; `missed` counts those that were thrown away.
+    """
+
+    def __init__(self, events: "Events") -> None:
+        self._events = events
+        self._queue: deque[Event] = deque()
+        self._wake: asyncio.Future[None] | None = None
+        self._closed = False
+        self.missed = 0
+
+    def __aiter__(self) -> "Subscription":
+        return self
+
+    async def __anext__(self) -> Event:
+        while not self._queue:
+            if self._closed:
+                raise StopAsyncIteration
+            self._wake = asyncio.get_running_loop().create_future()
+            await self._wake
+        return self._queue.popleft()
+
+    def __enter__(self) -> "Subscription":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """No more events; iteration ends after those that wait."""
+        self._closed = True
+        self._events._subscribers.pop(self, None)
+        self._events.wanted = bool(self._events._subscribers)
+        self._awake()
+
+    def put(self, event: Event) -> None:
+        """One more event."""
+        if len(self._queue) >= _KEPT:
+            self._queue.popleft()
+            self.missed += 1
+        self._queue.append(event)
+        self._awake()
+
+    def _awake(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+
+class Events:
+    """The events of a system. Free while nobody subscribes.
+
+    Iterating it directly is the same as iterating a fresh `subscribe()`.
+    """
+
+    def __init__(self) -> None:
+        self._subscribers: dict[Subscription, None] = {}
+        self.wanted = False
+        """Whether anybody listens: what costs something to tell need not be worked out for nobody."""
+
+    def subscribe(self) -> Subscription:
+        """See every event from now on; close it (or use it as a context manager) when done."""
+        subscription = Subscription(self)
+        self.attach(subscription)
+        return subscription
+
+    def attach(self, subscription: Subscription) -> None:
+        """Let a subscription see every event from now on."""
+        self._subscribers[subscription] = None
+        self.wanted = True
+
+    def __aiter__(self) -> Subscription:
+        return self.subscribe()
+
+    def publish(
+        self,
+        kind: EventKind,
+        path: str,
+        *,
+        reason: StopReason | BaseException | None = None,
+        error: BaseException | None = None,
+        detail: Any = None,
+        logged: bool = False,
+    ) -> None:
+        """Tell the subscribers.
+
+        Args:
+            kind: What happened.
+            path: To whom.
+            reason: A stop reason.
+            error: An exception.
+            detail: Anything else.
+            logged: Whether the runtime has logged it, too.
+        """
+        if self._subscribers:
+            caller = current_caller.get()
+            event = Event(
+                kind,
+                path,
+                time.time(),
+                reason=repr(reason) if isinstance(reason, BaseException) else reason,
+                error=None if error is None else str(error),
+                error_type=None if error is None else type(error).__name__,
+                ring=error.ring if isinstance(error, DeadlockError) else (),
+                detail=detail,
+                logged=logged,
+                caller=None if caller is None else caller.name,
+                request_id=current_request_id.get(),
+            )
+            for subscriber in tuple(self._subscribers):
+                subscriber.put(event)
+
+    def close(self) -> None:
+        """The system has ended."""
+        for subscriber in tuple(self._subscribers):
+            subscriber.close()

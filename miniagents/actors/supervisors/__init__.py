@@ -1,0 +1,1 @@
+"""Supervisors at work: cells that keep children."""

@@ -1,0 +1,205 @@
+"""References to supervisors: `ActorRef`, and OTP's calls."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, Literal
+
+from miniagents.actors.messaging.ref import ActorRef
+from miniagents.actors.waiting.termination import own_end
+from miniagents.errors import ActorStoppedError, ChildNotFoundError, SimpleOneForOneError, WrongThreadError
+from miniagents.promising.scope import get_scope
+from miniagents.supervision import ChildSpec, Restart, Supervisor
+
+if TYPE_CHECKING:
+    from miniagents.actors.supervisors.running_supervisor import Child, RunningSupervisor
+
+
+@dataclass(frozen=True, slots=True)
+class ChildInfo:
+    """What `which_children` says of one child.
+
+    Attributes:
+        id: The id of its specification; None under `SimpleOneForOne`.
+        ref: The child; None where there is none, "restarting" where it is about to be restarted.
+        kind: Whether it is a worker or a supervisor.
+        restart: Its restart type.
+    """
+
+    id: str | None
+    ref: ActorRef | Literal["restarting"] | None
+    kind: Literal["worker", "supervisor"]
+    restart: Restart
+
+
+@dataclass(frozen=True, slots=True)
+class ChildCounts:
+    """What `count_children` says.
+
+    Attributes:
+        specs: Specifications, whether their children run or not.
+        active: Children that run.
+        supervisors: Specifications of supervisors, or their number under `SimpleOneForOne`.
+        workers: The same of all others.
+    """
+
+    specs: int
+    active: int
+    supervisors: int
+    workers: int
+
+
+class SupervisorRef(ActorRef):
+    """Names one supervisor. Messages to it are dead letters; its calls are those of OTP's `supervisor`.
+
+    All calls raise `ActorStoppedError` when the supervisor has ended.
+    """
+
+    __slots__ = ()
+
+    async def start_child(self, spec: ChildSpec | None = None, **kwargs: Any) -> ActorRef | None:
+        """Add a specification and start its child.
+
+        Args:
+            spec: The specification; not under `SimpleOneForOne`.
+            **kwargs: Under `SimpleOneForOne`: what the child's constructor gets beside the template's own.
+
+        Returns:
+            The child, or None if its `on_start` raised `IgnoreStart`.
+
+        Raises:
+            AlreadyStartedError: A child with this id runs; the error's `ref` is it.
+            AlreadyPresentError: There is a specification with this id.
+            StartError: The child did not start; nothing is kept of it.
+            InvalidOptionError: The specification does not fit under this supervisor.
+            CancelledError: The caller was cancelled; nothing is kept of the child then, either.
+        """
+        running = self._running()
+        if running.is_simple:
+            if spec is not None:
+                raise SimpleOneForOneError(
+                    f"{self.path}: start_child of a SimpleOneForOne takes the child's arguments, not a ChildSpec"
+                )
+            return await self._start_child(running, running.new_simple_child(kwargs))
+        supervisor_spec: Supervisor = self._cell.supervisor_spec  # type: ignore[attr-defined]
+        Supervisor.check_child(supervisor_spec.name, supervisor_spec.auto_shutdown, spec)
+        assert spec is not None
+        return await self._start_child(running, running.new_child(spec))
+
+    async def _start_child(self, running: "RunningSupervisor", child: "Child") -> ActorRef | None:
+        try:
+            return await self._call(lambda: running.start_child(child))  # type: ignore[no-any-return]
+        except asyncio.CancelledError:
+            running.undo_start(child)  # nobody will know of it
+            raise
+
+    async def terminate_child(self, child: str | ActorRef) -> None:
+        """End a child for good; its specification stays, unless it is TEMPORARY.
+
+        Args:
+            child: Its id, or its ref; under `SimpleOneForOne` its ref.
+
+        Raises:
+            ChildNotFoundError: There is no such child.
+            SimpleOneForOneError: An id was given under `SimpleOneForOne`.
+            DeadlockError: Called by that child itself, or by one below it, which would wait for its own end.
+        """
+        running = self._running()
+        if not isinstance(child, (str, ActorRef)):
+            raise ChildNotFoundError(f"{self.path}: a child is named by its id or its ref, not by {child!r}")
+        self._check_not_below(running, child)
+        await self._call(lambda: running.terminate_child(child), running.find_starting(child))
+
+    async def restart_child(self, id: str) -> ActorRef | None:
+        """Start a child again whose specification is there and which does not run. It gets a new uid.
+
+        Returns:
+            The child, or None if its `on_start` raised `IgnoreStart`.
+
+        Raises:
+            ChildRunningError: It runs.
+            ChildRestartingError: It is about to be restarted.
+            ChildNotFoundError: There is no such specification.
+            StartError: It did not start.
+            SimpleOneForOneError: This is a `SimpleOneForOne`.
+        """
+        running = self._running()
+        return await self._call(lambda: running.restart_child(id))  # type: ignore[no-any-return]
+
+    async def delete_child(self, id: str) -> None:
+        """Remove the specification of a child that does not run.
+
+        Raises:
+            ChildRunningError: It runs: `terminate_child` it first.
+            ChildRestartingError: It is about to be restarted.
+            ChildNotFoundError: There is no such specification.
+            SimpleOneForOneError: This is a `SimpleOneForOne`.
+        """
+        running = self._running()
+        await self._call(lambda: running.delete_child(id))
+
+    async def which_children(self) -> tuple[ChildInfo, ...]:
+        """All children, the youngest first, as OTP gives them."""
+        running = self._running()
+
+        async def answer() -> tuple[ChildInfo, ...]:
+            return tuple(_info(child, running) for child in reversed(running.children.values()))
+
+        return await self._call(answer)  # type: ignore[no-any-return]
+
+    async def count_children(self) -> ChildCounts:
+        """How many children there are, of which kind."""
+        running = self._running()
+
+        async def answer() -> ChildCounts:
+            infos = [_info(child, running) for child in running.children.values()]
+            supervisors = sum(info.kind == "supervisor" for info in infos)
+            active = sum(isinstance(info.ref, ActorRef) and info.ref.is_alive for info in infos)
+            specs = 1 if running.is_simple else len(infos)
+            return ChildCounts(specs, active, supervisors, len(infos) - supervisors)
+
+        return await self._call(answer)  # type: ignore[no-any-return]
+
+    def _running(self) -> "RunningSupervisor":
+        cell: Any = self._cell
+        if get_ident() != cell.system.thread_id:
+            raise WrongThreadError(f"{cell.path}: a supervisor is called from the system's own thread only")
+        running: RunningSupervisor | None = cell.running_supervisor()
+        if running is None:
+            raise ActorStoppedError(f"{cell.path}: the supervisor has ended", path=cell.path, reason=cell.reason)
+        return running
+
+    async def _call(self, function: Callable[[], Awaitable[Any]], urgent: Any = None) -> Any:
+        running = self._running()
+        answer = running.call(function)
+        if urgent is not None:
+            running.urge(urgent)
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            answer._look()  # nobody wants to know of it any more
+            raise
+
+    def _check_not_below(self, running: "RunningSupervisor", which: str | ActorRef) -> None:
+        child = running.children.get(which) if isinstance(which, str) else None
+        target = child.cell if child is not None else getattr(which, "_cell", None)
+        scope = get_scope()
+        node: Any = scope.node if scope is not None else None
+        cell = node
+        while cell is not None and target is not None:
+            if cell is target:
+                raise own_end(node, (node.node_path, self.path, node.node_path))
+            cell = cell.parent
+
+
+def _info(child: Any, running: "RunningSupervisor") -> ChildInfo:
+    from miniagents.actors.supervisors.running_supervisor import Status
+
+    ref: ActorRef | Literal["restarting"] | None = None
+    if child.status is Status.RESTARTING:
+        ref = "restarting"
+    elif child.status is Status.RUNNING and child.cell is not None:
+        ref = child.cell.ref
+    kind: Literal["worker", "supervisor"] = "supervisor" if isinstance(child.spec.child, Supervisor) else "worker"
+    return ChildInfo(None if running.is_simple else child.id, ref, kind, child.spec.restart)

@@ -1,0 +1,1 @@
+"""Who waits for whom, and the end of a wait."""

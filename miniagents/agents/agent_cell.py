@@ -1,0 +1,169 @@
+"""What the cells of all agents have in common: the actors that calls of an agent go to."""
+
+import asyncio
+from contextvars import Context
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from miniagents.actors import ActorRef, Envelope, Overflow
+from miniagents.actors.cells.absent import AbsentCell, let_travel
+from miniagents.actors.cells.cell_state import State
+from miniagents.actors.cells.living_cell import LivingCell
+from miniagents.actors.messaging.ask import Ask
+from miniagents.agents.call_target import CallTarget
+from miniagents.agents.interaction import Interaction
+from miniagents.errors import ActorStoppedError, MailboxFullError
+from miniagents.messages import EMPTY, Message, MessageSequence, MessageSequencePromise, TextMessage
+from miniagents.supervision import StopReason
+from miniagents.supervision.lifecycle import OVER
+
+if TYPE_CHECKING:
+    from miniagents.agents.agent import MiniAgent
+    from miniagents.agents.system import MiniAgents
+
+_log = structlog.get_logger("miniagents")
+
+
+class AgentRef(CallTarget, ActorRef):
+    """The reference of an agent: what an `ActorRef` does, and calls."""
+
+    __slots__ = ()
+
+    def _called_agent(self) -> "MiniAgent":
+        return self._called_cell().agent  # type: ignore[no-any-return]
+
+    def _called_cell(self) -> Any:
+        return self._cell
+
+
+class AbsentAgentCell(AbsentCell):
+    """In the place of the cell of an agent that does not live here."""
+
+    __slots__ = ()
+
+    @property
+    def agent(self) -> "MiniAgent":
+        """Nobody here takes its calls."""
+        raise self.reason
+
+    def check_ready(self) -> None:
+        """Nobody here takes its calls."""
+        raise self.reason
+
+
+let_travel(AgentRef, "agent", AbsentAgentCell)
+
+
+class AgentCell(LivingCell):
+    """What the cells of functions and of classes have in common.
+
+    Attributes:
+        agent: The agent.
+        is_activated: Whether its first use made it, so that the next use makes another one when it has ended.
+    """
+
+    __slots__ = tuple[str]()  # the kinds of cells have the slots: two bases with some cannot be joined
+
+    agent: "MiniAgent"
+    is_activated: bool
+    system: "MiniAgents"
+    _passivation: asyncio.TimerHandle | None
+
+    def new_ref(self) -> ActorRef:
+        """A reference that can call."""
+        return AgentRef(self)
+
+    @property
+    def takes_calls(self) -> bool:
+        """Whether a call that is sent now is still served."""
+        return self.life is not OVER and (self.stopping is None or self.takes_while_stopping())
+
+    def must_wait(self) -> bool:
+        """Whether a call must wait for room in the mailbox."""
+        if self.props.capacity is None or self.props.options.mailbox.overflow is not Overflow.BACKPRESSURE:
+            return False
+        return self.is_full() or bool(self._room)
+
+    def is_ready(self) -> bool:
+        """Whether a call would not have to wait before it is in the mailbox."""
+        return self.takes_calls and self.state is not State.RESTARTING and not self.must_wait()
+
+    def check_ready(self) -> None:
+        """Check that a call would not have to wait before it is in the mailbox; see `CallTarget.check_ready`."""
+        if not self.takes_calls or self.state is State.RESTARTING:
+            raise ActorStoppedError(f"{self.path}: is {self.state.value}", path=self.path, reason=self.reason)
+        if self.must_wait():
+            raise MailboxFullError(f"{self.path}: mailbox is full ({self.props.capacity} messages)", path=self.path)
+
+    def take_call(self, interaction: Interaction) -> None:
+        """A call begins: it goes into the mailbox, at once or when there is room."""
+        envelope = interaction.in_envelope()
+        if self.must_wait():
+            envelope.taken = True  # as long as it is not in the mailbox
+            self.system.start_soon(
+                self._take_when_there_is_room(envelope), on_cancelled=lambda _: interaction.stopped(StopReason.SHUTDOWN)
+            )
+        else:
+            self.post(envelope)
+
+    async def _take_when_there_is_room(self, envelope: Envelope) -> None:
+        await self.room()
+        if envelope.message.done():
+            self.made_room()  # it is the next one's
+        else:
+            envelope.taken = False
+            self.post(envelope)
+
+    def as_interaction(self, envelope: Any) -> Interaction:
+        """A plain message that an actor told or asked, as a call."""
+        interaction = Interaction(
+            system=self.system,
+            cell=self,
+            agent=self.agent,
+            arguments=EMPTY,
+            message_promises=MessageSequence.turn_into_sequence_promise(envelope.message),
+            context=Context(),
+            sender=envelope.sender,
+            correlation_id=envelope.correlation_id,
+            trace=envelope.trace,
+            deadline=envelope.deadline,
+        )
+        interaction.begin_taken(envelope)
+        ask = envelope.ask
+        if ask is not None:
+            ask.behind = interaction
+            ask._owns(interaction)
+        return interaction
+
+    def ask_expired(self, ask: Any) -> None:
+        """The ask of a plain message expired: so does its interaction."""
+        if isinstance(ask, Ask) and ask.behind is not None:
+            ask.behind.expire()
+        else:
+            super().ask_expired(ask)
+
+    def rests(self) -> None:
+        """Nothing to do: after a while without a call, give the memory back."""
+        after = self.props.options.passivate_after
+        if after is not None and self.is_activated and self._passivation is None:
+            # In a context of its own: that of the call that ends here would keep the call, and what it failed with.
+            self._passivation = self.system.loop.call_later(after, self._passivate, context=Context())
+
+    def _works(self) -> None:
+        if self._passivation is not None:
+            self._passivation.cancel()
+            self._passivation = None
+
+    def _passivate(self) -> None:
+        self._passivation = None
+        if self.state is State.IDLE and not self.depth and not self.children:
+            self.terminate(StopReason.NORMAL)
+
+
+async def answer_of(replies: MessageSequencePromise) -> Message | None:
+    """The replies of an agent as one answer to a plain ask: None, the one message, or all of them as one text."""
+    messages = await replies
+    if not messages:
+        return None
+    return messages[0] if len(messages) == 1 else TextMessage(str(messages))

@@ -1,0 +1,261 @@
+"""The cells of function agents: their calls run concurrently."""
+
+import asyncio
+from contextvars import Context
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from miniagents.actors import DeadLetterReason, Envelope, EventKind
+from miniagents.actors.cells.cell import Cell
+from miniagents.actors.cells.receiving_cell import BARRIER
+from miniagents.actors.messaging.options import Props
+from miniagents.agents.agent_cell import AgentCell, answer_of
+from miniagents.agents.interaction import Interaction
+from miniagents.agents.interaction_context import InteractionContext
+from miniagents.errors import ActorStoppedError
+from miniagents.messages import Message
+from miniagents.promising.abandoning import INSIST_EVERY
+from miniagents.supervision.lifecycle import Event, Phase, Wish, life
+
+if TYPE_CHECKING:
+    from miniagents.agents.agent import MiniAgent
+    from miniagents.agents.system import MiniAgents
+
+_log = structlog.get_logger("miniagents")
+
+
+_LIVES = life(Phase.UP, again=True)
+"""The state in which calls begin as they come."""
+
+
+class FunctionAgentCell(AgentCell):
+    """The cell of a function agent: its calls run concurrently, each on a worker."""
+
+    __slots__ = ("_arguments", "_ending", "_failure", "_passivation", "_running", "agent", "is_activated")
+
+    is_serial = False
+
+    def __init__(
+        self, system: "MiniAgents", parent: Cell, name: str, agent: "MiniAgent", *, is_activated: bool = False
+    ) -> None:
+        super().__init__(system, parent, name, Props(lambda: None, agent.options.spawn, agent.options.errors))
+        self.agent = agent
+        self.is_activated = is_activated
+        self._passivation = None
+        self._arguments = {**agent.arguments, **agent.live_arguments}
+        self._running: dict[Interaction, None] = {}
+        self._ending: asyncio.Task[None] | None = None
+        self._failure: BaseException | None = None
+
+    # Start
+
+    def take_notice(self) -> None:
+        """Start at once, since a function has nothing to set up; or see whether it can end."""
+        if self.life.phase is Phase.DUE:
+            is_first = not self.life.again
+            restarted, self._restart_reason = self._restart_reason, None
+            self.apply(Event.BEGUN)
+            self.apply(Event.STARTED)
+            self.announce_start(is_first, restarted)
+            self.rests()
+            self.wake()
+        else:
+            self._works()
+        self._end_if_idle()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether calls run."""
+        return bool(self._running)
+
+    # Calls
+
+    @property
+    def load(self) -> int:
+        """How many calls wait or run."""
+        return self.depth + len(self._running)
+
+    def wake(self) -> None:
+        """There is something in the mailbox: begin as many calls as may run at once."""
+        queue = self.queue
+        most = self.agent.options.max_concurrency
+        while queue and self._takes_work() and (most is None or len(self._running) < most):
+            envelope = queue.popleft()
+            if self._room is not None:
+                self.made_room()
+            if envelope.__class__ is float:
+                self.head_enqueued_at = envelope
+                self.gone -= 1
+                continue
+            if isinstance(envelope, Message):
+                envelope = Envelope(envelope, at=self.head_enqueued_at)
+            envelope.taken = True
+            ask = envelope.ask
+            if ask is not None and ask.done():
+                self.gone -= 1
+            elif envelope.message is BARRIER:
+                ask.answer(None)
+            elif isinstance(envelope.message, Interaction):
+                self._run(envelope.message, envelope)
+            else:
+                self._run_message(envelope)
+
+    def _takes_work(self) -> bool:
+        """Whether calls may begin: it lives, and is not to end, or drains."""
+        life = self.life
+        return life.phase is Phase.UP and (life.wish is Wish.NONE or life.wish is Wish.DRAIN)
+
+    def take_call(self, interaction: Interaction) -> None:
+        """A call begins, at once where nothing is in its way."""
+        if self.life is _LIVES and not self.queue and self.agent.options.max_concurrency is None:
+            self._run(interaction, None)
+        else:
+            super().take_call(interaction)
+
+    def _run(self, interaction: Interaction, envelope: Any) -> None:
+        if self._passivation is not None:
+            self._works()
+        self._running[interaction] = None
+        retry = self.props.options.retry
+        if retry is not None:
+            envelope = envelope if envelope is not None else interaction.in_envelope()
+            envelope.taken = True
+            task = interaction.start(self.call, settles=False)
+            task.add_done_callback(partial(self._tried, interaction, envelope))
+        elif self.props.own_task:
+            interaction.start(self.call, settles=True)
+        else:
+            interaction.run_soon()
+        if self.props.handler_timeout is not None:
+            interaction.watch_for_hang(self.props.handler_timeout)
+
+    def call(self, interaction: Interaction) -> Any:
+        """The agent's function, with its arguments."""
+        ctx = interaction.ctx = InteractionContext(interaction)
+        given = interaction.arguments
+        if self._arguments or given:
+            return self.agent.wrapped(ctx, **{**self._arguments, **given})
+        return self.agent.wrapped(ctx)
+
+    def _run_message(self, envelope: Envelope) -> None:
+        """A plain message: its answer, if one is wanted, is what the agent replies."""
+        interaction = self.as_interaction(envelope)
+        ask = envelope.ask
+        if ask is not None:
+            ask._producer = interaction
+
+            async def answer() -> None:
+                try:
+                    ask.answer(await answer_of(interaction.replies))
+                except (Exception, KeyboardInterrupt, SystemExit) as error:
+                    ask.fail(error)
+
+            self.system.start_soon(answer(), on_cancelled=ask.fail)
+        self._run(interaction, envelope)
+
+    def _tried(self, interaction: Interaction, envelope: Envelope, task: "asyncio.Task[BaseException | None]") -> None:
+        """With a `RetryPolicy`: run it again, as long as nothing of it was seen."""
+        retry, error = self.props.options.retry, None if task.cancelled() else task.result()
+        if error is None or interaction.done() or retry is None:
+            return
+        envelope.crashes += 1
+        if isinstance(error, retry.on) and not interaction.has_replied:
+            if envelope.crashes < retry.attempts_of(self.props.options.poison_after) and self.stopping is None:
+                if retry.backoff is None:
+                    self._run(interaction, envelope)
+                else:
+                    pause = retry.backoff.delay(envelope.crashes - 1, self.system.random)
+                    interaction.start_soon(self._try_later(interaction, envelope, pause))
+                return
+            self.system.dead_letters.add(DeadLetterReason.POISONOUS, envelope, self.ref)
+        interaction.fail(error)
+
+    async def _try_later(self, interaction: Interaction, envelope: Envelope, pause: float) -> None:
+        await asyncio.sleep(pause)
+        if not interaction.done() and self.stopping is None:
+            self._run(interaction, envelope)
+
+    def interaction_ended(self, interaction: Interaction) -> None:
+        """One call less runs."""
+        if interaction not in self._running:
+            return
+        del self._running[interaction]
+        self.handled += 1
+        error = interaction.error
+        if error is not None:
+            self.failed(error)
+        if not self._running and self.is_activated and self.life is _LIVES:
+            self.rests()
+        if self.queue:
+            self.wake()
+        if self.life is not _LIVES:
+            self._end_if_idle()
+
+    # The end
+
+    def interrupt(self) -> None:
+        """Cancel the calls that run, and do so again in a second if that is swallowed."""
+        super().interrupt()  # first, since the last of them may end here and now, and the agent with it
+        for interaction in tuple(self._running):
+            if interaction.cancelled is None:
+                interaction.begin_cancel(
+                    self._failure
+                    if self._failure is not None
+                    else ActorStoppedError(
+                        f"{self.path}: stopped before it answered", path=self.path, reason=self.reason
+                    )
+                )
+            elif interaction.task is not None:
+                told_at = interaction.told_to_end_at
+                if told_at is not None and self.system.time() >= told_at + INSIST_EVERY:
+                    _log.warning("an interaction that must end swallows its cancellation", actor=self.path)
+                interaction.interrupt("its agent must end")
+
+    def crash(self, error: BaseException) -> None:
+        """Crash: the supervision of its children is used up."""
+        if self._failure is None and self.life.phase is Phase.UP:
+            self._failure = error
+            self.apply(Event.FAIL)
+
+    def _end_if_idle(self) -> None:
+        """End now if that was asked for and no call runs any more."""
+        if self._running:
+            return
+        phase = self.life.phase
+        if phase is Phase.DOOMED:
+            error, self._failure = self._failure, None
+            assert error is not None  # it is what dooms
+            self.failed(error)
+            self.reason = error
+            self.system.events.publish(EventKind.CRASH, self.path, error=error)
+            self.apply(Event.CRASHED)
+        elif phase is Phase.UP and self.life.wish is not Wish.NONE:
+            self.apply(Event.LET_GO if self.depth else Event.DRAINED)
+        if self.life.phase is not Phase.ENDING or self._ending is not None:
+            return
+        if self.children:
+            self._ending = self.system.loop.create_task(self._end_children(), context=Context())
+            self._ending.add_done_callback(self._children_ended)
+        else:
+            self.apply(Event.GONE)
+
+    async def _end_children(self) -> None:
+        supervisor, self.own_supervisor = self.own_supervisor, None
+        if supervisor is not None:
+            await supervisor.stop_all()
+        await self.end_children()
+
+    def _children_ended(self, task: "asyncio.Task[None]") -> None:
+        """The children have ended; if this was cut off instead, before its first step perhaps, it begins again."""
+        self._ending = None
+        if self.children:
+            self._end_if_idle()
+        else:
+            self.apply(Event.GONE)
+
+    def settle(self) -> None:
+        """It has ended for good: settle everything that hangs on it."""
+        self._works()
+        super().settle()

@@ -1,0 +1,31 @@
+"""What the clients of Anthropic's API expect of a failure: a form of its own."""
+
+from typing import Any
+
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+
+from miniagents.ext.serving.http.problems import Problem
+from miniagents.ext.wire.anthropic import AnthropicError, anthropic_error
+
+_VERSION = "anthropic-version"
+
+
+def speaks_anthropic(request: HTTPConnection) -> bool:
+    """Whether it comes from a client of Anthropic's API: all of these say which version they speak."""
+    return _VERSION in request.headers
+
+
+def anthropic_body(request: HTTPConnection, problem: Problem) -> AnthropicError:
+    """A problem, as Anthropic's clients read it."""
+    return anthropic_error(problem.status, problem.message, request_id=problem.request_id)
+
+
+def body_for(request: HTTPConnection, problem: Problem) -> Any:
+    """A problem, as the client reads it; None for our own form."""
+    return anthropic_body(request, problem) if speaks_anthropic(request) else None
+
+
+def refusal_for(request: HTTPConnection, problem: Problem) -> Response:
+    """The response to a request that no endpoint has answered."""
+    return problem.response(body_for(request, problem))

@@ -1,0 +1,143 @@
+"""What comes in through Anthropic's API: conversations as its clients write them."""
+
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from miniagents.ext.llms.estimating import estimate, estimate_text
+from miniagents.ext.llms.providers.anthropic_history import from_anthropic
+from miniagents.ext.serving.anthropic.blocks import blocks_in
+from miniagents.ext.serving.conversations.conversation_id import ConversationIn
+from miniagents.ext.serving.http.json_messages import check_count
+from miniagents.ext.serving.http.limits import Limits
+from miniagents.ext.serving.http.parsing import Parsed
+from miniagents.ext.serving.http.problems import Problem
+from miniagents.ext.serving.http.request_body import decode
+from miniagents.ext.serving.openai.chat import given_in
+from miniagents.ext.serving.wants import Special
+
+
+class UserTurn(msgspec.Struct, frozen=True, tag="user", tag_field="role"):
+    """What a user says, shows, or answers for a tool."""
+
+    content: str | list[msgspec.Raw]
+
+
+class AssistantTurn(msgspec.Struct, frozen=True, tag="assistant", tag_field="role"):
+    """What the assistant said, and the tools that it asked for."""
+
+    content: str | list[msgspec.Raw]
+
+
+class SystemTurn(msgspec.Struct, frozen=True, tag="system", tag_field="role"):
+    """What the agent is told meanwhile."""
+
+    content: str | list[msgspec.Raw]
+
+
+class ToolChoice(msgspec.Struct, frozen=True):
+    """Whether a tool must be called; `any` and `tool` say that."""
+
+    type: str
+
+
+class OutputConfig(msgspec.Struct, frozen=True):
+    """How the answer is to be; `format` is its schema."""
+
+    format: dict[str, Any] | None = None
+
+
+class CountRequest(msgspec.Struct, frozen=True):
+    """A conversation whose tokens are to be counted."""
+
+    model: str
+    messages: Annotated[list[UserTurn | AssistantTurn | SystemTurn], Meta(min_length=1)]
+    system: str | list[msgspec.Raw] | None = None
+    tools: list[dict[str, msgspec.Raw]] | None = None
+
+
+class MessagesRequest(CountRequest, frozen=True, kw_only=True):
+    """A request for a message. Other options go to agents that take them, and are ignored otherwise."""
+
+    max_tokens: Annotated[int, Meta(ge=1, le=2**53)]
+    stream: bool | None = False
+    conversation: ConversationIn = None
+    stop_sequences: list[str] | None = None
+    tool_choice: ToolChoice | None = None
+    output_config: OutputConfig | None = None
+    output_format: dict[str, Any] | None = None
+    container: str | dict[str, Any] | None = None
+    mcp_servers: list[dict[str, Any]] | None = None
+    inference_geo: str | None = None
+
+
+class Asked(NamedTuple):
+    """What a request asks for, beside its messages.
+
+    Attributes:
+        model: Whom.
+        stream: Whether it wants a stream.
+        conversation: Its conversation.
+        demands: The options that the agent must take, since they change what the answer means.
+        specials: The blocks that only Anthropic's models take.
+        tokens: How many tokens it has, roughly.
+    """
+
+    model: str
+    stream: bool
+    conversation: ConversationIn
+    demands: tuple[str, ...]
+    specials: tuple[Special, ...]
+    tokens: int
+
+
+def parse_messages(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
+    """A request for a message; see `Parse`."""
+    return _parsed(decode(body, MessagesRequest, status=400), body, limits, names)
+
+
+def parse_count(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
+    """A request for a count of tokens; see `Parse`."""
+    return _parsed(decode(body, CountRequest, status=400), body, limits, frozenset())
+
+
+def _parsed(wanted: CountRequest, body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
+    check_count(len(wanted.messages), limits)
+    specials: list[Special] = []
+    system, turns = wanted.system, []
+    if isinstance(system, list):
+        told: Any = blocks_in(system, "system", "system", specials)
+    else:
+        told = system
+    for number, turn in enumerate(wanted.messages):
+        content: Any = turn.content
+        role = str(turn.__struct_config__.tag)
+        if isinstance(content, list):
+            content = blocks_in(content, role, f"messages[{number}].content", specials)
+        turns.append({"role": role, "content": content})
+    try:
+        messages = from_anthropic(turns, system=told)
+    except (ValueError, LookupError) as error:  # base64 that is none
+        text = f"The messages cannot be read: {error} (messages)"
+        raise Problem(400, text, param="messages", code="invalid") from None
+    tools = msgspec.json.encode(wanted.tools) if wanted.tools else b""
+    tokens = estimate(messages) + estimate_text(len(tools))
+    asked = Asked(wanted.model, False, None, (), tuple(specials), tokens)
+    if isinstance(wanted, MessagesRequest):
+        stream, conversation = bool(wanted.stream), wanted.conversation
+        asked = asked._replace(stream=stream, conversation=conversation, demands=_demands(wanted))
+    return Parsed(asked, messages, given_in(body, names))
+
+
+def _demands(wanted: MessagesRequest) -> tuple[str, ...]:
+    found = {
+        "stop_sequences": wanted.stop_sequences,
+        "tool_choice": wanted.tool_choice is not None and wanted.tool_choice.type not in ("auto", "none"),
+        "output_config": wanted.output_config is not None and wanted.output_config.format is not None,
+        "output_format": wanted.output_format,
+        "container": wanted.container,
+        "mcp_servers": wanted.mcp_servers,
+        "inference_geo": wanted.inference_geo,
+    }
+    return tuple(name for name, demanded in found.items() if demanded)

@@ -1,0 +1,1 @@
+"""Conversations: what was said, kept from one request to the next."""

@@ -1,0 +1,112 @@
+"""What is saved of a conversation."""
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import structlog
+
+from miniagents.errors import DecodeError, UnencodableError
+from miniagents.ext.serving.http.problems import Problem
+from miniagents.messages import Message, decode, encode
+from miniagents.messages.frozen import FrozenDict
+
+_log = structlog.get_logger("miniagents")
+
+
+class ConversationState(Message, tag="miniagents:ConversationState"):
+    """What is saved of a conversation.
+
+    Attributes:
+        created_at: When it began, in Unix seconds.
+        agent: The name of its agent; None before the first turn.
+        labels: What a client has attached to it.
+        said: What was said, each message encoded by itself: one that cannot be read any more leaves the others.
+        state: What `get_state` of its agent gave, encoded; None if it gave nothing.
+    """
+
+    created_at: int = 0
+    agent: str | None = None
+    labels: FrozenDict[str, str] = FrozenDict()
+    said: tuple[bytes, ...] = ()
+    state: bytes | None = None
+
+
+class _AgentState(Message, tag="miniagents:AgentState"):
+    value: Any = None
+
+
+def new_state(messages: Iterable[Message] = (), **values: Any) -> ConversationState:
+    """A conversation that begins.
+
+    Args:
+        messages: What was said already.
+        **values: Other fields.
+    """
+    return ConversationState(created_at=int(time.time()), said=encoded(messages), **values)
+
+
+def state_of(data: bytes) -> ConversationState:
+    """What was saved.
+
+    Raises:
+        DecodeError: It is no conversation.
+    """
+    state = decode(data)
+    if not isinstance(state, ConversationState):
+        raise DecodeError(f"a {type(state).__name__} where a conversation should be")
+    return state
+
+
+def encoded(messages: Iterable[Message]) -> tuple[bytes, ...]:
+    """Messages as they are saved."""
+    return tuple(map(encode, messages))
+
+
+def messages_of(state: ConversationState, id: str) -> tuple[Message, ...]:
+    """What was said, without the messages whose class is not there any more; they stay in what is saved.
+
+    Args:
+        state: The conversation.
+        id: Its id.
+    """
+    found = []
+    for number, one in enumerate(state.said):
+        try:
+            found.append(decode(one))
+        except DecodeError as error:
+            _log.warning("a message of a conversation cannot be read", conversation=id, no=number, error=repr(error))
+    return tuple(found)
+
+
+def encoded_state(value: Any) -> bytes | None:
+    """The state of an agent as it is saved."""
+    return encode(_AgentState(value=value)) if value is not None else None
+
+
+def agent_state_of(state: ConversationState) -> Any:
+    """The state of the agent, or None.
+
+    Raises:
+        Problem: 409: it has a message of a class that is not there any more.
+    """
+    if state.state is None:
+        return None
+    try:
+        return decode(state.state).value  # type: ignore[attr-defined]  # it is an _AgentState
+    except DecodeError as error:
+        _log.error("the state of an agent in a conversation cannot be read", agent=state.agent, error=repr(error))
+        text = "What the agent has kept of this conversation cannot be read any more (conversation)"
+        raise Problem(409, text, param="conversation", code="conversation_unreadable", is_final=True) from None
+
+
+def encoded_new(message: Message) -> bytes:
+    """A message of a client as it is saved.
+
+    Raises:
+        Problem: 422: it cannot be saved.
+    """
+    try:
+        return encode(message)
+    except UnencodableError as error:
+        raise Problem(422, f"{error} (messages)", param="messages", code="invalid") from None

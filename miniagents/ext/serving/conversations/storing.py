@@ -1,0 +1,103 @@
+"""What becomes of a store of conversations that fails: its clients get a 503, and the service is not ready."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+
+import structlog
+
+from miniagents.ext.serving.conversations.conversations import ConversationStore, SavedConversation
+from miniagents.ext.serving.http.problems import Problem
+from miniagents.promising.tracebacks import traceback_text
+
+_log = structlog.get_logger("miniagents")
+
+T = TypeVar("T")
+
+_PATIENCE = 2.0
+"""Seconds that a check may take."""
+
+
+class Storing:
+    """A store whose failures are the store's, and no agent's.
+
+    Args:
+        store: The store. If it has a method `check`, which raises where it cannot be used, that is asked before the
+            service says that it is ready.
+
+    Attributes:
+        is_down: Whether it failed when it was last used.
+    """
+
+    def __init__(self, store: ConversationStore) -> None:
+        self._store = store
+        self._checking: asyncio.Future[None] | None = None
+        self.is_down = False
+
+    async def load(self, owner: str, id: str) -> SavedConversation | None:
+        """See `ConversationStore`.
+
+        Raises:
+            Problem: 503: the store failed.
+        """
+        return await self._used(self._store.load(owner, id))
+
+    async def save(self, owner: str, id: str, data: bytes, *, after: str | None) -> str | None:
+        """See `ConversationStore` and `load`."""
+        return await self._used(self._store.save(owner, id, data, after=after))
+
+    async def delete(self, owner: str, id: str) -> bool:
+        """See `ConversationStore` and `load`."""
+        return await self._used(self._store.delete(owner, id))
+
+    async def close(self) -> None:
+        """See `ConversationStore`. A failure is logged."""
+        try:
+            await self._store.close()
+        except Exception as error:
+            _log.error("the store of conversations could not be closed", error=repr(error), stack=traceback_text(error))
+
+    async def check(self) -> bool:
+        """Whether it can be used."""
+        check = getattr(self._store, "check", None)
+        if check is None:
+            return not self.is_down
+        if self._checking is None:  # however many ask, it is checked once at a time
+            self._checking = asyncio.ensure_future(check())
+            self._checking.add_done_callback(self._checked)
+        await asyncio.wait([self._checking], timeout=_PATIENCE)
+        if self._checking is not None:
+            self._failed(TimeoutError(f"a check took more than {_PATIENCE} s"))
+        return not self.is_down
+
+    def _checked(self, checking: "asyncio.Future[None]") -> None:
+        self._checking = None
+        if checking.cancelled():
+            return
+        error = checking.exception()
+        if error is None:
+            self._worked()
+        else:
+            self._failed(error)
+
+    async def _used(self, work: Awaitable[T]) -> T:
+        try:
+            found = await work
+        except Problem:
+            raise
+        except Exception as error:
+            self._failed(error)
+            text = "Conversations cannot be kept at the moment."
+            raise Problem(503, text, code="store_unavailable", retry_after=1.0) from None
+        self._worked()
+        return found
+
+    def _worked(self) -> None:
+        if self.is_down:
+            self.is_down = False
+            _log.info("the store of conversations works again")
+
+    def _failed(self, error: BaseException) -> None:
+        if not self.is_down:  # once, until it works again
+            self.is_down = True
+            _log.error("the store of conversations failed", error=repr(error), stack=traceback_text(error))

@@ -1,0 +1,145 @@
+"""Turns: requests of one conversation are served one after the other, each with what was said before it."""
+
+import asyncio
+from functools import partial
+
+from starlette.requests import HTTPConnection
+
+from miniagents.agents import Interaction, MiniAgents
+from miniagents.ext.serving.conversations.conversations import ConversationStore
+from miniagents.ext.serving.conversations.storing import Storing
+from miniagents.ext.serving.conversations.turn import Live, Turn
+from miniagents.ext.serving.http.disconnect import acquire
+from miniagents.ext.serving.http.limits import Limits
+from miniagents.ext.serving.http.problems import Problem
+from miniagents.ext.serving.served_agent import Entry
+
+
+class Turns:
+    """Gives each request of a conversation its turn.
+
+    Args:
+        system: Where agents live.
+        store: Where conversations are kept.
+        idle: Seconds without a request after which the agent of a conversation is passivated.
+        limits: How many may wait for their turn, and how long a conversation may become.
+    """
+
+    def __init__(self, system: MiniAgents, store: ConversationStore, *, idle: float, limits: Limits) -> None:
+        self.system = system
+        self.store = Storing(store)
+        self._idle = idle
+        self._limits = limits
+        self._live: dict[tuple[str, str], Live] = {}
+        self._idle_of: dict[str, dict[str, None]] = {}
+        self._releasing: set[asyncio.Task[None]] = set()
+
+    async def begin(self, request: HTTPConnection, entry: Entry, key: str, id: str, timeout: float | None) -> "Turn":
+        """Wait for the turn of a request.
+
+        Raises:
+            Problem: 409: the conversation is full, or that of another agent; 429: too many wait already; 504:
+                its turn did not come in time.
+            ClientDisconnect: The client has gone meanwhile.
+        """
+        live = self._live.get((key, id))
+        if live is None:
+            live = self._live[key, id] = Live()
+        waiting = self._limits.conversation_waiting
+        if live.inside > waiting:
+            text = f"{waiting} requests wait in this conversation already."
+            raise Problem(429, text, param="conversation", code="conversation_busy", retry_after=1.0)
+        live.inside += 1
+        self._works(key, id, live)
+        try:
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            if live.inside == 1:  # a lock that is free while others wait for it is theirs
+                await live.lock.acquire()
+            else:
+                await acquire(request, live.lock, timeout)
+            try:
+                turn = Turn(self.system, self.store, self.release, live, entry, key, id, began)
+                await turn.load(self._limits)
+            except BaseException:
+                live.lock.release()
+                raise
+        except BaseException:
+            self._leave(key, id, live)
+            raise
+        return turn
+
+    def release(self, turn: "Turn", interaction: Interaction | None, is_whole: bool) -> None:
+        """A turn is over: the next one begins, once nothing of this one runs any more. Once is enough."""
+        if turn.is_over:
+            return
+        turn.is_over = True
+        if not is_whole:
+            turn.live.forget_instance()
+        if interaction is None or is_whole:
+            self._release(turn)
+            return
+        ending = asyncio.create_task(_end(interaction))
+        self._releasing.add(ending)
+        ending.add_done_callback(partial(self._released, turn))
+
+    def _released(self, turn: "Turn", ending: "asyncio.Task[None]") -> None:
+        self._releasing.discard(ending)
+        self._release(turn)
+
+    def _release(self, turn: "Turn") -> None:
+        turn.live.lock.release()
+        self._leave(turn.key, turn.id, turn.live)
+
+    def _leave(self, key: str, id: str, live: Live) -> None:
+        live.inside -= 1
+        if live.inside:
+            return
+        if self._live.get((key, id)) is not live:
+            live.forget_instance()  # the service has ended meanwhile
+        elif live.instance is None:
+            self._passivate(key, id)
+        else:
+            idle = self._idle_of.setdefault(key, {})
+            idle[id] = None
+            live.timer = asyncio.get_running_loop().call_later(self._idle, self._passivate, key, id)
+            if len(idle) > self._limits.instances:
+                self._passivate(key, next(iter(idle)))
+
+    def _works(self, key: str, id: str, live: Live) -> None:
+        """It is idle no more."""
+        if live.timer is not None:
+            live.timer.cancel()
+            live.timer = None
+            idle = self._idle_of[key]
+            del idle[id]
+            if not idle:
+                del self._idle_of[key]
+
+    def _passivate(self, key: str, id: str) -> None:
+        live = self._live.pop((key, id))
+        self._works(key, id, live)
+        live.forget_instance()
+
+    async def delete(self, key: str, id: str) -> bool:
+        """Forget a conversation. A turn that is under way goes on, and is not saved."""
+        was_there = await self.store.delete(key, id)
+        live = self._live.get((key, id))
+        if live is not None and not live.inside:
+            self._passivate(key, id)
+        return was_there
+
+    async def end(self) -> None:
+        """The service has ended: nothing is in use any more."""
+        if self._releasing:
+            await asyncio.wait(self._releasing)
+        for live in self._live.values():
+            if live.timer is not None:
+                live.timer.cancel()
+        self._live.clear()
+        self._idle_of.clear()
+        await self.store.close()
+
+
+async def _end(interaction: Interaction) -> None:
+    await interaction.cancel("its turn is over")

@@ -1,0 +1,1 @@
+"""What all endpoints have in common: bodies, limits, keys, errors, streams."""

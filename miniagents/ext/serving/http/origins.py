@@ -1,0 +1,90 @@
+"""Origins: which web pages may use a service from somebody's browser."""
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from miniagents.ext.serving.http.problems import Problem
+
+_OWN_HEADERS = ("Last-Event-ID", "X-Conversation", "X-Request-ID", "X-Request-Timeout", "traceparent", "tracestate")
+_SDK_HEADERS = (
+    "Authorization",
+    "X-API-Key",
+    "User-Agent",
+    "Idempotency-Key",
+    "OpenAI-Beta",
+    "OpenAI-Organization",
+    "OpenAI-Project",
+    "Anthropic-Beta",
+    "Anthropic-Dangerous-Direct-Browser-Access",
+    "Anthropic-Organization-Id",
+    "Anthropic-User-Profile-Id",
+    "Anthropic-Version",
+    "Anthropic-Worker-Id",
+    "Anthropic-Workspace-Id",
+    "X-Stainless-Arch",
+    "X-Stainless-Async",
+    "X-Stainless-Custom-Event-Handler",
+    "X-Stainless-Custom-Poll-Interval",
+    "X-Stainless-Helper",
+    "X-Stainless-Helper-Method",
+    "X-Stainless-Lang",
+    "X-Stainless-OS",
+    "X-Stainless-Package-Version",
+    "X-Stainless-Poll-Helper",
+    "X-Stainless-Raw-Response",
+    "X-Stainless-Read-Timeout",
+    "X-Stainless-Retry-Count",
+    "X-Stainless-Runtime",
+    "X-Stainless-Runtime-Version",
+    "X-Stainless-Stream-Helper",
+    "X-Stainless-Timeout",
+)
+"""What the official SDKs of OpenAI and Anthropic send, for Python and JavaScript. None of these says anything of a page
+that the check of its origin has to know, and a service reads no others than its own."""
+
+ALLOWED_HEADERS = (*_OWN_HEADERS, *_SDK_HEADERS)
+"""Headers that pages of allowed origins may send."""
+
+EXPOSED_HEADERS = ("Request-Id", "Retry-After", "X-Request-ID", "X-Should-Retry")
+"""Headers that they may read."""
+
+
+class OriginCheck:
+    """Refuses what a web page of another origin sends, over HTTP and WebSocket alike.
+
+    Browsers say of which origin a page is, and a page cannot change that. Clients that are no browsers say nothing.
+
+    Args:
+        app: What is behind it.
+        allowed: Origins, "https://chat.example.com", besides the service's own; "*" for all.
+    """
+
+    def __init__(self, app: ASGIApp, allowed: Iterable[str] = ()) -> None:
+        self._app = app
+        self._allowed = frozenset(origin.lower().rstrip("/") for origin in allowed)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand it on, or answer with a 403."""
+        if scope["type"] in ("http", "websocket") and not self._passes(Headers(scope=scope)):
+            problem = Problem(403, "Pages of this origin may not use the service.", code="origin_not_allowed")
+            await problem.response()(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _passes(self, headers: Headers) -> bool:
+        origins = headers.getlist("origin")
+        if not origins or "*" in self._allowed:
+            return True
+        if len(origins) > 1:
+            return False
+        origin = origins[0].lower().rstrip("/")
+        if origin in self._allowed:
+            return True
+        try:
+            parts = urlsplit(origin)
+        except ValueError:
+            return False
+        return parts.scheme in ("http", "https") and parts.netloc == headers.get("host", "").lower() != ""

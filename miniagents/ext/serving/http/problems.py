@@ -1,0 +1,189 @@
+"""What goes wrong, as HTTP says it: every failure has a status, and none shows a traceback."""
+
+import contextlib
+import math
+from typing import Any
+
+import msgspec
+import structlog
+from starlette.responses import Response
+
+from miniagents.actors.observing.request_id import current_request_id
+from miniagents.errors import (
+    ActorStoppedError,
+    AllModelsFailedError,
+    AuthenticationError,
+    BudgetExceededError,
+    ContextOverflowError,
+    DeadlineExceededError,
+    InvalidRequestError,
+    LLMError,
+    MailboxFullError,
+    MissingKeyError,
+    PromiseCancelledError,
+    ProviderError,
+    QuotaExceededError,
+    RateLimitedError,
+    RestartLimitError,
+    ServiceStoppingError,
+    SystemNotRunningError,
+    UnsupportedContentError,
+)
+from miniagents.ext.wire.openai_errors import ErrorBody, error_body
+from miniagents.messages import error_text
+from miniagents.promising.tracebacks import traceback_text
+
+FAILURES = (Exception, SystemExit, KeyboardInterrupt)
+"""What a call may fail with: an agent that would end the process ends its call alone."""
+
+_LOGGED_STATUSES = (500, 502)
+_LOGGED = "__miniagents_logged__"
+
+_log = structlog.get_logger("miniagents")
+STOPPING = "stopping"
+"""The code of what fails because the service stops."""
+
+_SOON = 1.0
+"""Seconds after which another attempt makes sense, where nothing better is known."""
+
+
+class Problem(Exception):
+    """An answer that is an error.
+
+    Args:
+        status: The HTTP status.
+        message: For people.
+        param: The field of the request that is wrong.
+        code: For programs.
+        retry_after: Seconds after which another attempt makes sense, or None.
+        is_final: Whether another attempt makes no sense: clients of OpenAI are told so.
+        is_passing: Whether another attempt makes sense: they are told that, too.
+
+    Attributes:
+        begun_by: The id of the request that began the call which failed, or None if no call did.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        retry_after: float | None = None,
+        is_final: bool = False,
+        is_passing: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.param = param
+        self.code = code
+        self.retry_after = retry_after
+        self.is_final = is_final
+        self.is_passing = is_passing
+        self.begun_by: str | None = None
+
+    def __reduce__(self) -> Any:
+        return _problem, (self.message, self.__dict__)
+
+    @property
+    def body(self) -> ErrorBody:
+        """The body of the response."""
+        return error_body(self.status, self.message, param=self.param, code=self.code, request_id=self.request_id)
+
+    @property
+    def request_id(self) -> str | None:
+        """The request that it belongs to: that which began the call, if one has failed, and else the one at work."""
+        return self.begun_by if self.begun_by is not None else current_request_id.get()
+
+    def response(self, body: Any = None) -> Response:
+        """The response.
+
+        Args:
+            body: Its body; None for `body`.
+        """
+        headers = {}
+        if self.status == 401:
+            headers["www-authenticate"] = "Bearer"
+        if self.status == 408 or self.code == STOPPING:
+            # The rest of the body may come yet, and is no request; or the next request must go to another server.
+            headers["connection"] = "close"
+        if self.retry_after is not None:
+            headers["retry-after"] = str(max(math.ceil(self.retry_after), 1))
+        if self.is_final or self.is_passing:
+            headers["x-should-retry"] = "true" if self.is_passing else "false"
+        return json_response(self.body if body is None else body, self.status, headers)
+
+
+def _problem(message: str, facts: dict[str, Any]) -> Problem:
+    problem = Problem(facts["status"], message)
+    problem.__dict__.update(facts)
+    return problem
+
+
+def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A response of JSON."""
+    return Response(msgspec.json.encode(body), status, headers, "application/json")
+
+
+def stopping() -> Problem:
+    """What clients are told by a service that stops: another instance may answer."""
+    return Problem(503, "The server is stopping.", code=STOPPING, retry_after=_SOON, is_passing=True)
+
+
+def told(error: BaseException, *, shows_errors: bool, **facts: Any) -> Problem:
+    """What a failure is to a client; what the client is not told is logged.
+
+    Args:
+        error: The failure.
+        shows_errors: See `problem_of`.
+        **facts: What else is in the log.
+    """
+    problem = problem_of(error, shows_errors=shows_errors)
+    if problem.status in _LOGGED_STATUSES and not getattr(error, _LOGGED, False):
+        with contextlib.suppress(AttributeError):
+            setattr(error, _LOGGED, True)  # a replay fails with the same one
+        _log.error("an agent failed", **facts, error=repr(error), stack=traceback_text(error))
+    return problem
+
+
+def problem_of(error: BaseException, *, shows_errors: bool = False) -> Problem:
+    """What a failure is to a client.
+
+    Args:
+        error: The failure.
+        shows_errors: Whether the text of an agent's own error is shown; otherwise it is in the log alone.
+    """
+    match error:
+        case Problem():
+            return error
+        case MailboxFullError():
+            return Problem(429, "The agent is busy.", code="mailbox_full", retry_after=_SOON)
+        case ServiceStoppingError():
+            return stopping()
+        case ActorStoppedError() | RestartLimitError() | SystemNotRunningError():
+            return Problem(503, "The agent is not there at the moment.", code="unavailable", retry_after=_SOON)
+        case DeadlineExceededError():
+            return Problem(504, "The agent did not answer in time.", code="timeout", is_final=True)
+        case PromiseCancelledError():
+            return Problem(409, "The request was stopped.", code="cancelled", is_final=True)
+        case BudgetExceededError() | QuotaExceededError():
+            return Problem(402, "The budget is spent.", code="budget_exceeded", is_final=True)
+        case ContextOverflowError():
+            return Problem(400, "The conversation is too long for the model.", code="context_length_exceeded")
+        case UnsupportedContentError():
+            return Problem(400, f"The model cannot be asked: {error}.", code="unsupported_content")
+        case RateLimitedError():
+            after = error.retry_after if error.retry_after is not None else _SOON
+            return Problem(429, "The model is busy.", code="rate_limit_exceeded", retry_after=after)
+        case AuthenticationError() | InvalidRequestError() | MissingKeyError():  # the same again would fail again
+            return Problem(502, "The model cannot be asked.", code="model_failed", is_final=True)
+        case ProviderError() | AllModelsFailedError():
+            is_final = isinstance(error, ProviderError) and error.should_retry is False
+            text = "The model did not answer."
+            return Problem(502, text, code="model_failed", is_final=is_final, is_passing=not is_final)
+        case _:
+            text = error_text(error) if shows_errors else "The agent failed."
+            code = "model_failed" if isinstance(error, LLMError) else "agent_failed"
+            return Problem(500, text, code=code)

@@ -1,0 +1,135 @@
+"""Bodies of requests: JSON within limits, decoded into what is declared."""
+
+import asyncio
+import re
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.requests import Request
+
+from miniagents.ext.serving.http.limits import Limits
+from miniagents.ext.serving.http.problems import Problem
+
+T = TypeVar("T")
+
+_NO_BRACKETS = bytes(sorted(set(range(256)) - set(b"[]{}")))
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
+_PLACE = re.compile(r" - at `(?:key in )?\$\.?(.*?)`$")
+
+
+async def read_body(request: Request, limits: Limits) -> bytes:
+    """The body of a request.
+
+    Raises:
+        Problem: 415: it is no JSON; 413: it is too large; 408: it comes too slowly.
+        starlette.requests.ClientDisconnect: The client has gone.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise Problem(415, "The content type must be application/json.", code="unsupported_media_type")
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > limits.body:
+        raise too_large(limits)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(limits.body_timeout):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > limits.body:
+                    raise too_large(limits)
+    except TimeoutError:
+        raise too_slow(limits) from None
+    return bytes(body)
+
+
+def too_large(limits: Limits) -> Problem:
+    """What is larger than the limit."""
+    return Problem(413, f"This is larger than {limits.body} bytes.", code="too_large")
+
+
+def too_slow(limits: Limits) -> Problem:
+    """What does not come in time."""
+    return Problem(408, f"This did not come within {limits.body_timeout} s.", code="too_slow")
+
+
+def check_structure(body: bytes, limits: Limits) -> int:
+    """Refuse JSON that is nested too deep or has too many elements, before it is decoded: elements cost far more than
+    bytes. It takes 2 to 10 ms for each MiB.
+
+    Returns:
+        How many elements there are at most.
+
+    Raises:
+        Problem: 400.
+    """
+    marks = _marks(body)
+    if marks <= limits.elements and body.count(b"[") + body.count(b"{") <= limits.depth:
+        return marks  # what stands inside of strings need not be told apart
+    without_escapes = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    if without_escapes.count(b'"') > 4 * limits.elements + 4:  # an element has two strings at most
+        raise _too_many(limits)
+    outside = b"".join(without_escapes.split(b'"')[::2])
+    marks = _marks(outside)
+    if marks > limits.elements:
+        raise _too_many(limits)
+    brackets = outside.translate(_ONE_KIND, _NO_BRACKETS)
+    for _ in range(limits.depth):  # each time the innermost ones go
+        brackets = brackets.replace(b"[]", b"")
+    if b"[" in brackets:
+        raise Problem(400, f"This is nested more than {limits.depth} deep.", code="too_deep")
+    return marks
+
+
+def _marks(body: bytes) -> int:
+    """How many elements there are at most: each has a comma, a colon or a bracket of its own."""
+    return body.count(b",") + body.count(b":") + body.count(b"[") + body.count(b"{")
+
+
+def _too_many(limits: Limits) -> Problem:
+    return Problem(400, f"This has more than {limits.elements} elements.", code="too_many_elements")
+
+
+def decode(body: bytes | str, kind: type[T], *, status: int) -> T:
+    """A body as what is declared.
+
+    Args:
+        body: The JSON.
+        kind: What it is to be.
+        status: That of a body which is JSON, but not this.
+
+    Raises:
+        Problem: 400: it is no JSON; or `status`, with the field that is wrong.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise invalid(error, status) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Problem(400, f"The body is no JSON: {error}.", code="invalid_json") from None
+
+
+def convert(value: Any, kind: type[T], *, under: str, status: int) -> T:
+    """Plain data as what is declared; see `decode`.
+
+    Args:
+        value: The data.
+        kind: What it is to be.
+        under: The field that it comes from.
+        status: That of data which is not this.
+    """
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise invalid(error, status, under) from None
+
+
+def invalid(error: msgspec.ValidationError, status: int, under: str = "") -> Problem:
+    """What a validation error is to a client: the text, and the field."""
+    text = str(error)
+    place = _PLACE.search(text)
+    inner = place[1] if place is not None else ""
+    missing = re.search(r"missing required field `(\w+)`|contains unknown field `(\w+)`", text)
+    if missing is not None:
+        inner = ".".join(part for part in (inner, missing[1] or missing[2]) if part)
+    param = ".".join(part for part in (under, inner) if part).replace(".[", "[") or None
+    return Problem(status, _PLACE.sub("", text) + ("" if param is None else f" ({param})"), param=param, code="invalid")

@@ -1,0 +1,190 @@
+"""`/v1/models` and `/v1/chat/completions`: an agent as a model, for whoever speaks to OpenAI's."""
+
+import time
+from collections.abc import AsyncGenerator
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET
+from starlette.requests import Request
+from starlette.responses import Response
+
+from miniagents.ext.llms.messages import ToolCall
+from miniagents.ext.serving.http.json_messages import check_count
+from miniagents.ext.serving.http.limits import Limits
+from miniagents.ext.serving.http.parsing import Parsed
+from miniagents.ext.serving.http.problems import Problem, json_response
+from miniagents.ext.serving.http.reply_reading import Reader
+from miniagents.ext.serving.http.request_body import decode, read_body
+from miniagents.ext.serving.http.streaming import EventStream
+from miniagents.ext.serving.openai.chat_input import ChatRequest, chat_messages
+from miniagents.ext.serving.reply_pieces import Calls, Said, Text, finish_reason, refusal_of, spoken
+from miniagents.ext.serving.runs import Run
+from miniagents.ext.serving.served_agent import Entry
+from miniagents.ext.serving.service import Service
+from miniagents.ext.wire.openai_chat import (
+    AssistantReply,
+    ChatCompletion,
+    ChatStream,
+    ChatToolCall,
+    ChatUsage,
+    Choice,
+    Function,
+)
+from miniagents.ext.wire.sse import DONE, sse
+from miniagents.messages import Message
+
+DELIMITER = "\n\n"
+"""Comes between two messages of an agent, where one text is wanted."""
+
+
+class Model(msgspec.Struct, frozen=True):
+    """An agent, as a model."""
+
+    id: str
+    created: int
+    owned_by: str = "miniagents"
+    object: Literal["model"] = "model"
+
+
+class ModelList(msgspec.Struct, frozen=True):
+    """All that is served."""
+
+    data: tuple[Model, ...]
+    object: Literal["list"] = "list"
+
+
+class ChatApi:
+    """The endpoints of chat completions.
+
+    Args:
+        service: What all endpoints share.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._created = int(time.time())
+
+    async def models(self, request: Request, key: str) -> Response:
+        """`GET /v1/models`."""
+        return json_response(ModelList(tuple(Model(name, self._created) for name in self._service.entries)))
+
+    async def model(self, request: Request, key: str) -> Response:
+        """`GET /v1/models/{model}`."""
+        entry = self._service.entry(request.path_params["model"])
+        return json_response(Model(entry.name, self._created))
+
+    async def complete(self, request: Request, key: str) -> Response:
+        """`POST /v1/chat/completions`."""
+        service = self._service
+        parsed = await service.parser.parsed(parse_chat, await read_body(request, service.limits))
+        wanted: ChatRequest = parsed.wanted
+        entry = service.entry(wanted.model)
+        messages, options = parsed.messages, options_for(entry, parsed)
+        run = await service.begin(request, entry, key, messages, options, wanted.conversation)
+        created = int(time.time())
+        if not wanted.stream:
+            return json_response(await self._whole(request, run, created))
+        has_usage = wanted.stream_options is not None and wanted.stream_options.include_usage
+        reader = run.reading.reader()
+        return EventStream(
+            self._events(run, reader, created, has_usage=has_usage),
+            reader,
+            problem=lambda error: service.problem(error, run),
+            as_event=lambda problem: sse(problem.body),
+            limits=service.limits,
+            gone=lambda: run.cancel("the client went away"),
+        )
+
+    async def _whole(self, request: Request, run: Run, created: int) -> ChatCompletion:
+        await self._service.whole(request, run)
+        texts: list[str] = []
+        last: Message | None = None
+        calls: tuple[ToolCall, ...] = ()
+        refusal: str | None = None
+        async for piece in spoken(run.replies):  # all of it is there by now
+            if isinstance(piece, Said):
+                last, refusal = piece.message, refusal_of(piece.message) or refusal
+                if piece.index is not None:
+                    texts.append(str(piece.message))
+            elif isinstance(piece, Calls):
+                calls = piece.calls
+        message = AssistantReply(
+            DELIMITER.join(texts) or None,
+            refusal,
+            tool_calls=tuple(ChatToolCall(one.id, Function(one.name, one.arguments)) for one in calls) or UNSET,
+        )
+        choice = Choice(message, finish_reason(last, calls))
+        return ChatCompletion(f"chatcmpl-{run.id}", created, run.entry.name, (choice,), _usage(run))
+
+    async def _events(self, run: Run, reader: Reader, created: int, *, has_usage: bool) -> AsyncGenerator[bytes, None]:
+        stream = ChatStream(f"chatcmpl-{run.id}", created, run.entry.name)
+        has_begun, index = False, 0
+        last: Message | None = None
+        try:
+            async for piece in spoken(run.replies, reader):
+                if not has_begun:
+                    has_begun = True
+                    yield stream.begin()
+                if isinstance(piece, Text):
+                    if piece.index != index:
+                        index = piece.index
+                        yield stream.text(DELIMITER)
+                    yield stream.text(piece.text)
+                elif isinstance(piece, Said):
+                    last = piece.message
+                    refusal = refusal_of(last)
+                    if refusal:
+                        yield stream.refusal(refusal)
+                else:
+                    for number, call in enumerate(piece.calls):
+                        yield stream.call(number, call.id, call.name)
+                        yield stream.arguments(number, call.arguments)
+                    yield stream.finish(finish_reason(last, piece.calls))
+            await run.replies  # the interaction is over, and what it used is known
+        finally:
+            run.cancel("the client went away")  # of one that has ended, this is nothing
+        if has_usage:
+            yield stream.usage(_usage(run))
+        yield DONE
+
+
+def parse_chat(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
+    """A request for a chat completion; see `Parse`."""
+    wanted = decode(body, ChatRequest, status=400)
+    check_count(len(wanted.messages), limits)
+    messages = chat_messages(wanted.messages)
+    return Parsed(msgspec.structs.replace(wanted, messages=[]), messages, given_in(body, names))
+
+
+def given_in(body: bytes, names: frozenset[str]) -> dict[str, Any]:
+    """Fields of a body that agents may take as arguments."""
+    if not names:
+        return {}
+    given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    return {name: msgspec.json.decode(given[name]) for name in names if name in given}
+
+
+def options_for(entry: Entry, parsed: Parsed) -> dict[str, object]:
+    """The arguments that an agent takes from among the options of a request.
+
+    Args:
+        entry: The agent.
+        parsed: The request.
+
+    Raises:
+        Problem: 400: one does not fit.
+    """
+    if not entry.argument_names:
+        return {}
+    found = {name: parsed.given[name] for name in entry.argument_names if name in parsed.given}
+    try:
+        return entry.call_arguments(found)
+    except Problem as problem:
+        param = (problem.param or "").removeprefix("arguments.") or None
+        raise Problem(400, problem.message, param=param, code=problem.code) from None
+
+
+def _usage(run: Run) -> ChatUsage:
+    meter = run.meter
+    return ChatUsage.of(meter.input_tokens, meter.output_tokens, meter.cached_tokens)

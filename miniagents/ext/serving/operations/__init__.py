@@ -1,0 +1,1 @@
+"""Operating a service: its health, what runs, its own document."""

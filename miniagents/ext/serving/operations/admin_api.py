@@ -1,0 +1,160 @@
+"""Operations: whether the service lives and is ready, what runs, and how to stop it."""
+
+import re
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from miniagents.agents import Interaction
+from miniagents.errors import InvalidOptionError
+from miniagents.ext.serving.http.problems import Problem, json_response
+from miniagents.ext.serving.service import Service
+from miniagents.promising.abandoning import DEFAULT_GRACE
+
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_MOST_GRACE = 600.0
+
+
+class Health(msgspec.Struct, frozen=True):
+    """How the service is."""
+
+    status: Literal["ok", "ready", "starting", "draining", "failed", "store_unavailable"]
+
+
+class InteractionInfo(msgspec.Struct, frozen=True):
+    """A call that is under way.
+
+    Attributes:
+        id: Its number.
+        agent: The path of the agent.
+        parent: The number of the call that it belongs to, or null.
+        age: Seconds since it was called.
+        tokens: Tokens so far: of a client's own call with all below it, of others their own.
+        cost: The same in USD.
+        state: Whether it waits in the mailbox, runs, was cancelled, or runs on all the same (`abandoned`).
+        label: What tells equal calls apart, or null.
+        key: The name of the key whose call it is, or null.
+    """
+
+    id: int
+    agent: str
+    parent: int | None
+    age: float
+    tokens: int
+    cost: float
+    state: Literal["waiting", "running", "cancelled", "abandoned"]
+    label: str | None = None
+    key: str | None = None
+
+
+class InteractionList(msgspec.Struct, frozen=True):
+    """All calls that are under way, oldest first."""
+
+    interactions: tuple[InteractionInfo, ...]
+
+
+class Stopped(msgspec.Struct, frozen=True):
+    """What became of a call that was to stop.
+
+    Attributes:
+        id: Its number.
+        abandoned: What runs on all the same, of it and of all below it; their results are thrown away.
+    """
+
+    id: int
+    abandoned: tuple[InteractionInfo, ...]
+
+
+class Operations:
+    """The endpoints of operators.
+
+    Args:
+        service: What all endpoints share.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def live(self, request: Request, key: str) -> Response:
+        """`GET /healthz`: whether the process works; 503 when its system has failed."""
+        failed = self._service.has_failed
+        return json_response(Health("failed" if failed else "ok"), 503 if failed else 200)
+
+    async def ready(self, request: Request, key: str) -> Response:
+        """`GET /readyz`: whether it takes requests."""
+        service = self._service
+        if service.has_failed:
+            return json_response(Health("failed"), 503)
+        if service.gate.is_draining:
+            return json_response(Health("draining"), 503)
+        if not service.system.is_running:
+            return json_response(Health("starting"), 503)
+        if not await service.turns.store.check():
+            return json_response(Health("store_unavailable"), 503)
+        return json_response(Health("ready"))
+
+    async def interactions(self, request: Request, key: str) -> Response:
+        """`GET /interactions`."""
+        return json_response(InteractionList(self._infos(self._under_way().values())))
+
+    async def stop(self, request: Request, key: str) -> Response:
+        """`DELETE /interactions/{id}`: answers when all has stopped, or after `grace` seconds."""
+        id, grace = request.path_params["id"], _grace(request)
+        number = int(id) if _NUMBER.fullmatch(id) else -1
+        one = self._under_way().get(number)
+        if one is None:
+            text = f"There is no interaction {id[:20]!r} (any more)."
+            raise Problem(404, text, param="id", code="interaction_not_found")
+        abandoned = await one.cancel("an operator stopped it", grace=grace)
+        return json_response(Stopped(number, self._infos(abandoned)))
+
+    def _under_way(self) -> dict[int, Interaction]:
+        """All calls that are under way, oldest first."""
+        service = self._service
+        found = {one.id: one for one in service.runs.interactions()}
+        if service.system.is_running:
+            found |= {one.id: one for one in service.system.interactions()}
+        return dict(sorted(found.items()))
+
+    def _infos(self, found: Iterable[Interaction]) -> tuple[InteractionInfo, ...]:
+        # An agent that hands on another one's replies may have returned meanwhile.
+        tops = {one.id: top for top in self._service.runs.interactions() for one in top.below}
+        return tuple(self._info(one, one.parent or tops.get(one.id)) for one in found)
+
+    def _info(self, one: Interaction, parent: Interaction | None) -> InteractionInfo:
+        run = self._service.runs.of(one.id)
+        meter = run.meter if run is not None else None
+        return InteractionInfo(
+            id=one.id,
+            agent=one.path,
+            parent=parent.id if parent is not None else None,
+            age=round(one.age, 3),
+            tokens=one.tokens if meter is None else meter.input_tokens + meter.output_tokens,
+            cost=round(one.cost if meter is None else meter.cost, 9),
+            state="abandoned"
+            if one.abandoned
+            else "cancelled"
+            if one.cancelled is not None
+            else "running"
+            if one.is_running or one.done()
+            else "waiting",
+            label=one.label,
+            key=run.key if run is not None else None,
+        )
+
+
+def _grace(request: Request) -> float:
+    given = request.query_params.get("grace")
+    if given is None:
+        return DEFAULT_GRACE
+    try:
+        seconds = float(given)
+        if not 0 <= seconds <= _MOST_GRACE:
+            raise InvalidOptionError(given)
+    except ValueError:
+        text = f"grace is a number of seconds, 0 to {_MOST_GRACE:.0f} (grace)"
+        raise Problem(422, text, param="grace", code="invalid") from None
+    return seconds

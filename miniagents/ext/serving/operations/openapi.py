@@ -1,0 +1,295 @@
+"""`/openapi.json`: the service's own document, made of the types that requests are checked with."""
+
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from miniagents.ext.serving.anthropic.messages_api import TokenCount
+from miniagents.ext.serving.anthropic.messages_input import CountRequest, MessagesRequest
+from miniagents.ext.serving.anthropic.models import AnthropicModel, AnthropicModelList
+from miniagents.ext.serving.http.problems import json_response
+from miniagents.ext.serving.native import agents_api
+from miniagents.ext.serving.openai import chat, conversations_api, responses_api
+from miniagents.ext.serving.openai.chat_input import ChatRequest, ResponsesRequest
+from miniagents.ext.serving.operations import admin_api as operations
+from miniagents.ext.serving.operations.openapi_schemas import REFERENCE, request_of, schemas_of
+from miniagents.ext.serving.service import Service
+from miniagents.ext.wire.anthropic import AnthropicError, AnthropicMessage
+from miniagents.ext.wire.openai_chat import ChatCompletion
+from miniagents.ext.wire.openai_errors import ErrorBody
+from miniagents.ext.wire.openai_responses import ResponseBody
+
+_ANSWERS = {
+    400: "The request, or one of its headers, is wrong.",
+    401: "There is no valid token.",
+    402: "The budget is spent.",
+    403: "Pages of this origin may not use the service.",
+    404: "There is none.",
+    408: "The body came too slowly.",
+    409: "The request was stopped, by an operator for one.",
+    413: "The body is too large.",
+    415: "The content type is not application/json.",
+    422: "The body is JSON, but not what is declared.",
+    429: "The agent is busy, or the key has too many requests under way; `Retry-After` says when to come back.",
+    500: "The agent failed.",
+    502: "A model, or its provider, failed.",
+    503: "The service is starting or stopping, or the agent is not there at the moment.",
+    504: "The deadline passed.",
+}
+_GUARDED = (400, 401, 403)
+_CALL = (*_GUARDED, 402, 404, 408, 409, 413, 415, 429, 500, 502, 503, 504)
+_COUNT = (*_GUARDED, 404, 408, 413, 415, 429, 500, 503)
+_ANTHROPIC = {
+    "name": "anthropic-version",
+    "in": "header",
+    "description": "Clients of Anthropic's API say which version they speak, and get what that API answers.",
+    "schema": {"type": "string"},
+}
+_PAGES = [
+    {
+        "name": "limit",
+        "in": "query",
+        "description": "Models on a page, for clients of Anthropic's API.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 20},
+    },
+    *(
+        {"name": name, "in": "query", "description": f"The page {name[:-3]} this model.", "schema": {"type": "string"}}
+        for name in ("after_id", "before_id")
+    ),
+]
+_CONVERSATION = {
+    "name": "X-Conversation",
+    "in": "header",
+    "description": "The conversation that the call belongs to, where the body does not say.",
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]+$", "maxLength": 128},
+}
+_TIMEOUT = {
+    "name": "X-Request-Timeout",
+    "in": "header",
+    "description": "Seconds until the deadline.",
+    "schema": {"type": "number", "exclusiveMinimum": 0},
+}
+
+
+class OpenApi:
+    """The endpoint of the document.
+
+    Args:
+        service: What is served.
+        has_metrics: Whether there is `/metrics`.
+    """
+
+    def __init__(self, service: Service, *, has_metrics: bool) -> None:
+        self._service = service
+        self._has_metrics = has_metrics
+        self._document: dict[str, Any] | None = None
+
+    async def document(self, request: Request, key: str) -> Response:
+        """`GET /openapi.json`."""
+        if self._document is None:
+            self._document = document(self._service, has_metrics=self._has_metrics)
+        root = request.scope.get("root_path", "")
+        return json_response({**self._document, **({"servers": [{"url": root}]} if root else {})})
+
+
+def document(service: Service, *, has_metrics: bool) -> dict[str, Any]:
+    """The OpenAPI document of a service.
+
+    Args:
+        service: The service.
+        has_metrics: Whether there is `/metrics`.
+    """
+    schemas, components = schemas_of(service)
+    keys: list[dict[str, Any]] = [{"token": []}] if service.keys.are_needed else []
+    admin: list[dict[str, Any]] = [{"admin": []}] if service.admin_keys.are_needed else []
+    make = _Operations(schemas)
+    # OpenAPI 3.1 has no schema for single events, so that these say nothing of a type.
+    chunks = {"description": "Events; the data of each is a ChatChunk, that of the last one [DONE]."}
+    chat_stream = {"text/event-stream": {"schema": chunks}}
+    stream: dict[str, Any] = {"text/event-stream": {"schema": {"description": "Events."}}}
+    stream_id, after = (
+        _path("stream", {"type": "string"}),
+        _header("Last-Event-ID", "The last event that was received."),
+    )
+    response_id = _path("id", {"type": "string"})
+    resumed = [
+        _query("stream", "Whether to answer with a stream of events.", {"type": "boolean"}),
+        _query("starting_after", "The number of the last event that was received.", {"type": "integer", "minimum": 0}),
+    ]
+    grace = _query("grace", "Seconds to wait for what does not stop.", {"type": "number", "minimum": 0, "maximum": 600})
+    paths: dict[str, Any] = {
+        "/healthz": {"get": make("Whether the process works", operations.Health, (400, 403), failing=503)},
+        "/readyz": {"get": make("Whether it takes requests", operations.Health, (400, 403), failing=503)},
+        "/openapi.json": {"get": make("This document", {"type": "object"}, _GUARDED, keys)},
+        "/v1/models": {
+            "parameters": [_ANTHROPIC, *_PAGES],
+            "get": make(
+                "What is served, as models",
+                _either(schemas, chat.ModelList, AnthropicModelList),
+                (*_GUARDED, 404),
+                keys,
+                error=_either(schemas, ErrorBody, AnthropicError),
+            ),
+        },
+        "/v1/models/{model}": {
+            "parameters": [_path("model", {"type": "string"}), _ANTHROPIC],
+            "get": make(
+                "One agent, as a model",
+                _either(schemas, chat.Model, AnthropicModel),
+                (*_GUARDED, 404),
+                keys,
+                error=_either(schemas, ErrorBody, AnthropicError),
+            ),
+        },
+        "/v1/chat/completions": {
+            "parameters": [_TIMEOUT, _CONVERSATION],
+            "post": make("A chat completion", ChatCompletion, _CALL, keys, body=ChatRequest, also=chat_stream),
+        },
+        "/v1/messages": {
+            "parameters": [_TIMEOUT, _CONVERSATION],
+            "post": make(
+                "A message", AnthropicMessage, _CALL, keys, MessagesRequest, stream, error=schemas[AnthropicError]
+            ),
+        },
+        "/v1/messages/count_tokens": {
+            "post": make(
+                "How many tokens a conversation has, roughly",
+                TokenCount,
+                _COUNT,
+                keys,
+                CountRequest,
+                error=schemas[AnthropicError],
+            ),
+        },
+        "/v1/responses": {
+            "parameters": [_TIMEOUT, _CONVERSATION],
+            "post": make("A response", ResponseBody, _CALL, keys, body=ResponsesRequest, also=stream),
+        },
+        "/v1/responses/{id}": {
+            "parameters": [response_id],
+            "get": {
+                **make("A response as it is now", ResponseBody, (*_GUARDED, 404, 429, 503), keys, also=stream),
+                "parameters": resumed,
+            },
+            "delete": make("Forget a response", responses_api.Deleted, (*_GUARDED, 404), keys),
+        },
+        "/v1/responses/{id}/cancel": {
+            "parameters": [response_id],
+            "post": make("Cancel a response", ResponseBody, (*_GUARDED, 404), keys),
+        },
+        "/v1/conversations": {
+            "post": make(
+                "Begin a conversation",
+                conversations_api.ConversationInfo,
+                (*_GUARDED, 408, 413, 415),
+                keys,
+                body=conversations_api.ConversationRequest,
+            )
+        },
+        "/v1/conversations/{id}": {
+            "parameters": [_path("id", {"type": "string"})],
+            "get": make("A conversation", conversations_api.ConversationInfo, (*_GUARDED, 404), keys),
+            "delete": make("Forget a conversation", conversations_api.ConversationDeleted, (*_GUARDED, 404), keys),
+        },
+        "/agents": {"get": make("What is served", agents_api.AgentList, _GUARDED, keys)},
+        "/interactions": {"get": make("What runs", operations.InteractionList, _GUARDED, admin)},
+        "/interactions/{id}": {
+            "parameters": [_path("id", {"type": "integer", "minimum": 0})],
+            "delete": {
+                **make("Stop a call, with everything below it", operations.Stopped, (*_GUARDED, 404, 422), admin),
+                "parameters": [grace],
+            },
+        },
+    }
+    if has_metrics:
+        shown = {kind: {"schema": {"type": "string"}} for kind in ("text/plain", "application/openmetrics-text")}
+        paths["/metrics"] = {"get": make("Metrics, for Prometheus", None, _GUARDED, admin, also=shown)}
+    for name, entry in service.entries.items():
+        body = {"$ref": REFERENCE.format(name=request_of(entry))}
+        call = make(entry.description or f"Call {name}", agents_api.AgentReply, (*_CALL, 422), keys, body, stream)
+        paths[f"/agents/{name}"] = {"parameters": [_TIMEOUT, _CONVERSATION, after], "post": call}
+        paths[f"/agents/{name}/streams/{{stream}}"] = {
+            "parameters": [stream_id, after],
+            "get": make("Go on with a stream", None, (*_GUARDED, 404, 429, 503), keys, also=stream),
+        }
+    security = {name: {"type": "http", "scheme": "bearer"} for name in ("token", "admin")}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "MiniAgents", "version": version("miniagents")},
+        "paths": paths,
+        "components": {"schemas": components, "securitySchemes": security},
+    }
+
+
+class _Operations:
+    """Writes operations.
+
+    Args:
+        schemas: The schemas of types.
+    """
+
+    def __init__(self, schemas: dict[Any, dict[str, Any]]) -> None:
+        self._schemas = schemas
+
+    def __call__(
+        self,
+        summary: str,
+        answer: Any,
+        errors: Iterable[int],
+        security: list[dict[str, Any]] | None = None,
+        body: Any = None,
+        also: dict[str, Any] | None = None,
+        *,
+        failing: int | None = None,
+        error: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """One operation.
+
+        Args:
+            summary: What it does.
+            answer: The type or the schema of its answer; None if it is `also` alone.
+            errors: The statuses of its errors.
+            security: Who may use it.
+            body: The type or the schema of its body.
+            also: The content types in which it may answer as well.
+            failing: A status with which it answers just so.
+            error: The schema of its errors; None for our own form.
+        """
+        content = {**({} if answer is None else self._json(answer)), **(also or {})}
+        responses: dict[str, Any] = {"200": {"description": "OK", "content": content}}
+        if failing is not None:
+            responses[str(failing)] = {"description": "No", "content": content}
+        for status in errors:
+            failure = self._json(error if error is not None else ErrorBody)
+            if status == 400:  # a host that is not allowed
+                failure["text/plain"] = {"schema": {"type": "string"}}
+            responses[str(status)] = {"description": _ANSWERS[status], "content": failure}
+        operation: dict[str, Any] = {"summary": summary.split("\n")[0], "responses": responses}
+        if security:
+            operation["security"] = security
+        if body is not None:
+            operation["requestBody"] = {"required": True, "content": self._json(body)}
+        return operation
+
+    def _json(self, kind: Any) -> dict[str, Any]:
+        return {"application/json": {"schema": kind if isinstance(kind, dict) else self._schemas[kind]}}
+
+
+def _either(schemas: dict[Any, dict[str, Any]], *kinds: Any) -> dict[str, Any]:
+    """The schema of what is for clients of one API or of another."""
+    return {"anyOf": [schemas[kind] for kind in kinds]}
+
+
+def _path(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _query(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
+def _header(name: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
