@@ -1,4 +1,4 @@
-"""Trips through the code: how many calls a message makes, through how many files, and how often a file is entered again.
+"""Trips through the code: how many calls a message makes, through how many files, how often a file is entered again.
 
 A reader who follows a message takes the same way. Run `python -m benchmarks.trips`; docs/contributing/architecture.md
 has the table.

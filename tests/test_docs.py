@@ -1,5 +1,6 @@
 """Every Python block of the documentation runs as it stands."""
 
+import ast
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from miniagents.ext.telemetry.logs import _SAID
 from miniagents.testing import Call, Exchange, FakeProvider, Reply
 
 ROOT = Path(__file__).parents[1]
@@ -19,6 +21,8 @@ BLOCKS = [
     for path in FILES
     for number, block in enumerate(re.findall(r"^```python\n(.*?)^```", path.read_text(), re.S | re.M), 1)
 ]
+
+LOGS = re.compile(r"(_?log|logger)\.(debug|info|warning|error)|log_failure")
 
 
 def any_answer(exchange: Exchange) -> Reply:
@@ -84,3 +88,19 @@ def test_every_test_that_the_documentation_names_exists() -> None:
     }
     for path in (ROOT / "docs" / "guarantees.md", ROOT / "tests" / "supervision" / "SUPERVISOR_SUITE.md"):
         assert set(re.findall(r"`(test_\w+)`", path.read_text())) - defined == set()
+
+
+def logged_events() -> set[str]:
+    """The events that the package logs: the first argument of each call of a logger."""
+    found = {event for _, event in _SAID.values()}
+    for path in (ROOT / "miniagents").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            is_logged = isinstance(node, ast.Call) and LOGS.fullmatch(ast.unparse(node.func))
+            if is_logged and node.args and isinstance(node.args[0], ast.Constant):
+                found.add(node.args[0].value)
+    return found
+
+
+def test_the_docs_list_the_events_that_are_logged_by_their_names() -> None:
+    table = (ROOT / "docs" / "telemetry.md").read_text().partition("| event | level |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`([a-z_]+\.[a-z_]+)`", table)) == logged_events()

@@ -80,7 +80,7 @@ class ThreadFuture(concurrent.futures.Future[Any]):
         if not self._was_looked_at and self.done() and not self.cancelled() and not is_finalizing():
             error = self.exception()
             if error is not None:
-                log_failure("a call from another thread failed and nobody looked", error)
+                log_failure("from_thread.failed_unawaited", error)
 
 
 async def _outcome(function: Callable[[], Any], future: ThreadFuture) -> None:

@@ -247,7 +247,7 @@ class ActorSystem(PromisingContext):
             try:
                 self._on_failure(error)
             except Exception as failed:
-                _log.error("on_failure failed", system=self.name, stack=traceback_text(failed))
+                _log.error("system.on_failure_failed", system=self.name, stack=traceback_text(failed))
         body = self._body
         if body is not None and not body.done():
             self._body_cancelled = True
@@ -678,7 +678,7 @@ class ActorSystem(PromisingContext):
         """The first start of an actor without a supervisor failed, and ends it."""
         log = logger_for(logging.ERROR)
         if log is not None:
-            log.error("actor did not start", actor=cell.path, error=repr(error), stack=traceback_text(error))
+            log.error("actor.start_failed", actor=cell.path, error=repr(error), stack=traceback_text(error))
         self.events.publish(EventKind.CRASH, cell.path, error=error, logged=True)
 
     def _on_dead_letter(self, letter: DeadLetter) -> None:
@@ -693,6 +693,6 @@ async def _close(close: Callable[[Any], Awaitable[None]], value: Any) -> None:
     try:
         await close(value)
     except (Exception, asyncio.CancelledError) as error:
-        _log.error("what the system shared could not be closed", error=repr(error), stack=traceback_text(error))
+        _log.error("system.shared_not_closed", error=repr(error), stack=traceback_text(error))
         if not isinstance(error, Exception):
             raise

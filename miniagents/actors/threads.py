@@ -108,7 +108,7 @@ class DaemonExecutor(ThreadPoolExecutor):
                 self._changed.wait_for(lambda: not (self._waiting or self._at_work or self._hung), self.grace)
         running = self.running
         if running and wait and not was_shut:
-            _log.warning("threads are left behind: what they run does not end", executor=self._name, calls=running)
+            _log.warning("shutdown.threads_left", executor=self._name, calls=running)
 
     # Inside
 

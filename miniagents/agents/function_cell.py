@@ -210,7 +210,7 @@ class FunctionAgentCell(AgentCell):
             elif interaction.task is not None:
                 told_at = interaction.told_to_end_at
                 if told_at is not None and self.system.time() >= told_at + INSIST_EVERY:
-                    _log.warning("an interaction that must end swallows its cancellation", actor=self.path)
+                    _log.warning("call.swallows_cancel", actor=self.path)
                 interaction.interrupt("its agent must end")
 
     def crash(self, error: BaseException) -> None:

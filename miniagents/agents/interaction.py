@@ -569,7 +569,7 @@ class Interaction(Node):
                 self.finish(error)
         except Exception as fault:  # of the runtime itself: the worker must not die of it
             stack = traceback_text(fault)
-            _log.error("the runtime failed at the end of a call", actor=self.path, interaction=self.id, stack=stack)
+            _log.error("runtime.call_end_failed", actor=self.path, interaction=self.id, stack=stack)
         self.task = self._coro = None
         return error
 
@@ -622,7 +622,7 @@ class Interaction(Node):
                     raise
             except (Exception, KeyboardInterrupt, SystemExit) as error:
                 if isinstance(awaitable, (Promise, asyncio.Future)):
-                    log_failure("a side task failed", error, actor=self.path)
+                    log_failure("call.side_task_failed", error, actor=self.path)
 
     def explain(self, error: BaseException) -> BaseException:
         """What an error of its code means to its caller: a cancellation is the reason for it."""
@@ -703,7 +703,7 @@ class Interaction(Node):
         if self.open_calls:
             self._finish_open_calls()
         if error is not None and self._is_lost(error):
-            log_failure("an agent failed and its caller waited no more", error, actor=self.path, interaction=self.id)
+            log_failure("call.failed_unheard", error, actor=self.path, interaction=self.id)
         if error is not None and not self._closed:
             if self.cancelled is not None or self._sequence is None:
                 self.replies._push_error(error)
@@ -827,7 +827,7 @@ class Interaction(Node):
             self._hang.cancel()
         self.abandoned = True
         stack = self.stack or "\n".join(stack_of(task.get_coro()) for task in self._background)
-        _log.warning("a cancelled interaction runs on", actor=self.path, interaction=self.id, stack=stack)
+        _log.warning("call.runs_on", actor=self.path, interaction=self.id, stack=stack)
         self.replies._reject(self._as_error(self.cancelled))
 
     @property
@@ -906,5 +906,5 @@ class Interaction(Node):
                 owner._runs_on()
             else:
                 path = getattr(owner, "path", None)
-                _log.warning("what a cancelled interaction has asked for runs on", actor=path, interaction=self.id)
+                _log.warning("call.asks_run_on", actor=path, interaction=self.id)
         return abandoned

@@ -194,4 +194,4 @@ async def _logged(coro: Any, path: str) -> None:
     try:
         await coro
     except (Exception, KeyboardInterrupt, SystemExit) as error:
-        log_failure("a side task failed", error, actor=path)
+        log_failure("call.side_task_failed", error, actor=path)

@@ -78,7 +78,7 @@ class MessageObservers:
                     try:
                         await handler(tuple(batch))
                     except Exception as error:
-                        _log.error("on_persist_messages failed", messages=len(batch), stack=traceback_text(error))
+                        _log.error("persist.handler_failed", messages=len(batch), stack=traceback_text(error))
         finally:
             self._rests()
 

@@ -84,8 +84,8 @@ def _message_to_wire(message: Any, where: str, depth: int) -> Any:
     if cls.__module__ == "__main__" and cls.__wire_tag__.startswith("__main__:") and cls.__wire_tag__ not in _warned:
         _warned.add(cls.__wire_tag__)
         _log.warning(
-            "a message class of __main__ is encoded: no other program can decode it; move it into a module, or give "
-            "it a tag",
+            "message.main_class_encoded",
+            hint="no other program can decode a class of __main__: move it into a module, or give it a tag",
             message_class=cls.__qualname__,
         )
     flat = [MESSAGE, cls.__wire_tag__]

@@ -25,4 +25,4 @@ def abandon(task: "asyncio.Task[Any]") -> None:
 
 def log_abandoned(stack: str, **what: object) -> None:
     """Say that the system ends without something, and where that is."""
-    _log.error("abandoned at the end of the system: it swallows its cancellation", **what, stack=stack)
+    _log.error("shutdown.abandoned", **what, stack=stack)

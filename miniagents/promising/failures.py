@@ -94,7 +94,7 @@ class Unseen:
         """Log it, if nobody has looked."""
         error, self.error = self.error, None
         if error is not None and not getattr(error, "__miniagents_seen__", False):
-            log_failure("a promise failed and nobody awaited it", error)
+            log_failure("promise.failed_unawaited", error)
 
 
 SEEN = Unseen(None)
@@ -126,7 +126,7 @@ class OwnedTask(asyncio.Task[Any]):
         if self.failed_unseen:
             error = self.exception()
             assert error is not None  # asyncio's mark says so
-            log_failure("a task failed and nobody awaited it", error, actor=self.owner, task=self.get_name())
+            log_failure("task.failed_unawaited", error, actor=self.owner, task=self.get_name())
 
 
 UnseenFailures = dict[weakref.ref[Any], None]

@@ -213,7 +213,7 @@ class PromisingContext(Scope):
             if on_cancelled is not None:
                 on_cancelled(cancellation_of(task))
         elif (error := task.exception()) is not None:
-            log_failure("background work failed", error)
+            log_failure("call.background_failed", error)
 
     async def _wait_for_background(self) -> None:
         """Wait for the background work; for what was cancelled already until the grace is over."""

@@ -163,7 +163,7 @@ class Simulation:
     def logged(self, method: str, entry: dict[str, Any]) -> None:
         """Something was logged."""
         text = str(entry.get("event"))
-        if text.startswith("the runtime failed"):
+        if text.startswith("runtime."):
             self.faults.append(f"{text}: {entry.get('actor')}\n{entry.get('stack')}")
         if self._traced:
             facts = "".join(f" {key}={value}" for key, value in entry.items() if key not in ("event", "stack"))

@@ -285,7 +285,7 @@ async def test_a_drain_that_meets_a_crash_never_runs_two_handlers_at_once_and_lo
             assert await ref.terminated() is StopReason.SHUTDOWN
             assert [entry for entry in handled if entry in ("one", "two", "three")] == ["one", "two", "three"]
             assert not system.dead_letters.counts
-    assert not [entry for entry in log if "runtime" in entry["event"]]
+    assert not [entry for entry in log if entry["event"].startswith("runtime.")]
 
 
 @pytest.mark.parametrize("backoff", [None, Backoff(0.5, 0.5)])

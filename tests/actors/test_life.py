@@ -117,7 +117,7 @@ async def test_on_stop_that_fails_is_logged_and_the_reason_stays(log: list[Any])
         ref = system.spawn(Bad)
         await ref.started()
         assert await ref.stop() is StopReason.SHUTDOWN
-    assert any(entry["event"] == "on_stop failed" for entry in log)
+    assert any(entry["event"] == "actor.on_stop_failed" for entry in log)
 
 
 async def test_stop_discards_what_waits_and_drain_handles_it_first() -> None:

@@ -85,6 +85,6 @@ async def test_a_logger_that_knows_no_levels_gets_every_crash_and_nothing_else(l
     await crash_twice()
 
     assert [(name, entry["event"]) for name, entry in lines] == [
-        ("warning", "actor crashed"),
-        ("error", "actor crashed"),
+        ("warning", "actor.crashed"),
+        ("error", "actor.crashed"),
     ]

@@ -608,7 +608,7 @@ async def test_a_failure_that_a_thread_does_not_look_at_is_logged_once(looks: bo
         gc.collect()
 
     events = [entry["event"] for entry in log]
-    assert events == ([] if looks else ["a call from another thread failed and nobody looked"])
+    assert events == ([] if looks else ["from_thread.failed_unawaited"])
 
 
 async def test_a_call_that_a_thread_cancels_is_cancelled_with_what_it_has_asked_for() -> None:
@@ -649,11 +649,11 @@ async def test_a_failure_of_a_handler_is_logged_once_at_the_most(how: str, messa
 
     if isinstance(message, Crash):
         (entry,) = log
-        assert entry["event"] == "actor crashed"
+        assert entry["event"] == "actor.crashed"
         assert ("stack" in entry) == (how != "await")  # whoever waits has it with the exception
     elif how == "await":
         assert log == []
     else:
         (entry,) = log
-        what = "a handler failed and nobody had asked" if how == "tell" else "a promise failed and nobody awaited it"
+        what = "actor.answer_failed" if how == "tell" else "promise.failed_unawaited"
         assert entry["event"] == what

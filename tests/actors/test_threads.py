@@ -128,7 +128,7 @@ def test_shutdown_waits_for_the_grace_and_names_what_it_leaves(gate: Gate, log: 
     executor.shutdown()
 
     assert 0.2 <= time.monotonic() - began < 5
-    assert [one["calls"] for one in log if one["event"].startswith("threads are left behind")] == ["Gate.hang"]
+    assert [one["calls"] for one in log if one["event"] == "shutdown.threads_left"] == ["Gate.hang"]
     with pytest.raises(RuntimeError, match="after shutdown"):
         executor.submit(gate.hang)
 
@@ -235,7 +235,7 @@ def test_a_program_ends_though_a_thread_of_asyncio_hangs(how: str) -> None:
 
     first, *_, last = said.splitlines()
     assert (program.returncode, first, last) == (0, "hangs", "over"), complaints
-    assert "threads are left behind" in said
+    assert "shutdown.threads_left" in said
     assert "calls=hang" in said
 
 

@@ -211,7 +211,7 @@ async def test_in_debug_mode_a_handler_that_blocks_the_loop_is_logged_with_its_p
 
     async with ActorSystem(debug=True) as system:
         await system.spawn(Blocks, name="blocks").ask(Read())
-    assert [entry["actor"] for entry in log if "blocked the event loop" in entry["event"]] == ["/blocks"]
+    assert [entry["actor"] for entry in log if entry["event"] == "loop.blocked"] == ["/blocks"]
 
 
 class Keep(Message):
@@ -414,4 +414,4 @@ async def test_a_worker_that_fails_ends_whom_it_serves_and_is_logged_and_the_oth
         assert str(await echo.inquire()) == "echo"
         assert str(await system.spawn(Victim).ask(Read())) == "unharmed"
 
-    assert [entry["event"] for entry in log] == ["the runtime failed in a worker"]
+    assert [entry["event"] for entry in log] == ["runtime.worker_failed"]

@@ -356,7 +356,7 @@ async def test_what_is_piped_to_an_actor_can_be_awaited_and_becomes_a_message() 
         with structlog.testing.capture_logs() as logs:
             await ref.ask(TextMessage("text"))
             await turns()
-        assert [entry["event"] for entry in logs] == ["pipe_to_self: wrap failed"]
+        assert [entry["event"] for entry in logs] == ["actor.pipe_wrap_failed"]
         assert "/Piper-1: an actor takes Messages, not str" in logs[0]["stack"]
         assert system.tree("/Piper-1").handled == handled + 1
 

@@ -219,7 +219,7 @@ async def test_a_failure_that_nobody_awaits_is_logged_once(log: list[Any]) -> No
     import gc
 
     gc.collect()
-    assert sum("nobody awaited" in entry["event"] for entry in log) == 1
+    assert sum("unawaited" in entry["event"] for entry in log) == 1
 
 
 async def test_arguments_are_checked_by_name_and_frozen() -> None:
@@ -689,7 +689,7 @@ async def test_every_message_object_is_persisted_once_parts_before_wholes_and_a_
     texts = [str(message) for message in kept]
     assert texts[:2] == ["inner", "outer"]
     assert sorted(texts) == ["echo: inner", "echo: outer", "echo: outer", "inner", "outer"]
-    assert any("on_persist_messages failed" in entry["event"] for entry in log)
+    assert any("persist.handler_failed" in entry["event"] for entry in log)
 
 
 async def test_side_tasks_are_waited_for_and_their_failure_is_logged_and_fails_nobody(log: list[Any]) -> None:
@@ -710,7 +710,7 @@ async def test_side_tasks_are_waited_for_and_their_failure_is_logged_and_fails_n
     async with MiniAgents():
         assert await words(busy.inquire()) == ["main"]
     assert done == ["side"]
-    assert sum("side task" in entry["event"] for entry in log) == 1
+    assert sum(entry["event"] == "call.side_task_failed" for entry in log) == 1
 
 
 async def test_replies_can_be_finished_early_while_the_code_goes_on() -> None:
@@ -993,9 +993,7 @@ async def test_a_failure_that_goes_on_to_somebody_who_does_not_look_is_logged(lo
     async with MiniAgents():
         outer.inquire()
     gc.collect()
-    assert [entry["event"] for entry in log if entry["log_level"] == "error"] == [
-        "a promise failed and nobody awaited it"
-    ]
+    assert [entry["event"] for entry in log if entry["log_level"] == "error"] == ["promise.failed_unawaited"]
 
 
 @pytest.mark.parametrize("how", ["its task", "its scope", "its timeout"])

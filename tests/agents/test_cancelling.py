@@ -604,7 +604,7 @@ async def test_a_handler_that_swallows_its_cancellation_is_reported_after_the_gr
         assert await one.cancel("enough", grace=2.0) == ()
 
         assert system.time() - began == pytest.approx(2.0)
-        assert [entry["actor"] for entry in log if "runs on" in entry["event"]] == ["/stubborn"]
+        assert [entry["actor"] for entry in log if entry["event"] == "call.asks_run_on"] == ["/stubborn"]
         until.set()
 
 

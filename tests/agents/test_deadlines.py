@@ -92,7 +92,7 @@ async def test_one_that_swallows_its_cancellation_holds_no_caller_and_is_reporte
 
         await asyncio.sleep(100)
         (said,) = log
-        assert said["event"] == "a cancelled interaction runs on"
+        assert said["event"] == "call.runs_on"
         assert (said["actor"], said["interaction"]) == (one.path, one.id)
         assert "in stubborn" in said["stack"]
         until.set()
@@ -166,7 +166,7 @@ async def test_after_its_grace_nobody_waits_for_one_that_swallows_its_cancellati
             await replies
 
         assert clock() - began == pytest.approx(6 if how == "hang" else 5)
-        assert [entry["event"] for entry in log if "runs on" in entry["event"]] != []
+        assert [entry["event"] for entry in log if "runs_on" in entry["event"]] != []
         until.set()
 
 

@@ -338,7 +338,7 @@ async def test_what_ends_with_its_caller_is_no_failure_to_report(
 
     gc.collect()
     assert reports(log) == []
-    assert [entry for entry in log if "nobody" in entry["event"]] == []
+    assert [entry for entry in log if "unawaited" in entry["event"]] == []
 
 
 @pytest.mark.parametrize("how", ["kill", "stop"])
@@ -441,7 +441,7 @@ async def test_what_comes_after_the_end_of_a_call_is_reported_once_at_the_most(h
                 await ref.ask(TextMessage("Hi"), timeout=1)
         await asyncio.sleep(5)
 
-    assert [entry["event"] for entry in log] == (["actor crashed"] if how.startswith("crash") else [])
+    assert [entry["event"] for entry in log] == (["actor.crashed"] if how.startswith("crash") else [])
 
 
 @pytest.mark.parametrize("after", [*range(9), 12])

@@ -216,7 +216,7 @@ async def test_each_request_is_logged_without_its_prompt(
     fake_provider.reset("the answer")
     async with MiniAgents():
         await agent_of("openai", fake_provider).inquire("the prompt")
-    (entry,) = [one for one in log if one["event"] == "llm call"]
+    (entry,) = [one for one in log if one["event"] == "llm.call"]
     assert entry["actor"] == "/agents/OpenAIAgent"
     assert (entry["model"], entry["input_tokens"], entry["output_tokens"], entry["retries"]) == ("gpt-5-mini", 2, 2, 0)
     assert "the prompt" not in repr(log)

@@ -216,7 +216,7 @@ async def test_the_result_of_a_thread_that_ran_on_is_thrown_away_and_that_is_log
         release.set()
     assert str(messages[1]) == "failed: TimeoutError: it took longer than 0.1 s (tool_timeout)"
     assert str(messages[2]) == "done"
-    assert any("runs on" in str(entry["event"]) for entry in log)
+    assert any("runs_on" in str(entry["event"]) for entry in log)
 
 
 async def test_a_conversation_goes_on_after_it_was_cancelled(fake_provider: FakeProvider) -> None:

@@ -88,7 +88,7 @@ async def test_a_broken_history_from_outside_is_repaired_and_that_is_logged(
     fake_provider.reset("goes on")
     async with MiniAgents():
         assert str(await agent_of(api, fake_provider).inquire(["Hi", calls("1"), "Go on"])) == "goes on"
-    assert any(entry["event"] == "a history was repaired" for entry in log)
+    assert any(entry["event"] == "llm.history_repaired" for entry in log)
 
 
 def ids_sent(api: str, body: Mapping[str, Any]) -> list[str]:

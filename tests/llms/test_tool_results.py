@@ -271,7 +271,7 @@ async def test_tools_that_hang_do_not_keep_others_from_running(gate: Gate, log: 
         for replies in [agent.inquire("hang") for _ in range(200)]:
             assert "it took longer than 0.1 s" in str((await replies)[1])
         assert str((await agent.inquire("quick", tool_timeout=5.0))[1]) == "quick"
-        named = [one for one in log if one["event"].startswith("a tool in a thread cannot be stopped")]
+        named = [one for one in log if one["event"] == "llm.tool_thread_runs_on"]
         assert named[-1]["running"].startswith("hang (")
         gate.opened.set()
 
@@ -306,5 +306,5 @@ async def test_a_system_that_ends_names_the_tools_that_it_leaves_behind(gate: Ga
     use_daemon_threads(asyncio.get_running_loop(), DaemonExecutor(grace=0.05))
     async with MiniAgents():
         await ScriptedModel.fork(script=script_of(Call("hang")), tools=[gate.hang], tool_timeout=0.05).inquire("Hi")
-    (left,) = [one for one in log if one["event"].startswith("threads are left behind")]
+    (left,) = [one for one in log if one["event"] == "shutdown.threads_left"]
     assert (left["executor"], left["calls"]) == ("tools", "hang")

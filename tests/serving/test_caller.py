@@ -127,7 +127,7 @@ async def test_the_caller_is_in_logs_events_and_spans(log: list[Any]) -> None:
     assert {event.caller for event in told if event.kind is EventKind.INTERACTION_STARTED} == {"ann"}
     assert {event.caller for event in told if event.kind is EventKind.CRASH} == {"ann"}
     assert next(entry for entry in log if entry["event"] == "at work")["caller"] == "ann"
-    assert next(entry for entry in log if entry["event"] == "an agent failed")["caller"] == "ann"
+    assert next(entry for entry in log if entry["event"] == "service.agent_failed")["caller"] == "ann"
     spans = [span for span in seen.spans if span.name.startswith("invoke_agent")]
     assert len(spans) == 3
     assert {span.attributes["enduser.id"] for span in spans} == {"ann"}

@@ -81,7 +81,7 @@ async def test_an_agent_that_would_end_the_process_fails_its_request_alone(
     else:
         assert client.status == 500
         assert b"The agent failed." in client.body
-    assert len([entry for entry in log if entry["event"] == "an agent failed"]) == 1
+    assert len([entry for entry in log if entry["event"] == "service.agent_failed"]) == 1
 
 
 @pytest.mark.parametrize("name", ["at_once", "afterwards", "in_a_stream", "below"])

@@ -81,7 +81,7 @@ async def test_a_failure_is_logged_once_and_shown_only_where_that_is_wanted(log:
     }
     assert shown.json()["error"]["message"] == "ValueError: the password is 1234"
     assert "Traceback" not in shown.text
-    assert [entry["event"] for entry in log] == ["an agent failed"] * 2
+    assert [entry["event"] for entry in log] == ["service.agent_failed"] * 2
     assert log[0]["actor"] == "/agents/failing"
 
 
@@ -289,4 +289,4 @@ async def test_what_a_model_failed_with_is_in_the_log(log: list[Any]) -> None:
 
     assert answer.status_code == 502
     assert "sk-1" not in answer.text
-    assert [entry["actor"] for entry in log if entry["event"] == "an agent failed"] == ["/agents/clerk"]
+    assert [entry["actor"] for entry in log if entry["event"] == "service.agent_failed"] == ["/agents/clerk"]

@@ -62,7 +62,7 @@ async def test_a_file_that_is_no_database_is_a_503_and_not_ready_from_the_start(
     file = tmp_path / "conversations.db"
     file.write_bytes(b"this is no database, and never was one" * 100)
     async with (app := app_of(SqliteConversations(file))).lifespan():
-        assert "the store of conversations failed" in [entry["event"] for entry in log]
+        assert "conversations.store_failed" in [entry["event"] for entry in log]
         assert await ready(app) == DOWN
         answer = await say(app, "Hi")
         assert answer.status == 503
@@ -168,7 +168,7 @@ async def test_a_conversation_whose_message_class_is_gone_is_read_without_it(
         )
         async with (app := app_of(SqliteConversations(file))).lifespan():
             assert b"tea | sold | milk" in (await say(app, "milk")).body
-    assert "a message of a conversation cannot be read" in [entry["event"] for entry in log]
+    assert "conversations.message_unreadable" in [entry["event"] for entry in log]
 
     async with (app := app_of(SqliteConversations(file))).lifespan():  # the class is there again
         assert rb"tea | sold | {\"number\":7} | milk" in (await say(app, "sugar")).body

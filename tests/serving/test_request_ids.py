@@ -119,8 +119,8 @@ async def test_log_events_spans_and_the_error_have_the_id_of_the_request(
     assert answer.status_code == 500
     assert answer.json()["request_id"] == answer.headers["x-request-id"] == "the-one"
     lines = {entry["event"]: entry.get("request_id") for entry in log}
-    assert lines["inside"] == lines["an agent failed"] == "the-one"
-    assert lines["actor crashed"] == "the-one"
+    assert lines["inside"] == lines["service.agent_failed"] == "the-one"
+    assert lines["actor.crashed"] == "the-one"
     assert {event.request_id for event in told if event.kind is EventKind.CRASH} == {"the-one"}
     spans = [span for span in seen.spans if span.name.startswith("invoke_agent")]
     assert [span.attributes["miniagents.request.id"] for span in spans if span.attributes] == ["the-one"] * 2

@@ -87,9 +87,9 @@ async def test_a_crash_that_the_runtime_logs_is_not_logged_twice(log: list[Any])
         await ScriptedModel.fork(script=script, tools=[fails]).inquire("Hi")
 
     assert [entry["event"] for entry in log if entry["log_level"] in ("warning", "error")] == [
-        "actor crashed",
-        "actor crashed",
-        "a tool failed",
+        "actor.crashed",
+        "actor.crashed",
+        "llm.tool_failed",
     ]
 
 
@@ -105,7 +105,7 @@ async def test_a_failure_of_an_interaction_is_logged_with_its_number(log: list[A
             with pytest.raises(ValueError, match="not today"):
                 await agent.inquire()
 
-    assert [(entry["actor"], entry["interaction"]) for entry in log if entry["event"] == "actor crashed"] == [
+    assert [(entry["actor"], entry["interaction"]) for entry in log if entry["event"] == "actor.crashed"] == [
         ("/agents/failing", 1),
         ("/agents/Fails", 2),
     ]
@@ -124,8 +124,8 @@ async def test_an_escalation_is_logged_once(log: list[Any]) -> None:
             await system.terminated()
 
     assert [entry["event"] for entry in log if entry["log_level"] == "error"] == [
-        "actor crashed",
-        "supervisor gives up: too many restarts",
+        "actor.crashed",
+        "supervisor.gave_up",
     ]
 
 
@@ -371,8 +371,8 @@ asyncio.run(main())
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [(line["logger"], line["level"], line["event"]) for line in lines] == [
         ("uvicorn.error", "warning", "one of its own"),
-        ("miniagents", "error", "actor crashed"),
-        ("miniagents", "info", "actor restarted"),
+        ("miniagents", "error", "actor.crashed"),
+        ("miniagents", "info", "actor.restarted"),
     ]
     assert lines[1]["stack"].endswith("RuntimeError: broken")
     assert lines[2]["actor"] == "/worker"

@@ -552,7 +552,7 @@ async def test_telemetry_that_fails_is_logged_and_stops_nobody(seen: Seen, log: 
         ).inquire("Hi")
         assert str(replies[-1]) == "ok"
 
-    assert {entry["event"] for entry in log if entry["log_level"] == "error"} == {"telemetry failed"}
+    assert {entry["event"] for entry in log if entry["log_level"] == "error"} == {"telemetry.failed"}
 
 
 async def test_without_providers_nothing_is_recorded_and_all_goes_on() -> None:

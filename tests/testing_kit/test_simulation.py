@@ -288,7 +288,7 @@ def test_a_failure_of_the_runtime_itself_is_a_failure(monkeypatch: pytest.Monkey
             system.spawn(Account)
             await asyncio.sleep(1)
 
-    assert "the runtime failed in a turn: /Account-1" in str(failure_of(program))
+    assert "runtime.turn_failed: /Account-1" in str(failure_of(program))
 
 
 def test_a_program_that_does_not_end_is_reported_with_the_place_where_it_waits() -> None:

@@ -177,7 +177,7 @@ class ReplyTo:
                     context.run(callback, cancelled.result())
                 except Exception as error:
                     path, stack = self._receiver.path, traceback_text(error)
-                    _log.error("a callback of on_cancel failed", actor=path, error=repr(error), stack=stack)
+                    _log.error("call.on_cancel_failed", actor=path, error=repr(error), stack=stack)
 
         self.cancelled._add_done_callback(tell)
 

@@ -256,7 +256,7 @@ class ActorCell(ResourceCell):
                         return
                     look_at = 2 * budget - QUANTUM
         except (Exception, asyncio.CancelledError) as error:  # a fault of the runtime: end the actor, do not lose it
-            _log.error("the runtime failed in a turn", actor=self.path, stack=traceback_text(error))
+            _log.error("runtime.turn_failed", actor=self.path, stack=traceback_text(error))
             self.break_down(error)
         finally:
             task = None  # from Python 3.12 on, the traceback of a crash keeps this frame
@@ -464,9 +464,9 @@ class ActorCell(ResourceCell):
             cause = self._interruption
             error = self._explain(error)
             if cause is None or cause is _HANG:
-                _log.error("on_stop failed", actor=self.path, reason=repr(reason), stack=traceback_text(error))
+                _log.error("actor.on_stop_failed", actor=self.path, reason=repr(reason), stack=traceback_text(error))
             else:
-                _log.warning("on_stop was cut off", actor=self.path, reason=repr(reason))
+                _log.warning("actor.on_stop_cut_off", actor=self.path, reason=repr(reason))
         finally:
             self._interruption = None
             if hang is not None:
@@ -511,7 +511,7 @@ class ActorCell(ResourceCell):
             if ask is not None:
                 ask.fail(error)
             else:
-                log_failure("a handler failed and nobody had asked", error, actor=self.path)
+                log_failure("actor.answer_failed", error, actor=self.path)
             return True
         if ask is not None and ask.done() and is_of_the_caller(error):
             # Nothing but the end of what the caller wanted: its deadline passed, or it cancelled. That fails the
@@ -583,9 +583,9 @@ class ActorCell(ResourceCell):
             mark_logged(error)
             log = logger_for(logging.WARNING)
             if log is not None:
-                log.warning("actor crashed", actor=self.path, error=repr(error), **of)
+                log.warning("actor.crashed", actor=self.path, error=repr(error), **of)
         else:
-            log_failure("actor crashed", error, again=True, actor=self.path, **of)
+            log_failure("actor.crashed", error, again=True, actor=self.path, **of)
 
     def crash(self, error: BaseException) -> None:
         """Crash with `error`, now: the supervision of its children is used up."""
@@ -607,7 +607,7 @@ class ActorCell(ResourceCell):
         wish = self.life.wish
         why = _SUSPEND if wish is Wish.SUSPEND else _CRASH if self._failure is not None and wish < Wish.STOP else _STOP
         if self._interruption is why and self._runs_code():
-            _log.warning("an actor that must end swallows its cancellation", actor=self.path)
+            _log.warning("actor.swallows_cancel", actor=self.path)
         self._interrupt(why)
         super().interrupt()
 

@@ -331,7 +331,7 @@ class LivingCell(Cell):
         if self._window.record(self.system.time()):
             return True
         _log.error(
-            "actor ends: more restarts than its supervision allows",
+            "actor.gave_up",
             actor=self.path,
             max_restarts=strategy.max_restarts,
             within=strategy.within,

@@ -114,7 +114,7 @@ class ResourceCell(LivingCell):
                 if not isinstance(message, Message):
                     raise not_sendable(self.path, message)
             except Exception as error:
-                _log.error("pipe_to_self: wrap failed", actor=self.path, stack=traceback_text(error))
+                _log.error("actor.pipe_wrap_failed", actor=self.path, stack=traceback_text(error))
                 return
             envelope = Envelope(message, self.ref, at=self.system.time())
             await self.room()
@@ -123,7 +123,7 @@ class ResourceCell(LivingCell):
             except MailboxFullError:
                 pass  # the mailbox rejects it: it is a dead letter
             except Exception as error:  # of the mailbox's `priority=`
-                _log.error("pipe_to_self: the result could not be put", actor=self.path, stack=traceback_text(error))
+                _log.error("actor.pipe_not_delivered", actor=self.path, stack=traceback_text(error))
 
         piping = self.create_task(pipe())
         if isinstance(awaitable, Promise) and self._tasks is not None:
@@ -170,7 +170,7 @@ class ResourceCell(LivingCell):
     def answered_nobody(self, answer: Any) -> None:
         """A handler has answered a message that wanted no answer: only a failure is anything to speak of."""
         if isinstance(answer, BaseException):
-            log_failure("a handler failed and nobody had asked", answer, actor=self.path)
+            log_failure("actor.answer_failed", answer, actor=self.path)
 
     def reply_later(self) -> ReplyTo:
         """Let somebody answer the message in hand later."""
@@ -222,7 +222,7 @@ class ResourceCell(LivingCell):
                         log_abandoned(stack_of(task.get_coro()), actor=self.path, task=task.get_name())
                         abandon(task)
                     return
-                _log.warning("tasks of an ended actor swallow their cancellation", actor=self.path, tasks=len(left))
+                _log.warning("actor.tasks_swallow_cancel", actor=self.path, tasks=len(left))
                 for task in left:
                     task.cancel()
                 await asyncio.wait(left, timeout=INSIST_EVERY)

@@ -119,7 +119,7 @@ class Timer:
             pass  # the mailbox rejects it: it is a dead letter
         except Exception as error:  # of the mailbox's `priority=`
             tick.taken = True
-            _log.error("a timer's message could not be put", actor=member.path, stack=traceback_text(error))
+            _log.error("timer.not_delivered", actor=member.path, stack=traceback_text(error))
 
 
 class Timers:

@@ -171,7 +171,7 @@ class Dispatcher:
     def _worker_failed(self, worker: WorkerTask, error: BaseException) -> None:
         """Turns never raise, so that this is a fault of the runtime: it ends whom that worker served, and no other."""
         cell: Any = worker.cell
-        log_failure("the runtime failed in a worker", error, actor=getattr(cell, "path", None))
+        log_failure("runtime.worker_failed", error, actor=getattr(cell, "path", None))
         if cell is not None:
             cell.break_down(error)
         self.replace_worker()
@@ -325,9 +325,7 @@ class Dispatcher:
             return run(send, None) if error is None else run(throw, error)
         finally:
             if time.monotonic() - began > _BLOCKED_SECONDS:
-                _log.warning(
-                    "a handler blocked the event loop", actor=cell.path, seconds=round(time.monotonic() - began, 3)
-                )
+                _log.warning("loop.blocked", actor=cell.path, seconds=round(time.monotonic() - began, 3))
 
     def serving(self) -> list[Any]:
         """Whom the workers serve now."""

@@ -181,7 +181,7 @@ class RunningSupervisor:
             try:
                 await job()
             except Exception as error:
-                _log.error("the runtime failed in a supervisor", actor=self._host.path, stack=traceback_text(error))
+                _log.error("runtime.supervisor_failed", actor=self._host.path, stack=traceback_text(error))
                 self._host.system.fail(error)
 
     def _work_ended(self, task: "asyncio.Task[None]") -> None:
@@ -488,7 +488,7 @@ class RunningSupervisor:
         again, error = failed
         again.status = Status.RESTARTING
         token = again.down = object()
-        _log.warning("a restart failed", actor=f"{self._host.path}/{again.id}", error=repr(error))
+        _log.warning("supervisor.restart_failed", actor=f"{self._host.path}/{again.id}", error=repr(error))
 
         async def job() -> None:
             if again.down is token:
@@ -528,7 +528,7 @@ class RunningSupervisor:
                 f"{host.path}/{child.id}: ended with {reason!r} once too often", path=f"{host.path}/{child.id}"
             )
         _log.error(
-            "supervisor gives up: too many restarts",
+            "supervisor.gave_up",
             actor=host.path,
             child=child.id,
             max_restarts=strategy.max_restarts,

@@ -127,7 +127,7 @@ async def attempts(
                 error.add_note(f"{path}: {why}")
                 raise
             _log.warning(
-                "llm call is tried again",
+                "llm.retry",
                 actor=path,
                 model=request.model,
                 attempt=attempt,
@@ -224,7 +224,7 @@ def _tell_call(
 ) -> None:
     usage = answer.usage or Usage()
     _log.info(
-        "llm call",
+        "llm.call",
         actor=interaction.path,
         provider=provider.name,
         model=request.model,

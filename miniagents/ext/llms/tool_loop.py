@@ -96,7 +96,7 @@ class Conversation:
         messages = [SystemMessage(settings.system), *given] if settings.system else given
         repaired, repairs = well_formed(messages)
         for repair in repairs:
-            _log.warning("a history was repaired", actor=self._ctx.interaction.path, repair=repair)
+            _log.warning("llm.history_repaired", actor=self._ctx.interaction.path, repair=repair)
         if is_blank(repaired):
             raise InvalidRequestError(
                 f"{self._ctx.interaction.path}: there is nothing to send: no message has a text, and there is no "
@@ -140,7 +140,7 @@ class Conversation:
         """Make no call of an answer that was cut: what is there of a call may be half of it."""
         reason = message.stop_reason
         _log.warning(
-            "tool calls of a cut answer are not made",
+            "llm.tool_calls_cut",
             actor=self._ctx.interaction.path,
             stop_reason=reason,
             tools=[call.name for call in message.tool_calls],
@@ -167,7 +167,7 @@ class Conversation:
                 self._fail(reply, OutputError(*problem.args, **vars(problem)))
             self._repairs += 1
             _log.warning(
-                "a structured output is repaired",
+                "llm.output_repaired",
                 actor=self._ctx.interaction.path,
                 error=str(problem),
                 no=self._repairs,

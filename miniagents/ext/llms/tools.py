@@ -93,7 +93,7 @@ class Tool:
             wanted.clear()
             if began:
                 _log.warning(
-                    "a tool in a thread cannot be stopped: it runs on, and its result is thrown away",
+                    "llm.tool_thread_runs_on",
                     actor=ctx.interaction.path,
                     tool=call.name,
                     running=threads.running,

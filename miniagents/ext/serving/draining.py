@@ -78,7 +78,7 @@ class Drain:
         except TimeoutError:
             self._timer = None
             calls = len(runs) + len(tracked)
-            _log.warning("what is under way is cut off: the grace is over", requests=gate.inside, calls=calls)
+            _log.warning("shutdown.grace_expired", requests=gate.inside, calls=calls)
             error = ServiceStoppingError("the service is stopping, and the grace is over")
             runs.stop_all(error)
             tracked.stop_all(error)

@@ -214,6 +214,7 @@ class Service:
             actor=interaction.path if interaction is not None else getattr(error, "path", None),
             interaction=interaction.id if interaction is not None else None,
             caller=run.key if run is not None else None,
+            **({} if run is None else {"request_id": run.request_id}),
         )
         if problem.code == "unavailable" and self.gate.is_draining:
             problem = stopping()

@@ -18,14 +18,14 @@ _LEVELS = ("debug", "info", "warning", "error")
 
 _SAID: Mapping[EventKind, tuple[str, str]] = MappingProxyType(
     {
-        EventKind.SPAWN: ("debug", "actor started"),
-        EventKind.STOP: ("debug", "actor stopped"),
-        EventKind.CRASH: ("warning", "actor crashed"),
-        EventKind.RESTART: ("info", "actor restarted"),
-        EventKind.ESCALATION: ("error", "a failure was escalated"),
-        EventKind.DEAD_LETTER: ("warning", "dead letter"),
-        EventKind.HANG: ("error", "a handler hangs"),
-        EventKind.DEADLOCK: ("error", "deadlock"),
+        EventKind.SPAWN: ("debug", "actor.started"),
+        EventKind.STOP: ("debug", "actor.stopped"),
+        EventKind.CRASH: ("warning", "actor.crashed"),
+        EventKind.RESTART: ("info", "actor.restarted"),
+        EventKind.ESCALATION: ("error", "actor.escalated"),
+        EventKind.DEAD_LETTER: ("warning", "actor.dead_letter"),
+        EventKind.HANG: ("error", "actor.hangs"),
+        EventKind.DEADLOCK: ("error", "actor.deadlock"),
     }
 )
 """Levels and texts; interactions that start and end are no news: spans show them."""

@@ -44,7 +44,7 @@ def _harmless(method: F) -> F:
         try:
             return method(self, *args)
         except Exception as error:
-            _log.error("telemetry failed", error=repr(error), stack=traceback_text(error))
+            _log.error("telemetry.failed", error=repr(error), stack=traceback_text(error))
             return None
 
     return guarded  # type: ignore[return-value]

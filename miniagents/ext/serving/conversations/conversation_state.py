@@ -75,7 +75,7 @@ def messages_of(state: ConversationState, id: str) -> tuple[Message, ...]:
         try:
             found.append(decode(one))
         except DecodeError as error:
-            _log.warning("a message of a conversation cannot be read", conversation=id, no=number, error=repr(error))
+            _log.warning("conversations.message_unreadable", conversation=id, no=number, error=repr(error))
     return tuple(found)
 
 
@@ -95,7 +95,7 @@ def agent_state_of(state: ConversationState) -> Any:
     try:
         return decode(state.state).value  # type: ignore[attr-defined]  # it is an _AgentState
     except DecodeError as error:
-        _log.error("the state of an agent in a conversation cannot be read", agent=state.agent, error=repr(error))
+        _log.error("conversations.state_unreadable", agent=state.agent, error=repr(error))
         text = "What the agent has kept of this conversation cannot be read any more (conversation)"
         raise Problem(409, text, param="conversation", code="conversation_unreadable", is_final=True) from None
 

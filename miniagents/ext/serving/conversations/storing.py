@@ -55,7 +55,7 @@ class Storing:
         try:
             await self._store.close()
         except Exception as error:
-            _log.error("the store of conversations could not be closed", error=repr(error), stack=traceback_text(error))
+            _log.error("conversations.store_not_closed", error=repr(error), stack=traceback_text(error))
 
     async def check(self) -> bool:
         """Whether it can be used."""
@@ -95,9 +95,9 @@ class Storing:
     def _worked(self) -> None:
         if self.is_down:
             self.is_down = False
-            _log.info("the store of conversations works again")
+            _log.info("conversations.store_recovered")
 
     def _failed(self, error: BaseException) -> None:
         if not self.is_down:  # once, until it works again
             self.is_down = True
-            _log.error("the store of conversations failed", error=repr(error), stack=traceback_text(error))
+            _log.error("conversations.store_failed", error=repr(error), stack=traceback_text(error))

@@ -144,7 +144,8 @@ def told(error: BaseException, *, shows_errors: bool, **facts: Any) -> Problem:
     if problem.status in _LOGGED_STATUSES and not getattr(error, _LOGGED, False):
         with contextlib.suppress(AttributeError):
             setattr(error, _LOGGED, True)  # a replay fails with the same one
-        _log.error("an agent failed", **facts, error=repr(error), stack=traceback_text(error))
+        facts.setdefault("request_id", problem.request_id)
+        _log.error("service.agent_failed", **facts, error=repr(error), stack=traceback_text(error))
     return problem
 
 
