@@ -222,7 +222,7 @@ def test_images_and_files_and_back() -> None:
 
 
 def test_an_attachment_has_a_url_or_data_of_a_known_type() -> None:
-    with pytest.raises(ValueError, match="not both"):
+    with pytest.raises(ValueError, match="one of"):
         ImageMessage()
     with pytest.raises(ValueError, match="media_type"):
         ImageMessage(data=b"x")

@@ -9,9 +9,11 @@ from miniagents.ext.llms.limits import RateLimit
 from miniagents.ext.llms.llm_agent import LLMAgent
 from miniagents.ext.llms.local import LocalAgent
 from miniagents.ext.llms.messages import (
+    AudioMessage,
     EmbeddingMessage,
     FileMessage,
     ImageMessage,
+    ItemMessage,
     ReplyMessage,
     ToolCall,
     ToolResultMessage,
@@ -29,12 +31,14 @@ __all__ = [
     "PRICES",
     "AnthropicAgent",
     "AssistantMessage",
+    "AudioMessage",
     "Budget",
     "Cache",
     "EmbeddingMessage",
     "Fallback",
     "FileMessage",
     "ImageMessage",
+    "ItemMessage",
     "LLMAgent",
     "LLMOptions",
     "LocalAgent",

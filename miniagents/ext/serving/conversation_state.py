@@ -4,9 +4,11 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import structlog
 
 from miniagents.errors import DecodeError, UnencodableError
+from miniagents.ext.serving.items import Identified, Ids
 from miniagents.ext.serving.problems import Problem
 from miniagents.messages import Message, decode, encode
 from miniagents.messages.frozen import FrozenDict
@@ -22,6 +24,7 @@ class ConversationState(Message, tag="miniagents:ConversationState"):
         agent: The name of its agent; None before the first turn.
         labels: What a client has attached to it.
         said: What was said, each message encoded by itself: one that cannot be read any more leaves the others.
+        ids: The ids of the items that clients of OpenAI see, for each message.
         state: What `get_state` of its agent gave, encoded; None if it gave nothing.
     """
 
@@ -29,6 +32,7 @@ class ConversationState(Message, tag="miniagents:ConversationState"):
     agent: str | None = None
     labels: FrozenDict[str, str] = FrozenDict()
     said: tuple[bytes, ...] = ()
+    ids: tuple[tuple[str, ...], ...] = ()
     state: bytes | None = None
 
 
@@ -36,14 +40,26 @@ class _AgentState(Message, tag="miniagents:AgentState"):
     value: Any = None
 
 
-def new_state(messages: Iterable[Message] = (), **values: Any) -> ConversationState:
+def new_state(entries: Iterable[Identified] = (), **values: Any) -> ConversationState:
     """A conversation that begins.
 
     Args:
-        messages: What was said already.
+        entries: What was said already.
         **values: Other fields.
     """
-    return ConversationState(created_at=int(time.time()), said=encoded(messages), **values)
+    return with_more(ConversationState(created_at=int(time.time()), **values), entries)
+
+
+def with_more(state: ConversationState, entries: Iterable[Identified]) -> ConversationState:
+    """A conversation in which more was said."""
+    entries = tuple(entries)
+    said = (*state.said, *encoded(one.message for one in entries))
+    return msgspec.structs.replace(state, said=said, ids=(*ids_in(state), *(one.ids for one in entries)))
+
+
+def ids_in(state: ConversationState) -> tuple[Ids, ...]:
+    """The ids of the items of a conversation, for each message; what was saved without ids is shown to nobody."""
+    return (*state.ids, *((),) * (len(state.said) - len(state.ids)))
 
 
 def state_of(data: bytes) -> ConversationState:

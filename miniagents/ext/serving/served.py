@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 from miniagents.actors.arguments import parameters
 from miniagents.errors import ActorStoppedError, InvalidOptionError
 from miniagents.ext.serving.bodies import convert
+from miniagents.ext.serving.wants import WANTS, Want
 from miniagents.miniagents import AgentRef, MiniAgent, MiniAgents
 from miniagents.miniagents.arguments import live_parameters
 
@@ -29,11 +30,15 @@ class Served:
         arguments: The names of the arguments that clients may give; None for those that the agent cannot do without.
             Of an LLM agent these may be options of the API call too: `arguments=("temperature", "tools")`.
         description: What it is for; None for what the agent says.
+        wants: What it takes beside text, images, files and calls of functions: "audio" (`AudioMessage`), "file_ids"
+            (images and files by their ids), "items" (`ItemMessage`: calls of hosted and custom tools, their results,
+            what a model thought).
     """
 
     agent: MiniAgent | AgentRef | str
     arguments: tuple[str, ...] | None = None
     description: str | None = None
+    wants: tuple[Want, ...] = ()
 
 
 Agents: typing.TypeAlias = (
@@ -56,9 +61,11 @@ class Entry:
         description: What it is for, or None.
         arguments: A Struct of the arguments that clients may give.
         argument_names: Their names.
+        wants: What it takes beside what all take.
 
     Raises:
-        InvalidOptionError: The name is none, or the agent does not take one of the arguments.
+        InvalidOptionError: The name is none, the agent does not take one of the arguments, or it wants something that
+            there is not.
     """
 
     def __init__(self, name: str, served: Served, system: MiniAgents) -> None:
@@ -66,7 +73,11 @@ class Entry:
             raise InvalidOptionError(
                 f"an agent cannot be served as {name!r}: names have letters, digits, '.', '_', ':' and '-'"
             )
+        for want in served.wants:
+            if want not in WANTS:
+                raise InvalidOptionError(f"{name}: wants= takes {', '.join(map(repr, WANTS))}, not {want!r}")
         self.name = name
+        self.wants = frozenset[str](served.wants)
         self._system = system
         agent = served.agent
         self._target = agent.bind(system) if isinstance(agent, MiniAgent) else agent

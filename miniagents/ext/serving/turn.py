@@ -4,17 +4,20 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from itertools import takewhile
 
+import msgspec
+
 from miniagents.ext.serving.conversation_state import (
     ConversationState,
     agent_state_of,
     check_saveable,
-    encoded,
     encoded_state,
     messages_of,
     new_state,
     state_of,
+    with_more,
 )
 from miniagents.ext.serving.instances import Instance
+from miniagents.ext.serving.items import Identified, Ids, ids_of_input, ids_of_replies
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.problems import Problem
 from miniagents.ext.serving.served import Entry
@@ -67,6 +70,7 @@ class Turn:
 
     Attributes:
         waited: Seconds that the request has waited.
+        ids: The ids of the items of what the request says, for each of its messages; None to make them.
         is_over: Whether the next one may begin.
     """
 
@@ -90,6 +94,7 @@ class Turn:
         self.id = id
         self.waited = asyncio.get_running_loop().time() - began
         self.is_over = False
+        self.ids: tuple[Ids, ...] | None = None
         self._state = ConversationState()
         self._revision: str | None = None
         self._said: tuple[Message, ...] | None = ()
@@ -156,8 +161,13 @@ class Turn:
         instance = self.live.instance
         return instance if instance is not None and instance.has_state else None
 
-    async def replies(self, call: AgentCall) -> AsyncGenerator[MessagePromise, None]:
-        """The replies of a call; they end when they are saved, and then the turn is over."""
+    async def replies(self, call: AgentCall, name: str) -> AsyncGenerator[MessagePromise, None]:
+        """The replies of a call; they end when they are saved, and then the turn is over.
+
+        Args:
+            call: The call.
+            name: The name of its run.
+        """
         is_whole = False
         replies = call.reply_sequence(finish_call=False)
         try:
@@ -169,18 +179,18 @@ class Turn:
             if self._said is None:
                 sent: Messages = await call.finish().interaction.message_promises
                 self._said = sent[self._before :]
-            await self._save(self._said, messages)
+            await self._save(self._said, messages, name)
             is_whole = True
         finally:
             self._release(self, call.interaction, is_whole)
 
-    async def _save(self, said: tuple[Message, ...], replies: Messages) -> None:
+    async def _save(self, said: tuple[Message, ...], replies: Messages, name: str) -> None:
         stateful = self._stateful
-        kept = ConversationState(
-            created_at=self._state.created_at,
+        asked = self.ids[len(self.ids) - len(said) :] if self.ids is not None else ids_of_input(said, name)
+        answered = ids_of_replies(replies, name)
+        kept = msgspec.structs.replace(
+            with_more(self._state, map(Identified, (*said, *as_assistant(replies)), (*asked, *answered))),
             agent=self._entry.name,
-            labels=self._state.labels,
-            said=(*self._state.said, *encoded((*said, *as_assistant(replies)))),
             state=encoded_state(stateful.state) if stateful is not None else self._state.state,
         )
         revision = await self._store.save(self.key, self.id, encode(kept), after=self._revision)

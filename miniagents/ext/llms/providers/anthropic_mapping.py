@@ -6,7 +6,15 @@ from typing import Any
 
 import msgspec
 
-from miniagents.ext.llms.messages import FileMessage, ImageMessage, ReplyMessage, ToolCall, ToolResultMessage
+from miniagents.ext.llms.messages import (
+    AudioMessage,
+    FileMessage,
+    ImageMessage,
+    ItemMessage,
+    ReplyMessage,
+    ToolCall,
+    ToolResultMessage,
+)
 from miniagents.ext.llms.model import ToolSpec
 from miniagents.ext.llms.providers.mapping import joined, json_arguments, role_of, systems_first
 from miniagents.messages import AssistantMessage, Message, SystemMessage, UserMessage
@@ -69,7 +77,11 @@ def _blocks(message: Message) -> list[dict[str, Any]]:
     if isinstance(message, ToolResultMessage):
         result: dict[str, Any] = {"type": "tool_result", "tool_use_id": message.call_id, "content": message.content}
         return [{**result, "is_error": True} if message.is_error else result]
+    if isinstance(message, (AudioMessage, ItemMessage)):
+        raise ValueError(f"Anthropic's API takes no {type(message).__name__}")
     if isinstance(message, (ImageMessage, FileMessage)):
+        if message.file_id is not None:
+            raise ValueError("Anthropic's API takes no file by an id of OpenAI's")
         source: dict[str, Any] = (
             {"type": "url", "url": message.url}
             if message.url is not None

@@ -4,24 +4,42 @@ import base64
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from miniagents.ext.llms.messages import FileMessage, ImageMessage, ReplyMessage, ToolCall, ToolResultMessage
+from miniagents.ext.llms.messages import (
+    AudioMessage,
+    FileMessage,
+    ImageMessage,
+    ItemMessage,
+    ReplyMessage,
+    ToolCall,
+    ToolResultMessage,
+)
 from miniagents.ext.llms.model import ToolSpec
 from miniagents.ext.llms.providers.mapping import role_of, systems_first
 from miniagents.ext.llms.schemas import OutputType
 from miniagents.messages import AssistantMessage, Message, SystemMessage, TextMessage, UserMessage
 from miniagents.messages.frozen import thaw
 
+_CUSTOM_CALL = "custom_tool_call"
+_CUSTOM_OUTPUT = "custom_tool_call_output"
+_SOUND = {"wav": "audio/wav", "mp3": "audio/mpeg"}
+
 
 def to_openai(messages: Iterable[Message]) -> list[dict[str, Any]]:
-    """A conversation as the `messages` of a chat completion: system prompts first, whatever their place; images and
-    files are content parts of the user's message beside them."""
+    """A conversation as the `messages` of a chat completion: system prompts first, whatever their place; images, files
+    and sound are content parts of the user's message beside them.
+
+    Raises:
+        ValueError: Chat completions do not take one of the messages.
+    """
     systems, others = systems_first(messages)
     dicts: list[dict[str, Any]] = [{"role": "system", "content": str(one)} for one in systems]
     for message in others:
         if isinstance(message, ToolResultMessage):
             dicts.append({"role": "tool", "tool_call_id": message.call_id, "content": message.content})
-        elif isinstance(message, (ImageMessage, FileMessage)):
+        elif isinstance(message, (ImageMessage, FileMessage, AudioMessage)):
             _add_part(dicts, message)
+        elif isinstance(message, ItemMessage):
+            _add_item(dicts, message)
         elif isinstance(message, ReplyMessage) and message.tool_calls:
             dicts.append(
                 {
@@ -43,13 +61,8 @@ def to_openai(messages: Iterable[Message]) -> list[dict[str, Any]]:
     return dicts
 
 
-def _add_part(dicts: list[dict[str, Any]], message: ImageMessage | FileMessage) -> None:
-    if isinstance(message, ImageMessage):
-        part: dict[str, Any] = {"type": "image_url", "image_url": {"url": message.data_url}}
-    elif message.data is not None:
-        part = {"type": "file", "file": {"filename": message.filename, "file_data": message.data_url}}
-    else:
-        raise ValueError("chat completions take no file by URL: read it, or use api='responses'")
+def _add_part(dicts: list[dict[str, Any]], message: ImageMessage | FileMessage | AudioMessage) -> None:
+    part = _part(message)
     last = dicts[-1] if dicts else None
     if last is None or last["role"] != "user":
         dicts.append({"role": "user", "content": [part]})
@@ -59,23 +72,72 @@ def _add_part(dicts: list[dict[str, Any]], message: ImageMessage | FileMessage) 
     last["content"].append(part)
 
 
+def _part(message: ImageMessage | FileMessage | AudioMessage) -> dict[str, Any]:
+    if isinstance(message, AudioMessage):
+        return _sound(message)
+    if isinstance(message, ImageMessage):
+        if message.file_id is not None:
+            raise ValueError("chat completions take no image by its id: use api='responses'")
+        return {"type": "image_url", "image_url": {"url": message.data_url}}
+    if message.file_id is not None:
+        return {"type": "file", "file": {"file_id": message.file_id}}
+    if message.data is None:
+        raise ValueError("chat completions take no file by URL: read it, or use api='responses'")
+    return {"type": "file", "file": {"filename": message.filename, "file_data": message.data_url}}
+
+
+def _sound(message: AudioMessage) -> dict[str, Any]:
+    if message.data is None:
+        raise ValueError("OpenAI takes sound by its data alone: read it")
+    return {"type": "input_audio", "input_audio": {"data": message.base64, "format": message.format}}
+
+
+def _add_item(dicts: list[dict[str, Any]], message: ItemMessage) -> None:
+    """A custom tool call, or its result: no other item is a part of chat completions."""
+    item = message.item
+    if message.type == _CUSTOM_CALL:
+        call = {"id": item["call_id"], "type": "custom", "custom": {"name": item["name"], "input": item["input"]}}
+        last = dicts[-1] if dicts else None
+        if last is not None and last.get("tool_calls"):
+            last["tool_calls"].append(call)
+        else:
+            dicts.append({"role": "assistant", "content": None, "tool_calls": [call]})
+    elif message.type == _CUSTOM_OUTPUT and isinstance(item["output"], str):
+        dicts.append({"role": "tool", "tool_call_id": item["call_id"], "content": item["output"]})
+    else:
+        raise ValueError(f"chat completions take no {message.type}: use api='responses'")
+
+
 def from_openai(dicts: Iterable[Mapping[str, Any]]) -> tuple[Message, ...]:
-    """A conversation in OpenAI's dictionaries as messages."""
+    """A conversation in OpenAI's dictionaries as messages; `function_call`, and the role `function`, are tool calls.
+
+    Raises:
+        ValueError: A data URL, or base64, is none.
+    """
     found: list[Message] = []
     names: dict[str, str] = {}
+    custom: set[str] = set()
     for one in dicts:
         role, content = one["role"], one.get("content")
-        if role == "tool":
+        if role == "tool" and one["tool_call_id"] in custom:
+            output = {"type": _CUSTOM_OUTPUT, "call_id": one["tool_call_id"], "output": _text(content)}
+            found.append(ItemMessage(item=output))  # type: ignore[arg-type]  # frozen at construction
+        elif role == "tool":
             call_id = one["tool_call_id"]
             found.append(ToolResultMessage(_text(content), call_id=call_id, name=names.get(call_id, "")))
+        elif role == "function":
+            call_id = next((id for id in reversed(names) if names[id] == one["name"]), "")
+            found.append(ToolResultMessage(_text(content), call_id=call_id, name=one["name"]))
         elif role == "assistant":
-            calls = tuple(
-                ToolCall(id=c["id"], name=c["function"]["name"], arguments=c["function"]["arguments"] or "{}")
-                for c in one.get("tool_calls") or ()
-            )
+            calls, others = _calls(one, len(found))
             names |= {call.id: call.name for call in calls}
-            text = _text(content)
-            found.append(ReplyMessage(text, tool_calls=calls) if calls else AssistantMessage(text))
+            custom |= {item.item["call_id"] for item in others}
+            text = _text(content) or one.get("refusal") or ""
+            if calls:
+                found.append(ReplyMessage(text, tool_calls=calls))
+            elif text or not others:
+                found.append(AssistantMessage(text))
+            found += others
         elif role in ("system", "developer"):
             found.append(SystemMessage(_text(content)))
         elif isinstance(content, str):
@@ -85,13 +147,32 @@ def from_openai(dicts: Iterable[Mapping[str, Any]]) -> tuple[Message, ...]:
     return tuple(found)
 
 
+def _calls(said: Mapping[str, Any], number: int) -> tuple[tuple[ToolCall, ...], list[ItemMessage]]:
+    """The tool calls of a message: those of functions, and those of custom tools."""
+    given = list(said.get("tool_calls") or ())
+    if said.get("function_call"):
+        given.append({"id": f"call_{number}", "function": said["function_call"]})
+    calls = tuple(
+        ToolCall(id=c["id"], name=c["function"]["name"], arguments=c["function"]["arguments"] or "{}")
+        for c in given
+        if c.get("type") != "custom"
+    )
+    items = [{"type": _CUSTOM_CALL, "call_id": c["id"], **c["custom"]} for c in given if c.get("type") == "custom"]
+    return calls, [ItemMessage(item=item) for item in items]  # type: ignore[arg-type]
+
+
 def _from_part(part: Mapping[str, Any]) -> Message:
     kind = part["type"]
     if kind == "image_url":
         return ImageMessage(**_from_url(part["image_url"]["url"]))
     if kind == "file":
         file = part["file"]
+        if file.get("file_id") is not None:
+            return FileMessage(file_id=file["file_id"])
         return FileMessage(filename=file.get("filename", "file"), **_from_url(file["file_data"]))
+    if kind == "input_audio":
+        sound = part["input_audio"]
+        return AudioMessage(data=base64.b64decode(sound["data"], validate=True), media_type=_SOUND[sound["format"]])
     return UserMessage(part["text"])
 
 
@@ -127,15 +208,10 @@ def to_responses(messages: Iterable[Message]) -> list[dict[str, Any]]:
     for message in others:
         if isinstance(message, ToolResultMessage):
             items.append({"type": "function_call_output", "call_id": message.call_id, "output": message.content})
-        elif isinstance(message, ImageMessage):
-            items.append({"role": "user", "content": [{"type": "input_image", "image_url": message.data_url}]})
-        elif isinstance(message, FileMessage):
-            where = (
-                {"file_url": message.url}
-                if message.url is not None
-                else {"filename": message.filename, "file_data": message.data_url}
-            )
-            items.append({"role": "user", "content": [{"type": "input_file", **where}]})
+        elif isinstance(message, (ImageMessage, FileMessage, AudioMessage)):
+            items.append({"role": "user", "content": [_input_part(message)]})
+        elif isinstance(message, ItemMessage):
+            items.append(thaw(message.item))
         elif isinstance(message, ReplyMessage):
             items += thaw(message.metadata.get("reasoning_items", ()))
             if message.content:
@@ -148,6 +224,19 @@ def to_responses(messages: Iterable[Message]) -> list[dict[str, Any]]:
             role = role_of(message)
             items.append({"role": "user" if role == "tool" else role, "content": str(message)})
     return items
+
+
+def _input_part(message: ImageMessage | FileMessage | AudioMessage) -> dict[str, Any]:
+    if isinstance(message, AudioMessage):
+        return _sound(message)
+    kind = "input_image" if isinstance(message, ImageMessage) else "input_file"
+    if message.file_id is not None:
+        return {"type": kind, "file_id": message.file_id}
+    if isinstance(message, ImageMessage):
+        return {"type": kind, "image_url": message.data_url}
+    if message.url is not None:
+        return {"type": kind, "file_url": message.url}
+    return {"type": kind, "filename": message.filename, "file_data": message.data_url}
 
 
 def tools_for_responses(tools: Iterable[ToolSpec]) -> list[dict[str, Any]]:

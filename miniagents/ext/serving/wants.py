@@ -1,0 +1,45 @@
+"""What not every agent takes: sound, files by their ids, items of the Responses API without a message of their own."""
+
+from collections.abc import Iterable
+from typing import Literal, TypeAlias, get_args
+
+import msgspec
+
+from miniagents.ext.serving.problems import Problem
+
+Want: TypeAlias = Literal["audio", "file_ids", "items"]
+"""What an agent may take beside text, images, files, and calls of functions."""
+
+WANTS: tuple[str, ...] = get_args(Want)
+
+
+class Special(msgspec.Struct, frozen=True):
+    """Something in a request that not every agent takes.
+
+    Attributes:
+        want: What the agent must want.
+        type: The type of the part or of the item, in the words of the API.
+        where: The field, with its index.
+    """
+
+    want: Want
+    type: str
+    where: str
+
+
+def check_wanted(specials: Iterable[Special], wants: frozenset[str], agent: str | None) -> None:
+    """Refuse what an agent does not want.
+
+    Args:
+        specials: What is in the request.
+        wants: What the agent wants.
+        agent: Its name; None where it is not known yet.
+
+    Raises:
+        Problem: 400, with the first thing that it does not want.
+    """
+    for one in specials:
+        if one.want not in wants:
+            who = f"The agent {agent!r} takes" if agent is not None else "No agent here takes"
+            text = f"{who} no input of the type {one.type!r} ({one.where})"
+            raise Problem(400, text, param=one.where, code="unsupported_input")
