@@ -66,7 +66,7 @@ class FilePart(msgspec.Struct, frozen=True, tag="file", tag_field="type"):
     file: FileData
 
 
-Content = str | list[TextPart]
+Content = str | list[TextPart | RefusalPart]
 
 
 class SystemIn(msgspec.Struct, frozen=True, tag="system", tag_field="role"):
@@ -106,7 +106,7 @@ class ToolCallIn(msgspec.Struct, frozen=True):
 class AssistantIn(msgspec.Struct, frozen=True, tag="assistant", tag_field="role"):
     """What the assistant said, and the tools that it asked for; `function_call` is how that was said formerly."""
 
-    content: str | list[TextPart | RefusalPart] | None = None
+    content: Content | None = None
     refusal: str | None = None
     tool_calls: list[ToolCallIn] | None = None
     function_call: Function | None = None

@@ -71,6 +71,14 @@ def _mend_parts(components: dict[str, Any], wants: set[str]) -> None:
     parts = (*texts, "InputImage", "InputFile", *(("InputAudio",) if "audio" in wants else ()))
     message = components["InputMessage"]
     message["required"] = ["role", "content"]
+    message["properties"]["type"] = {"enum": ["message", None]}
+    reference = components["ItemReference"]
+    reference["required"] = ["id"]
+    reference["properties"]["type"] = {"enum": ["item_reference", None]}
+    reference["anyOf"] = [
+        {"properties": {"type": {"const": "item_reference"}}, "required": ["type"]},
+        {"not": {"required": ["role"]}},
+    ]
     del message["properties"]["content"], message["properties"]["role"]
     message["anyOf"] = [
         {"properties": {"role": {"const": "user"}, "content": _content(parts)}},
