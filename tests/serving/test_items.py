@@ -35,6 +35,7 @@ from miniagents.ext.llms import (
 )
 from miniagents.ext.serving import Limits, MemoryResponses, Served, agent_app
 from miniagents.ext.serving.parsing import _SMALL
+from miniagents.ext.serving.references import References
 from miniagents.ext.serving.responses_input import _OWN_ITEMS, OTHER_ITEMS, Echoed, ResponsesRequest
 from miniagents.ext.serving.store import StoredResponse
 from miniagents.testing import Call, FakeProvider, Reply, Script, ScriptedModel
@@ -207,6 +208,17 @@ async def test_references_work_in_a_body_that_is_parsed_elsewhere() -> None:
         await client.responses.create(model="listener", input=[large, ref(first.output[0].id or "")])
 
     assert [len(str(one)) for one in listener.heard[1]] == [_SMALL + 1, len("I see.")]
+
+
+async def test_a_response_is_looked_through_without_what_it_goes_on_with() -> None:
+    store = MemoryResponses()
+    async with serving(echo, responses=store) as client:
+        first = await client.responses.create(model="echo", input="Hi")
+        second = await client.responses.create(model="echo", input="More", previous_response_id=first.id)
+    name = second.id.removeprefix("resp_")
+    found = await References(store, Limits())._items(name, "ann")
+
+    assert set(found) == {f"msg_{name}_in0", *(item.id for item in second.output)}
 
 
 # Without input

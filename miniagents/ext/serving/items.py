@@ -127,19 +127,33 @@ def joined_calls(entries: Iterable[Identified]) -> list[Identified]:
     """The same conversation, where calls that follow each other are one message, with what was said before them by the
     same model, and results have the names of their tools."""
     found: list[Identified] = []
+    replies: list[tuple[ReplyMessage, Ids]] = []
     names: dict[str, str] = {}
     for message, ids in entries:
+        if isinstance(message, ReplyMessage):
+            names |= {call.id: call.name for call in message.tool_calls}
+            if replies and not message.is_aside:
+                found.append(_joined(replies))
+                replies = []
+            replies.append((message, ids))
+            continue
+        if replies:
+            found.append(_joined(replies))
+            replies = []
         if isinstance(message, ToolResultMessage) and not message.name:
             message = msgspec.structs.replace(message, name=names.get(message.call_id, ""))
-        elif isinstance(message, ReplyMessage):
-            names |= {call.id: call.name for call in message.tool_calls}
-            last = found[-1].message if found else None
-            if message.is_aside and isinstance(last, ReplyMessage):
-                both = msgspec.structs.replace(last, tool_calls=(*last.tool_calls, *message.tool_calls))
-                found[-1] = Identified(both, (*found[-1].ids, *ids[1:]))
-                continue
         found.append(Identified(message, ids))
-    return found
+    return [*found, _joined(replies)] if replies else found
+
+
+def _joined(replies: list[tuple[ReplyMessage, Ids]]) -> Identified:
+    """Replies as one: the first, with the calls of all."""
+    (first, ids), *more = replies
+    if not more:
+        return Identified(first, ids)
+    calls = tuple(call for reply, _ in replies for call in reply.tool_calls)
+    both = msgspec.structs.replace(first, tool_calls=calls)
+    return Identified(both, (*ids, *(id for _, own in more for id in own[1:])))
 
 
 def places_of(ids: Iterable[Ids]) -> dict[str, Place]:
