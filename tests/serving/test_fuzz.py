@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from starlette.types import Message as Event
 
 from miniagents.ext.serving import AgentApp, Limits, Served, agent_app
-from miniagents.ext.serving.responses_input import OTHER_ITEMS
+from miniagents.ext.serving.item_input import OTHER_ITEMS
 from tests.serving.agents import echo, failing, speller, weather
 from tests.serving.servers import AUTH, TOKEN
 

@@ -34,9 +34,10 @@ from miniagents.ext.llms import (
     ToolResultMessage,
 )
 from miniagents.ext.serving import Limits, MemoryResponses, Served, agent_app
+from miniagents.ext.serving.item_input import _OWN_ITEMS, OTHER_ITEMS
 from miniagents.ext.serving.parsing import _SMALL
 from miniagents.ext.serving.references import References
-from miniagents.ext.serving.responses_input import _OWN_ITEMS, OTHER_ITEMS, Echoed, ResponsesRequest
+from miniagents.ext.serving.responses_input import Echoed, ResponsesRequest
 from miniagents.ext.serving.store import StoredResponse
 from miniagents.testing import Call, FakeProvider, Reply, Script, ScriptedModel
 from tests.serving.agents import Held, echo, soon

@@ -8,13 +8,14 @@ from starlette.responses import Response
 
 from miniagents.ext.serving.bodies import decode, read_body
 from miniagents.ext.serving.conversation_state import ConversationState, new_state, state_of
+from miniagents.ext.serving.item_input import input_messages, without_thoughts
 from miniagents.ext.serving.items import Identified, new_name
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.parsing import Parsed
 from miniagents.ext.serving.plain import check_count
 from miniagents.ext.serving.problems import Problem, json_response
 from miniagents.ext.serving.references import References
-from miniagents.ext.serving.responses_input import Metadata, input_messages, without_thoughts
+from miniagents.ext.serving.responses_input import Metadata
 from miniagents.ext.serving.runs import timeout_of
 from miniagents.ext.serving.service import Service
 from miniagents.ext.serving.wants import Special, check_wanted

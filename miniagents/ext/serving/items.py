@@ -20,7 +20,7 @@ from miniagents.ext.llms.messages import (
     ToolResultMessage,
 )
 from miniagents.ext.llms.providers.mapping import role_of
-from miniagents.ext.serving.responses_input import CONTINUES, CUSTOM
+from miniagents.ext.serving.item_input import CONTINUES, CUSTOM
 from miniagents.ext.serving.speech import OpenCalls, refusal_of
 from miniagents.ext.wire.openai_items import (
     CallOutputItem,

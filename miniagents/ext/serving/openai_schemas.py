@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from miniagents.ext.serving.responses_input import CUSTOM, OTHER_ITEMS
+from miniagents.ext.serving.item_input import CUSTOM, OTHER_ITEMS
 from miniagents.ext.serving.service import Service
 
 REFERENCE = "#/components/schemas/{name}"

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 
+from miniagents.ext.serving.item_input import ReferenceMessage, unmarked
 from miniagents.ext.serving.items import Identified, excerpt, ids_of_input, joined_calls, name_in, places_of
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.plain import check_count
 from miniagents.ext.serving.problems import Problem
-from miniagents.ext.serving.responses_input import ReferenceMessage, unmarked
 from miniagents.ext.serving.store import ResponseStore
 from miniagents.messages import Message, encode
 
@@ -53,7 +53,7 @@ class References:
             if seen is None:
                 seen = {id for entry in before for id in entry.ids}
             if message.id in seen:
-                text = f"Duplicate item found with id {message.id}. Remove duplicate items and try again"
+                text = f"Duplicate item found with id {message.id[:100]}. Remove duplicate items and try again"
                 raise Problem(400, f"{text} ({message.where})", param=message.where, code="invalid")
             seen.add(message.id)
             parts = await self._item(message, key, responses)
@@ -72,8 +72,8 @@ class References:
         item = responses[name].get(reference.id)
         if item is None:
             text = (
-                f"Item with id '{reference.id}' not found. Items are not persisted when `store` is set to false. Try "
-                f"again with `store` set to true, or remove this item from your input. ({reference.where})"
+                f"Item with id '{reference.id[:100]}' not found. Items are not persisted when `store` is set to false. "
+                f"Try again with `store` set to true, or remove this item from your input. ({reference.where})"
             )
             raise Problem(404, text, param=reference.where, code="not_found")
         return item

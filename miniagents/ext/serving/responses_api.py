@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from miniagents.ext.serving.bodies import decode, read_body
 from miniagents.ext.serving.chat import given_in, options_for
+from miniagents.ext.serving.item_input import input_messages, without_thoughts
 from miniagents.ext.serving.items import Identified, item_of, new_name, places_of
 from miniagents.ext.serving.limits import Limits
 from miniagents.ext.serving.naming import conversation_id
@@ -21,13 +22,7 @@ from miniagents.ext.serving.plain import check_count
 from miniagents.ext.serving.problems import FAILURES, Problem, json_response
 from miniagents.ext.serving.references import References
 from miniagents.ext.serving.response_events import ResponseEvents, begun_body
-from miniagents.ext.serving.responses_input import (
-    AskedResponse,
-    ResponsesRequest,
-    echoed_in,
-    input_messages,
-    without_thoughts,
-)
+from miniagents.ext.serving.responses_input import AskedResponse, ResponsesRequest, echoed_in
 from miniagents.ext.serving.served import Entry
 from miniagents.ext.serving.service import Service
 from miniagents.ext.serving.store import ResponseStore, StoredResponse

@@ -14,9 +14,10 @@ from miniagents.ext.serving import (
     responses_api,
 )
 from miniagents.ext.serving.anthropic_input import MessagesRequest
+from miniagents.ext.serving.item_input import CUSTOM, InputItem
 from miniagents.ext.serving.openai_input import ChatRequest
 from miniagents.ext.serving.openai_schemas import REFERENCE, mend
-from miniagents.ext.serving.responses_input import CUSTOM, Echoed, InputItem, ResponsesRequest
+from miniagents.ext.serving.responses_input import Echoed, ResponsesRequest
 from miniagents.ext.serving.served import Entry
 from miniagents.ext.serving.service import Service
 from miniagents.ext.wire.anthropic import AnthropicError, AnthropicMessage
