@@ -83,11 +83,13 @@ async def test_items_are_listed_in_pages() -> None:
         newest = [text_of(item) async for item in client.conversations.items.list(conversation.id, limit=2)]
         oldest = await items_of(client, conversation.id)
         page = await client.conversations.items.list(conversation.id, order="asc", after=oldest[1].id, limit=2)
+        end = await client.conversations.items.list(conversation.id, order="asc", after=oldest[2].id, limit=2)
         with pytest.raises(openai.NotFoundError) as caught:
             await client.conversations.items.list(conversation.id, after="msg_1")
 
     assert newest == ["4", "3", "2", "1", "0"]
     assert ([text_of(item) for item in page.data], page.last_id, page.has_more) == (["2", "3"], oldest[3].id, True)
+    assert ([text_of(item) for item in end.data], end.has_more) == (["3", "4"], False)
     assert caught.value.param == "after"
 
 
@@ -146,6 +148,22 @@ async def test_of_a_reply_its_text_and_each_call_can_be_deleted() -> None:
         await client.responses.create(model="clerk", input="Well?", conversation=conversation)
 
     assert [str(message) for message in script.requests[1].messages] == ["Hi", "Well?"]
+
+
+async def test_a_refusal_goes_with_the_text_of_its_reply() -> None:
+    script = Script(Reply("", refusal="No.", calls=(Call("f", {}, id="c1"),)), "Done.")
+    async with serving(ScriptedModel.fork(alias="clerk", script=script)) as client:
+        conversation = (await client.conversations.create()).id
+        first = await client.responses.create(model="clerk", input="Hi", conversation=conversation)
+        _, refused, call = await items_of(client, conversation)
+        await client.conversations.items.delete(refused.id, conversation_id=conversation)
+        (_, left) = await items_of(client, conversation)
+        await client.responses.create(model="clerk", input="Well?", conversation=conversation)
+
+    assert refused.content[0].refusal == "No."
+    assert [item.id for item in first.output] == [refused.id, call.id]
+    assert left == call
+    assert all("refusal" not in message.metadata for message in script.requests[1].messages)
 
 
 async def test_tools_of_the_agent_are_no_items_and_stay_when_an_item_goes() -> None:
@@ -212,9 +230,23 @@ async def test_references_are_looked_up_for_conversations_too() -> None:
         with pytest.raises(openai.NotFoundError, match="Item with id"):
             await client.conversations.items.create(conversation, items=[{"type": "item_reference", "id": "msg_a_0"}])
         found = await items_of(client, conversation)
+        other = (await client.conversations.create()).id
+        await client.responses.create(
+            model="echo", input=[HELLO, reference], instructions="Be nice.", conversation=other
+        )
+        said = await items_of(client, other)
 
     assert [item.id for item in found] == [response.output[0].id, added.data[0].id]
     assert text_of(found[0]) == "You said: Hi"
+    assert said[1].id == response.output[0].id
+
+
+async def test_what_a_model_thought_is_no_item_where_no_agent_wants_it() -> None:
+    async with serving(echo) as client:
+        conversation = (await client.conversations.create(items=[MANY[8], HELLO])).id
+        found = await items_of(client, conversation)
+
+    assert [item.type for item in found] == ["message"]
 
 
 @pytest.mark.parametrize("limit", [{"conversation_messages": 3}, {"conversation_bytes": 2000}])

@@ -114,12 +114,20 @@ async def test_a_reference_names_a_call_alone_or_an_item_of_the_input() -> None:
         asked: Any = {"role": "user", "content": [{"type": "input_text", "text": "Look"}, picture]}
         first = await client.responses.create(model="clerk", input=[asked])
         (item,) = (await client.responses.input_items.list(first.id)).data
-        await client.responses.create(model="clerk", input=[ref(item.id or ""), {"id": first.output[2].id or ""}])
+        second = await client.responses.create(
+            model="clerk", input=[ref(item.id or ""), {"id": first.output[2].id or ""}, ref(first.output[1].id or "")]
+        )
+        listed = await client.responses.input_items.list(second.id, order="asc")
 
     look, image, reply = script.requests[1].messages[:3]
     assert (str(look), isinstance(image, ImageMessage)) == ("Look", True)
     assert isinstance(reply, ReplyMessage)
-    assert (reply.content, [call.id for call in reply.tool_calls]) == ("", ["c2"])
+    assert (reply.content, [call.id for call in reply.tool_calls]) == ("", ["c2", "c1"])
+    assert [(one.type, one.id) for one in listed.data] == [
+        ("message", item.id),
+        ("function_call", first.output[2].id),
+        ("function_call", first.output[1].id),
+    ]
 
 
 async def test_tools_of_the_agent_do_not_come_with_a_reference() -> None:
