@@ -608,6 +608,7 @@ async def test_what_a_model_thought_is_skipped_where_it_is_not_wanted() -> None:
         ({"type": "video", "id": "x"}, "input[0].type"),
         ({"type": [], "id": "x"}, "input[0].type"),
         ({"type": "item_reference"}, "input[0].id"),
+        ({"type": "web_search_call", "id": 2**70}, "input[0]"),
         ({"type": "custom_tool_call", "call_id": "c", "name": "f"}, "input[0].input"),
         ({"type": "custom_tool_call_output", "call_id": "c"}, "input[0].output"),
         ({"role": "user", "content": [{"type": "input_video"}]}, "input[0].content[0].type"),

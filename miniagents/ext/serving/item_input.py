@@ -208,9 +208,9 @@ def _other(item: dict[str, Any], where: str, specials: Specials) -> ItemMessage:
         convert(item, CUSTOM[item["type"]], under=where, status=400)
     if item["type"] != _THOUGHT:
         specials.append(Special("items", item["type"], where))
-    message = ItemMessage(item=item)  # type: ignore[arg-type]  # frozen at construction
     try:
-        encode(message)
+        message = ItemMessage(item=item)  # type: ignore[arg-type]  # frozen at construction
+        encode(message)  # as it is saved, and sent from the process that parses large bodies
     except UnencodableError as error:
         raise Problem(400, f"{error} ({where})", param=where, code="invalid") from None
     return message
