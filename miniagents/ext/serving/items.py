@@ -42,7 +42,7 @@ _ID = re.compile(r"[a-z]+_(.+)_(?:in)?\d+")
 
 Ids: TypeAlias = tuple[str, ...]
 """The ids of the items that a message is: first that of its text, or of itself, then those of its tool calls, "" for
-what clients do not see; () if they see nothing of it. A message that is one more part of an item has the same id."""
+what clients do not see. A message that is one more part of an item has the same id."""
 
 
 class Identified(NamedTuple):
@@ -106,8 +106,7 @@ def ids_of_replies(replies: Sequence[Message], name: str) -> tuple[Ids, ...]:
         calls = message.tool_calls if isinstance(message, ReplyMessage) else ()
         own = f"msg_{name}_{said}" if says_something else ""
         said += says_something
-        ids = (own, *(f"fc_{name}_{numbers[call.id]}" if call.id in numbers else "" for call in calls))
-        found.append(ids if any(ids) else ())
+        found.append((own, *(f"fc_{name}_{numbers[call.id]}" if call.id in numbers else "" for call in calls)))
     return tuple(found)
 
 
