@@ -20,6 +20,7 @@ from miniagents.ext.serving.anthropic_api import AnthropicApi
 from miniagents.ext.serving.anthropic_client import anthropic_body, body_for, refusal_for
 from miniagents.ext.serving.anthropic_models import AnthropicModels
 from miniagents.ext.serving.chat import ChatApi
+from miniagents.ext.serving.conversation_items_api import ConversationItemsApi
 from miniagents.ext.serving.conversations_api import ConversationsApi
 from miniagents.ext.serving.draining import Drain, check_grace
 from miniagents.ext.serving.hosts import HostCheck, Hosts
@@ -29,6 +30,7 @@ from miniagents.ext.serving.openapi import OpenApi
 from miniagents.ext.serving.operations import Operations
 from miniagents.ext.serving.origins import ALLOWED_HEADERS, EXPOSED_HEADERS, OriginCheck
 from miniagents.ext.serving.problems import Problem
+from miniagents.ext.serving.references import References
 from miniagents.ext.serving.request_ids import identified
 from miniagents.ext.serving.responses_api import ResponsesApi
 from miniagents.ext.serving.routes import handlers_of
@@ -71,7 +73,8 @@ class AgentApp(Starlette):
         self._on_start = on_start
         self._drain = Drain(service, grace)
         self._agents = AgentsApi(service)
-        self._responses = ResponsesApi(service, responses)
+        self._references = References(responses, service.limits)
+        self._responses = ResponsesApi(service, responses, self._references)
         self._metrics = metrics
         self.hosts = hosts
         origins = tuple(allowed_origins)
@@ -215,7 +218,9 @@ class AgentApp(Starlette):
 
     def _all_routes(self) -> list[BaseRoute]:
         service, agents, responses = self._service, self._agents, self._responses
-        chat, operations, conversations = ChatApi(service), Operations(service), ConversationsApi(service)
+        chat, operations = ChatApi(service), Operations(service)
+        conversations = ConversationsApi(service, self._references)
+        items = ConversationItemsApi(service, self._references)
 
         def route(method: str, path: str, handler: Handler, keys: Keys | None, *, is_counted: bool = False) -> Route:
             return Route(path, Endpoint(service, handler, keys=keys, is_counted=is_counted), methods=[method])
@@ -231,11 +236,17 @@ class AgentApp(Starlette):
             route("POST", "/v1/chat/completions", chat.complete, keys, is_counted=True),
             route("POST", "/v1/responses", responses.create, keys, is_counted=True),
             route("GET", "/v1/responses/{id}", responses.retrieve, keys, is_counted=True),
+            route("GET", "/v1/responses/{id}/input_items", responses.input_items, keys),
             route("POST", "/v1/responses/{id}/cancel", responses.cancel, keys),
             route("DELETE", "/v1/responses/{id}", responses.delete, keys),
             route("POST", "/v1/conversations", conversations.create, keys),
             route("GET", "/v1/conversations/{id}", conversations.retrieve, keys),
+            route("POST", "/v1/conversations/{id}", conversations.update, keys, is_counted=True),
             route("DELETE", "/v1/conversations/{id}", conversations.delete, keys),
+            route("GET", "/v1/conversations/{id}/items", items.list, keys),
+            route("POST", "/v1/conversations/{id}/items", items.create, keys, is_counted=True),
+            route("GET", "/v1/conversations/{id}/items/{item}", items.retrieve, keys),
+            route("DELETE", "/v1/conversations/{id}/items/{item}", items.delete, keys, is_counted=True),
             route("GET", "/agents", agents.agents, keys),
             route("POST", "/agents/{name}", agents.call, keys, is_counted=True),
             route("GET", "/agents/{name}/streams/{stream}", agents.resume, keys, is_counted=True),
