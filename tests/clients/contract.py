@@ -88,6 +88,12 @@ class ClientContract:
     def test_structured_output_is_an_object_of_the_clients_own_type(self, client: Client, api: str) -> None:
         assert client.run("output", api) == {"city": "Paris", "population": 2_100_000}
 
+    def test_usage_is_what_the_models_below_the_agent_used(self, client: Client, api: str) -> None:
+        assert client.run("usage", api) == [9, 3]  # the words of the question, and of the answer
+
+    def test_an_agent_that_is_not_there_is_an_error_with_the_status(self, client: Client, api: str) -> None:
+        assert client.run("failure", api) == 404
+
     def test_leaving_a_stream_cancels_the_agent(self, client: Client, api: str, service: Service) -> None:
         name = f"{self.script} {api}"
 

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from miniagents.ext.llms.messages import ToolCall
 from miniagents.ext.llms.providers.mapping import json_arguments
 from miniagents.ext.serving.anthropic_input import MessagesRequest, conversation_of
+from miniagents.ext.serving.anthropic_threads import check_thread, details_of
 from miniagents.ext.serving.bodies import decode, read_body
 from miniagents.ext.serving.chat import given_in, options_for
 from miniagents.ext.serving.limits import Limits
@@ -37,13 +38,14 @@ _REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"
 
 def anthropic_body(problem: Problem) -> AnthropicError:
     """A problem, as Anthropic's clients read it."""
-    return anthropic_error(problem.status, problem.message)
+    return anthropic_error(problem.status, problem.message, details=details_of(problem))
 
 
 def parse_messages(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
     """A request for a message; see `Parse`."""
     wanted = decode(body, MessagesRequest, status=400)
     check_count(len(wanted.messages), limits)
+    check_thread(wanted.thread)
     messages = conversation_of(wanted)
     return Parsed(msgspec.structs.replace(wanted, messages=[]), messages, given_in(body, names))
 

@@ -1,6 +1,6 @@
 """What comes in through Anthropic's API: conversations as its clients write them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -82,6 +82,8 @@ class MessagesRequest(msgspec.Struct, frozen=True):
     system: str | list[SystemBlock] | None = None
     stream: bool = False
     conversation: ConversationIn = None
+    # The document says what is taken, `check_thread` says more than that it is not taken.
+    thread: Annotated[dict[str, Any] | None, Meta(extra_json_schema={"type": "null"})] = None
 
 
 def conversation_of(wanted: MessagesRequest) -> tuple[Message, ...]:

@@ -63,11 +63,24 @@ class AnthropicMessage(msgspec.Struct, frozen=True):
     type: Literal["message"] = "message"
 
 
+class ErrorDetails(msgspec.Struct, frozen=True):
+    """What a client does about an error.
+
+    Attributes:
+        error_code: Which error it is.
+        unsupported: What the request may not have.
+    """
+
+    error_code: str
+    unsupported: tuple[str, ...] = ()
+
+
 class AnthropicErrorDetail(msgspec.Struct, frozen=True):
     """What went wrong."""
 
     type: str
     message: str
+    details: ErrorDetails | UnsetType = UNSET
 
 
 class AnthropicError(msgspec.Struct, frozen=True):
@@ -78,15 +91,18 @@ class AnthropicError(msgspec.Struct, frozen=True):
     type: Literal["error"] = "error"
 
 
-def anthropic_error(status: int, message: str, *, kind: str | None = None) -> AnthropicError:
+def anthropic_error(
+    status: int, message: str, *, kind: str | None = None, details: ErrorDetails | UnsetType = UNSET
+) -> AnthropicError:
     """The body of an error response.
 
     Args:
         status: The HTTP status.
         message: For people.
         kind: The family of errors; None for that of the status.
+        details: What the client does about it.
     """
-    return AnthropicError(AnthropicErrorDetail(kind or _TYPES.get(status, "api_error"), message))
+    return AnthropicError(AnthropicErrorDetail(kind or _TYPES.get(status, "api_error"), message, details))
 
 
 class MessageStream:
