@@ -69,7 +69,7 @@ def client(request: pytest.FixtureRequest, service: Service) -> Iterator[Client]
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Each test of a client runs with each of its APIs."""
     kind = metafunc.cls
-    if kind is not None and issubclass(kind, ClientContract):
+    if kind is not None and issubclass(kind, ClientContract) and "api" in metafunc.fixturenames:
         faults = {api: kind.faults.get((metafunc.function.__name__, api)) for api in kind.apis}
         metafunc.parametrize(
             "api",

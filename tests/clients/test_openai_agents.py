@@ -11,5 +11,8 @@ class TestOpenAIAgents(ClientContract):
     apis = ("chat", "responses")
 
     @pytest.mark.xfail(strict=True, reason="there is no /v1/conversations/{id}/items")
-    def test_a_session_can_be_a_conversation_of_the_service(self, client: Client, api: str) -> None:
-        assert client.run("conversation", api) == "user: Hello! | assistant: user: Hello! | user: What was said?"
+    def test_a_session_can_be_a_conversation_of_the_service(self, client: Client) -> None:
+        # With chat completions the SDK cannot read the items that it has stored itself.
+        assert (
+            client.run("conversation", "responses") == "user: Hello! | assistant: user: Hello! | user: What was said?"
+        )
