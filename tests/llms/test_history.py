@@ -243,6 +243,15 @@ def test_sound_files_by_id_and_custom_tools_as_chat_completions_and_back() -> No
     assert to_openai([CUSTOM_CALL])[0]["role"] == "assistant"
 
 
+def test_results_of_custom_tools_come_before_what_tools_show() -> None:
+    calls = ReplyMessage("", tool_calls=(ToolCall(id="c0", name="g"),))
+    shown = ToolResultMessage("", call_id="c0", name="g", parts=(ImageMessage(url="https://example.com/a.png"), SOUND))
+    dicts = to_openai((calls, CUSTOM_CALL, shown, CUSTOM_OUTPUT))
+
+    assert [one["role"] for one in dicts] == ["assistant", "tool", "tool", "user"]
+    assert [part["type"] for part in dicts[-1]["content"]] == ["text", "image_url", "input_audio"]
+
+
 def test_sound_files_by_id_and_items_as_an_input_of_responses() -> None:
     given = (SOUND, FileMessage(file_id="file-1"), ImageMessage(file_id="file-2"), SEARCH, CUSTOM_CALL)
 

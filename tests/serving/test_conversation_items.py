@@ -260,6 +260,38 @@ async def test_a_conversation_does_not_become_longer_than_it_may(limit: Any) -> 
         assert len(await items_of(client, conversation)) == 2
 
 
+async def test_a_conversation_does_not_begin_longer_than_it_may() -> None:
+    async with serving(echo, limits=Limits(conversation_messages=3, conversation_bytes=100)) as client:
+        await client.conversations.create(items=[HELLO] * 3)  # the first ones may be as large as a request
+        with pytest.raises(openai.ConflictError, match="longer than it may"):
+            await client.conversations.create(items=[HELLO] * 4)
+
+
+async def test_a_conversation_that_is_full_can_have_other_metadata_and_less_items() -> None:
+    async with serving(echo, limits=Limits(conversation_messages=3, conversation_bytes=100)) as client:
+        conversation = (await client.conversations.create(items=[HELLO] * 3)).id
+        changed = await client.conversations.update(conversation, metadata={"a": "b"})
+        first, *others = await items_of(client, conversation)
+        await client.conversations.items.delete(first.id, conversation_id=conversation)
+        left = await items_of(client, conversation)
+
+    assert changed.metadata == {"a": "b"}
+    assert left == others
+
+
+async def test_what_only_anthropic_has_is_a_message_here() -> None:
+    block = {"type": "container_upload", "file_id": "file-1"}
+    body = {"model": "echo", "max_tokens": 9, "messages": [{"role": "user", "content": [block]}], "conversation": "c"}
+    async with serving(Served(echo, wants=("blocks",))) as client:
+        await client.post("/messages", cast_to=object, body=body)
+        said = await items_of(client, "c")
+
+    assert [(item.type, text_of(item)) for item in said] == [
+        ("message", "[container_upload]"),
+        ("message", "You said: [container_upload]"),
+    ]
+
+
 async def test_so_many_items_at_once() -> None:
     async with serving(echo, limits=Limits(messages=2)) as client:
         conversation = (await client.conversations.create()).id

@@ -327,7 +327,15 @@ MANY: list[Any] = [
     },
     {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]},
     {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"},
-    {"type": "function_call_output", "call_id": "c1", "output": [{"type": "input_text", "text": "1"}]},
+    {
+        "type": "function_call_output",
+        "call_id": "c1",
+        "output": [
+            {"type": "input_text", "text": "1"},
+            {"type": "input_image", "image_url": "https://example.com/a.png"},
+            {"type": "input_file", "file_id": "file-3"},
+        ],
+    },
     {"type": "custom_tool_call", "call_id": "c2", "name": "g", "input": "x"},
     {"type": "custom_tool_call_output", "call_id": "c2", "output": "y"},
     {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search", "query": "x"}},
@@ -567,11 +575,33 @@ async def test_what_an_agent_wants_reaches_it() -> None:
     assert answer.status_code == 200
     (heard,) = listener.heard
     items = [one for one in heard if isinstance(one, NativeMessage)]
-    assert [one.type for one in items] == [kind for _, kind, where in SPECIAL if where == "input[1]"]
+    assert [one.kind for one in items] == [kind for _, kind, where in SPECIAL if where == "input[1]"]
     assert items[0].item == SPECIAL[0][0]
     image, text, file, sound = heard[len(items) :]
     assert (image, text, file) == (ImageMessage(file_id="file-1"), UserMessage(""), FileMessage(file_id="file-1"))
     assert sound == AudioMessage(data=b"RIFF", media_type="audio/wav")
+
+
+async def test_what_a_tool_shows_comes_as_parts_of_its_result() -> None:
+    def result(*output: Any) -> Any:
+        return {"type": "function_call_output", "call_id": "c", "output": list(output)}
+
+    listener = Listener()
+    text, image = {"type": "input_text", "text": "Look"}, {"type": "input_image", "image_url": "https://example.com/a"}
+    by_id = {"type": "input_file", "file_id": "file-1"}
+    call: Any = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+    async with serving(listener.agent) as client:
+        await client.responses.create(model="listener", input=[call, result(text, image)])
+        await client.responses.create(model="listener", input=[call, result(text, text)])
+        with pytest.raises(openai.BadRequestError) as refused:
+            await client.responses.create(model="listener", input=[call, result(text, by_id)])
+
+    shown, said = (heard[1] for heard in listener.heard)
+    assert isinstance(shown, ToolResultMessage)
+    assert isinstance(said, ToolResultMessage)
+    assert shown.parts == (UserMessage("Look"), ImageMessage(url="https://example.com/a"))
+    assert (said.content, said.parts) == ("Look\n\nLook", ())
+    assert refused.value.param == "input[1].output[1]"
 
 
 async def test_wants_are_each_agents_own() -> None:
@@ -587,7 +617,7 @@ async def test_wants_are_each_agents_own() -> None:
 
 
 def test_what_an_agent_cannot_want_is_refused() -> None:
-    with pytest.raises(InvalidOptionError, match="wants= takes 'audio', 'file_ids', 'items', not 'video'"):
+    with pytest.raises(InvalidOptionError, match="wants= takes 'audio', 'file_ids', 'items', 'blocks', not 'video'"):
         agent_app(Served(echo, wants=("video",)), auth=TOKEN, admin_auth=None)  # type: ignore[arg-type]
 
 
@@ -627,7 +657,7 @@ async def test_what_a_model_thought_is_skipped_where_it_is_not_wanted() -> None:
             "input[0].content[0]",
         ),
         (
-            {"type": "function_call_output", "call_id": "c", "output": [{"type": "input_file", "file_id": "f"}]},
+            {"type": "function_call_output", "call_id": "c", "output": SPECIAL[-1][0]["content"]},
             "input[0].output[0]",
         ),
     ],
@@ -649,7 +679,7 @@ async def test_items_go_on_to_a_model_that_takes_them(fake_provider: FakeProvide
         await client.responses.create(model="clerk", input=[*MANY, SPECIAL[-1][0]])
 
     sent = fake_provider.last.body["input"]
-    for item in (*MANY[5:], {"type": "input_image", "file_id": "file-1"}, {"type": "input_file", "file_id": "file-2"}):
+    for item in (*MANY[4:], {"type": "input_image", "file_id": "file-1"}, {"type": "input_file", "file_id": "file-2"}):
         assert item in [*sent, *(part for one in sent for part in one.get("content", ()) if isinstance(part, dict))]
     assert sent[-1] == SPECIAL[-1][0]
 
