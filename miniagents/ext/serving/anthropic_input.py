@@ -140,9 +140,9 @@ def _demands(wanted: MessagesRequest) -> tuple[str, ...]:
         "stop_sequences": wanted.stop_sequences,
         "tool_choice": wanted.tool_choice is not None and wanted.tool_choice.type not in ("auto", "none"),
         "output_config": wanted.output_config is not None and wanted.output_config.format is not None,
-        "output_format": wanted.output_format,
-        "container": wanted.container,
+        "output_format": wanted.output_format is not None,
+        "container": wanted.container is not None,
         "mcp_servers": wanted.mcp_servers,
-        "inference_geo": wanted.inference_geo,
+        "inference_geo": wanted.inference_geo is not None,
     }
     return tuple(name for name, demanded in found.items() if demanded)
