@@ -203,7 +203,8 @@ class UnhandledMessageError(MiniAgentsError):
 
 
 class DeadlockError(MiniAgentsError):
-    """This await would have closed a ring of actors that wait for each other.
+    """This await would have closed a ring of actors that wait for each other, directly or through what flows between
+    them: the edge goes from whoever waits to whoever the awaited pieces still come from.
 
     Attributes:
         ring: The paths in the order of waiting; the first is repeated at the end.

@@ -513,7 +513,7 @@ class ActorCell(OwningCell):
             else:
                 log_failure("a handler failed and nobody had asked", error, actor=self.path)
             return True
-        if ask is not None and ask.done() and _is_of_the_caller(error):
+        if ask is not None and ask.done() and is_of_the_caller(error):
             # Nothing but the end of what the caller wanted: its deadline passed, or it cancelled. That fails the
             # promise and is no crash (else a few impatient clients take a supervisor down).
             self.current = None
@@ -699,8 +699,8 @@ class ActorCell(OwningCell):
             self._interrupt(_HANG)
 
 
-def _is_of_the_caller(error: BaseException) -> bool:
+def is_of_the_caller(error: BaseException) -> bool:
     """Whether a handler whose asker waits no more may have raised it because of that."""
     if isinstance(error, BaseExceptionGroup):
-        return all(_is_of_the_caller(part) for part in error.exceptions)
+        return all(is_of_the_caller(part) for part in error.exceptions)
     return isinstance(error, (TimeoutError, PromiseCancelledError)) and not isinstance(error, HandlerTimeoutError)

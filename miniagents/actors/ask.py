@@ -1,7 +1,7 @@
 """Asks: the promise of an answer, with exactly one ending."""
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from miniagents.actors import deadlock
@@ -153,6 +153,15 @@ class Ask(Promise[T]):
         if self._timer is not None:
             self._timer.cancel()
         self._reject(error)
+
+    def _held_by(self, at: int | None) -> tuple[bool, Collection[Any]] | None:
+        cell, call = self.cell, self.behind
+        if not self.taken:
+            return (True, (cell,)) if cell.is_serial else None
+        if not cell.is_serial:
+            return None if call is None else (True, ((call.replies, None),))
+        # An answer that is owed may come from anywhere.
+        return (True, (cell,)) if cell.current is self and not getattr(cell, "_replied", False) else None
 
     def end_ring(self, error: BaseException) -> None:
         """Waiting for it would have closed a ring: it ends with that error."""

@@ -20,9 +20,10 @@ from miniagents.actors.timers import Timer, Timers
 from miniagents.errors import InvalidOptionError, MailboxFullError, PromiseCancelledError, UnhandledMessageError
 from miniagents.messages import Message
 from miniagents.promising import Promise
-from miniagents.promising.abandoning import abandon, log_abandoned, stack_of
+from miniagents.promising.abandoning import abandon, log_abandoned
 from miniagents.promising.context import current_work, get_work
 from miniagents.promising.failures import OwnedTask, log_failure, note_unseen
+from miniagents.promising.stacks import stack_of
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.promising.work import each_of, end_all
 from miniagents.supervision import StopReason

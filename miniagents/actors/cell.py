@@ -9,13 +9,13 @@ from collections.abc import Coroutine, Iterable
 from typing import TYPE_CHECKING, Any
 
 from miniagents.actors.ask import Ask
-from miniagents.actors.deadlock import Waits
 from miniagents.actors.envelope import Envelope, new_correlation_id
 from miniagents.actors.helper_tasks import OfHelper
 from miniagents.actors.identity import Identity
 from miniagents.actors.inbox import Inbox
 from miniagents.actors.options import Props
 from miniagents.actors.ref import ActorRef
+from miniagents.actors.search import Held
 from miniagents.actors.state import State, StopRequest
 from miniagents.actors.terminated import Terminated
 from miniagents.messages import error_text
@@ -94,7 +94,7 @@ class Cell(Inbox):
         self.life = BORN
         self.since = 0.0
         self.task: Any = None
-        self.waits: Waits | None = None
+        self.waits: Held | None = None
         self.children: dict[str, Cell] | None = None
         self.numbers: dict[str, int] | None = None
         self.keeper: Keeper | None = None
@@ -222,6 +222,11 @@ class Cell(Inbox):
         return [one.what if one.__class__ is OfHelper else one for one in owned]
 
     # As a producer of promises, for deadlock detection
+
+    @property
+    def has_timeout(self) -> bool:  # type: ignore[override]
+        """Whether the ask in hand has a timeout of its own, which ends what its handler has started."""
+        return self.current.__class__ is Ask and self.current.own_timeout
 
     def node_behind(self, promise: Any) -> Any:
         """Who must get further before `promise` can settle."""

@@ -1,10 +1,11 @@
 """Deadlock detection: who waits for whom, and whether an await closes a ring.
 
-Nodes are interactions and serial actors. A node has at most one edge of its own: the promise that its handler's own
-task awaits. Tasks that the handler started (`gather`, a `TaskGroup`) count only where it can be proved that the handler
-waits for every one of them; in doubt there is no edge, since a timeout ends a hang and nothing mends a false alarm.
-This is the OR-model of Chandy, Misra and Haas (1983) cut down to what one process sees at once: no messages are
-needed, a walk along the edges is enough.
+Nodes are interactions and serial actors. What holds up a wait is found by going on from the promise that is awaited to
+whoever its missing pieces come from: the handler of an ask, the code of an agent, and, where that has returned or only
+hands on what others say, the tasks that flatten and stream, and the promises that those wait for in turn (`Search`).
+
+The await that closes a ring fails at once. A ring may be closed by an end as well: of a producer that leaves streams
+behind, of a task beside others. One of those who wait in it fails then.
 """
 
 import asyncio
@@ -12,11 +13,24 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from miniagents.actors.events import EventKind
+from miniagents.actors.helper_tasks import awaited_future, waited_for_together
+from miniagents.actors.search import Causes, Held, Holder, Search
 from miniagents.errors import DeadlockError
-from miniagents.promising.context import PromisingContext, Scope, get_scope
+from miniagents.promising.context import PromisingContext, Scope, get_scope, get_work
+from miniagents.promising.waits import waits
 
 if TYPE_CHECKING:
     from miniagents.actors.system import ActorSystem
+
+
+_TURNS = 8
+"""Turns of the loop until whoever is about to go on has done so: through a task, a `gather` and a group around it."""
+
+_MOST = 100
+"""Things that are looked at, at most, before a wait begins: a longer way is looked at later, with others."""
+
+_LATER = 1.0
+"""Seconds until then."""
 
 
 class Node(Scope):
@@ -24,12 +38,19 @@ class Node(Scope):
 
     Attributes:
         system: Its system.
+        task: The task of its handler, or None.
+        waits: What it itself is `Held` by, and not its handler; or None.
     """
 
     __slots__ = ()
 
     is_node = True
+    is_awaited = True
+    """Whether anybody may wait for what its code brings; without that it can be part of no ring."""
+
     system: "ActorSystem"
+    task: Any
+    waits: "Held | None"
 
     @property
     def path(self) -> str:
@@ -51,183 +72,253 @@ class Node(Scope):
         """What a ring calls it."""
         return self.path
 
-    def begin_wait(self, promise: Any) -> Any:
-        """Somebody is about to wait for an answer of it."""
-        return begin_wait(promise)
+    def begin_wait(self, promise: Any, at: int | None) -> None:
+        """Code of this scope, or somebody who waits for an answer of it, is about to wait."""
+        begin_wait(promise, at, self.system)
 
-    def end_wait(self, token: Any) -> None:
-        """The wait is over."""
-        end_wait(token)
+    def look_again(self, promise: Any) -> None:
+        """Fewer than before can bring a promise on."""
+        look_again(self.system, promise)
 
     def deadlocked(self, error: BaseException) -> None:
         """A wait of its code would have closed a ring."""
         self.system.events.publish(EventKind.DEADLOCK, self.path, error=error, detail=getattr(self, "id", None))
 
 
-class Waits:
-    """What the tasks of one node wait for.
+class Watches:
+    """What is to be looked at again: it is not stuck only as long as something else goes on.
 
-    Attributes:
-        own: The promise that the handler's own task awaits, or None.
-        helpers: The same for tasks that the handler started.
+    Args:
+        system: The system.
     """
 
-    __slots__ = ("helpers", "own")
+    __slots__ = ("_holders", "_later", "_system", "_timer", "_witnesses")
 
-    def __init__(self) -> None:
-        self.own: Any = None
-        self.helpers: dict[Any, Any] = {}
+    def __init__(self, system: "ActorSystem") -> None:
+        self._system = system
+        self._witnesses: dict[Any, dict[Holder, None]] = {}
+        self._holders: dict[Holder, Any] = {}
+        self._later: dict[Holder, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._witnesses)
+
+    def add(self, holder: Holder, witness: Any) -> None:
+        """Look at `holder` again when `witness`, a task or an interaction, has ended or begins to wait."""
+        before = self._holders.pop(holder, None)
+        if before is not None:
+            self._witnesses[before].pop(holder, None)
+        self._holders[holder] = witness
+        if witness in self._witnesses:
+            self._witnesses[witness][holder] = None
+        else:
+            self._witnesses[witness] = {holder: None}
+            if isinstance(witness, asyncio.Future):
+                witness.add_done_callback(self.stirred)
+
+    def stirred(self, witness: Any) -> None:
+        """It has ended, or waits."""
+        if witness not in self._witnesses:
+            return
+        if isinstance(witness, asyncio.Future):
+            witness.remove_done_callback(self.stirred)
+        for holder in self._witnesses.pop(witness):
+            del self._holders[holder]
+            # Whoever is woken by the same end has its turn first.
+            self._system.loop.call_soon(_look, self._system, holder)
+
+    def add_later(self, holder: Holder) -> None:
+        """Look at `holder` in a while, together with others, so that a long way is gone along once for all of them."""
+        self._later[holder] = None
+        if self._timer is None:
+            self._timer = self._system.loop.call_later(_LATER, self._look_at_the_rest)
+
+    def _look_at_the_rest(self) -> None:
+        self._timer = None
+        waiting = [one for one in self._later if _is_waited_for(one)]
+        self._later = {}
+        search = Search()
+        stuck = search.stuck(*waiting) if waiting else []
+        if stuck and _fail_one(search, search.ring(stuck[0])):
+            waiting = stuck  # there may be another ring
+        elif not search.is_passing:
+            return
+        for one in waiting:
+            self.add_later(one)
+
+    def close(self) -> None:
+        """Look at nothing more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._later = {}
 
 
-def begin_wait(promise: Any) -> Any:
-    """The current task is about to wait for `promise`.
+def begin_wait(promise: Any, at: int | None, system: Any) -> None:
+    """The current task is about to wait for a promise.
 
-    Returns:
-        What `end_wait` takes, or None where no edge comes of it.
+    Args:
+        promise: What for.
+        at: The piece of it, or None for the whole.
+        system: Whose promise it is, or whose code waits.
 
     Raises:
-        DeadlockError: The wait would close a ring. The promise, if it is an ask, ends with it too.
+        DeadlockError: The wait would last for ever. The promise, if it is an ask or a call, ends with it too.
     """
     scope = get_scope()
-    node = scope.node if scope is not None else None
-    if node is None:
-        return None
-    target = _target(promise)
-    if target is None:
-        return None
-    task = asyncio.current_task()
-    waits = node.waits
-    if waits is None:
-        waits = node.waits = Waits()
-    own = node.task is task
-    if own:
-        waits.own = promise
+    if scope is None:
+        return
+    if system.watches:
+        system.watches.stirred(asyncio.current_task(system.loop))
+    if not _is_awaited(scope):
+        return
+    held = promise._held_by(at)
+    if held is None or _goes_on(held, scope, system):
+        return
+    node = scope.node
+    search = Search((asyncio.current_task(system.loop), (promise, at, node)), limit=_MOST)
+    if search.stuck((promise, at)):
+        nodes = search.nodes(search.ring((promise, at)))
+        if nodes:  # else it is between streams that belong to nobody
+            raise _break(promise, node, nodes)
     else:
-        waits.helpers[task] = promise
-    # The usual case is a target that waits for nobody: one look and we are through.
-    if target is node or target.waits is not None:
-        ring = _find(node, promise)
-        if ring is not None and not any(getattr(p, "own_timeout", False) for _, p in ring):
-            end_wait((waits, own, task))
-            error = _error(ring)
-            end = getattr(promise, "end_ring", None)
-            if end is not None:
-                end(error)
-                promise._look()  # its awaiter gets the error here and now
-            node.deadlocked(error)
-            raise error
-    return (waits, own, task)
+        _watch(system, search, (promise, at), _TURNS)
 
 
-def end_wait(token: Any) -> None:
-    """The wait is over."""
-    if token is not None:
-        waits, own, task = token
-        if own:
-            waits.own = None
-        else:
-            waits.helpers.pop(task, None)
+def _is_awaited(scope: Any) -> bool:
+    """Whether anybody may wait for what the current task brings: otherwise its wait closes no ring, and whoever comes
+    to wait for it looks for one then."""
+    work = get_work()
+    if work is not None and hasattr(work, "_piece_waiters"):
+        return bool(work._piece_waiters or work._waiters or work._callbacks)
+    return bool(work is not None or scope.is_awaited)
+
+
+def look_again(system: "ActorSystem", promise: Any) -> None:
+    """Look, as soon as the loop turns, whether what could still bring a promise on is stuck."""
+    system.loop.call_soon(_look_at_all, system, promise)
 
 
 def ring_through(node: Any, promise: Any) -> tuple[str, ...]:
-    """The paths of the ring in which `node` waits for `promise`, or ()."""
-    ring = _find(node, promise)
-    return _paths(ring) if ring is not None else ()
+    """The paths of the ring in which `node` waits for `promise`, or (); timeouts are no way out of it."""
+    search = Search(ignores_timeouts=True)
+    if not search.stuck((promise, None)):
+        return ()
+    nodes = search.nodes(search.ring((promise, None)))
+    return _paths(_beginning_with(node, nodes)) if node in nodes else ()
 
 
-def _target(promise: Any) -> Any:
-    producer = promise._producer
-    return None if producer is None else producer.node_behind(promise)
-
-
-def _find(start: Any, promise: Any) -> list[tuple[Any, Any]] | None:
-    """The ring that leads from `start` over `promise` back to it, as (node, promise that it waits for)."""
-    ring: list[tuple[Any, Any]] = []
-    if not _is_stuck(start, promise):
-        return None
-    return ring if _walk(start, start, promise, ring, set()) else None
-
-
-def _is_stuck(node: Any, promise: Any) -> bool:
-    """Whether `node` can do nothing before `promise` settles."""
-    waits = node.waits
-    if waits is None:
+def _goes_on(held: Causes, scope: Any, system: Any) -> bool:
+    """Whether what holds somebody up waits for nobody: the usual case, which takes one look."""
+    any_holds, holders = held
+    if any_holds and len(holders) > 1:
         return False
-    if waits.own is promise:
-        return True
-    return any(p is promise for p in _proved(node))
-
-
-def _walk(start: Any, node: Any, promise: Any, ring: list[tuple[Any, Any]], seen: set[int]) -> bool:
-    """Whether whatever `node` waits for leads back to `start`; the way is put into `ring`."""
-    while True:
-        ring.append((node, promise))
-        target = _target(promise)
-        if target is None or promise.done():
+    first = next(iter(holders), None)
+    if isinstance(first, Node):
+        if first.waits is not None or first is scope.node:
             return False
-        if target is start:
+        first = first.task
+        if first is None:
             return True
-        if id(target) in seen or target.waits is None:
-            return False
-        seen.add(id(target))
-        if target.waits.own is not None:
-            node, promise = target, target.waits.own
-            continue
-        # The handler waits for several tasks: it is stuck only if each of them is.
-        first: list[tuple[Any, Any]] | None = None
-        for one in _proved(target):
-            branch: list[tuple[Any, Any]] = []
-            if not _walk(start, target, one, branch, set(seen)):
-                return False
-            first = first or branch
-        ring.extend(first or ())
-        return first is not None
+    if not isinstance(first, asyncio.Task):
+        return False
+    waiter = awaited_future(first)
+    if waiter is None:
+        return first is not asyncio.current_task(system.loop)
+    if waiter in waits:
+        return waiter.done()  # it is about to run, and looks for itself if it has to wait again
+    return waited_for_together(first) == []
 
 
-def _proved(node: Any) -> list[Any]:
-    """The promises for all of which the handler of `node` waits through helper tasks, or [] where nothing proves it."""
-    waits = node.waits
-    if waits is None or not waits.helpers or node.task is None:
-        return []
-    waited = getattr(node.task, "_fut_waiter", None)
-    children = getattr(waited, "_children", None)  # asyncio.gather's future
-    if children is None:
-        children = _group_tasks(waits.helpers, waited)
-    if not children:
-        return []
-    promises = []
-    for child in children:
-        if child.done():
-            continue
-        promise = waits.helpers.get(child)
-        if promise is None:
-            return []
-        promises.append(promise)
-    return promises
+def _look_at_all(system: "ActorSystem", promise: Any) -> None:
+    for at in (None, len(getattr(promise, "_pieces", ()))):
+        _look(system, (promise, at))
 
 
-def _group_tasks(helpers: dict[Any, Any], waited: Any) -> Any:
-    """The tasks of the `asyncio.TaskGroup` whose end `waited` is, if one of the helpers belongs to it."""
-    for helper in helpers:
-        for callback, _ in getattr(helper, "_callbacks", None) or ():
-            group = getattr(callback, "__self__", None)
-            if isinstance(group, asyncio.TaskGroup) and getattr(group, "_on_completed_fut", None) is waited:
-                return tuple(group._tasks)
-    return ()
+def _look(system: "ActorSystem", one: Holder, turns: int = _TURNS) -> None:
+    """Look whether something that was not stuck is so now, and when to look again if it is not.
+
+    Args:
+        system: The system.
+        one: What.
+        turns: For how many turns of the loop to look again as long as something is about to go on.
+    """
+    if not _is_waited_for(one):
+        return
+    search = Search(limit=_MOST)
+    if search.stuck(one):
+        _fail_one(search, search.ring(one))
+    else:
+        _watch(system, search, one, turns)
 
 
-def _paths(ring: list[tuple[Any, Any]]) -> tuple[str, ...]:
-    # A class agent waits for its own interaction: two nodes, and one name to whoever reads it.
-    paths = [path for path, _ in groupby(node.node_path for node, _ in ring)]
-    if len(paths) > 1 and paths[0] == paths[-1]:
-        return tuple(paths)
-    return (*paths, paths[0])
+def _is_waited_for(one: Holder) -> bool:
+    """Whether it still goes on."""
+    if one.__class__ is tuple:
+        return not one[0].done()
+    task = one.task if isinstance(one, Node) else one
+    return task is not None and not task.done()
 
 
-def _error(ring: list[tuple[Any, Any]]) -> DeadlockError:
-    paths = _paths(ring)
+def _watch(system: "ActorSystem", search: Search, one: Holder, turns: int) -> None:
+    """Something is not stuck: see to it that it is looked at again when what it owes that to has changed."""
+    witnesses = search.witnesses()
+    if search.was_cut:
+        system.watches.add_later(one)
+    elif search.beside is not None:
+        system.watches.add(one, search.beside)
+    elif search.is_passing and turns:
+        system.loop.call_soon(_look, system, one, turns - 1)
+    for holder, witness in witnesses:
+        # Some of its tasks wait. It is stuck once all of them do, and itself for them.
+        system.watches.add(holder, witness)
+
+
+def _fail_one(search: Search, ring: list[Holder]) -> bool:
+    """Let the first wait of a ring fail.
+
+    Returns:
+        Whether there is one that belongs to anybody.
+    """
+    nodes = search.nodes(ring)
+    for waiter, (promise, _, node) in search.waits_in(ring) if nodes else ():
+        if not waiter.done():
+            error = _break(promise, node, nodes)
+            if not waiter.done():
+                waiter.set_exception(error)
+            return True
+    return False
+
+
+def _break(promise: Any, node: Any, nodes: list[Any]) -> DeadlockError:
+    """Make the error of whoever waits for `promise` in a ring, and end that, if it is an ask or a call."""
+    paths = _paths(_beginning_with(node, nodes) if node in nodes else nodes)
+    error = _error(paths)
+    end = getattr(promise, "end_ring", None)
+    if end is not None:
+        end(error)
+        promise._look()  # its awaiter gets the error here and now
+    (node if node is not None else nodes[0]).deadlocked(error)
+    return error
+
+
+def _error(paths: tuple[str, ...]) -> DeadlockError:
     return DeadlockError(
         f"{paths[0]}: this await would wait for ever, since the actors wait for each other: {' -> '.join(paths)}; "
         f"tell instead of ask, or give one ask a timeout=",
         ring=paths,
     )
+
+
+def _beginning_with(node: Any, nodes: list[Any]) -> list[Any]:
+    index = nodes.index(node)
+    return nodes[index:] + nodes[:index]
+
+
+def _paths(nodes: list[Any]) -> tuple[str, ...]:
+    # A class agent waits for its own interaction: two nodes, and one name to whoever reads it.
+    paths = [path for path, _ in groupby(node.node_path for node in nodes)]
+    if len(paths) > 1 and paths[0] == paths[-1]:
+        return tuple(paths)
+    return (*paths, paths[0])

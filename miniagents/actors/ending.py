@@ -3,7 +3,6 @@
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from miniagents.actors.deadlock import end_wait
 from miniagents.errors import DeadlockError
 from miniagents.promising.context import current_scope
 
@@ -19,7 +18,7 @@ class Ending:
     def __init__(self, cell: "Cell") -> None:
         self._cell = cell
 
-    def begin_wait(self, promise: Any) -> Any:
+    def begin_wait(self, promise: Any, at: int | None) -> None:
         """Somebody is about to wait for the end.
 
         Raises:
@@ -33,11 +32,7 @@ class Ending:
                     ring = (node.node_path, self._cell.path) if node is not cell else (node.node_path,)
                     raise own_end(node, (*ring, node.node_path))
                 cell = cell.parent
-        return self._cell.begin_wait(promise)
-
-    def end_wait(self, token: Any) -> None:
-        """The wait is over."""
-        end_wait(token)
+        self._cell.begin_wait(promise, at)
 
     def node_behind(self, promise: Any) -> Any:
         """Who must get further before the end."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from miniagents.actors.threads import DaemonExecutor, use_daemon_threads
 from miniagents.errors import InvalidOptionError
-from miniagents.promising.abandoning import INSIST_EVERY, abandon, log_abandoned, stack_of
+from miniagents.promising.abandoning import INSIST_EVERY, abandon, log_abandoned
+from miniagents.promising.stacks import stack_of
 
 if TYPE_CHECKING:
     from miniagents.actors.system import ActorSystem

@@ -16,8 +16,8 @@ import structlog
 
 from miniagents.actors.actor import IgnoreStart
 from miniagents.actors.cell import Cell
-from miniagents.actors.deadlock import Waits
 from miniagents.actors.events import EventKind
+from miniagents.actors.search import Held
 from miniagents.errors import (
     ActorStoppedError,
     AlreadyPresentError,
@@ -229,8 +229,7 @@ class Keeper:
         """Wait for a child, seen by the detection of rings, but never its victim."""
         host = self._host
         if host.is_supervisor:
-            waits = host.waits = Waits()
-            waits.own = promise
+            host.waits = Held((promise, None))
         try:
             await settled(promise)
         finally:

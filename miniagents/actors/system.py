@@ -16,6 +16,7 @@ from miniagents.actors.actor_cell import ActorCell
 from miniagents.actors.arguments import check_names, merged
 from miniagents.actors.cell import DEFAULT_SHUTDOWN, Cell
 from miniagents.actors.deadletters import DeadLetter, DeadLetters
+from miniagents.actors.deadlock import Watches, begin_wait, look_again
 from miniagents.actors.dispatcher import Dispatcher
 from miniagents.actors.events import EventKind, Events
 from miniagents.actors.from_thread import FromThread
@@ -117,6 +118,7 @@ class ActorSystem(PromisingContext):
         self.id_hash = hash_of(self.id)
         self.grace = grace
         self.events = Events()
+        self.watches = Watches(self)
         self.observer: Observer | None = None
         self.dead_letters = DeadLetters(dead_letters_kept, self._on_dead_letter)
         self.scheduling = Scheduling()
@@ -268,6 +270,7 @@ class ActorSystem(PromisingContext):
                 cancelled = error
                 for child in tuple((self.root.children or {}).values()):
                     child.terminate(StopReason.KILLED)
+        self.watches.close()
         self._deactivate()
         if cancelled is not None:
             raise cancelled
@@ -652,6 +655,16 @@ class ActorSystem(PromisingContext):
         if not self.is_running:
             what = "is not running: use `async with` around this" if self._active_in is None else "is stopping"
             raise SystemNotRunningError(f"system {self.name!r} {what}")
+
+    # For the detection of deadlocks
+
+    def begin_wait(self, promise: Any, at: int | None) -> None:
+        """A task of the background is about to wait; see `Scope.begin_wait`."""
+        begin_wait(promise, at, self)
+
+    def look_again(self, promise: Any) -> None:
+        """Fewer than before can bring a promise on."""
+        look_again(self, promise)
 
     def actor_ended(self, cell: Any) -> None:
         """An actor has ended for good."""

@@ -15,7 +15,7 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any
 from weakref import getweakrefcount
 
-from miniagents.promising.abandoning import stack_of
+from miniagents.promising.stacks import stack_of
 
 if TYPE_CHECKING:
     from miniagents.actors.cell import Cell

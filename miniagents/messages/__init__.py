@@ -1,6 +1,5 @@
 """Messages: immutable, typed, with content hashes and a wire format; and promises of them."""
 
-from miniagents.messages.codec import decode, encode
 from miniagents.messages.frozen import EMPTY, FrozenDict, freeze
 from miniagents.messages.kinds import (
     AssistantMessage,
@@ -25,6 +24,7 @@ from miniagents.messages.sequence import (
     MessageSequencePromise,
 )
 from miniagents.messages.text import as_single_text_promise
+from miniagents.messages.wire import decode, encode
 
 __all__ = [
     "EMPTY",

@@ -24,7 +24,7 @@ from miniagents.errors import DecodeError, NotSendableError, RemoteError, Unenco
 from miniagents.messages import registry
 from miniagents.messages.fields import FieldType, field_type
 from miniagents.messages.frozen import MAX_DEPTH, FrozenDict, check_int, check_str, is_frozen_dict, is_frozen_record
-from miniagents.messages.message import Message
+from miniagents.messages.meta import is_message
 
 (
     TUPLE,
@@ -44,41 +44,7 @@ from miniagents.messages.message import Message
 ) = range(14)
 
 _log = structlog.get_logger("miniagents")
-_pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder().decode
 _warned: set[str] = set()
-
-
-def encode(message: Message) -> bytes:
-    """A message as bytes.
-
-    Raises:
-        NotSendableError: It is no message, or holds something that cannot travel.
-        UnencodableError: It holds a value that the wire cannot carry; the text names the field.
-    """
-    if not isinstance(message, Message):
-        raise NotSendableError(f"encode() takes a Message, not {type(message).__name__} ({message!r})")
-    try:
-        return _pack(to_wire(message, type(message).__name__, 0))
-    except RecursionError:
-        raise UnencodableError(f"{type(message).__name__}: nested too deep to be encoded here") from None
-
-
-def decode(data: bytes) -> Message:
-    """The message that `encode` made these bytes of.
-
-    Raises:
-        DecodeError: They are no such bytes: truncated, hostile, of an unknown type, or with fields of wrong types.
-    """
-    try:
-        message = from_wire(_unpack(data), 0)
-    except DecodeError:
-        raise
-    except Exception as error:  # whatever hostile bytes make fail is one and the same to the caller
-        raise DecodeError(f"these bytes are not a message: {type(error).__name__}: {error}") from error
-    if not isinstance(message, Message):
-        raise DecodeError(f"these bytes are a {type(message).__name__}, not a message")
-    return message
 
 
 def to_wire(value: Any, where: str, depth: int) -> Any:
@@ -99,7 +65,7 @@ def to_wire(value: Any, where: str, depth: int) -> Any:
         return value
     if depth > MAX_DEPTH:
         raise UnencodableError(f"{where[:200]}...: nested more than {MAX_DEPTH} deep")
-    if isinstance(value, Message):
+    if is_message(value):
         return _message_to_wire(value, where, depth)
     if kind is tuple:
         return [TUPLE, *[to_wire(item, f"{where}[{i}]", depth + 1) for i, item in enumerate(value)]]
@@ -176,7 +142,7 @@ def _exception_to_wire(error: BaseException) -> Any:
 
 def _exception_from_wire(name: str, text: str, trace: str) -> BaseException:
     module, _, qualname = name.partition(":")
-    source: Any = {"builtins": builtins, "miniagents.errors": errors}.get(module)
+    source: Any = {"builtins": builtins, "miniagents": errors}.get(module)
     cls = getattr(source, qualname, None) if source is not None else None
     if isinstance(cls, type) and issubclass(cls, Exception) and cls is not RemoteError:
         try:

@@ -13,17 +13,17 @@ import msgspec
 from miniagents.errors import UnencodableError
 from miniagents.messages.codec import DICT, EXCEPTION, FROZENSET, MESSAGE, TUPLE, to_wire
 from miniagents.messages.frozen import MAX_DEPTH, check_int, check_str, is_frozen_dict
-from miniagents.messages.message import Message
+from miniagents.messages.meta import is_message
 
 _pack = msgspec.msgpack.Encoder().encode
 
 
-def hash_key(message: Message) -> str:
+def hash_key(message: Any) -> str:
     """The key of a message with all that is in it."""
     return _key(message, "hash_key", True, "", 0)
 
 
-def content_key(message: Message) -> str:
+def content_key(message: Any) -> str:
     """The key of a message without metadata, at every depth."""
     return _key(message, "content_key", False, "", 0)
 
@@ -50,7 +50,7 @@ def _encode_message(message: Any, name: str, with_metadata: bool, where: str, de
 def _encode(value: Any, name: str, with_metadata: bool, where: str, depth: int) -> bytes:
     if depth > MAX_DEPTH:
         raise UnencodableError(f"{where[:200]}...: nested more than {MAX_DEPTH} deep")
-    if isinstance(value, Message):
+    if is_message(value):
         return _pack([MESSAGE, _key(value, name, with_metadata, where, depth)])
     kind = value.__class__
     if kind is str:

@@ -1,107 +1,26 @@
-"""`Message`: what actors and agents say to each other, immutable and typed."""
+"""`Message`: what actors and agents say to each other, and `MessagePromise`, the promise of one.
 
-import sys
-import typing
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, dataclass_transform, overload
+The two are one concept: a message makes its promise, and a promise makes its message.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Any, ClassVar, Generic, Self, TypeVar, overload
 
 import msgspec
 from msgspec.structs import force_setattr
 
-from miniagents.errors import MutableFieldError
-from miniagents.messages import registry
-from miniagents.messages.fields import FieldType, field_type, is_class_var
+from miniagents.errors import AppenderNotOpenError, NotSendableError, PromiseNotReadyError
+from miniagents.messages import hashing
 from miniagents.messages.frozen import EMPTY, FrozenDict, freeze, is_frozen_dict
-
-if TYPE_CHECKING:
-    from miniagents.messages.promises import MessagePromise
+from miniagents.messages.meta import MessageMeta
+from miniagents.messages.tokens import MessageTokenAppender, TextToken, Token
+from miniagents.promising import StreamAppender, StreamedPromise
+from miniagents.promising.promise import NO_VALUE
 
 T = TypeVar("T")
 
-
-@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
-class MessageMeta(msgspec.StructMeta):
-    """Makes message classes: frozen without being told, with fields of immutable types alone.
-
-    The check runs here and not in `__init_subclass__`, which comes before the class has its fields.
-    """
-
-    def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **config: Any) -> Any:
-        """Make a class.
-
-        Args:
-            name: As for any class.
-            bases: As for any class.
-            namespace: As for any class.
-            **config: `tag=` is the name on the wire, by default `module:qualname`; the rest is for `msgspec.Struct`.
-
-        Raises:
-            MutableFieldError: A field's type is not known to be immutable, or `frozen=False` was given.
-        """
-        if config.pop("frozen", True) is not True:
-            raise MutableFieldError(f"{name}: a message is always frozen; leave frozen=False out")
-        tag = config.pop("tag", None)
-        # msgspec calls what the class was made with; ours comes first, and then the author's own.
-        own_post_init = namespace.pop("__post_init__", None) if bases[0] is not msgspec.Struct else None
-        config.setdefault("weakref", True)
-        config.setdefault("dict", True)  # where cached hash keys live: neither ==, hash, repr nor the wire looks there
-        cls: Any = super().__new__(mcls, name, bases, namespace, frozen=True, **config)
-        cls.__message_fields__ = None
-        if own_post_init is not None:
-            cls.__own_post_init__ = own_post_init
-        # What was in sight where the class was written: a forward reference may name a local class.
-        cls.__message_locals__ = dict(sys._getframe(1).f_locals) if "<locals>" in cls.__qualname__ else {}
-        registry.register(cls, tag)
-        if not _prepare(cls, final=False):
-            cls.__message_init__ = _first_init
-        return cls
-
-
-def _prepare(cls: Any, *, final: bool) -> bool:
-    """Check the fields of a class, and choose what its construction must do.
-
-    Returns:
-        False if a forward reference cannot be resolved yet.
-    """
-    try:
-        # The class itself is not yet a name of its module.
-        hints = typing.get_type_hints(cls, localns={**cls.__message_locals__, cls.__name__: cls}, include_extras=True)
-    except NameError as error:
-        if final:
-            raise MutableFieldError(f"{cls.__qualname__}: the type of a field is not known: {error}") from error
-        return False
-    fields: dict[str, FieldType] = {}
-    for name in cls.__struct_fields__:
-        if not is_class_var(hints[name]):
-            fields[name] = field_type(hints[name], f"{cls.__qualname__}.{name}")
-    for field in fields.values():
-        for kind in field.kinds:
-            registry.register_value_type(kind)
-    cls.__message_fields__ = fields
-    cls.__message_converts__ = tuple(name for name, f in fields.items() if f.converts and name != "metadata")
-    cls.__message_locals__ = {}
-    own = getattr(cls, "__own_post_init__", None)
-    cls.__message_init__ = _freezing_init if cls.__message_converts__ else own
-    return True
-
-
-def _freezing_init(self: Any) -> None:
-    cls = type(self)
-    for name in cls.__message_converts__:
-        value = getattr(self, name)
-        frozen = freeze(value, f"{cls.__name__}.{name}")
-        if frozen is not value:
-            force_setattr(self, name, frozen)
-    own = getattr(cls, "__own_post_init__", None)
-    if own is not None:
-        own(self)
-
-
-def _first_init(self: Any) -> None:
-    """The first instance of a class with a forward reference: by now it must resolve."""
-    _prepare(type(self), final=True)
-    if type(self).__message_init__ is not None:
-        self.__message_init__()
+MessageTokenStreamer = Callable[[dict[str, Any]], AsyncIterator[Token | str]]
+"""Streams the tokens of a message. Its argument is a dict for fields and metadata that are known only at the end."""
 
 
 class _Key:
@@ -119,8 +38,6 @@ class _Key:
     def __get__(self, message: "Message | None", owner: Any = None) -> Self | str:
         if message is None:
             return self
-        from miniagents.messages import hashing
-
         return hashing.hash_key(message) if self._with_metadata else hashing.content_key(message)
 
 
@@ -164,8 +81,6 @@ class Message(msgspec.Struct, kw_only=True, metaclass=MessageMeta):
     @property
     def as_promise(self) -> "MessagePromise":
         """A promise that has resolved to this message."""
-        from miniagents.messages.promises import MessagePromise
-
         return MessagePromise(prefill_message=self)
 
     @classmethod
@@ -179,8 +94,6 @@ class Message(msgspec.Struct, kw_only=True, metaclass=MessageMeta):
             start_soon: Begin to stream as soon as the loop turns; otherwise when somebody asks for it.
             **known_beforehand: Fields of the class, and metadata, that are known before the content is there.
         """
-        from miniagents.messages.promises import promise_of
-
         return promise_of(cls, message_token_streamer, start_soon, known_beforehand)
 
     @classmethod
@@ -198,8 +111,6 @@ class Message(msgspec.Struct, kw_only=True, metaclass=MessageMeta):
 
     def message_to_tokens(self) -> "tuple[Any, ...]":
         """What iterating a promise of this message gives when the message is there already."""
-        from miniagents.messages.kinds import TextToken
-
         text = str(self)
         return (TextToken(text),) if text else ()
 
@@ -210,6 +121,204 @@ class Message(msgspec.Struct, kw_only=True, metaclass=MessageMeta):
 class Request(Message, Generic[T]):
     """The base of messages that expect an answer of a certain type: `class Read(Request[Total])` makes `await
     ref.ask(Read())` a `Total` for type checkers."""
+
+
+class TextMessage(Message):
+    """Text, and who says it.
+
+    Attributes:
+        content: The text.
+        role: "user", "system", "assistant", or None where it does not matter.
+    """
+
+    content: str = ""
+    role: str | None = None
+
+    @classmethod
+    def tokens_to_message(cls, tokens: Iterable[Any], **values: Any) -> Message:
+        """The text of the tokens, joined."""
+        return text_of_tokens(cls, tokens, values)
+
+    @classmethod
+    def promise(
+        cls,
+        content: str | None = None,
+        *,
+        message_token_streamer: Any = None,
+        start_soon: bool = True,
+        **known_beforehand: Any,
+    ) -> "MessagePromise":
+        """A promise of such a message, of its content or of what streams it; see `Message.promise`.
+
+        Raises:
+            NotSendableError: `content` is no str.
+        """
+        if content is not None:
+            if message_token_streamer is not None:
+                raise ValueError("give the content, or a message_token_streamer= that streams it, not both")
+            if not isinstance(content, str):
+                streams = callable(content) or hasattr(content, "__aiter__")
+                instead = "; write message_token_streamer=, with a function that streams it" if streams else ""
+                raise NotSendableError(
+                    f"{cls.__name__}: its content is a str, not {type(content).__name__} ({content!r}){instead}"
+                )
+            known_beforehand["content"] = content
+        return super().promise(message_token_streamer=message_token_streamer, start_soon=start_soon, **known_beforehand)
+
+    def __str__(self) -> str:
+        return self.content or ""
+
+
+class MessagePromise(StreamedPromise[Token, Message]):
+    """A promise of a message: iterate it for its tokens, await it for the whole.
+
+    Args:
+        message_token_streamer: Streams the tokens: an async generator function of one argument (a dict for fields and
+            metadata that are known only at the end), or a `MessageTokenAppender` that is open.
+        prefill_message: The message, if it is there already.
+        message_class: What the tokens become.
+        start_soon: Begin as soon as the loop turns; otherwise when somebody asks for it.
+        **known_beforehand: Fields and metadata that are known before the content is there.
+
+    Raises:
+        AppenderNotOpenError: The appender was never opened, so that the promise could not end.
+        NotSendableError: `message_token_streamer` streams nothing, or `prefill_message` is no message.
+
+    Attributes:
+        known_beforehand: What is known of the message before it is there; of one that is there, its metadata.
+        message_class: What the tokens become.
+    """
+
+    __slots__ = ("_late", "known_beforehand", "message_class")
+
+    is_retractable = False
+    """Whether its stream may start again as long as no token was taken."""
+
+    def __init__(
+        self,
+        *,
+        message_token_streamer: Any = None,
+        prefill_message: Message | None = None,
+        message_class: type[Message] = TextMessage,
+        start_soon: bool = True,
+        **known_beforehand: Any,
+    ) -> None:
+        if prefill_message is not None:
+            if message_token_streamer is not None or known_beforehand:
+                raise ValueError("a message promise takes a finished message or what makes one, not both")
+            if not isinstance(prefill_message, Message):
+                raise NotSendableError(f"prefill_message= is a Message, not {prefill_message!r}")
+            self._prefill(prefill_message)
+            return
+        if message_token_streamer is None:
+            raise ValueError("a message promise needs a message_token_streamer= or a prefill_message=")
+        self.known_beforehand: FrozenDict[str, Any] = (
+            freeze(known_beforehand, "known_beforehand") if known_beforehand else EMPTY
+        )
+        self.message_class = message_class
+        self._late: dict[str, Any] = {}
+        streamer = message_token_streamer
+        if isinstance(streamer, MessageTokenAppender):
+            if not streamer.was_open:
+                raise AppenderNotOpenError(
+                    "open the MessageTokenAppender before a promise is made of it: put this inside "
+                    "`with MessageTokenAppender() as appender:`"
+                )
+            self._late = streamer.metadata
+        elif not isinstance(streamer, StreamAppender):
+            if not callable(streamer):
+                raise NotSendableError(
+                    f"message_token_streamer= is an async generator function of one argument, or an appender, not "
+                    f"{streamer!r}"
+                )
+            streamer = _Late(streamer, self._late)
+        super().__init__(streamer, start_soon=start_soon)
+
+    @classmethod
+    def of(cls, message: Message) -> "MessagePromise":
+        """A promise of a message that is there."""
+        promise = cls.__new__(cls)
+        promise._prefill(message)
+        return promise
+
+    def _prefill(self, message: Message) -> None:
+        # What the constructors above it do, written out: there is one such promise for each message that is sent
+        # (benchmark `agent_call`).
+        self._value = message
+        self._error = None
+        self._waiters = self._callbacks = self._producer = self._task = self._resolver = self._scope = None
+        self._unseen = self._started = None
+        self._pieces = ()
+        self._dropped = 0
+        self._keep = self._piece_waiters = self._streamer = self._stream_task = self._whole = None
+        self._pause = self._tap = None
+        self._finished = True
+        self.known_beforehand = message.metadata
+        self.message_class = message.__class__
+
+    def __aiter__(self) -> AsyncIterator[Token]:
+        if self._finished and self._value is not NO_VALUE and not self._pieces:
+            self._pieces = self._value.message_to_tokens()
+        return super().__aiter__()
+
+    def _start_whole(self) -> None:
+        """Somebody wants the whole message, not its tokens."""
+        self._want_whole()
+        self._start()
+
+    def __str__(self) -> str:
+        if self._value is NO_VALUE and self._error is None:
+            raise PromiseNotReadyError(
+                f"the text of {self!r} was asked for before it resolved: await it first (a placeholder must never slip "
+                f"into a prompt)"
+            )
+        return str(self.result())
+
+    def _assembled(self, pieces: Sequence[Token]) -> Message:
+        return self.message_class.tokens_to_message(pieces, **{**self._late, **self.known_beforehand})
+
+    def _settled(self) -> None:
+        scope, message = self._scope, self._value
+        super()._settled()
+        if scope is not None and message is not NO_VALUE:
+            scope.promising_context._message_resolved(message)
+
+
+class _Late:
+    """Calls a streamer with the dict for what is known late."""
+
+    __slots__ = ("_late", "_streamer")
+
+    def __init__(self, streamer: Any, late: dict[str, Any]) -> None:
+        self._streamer = streamer
+        self._late = late
+
+    def __call__(self, _: Any) -> Any:
+        return self._streamer(self._late)
+
+
+def promise_of(cls: type[Message], streamer: Any, start_soon: bool, known_beforehand: dict[str, Any]) -> MessagePromise:
+    """`Message.promise`: of a streamer, or of fields that are all there."""
+    if streamer is None:
+        fields, metadata = split_fields(cls, known_beforehand)
+        return MessagePromise(prefill_message=cls(**fields, metadata=metadata))
+    return MessagePromise(message_token_streamer=streamer, message_class=cls, start_soon=start_soon, **known_beforehand)
+
+
+def text_of_tokens(cls: Any, tokens: Iterable[Any], values: dict[str, Any]) -> Message:
+    """A text message made of its tokens; what is no field of the class goes into its metadata."""
+    fields, metadata = split_fields(cls, values)
+    fields["content"] = "".join(map(str, tokens))
+    message: Message = cls(**fields, metadata=metadata)
+    return message
+
+
+def split_fields(cls: Any, values: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Names of the class's fields, and all others, which are metadata."""
+    names = cls.__struct_fields__
+    metadata = {**values.get("metadata", {}), **{name: value for name, value in values.items() if name not in names}}
+    fields = {name: value for name, value in values.items() if name in names and name != "metadata"}
+    return fields, metadata if metadata else EMPTY
 
 
 def to_json(value: Any, unknown: Callable[[Any], Any] = str) -> str:

@@ -31,8 +31,10 @@ def register(cls: Any, tag: str | None) -> None:
 
 
 def default_tag(cls: type) -> str:
-    """`module:qualname`."""
-    return f"{cls.__module__}:{cls.__qualname__}"
+    """`module:qualname`; for the classes of this package `miniagents:qualname`, so that none of its modules, which may
+    move, stands in stored bytes and in keys."""
+    module = cls.__module__
+    return f"{'miniagents' if module.startswith('miniagents.') else module}:{cls.__qualname__}"
 
 
 def message_class(tag: object) -> Any:

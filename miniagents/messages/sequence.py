@@ -1,12 +1,12 @@
 """Sequences of messages: whatever is sent, flattened into one stream of message promises."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Generator, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from miniagents.errors import NotSendableError, PromiseNotReadyError
 from miniagents.messages.frozen import FrozenDict
-from miniagents.messages.kinds import ErrorMessage, TextMessage
+from miniagents.messages.kinds import ErrorMessage, TextMessage, TextToken, Token
 from miniagents.messages.message import Message
 from miniagents.messages.promises import MessagePromise, SafeMessagePromise
 from miniagents.messages.sendable import Sendable, hint, to_message
@@ -47,7 +47,7 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
         self._pieces = []
         self._dropped = 0
         self._keep = self._piece_waiters = self._streamer = self._stream_task = self._whole = None
-        self._pause = self._tap = None
+        self._flat = self._pause = self._tap = None
         self._finished = False
         self.errors_as_messages = errors_as_messages
         self._checked = 0
@@ -78,9 +78,7 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
 
     def as_single_text_promise(self, **options: Any) -> MessagePromise:
         """All messages as one text; see `as_single_text_promise`."""
-        from miniagents.messages.text import as_single_text_promise
-
-        return as_single_text_promise(self, **options)
+        return joined(self, **options)
 
     def __str__(self) -> str:
         if not self.done():
@@ -121,6 +119,7 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
                             later._start_whole()
                 if not piece.done():
                     piece._add_done_callback(self._message_is_there)
+                    self._look_again()  # from now on it is this message that is waited for
                     return
             if piece._error is not None:
                 was_seen = piece._was_looked_at() or getattr(piece._error, "__miniagents_seen__", False)
@@ -132,6 +131,17 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
             self._checked += 1
         if not self.done():
             self._resolve(Messages([piece._value for piece in pieces]))
+
+    def _speaker(self, at: int | None) -> Any:
+        """The node whose code may still say something that is missing, itself or by what it has started; or None."""
+        flat = self._flat
+        return flat.fed_by if flat is not None and flat.is_open else None
+
+    def _held_by(self, at: int | None) -> tuple[bool, Collection[Any]] | None:
+        if at is not None or not self._finished or self._checked >= len(self._pieces):
+            return super()._held_by(at)
+        piece = self._pieces[self._checked]
+        return None if type(piece) is Failure else (True, ((piece, None),))
 
     def _message_is_there(self, _: Any) -> None:
         if not self.done():
@@ -158,6 +168,43 @@ class AnswerPromise(MessageSequencePromise):
     def _resolve(self, value: Messages) -> bool:
         # One whose first token was there may have begun again meanwhile, and call tools now.
         return super()._resolve(Messages(message for message in value if not message.is_aside))
+
+
+def joined(
+    messages: "MessageSequencePromise",
+    *,
+    delimiter: str | None = "\n\n",
+    strip_leading_newlines: bool = False,
+    reference_original_messages: bool = True,
+    start_soon: bool = False,
+    message_class: type[TextMessage] = TextMessage,
+    **known_beforehand: Any,
+) -> MessagePromise:
+    """The messages of a sequence as one text; see `as_single_text_promise`."""
+
+    async def tokens(late: dict[str, Any]) -> AsyncIterator[Token]:
+        originals = []
+        first = True
+        async for message_promise in messages:
+            if delimiter and not first:
+                yield TextToken(delimiter)
+            first = False
+            at_beginning = strip_leading_newlines
+            async for token in message_promise:
+                if at_beginning:
+                    text = str(token).lstrip("\r\n")
+                    if not text:
+                        continue
+                    at_beginning = False
+                    token = TextToken(text)
+                yield token
+            message = await message_promise
+            originals.append(message)
+            late.update(message.metadata)
+        if reference_original_messages:
+            late["original_messages"] = tuple(originals)
+
+    return message_class.promise(message_token_streamer=tokens, start_soon=start_soon, **known_beforehand)
 
 
 class MessageSequence(FlatSequence[Any, MessagePromise]):
@@ -192,7 +239,8 @@ class MessageSequence(FlatSequence[Any, MessagePromise]):
             started(promise, scope)
         # What the constructor above does, written out (benchmark `agent_call`).
         self.sequence_promise = promise
-        self._line = self._scope = self._tasks = None
+        promise._flat = self
+        self._line = self._scope = self._tasks = self.fed_by = None
         self._busy = self._was_open = self._closed = False
         self._beside = 0
         self._persist = context._message_resolved if context is not None and context._persists else None

@@ -1,9 +1,8 @@
 """Many messages as one text, streamed."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
-from miniagents.messages.kinds import TextMessage, TextToken, Token
+from miniagents.messages.kinds import TextMessage
 from miniagents.messages.promises import MessagePromise
 from miniagents.messages.sendable import Sendable
 from miniagents.messages.sequence import MessageSequence
@@ -32,26 +31,11 @@ def as_single_text_promise(
             later wins.
     """
 
-    async def tokens(late: dict[str, Any]) -> AsyncIterator[Token]:
-        originals = []
-        first = True
-        async for message_promise in MessageSequence.turn_into_sequence_promise(messages):
-            if delimiter and not first:
-                yield TextToken(delimiter)
-            first = False
-            at_beginning = strip_leading_newlines
-            async for token in message_promise:
-                if at_beginning:
-                    text = str(token).lstrip("\r\n")
-                    if not text:
-                        continue
-                    at_beginning = False
-                    token = TextToken(text)
-                yield token
-            message = await message_promise
-            originals.append(message)
-            late.update(message.metadata)
-        if reference_original_messages:
-            late["original_messages"] = tuple(originals)
-
-    return message_class.promise(message_token_streamer=tokens, start_soon=start_soon, **known_beforehand)
+    return MessageSequence.turn_into_sequence_promise(messages).as_single_text_promise(
+        delimiter=delimiter,
+        strip_leading_newlines=strip_leading_newlines,
+        reference_original_messages=reference_original_messages,
+        start_soon=start_soon,
+        message_class=message_class,
+        **known_beforehand,
+    )

@@ -16,6 +16,7 @@ from miniagents.miniagents.arguments import (
     live_parameters,
 )
 from miniagents.miniagents.calling import Callee
+from miniagents.miniagents.host import AgentHost
 from miniagents.promising.context import current_scope
 from miniagents.supervision.checking import check_count, check_exceptions, check_kind, check_name
 
@@ -122,9 +123,7 @@ class MiniAgent(Callee):
             scope = current_scope.get()
             system = scope.promising_context if scope is not None else None
             if system is None or not system._serves_agents:
-                from miniagents.miniagents.system import MiniAgents
-
-                system = MiniAgents.get_current()  # the only one of this loop, or an error that says what to do
+                system = AgentHost.get_current()  # the only one of this loop, or an error that says what to do
         return system.activated(self)
 
     def check_call(self, given: Mapping[str, Any]) -> FrozenDict[str, Any]:

@@ -46,6 +46,7 @@ class AgentCall:
         interaction.message_promises = self._input.sequence_promise
         self._owner: Any = interaction.parent if interaction.parent is not None else system
         self._owner.opened(self)
+        self._input.fed_by = interaction.parent
         begin(interaction, start_soon)
 
     @property

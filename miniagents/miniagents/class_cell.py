@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from miniagents.actors import Actor
-from miniagents.actors.actor_cell import ActorCell
+from miniagents.actors.actor_cell import ActorCell, is_of_the_caller
 from miniagents.actors.cell import Cell
-from miniagents.actors.deadlock import Waits
 from miniagents.actors.options import Props
+from miniagents.actors.search import Held
 from miniagents.miniagents.agent_cell import AgentCell, answer_of
+from miniagents.miniagents.context import InteractionContext
 from miniagents.miniagents.interaction import Interaction
 from miniagents.supervision import StopReason
 from miniagents.supervision.lifecycle import Event
@@ -79,14 +80,16 @@ class _ClassAgent(Actor):
         is_call = isinstance(message, Interaction)
         assert cell.current is not None  # it is the message in hand
         interaction: Interaction = message if is_call else cell.as_interaction(cell.current)
-        waits = cell.waits = Waits()
-        waits.own = interaction.replies
+        cell.waits = Held(interaction)
         try:
             error = await self._serve(interaction, is_call)
         finally:
             cell.waits = None
             if not is_call:
                 interaction.replies._look()
+        if error is not None and interaction.has_expired and is_of_the_caller(error):
+            interaction.fail(error)  # what it waited for has ended with the deadline: it has not crashed
+            return None
         if error is not None and interaction.cancelled is None:
             if is_call and isinstance(error, self._agent.options.errors):
                 interaction.fail(error)
@@ -119,5 +122,6 @@ class _ClassAgent(Actor):
             raise interrupted
         return None if task.cancelled() else task.result()
 
-    async def _call(self, ctx: Any) -> None:
-        await self._instance(ctx, **ctx.interaction.arguments)
+    async def _call(self, interaction: Interaction) -> None:
+        ctx = interaction.ctx = InteractionContext(interaction)
+        await self._instance(ctx, **interaction.arguments)

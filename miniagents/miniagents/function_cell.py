@@ -14,6 +14,7 @@ from miniagents.actors.options import Props
 from miniagents.errors import ActorStoppedError
 from miniagents.messages import Message
 from miniagents.miniagents.agent_cell import AgentCell, answer_of
+from miniagents.miniagents.context import InteractionContext
 from miniagents.miniagents.interaction import Interaction
 from miniagents.promising.abandoning import INSIST_EVERY
 from miniagents.supervision.lifecycle import Event, Phase, Wish, life
@@ -130,9 +131,10 @@ class FunctionAgentCell(AgentCell):
         if self.props.handler_timeout is not None:
             interaction.watch_for_hang(self.props.handler_timeout)
 
-    def call(self, ctx: Any) -> Any:
+    def call(self, interaction: Interaction) -> Any:
         """The agent's function, with its arguments."""
-        given = ctx.interaction.arguments
+        ctx = interaction.ctx = InteractionContext(interaction)
+        given = interaction.arguments
         if self._arguments or given:
             return self.agent.wrapped(ctx, **{**self._arguments, **given})
         return self.agent.wrapped(ctx)

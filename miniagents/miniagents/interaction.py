@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from miniagents.actors import EventKind
-from miniagents.actors.deadlock import Node, Waits
+from miniagents.actors.deadlock import Node, look_again
 from miniagents.actors.envelope import Envelope, new_correlation_id
+from miniagents.actors.search import Held
 from miniagents.actors.workers import WorkerTask
 from miniagents.errors import (
     ActorStoppedError,
@@ -27,12 +28,12 @@ from miniagents.messages import (
     Sendable,
     TextMessage,
 )
-from miniagents.miniagents.context import InteractionContext
 from miniagents.promising import Promise
-from miniagents.promising.abandoning import DEFAULT_GRACE, log_abandoned, stack_of
+from miniagents.promising.abandoning import DEFAULT_GRACE, log_abandoned
 from miniagents.promising.context import OnCancelled, PromisingContext, current_scope, current_work, get_work
 from miniagents.promising.failures import log_failure
 from miniagents.promising.promise import NO_VALUE
+from miniagents.promising.stacks import stack_of
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.promising.work import Cancellable, Endings, Work, end_all, end_task, wait_for_all
 
@@ -101,6 +102,37 @@ class ReplyPromise(MessageSequencePromise):
         return interaction.system.loop if interaction is not None else super()._event_loop()
 
     @property
+    def own_timeout(self) -> bool:
+        """Whether the call has a deadline of its own, and not one that it inherited."""
+        return self._interaction is not None and self._interaction.own_timeout
+
+    def is_reply_to(self, messages: MessageSequencePromise) -> bool:
+        """Whether these are the messages of its call."""
+        return self._interaction is not None and self._interaction.message_promises is messages
+
+    def _speaker(self, at: int | None) -> "Interaction | None":
+        interaction = self._interaction
+        if at is None or interaction is None or interaction._closed:
+            return None  # the replies have not ended before its code has
+        return interaction if interaction.is_running else None
+
+    def _held_by(self, at: int | None) -> "tuple[bool, Collection[Any]] | None":
+        interaction, flat = self._interaction, self._flat
+        if interaction is None:
+            return super()._held_by(at)
+        if interaction.is_running and not interaction._closed:
+            if at is None:
+                return True, (interaction,)  # the replies have not ended before its code has
+            return False, (interaction, *(flat.tasks if flat is not None else ()))
+        if interaction.is_running:
+            held = super()._held_by(at)
+            return None if held is None else (False, (interaction, *held[1]))  # it may cancel what it left flowing
+        if not interaction._done:
+            node = interaction.node_behind(self)
+            return None if node is None else (True, (node,))
+        return super()._held_by(at)
+
+    @property
     def is_flowing(self) -> bool:
         """Whether there is more to come of it, or of a message in it."""
         return not self.done() and (
@@ -146,6 +178,7 @@ class Interaction(Node):
         told_to_end_at: When its code was cancelled, on `loop.time()`; None if it has not been.
         cost: What they cost, in the currency of the price list.
         error: What it failed with.
+        has_expired: Whether its deadline has passed before its replies had come.
         abandoned: Whether it runs although its caller waits no more: its deadline has passed, or it was cancelled and
             has not ended within its grace. What comes of it is thrown away.
         label: What tells equal calls apart.
@@ -160,7 +193,6 @@ class Interaction(Node):
         "_correlation_id",
         "_deadline",
         "_done",
-        "_expired",
         "_hang",
         "_left",
         "_sequence",
@@ -180,6 +212,7 @@ class Interaction(Node):
         "ctx",
         "envelope",
         "error",
+        "has_expired",
         "id",
         "is_running",
         "label",
@@ -241,7 +274,7 @@ class Interaction(Node):
         self._deadline = now + timeout if self.own_timeout and timeout is not None else deadline
         self.envelope: Envelope | None = None
         self.task: asyncio.Task[Any] | None = None
-        self.waits: Waits | None = None
+        self.waits: Held | None = None
         self.started_at = now
         self.since = 0.0
         self._coro: Any = None
@@ -251,7 +284,7 @@ class Interaction(Node):
         self.abandoned = False
         self.tokens = 0
         self.cost = 0.0
-        self.ctx: InteractionContext | None = None
+        self.ctx: Any = None
         self.open_calls: Collection[AgentCall] = _NONE
         self.asks: Work | None = None
         self._below: Collection[Interaction] = _NONE
@@ -260,7 +293,7 @@ class Interaction(Node):
         self._to_wait_for: list[Awaitable[Any]] | None = None
         self.context: Context | None = context
         self._done = False
-        self._expired = False
+        self.has_expired = False
         self.error: BaseException | None = None
         self._submitted = False
         self._timer: asyncio.TimerHandle | None = None
@@ -349,11 +382,33 @@ class Interaction(Node):
 
     # As a producer of promises, for deadlock detection
 
+    @property
+    def is_awaited(self) -> bool:  # type: ignore[override]
+        """Whether anybody waits for its replies, or may do so without being seen here: an ask that became this call,
+        or those that wait behind it for a serial agent."""
+        replies, envelope = self.replies, self.envelope
+        if replies._piece_waiters or replies._waiters or replies._callbacks or self.cell.is_serial:
+            return True
+        return envelope is not None and envelope.message is not self
+
+    def all_below(self) -> "list[Interaction]":
+        """The calls that it has made, and that those have made in turn, as far as they are under way."""
+        those = [self]
+        for one in those:  # it grows meanwhile
+            those += one.below
+        return those[1:]
+
+    @property
+    def has_timeout(self) -> bool:  # type: ignore[override]
+        """Whether its own timeout ends what it has started: a deadline that it inherited does not count."""
+        return self.own_timeout and not self.replies.done()
+
     def node_behind(self, promise: Any) -> Any:
         """Who must get further: itself, or, while it waits in the mailbox, the agent if that is serial."""
         if self.is_running:
             return self
-        return self.cell if self.cell.is_serial else None
+        waits = self.envelope is not None and not self.envelope.taken
+        return self.cell if waits and self.cell.is_serial else None
 
     @property
     def has_replied(self) -> bool:
@@ -492,8 +547,7 @@ class Interaction(Node):
         error: BaseException | None = None
         try:
             try:
-                self.ctx = InteractionContext(self)
-                await call(self.ctx)
+                await call(self)
             finally:
                 if self.open_calls:
                     self._finish_open_calls()
@@ -617,9 +671,9 @@ class Interaction(Node):
 
     def expire(self) -> None:
         """Its deadline has passed."""
-        if self._expired or (self._done and not self.replies.is_flowing):
+        if self.has_expired or (self._done and not self.replies.is_flowing):
             return
-        self._expired = True
+        self.has_expired = True
         seconds = round(max((self._deadline or self.started_at) - self.started_at, 0.0), 3)
         error = AskTimeoutError(f"{self.path}: no answer within {seconds} s", path=self.path)
         envelope, cell = self.envelope, self.cell
@@ -627,6 +681,7 @@ class Interaction(Node):
             self.abandoned = True  # its clean-up takes as long as it takes; the caller waits no longer
         if self.is_running and cell.is_serial:
             self.replies._reject(error)  # its handler goes on, and what it replies is thrown away
+            self._cancel_background(error, {})  # calls and asks have inherited the deadline, streams have not
             return
         if not self.is_running and envelope is not None and not envelope.taken:
             cell.ask_expired(envelope)
@@ -659,7 +714,7 @@ class Interaction(Node):
             if self._sequence is not None:
                 self._sequence.cancel(self.cancelled)
             self.replies._reject(error)
-        if self._background and self.replies.is_flowing:
+        if (self._background or self._timer is not None) and self.replies.is_flowing:
             self._leave_background()
         elif self._timer is not None:
             self._timer.cancel()
@@ -669,6 +724,10 @@ class Interaction(Node):
         if parent is not None and parent._below:
             _some(parent._below).pop(self, None)
         self.context = self.envelope = self.ctx = None  # they lead back to here
+        if self.system.watches:
+            self.system.watches.stirred(self)
+        if self._sequence is not None and (self.replies._waiters or self.replies._piece_waiters):
+            look_again(self.system, self.replies)  # whoever waits for them waits for others from now on
         self.system.interaction_ended(self)
         self.cell.interaction_ended(self)
 
@@ -677,7 +736,7 @@ class Interaction(Node):
         how it ended."""
         if self.cell.is_serial and self.cancelled is None and not isinstance(error, self.agent.options.errors):
             return False  # it is a crash, which is logged as one
-        told = self.replies.done() and (self.cancelled is not None or self._expired)
+        told = self.replies.done() and (self.cancelled is not None or self.has_expired)
         return (self._closed or told) and error is not self.replies._error and not _is_end(error)
 
     def _leave_background(self) -> None:

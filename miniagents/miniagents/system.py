@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self, overload
 
-from miniagents.actors import ActorRef, ActorSystem, EventKind, SpawnOptions, SupervisorRef
+from miniagents.actors import ActorRef, EventKind, SpawnOptions, SupervisorRef
 from miniagents.actors.from_thread import FromThread
 from miniagents.actors.system import SUPERVISOR_PROPS
 from miniagents.messages import Messages, Sendable
@@ -15,6 +15,7 @@ from miniagents.miniagents.agent_cell import AgentRef
 from miniagents.miniagents.agent_pool import AgentPoolCell, AgentPoolRef
 from miniagents.miniagents.calling import Callee
 from miniagents.miniagents.cells import AgentsCell, new_agent_cell, spawned
+from miniagents.miniagents.host import AgentHost
 from miniagents.miniagents.persistence import Persistence, PersistHandler
 from miniagents.promising.abandoning import INSIST_EVERY
 from miniagents.supervision import Pool, Routing, Strategy
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _AGENTS = "agents"
 
 
-class MiniAgents(ActorSystem):
+class MiniAgents(AgentHost):
     """An actor system for agents: `async with MiniAgents():`, `MiniAgents().run(main())`, or `activate()` and
     `await afinalize()` inside a running service.
 
@@ -42,8 +43,6 @@ class MiniAgents(ActorSystem):
         stream_llm_tokens_by_default: Whether LLM agents stream where they are not told.
         **options: Those of `ActorSystem`.
     """
-
-    _serves_agents = True
 
     def __init__(
         self,

@@ -1,8 +1,6 @@
 """Tasks that are abandoned: they were told to end and do not, and whoever waits for them must go on."""
 
 import asyncio
-import gc
-import inspect
 from asyncio.tasks import _unregister_task
 from typing import Any
 
@@ -28,20 +26,3 @@ def abandon(task: "asyncio.Task[Any]") -> None:
 def log_abandoned(stack: str, **what: object) -> None:
     """Say that the system ends without something, and where that is."""
     _log.error("abandoned at the end of the system: it swallows its cancellation", **what, stack=stack)
-
-
-def stack_of(coro: Any) -> str:
-    """Where a coroutine is now, the outermost line first, as text; "" if it has not begun or has ended.
-
-    `Task.get_stack` sees the outermost coroutine of a suspended task alone.
-    """
-    lines = []
-    while coro is not None:
-        frame = getattr(coro, "cr_frame", None) or getattr(coro, "gi_frame", None) or getattr(coro, "ag_frame", None)
-        if frame is None:
-            break
-        lines.append(f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}")
-        coro = getattr(coro, "cr_await", None) or getattr(coro, "gi_yieldfrom", None) or getattr(coro, "ag_await", None)
-        if type(coro).__name__.startswith("async_generator_"):  # the step of an async generator does not tell whose
-            coro = next((one for one in gc.get_referents(coro) if inspect.isasyncgen(one)), None)
-    return "\n".join(lines)

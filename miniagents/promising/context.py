@@ -8,8 +8,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from miniagents.errors import NoActiveSystemError, PromiseCancelledError
-from miniagents.promising.abandoning import DEFAULT_GRACE, INSIST_EVERY, abandon, log_abandoned, stack_of
+from miniagents.promising.abandoning import DEFAULT_GRACE, INSIST_EVERY, abandon, log_abandoned
 from miniagents.promising.failures import UnseenFailures, log_failure
+from miniagents.promising.stacks import stack_of
 
 OnCancelled = Callable[[asyncio.CancelledError], object]
 
@@ -32,6 +33,15 @@ class Scope:
 
     deadline: float | None = None
     """When the work of this scope is to be over, on `loop.time()`, or None."""
+
+    has_timeout = False
+    """Whether what code of this scope has started ends after a timeout of its own, if nothing else ends it."""
+
+    def begin_wait(self, promise: Any, at: int | None) -> None:
+        """Code of this scope is about to wait for a promise, or its piece `at`. May raise instead of letting it."""
+
+    def look_again(self, promise: Any) -> None:
+        """Fewer than before can bring a promise on: whoever waits for it may do so for ever."""
 
     def owns(self, one: Any) -> None:
         """Code of this scope has started something: a `Cancellable`, cancelled with what that code is for."""
@@ -91,6 +101,9 @@ class PromisingContext(Scope):
     _persists = False
     """Whether anybody wants to see the messages that promises resolve to."""
 
+    _public_name = ""
+    """What an error calls it; by default the name of its class."""
+
     _serves_agents = False
     """Whether agents can be called in it."""
 
@@ -115,24 +128,25 @@ class PromisingContext(Scope):
         Raises:
             NoActiveSystemError: There is none, or there are several.
         """
+        name = cls._public_name or cls.__name__
         scope = current_scope.get()
         if scope is not None:
             context = scope.promising_context
             if isinstance(context, cls):
                 return context
-            raise NoActiveSystemError(f"a {type(context).__name__} is active here, and no {cls.__name__}")
+            raise NoActiveSystemError(f"a {type(context).__name__} is active here, and no {name}")
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            raise NoActiveSystemError(f"no event loop is running: use `async with {cls.__name__}():`") from None
+            raise NoActiveSystemError(f"no event loop is running: use `async with {name}():`") from None
         candidates = [context for context in _active.get(loop, ()) if isinstance(context, cls)]
         if len(candidates) == 1:
             return candidates[0]
         if candidates:
             raise NoActiveSystemError(
-                f"{len(candidates)} of {cls.__name__} are active in this loop: say which one, with `agent.bind(system)`"
+                f"{len(candidates)} of {name} are active in this loop: say which one, with `agent.bind(system)`"
             )
-        raise NoActiveSystemError(f"no {cls.__name__} is active: use `async with {cls.__name__}():` around this")
+        raise NoActiveSystemError(f"no {name} is active: use `async with {name}():` around this")
 
     def activate(self) -> Self:
         """Make it the current context, until `afinalize()`.

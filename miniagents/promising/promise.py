@@ -2,14 +2,23 @@
 
 import asyncio
 import weakref
-from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import Awaitable, Callable, Collection, Generator, Iterable
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
 from miniagents.errors import ActorStoppedError, DeadlineExceededError, PromiseCancelledError, PromiseNotReadyError
-from miniagents.promising.context import PromisingContext, Scope, current_work, get_scope, started
+from miniagents.promising.context import PromisingContext, Scope, current_work, get_scope, get_work, started
 from miniagents.promising.failures import SEEN, Unseen, note_seen
-from miniagents.promising.work import Cancellable, Endings, each_of, end_all, end_task, wait_for_all, with_one_more
+from miniagents.promising.waits import waits
+from miniagents.promising.work import (
+    Cancellable,
+    Endings,
+    each_of,
+    end_all,
+    end_task,
+    wait_for_all,
+    with_one_more,
+)
 
 T = TypeVar("T")
 
@@ -33,11 +42,11 @@ _ENDS = (ActorStoppedError, DeadlineExceededError)
 class Producer(Protocol):
     """Who is to settle a promise; asked whenever somebody must wait for it."""
 
-    def begin_wait(self, promise: Any) -> Any:
-        """Somebody is about to wait. May raise instead of letting it."""
+    def begin_wait(self, promise: Any, at: int | None) -> None:
+        """Somebody is about to wait, for the piece `at` or for the whole. May raise instead of letting it."""
 
-    def end_wait(self, token: Any) -> None:
-        """The wait is over; `token` is what `begin_wait` returned."""
+    def node_behind(self, promise: Any) -> Any:
+        """Who must get further before `promise` can settle, or None if nobody does for certain."""
 
 
 class Promise(Generic[T]):
@@ -310,21 +319,36 @@ class Promise(Generic[T]):
         loop = scope.promising_context._active_in if scope is not None else None
         return loop if loop is not None else asyncio.get_running_loop()
 
-    def _wait_for(self, waiter: "asyncio.Future[None]") -> Generator[Any, Any, None]:
-        """Wait, seen by the deadlock detection if there may be a ring: only who runs in a scope can be part of one."""
-        producer = self._producer
+    def _wait_for(self, waiter: "asyncio.Future[None]", at: int | None = None) -> Generator[Any, Any, None]:
+        """Wait, seen by the deadlock detection if there may be a ring: of one who runs in a node, or works for others.
+
+        Args:
+            waiter: What wakes whoever waits.
+            at: The piece that is waited for; None for the whole.
+        """
         scope = get_scope()
-        if producer is None or scope is None or not scope.is_node:
+        if scope is None or not (scope.is_node or get_work() is not None):
             yield from waiter
             return
-        token = producer.begin_wait(self)
-        if token is None:
-            yield from waiter
-            return
+        watch: Any = scope if self._producer is None else self._producer
+        watch.begin_wait(self, at)
+        waits[waiter] = self, at, scope.node
         try:
             yield from waiter
         finally:
-            producer.end_wait(token)
+            del waits[waiter]
+
+    def _held_by(self, at: int | None) -> "tuple[bool, Collection[Any]] | None":
+        """What must go on before it settles, or before its piece `at` is there, for the deadlock detection.
+
+        Returns:
+            None if nothing holds it up, or nothing that is known. Else whether any one of these is enough to hold it
+            up, or all of them together are, and these: tasks, nodes, promises each with the piece that is missing.
+        """
+        if self._producer is not None:
+            node = self._producer.node_behind(self)
+            return None if node is None else (True, (node,))
+        return None if self._task is None else (True, (self._task,))
 
     def _watch(self, error: BaseException) -> None:
         """It failed: see to it that the failure is logged if nobody looks at it."""

@@ -6,10 +6,10 @@ out as it becomes ready.
 """
 
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
-from miniagents.errors import AppenderClosedError, AppenderNotOpenError
+from miniagents.errors import AppenderClosedError, AppenderNotOpenError, DeadlockError
 from miniagents.promising.context import OnCancelled, PromisingContext, Scope, current_work, get_scope
 from miniagents.promising.flow import current_flow
 from miniagents.promising.promise import Promise
@@ -27,15 +27,20 @@ class FlatSequence(Generic[In, Out]):
 
     Args:
         promise: The promise that gets the pieces. It has no streamer of its own.
+
+    Attributes:
+        fed_by: The node whose code puts things in as long as it is open; None if anybody may.
     """
 
-    __slots__ = ("_beside", "_busy", "_closed", "_line", "_scope", "_tasks", "_was_open", "sequence_promise")
+    __slots__ = ("_beside", "_busy", "_closed", "_line", "_scope", "_tasks", "_was_open", "fed_by", "sequence_promise")
 
     def __init__(self, promise: StreamedPromise[Out, Any]) -> None:
         self.sequence_promise: Any = promise
+        promise._flat = self
         self._line: deque[Any] | None = None  # what waits behind something that is not ready
         self._busy = False
         self._beside = 0
+        self.fed_by: Any = None
         self._was_open = False
         self._closed = False
         self._scope: Scope | None = None
@@ -95,10 +100,27 @@ class FlatSequence(Generic[In, Out]):
         """No more items; the promise ends once all has been flattened."""
         self._closed = True
         self._finish_if_done()
+        self.sequence_promise._look_again()
 
     def cancel(self, reason: object) -> None:
         """Stop flattening."""
         end_all(self, reason=reason)
+
+    @property
+    def tasks(self) -> Collection[Any]:
+        """What flattens now: the line, and what is beside it."""
+        return [task for task in self._tasks or () if not task.done()]
+
+    def held_by(self, at: int | None) -> tuple[bool, Collection[Any]] | None:
+        """What must go on before the promise has its piece `at`, or all of them: see `Promise._held_by`."""
+        tasks = self.tasks
+        if not self._closed and self.fed_by is not None:
+            return False, (self.fed_by, *tasks)
+        if not self._closed or not tasks:
+            return None  # anybody may put something in
+        if self._scope is not None and self._scope.has_timeout:
+            return None
+        return at is None, tasks
 
     def _is_over(self) -> bool:
         """Whether nothing is being flattened: see `Cancellable`."""
@@ -192,6 +214,7 @@ class FlatSequence(Generic[In, Out]):
         else:
             self._busy = False
             self._finish_if_done()
+            self.sequence_promise._look_again()
 
     def _line_broke(self, error: BaseException) -> None:
         """What is being flattened was cut off, and with it what waits behind it."""
@@ -215,6 +238,7 @@ class FlatSequence(Generic[In, Out]):
             self.sequence_promise._push_error(error)
         self._beside -= 1
         self._finish_if_done()
+        self.sequence_promise._look_again()
 
     async def _drain_stack(self, stack: "list[Any] | None") -> None:
         """Flatten on, waiting where it must."""
@@ -232,8 +256,9 @@ class FlatSequence(Generic[In, Out]):
                 stack.pop()
             except (Exception, KeyboardInterrupt, SystemExit) as error:  # the latter are the awaiter's, not the loop's
                 push_error(error)
-                # A replay goes on after an exception at its place; a generator that raised is over.
-                if not hasattr(top, "_promise"):
+                # A replay goes on after an exception at its place; a generator that raised is over, and so is a wait
+                # that would last for ever.
+                if not hasattr(top, "_promise") or (isinstance(error, DeadlockError) and not top.raised(error)):
                     stack.pop()
             else:
                 stack.append(iter((item,)))

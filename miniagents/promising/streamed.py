@@ -2,14 +2,15 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Generator, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 from miniagents.errors import InvalidOptionError
-from miniagents.promising.context import PromisingContext, current_work, get_scope, started
+from miniagents.promising.context import PromisingContext, current_work, get_scope, get_work, started
 from miniagents.promising.failures import note_seen
 from miniagents.promising.flow import current_flow
 from miniagents.promising.promise import NO_VALUE, UNRAISABLE, Promise
+from miniagents.promising.waits import waits
 from miniagents.promising.work import Endings, end_task
 
 Piece = TypeVar("Piece")
@@ -53,6 +54,7 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
     __slots__ = (
         "_dropped",
         "_finished",
+        "_flat",
         "_keep",
         "_pause",
         "_piece_waiters",
@@ -80,6 +82,7 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         super().__init__(prefill_result=prefill_result)
         self._pieces: Any = [] if keep is None else deque(maxlen=keep)
         self._dropped = 0
+        self._flat: Any = None  # the `FlatSequence` that fills it, if one does
         self._keep = keep
         self._pause: Any = None
         self._tap: Tap | None = None
@@ -261,6 +264,29 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
                     error = error or raised
         self._end(error)
 
+    def _held_by(self, at: int | None) -> tuple[bool, Collection[Any]] | None:
+        if self._finished:
+            return None if at is not None or self._task is None else (True, (self._task,))
+        if at is not None and at - self._dropped < len(self._pieces):
+            return None
+        if self._flat is not None:
+            return self._flat.held_by(at)  # type: ignore[no-any-return]
+        if self._stream_task is None or (self._scope is not None and self._scope.has_timeout):
+            return None
+        return True, (self._stream_task,)
+
+    def _look_again(self) -> None:
+        """Fewer than before can bring it on."""
+        if self._waiters or self._piece_waiters:
+            flat = self._flat
+            scope = flat._scope if flat is not None and flat._scope is not None else get_scope()
+            if scope is not None:
+                scope.look_again(self)
+
+    def _cancel_work(self, reason: object, endings: Endings) -> None:
+        super()._cancel_work(reason, endings)
+        end_task(self._stream_task, reason, endings, self)
+
     # Pauses, see `Flow`
 
     @property
@@ -279,10 +305,6 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         if pause is not None and pause is not _NEVER and not pause.done():
             pause.set_result(None)
 
-    def _cancel_work(self, reason: object, endings: Endings) -> None:
-        super()._cancel_work(reason, endings)
-        end_task(self._stream_task, reason, endings, self)
-
 
 class Replay(Generic[Piece]):
     """One consumer's place in the stream.
@@ -296,6 +318,12 @@ class Replay(Generic[Piece]):
         self._promise = promise
         self._loop: asyncio.AbstractEventLoop | None = None
         self._index = promise._dropped
+
+    def raised(self, error: BaseException) -> bool:
+        """Whether an error is the piece that was handed out last."""
+        at = self._index - self._promise._dropped - 1
+        piece = self._promise._pieces[at] if at >= 0 else None
+        return type(piece) is Failure and piece.error is error
 
     def __aiter__(self) -> "Replay[Piece]":
         return self
@@ -336,7 +364,17 @@ class Replay(Generic[Piece]):
                 promise._piece_waiters = [waiter]
             else:
                 promise._piece_waiters.append(waiter)
-            if promise._producer is None:
+            # What `_wait_for` does, written out (benchmark `stream3`).
+            scope = get_scope()
+            if scope is None or not (scope.is_node or get_work() is not None):
                 yield from waiter
-            else:
-                yield from promise._wait_for(waiter)
+                continue
+            source: Any = promise._stream_task
+            if promise._producer is not None or source is None or source._fut_waiter in waits:
+                watch: Any = scope if promise._producer is None else promise._producer
+                watch.begin_wait(promise, self._index)
+            waits[waiter] = promise, self._index, scope.node
+            try:
+                yield from waiter
+            finally:
+                del waits[waiter]
