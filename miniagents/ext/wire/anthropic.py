@@ -126,11 +126,24 @@ class AnthropicMessage(Stop, frozen=True, kw_only=True):
     type: Literal["message"] = "message"
 
 
+class ErrorDetails(msgspec.Struct, frozen=True):
+    """What a client does about an error.
+
+    Attributes:
+        error_code: Which error it is.
+        unsupported: What the request may not have.
+    """
+
+    error_code: str
+    unsupported: tuple[str, ...] = ()
+
+
 class AnthropicErrorDetail(msgspec.Struct, frozen=True):
     """What went wrong."""
 
     type: str
     message: str
+    details: ErrorDetails | UnsetType = UNSET
 
 
 class AnthropicError(msgspec.Struct, frozen=True):
@@ -142,7 +155,12 @@ class AnthropicError(msgspec.Struct, frozen=True):
 
 
 def anthropic_error(
-    status: int, message: str, *, kind: str | None = None, request_id: str | None = None
+    status: int,
+    message: str,
+    *,
+    kind: str | None = None,
+    details: ErrorDetails | UnsetType = UNSET,
+    request_id: str | None = None,
 ) -> AnthropicError:
     """The body of an error response.
 
@@ -150,9 +168,10 @@ def anthropic_error(
         status: The HTTP status.
         message: For people.
         kind: The family of errors; None for that of the status.
+        details: What the client does about it.
         request_id: The id of the request; None to leave it out.
     """
-    detail = AnthropicErrorDetail(kind or _TYPES.get(status, "api_error"), message)
+    detail = AnthropicErrorDetail(kind or _TYPES.get(status, "api_error"), message, details)
     return AnthropicError(detail, UNSET if request_id is None else request_id)
 
 
