@@ -313,7 +313,7 @@ class MessageSequence(Flattener[Any, MessagePromise]):
                 return SafeMessagePromise(item)
             return item
         if isinstance(item, (Promise, BaseException)) or _is_iterable(item):
-            return NotImplemented
+            return None
         return MessagePromise.of(to_message(item))  # raises, and says what can be sent
 
 

@@ -1,30 +1,35 @@
-"""Streamed promises: values that arrive piece by piece and can be replayed by everybody from the first piece."""
+"""Streamed promises: values that arrive piece by piece, and that every reader can replay from the first piece.
+
+The module is longer than most, since hot paths are written out in it instead of calling helpers (benchmarks `stream3`,
+`agent_call`).
+"""
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Generator, Iterable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from miniagents.errors import InvalidOptionError
 from miniagents.promising.failures import note_seen
 from miniagents.promising.flow import current_flow
-from miniagents.promising.promise import NO_VALUE, UNRAISABLE, Promise
-from miniagents.promising.scope import PromisingContext, current_work, get_scope, get_work, started
-from miniagents.promising.waits import waits
+from miniagents.promising.promise import NO_VALUE, UNRAISABLE, Promise, _NoValue
+from miniagents.promising.scope import PromisingContext, Scope, current_work, get_scope, get_work, started
+from miniagents.promising.waits import Held, Producer, waits
 from miniagents.promising.work import Endings, end_task
 
 Piece = TypeVar("Piece")
 Whole = TypeVar("Whole")
 
 Tap = Callable[["StreamedPromise[Any, Any]", Any], None]
-"""Sees each piece before it comes into a promise, exceptions as `Failure`s too; may raise instead of letting it in."""
+"""Called with each piece before it is added to a promise (an exception as a `Failure`). May raise to refuse the
+piece."""
 
 _NEVER: Any = object()
-"""In the place of a pause: there is none any more."""
+"""In the place of a pause: the stream does not pause any more."""
 
 
 class Failure:
-    """An exception at its place in a stream: it is raised there, and what comes after it follows."""
+    """An exception at its place in a stream: it is raised there, and the pieces after it follow."""
 
     __slots__ = ("error", "traceback")
 
@@ -37,18 +42,56 @@ class Failure:
         self.traceback = error.__traceback__
 
 
+class Feeder(Protocol):
+    """What puts pieces into a promise and knows where they come from: a `Flattener`."""
+
+    fed_by: Any
+    _scope: Scope | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more can be put in."""
+
+    @property
+    def tasks(self) -> Collection[Any]:
+        """The tasks that put pieces in."""
+
+    def held_by(self, at: int | None) -> Held | None:
+        """Return what holds the promise up: see `Promise._held_by`."""
+
+
 class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
-    """A promise that is also an async iterable. Every iteration sees all the pieces from the first one, those that are
-    there at once and the others as they come.
+    """A promise that is also an async iterable. Every iteration gets all pieces from the first one: those that are
+    there at once, and the others as they come.
 
     Args:
-        streamer: Called once with this promise; gives the async iterator of the pieces. A `StreamAppender` is one.
-            Without one, the pieces are pushed by whoever made the promise.
-        resolver: Makes the whole of the pieces: `async (promise) -> Whole`. By default the tuple of the pieces.
+        streamer: A function that is called once, with this promise, and returns the async iterator of the pieces; or a
+            `StreamAppender`. Without a streamer, the code that made the promise pushes the pieces.
+        resolver: An async function that makes the whole of the pieces: `async (promise) -> whole`. By default the whole
+            is the tuple of the pieces.
         prefill_pieces: The pieces, if they are all there already.
         prefill_result: The whole, if it is there already.
-        start_soon: Begin as soon as the loop turns; otherwise when somebody first iterates or awaits.
-        keep: How many of the last pieces are kept for replay; None for all. A late consumer begins with those.
+        start_soon: Begin to stream as soon as the loop turns; otherwise with the first iteration or `await`.
+        keep: How many of the last pieces are kept for replay, 1 or more; None for all. A late reader begins with these.
+
+    Raises:
+        ValueError: Both a streamer and pieces were given.
+        InvalidOptionError: `keep` is below 1.
+        NoActiveSystemError: A streamer or resolver was given, and no system is active to run it.
+
+    Example:
+        >>> async def count(promise):
+        ...     for number in (1, 2, 3):
+        ...         yield number
+        >>> async with MiniAgents():
+        ...     promise = StreamedPromise(count)
+        ...     async for number in promise:
+        ...         print(number)
+        ...     print(await promise, [number async for number in promise])
+        1
+        2
+        3
+        (1, 2, 3) [1, 2, 3]
     """
 
     __slots__ = (
@@ -71,7 +114,7 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         *,
         resolver: "Callable[[Any], Awaitable[Whole]] | None" = None,
         prefill_pieces: Iterable[Piece] | None = None,
-        prefill_result: Any = NO_VALUE,
+        prefill_result: "Whole | _NoValue" = NO_VALUE,
         start_soon: bool = True,
         keep: int | None = None,
     ) -> None:
@@ -80,11 +123,11 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         if keep is not None and keep < 1:
             raise InvalidOptionError(f"keep= must be 1 or more, or None, not {keep!r}")
         super().__init__(prefill_result=prefill_result)
-        self._pieces: Any = [] if keep is None else deque(maxlen=keep)
+        self._pieces: Any = [] if keep is None else deque(maxlen=keep)  # or, of prefilled promises, a tuple
         self._dropped = 0
-        self._flat: Any = None  # the `Flattener` that fills it, if one does
+        self._flat: Feeder | None = None
         self._keep = keep
-        self._pause: Any = None
+        self._pause: asyncio.Future[None] | None = None
         self._tap: Tap | None = None
         self._finished = False
         self._piece_waiters: list[asyncio.Future[None]] | None = None
@@ -107,13 +150,13 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
     def __aiter__(self) -> "AsyncIterator[Piece]":
         return Replay(self)
 
-    def __call__(self, *_: Any) -> "AsyncIterator[Piece]":
-        """A streamed promise can be the streamer of another one."""
+    def __call__(self, *_: object) -> "AsyncIterator[Piece]":
+        """Iterate, so that a streamed promise can be the streamer of another one."""
         return self.__aiter__()
 
     def __await__(self) -> Generator[Any, Any, Whole]:
         if self._value is NO_VALUE and self._error is None:
-            if self._pause is not _NEVER:  # written out: every call of an agent is awaited (benchmark `agent_call`)
+            if self._pause is not _NEVER:  # `_want_whole`, written out (benchmark `agent_call`)
                 if self._pause is not None:
                     self._go_on()
                 self._pause = _NEVER
@@ -126,7 +169,7 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
     # The producer's side
 
     def _push(self, piece: Piece) -> None:
-        """One more piece; after the end it is thrown away."""
+        """Add a piece. After the end of the stream the piece is thrown away."""
         if self._finished:
             return
         if self._tap is not None:
@@ -143,7 +186,7 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
                     waiter.set_result(None)
 
     def _push_error(self, error: BaseException) -> None:
-        """An exception at this place; pieces may follow."""
+        """Add an exception at this place of the stream. Pieces may follow."""
         if isinstance(error, asyncio.CancelledError):
             error = self._cancelled(error.args[0] if error.args else None)
         if getattr(error, "__miniagents_seen__", False):
@@ -151,7 +194,11 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         self._push(Failure(error))  # type: ignore[arg-type]
 
     def _end(self, error: BaseException | None = None) -> None:
-        """No more pieces. With an error, every iteration ends by raising it."""
+        """End the stream.
+
+        Args:
+            error: An exception to be added first, so that every iteration raises it at the end; or None.
+        """
         if self._finished:
             return
         if error is not None:
@@ -166,24 +213,21 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
             self._complete()
         elif self._task is None and self._scope is not None and not self.done():
             self._task = self._scope.start_soon(self._assemble(), on_cancelled=self._reject)
-        self._ended_streaming()
 
     def _is_waited_for(self) -> bool:
+        """Return whether a task waits for the whole or for a piece."""
         return bool(self._waiters or self._piece_waiters)
 
     def _help(self) -> bool:
-        """Somebody is about to wait for a piece: do what can be done for it now.
+        """Do now what can be done for the next piece, before a task waits for it. A hook: see `miniagents.promising`.
 
         Returns:
-            Whether anything was done, so that it may be there.
+            Whether anything was done, so that the piece may be there.
         """
         return False
 
-    def _ended_streaming(self) -> None:
-        """All pieces are there."""
-
     def _complete(self) -> None:
-        """Make the whole of the pieces, at once."""
+        """Make the whole of the pieces, at once. A hook: see `miniagents.promising`."""
         if self.done():
             return
         for piece in self._pieces:
@@ -198,7 +242,7 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
             self._resolve(whole)
 
     def _assembled(self, pieces: Sequence[Piece]) -> Whole:
-        """The whole, made of all the pieces; none of them is an exception."""
+        """Return the whole that is made of all pieces, none of which is an exception. A hook."""
         return tuple(pieces)  # type: ignore[return-value]
 
     async def _assemble(self) -> None:
@@ -215,7 +259,7 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         scope = self._scope
         super()._settled()
         if not self._finished:
-            # The stream may go on although the whole is known (it was cancelled, or prefilled).
+            # The stream may go on although the promise has settled: it was cancelled, or its value was given.
             self._scope = scope
             if self._error is not None:
                 self._end(self._error)
@@ -228,7 +272,8 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
             return
         if self._streamer is not None and self._stream_task is None:
             attach = getattr(self._streamer, "_attach", None)
-            if attach is not None and attach(self):
+            if attach is not None:
+                attach(self)
                 self._streamer = None  # the appender pushes straight into this promise
                 return
             self._stream_task = scope.start_soon(self._stream(), on_cancelled=self._end)
@@ -241,7 +286,7 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
             return
         current_work.set(self)
         error: BaseException | None = None
-        pieces: Any = None
+        pieces: AsyncIterator[Piece] | None = None
         try:
             pieces = streamer(self)
             if not hasattr(pieces, "__anext__"):
@@ -264,19 +309,19 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
                     error = error or raised
         self._end(error)
 
-    def _held_by(self, at: int | None) -> tuple[bool, Collection[Any]] | None:
+    def _held_by(self, at: int | None) -> Held | None:
         if self._finished:
             return None if at is not None or self._task is None else (True, (self._task,))
         if at is not None and at - self._dropped < len(self._pieces):
             return None
         if self._flat is not None:
-            return self._flat.held_by(at)  # type: ignore[no-any-return]
+            return self._flat.held_by(at)
         if self._stream_task is None or (self._scope is not None and self._scope.has_timeout):
             return None
         return True, (self._stream_task,)
 
     def _look_again(self) -> None:
-        """Fewer than before can bring it on."""
+        """Tell the scope that fewer producers than before can bring the promise on: see `Scope.look_again`."""
         if self._waiters or self._piece_waiters:
             flat = self._flat
             scope = flat._scope if flat is not None and flat._scope is not None else get_scope()
@@ -291,25 +336,25 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
 
     @property
     def _is_wanted(self) -> bool:
-        """Whether somebody waits for a piece of it, or has asked for the whole."""
+        """Whether a task waits for a piece, or has asked for the whole."""
         return self._pause is _NEVER or self._piece_waiters is not None
 
     def _want_whole(self) -> None:
-        """Somebody wants the whole: it never pauses any more."""
+        """Let the stream never pause any more, since the whole is wanted."""
         self._go_on()
         self._pause = _NEVER
 
     def _go_on(self) -> None:
-        """End its pause, if it has one."""
+        """End the pause, if there is one."""
         pause = self._pause
         if pause is not None and pause is not _NEVER and not pause.done():
             pause.set_result(None)
 
 
 class Replay(Generic[Piece]):
-    """One consumer's place in the stream.
+    """The place of one reader in a stream.
 
-    `__anext__` hands out the iterator itself as the awaitable: a piece that is there costs no coroutine.
+    `__anext__` returns the iterator itself as the awaitable, so that a piece that is there costs no coroutine.
     """
 
     __slots__ = ("_index", "_loop", "_promise")
@@ -320,7 +365,7 @@ class Replay(Generic[Piece]):
         self._index = promise._dropped
 
     def raised(self, error: BaseException) -> bool:
-        """Whether an error is the piece that was handed out last."""
+        """Return whether an error is the piece that was handed out last."""
         at = self._index - self._promise._dropped - 1
         piece = self._promise._pieces[at] if at >= 0 else None
         return type(piece) is Failure and piece.error is error
@@ -335,7 +380,7 @@ class Replay(Generic[Piece]):
         promise = self._promise
         while True:
             at = self._index - promise._dropped
-            if at < 0:  # this consumer was too slow for `keep=`
+            if at < 0:  # this reader was too slow for `keep=`
                 self._index = promise._dropped
                 at = 0
             if at < len(promise._pieces):
@@ -370,8 +415,9 @@ class Replay(Generic[Piece]):
                 yield from waiter
                 continue
             source: Any = promise._stream_task
+            # Asyncio has no public name for the future that a task waits for.
             if promise._producer is not None or source is None or source._fut_waiter in waits:
-                watch: Any = scope if promise._producer is None else promise._producer
+                watch: Scope | Producer = scope if promise._producer is None else promise._producer
                 watch.begin_wait(promise, self._index)
             waits[waiter] = promise, self._index, scope.node
             try:
