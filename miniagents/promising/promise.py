@@ -65,8 +65,10 @@ class Promise(Generic[T]):
         ...     return 42
         >>> async with MiniAgents():
         ...     promise = Promise(answer)
-        ...     print(promise, await promise, promise)
-        <Promise pending> 42 <Promise resolved: 42>
+        ...     print(promise)
+        ...     print(await promise)
+        <Promise pending>
+        42
     """
 
     __slots__ = (
