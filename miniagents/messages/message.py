@@ -118,7 +118,7 @@ class Message(msgspec.Struct, kw_only=True, metaclass=MessageMeta):
             start_soon: Begin to stream as soon as the loop turns; otherwise with the first iteration or `await`.
             **known_beforehand: Fields of the class, and metadata under other names, that are known now.
         """
-        return promise_of(cls, message_token_streamer, start_soon, known_beforehand)
+        return promise_of(cls, message_token_streamer, known_beforehand, start_soon=start_soon)
 
     @classmethod
     def tokens_to_message(cls, tokens: "Iterable[Any]", /, **values: object) -> "Message":
@@ -362,7 +362,7 @@ class _Late:
 
 
 def promise_of(
-    cls: type[Message], streamer: MessageTokenStreamer | None, start_soon: bool, known_beforehand: dict[str, Any]
+    cls: type[Message], streamer: MessageTokenStreamer | None, known_beforehand: dict[str, Any], *, start_soon: bool
 ) -> MessagePromise:
     """Make a promise of a streamer, or of fields that are all there: see `Message.promise`."""
     if streamer is None:
