@@ -140,7 +140,7 @@ def _class(kind: type, where: str) -> FieldType:
     )
 
 
-def record_fields(kind: Any) -> tuple[str, ...]:
+def record_fields(kind: type[Any]) -> tuple[str, ...]:
     """Return the names of the fields of a frozen `msgspec.Struct` or dataclass."""
     if issubclass(kind, msgspec.Struct):
         return tuple(kind.__struct_fields__)

@@ -132,7 +132,7 @@ def is_frozen_dict(value: object) -> TypeGuard[FrozenDict[Any, Any]]:
 _KEPT = frozenset({bool, float, type(None), dt.datetime, dt.date, dt.time, dt.timedelta, Decimal, UUID, bytes})
 
 
-def freeze(value: object, where: str, depth: int = 0) -> Any:
+def freeze(value: Any, where: str, depth: int = 0) -> Any:
     """Return the same data, deeply immutable: lists become tuples, dicts `FrozenDict`s, sets frozensets.
 
     Args:
@@ -145,10 +145,10 @@ def freeze(value: object, where: str, depth: int = 0) -> Any:
         UnencodableError: The wire cannot carry a value in the data.
     """
     kind = value.__class__
-    if type(value) is str:
+    if kind is str:
         check_str(value, where)
         return value
-    if type(value) is int:
+    if kind is int:
         check_int(value, where)
         return value
     if kind in _KEPT:
@@ -165,7 +165,7 @@ def freeze(value: object, where: str, depth: int = 0) -> Any:
                 )
             items[freeze(key, f"key of {where}", depth + 1)] = freeze(item, f"{where}[{key!r}]", depth + 1)
         return FrozenDict(items)
-    if type(value) is tuple or type(value) is list:
+    if kind is tuple or kind is list:
         return tuple([freeze(item, f"{where}[{i}]", depth + 1) for i, item in enumerate(value)])
     if isinstance(value, (enum.Enum, BaseException)) or getattr(kind, "__miniagents_immutable__", False):
         return value

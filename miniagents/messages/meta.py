@@ -31,6 +31,11 @@ class MessageMeta(msgspec.StructMeta):
     The types are checked here, since the class has no fields yet in `__init_subclass__`.
     """
 
+    __message_fields__: dict[str, FieldType] | None
+    __message_locals__: dict[str, Any]
+    __message_converts__: tuple[str, ...]
+    __message_init__: Any
+
     def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **config: Any) -> Any:
         """Make a message class.
 
@@ -64,7 +69,7 @@ class MessageMeta(msgspec.StructMeta):
         return cls
 
 
-def _prepare(cls: Any, *, final: bool) -> bool:
+def _prepare(cls: MessageMeta, *, final: bool) -> bool:
     """Check the fields of a class, and choose what the construction of an instance does.
 
     Args:
@@ -110,7 +115,7 @@ def _freezing_init(self: Any) -> None:
 
 def _first_init(self: Any) -> None:
     """Construct the first instance of a class with a forward reference, which must resolve by now."""
-    _prepare(type(self), final=True)
+    _prepare(self.__class__, final=True)
     if type(self).__message_init__ is not None:
         self.__message_init__()
 
