@@ -308,30 +308,30 @@ class MessagePromise(StreamedPromise[Token, Message]):
     def _prefill(self, message: Message) -> None:
         # What the constructors of the bases do, written out: there is one such promise for each message that is sent
         # (benchmark `agent_call`).
-        self._value = message
-        self._error = None
-        self._waiters = self._callbacks = self._producer = self._task = self._resolver = self._scope = None
-        self._unseen = self._started = None
-        self._pieces = ()
-        self._dropped = 0
-        self._keep = self._piece_waiters = self._streamer = self._stream_task = self._whole = None
-        self._pause = self._tap = None
-        self._finished = True
+        self.settled_value = message
+        self.settled_error = None
+        self.waiters = self.callbacks = self.producer = self._task = self._resolver = self._scope = None
+        self._unseen = self.started_work = None
+        self.pieces = ()
+        self.dropped = 0
+        self._keep = self.piece_waiters = self._streamer = self.stream_task = self._whole = None
+        self.pause = self.tap = None
+        self.finished = True
         self.known_beforehand = message.metadata
         self.message_class = message.__class__
 
     def __aiter__(self) -> AsyncIterator[Token]:
-        if self._finished and self._value is not NO_VALUE and not self._pieces:
-            self._pieces = self._value.message_to_tokens()
+        if self.finished and self.settled_value is not NO_VALUE and not self.pieces:
+            self.pieces = self.settled_value.message_to_tokens()
         return super().__aiter__()
 
-    def _start_whole(self) -> None:
+    def start_whole(self) -> None:
         """Begin to stream, for a reader that wants the message and not its tokens."""
-        self._want_whole()
-        self._start()
+        self.want_whole()
+        self.start()
 
     def __str__(self) -> str:
-        if self._value is NO_VALUE and self._error is None:
+        if self.settled_value is NO_VALUE and self.settled_error is None:
             raise PromiseNotReadyError(
                 f"the text of {self!r} was asked for before it resolved: await it first (a placeholder must never slip "
                 f"into a prompt)"
@@ -342,10 +342,10 @@ class MessagePromise(StreamedPromise[Token, Message]):
         return self.message_class.tokens_to_message(pieces, **{**self._late, **self.known_beforehand})
 
     def _settled(self) -> None:
-        scope, message = self._scope, self._value
+        scope, message = self._scope, self.settled_value
         super()._settled()
         if scope is not None and message is not NO_VALUE:
-            scope.promising_context._message_resolved(message)
+            scope.promising_context.message_resolved(message)
 
 
 class _Late:

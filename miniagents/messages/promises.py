@@ -29,14 +29,14 @@ class SafeMessagePromise(MessagePromise):
             **source.known_beforehand,
         )
 
-    def _start_whole(self) -> None:
+    def start_whole(self) -> None:
         # A token that has been read is delivered, and the source cannot start again.
-        self._quietly = self._stream_task is None and self._source.is_retractable
-        super()._start_whole()
+        self._quietly = self.stream_task is None and self._source.is_retractable
+        super().start_whole()
 
     def __await__(self) -> Generator[Any, Any, Message]:
         if not self.done():
-            self._start_whole()
+            self.start_whole()
         return super().__await__()
 
     async def _tokens(self) -> AsyncIterator[Token]:
@@ -50,7 +50,7 @@ class SafeMessagePromise(MessagePromise):
             self._failed = error
             yield TextToken(f"\n{error_text(error)}")
         else:
-            self._resolve(message)  # the same object, not a copy made of its tokens
+            self.resolve(message)  # the same object, not a copy made of its tokens
 
     def _assembled(self, pieces: Sequence[Token]) -> Message:
         if self._failed is None:

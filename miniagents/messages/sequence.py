@@ -63,15 +63,15 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
     def __init__(self, *, errors_as_messages: bool = False) -> None:
         # What the constructors of the bases do, written out: every call of an agent has two of these (benchmark
         # `agent_call`).
-        self._value = NO_VALUE
-        self._error = None
-        self._waiters = self._callbacks = self._producer = self._task = self._resolver = self._scope = None
-        self._unseen = self._started = None
-        self._pieces = []
-        self._dropped = 0
-        self._keep = self._piece_waiters = self._streamer = self._stream_task = self._whole = None
-        self._flat = self._pause = self._tap = None
-        self._finished = False
+        self.settled_value = NO_VALUE
+        self.settled_error = None
+        self.waiters = self.callbacks = self.producer = self._task = self._resolver = self._scope = None
+        self._unseen = self.started_work = None
+        self.pieces = []
+        self.dropped = 0
+        self._keep = self.piece_waiters = self._streamer = self.stream_task = self._whole = None
+        self.flattener = self.pause = self.tap = None
+        self.finished = False
         self.errors_as_messages = errors_as_messages
         self._checked = 0
         self._awaited = False
@@ -80,9 +80,9 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
     def of_one(cls, message: Message, *, errors_as_messages: bool) -> "MessageSequencePromise":
         """Return a promise that has resolved to one message."""
         promise = cls(errors_as_messages=errors_as_messages)
-        promise._pieces = (MessagePromise.of(message),)
-        promise._finished = True
-        promise._value = Messages((message,))
+        promise.pieces = (MessagePromise.of(message),)
+        promise.finished = True
+        promise.settled_value = Messages((message,))
         return promise
 
     def answer(self) -> "MessageSequencePromise":
@@ -108,60 +108,60 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
 
     def __await__(self) -> Generator[Any, Any, Messages]:
         self._awaited = True
-        if self._finished and not self.done():
+        if self.finished and not self.done():
             self._complete()
         return super().__await__()
 
-    def _push_error(self, error: BaseException) -> None:
+    def push_error(self, error: BaseException) -> None:
         if self.errors_as_messages and isinstance(error, Exception):
             trace = tuple(getattr(error, "agent_trace", ()))
-            self._push(ErrorMessage.of(error, agent_trace=trace).as_promise)
+            self.push_piece(ErrorMessage.of(error, agent_trace=trace).as_promise)
         else:
-            super()._push_error(error)
+            super().push_error(error)
 
     def _complete(self) -> None:
         """Check the messages in order. The promise settles with the last message or with the first error."""
-        pieces: Sequence[Any] = self._pieces
-        if self._value is NO_VALUE and self._error is None:
-            values = [piece._value for piece in pieces if type(piece) is not Failure]
+        pieces: Sequence[Any] = self.pieces
+        if self.settled_value is NO_VALUE and self.settled_error is None:
+            values = [piece.settled_value for piece in pieces if type(piece) is not Failure]
             if len(values) == len(pieces) and NO_VALUE not in values:  # the usual case: all messages are there
-                self._resolve(Messages(values))
+                self.resolve(Messages(values))
                 return
         while self._checked < len(pieces) and not self.done():
             piece = pieces[self._checked]
             if type(piece) is Failure:
-                self._reject(piece.error)
+                self.reject(piece.error)
                 return
             if not piece.done():
                 if self._awaited:
                     # An awaiter of the whole wants every message at once, the lazy ones too.
                     for later in pieces[self._checked :]:
                         if type(later) is not Failure and not later.done():
-                            later._start_whole()
+                            later.start_whole()
                 if not piece.done():
-                    piece._add_done_callback(self._message_is_there)
-                    self._look_again()  # from now on the awaiters wait for this message
+                    piece.add_done_callback(self._message_is_there)
+                    self.look_again()  # from now on the awaiters wait for this message
                     return
-            if piece._error is not None:
-                was_seen = piece._was_looked_at() or getattr(piece._error, "__miniagents_seen__", False)
-                piece._look()
+            if piece.settled_error is not None:
+                was_seen = piece.was_seen() or getattr(piece.settled_error, "__miniagents_seen__", False)
+                piece.mark_seen()
                 if was_seen:
-                    self._look()  # the code that awaited the message has received it
-                self._reject(piece._error)
+                    self.mark_seen()  # the code that awaited the message has received it
+                self.reject(piece.settled_error)
                 return
             self._checked += 1
         if not self.done():
-            self._resolve(Messages([piece._value for piece in pieces]))
+            self.resolve(Messages([piece.settled_value for piece in pieces]))
 
-    def _speaker(self, at: int | None) -> object:
+    def speaker(self, at: int | None) -> object:
         """Return the node whose code, or whose work, may still add a missing message; None if there is none."""
-        flat = self._flat
+        flat = self.flattener
         return flat.fed_by if flat is not None and flat.is_open else None
 
-    def _held_by(self, at: int | None) -> Held | None:
-        if at is not None or not self._finished or self._checked >= len(self._pieces):
-            return super()._held_by(at)
-        piece = self._pieces[self._checked]
+    def held_by(self, at: int | None) -> Held | None:
+        if at is not None or not self.finished or self._checked >= len(self.pieces):
+            return super().held_by(at)
+        piece = self.pieces[self._checked]
         return None if type(piece) is Failure else (True, ((piece, None),))
 
     def _message_is_there(self, _: object) -> None:
@@ -184,11 +184,11 @@ class AnswerPromise(MessageSequencePromise):
     def __init__(self, whole: MessageSequencePromise) -> None:
         super().__init__(errors_as_messages=whole.errors_as_messages)
         self.whole = whole
-        self._owns(whole)
+        self.owns(whole)
 
-    def _resolve(self, value: Messages) -> bool:
+    def resolve(self, value: Messages) -> bool:
         # A reply whose first token was there may have started again since, and call tools now.
-        return super()._resolve(Messages(message for message in value if not message.is_aside))
+        return super().resolve(Messages(message for message in value if not message.is_aside))
 
 
 def joined(
@@ -269,11 +269,11 @@ class MessageSequence(Flattener[Any, MessagePromise]):
             started(promise, scope)
         # What the constructor of the base does, written out (benchmark `agent_call`).
         self.sequence_promise = promise
-        promise._flat = self
-        self._line = self._scope = self._tasks = self.fed_by = None
+        promise.flattener = self
+        self._line = self.scope = self._tasks = self.fed_by = None
         self._busy = self._was_open = self._closed = False
         self._beside = 0
-        self._persist = context._message_resolved if context is not None and context._persists else None
+        self._persist = context.message_resolved if context is not None and context.persists_messages else None
         self._capture_errors = appender_capture_errors
         self._appender: MessageSequenceAppender | None = None
 
@@ -303,7 +303,7 @@ class MessageSequence(Flattener[Any, MessagePromise]):
             return messages
         if messages.__class__ is str or isinstance(messages, Message):
             scope = get_scope()
-            if errors_as_messages is not None and (scope is None or not scope.promising_context._persists):
+            if errors_as_messages is not None and (scope is None or not scope.promising_context.persists_messages):
                 message = TextMessage(messages) if isinstance(messages, str) else messages
                 return MessageSequencePromise.of_one(message, errors_as_messages=errors_as_messages)
         sequence = cls(errors_as_messages=errors_as_messages)
@@ -326,13 +326,13 @@ class MessageSequence(Flattener[Any, MessagePromise]):
         """
         if not self._busy and self.is_open and (messages.__class__ is str or isinstance(messages, Message)):
             # Nothing to flatten and nothing to wait for: a str or a message is always one piece.
-            self.sequence_promise._push(self._leaf(messages))  # type: ignore[arg-type]
+            self.sequence_promise.push_piece(self._leaf(messages))  # type: ignore[arg-type]
         else:
             self.append(_snapshot(messages), out_of_order=out_of_order)
 
     def _leaf(self, item: object) -> MessagePromise | None:
         if type(item) is MessagePromise:
-            if self.sequence_promise.errors_as_messages and not (item.done() and item._error is None):
+            if self.sequence_promise.errors_as_messages and not (item.done() and item.settled_error is None):
                 return SafeMessagePromise(item)
             return item
         if isinstance(item, (str, Message, dict, FrozenDict)):
@@ -344,7 +344,7 @@ class MessageSequence(Flattener[Any, MessagePromise]):
             if (
                 self.sequence_promise.errors_as_messages
                 and not isinstance(item, SafeMessagePromise)
-                and not (item.done() and item._error is None)
+                and not (item.done() and item.settled_error is None)
             ):
                 return SafeMessagePromise(item)
             return item

@@ -21,7 +21,7 @@ def abandon(task: "asyncio.Task[Any]") -> None:
     # What asyncio documents under "Extending", for implementations of tasks.
     _unregister_task(task)
     # Asyncio need not warn of the task: `log_abandoned` has logged it. There is no public way to say so.
-    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def log_abandoned(stack: str, **fields: object) -> None:

@@ -64,7 +64,7 @@ class StreamAppender(Generic[Piece]):
         """
         self._check_open()
         if self._promise is not None:
-            self._promise._push(piece)
+            self._promise.push_piece(piece)
         else:
             self._early.append(piece)
         return self
@@ -78,7 +78,7 @@ class StreamAppender(Generic[Piece]):
         """
         self._check_open()
         if self._promise is not None:
-            self._promise._push_error(error)
+            self._promise.push_error(error)
         else:
             self._early.append(Failure(error))
         return self
@@ -98,7 +98,7 @@ class StreamAppender(Generic[Piece]):
                 self.open().append_error(error)
             self._closed = True
             if self._promise is not None:
-                self._promise._end()
+                self._promise.end_stream()
         return captured
 
     def _check_open(self) -> None:
@@ -107,7 +107,7 @@ class StreamAppender(Generic[Piece]):
         if not self._was_open:
             raise AppenderNotOpenError(f"put append() inside `with {type(self).__name__}():`, or call open() first")
 
-    def _attach(self, promise: StreamedPromise[Piece, Any]) -> None:
+    def attach(self, promise: StreamedPromise[Piece, Any]) -> None:
         """Feed `promise` from now on, without a task and a queue in between.
 
         Raises:
@@ -118,9 +118,9 @@ class StreamAppender(Generic[Piece]):
         self._promise = promise
         early, self._early = self._early, []
         for piece in early:
-            promise._push(piece)
+            promise.push_piece(piece)
         if self._closed:
-            promise._end()
+            promise.end_stream()
 
     def __call__(self, *_: object) -> AsyncIterator[Piece]:
         """Raise: a promise attaches an appender instead of calling it."""

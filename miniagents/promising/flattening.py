@@ -34,18 +34,18 @@ class Flattener(Generic[In, Out]):
         fed_by: The node whose code appends, as long as the flattener is open; None if any code may append.
     """
 
-    __slots__ = ("_beside", "_busy", "_closed", "_line", "_scope", "_tasks", "_was_open", "fed_by", "sequence_promise")
+    __slots__ = ("_beside", "_busy", "_closed", "_line", "_tasks", "_was_open", "fed_by", "scope", "sequence_promise")
 
     def __init__(self, promise: StreamedPromise[Out, Any]) -> None:
         self.sequence_promise: StreamedPromise[Out, Any] = promise
-        promise._flat = self
+        promise.flattener = self
         self._line: deque[In] | None = None  # the items that wait behind one that is not ready
         self._busy = False
         self._beside = 0
         self.fed_by: Any = None
         self._was_open = False
         self._closed = False
-        self._scope: Scope | None = None
+        self.scope: Scope | None = None
         self._tasks: dict[Any, None] | None = None
 
     def _leaf(self, item: Any) -> Out | None:
@@ -111,7 +111,7 @@ class Flattener(Generic[In, Out]):
         """Take no more items. The promise ends when all items have been flattened."""
         self._closed = True
         self._finish_if_done()
-        self.sequence_promise._look_again()
+        self.sequence_promise.look_again()
 
     def cancel(self, reason: object) -> None:
         """Stop flattening."""
@@ -123,21 +123,21 @@ class Flattener(Generic[In, Out]):
         return [task for task in self._tasks or () if not task.done()]
 
     def held_by(self, at: int | None) -> Held | None:
-        """Return what must go on before the promise has its piece `at`, or all pieces: see `Promise._held_by`."""
+        """Return what must go on before the promise has its piece `at`, or all pieces: see `Promise.held_by`."""
         tasks = self.tasks
         if not self._closed and self.fed_by is not None:
             return False, (self.fed_by, *tasks)
         if not self._closed or not tasks:
             return None  # any code may append
-        if self._scope is not None and self._scope.has_timeout:
+        if self.scope is not None and self.scope.has_timeout:
             return None
         return at is None, tasks
 
-    def _is_over(self) -> bool:
+    def is_over(self) -> bool:
         """Return whether no task flattens: see `Cancellable`."""
         return not self._tasks
 
-    def _cancel_alone(self, reason: object, endings: Endings) -> Iterable[Cancellable]:
+    def cancel_alone(self, reason: object, endings: Endings) -> Iterable[Cancellable]:
         """Stop flattening: see `Cancellable`."""
         for task in tuple(self._tasks or ()):
             end_task(task, reason, endings, self)
@@ -145,7 +145,7 @@ class Flattener(Generic[In, Out]):
 
     def _finish_if_done(self) -> None:
         if self._closed and not self._busy and not self._beside:
-            self.sequence_promise._end()
+            self.sequence_promise.end_stream()
 
     def _append_beside(self, item: In) -> None:
         rest = self._flatten(iter((item,)))
@@ -155,12 +155,12 @@ class Flattener(Generic[In, Out]):
 
     def _go_on(self, coro: Coroutine[Any, Any, None], on_cancelled: OnCancelled) -> None:
         """Flatten on in a task."""
-        if self._scope is None:
-            self._scope = get_scope() or PromisingContext.get_current()
-        task = self._scope.start_soon(coro, on_cancelled=on_cancelled)
+        if self.scope is None:
+            self.scope = get_scope() or PromisingContext.get_current()
+        task = self.scope.start_soon(coro, on_cancelled=on_cancelled)
         if not self._tasks:
             self._tasks = {}
-            self.sequence_promise._owns(self)
+            self.sequence_promise.owns(self)
         self._tasks[task] = None
         task.add_done_callback(self._tasks.pop)
 
@@ -173,7 +173,7 @@ class Flattener(Generic[In, Out]):
         return self._flatten_stack([items])
 
     def _flatten_stack(self, stack: list[Any]) -> "list[Any] | None":
-        push = self.sequence_promise._push
+        push = self.sequence_promise.push_piece
         leaf = self._leaf
         while stack:
             top = stack[-1]
@@ -185,7 +185,7 @@ class Flattener(Generic[In, Out]):
                     return stack
                 continue
             except Exception as error:  # an iterable of the user fails in the middle
-                self.sequence_promise._push_error(error)
+                self.sequence_promise.push_error(error)
                 stack.pop()
                 if stack and hasattr(stack[-1], "__anext__"):
                     return stack
@@ -193,13 +193,13 @@ class Flattener(Generic[In, Out]):
             try:
                 piece = leaf(item)
             except Exception as error:
-                self.sequence_promise._push_error(error)
+                self.sequence_promise.push_error(error)
                 continue
             if piece is not None:
                 push(piece)
             elif isinstance(item, BaseException):
-                self.sequence_promise._push_error(item)
-            elif isinstance(item, StreamedPromise) and item._finished:
+                self.sequence_promise.push_error(item)
+            elif isinstance(item, StreamedPromise) and item.finished:
                 stack.append(iter(_replayed(item)))
             elif isinstance(item, AsyncIterable):
                 stack.append(item.__aiter__())
@@ -210,7 +210,7 @@ class Flattener(Generic[In, Out]):
             elif isinstance(item, Iterable):
                 stack.append(iter(item))
             else:
-                self.sequence_promise._push_error(TypeError(f"cannot be sent: {type(item).__name__}"))
+                self.sequence_promise.push_error(TypeError(f"cannot be sent: {type(item).__name__}"))
         return None
 
     async def _drain(self, stack: "list[Any] | None") -> None:
@@ -226,11 +226,11 @@ class Flattener(Generic[In, Out]):
         else:
             self._busy = False
             self._finish_if_done()
-            self.sequence_promise._look_again()
+            self.sequence_promise.look_again()
 
     def _line_broke(self, error: BaseException) -> None:
         """The item that is being flattened was cut off, and with it the items in line."""
-        self.sequence_promise._push_error(error)
+        self.sequence_promise.push_error(error)
         self._line = None
         self._busy = False
         self._finish_if_done()
@@ -247,14 +247,14 @@ class Flattener(Generic[In, Out]):
     def _beside_ended(self, error: BaseException | None) -> None:
         """An item beside the line has been flattened, or was cut off."""
         if error is not None:
-            self.sequence_promise._push_error(error)
+            self.sequence_promise.push_error(error)
         self._beside -= 1
         self._finish_if_done()
-        self.sequence_promise._look_again()
+        self.sequence_promise.look_again()
 
     async def _drain_stack(self, stack: "list[Any] | None") -> None:
         """Flatten the rest, waiting where an item is not ready."""
-        push_error, flow = self.sequence_promise._push_error, current_flow.get()
+        push_error, flow = self.sequence_promise.push_error, current_flow.get()
         while stack:
             top = stack[-1]
             if not hasattr(top, "__anext__"):
@@ -281,5 +281,5 @@ async def _once(promise: Promise[Any]) -> AsyncIterator[Any]:
 
 
 def _replayed(promise: StreamedPromise[Any, Any]) -> Iterator[Any]:
-    for piece in promise._pieces:
+    for piece in promise.pieces:
         yield piece.error if type(piece) is Failure else piece

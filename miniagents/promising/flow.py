@@ -8,13 +8,13 @@ from typing import Protocol
 class Pausable(Protocol):
     """What a flow needs of a streamed promise."""
 
-    _pause: "asyncio.Future[None] | None"
+    pause: "asyncio.Future[None] | None"
 
     @property
-    def _is_wanted(self) -> bool:
+    def is_wanted(self) -> bool:
         """Whether a task waits for the next piece, or has asked for the whole."""
 
-    def _go_on(self) -> None:
+    def end_pause(self) -> None:
         """End the pause, if there is one."""
 
 
@@ -45,10 +45,10 @@ class Flow:
 
         Several tasks may feed one promise and pause at once.
         """
-        while self.is_full and not promise._is_wanted:
-            pause = promise._pause
+        while self.is_full and not promise.is_wanted:
+            pause = promise.pause
             if pause is None or pause.done():
-                pause = promise._pause = asyncio.get_running_loop().create_future()
+                pause = promise.pause = asyncio.get_running_loop().create_future()
             self._paused[promise] = self._paused.get(promise, 0) + 1
             try:
                 await asyncio.shield(pause)  # a task that is cancelled ends its own pause alone
@@ -56,14 +56,14 @@ class Flow:
                 count = self._paused.pop(promise) - 1
                 if count:
                     self._paused[promise] = count
-                elif promise._pause is pause:
-                    promise._pause = None
+                elif promise.pause is pause:
+                    promise.pause = None
 
     def resume(self) -> None:
         """Let the paused streams go on, unless the flow is full."""
         if not self.is_full:
             for promise in self._paused:
-                promise._go_on()
+                promise.end_pause()
 
 
 current_flow: ContextVar[Flow | None] = ContextVar("miniagents.current_flow", default=None)

@@ -73,18 +73,18 @@ class Promise(Generic[T]):
 
     __slots__ = (
         "__weakref__",
-        "_callbacks",
-        "_endings",
-        "_error",
-        "_producer",
         "_resolver",
         "_scope",
-        "_started",
         "_task",
         "_traceback",
         "_unseen",
-        "_value",
-        "_waiters",
+        "callbacks",
+        "endings",
+        "producer",
+        "settled_error",
+        "settled_value",
+        "started_work",
+        "waiters",
     )
 
     deadline: float | None = None
@@ -97,14 +97,14 @@ class Promise(Generic[T]):
         start_soon: bool = True,
         prefill_result: "T | _NoValue" = NO_VALUE,
     ) -> None:
-        self._value: Any = prefill_result
-        self._error: BaseException | None = None
-        self._waiters: list[asyncio.Future[None]] | None = None
-        self._callbacks: list[Callable[[Promise[T]], None]] | None = None
-        self._producer: Producer | None = None
+        self.settled_value: Any = prefill_result
+        self.settled_error: BaseException | None = None
+        self.waiters: list[asyncio.Future[None]] | None = None
+        self.callbacks: list[Callable[[Promise[T]], None]] | None = None
+        self.producer: Producer | None = None
         self._task: asyncio.Task[Any] | None = None
         self._unseen: Unseen | None = None
-        self._started: Started = None
+        self.started_work: Started = None
         if resolver is not None:
             if prefill_result is not NO_VALUE:
                 raise ValueError("a promise takes a resolver or a prefilled result, not both")
@@ -112,9 +112,9 @@ class Promise(Generic[T]):
             self._scope: Scope | None = get_scope() or PromisingContext.get_current()
             started(self, self._scope)
             if start_soon:
-                self._start()
+                self.start()
             else:
-                self._scope.promising_context._lazy[self] = None
+                self._scope.promising_context.lazy_promises[self] = None
         else:
             self._resolver = None
             self._scope = None
@@ -123,7 +123,7 @@ class Promise(Generic[T]):
 
     def done(self) -> bool:
         """Return whether the promise has settled."""
-        return self._value is not NO_VALUE or self._error is not None
+        return self.settled_value is not NO_VALUE or self.settled_error is not None
 
     def result(self) -> T:
         """Return the value, or raise the exception that the promise failed with.
@@ -131,17 +131,17 @@ class Promise(Generic[T]):
         Raises:
             PromiseNotReadyError: The promise has not settled; await it first.
         """
-        error = self._error
+        error = self.settled_error
         if error is not None:
-            self._look()
+            self.mark_seen()
             note_seen(error)
             try:
                 raise error.with_traceback(self._traceback)
             finally:
                 del self, error  # else the promise, its error and this frame would be a cycle
-        if self._value is NO_VALUE:
+        if self.settled_value is NO_VALUE:
             raise PromiseNotReadyError(f"{self!r} has not settled yet: await it first")
-        return self._value  # type: ignore[no-any-return]
+        return self.settled_value  # type: ignore[no-any-return]
 
     def exception(self) -> BaseException | None:
         """Return the exception that the promise failed with; None if it has resolved.
@@ -151,23 +151,23 @@ class Promise(Generic[T]):
         """
         if not self.done():
             raise PromiseNotReadyError(f"{self!r} has not settled yet: await it first")
-        self._look()
-        return self._error
+        self.mark_seen()
+        return self.settled_error
 
     def __await__(self) -> Generator[Any, Any, T]:
-        while self._value is NO_VALUE and self._error is None:
+        while self.settled_value is NO_VALUE and self.settled_error is None:
             if self._resolver is not None and self._task is None:
-                self._start()
-            waiter = self._event_loop().create_future()
-            if self._waiters is None:
-                self._waiters = [waiter]
+                self.start()
+            waiter = self.event_loop().create_future()
+            if self.waiters is None:
+                self.waiters = [waiter]
             else:
-                self._waiters.append(waiter)
+                self.waiters.append(waiter)
             yield from self._wait_for(waiter)
-        error = self._error
+        error = self.settled_error
         if error is None:
-            return self._value  # type: ignore[no-any-return]
-        self._look()
+            return self.settled_value  # type: ignore[no-any-return]
+        self.mark_seen()
         note_seen(error)
         try:
             raise error.with_traceback(self._traceback)
@@ -193,38 +193,38 @@ class Promise(Generic[T]):
         await wait_for_all(self._begin_cancel(reason))
 
     def __repr__(self) -> str:
-        if self._error is not None:
-            state = f"failed: {self._error!r}"
-        elif self._value is NO_VALUE:
+        if self.settled_error is not None:
+            state = f"failed: {self.settled_error!r}"
+        elif self.settled_value is NO_VALUE:
             state = "pending"
         else:
             try:
-                state = f"resolved: {self._value!r}"
+                state = f"resolved: {self.settled_value!r}"
             except Exception as error:  # a value whose own repr fails must not make ours fail
-                state = f"resolved: <{type(self._value).__name__} whose repr raised {type(error).__name__}>"
+                state = f"resolved: <{type(self.settled_value).__name__} whose repr raised {type(error).__name__}>"
         return f"<{type(self).__name__} {state}>"
 
     # The producer's side
 
-    def _resolve(self, value: T) -> bool:
+    def resolve(self, value: T) -> bool:
         """Settle the promise with a value.
 
         Returns:
             False if the promise had settled before, and stays as it was.
         """
-        if self._value is not NO_VALUE or self._error is not None:
+        if self.settled_value is not NO_VALUE or self.settled_error is not None:
             return False
-        self._value = value
+        self.settled_value = value
         self._settled()
         return True
 
-    def _reject(self, error: BaseException) -> bool:
+    def reject(self, error: BaseException) -> bool:
         """Settle the promise with an exception.
 
         Returns:
             False if the promise had settled before, and stays as it was.
         """
-        if self._value is not NO_VALUE or self._error is not None:
+        if self.settled_value is not NO_VALUE or self.settled_error is not None:
             return False
         if isinstance(error, UNRAISABLE):
             wrapped = RuntimeError(f"the work behind a promise raised {type(error).__name__}")
@@ -235,7 +235,7 @@ class Promise(Generic[T]):
             error = self._cancelled(error.args[0] if error.args else None)
         if getattr(error, "__miniagents_seen__", False):
             error.__miniagents_seen__ = False  # type: ignore[attr-defined]  # the awaiters of this promise have not received it
-        self._error = error
+        self.settled_error = error
         # Each raise would make the traceback longer.
         self._traceback: TracebackType | None = error.__traceback__
         if self._unseen is None and not isinstance(error, PromiseCancelledError):
@@ -248,37 +248,37 @@ class Promise(Generic[T]):
 
         A hook: see `miniagents.promising`.
         """
-        waiters, self._waiters = self._waiters, None
+        waiters, self.waiters = self.waiters, None
         if waiters is not None:
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)
-        callbacks, self._callbacks = self._callbacks, None
+        callbacks, self.callbacks = self.callbacks, None
         if callbacks is not None:
             for callback in callbacks:
                 callback(self)
-        self._producer = None
+        self.producer = None
         self._resolver = None
         self._scope = None
-        self._started = None
+        self.started_work = None
 
-    def _add_done_callback(self, callback: "Callable[[Promise[T]], None]") -> None:
+    def add_done_callback(self, callback: "Callable[[Promise[T]], None]") -> None:
         """Call `callback(self)` when the promise settles; at once if it has."""
         if self.done():
             callback(self)
-        elif self._callbacks is None:
-            self._callbacks = [callback]
+        elif self.callbacks is None:
+            self.callbacks = [callback]
         else:
-            self._callbacks.append(callback)
+            self.callbacks.append(callback)
 
-    def _owns(self, work: Cancellable) -> None:
+    def owns(self, work: Cancellable) -> None:
         """Let `work`, which was started for the promise, be cancelled with it."""
-        if self._value is NO_VALUE and self._error is None:
-            self._started = with_one_more(self._started, work)
+        if self.settled_value is NO_VALUE and self.settled_error is None:
+            self.started_work = with_one_more(self.started_work, work)
 
     def _all_started(self) -> Iterable[Cancellable]:
         """Return what was started for the promise and may still run."""
-        return each_of(self._started)
+        return each_of(self.started_work)
 
     def _begin_cancel(self, reason: object) -> Endings:
         """Cancel the promise and all that was started for it.
@@ -287,30 +287,30 @@ class Promise(Generic[T]):
             The tasks of these that still run, each with its owner.
         """
         if self.done():
-            return getattr(self, "_endings", {})
+            return getattr(self, "endings", {})
         endings = end_all(self, reason=reason)
         if endings:
-            self._endings = endings
+            self.endings = endings
         return endings
 
-    def _cut_off(self, error: BaseException) -> None:
+    def cut_off(self, error: BaseException) -> None:
         """Cancel the promise and all that was started for it. Awaiters get `error`."""
         started = tuple(self._all_started())
         self._cancel_work(error, {})
-        self._reject(error)
+        self.reject(error)
         end_all(*started, reason=error)
 
-    def _is_over(self) -> bool:
+    def is_over(self) -> bool:
         """Return whether the promise has settled: see `Cancellable`."""
         return self.done()
 
-    def _cancel_alone(self, reason: object, endings: Endings) -> Iterable[Cancellable]:
+    def cancel_alone(self, reason: object, endings: Endings) -> Iterable[Cancellable]:
         """Cancel the promise without what was started for it: see `Cancellable`. A hook: see `miniagents.promising`."""
         if self.done():
             return ()
         started = self._all_started()
         self._cancel_work(reason, endings)
-        self._reject(self._cancelled(reason))
+        self.reject(self._cancelled(reason))
         return started
 
     def _cancel_work(self, reason: object, endings: Endings) -> None:
@@ -322,11 +322,11 @@ class Promise(Generic[T]):
         text = "the work behind this promise was cancelled"
         return PromiseCancelledError(text if reason is None else f"{text}: {reason}", reason=reason)
 
-    def _start(self) -> None:
+    def start(self) -> None:
         """Begin the work, if it has not begun. A hook: see `miniagents.promising`."""
         scope = self._scope
         if scope is not None:
-            self._task = scope.start_soon(self._run(), on_cancelled=self._reject)
+            self._task = scope.start_soon(self._run(), on_cancelled=self.reject)
 
     async def _run(self) -> None:
         """Call the resolver, and settle the promise with the outcome."""
@@ -335,14 +335,14 @@ class Promise(Generic[T]):
             return
         current_work.set(self)
         try:
-            self._resolve(await resolver(self))
+            self.resolve(await resolver(self))
         except BaseException as error:
-            self._reject(error)
+            self.reject(error)
 
-    def _event_loop(self) -> asyncio.AbstractEventLoop:
+    def event_loop(self) -> asyncio.AbstractEventLoop:
         """Return the loop of the awaiters. Where the loop is known, to ask asyncio for it would be a system call."""
         scope = self._scope
-        loop = scope.promising_context._active_in if scope is not None else None
+        loop = scope.promising_context.active_loop if scope is not None else None
         return loop if loop is not None else asyncio.get_running_loop()
 
     def _wait_for(self, waiter: "asyncio.Future[None]", at: int | None = None) -> Generator[Any, Any, None]:
@@ -357,7 +357,7 @@ class Promise(Generic[T]):
         if scope is None or not (scope.is_node or get_work() is not None):
             yield from waiter
             return
-        watch: Scope | Producer = scope if self._producer is None else self._producer
+        watch: Scope | Producer = scope if self.producer is None else self.producer
         watch.begin_wait(self, at)
         waits[waiter] = self, at, scope.node
         try:
@@ -365,7 +365,7 @@ class Promise(Generic[T]):
         finally:
             del waits[waiter]
 
-    def _held_by(self, at: int | None) -> Held | None:
+    def held_by(self, at: int | None) -> Held | None:
         """Return what must go on before the promise settles, for the deadlock detection. A hook: see
         `miniagents.promising`.
 
@@ -375,14 +375,14 @@ class Promise(Generic[T]):
         Returns:
             None if nothing that is known holds the promise up.
         """
-        if self._producer is not None:
-            node = self._producer.node_behind(self)
+        if self.producer is not None:
+            node = self.producer.node_behind(self)
             return None if node is None else (True, (node,))
         return None if self._task is None else (True, (self._task,))
 
     def _watch(self, error: BaseException) -> None:
         """Have the failure of the promise logged if no code receives it. A hook: see `miniagents.promising`."""
-        if isinstance(error, _ENDS) and self._is_waited_for():
+        if isinstance(error, _ENDS) and self.is_waited_for():
             return  # the awaiters get it now, or were cancelled and do not want it any more
         unseen = self._unseen = Unseen(error)
         context = self._context()
@@ -390,20 +390,20 @@ class Promise(Generic[T]):
             failures = context.unseen
             failures[weakref.ref(unseen, failures.pop)] = None  # `note_unseen`, written out (benchmark `crash`)
 
-    def _is_waited_for(self) -> bool:
+    def is_waited_for(self) -> bool:
         """Return whether a task waits, or has waited until the promise settled."""
-        return bool(self._waiters)
+        return bool(self.waiters)
 
     def _context(self) -> PromisingContext | None:
         """Return the promising context of the promise, or None."""
         scope = self._scope or get_scope()
         return scope.promising_context if scope is not None else None
 
-    def _was_looked_at(self) -> bool:
+    def was_seen(self) -> bool:
         """Return whether code has received the outcome, or will."""
         return self._unseen is SEEN
 
-    def _look(self) -> None:
+    def mark_seen(self) -> None:
         """Note that code has received the failure, or will, so that it need not be logged."""
         unseen, self._unseen = self._unseen, SEEN
         if unseen is not None:
@@ -419,5 +419,5 @@ async def settled(promise: Promise[Any]) -> None:
             if not waiter.done():
                 waiter.set_result(None)
 
-        promise._add_done_callback(wake)
+        promise.add_done_callback(wake)
         await waiter

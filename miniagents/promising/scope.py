@@ -86,7 +86,7 @@ def started(item: Cancellable, scope: Scope | None) -> None:
     """Note that code of `scope` has started something, so that it is cancelled with what that code works for."""
     work = get_work()
     if work is not None:
-        work._owns(item)
+        work.owns(item)
     elif scope is not None:
         scope.owns(item)
 
@@ -104,21 +104,21 @@ class PromisingContext(Scope):
     grace: float = DEFAULT_GRACE
     """Seconds that cancelled tasks get when the context ends."""
 
-    _persists = False
-    """Whether `_message_resolved` is to be called for each message that a promise resolves to."""
+    persists_messages = False
+    """Whether `message_resolved` is to be called for each message that a promise resolves to."""
 
     _public_name = ""
     """The name of the class in errors; by default `__name__`."""
 
-    _serves_agents = False
+    serves_agents = False
     """Whether agents can be called in the context."""
 
     def __init__(self) -> None:
         self._background: dict[asyncio.Task[Any], OnCancelled | None] = {}
-        self._lazy: weakref.WeakKeyDictionary[Any, None] = weakref.WeakKeyDictionary()
+        self.lazy_promises: weakref.WeakKeyDictionary[Any, None] = weakref.WeakKeyDictionary()
         self._gives_up_at: float | None = None
         self.unseen: UnseenFailures = {}
-        self._active_in: asyncio.AbstractEventLoop | None = None
+        self.active_loop: asyncio.AbstractEventLoop | None = None
         self._outer: Scope | None = None
 
     @property
@@ -160,9 +160,9 @@ class PromisingContext(Scope):
         Raises:
             RuntimeError: The context is active already.
         """
-        if self._active_in is not None:
+        if self.active_loop is not None:
             raise RuntimeError(f"this {type(self).__name__} is active already: it is not reentrant")
-        loop = self._active_in = asyncio.get_running_loop()
+        loop = self.active_loop = asyncio.get_running_loop()
         _active.setdefault(loop, {})[self] = None
         self._outer = current_scope.get()
         current_scope.set(self)
@@ -170,7 +170,7 @@ class PromisingContext(Scope):
 
     def _deactivate(self) -> None:
         self._gives_up_at = None
-        loop, self._active_in = self._active_in, None
+        loop, self.active_loop = self.active_loop, None
         if loop is not None:
             _active.get(loop, {}).pop(self, None)
         # Not by a token: activate() and afinalize() may run in different tasks (an ASGI lifespan does that).
@@ -245,8 +245,8 @@ class PromisingContext(Scope):
             for task in tasks if is_over else ():
                 if not task.done():
                     self._abandon(task)
-        for promise in tuple(self._lazy):
-            promise._reject(PromiseCancelledError("its system ended before anybody asked for it", reason="system end"))
+        for promise in tuple(self.lazy_promises):
+            promise.reject(PromiseCancelledError("its system ended before anybody asked for it", reason="system end"))
 
     async def _report_unseen(self) -> None:
         """Log the failures that no code has received, the oldest first."""
@@ -280,7 +280,7 @@ class PromisingContext(Scope):
         if on_cancelled is not None:
             on_cancelled(asyncio.CancelledError("the system ended without it"))
 
-    def _message_resolved(self, message: Any) -> None:
+    def message_resolved(self, message: Any) -> None:
         """Called when a message promise has resolved to `message`; systems of agents hand it on to the observers."""
 
 

@@ -46,7 +46,7 @@ class Feeder(Protocol):
     """What puts pieces into a promise and knows where they come from: a `Flattener`."""
 
     fed_by: Any
-    _scope: Scope | None
+    scope: Scope | None
 
     @property
     def is_open(self) -> bool:
@@ -57,7 +57,7 @@ class Feeder(Protocol):
         """The tasks that put pieces in."""
 
     def held_by(self, at: int | None) -> Held | None:
-        """Return what holds the promise up: see `Promise._held_by`."""
+        """Return what holds the promise up: see `Promise.held_by`."""
 
 
 class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
@@ -95,17 +95,17 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
     """
 
     __slots__ = (
-        "_dropped",
-        "_finished",
-        "_flat",
         "_keep",
-        "_pause",
-        "_piece_waiters",
-        "_pieces",
-        "_stream_task",
         "_streamer",
-        "_tap",
         "_whole",
+        "dropped",
+        "finished",
+        "flattener",
+        "pause",
+        "piece_waiters",
+        "pieces",
+        "stream_task",
+        "tap",
     )
 
     def __init__(
@@ -123,27 +123,27 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         if keep is not None and keep < 1:
             raise InvalidOptionError(f"keep= must be 1 or more, or None, not {keep!r}")
         super().__init__(prefill_result=prefill_result)
-        self._pieces: Any = [] if keep is None else deque(maxlen=keep)  # or, of prefilled promises, a tuple
-        self._dropped = 0
-        self._flat: Feeder | None = None
+        self.pieces: Any = [] if keep is None else deque(maxlen=keep)  # or, of prefilled promises, a tuple
+        self.dropped = 0
+        self.flattener: Feeder | None = None
         self._keep = keep
-        self._pause: asyncio.Future[None] | None = None
-        self._tap: Tap | None = None
-        self._finished = False
-        self._piece_waiters: list[asyncio.Future[None]] | None = None
+        self.pause: asyncio.Future[None] | None = None
+        self.tap: Tap | None = None
+        self.finished = False
+        self.piece_waiters: list[asyncio.Future[None]] | None = None
         self._streamer = streamer
-        self._stream_task: asyncio.Task[Any] | None = None
+        self.stream_task: asyncio.Task[Any] | None = None
         self._whole = resolver
         if prefill_pieces is not None:
-            self._pieces.extend(prefill_pieces)
-            self._finished = True
+            self.pieces.extend(prefill_pieces)
+            self.finished = True
         if streamer is not None or resolver is not None:
             self._scope = get_scope() or PromisingContext.get_current()
             started(self, self._scope)
             if start_soon:
-                self._start()
+                self.start()
             else:
-                self._scope.promising_context._lazy[self] = None
+                self._scope.promising_context.lazy_promises[self] = None
 
     # Iteration
 
@@ -155,70 +155,70 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         return self.__aiter__()
 
     def __await__(self) -> Generator[Any, Any, Whole]:
-        if self._value is NO_VALUE and self._error is None:
-            if self._pause is not _NEVER:  # `_want_whole`, written out (benchmark `agent_call`)
-                if self._pause is not None:
-                    self._go_on()
-                self._pause = _NEVER
-            if self._finished and self._whole is None:
+        if self.settled_value is NO_VALUE and self.settled_error is None:
+            if self.pause is not _NEVER:  # `want_whole`, written out (benchmark `agent_call`)
+                if self.pause is not None:
+                    self.end_pause()
+                self.pause = _NEVER
+            if self.finished and self._whole is None:
                 self._complete()
             else:
-                self._start()
+                self.start()
         return super().__await__()
 
     # The producer's side
 
-    def _push(self, piece: Piece) -> None:
+    def push_piece(self, piece: Piece) -> None:
         """Add a piece. After the end of the stream the piece is thrown away."""
-        if self._finished:
+        if self.finished:
             return
-        if self._tap is not None:
-            self._tap(self, piece)
-        pieces = self._pieces
+        if self.tap is not None:
+            self.tap(self, piece)
+        pieces = self.pieces
         if self._keep is not None and len(pieces) == self._keep:
-            self._dropped += 1
+            self.dropped += 1
         pieces.append(piece)
-        waiters = self._piece_waiters
+        waiters = self.piece_waiters
         if waiters is not None:
-            self._piece_waiters = None
+            self.piece_waiters = None
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)
 
-    def _push_error(self, error: BaseException) -> None:
+    def push_error(self, error: BaseException) -> None:
         """Add an exception at this place of the stream. Pieces may follow."""
         if isinstance(error, asyncio.CancelledError):
             error = self._cancelled(error.args[0] if error.args else None)
         if getattr(error, "__miniagents_seen__", False):
             error.__miniagents_seen__ = False  # type: ignore[attr-defined]
-        self._push(Failure(error))  # type: ignore[arg-type]
+        self.push_piece(Failure(error))  # type: ignore[arg-type]
 
-    def _end(self, error: BaseException | None = None) -> None:
+    def end_stream(self, error: BaseException | None = None) -> None:
         """End the stream.
 
         Args:
             error: An exception to be added first, so that every iteration raises it at the end; or None.
         """
-        if self._finished:
+        if self.finished:
             return
         if error is not None:
-            self._push_error(error)
-        self._finished = True
+            self.push_error(error)
+        self.finished = True
         self._streamer = None
-        waiters, self._piece_waiters = self._piece_waiters, None
+        waiters, self.piece_waiters = self.piece_waiters, None
         for waiter in waiters or ():
             if not waiter.done():
                 waiter.set_result(None)
         if self._whole is None:
             self._complete()
         elif self._task is None and self._scope is not None and not self.done():
-            self._task = self._scope.start_soon(self._assemble(), on_cancelled=self._reject)
+            self._task = self._scope.start_soon(self._assemble(), on_cancelled=self.reject)
 
-    def _is_waited_for(self) -> bool:
+    def is_waited_for(self) -> bool:
         """Return whether a task waits for the whole or for a piece."""
-        return bool(self._waiters or self._piece_waiters)
+        return bool(self.waiters or self.piece_waiters)
 
-    def _help(self) -> bool:
+    def run_ready(self) -> bool:
         """Do now what can be done for the next piece, before a task waits for it. A hook: see `miniagents.promising`.
 
         Returns:
@@ -230,16 +230,16 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         """Make the whole of the pieces, at once. A hook: see `miniagents.promising`."""
         if self.done():
             return
-        for piece in self._pieces:
+        for piece in self.pieces:
             if type(piece) is Failure:
-                self._reject(piece.error)
+                self.reject(piece.error)
                 return
         try:
-            whole = self._assembled(self._pieces)
+            whole = self._assembled(self.pieces)
         except Exception as error:
-            self._reject(error)
+            self.reject(error)
         else:
-            self._resolve(whole)
+            self.resolve(whole)
 
     def _assembled(self, pieces: Sequence[Piece]) -> Whole:
         """Return the whole that is made of all pieces, none of which is an exception. A hook."""
@@ -251,34 +251,34 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
             return
         current_work.set(self)
         try:
-            self._resolve(await whole(self))
+            self.resolve(await whole(self))
         except BaseException as error:
-            self._reject(error)
+            self.reject(error)
 
     def _settled(self) -> None:
         scope = self._scope
         super()._settled()
-        if not self._finished:
+        if not self.finished:
             # The stream may go on although the promise has settled: it was cancelled, or its value was given.
             self._scope = scope
-            if self._error is not None:
-                self._end(self._error)
+            if self.settled_error is not None:
+                self.end_stream(self.settled_error)
 
     # The work behind it
 
-    def _start(self) -> None:
+    def start(self) -> None:
         scope = self._scope
         if scope is None:
             return
-        if self._streamer is not None and self._stream_task is None:
-            attach = getattr(self._streamer, "_attach", None)
+        if self._streamer is not None and self.stream_task is None:
+            attach = getattr(self._streamer, "attach", None)
             if attach is not None:
                 attach(self)
                 self._streamer = None  # the appender pushes straight into this promise
                 return
-            self._stream_task = scope.start_soon(self._stream(), on_cancelled=self._end)
-        elif self._finished and self._whole is not None and self._task is None:
-            self._task = scope.start_soon(self._assemble(), on_cancelled=self._reject)
+            self.stream_task = scope.start_soon(self._stream(), on_cancelled=self.end_stream)
+        elif self.finished and self._whole is not None and self._task is None:
+            self._task = scope.start_soon(self._assemble(), on_cancelled=self.reject)
 
     async def _stream(self) -> None:
         streamer = self._streamer
@@ -291,10 +291,10 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
             pieces = streamer(self)
             if not hasattr(pieces, "__anext__"):
                 raise TypeError(f"a streamer must return an async iterator, not {type(pieces).__name__}")
-            push, flow = self._push, current_flow.get()
+            push, flow = self.push_piece, current_flow.get()
             async for piece in pieces:
                 push(piece)
-                if self._finished:
+                if self.finished:
                     break
                 if flow is not None and flow.is_full:
                     await flow.room(self)
@@ -307,46 +307,46 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
                     await close()
                 except BaseException as raised:
                     error = error or raised
-        self._end(error)
+        self.end_stream(error)
 
-    def _held_by(self, at: int | None) -> Held | None:
-        if self._finished:
+    def held_by(self, at: int | None) -> Held | None:
+        if self.finished:
             return None if at is not None or self._task is None else (True, (self._task,))
-        if at is not None and at - self._dropped < len(self._pieces):
+        if at is not None and at - self.dropped < len(self.pieces):
             return None
-        if self._flat is not None:
-            return self._flat.held_by(at)
-        if self._stream_task is None or (self._scope is not None and self._scope.has_timeout):
+        if self.flattener is not None:
+            return self.flattener.held_by(at)
+        if self.stream_task is None or (self._scope is not None and self._scope.has_timeout):
             return None
-        return True, (self._stream_task,)
+        return True, (self.stream_task,)
 
-    def _look_again(self) -> None:
+    def look_again(self) -> None:
         """Tell the scope that fewer producers than before can bring the promise on: see `Scope.look_again`."""
-        if self._waiters or self._piece_waiters:
-            flat = self._flat
-            scope = flat._scope if flat is not None and flat._scope is not None else get_scope()
+        if self.waiters or self.piece_waiters:
+            flat = self.flattener
+            scope = flat.scope if flat is not None and flat.scope is not None else get_scope()
             if scope is not None:
                 scope.look_again(self)
 
     def _cancel_work(self, reason: object, endings: Endings) -> None:
         super()._cancel_work(reason, endings)
-        end_task(self._stream_task, reason, endings, self)
+        end_task(self.stream_task, reason, endings, self)
 
     # Pauses, see `Flow`
 
     @property
-    def _is_wanted(self) -> bool:
+    def is_wanted(self) -> bool:
         """Whether a task waits for a piece, or has asked for the whole."""
-        return self._pause is _NEVER or self._piece_waiters is not None
+        return self.pause is _NEVER or self.piece_waiters is not None
 
-    def _want_whole(self) -> None:
+    def want_whole(self) -> None:
         """Let the stream never pause any more, since the whole is wanted."""
-        self._go_on()
-        self._pause = _NEVER
+        self.end_pause()
+        self.pause = _NEVER
 
-    def _go_on(self) -> None:
+    def end_pause(self) -> None:
         """End the pause, if there is one."""
-        pause = self._pause
+        pause = self.pause
         if pause is not None and pause is not _NEVER and not pause.done():
             pause.set_result(None)
 
@@ -362,12 +362,12 @@ class Replay(Generic[Piece]):
     def __init__(self, promise: StreamedPromise[Piece, Any]) -> None:
         self._promise = promise
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._index = promise._dropped
+        self._index = promise.dropped
 
     def raised(self, error: BaseException) -> bool:
         """Return whether an error is the piece that was handed out last."""
-        at = self._index - self._promise._dropped - 1
-        piece = self._promise._pieces[at] if at >= 0 else None
+        at = self._index - self._promise.dropped - 1
+        piece = self._promise.pieces[at] if at >= 0 else None
         return type(piece) is Failure and piece.error is error
 
     def __aiter__(self) -> "Replay[Piece]":
@@ -379,45 +379,45 @@ class Replay(Generic[Piece]):
     def __await__(self) -> Generator[Any, Any, Piece]:
         promise = self._promise
         while True:
-            at = self._index - promise._dropped
+            at = self._index - promise.dropped
             if at < 0:  # this reader was too slow for `keep=`
-                self._index = promise._dropped
+                self._index = promise.dropped
                 at = 0
-            if at < len(promise._pieces):
+            if at < len(promise.pieces):
                 self._index += 1
-                piece = promise._pieces[at]
+                piece = promise.pieces[at]
                 if type(piece) is Failure:
-                    promise._look()
+                    promise.mark_seen()
                     note_seen(piece.error)
                     raise piece.error.with_traceback(piece.traceback)
                 return piece  # type: ignore[no-any-return]
-            if promise._finished:
+            if promise.finished:
                 raise StopAsyncIteration
-            if promise._stream_task is None:
-                promise._start()
-                if promise._finished or self._index - promise._dropped < len(promise._pieces):
+            if promise.stream_task is None:
+                promise.start()
+                if promise.finished or self._index - promise.dropped < len(promise.pieces):
                     continue
-            if promise._producer is not None and promise._help():
+            if promise.producer is not None and promise.run_ready():
                 continue
-            if promise._pause is not None:
-                promise._go_on()
+            if promise.pause is not None:
+                promise.end_pause()
             loop = self._loop
             if loop is None:
-                loop = self._loop = promise._event_loop()
+                loop = self._loop = promise.event_loop()
             waiter: asyncio.Future[None] = loop.create_future()
-            if promise._piece_waiters is None:
-                promise._piece_waiters = [waiter]
+            if promise.piece_waiters is None:
+                promise.piece_waiters = [waiter]
             else:
-                promise._piece_waiters.append(waiter)
+                promise.piece_waiters.append(waiter)
             # What `_wait_for` does, written out (benchmark `stream3`).
             scope = get_scope()
             if scope is None or not (scope.is_node or get_work() is not None):
                 yield from waiter
                 continue
-            source: Any = promise._stream_task
+            source: Any = promise.stream_task
             # Asyncio has no public name for the future that a task waits for.
-            if promise._producer is not None or source is None or source._fut_waiter in waits:
-                watch: Scope | Producer = scope if promise._producer is None else promise._producer
+            if promise.producer is not None or source is None or source._fut_waiter in waits:  # noqa: SLF001
+                watch: Scope | Producer = scope if promise.producer is None else promise.producer
                 watch.begin_wait(promise, self._index)
             waits[waiter] = promise, self._index, scope.node
             try:

@@ -13,10 +13,10 @@ _LOOK_AT = 16
 class Cancellable(Protocol):
     """What can be started for a promise: another promise, a call of an agent, an answer that is owed."""
 
-    def _is_over(self) -> bool:
+    def is_over(self) -> bool:
         """Return whether there is nothing left to cancel."""
 
-    def _cancel_alone(self, reason: object, endings: Endings) -> "Iterable[Cancellable]":
+    def cancel_alone(self, reason: object, endings: Endings) -> "Iterable[Cancellable]":
         """Cancel this object, without what was started for it.
 
         Args:
@@ -43,7 +43,7 @@ class Work(list[Cancellable]):
     def add(self, item: Cancellable) -> None:
         """Add a piece of work, and drop the ended ones if the list has doubled since that was done last."""
         if len(self) >= self._look_at:
-            self[:] = [other for other in self if not other._is_over()]
+            self[:] = [other for other in self if not other.is_over()]
             self._look_at = max(_LOOK_AT, 2 * len(self))
         self.append(item)
 
@@ -59,7 +59,7 @@ def with_one_more(started: Started, item: Cancellable) -> Started:
     if isinstance(started, Work):
         started.add(item)
         return started
-    return item if started._is_over() else Work((started, item))
+    return item if started.is_over() else Work((started, item))
 
 
 def each_of(started: Started) -> Iterable[Cancellable]:
@@ -83,7 +83,7 @@ def end_all(*items: Cancellable, reason: object, expired: bool = False) -> Endin
     remaining = list(items)
     for item in remaining:  # the list grows meanwhile; no recursion, since nothing bounds the depth
         if not expired or getattr(item, "deadline", None) is None:
-            remaining += item._cancel_alone(reason, endings)
+            remaining += item.cancel_alone(reason, endings)
     return endings
 
 
