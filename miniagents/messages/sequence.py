@@ -244,7 +244,7 @@ class MessageSequence(Flattener[Any, MessagePromise]):
         >>> async with MiniAgents():
         ...     sequence = MessageSequence()
         ...     with sequence.message_appender as appender:
-        ...         appender.append("one").append(["two", ["three"]])
+        ...         _ = appender.append("one").append(["two", ["three"]])
         ...     print([str(message) for message in await sequence.sequence_promise])
         ['one', 'two', 'three']
     """

@@ -50,7 +50,7 @@ class MessageTokenAppender(StreamAppender[Token]):
         >>> async with MiniAgents():
         ...     with MessageTokenAppender() as appender:
         ...         promise = MessagePromise(message_token_streamer=appender)
-        ...         appender.append("Hello, ").append("world")
+        ...         _ = appender.append("Hello, ").append("world")
         ...         appender.metadata["tokens"] = 2
         ...     message = await promise
         >>> print(message, message.metadata)

@@ -22,7 +22,7 @@ class StreamAppender(Generic[Piece]):
         >>> async with MiniAgents():
         ...     with StreamAppender[str]() as appender:
         ...         promise = StreamedPromise(appender)
-        ...         appender.append("a piece").append("another piece")
+        ...         _ = appender.append("a piece").append("another piece")
         ...     print(await promise)
         ('a piece', 'another piece')
     """

@@ -182,10 +182,10 @@ class Supervisor:
         ...     async def receive(self, message, ctx):
         ...         return TextMessage(str(1 / int(message.content)))
         >>> async with MiniAgents() as system:
-        ...     await system.supervise(Supervisor("maths", children=[ChildSpec("divider", Divider)]))
+        ...     ref = await system.supervise(Supervisor("maths", children=[ChildSpec("divider", Divider)]))
         ...     divider = system.lookup("/maths/divider")
         ...     try:
-        ...         await divider.ask(TextMessage("0"))
+        ...         answer = await divider.ask(TextMessage("0"))
         ...     except ZeroDivisionError as error:
         ...         print(error)
         ...     print(await divider.ask(TextMessage("2")))  # a fresh instance
