@@ -83,9 +83,11 @@ class Message(msgspec.Struct, kw_only=True, metaclass=MessageMeta):
         if self.__message_init__ is not None:
             self.__message_init__()
 
-    def with_metadata(self, **more: object) -> Self:
+    def with_metadata(self, **metadata: object) -> Self:
         """Return the message with more metadata. New values replace those of the same name."""
-        return msgspec.structs.replace(self, metadata=self.metadata | freeze(more, f"{type(self).__name__}.metadata"))
+        return msgspec.structs.replace(
+            self, metadata=self.metadata | freeze(metadata, f"{type(self).__name__}.metadata")
+        )
 
     hash_key: ClassVar[_Key] = _Key(with_metadata=True)
     """The SHA-256 (hex) of class, fields and metadata, equal for equal messages in every process. 1, 1.0 and True

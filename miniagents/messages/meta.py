@@ -61,8 +61,8 @@ class MessageMeta(msgspec.StructMeta):
         if own_post_init is not None:
             cls.__own_post_init__ = own_post_init
         # The local names where the class was written: a forward reference may name a local class.
-        frame = inspect.currentframe() if "<locals>" in cls.__qualname__ else None
-        cls.__message_locals__ = dict(frame.f_back.f_locals) if frame is not None and frame.f_back is not None else {}
+        caller = getattr(inspect.currentframe(), "f_back", None) if "<locals>" in cls.__qualname__ else None
+        cls.__message_locals__ = dict(caller.f_locals) if caller is not None else {}
         registry.register(cls, tag)
         if not _prepare(cls, final=False):
             cls.__message_init__ = _first_init

@@ -229,7 +229,7 @@ class Flattener(Generic[In, Out]):
             self.sequence_promise.look_again()
 
     def _line_broke(self, error: BaseException) -> None:
-        """The item that is being flattened was cut off, and with it the items in line."""
+        """Drop the items in line, since the item before them was cut off."""
         self.sequence_promise.push_error(error)
         self._line = None
         self._busy = False
@@ -245,7 +245,7 @@ class Flattener(Generic[In, Out]):
         self._beside_ended(error)
 
     def _beside_ended(self, error: BaseException | None) -> None:
-        """An item beside the line has been flattened, or was cut off."""
+        """Note that an item beside the line has been flattened, or was cut off."""
         if error is not None:
             self.sequence_promise.push_error(error)
         self._beside -= 1

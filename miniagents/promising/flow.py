@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Pausable(Protocol):
-    """What a flow needs of a streamed promise."""
+    """The side of a streamed promise that a flow uses."""
 
     pause: "asyncio.Future[None] | None"
 

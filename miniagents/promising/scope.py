@@ -17,7 +17,7 @@ OnCancelled = Callable[[asyncio.CancelledError], object]
 
 
 class Scope:
-    """What background work belongs to: a context as a whole, the handler of an actor, or an interaction."""
+    """The owner of background work: a context as a whole, the handler of an actor, or an interaction."""
 
     __slots__ = ()
 

@@ -43,7 +43,7 @@ class Failure:
 
 
 class Feeder(Protocol):
-    """What puts pieces into a promise and knows where they come from: a `Flattener`."""
+    """The side of a `Flattener` that its promise uses."""
 
     fed_by: Any
     scope: Scope | None

@@ -8,8 +8,9 @@ Wait = tuple[Any, int | None, Any]
 """The awaited promise, the index of the piece (None for the whole), and the node whose code waits (or None)."""
 
 Held = tuple[bool, Collection[Any]]
-"""What holds a promise up: tasks, nodes, and promises, each of these with the index of the missing piece. The bool says
-whether one of them alone is enough to hold the promise up (True) or only all of them together are (False)."""
+"""The causes that hold a promise up: tasks, nodes, and promises, each of these with the index of the missing piece.
+The bool says whether one of them alone is enough to hold the promise up (True) or only all of them together are
+(False)."""
 
 waits: "dict[asyncio.Future[Any], Wait]" = {}
 """The waits under way of code that runs in a node or works for a promise, by the future that ends each of them.

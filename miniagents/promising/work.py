@@ -11,7 +11,7 @@ _LOOK_AT = 16
 
 
 class Cancellable(Protocol):
-    """What can be started for a promise: another promise, a call of an agent, an answer that is owed."""
+    """Work that can be started for a promise: another promise, a call of an agent, an answer that is owed."""
 
     def is_over(self) -> bool:
         """Return whether there is nothing left to cancel."""
@@ -29,7 +29,7 @@ class Cancellable(Protocol):
 
 
 class Work(list[Cancellable]):
-    """What was started for one promise, in the order of the starts.
+    """The work that was started for one promise, in the order of the starts.
 
     Ended work stays in the list until the list has doubled: to be told of each end would cost more.
     """
@@ -49,7 +49,7 @@ class Work(list[Cancellable]):
 
 
 Started: TypeAlias = Cancellable | Work | None
-"""What was started for a promise: nothing, one piece of work (the usual case), or several."""
+"""The work that was started for a promise: none, one piece (the usual case), or several."""
 
 
 def with_one_more(started: Started, item: Cancellable) -> Started:
