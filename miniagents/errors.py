@@ -1,4 +1,4 @@
-"""Every exception that the package raises, one tree.
+"""All exceptions that the package raises, in one tree.
 
 ::
 
@@ -22,7 +22,7 @@
     ├── ActorStoppedError                       the actor ended before it could answer
     │   └── ServiceStoppingError                the service stops, and the call was cut off or came too late
     ├── UnhandledMessageError                   the asked actor has no case for the message
-    ├── DeadlockError                           the await that would have closed a ring of waiting actors
+    ├── DeadlockError                           an await that would have closed a cycle of waiting actors
     ├── MailboxFullError                        the mailbox refused the message
     │   └── DroppedError                        the mailbox took the message and dropped it later
     ├── AgentArgumentError (TypeError)          an agent or an actor does not take these arguments
@@ -64,11 +64,11 @@ from typing import Any
 
 
 class MiniAgentsError(Exception):
-    """The root of the tree.
+    """The base of all exceptions of the package.
 
     Args:
-        text: Who, what happened, and what to do about it.
-        **facts: The same as attributes, for programs.
+        text: Where (a path), what happened, and what to do about it.
+        **facts: The facts in the text, which become attributes.
     """
 
     def __init__(self, text: str = "", /, **facts: Any) -> None:
@@ -88,7 +88,7 @@ class MutableFieldError(MiniAgentsError, TypeError):
 
 
 class NotSendableError(MiniAgentsError, TypeError):
-    """Something that is no message was sent, or cannot be part of a message."""
+    """A value that cannot be sent, or cannot be part of a message."""
 
 
 class UnencodableError(MiniAgentsError, ValueError):
@@ -100,11 +100,11 @@ class DecodeError(MiniAgentsError, ValueError):
 
 
 class RemoteError(MiniAgentsError):
-    """An exception of another process whose class is not rebuilt here.
+    """An exception of another process whose class cannot be rebuilt here.
 
     Attributes:
-        type_name: The name of its class, with the module.
-        remote_traceback: Its traceback as text, or "".
+        type_name: The name of the class, with its module.
+        remote_traceback: The traceback as text, or "".
     """
 
     type_name: str = ""
@@ -112,7 +112,7 @@ class RemoteError(MiniAgentsError):
 
 
 class NoActiveSystemError(MiniAgentsError, RuntimeError):
-    """Nothing says which system is meant: none is active here, or several are."""
+    """No system is active here, or several are, so that it is not clear which one is meant."""
 
 
 class SystemNotRunningError(MiniAgentsError, RuntimeError):
@@ -120,26 +120,27 @@ class SystemNotRunningError(MiniAgentsError, RuntimeError):
 
 
 class WrongThreadError(MiniAgentsError, RuntimeError):
-    """A call from another thread than the event loop's; `system.from_thread` is there for that."""
+    """A call from another thread than that of the event loop. Use `system.from_thread` for such calls."""
 
 
 class AppenderNotOpenError(MiniAgentsError, RuntimeError):
-    """Something was appended before the appender was opened."""
+    """A piece was appended before the appender was opened."""
 
 
 class AppenderClosedError(MiniAgentsError, RuntimeError):
-    """Something was appended after the appender was closed, or the appender was opened again."""
+    """A piece was appended after the appender was closed, or the appender was opened again."""
 
 
 class PromiseNotReadyError(MiniAgentsError, RuntimeError):
-    """The text of a promise was asked for before it resolved: await it first."""
+    """The value or text of a promise was asked for before the promise settled. Await it first."""
 
 
 class PromiseCancelledError(MiniAgentsError):
-    """The work behind a promise was cancelled. It is no `asyncio.CancelledError`: the awaiter itself was not cancelled.
+    """The work behind a promise was cancelled. This is no `asyncio.CancelledError`, since the awaiter was not
+    cancelled.
 
     Attributes:
-        reason: What was given to `cancel`, or None.
+        reason: The argument of `cancel`, or None.
     """
 
     reason: object = None
@@ -154,7 +155,7 @@ class AskTimeoutError(DeadlineExceededError):
 
     Attributes:
         path: The path of the actor that was asked.
-        ring: The paths of the ring of waiting actors that held it up, or ().
+        ring: The paths of the cycle of waiting actors that held the ask up, or ().
     """
 
     path: str = ""
@@ -162,7 +163,7 @@ class AskTimeoutError(DeadlineExceededError):
 
 
 class HandlerTimeoutError(MiniAgentsError, TimeoutError):
-    """A handler or hook ran for longer than the actor's `handler_timeout`. It is a crash of that actor.
+    """A handler or hook ran for longer than the `handler_timeout` of its actor. The actor crashes with it.
 
     Attributes:
         path: The path of the actor.
@@ -174,11 +175,11 @@ class HandlerTimeoutError(MiniAgentsError, TimeoutError):
 class ActorStoppedError(MiniAgentsError):
     """The actor ended, or was restarted with its siblings, before it could answer.
 
-    `__cause__` is the start's error where the actor never started.
+    `__cause__` is the error of the start if the actor never started.
 
     Attributes:
         path: The path of the actor.
-        reason: Its stop reason.
+        reason: The `StopReason` of the actor, or the exception that it crashed with.
     """
 
     path: str = ""
@@ -186,12 +187,14 @@ class ActorStoppedError(MiniAgentsError):
 
 
 class ServiceStoppingError(ActorStoppedError):
-    """The service in which the agents live is stopping: the call came too late, or was cut off when the grace was over.
-    Another instance of the service may answer it."""
+    """The service of the agents is stopping: the call came too late, or was cut off when the grace was over.
+
+    Another instance of the service may answer the call.
+    """
 
 
 class UnhandledMessageError(MiniAgentsError):
-    """The actor that was asked has no case for the message: it answered with `ctx.unhandled(message)`.
+    """The asked actor does not handle the message: it called `ctx.unhandled(message)`.
 
     Attributes:
         path: The path of the actor.
@@ -203,11 +206,12 @@ class UnhandledMessageError(MiniAgentsError):
 
 
 class DeadlockError(MiniAgentsError):
-    """This await would have closed a ring of actors that wait for each other, directly or through what flows between
-    them: the edge goes from whoever waits to whoever the awaited pieces still come from.
+    """This await would have closed a cycle of actors that wait for each other.
+
+    An actor waits for another one if it awaits an answer or the next piece of a stream that the other one has to give.
 
     Attributes:
-        ring: The paths in the order of waiting; the first is repeated at the end.
+        ring: The paths of the actors in the order of waiting. The first path is repeated at the end.
     """
 
     ring: tuple[str, ...] = ()
@@ -226,16 +230,16 @@ class MailboxFullError(MiniAgentsError):
 
 
 class DroppedError(MailboxFullError):
-    """The message was dropped from a full mailbox, as its overflow policy says."""
+    """The message was dropped from a full mailbox because of the overflow policy."""
 
 
 class AgentArgumentError(MiniAgentsError, TypeError):
-    """An agent was called, forked or spawned with arguments that it does not take, or without one that it needs; or an
-    actor was spawned with such."""
+    """An agent was called, forked or spawned, or an actor was spawned, with wrong arguments or without a required
+    one."""
 
 
 class MissingDependencyError(MiniAgentsError, ImportError):
-    """A package that an optional feature needs is not installed; the text names the extra to install."""
+    """A package that an optional feature needs is not installed. The text names the extra to install."""
 
 
 class LLMError(MiniAgentsError):
@@ -249,7 +253,7 @@ class LLMError(MiniAgentsError):
 
 
 class MissingKeyError(LLMError):
-    """There is no key for the provider; the text names the environment variable."""
+    """There is no API key for the provider. The text names the environment variable."""
 
 
 class ProviderError(LLMError):
@@ -257,11 +261,11 @@ class ProviderError(LLMError):
 
     Attributes:
         status: The HTTP status, or None where there was none.
-        error_type: The provider's word for it, or None.
+        error_type: The provider's name of the error, or None.
         request_id: The provider's id of the request, or None.
         retry_after: Seconds that the provider asks to wait before the next attempt, or None.
-        should_retry: What the provider says of another attempt (`x-should-retry`), or None.
-        limits: Its rate-limit headers, or an empty mapping.
+        should_retry: Whether the provider advises another attempt (`x-should-retry`), or None.
+        limits: The rate-limit headers, or an empty mapping.
     """
 
     status: int | None = None
@@ -273,16 +277,18 @@ class ProviderError(LLMError):
 
 
 class InvalidRequestError(ProviderError):
-    """The request itself is wrong (400, 404, 413, 422): the same again would fail again."""
+    """The request itself is wrong (400, 404, 413, 422). The same request would fail again."""
 
 
 class ContextOverflowError(InvalidRequestError):
-    """The conversation is longer than the model's context: shorten it, or take another model."""
+    """The conversation is longer than the context of the model. Shorten it, or use another model."""
 
 
 class UnsupportedContentError(InvalidRequestError, ValueError):
-    """The API of the model has no form for a part of the conversation: leave it out, or ask another model. Nothing was
-    sent."""
+    """The API of the model has no form for a part of the conversation. Nothing was sent.
+
+    Leave the part out, or use another model.
+    """
 
 
 class AuthenticationError(ProviderError):
@@ -290,7 +296,7 @@ class AuthenticationError(ProviderError):
 
 
 class QuotaExceededError(ProviderError):
-    """The account's quota is used up, or a payment is due (402, `insufficient_quota`): waiting does not help."""
+    """The quota of the account is used up, or a payment is due (402, `insufficient_quota`). Waiting does not help."""
 
 
 class RateLimitedError(ProviderError):
@@ -301,18 +307,18 @@ class ProviderUnavailableError(ProviderError):
     """The provider is down, overloaded, or cannot be reached (408, 409, 5xx, a connection that failed).
 
     Attributes:
-        was_reached: Whether there was a connection at all: False if it was refused, or if the host is not known.
+        was_reached: Whether there was a connection: False if it was refused, or if the host is not known.
     """
 
     was_reached: bool = True
 
 
 class StalledError(ProviderUnavailableError, TimeoutError):
-    """Nothing came from the provider for `idle_timeout` seconds."""
+    """The provider has sent nothing for `idle_timeout` seconds."""
 
 
 class MalformedResponseError(ProviderUnavailableError):
-    """What came is not what the API speaks: broken JSON, an HTML page, no choices."""
+    """The response is not one of the API: broken JSON, an HTML page, no choices."""
 
 
 class IncompleteResponseError(ProviderUnavailableError):
@@ -320,11 +326,11 @@ class IncompleteResponseError(ProviderUnavailableError):
 
 
 class OutputError(LLMError):
-    """There is no structured output of the wanted type: it was refused, cut off, or still wrong after all repairs.
+    """The model gave no structured output of the wanted type: it refused, was cut off, or failed after all repairs.
 
     Attributes:
-        text: What the model said.
-        stop_reason: Why it stopped, as the provider says it.
+        text: The text of the model.
+        stop_reason: The provider's reason for the end of the text.
     """
 
     text: str = ""
@@ -336,11 +342,11 @@ class MaxTurnsError(LLMError):
 
 
 class BudgetExceededError(LLMError):
-    """What is left of a budget does not allow this call. What runs already may finish."""
+    """The rest of a budget does not allow this call. Running calls may finish."""
 
 
 class AllModelsFailedError(LLMError):
-    """Every model of a `Fallback` failed or is resting; the text names each cause.
+    """Every model of a `Fallback` failed or is resting. The text names each cause.
 
     Attributes:
         errors: The errors, in the order of the models.
@@ -350,7 +356,7 @@ class AllModelsFailedError(LLMError):
 
 
 class StartError(MiniAgentsError):
-    """A child did not start; `__cause__` is its own error.
+    """A child of a supervisor did not start. `__cause__` is the error of the child.
 
     Attributes:
         child_id: The id of the child's specification.
@@ -362,7 +368,7 @@ class StartError(MiniAgentsError):
 
 
 class RestartLimitError(MiniAgentsError):
-    """An actor or its children needed more restarts than their supervision allows; `__cause__` is the last crash.
+    """An actor or its children needed more restarts than their supervision allows. `__cause__` is the last crash.
 
     Attributes:
         path: The path of the actor that gives up.
@@ -372,12 +378,12 @@ class RestartLimitError(MiniAgentsError):
 
 
 class SimulationError(MiniAgentsError, AssertionError):
-    """A program failed in a simulation; its own error is the `__cause__`.
+    """A program failed in a simulation. `__cause__` is the error of the program.
 
     Attributes:
-        seed: The seed that shows it: `simulate(program, seeds=[seed])` plays the same again, step for step.
+        seed: The seed of the failure: `simulate(program, seeds=[seed])` repeats it, step for step.
         trace: The steps of the smallest run that fails, in order.
-        disturbances: The disturbances that it needs, as `miniagents.testing.Disturbance`s, in order.
+        disturbances: The disturbances of that run, as `miniagents.testing.Disturbance`s, in order.
     """
 
     seed: int = 0
@@ -389,7 +395,7 @@ class SimulatedCrashError(MiniAgentsError):
     """A crash that a simulation has caused (`sim.disturb(crash=...)`).
 
     Attributes:
-        path: The actor or agent that crashes.
+        path: The path of the actor or agent that crashes.
     """
 
     path: str = ""
@@ -399,8 +405,8 @@ class SupervisorError(MiniAgentsError):
     """A supervisor answered a call with an error, as OTP's `supervisor` does.
 
     Attributes:
-        reason: OTP's word for it.
-        child_id: The id that the call named.
+        reason: OTP's name of the error.
+        child_id: The id in the call.
     """
 
     reason: str = "error"
@@ -411,7 +417,7 @@ class AlreadyStartedError(SupervisorError):
     """`start_child`: a child with this id runs.
 
     Attributes:
-        ref: The child that runs.
+        ref: The reference to that child.
     """
 
     reason = "already_started"
@@ -419,7 +425,7 @@ class AlreadyStartedError(SupervisorError):
 
 
 class AlreadyPresentError(SupervisorError):
-    """`start_child`: a specification with this id is there, and its child does not run."""
+    """`start_child`: there is a specification with this id, and its child does not run."""
 
     reason = "already_present"
 
@@ -431,7 +437,7 @@ class ChildNotFoundError(SupervisorError):
 
 
 class ChildRunningError(SupervisorError):
-    """`restart_child`, `delete_child`: the child runs; terminate it first."""
+    """`restart_child`, `delete_child`: the child runs. Terminate it first."""
 
     reason = "running"
 

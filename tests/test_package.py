@@ -1,12 +1,15 @@
 """The package as a whole: its layers, what importing it loads, and its public names."""
 
 import ast
+import importlib.metadata
+import inspect
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import miniagents
+from miniagents import errors
 
 PACKAGE = Path(miniagents.__file__).parent
 
@@ -70,6 +73,18 @@ def test_importing_the_package_loads_no_optional_library() -> None:
 def test_the_public_names_are_all_there_and_sorted() -> None:
     assert miniagents.__all__ == sorted(miniagents.__all__)
     assert [name for name in miniagents.__all__ if not hasattr(miniagents, name)] == []
+
+
+def test_every_error_can_be_imported_from_the_package() -> None:
+    names = [name for name, value in vars(errors).items() if inspect.isclass(value) and issubclass(value, Exception)]
+
+    assert len(names) > 40
+    assert [name for name in names if getattr(miniagents, name, None) is not getattr(errors, name)] == []
+    assert set(names) <= set(miniagents.__all__)
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    assert miniagents.__version__ == importlib.metadata.version("miniagents")
 
 
 def test_the_modules_that_others_rely_on_can_be_imported_by_name() -> None:

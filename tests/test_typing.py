@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 _PROGRAM = """
-from miniagents import ActorRef, AgentRef, Message, MiniAgents, Request, miniagent
+from miniagents import ActorRef, ActorStoppedError, AgentRef, Message, MiniAgents, Request, __version__, miniagent
 
 class Total(Message):
     value: int
@@ -24,6 +24,8 @@ async def main(ref: ActorRef, system: MiniAgents) -> None:
     reveal_type(await ref.ask(Plain()))
     reveal_type(system.spawn(agent))
     reveal_type(await agent.inquire("x"))
+    reveal_type(__version__)
+    reveal_type(ActorStoppedError().path)
 """
 
 
@@ -45,4 +47,6 @@ def test_a_typed_ask_is_typed_and_a_plain_one_is_any(tmp_path: Path) -> None:
         "Any",
         "miniagents.agents.agent_cell.AgentRef",
         "miniagents.messages.sequence.Messages",
+        "str",
+        "str",
     ]

@@ -150,7 +150,7 @@ class ActorSystem(PromisingContext):
     @property
     def is_running(self) -> bool:
         """Whether actors can be spawned."""
-        return self._active_in is not None and self.root.life is _RUNS
+        return self.active_loop is not None and self.root.life is _RUNS
 
     def activate(self) -> Self:
         """Start, without `async with`: for services that call `await afinalize()` when they end.
@@ -298,7 +298,7 @@ class ActorSystem(PromisingContext):
         root.life = OVER
         self.events.close()
         if self._terminated is not None:
-            self._terminated._resolve(self._failure if self._failure is not None else StopReason.NORMAL)
+            self._terminated.resolve(self._failure if self._failure is not None else StopReason.NORMAL)
 
     async def _stop_interactions(self) -> None:
         """Agents' systems end their interactions first."""
@@ -524,7 +524,7 @@ class ActorSystem(PromisingContext):
         try:
             await started
         except asyncio.CancelledError:
-            started._look()
+            started.mark_seen()
             cell.terminate()  # nobody will have a reference to it
             raise
         ref = cell.ref
@@ -653,7 +653,7 @@ class ActorSystem(PromisingContext):
             SystemNotRunningError: It is not running.
         """
         if not self.is_running:
-            what = "is not running: use `async with` around this" if self._active_in is None else "is stopping"
+            what = "is not running: use `async with` around this" if self.active_loop is None else "is stopping"
             raise SystemNotRunningError(f"system {self.name!r} {what}")
 
     # For the detection of deadlocks

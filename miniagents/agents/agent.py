@@ -122,7 +122,7 @@ class MiniAgent(CallTarget):
         if system is None:
             scope = current_scope.get()
             system = scope.promising_context if scope is not None else None
-            if system is None or not system._serves_agents:
+            if system is None or not system.serves_agents:
                 system = AgentHost.get_current()  # the only one of this loop, or an error that says what to do
         return system.activated(self)
 

@@ -133,7 +133,7 @@ class AgentCell(LivingCell):
         ask = envelope.ask
         if ask is not None:
             ask.behind = interaction
-            ask._owns(interaction)
+            ask.owns(interaction)
         return interaction
 
     def ask_expired(self, ask: Any) -> None:

@@ -125,8 +125,8 @@ _UNKNOWN: Any = object()
 
 def _first(messages: MessageSequencePromise) -> Any:
     """The first message of a call, None if there is none, `_UNKNOWN` while nobody can say."""
-    pieces = messages._pieces
+    pieces = messages.pieces
     if not pieces:
-        return None if messages._finished else _UNKNOWN
+        return None if messages.finished else _UNKNOWN
     first: Any = pieces[0]
-    return first.result() if isinstance(first, Promise) and first.done() and first._error is None else _UNKNOWN
+    return first.result() if isinstance(first, Promise) and first.done() and first.settled_error is None else _UNKNOWN

@@ -144,7 +144,7 @@ def begin(interaction: Interaction, start_soon: bool) -> None:
     if start_soon:
         interaction.submit()
     else:
-        interaction.system._lazy[interaction.replies] = None
+        interaction.system.lazy_promises[interaction.replies] = None
 
 
 NO_MESSAGES = MessageSequence.turn_into_sequence_promise((), errors_as_messages=False)

@@ -86,7 +86,7 @@ class _ClassAgent(Actor):
         finally:
             cell.waits = None
             if not is_call:
-                interaction.replies._look()
+                interaction.replies.mark_seen()
         if error is not None and interaction.has_expired and is_of_the_caller(error):
             interaction.fail(error)  # what it waited for has ended with the deadline: it has not crashed
             return None

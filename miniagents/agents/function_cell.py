@@ -144,7 +144,7 @@ class FunctionAgentCell(AgentCell):
         interaction = self.as_interaction(envelope)
         ask = envelope.ask
         if ask is not None:
-            ask._producer = interaction
+            ask.producer = interaction
 
             async def answer() -> None:
                 try:

@@ -8,7 +8,7 @@ from miniagents.actors import ActorSystem
 class AgentHost(ActorSystem):
     """A system that can serve calls of agents; `MiniAgents` is the one."""
 
-    _serves_agents = True
+    serves_agents = True
     _public_name = "MiniAgents"
 
     def activated(self, agent: Any) -> Any:

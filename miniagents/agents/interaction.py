@@ -70,24 +70,24 @@ class ReplyPromise(MessageSequencePromise):
     def __init__(self, interaction: "Interaction", errors_as_messages: bool) -> None:
         super().__init__(errors_as_messages=errors_as_messages)
         self._interaction: Interaction | None = interaction
-        self._producer = interaction
+        self.producer = interaction
 
     def __await__(self) -> Generator[Any, Any, Messages]:
         interaction = self._interaction
-        if interaction is not None and self._value is NO_VALUE and self._error is None:
+        if interaction is not None and self.settled_value is NO_VALUE and self.settled_error is None:
             if not interaction._submitted:
                 interaction.submit()  # a lazy call begins
             interaction.system.dispatcher.helpers.run_ready()
         return super().__await__()
 
-    def _help(self) -> bool:
+    def run_ready(self) -> bool:
         interaction = self._interaction
         return interaction is not None and interaction.system.dispatcher.helpers.run_ready()
 
-    def _start(self) -> None:
+    def start(self) -> None:
         if self._interaction is not None:
             self._interaction.submit()
-        super()._start()
+        super().start()
 
     def _watch(self, error: BaseException) -> None:
         if self._interaction is None or not self._interaction.ends_with_its_caller(error):
@@ -97,9 +97,9 @@ class ReplyPromise(MessageSequencePromise):
         interaction = self._interaction
         return interaction.system if interaction is not None else super()._context()
 
-    def _event_loop(self) -> asyncio.AbstractEventLoop:
+    def event_loop(self) -> asyncio.AbstractEventLoop:
         interaction = self._interaction
-        return interaction.system.loop if interaction is not None else super()._event_loop()
+        return interaction.system.loop if interaction is not None else super().event_loop()
 
     @property
     def own_timeout(self) -> bool:
@@ -110,33 +110,33 @@ class ReplyPromise(MessageSequencePromise):
         """Whether these are the messages of its call."""
         return self._interaction is not None and self._interaction.message_promises is messages
 
-    def _speaker(self, at: int | None) -> "Interaction | None":
+    def speaker(self, at: int | None) -> "Interaction | None":
         interaction = self._interaction
         if at is None or interaction is None or interaction._closed:
             return None  # the replies have not ended before its code has
         return interaction if interaction.is_running else None
 
-    def _held_by(self, at: int | None) -> "tuple[bool, Collection[Any]] | None":
-        interaction, flat = self._interaction, self._flat
+    def held_by(self, at: int | None) -> "tuple[bool, Collection[Any]] | None":
+        interaction, flat = self._interaction, self.flattener
         if interaction is None:
-            return super()._held_by(at)
+            return super().held_by(at)
         if interaction.is_running and not interaction._closed:
             if at is None:
                 return True, (interaction,)  # the replies have not ended before its code has
             return False, (interaction, *(flat.tasks if flat is not None else ()))
         if interaction.is_running:
-            held = super()._held_by(at)
+            held = super().held_by(at)
             return None if held is None else (False, (interaction, *held[1]))  # it may cancel what it left flowing
         if not interaction._done:
             node = interaction.node_behind(self)
             return None if node is None else (True, (node,))
-        return super()._held_by(at)
+        return super().held_by(at)
 
     @property
     def is_flowing(self) -> bool:
         """Whether there is more to come of it, or of a message in it."""
         return not self.done() and (
-            not self._finished or any(isinstance(piece, Promise) and not piece.done() for piece in self._pieces)
+            not self.finished or any(isinstance(piece, Promise) and not piece.done() for piece in self.pieces)
         )
 
     def end_ring(self, error: BaseException) -> None:
@@ -144,18 +144,18 @@ class ReplyPromise(MessageSequencePromise):
         if self._interaction is not None:
             self._interaction.begin_cancel(error)
 
-    def _cut_off(self, error: BaseException) -> None:
+    def cut_off(self, error: BaseException) -> None:
         if self._interaction is not None:
             self._interaction.cut_off(error)
-        super()._cut_off(error)
+        super().cut_off(error)
 
-    def _cancel_alone(self, reason: object, endings: Endings) -> Iterable[Cancellable]:
+    def cancel_alone(self, reason: object, endings: Endings) -> Iterable[Cancellable]:
         interaction = self._interaction
         if interaction is None:
-            return super()._cancel_alone(reason, endings)
+            return super().cancel_alone(reason, endings)
         started = self._all_started()
-        below = interaction._cancel_alone(reason, endings)
-        super()._cancel_alone(reason, endings)
+        below = interaction.cancel_alone(reason, endings)
+        super().cancel_alone(reason, endings)
         return (*below, *started)
 
     def _settled(self) -> None:
@@ -387,7 +387,7 @@ class Interaction(Node):
         """Whether anybody waits for its replies, or may do so without being seen here: an ask that became this call,
         or those that wait behind it for a serial agent."""
         replies, envelope = self.replies, self.envelope
-        if replies._piece_waiters or replies._waiters or replies._callbacks or self.cell.is_serial:
+        if replies.piece_waiters or replies.waiters or replies.callbacks or self.cell.is_serial:
             return True
         return envelope is not None and envelope.message is not self
 
@@ -413,7 +413,7 @@ class Interaction(Node):
     @property
     def has_replied(self) -> bool:
         """Whether anything has reached its caller."""
-        return bool(self.replies._pieces)
+        return bool(self.replies.pieces)
 
     # As the ask of an envelope
 
@@ -422,9 +422,9 @@ class Interaction(Node):
         return self._done
 
     @property
-    def _waiters(self) -> bool:
+    def waiters(self) -> bool:
         """Whether anybody waits for its replies, or did when it ended."""
-        return self._was_awaited or self.replies._is_waited_for()
+        return self._was_awaited or self.replies.is_waited_for()
 
     def answer(self, _: Any) -> None:
         """Its handler returned."""
@@ -443,7 +443,7 @@ class Interaction(Node):
             error.__cause__ = cause if cause is not None else (reason if isinstance(reason, BaseException) else None)
             self.finish(error)
 
-    def _add_done_callback(self, _: Any) -> None:
+    def add_done_callback(self, _: Any) -> None:
         """Nobody owes an interaction anything: its replies are its own."""
 
     # Life
@@ -454,8 +454,8 @@ class Interaction(Node):
             return
         self._submitted = True
         system = self.system
-        if system._lazy:
-            system._lazy.pop(self.replies, None)
+        if system.lazy_promises:
+            system.lazy_promises.pop(self.replies, None)
         if self.cell.is_activated and self.cell.stopping is not None and not self.cell.takes_calls:
             self.cell = system.activated(self.agent)  # it was passivated, or ended, in between
         elif self.cell.is_supervisor:
@@ -584,11 +584,11 @@ class Interaction(Node):
             if (
                 (messages.__class__ is str or isinstance(messages, Message))
                 and not self._closed
-                and not self.system._persists
+                and not self.system.persists_messages
             ):
                 # The usual case: nothing to flatten, nobody to wait for (benchmark `agent_call`).
                 message = messages if isinstance(messages, Message) else TextMessage(str(messages))
-                self.replies._push(MessagePromise.of(message))
+                self.replies.push_piece(MessagePromise.of(message))
                 return
             sequence = self._sequence = MessageSequence(promise=self.replies)
             sequence.open()
@@ -602,7 +602,7 @@ class Interaction(Node):
         if self._sequence is not None:
             self._sequence.close()
         else:
-            self.replies._end()
+            self.replies.end_stream()
 
     def make_sure_to_wait(self, awaitable: Awaitable[Any]) -> None:
         """Do not end before this has."""
@@ -680,7 +680,7 @@ class Interaction(Node):
         if self.is_running:
             self.abandoned = True  # its clean-up takes as long as it takes; the caller waits no longer
         if self.is_running and cell.is_serial:
-            self.replies._reject(error)  # its handler goes on, and what it replies is thrown away
+            self.replies.reject(error)  # its handler goes on, and what it replies is thrown away
             self._cancel_background(error, {})  # calls and asks have inherited the deadline, streams have not
             return
         if not self.is_running and envelope is not None and not envelope.taken:
@@ -695,7 +695,7 @@ class Interaction(Node):
         if error is None and self.cancelled is not None:
             error = self.explain(asyncio.CancelledError())  # its code has swallowed it: what it replied is thrown away
         self._done = True
-        self._was_awaited = error is not None and self.replies._is_waited_for()
+        self._was_awaited = error is not None and self.replies.is_waited_for()
         self.error = error
         self.is_running = False
         if self._hang is not None:
@@ -706,14 +706,14 @@ class Interaction(Node):
             log_failure("call.failed_unheard", error, actor=self.path, interaction=self.id)
         if error is not None and not self._closed:
             if self.cancelled is not None or self._sequence is None:
-                self.replies._push_error(error)
+                self.replies.push_error(error)
             else:
                 self._sequence.append(error)
         self.close_replies()
         if self.cancelled is not None and error is not None:
             if self._sequence is not None:
                 self._sequence.cancel(self.cancelled)
-            self.replies._reject(error)
+            self.replies.reject(error)
         if (self._background or self._timer is not None) and self.replies.is_flowing:
             self._leave_background()
         elif self._timer is not None:
@@ -726,7 +726,7 @@ class Interaction(Node):
         self.context = self.envelope = self.ctx = None  # they lead back to here
         if self.system.watches:
             self.system.watches.stirred(self)
-        if self._sequence is not None and (self.replies._waiters or self.replies._piece_waiters):
+        if self._sequence is not None and (self.replies.waiters or self.replies.piece_waiters):
             look_again(self.system, self.replies)  # whoever waits for them waits for others from now on
         self.system.interaction_ended(self)
         self.cell.interaction_ended(self)
@@ -737,7 +737,7 @@ class Interaction(Node):
         if self.cell.is_serial and self.cancelled is None and not isinstance(error, self.agent.options.errors):
             return False  # it is a crash, which is logged as one
         told = self.replies.done() and (self.cancelled is not None or self.has_expired)
-        return (self._closed or told) and error is not self.replies._error and not _is_end(error)
+        return (self._closed or told) and error is not self.replies.settled_error and not _is_end(error)
 
     def _leave_background(self) -> None:
         """What it replied still flows: whoever ends one of those above, or itself, ends that, too."""
@@ -769,16 +769,16 @@ class Interaction(Node):
         Returns:
             What still runs, and whose it is.
         """
-        earlier = getattr(self.replies, "_endings", None)
+        earlier = getattr(self.replies, "endings", None)
         endings = end_all(self, reason=reason)
-        self.replies._endings = endings = {**earlier, **endings} if earlier else endings
+        self.replies.endings = endings = {**earlier, **endings} if earlier else endings
         return endings
 
-    def _is_over(self) -> bool:
+    def is_over(self) -> bool:
         """Whether nothing of it runs or flows: see `Cancellable`."""
         return self._done and not self.replies.is_flowing
 
-    def _cancel_alone(self, reason: object, endings: Endings) -> Iterable[Cancellable]:
+    def cancel_alone(self, reason: object, endings: Endings) -> Iterable[Cancellable]:
         """Ask for its own end: see `Cancellable`."""
         if reason is None:
             reason = "cancelled"
@@ -787,8 +787,8 @@ class Interaction(Node):
             self._left = ()
             if self.replies.is_flowing:
                 below = (*below, *(self.asks or ()))
-                self.replies._reject(self._as_error(reason))  # before its stream says that it was cancelled
-                self.replies._look()  # whoever reads the stream is told by it
+                self.replies.reject(self._as_error(reason))  # before its stream says that it was cancelled
+                self.replies.mark_seen()  # whoever reads the stream is told by it
                 self._cancel_background(reason, endings)
             return below
         below = (*self._below, *(self.asks or ()))
@@ -814,7 +814,7 @@ class Interaction(Node):
     def cut_off(self, error: BaseException) -> None:
         """Cancel it and everything below it, and let its caller have the error now, whatever its code does."""
         self.begin_cancel(error)
-        self.replies._reject(error)
+        self.replies.reject(error)
 
     def _as_error(self, reason: object) -> BaseException:
         if isinstance(reason, BaseException):
@@ -828,7 +828,7 @@ class Interaction(Node):
         self.abandoned = True
         stack = self.stack or "\n".join(stack_of(task.get_coro()) for task in self._background)
         _log.warning("call.runs_on", actor=self.path, interaction=self.id, stack=stack)
-        self.replies._reject(self._as_error(self.cancelled))
+        self.replies.reject(self._as_error(self.cancelled))
 
     @property
     def is_unwanted(self) -> bool:

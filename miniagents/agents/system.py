@@ -275,11 +275,11 @@ class MiniAgents(AgentHost):
         """A decorator: let an async function of an iterable see every message object once, parts before wholes. A
         handler that fails is logged and fails nobody."""
         self._persistence.add_handler(handler)
-        self._persists = True
+        self.persists_messages = True
         return handler
 
-    def _message_resolved(self, message: Any) -> None:
-        if self._persists:
+    def message_resolved(self, message: Any) -> None:
+        if self.persists_messages:
             self._persistence.add(message)
 
     @property

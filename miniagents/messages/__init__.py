@@ -1,8 +1,7 @@
-"""Messages: immutable, typed, with content hashes and a wire format; and promises of them."""
+"""Messages: immutable and typed, with content hashes and a wire format; and the promises of messages."""
 
 from miniagents.messages.frozen import EMPTY, FrozenDict, freeze
-from miniagents.messages.message import Message, Request, to_json
-from miniagents.messages.promises import MessagePromise, MessageTokenAppender
+from miniagents.messages.message import Message, MessagePromise, Request, TextMessage, to_json
 from miniagents.messages.registry import register_value_type, register_wire_type
 from miniagents.messages.secret import Secret
 from miniagents.messages.sendable import Sendable, to_message
@@ -18,12 +17,10 @@ from miniagents.messages.standard import (
     DataMessage,
     ErrorMessage,
     SystemMessage,
-    TextMessage,
-    TextToken,
-    Token,
     UserMessage,
     error_text,
 )
+from miniagents.messages.tokens import MessageTokenAppender, TextToken, Token
 from miniagents.messages.wire import decode, encode
 
 __all__ = [

@@ -1,8 +1,8 @@
-"""The wire: messages as bytes and back, typed and polymorphic. msgpack underneath; nothing is ever unpickled.
+"""The codec: values of messages as plain data that msgpack can encode, and back.
 
-Scalars travel as themselves. Everything else is an array that begins with a code for its kind, so that a tuple is told
-from a frozenset, and a message from a dict that looks like one. A class is found by its tag among those that are
-defined in this process; no bytes make anything be imported.
+Scalars stand for themselves. Every other value is an array that begins with a code for its kind, which tells a tuple
+from a frozenset, and a message from a dict with the same keys. A class is looked up by its tag among the classes that
+are defined in this process. No data make a module be imported.
 """
 
 import builtins
@@ -12,19 +12,17 @@ import traceback
 import typing
 from collections.abc import Callable
 from decimal import Decimal
-from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
-import msgspec
 import structlog
 
 from miniagents import errors
 from miniagents.errors import DecodeError, NotSendableError, RemoteError, UnencodableError
 from miniagents.messages import registry
-from miniagents.messages.fields import FieldType, field_type
+from miniagents.messages.fields import FieldType, field_type, record_fields
 from miniagents.messages.frozen import MAX_DEPTH, FrozenDict, check_int, check_str, is_frozen_dict, is_frozen_record
-from miniagents.messages.meta import is_message
+from miniagents.messages.meta import AnyMessage, is_message
 
 (
     TUPLE,
@@ -43,43 +41,51 @@ from miniagents.messages.meta import is_message
     RECORD,
 ) = range(14)
 
+Wire: TypeAlias = "bool | int | float | str | bytes | list[Wire] | None"
+"""Plain data."""
+
 _log = structlog.get_logger("miniagents")
 _warned: set[str] = set()
+_records: dict[type, dict[str, FieldType]] = {}
 
 
-def to_wire(value: Any, where: str, depth: int) -> Any:
-    """Plain data for any value that a message may hold.
+def to_wire(value: object, where: str, depth: int) -> Wire:
+    """Return plain data for a value of a message.
+
+    Args:
+        value: The value.
+        where: The name of the value in errors: "Order.number".
+        depth: How deep the value is nested already.
 
     Raises:
-        NotSendableError: It cannot travel.
-        UnencodableError: The wire cannot carry it.
+        NotSendableError: The value cannot travel.
+        UnencodableError: The wire cannot carry the value.
     """
-    kind = value.__class__
-    if kind is str:
+    if type(value) is str:
         check_str(value, where)
         return value
-    if kind is int:
+    if type(value) is int:
         check_int(value, where)
         return value
-    if kind is bool or kind is float or kind is bytes or value is None:
+    if type(value) is bool or type(value) is float or type(value) is bytes or value is None:
         return value
     if depth > MAX_DEPTH:
         raise UnencodableError(f"{where[:200]}...: nested more than {MAX_DEPTH} deep")
     if is_message(value):
         return _message_to_wire(value, where, depth)
-    if kind is tuple:
+    if type(value) is tuple:
         return [TUPLE, *[to_wire(item, f"{where}[{i}]", depth + 1) for i, item in enumerate(value)]]
-    if is_frozen_dict(kind):
-        flat = [DICT]
+    if is_frozen_dict(value):
+        flat: list[Wire] = [DICT]
         for key, item in value.items():
             flat += (to_wire(key, where, depth + 1), to_wire(item, f"{where}[{key!r}]", depth + 1))
         return flat
-    if kind is frozenset:
+    if type(value) is frozenset:
         return [FROZENSET, *[to_wire(item, where, depth + 1) for item in value]]
     return _rare_to_wire(value, where, depth)
 
 
-def _message_to_wire(message: Any, where: str, depth: int) -> Any:
+def _message_to_wire(message: AnyMessage, where: str, depth: int) -> Wire:
     cls = type(message)
     if cls.__module__ == "__main__" and cls.__wire_tag__.startswith("__main__:") and cls.__wire_tag__ not in _warned:
         _warned.add(cls.__wire_tag__)
@@ -88,7 +94,7 @@ def _message_to_wire(message: Any, where: str, depth: int) -> Any:
             hint="no other program can decode a class of __main__: move it into a module, or give it a tag",
             message_class=cls.__qualname__,
         )
-    flat = [MESSAGE, cls.__wire_tag__]
+    flat: list[Wire] = [MESSAGE, cls.__wire_tag__]
     for name in cls.__struct_fields__:
         value = getattr(message, name)
         if name != "metadata" or value:
@@ -96,7 +102,7 @@ def _message_to_wire(message: Any, where: str, depth: int) -> Any:
     return flat
 
 
-def _rare_to_wire(value: Any, where: str, depth: int) -> Any:
+def _rare_to_wire(value: object, where: str, depth: int) -> Wire:
     if isinstance(value, enum.Enum):
         return [ENUM, registry.default_tag(type(value)), value.name]
     if isinstance(value, dt.datetime):
@@ -116,20 +122,20 @@ def _rare_to_wire(value: Any, where: str, depth: int) -> Any:
     wire_type = registry.wire_type_of(value)
     if wire_type is not None:
         return [WIRE_TYPE, wire_type.tag, to_wire(wire_type.to_wire(value), where, depth + 1)]
-    kind: Any = type(value)
+    kind = type(value)
     if is_frozen_record(kind):
-        flat = [RECORD, registry.default_tag(kind)]
+        flat: list[Wire] = [RECORD, registry.default_tag(kind)]
         for name in _record_fields(kind):
             flat += (name, to_wire(getattr(value, name), f"{where}.{name}", depth + 1))
         return flat
-    plains: tuple[Any, ...] = (str, int, float, bytes)
+    plains: tuple[type[Any], ...] = (str, int, float, bytes)
     for plain in plains:  # a typed scalar field may hold a subclass
         if isinstance(value, plain):
             return to_wire(plain(value), where, depth)
     raise NotSendableError(f"{where}: a {kind.__name__} cannot travel ({value!r})")
 
 
-def _exception_to_wire(error: BaseException) -> Any:
+def _exception_to_wire(error: BaseException) -> Wire:
     if isinstance(error, RemoteError):
         name, text, trace = error.type_name, str(error), error.remote_traceback
     else:
@@ -142,8 +148,7 @@ def _exception_to_wire(error: BaseException) -> Any:
 
 def _exception_from_wire(name: str, text: str, trace: str) -> BaseException:
     module, _, qualname = name.partition(":")
-    source: Any = {"builtins": builtins, "miniagents": errors}.get(module)
-    cls = getattr(source, qualname, None) if source is not None else None
+    cls = getattr({"builtins": builtins, "miniagents": errors}.get(module), qualname, None)
     if isinstance(cls, type) and issubclass(cls, Exception) and cls is not RemoteError:
         try:
             return cls(text)
@@ -152,11 +157,15 @@ def _exception_from_wire(name: str, text: str, trace: str) -> BaseException:
     return RemoteError(text, type_name=name, remote_traceback=trace)
 
 
-def from_wire(value: Any, depth: int) -> Any:
-    """The value that `to_wire` made this plain data of.
+def from_wire(value: object, depth: int) -> object:
+    """Return the value that `to_wire` has made this plain data of.
+
+    Args:
+        value: The data.
+        depth: How deep the data are nested already.
 
     Raises:
-        DecodeError: It is no such data.
+        DecodeError: The data are not those of a value.
     """
     if isinstance(value, (str, int, float, bytes)) or value is None:
         return value
@@ -171,39 +180,39 @@ def from_wire(value: Any, depth: int) -> Any:
     return decoder(rest, depth + 1)
 
 
-def _dict_from_wire(rest: list[Any], depth: int) -> Any:
+def _dict_from_wire(rest: list[Any], depth: int) -> FrozenDict[Any, Any]:
     if len(rest) % 2:
         raise DecodeError("a dict with a key and no value")
     it = iter(rest)
     return FrozenDict({from_wire(key, depth): from_wire(item, depth) for key, item in zip(it, it, strict=True)})
 
 
-def _message_from_wire(rest: list[Any], depth: int) -> Any:
+def _message_from_wire(rest: list[Any], depth: int) -> object:
     cls = registry.message_class(rest[0])
     if cls is None:
         raise DecodeError(f"an unknown type of message: {rest[0]!r}; import the module that defines it first")
     fields = cls.__message_fields__
     if fields is None:
         raise DecodeError(f"{cls.__qualname__}: its fields have types that are not defined yet")
-    return cls(**_fields_from_wire(cls, fields, rest[1:], depth))
+    return cls(**_fields_from_wire(cls.__qualname__, fields, rest[1:], depth))
 
 
-def _fields_from_wire(cls: type, fields: dict[str, FieldType], flat: list[Any], depth: int) -> dict[str, Any]:
+def _fields_from_wire(owner: str, fields: dict[str, FieldType], flat: list[Any], depth: int) -> dict[str, Any]:
     if len(flat) % 2:
-        raise DecodeError(f"{cls.__qualname__}: a field without a value")
+        raise DecodeError(f"{owner}: a field without a value")
     values = {}
     for name, wire in zip(flat[::2], flat[1::2], strict=True):
         field = fields.get(name) if isinstance(name, str) else None
         if field is None:
-            raise DecodeError(f"{cls.__qualname__}: it has no field {name!r}")
+            raise DecodeError(f"{owner}: it has no field {name!r}")
         value = from_wire(wire, depth)
         if not field.matches(value):
-            raise DecodeError(f"{cls.__qualname__}.{name}: a {type(value).__name__} is not of the field's type")
+            raise DecodeError(f"{owner}.{name}: a {type(value).__name__} is not of the field's type")
         values[name] = value
     return values
 
 
-def _enum_from_wire(rest: list[Any], _: int) -> Any:
+def _enum_from_wire(rest: list[Any], _: int) -> enum.Enum:
     tag, name = rest
     kind = registry.value_type(tag)
     if kind is None or not issubclass(kind, enum.Enum):
@@ -211,21 +220,24 @@ def _enum_from_wire(rest: list[Any], _: int) -> Any:
     return kind[name]
 
 
-def _record_from_wire(rest: list[Any], depth: int) -> Any:
+def _record_from_wire(rest: list[Any], depth: int) -> object:
     kind = registry.value_type(rest[0])
     if kind is None or issubclass(kind, enum.Enum):
         raise DecodeError(f"an unknown type of record: {rest[0]!r}")
-    return kind(**_fields_from_wire(kind, _record_fields(kind), rest[1:], depth))
+    return kind(**_fields_from_wire(kind.__qualname__, _record_fields(kind), rest[1:], depth))
 
 
-@cache
-def _record_fields(kind: Any) -> dict[str, FieldType]:
-    hints = typing.get_type_hints(kind)
-    names = kind.__struct_fields__ if issubclass(kind, msgspec.Struct) else list(kind.__dataclass_fields__)
-    return {name: field_type(hints[name], f"{kind.__qualname__}.{name}") for name in names}
+def _record_fields(kind: type) -> dict[str, FieldType]:
+    fields = _records.get(kind)
+    if fields is None:
+        hints = typing.get_type_hints(kind)
+        names = record_fields(kind)
+        fields = {name: field_type(hints[name], f"{kind.__qualname__}.{name}") for name in names}
+        _records[kind] = fields
+    return fields
 
 
-def _wire_type_from_wire(rest: list[Any], depth: int) -> Any:
+def _wire_type_from_wire(rest: list[Any], depth: int) -> object:
     tag, data = rest
     wire_type = registry.wire_type(tag)
     if wire_type is None:
@@ -238,8 +250,10 @@ def _timedelta_from_wire(rest: list[Any], _: int) -> dt.timedelta:
     return dt.timedelta(days, seconds, microseconds)
 
 
-def _one(make: Callable[[Any], Any], kind: type) -> Callable[[list[Any], int], Any]:
-    def decoder(rest: list[Any], _: int) -> Any:
+def _one(make: Callable[[Any], object], kind: type) -> Callable[[list[Any], int], object]:
+    """Return the decoder of a value that travels as one datum of this kind."""
+
+    def decoder(rest: list[Any], _: int) -> object:
         (data,) = rest
         if not isinstance(data, kind):
             raise DecodeError(f"a {type(data).__name__} where a {kind.__name__} should be")
@@ -248,7 +262,7 @@ def _one(make: Callable[[Any], Any], kind: type) -> Callable[[list[Any], int], A
     return decoder
 
 
-_DECODERS: dict[int, Callable[[list[Any], int], Any]] = {
+_DECODERS: dict[int, Callable[[list[Any], int], object]] = {
     TUPLE: lambda rest, depth: tuple([from_wire(item, depth) for item in rest]),
     DICT: _dict_from_wire,
     MESSAGE: _message_from_wire,

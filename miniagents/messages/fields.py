@@ -1,4 +1,4 @@
-"""Which types a message's fields may have: an allow-list, checked when the class is made."""
+"""The types that fields of messages may have: an allow-list, checked when the class is made."""
 
 import collections
 import datetime as dt
@@ -47,13 +47,13 @@ _INSTEAD: dict[Any, str] = {
 
 
 class FieldType:
-    """What is known about one field's type.
+    """The type of one field.
 
     Attributes:
-        converts: Whether a value must be frozen at construction.
-        matches: Whether a value is of the type; used for what comes from the wire.
-        plain: Whether its values can never be part of a reference cycle.
-        kinds: Enums and frozen records that it names, which the codec must know.
+        converts: A value must be frozen at construction.
+        matches: Tells whether a value is of the type, for values that come from the wire.
+        plain: Values of the type cannot be part of a reference cycle.
+        kinds: The enums and frozen records in the type, which the codec must know.
     """
 
     __slots__ = ("converts", "kinds", "matches", "plain")
@@ -67,7 +67,7 @@ class FieldType:
         self.kinds = kinds
 
 
-def _anything(_: Any) -> bool:
+def _anything(_: object) -> bool:
     return True
 
 
@@ -79,7 +79,7 @@ def field_type(tp: Any, where: str) -> FieldType:
         where: The class and field, for the error.
 
     Raises:
-        MutableFieldError: It is not known to be immutable.
+        MutableFieldError: The type is not known to be immutable.
     """
     if tp is Any or tp is object or isinstance(tp, typing.TypeVar):
         return FieldType(_anything, converts=True)
@@ -140,15 +140,17 @@ def _class(kind: type, where: str) -> FieldType:
     )
 
 
-def _check_record(kind: Any, where: str) -> None:
+def record_fields(kind: type[Any]) -> tuple[str, ...]:
+    """Return the names of the fields of a frozen `msgspec.Struct` or dataclass."""
+    if issubclass(kind, msgspec.Struct):
+        return tuple(kind.__struct_fields__)
+    return tuple(field.name for field in dataclass_fields(kind))
+
+
+def _check_record(kind: type, where: str) -> None:
     hints = typing.get_type_hints(kind)
-    names = (
-        [f.name for f in msgspec.structs.fields(kind)]
-        if issubclass(kind, msgspec.Struct)
-        else [f.name for f in dataclass_fields(kind)]
-    )
-    for name in names:
-        if hints[name] is not kind and kind not in typing.get_args(hints[name]):  # a record may hold its own kind
+    for name in record_fields(kind):
+        if hints[name] is not kind and kind not in typing.get_args(hints[name]):  # of its own type
             inner = field_type(hints[name], f"{where} ({kind.__name__}.{name})")
             if inner.converts and hints[name] in (Any, object, Sequence, Mapping):
                 raise MutableFieldError(f"{where}: {kind.__name__}.{name} may hold anything; give it an immutable type")
@@ -194,10 +196,10 @@ def _any_of(arms: list[FieldType]) -> FieldType:
     )
 
 
-def is_class_var(tp: Any) -> bool:
-    """Whether an annotation is of the class and not of its instances."""
+def is_class_var(tp: object) -> bool:
+    """Return whether an annotation is `ClassVar`, and so is not of a field."""
     return tp is ClassVar or typing.get_origin(tp) is ClassVar
 
 
-def _name(tp: Any) -> str:
+def _name(tp: object) -> str:
     return getattr(tp, "__name__", None) or repr(tp)

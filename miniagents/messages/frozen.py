@@ -1,4 +1,4 @@
-"""Free-form data that cannot change: `FrozenDict`, and the conversion of everything else into such data."""
+"""Free-form data that cannot change: `FrozenDict`, and the conversion of other data into frozen data."""
 
 import datetime as dt
 import enum
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import is_dataclass
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeGuard, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -17,15 +17,22 @@ K = TypeVar("K")
 V = TypeVar("V", covariant=True)
 
 MAX_DEPTH = 200
-"""Data nested deeper than this is refused, and so are bytes that describe such data."""
+"""Data that are nested deeper are refused, and so are bytes of such data."""
 
 
 class FrozenDict(Mapping[K, V]):
-    """An immutable mapping: hashable, and it keeps the order of its keys. The order does not count in `==`.
+    """An immutable, hashable mapping. It keeps the order of its keys; `==` ignores the order.
 
     Args:
-        *args: A mapping, or pairs of keys and values.
-        **kwargs: More of them.
+        *args: A mapping, or pairs of keys and values, as for `dict`.
+        **kwargs: More keys and values.
+
+    Example:
+        >>> point = FrozenDict(x=1, y=2)
+        >>> point["x"], point | {"y": 3}
+        (1, FrozenDict({'x': 1, 'y': 3}))
+        >>> point == {"y": 2, "x": 1}
+        True
     """
 
     __slots__ = ("_hash", "_items")
@@ -34,7 +41,7 @@ class FrozenDict(Mapping[K, V]):
     _hash: int | None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "FrozenDict[Any, Any]":
-        """Make one of what `dict` takes; all empty ones are the same object."""
+        """Make a `FrozenDict` of the arguments of `dict`. All empty ones are the same object."""
         items = dict(*args, **kwargs)
         if not items:
             return EMPTY
@@ -83,8 +90,8 @@ class FrozenDict(Mapping[K, V]):
 class _EmptyDict(msgspec.Struct, frozen=True, eq=False, gc=False):
     """The `FrozenDict` without keys.
 
-    It is a Struct with `gc=False` because the garbage collector then has no business with it, nor with a message whose
-    metadata it is: a message of scalars alone is not tracked (benchmark `tell`: a third of its time in a long burst).
+    The class is a Struct with `gc=False`, so that the garbage collector tracks neither it nor a message of scalars that
+    has it as metadata (benchmark `tell`: a third of the time in a long burst).
     """
 
     _items: ClassVar[Mapping[Any, Any]] = MappingProxyType({})
@@ -112,12 +119,13 @@ class _EmptyDict(msgspec.Struct, frozen=True, eq=False, gc=False):
 
 
 FrozenDict.register(_EmptyDict)
-EMPTY: FrozenDict[str, Any] = _EmptyDict()  # type: ignore[assignment]  # registered: it is one to isinstance()
-"""No data: what a message without metadata has."""
+EMPTY: FrozenDict[str, Any] = _EmptyDict()  # type: ignore[assignment]  # registered, so that isinstance() says yes
+"""The empty `FrozenDict`: the metadata of a message without metadata."""
 
 
-def is_frozen_dict(kind: type) -> bool:
-    """Whether this is the class of a `FrozenDict`, filled or empty."""
+def is_frozen_dict(value: object) -> TypeGuard[FrozenDict[Any, Any]]:
+    """Return whether a value is a `FrozenDict`, filled or empty. `isinstance` is slow for the empty one."""
+    kind = value.__class__
     return kind is FrozenDict or kind is _EmptyDict
 
 
@@ -125,16 +133,16 @@ _KEPT = frozenset({bool, float, type(None), dt.datetime, dt.date, dt.time, dt.ti
 
 
 def freeze(value: Any, where: str, depth: int = 0) -> Any:
-    """The same data, deeply immutable: lists become tuples, dicts `FrozenDict`s, sets frozensets.
+    """Return the same data, deeply immutable: lists become tuples, dicts `FrozenDict`s, sets frozensets.
 
     Args:
         value: The data.
-        where: What the error calls it, `metadata`.
-        depth: How deep it is nested already.
+        where: The name of the data in errors: "metadata".
+        depth: How deep the data are nested already.
 
     Raises:
-        NotSendableError: There is something in it that cannot be part of a message; the text says where.
-        UnencodableError: There is something in it that the wire cannot carry.
+        NotSendableError: A value in the data cannot be part of a message; the text says which.
+        UnencodableError: The wire cannot carry a value in the data.
     """
     kind = value.__class__
     if kind is str:
@@ -166,7 +174,7 @@ def freeze(value: Any, where: str, depth: int = 0) -> Any:
     return _freeze_rare(value, where, depth)
 
 
-def _freeze_rare(value: Any, where: str, depth: int) -> Any:
+def _freeze_rare(value: object, where: str, depth: int) -> object:
     for kind, plain in _PLAIN:
         if isinstance(value, kind):
             return freeze(plain(value), where, depth)
@@ -189,8 +197,8 @@ _PLAIN: tuple[tuple[type, Callable[[Any], Any]], ...] = (
 )
 
 
-def thaw(value: Any) -> Any:
-    """Free-form data as plain dicts and lists, which may be changed."""
+def thaw(value: object) -> Any:
+    """Return free-form data as plain dicts and lists, which may be changed."""
     if isinstance(value, Mapping):
         return {name: thaw(item) for name, item in value.items()}
     if isinstance(value, (tuple, list, frozenset)):
@@ -199,7 +207,7 @@ def thaw(value: Any) -> Any:
 
 
 def is_frozen_record(kind: type) -> bool:
-    """Whether `kind` is a frozen `msgspec.Struct` or a frozen dataclass."""
+    """Return whether a class is a frozen `msgspec.Struct` or a frozen dataclass."""
     config = getattr(kind, "__struct_config__", None)
     if isinstance(config, msgspec.structs.StructConfig):
         return config.frozen
@@ -211,7 +219,7 @@ def check_str(value: str, where: str) -> None:
     """Refuse lone surrogates: they are no Unicode text, and UTF-8 cannot carry them.
 
     Raises:
-        UnencodableError: There is one.
+        UnencodableError: The text has a lone surrogate in it.
     """
     if not value.isascii():
         try:
@@ -224,7 +232,7 @@ def check_int(value: int, where: str) -> None:
     """Refuse integers beyond 64 bits.
 
     Raises:
-        UnencodableError: It is one.
+        UnencodableError: The integer has more bits.
     """
     if not -(2**63) <= value < 2**64:
         raise UnencodableError(f"{where}: an integer of {value.bit_length()} bits; the wire carries 64, use a str")

@@ -1,10 +1,10 @@
-"""`Message`: what actors and agents say to each other, and `MessagePromise`, the promise of one.
+"""`Message`, the base of all messages, and `MessagePromise`, the promise of a message.
 
-The two are one concept: a message makes its promise, and a promise makes its message.
+The two stand in one module because a message makes its promise, and a promise makes its message.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import Any, ClassVar, Generic, Self, TypeVar, overload
+from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar, overload
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -19,60 +19,81 @@ from miniagents.promising.promise import NO_VALUE
 
 T = TypeVar("T")
 
-MessageTokenStreamer = Callable[[dict[str, Any]], AsyncIterator[Token | str]]
-"""Streams the tokens of a message. Its argument is a dict for fields and metadata that are known only at the end."""
+MessageTokenStreamer: TypeAlias = Callable[[dict[str, Any]], AsyncIterator[Any]] | StreamAppender[Any]
+"""The source of the tokens of a message: an async generator function or an appender. The function gets a dict for
+fields and metadata that are known only at the end."""
 
 
 class _Key:
-    """A key of a message. Once it is worked out it stands in the message's own dict, where Python looks first."""
+    """The descriptor of a key. Once computed, the key is in the `__dict__` of the message, where Python looks first."""
 
     def __init__(self, *, with_metadata: bool) -> None:
         self._with_metadata = with_metadata
 
     @overload
-    def __get__(self, message: None, owner: Any = None) -> Self: ...
+    def __get__(self, message: None, owner: type | None = None) -> Self: ...
 
     @overload
-    def __get__(self, message: "Message", owner: Any = None) -> str: ...
+    def __get__(self, message: "Message", owner: type | None = None) -> str: ...
 
-    def __get__(self, message: "Message | None", owner: Any = None) -> Self | str:
+    def __get__(self, message: "Message | None", owner: type | None = None) -> Self | str:
         if message is None:
             return self
         return hashing.hash_key(message) if self._with_metadata else hashing.content_key(message)
 
 
 class Message(msgspec.Struct, kw_only=True, metaclass=MessageMeta):
-    """The base of all messages. Subclass it with typed fields: `class Order(Message): number: int`.
+    """The base of all messages. Subclasses declare typed fields.
 
-    Subclasses are frozen, and their fields must have immutable types. Lists given for tuple fields become tuples, dicts
-    become `FrozenDict`s, deeply. A class keyword `tag="..."` fixes the name on the wire, by default `module:qualname`.
+    Messages are frozen, and their fields must have immutable types. A list that is given for a tuple field becomes a
+    tuple, and a dict a `FrozenDict`, deeply. The class keyword `tag="..."` sets the name on the wire, by default
+    `module:qualname`.
 
     Attributes:
-        metadata: Data beside the message: part of `==` and `hash_key`, but not of `content_key`.
+        metadata: Data beside the message. They are part of `==` and `hash_key`, but not of `content_key`.
+
+    Raises:
+        MutableFieldError: A field of a subclass has a type that is not known to be immutable.
+
+    Example:
+        >>> class Order(Message):
+        ...     number: int
+        ...     tags: tuple[str, ...] = ()
+        >>> Order(number=1, tags=["new"])
+        Order(number=1, tags=('new',), metadata=FrozenDict({}))
+        >>> class Basket(Message):
+        ...     orders: list[Order]
+        Traceback (most recent call last):
+        miniagents.errors.MutableFieldError: Basket.orders: list is mutable; use tuple[X, ...]
     """
 
     metadata: FrozenDict[str, Any] = EMPTY
 
     is_aside: ClassVar[bool] = False
-    """Whether it is work on the way to an answer, and no part of it: a tool call, the result of one."""
+    """Whether messages of the class are work on the way to an answer and no part of it: tool calls and their
+    results."""
 
     __miniagents_immutable__ = True
+    __wire_tag__: ClassVar[str]
     __message_init__: ClassVar[Any] = None
 
     def __post_init__(self) -> None:
-        if self.metadata is not EMPTY and not is_frozen_dict(self.metadata.__class__):
+        if self.metadata is not EMPTY and not is_frozen_dict(self.metadata):
             force_setattr(self, "metadata", freeze(self.metadata, f"{type(self).__name__}.metadata"))
         if self.__message_init__ is not None:
             self.__message_init__()
 
-    def with_metadata(self, **more: Any) -> Self:
-        """The same message with more metadata; what is given wins over what is there."""
-        return msgspec.structs.replace(self, metadata=self.metadata | freeze(more, f"{type(self).__name__}.metadata"))
+    def with_metadata(self, **metadata: object) -> Self:
+        """Return the message with more metadata. New values replace those of the same name."""
+        return msgspec.structs.replace(
+            self, metadata=self.metadata | freeze(metadata, f"{type(self).__name__}.metadata")
+        )
 
     hash_key: ClassVar[_Key] = _Key(with_metadata=True)
-    """SHA-256 (hex) of type and fields: equal for equal content in every process; told apart are 1, 1.0 and True.
+    """The SHA-256 (hex) of class, fields and metadata, equal for equal messages in every process. 1, 1.0 and True
+    differ.
 
-    It is a Merkle hash (a nested message contributes its own `hash_key`), and is computed once.
+    The key is computed once. It is a Merkle hash: a nested message contributes its own `hash_key`.
     """
 
     content_key: ClassVar[_Key] = _Key(with_metadata=False)
@@ -80,29 +101,34 @@ class Message(msgspec.Struct, kw_only=True, metaclass=MessageMeta):
 
     @property
     def as_promise(self) -> "MessagePromise":
-        """A promise that has resolved to this message."""
+        """Return a promise that has resolved to this message."""
         return MessagePromise(prefill_message=self)
 
     @classmethod
     def promise(
-        cls, *, message_token_streamer: Any = None, start_soon: bool = True, **known_beforehand: Any
+        cls,
+        *,
+        message_token_streamer: MessageTokenStreamer | None = None,
+        start_soon: bool = True,
+        **known_beforehand: Any,
     ) -> "MessagePromise":
-        """A promise of a message of this class.
+        """Make a promise of a message of this class.
 
         Args:
-            message_token_streamer: Streams the tokens that the message is made of.
-            start_soon: Begin to stream as soon as the loop turns; otherwise when somebody asks for it.
-            **known_beforehand: Fields of the class, and metadata, that are known before the content is there.
+            message_token_streamer: The source of the tokens, see `MessagePromise`. Without it, the fields must be
+                given, and the promise has resolved.
+            start_soon: Begin to stream as soon as the loop turns; otherwise with the first iteration or `await`.
+            **known_beforehand: Fields of the class, and metadata under other names, that are known now.
         """
-        return promise_of(cls, message_token_streamer, start_soon, known_beforehand)
+        return promise_of(cls, message_token_streamer, known_beforehand, start_soon=start_soon)
 
     @classmethod
-    def tokens_to_message(cls, tokens: "Iterable[Any]", **values: Any) -> "Message":
-        """Make a message of its tokens; classes that can be streamed override it.
+    def tokens_to_message(cls, tokens: "Iterable[Any]", /, **values: object) -> "Message":
+        """Make a message of its tokens. Classes that can be streamed override this method.
 
         Args:
             tokens: The tokens.
-            **values: Fields, and metadata under any other name.
+            **values: Fields, and metadata under other names.
 
         Raises:
             TypeError: Messages of this class cannot be streamed.
@@ -110,7 +136,7 @@ class Message(msgspec.Struct, kw_only=True, metaclass=MessageMeta):
         raise TypeError(f"{cls.__name__} cannot be made of tokens: override tokens_to_message()")
 
     def message_to_tokens(self) -> "tuple[Any, ...]":
-        """What iterating a promise of this message gives when the message is there already."""
+        """Return the tokens of the message, for the iteration of a promise that was made of the message."""
         text = str(self)
         return (TextToken(text),) if text else ()
 
@@ -119,24 +145,43 @@ class Message(msgspec.Struct, kw_only=True, metaclass=MessageMeta):
 
 
 class Request(Message, Generic[T]):
-    """The base of messages that expect an answer of a certain type: `class Read(Request[Total])` makes `await
-    ref.ask(Read())` a `Total` for type checkers."""
+    """The base of messages that expect an answer of a certain type. Type checkers know the type of `await
+    ref.ask(...)`.
+
+    Example:
+        >>> class Total(Message):
+        ...     value: int
+        >>> class Read(Request[Total]):
+        ...     pass
+        >>> class Counter(Actor):
+        ...     async def receive(self, message, ctx):
+        ...         return Total(value=3)
+        >>> async with MiniAgents() as system:
+        ...     total = await system.spawn(Counter).ask(Read())  # a `Total` for mypy
+        >>> total.value
+        3
+    """
 
 
 class TextMessage(Message):
-    """Text, and who says it.
+    """A text and the role of its speaker. A str that is sent becomes a `TextMessage`.
 
     Attributes:
         content: The text.
-        role: "user", "system", "assistant", or None where it does not matter.
+        role: "user", "system" or "assistant"; None where the role does not matter.
+
+    Example:
+        >>> message = TextMessage("Hello", role="user", metadata={"lang": "en"})
+        >>> print(message, message.metadata["lang"])
+        Hello en
     """
 
     content: str = ""
     role: str | None = None
 
     @classmethod
-    def tokens_to_message(cls, tokens: Iterable[Any], **values: Any) -> Message:
-        """The text of the tokens, joined."""
+    def tokens_to_message(cls, tokens: Iterable[Any], /, **values: object) -> Message:
+        """Join the texts of the tokens."""
         return text_of_tokens(cls, tokens, values)
 
     @classmethod
@@ -144,13 +189,20 @@ class TextMessage(Message):
         cls,
         content: str | None = None,
         *,
-        message_token_streamer: Any = None,
+        message_token_streamer: MessageTokenStreamer | None = None,
         start_soon: bool = True,
         **known_beforehand: Any,
     ) -> "MessagePromise":
-        """A promise of such a message, of its content or of what streams it; see `Message.promise`.
+        """Make a promise of a text: of `content` if it is there already, or of the source of its tokens.
+
+        Args:
+            content: The text.
+            message_token_streamer: As in `Message.promise`.
+            start_soon: As in `Message.promise`.
+            **known_beforehand: As in `Message.promise`.
 
         Raises:
+            ValueError: Both a text and a source were given.
             NotSendableError: `content` is no str.
         """
         if content is not None:
@@ -170,34 +222,48 @@ class TextMessage(Message):
 
 
 class MessagePromise(StreamedPromise[Token, Message]):
-    """A promise of a message: iterate it for its tokens, await it for the whole.
+    """A promise of a message. Iterate over it for the tokens, await it for the message.
 
     Args:
-        message_token_streamer: Streams the tokens: an async generator function of one argument (a dict for fields and
-            metadata that are known only at the end), or a `MessageTokenAppender` that is open.
+        message_token_streamer: The source of the tokens: an async generator function, or a `MessageTokenAppender` that
+            is open. The function gets a dict for fields and metadata that are known only at the end.
         prefill_message: The message, if it is there already.
-        message_class: What the tokens become.
-        start_soon: Begin as soon as the loop turns; otherwise when somebody asks for it.
-        **known_beforehand: Fields and metadata that are known before the content is there.
+        message_class: The class of the message that is made of the tokens.
+        start_soon: Begin to stream as soon as the loop turns; otherwise with the first iteration or `await`.
+        **known_beforehand: Fields, and metadata under other names, that are known now.
 
     Raises:
-        AppenderNotOpenError: The appender was never opened, so that the promise could not end.
-        NotSendableError: `message_token_streamer` streams nothing, or `prefill_message` is no message.
+        AppenderNotOpenError: The appender was never opened, so that the promise could never settle.
+        NotSendableError: `message_token_streamer` is no source of tokens, or `prefill_message` is no message.
 
     Attributes:
-        known_beforehand: What is known of the message before it is there; of one that is there, its metadata.
-        message_class: What the tokens become.
+        known_beforehand: The fields and metadata that were known beforehand; of a message that was there, its metadata.
+        message_class: The class of the message.
+
+    Example:
+        >>> async def greeting(late):
+        ...     yield "Hello, "
+        ...     yield "world"
+        ...     late["tokens"] = 2
+        >>> async with MiniAgents():
+        ...     promise = MessagePromise(message_token_streamer=greeting)
+        ...     async for token in promise:
+        ...         print(repr(str(token)))
+        ...     print(await promise, (await promise).metadata)
+        'Hello, '
+        'world'
+        Hello, world FrozenDict({'tokens': 2})
     """
 
     __slots__ = ("_late", "known_beforehand", "message_class")
 
     is_retractable = False
-    """Whether its stream may start again as long as no token was taken."""
+    """Whether the stream may start again as long as no token has been read."""
 
     def __init__(
         self,
         *,
-        message_token_streamer: Any = None,
+        message_token_streamer: MessageTokenStreamer | None = None,
         prefill_message: Message | None = None,
         message_class: type[Message] = TextMessage,
         start_soon: bool = True,
@@ -236,38 +302,38 @@ class MessagePromise(StreamedPromise[Token, Message]):
 
     @classmethod
     def of(cls, message: Message) -> "MessagePromise":
-        """A promise of a message that is there."""
+        """Return a promise that has resolved to `message`."""
         promise = cls.__new__(cls)
-        promise._prefill(message)
+        cls._prefill(promise, message)
         return promise
 
     def _prefill(self, message: Message) -> None:
-        # What the constructors above it do, written out: there is one such promise for each message that is sent
+        # What the constructors of the bases do, written out: there is one such promise for each message that is sent
         # (benchmark `agent_call`).
-        self._value = message
-        self._error = None
-        self._waiters = self._callbacks = self._producer = self._task = self._resolver = self._scope = None
-        self._unseen = self._started = None
-        self._pieces = ()
-        self._dropped = 0
-        self._keep = self._piece_waiters = self._streamer = self._stream_task = self._whole = None
-        self._pause = self._tap = None
-        self._finished = True
+        self.settled_value = message
+        self.settled_error = None
+        self.waiters = self.callbacks = self.producer = self._task = self._resolver = self._scope = None
+        self._unseen = self.started_work = None
+        self.pieces = ()
+        self.dropped = 0
+        self._keep = self.piece_waiters = self._streamer = self.stream_task = self._whole = None
+        self.pause = self.tap = None
+        self.finished = True
         self.known_beforehand = message.metadata
         self.message_class = message.__class__
 
     def __aiter__(self) -> AsyncIterator[Token]:
-        if self._finished and self._value is not NO_VALUE and not self._pieces:
-            self._pieces = self._value.message_to_tokens()
+        if self.finished and self.settled_value is not NO_VALUE and not self.pieces:
+            self.pieces = self.settled_value.message_to_tokens()
         return super().__aiter__()
 
-    def _start_whole(self) -> None:
-        """Somebody wants the whole message, not its tokens."""
-        self._want_whole()
-        self._start()
+    def start_whole(self) -> None:
+        """Begin to stream, for a reader that wants the message and not its tokens."""
+        self.want_whole()
+        self.start()
 
     def __str__(self) -> str:
-        if self._value is NO_VALUE and self._error is None:
+        if self.settled_value is NO_VALUE and self.settled_error is None:
             raise PromiseNotReadyError(
                 f"the text of {self!r} was asked for before it resolved: await it first (a placeholder must never slip "
                 f"into a prompt)"
@@ -278,60 +344,61 @@ class MessagePromise(StreamedPromise[Token, Message]):
         return self.message_class.tokens_to_message(pieces, **{**self._late, **self.known_beforehand})
 
     def _settled(self) -> None:
-        scope, message = self._scope, self._value
+        scope, message = self._scope, self.settled_value
         super()._settled()
         if scope is not None and message is not NO_VALUE:
-            scope.promising_context._message_resolved(message)
+            scope.promising_context.message_resolved(message)
 
 
 class _Late:
-    """Calls a streamer with the dict for what is known late."""
+    """A streamer of a promise that calls a streamer of tokens with the dict for late fields."""
 
     __slots__ = ("_late", "_streamer")
 
-    def __init__(self, streamer: Any, late: dict[str, Any]) -> None:
+    def __init__(self, streamer: Callable[[dict[str, Any]], AsyncIterator[Any]], late: dict[str, Any]) -> None:
         self._streamer = streamer
         self._late = late
 
-    def __call__(self, _: Any) -> Any:
+    def __call__(self, _: object) -> AsyncIterator[Any]:
         return self._streamer(self._late)
 
 
-def promise_of(cls: type[Message], streamer: Any, start_soon: bool, known_beforehand: dict[str, Any]) -> MessagePromise:
-    """`Message.promise`: of a streamer, or of fields that are all there."""
+def promise_of(
+    cls: type[Message], streamer: MessageTokenStreamer | None, known_beforehand: dict[str, Any], *, start_soon: bool
+) -> MessagePromise:
+    """Make a promise of a streamer, or of fields that are all there: see `Message.promise`."""
     if streamer is None:
         fields, metadata = split_fields(cls, known_beforehand)
         return MessagePromise(prefill_message=cls(**fields, metadata=metadata))
     return MessagePromise(message_token_streamer=streamer, message_class=cls, start_soon=start_soon, **known_beforehand)
 
 
-def text_of_tokens(cls: Any, tokens: Iterable[Any], values: dict[str, Any]) -> Message:
-    """A text message made of its tokens; what is no field of the class goes into its metadata."""
+def text_of_tokens(cls: type[Message], tokens: Iterable[Any], values: dict[str, Any]) -> Message:
+    """Make a text message of its tokens. Values that are no fields of the class become metadata."""
     fields, metadata = split_fields(cls, values)
     fields["content"] = "".join(map(str, tokens))
-    message: Message = cls(**fields, metadata=metadata)
-    return message
+    return cls(**fields, metadata=metadata)
 
 
-def split_fields(cls: Any, values: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-    """Names of the class's fields, and all others, which are metadata."""
+def split_fields(cls: type[Message], values: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Split values into the fields of the class and metadata, which are all others."""
     names = cls.__struct_fields__
     metadata = {**values.get("metadata", {}), **{name: value for name, value in values.items() if name not in names}}
     fields = {name: value for name, value in values.items() if name in names and name != "metadata"}
     return fields, metadata if metadata else EMPTY
 
 
-def to_json(value: Any, unknown: Callable[[Any], Any] = str) -> str:
-    """Any data as JSON text, without the metadata of messages in it.
+def to_json(value: object, unknown: Callable[[Any], Any] = str) -> str:
+    """Return data as JSON text, without the metadata of messages.
 
     Args:
         value: The data.
-        unknown: Makes data of what JSON has no form for.
+        unknown: Makes data of a value that JSON has no form for.
     """
     return msgspec.json.encode(_plain(value, unknown)).decode()
 
 
-def _plain(value: Any, unknown: Callable[[Any], Any]) -> Any:
+def _plain(value: object, unknown: Callable[[Any], Any]) -> object:
     if isinstance(value, Message):
         return {name: _plain(getattr(value, name), unknown) for name in value.__struct_fields__ if name != "metadata"}
     if isinstance(value, (FrozenDict, dict)):
@@ -346,7 +413,7 @@ def _plain(value: Any, unknown: Callable[[Any], Any]) -> Any:
         return unknown(value)
 
 
-def _json_key(key: Any) -> Any:
+def _json_key(key: object) -> object:
     if isinstance(key, (tuple, frozenset)):
         return str(key)
     return key.hex() if isinstance(key, bytes) else "null" if key is None else key

@@ -1,8 +1,8 @@
-"""How message classes are made: frozen, with fields of immutable types alone."""
+"""The metaclass of messages: frozen classes whose fields have immutable types."""
 
-import sys
+import inspect
 import typing
-from typing import Any, dataclass_transform
+from typing import Any, ClassVar, Protocol, TypeGuard, dataclass_transform
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -10,49 +10,71 @@ from msgspec.structs import force_setattr
 from miniagents.errors import MutableFieldError
 from miniagents.messages import registry
 from miniagents.messages.fields import FieldType, field_type, is_class_var
-from miniagents.messages.frozen import freeze
+from miniagents.messages.frozen import FrozenDict, freeze
+
+
+class AnyMessage(Protocol):
+    """A message, as the modules below `message` see it."""
+
+    __wire_tag__: ClassVar[str]
+    __struct_fields__: ClassVar[tuple[str, ...]]
+
+    @property
+    def metadata(self) -> FrozenDict[str, Any]:
+        """The metadata of the message."""
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class MessageMeta(msgspec.StructMeta):
-    """Makes message classes: frozen without being told, with fields of immutable types alone.
+    """The metaclass of messages. All message classes are frozen, and their fields have immutable types.
 
-    The check runs here and not in `__init_subclass__`, which comes before the class has its fields.
+    The types are checked here, since the class has no fields yet in `__init_subclass__`.
     """
 
+    __message_fields__: dict[str, FieldType] | None
+    __message_locals__: dict[str, Any]
+    __message_converts__: tuple[str, ...]
+    __message_init__: Any
+
     def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **config: Any) -> Any:
-        """Make a class.
+        """Make a message class.
 
         Args:
             name: As for any class.
             bases: As for any class.
             namespace: As for any class.
-            **config: `tag=` is the name on the wire, by default `module:qualname`; the rest is for `msgspec.Struct`.
+            **config: `tag=` is the name on the wire, by default `module:qualname`. All other options are those of
+                `msgspec.Struct`.
 
         Raises:
-            MutableFieldError: A field's type is not known to be immutable, or `frozen=False` was given.
+            MutableFieldError: The type of a field is not known to be immutable, or `frozen=False` was given.
         """
         if config.pop("frozen", True) is not True:
             raise MutableFieldError(f"{name}: a message is always frozen; leave frozen=False out")
         tag = config.pop("tag", None)
-        # msgspec calls what the class was made with; ours comes first, and then the author's own.
+        # msgspec calls the `__post_init__` that the class was made with: that of `Message`, which calls the author's.
         own_post_init = namespace.pop("__post_init__", None) if bases[0] is not msgspec.Struct else None
         config.setdefault("weakref", True)
-        config.setdefault("dict", True)  # where cached hash keys live: neither ==, hash, repr nor the wire looks there
+        config.setdefault("dict", True)  # for cached hash keys: neither ==, hash, repr nor the wire looks there
         cls: Any = super().__new__(mcls, name, bases, namespace, frozen=True, **config)
         cls.__message_fields__ = None
         if own_post_init is not None:
             cls.__own_post_init__ = own_post_init
-        # What was in sight where the class was written: a forward reference may name a local class.
-        cls.__message_locals__ = dict(sys._getframe(1).f_locals) if "<locals>" in cls.__qualname__ else {}
+        # The local names where the class was written: a forward reference may name a local class.
+        caller = getattr(inspect.currentframe(), "f_back", None) if "<locals>" in cls.__qualname__ else None
+        cls.__message_locals__ = dict(caller.f_locals) if caller is not None else {}
         registry.register(cls, tag)
         if not _prepare(cls, final=False):
             cls.__message_init__ = _first_init
         return cls
 
 
-def _prepare(cls: Any, *, final: bool) -> bool:
-    """Check the fields of a class, and choose what its construction must do.
+def _prepare(cls: MessageMeta, *, final: bool) -> bool:
+    """Check the fields of a class, and choose what the construction of an instance does.
+
+    Args:
+        cls: The class.
+        final: Raise if a forward reference cannot be resolved, since there is an instance now.
 
     Returns:
         False if a forward reference cannot be resolved yet.
@@ -92,12 +114,12 @@ def _freezing_init(self: Any) -> None:
 
 
 def _first_init(self: Any) -> None:
-    """The first instance of a class with a forward reference: by now it must resolve."""
-    _prepare(type(self), final=True)
+    """Construct the first instance of a class with a forward reference, which must resolve by now."""
+    _prepare(self.__class__, final=True)
     if type(self).__message_init__ is not None:
         self.__message_init__()
 
 
-def is_message(value: Any) -> bool:
-    """Whether a value is a message, told by the class of its class (quicker than isinstance with a metaclass)."""
-    return value.__class__.__class__ is MessageMeta
+def is_message(value: object) -> TypeGuard[AnyMessage]:
+    """Return whether a value is a message. The test of the metaclass is faster than `isinstance`."""
+    return type(type(value)) is MessageMeta

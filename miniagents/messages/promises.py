@@ -1,18 +1,16 @@
-"""Message promises whose failure is text."""
+"""`SafeMessagePromise`: a message promise whose failure is text."""
 
 from collections.abc import AsyncIterator, Generator, Sequence
 from typing import Any
 
 from miniagents.messages.message import Message, MessagePromise
 from miniagents.messages.standard import ErrorMessage, error_text
-from miniagents.messages.tokens import MessageTokenAppender, TextToken, Token
-
-__all__ = ["MessagePromise", "MessageTokenAppender", "SafeMessagePromise"]
+from miniagents.messages.tokens import TextToken, Token
 
 
 class SafeMessagePromise(MessagePromise):
-    """A message promise whose failure is text: its tokens, a newline and `ValueError: what it said`. It resolves to an
-    `ErrorMessage` then.
+    """A message promise whose failure is text: the tokens so far, a newline and "ValueError: no such file". It
+    resolves to an `ErrorMessage` then.
 
     Args:
         source: The promise that may fail.
@@ -31,14 +29,14 @@ class SafeMessagePromise(MessagePromise):
             **source.known_beforehand,
         )
 
-    def _start_whole(self) -> None:
-        # A token that is taken has been delivered, and cannot be taken back any more.
-        self._quietly = self._stream_task is None and self._source.is_retractable
-        super()._start_whole()
+    def start_whole(self) -> None:
+        # A token that has been read is delivered, and the source cannot start again.
+        self._quietly = self.stream_task is None and self._source.is_retractable
+        super().start_whole()
 
     def __await__(self) -> Generator[Any, Any, Message]:
         if not self.done():
-            self._start_whole()
+            self.start_whole()
         return super().__await__()
 
     async def _tokens(self) -> AsyncIterator[Token]:
@@ -52,7 +50,7 @@ class SafeMessagePromise(MessagePromise):
             self._failed = error
             yield TextToken(f"\n{error_text(error)}")
         else:
-            self._resolve(message)  # the same object, not a copy made of its tokens
+            self.resolve(message)  # the same object, not a copy made of its tokens
 
     def _assembled(self, pieces: Sequence[Token]) -> Message:
         if self._failed is None:

@@ -1,16 +1,29 @@
-"""The names of types on the wire, and the types of names."""
+"""The registry of types: each has a tag, its name on the wire."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
+
+from miniagents.messages.fields import FieldType
+
+
+class MessageClass(Protocol):
+    """A message class, as the codec sees it."""
+
+    __qualname__: str
+    __wire_tag__: str
+    __message_fields__: dict[str, FieldType] | None
+
+    def __call__(self, **fields: object) -> object:
+        """Make a message."""
 
 
 class WireType(NamedTuple):
-    """How values of a type that lives above messages travel.
+    """The wire format of a type that is defined above `messages`, such as a reference to an actor.
 
     Attributes:
-        tag: Its name on the wire.
+        tag: The name of the type on the wire.
         to_wire: Makes plain data of a value.
-        from_wire: Makes a value of plain data; whatever it raises is a `DecodeError`.
+        from_wire: Makes a value of plain data. Whatever it raises becomes a `DecodeError`.
     """
 
     tag: str
@@ -18,55 +31,65 @@ class WireType(NamedTuple):
     from_wire: Callable[[Any], Any]
 
 
-_messages: dict[str, type] = {}
+_messages: dict[str, MessageClass] = {}
 _values: dict[str, type] = {}
 _wire_types: dict[type, WireType] = {}
 _wire_tags: dict[str, WireType] = {}
 
 
 def register(cls: Any, tag: str | None) -> None:
-    """Make a message class known under its tag; a redefinition takes the place of what was there."""
+    """Register a message class under its tag, in place of an earlier class with that tag.
+
+    Args:
+        cls: The class, a `MessageMeta` in the making.
+        tag: Its tag; None for `default_tag`.
+    """
     cls.__wire_tag__ = tag if tag is not None else default_tag(cls)
     _messages[cls.__wire_tag__] = cls
 
 
 def default_tag(cls: type) -> str:
-    """`module:qualname`; for the classes of this package `miniagents:qualname`, so that none of its modules, which may
-    move, stands in stored bytes and in keys."""
+    """Return `module:qualname`; for the classes of this package `miniagents:qualname`.
+
+    Modules of this package may move, so their names must not be part of stored bytes and keys.
+    """
     module = cls.__module__
     return f"{'miniagents' if module.startswith('miniagents.') else module}:{cls.__qualname__}"
 
 
-def message_class(tag: object) -> Any:
-    """The message class of a tag, or None."""
+def message_class(tag: object) -> MessageClass | None:
+    """Return the message class of a tag, or None."""
     return _messages.get(tag) if isinstance(tag, str) else None
 
 
 def register_value_type(cls: type) -> None:
-    """Make an enum or a frozen record known to the codec. Fields of message classes do that by themselves; it is for
-    those that travel in fields typed `Any`."""
+    """Register an enum or a frozen record, so that the codec can decode it.
+
+    Types of the fields of messages are registered with the message class. Register those that travel in fields of type
+    `Any`.
+    """
     _values[default_tag(cls)] = cls
 
 
-def value_type(tag: object) -> Any:
-    """The enum or record of a tag, or None."""
+def value_type(tag: object) -> type[Any] | None:
+    """Return the enum or record of a tag, or None."""
     return _values.get(tag) if isinstance(tag, str) else None
 
 
 def register_wire_type(cls: type, tag: str, to_wire: Callable[[Any], Any], from_wire: Callable[[Any], Any]) -> None:
-    """Say how values of a type that lives above messages (a reference to an actor) travel.
+    """Register the wire format of a type that is defined above `messages`, such as a reference to an actor.
 
     Args:
-        cls: The type; subclasses are included.
-        tag: Its name on the wire.
+        cls: The type. Subclasses have the same format.
+        tag: The name of the type on the wire.
         to_wire: Makes plain data (JSON's types, bytes, tuples) of a value.
-        from_wire: Makes a value of it again. Whatever it raises becomes a `DecodeError`.
+        from_wire: Makes a value of plain data. Whatever it raises becomes a `DecodeError`.
     """
     _wire_types[cls] = _wire_tags[tag] = WireType(tag, to_wire, from_wire)
 
 
-def wire_type_of(value: Any) -> WireType | None:
-    """How a value travels, or None."""
+def wire_type_of(value: object) -> WireType | None:
+    """Return the wire format of a value, or None."""
     for kind in type(value).__mro__:
         if kind in _wire_types:
             return _wire_types[kind]
@@ -74,5 +97,5 @@ def wire_type_of(value: Any) -> WireType | None:
 
 
 def wire_type(tag: object) -> WireType | None:
-    """The wire type of a tag, or None."""
+    """Return the wire format of a tag, or None."""
     return _wire_tags.get(tag) if isinstance(tag, str) else None

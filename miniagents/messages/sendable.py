@@ -1,12 +1,12 @@
-"""What can be sent, and what becomes of it."""
+"""Sendables: the values that can be sent, and the messages that they become."""
 
 from collections.abc import AsyncIterable, Iterable, Mapping
 from typing import Any, TypeAlias, Union
 
 from miniagents.errors import NotSendableError
 from miniagents.messages.frozen import FrozenDict
-from miniagents.messages.message import Message
-from miniagents.messages.standard import DataMessage, TextMessage
+from miniagents.messages.message import Message, TextMessage
+from miniagents.messages.standard import DataMessage
 from miniagents.promising import Promise
 
 Sendable: TypeAlias = Union[  # noqa: UP007 - forward references do not take `|`
@@ -18,15 +18,15 @@ Sendable: TypeAlias = Union[  # noqa: UP007 - forward references do not take `|`
     Iterable["Sendable"],
     AsyncIterable["Sendable"],
 ]
-"""A str, a dict, a message, a promise of one or of a sequence of them, an exception (raised at the consumer, at its
-place), and any nesting of iterables and async iterables of these."""
+"""A str, a dict, a message, a promise of a message or of a sequence, an exception (which is raised at its place, when
+the reader gets there), and any nesting of iterables and async iterables of these."""
 
 
-def to_message(value: Any) -> Message:
-    """The message that a single sendable becomes.
+def to_message(value: object) -> Message:
+    """Return the message that a str, a dict or a message becomes.
 
     Raises:
-        NotSendableError: It is none.
+        NotSendableError: The value is none of these.
     """
     if isinstance(value, Message):
         return value
@@ -41,7 +41,8 @@ def to_message(value: Any) -> Message:
 
 
 def hint(value: object) -> str:
-    """What to say of a message class that was given instead of a message; "" of anything else."""
+    """Return the end of an error's text for a message class that was given instead of a message; "" for other
+    values."""
     if isinstance(value, type) and issubclass(value, Message):
         return f"; that is the class: write {value.__name__}()"
     return ""

@@ -1,23 +1,32 @@
-"""Sequences of messages: whatever is sent, flattened into one stream of message promises."""
+"""Sequences of messages: nested messages and promises, flattened into one stream of message promises."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Collection, Generator, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from miniagents.errors import NotSendableError, PromiseNotReadyError
 from miniagents.messages.frozen import FrozenDict
-from miniagents.messages.message import Message
-from miniagents.messages.promises import MessagePromise, SafeMessagePromise
+from miniagents.messages.message import Message, MessagePromise, TextMessage
+from miniagents.messages.promises import SafeMessagePromise
 from miniagents.messages.sendable import Sendable, hint, to_message
-from miniagents.messages.standard import ErrorMessage, TextMessage, TextToken, Token
+from miniagents.messages.standard import ErrorMessage
+from miniagents.messages.tokens import TextToken, Token
 from miniagents.promising import Flattener, Promise, StreamedPromise
 from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.scope import get_scope, started
 from miniagents.promising.streamed import Failure, Replay
+from miniagents.promising.waits import Held
 
 
 class Messages(tuple[Message, ...]):
-    """The messages of a sequence. `str()` is their text, joined by blank lines."""
+    """The messages of a sequence. `str(messages)` joins their texts with blank lines.
+
+    Example:
+        >>> print(Messages((TextMessage("Hello"), TextMessage("world"))))
+        Hello
+        <BLANKLINE>
+        world
+    """
 
     __slots__ = ()
 
@@ -26,48 +35,60 @@ class Messages(tuple[Message, ...]):
 
 
 class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
-    """A promise of a sequence: iterate it for the promises of its messages, await it for `Messages`.
+    """A promise of a sequence. Iterate over it for the promises of the messages, await it for `Messages`.
 
-    An exception in the sequence is raised at its place, and the same iterator goes on with what comes after it; the
-    whole fails with the first one.
+    An exception in the sequence is raised at its place, and the same iterator goes on after it. The promise fails with
+    the first exception.
 
     Args:
         errors_as_messages: Exceptions arrive as `ErrorMessage`s instead.
+
+    Example:
+        >>> @miniagent
+        ... async def echo(ctx):
+        ...     ctx.reply("You say:")
+        ...     ctx.reply(ctx.message_promises)
+        >>> async with MiniAgents():
+        ...     replies = echo.inquire("Hello")
+        ...     async for message_promise in replies:
+        ...         print(await message_promise)
+        ...     print(len(await replies))
+        You say:
+        Hello
+        2
     """
 
     __slots__ = ("_awaited", "_checked", "errors_as_messages")
 
     def __init__(self, *, errors_as_messages: bool = False) -> None:
-        # What the constructors above it do, written out: every call of an agent has two of these (benchmark
+        # What the constructors of the bases do, written out: every call of an agent has two of these (benchmark
         # `agent_call`).
-        self._value = NO_VALUE
-        self._error = None
-        self._waiters = self._callbacks = self._producer = self._task = self._resolver = self._scope = None
-        self._unseen = self._started = None
-        self._pieces = []
-        self._dropped = 0
-        self._keep = self._piece_waiters = self._streamer = self._stream_task = self._whole = None
-        self._flat = self._pause = self._tap = None
-        self._finished = False
+        self.settled_value = NO_VALUE
+        self.settled_error = None
+        self.waiters = self.callbacks = self.producer = self._task = self._resolver = self._scope = None
+        self._unseen = self.started_work = None
+        self.pieces = []
+        self.dropped = 0
+        self._keep = self.piece_waiters = self._streamer = self.stream_task = self._whole = None
+        self.flattener = self.pause = self.tap = None
+        self.finished = False
         self.errors_as_messages = errors_as_messages
         self._checked = 0
         self._awaited = False
 
     @classmethod
     def of_one(cls, message: Message, *, errors_as_messages: bool) -> "MessageSequencePromise":
-        """A sequence of one message that is there."""
+        """Return a promise that has resolved to one message."""
         promise = cls(errors_as_messages=errors_as_messages)
-        promise._pieces = (MessagePromise.of(message),)
-        promise._finished = True
-        promise._value = Messages((message,))
+        promise.pieces = (MessagePromise.of(message),)
+        promise.finished = True
+        promise.settled_value = Messages((message,))
         return promise
 
     def answer(self) -> "MessageSequencePromise":
-        """The messages that are an answer: without tool calls and their results, which are `is_aside`. They stream as
-        they come. To cancel it is to cancel what it is the answer of.
+        """Return the messages that are the answer: all but tool calls and their results, which are `is_aside`.
 
-        Example:
-            `print(await agent.inquire("How many people live in Paris?").answer())`
+        The messages stream as they come. To cancel the returned promise cancels this one.
         """
         answer = AnswerPromise(self)
         sequence = MessageSequence(promise=answer)
@@ -77,7 +98,7 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
         return answer
 
     def as_single_text_promise(self, **options: Any) -> MessagePromise:
-        """All messages as one text; see `as_single_text_promise`."""
+        """Join all messages into one text; see `miniagents.as_single_text_promise`."""
         return joined(self, **options)
 
     def __str__(self) -> str:
@@ -87,69 +108,69 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
 
     def __await__(self) -> Generator[Any, Any, Messages]:
         self._awaited = True
-        if self._finished and not self.done():
+        if self.finished and not self.done():
             self._complete()
         return super().__await__()
 
-    def _push_error(self, error: BaseException) -> None:
+    def push_error(self, error: BaseException) -> None:
         if self.errors_as_messages and isinstance(error, Exception):
             trace = tuple(getattr(error, "agent_trace", ()))
-            self._push(ErrorMessage.of(error, agent_trace=trace).as_promise)
+            self.push_piece(ErrorMessage.of(error, agent_trace=trace).as_promise)
         else:
-            super()._push_error(error)
+            super().push_error(error)
 
     def _complete(self) -> None:
-        """Go on through the messages in order; the whole settles with the last of them, or with the first error."""
-        pieces: Sequence[Any] = self._pieces
-        if self._value is NO_VALUE and self._error is None:
-            values = [piece._value for piece in pieces if type(piece) is not Failure]
-            if len(values) == len(pieces) and NO_VALUE not in values:  # the usual case: all of them are there
-                self._resolve(Messages(values))
+        """Check the messages in order. The promise settles with the last message or with the first error."""
+        pieces: Sequence[Any] = self.pieces
+        if self.settled_value is NO_VALUE and self.settled_error is None:
+            values = [piece.settled_value for piece in pieces if type(piece) is not Failure]
+            if len(values) == len(pieces) and NO_VALUE not in values:  # the usual case: all messages are there
+                self.resolve(Messages(values))
                 return
         while self._checked < len(pieces) and not self.done():
             piece = pieces[self._checked]
             if type(piece) is Failure:
-                self._reject(piece.error)
+                self.reject(piece.error)
                 return
             if not piece.done():
                 if self._awaited:
-                    # Whoever awaits the whole wants every message, lazy ones too, and not one after the other.
+                    # An awaiter of the whole wants every message at once, the lazy ones too.
                     for later in pieces[self._checked :]:
                         if type(later) is not Failure and not later.done():
-                            later._start_whole()
+                            later.start_whole()
                 if not piece.done():
-                    piece._add_done_callback(self._message_is_there)
-                    self._look_again()  # from now on it is this message that is waited for
+                    piece.add_done_callback(self._message_is_there)
+                    self.look_again()  # from now on the awaiters wait for this message
                     return
-            if piece._error is not None:
-                was_seen = piece._was_looked_at() or getattr(piece._error, "__miniagents_seen__", False)
-                piece._look()
+            if piece.settled_error is not None:
+                was_seen = piece.was_seen() or getattr(piece.settled_error, "__miniagents_seen__", False)
+                piece.mark_seen()
                 if was_seen:
-                    self._look()  # whoever was told of it by the message need not be told again
-                self._reject(piece._error)
+                    self.mark_seen()  # the code that awaited the message has received it
+                self.reject(piece.settled_error)
                 return
             self._checked += 1
         if not self.done():
-            self._resolve(Messages([piece._value for piece in pieces]))
+            self.resolve(Messages([piece.settled_value for piece in pieces]))
 
-    def _speaker(self, at: int | None) -> Any:
-        """The node whose code may still say something that is missing, itself or by what it has started; or None."""
-        flat = self._flat
+    def speaker(self, at: int | None) -> object:
+        """Return the node whose code, or whose work, may still add a missing message; None if there is none."""
+        flat = self.flattener
         return flat.fed_by if flat is not None and flat.is_open else None
 
-    def _held_by(self, at: int | None) -> tuple[bool, Collection[Any]] | None:
-        if at is not None or not self._finished or self._checked >= len(self._pieces):
-            return super()._held_by(at)
-        piece = self._pieces[self._checked]
+    def held_by(self, at: int | None) -> Held | None:
+        if at is not None or not self.finished or self._checked >= len(self.pieces):
+            return super().held_by(at)
+        piece = self.pieces[self._checked]
         return None if type(piece) is Failure else (True, ((piece, None),))
 
-    def _message_is_there(self, _: Any) -> None:
+    def _message_is_there(self, _: object) -> None:
         if not self.done():
             self._complete()
 
 
 class AnswerPromise(MessageSequencePromise):
-    """The messages of a sequence that are an answer.
+    """The messages of a sequence that are the answer: see `MessageSequencePromise.answer`.
 
     Args:
         whole: The sequence.
@@ -163,11 +184,11 @@ class AnswerPromise(MessageSequencePromise):
     def __init__(self, whole: MessageSequencePromise) -> None:
         super().__init__(errors_as_messages=whole.errors_as_messages)
         self.whole = whole
-        self._owns(whole)
+        self.owns(whole)
 
-    def _resolve(self, value: Messages) -> bool:
-        # One whose first token was there may have begun again meanwhile, and call tools now.
-        return super()._resolve(Messages(message for message in value if not message.is_aside))
+    def resolve(self, value: Messages) -> bool:
+        # A reply whose first token was there may have started again since, and call tools now.
+        return super().resolve(Messages(message for message in value if not message.is_aside))
 
 
 def joined(
@@ -180,7 +201,7 @@ def joined(
     message_class: type[TextMessage] = TextMessage,
     **known_beforehand: Any,
 ) -> MessagePromise:
-    """The messages of a sequence as one text; see `as_single_text_promise`."""
+    """Join the messages of a sequence into one text; see `miniagents.as_single_text_promise`."""
 
     async def tokens(late: dict[str, Any]) -> AsyncIterator[Token]:
         originals = []
@@ -208,15 +229,24 @@ def joined(
 
 
 class MessageSequence(Flattener[Any, MessagePromise]):
-    """Builds a sequence: `with sequence.message_appender as appender: appender.append(...)`.
+    """The builder of a sequence.
 
     Args:
-        errors_as_messages: Exceptions arrive as `ErrorMessage`s; None for what the current system says.
-        appender_capture_errors: An exception in the `with` block becomes part of the sequence instead of leaving it.
+        errors_as_messages: Exceptions arrive as `ErrorMessage`s; None for the setting of the current system.
+        appender_capture_errors: An exception in the `with` block of the appender becomes part of the sequence instead
+            of leaving the block.
         promise: The promise to fill, if it is there already.
 
     Attributes:
-        sequence_promise: The flat sequence.
+        sequence_promise: The promise of the flat sequence.
+
+    Example:
+        >>> async with MiniAgents():
+        ...     sequence = MessageSequence()
+        ...     with sequence.message_appender as appender:
+        ...         _ = appender.append("one").append(["two", ["three"]])
+        ...     print([str(message) for message in await sequence.sequence_promise])
+        ['one', 'two', 'three']
     """
 
     __slots__ = ("_appender", "_capture_errors", "_persist")
@@ -237,19 +267,19 @@ class MessageSequence(Flattener[Any, MessagePromise]):
                 errors_as_messages = getattr(context, "errors_as_messages", False)
             promise = MessageSequencePromise(errors_as_messages=errors_as_messages)
             started(promise, scope)
-        # What the constructor above does, written out (benchmark `agent_call`).
+        # What the constructor of the base does, written out (benchmark `agent_call`).
         self.sequence_promise = promise
-        promise._flat = self
-        self._line = self._scope = self._tasks = self.fed_by = None
+        promise.flattener = self
+        self._line = self.scope = self._tasks = self.fed_by = None
         self._busy = self._was_open = self._closed = False
         self._beside = 0
-        self._persist = context._message_resolved if context is not None and context._persists else None
+        self._persist = context.message_resolved if context is not None and context.persists_messages else None
         self._capture_errors = appender_capture_errors
         self._appender: MessageSequenceAppender | None = None
 
     @property
     def message_appender(self) -> "MessageSequenceAppender":
-        """Where messages are put in."""
+        """The appender of the sequence."""
         if self._appender is None:
             self._appender = MessageSequenceAppender(self, capture_errors=self._capture_errors)
         return self._appender
@@ -258,14 +288,14 @@ class MessageSequence(Flattener[Any, MessagePromise]):
     def turn_into_sequence_promise(
         cls, messages: Sendable, *, errors_as_messages: bool | None = None
     ) -> MessageSequencePromise:
-        """Anything that can be sent, as a flat sequence.
+        """Make a flat sequence of anything that can be sent.
 
         Args:
-            messages: What to send; a sequence stays as it is.
-            errors_as_messages: Exceptions arrive as `ErrorMessage`s; None for what the current system says.
+            messages: The messages. A sequence with the same `errors_as_messages` is returned as it is.
+            errors_as_messages: Exceptions arrive as `ErrorMessage`s; None for the setting of the current system.
 
         Raises:
-            NotSendableError: It cannot be sent.
+            NotSendableError: `messages` cannot be sent.
         """
         if isinstance(messages, MessageSequencePromise) and (
             errors_as_messages is None or errors_as_messages is messages.errors_as_messages
@@ -273,7 +303,7 @@ class MessageSequence(Flattener[Any, MessagePromise]):
             return messages
         if messages.__class__ is str or isinstance(messages, Message):
             scope = get_scope()
-            if errors_as_messages is not None and (scope is None or not scope.promising_context._persists):
+            if errors_as_messages is not None and (scope is None or not scope.promising_context.persists_messages):
                 message = TextMessage(messages) if isinstance(messages, str) else messages
                 return MessageSequencePromise.of_one(message, errors_as_messages=errors_as_messages)
         sequence = cls(errors_as_messages=errors_as_messages)
@@ -283,24 +313,30 @@ class MessageSequence(Flattener[Any, MessagePromise]):
         return sequence.sequence_promise
 
     def send(self, messages: Sendable, *, out_of_order: bool = False) -> None:
-        """Put something in: what counts is what is in it now.
+        """Append messages. A list or dict in them may be changed afterwards, since it is copied.
+
+        Args:
+            messages: Anything that can be sent.
+            out_of_order: Deliver each message as soon as it is ready, whatever was appended before.
 
         Raises:
-            NotSendableError: It cannot be sent.
+            NotSendableError: `messages` cannot be sent.
+            AppenderNotOpenError: The sequence was never opened.
+            AppenderClosedError: The sequence was closed.
         """
         if not self._busy and self.is_open and (messages.__class__ is str or isinstance(messages, Message)):
-            self.sequence_promise._push(self._leaf(messages))  # nothing to flatten, and nobody to wait for
+            # Nothing to flatten and nothing to wait for: a str or a message is always one piece.
+            self.sequence_promise.push_piece(self._leaf(messages))  # type: ignore[arg-type]
         else:
             self.append(_snapshot(messages), out_of_order=out_of_order)
 
-    def _leaf(self, item: Any) -> Any:
-        kind = item.__class__
-        if kind is MessagePromise:
-            if self.sequence_promise.errors_as_messages and not (item.done() and item._error is None):
+    def _leaf(self, item: object) -> MessagePromise | None:
+        if type(item) is MessagePromise:
+            if self.sequence_promise.errors_as_messages and not (item.done() and item.settled_error is None):
                 return SafeMessagePromise(item)
             return item
-        if kind is str or isinstance(item, (str, Message, dict, FrozenDict)):
-            message = TextMessage(item) if kind is str else to_message(item)
+        if isinstance(item, (str, Message, dict, FrozenDict)):
+            message = TextMessage(item) if type(item) is str else to_message(item)
             if self._persist is not None:
                 self._persist(message)
             return MessagePromise.of(message)
@@ -308,71 +344,80 @@ class MessageSequence(Flattener[Any, MessagePromise]):
             if (
                 self.sequence_promise.errors_as_messages
                 and not isinstance(item, SafeMessagePromise)
-                and not (item.done() and item._error is None)
+                and not (item.done() and item.settled_error is None)
             ):
                 return SafeMessagePromise(item)
             return item
         if isinstance(item, (Promise, BaseException)) or _is_iterable(item):
-            return NotImplemented
+            return None
         return MessagePromise.of(to_message(item))  # raises, and says what can be sent
 
 
 class MessageSequenceAppender:
-    """Where the messages of a sequence are put in. It is open inside `with`, and closed after it.
+    """The appender of a sequence. It is open inside its `with` block and closed after it.
 
     Args:
-        flat: What flattens them.
-        capture_errors: An exception in the block becomes part of the sequence instead of leaving it.
+        sequence: The sequence.
+        capture_errors: An exception in the block becomes part of the sequence instead of leaving the block.
     """
 
-    __slots__ = ("_capture_errors", "_flat")
+    __slots__ = ("_capture_errors", "_sequence")
 
-    def __init__(self, flat: MessageSequence, *, capture_errors: bool = False) -> None:
-        self._flat = flat
+    def __init__(self, sequence: MessageSequence, *, capture_errors: bool = False) -> None:
+        self._sequence = sequence
         self._capture_errors = capture_errors
 
     @property
     def was_open(self) -> bool:
-        """Whether it was ever opened."""
-        return self._flat.was_open
+        """Whether the appender was ever opened."""
+        return self._sequence.was_open
 
     @property
     def is_open(self) -> bool:
-        """Whether it takes messages now."""
-        return self._flat.is_open
+        """Whether the appender takes messages now."""
+        return self._sequence.is_open
 
     def open(self) -> Self:
-        """Take messages from now on."""
-        self._flat.open()
+        """Take messages from now on.
+
+        Raises:
+            AppenderClosedError: The appender was closed.
+        """
+        self._sequence.open()
         return self
 
     def append(self, messages: Sendable, *, out_of_order: bool = False) -> Self:
-        """Put something in: see `Sendable`.
+        """Append messages: see `MessageSequence.send`.
 
         Args:
-            messages: A list or dict in it may be changed afterwards: what counts is what is in it now.
-            out_of_order: Deliver it as it becomes ready, whatever comes before it.
+            messages: Anything that can be sent. A list or dict may be changed afterwards, since it is copied.
+            out_of_order: Deliver each message as soon as it is ready, whatever was appended before.
 
         Raises:
-            NotSendableError: It cannot be sent.
+            NotSendableError: `messages` cannot be sent.
+            AppenderNotOpenError: The appender was never opened.
+            AppenderClosedError: The appender was closed.
         """
-        self._flat.send(messages, out_of_order=out_of_order)
+        self._sequence.send(messages, out_of_order=out_of_order)
         return self
 
     def append_out_of_order(self, messages: Sendable) -> Self:
-        """The same as `append(messages, out_of_order=True)`."""
+        """Call `append(messages, out_of_order=True)`."""
         return self.append(messages, out_of_order=True)
 
     def close(self, error: BaseException | None = None) -> bool:
-        """No more messages. Closing again is harmless.
+        """End the sequence. Closing again is harmless.
+
+        Args:
+            error: The exception that left the `with` block, or None.
 
         Returns:
-            Whether `error` was captured.
+            Whether `error` became part of the sequence, so that it need not be raised.
         """
         captured = error is not None and self._capture_errors
-        if captured and self._flat.is_open:
-            self._flat.append(error)
-        self._flat.close()
+        if captured and self._sequence.is_open:
+            self._sequence.append(error)
+        self._sequence.close()
         return captured
 
     def __enter__(self) -> Self:
@@ -385,15 +430,15 @@ class MessageSequenceAppender:
         raise RuntimeError(f"use `with {type(self).__name__}():` instead of `async with {type(self).__name__}():`")
 
     async def __aexit__(self, *_: object) -> None:
-        """Never reached: `__aenter__` raises."""
+        """Is never reached, since `__aenter__` raises."""
 
 
 async def _answers(replies: MessageSequencePromise) -> AsyncIterator[MessagePromise]:
     async for promise in replies:
         if promise.message_class.is_aside is True:
             continue
-        # Whether it says anything is known with its first token. To look at that is not to take it: what may start
-        # again as long as nobody has seen a token of it may do so still.
+        # The first token tells whether the message has a text. A `Replay` does not count as a reader: a reply that may
+        # start again until a token has been read still may.
         async for token in Replay(promise):
             if str(token):
                 break
@@ -403,21 +448,21 @@ async def _answers(replies: MessageSequencePromise) -> AsyncIterator[MessageProm
         yield promise
 
 
-def _is_iterable(item: Any) -> bool:
+def _is_iterable(item: object) -> bool:
     return isinstance(item, (Iterable, AsyncIterable)) and not isinstance(item, (bytes, bytearray, memoryview))
 
 
-def _snapshot(item: Any) -> Any:
-    """The same, as it is now: the sender may change its lists and dicts afterwards."""
+def _snapshot(item: object) -> object:
+    """Copy lists, sets and dicts, which the sender may change afterwards."""
     kind = item.__class__
     if kind is str or isinstance(item, (Message, Promise, BaseException)):
         return item
-    if kind is list or kind is tuple:
-        return tuple([_snapshot(one) for one in item])
+    if type(item) is list or type(item) is tuple:
+        return tuple([_snapshot(inner) for inner in item])
     if isinstance(item, (str, dict, FrozenDict)):
         return to_message(item)
     if isinstance(item, (set, frozenset)):
-        return tuple([_snapshot(one) for one in item])
+        return tuple([_snapshot(inner) for inner in item])
     if _is_iterable(item):
         return item
     raise NotSendableError(

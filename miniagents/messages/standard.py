@@ -1,40 +1,63 @@
-"""The kinds of messages that everybody needs."""
+"""The message classes of every program: what users, models and systems say, data, and errors."""
 
+from collections.abc import Hashable
 from typing import Any
 
 from miniagents.messages.frozen import FrozenDict
-from miniagents.messages.message import Message, TextMessage, to_json
-from miniagents.messages.tokens import TextToken, Token
+from miniagents.messages.message import Message, to_json
+from miniagents.messages.message import TextMessage as TextMessage  # others import it from here
 
 
 class UserMessage(TextMessage):
-    """What a user says."""
+    """A message of a user to a model.
+
+    Example:
+        >>> UserMessage("How are you?").role
+        'user'
+    """
 
     role: str | None = "user"
 
 
 class SystemMessage(TextMessage):
-    """What a model is told beforehand."""
+    """An instruction to a model.
+
+    Example:
+        >>> SystemMessage("Answer in one word.").role
+        'system'
+    """
 
     role: str | None = "system"
 
 
 class AssistantMessage(TextMessage):
-    """What a model says."""
+    """A message of a model.
+
+    Example:
+        >>> AssistantMessage("Fine, thanks.").role
+        'assistant'
+    """
 
     role: str | None = "assistant"
 
 
 class DataMessage(Message):
-    """Free-form data: what a dict that is sent becomes. `message["key"]` reads it.
+    """Free-form data. A dict that is sent becomes a `DataMessage`; `message["key"]` reads it.
 
     Attributes:
-        data: The data.
+        data: The data, deeply frozen.
+
+    Example:
+        >>> message = DataMessage({"name": "Ada", "tags": ["maths"]})
+        >>> message["tags"]
+        ('maths',)
+        >>> print(message)
+        {"name":"Ada","tags":["maths"]}
     """
 
     data: FrozenDict[Any, Any] = FrozenDict()
 
-    def __getitem__(self, key: Any) -> Any:
+    def __getitem__(self, key: Hashable) -> Any:
         return self.data[key]
 
     def __str__(self) -> str:
@@ -42,25 +65,31 @@ class DataMessage(Message):
 
 
 class ErrorMessage(TextMessage):
-    """An exception that arrives as a message.
+    """An exception that arrives as a message, where `errors_as_messages` is on.
 
     Attributes:
-        content: The name of its class and its text: `ValueError: what it said`.
-        agent_trace: The agents that it came through, the one that raised it first.
+        content: The name of the class and the text of the exception: "ValueError: no such file".
+        agent_trace: The aliases of the agents that the exception came through; the agent that raised it comes first.
+
+    Example:
+        >>> print(ErrorMessage.of(ValueError("no such file")))
+        ValueError: no such file
     """
 
     agent_trace: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, error: BaseException, **fields: Any) -> "ErrorMessage":
-        """The message that stands for an exception."""
+        """Make the message of an exception.
+
+        Args:
+            error: The exception.
+            **fields: Other fields of the message.
+        """
         return cls(error_text(error), **fields)
 
 
 def error_text(error: BaseException) -> str:
-    """`ValueError: what it said`."""
+    """Return the name of the class and the text of an exception: "ValueError: no such file"."""
     text = str(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-__all__ = ["TextMessage", "TextToken", "Token"]

@@ -1,4 +1,4 @@
-"""Tokens: the pieces of a message that streams, and the appender that takes them."""
+"""Tokens: the pieces of a message that streams, and the appender for them."""
 
 from typing import Any
 
@@ -9,14 +9,26 @@ from miniagents.promising import StreamAppender
 
 
 class Token(msgspec.Struct, frozen=True, gc=False):
-    """A piece of a message that streams. `str(token)` is its text; one without text carries something else."""
+    """The base of the pieces of a message that streams. `str(token)` is its text, "" if the token carries other data.
+
+    Example:
+        >>> class Progress(Token, frozen=True):
+        ...     percent: int
+        >>> str(Progress(50))
+        ''
+    """
 
     def __str__(self) -> str:
         return ""
 
 
 class TextToken(Token, frozen=True, gc=False):
-    """A piece of text."""
+    """A piece of text.
+
+    Example:
+        >>> str(TextToken("Hello"))
+        'Hello'
+    """
 
     content: str = ""
 
@@ -25,10 +37,24 @@ class TextToken(Token, frozen=True, gc=False):
 
 
 class MessageTokenAppender(StreamAppender[Token]):
-    """The tokens of one message, put in by hand.
+    """The source of the tokens of one message, filled by hand. It is open inside its `with` block and closed after it.
+
+    Args:
+        capture_errors: An exception in the block becomes the last piece of the stream instead of leaving the block.
 
     Attributes:
-        metadata: A dict for fields and metadata that are known only at the end (usage). Change it, do not replace it.
+        metadata: A dict for fields and metadata of the message that are known only at the end, such as its usage.
+            Change the dict, do not replace it.
+
+    Example:
+        >>> async with MiniAgents():
+        ...     with MessageTokenAppender() as appender:
+        ...         promise = MessagePromise(message_token_streamer=appender)
+        ...         _ = appender.append("Hello, ").append("world")
+        ...         appender.metadata["tokens"] = 2
+        ...     message = await promise
+        >>> print(message, message.metadata)
+        Hello, world FrozenDict({'tokens': 2})
     """
 
     def __init__(self, capture_errors: bool = False) -> None:
@@ -36,7 +62,13 @@ class MessageTokenAppender(StreamAppender[Token]):
         self.metadata: dict[str, Any] = {}
 
     def append(self, piece: Token | str) -> "MessageTokenAppender":
-        """Put one token in; a str becomes a `TextToken`."""
+        """Append one token. A str becomes a `TextToken`.
+
+        Raises:
+            NotSendableError: The piece is neither a token nor a str.
+            AppenderNotOpenError: The appender was never opened.
+            AppenderClosedError: The appender was closed.
+        """
         if isinstance(piece, str):
             piece = TextToken(piece)
         elif not isinstance(piece, Token):

@@ -1,4 +1,4 @@
-"""The wire: messages as bytes and back. msgpack underneath; nothing is ever unpickled."""
+"""The wire: messages as bytes and back, in msgpack. Nothing is ever unpickled."""
 
 import msgspec
 
@@ -11,11 +11,18 @@ _unpack = msgspec.msgpack.Decoder().decode
 
 
 def encode(message: Message) -> bytes:
-    """A message as bytes.
+    """Encode a message.
+
+    Returns:
+        Bytes that `decode` takes, in this or another process that has the class of the message.
 
     Raises:
-        NotSendableError: It is no message, or holds something that cannot travel.
-        UnencodableError: It holds a value that the wire cannot carry; the text names the field.
+        NotSendableError: The argument is no message, or has a value in it that cannot travel.
+        UnencodableError: The message has a value in it that the wire cannot carry; the text names the field.
+
+    Example:
+        >>> decode(encode(TextMessage("hello")))
+        TextMessage(content='hello', role=None, metadata=FrozenDict({}))
     """
     if not isinstance(message, Message):
         raise NotSendableError(f"encode() takes a Message, not {type(message).__name__} ({message!r})")
@@ -26,16 +33,22 @@ def encode(message: Message) -> bytes:
 
 
 def decode(data: bytes) -> Message:
-    """The message that `encode` made these bytes of.
+    """Decode the bytes that `encode` has made of a message. No bytes make a module be imported, or code run.
 
     Raises:
-        DecodeError: They are no such bytes: truncated, hostile, of an unknown type, or with fields of wrong types.
+        DecodeError: The bytes are not of a message: truncated, hostile, of an unknown class, or with fields of wrong
+            types.
+
+    Example:
+        >>> decode(b"hello")
+        Traceback (most recent call last):
+        miniagents.errors.DecodeError: ...
     """
     try:
         message = from_wire(_unpack(data), 0)
     except DecodeError:
         raise
-    except Exception as error:  # whatever hostile bytes make fail is one and the same to the caller
+    except Exception as error:  # the caller need not tell the failures of hostile bytes apart
         raise DecodeError(f"these bytes are not a message: {type(error).__name__}: {error}") from error
     if not isinstance(message, Message):
         raise DecodeError(f"these bytes are a {type(message).__name__}, not a message")

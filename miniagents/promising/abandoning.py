@@ -1,4 +1,4 @@
-"""Tasks that are abandoned: they were told to end and do not, and whoever waits for them must go on."""
+"""Abandoned tasks: they were told to end and do not, and the system must end without them."""
 
 import asyncio
 from asyncio.tasks import _unregister_task
@@ -9,20 +9,21 @@ import structlog
 _log = structlog.get_logger("miniagents")
 
 DEFAULT_GRACE = 5.0
-"""Seconds for what was told to end and swallows that, where nothing else is said."""
+"""Seconds that a task which swallows its cancellation gets, where no other grace is set."""
 
 INSIST_EVERY = 1.0
-"""Seconds until it is told again."""
+"""Seconds until such a task is cancelled again."""
 
 
 def abandon(task: "asyncio.Task[Any]") -> None:
-    """Let the event loop end without a task: `asyncio.run` cancels all tasks that it knows of, and waits for them for
-    as long as that takes."""
+    """Let the event loop end without a task: `asyncio.run` cancels all tasks that it knows of and waits for them for as
+    long as that takes."""
     # What asyncio documents under "Extending", for implementations of tasks.
     _unregister_task(task)
-    task._log_destroy_pending = False  # type: ignore[attr-defined]  # what is to be said of it has been logged
+    # Asyncio need not warn of the task: `log_abandoned` has logged it. There is no public way to say so.
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
 
 
-def log_abandoned(stack: str, **what: object) -> None:
-    """Say that the system ends without something, and where that is."""
-    _log.error("shutdown.abandoned", **what, stack=stack)
+def log_abandoned(stack: str, **fields: object) -> None:
+    """Log that the system ends without a task or actor, and where the code of that is."""
+    _log.error("shutdown.abandoned", **fields, stack=stack)

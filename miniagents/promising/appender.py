@@ -1,4 +1,4 @@
-"""Appenders: pieces of a stream, put in by hand."""
+"""Appenders: streams whose pieces are put in by hand."""
 
 from collections.abc import AsyncIterator
 from types import TracebackType
@@ -13,15 +13,18 @@ Piece = TypeVar("Piece")
 class StreamAppender(Generic[Piece]):
     """The source of one `StreamedPromise`, filled by hand.
 
-    Use it with `with`: it is open inside the block and closed after it.
+    The appender is open inside its `with` block and closed after it.
 
     Args:
         capture_errors: An exception in the block becomes the last piece of the stream instead of leaving the block.
 
     Example:
-        >>> appender = StreamAppender[str]()
-        >>> with appender:
-        ...     _ = appender.append("piece")
+        >>> async with MiniAgents():
+        ...     with StreamAppender[str]() as appender:
+        ...         promise = StreamedPromise(appender)
+        ...         _ = appender.append("a piece").append("another piece")
+        ...     print(await promise)
+        ('a piece', 'another piece')
     """
 
     def __init__(self, capture_errors: bool = False) -> None:
@@ -33,19 +36,19 @@ class StreamAppender(Generic[Piece]):
 
     @property
     def was_open(self) -> bool:
-        """Whether it was ever opened."""
+        """Whether the appender was ever opened."""
         return self._was_open
 
     @property
     def is_open(self) -> bool:
-        """Whether it takes pieces now."""
+        """Whether the appender takes pieces now."""
         return self._was_open and not self._closed
 
     def open(self) -> Self:
         """Take pieces from now on.
 
         Raises:
-            AppenderClosedError: It was closed.
+            AppenderClosedError: The appender was closed.
         """
         if self._closed:
             raise AppenderClosedError(f"this {type(self).__name__} was closed and cannot be opened again")
@@ -53,33 +56,41 @@ class StreamAppender(Generic[Piece]):
         return self
 
     def append(self, piece: Piece) -> Self:
-        """Put one piece in.
+        """Append one piece.
 
         Raises:
-            AppenderNotOpenError: It was never opened.
-            AppenderClosedError: It was closed.
+            AppenderNotOpenError: The appender was never opened.
+            AppenderClosedError: The appender was closed.
         """
         self._check_open()
         if self._promise is not None:
-            self._promise._push(piece)
+            self._promise.push_piece(piece)
         else:
             self._early.append(piece)
         return self
 
     def append_error(self, error: BaseException) -> Self:
-        """Put an exception in, to be raised at this place."""
+        """Append an exception, which is raised at this place of the stream.
+
+        Raises:
+            AppenderNotOpenError: The appender was never opened.
+            AppenderClosedError: The appender was closed.
+        """
         self._check_open()
         if self._promise is not None:
-            self._promise._push_error(error)
+            self._promise.push_error(error)
         else:
             self._early.append(Failure(error))
         return self
 
     def close(self, error: BaseException | None = None) -> bool:
-        """No more pieces. Closing again is harmless.
+        """End the stream. Closing again is harmless.
+
+        Args:
+            error: The exception that left the `with` block, or None.
 
         Returns:
-            Whether `error` was captured.
+            Whether `error` became the last piece, so that it need not be raised.
         """
         captured = error is not None and self._capture_errors and not isinstance(error, AppenderClosedError)
         if not self._closed:
@@ -87,7 +98,7 @@ class StreamAppender(Generic[Piece]):
                 self.open().append_error(error)
             self._closed = True
             if self._promise is not None:
-                self._promise._end()
+                self._promise.end_stream()
         return captured
 
     def _check_open(self) -> None:
@@ -96,20 +107,23 @@ class StreamAppender(Generic[Piece]):
         if not self._was_open:
             raise AppenderNotOpenError(f"put append() inside `with {type(self).__name__}():`, or call open() first")
 
-    def _attach(self, promise: StreamedPromise[Piece, Any]) -> bool:
-        """Feed `promise` directly, without a task and a queue in between."""
+    def attach(self, promise: StreamedPromise[Piece, Any]) -> None:
+        """Feed `promise` from now on, without a task and a queue in between.
+
+        Raises:
+            RuntimeError: The appender feeds another promise.
+        """
         if self._promise is not None:
             raise RuntimeError(f"this {type(self).__name__} feeds another promise already")
         self._promise = promise
         early, self._early = self._early, []
         for piece in early:
-            promise._push(piece)
+            promise.push_piece(piece)
         if self._closed:
-            promise._end()
-        return True
+            promise.end_stream()
 
-    def __call__(self, *_: Any) -> AsyncIterator[Piece]:
-        """As a streamer: the promise attaches itself instead."""
+    def __call__(self, *_: object) -> AsyncIterator[Piece]:
+        """Raise: a promise attaches an appender instead of calling it."""
         raise RuntimeError("an appender is given to a StreamedPromise as its streamer=, not called")
 
     def __enter__(self) -> Self:
@@ -122,4 +136,4 @@ class StreamAppender(Generic[Piece]):
         raise RuntimeError(f"use `with {type(self).__name__}():` instead of `async with {type(self).__name__}():`")
 
     async def __aexit__(self, *_: object) -> None:
-        """Never reached: `__aenter__` raises."""
+        """Is never reached, since `__aenter__` raises."""

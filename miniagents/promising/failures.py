@@ -1,4 +1,4 @@
-"""Failures in the log: each once, and none that anybody was told of."""
+"""Failures in the log: each is logged once, and only if no awaiter has received it."""
 
 import asyncio
 import logging
@@ -9,30 +9,31 @@ from functools import lru_cache
 from typing import Any
 
 import structlog
+from structlog.typing import FilteringBoundLogger
 
 from miniagents.promising.tracebacks import traceback_text
 
 _log = structlog.get_logger("miniagents")
 
 
-def logger_for(level: int) -> Any:
-    """The logger, or None where a level is off: the text of a traceback costs more than the crash that it is about.
+def logger_for(level: int) -> FilteringBoundLogger | None:
+    """Return the logger, or None if the level is off: to format a traceback costs more than the crash itself.
 
     Args:
-        level: `logging.ERROR`, or another of these.
+        level: A level of `logging`: `logging.ERROR`.
     """
-    least = _least_level(structlog.get_config()["wrapper_class"])
-    if least is not None:
-        return _log if level >= least else None
-    logger = _log.bind()
+    lowest = _lowest_level(structlog.get_config()["wrapper_class"])
+    if lowest is not None:
+        return _log if level >= lowest else None
+    logger: FilteringBoundLogger = _log.bind()
     # Asked of its class, since a bound logger may hand on any other name to what it wraps.
     is_enabled = getattr(type(logger), "is_enabled_for", None)
     return logger if is_enabled is None or is_enabled(logger, level) else None
 
 
 @lru_cache(maxsize=16)
-def _least_level(wrapper: Any) -> int | None:
-    """The level from which on loggers of a class log; None where that is for each of them to say."""
+def _lowest_level(wrapper: Any) -> int | None:
+    """Return the lowest level that loggers of a class log; None if that differs from logger to logger."""
     try:
         return wrapper.get_effective_level(None)  # type: ignore[no-any-return]  # structlog's own know without a logger
     except AttributeError:
@@ -40,13 +41,13 @@ def _least_level(wrapper: Any) -> int | None:
 
 
 def log_failure(event: str, error: BaseException, *, again: bool = False, **fields: object) -> None:
-    """Log a failure with its traceback, unless it has been logged already, wherever it came through.
+    """Log a failure with its traceback, unless the same error has been logged before.
 
     Args:
-        event: What failed.
-        error: With what.
-        again: Log it all the same, since it is another failure that has the same error for its cause.
-        **fields: Whose it is.
+        event: The name of the event: "actor.crashed".
+        error: The error.
+        again: Log the error even if it has been logged, since this is another failure with the same cause.
+        **fields: The fields of the event, such as the path of the actor.
     """
     if getattr(error, "__miniagents_logged__", False) and not again:
         return
@@ -57,28 +58,29 @@ def log_failure(event: str, error: BaseException, *, again: bool = False, **fiel
 
 
 def mark_logged(error: BaseException) -> None:
-    """A failure is in the log: `log_failure` is not to log it again."""
+    """Mark an error as logged, so that `log_failure` does not log it again."""
     try:
         error.__miniagents_logged__ = True  # type: ignore[attr-defined]
     except AttributeError:
-        pass  # it takes no attributes
+        pass  # the error takes no attributes
 
 
 def note_seen(error: BaseException) -> None:
-    """Somebody was told of a failure: another promise that failed with it need not be logged."""
+    """Mark an error as received: another promise that failed with it need not be logged."""
     try:
         error.__miniagents_seen__ = True  # type: ignore[attr-defined]
     except AttributeError:
-        pass  # it takes no attributes
+        pass  # the error takes no attributes
 
 
 class Unseen:
-    """The failure of a promise. It dies with the promise, and says so if nobody ever looked at the failure; at the end
-    of its system it says so at the latest. A promise that resolves has none, and so costs nothing when it is thrown
-    away.
+    """The failure of a promise, as long as no code has received it.
+
+    It is garbage-collected with the promise, and logs the failure then, or at the end of the system. A promise that
+    resolves has none, and so costs nothing when it is thrown away.
 
     Attributes:
-        error: The failure; None as soon as somebody has looked.
+        error: The failure; None as soon as code has received it.
     """
 
     __slots__ = ("__weakref__", "error")
@@ -91,22 +93,22 @@ class Unseen:
             self.report()
 
     def report(self) -> None:
-        """Log it, if nobody has looked."""
+        """Log the failure, if no code has received it."""
         error, self.error = self.error, None
         if error is not None and not getattr(error, "__miniagents_seen__", False):
             log_failure("promise.failed_unawaited", error)
 
 
 SEEN = Unseen(None)
-"""What a promise has that somebody looked at."""
+"""In the place of the `Unseen` of a promise whose outcome has been received."""
 
 
 class OwnedTask(asyncio.Task[Any]):
-    """A task of a user's code that may be awaited or not: its failure is logged when it is thrown away and nobody has
-    looked, or at the end of its system.
+    """A task of a user's code, awaited or not. A failure that no code has received is logged when the task is thrown
+    away, or at the end of the system.
 
     Attributes:
-        owner: The path of the actor that it belongs to.
+        owner: The path of the actor that the task belongs to.
     """
 
     owner: str | None = None
@@ -118,11 +120,11 @@ class OwnedTask(asyncio.Task[Any]):
 
     @property
     def failed_unseen(self) -> bool:
-        """Whether it has failed, and nobody has looked."""
+        """Whether the task has failed and no code has received the failure."""
         return self.done() and self._log_traceback  # asyncio's own mark
 
     def report(self) -> None:
-        """Log its failure, if nobody has looked."""
+        """Log the failure of the task, if no code has received it."""
         if self.failed_unseen:
             error = self.exception()
             assert error is not None  # asyncio's mark says so
@@ -130,9 +132,9 @@ class OwnedTask(asyncio.Task[Any]):
 
 
 UnseenFailures = dict[weakref.ref[Any], None]
-"""What has failed and lives, the oldest first: `Unseen`s and `OwnedTask`s."""
+"""The failures that no code has received yet, the oldest first: `Unseen`s and `OwnedTask`s."""
 
 
-def note_unseen(those: UnseenFailures, failure: Any) -> None:
-    """Add one. When it dies it takes itself out, without a call of Python code."""
-    those[weakref.ref(failure, those.pop)] = None
+def note_unseen(failures: UnseenFailures, failure: Unseen | OwnedTask) -> None:
+    """Add a failure. When it is garbage-collected it is removed, without a call of Python code."""
+    failures[weakref.ref(failure, failures.pop)] = None

@@ -1,19 +1,20 @@
-"""Flat sequences: whatever is put in, however deeply nested, comes out as one flat stream, in order.
+"""Flat sequences: nested items, however deep, come out as one flat stream, in order.
 
-What is there already goes straight through; only what must be waited for (a promise of a sequence, an async iterable)
-costs a task, and what comes after it waits in line. What is put in out of order is flattened beside the line and goes
-out as it becomes ready.
+Items that are there go straight through. Only an item that must be waited for (a promise of a sequence, an async
+iterable) costs a task, and the items after it wait in line. An item that is appended out of order is flattened beside
+the line, and its pieces come out as soon as they are ready.
 """
 
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Coroutine, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 from miniagents.errors import AppenderClosedError, AppenderNotOpenError, DeadlockError
 from miniagents.promising.flow import current_flow
 from miniagents.promising.promise import Promise
 from miniagents.promising.scope import OnCancelled, PromisingContext, Scope, current_work, get_scope
-from miniagents.promising.streamed import Failure, StreamedPromise
+from miniagents.promising.streamed import Failure, Replay, StreamedPromise
+from miniagents.promising.waits import Held
 from miniagents.promising.work import Cancellable, Endings, end_all, end_task
 
 In = TypeVar("In")
@@ -21,64 +22,74 @@ Out = TypeVar("Out")
 
 
 class Flattener(Generic[In, Out]):
-    """Flattens what is appended into the pieces of `sequence_promise`.
+    """Flattens the appended items into the pieces of `sequence_promise`.
 
-    Subclasses say with `_leaf` what becomes of one item.
+    Subclasses define `_leaf`, which makes a piece of one item.
 
     Args:
         promise: The promise that gets the pieces. It has no streamer of its own.
 
     Attributes:
-        fed_by: The node whose code puts things in as long as it is open; None if anybody may.
+        sequence_promise: The promise that gets the pieces.
+        fed_by: The node whose code appends, as long as the flattener is open; None if any code may append.
     """
 
-    __slots__ = ("_beside", "_busy", "_closed", "_line", "_scope", "_tasks", "_was_open", "fed_by", "sequence_promise")
+    __slots__ = ("_beside", "_busy", "_closed", "_line", "_tasks", "_was_open", "fed_by", "scope", "sequence_promise")
 
     def __init__(self, promise: StreamedPromise[Out, Any]) -> None:
-        self.sequence_promise: Any = promise
-        promise._flat = self
-        self._line: deque[Any] | None = None  # what waits behind something that is not ready
+        self.sequence_promise: StreamedPromise[Out, Any] = promise
+        promise.flattener = self
+        self._line: deque[In] | None = None  # the items that wait behind one that is not ready
         self._busy = False
         self._beside = 0
         self.fed_by: Any = None
         self._was_open = False
         self._closed = False
-        self._scope: Scope | None = None
+        self.scope: Scope | None = None
         self._tasks: dict[Any, None] | None = None
 
-    def _leaf(self, item: Any) -> Any:
+    def _leaf(self, item: Any) -> Out | None:
         """Turn one item into a piece.
 
         Returns:
-            The piece; NotImplemented for an iterable, an async iterable or an exception, which are flattened here.
+            The piece; None for an iterable, an async iterable, a promise of these or an exception, which the flattener
+            takes apart.
 
         Raises:
-            Exception: It cannot be sent at all.
+            Exception: The item cannot be part of the sequence.
         """
         raise NotImplementedError
 
     @property
     def was_open(self) -> bool:
-        """Whether it was ever opened."""
+        """Whether the flattener was ever opened."""
         return self._was_open
 
     @property
     def is_open(self) -> bool:
-        """Whether it takes items now."""
+        """Whether the flattener takes items now."""
         return self._was_open and not self._closed
 
     def open(self) -> None:
-        """Take items from now on."""
+        """Take items from now on.
+
+        Raises:
+            AppenderClosedError: The flattener was closed.
+        """
         if self._closed:
             raise AppenderClosedError("this sequence was closed and cannot be opened again")
         self._was_open = True
 
     def append(self, item: In, *, out_of_order: bool = False) -> None:
-        """Put something in.
+        """Append an item.
+
+        Args:
+            item: A piece, or a nesting of iterables, async iterables and promises of pieces.
+            out_of_order: Let the pieces come out as soon as they are ready, whatever was appended before.
 
         Raises:
-            AppenderNotOpenError: It was never opened.
-            AppenderClosedError: It was closed.
+            AppenderNotOpenError: The flattener was never opened.
+            AppenderClosedError: The flattener was closed.
         """
         if self._closed:
             raise AppenderClosedError("this sequence was closed and takes nothing more")
@@ -97,10 +108,10 @@ class Flattener(Generic[In, Out]):
                 self._go_on(self._drain(rest), self._line_broke)
 
     def close(self) -> None:
-        """No more items; the promise ends once all has been flattened."""
+        """Take no more items. The promise ends when all items have been flattened."""
         self._closed = True
         self._finish_if_done()
-        self.sequence_promise._look_again()
+        self.sequence_promise.look_again()
 
     def cancel(self, reason: object) -> None:
         """Stop flattening."""
@@ -108,25 +119,25 @@ class Flattener(Generic[In, Out]):
 
     @property
     def tasks(self) -> Collection[Any]:
-        """What flattens now: the line, and what is beside it."""
+        """The tasks that flatten now: that of the line, and those beside it."""
         return [task for task in self._tasks or () if not task.done()]
 
-    def held_by(self, at: int | None) -> tuple[bool, Collection[Any]] | None:
-        """What must go on before the promise has its piece `at`, or all of them: see `Promise._held_by`."""
+    def held_by(self, at: int | None) -> Held | None:
+        """Return what must go on before the promise has its piece `at`, or all pieces: see `Promise.held_by`."""
         tasks = self.tasks
         if not self._closed and self.fed_by is not None:
             return False, (self.fed_by, *tasks)
         if not self._closed or not tasks:
-            return None  # anybody may put something in
-        if self._scope is not None and self._scope.has_timeout:
+            return None  # any code may append
+        if self.scope is not None and self.scope.has_timeout:
             return None
         return at is None, tasks
 
-    def _is_over(self) -> bool:
-        """Whether nothing is being flattened: see `Cancellable`."""
+    def is_over(self) -> bool:
+        """Return whether no task flattens: see `Cancellable`."""
         return not self._tasks
 
-    def _cancel_alone(self, reason: object, endings: Endings) -> Iterable[Cancellable]:
+    def cancel_alone(self, reason: object, endings: Endings) -> Iterable[Cancellable]:
         """Stop flattening: see `Cancellable`."""
         for task in tuple(self._tasks or ()):
             end_task(task, reason, endings, self)
@@ -134,34 +145,35 @@ class Flattener(Generic[In, Out]):
 
     def _finish_if_done(self) -> None:
         if self._closed and not self._busy and not self._beside:
-            self.sequence_promise._end()
+            self.sequence_promise.end_stream()
 
-    def _append_beside(self, item: Any) -> None:
+    def _append_beside(self, item: In) -> None:
         rest = self._flatten(iter((item,)))
         if rest is not None:
             self._beside += 1
             self._go_on(self._drain_beside(rest), self._beside_ended)
 
-    def _go_on(self, coro: Any, on_cancelled: OnCancelled) -> None:
-        if self._scope is None:
-            self._scope = get_scope() or PromisingContext.get_current()
-        task = self._scope.start_soon(coro, on_cancelled=on_cancelled)
+    def _go_on(self, coro: Coroutine[Any, Any, None], on_cancelled: OnCancelled) -> None:
+        """Flatten on in a task."""
+        if self.scope is None:
+            self.scope = get_scope() or PromisingContext.get_current()
+        task = self.scope.start_soon(coro, on_cancelled=on_cancelled)
         if not self._tasks:
             self._tasks = {}
-            self.sequence_promise._owns(self)
+            self.sequence_promise.owns(self)
         self._tasks[task] = None
         task.add_done_callback(self._tasks.pop)
 
     def _flatten(self, items: Iterator[Any]) -> "list[Any] | None":
-        """Flatten as far as nothing has to be waited for.
+        """Flatten up to the first item that must be waited for.
 
         Returns:
-            None when all is done; otherwise the stack of iterators, the async one on top.
+            None if all is flattened; else the stack of iterators, the async one on top.
         """
         return self._flatten_stack([items])
 
     def _flatten_stack(self, stack: list[Any]) -> "list[Any] | None":
-        push = self.sequence_promise._push
+        push = self.sequence_promise.push_piece
         leaf = self._leaf
         while stack:
             top = stack[-1]
@@ -172,8 +184,8 @@ class Flattener(Generic[In, Out]):
                 if stack and hasattr(stack[-1], "__anext__"):
                     return stack
                 continue
-            except Exception as error:  # an iterable of the user's that fails in the middle
-                self.sequence_promise._push_error(error)
+            except Exception as error:  # an iterable of the user fails in the middle
+                self.sequence_promise.push_error(error)
                 stack.pop()
                 if stack and hasattr(stack[-1], "__anext__"):
                     return stack
@@ -181,13 +193,13 @@ class Flattener(Generic[In, Out]):
             try:
                 piece = leaf(item)
             except Exception as error:
-                self.sequence_promise._push_error(error)
+                self.sequence_promise.push_error(error)
                 continue
-            if piece is not NotImplemented:
+            if piece is not None:
                 push(piece)
             elif isinstance(item, BaseException):
-                self.sequence_promise._push_error(item)
-            elif isinstance(item, StreamedPromise) and item._finished:
+                self.sequence_promise.push_error(item)
+            elif isinstance(item, StreamedPromise) and item.finished:
                 stack.append(iter(_replayed(item)))
             elif isinstance(item, AsyncIterable):
                 stack.append(item.__aiter__())
@@ -198,7 +210,7 @@ class Flattener(Generic[In, Out]):
             elif isinstance(item, Iterable):
                 stack.append(iter(item))
             else:
-                self.sequence_promise._push_error(TypeError(f"cannot be sent: {type(item).__name__}"))
+                self.sequence_promise.push_error(TypeError(f"cannot be sent: {type(item).__name__}"))
         return None
 
     async def _drain(self, stack: "list[Any] | None") -> None:
@@ -209,16 +221,16 @@ class Flattener(Generic[In, Out]):
                 if not self._line:
                     break
                 stack = [iter((self._line.popleft(),))]
-        except BaseException as error:  # it belongs to whoever reads the sequence
+        except BaseException as error:  # the reader of the sequence gets it
             self._line_broke(error)
         else:
             self._busy = False
             self._finish_if_done()
-            self.sequence_promise._look_again()
+            self.sequence_promise.look_again()
 
     def _line_broke(self, error: BaseException) -> None:
-        """What is being flattened was cut off, and with it what waits behind it."""
-        self.sequence_promise._push_error(error)
+        """Drop the items in line, since the item before them was cut off."""
+        self.sequence_promise.push_error(error)
         self._line = None
         self._busy = False
         self._finish_if_done()
@@ -233,16 +245,16 @@ class Flattener(Generic[In, Out]):
         self._beside_ended(error)
 
     def _beside_ended(self, error: BaseException | None) -> None:
-        """What was flattened beside the line has come, or was cut off."""
+        """Note that an item beside the line has been flattened, or was cut off."""
         if error is not None:
-            self.sequence_promise._push_error(error)
+            self.sequence_promise.push_error(error)
         self._beside -= 1
         self._finish_if_done()
-        self.sequence_promise._look_again()
+        self.sequence_promise.look_again()
 
     async def _drain_stack(self, stack: "list[Any] | None") -> None:
-        """Flatten on, waiting where it must."""
-        push_error, flow = self.sequence_promise._push_error, current_flow.get()
+        """Flatten the rest, waiting where an item is not ready."""
+        push_error, flow = self.sequence_promise.push_error, current_flow.get()
         while stack:
             top = stack[-1]
             if not hasattr(top, "__anext__"):
@@ -254,11 +266,11 @@ class Flattener(Generic[In, Out]):
                 item = await top.__anext__()
             except StopAsyncIteration:
                 stack.pop()
-            except (Exception, KeyboardInterrupt, SystemExit) as error:  # the latter are the awaiter's, not the loop's
+            except (Exception, KeyboardInterrupt, SystemExit) as error:  # the reader gets the latter two, not the loop
                 push_error(error)
-                # A replay goes on after an exception at its place; a generator that raised is over, and so is a wait
-                # that would last for ever.
-                if not hasattr(top, "_promise") or (isinstance(error, DeadlockError) and not top.raised(error)):
+                # A replay goes on after an exception at its place. A generator that raised has ended, and a wait that
+                # would last for ever is given up.
+                if not isinstance(top, Replay) or (isinstance(error, DeadlockError) and not top.raised(error)):
                     stack.pop()
             else:
                 stack.append(iter((item,)))
@@ -269,5 +281,5 @@ async def _once(promise: Promise[Any]) -> AsyncIterator[Any]:
 
 
 def _replayed(promise: StreamedPromise[Any, Any]) -> Iterator[Any]:
-    for piece in promise._pieces:
+    for piece in promise.pieces:
         yield piece.error if type(piece) is Failure else piece

@@ -1,27 +1,38 @@
-"""Flows: streams that pause while whoever reads what becomes of them is behind."""
+"""Flows: streams that pause while the reader of what becomes of them is behind."""
 
 import asyncio
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from miniagents.promising.streamed import StreamedPromise
+
+class Pausable(Protocol):
+    """The side of a streamed promise that a flow uses."""
+
+    pause: "asyncio.Future[None] | None"
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether a task waits for the next piece, or has asked for the whole."""
+
+    def end_pause(self) -> None:
+        """End the pause, if there is one."""
 
 
 class Flow:
-    """Says when the streams that were started in its context are to pause. Subclasses set `is_full`.
+    """Tells the streams that were started in its context when to pause. Subclasses set `is_full`.
 
-    A stream that somebody waits for goes on all the same: who is behind holds up what nobody else needs yet. So each
-    pause is ended by the reader (`resume`), by somebody who begins to wait for the stream, or by a cancel of its task.
+    A stream that a task waits for does not pause: a reader that is behind must not hold up other readers. A pause
+    is ended by the reader (`resume`), by a task that begins to wait for the stream, or by a cancel of the stream's
+    task.
 
     Attributes:
-        is_full: Whether streams that nobody waits for are to pause; looked at after each piece.
+        is_full: Whether streams that no task waits for are to pause. They look at it after each piece.
     """
 
     __slots__ = ("_paused", "is_full")
 
     def __init__(self) -> None:
-        self._paused: dict[StreamedPromise[Any, Any], int] = {}  # with how many pause for it
+        self._paused: dict[Pausable, int] = {}  # the number of tasks that pause for each
         self.is_full = False
 
     @property
@@ -29,28 +40,31 @@ class Flow:
         """Whether any stream pauses."""
         return bool(self._paused)
 
-    async def room(self, promise: "StreamedPromise[Any, Any]") -> None:
-        """Pause what feeds a promise, as long as that is right. Several may, at once."""
-        while self.is_full and not promise._is_wanted:
-            pause = promise._pause
+    async def room(self, promise: Pausable) -> None:
+        """Pause the calling task while the flow is full and no task waits for the promise that it feeds.
+
+        Several tasks may feed one promise and pause at once.
+        """
+        while self.is_full and not promise.is_wanted:
+            pause = promise.pause
             if pause is None or pause.done():
-                pause = promise._pause = asyncio.get_running_loop().create_future()
+                pause = promise.pause = asyncio.get_running_loop().create_future()
             self._paused[promise] = self._paused.get(promise, 0) + 1
             try:
-                await asyncio.shield(pause)  # one that is cancelled ends its own pause alone
+                await asyncio.shield(pause)  # a task that is cancelled ends its own pause alone
             finally:
-                left = self._paused.pop(promise) - 1
-                if left:
-                    self._paused[promise] = left
-                elif promise._pause is pause:
-                    promise._pause = None
+                count = self._paused.pop(promise) - 1
+                if count:
+                    self._paused[promise] = count
+                elif promise.pause is pause:
+                    promise.pause = None
 
     def resume(self) -> None:
-        """Let the streams that pause go on, if that is right."""
+        """Let the paused streams go on, unless the flow is full."""
         if not self.is_full:
             for promise in self._paused:
-                promise._go_on()
+                promise.end_pause()
 
 
 current_flow: ContextVar[Flow | None] = ContextVar("miniagents.current_flow", default=None)
-"""The flow that streams are part of which are started now; None where nobody's reading slows them down."""
+"""The flow of the streams that are started now; None where no reader slows them down."""

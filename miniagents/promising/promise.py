@@ -1,18 +1,23 @@
-"""Promises: values that will be there later, once, the same for all who wait."""
+"""Promises: values that are there later, settled once and the same for every awaiter.
+
+The module is longer than most, since hot paths are written out in it instead of calling helpers (benchmarks `ask`,
+`crash`).
+"""
 
 import asyncio
 import weakref
-from collections.abc import Awaitable, Callable, Collection, Generator, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from types import TracebackType
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from miniagents.errors import ActorStoppedError, DeadlineExceededError, PromiseCancelledError, PromiseNotReadyError
 from miniagents.promising.failures import SEEN, Unseen, note_seen
 from miniagents.promising.scope import PromisingContext, Scope, current_work, get_scope, get_work, started
-from miniagents.promising.waits import waits
+from miniagents.promising.waits import Held, Producer, waits
 from miniagents.promising.work import (
     Cancellable,
     Endings,
+    Started,
     each_of,
     end_all,
     end_task,
@@ -24,77 +29,82 @@ T = TypeVar("T")
 
 
 class _NoValue:
+    """The type of `NO_VALUE`."""
+
     def __repr__(self) -> str:
         return "NO_VALUE"
 
 
 NO_VALUE: Any = _NoValue()
-"""Told apart from None, which is a value."""
-
+"""In the place of the value of a promise that has not resolved. None would not do, since it is a value."""
 
 UNRAISABLE = (StopIteration, StopAsyncIteration, GeneratorExit)
-"""What cannot be raised at an awaiter as it is: a generator that awaits would take it for an end of its own."""
+"""Exceptions that cannot be raised at an awaiter as they are: a generator that awaits would end by them."""
 
 _ENDS = (ActorStoppedError, DeadlineExceededError)
-"""How work ends that is not wanted any more."""
-
-
-class Producer(Protocol):
-    """Who is to settle a promise; asked whenever somebody must wait for it."""
-
-    def begin_wait(self, promise: Any, at: int | None) -> None:
-        """Somebody is about to wait, for the piece `at` or for the whole. May raise instead of letting it."""
-
-    def node_behind(self, promise: Any) -> Any:
-        """Who must get further before `promise` can settle, or None if nobody does for certain."""
+"""Errors of work that is not wanted any more: no failure of a program."""
 
 
 class Promise(Generic[T]):
-    """A value that will be there later. It resolves once, to a value or an exception, the same one for all.
+    """A value that is there later. A promise settles once, with a value or an exception, the same for every awaiter.
 
-    Await it as often as you like, from any task. An awaiter that is cancelled does not cancel the work.
+    Any number of tasks can await it, any number of times. An awaiter that is cancelled does not cancel the work.
 
     Args:
-        resolver: Works the value out; called once, in a task of its own. Without one, the promise is settled by whoever
-            made it.
-        start_soon: Begin as soon as the loop turns; otherwise when somebody first awaits it.
+        resolver: The async function that works the value out: `async (promise) -> value`. It is called once, in a task
+            of its own. Without a resolver, the code that made the promise settles it.
+        start_soon: Call the resolver as soon as the loop turns; otherwise with the first `await`.
         prefill_result: The value, if it is there already.
+
+    Raises:
+        ValueError: Both a resolver and a value were given.
+        NoActiveSystemError: A resolver was given, and no system is active to run it.
+
+    Example:
+        >>> async def answer(promise):
+        ...     return 42
+        >>> async with MiniAgents():
+        ...     promise = Promise(answer)
+        ...     print(promise)
+        ...     print(await promise)
+        <Promise pending>
+        42
     """
 
     __slots__ = (
         "__weakref__",
-        "_callbacks",
-        "_endings",
-        "_error",
-        "_producer",
         "_resolver",
         "_scope",
-        "_started",
         "_task",
         "_traceback",
         "_unseen",
-        "_value",
-        "_waiters",
+        "callbacks",
+        "endings",
+        "producer",
+        "settled_error",
+        "settled_value",
+        "started_work",
+        "waiters",
     )
 
     deadline: float | None = None
-    """Until when it will have settled, on `loop.time()`, or None if nothing says so."""
+    """The time by which the promise will have settled, on `loop.time()`; None if there is no such time."""
 
     def __init__(
         self,
         resolver: "Callable[[Any], Awaitable[T]] | None" = None,
         *,
         start_soon: bool = True,
-        prefill_result: Any = NO_VALUE,
+        prefill_result: "T | _NoValue" = NO_VALUE,
     ) -> None:
-        self._value: Any = prefill_result
-        self._error: BaseException | None = None
-        self._waiters: list[asyncio.Future[None]] | None = None
-        self._callbacks: list[Callable[[Promise[T]], None]] | None = None
-        self._producer: Producer | None = None
+        self.settled_value: Any = prefill_result
+        self.settled_error: BaseException | None = None
+        self.waiters: list[asyncio.Future[None]] | None = None
+        self.callbacks: list[Callable[[Promise[T]], None]] | None = None
+        self.producer: Producer | None = None
         self._task: asyncio.Task[Any] | None = None
         self._unseen: Unseen | None = None
-        self._started: Any = None  # one thing, or `Work`: most promises have one at a time
+        self.started_work: Started = None
         if resolver is not None:
             if prefill_result is not NO_VALUE:
                 raise ValueError("a promise takes a resolver or a prefilled result, not both")
@@ -102,62 +112,62 @@ class Promise(Generic[T]):
             self._scope: Scope | None = get_scope() or PromisingContext.get_current()
             started(self, self._scope)
             if start_soon:
-                self._start()
+                self.start()
             else:
-                self._scope.promising_context._lazy[self] = None
+                self._scope.promising_context.lazy_promises[self] = None
         else:
             self._resolver = None
             self._scope = None
 
-    # What users do with it
+    # The user's side
 
     def done(self) -> bool:
-        """Whether it has settled."""
-        return self._value is not NO_VALUE or self._error is not None
+        """Return whether the promise has settled."""
+        return self.settled_value is not NO_VALUE or self.settled_error is not None
 
     def result(self) -> T:
-        """The value.
+        """Return the value, or raise the exception that the promise failed with.
 
         Raises:
-            PromiseNotReadyError: It has not settled; await it first.
+            PromiseNotReadyError: The promise has not settled; await it first.
         """
-        error = self._error
+        error = self.settled_error
         if error is not None:
-            self._look()
+            self.mark_seen()
             note_seen(error)
             try:
                 raise error.with_traceback(self._traceback)
             finally:
                 del self, error  # else the promise, its error and this frame would be a cycle
-        if self._value is NO_VALUE:
+        if self.settled_value is NO_VALUE:
             raise PromiseNotReadyError(f"{self!r} has not settled yet: await it first")
-        return self._value  # type: ignore[no-any-return]
+        return self.settled_value  # type: ignore[no-any-return]
 
     def exception(self) -> BaseException | None:
-        """The exception that it settled with, or None.
+        """Return the exception that the promise failed with; None if it has resolved.
 
         Raises:
-            PromiseNotReadyError: It has not settled; await it first.
+            PromiseNotReadyError: The promise has not settled; await it first.
         """
         if not self.done():
             raise PromiseNotReadyError(f"{self!r} has not settled yet: await it first")
-        self._look()
-        return self._error
+        self.mark_seen()
+        return self.settled_error
 
     def __await__(self) -> Generator[Any, Any, T]:
-        while self._value is NO_VALUE and self._error is None:
+        while self.settled_value is NO_VALUE and self.settled_error is None:
             if self._resolver is not None and self._task is None:
-                self._start()
-            waiter = self._event_loop().create_future()
-            if self._waiters is None:
-                self._waiters = [waiter]
+                self.start()
+            waiter = self.event_loop().create_future()
+            if self.waiters is None:
+                self.waiters = [waiter]
             else:
-                self._waiters.append(waiter)
+                self.waiters.append(waiter)
             yield from self._wait_for(waiter)
-        error = self._error
+        error = self.settled_error
         if error is None:
-            return self._value  # type: ignore[no-any-return]
-        self._look()
+            return self.settled_value  # type: ignore[no-any-return]
+        self.mark_seen()
         note_seen(error)
         try:
             raise error.with_traceback(self._traceback)
@@ -165,59 +175,68 @@ class Promise(Generic[T]):
             del self, error  # else the promise, its error and this frame would be a cycle
 
     def cancel(self, reason: object = None) -> None:
-        """Ask for the end of the work behind it, downstream too. Returns at once; awaiters get
-        `PromiseCancelledError`. A promise that has settled stays as it is."""
+        """Cancel the work behind the promise, and all that was started for it. Returns at once.
+
+        Awaiters get `PromiseCancelledError`. A promise that has settled stays as it is.
+
+        Args:
+            reason: Any value; it becomes `PromiseCancelledError.reason`.
+        """
         self._begin_cancel(reason)
 
     async def aclose(self, reason: object = None) -> None:
-        """Like `cancel`, and wait until the work has really stopped, also where it was cancelled before."""
+        """Cancel the promise and wait until the work has stopped, even if it was cancelled before.
+
+        Args:
+            reason: As in `cancel`.
+        """
         await wait_for_all(self._begin_cancel(reason))
 
     def __repr__(self) -> str:
-        if self._error is not None:
-            state = f"failed: {self._error!r}"
-        elif self._value is NO_VALUE:
+        if self.settled_error is not None:
+            state = f"failed: {self.settled_error!r}"
+        elif self.settled_value is NO_VALUE:
             state = "pending"
         else:
             try:
-                state = f"resolved: {self._value!r}"
+                state = f"resolved: {self.settled_value!r}"
             except Exception as error:  # a value whose own repr fails must not make ours fail
-                state = f"resolved: <{type(self._value).__name__} whose repr raised {type(error).__name__}>"
+                state = f"resolved: <{type(self.settled_value).__name__} whose repr raised {type(error).__name__}>"
         return f"<{type(self).__name__} {state}>"
 
-    # What the core does with it
+    # The producer's side
 
-    def _resolve(self, value: T) -> bool:
-        """Settle it with a value.
+    def resolve(self, value: T) -> bool:
+        """Settle the promise with a value.
 
         Returns:
-            False if it had settled before.
+            False if the promise had settled before, and stays as it was.
         """
-        if self._value is not NO_VALUE or self._error is not None:
+        if self.settled_value is not NO_VALUE or self.settled_error is not None:
             return False
-        self._value = value
+        self.settled_value = value
         self._settled()
         return True
 
-    def _reject(self, error: BaseException) -> bool:
-        """Settle it with an exception.
+    def reject(self, error: BaseException) -> bool:
+        """Settle the promise with an exception.
 
         Returns:
-            False if it had settled before.
+            False if the promise had settled before, and stays as it was.
         """
-        if self._value is not NO_VALUE or self._error is not None:
+        if self.settled_value is not NO_VALUE or self.settled_error is not None:
             return False
         if isinstance(error, UNRAISABLE):
             wrapped = RuntimeError(f"the work behind a promise raised {type(error).__name__}")
             wrapped.__cause__ = error
             error = wrapped
         elif isinstance(error, asyncio.CancelledError):
-            # Raised as it is, it would make every awaiter believe that it was cancelled itself.
+            # A `CancelledError` would make every awaiter believe that it was cancelled itself.
             error = self._cancelled(error.args[0] if error.args else None)
         if getattr(error, "__miniagents_seen__", False):
-            error.__miniagents_seen__ = False  # type: ignore[attr-defined]  # it goes on to those who await this one
-        self._error = error
-        # Raising it again and again would make its traceback grow.
+            error.__miniagents_seen__ = False  # type: ignore[attr-defined]  # the awaiters of this promise have not received it
+        self.settled_error = error
+        # Each raise would make the traceback longer.
         self._traceback: TracebackType | None = error.__traceback__
         if self._unseen is None and not isinstance(error, PromiseCancelledError):
             self._watch(error)
@@ -225,112 +244,120 @@ class Promise(Generic[T]):
         return True
 
     def _settled(self) -> None:
-        waiters, self._waiters = self._waiters, None
+        """Wake the awaiters, call the callbacks and drop what is not needed any more.
+
+        A hook: see `miniagents.promising`.
+        """
+        waiters, self.waiters = self.waiters, None
         if waiters is not None:
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)
-        callbacks, self._callbacks = self._callbacks, None
+        callbacks, self.callbacks = self.callbacks, None
         if callbacks is not None:
             for callback in callbacks:
                 callback(self)
-        self._producer = None
+        self.producer = None
         self._resolver = None
         self._scope = None
-        self._started = None
+        self.started_work = None
 
-    def _add_done_callback(self, callback: "Callable[[Promise[T]], None]") -> None:
-        """Call `callback(self)` when it settles, or now if it has."""
+    def add_done_callback(self, callback: "Callable[[Promise[T]], None]") -> None:
+        """Call `callback(self)` when the promise settles; at once if it has."""
         if self.done():
             callback(self)
-        elif self._callbacks is None:
-            self._callbacks = [callback]
+        elif self.callbacks is None:
+            self.callbacks = [callback]
         else:
-            self._callbacks.append(callback)
+            self.callbacks.append(callback)
 
-    def _owns(self, one: Cancellable) -> None:
-        """Something was started for it, and is to be cancelled with it."""
-        if self._value is NO_VALUE and self._error is None:
-            self._started = with_one_more(self._started, one)
+    def owns(self, work: Cancellable) -> None:
+        """Let `work`, which was started for the promise, be cancelled with it."""
+        if self.settled_value is NO_VALUE and self.settled_error is None:
+            self.started_work = with_one_more(self.started_work, work)
 
-    def _all_started(self) -> Iterable[Any]:
-        """What was started for it and may go on."""
-        return each_of(self._started)
+    def _all_started(self) -> Iterable[Cancellable]:
+        """Return what was started for the promise and may still run."""
+        return each_of(self.started_work)
 
     def _begin_cancel(self, reason: object) -> Endings:
-        """Cancel it, with all that was started for it.
+        """Cancel the promise and all that was started for it.
 
         Returns:
-            What still runs of that.
+            The tasks of these that still run, each with its owner.
         """
         if self.done():
-            return getattr(self, "_endings", {})
+            return getattr(self, "endings", {})
         endings = end_all(self, reason=reason)
         if endings:
-            self._endings = endings
+            self.endings = endings
         return endings
 
-    def _cut_off(self, error: BaseException) -> None:
-        """Cancel it, with all that was started for it, and let whoever awaits it have this error."""
+    def cut_off(self, error: BaseException) -> None:
+        """Cancel the promise and all that was started for it. Awaiters get `error`."""
         started = tuple(self._all_started())
         self._cancel_work(error, {})
-        self._reject(error)
+        self.reject(error)
         end_all(*started, reason=error)
 
-    def _is_over(self) -> bool:
-        """As `done`: see `Cancellable`."""
+    def is_over(self) -> bool:
+        """Return whether the promise has settled: see `Cancellable`."""
         return self.done()
 
-    def _cancel_alone(self, reason: object, endings: Endings) -> Iterable[Cancellable]:
-        """Cancel it alone: see `Cancellable`."""
+    def cancel_alone(self, reason: object, endings: Endings) -> Iterable[Cancellable]:
+        """Cancel the promise without what was started for it: see `Cancellable`. A hook: see `miniagents.promising`."""
         if self.done():
             return ()
         started = self._all_started()
         self._cancel_work(reason, endings)
-        self._reject(self._cancelled(reason))
+        self.reject(self._cancelled(reason))
         return started
 
     def _cancel_work(self, reason: object, endings: Endings) -> None:
-        """End what works it out."""
+        """Cancel what works the promise out. A hook: see `miniagents.promising`."""
         end_task(self._task, reason, endings, self)
 
     def _cancelled(self, reason: object) -> PromiseCancelledError:
+        """Return the error of a promise that was cancelled."""
         text = "the work behind this promise was cancelled"
         return PromiseCancelledError(text if reason is None else f"{text}: {reason}", reason=reason)
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Begin the work, if it has not begun. A hook: see `miniagents.promising`."""
         scope = self._scope
         if scope is not None:
-            self._task = scope.start_soon(self._run(), on_cancelled=self._reject)
+            self._task = scope.start_soon(self._run(), on_cancelled=self.reject)
 
     async def _run(self) -> None:
+        """Call the resolver, and settle the promise with the outcome."""
         resolver = self._resolver
         if resolver is None:
             return
         current_work.set(self)
         try:
-            self._resolve(await resolver(self))
+            self.resolve(await resolver(self))
         except BaseException as error:
-            self._reject(error)
+            self.reject(error)
 
-    def _event_loop(self) -> asyncio.AbstractEventLoop:
-        """The loop that whoever waits for it runs in: where it is known, asking for it would be a system call."""
+    def event_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the loop of the awaiters. Where the loop is known, to ask asyncio for it would be a system call."""
         scope = self._scope
-        loop = scope.promising_context._active_in if scope is not None else None
+        loop = scope.promising_context.active_loop if scope is not None else None
         return loop if loop is not None else asyncio.get_running_loop()
 
     def _wait_for(self, waiter: "asyncio.Future[None]", at: int | None = None) -> Generator[Any, Any, None]:
-        """Wait, seen by the deadlock detection if there may be a ring: of one who runs in a node, or works for others.
+        """Wait for a future. The deadlock detection sees the wait if it may be part of a cycle, that is, if the code
+        runs in a node or works for another promise.
 
         Args:
-            waiter: What wakes whoever waits.
-            at: The piece that is waited for; None for the whole.
+            waiter: The future, which is resolved when the promise settles or the piece is there.
+            at: The index of the piece that is waited for; None for the whole.
         """
         scope = get_scope()
         if scope is None or not (scope.is_node or get_work() is not None):
             yield from waiter
             return
-        watch: Any = scope if self._producer is None else self._producer
+        watch: Scope | Producer = scope if self.producer is None else self.producer
         watch.begin_wait(self, at)
         waits[waiter] = self, at, scope.node
         try:
@@ -338,49 +365,53 @@ class Promise(Generic[T]):
         finally:
             del waits[waiter]
 
-    def _held_by(self, at: int | None) -> "tuple[bool, Collection[Any]] | None":
-        """What must go on before it settles, or before its piece `at` is there, for the deadlock detection.
+    def held_by(self, at: int | None) -> Held | None:
+        """Return what must go on before the promise settles, for the deadlock detection. A hook: see
+        `miniagents.promising`.
+
+        Args:
+            at: The index of a piece: ask about that piece instead of the whole.
 
         Returns:
-            None if nothing holds it up, or nothing that is known. Else whether any one of these is enough to hold it
-            up, or all of them together are, and these: tasks, nodes, promises each with the piece that is missing.
+            None if nothing that is known holds the promise up.
         """
-        if self._producer is not None:
-            node = self._producer.node_behind(self)
+        if self.producer is not None:
+            node = self.producer.node_behind(self)
             return None if node is None else (True, (node,))
         return None if self._task is None else (True, (self._task,))
 
     def _watch(self, error: BaseException) -> None:
-        """It failed: see to it that the failure is logged if nobody looks at it."""
-        if isinstance(error, _ENDS) and self._is_waited_for():
-            return  # whoever waited is told now, or was cancelled and wants nothing of it any more
+        """Have the failure of the promise logged if no code receives it. A hook: see `miniagents.promising`."""
+        if isinstance(error, _ENDS) and self.is_waited_for():
+            return  # the awaiters get it now, or were cancelled and do not want it any more
         unseen = self._unseen = Unseen(error)
         context = self._context()
         if context is not None:
-            those = context.unseen
-            those[weakref.ref(unseen, those.pop)] = None  # `note_unseen`, written out (benchmark `crash`)
+            failures = context.unseen
+            failures[weakref.ref(unseen, failures.pop)] = None  # `note_unseen`, written out (benchmark `crash`)
 
-    def _is_waited_for(self) -> bool:
-        """Whether anybody has waited, before it settled."""
-        return bool(self._waiters)
+    def is_waited_for(self) -> bool:
+        """Return whether a task waits, or has waited until the promise settled."""
+        return bool(self.waiters)
 
     def _context(self) -> PromisingContext | None:
-        """Where it lives."""
+        """Return the promising context of the promise, or None."""
         scope = self._scope or get_scope()
         return scope.promising_context if scope is not None else None
 
-    def _was_looked_at(self) -> bool:
+    def was_seen(self) -> bool:
+        """Return whether code has received the outcome, or will."""
         return self._unseen is SEEN
 
-    def _look(self) -> None:
-        """Somebody knows of its failure, or will: it need not be logged when the promise is thrown away."""
+    def mark_seen(self) -> None:
+        """Note that code has received the failure, or will, so that it need not be logged."""
         unseen, self._unseen = self._unseen, SEEN
         if unseen is not None:
             unseen.error = None
 
 
 async def settled(promise: Promise[Any]) -> None:
-    """Wait until a promise has settled, unseen by deadlock detection; what it settled with is not looked at."""
+    """Wait until a promise has settled, unseen by the deadlock detection. The outcome is not received by this."""
     if not promise.done():
         waiter = asyncio.get_running_loop().create_future()
 
@@ -388,5 +419,5 @@ async def settled(promise: Promise[Any]) -> None:
             if not waiter.done():
                 waiter.set_result(None)
 
-        promise._add_done_callback(wake)
+        promise.add_done_callback(wake)
         await waiter

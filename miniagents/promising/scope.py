@@ -1,4 +1,4 @@
-"""Scopes: whom background work belongs to, and which promising context is the current one."""
+"""Scopes: what background work belongs to, and which promising context is the current one."""
 
 import asyncio
 import weakref
@@ -11,51 +11,57 @@ from miniagents.errors import NoActiveSystemError, PromiseCancelledError
 from miniagents.promising.abandoning import DEFAULT_GRACE, INSIST_EVERY, abandon, log_abandoned
 from miniagents.promising.failures import UnseenFailures, log_failure
 from miniagents.promising.stacks import stack_of
+from miniagents.promising.work import Cancellable
 
 OnCancelled = Callable[[asyncio.CancelledError], object]
 
 
 class Scope:
-    """Whom background work belongs to: a context as a whole, an actor's handler, an interaction."""
+    """The owner of background work: a context as a whole, the handler of an actor, or an interaction."""
 
     __slots__ = ()
 
     @property
     def promising_context(self) -> "PromisingContext":
-        """The context that this is part of."""
+        """The context that the scope is part of."""
         raise NotImplementedError
 
     is_node = False
-    """Whether it is itself what is said to wait: its `node`, without a call."""
+    """Whether the scope is a node itself. `node` says the same, and costs a call where it is a property."""
 
     node: Any = None
-    """What is said to wait when code of this scope awaits (for deadlock detection), or None."""
+    """The node that waits when code of this scope awaits (for the deadlock detection), or None."""
 
     deadline: float | None = None
-    """When the work of this scope is to be over, on `loop.time()`, or None."""
+    """The deadline for the work of this scope, on `loop.time()`, or None."""
 
     has_timeout = False
-    """Whether what code of this scope has started ends after a timeout of its own, if nothing else ends it."""
+    """Whether what code of this scope starts ends after a timeout at the latest."""
 
     def begin_wait(self, promise: Any, at: int | None) -> None:
-        """Code of this scope is about to wait for a promise, or its piece `at`. May raise instead of letting it."""
+        """Called before code of this scope waits for a promise that has no producer. May raise to refuse the wait.
+
+        Args:
+            promise: The promise.
+            at: The index of the piece that is waited for; None for the whole.
+        """
 
     def look_again(self, promise: Any) -> None:
-        """Fewer than before can bring a promise on: whoever waits for it may do so for ever."""
+        """Called when fewer producers than before can settle a promise, so that its awaiters may be in a deadlock."""
 
-    def owns(self, one: Any) -> None:
-        """Code of this scope has started something: a `Cancellable`, cancelled with what that code is for."""
+    def owns(self, work: Cancellable) -> None:
+        """Called when code of this scope has started `work`, which is to be cancelled with what that code is for."""
 
     def start_soon(
         self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, on_cancelled: OnCancelled | None = None
     ) -> "asyncio.Task[Any]":
-        """Run a coroutine in the background; it ends with this scope at the latest.
+        """Run a coroutine in the background. It ends with this scope at the latest.
 
         Args:
             coro: What to run.
             name: The name of its task.
-            on_cancelled: Called with the `CancelledError` when the task ends by it. A task that is cancelled before its
-                first step runs nothing of its coroutine: what that was to settle is settled here.
+            on_cancelled: Called with the `CancelledError` that ended the task. A task that is cancelled before its
+                first step runs nothing of its coroutine, so this function settles what the coroutine was to settle.
         """
         raise NotImplementedError
 
@@ -63,70 +69,70 @@ class Scope:
 current_scope: ContextVar[Scope | None] = ContextVar("miniagents.current_scope", default=None)
 
 current_work: ContextVar[Any] = ContextVar("miniagents.current_work", default=None)
-"""The promise that the code which runs now works for, where that is not for its scope to say: what it starts is
-cancelled with that promise."""
+"""The promise that the running code works for, if its scope does not say so. What the code starts is cancelled with
+that promise."""
 
 get_work = current_work.get
 
 get_scope = current_scope.get
-"""`current_scope.get()`, quicker: a method of an imported name is bound anew for every call (benchmark `ask`)."""
+"""`current_scope.get`, but faster: Python binds a method of an imported name anew for every call (benchmark `ask`)."""
 
 _active: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, "dict[PromisingContext, None]"] = (
     weakref.WeakKeyDictionary()
 )
 
 
-def started(one: Any, scope: Scope | None) -> None:
-    """Code of `scope` has started something: it is cancelled with what that code works for."""
+def started(item: Cancellable, scope: Scope | None) -> None:
+    """Note that code of `scope` has started something, so that it is cancelled with what that code works for."""
     work = get_work()
     if work is not None:
-        work._owns(one)
+        work.owns(item)
     elif scope is not None:
-        scope.owns(one)
+        scope.owns(item)
 
 
 class PromisingContext(Scope):
-    """Where promises live: it owns their background work and ends it.
+    """The owner of promises and of their background work, which it ends.
 
     Use it with `async with`, or with `activate()` and `await afinalize()` inside a running service.
 
-    Its end waits for what was told to end for no longer than `grace` seconds, and then for one more where it has just
-    been told. What swallows its cancellation for so long is abandoned: it is logged with its stack, whoever waits for
-    it gets `PromiseCancelledError`, and neither the context nor `asyncio.run` waits for it any more.
+    When the context ends, it waits for cancelled tasks for `grace` seconds, and for one second more for those that were
+    cancelled just now. A task that swallows its cancellation for longer is abandoned: it is logged with its stack, its
+    awaiters get `PromiseCancelledError`, and neither the context nor `asyncio.run` waits for it any more.
     """
 
     grace: float = DEFAULT_GRACE
-    """Seconds for what was told to end, when the context ends."""
+    """Seconds that cancelled tasks get when the context ends."""
 
-    _persists = False
-    """Whether anybody wants to see the messages that promises resolve to."""
+    persists_messages = False
+    """Whether `message_resolved` is to be called for each message that a promise resolves to."""
 
     _public_name = ""
-    """What an error calls it; by default the name of its class."""
+    """The name of the class in errors; by default `__name__`."""
 
-    _serves_agents = False
-    """Whether agents can be called in it."""
+    serves_agents = False
+    """Whether agents can be called in the context."""
 
     def __init__(self) -> None:
         self._background: dict[asyncio.Task[Any], OnCancelled | None] = {}
-        self._lazy: weakref.WeakKeyDictionary[Any, None] = weakref.WeakKeyDictionary()
+        self.lazy_promises: weakref.WeakKeyDictionary[Any, None] = weakref.WeakKeyDictionary()
         self._gives_up_at: float | None = None
         self.unseen: UnseenFailures = {}
-        self._active_in: asyncio.AbstractEventLoop | None = None
+        self.active_loop: asyncio.AbstractEventLoop | None = None
         self._outer: Scope | None = None
 
     @property
     def promising_context(self) -> "PromisingContext":
-        """Itself."""
+        """The context itself."""
         return self
 
     @classmethod
     def get_current(cls) -> Self:
-        """The current context: that of the interaction or handler, else of the surrounding `async with`, else the only
-        active one of the running loop.
+        """Return the current context: that of the running interaction or handler, else that of the surrounding `async
+        with`, else the only active context of the running loop.
 
         Raises:
-            NoActiveSystemError: There is none, or there are several.
+            NoActiveSystemError: No context is active, or several are.
         """
         name = cls._public_name or cls.__name__
         scope = current_scope.get()
@@ -149,14 +155,14 @@ class PromisingContext(Scope):
         raise NoActiveSystemError(f"no {name} is active: use `async with {name}():` around this")
 
     def activate(self) -> Self:
-        """Make it the current context, until `afinalize()`.
+        """Make this the current context, until `afinalize()`.
 
         Raises:
-            RuntimeError: It is active already.
+            RuntimeError: The context is active already.
         """
-        if self._active_in is not None:
+        if self.active_loop is not None:
             raise RuntimeError(f"this {type(self).__name__} is active already: it is not reentrant")
-        loop = self._active_in = asyncio.get_running_loop()
+        loop = self.active_loop = asyncio.get_running_loop()
         _active.setdefault(loop, {})[self] = None
         self._outer = current_scope.get()
         current_scope.set(self)
@@ -164,7 +170,7 @@ class PromisingContext(Scope):
 
     def _deactivate(self) -> None:
         self._gives_up_at = None
-        loop, self._active_in = self._active_in, None
+        loop, self.active_loop = self.active_loop, None
         if loop is not None:
             _active.get(loop, {}).pop(self, None)
         # Not by a token: activate() and afinalize() may run in different tasks (an ASGI lifespan does that).
@@ -173,7 +179,7 @@ class PromisingContext(Scope):
         self._outer = None
 
     async def afinalize(self) -> None:
-        """Wait for the background work, settle what is left, and stop being current."""
+        """Wait for the background work, settle the promises that are left, and stop being the current context."""
         await self._wait_for_background()
         await self._end_background()
         await self._report_unseen()
@@ -196,7 +202,7 @@ class PromisingContext(Scope):
         raise RuntimeError(f"use `async with {type(self).__name__}():` instead of `with {type(self).__name__}():`")
 
     def __exit__(self, *_: object) -> None:
-        """Never reached: `__enter__` raises."""
+        """Is never reached, since `__enter__` raises."""
 
     def start_soon(
         self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, on_cancelled: OnCancelled | None = None
@@ -216,7 +222,7 @@ class PromisingContext(Scope):
             log_failure("call.background_failed", error)
 
     async def _wait_for_background(self) -> None:
-        """Wait for the background work; for what was cancelled already until the grace is over."""
+        """Wait for the background work; for tasks that were cancelled before, until the grace is over."""
         while tasks := self._background_to_wait_for():
             await asyncio.wait(tasks, timeout=INSIST_EVERY)
 
@@ -232,51 +238,58 @@ class PromisingContext(Scope):
         while tasks := [task for task in self._background if task is not me]:
             is_over = self._grace_is_over()
             for task in tasks:
-                if insists or not task.cancelling():  # who was told already and cleans up is told again in a while
+                if insists or not task.cancelling():  # a task that cleans up is cancelled again only after a while
                     task.cancel()
             insists = True
             await asyncio.wait(tasks, timeout=INSIST_EVERY)
             for task in tasks if is_over else ():
                 if not task.done():
                     self._abandon(task)
-        for promise in tuple(self._lazy):
-            promise._reject(PromiseCancelledError("its system ended before anybody asked for it", reason="system end"))
+        for promise in tuple(self.lazy_promises):
+            promise.reject(PromiseCancelledError("its system ended before anybody asked for it", reason="system end"))
 
     async def _report_unseen(self) -> None:
-        """Log what failed and nobody has looked at, the oldest first."""
-        await asyncio.sleep(0)  # whoever was woken by a failure looks at it now
+        """Log the failures that no code has received, the oldest first."""
+        await asyncio.sleep(0)  # tasks that were woken by a failure receive it now
         for reference in tuple(self.unseen):
             if (failure := reference()) is not None:
                 failure.report()
         self.unseen.clear()
 
     def _grace_is_over(self) -> bool:
-        """Whether what was told to end has had its time, which begins when this is first asked."""
+        """Return whether cancelled tasks have had their grace, which begins with the first call."""
         now = asyncio.get_running_loop().time()
         if self._gives_up_at is None:
             self._gives_up_at = now + self.grace
         return now >= self._gives_up_at
 
     def gives_up(self, told_at: float) -> bool:
-        """Whether what was told to end at `told_at`, on `loop.time()`, and still runs, is to be abandoned: never, as
-        long as the context itself need not end."""
+        """Return whether a task that still runs is to be abandoned: only if the context ends and its grace is over.
+
+        Args:
+            told_at: When the task was cancelled, on `loop.time()`.
+        """
         at = self._gives_up_at
         return at is not None and asyncio.get_running_loop().time() >= max(at, told_at + INSIST_EVERY)
 
     def _abandon(self, task: "asyncio.Task[Any]") -> None:
-        """Go on without background work that swallows its cancellation."""
+        """Go on without a task that swallows its cancellation."""
         log_abandoned(stack_of(task.get_coro()), task=task.get_name())
         abandon(task)
         on_cancelled = self._background.pop(task, None)
         if on_cancelled is not None:
             on_cancelled(asyncio.CancelledError("the system ended without it"))
 
-    def _message_resolved(self, message: Any) -> None:
-        """A message promise resolved to `message`; agents' systems hand it on to whoever persists messages."""
+    def message_resolved(self, message: Any) -> None:
+        """Called when a message promise has resolved to `message`; systems of agents hand it on to the observers."""
 
 
 def cancellation_of(task: "asyncio.Task[Any]") -> asyncio.CancelledError:
-    """The error that a cancelled task ended with, which has the reason for it."""
+    """Return the error that a cancelled task ended with; it carries the reason of the cancel.
+
+    Raises:
+        ValueError: The task was not cancelled.
+    """
     try:
         task.result()
     except asyncio.CancelledError as error:

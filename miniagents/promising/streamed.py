@@ -1,30 +1,35 @@
-"""Streamed promises: values that arrive piece by piece and can be replayed by everybody from the first piece."""
+"""Streamed promises: values that arrive piece by piece, and that every reader can replay from the first piece.
+
+The module is longer than most, since hot paths are written out in it instead of calling helpers (benchmarks `stream3`,
+`agent_call`).
+"""
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Generator, Iterable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from miniagents.errors import InvalidOptionError
 from miniagents.promising.failures import note_seen
 from miniagents.promising.flow import current_flow
-from miniagents.promising.promise import NO_VALUE, UNRAISABLE, Promise
-from miniagents.promising.scope import PromisingContext, current_work, get_scope, get_work, started
-from miniagents.promising.waits import waits
+from miniagents.promising.promise import NO_VALUE, UNRAISABLE, Promise, _NoValue
+from miniagents.promising.scope import PromisingContext, Scope, current_work, get_scope, get_work, started
+from miniagents.promising.waits import Held, Producer, waits
 from miniagents.promising.work import Endings, end_task
 
 Piece = TypeVar("Piece")
 Whole = TypeVar("Whole")
 
 Tap = Callable[["StreamedPromise[Any, Any]", Any], None]
-"""Sees each piece before it comes into a promise, exceptions as `Failure`s too; may raise instead of letting it in."""
+"""Called with each piece before it is added to a promise (an exception as a `Failure`). May raise to refuse the
+piece."""
 
 _NEVER: Any = object()
-"""In the place of a pause: there is none any more."""
+"""In the place of a pause: the stream does not pause any more."""
 
 
 class Failure:
-    """An exception at its place in a stream: it is raised there, and what comes after it follows."""
+    """An exception at its place in a stream: it is raised there, and the pieces after it follow."""
 
     __slots__ = ("error", "traceback")
 
@@ -37,32 +42,70 @@ class Failure:
         self.traceback = error.__traceback__
 
 
+class Feeder(Protocol):
+    """The side of a `Flattener` that its promise uses."""
+
+    fed_by: Any
+    scope: Scope | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more can be put in."""
+
+    @property
+    def tasks(self) -> Collection[Any]:
+        """The tasks that put pieces in."""
+
+    def held_by(self, at: int | None) -> Held | None:
+        """Return what holds the promise up: see `Promise.held_by`."""
+
+
 class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
-    """A promise that is also an async iterable. Every iteration sees all the pieces from the first one, those that are
-    there at once and the others as they come.
+    """A promise that is also an async iterable. Every iteration gets all pieces from the first one: those that are
+    there at once, and the others as they come.
 
     Args:
-        streamer: Called once with this promise; gives the async iterator of the pieces. A `StreamAppender` is one.
-            Without one, the pieces are pushed by whoever made the promise.
-        resolver: Makes the whole of the pieces: `async (promise) -> Whole`. By default the tuple of the pieces.
+        streamer: A function that is called once, with this promise, and returns the async iterator of the pieces; or a
+            `StreamAppender`. Without a streamer, the code that made the promise pushes the pieces.
+        resolver: An async function that makes the whole of the pieces: `async (promise) -> whole`. By default the whole
+            is the tuple of the pieces.
         prefill_pieces: The pieces, if they are all there already.
         prefill_result: The whole, if it is there already.
-        start_soon: Begin as soon as the loop turns; otherwise when somebody first iterates or awaits.
-        keep: How many of the last pieces are kept for replay; None for all. A late consumer begins with those.
+        start_soon: Begin to stream as soon as the loop turns; otherwise with the first iteration or `await`.
+        keep: How many of the last pieces are kept for replay, 1 or more; None for all. A late reader begins with these.
+
+    Raises:
+        ValueError: Both a streamer and pieces were given.
+        InvalidOptionError: `keep` is below 1.
+        NoActiveSystemError: A streamer or resolver was given, and no system is active to run it.
+
+    Example:
+        >>> async def count(promise):
+        ...     for number in (1, 2, 3):
+        ...         yield number
+        >>> async with MiniAgents():
+        ...     promise = StreamedPromise(count)
+        ...     async for number in promise:
+        ...         print(number)
+        ...     print(await promise, [number async for number in promise])
+        1
+        2
+        3
+        (1, 2, 3) [1, 2, 3]
     """
 
     __slots__ = (
-        "_dropped",
-        "_finished",
-        "_flat",
         "_keep",
-        "_pause",
-        "_piece_waiters",
-        "_pieces",
-        "_stream_task",
         "_streamer",
-        "_tap",
         "_whole",
+        "dropped",
+        "finished",
+        "flattener",
+        "pause",
+        "piece_waiters",
+        "pieces",
+        "stream_task",
+        "tap",
     )
 
     def __init__(
@@ -71,7 +114,7 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         *,
         resolver: "Callable[[Any], Awaitable[Whole]] | None" = None,
         prefill_pieces: Iterable[Piece] | None = None,
-        prefill_result: Any = NO_VALUE,
+        prefill_result: "Whole | _NoValue" = NO_VALUE,
         start_soon: bool = True,
         keep: int | None = None,
     ) -> None:
@@ -80,125 +123,126 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         if keep is not None and keep < 1:
             raise InvalidOptionError(f"keep= must be 1 or more, or None, not {keep!r}")
         super().__init__(prefill_result=prefill_result)
-        self._pieces: Any = [] if keep is None else deque(maxlen=keep)
-        self._dropped = 0
-        self._flat: Any = None  # the `Flattener` that fills it, if one does
+        self.pieces: Any = [] if keep is None else deque(maxlen=keep)  # or, of prefilled promises, a tuple
+        self.dropped = 0
+        self.flattener: Feeder | None = None
         self._keep = keep
-        self._pause: Any = None
-        self._tap: Tap | None = None
-        self._finished = False
-        self._piece_waiters: list[asyncio.Future[None]] | None = None
+        self.pause: asyncio.Future[None] | None = None
+        self.tap: Tap | None = None
+        self.finished = False
+        self.piece_waiters: list[asyncio.Future[None]] | None = None
         self._streamer = streamer
-        self._stream_task: asyncio.Task[Any] | None = None
+        self.stream_task: asyncio.Task[Any] | None = None
         self._whole = resolver
         if prefill_pieces is not None:
-            self._pieces.extend(prefill_pieces)
-            self._finished = True
+            self.pieces.extend(prefill_pieces)
+            self.finished = True
         if streamer is not None or resolver is not None:
             self._scope = get_scope() or PromisingContext.get_current()
             started(self, self._scope)
             if start_soon:
-                self._start()
+                self.start()
             else:
-                self._scope.promising_context._lazy[self] = None
+                self._scope.promising_context.lazy_promises[self] = None
 
     # Iteration
 
     def __aiter__(self) -> "AsyncIterator[Piece]":
         return Replay(self)
 
-    def __call__(self, *_: Any) -> "AsyncIterator[Piece]":
-        """A streamed promise can be the streamer of another one."""
+    def __call__(self, *_: object) -> "AsyncIterator[Piece]":
+        """Iterate, so that a streamed promise can be the streamer of another one."""
         return self.__aiter__()
 
     def __await__(self) -> Generator[Any, Any, Whole]:
-        if self._value is NO_VALUE and self._error is None:
-            if self._pause is not _NEVER:  # written out: every call of an agent is awaited (benchmark `agent_call`)
-                if self._pause is not None:
-                    self._go_on()
-                self._pause = _NEVER
-            if self._finished and self._whole is None:
+        if self.settled_value is NO_VALUE and self.settled_error is None:
+            if self.pause is not _NEVER:  # `want_whole`, written out (benchmark `agent_call`)
+                if self.pause is not None:
+                    self.end_pause()
+                self.pause = _NEVER
+            if self.finished and self._whole is None:
                 self._complete()
             else:
-                self._start()
+                self.start()
         return super().__await__()
 
     # The producer's side
 
-    def _push(self, piece: Piece) -> None:
-        """One more piece; after the end it is thrown away."""
-        if self._finished:
+    def push_piece(self, piece: Piece) -> None:
+        """Add a piece. After the end of the stream the piece is thrown away."""
+        if self.finished:
             return
-        if self._tap is not None:
-            self._tap(self, piece)
-        pieces = self._pieces
+        if self.tap is not None:
+            self.tap(self, piece)
+        pieces = self.pieces
         if self._keep is not None and len(pieces) == self._keep:
-            self._dropped += 1
+            self.dropped += 1
         pieces.append(piece)
-        waiters = self._piece_waiters
+        waiters = self.piece_waiters
         if waiters is not None:
-            self._piece_waiters = None
+            self.piece_waiters = None
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)
 
-    def _push_error(self, error: BaseException) -> None:
-        """An exception at this place; pieces may follow."""
+    def push_error(self, error: BaseException) -> None:
+        """Add an exception at this place of the stream. Pieces may follow."""
         if isinstance(error, asyncio.CancelledError):
             error = self._cancelled(error.args[0] if error.args else None)
         if getattr(error, "__miniagents_seen__", False):
             error.__miniagents_seen__ = False  # type: ignore[attr-defined]
-        self._push(Failure(error))  # type: ignore[arg-type]
+        self.push_piece(Failure(error))  # type: ignore[arg-type]
 
-    def _end(self, error: BaseException | None = None) -> None:
-        """No more pieces. With an error, every iteration ends by raising it."""
-        if self._finished:
+    def end_stream(self, error: BaseException | None = None) -> None:
+        """End the stream.
+
+        Args:
+            error: An exception to be added first, so that every iteration raises it at the end; or None.
+        """
+        if self.finished:
             return
         if error is not None:
-            self._push_error(error)
-        self._finished = True
+            self.push_error(error)
+        self.finished = True
         self._streamer = None
-        waiters, self._piece_waiters = self._piece_waiters, None
+        waiters, self.piece_waiters = self.piece_waiters, None
         for waiter in waiters or ():
             if not waiter.done():
                 waiter.set_result(None)
         if self._whole is None:
             self._complete()
         elif self._task is None and self._scope is not None and not self.done():
-            self._task = self._scope.start_soon(self._assemble(), on_cancelled=self._reject)
-        self._ended_streaming()
+            self._task = self._scope.start_soon(self._assemble(), on_cancelled=self.reject)
 
-    def _is_waited_for(self) -> bool:
-        return bool(self._waiters or self._piece_waiters)
+    def is_waited_for(self) -> bool:
+        """Return whether a task waits for the whole or for a piece."""
+        return bool(self.waiters or self.piece_waiters)
 
-    def _help(self) -> bool:
-        """Somebody is about to wait for a piece: do what can be done for it now.
+    def run_ready(self) -> bool:
+        """Do now what can be done for the next piece, before a task waits for it. A hook: see `miniagents.promising`.
 
         Returns:
-            Whether anything was done, so that it may be there.
+            Whether anything was done, so that the piece may be there.
         """
         return False
 
-    def _ended_streaming(self) -> None:
-        """All pieces are there."""
-
     def _complete(self) -> None:
-        """Make the whole of the pieces, at once."""
+        """Make the whole of the pieces, at once. A hook: see `miniagents.promising`."""
         if self.done():
             return
-        for piece in self._pieces:
+        for piece in self.pieces:
             if type(piece) is Failure:
-                self._reject(piece.error)
+                self.reject(piece.error)
                 return
         try:
-            whole = self._assembled(self._pieces)
+            whole = self._assembled(self.pieces)
         except Exception as error:
-            self._reject(error)
+            self.reject(error)
         else:
-            self._resolve(whole)
+            self.resolve(whole)
 
     def _assembled(self, pieces: Sequence[Piece]) -> Whole:
-        """The whole, made of all the pieces; none of them is an exception."""
+        """Return the whole that is made of all pieces, none of which is an exception. A hook."""
         return tuple(pieces)  # type: ignore[return-value]
 
     async def _assemble(self) -> None:
@@ -207,33 +251,34 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
             return
         current_work.set(self)
         try:
-            self._resolve(await whole(self))
+            self.resolve(await whole(self))
         except BaseException as error:
-            self._reject(error)
+            self.reject(error)
 
     def _settled(self) -> None:
         scope = self._scope
         super()._settled()
-        if not self._finished:
-            # The stream may go on although the whole is known (it was cancelled, or prefilled).
+        if not self.finished:
+            # The stream may go on although the promise has settled: it was cancelled, or its value was given.
             self._scope = scope
-            if self._error is not None:
-                self._end(self._error)
+            if self.settled_error is not None:
+                self.end_stream(self.settled_error)
 
     # The work behind it
 
-    def _start(self) -> None:
+    def start(self) -> None:
         scope = self._scope
         if scope is None:
             return
-        if self._streamer is not None and self._stream_task is None:
-            attach = getattr(self._streamer, "_attach", None)
-            if attach is not None and attach(self):
+        if self._streamer is not None and self.stream_task is None:
+            attach = getattr(self._streamer, "attach", None)
+            if attach is not None:
+                attach(self)
                 self._streamer = None  # the appender pushes straight into this promise
                 return
-            self._stream_task = scope.start_soon(self._stream(), on_cancelled=self._end)
-        elif self._finished and self._whole is not None and self._task is None:
-            self._task = scope.start_soon(self._assemble(), on_cancelled=self._reject)
+            self.stream_task = scope.start_soon(self._stream(), on_cancelled=self.end_stream)
+        elif self.finished and self._whole is not None and self._task is None:
+            self._task = scope.start_soon(self._assemble(), on_cancelled=self.reject)
 
     async def _stream(self) -> None:
         streamer = self._streamer
@@ -241,15 +286,15 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
             return
         current_work.set(self)
         error: BaseException | None = None
-        pieces: Any = None
+        pieces: AsyncIterator[Piece] | None = None
         try:
             pieces = streamer(self)
             if not hasattr(pieces, "__anext__"):
                 raise TypeError(f"a streamer must return an async iterator, not {type(pieces).__name__}")
-            push, flow = self._push, current_flow.get()
+            push, flow = self.push_piece, current_flow.get()
             async for piece in pieces:
                 push(piece)
-                if self._finished:
+                if self.finished:
                     break
                 if flow is not None and flow.is_full:
                     await flow.room(self)
@@ -262,54 +307,54 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
                     await close()
                 except BaseException as raised:
                     error = error or raised
-        self._end(error)
+        self.end_stream(error)
 
-    def _held_by(self, at: int | None) -> tuple[bool, Collection[Any]] | None:
-        if self._finished:
+    def held_by(self, at: int | None) -> Held | None:
+        if self.finished:
             return None if at is not None or self._task is None else (True, (self._task,))
-        if at is not None and at - self._dropped < len(self._pieces):
+        if at is not None and at - self.dropped < len(self.pieces):
             return None
-        if self._flat is not None:
-            return self._flat.held_by(at)  # type: ignore[no-any-return]
-        if self._stream_task is None or (self._scope is not None and self._scope.has_timeout):
+        if self.flattener is not None:
+            return self.flattener.held_by(at)
+        if self.stream_task is None or (self._scope is not None and self._scope.has_timeout):
             return None
-        return True, (self._stream_task,)
+        return True, (self.stream_task,)
 
-    def _look_again(self) -> None:
-        """Fewer than before can bring it on."""
-        if self._waiters or self._piece_waiters:
-            flat = self._flat
-            scope = flat._scope if flat is not None and flat._scope is not None else get_scope()
+    def look_again(self) -> None:
+        """Tell the scope that fewer producers than before can bring the promise on: see `Scope.look_again`."""
+        if self.waiters or self.piece_waiters:
+            flat = self.flattener
+            scope = flat.scope if flat is not None and flat.scope is not None else get_scope()
             if scope is not None:
                 scope.look_again(self)
 
     def _cancel_work(self, reason: object, endings: Endings) -> None:
         super()._cancel_work(reason, endings)
-        end_task(self._stream_task, reason, endings, self)
+        end_task(self.stream_task, reason, endings, self)
 
     # Pauses, see `Flow`
 
     @property
-    def _is_wanted(self) -> bool:
-        """Whether somebody waits for a piece of it, or has asked for the whole."""
-        return self._pause is _NEVER or self._piece_waiters is not None
+    def is_wanted(self) -> bool:
+        """Whether a task waits for a piece, or has asked for the whole."""
+        return self.pause is _NEVER or self.piece_waiters is not None
 
-    def _want_whole(self) -> None:
-        """Somebody wants the whole: it never pauses any more."""
-        self._go_on()
-        self._pause = _NEVER
+    def want_whole(self) -> None:
+        """Let the stream never pause any more, since the whole is wanted."""
+        self.end_pause()
+        self.pause = _NEVER
 
-    def _go_on(self) -> None:
-        """End its pause, if it has one."""
-        pause = self._pause
+    def end_pause(self) -> None:
+        """End the pause, if there is one."""
+        pause = self.pause
         if pause is not None and pause is not _NEVER and not pause.done():
             pause.set_result(None)
 
 
 class Replay(Generic[Piece]):
-    """One consumer's place in the stream.
+    """The place of one reader in a stream.
 
-    `__anext__` hands out the iterator itself as the awaitable: a piece that is there costs no coroutine.
+    `__anext__` returns the iterator itself as the awaitable, so that a piece that is there costs no coroutine.
     """
 
     __slots__ = ("_index", "_loop", "_promise")
@@ -317,12 +362,12 @@ class Replay(Generic[Piece]):
     def __init__(self, promise: StreamedPromise[Piece, Any]) -> None:
         self._promise = promise
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._index = promise._dropped
+        self._index = promise.dropped
 
     def raised(self, error: BaseException) -> bool:
-        """Whether an error is the piece that was handed out last."""
-        at = self._index - self._promise._dropped - 1
-        piece = self._promise._pieces[at] if at >= 0 else None
+        """Return whether an error is the piece that was handed out last."""
+        at = self._index - self._promise.dropped - 1
+        piece = self._promise.pieces[at] if at >= 0 else None
         return type(piece) is Failure and piece.error is error
 
     def __aiter__(self) -> "Replay[Piece]":
@@ -334,44 +379,45 @@ class Replay(Generic[Piece]):
     def __await__(self) -> Generator[Any, Any, Piece]:
         promise = self._promise
         while True:
-            at = self._index - promise._dropped
-            if at < 0:  # this consumer was too slow for `keep=`
-                self._index = promise._dropped
+            at = self._index - promise.dropped
+            if at < 0:  # this reader was too slow for `keep=`
+                self._index = promise.dropped
                 at = 0
-            if at < len(promise._pieces):
+            if at < len(promise.pieces):
                 self._index += 1
-                piece = promise._pieces[at]
+                piece = promise.pieces[at]
                 if type(piece) is Failure:
-                    promise._look()
+                    promise.mark_seen()
                     note_seen(piece.error)
                     raise piece.error.with_traceback(piece.traceback)
                 return piece  # type: ignore[no-any-return]
-            if promise._finished:
+            if promise.finished:
                 raise StopAsyncIteration
-            if promise._stream_task is None:
-                promise._start()
-                if promise._finished or self._index - promise._dropped < len(promise._pieces):
+            if promise.stream_task is None:
+                promise.start()
+                if promise.finished or self._index - promise.dropped < len(promise.pieces):
                     continue
-            if promise._producer is not None and promise._help():
+            if promise.producer is not None and promise.run_ready():
                 continue
-            if promise._pause is not None:
-                promise._go_on()
+            if promise.pause is not None:
+                promise.end_pause()
             loop = self._loop
             if loop is None:
-                loop = self._loop = promise._event_loop()
+                loop = self._loop = promise.event_loop()
             waiter: asyncio.Future[None] = loop.create_future()
-            if promise._piece_waiters is None:
-                promise._piece_waiters = [waiter]
+            if promise.piece_waiters is None:
+                promise.piece_waiters = [waiter]
             else:
-                promise._piece_waiters.append(waiter)
+                promise.piece_waiters.append(waiter)
             # What `_wait_for` does, written out (benchmark `stream3`).
             scope = get_scope()
             if scope is None or not (scope.is_node or get_work() is not None):
                 yield from waiter
                 continue
-            source: Any = promise._stream_task
-            if promise._producer is not None or source is None or source._fut_waiter in waits:
-                watch: Any = scope if promise._producer is None else promise._producer
+            source: Any = promise.stream_task
+            # Asyncio has no public name for the future that a task waits for.
+            if promise.producer is not None or source is None or source._fut_waiter in waits:  # noqa: SLF001
+                watch: Scope | Producer = scope if promise.producer is None else promise.producer
                 watch.begin_wait(promise, self._index)
             waits[waiter] = promise, self._index, scope.node
             try:

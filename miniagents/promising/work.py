@@ -1,90 +1,94 @@
-"""Work: what was started for a promise, which is cancelled with it however deep it goes."""
+"""Work: what was started for a promise and is cancelled with it, however deep it goes."""
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 Endings = dict["asyncio.Future[Any]", Any]
-"""What was told to end and has not: the tasks and futures of that, and whose each of them is."""
+"""The tasks and futures that were told to end and have not ended yet, each with its owner."""
 
 _LOOK_AT = 16
 
 
 class Cancellable(Protocol):
-    """What is started for a promise: another promise, the call of an agent, whoever owes an answer."""
+    """Work that can be started for a promise: another promise, a call of an agent, an answer that is owed."""
 
-    def _is_over(self) -> bool:
-        """Whether there is nothing to cancel any more."""
+    def is_over(self) -> bool:
+        """Return whether there is nothing left to cancel."""
 
-    def _cancel_alone(self, reason: object, endings: Endings) -> "Iterable[Cancellable]":
-        """End it alone, as far as that can be done at once; what takes longer is put into `endings`.
+    def cancel_alone(self, reason: object, endings: Endings) -> "Iterable[Cancellable]":
+        """Cancel this object, without what was started for it.
+
+        Args:
+            reason: Why, for logs and errors.
+            endings: Gets the tasks that have been told to end and take longer.
 
         Returns:
-            What was started for it, which is to end, too.
+            What was started for this object. The caller cancels that too.
         """
 
 
-class Work(list[Any]):
-    """What was started for one promise, in order, as long as it goes on.
+class Work(list[Cancellable]):
+    """The work that was started for one promise, in the order of the starts.
 
-    What is over stays in it until there is twice as much: to be told of each end would cost more.
+    Ended work stays in the list until the list has doubled: to be told of each end would cost more.
     """
 
     __slots__ = ("_look_at",)
 
-    def __init__(self, those: "Iterable[Cancellable]" = ()) -> None:
-        super().__init__(those)
+    def __init__(self, items: Iterable[Cancellable] = ()) -> None:
+        super().__init__(items)
         self._look_at = _LOOK_AT
 
-    def add(self, one: Cancellable) -> None:
-        """Something more."""
+    def add(self, item: Cancellable) -> None:
+        """Add a piece of work, and drop the ended ones if the list has doubled since that was done last."""
         if len(self) >= self._look_at:
-            self[:] = [other for other in self if not other._is_over()]
+            self[:] = [other for other in self if not other.is_over()]
             self._look_at = max(_LOOK_AT, 2 * len(self))
-        self.append(one)
+        self.append(item)
 
 
-def with_one_more(started: Any, one: Cancellable) -> Any:
-    """What was started for something, and one thing more.
+Started: TypeAlias = Cancellable | Work | None
+"""The work that was started for a promise: none, one piece (the usual case), or several."""
 
-    Args:
-        started: What was: None, one thing, or `Work`. Most promises have one at a time.
-        one: What is started now.
-    """
+
+def with_one_more(started: Started, item: Cancellable) -> Started:
+    """Return what was started before, and `item`; ended work is left out where that costs nothing."""
     if started is None:
-        return one
-    if started.__class__ is Work:
-        started.add(one)
+        return item
+    if isinstance(started, Work):
+        started.add(item)
         return started
-    return one if started._is_over() else Work((started, one))
+    return item if started.is_over() else Work((started, item))
 
 
-def each_of(started: Any) -> "Iterable[Any]":
-    """Each thing of what `with_one_more` gave."""
-    return () if started is None else started if started.__class__ is Work else (started,)
+def each_of(started: Started) -> Iterable[Cancellable]:
+    """Return each piece of work in a `Started`."""
+    return () if started is None else started if isinstance(started, Work) else (started,)
 
 
-def end_all(*all_of_it: Cancellable, reason: object, expired: bool = False) -> Endings:
-    """End things and everything that was started for them, and for that, however deep.
+def end_all(*items: Cancellable, reason: object, expired: bool = False) -> Endings:
+    """Cancel work and everything that was started for it, at every depth.
 
     Args:
-        all_of_it: What to end.
+        *items: What to cancel.
         reason: Why.
-        expired: Whether it is because a deadline has passed: what has inherited that ends by itself, in its own way.
+        expired: A deadline has passed. Work that inherited the deadline is left alone, since it ends by itself, with
+            an error of its own.
 
     Returns:
-        What still runs.
+        The tasks that still run, each with its owner.
     """
     endings: Endings = {}
-    below = list(all_of_it)
-    for one in below:  # it grows meanwhile; no recursion, since nothing bounds the depth
-        if not expired or getattr(one, "deadline", None) is None:
-            below += one._cancel_alone(reason, endings)
+    remaining = list(items)
+    for item in remaining:  # the list grows meanwhile; no recursion, since nothing bounds the depth
+        if not expired or getattr(item, "deadline", None) is None:
+            remaining += item.cancel_alone(reason, endings)
     return endings
 
 
 def end_task(task: "asyncio.Task[Any] | None", reason: object, endings: Endings, owner: object) -> None:
-    """Cancel a task, once, unless it is that task which asks for it."""
+    """Cancel a task once, and add it to `endings`; not if it has ended, and not if it is the current task."""
     if task is None or task.done() or task in endings or task is asyncio.current_task():
         return
     task.cancel(None if reason is None else str(reason))
@@ -92,8 +96,13 @@ def end_task(task: "asyncio.Task[Any] | None", reason: object, endings: Endings,
 
 
 async def wait_for_all(endings: Iterable["asyncio.Future[Any]"], timeout: float | None = None) -> None:
-    """Wait until all of these, but the task that this runs in, have ended, or until `timeout` seconds have passed."""
-    me = asyncio.current_task()
-    running = [one for one in endings if one is not me and not one.done()]
+    """Wait until all of these have ended, the current task excepted.
+
+    Args:
+        endings: Tasks and futures.
+        timeout: Wait no longer than these seconds; None for no limit.
+    """
+    current = asyncio.current_task()
+    running = [task for task in endings if task is not current and not task.done()]
     if running:
         await asyncio.wait(running, timeout=timeout)

@@ -1,4 +1,4 @@
-"""Supervision as values and decisions: Erlang/OTP's `supervisor`, without a process or a clock in it.
+"""Supervision as values and decisions: Erlang/OTP's `supervisor` without processes and clocks.
 
 `miniagents.actors` carries the decisions out.
 """

@@ -1,4 +1,4 @@
-"""Backoff: how long to wait before the next restart."""
+"""Backoff: the pause before the next restart."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,15 +12,20 @@ _MANY = 64  # 2**64 times any pause is beyond any maximum that means something
 
 @dataclass(frozen=True)
 class Backoff:
-    """Pauses that double: min(maximum, first * 2**n), as Akka's `BackoffSupervisor`.
+    """Pauses that double, as those of Akka's `BackoffSupervisor`: min(maximum, first * 2**n).
 
     Args:
         first: The first pause, in seconds, more than 0.
-        maximum: The longest pause, in seconds, not below `first`. Jitter never leads above it.
-        jitter: The share of the pause, 0 to 1, that is left to chance.
+        maximum: The longest pause, in seconds, not below `first`. No jitter makes a pause longer.
+        jitter: The share of the pause that is random, 0 to 1: with 0.2 a pause is 20 % shorter to 20 % longer.
 
     Raises:
         InvalidOptionError: An argument is outside its range.
+
+    Example:
+        >>> backoff = Backoff(first=0.5, maximum=4.0)
+        >>> [backoff.delay(n, lambda: 0.5) for n in range(5)]
+        [0.5, 1.0, 2.0, 4.0, 4.0]
     """
 
     first: float
@@ -38,15 +43,12 @@ class Backoff:
             raise InvalidOptionError(f"Backoff(jitter=) must be from 0 to 1, not {self.jitter!r}")
 
     def delay(self, n: int, random: Callable[[], float]) -> float:
-        """The pause before the n-th restart in a row, `n` from 0.
+        """Return the pause before a restart, in seconds.
 
         Args:
-            n: How many pauses there were before this one.
-            random: Gives a number from 0 to 1 for the jitter.
-
-        Returns:
-            Seconds.
+            n: The number of pauses before this one, 0 or more.
+            random: Returns a number from 0 to 1 for the jitter.
         """
         pause: float = min(self.maximum, self.first * 2.0 ** min(n, _MANY))
-        # Spread over both sides of the pause, so that those that failed together do not come back together.
+        # On both sides of the pause, so that children that failed together do not restart together.
         return min(self.maximum, pause * (1 + self.jitter * (2 * random() - 1)))

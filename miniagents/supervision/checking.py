@@ -1,4 +1,4 @@
-"""Checks of options: each names the option, what it may be, and the value that was given."""
+"""Checks of options. Each error names the option, the allowed values, and the value that was given."""
 
 import math
 from numbers import Real
@@ -12,12 +12,12 @@ def check_seconds(what: str, value: object, *, above_zero: bool = False, finite:
 
     Args:
         what: The option: "Backoff(first=)".
-        value: What was given.
-        above_zero: Whether it must be more than 0 seconds; otherwise 0 is one, too.
-        finite: Whether infinity is no duration.
+        value: The value that was given.
+        above_zero: Refuse 0.
+        finite: Refuse infinity.
 
     Raises:
-        InvalidOptionError: It is no number, NaN, negative, or infinite where that is nothing to wait for.
+        InvalidOptionError: The value is no number, NaN, negative, or one of those that are refused.
     """
     # Written this way round it also refuses NaN.
     is_number = isinstance(value, Real) and not isinstance(value, bool)
@@ -30,10 +30,16 @@ def check_seconds(what: str, value: object, *, above_zero: bool = False, finite:
 
 
 def check_count(what: str, value: object, least: int, *, or_none: bool = False) -> None:
-    """Check a number of things.
+    """Check a count.
+
+    Args:
+        what: The option: "pool(size=)".
+        value: The value that was given.
+        least: The smallest allowed count.
+        or_none: Allow None.
 
     Raises:
-        InvalidOptionError: It is no int, or below `least`, and not None where that is allowed.
+        InvalidOptionError: The value is no int, or below `least`.
     """
     if value is None and or_none:
         return
@@ -44,8 +50,14 @@ def check_count(what: str, value: object, least: int, *, or_none: bool = False) 
 def check_kind(what: str, value: object, kind: type, *, or_none: bool = False) -> None:
     """Check that an option is an instance of a class.
 
+    Args:
+        what: The option: "Supervisor(strategy=)".
+        value: The value that was given.
+        kind: The class.
+        or_none: Allow None.
+
     Raises:
-        InvalidOptionError: It is not, nor None where that is allowed.
+        InvalidOptionError: The value is no instance of the class.
     """
     if isinstance(value, kind) or (value is None and or_none):
         return
@@ -58,20 +70,20 @@ def check_kind(what: str, value: object, kind: type, *, or_none: bool = False) -
 
 
 def check_function(what: str, value: object) -> None:
-    """Check that an option can be called, or is None.
+    """Check that an option can be called or is None.
 
     Raises:
-        InvalidOptionError: It is neither.
+        InvalidOptionError: The value is neither.
     """
     if value is not None and not callable(value):
         raise InvalidOptionError(f"{what} must be a function or None, not {value!r}")
 
 
 def check_exceptions(what: str, value: object) -> None:
-    """Check what is to tell errors from one another: a tuple of exception classes, or one.
+    """Check that an option is an exception class or a tuple of them, as `except` and `isinstance` take them.
 
     Raises:
-        InvalidOptionError: It is not; `except` and `isinstance` take no list.
+        InvalidOptionError: The value is neither. A list is none of them.
     """
     kinds = value if isinstance(value, tuple) else (value,)
     for kind in kinds:
@@ -83,7 +95,7 @@ def check_name(what: str, name: object) -> None:
     """Check a name in the tree.
 
     Raises:
-        InvalidOptionError: It is empty, has a slash, or is no string.
+        InvalidOptionError: The name is empty, has a slash, or is no string.
     """
     if not isinstance(name, str) or not name or "/" in name:
         raise InvalidOptionError(f"{what} must be a string, not empty and without a slash, not {name!r}")

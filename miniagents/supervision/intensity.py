@@ -1,7 +1,7 @@
-"""Restart intensity: how many restarts a supervisor takes before it gives up.
+"""Restart intensity: the number of restarts that a supervisor allows before it gives up.
 
-The rule is that of Erlang/OTP's `supervisor` (flags `intensity` and `period`). We differ in two points: OTP reads its
-clock in whole seconds, we count in float seconds; and there may be no limit.
+The rule is that of Erlang/OTP's `supervisor` (flags `intensity` and `period`), with two differences. OTP reads its
+clock in whole seconds, and we count in float seconds. OTP always has a limit, and here `None` is no limit.
 """
 
 from collections import deque
@@ -35,10 +35,13 @@ class RestartWindow:
         self._times: deque[float] = deque(maxlen=0 if max_restarts is None else max_restarts + 1)
 
     def record(self, now: float) -> bool:
-        """Count one restart at `now` (`loop.time()`, in seconds, never going back).
+        """Count one restart.
+
+        Args:
+            now: The time, on `loop.time()`. It never goes back.
 
         Returns:
-            True while the supervisor may go on, False when this restart was one too many.
+            True if the supervisor may go on, False if this restart was one too many.
         """
         if self._max_restarts is None:
             return True

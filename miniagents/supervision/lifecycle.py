@@ -1,12 +1,14 @@
-"""The life of a cell, as a table: its states, what can happen, and for each pair the next state and what is to be done.
+"""The life of a cell, as a table: the states, the events, and for each pair of them the next state and the actions.
 
-The table decides and does nothing: no asyncio, no clock. The cells of `miniagents.actors` carry it out, and have no
-flags of their own beside it. Each waiter is answered by the transition that ends its wait, so that no path can forget
-one: a start is reported by every way out of it; the exit that `stop()` promised when the wish is granted or void; a
-suspension when there is no instance any more; everything else when the life is over.
+The table decides and does nothing: it has no asyncio and no clock. The cells of `miniagents.actors` carry out the
+actions and have no flags beside the table. Each waiter is answered by the transition that ends its wait, so that no
+path can forget one. Every way out of a start reports it. What `stop()` has returned settles when the wish is granted
+or void. A suspension is reported when there is no instance any more. All others are answered when the life is over.
 
-The vocabulary is that of Erlang/OTP's processes and supervisors. An OTP process that ends is gone, and its supervisor
-starts another one; here the cell stays, with its mailbox, in the phase DOWN until it is started again.
+The vocabulary is that of Erlang/OTP's processes and supervisors. When an OTP process ends, its supervisor starts
+another process. Here the cell stays, with its mailbox, in the phase DOWN until it is started again.
+
+The module is longer than most, since the table is one thing: its rules are read together.
 """
 
 import enum
@@ -16,136 +18,136 @@ from dataclasses import dataclass, field
 
 
 class Phase(enum.Enum):
-    """Where a life is."""
+    """The phases of a life."""
 
     NEW = "new"
-    """Made, and not asked to start."""
+    """The cell was made, and no start was asked for."""
     DUE = "due"
-    """A start was asked for; its first step is to come. There is no instance."""
+    """A start was asked for, and its first step is to come. There is no instance."""
     STARTING = "starting"
     """`__init__`, `on_start` or `on_restart` runs."""
     CLEARING = "clearing"
-    """The start failed; what it has left is being released."""
+    """The start failed, and what it has left is being released."""
     UP = "up"
-    """The instance handles messages, or waits for some."""
+    """The instance handles messages or waits for messages."""
     DOOMED = "doomed"
-    """As UP, but the instance crashes as soon as its code lets go: the supervision of its children is used up."""
+    """As UP, but the instance crashes as soon as its handler returns: its children needed too many restarts."""
     ENDING = "ending"
-    """The instance is being ended: its children, then, after `on_stop`, its tasks and timers."""
+    """The instance is being ended: its children first, and after `on_stop` its tasks and timers."""
     CLEANUP = "cleanup"
     """`on_stop` runs."""
     EXITED = "exited"
-    """The instance is gone, and the exit is to be judged, in this same step."""
+    """The instance has ended. The verdict on the exit follows in the same step."""
     UNSTARTED = "unstarted"
-    """A restart failed, and the exit is to be judged, in this same step."""
+    """A restart failed. The verdict on the exit follows in the same step."""
     DOWN = "down"
-    """There is no instance. The mailbox is kept, since a start is to come."""
+    """There is no instance. The mailbox stays, since a start is to come."""
     OVER = "over"
-    """Ended for good."""
+    """The life has ended for good."""
 
 
 class Wish(enum.IntEnum):
-    """What was asked of it from outside, the strongest that has not been granted yet."""
+    """The strongest wish for an end that was asked for and has not been granted yet."""
 
     NONE = 0
     OWN_STOP = 1
-    """The actor itself wants to end after the message in hand; a crash makes that void."""
+    """End after the current message; the actor itself asked. A crash makes the wish void."""
     DRAIN = 2
-    """End when the mailbox is empty; a crash meanwhile restarts it, and it goes on draining."""
+    """End when the mailbox is empty. After a crash the actor is restarted and goes on draining."""
     STOP = 3
-    """End after the message in hand; the restart type judges the exit."""
+    """End after the current message. The restart type decides about a restart."""
     SUSPEND = 4
-    """End the instance; the supervisor starts another one, with its siblings."""
+    """End the instance. The supervisor starts another one, together with its siblings."""
     TERMINATE = 5
     """End for good, whatever the restart type says."""
 
 
 class Event(enum.IntEnum):
-    """What happens to it."""
+    """The events of a life."""
 
-    # From others. START only where none is under way; the others in every state.
+    # Events from others. START comes only where no start is under way, the others in every state.
     START = 0
     CANCEL_START = 1
-    """The supervisor must go on: a start that is under way is cut off."""
+    """The supervisor does not wait for the start any longer: cut it off."""
     STOP_OWN = 2
     STOP_DRAIN = 3
     STOP = 4
     KILL = 5
     SUSPEND = 6
     SUSPEND_NOW = 7
-    """Without a grace."""
+    """As SUSPEND, without a grace."""
     TERMINATE = 8
     TERMINATE_NOW = 9
     FAIL = 10
-    """The supervision of its children is used up, so that it crashes itself."""
+    """The children needed too many restarts, so that the actor crashes."""
     GRACE_OVER = 11
     ABANDON = 12
-    """The system ends, and code that has swallowed its cancellation is not waited for any more."""
-    # From its own code, each in the states where that code runs.
+    """The system ends, and does not wait any longer for code that swallows its cancellation."""
+    # Events from the code of the cell, each in the states where that code runs.
     BEGUN = 13
-    """The first step of a start that is due."""
+    """A start that is due takes its first step."""
     STARTED = 14
     START_FAILED = 15
     IGNORED = 16
-    """`on_start` says that it is not needed now."""
+    """`on_start` has raised `IgnoreStart`: the actor is not needed now."""
     CRASHED = 17
     LET_GO = 18
-    """Between two messages, with more in the mailbox."""
+    """A handler has returned, and there are more messages in the mailbox."""
     DRAINED = 19
-    """Between two messages, with none in the mailbox."""
+    """A handler has returned, and the mailbox is empty."""
     CLEANING = 20
-    """The children have ended; `on_stop` is called."""
+    """The children have ended, and `on_stop` is called."""
     CLEANED = 21
     GONE = 22
-    """Nothing of the instance is left."""
+    """Nothing is left of the instance."""
     RESTARTS = 23
-    """The verdict on an exit: it will be started again."""
+    """The verdict on an exit: the actor will be started again."""
     ENDS = 24
-    """The verdict on an exit: it will not."""
+    """The verdict on an exit: the actor will not be started again."""
 
 
 class Action(enum.StrEnum):
-    """What is to be done, in this order; the value is the name of the cell's method that does it.
+    """The actions of a step, done in order. The value is the name of the method of the cell that does it.
 
     GRACE, RESTART, RETRY_START and JUDGE may lead to the next event at once, and so come last.
     """
 
     RUN = "take_notice"
-    """See to it that its code takes notice, as soon as the loop turns."""
+    """Let the code of the cell look at the new state as soon as the loop turns."""
     INTERRUPT = "interrupt"
-    """Cancel the code of the user that runs, and let GRACE_OVER come in a second, in case that is swallowed."""
+    """Cancel the running code of the user. GRACE_OVER comes in a second, in case the code swallows the cancel."""
     GRACE = "arm_grace"
-    """Let GRACE_OVER come when its `shutdown` seconds are over, if no grace runs already."""
+    """Let GRACE_OVER come after the `shutdown` seconds, unless a grace runs already."""
     KILL_GRACE = "arm_kill_grace"
-    """Let GRACE_OVER come in the second that `on_stop` has after a kill."""
+    """Let GRACE_OVER come after the one second that `on_stop` has after a kill."""
     NO_GRACE = "cancel_grace"
-    """No GRACE_OVER any more."""
+    """Cancel the grace: no GRACE_OVER comes any more."""
     NO_RESTART = "cancel_restart"
-    """The restart that is due is off."""
+    """Cancel the restart that is due."""
     REPORT_STARTED = "report_started"
     REPORT_UNSTARTED = "report_unstarted"
     REPORT_STOPPED = "report_stopped"
-    """Settle what `stop()` and `kill()` returned."""
+    """Settle the promises that `stop()` and `kill()` have returned."""
     REPORT_SUSPENDED = "report_suspended"
     SETTLE = "settle"
-    """Settle everything that hangs on it: it has ended for good."""
+    """Settle everything that waits for the cell, which has ended for good."""
     RESTART = "restart"
-    """Have it started again: by its supervisor, or by its own supervision."""
+    """Have the cell started again, by its supervisor or by its own supervision."""
     RETRY_START = "retry_start"
-    """The same after a restart that failed, of which the supervisor was told by the report."""
+    """As RESTART, after a restart that failed, of which the report has told the supervisor."""
     JUDGE = "judge"
-    """Ask for the verdict on the exit: RESTARTS or ENDS follows."""
+    """Ask for the verdict on the exit. RESTARTS or ENDS follows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What an event leads to.
+    """The consequence of an event.
 
     Attributes:
         life: The next state.
-        actions: What is to be done.
-        methods: The names of the methods that do it, as plain strings: Python looks a method up by an enum's own one
-            without its cache (benchmark `crash`).
+        actions: The actions, in order.
+        methods: The names of the methods of the actions as plain strings. With the str of an enum, Python would look a
+            method up without its cache (benchmark `crash`).
     """
 
     life: "Life"
@@ -157,19 +159,18 @@ class Step:
 
 
 class ImpossibleEventError(AssertionError):
-    """An event came that cannot come in this state: a fault of the runtime."""
+    """An event that cannot come in this state: a bug of the runtime."""
 
 
 class Life:
-    """One state of the table; equal states are one object.
-
-    `steps` has the steps that were looked up before, so that a cell need not call `after` for each (benchmark `crash`).
+    """One state of the table. Equal states are one object.
 
     Attributes:
-        phase: Where the life is.
-        wish: What was asked of it and is still to be granted.
-        brutal: Whether what is asked must not wait: its code is cancelled, and `on_stop` gets one second.
-        again: Whether it has been started before, so that a start is a restart.
+        phase: The phase of the life.
+        wish: The wish that is still to be granted.
+        brutal: The end must not wait: running code is cancelled, and `on_stop` gets one second.
+        again: The cell has been started before, so that a start is a restart.
+        steps: The steps that were looked up before, so that a cell need not call `after` for each (benchmark `crash`).
     """
 
     __slots__ = ("again", "brutal", "phase", "steps", "wish")
@@ -182,10 +183,10 @@ class Life:
         self.steps: list[Step | None] = [None] * len(Event)
 
     def after(self, event: Event) -> Step:
-        """What `event` leads to.
+        """Return the consequence of an event.
 
         Raises:
-            ImpossibleEventError: It cannot come in this state.
+            ImpossibleEventError: The event cannot come in this state.
         """
         step = self.steps[event]
         if step is None:
@@ -207,25 +208,25 @@ _lives: dict[tuple[Phase, Wish, bool, bool], Life] = {}
 
 
 def life(phase: Phase, wish: Wish = Wish.NONE, *, brutal: bool = False, again: bool = False) -> Life:
-    """The state with these values."""
+    """Return the state with these values."""
     key = (phase, wish, brutal, again)
-    found = _lives.get(key)
-    if found is None:
-        found = _lives[key] = Life(*key)
-    return found
+    state = _lives.get(key)
+    if state is None:
+        state = _lives[key] = Life(*key)
+    return state
 
 
 BORN = life(Phase.NEW)
 OVER = life(Phase.OVER)
 
 EXTERNAL = tuple(event for event in Event if Event.START < event <= Event.ABANDON)
-"""The events that are possible in every state, save between an exit and its verdict."""
+"""The events that are possible in every state, except between an exit and its verdict."""
 
 _ENDS = (Phase.CLEARING, Phase.ENDING, Phase.CLEANUP)
 
 
 def reachable() -> Iterator[tuple[Life, Event, Step]]:
-    """The whole table: every event that can come in every state that can be reached from BORN."""
+    """Iterate over the whole table: each state that can be reached from BORN with each event that can come in it."""
     seen = {BORN}
     stack = [BORN]
     while stack:
@@ -252,7 +253,7 @@ def _to(
     brutal: bool | None = None,
     again: bool | None = None,
 ) -> Step:
-    """The step to a state that differs from `state` in what is given."""
+    """Return the step to the state that differs from `state` in the given values."""
     return Step(
         life(
             phase if phase is not None else state.phase,
@@ -269,17 +270,17 @@ def _over(state: Life, *actions: Action) -> Step:
 
 
 def _no_grace(state: Life) -> tuple[Action, ...]:
-    """Call a grace off, where there can be one."""
+    """Return the action that cancels the grace, if there can be one."""
     return (Action.NO_GRACE,) if state.brutal or state.wish >= Wish.DRAIN else ()
 
 
 def _no_insisting(state: Life) -> tuple[Action, ...]:
-    """Code has ended that was perhaps interrupted because of a failure, and not because of a wish."""
+    """Return the action that cancels the second after an interrupt which no wish has caused."""
     return () if _no_grace(state) else (Action.NO_GRACE,)
 
 
 def _reports(state: Life) -> tuple[Action, ...]:
-    """Who waits for what `state` is on the way to, and must hear that it is not to come."""
+    """Return the reports to those who wait for something that will not come, since the life leaves `state`."""
     unstarted = state.phase in (Phase.DUE, Phase.CLEARING, Phase.UNSTARTED)
     reports = [Action.REPORT_UNSTARTED] if unstarted else []
     if state.wish is not Wish.NONE:
@@ -290,7 +291,7 @@ def _reports(state: Life) -> tuple[Action, ...]:
 
 
 def _down(state: Life, *actions: Action) -> Step:
-    """No instance, all wishes granted, and a start to come."""
+    """Return the step to a state without instance, with all wishes granted and a start to come."""
     return Step(life(Phase.DOWN, again=True), (*_no_grace(state), *_reports(state), *actions))
 
 
@@ -299,7 +300,7 @@ def _impossible(state: Life, event: Event) -> ImpossibleEventError:
 
 
 def _check_judged(state: Life, event: Event) -> None:
-    """Nothing comes between an exit and its verdict: they are one step of the cell."""
+    """Raise if the state is between an exit and its verdict, which are one step of the cell."""
     judged = state.phase is Phase.DOWN and state.wish is Wish.STOP
     if judged or state.phase in (Phase.EXITED, Phase.UNSTARTED):
         raise _impossible(state, event)
@@ -330,7 +331,7 @@ def _cancel_start(state: Life) -> Step:
 
 
 def _ask(event: Event, wish: Wish, *, brutal: bool = False) -> Callable[[Life], Step]:
-    """The rule of what asks for an end from outside."""
+    """Return the rule of an event that asks for an end."""
 
     def rule(state: Life) -> Step:
         _check_judged(state, event)

@@ -1,4 +1,4 @@
-"""Pools, as values: equal children behind one reference, and which of them gets a message."""
+"""Pools, as values: equal children behind one reference, and the rule by which one of them gets a message."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,25 +11,39 @@ from miniagents.supervision.strategy import DEFAULT_SUPERVISION, SimpleOneForOne
 
 
 class Pool(Supervisor):
-    """A supervisor of equal members that hands on what it is told, asked or called with. It is started as any other: by
-    a `ChildSpec` that names it, by `system.supervise`, or, at the top of the tree, by `system.pool`.
+    """A supervisor of equal members. Each message, ask or call of the pool goes to one member.
+
+    A pool is started as any supervisor: by a `ChildSpec` that names it, by `system.supervise`, or, at the top of the
+    tree, by `system.pool`.
 
     Args:
-        child: What its members are: an `Actor` class or an agent. A pool of agents can be called as an agent.
-        size: How many, 1 or more.
-        routing: Which member gets a message.
-        key: For `Routing.CONSISTENT_HASH`: a function of the message; messages with equal keys go to the same member.
-            For a call of an agent it is the first message that is sent, or None if there is none.
-        name: Its name where no `ChildSpec` gives one; by default that of `child`, and "-pool".
-        strategy: What happens to the other members when one ends, and how many restarts are too many; None for
-            restarts of that member alone, without a limit, with growing backoff.
+        child: An `Actor` class or an agent. A pool of agents can be called as an agent.
+        size: The number of members, 1 or more.
+        routing: The rule by which a member gets a message.
+        key: For `Routing.CONSISTENT_HASH`: a function of the message. Messages with equal keys go to the same member.
+            For a call of an agent the function gets the first message of the call, or None if there is none.
+        name: The name of the pool where no `ChildSpec` gives one; by default the name of `child` and "-pool".
+        strategy: What happens to the other members when one ends, and how many restarts are too many. By default that
+            member alone is restarted, without a limit, with growing backoff.
         restart: When a member that has ended is started again.
         shutdown: Seconds that a member gets to end, or a `Shutdown`.
-        kwargs: What the constructor of the members gets.
+        kwargs: The arguments of the constructor of each member.
         options: The `SpawnOptions` of the members, or None.
 
     Raises:
         InvalidOptionError: An option is outside its range, or `routing` and `key` do not fit together.
+
+    Example:
+        >>> class Worker(Actor):
+        ...     async def receive(self, message, ctx):
+        ...         return TextMessage(f"{ctx.path} got {message}")
+        >>> async with MiniAgents() as system:
+        ...     workers = await system.supervise(Pool(Worker, size=2))
+        ...     for text in ("a", "b", "c"):
+        ...         print(await workers.ask(TextMessage(text)))
+        /Worker-pool/1 got a
+        /Worker-pool/2 got b
+        /Worker-pool/1 got c
     """
 
     __slots__ = ("child", "key", "routing")

@@ -1,4 +1,4 @@
-"""Routing: which member of a pool gets a message. Pure decisions."""
+"""Routing: the rules by which a member of a pool gets a message. Pure decisions."""
 
 import bisect
 import enum
@@ -7,18 +7,26 @@ from collections.abc import Sequence
 
 
 class Routing(enum.Enum):
-    """Which member of a pool gets a message."""
+    """The rule by which a member of a pool gets a message.
+
+    Example:
+        >>> class Cart(Actor):
+        ...     async def receive(self, message, ctx):
+        ...         return message
+        >>> Pool(Cart, size=8, routing=Routing.CONSISTENT_HASH, key=lambda message: message.metadata["user"])
+        Pool(<class 'example.Cart'>, size=8, routing=Routing.CONSISTENT_HASH)
+    """
 
     ROUND_ROBIN = "round_robin"
-    """One after the other."""
+    """One member after the other."""
     LEAST_LOADED = "least_loaded"
-    """The one with the least to do; of several, the one whose turn it is."""
+    """The member with the shortest mailbox; of several, the one whose turn it is."""
     CONSISTENT_HASH = "consistent_hash"
-    """The one that the message's key belongs to; when the size changes, few keys move (Karger et al., 1997)."""
+    """The member that the key of the message belongs to. If the size changes, few keys move (Karger et al., 1997)."""
 
 
 class RoundRobin:
-    """Takes turns."""
+    """Picks one member after the other."""
 
     __slots__ = ("_next",)
 
@@ -26,13 +34,13 @@ class RoundRobin:
         self._next = 0
 
     def pick(self, size: int) -> int:
-        """The index of the next of `size` members."""
+        """Return the index of the next of `size` members."""
         picked = self._next % size
         self._next = picked + 1
         return picked
 
     def pick_least(self, loads: Sequence[float]) -> int:
-        """The index of a member with the least load, beginning at the one whose turn it is."""
+        """Return the index of a member with the least load; of several, the first from the one whose turn it is."""
         start = self.pick(len(loads))
         order = [*range(start, len(loads)), *range(start)]
         least: int = min(order, key=loads.__getitem__)
@@ -40,11 +48,11 @@ class RoundRobin:
 
 
 class HashRing:
-    """Points of all members on a ring; a key belongs to the first point after its own.
+    """Points of all members on a ring. A key belongs to the member of the first point after the key's own.
 
     Args:
-        size: How many members.
-        points: How many points each has.
+        size: The number of members.
+        points: The number of points of each member.
     """
 
     __slots__ = ("_owners", "_points")
@@ -55,7 +63,7 @@ class HashRing:
         self._owners = [member for _, member in ring]
 
     def pick(self, key: object) -> int:
-        """The index of the member that a key belongs to, the same in every process."""
+        """Return the index of the member that a key belongs to, the same in every process."""
         at = bisect.bisect(self._points, _place(repr(key))) % len(self._points)
         return self._owners[at]
 

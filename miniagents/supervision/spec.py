@@ -1,4 +1,4 @@
-"""What is to be supervised, as values: restart types, shutdowns, stop reasons, child specifications, supervisors.
+"""Values of supervision: restart types, shutdowns, stop reasons, child specifications and supervisors.
 
 The vocabulary and the defaults are those of Erlang/OTP's `supervisor`.
 """
@@ -13,56 +13,106 @@ from miniagents.supervision.strategy import OneForOne, SimpleOneForOne, Strategy
 
 
 class Restart(enum.Enum):
-    """When a child that has ended is started again."""
+    """The restart type of a child: when it is started again after it has ended.
+
+    Example:
+        >>> class Job(Actor):
+        ...     pass
+        >>> ChildSpec("job", Job, restart=Restart.TRANSIENT).restart
+        <Restart.TRANSIENT: 'transient'>
+    """
 
     PERMANENT = "permanent"
     """Always."""
     TRANSIENT = "transient"
     """After an abnormal end: a crash or a kill."""
     TEMPORARY = "temporary"
-    """Never; its specification goes with it."""
+    """Never. Its specification is deleted with it."""
 
 
 class Shutdown(enum.Enum):
-    """How a child is stopped, where it is not by a number of seconds."""
+    """The ways to stop a child that are no number of seconds.
+
+    Example:
+        >>> class Cache(Actor):
+        ...     pass
+        >>> ChildSpec("cache", Cache, shutdown=Shutdown.KILL).shutdown
+        <Shutdown.KILL: 'kill'>
+    """
 
     KILL = "kill"
-    """Without any grace for the message in hand."""
+    """At once: the handler that runs is cancelled."""
     FOREVER = "forever"
-    """However long it takes."""
+    """The supervisor waits until the child has ended, without a limit."""
 
 
 class AutoShutdown(enum.Enum):
-    """Whether a supervisor ends itself when significant children have ended by themselves."""
+    """When a supervisor ends because its significant children have ended by themselves.
+
+    Example:
+        >>> class Job(Actor):
+        ...     async def receive(self, message, ctx):
+        ...         ctx.stop()
+        >>> spec = ChildSpec("job", Job, restart=Restart.TRANSIENT, significant=True)
+        >>> async with MiniAgents() as system:
+        ...     batch = Supervisor("batch", children=[spec], auto_shutdown=AutoShutdown.ANY_SIGNIFICANT)
+        ...     ref = await system.supervise(batch)
+        ...     system.lookup("/batch/job").tell(TextMessage("the last one"))
+        ...     print(await ref.terminated())
+        StopReason.SHUTDOWN
+    """
 
     NEVER = "never"
+    """The supervisor goes on."""
     ANY_SIGNIFICANT = "any_significant"
+    """When one significant child has ended."""
     ALL_SIGNIFICANT = "all_significant"
+    """When all significant children have ended."""
 
 
 class StopReason(enum.Enum):
-    """Why an actor ended, where it did not crash: after a crash the reason is the exception itself."""
+    """The reason of the end of an actor that did not crash. After a crash the reason is the exception itself.
+
+    Example:
+        >>> class Idle(Actor):
+        ...     pass
+        >>> async with MiniAgents() as system:
+        ...     print(await system.spawn(Idle).stop())
+        ...     print(await system.spawn(Idle).kill())
+        StopReason.SHUTDOWN
+        StopReason.KILLED
+    """
 
     NORMAL = "normal"
+    """The actor stopped itself."""
     SHUTDOWN = "shutdown"
+    """The actor was stopped: by `stop()`, its supervisor or the end of the system."""
     KILLED = "killed"
+    """The actor was killed."""
 
 
 class ChildSpec:
     """The specification of one child of a supervisor.
 
     Args:
-        id: Its id, unique in its supervisor, and its name in the tree.
+        id: The id of the child, unique in its supervisor, and its name in the tree.
         child: An `Actor` class, an agent, or a nested `Supervisor`.
-        restart: When it is started again.
-        shutdown: Seconds that it gets to end, 0 or more, or a `Shutdown`. By default 5.0; for a nested supervisor
-            `Shutdown.FOREVER`.
-        significant: Whether its end counts for its supervisor's `auto_shutdown`. Not for a PERMANENT child.
-        kwargs: What its constructor gets.
+        restart: When the child is started again after it has ended.
+        shutdown: Seconds that the child gets to end, 0 or more, or a `Shutdown`. By default 5.0; for a nested
+            supervisor `Shutdown.FOREVER`.
+        significant: The end of the child counts for the `auto_shutdown` of its supervisor. Not for a PERMANENT child.
+        kwargs: The arguments of the constructor.
         options: `SpawnOptions`, or None.
 
     Raises:
         InvalidOptionError: An option is outside its range.
+
+    Example:
+        >>> class Store(Actor):
+        ...     def __init__(self, path):
+        ...         self.path = path
+        >>> ChildSpec("store", Store, kwargs={"path": "data.db"}, shutdown=30.0)
+        ChildSpec('store', <class 'example.Store'>, restart=Restart.PERMANENT)
     """
 
     __slots__ = ("child", "id", "kwargs", "options", "restart", "shutdown", "significant")
@@ -105,7 +155,7 @@ class ChildSpec:
         self.options = options
 
     def but(self, **changes: Any) -> "ChildSpec":
-        """The same with other values."""
+        """Return the specification with other values."""
         values = {name: getattr(self, name) for name in self.__slots__}
         return ChildSpec(**{**values, **changes})
 
@@ -114,17 +164,33 @@ class ChildSpec:
 
 
 class Supervisor:
-    """A supervisor, as a value: `system.supervise` brings it to life, and so does a `ChildSpec` that names it.
+    """A supervisor, as a value. `system.supervise` starts it, and so does a `ChildSpec` that names it.
 
     Args:
-        name: Its name in the tree.
-        strategy: What happens to the others when one child ends, and how many restarts are too many.
-        children: The specifications of its children, in the order of their starts. `SimpleOneForOne` takes exactly
-            one, the template of all.
-        auto_shutdown: Whether it ends itself when significant children have.
+        name: The name of the supervisor in the tree.
+        strategy: What happens to the other children when one ends, and how many restarts are too many; by default
+            `OneForOne()`.
+        children: The specifications of the children, in the order of their starts. `SimpleOneForOne` takes exactly one,
+            the template of all.
+        auto_shutdown: When the supervisor ends because significant children have ended.
 
     Raises:
-        InvalidOptionError: An option is outside its range, or two children have one id.
+        InvalidOptionError: An option is outside its range, or two children have the same id.
+
+    Example:
+        >>> class Divider(Actor):
+        ...     async def receive(self, message, ctx):
+        ...         return TextMessage(str(1 / int(message.content)))
+        >>> async with MiniAgents() as system:
+        ...     ref = await system.supervise(Supervisor("maths", children=[ChildSpec("divider", Divider)]))
+        ...     divider = system.lookup("/maths/divider")
+        ...     try:
+        ...         answer = await divider.ask(TextMessage("0"))
+        ...     except ZeroDivisionError as error:
+        ...         print(error)
+        ...     print(await divider.ask(TextMessage("2")))  # a fresh instance
+        division by zero
+        0.5
     """
 
     __slots__ = ("auto_shutdown", "children", "name", "strategy")
@@ -169,7 +235,7 @@ class Supervisor:
         """Check that `spec` fits under a supervisor with this `auto_shutdown`.
 
         Raises:
-            InvalidOptionError: It does not.
+            InvalidOptionError: `spec` is no `ChildSpec`, or is significant where `auto_shutdown` is NEVER.
         """
         if not isinstance(spec, ChildSpec):
             raise InvalidOptionError(f"Supervisor {name!r}: its children are ChildSpecs, not {spec!r}")

@@ -1,4 +1,4 @@
-"""Strategies: who is restarted with whom, how often at most, and after which pause."""
+"""Strategies: which children are restarted together, how often at most, and after which pause."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from miniagents.supervision.checking import check_count, check_kind, check_secon
 
 @dataclass(frozen=True)
 class Strategy:
-    """What the strategies have in common.
+    """The base of the strategies.
 
     Args:
-        max_restarts: Restarts allowed within `within` seconds, 0 or more; one more and the supervisor gives up. None
-            for no limit, which OTP does not have.
-        within: Length of the window in seconds, more than 0.
+        max_restarts: The number of restarts allowed in `within` seconds, 0 or more. With one more the supervisor gives
+            up. None for no limit, which OTP does not have.
+        within: The length of the window in seconds, more than 0.
         backoff: The pause before a restart, which OTP does not have either; None for no pause.
 
     Raises:
@@ -33,24 +33,51 @@ class Strategy:
 
 @dataclass(frozen=True)
 class OneForOne(Strategy):
-    """The child that ended is restarted, alone."""
+    """Restart the child that ended, alone.
+
+    Example:
+        >>> OneForOne(max_restarts=5, within=60.0).max_restarts
+        5
+    """
 
 
 @dataclass(frozen=True)
 class OneForAll(Strategy):
-    """All children are restarted with it."""
+    """Restart all children when one ends.
+
+    Example:
+        >>> Supervisor("pair", strategy=OneForAll(backoff=Backoff(0.1, 5.0))).strategy.backoff.first
+        0.1
+    """
 
 
 @dataclass(frozen=True)
 class RestForOne(Strategy):
-    """Those that were started after it are restarted with it."""
+    """Restart the child that ended and all children that were started after it.
+
+    Example:
+        >>> RestForOne(max_restarts=0).max_restarts  # the first crash ends the supervisor
+        0
+    """
 
 
 @dataclass(frozen=True)
 class SimpleOneForOne(Strategy):
-    """All children are made of one specification, at run time, with `start_child(**kwargs)`."""
+    """Start children at run time, all of one specification, with `start_child(**kwargs)`. Restart each alone.
+
+    Example:
+        >>> class Session(Actor):
+        ...     def __init__(self, user):
+        ...         self.user = user
+        >>> async with MiniAgents() as system:
+        ...     template = ChildSpec("session", Session, restart=Restart.TEMPORARY)
+        ...     sessions = Supervisor("sessions", strategy=SimpleOneForOne(), children=[template])
+        ...     ref = await system.supervise(sessions)
+        ...     print((await ref.start_child(user="ada")).path)
+        /sessions/session-1
+    """
 
 
 DEFAULT_SUPERVISION = OneForOne(max_restarts=None, backoff=Backoff(0.1, 30.0, jitter=0.2))
-"""For whatever has no supervisor of its own, and for the members of a pool: restarts without a limit, with backoff that
-grows as long as no message is handled in between (Akka's `BackoffSupervisor`)."""
+"""The strategy for actors without a supervisor and for the members of a pool: restarts without a limit, after a pause
+that grows as long as no message is handled in between (as in Akka's `BackoffSupervisor`)."""

@@ -86,7 +86,7 @@ def _is_pending(promise: Any) -> bool:
     if promise.done():
         return False
     # A stream whose pieces are all there becomes a whole when somebody asks for it.
-    return not (isinstance(promise, StreamedPromise) and promise._finished and promise._whole is None)
+    return not (isinstance(promise, StreamedPromise) and promise.finished and promise._whole is None)
 
 
 def _described_promise(promise: Any) -> str:

@@ -451,7 +451,7 @@ async def test_what_an_actor_owns_ends_in_the_order_in_which_it_came() -> None:
         owner = system.spawn(Owner)
         asks = [owner.ask(Read()) for _ in range(50)]
         for number, ask in enumerate(asks):
-            ask._add_done_callback(lambda _, number=number: failed.append(number))  # type: ignore[misc]
+            ask.add_done_callback(lambda _, number=number: failed.append(number))  # type: ignore[misc]
         await turns()
         await owner.stop()
         for ask in asks:

@@ -209,7 +209,7 @@ async def test_what_an_interaction_has_started_ends_in_the_order_in_which_it_was
 
     def note(promise: Any, number: int) -> None:
         kept.append(promise)
-        promise._add_done_callback(lambda _: ended.append(number))
+        promise.add_done_callback(lambda _: ended.append(number))
 
     async def work(number: int) -> None:
         try:

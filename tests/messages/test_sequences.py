@@ -196,6 +196,16 @@ async def test_tokens_put_in_by_hand_stream_as_they_come() -> None:
     assert message.metadata["usage"] == 2
 
 
+async def test_metadata_of_a_streamed_text_may_have_the_name_of_its_tokens() -> None:
+    async with PromisingContext():
+        with MessageTokenAppender() as appender:
+            promise = MessagePromise(message_token_streamer=appender)
+            appender.append("Hello")
+            appender.metadata["tokens"] = 1
+
+        assert (await promise).metadata == {"tokens": 1}
+
+
 async def test_a_consumer_waits_for_tokens_that_are_put_in_by_hand_later() -> None:
     async with PromisingContext():
         found: list[str] = []

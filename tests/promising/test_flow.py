@@ -190,7 +190,7 @@ async def test_several_may_pause_for_one_promise_and_all_go_on() -> None:
         tasks = await pausing(flow, promise)
 
         for _ in range(3):  # it is full still
-            promise._go_on()
+            promise.end_pause()
             await turns(3)
         assert not any(task.done() for task in tasks)
         flow.is_full = False
@@ -199,7 +199,7 @@ async def test_several_may_pause_for_one_promise_and_all_go_on() -> None:
 
         assert all(task.done() and task.exception() is None for task in tasks)
         assert not flow.has_paused
-        assert promise._pause is None
+        assert promise.pause is None
 
 
 async def test_one_that_is_cancelled_leaves_the_pauses_of_the_others_as_they_are() -> None:

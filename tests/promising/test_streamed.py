@@ -54,7 +54,7 @@ async def test_the_pieces_before_an_error_are_delivered_and_then_the_same_except
 
 async def test_a_stored_exception_does_not_grow_its_traceback() -> None:
     promise: Promise[int] = Promise()
-    promise._reject(ValueError("stored"))
+    promise.reject(ValueError("stored"))
     lengths = []
     for _ in range(3):
         try:

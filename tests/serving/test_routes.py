@@ -375,15 +375,15 @@ async def test_a_client_that_does_not_read_slows_the_agent_down(way: Any, view: 
         await turns(20)
         client.stops_reading()
         await turns(500)
-        (message,) = promises[0]._pieces
-        size = len(message._pieces)
+        (message,) = promises[0].pieces
+        size = len(message.pieces)
         assert size < 50
         await turns(500)
-        assert len(message._pieces) == size
+        assert len(message.pieces) == size
 
         client.reads()
         await turns(500)
-        assert len(message._pieces) > 100
+        assert len(message.pieces) > 100
         client.go()
         await client.asking
 
@@ -533,14 +533,14 @@ async def test_a_client_that_reads_keeps_a_promise_going_beside_one_that_does_no
         for client in clients:
             client.stops_reading()
         await turns(200)
-        (message,) = promises[0]._pieces
-        size = len(message._pieces)
+        (message,) = promises[0].pieces
+        size = len(message.pieces)
         await turns(200)
-        assert len(message._pieces) == size < 100
+        assert len(message.pieces) == size < 100
 
         clients[1].reads()
         await turns(200)
-        assert len(message._pieces) > 200
+        assert len(message.pieces) > 200
         for client in clients:
             client.go()
         await asyncio.wait([client.asking for client in clients])

@@ -108,13 +108,13 @@ class AbsentCell:
     def started(self) -> Promise[None]:
         """It did not start here."""
         promise: Promise[None] = Promise()
-        promise._reject(self.reason)
+        promise.reject(self.reason)
         return promise
 
     def terminated(self) -> Promise[Any]:
         """It has ended, as far as can be known here."""
         promise: Promise[Any] = Promise()
-        promise._resolve(self.reason)
+        promise.resolve(self.reason)
         return promise
 
 

@@ -157,9 +157,9 @@ class ReplyTo:
         if self._cancelled is None:
             self._cancelled = Promise()
             if self._reason is not None or self._ask is None:
-                self._cancelled._resolve(self._reason)
+                self._cancelled.resolve(self._reason)
             else:
-                self._ask._add_done_callback(self._ended)
+                self._ask.add_done_callback(self._ended)
         return self._cancelled
 
     def on_cancel(self, callback: Callable[[Any], object]) -> None:
@@ -179,7 +179,7 @@ class ReplyTo:
                     path, stack = self._receiver.path, traceback_text(error)
                     _log.error("call.on_cancel_failed", actor=path, error=repr(error), stack=stack)
 
-        self.cancelled._add_done_callback(tell)
+        self.cancelled.add_done_callback(tell)
 
     def reply(self, answer: Message | BaseException | None) -> None:
         """Give the answer; an exception is raised at the asker. A second one is a dead letter."""
@@ -197,13 +197,13 @@ class ReplyTo:
 
     def _resolve(self, reason: object) -> None:
         if self._cancelled is not None:
-            self._cancelled._resolve(reason)
+            self._cancelled.resolve(reason)
 
-    def _is_over(self) -> bool:
+    def is_over(self) -> bool:
         """Whether the answer was given: see `Cancellable`."""
         return not self.is_open
 
-    def _cancel_alone(self, reason: object, endings: Endings) -> tuple[()]:
+    def cancel_alone(self, reason: object, endings: Endings) -> tuple[()]:
         """Tell whoever is to answer: see `Cancellable`."""
         if self._reason is None:
             cell: Any = self._receiver._cell

@@ -196,7 +196,7 @@ class ActorCell(ResourceCell):
                 kind = entry.__class__
                 if kind is Ask:
                     entry.taken = True
-                    if entry._value is not NO_VALUE or entry._error is not None:
+                    if entry.settled_value is not NO_VALUE or entry.settled_error is not None:
                         self.gone -= 1
                         continue
                     message, ask = entry.message, entry
@@ -546,9 +546,9 @@ class ActorCell(ResourceCell):
         self.failed(error)
         ask = envelope.ask if envelope is not None else None
         # Who runs this turn until it has to wait, waits as well.
-        is_awaited = ask is not None and (ask._waiters or (self.task is not None and self.task.handed is not None))
+        is_awaited = ask is not None and (ask.waiters or (self.task is not None and self.task.handed is not None))
         if envelope is not None:
-            if envelope._started is not None:
+            if envelope.started_work is not None:
                 end_all(*self.started_for(envelope), reason=error)
             self._after_crash(envelope, error)
         self.current = None

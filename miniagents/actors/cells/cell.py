@@ -213,7 +213,7 @@ class Cell(ReceivingCell):
             task = asyncio.current_task()
             if task is not None and task is not self.task:
                 one = OfHelper(task, one)
-            in_hand._owns(one)
+            in_hand.owns(one)
 
     def all_started(self, those: Iterable[Any]) -> list[Any]:
         """What its handler has started, out of what was started while a message was in hand."""
@@ -384,11 +384,11 @@ class Cell(ReceivingCell):
         if self._started is None:
             self._started = Promise()
             if self.life is OVER and self.start_error is not None:
-                self._started._reject(self.start_error)
+                self._started.reject(self.start_error)
             elif self.life is OVER or self.life.again:
-                self._started._resolve(None)
+                self._started.resolve(None)
             else:
-                self._started._producer = self if self.is_serial else None
+                self._started.producer = self if self.is_serial else None
         return self._started
 
     def terminated(self) -> Promise[Any]:
@@ -396,7 +396,7 @@ class Cell(ReceivingCell):
         if self._terminated is None:
             self._terminated = Promise()
             if self.life is OVER:
-                self._terminated._resolve(self.reason)
+                self._terminated.resolve(self.reason)
             else:
-                self._terminated._producer = self if self.is_serial else None
+                self._terminated.producer = self if self.is_serial else None
         return self._terminated

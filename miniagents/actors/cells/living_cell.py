@@ -104,7 +104,7 @@ class LivingCell(Cell):
         request = self.stopping
         if request is None:
             request = self.stopping = StopRequest(reason)
-            request.ended._producer = Ending(self)
+            request.ended.producer = Ending(self)
         wish = self.life.wish
         if own:
             if wish < Wish.STOP:
@@ -214,7 +214,7 @@ class LivingCell(Cell):
             elif self.life.wish is Wish.DRAIN and self.stopping is not None:
                 self.reason = self.stopping.reason
         if self._started is not None:
-            self._started._resolve(None)
+            self._started.resolve(None)
         report, self.on_started = self.on_started, None
         if report is not None:
             report(None)
@@ -252,7 +252,7 @@ class LivingCell(Cell):
         """Settle what `stop()` returned."""
         request, self.stopping = self.stopping, None
         if request is not None:
-            request.ended._resolve(self.reason)
+            request.ended.resolve(self.reason)
 
     def report_suspended(self) -> None:
         """Settle what `suspend()` returned."""
@@ -272,9 +272,9 @@ class LivingCell(Cell):
         system = self.system
         system.actor_ended(self)
         if self._started is not None and not self._started.done():
-            self._started._reject(self.start_error if self.start_error is not None else self.unstarted_error())
+            self._started.reject(self.start_error if self.start_error is not None else self.unstarted_error())
         if self._terminated is not None:
-            self._terminated._resolve(reason)
+            self._terminated.resolve(reason)
         self.tell_watchers()
         if system.events.wanted:
             system.events.publish(EventKind.STOP, self.path, reason=reason)

@@ -189,8 +189,8 @@ class ReceivingCell(Node):
             return None
         me: Any = self  # a cell, which this is a part of
         ask: Ask[None] = Ask(me, BARRIER, at=self.system.time())
-        ask._producer = None
-        ask._look()  # how it ends is nobody's concern
+        ask.producer = None
+        ask.mark_seen()  # how it ends is nobody's concern
         if queue is None:
             queue = self.queue = self.props.options.mailbox.new_queue()
         if isinstance(queue, PriorityQueue):

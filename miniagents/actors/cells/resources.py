@@ -139,11 +139,11 @@ class ResourceCell(LivingCell):
         if self._replied or envelope.ask is None or envelope.ask.done():
             ReplyTo(envelope, self.ref).reply(answer) if self._replied else self._reply_to_nobody(envelope, answer)
         else:
-            started = envelope._started
+            started = envelope.started_work
             envelope.ask.answer(answer)
             if started is not None and envelope.__class__ is Ask:
                 self.current = envelope.envelope  # its handler goes on, and what that has started
-                self.current._started = started
+                self.current.started_work = started
         self._replied = True
 
     def unhandled(self, message: Any) -> UnhandledMessageError | None:
@@ -183,10 +183,10 @@ class ResourceCell(LivingCell):
             if self._owed is None:
                 self._owed = {}
             self._owed[ask] = None
-            ask._add_done_callback(self._no_longer_owed)
+            ask.add_done_callback(self._no_longer_owed)
         reply_to = ReplyTo(envelope, self.ref)
         if ask is not None:
-            ask._owns(reply_to)
+            ask.owns(reply_to)
         return reply_to
 
     def _no_longer_owed(self, ask: Any) -> None:
@@ -198,7 +198,7 @@ class ResourceCell(LivingCell):
         the answers that it owes."""
         if entry.__class__ is not Ask and entry.__class__ is not Envelope:
             return []
-        return [one for one in self.all_started(each_of(entry._started)) if one.__class__ is not ReplyTo]
+        return [one for one in self.all_started(each_of(entry.started_work)) if one.__class__ is not ReplyTo]
 
     async def _drop_belongings(self, reason: StopReason | BaseException) -> None:
         self._cancel_timers()

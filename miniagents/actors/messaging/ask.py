@@ -62,16 +62,16 @@ class Ask(Promise[T]):
         at: float = 0.0,
     ) -> None:
         # What Promise.__init__ does, written out: one call less for each ask (benchmark `ask_concurrent`).
-        self._value: Any = NO_VALUE
-        self._error: BaseException | None = None
-        self._waiters = None
-        self._callbacks = None
-        self._producer = cell if cell.is_serial else None
+        self.settled_value: Any = NO_VALUE
+        self.settled_error: BaseException | None = None
+        self.waiters = None
+        self.callbacks = None
+        self.producer = cell if cell.is_serial else None
         self._task = None
         self._unseen = None
         self._resolver = None
         self._scope = None
-        self._started = None
+        self.started_work = None
         self.cell = cell
         self.message = message
         self._asker = asker
@@ -130,17 +130,17 @@ class Ask(Promise[T]):
         if self._timer is not None:
             self._timer.cancel()
         if result is None or hasattr(result.__class__, "__message_fields__"):  # a Message
-            if self._value is NO_VALUE and self._error is None:
-                self._value = result
-                if self._waiters is None and self._callbacks is None and self._started is None:
-                    self._producer = None  # all that there is to settle: the usual case (benchmark `ask`)
+            if self.settled_value is NO_VALUE and self.settled_error is None:
+                self.settled_value = result
+                if self.waiters is None and self.callbacks is None and self.started_work is None:
+                    self.producer = None  # all that there is to settle: the usual case (benchmark `ask`)
                 else:
                     self._settled()
         elif isinstance(result, BaseException):
-            self._reject(result)
+            self.reject(result)
         else:
             started = self._all_started()  # the promise of an answer, perhaps, for which nobody waits now
-            self._reject(
+            self.reject(
                 NotSendableError(
                     f"{self.cell.path}: answered with a {type(result).__name__}, {result!r}; an answer is a Message, "
                     f"None or an exception{'; await it first' if hasattr(result, '__await__') else hint(result)}"
@@ -152,9 +152,9 @@ class Ask(Promise[T]):
         """End it with an error, if it has not ended."""
         if self._timer is not None:
             self._timer.cancel()
-        self._reject(error)
+        self.reject(error)
 
-    def _held_by(self, at: int | None) -> tuple[bool, Collection[Any]] | None:
+    def held_by(self, at: int | None) -> tuple[bool, Collection[Any]] | None:
         cell, call = self.cell, self.behind
         if not self.taken:
             return (True, (cell,)) if cell.is_serial else None
@@ -178,16 +178,20 @@ class Ask(Promise[T]):
             self.fail(error)
 
     def __await__(self) -> Generator[Any, Any, T]:
-        if self._value is NO_VALUE and self._error is None and (self._timer is not None or self.deadline is None):
+        if (
+            self.settled_value is NO_VALUE
+            and self.settled_error is None
+            and (self._timer is not None or self.deadline is None)
+        ):
             scope: Any = get_scope()
             if scope is None or not scope.is_node or scope.keeps_asks:
                 # Somebody outside of the actors waits: as long as the loop need not turn for it, it does not.
                 self.cell.system.dispatcher.helpers.run_ready()
-        if self._error is None and self._value is not NO_VALUE:
-            return self._value  # type: ignore[no-any-return]
+        if self.settled_error is None and self.settled_value is not NO_VALUE:
+            return self.settled_value  # type: ignore[no-any-return]
         return (yield from Promise.__await__(self))
 
-    def _event_loop(self) -> asyncio.AbstractEventLoop:
+    def event_loop(self) -> asyncio.AbstractEventLoop:
         return self.cell.system.loop
 
     def _context(self) -> PromisingContext:
@@ -201,7 +205,7 @@ class Ask(Promise[T]):
         held = f"; it was held up by a ring: {' -> '.join(ring)}" if ring else ""
         error = AskTimeoutError(f"{cell.path}: no answer in time{held}", path=cell.path, ring=ring)
         started = self._all_started()
-        self._reject(error)
+        self.reject(error)
         cell.ask_expired(self)
         if started:
             end_all(*started, reason=error, expired=True)

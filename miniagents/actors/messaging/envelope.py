@@ -45,7 +45,7 @@ class Envelope(msgspec.Struct, eq=False):
     crashes: int = 0
     taken: bool = False
     _message_id: int = 0
-    _started: Any = None  # what its handler has started; an ask keeps that itself
+    started_work: Any = None  # what its handler has started; an ask keeps that itself
 
     @property
     def message_id(self) -> int:
@@ -54,9 +54,9 @@ class Envelope(msgspec.Struct, eq=False):
             self._message_id = next(_ids)
         return self._message_id
 
-    def _owns(self, one: Cancellable) -> None:
+    def owns(self, one: Cancellable) -> None:
         """Something was started for it."""
-        self._started = with_one_more(self._started, one)
+        self.started_work = with_one_more(self.started_work, one)
 
     def __repr__(self) -> str:
         return f"Envelope({self.message!r}, sender={self.sender!r})"

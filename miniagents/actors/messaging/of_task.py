@@ -18,8 +18,8 @@ class OfTask(Work):
         super().__init__()
         self.of = of
 
-    def _owns(self, one: Cancellable) -> None:
+    def owns(self, one: Cancellable) -> None:
         """The task has started something."""
         self.add(one)
         if self.of is not None:
-            self.of._owns(one)
+            self.of.owns(one)

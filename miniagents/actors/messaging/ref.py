@@ -171,7 +171,7 @@ class ActorRef:
             trace = None if observer is None else observer.outer_trace()
             ask = Ask(cell, message, None, None, deadline, 0, trace, now)
             if work is not None:
-                work._owns(ask)
+                work.owns(ask)
         elif work is None and not scope.keeps_asks and scope.current.__class__ is Ask:
             # A handler asks on behalf of an ask. What the node would say, written out (benchmark `fan_out`).
             work = scope.current
@@ -179,13 +179,16 @@ class ActorRef:
             if not work.correlation_id:
                 work.correlation_id = new_correlation_id()
             ask = Ask(cell, message, scope, scope.ref, deadline, work.correlation_id, work.trace, now)
-            before = work._started
+            before = work.started_work
             if (
-                (before is None or (before.__class__ is Ask and (before._value is not NO_VALUE or before._error)))
-                and (work._value is NO_VALUE and work._error is None)
+                (
+                    before is None
+                    or (before.__class__ is Ask and (before.settled_value is not NO_VALUE or before.settled_error))
+                )
+                and (work.settled_value is NO_VALUE and work.settled_error is None)
                 and current_task() is scope.task
             ):
-                work._started = ask  # what `owns` does in the usual case
+                work.started_work = ask  # what `owns` does in the usual case
             else:
                 scope.owns(ask)
         else:
@@ -196,7 +199,7 @@ class ActorRef:
             elif work is None:
                 scope.owns(ask)
             if work is not None:
-                work._owns(ask)
+                work.owns(ask)
         if (timeout is not None or deadline is not None) and not ask.limit(timeout, system.loop):
             return ask
         queue = cell.queue
@@ -254,7 +257,7 @@ def _deadline_of(work: Any, scope: Any) -> float | None:
             return None  # a task beside the handlers: the message in hand is none of its business
         work = work.of
     if work.__class__ is Ask:
-        expired = isinstance(work._error, AskTimeoutError)
+        expired = isinstance(work.settled_error, AskTimeoutError)
         return work.deadline if expired or not work.done() else None
     if work.done() and not getattr(scope, "keeps_asks", False):
         return None  # the same, of a task that outlives what it was started for

@@ -61,7 +61,7 @@ class PoolCell(SupervisorCell):
             return
         if ask is not None:
             ask.cell = member
-            ask._producer = member if member.is_serial else None
+            ask.producer = member if member.is_serial else None
         member.post(envelope)
 
     def _refuse(self, envelope: Any) -> None:

@@ -195,7 +195,7 @@ class RunningSupervisor:
     def _tell_judged(self) -> None:
         judged, self._judged = self._judged, []
         for promise in judged:
-            promise._resolve(None)
+            promise.resolve(None)
 
     def verdicts(self) -> Promise[None] | None:
         """A promise that settles when the exits that have come so far are judged; None if they are. A start that may
@@ -209,16 +209,16 @@ class RunningSupervisor:
     def call(self, function: Callable[[], Awaitable[Any]]) -> Promise[Any]:
         """Let the supervisor work out an answer, in its turn."""
         promise: Promise[Any] = Promise()
-        promise._producer = self._host
+        promise.producer = self._host
 
         async def job() -> None:
             if self._closed:
-                promise._reject(ActorStoppedError(f"{self._host.path}: the supervisor has ended", path=self._host.path))
+                promise.reject(ActorStoppedError(f"{self._host.path}: the supervisor has ended", path=self._host.path))
                 return
             try:
-                promise._resolve(await function())
+                promise.resolve(await function())
             except BaseException as error:
-                promise._reject(error)
+                promise.reject(error)
                 if not isinstance(error, Exception):
                     raise
 
@@ -293,10 +293,10 @@ class RunningSupervisor:
                 self._cut_off_at = None
             if error is None:
                 child.status = Status.RUNNING
-                started._resolve(None)
+                started.resolve(None)
             else:
                 child.status = Status.UNDEFINED
-                started._reject(error)
+                started.reject(error)
 
         cell = child.cell
         is_new = cell is None or not cell.is_alive
@@ -310,11 +310,11 @@ class RunningSupervisor:
         self._starting = child
         self._tell_judged()
         if is_new:
-            started._producer = cell
+            started.producer = cell
             cell.on_started = report
             cell.begin()
         else:
-            started._producer = cell
+            started.producer = cell
             cell.resume(reason if reason is not None else StopReason.SHUTDOWN, report)
         life = self._host.life
         if self._host.is_supervisor and (life.wish >= Wish.STOP or life.brutal):

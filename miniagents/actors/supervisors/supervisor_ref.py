@@ -178,7 +178,7 @@ class SupervisorRef(ActorRef):
         try:
             return await answer
         except asyncio.CancelledError:
-            answer._look()  # nobody wants to know of it any more
+            answer.mark_seen()  # nobody wants to know of it any more
             raise
 
     def _check_not_below(self, running: "RunningSupervisor", which: str | ActorRef) -> None:

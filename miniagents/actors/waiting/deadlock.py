@@ -173,7 +173,7 @@ def begin_wait(promise: Any, at: int | None, system: Any) -> None:
         system.watches.stirred(asyncio.current_task(system.loop))
     if not _is_awaited(scope):
         return
-    held = promise._held_by(at)
+    held = promise.held_by(at)
     if held is None or _goes_on(held, scope, system):
         return
     node = scope.node
@@ -190,8 +190,8 @@ def _is_awaited(scope: Any) -> bool:
     """Whether anybody may wait for what the current task brings: otherwise its wait closes no ring, and whoever comes
     to wait for it looks for one then."""
     work = get_work()
-    if work is not None and hasattr(work, "_piece_waiters"):
-        return bool(work._piece_waiters or work._waiters or work._callbacks)
+    if work is not None and hasattr(work, "piece_waiters"):
+        return bool(work.piece_waiters or work.waiters or work.callbacks)
     return bool(work is not None or scope.is_awaited)
 
 
@@ -232,7 +232,7 @@ def _goes_on(held: Causes, scope: Any, system: Any) -> bool:
 
 
 def _look_at_all(system: "ActorSystem", promise: Any) -> None:
-    for at in (None, len(getattr(promise, "_pieces", ()))):
+    for at in (None, len(getattr(promise, "pieces", ()))):
         _look(system, (promise, at))
 
 
@@ -298,7 +298,7 @@ def _break(promise: Any, node: Any, nodes: list[Any]) -> DeadlockError:
     end = getattr(promise, "end_ring", None)
     if end is not None:
         end(error)
-        promise._look()  # its awaiter gets the error here and now
+        promise.mark_seen()  # its awaiter gets the error here and now
     (node if node is not None else nodes[0]).deadlocked(error)
     return error
 

@@ -39,9 +39,9 @@ class OfHelper:
         """Whether it is part of what this handler does, or was until it was cancelled."""
         return self._task.cancelled() or (handler is not None and waits_for(handler, self._task))
 
-    def _is_over(self) -> bool:
+    def is_over(self) -> bool:
         """See `Cancellable`."""
-        return self.what._is_over()
+        return self.what.is_over()
 
 
 def waits_for(handler: "asyncio.Task[Any]", helper: "asyncio.Task[Any]") -> bool:

@@ -99,7 +99,7 @@ class Search:
                 return None
             if not self._ignores_timeouts and getattr(promise, "own_timeout", False):
                 return None
-            return None if self._is_left_to_others(promise) else promise._held_by(at)
+            return None if self._is_left_to_others(promise) else promise.held_by(at)
         if not getattr(one, "is_node", False):
             return self._task_held_by(one, one)
         if one.waits is not None:
@@ -111,7 +111,7 @@ class Search:
 
     def _is_left_to_others(self, promise: Any) -> bool:
         """Whether who opened a call waits for replies of that same call: somebody else is to say something then."""
-        flat = getattr(promise, "_flat", None)
+        flat = getattr(promise, "flattener", None)
         if flat is None or flat.fed_by is None or not flat.is_open:
             return False
         task = flat.fed_by.task
@@ -180,7 +180,7 @@ class Search:
 
     @staticmethod
     def _speaker_of(promise: Any, at: int | None) -> Any:
-        find = getattr(promise, "_speaker", None)
+        find = getattr(promise, "speaker", None)
         return find(at) if find is not None else None
 
     def _goes_on(self, one: Holder) -> bool:

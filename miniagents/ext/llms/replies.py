@@ -41,7 +41,7 @@ class ModelReplyPromise(MessagePromise):
 
     def push(self, text: str) -> None:
         """One more token."""
-        self._push(TextToken(text))
+        self.push_piece(TextToken(text))
         for follower in self._followers:
             follower.push(text)
 
@@ -58,37 +58,37 @@ class ModelReplyPromise(MessagePromise):
         """
         if self.was_delivered:
             raise RuntimeError("a token of this reply was delivered: it cannot start again")
-        self._pieces.clear()
+        self.pieces.clear()
         for follower in self._followers:
             follower.retract()
 
     def end(self, message: ReplyMessage) -> None:
         """It is whole."""
-        self._resolve(message)
-        self._end()
+        self.resolve(message)
+        self.end_stream()
 
     def break_off(self, error: BaseException) -> None:
         """It failed."""
-        self._end(error)
+        self.end_stream(error)
 
     def follow(self, other: "ModelReplyPromise") -> None:
         """Stream what another one streams: what it has, and what comes; its end is not taken over."""
-        for piece in other._pieces:
+        for piece in other.pieces:
             if isinstance(piece, Token):
                 self.push(str(piece))
         other._followers.append(self)
-        other._want_whole()  # it waits for its own reader no more
+        other.want_whole()  # it waits for its own reader no more
 
     def __aiter__(self) -> AsyncIterator[Token]:
-        if self._taken or self._finished:
+        if self._taken or self.finished:
             return super().__aiter__()
         return _NotingReplay(self)
 
-    def _cancel_alone(self, reason: object, endings: Endings) -> Iterable[Cancellable]:
+    def cancel_alone(self, reason: object, endings: Endings) -> Iterable[Cancellable]:
         interaction = self._interaction
         started = self._all_started()
-        below = interaction._cancel_alone(reason, endings) if interaction is not None else ()
-        super()._cancel_alone(reason, endings)
+        below = interaction.cancel_alone(reason, endings) if interaction is not None else ()
+        super().cancel_alone(reason, endings)
         return (*below, *started)
 
     def _settled(self) -> None:

@@ -60,12 +60,12 @@ class _ResultPromise(MessagePromise):
             message_token_streamer=result.tokens, message_class=ToolResultMessage, call_id=call.id, name=call.name
         )
 
-    def _end(self, error: BaseException | None = None) -> None:
-        if isinstance(error, asyncio.CancelledError) and not self._finished:
+    def end_stream(self, error: BaseException | None = None) -> None:
+        if isinstance(error, asyncio.CancelledError) and not self.finished:
             self._late["is_error"] = True
-            self._push(self._result.cancelled(bool(self._pieces)))
+            self.push_piece(self._result.cancelled(bool(self.pieces)))
             error = None
-        super()._end(error)
+        super().end_stream(error)
 
 
 class _Result:

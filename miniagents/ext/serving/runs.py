@@ -108,7 +108,7 @@ class Run:
     def stop(self, error: MiniAgentsError) -> None:
         """Ask for its end in the same way; its client gets the error."""
         for replies in (self.replies, self.call.finish().reply_sequence()):
-            replies._look()  # a client that has gone need not be told
+            replies.mark_seen()  # a client that has gone need not be told
         self.interaction.cut_off(error)
 
     def when_stopped(self, callback: Callable[[], None]) -> None:
@@ -123,7 +123,7 @@ class Run:
             self._stopping = stopping  # the loop itself does not keep it alive
             stopping.add_done_callback(lambda _: callback())
 
-        self.replies._add_done_callback(settled)
+        self.replies.add_done_callback(settled)
 
     def ended(self) -> None:
         """Its replies have come, or never will: so its turn is over, also where it was never taken."""
@@ -188,14 +188,14 @@ class Runs:
             current_meter.reset(metering)
             current_flow.reset(flowing)
         run.options = entry.options_in(arguments)
-        run.interaction.replies._tap = reading.came
+        run.interaction.replies.tap = reading.came
         if sent is not None:
             call.send_message(sent)
         if messages is not None:
             call.finish()
         number = run.interaction.id
         self._runs[number] = run
-        run.replies._add_done_callback(lambda _: self._ended(number))
+        run.replies.add_done_callback(lambda _: self._ended(number))
         return run
 
     def of(self, interaction: int) -> Run | None:

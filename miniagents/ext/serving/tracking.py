@@ -32,12 +32,12 @@ class Tracking:
         gate = self._gate
         if gate.is_cut_off or (gate.is_draining and _taken_by.get() is not self):
             error = ServiceStoppingError("the service is stopping and takes no more calls: ask again, elsewhere")
-            promise._look()  # whoever made the call is told here
-            promise._cut_off(error)
+            promise.mark_seen()  # whoever made the call is told here
+            promise.cut_off(error)
             raise error
         _taken_by.set(self)
         self._promises[promise] = None
-        promise._add_done_callback(self._settled)
+        promise.add_done_callback(self._settled)
         return promise
 
     def _settled(self, promise: Promise[Any]) -> None:
@@ -54,5 +54,5 @@ class Tracking:
     def stop_all(self, error: ServiceStoppingError) -> None:
         """Ask for the end of all; whoever awaits them gets the error now."""
         for promise in tuple(self._promises):
-            promise._look()  # whoever made the call may have gone
-            promise._cut_off(error)
+            promise.mark_seen()  # whoever made the call may have gone
+            promise.cut_off(error)

@@ -152,7 +152,7 @@ class Telemetry:
         if interaction.error is not None:
             self._end(interaction, interaction.error)
         else:
-            interaction.replies._add_done_callback(lambda replies: self._end(interaction, replies._error))
+            interaction.replies.add_done_callback(lambda replies: self._end(interaction, replies.settled_error))
 
     @_harmless
     def _end(self, interaction: Interaction, error: BaseException | None) -> None:
@@ -162,10 +162,10 @@ class Telemetry:
         more: Attributes = {}
         if operation.captures:
             sent, replies = interaction.message_promises, interaction.replies
-            if sent.done() and sent._error is None:
+            if sent.done() and sent.settled_error is None:
                 more["gen_ai.input.messages"] = content.input_messages(sent.result())
-            if replies.done() and replies._error is None:
-                more["gen_ai.output.messages"] = content.output_messages(replies._value)
+            if replies.done() and replies.settled_error is None:
+                more["gen_ai.output.messages"] = content.output_messages(replies.settled_value)
         operation.end(error, more)
 
     @_harmless

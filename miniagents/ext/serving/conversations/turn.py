@@ -188,7 +188,7 @@ class Turn:
         replies = call.reply_sequence(finish_call=False)
         try:
             async for promise in replies:
-                promise._start()  # also where nobody reads it
+                promise.start()  # also where nobody reads it
                 yield promise
             await settled(replies)  # to await them would be to want all of them, whoever reads them how slowly
             messages = await replies

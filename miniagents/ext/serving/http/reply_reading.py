@@ -73,13 +73,13 @@ class Reading(Flow):
         if not isinstance(piece, MessagePromise):
             return  # an error
         self._count(_PIECE)
-        if piece._finished and piece._error is None and not piece._pieces:
-            for token in piece._value.message_to_tokens():
+        if piece.finished and piece.settled_error is None and not piece.pieces:
+            for token in piece.settled_value.message_to_tokens():
                 self.token_came(piece, token)
             return
-        for early in piece._pieces:
+        for early in piece.pieces:
             self.token_came(piece, early)
-        piece._tap = self.token_came
+        piece.tap = self.token_came
 
     def token_came(self, promise: StreamedPromise[Any, Any], piece: Any) -> None:
         """A piece of a message comes: the tap of the messages.

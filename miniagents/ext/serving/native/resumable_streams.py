@@ -48,7 +48,7 @@ class KeptRuns:
         """Keep one for so many seconds without a reader."""
         kept = self._kept[run.id] = _Kept(run, seconds)
         self._wait(kept)
-        run.replies._add_done_callback(lambda _: self._make_room(run.key))
+        run.replies.add_done_callback(lambda _: self._make_room(run.key))
 
     def _make_room(self, key: str) -> None:
         own = [kept for kept in self._kept.values() if kept.run.key == key]

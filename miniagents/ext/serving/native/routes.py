@@ -152,13 +152,13 @@ def _call_of(promise: Replies) -> Interaction | None:
 
 def _reading_of(replies: MessageSequencePromise, call: Interaction | None, limits: Limits) -> Reading:
     """What comes of the replies of a call; one for all who read them."""
-    reading = getattr(replies._tap, "__self__", None)
+    reading = getattr(replies.tap, "__self__", None)
     if not isinstance(reading, Reading):
         overflow, whose = (partial(end_soon, call), repr(call.agent.alias)) if call is not None else (None, "the agent")
         reading = Reading(limits.ahead, limits.reply, overflow, whose=whose)
-        for piece in replies._pieces:
+        for piece in replies.pieces:
             reading.came(replies, piece)
-        replies._tap = reading.came
+        replies.tap = reading.came
     return reading
 
 

@@ -141,7 +141,7 @@ class MemoryResponses:
             raise Problem(429, text, code="too_many_responses", retry_after=1.0)
         own[response.id] = (time.monotonic(), response)
         self._where[response.id] = key
-        response.replies._add_done_callback(lambda _: self._make_room(key, self._most, self._size, stays=1))
+        response.replies.add_done_callback(lambda _: self._make_room(key, self._most, self._size, stays=1))
 
     def _make_room(self, key: str, most: int, size: int, *, stays: int) -> None:
         """Forget the oldest that are finished, as long as there are too many, or they are too large or too old; the
