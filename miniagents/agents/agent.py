@@ -119,7 +119,7 @@ class MiniAgent(CallTarget):
     def _called_agent(self) -> "MiniAgent":
         return self
 
-    def _called_cell(self) -> ServingCell:
+    def _called_cell(self) -> ServingCell[Any]:
         system = self._system
         if system is None:
             scope = get_scope()
@@ -159,7 +159,7 @@ class MiniAgent(CallTarget):
         options: SpawnOptions | None = None,
         non_freezable_kwargs: Mapping[str, Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
-        **arguments: Any,
+        **arguments: object,
     ) -> Self:
         """Make a variant of this agent. Equal forks share one actor.
 

@@ -29,7 +29,7 @@ class AgentRef(CallTarget, ActorRef):
         agent: MiniAgent = self._called_cell().agent
         return agent
 
-    def _called_cell(self) -> ServingCell:
+    def _called_cell(self) -> ServingCell[Interaction]:
         cell: Any = self._cell  # of the agent, since only `new_ref` of its cell makes a reference of this class
         return cell  # type: ignore[no-any-return]
 
@@ -156,8 +156,7 @@ class AgentCell(LivingCell):
         interaction.begin_taken(envelope)
         ask = envelope.ask
         if ask is not None:
-            ask.behind = interaction
-            ask._owns(interaction)
+            ask.became(interaction)
         return interaction
 
     def ask_expired(self, ask: Any) -> None:

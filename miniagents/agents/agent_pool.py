@@ -16,7 +16,6 @@ from miniagents.agents.host import AgentHost, ServingCell
 from miniagents.agents.interaction import Interaction
 from miniagents.errors import ActorStoppedError
 from miniagents.messages import MessageSequencePromise
-from miniagents.promising import Promise
 from miniagents.supervision import Pool, Routing
 
 
@@ -30,7 +29,7 @@ class AgentPoolRef(CallTarget, SupervisorRef):
         agent: MiniAgent = self._called_cell().agent
         return agent
 
-    def _called_cell(self) -> ServingCell:
+    def _called_cell(self) -> ServingCell[Interaction]:
         cell: Any = self._cell  # of the pool, since only `new_ref` of its cell makes a reference of this class
         return cell  # type: ignore[no-any-return]
 
@@ -140,14 +139,10 @@ class AgentPoolCell(PoolCell):
         """Do nothing: a pool has no code."""
 
 
-_UNKNOWN: Any = object()
+_UNKNOWN = object()
 """In the place of a message that is still on its way."""
 
 
-def _first(messages: MessageSequencePromise) -> Any:
+def _first(messages: MessageSequencePromise) -> object:
     """Return the first message of a call, None if there is none, `_UNKNOWN` while that is not known."""
-    pieces = messages._pieces
-    if not pieces:
-        return None if messages._finished else _UNKNOWN
-    first: Any = pieces[0]
-    return first.result() if isinstance(first, Promise) and first.done() and first._error is None else _UNKNOWN
+    return messages.first_now(_UNKNOWN)

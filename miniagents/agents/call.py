@@ -90,7 +90,7 @@ class AgentCall:
 
 def new_interaction(
     agent: "MiniAgent",
-    cell: ServingCell,
+    cell: "ServingCell[Interaction]",
     arguments: Mapping[str, Any],
     timeout: float | None,
     errors_as_messages: bool | None,

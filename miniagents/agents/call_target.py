@@ -9,6 +9,7 @@ from miniagents.messages import MessageSequence, MessageSequencePromise, Sendabl
 
 if TYPE_CHECKING:
     from miniagents.agents.agent import MiniAgent
+    from miniagents.agents.interaction import Interaction
 
 
 class CallTarget:
@@ -31,7 +32,7 @@ class CallTarget:
         errors_as_messages: bool | None = None,
         label: str | None = None,
         kwargs: Mapping[str, Any] | None = None,
-        **arguments: Any,
+        **arguments: object,
     ) -> MessageSequencePromise:
         """Send messages to the agent and promise its replies.
 
@@ -68,7 +69,7 @@ class CallTarget:
         errors_as_messages: bool | None = None,
         label: str | None = None,
         kwargs: Mapping[str, Any] | None = None,
-        **arguments: Any,
+        **arguments: object,
     ) -> AgentCall:
         """Begin a call whose messages are sent bit by bit, while replies may come already (full duplex).
 
@@ -92,6 +93,6 @@ class CallTarget:
     def _called_agent(self) -> "MiniAgent":
         raise NotImplementedError
 
-    def _called_cell(self) -> ServingCell:
+    def _called_cell(self) -> "ServingCell[Interaction]":
         """Return the cell that serves the call."""
         raise NotImplementedError

@@ -10,7 +10,7 @@ from miniagents.actors import ActorRef
 from miniagents.actors.messaging.envelope import Envelope, new_correlation_id
 from miniagents.actors.waiting.deadlock import Node
 from miniagents.actors.waiting.search import Held
-from miniagents.agents.host import AgentHost, ServingCell
+from miniagents.agents.host import AgentHost, OpenCall, ServingCell
 from miniagents.agents.reply_promise import ReplyPromise
 from miniagents.errors import PromiseCancelledError
 from miniagents.promising.abandoning import DEFAULT_GRACE
@@ -92,7 +92,7 @@ class CallNode(Node):
 
     id: int
     system: AgentHost
-    cell: ServingCell
+    cell: ServingCell[Any]
     parent: Self | None
     own_timeout: bool
     started_at: float
@@ -105,7 +105,7 @@ class CallNode(Node):
     task: asyncio.Task[Any] | None
     waits: Held | None
     asks: Work | None
-    open_calls: Collection[Any]
+    open_calls: Collection[OpenCall]
     replies: ReplyPromise[Any]
     envelope: Envelope | None
     _below: Collection[Any]
@@ -166,7 +166,7 @@ class CallNode(Node):
             self._correlation_id = new_correlation_id()
         return self._correlation_id
 
-    def envelope_for(self, message: Any) -> Envelope:
+    def envelope_for(self, message: object) -> Envelope:
         """Return the envelope of a message that the code sends."""
         return Envelope(message, self.ref, None, None, self.correlation_id, self.trace, self.system.dispatcher.time())
 
@@ -190,12 +190,12 @@ class CallNode(Node):
             self.asks = Work()
         self.asks.add(ask)
 
-    def opened(self, call: Any) -> None:
+    def opened(self, call: OpenCall) -> None:
         """Finish an `AgentCall` that the code has begun when the code ends, at the latest."""
         calls = self.open_calls = as_dict(self.open_calls)
         calls[call] = None
 
-    def closed(self, call: Any) -> None:
+    def closed(self, call: OpenCall) -> None:
         """Forget an `AgentCall` that is finished."""
         if self.open_calls:
             as_dict(self.open_calls).pop(call, None)
@@ -207,7 +207,7 @@ class CallNode(Node):
         """Whether anybody waits for the replies, or may do so without being seen here: an ask that became this call,
         or the calls that wait behind it for a serial agent."""
         replies, envelope = self.replies, self.envelope
-        if replies._piece_waiters or replies._waiters or replies._callbacks or self.cell.is_serial:
+        if self.cell.is_serial or replies.may_be_awaited:
             return True
         return envelope is not None and envelope.message is not self
 
@@ -284,10 +284,7 @@ class CallNode(Node):
         Returns:
             What still runs, each task with its owner.
         """
-        earlier = getattr(self.replies, "_endings", None)
-        endings = end_all(self, reason=reason)
-        self.replies._endings = endings = {**earlier, **endings} if earlier else endings
-        return endings
+        return self.replies.add_endings(end_all(self, reason=reason))
 
     async def cancel(self, reason: object = "cancelled", *, grace: float = DEFAULT_GRACE) -> tuple[Self, ...]:
         """Stop the call and everything below it, before this returns.
@@ -316,7 +313,7 @@ class CallNode(Node):
     def cut_off(self, error: BaseException) -> None:
         """Cancel the call and everything below it. Its caller gets the error now, whatever the code does."""
         self.begin_cancel(error)
-        self.replies._reject(error)
+        self.replies.reject(error)
 
     def cancel_below(self, reason: object) -> None:
         """Cancel everything that the code has started, but not the code."""
@@ -332,7 +329,7 @@ class CallNode(Node):
         """Whether nothing of the call runs or flows: see `Cancellable`."""
         return self._done and not self.replies.is_flowing
 
-    def _cancel_alone(self, reason: object, endings: Endings) -> Iterable[Cancellable]:
+    def cancel_alone(self, reason: object, endings: Endings) -> Iterable[Cancellable]:
         """Cancel the call without what is below it: see `Cancellable`."""
         if reason is None:
             reason = "cancelled"
@@ -341,8 +338,8 @@ class CallNode(Node):
             self._left_below = ()
             if self.replies.is_flowing:
                 below = (*below, *(self.asks or ()))
-                self.replies._reject(self.as_error(reason))  # before its stream says that it was cancelled
-                self.replies._look()  # whoever reads the stream is told by it
+                self.replies.reject(self.as_error(reason))  # before its stream says that it was cancelled
+                self.replies.look()  # whoever reads the stream is told by it
                 self.cancel_background(reason, endings)
             return below
         below = (*self._below, *(self.asks or ()))
@@ -365,6 +362,8 @@ class CallNode(Node):
             self.finish(self.as_error(reason))
         return below
 
+    _cancel_alone = cancel_alone
+
     def as_error(self, reason: object) -> BaseException:
         """Return the error that a caller gets for the reason of a cancellation."""
         if isinstance(reason, BaseException):
@@ -378,7 +377,7 @@ class CallNode(Node):
         self.abandoned = True
         stack = self.stack or "\n".join(stack_of(task.get_coro()) for task in self._background)
         _log.warning("call.runs_on", actor=self.path, interaction=self.id, stack=stack)
-        self.replies._reject(self.as_error(self.cancelled))
+        self.replies.reject(self.as_error(self.cancelled))
 
     def tasks(self) -> "tuple[asyncio.Task[Any], ...]":
         """Return the tasks that run for the call."""

@@ -11,7 +11,7 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from miniagents.actors import Actor
+from miniagents.actors import Actor, ActorContext
 from miniagents.actors.cells.actor_cell import ActorCell, is_of_the_caller
 from miniagents.actors.cells.cell import Cell
 from miniagents.actors.messaging.options import Props
@@ -42,7 +42,7 @@ class ClassAgentCell(AgentCell, ActorCell):
     def __init__(
         self, system: AgentHost, parent: Cell, name: str, agent: MiniAgent, *, is_activated: bool = False
     ) -> None:
-        super().__init__(system, parent, name, Props(partial(_ClassAgent, agent), agent.options.spawn))
+        super().__init__(system, parent, name, Props(partial(_ClassAgent, self), agent.options.spawn))
         self.agent = agent
         self.is_activated = is_activated
         self._passivation = None
@@ -78,23 +78,25 @@ class ClassAgentCell(AgentCell, ActorCell):
 class _ClassAgent(Actor):
     """The actor around an instance of the user's class."""
 
-    def __init__(self, agent: MiniAgent) -> None:
+    def __init__(self, cell: ClassAgentCell) -> None:
+        agent = cell.agent
+        self._cell = cell
         self._agent = agent
         self._instance = agent.wrapped(**agent.arguments, **agent.live_arguments)
 
-    async def receive(self, message: Any, ctx: Any) -> Any:
+    async def receive(self, message: object, ctx: ActorContext) -> Any:
         """Serve one call, or one plain message as a call."""
-        cell: ClassAgentCell = ctx._cell
+        cell = self._cell
         is_call = isinstance(message, Interaction)
         assert cell.current is not None  # it is the message in hand
-        interaction: Interaction = message if is_call else cell.as_interaction(cell.current)
+        interaction = message if isinstance(message, Interaction) else cell.as_interaction(cell.current)
         cell.waits = Held(interaction)
         try:
             error = await self._serve(interaction, is_call)
         finally:
             cell.waits = None
             if not is_call:
-                interaction.replies._look()
+                interaction.replies.look()
         if error is not None and interaction.has_expired and is_of_the_caller(error):
             interaction.fail(error)  # what it waited for has ended with the deadline: it has not crashed
             return None

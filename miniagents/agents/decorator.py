@@ -28,7 +28,7 @@ def _usable_bare(with_options: Callable[P, Callable[[Callable[..., Any]], MiniAg
     """Let a decorator that takes options be used without them and without parentheses, too."""
 
     @functools.wraps(with_options)
-    def either(*wrapped: Any, **options: Any) -> Any:
+    def either(*wrapped: object, **options: object) -> Any:
         decorate: Any = with_options
         return decorate(**options)(*wrapped) if wrapped else decorate(**options)
 
@@ -53,7 +53,7 @@ def miniagent(
     node: str | None = None,
     non_freezable_kwargs: Mapping[str, Any] | None = None,
     kwargs: Mapping[str, Any] | None = None,
-    **arguments: Any,
+    **arguments: object,
 ) -> Callable[[Callable[..., Any]], MiniAgent]:
     """Turn an async function, or a class with an async `__call__`, into an agent.
 
@@ -131,7 +131,7 @@ def miniagent(
     return decorate
 
 
-def _check_takes_context(target: Any, function: Any) -> None:
+def _check_takes_context(target: Callable[..., Any], function: Callable[..., Any]) -> None:
     """Check that an agent takes the `InteractionContext` as its first argument.
 
     Raises:

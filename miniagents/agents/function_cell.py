@@ -155,7 +155,6 @@ class FunctionAgentCell(AgentCell):
         interaction = self.as_interaction(envelope)
         ask: Any = envelope.ask  # an `Ask`, since it is no call
         if ask is not None:
-            ask._producer = interaction
 
             async def answer() -> None:
                 try:

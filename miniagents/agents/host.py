@@ -1,17 +1,26 @@
 """The two sides that a call of an agent depends on: the system that it runs in, and the cell that serves it."""
 
 from collections.abc import Awaitable, Iterator
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from miniagents.actors import ActorRef, ActorSystem
 from miniagents.actors.cells.cell_state import StopRequest
 from miniagents.promising import Promise
 
+CallT = TypeVar("CallT", contravariant=True)
 
-class ServingCell(Protocol):
+
+class OpenCall(Protocol):
+    """An `AgentCall`, as its owner sees it."""
+
+    def finish(self) -> object:
+        """Send no more messages."""
+
+
+class ServingCell(Protocol[CallT]):
     """The cell that serves a call: that of an agent, or that of a pool of agents, which hands the call on to a member.
 
-    The parameters named `interaction` are `Interaction`s, which this module is too low to know.
+    Its calls are `Interaction`s, which this module is too low to name.
     """
 
     is_activated: bool
@@ -48,13 +57,13 @@ class ServingCell(Protocol):
     def check_ready(self) -> None:
         """Check that a call would be in the mailbox at once; see `CallTarget.check_ready`."""
 
-    def assign(self, interaction: Any) -> None:
+    def assign(self, interaction: CallT) -> None:
         """Choose the member of a pool that serves a call which is about to begin."""
 
-    def take_call(self, interaction: Any) -> None:
+    def take_call(self, interaction: CallT) -> None:
         """Begin a call: run it, or put it into the mailbox, at once or when there is room."""
 
-    def call(self, interaction: Any) -> Awaitable[object]:
+    def call(self, interaction: CallT) -> Awaitable[object]:
         """Make the coroutine of the agent's code, for a call that runs on a worker."""
 
     def ask_expired(self, ask: Any) -> None:
@@ -63,7 +72,7 @@ class ServingCell(Protocol):
     def ask_cancelled(self, ask: Any) -> Any:
         """Take a call that was cancelled out of the mailbox. `ask` is its envelope."""
 
-    def interaction_ended(self, interaction: Any) -> None:
+    def interaction_ended(self, interaction: CallT) -> None:
         """Count one call less."""
 
     def end_unserved(self) -> None:
@@ -93,7 +102,7 @@ class AgentHost(ActorSystem):
     errors_as_messages: bool
     interaction_ids: Iterator[int]
 
-    def activated(self, agent: Any) -> ServingCell:
+    def activated(self, agent: Any) -> ServingCell[Any]:
         """Return the cell that serves the calls of an agent; its first use makes it."""
         raise NotImplementedError
 
@@ -113,10 +122,10 @@ class AgentHost(ActorSystem):
         """Note that a call is over."""
         raise NotImplementedError
 
-    def opened(self, call: Any) -> None:
+    def opened(self, call: OpenCall) -> None:
         """Note an `AgentCall` that was begun outside of agents."""
         raise NotImplementedError
 
-    def closed(self, call: Any) -> None:
+    def closed(self, call: OpenCall) -> None:
         """Note that such an `AgentCall` is finished."""
         raise NotImplementedError

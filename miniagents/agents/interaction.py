@@ -74,7 +74,7 @@ class Interaction(ReplyingCall):
         self,
         *,
         system: AgentHost,
-        cell: ServingCell,
+        cell: "ServingCell[Interaction]",
         agent: "MiniAgent",
         arguments: Mapping[str, Any],
         message_promises: MessageSequencePromise,
@@ -250,7 +250,7 @@ class Interaction(ReplyingCall):
         if error is None and self.cancelled is not None:
             error = self.as_error(self.cancelled)  # the code has swallowed it: what it replied is thrown away
         self._done = True
-        self._was_awaited = error is not None and self.replies._is_waited_for()
+        self._was_awaited = error is not None and self.replies.is_waited_for
         self.error = error
         self.is_running = False
         if self._run_timer is not None:
@@ -261,14 +261,14 @@ class Interaction(ReplyingCall):
             log_failure("call.failed_unheard", error, actor=self.path, interaction=self.id)
         if error is not None and not self.are_replies_closed:
             if self.cancelled is not None or self._sequence is None:
-                self.replies._push_error(error)
+                self.replies.push_error(error)
             else:
                 self._sequence.append(error)
         self.close_replies()
         if self.cancelled is not None and error is not None:
             if self._sequence is not None:
                 self._sequence.cancel(self.cancelled)
-            self.replies._reject(error)
+            self.replies.reject(error)
         if (self._background or self._timer is not None) and self.replies.is_flowing:
             self.leave_background()
         elif self._timer is not None:
@@ -280,7 +280,7 @@ class Interaction(ReplyingCall):
         self.context = self.envelope = self.ctx = None  # they lead back to here
         if self.system.watches:
             self.system.watches.stirred(self)
-        if self._sequence is not None and (self.replies._waiters or self.replies._piece_waiters):
+        if self._sequence is not None and self.replies.is_waited_for:
             look_again(self.system, self.replies)  # those who wait for the replies wait for others from now on
         self.system.interaction_ended(self)
         self.cell.interaction_ended(self)

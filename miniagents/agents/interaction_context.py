@@ -187,19 +187,19 @@ class InteractionContext:
 
     def spawn(
         self,
-        actor: Any,
+        actor: object,
         *,
         name: str | None = None,
         options: SpawnOptions | None = None,
         kwargs: Mapping[str, Any] | None = None,
-        **arguments: Any,
+        **arguments: object,
     ) -> ActorRef:
         """Start a child of this agent, as `MiniAgents.spawn` does."""
         interaction = self._interaction
         return interaction.system.spawn_under(interaction.cell, actor, name, options, {**arguments, **(kwargs or {})})
 
 
-async def _logged(coro: Any, path: str) -> None:
+async def _logged(coro: Awaitable[object], path: str) -> None:
     try:
         await coro
     except (Exception, KeyboardInterrupt, SystemExit) as error:

@@ -26,7 +26,7 @@ class QueuedCall(CallNode):
 
     __slots__ = ("_timer", "_was_awaited", "error", "has_expired", "is_lazy", "is_submitted")
 
-    agent: Any
+    agent: object
     is_submitted: bool
     is_lazy: bool
     has_expired: bool
@@ -78,7 +78,7 @@ class QueuedCall(CallNode):
     @property
     def _waiters(self) -> bool:
         """Whether anybody waits for the replies, or did when the call ended."""
-        return self._was_awaited or self.replies._is_waited_for()
+        return self._was_awaited or self.replies.is_waited_for
 
     def answer(self, result: object) -> None:
         """End the call without an error, since its handler returned; what that returned is not used."""
@@ -113,7 +113,7 @@ class QueuedCall(CallNode):
         if self.is_running:
             self.abandoned = True  # its clean-up takes as long as it takes; the caller waits no longer
         if self.is_running and cell.is_serial:
-            self.replies._reject(error)  # its handler goes on, and what it replies is thrown away
+            self.replies.reject(error)  # its handler goes on, and what it replies is thrown away
             self.cancel_background(error, {})  # calls and asks have inherited the deadline, streams have not
             return
         if not self.is_running and envelope is not None and not envelope.taken:

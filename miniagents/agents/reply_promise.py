@@ -5,7 +5,7 @@ from collections.abc import Collection, Generator, Iterable
 from typing import Any, Generic, Protocol, TypeVar
 
 from miniagents.agents.host import AgentHost
-from miniagents.messages import Messages, MessageSequencePromise
+from miniagents.messages import MessagePromise, Messages, MessageSequencePromise
 from miniagents.promising import Promise
 from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.scope import PromisingContext
@@ -28,7 +28,7 @@ class Replier(Protocol):
     def done(self) -> bool:
         """Whether the call has ended."""
 
-    def begin_wait(self, promise: Any, at: int | None) -> None:
+    def begin_wait(self, promise: object, at: int | None) -> None:
         """Look for a cycle, since somebody is about to wait for a reply."""
 
     def node_behind(self, promise: object) -> Any:
@@ -40,7 +40,7 @@ class Replier(Protocol):
     def begin_cancel(self, reason: object) -> Endings:
         """Cancel the call and everything below it, and return what still runs."""
 
-    def _cancel_alone(self, reason: object, endings: Endings) -> Iterable[Cancellable]:
+    def cancel_alone(self, reason: object, endings: Endings) -> Iterable[Cancellable]:
         """Cancel the call without what is below it, and return that."""
 
     def cut_off(self, error: BaseException) -> None:
@@ -101,6 +101,55 @@ class ReplyPromise(MessageSequencePromise, Generic[CallT]):
         call = self._interaction
         return call.system.loop if call is not None else super()._event_loop()
 
+    # The side of the call
+
+    def push(self, message: MessagePromise) -> None:
+        """Add a reply."""
+        self._push(message)
+
+    def push_error(self, error: BaseException) -> None:
+        """Add an exception, or an `ErrorMessage` where that is wanted; more replies may follow."""
+        self._push_error(error)
+
+    def end(self) -> None:
+        """Take no more replies."""
+        self._end()
+
+    def reject(self, error: BaseException) -> None:
+        """Fail with an error, if the promise has not settled."""
+        self._reject(error)
+
+    def look(self) -> None:
+        """Note that somebody knows of the failure, so that nobody logs it as unseen."""
+        self._look()
+
+    def add_endings(self, endings: Endings) -> Endings:
+        """Keep what still runs of the call for `aclose`, and return it with what was kept before."""
+        earlier: Endings | None = getattr(self, "_endings", None)
+        self._endings = endings = {**earlier, **endings} if earlier else endings
+        return endings
+
+    def failed_with(self, error: BaseException) -> bool:
+        """Whether the promise has failed with this exception."""
+        return self._error is error
+
+    @property
+    def has_pieces(self) -> bool:
+        """Whether there is a reply, or an exception in the place of one."""
+        return bool(self._pieces)
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether anybody waits for the replies now."""
+        return self._is_waited_for()
+
+    @property
+    def may_be_awaited(self) -> bool:
+        """Whether anybody waits for the replies, or is called back when they have settled."""
+        return bool(self._piece_waiters or self._waiters or self._callbacks)
+
+    # The side of those who wait
+
     @property
     def own_timeout(self) -> bool:
         """Whether the call has a deadline of its own, and not one that it inherited."""
@@ -154,7 +203,7 @@ class ReplyPromise(MessageSequencePromise, Generic[CallT]):
         if call is None:
             return super()._cancel_alone(reason, endings)
         started = self._all_started()
-        below = call._cancel_alone(reason, endings)
+        below = call.cancel_alone(reason, endings)
         super()._cancel_alone(reason, endings)
         return (*below, *started)
 

@@ -40,7 +40,7 @@ class ReplyingCall(QueuedCall):
     @property
     def has_replied(self) -> bool:
         """Whether anything has reached the caller."""
-        return bool(self.replies._pieces)
+        return self.replies.has_pieces
 
     def reply(self, messages: Sendable, *, out_of_order: bool) -> None:
         """Send something to the caller."""
@@ -53,7 +53,7 @@ class ReplyingCall(QueuedCall):
             ):
                 # The usual case: nothing to flatten, nobody to wait for (benchmark `agent_call`).
                 message = messages if isinstance(messages, Message) else TextMessage(str(messages))
-                self.replies._push(MessagePromise.of(message))
+                self.replies.push(MessagePromise.of(message))
                 return
             sequence = self._sequence = MessageSequence(promise=self.replies)
             sequence.open()
@@ -67,7 +67,7 @@ class ReplyingCall(QueuedCall):
         if self._sequence is not None:
             self._sequence.close()
         else:
-            self.replies._end()
+            self.replies.end()
 
     def make_sure_to_wait(self, awaitable: Awaitable[Any]) -> None:
         """Let the call end after `awaitable` has."""
@@ -125,7 +125,7 @@ class ReplyingCall(QueuedCall):
         """Whether the caller does not get an error that the call ends with: the replies were closed, or the caller got
         another ending before."""
         was_told = self.replies.done() and (self.cancelled is not None or self.has_expired)
-        return (self.are_replies_closed or was_told) and error is not self.replies._error and not _only_ends(error)
+        return (self.are_replies_closed or was_told) and not self.replies.failed_with(error) and not _only_ends(error)
 
 
 def _only_ends(error: BaseException) -> bool:

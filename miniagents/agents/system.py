@@ -7,17 +7,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self, overload
 
 from miniagents.actors import ActorRef, EventKind, SpawnOptions, SupervisorRef
+from miniagents.actors.cells.cell import Cell
 from miniagents.actors.from_thread import FromThread
 from miniagents.actors.system import SUPERVISOR_PROPS
 from miniagents.agents.activation import ActivationRoot, new_agent_cell, spawned
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.agent_cell import AgentRef
 from miniagents.agents.agent_pool import AgentPoolCell, AgentPoolRef
-from miniagents.agents.call import AgentCall
 from miniagents.agents.call_target import CallTarget
 from miniagents.agents.class_cell import ClassAgentCell
 from miniagents.agents.function_cell import FunctionAgentCell
-from miniagents.agents.host import AgentHost, ServingCell
+from miniagents.agents.host import AgentHost, OpenCall, ServingCell
 from miniagents.agents.interaction import Interaction
 from miniagents.agents.interaction_context import InteractionContext
 from miniagents.agents.message_observers import MessageObservers, PersistHandler
@@ -60,7 +60,7 @@ class MiniAgents(AgentHost):
         *,
         errors_as_messages: bool = False,
         on_persist_messages: PersistHandler | None = None,
-        budget: Any = None,
+        budget: object = None,
         llm_logger_agent: MiniAgent | bool | None = None,
         stream_llm_tokens_by_default: bool = True,
         **options: Any,
@@ -72,7 +72,7 @@ class MiniAgents(AgentHost):
         self.llm_logger_agent = llm_logger_agent
         self.stream_llm_tokens_by_default = stream_llm_tokens_by_default
         self.errors_as_messages = errors_as_messages
-        self._open_calls: dict[AgentCall, None] = {}
+        self._open_calls: dict[OpenCall, None] = {}
         self._interactions: dict[int, Interaction] = {}
         self.interaction_ids = itertools.count(1)
         self._activations: dict[MiniAgent, ClassAgentCell | FunctionAgentCell] = {}
@@ -126,7 +126,7 @@ class MiniAgents(AgentHost):
     @overload
     def spawn(
         self,
-        actor: Any,
+        actor: object,
         *,
         name: str | None = None,
         options: SpawnOptions | None = None,
@@ -136,7 +136,7 @@ class MiniAgents(AgentHost):
 
     def spawn(
         self,
-        actor: Any,
+        actor: object,
         *,
         name: str | None = None,
         options: SpawnOptions | None = None,
@@ -163,7 +163,7 @@ class MiniAgents(AgentHost):
     @overload
     async def pool(
         self,
-        actor: Any,
+        actor: object,
         *,
         size: int,
         routing: Routing = Routing.ROUND_ROBIN,
@@ -174,17 +174,17 @@ class MiniAgents(AgentHost):
         kwargs: Mapping[str, Any] | None = None,
     ) -> SupervisorRef: ...
 
-    async def pool(self, actor: Any, *, size: int, **options: Any) -> SupervisorRef:
+    async def pool(self, actor: object, *, size: int, **options: Any) -> SupervisorRef:
         """Start a pool of actors, or of agents, which can be called as one agent; see `ActorSystem.pool`."""
         return await super().pool(actor, size=size, **options)
 
-    def base_name(self, actor: Any) -> str:
+    def base_name(self, actor: object) -> str:
         """Return the base of the name of an actor that is spawned without one."""
         return actor.alias if isinstance(actor, MiniAgent) else super().base_name(actor)
 
     def new_cell(
-        self, parent: Any, actor: Any, name: str, options: SpawnOptions | None, kwargs: Mapping[str, Any]
-    ) -> Any:
+        self, parent: Cell, actor: object, name: str, options: SpawnOptions | None, kwargs: Mapping[str, Any]
+    ) -> Cell:
         """Make the cell of an actor or agent, without starting it."""
         if isinstance(actor, MiniAgent):
             return new_agent_cell(self, parent, name, spawned(actor, options, kwargs))
@@ -192,17 +192,18 @@ class MiniAgents(AgentHost):
             member = actor.children[0]
             agent = spawned(actor.child, member.options, member.kwargs)
             return AgentPoolCell(self, parent, name, SUPERVISOR_PROPS, actor, agent)
-        return super().new_cell(parent, actor, name, options, kwargs)
+        cell: Cell = super().new_cell(parent, actor, name, options, kwargs)
+        return cell
 
-    def opened(self, call: AgentCall) -> None:
+    def opened(self, call: OpenCall) -> None:
         """Note an `AgentCall` that was begun outside of agents, to finish it when the system ends."""
         self._open_calls[call] = None
 
-    def closed(self, call: AgentCall) -> None:
+    def closed(self, call: OpenCall) -> None:
         """Note that such an `AgentCall` is finished."""
         self._open_calls.pop(call, None)
 
-    def activated(self, agent: MiniAgent) -> ServingCell:
+    def activated(self, agent: MiniAgent) -> ServingCell[Interaction]:
         """Return the cell that serves the calls of an agent; its first use makes it."""
         cell = self._activations.get(agent)
         if cell is not None and (cell.stopping is None or cell.takes_calls):
@@ -221,7 +222,7 @@ class MiniAgents(AgentHost):
         cell.begin()
         return cell
 
-    def actor_ended(self, cell: Any) -> None:
+    def actor_ended(self, cell: Cell) -> None:
         """Forget an actor that has ended for good, so that the next use of its agent makes another one."""
         super().actor_ended(cell)
         agent = getattr(cell, "agent", None)

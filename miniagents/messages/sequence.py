@@ -76,6 +76,17 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
         sequence.close()
         return answer
 
+    def first_now(self, unknown: object) -> object:
+        """Return the first message without waiting, None if there is none.
+
+        Args:
+            unknown: What to return while the first message is on its way, or if it failed.
+        """
+        if not self._pieces:
+            return None if self._finished else unknown
+        first = self._pieces[0]
+        return first.result() if isinstance(first, Promise) and first.done() and first._error is None else unknown
+
     def as_single_text_promise(self, **options: Any) -> MessagePromise:
         """All messages as one text; see `as_single_text_promise`."""
         return joined(self, **options)
