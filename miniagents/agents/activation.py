@@ -1,45 +1,46 @@
-"""The cell above the agents that their first use activates, and which kind of cell an agent gets."""
+"""Activation: the cells of agents, and the cell above those that the first use of an agent makes."""
 
 import asyncio
+from collections.abc import Mapping
 from contextvars import Context
-from typing import TYPE_CHECKING, Any
-
-import structlog
+from typing import Any
 
 from miniagents.actors import DeadLetterReason, Envelope, SpawnOptions
 from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.actors.messaging.options import DEFAULT_OPTIONS, Props
+from miniagents.agents.agent import MiniAgent
 from miniagents.agents.class_cell import ClassAgentCell
 from miniagents.agents.function_cell import FunctionAgentCell
+from miniagents.agents.host import AgentHost
 from miniagents.supervision.lifecycle import Event, Phase, Wish
-
-if TYPE_CHECKING:
-    from miniagents.agents.agent import MiniAgent
-    from miniagents.agents.system import MiniAgents
-
-_log = structlog.get_logger("miniagents")
 
 
 class ActivationRoot(LivingCell):
-    """Above the agents that their first use activates: each of them has a supervision of its own."""
+    """The cell above the agents that are activated by their first use. Each agent has a supervision of its own.
+
+    Args:
+        system: The system of the cell.
+        parent: The cell above.
+        name: The last part of the path.
+    """
 
     __slots__ = ("_ending",)
 
     is_serial = False
 
-    def __init__(self, system: "MiniAgents", parent: Cell, name: str) -> None:
+    def __init__(self, system: AgentHost, parent: Cell, name: str) -> None:
         super().__init__(system, parent, name, Props(lambda: None, DEFAULT_OPTIONS))
         self._ending: asyncio.Task[None] | None = None
 
     def post(self, envelope: Envelope) -> None:
-        """It handles nothing."""
+        """Refuse a message: this cell handles none."""
         if envelope.ask is not None:
             envelope.ask.stopped("it handles no messages")
         self.system.dead_letters.add(DeadLetterReason.SUPERVISOR, envelope, self.ref)
 
     def take_notice(self) -> None:
-        """It is there as soon as it is needed, and ends with those below it, the youngest first."""
+        """Start at once, or end together with the cells below, the youngest first."""
         if self.life.phase is Phase.DUE:
             self.apply(Event.BEGUN)
             self.apply(Event.STARTED)
@@ -56,15 +57,16 @@ class ActivationRoot(LivingCell):
 
 
 def new_agent_cell(
-    system: "MiniAgents", parent: Cell, name: str, agent: "MiniAgent", *, is_activated: bool = False
-) -> Any:
+    system: AgentHost, parent: Cell, name: str, agent: MiniAgent, *, is_activated: bool = False
+) -> ClassAgentCell | FunctionAgentCell:
     """Make the cell of an agent, without starting it."""
-    kind = ClassAgentCell if agent.is_class else FunctionAgentCell
-    return kind(system, parent, name, agent, is_activated=is_activated)
+    if agent.is_class:
+        return ClassAgentCell(system, parent, name, agent, is_activated=is_activated)
+    return FunctionAgentCell(system, parent, name, agent, is_activated=is_activated)
 
 
-def spawned(agent: "MiniAgent", options: SpawnOptions | None, arguments: Any) -> "MiniAgent":
-    """The agent that `spawn` makes an actor of: spawned ones are not passivated."""
+def spawned(agent: MiniAgent, options: SpawnOptions | None, arguments: Mapping[str, Any]) -> MiniAgent:
+    """Return the agent that `spawn` makes an actor of. A spawned agent is not passivated."""
     if not arguments and options is None:
         return agent
     return agent.fork(options=options if options is not None else agent.options.spawn, kwargs=arguments)

@@ -1,10 +1,10 @@
-"""`@miniagent`: agents made of async functions and classes."""
+"""`MiniAgent`: an agent as a value."""
 
 import inspect
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from collections.abc import Mapping
+from typing import Any, Self, TypeVar
 
-from miniagents.actors import Mailbox, RetryPolicy, SpawnOptions
+from miniagents.actors import SpawnOptions
 from miniagents.actors.arguments import parameters
 from miniagents.agents.arguments import (
     as_live,
@@ -14,14 +14,11 @@ from miniagents.agents.arguments import (
     live_parameters,
 )
 from miniagents.agents.call_target import CallTarget
-from miniagents.agents.host import AgentHost
-from miniagents.errors import AgentArgumentError, InvalidOptionError
+from miniagents.agents.host import AgentHost, ServingCell
+from miniagents.errors import AgentArgumentError
 from miniagents.messages import EMPTY, FrozenDict
-from miniagents.promising.scope import current_scope
-from miniagents.supervision.checking import check_count, check_exceptions, check_kind, check_name
-
-if TYPE_CHECKING:
-    from miniagents.agents.system import MiniAgents
+from miniagents.promising.scope import get_scope
+from miniagents.supervision.checking import check_kind, check_name
 
 A = TypeVar("A", bound="MiniAgent")
 
@@ -30,12 +27,12 @@ FORK_PASSIVATE_AFTER = 60.0
 
 
 class AgentOptions:
-    """What an agent's decorator said, shared by all its forks.
+    """The options of an agent's decorator, shared by all forks of the agent.
 
     Args:
         errors: Exceptions that are answers, not crashes.
-        max_concurrency: How many interactions of a function run at once, 1 or more; None for no bound.
-        spawn: The options of its actor.
+        max_concurrency: The number of calls of a function that run at once, 1 or more; None for no limit.
+        spawn: The options of the actor.
     """
 
     __slots__ = ("errors", "max_concurrency", "spawn")
@@ -49,15 +46,20 @@ class AgentOptions:
 
 
 class MiniAgent(CallTarget):
-    """An agent, as a value: it belongs to no system and works in one after the other.
+    """An agent, as a value. It belongs to no system, and may be called in one system after the other.
 
-    It is made by `@miniagent`. Two agents are equal when they are made of the same function or class, with the same
+    `@miniagent` makes agents. Two agents are equal when they are made of the same function or class, with the same
     alias, equal frozen arguments and identical live ones; equal agents share one actor in each system.
 
     Attributes:
-        alias: Its name, by default that of the function or class.
-        description: What it is for, by default the docstring.
-        as_trace: The agent trace of a call from outside: itself alone.
+        wrapped: The function or class.
+        is_class: Whether `wrapped` is a class.
+        alias: The name, by default that of the function or class.
+        description: A text about the use of the agent, by default the docstring.
+        arguments: The frozen arguments.
+        live_arguments: The live arguments, which are passed as they are.
+        options: The options of the decorator.
+        as_trace: The agent trace of a call from outside: the agent alone.
     """
 
     __slots__ = (
@@ -87,7 +89,7 @@ class MiniAgent(CallTarget):
         options: AgentOptions,
         arguments: Mapping[str, Any],
         live_arguments: Mapping[str, Any],
-        system: "MiniAgents | None" = None,
+        system: AgentHost | None = None,
     ) -> None:
         self.wrapped = wrapped
         self.is_class = isinstance(wrapped, type)
@@ -117,36 +119,36 @@ class MiniAgent(CallTarget):
     def _called_agent(self) -> "MiniAgent":
         return self
 
-    def _called_cell(self) -> Any:
-        system: Any = self._system
+    def _called_cell(self) -> ServingCell[Any]:
+        system = self._system
         if system is None:
-            scope = current_scope.get()
-            system = scope.promising_context if scope is not None else None
-            if system is None or not system.serves_agents:
-                system = AgentHost.get_current()  # the only one of this loop, or an error that says what to do
+            scope = get_scope()
+            context = scope.promising_context if scope is not None else None
+            # The only one of this loop, or an error that says what to do.
+            system = context if isinstance(context, AgentHost) else AgentHost.get_current()
         return system.activated(self)
 
-    def check_call(self, given: Mapping[str, Any]) -> FrozenDict[str, Any]:
+    def check_call(self, arguments: Mapping[str, Any]) -> FrozenDict[str, Any]:
         """Check the arguments of a call.
 
         Returns:
-            The same, frozen.
+            The same arguments, frozen.
 
         Raises:
-            AgentArgumentError: It does not take one of them, lacks one, or one cannot be frozen.
+            AgentArgumentError: The agent does not take an argument, lacks one, or one cannot be frozen.
         """
-        if not given and self._needs_nothing:
+        if not arguments and self._needs_nothing:
             return EMPTY
         if self.is_class:
-            check_arguments(self.alias, self.wrapped.__call__, 2, given, "__call__()")
+            check_arguments(self.alias, self.wrapped.__call__, 2, arguments, "__call__()")
         else:
-            known = {**self.arguments, **self.live_arguments, **given}
-            check_arguments(self.alias, self.wrapped, 1, known, "it")
-        if not given:
+            all_arguments = {**self.arguments, **self.live_arguments, **arguments}
+            check_arguments(self.alias, self.wrapped, 1, all_arguments, "it")
+        if not arguments:
             self._needs_nothing = True
             return EMPTY
         return freeze_arguments(
-            self.alias, given, live_parameters(self.wrapped.__call__ if self.is_class else self.wrapped)
+            self.alias, arguments, live_parameters(self.wrapped.__call__ if self.is_class else self.wrapped)
         )
 
     def fork(
@@ -157,15 +159,15 @@ class MiniAgent(CallTarget):
         options: SpawnOptions | None = None,
         non_freezable_kwargs: Mapping[str, Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
-        **arguments: Any,
+        **arguments: object,
     ) -> Self:
-        """A variant of this agent. Equal forks share one actor.
+        """Make a variant of this agent. Equal forks share one actor.
 
         Args:
-            alias: Its name; by default the same.
-            description: What it is for; by default the same.
-            options: The options of its actor; by default the same, and `passivate_after=60.0`.
-            non_freezable_kwargs: Live arguments (a client, a callback): passed as they are, and part of no key.
+            alias: The name; by default the same.
+            description: A text about the use of the agent; by default the same.
+            options: The options of the actor; by default the same, and `passivate_after=60.0`.
+            non_freezable_kwargs: Live arguments (a client, a callback), which are passed as they are.
             kwargs: Arguments whose names `fork` takes for itself.
             **arguments: Arguments, frozen deeply. They win over those of this agent.
 
@@ -177,13 +179,13 @@ class MiniAgent(CallTarget):
         spawn = options if options is not None else self.options.spawn
         if options is None and spawn.passivate_after is None:
             spawn = spawn.but(passivate_after=FORK_PASSIVATE_AFTER)
-        more = {**arguments, **(kwargs or {})}
+        changed = {**arguments, **(kwargs or {})}
         fork = self._made(
             type(self),
             alias=alias if alias is not None else self.alias,
             description=description if description is not None else self.description,
             options=AgentOptions(self.options.errors, self.options.max_concurrency, spawn),
-            arguments={**self.arguments, **more},
+            arguments={**self.arguments, **changed},
             live_arguments={**self.live_arguments, **(non_freezable_kwargs or {})},
         )
         fork.check_fork()
@@ -202,12 +204,12 @@ class MiniAgent(CallTarget):
                 takes = ", ".join(sorted(names)) or "none"
                 raise AgentArgumentError(f"agent {self.alias}: takes no argument {name!r}; it takes: {takes}")
 
-    def bind(self, system: "MiniAgents") -> Self:
-        """The same agent in a certain system, where several are active."""
+    def bind(self, system: AgentHost) -> Self:
+        """Return the same agent in `system`, for programs in which several systems are active."""
         return self._made(type(self), system=system)
 
     def as_kind(self, kind: type[A]) -> A:
-        """The same agent, of a subclass that knows more of its arguments."""
+        """Return the same agent as an object of `kind`, a subclass of `MiniAgent`."""
         return self._made(kind)
 
     def _made(self, kind: type[A], **changes: Any) -> A:
@@ -226,136 +228,3 @@ class MiniAgent(CallTarget):
 
     def __repr__(self) -> str:
         return f"<MiniAgent {self.alias}>"
-
-
-@overload
-def miniagent(wrapped: Any, /) -> MiniAgent: ...
-
-
-@overload
-def miniagent(
-    *,
-    alias: str | None = None,
-    description: str | None = None,
-    max_concurrency: int | None = None,
-    errors: tuple[type[BaseException], ...] = (),
-    supervision: Any = None,
-    strategy: Any = None,
-    retry: RetryPolicy | None = None,
-    mailbox: Mailbox | None = None,
-    handler_timeout: float | None = None,
-    poison_after: int | None = None,
-    passivate_after: float | None = None,
-    durable: bool = False,
-    node: str | None = None,
-    non_freezable_kwargs: Mapping[str, Any] | None = None,
-    kwargs: Mapping[str, Any] | None = None,
-    **arguments: Any,
-) -> Callable[[Any], MiniAgent]: ...
-
-
-def miniagent(
-    wrapped: Any = None,
-    /,
-    *,
-    alias: str | None = None,
-    description: str | None = None,
-    max_concurrency: int | None = None,
-    errors: tuple[type[BaseException], ...] = (),
-    supervision: Any = None,
-    strategy: Any = None,
-    retry: RetryPolicy | None = None,
-    mailbox: Mailbox | None = None,
-    handler_timeout: float | None = None,
-    poison_after: int | None = None,
-    passivate_after: float | None = None,
-    durable: bool = False,
-    node: str | None = None,
-    non_freezable_kwargs: Mapping[str, Any] | None = None,
-    kwargs: Mapping[str, Any] | None = None,
-    **arguments: Any,
-) -> Any:
-    """Turn an async function, or a class with an async `__call__`, into an agent.
-
-    A function's interactions run concurrently. A class has one instance, which lives across interactions and serves
-    them one at a time: `__init__(**arguments)` once, `__call__(ctx, **arguments)` for each.
-
-    Args:
-        wrapped: The function or class, where the decorator is used bare.
-        alias: The agent's name; by default that of the function or class.
-        description: What it is for; by default the docstring.
-        max_concurrency: How many interactions of a function run at once, 1 or more; None for no bound.
-        errors: Exceptions that are answers to the caller, not crashes.
-        supervision: The strategy for its own restarts; by default without a limit, with growing backoff.
-        strategy: The strategy for the actors that it spawns.
-        retry: Whether a message that crashed it is tried again.
-        mailbox: Its mailbox; by default unbounded.
-        handler_timeout: Seconds that an interaction may run.
-        poison_after: With `retry`: after so many crashes a message is set aside, also where `retry` has more attempts.
-        passivate_after: Seconds without a call after which it gives its memory back; None for never.
-        durable: Needs a journal.
-        node: Where to place it, across machines.
-        non_freezable_kwargs: Live arguments, passed as they are.
-        kwargs: Arguments whose names the decorator takes for itself.
-        **arguments: Arguments, frozen deeply.
-
-    Raises:
-        TypeError: It is no async function and no class with an async `__call__`, or takes no context.
-        InvalidOptionError: An option is outside its range.
-    """
-
-    def decorate(target: Any) -> MiniAgent:
-        is_class = isinstance(target, type)
-        function = getattr(target, "__call__", None) if is_class else target  # noqa: B004 - it is looked at, not called
-        if not inspect.iscoroutinefunction(function):
-            raise TypeError(
-                f"@miniagent is for an async function, or a class with `async def __call__(self, ctx)`, not {target!r}"
-            )
-        _check_takes_context(target, function)
-        if max_concurrency is not None and is_class:
-            raise InvalidOptionError(
-                f"agent {target.__name__}: max_concurrency= is for functions; an instance of a class serves one call "
-                f"at a time"
-            )
-        check_count(f"agent {target.__name__}: max_concurrency=", max_concurrency, 1, or_none=True)
-        check_exceptions(f"agent {target.__name__}: errors=", errors)
-        spawn = SpawnOptions(durable=durable).but(
-            mailbox=mailbox,
-            handler_timeout=handler_timeout,
-            poison_after=poison_after,
-            retry=retry,
-            supervision=supervision,
-            strategy=strategy,
-            passivate_after=passivate_after,
-            node=node,
-        )
-        agent = MiniAgent(
-            target,
-            alias=alias,
-            description=description,
-            options=AgentOptions(errors, max_concurrency, spawn),
-            arguments={**arguments, **(kwargs or {})},
-            live_arguments=non_freezable_kwargs or {},
-        )
-        agent.check_fork()
-        return agent
-
-    return decorate if wrapped is None else decorate(wrapped)
-
-
-def _check_takes_context(target: Any, function: Any) -> None:
-    """Check that an agent takes what it is called with first.
-
-    Raises:
-        TypeError: It does not.
-    """
-    is_class = isinstance(target, type)
-    called = inspect.signature(function, follow_wrapped=False)
-    try:
-        called.bind_partial(*(("self", "ctx") if is_class else ("ctx",)))
-    except TypeError:
-        how = "async def __call__(self, ctx)" if is_class else f"async def {target.__name__}(ctx)"
-        raise TypeError(
-            f"agent {target.__name__}: takes no context: its first parameter is the InteractionContext; write "
-            f"`{how}`, not {called}"
-        ) from None

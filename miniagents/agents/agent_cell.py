@@ -1,54 +1,59 @@
-"""What the cells of all agents have in common: the actors that calls of an agent go to."""
+"""The cells of agents, which the calls of an agent go to: the part that functions and classes have in common."""
 
 import asyncio
+from collections.abc import Awaitable
 from contextvars import Context
-from typing import TYPE_CHECKING, Any
-
-import structlog
+from typing import Any
 
 from miniagents.actors import ActorRef, Envelope, Overflow
 from miniagents.actors.cells.absent import AbsentCell, let_travel
 from miniagents.actors.cells.cell_state import State
 from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.actors.messaging.ask import Ask
+from miniagents.agents.agent import MiniAgent
 from miniagents.agents.call_target import CallTarget
+from miniagents.agents.host import AgentHost, ServingCell
 from miniagents.agents.interaction import Interaction
 from miniagents.errors import ActorStoppedError, MailboxFullError
 from miniagents.messages import EMPTY, Message, MessageSequence, MessageSequencePromise, TextMessage
 from miniagents.supervision import StopReason
 from miniagents.supervision.lifecycle import OVER
 
-if TYPE_CHECKING:
-    from miniagents.agents.agent import MiniAgent
-    from miniagents.agents.system import MiniAgents
-
-_log = structlog.get_logger("miniagents")
-
 
 class AgentRef(CallTarget, ActorRef):
-    """The reference of an agent: what an `ActorRef` does, and calls."""
+    """The reference of an agent: an `ActorRef` that can be called, too."""
 
     __slots__ = ()
 
-    def _called_agent(self) -> "MiniAgent":
-        return self._called_cell().agent  # type: ignore[no-any-return]
+    def _called_agent(self) -> MiniAgent:
+        agent: MiniAgent = self._called_cell().agent
+        return agent
 
-    def _called_cell(self) -> Any:
-        return self._cell
+    def _called_cell(self) -> ServingCell[Interaction]:
+        cell: Any = self._cell  # of the agent, since only `new_ref` of its cell makes a reference of this class
+        return cell  # type: ignore[no-any-return]
 
 
 class AbsentAgentCell(AbsentCell):
-    """In the place of the cell of an agent that does not live here."""
+    """The stand-in for the cell of an agent that does not live here."""
 
     __slots__ = ()
 
     @property
-    def agent(self) -> "MiniAgent":
-        """Nobody here takes its calls."""
+    def agent(self) -> MiniAgent:
+        """The agent is not known here.
+
+        Raises:
+            ActorStoppedError: Always: nothing here takes its calls.
+        """
         raise self.reason
 
     def check_ready(self) -> None:
-        """Nobody here takes its calls."""
+        """Refuse every call.
+
+        Raises:
+            ActorStoppedError: Always: nothing here takes calls of the agent.
+        """
         raise self.reason
 
 
@@ -56,23 +61,38 @@ let_travel(AgentRef, "agent", AbsentAgentCell)
 
 
 class AgentCell(LivingCell):
-    """What the cells of functions and of classes have in common.
+    """The base of the cells of agents. Its kinds are `FunctionAgentCell` and `ClassAgentCell`.
 
     Attributes:
         agent: The agent.
-        is_activated: Whether its first use made it, so that the next use makes another one when it has ended.
+        is_activated: Whether the first use of the agent made the cell, so that the next use makes another one when it
+            has ended.
     """
 
     __slots__ = tuple[str]()  # the kinds of cells have the slots: two bases with some cannot be joined
 
-    agent: "MiniAgent"
+    agent: MiniAgent
     is_activated: bool
-    system: "MiniAgents"
+    system: AgentHost
     _passivation: asyncio.TimerHandle | None
 
     def new_ref(self) -> ActorRef:
-        """A reference that can call."""
+        """Make a reference that can be called."""
         return AgentRef(self)
+
+    def assign(self, interaction: Interaction) -> None:
+        """Do nothing: a call of one agent needs no member of a pool."""
+
+    def call(self, interaction: Interaction) -> Awaitable[object]:
+        """Make the coroutine of the agent's code, for a call."""
+        raise NotImplementedError
+
+    def interaction_ended(self, interaction: Interaction) -> None:
+        """Note that a call has ended."""
+        raise NotImplementedError
+
+    def end_unserved(self) -> None:
+        """End the instance whose code was abandoned; a function has none."""
 
     @property
     def takes_calls(self) -> bool:
@@ -90,14 +110,14 @@ class AgentCell(LivingCell):
         return self.takes_calls and self.state is not State.RESTARTING and not self.must_wait()
 
     def check_ready(self) -> None:
-        """Check that a call would not have to wait before it is in the mailbox; see `CallTarget.check_ready`."""
+        """Check that a call would be in the mailbox at once; see `CallTarget.check_ready`."""
         if not self.takes_calls or self.state is State.RESTARTING:
             raise ActorStoppedError(f"{self.path}: is {self.state.value}", path=self.path, reason=self.reason)
         if self.must_wait():
             raise MailboxFullError(f"{self.path}: mailbox is full ({self.props.capacity} messages)", path=self.path)
 
     def take_call(self, interaction: Interaction) -> None:
-        """A call begins: it goes into the mailbox, at once or when there is room."""
+        """Put a call into the mailbox, at once or when there is room."""
         envelope = interaction.in_envelope()
         if self.must_wait():
             envelope.taken = True  # as long as it is not in the mailbox
@@ -116,8 +136,12 @@ class AgentCell(LivingCell):
             self.post(envelope)
 
     def as_interaction(self, envelope: Any) -> Interaction:
-        """A plain message that an actor told or asked, as a call."""
-        interaction = Interaction(
+        """Make a call of a plain message that an actor told or asked.
+
+        Args:
+            envelope: Its `Envelope`, or its `Ask`.
+        """
+        interaction: Interaction = self.system.interaction_class(
             system=self.system,
             cell=self,
             agent=self.agent,
@@ -132,19 +156,18 @@ class AgentCell(LivingCell):
         interaction.begin_taken(envelope)
         ask = envelope.ask
         if ask is not None:
-            ask.behind = interaction
-            ask.owns(interaction)
+            ask.became(interaction)
         return interaction
 
     def ask_expired(self, ask: Any) -> None:
-        """The ask of a plain message expired: so does its interaction."""
+        """End the call that a plain ask became, since the deadline of that ask has passed."""
         if isinstance(ask, Ask) and ask.behind is not None:
             ask.behind.expire()
         else:
             super().ask_expired(ask)
 
     def rests(self) -> None:
-        """Nothing to do: after a while without a call, give the memory back."""
+        """Begin to count the seconds without a call, after which the cell ends and gives its memory back."""
         after = self.props.options.passivate_after
         if after is not None and self.is_activated and self._passivation is None:
             # In a context of its own: that of the call that ends here would keep the call, and what it failed with.
@@ -162,7 +185,7 @@ class AgentCell(LivingCell):
 
 
 async def answer_of(replies: MessageSequencePromise) -> Message | None:
-    """The replies of an agent as one answer to a plain ask: None, the one message, or all of them as one text."""
+    """Return the replies of an agent as one answer to a plain ask: None, the one message, or all as one text."""
     messages = await replies
     if not messages:
         return None

@@ -1,34 +1,37 @@
-"""Pools of agents: a pool that can be called as one agent."""
+"""Pools of agents, which can be called as one agent."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable
+from typing import Any
 
 from miniagents.actors import ActorRef, SupervisorRef
 from miniagents.actors.cells.absent import let_travel
+from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.receiving_cell import ReceivingCell
+from miniagents.actors.messaging.options import Props
 from miniagents.actors.supervisors.pool import PoolCell
+from miniagents.agents.agent import MiniAgent
 from miniagents.agents.agent_cell import AbsentAgentCell
 from miniagents.agents.call_target import CallTarget
+from miniagents.agents.host import AgentHost, ServingCell
 from miniagents.agents.interaction import Interaction
 from miniagents.errors import ActorStoppedError
 from miniagents.messages import MessageSequencePromise
-from miniagents.promising import Promise
 from miniagents.supervision import Pool, Routing
-
-if TYPE_CHECKING:
-    from miniagents.agents.agent import MiniAgent
 
 
 class AgentPoolRef(CallTarget, SupervisorRef):
-    """The reference of a pool of agents: what a `SupervisorRef` does, and calls. The member that routing chooses serves
-    the call."""
+    """The reference of a pool of agents: a `SupervisorRef` that can be called, too. The member that routing chooses
+    serves the call."""
 
     __slots__ = ()
 
-    def _called_agent(self) -> "MiniAgent":
-        return self._called_cell().agent  # type: ignore[no-any-return]
+    def _called_agent(self) -> MiniAgent:
+        agent: MiniAgent = self._called_cell().agent
+        return agent
 
-    def _called_cell(self) -> Any:
-        return self._cell
+    def _called_cell(self) -> ServingCell[Interaction]:
+        cell: Any = self._cell  # of the pool, since only `new_ref` of its cell makes a reference of this class
+        return cell  # type: ignore[no-any-return]
 
 
 let_travel(AgentPoolRef, "agent_pool", AbsentAgentCell)
@@ -37,24 +40,33 @@ let_travel(AgentPoolRef, "agent_pool", AbsentAgentCell)
 class AgentPoolCell(PoolCell):
     """The cell of a pool of agents.
 
-    Attributes:
-        agent: What its members are.
+    Args:
+        system: The system of the cell.
+        parent: The cell above.
+        name: The last part of the path.
+        props: The options of a supervisor.
+        supervisor: The pool.
+        agent: The agent that each member is.
     """
 
     __slots__ = ("agent",)
 
     is_activated = False
 
-    def __init__(self, system: Any, parent: Any, name: str, props: Any, supervisor: Pool, agent: "MiniAgent") -> None:
+    system: AgentHost
+
+    def __init__(
+        self, system: AgentHost, parent: Cell, name: str, props: Props, supervisor: Pool, agent: MiniAgent
+    ) -> None:
         super().__init__(system, parent, name, props, supervisor)
         self.agent = agent
 
     def new_ref(self) -> ActorRef:
-        """A reference that can call."""
+        """Make a reference that can be called."""
         return AgentPoolRef(self)
 
     def check_ready(self) -> None:
-        """Check that a member would take a call at once; see `CallTarget.check_ready`."""
+        """Check that a call would be in the mailbox of a member at once; see `CallTarget.check_ready`."""
         if not self.is_open or not self.children:
             raise ActorStoppedError(f"{self.path}: is {self.state.value}", path=self.path, reason=self.reason)
         members: list[Any] = list(self.children.values())
@@ -64,9 +76,9 @@ class AgentPoolCell(PoolCell):
         members[-1].check_ready()
 
     def assign(self, interaction: Interaction) -> None:
-        """A call is about to begin: it is its member's from the start, where that can be said now."""
-        hashed = self.supervisor_spec.routing is Routing.CONSISTENT_HASH
-        message = _first(interaction.message_promises) if hashed else None
+        """Choose the member that serves a call which is about to begin, if its messages tell that already."""
+        is_hashed = self.supervisor_spec.routing is Routing.CONSISTENT_HASH
+        message = _first(interaction.message_promises) if is_hashed else None
         if self.is_open and message is not _UNKNOWN:
             try:
                 member = self.pick(message)
@@ -76,7 +88,7 @@ class AgentPoolCell(PoolCell):
                 interaction.cell = member
 
     def take_call(self, interaction: Interaction) -> None:
-        """A call begins whose member was not known before."""
+        """Begin a call whose member was not known before."""
         if not self.is_open:
             ReceivingCell.post(self, interaction.in_envelope())
         elif _first(interaction.message_promises) is _UNKNOWN:
@@ -85,7 +97,7 @@ class AgentPoolCell(PoolCell):
             self._hand_on(interaction.in_envelope())
 
     async def _take_by_key(self, interaction: Interaction) -> None:
-        """The first message is still on its way."""
+        """Begin a call when its first message is there, which its member depends on."""
         try:
             async for message in interaction.message_promises:
                 await message
@@ -117,16 +129,20 @@ class AgentPoolCell(PoolCell):
         member.take_call(interaction)
 
     def interaction_ended(self, interaction: Interaction) -> None:
-        """A call has ended before a member had it."""
+        """Do nothing: the call has ended before a member had it."""
+
+    def call(self, interaction: Interaction) -> Awaitable[object]:
+        """Run nothing: the code of a call is that of a member."""
+        raise NotImplementedError
+
+    def end_unserved(self) -> None:
+        """Do nothing: a pool has no code."""
 
 
-_UNKNOWN: Any = object()
+_UNKNOWN = object()
+"""In the place of a message that is still on its way."""
 
 
-def _first(messages: MessageSequencePromise) -> Any:
-    """The first message of a call, None if there is none, `_UNKNOWN` while nobody can say."""
-    pieces = messages.pieces
-    if not pieces:
-        return None if messages.finished else _UNKNOWN
-    first: Any = pieces[0]
-    return first.result() if isinstance(first, Promise) and first.done() and first.settled_error is None else _UNKNOWN
+def _first(messages: MessageSequencePromise) -> object:
+    """Return the first message of a call, None if there is none, `_UNKNOWN` while that is not known."""
+    return messages.first_now(_UNKNOWN)

@@ -1,4 +1,4 @@
-"""Arguments of agents: which ones they take, and their deep freezing."""
+"""Arguments of agents: checks of their names, and their deep freezing."""
 
 import inspect
 import typing
@@ -20,32 +20,33 @@ class _Live:
 
 
 Live = Annotated[T, _Live()]
-"""A parameter of an agent that is annotated `Live[...]` takes what it is given as it is (a function, a type, a client),
-as if it came through `non_freezable_kwargs`. A list becomes a tuple. Forks whose live arguments are the same objects
-are equal."""
+"""The annotation of a parameter that takes a live object: a function, a type, a client.
+
+The object is passed as it is, as if it came through `non_freezable_kwargs`; a list becomes a tuple. Forks whose live
+arguments are the same objects are equal."""
 
 SECRET_NAMES = frozenset({"api_key"})
-"""Arguments of these names become `Secret`s."""
+"""The names of arguments that become `Secret`s."""
 
 
 @lru_cache(maxsize=4096)
 def live_parameters(function: Callable[..., Any]) -> frozenset[str]:
-    """The parameters of a function that are annotated `Live[...]`."""
-    found = inspect.signature(function).parameters.values()
+    """Return the names of the parameters that are annotated `Live[...]`."""
     return frozenset(
-        p.name
-        for p in found
-        if get_origin(p.annotation) is Annotated and any(isinstance(m, _Live) for m in p.annotation.__metadata__)
+        parameter.name
+        for parameter in inspect.signature(function).parameters.values()
+        if get_origin(parameter.annotation) is Annotated
+        and any(isinstance(mark, _Live) for mark in parameter.annotation.__metadata__)
     )
 
 
-def as_live(value: Any) -> Any:
-    """A live argument as it is kept: lists may change and become tuples."""
+def as_live(value: object) -> object:
+    """Return a live argument, and a tuple in the place of a list, which might change."""
     return tuple(value) if isinstance(value, list) else value
 
 
-def identity(value: Any) -> Any:
-    """What tells a live argument from another one."""
+def identity(value: object) -> object:
+    """Return what is compared to tell one live argument from another: a value, or the identity of an object."""
     if isinstance(value, tuple):
         return tuple(identity(item) for item in value)
     is_value = (
@@ -57,10 +58,17 @@ def identity(value: Any) -> Any:
 
 
 def check_arguments(agent: str, function: Callable[..., Any], skip: int, given: Mapping[str, Any], where: str) -> None:
-    """Check that a function takes these arguments, and lacks none.
+    """Check that a function takes all of some arguments, and needs no others.
+
+    Args:
+        agent: The alias of the agent, for errors.
+        function: The function.
+        skip: The number of its first parameters that the runtime fills.
+        given: The arguments.
+        where: The name of the function, for errors.
 
     Raises:
-        AgentArgumentError: It does not; the text names the argument.
+        AgentArgumentError: The function does not take an argument, or lacks one. The text names that.
     """
     names, required, others = parameters(function, skip)
     unknown = [name for name in given if name not in names]
@@ -80,15 +88,15 @@ def check_arguments(agent: str, function: Callable[..., Any], skip: int, given: 
 def freeze_arguments(
     agent: str, arguments: Mapping[str, Any], live: frozenset[str] = frozenset()
 ) -> FrozenDict[str, Any]:
-    """Arguments as they go to an agent, deeply immutable.
+    """Return arguments as they go to an agent, deeply immutable.
 
     Args:
-        agent: Its alias, for errors.
+        agent: The alias of the agent, for errors.
         arguments: The arguments.
-        live: The names of those that are taken as they are.
+        live: The names of the live ones, which are passed as they are.
 
     Raises:
-        AgentArgumentError: One cannot be frozen; live objects go through `non_freezable_kwargs`.
+        AgentArgumentError: An argument cannot be frozen; live objects go through `non_freezable_kwargs`.
     """
     try:
         return FrozenDict(

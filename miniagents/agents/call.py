@@ -1,10 +1,12 @@
 """`AgentCall`: one call of an agent, open until it is finished."""
 
 import contextvars
+from collections.abc import Mapping
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from miniagents.agents.interaction import Interaction
+from miniagents.agents.call_tree import CallNode
+from miniagents.agents.host import AgentHost, ServingCell
 from miniagents.errors import PromiseCancelledError, WrongThreadError
 from miniagents.messages import MessageSequence, MessageSequencePromise, Sendable
 from miniagents.promising.scope import get_scope, get_work, started
@@ -12,55 +14,52 @@ from miniagents.supervision.checking import check_seconds
 
 if TYPE_CHECKING:
     from miniagents.agents.agent import MiniAgent
-    from miniagents.agents.system import MiniAgents
+    from miniagents.agents.interaction import Interaction
 
 
 class AgentCall:
     """One call of an agent: messages go in as long as it is open, replies come out meanwhile.
 
-    It is finished by `finish()`, by `reply_sequence()`, or when the agent that made it ends.
+    `finish()` and `reply_sequence()` finish the call, and so does the end of the agent that made it.
+
+    Args:
+        interaction: The call at work, which has not begun.
+        start_soon: Begin as soon as the loop turns; otherwise when somebody first asks for a reply.
 
     Attributes:
-        agent: Who is called.
+        agent: The agent that is called.
     """
 
     __slots__ = ("_input", "_interaction", "_owner", "agent")
 
-    def __init__(
-        self,
-        agent: "MiniAgent",
-        system: "MiniAgents",
-        cell: Any,
-        arguments: Any,
-        timeout: float | None,
-        start_soon: bool,
-        errors_as_messages: bool | None,
-        label: str | None,
-    ) -> None:
-        self.agent = agent
-        interaction = self._interaction = new_interaction(
-            agent, system, cell, arguments, timeout, errors_as_messages, label
-        )
+    def __init__(self, interaction: "Interaction", start_soon: bool) -> None:
+        self.agent = interaction.agent
+        self._interaction = interaction
         self._input = MessageSequence(errors_as_messages=False)
         self._input.open()
         interaction.message_promises = self._input.sequence_promise
-        self._owner: Any = interaction.parent if interaction.parent is not None else system
+        parent = interaction.parent
+        self._owner: CallNode | AgentHost = parent if parent is not None else interaction.system
         self._owner.opened(self)
-        self._input.fed_by = interaction.parent
+        self._input.fed_by = parent
         begin(interaction, start_soon)
 
     @property
-    def interaction(self) -> Interaction:
+    def interaction(self) -> "Interaction":
         """The call at work, with its id."""
         return self._interaction
 
     @property
     def is_finished(self) -> bool:
-        """Whether it takes no more messages. Replies may come all the same."""
+        """Whether the call takes no more messages. Replies may come all the same."""
         return not self._input.is_open
 
     def send_message(self, messages: Sendable, *, out_of_order: bool = False) -> "AgentCall":
         """Send something to the agent.
+
+        Args:
+            messages: Whatever can be sent.
+            out_of_order: Deliver it as it becomes ready, whatever was sent before.
 
         Raises:
             AppenderClosedError: The call is finished.
@@ -73,7 +72,7 @@ class AgentCall:
         return self.send_message(messages, out_of_order=True)
 
     def reply_sequence(self, *, finish_call: bool = True) -> MessageSequencePromise:
-        """The promise of the replies.
+        """Return the promise of the replies.
 
         Args:
             finish_call: Finish the call; otherwise it stays open, and waiting for all replies may wait for ever.
@@ -83,7 +82,7 @@ class AgentCall:
         return self._interaction.replies
 
     def finish(self) -> "AgentCall":
-        """No more messages. Finishing again is harmless."""
+        """Send no more messages. Finishing again is harmless."""
         self._owner.closed(self)
         self._input.close()
         return self
@@ -91,20 +90,20 @@ class AgentCall:
 
 def new_interaction(
     agent: "MiniAgent",
-    system: "MiniAgents",
-    cell: Any,
-    arguments: Any,
+    cell: "ServingCell[Interaction]",
+    arguments: Mapping[str, Any],
     timeout: float | None,
     errors_as_messages: bool | None,
     label: str | None,
-) -> Interaction:
-    """A call that the code which runs now makes, of an agent, still without messages.
+) -> "Interaction":
+    """Make a call of an agent in the name of the code that runs now. It has no messages and has not begun.
 
     Raises:
         WrongThreadError: This is another thread than the system's.
         InvalidOptionError: `timeout` is no number of seconds, 0 or more.
         PromiseCancelledError: The interaction that calls was cancelled.
     """
+    system = cell.system
     if get_ident() != system.thread_id:
         raise WrongThreadError(
             f"{cell.path}: was called from another thread than the system's loop; use system.from_thread.inquire"
@@ -112,13 +111,13 @@ def new_interaction(
     if timeout is not None:
         check_seconds(f"agent {agent.alias}: timeout=", timeout)
     scope = get_scope()
-    parent = scope if isinstance(scope, Interaction) and scope.system is system else None
+    parent = scope if isinstance(scope, CallNode) and scope.system is system else None
     if parent is not None and parent.cancelled is not None:
         raise PromiseCancelledError(
             f"{parent.path}: this interaction was cancelled and starts nothing more", reason=parent.cancelled
         )
     node = scope.node if scope is not None else None
-    interaction = Interaction(
+    interaction: Interaction = system.interaction_class(
         system=system,
         cell=cell,
         agent=agent,
@@ -139,13 +138,14 @@ def new_interaction(
     return interaction
 
 
-def begin(interaction: Interaction, start_soon: bool) -> None:
+def begin(interaction: "Interaction", start_soon: bool) -> None:
     """Let a call begin as soon as the loop turns, or when somebody first asks for a reply."""
     if start_soon:
         interaction.submit()
     else:
-        interaction.system.lazy_promises[interaction.replies] = None
+        interaction.is_lazy = True
+        interaction.system.keep_lazy(interaction.replies)
 
 
 NO_MESSAGES = MessageSequence.turn_into_sequence_promise((), errors_as_messages=False)
-"""What an agent gets that is sent nothing."""
+"""The messages of a call that sends none."""

@@ -1,17 +1,25 @@
-"""What can be called: an agent, which its first use activates, and the reference of one that was spawned."""
+"""`CallTarget`: the calling side of an agent, and of the reference of a spawned one."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from miniagents.agents.call import AgentCall, begin, new_interaction
+from miniagents.agents.host import ServingCell
 from miniagents.messages import MessageSequence, MessageSequencePromise, Sendable
 
 if TYPE_CHECKING:
     from miniagents.agents.agent import MiniAgent
+    from miniagents.agents.interaction import Interaction
 
 
 class CallTarget:
-    """What can be called with messages, and answers with messages."""
+    """The base of all that can be called with messages and answers with messages.
+
+    A call takes one of two ways. A function agent has no instance, so its calls run concurrently, each on a worker of
+    the dispatcher, with no actor's turn in between. A class agent has an instance, which serves one call at a time: its
+    calls wait in the mailbox of an actor, and each runs in a task that a turn of that actor waits for. Such a task can
+    have the context variables of the caller, while the actor has its own.
+    """
 
     __slots__ = ()
 
@@ -24,16 +32,17 @@ class CallTarget:
         errors_as_messages: bool | None = None,
         label: str | None = None,
         kwargs: Mapping[str, Any] | None = None,
-        **arguments: Any,
+        **arguments: object,
     ) -> MessageSequencePromise:
         """Send messages to the agent and promise its replies.
 
         Args:
             messages: Whatever can be sent; None for nothing.
-            timeout: Seconds until the promise fails with `AskTimeoutError`; everything below inherits the deadline.
-            start_soon: Begin as soon as the loop turns; otherwise when somebody asks for a reply.
-            errors_as_messages: Errors arrive as `ErrorMessage`s; None for what the system says.
-            label: Tells equal calls apart.
+            timeout: Seconds until the promise fails with `AskTimeoutError`, 0 or more; None for no limit. Calls and
+                asks that the agent makes inherit the deadline.
+            start_soon: Begin as soon as the loop turns; otherwise when somebody first asks for a reply.
+            errors_as_messages: Whether errors arrive as `ErrorMessage`s; None for the system's own setting.
+            label: A name that tells equal calls apart.
             kwargs: Arguments of the agent whose names `inquire` takes for itself.
             **arguments: Arguments of the agent.
 
@@ -43,8 +52,7 @@ class CallTarget:
         """
         agent = self._called_agent()
         frozen = agent.check_call({**arguments, **kwargs} if kwargs else arguments)
-        cell = self._called_cell()
-        interaction = new_interaction(agent, cell.system, cell, frozen, timeout, errors_as_messages, label)
+        interaction = new_interaction(agent, self._called_cell(), frozen, timeout, errors_as_messages, label)
         if messages is not None:
             sent = MessageSequence.turn_into_sequence_promise(messages, errors_as_messages=False)
             interaction.message_promises = sent
@@ -61,16 +69,16 @@ class CallTarget:
         errors_as_messages: bool | None = None,
         label: str | None = None,
         kwargs: Mapping[str, Any] | None = None,
-        **arguments: Any,
+        **arguments: object,
     ) -> AgentCall:
         """Begin a call whose messages are sent bit by bit, while replies may come already (full duplex).
 
-        Takes the same as `inquire`.
+        The arguments are those of `inquire`.
         """
         agent = self._called_agent()
-        frozen = agent.check_call({**arguments, **(kwargs or {})})
-        cell = self._called_cell()
-        return AgentCall(agent, cell.system, cell, frozen, timeout, start_soon, errors_as_messages, label)
+        frozen = agent.check_call({**arguments, **kwargs} if kwargs else arguments)
+        interaction = new_interaction(agent, self._called_cell(), frozen, timeout, errors_as_messages, label)
+        return AgentCall(interaction, start_soon)
 
     def check_ready(self) -> None:
         """Check that a call made now, before the loop turns, waits neither for room in the mailbox nor for a restart.
@@ -85,6 +93,6 @@ class CallTarget:
     def _called_agent(self) -> "MiniAgent":
         raise NotImplementedError
 
-    def _called_cell(self) -> Any:
-        """The cell that serves the call."""
+    def _called_cell(self) -> "ServingCell[Interaction]":
+        """Return the cell that serves the call."""
         raise NotImplementedError

@@ -1,67 +1,75 @@
-"""The cells of class agents: one instance, which serves one call at a time."""
+"""The cells of class agents.
+
+A class agent has one instance, which serves one call at a time and lives across calls. So it is an actor
+(`_ClassAgent`) with a mailbox, a start and restarts, and a call is a message to it. The code of each call does not run
+in the turn of the actor but in a task of its own, which that turn waits for: the code has the context variables of the
+caller, and cancelling it does not cancel the actor. The calls of a function agent go another way; see
+`miniagents.agents.function_cell`.
+"""
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import structlog
-
-from miniagents.actors import Actor
+from miniagents.actors import Actor, ActorContext
 from miniagents.actors.cells.actor_cell import ActorCell, is_of_the_caller
 from miniagents.actors.cells.cell import Cell
 from miniagents.actors.messaging.options import Props
 from miniagents.actors.waiting.search import Held
+from miniagents.agents.agent import MiniAgent
 from miniagents.agents.agent_cell import AgentCell, answer_of
+from miniagents.agents.host import AgentHost
 from miniagents.agents.interaction import Interaction
-from miniagents.agents.interaction_context import InteractionContext
 from miniagents.supervision import StopReason
 from miniagents.supervision.lifecycle import Event
 
-if TYPE_CHECKING:
-    from miniagents.agents.agent import MiniAgent
-    from miniagents.agents.system import MiniAgents
-
-_log = structlog.get_logger("miniagents")
-
 
 class ClassAgentCell(AgentCell, ActorCell):
-    """The cell of a class agent: one instance, one call at a time."""
+    """The cell of a class agent, which serves one call at a time.
+
+    Args:
+        system: The system of the cell.
+        parent: The cell above.
+        name: The last part of the path.
+        agent: The agent.
+        is_activated: Whether the first use of the agent makes the cell.
+    """
 
     __slots__ = ("_passivation", "agent", "is_activated")
 
     passivates = True
 
     def __init__(
-        self, system: "MiniAgents", parent: Cell, name: str, agent: "MiniAgent", *, is_activated: bool = False
+        self, system: AgentHost, parent: Cell, name: str, agent: MiniAgent, *, is_activated: bool = False
     ) -> None:
-        super().__init__(system, parent, name, Props(partial(_ClassAgent, agent), agent.options.spawn))
+        super().__init__(system, parent, name, Props(partial(_ClassAgent, self), agent.options.spawn))
         self.agent = agent
         self.is_activated = is_activated
         self._passivation = None
 
     def wake(self) -> None:
-        """There is something to do: have a turn of it run."""
+        """Run a turn of the actor soon, since there is something to do."""
         self._works()
         super().wake()
 
     def interaction_ended(self, interaction: Interaction) -> None:
-        """Its turn sees to that."""
+        """Do nothing: the turn that waits for the call goes on by itself."""
 
     @property
     def is_unwanted(self) -> bool:
-        """Never: the interaction that it serves sees to that."""
+        """False: the call that the agent serves is cancelled instead, if nobody wants it any more."""
         return False
 
     def end_unserved(self) -> None:
-        """The code of the call that it serves was abandoned: the instance ends, which is still in that code."""
+        """End the instance, which is still in the code of a call that was abandoned."""
         if self.told_to_end_at is None:
             self.terminate()
             self.apply(Event.GRACE_OVER)
         else:
-            self.task.interrupt()  # it waits for its call, and need not any longer
+            self.task.interrupt()  # its turn need not wait for that call any longer
 
     def ask_cancelled(self, ask: Any) -> Any:
-        """A call was cancelled: take it out of the mailbox, or let its interaction end."""
+        """Take a call that was cancelled out of the mailbox. One that runs ends by itself."""
         if ask.taken and (isinstance(ask.message, Interaction) or ask.behind is not None):
             return None
         return super().ask_cancelled(ask)
@@ -70,16 +78,18 @@ class ClassAgentCell(AgentCell, ActorCell):
 class _ClassAgent(Actor):
     """The actor around an instance of the user's class."""
 
-    def __init__(self, agent: "MiniAgent") -> None:
+    def __init__(self, cell: ClassAgentCell) -> None:
+        agent = cell.agent
+        self._cell = cell
         self._agent = agent
         self._instance = agent.wrapped(**agent.arguments, **agent.live_arguments)
 
-    async def receive(self, message: Any, ctx: Any) -> Any:
-        """Serve one call, in a task of its own that has the caller's context variables."""
-        cell: ClassAgentCell = ctx._cell
+    async def receive(self, message: object, ctx: ActorContext) -> Any:
+        """Serve one call, or one plain message as a call."""
+        cell = self._cell
         is_call = isinstance(message, Interaction)
         assert cell.current is not None  # it is the message in hand
-        interaction: Interaction = message if is_call else cell.as_interaction(cell.current)
+        interaction = message if isinstance(message, Interaction) else cell.as_interaction(cell.current)
         cell.waits = Held(interaction)
         try:
             error = await self._serve(interaction, is_call)
@@ -123,5 +133,5 @@ class _ClassAgent(Actor):
         return None if task.cancelled() else task.result()
 
     async def _call(self, interaction: Interaction) -> None:
-        ctx = interaction.ctx = InteractionContext(interaction)
+        ctx = interaction.ctx = interaction.system.context_class(interaction)
         await self._instance(ctx, **interaction.arguments)

@@ -1,9 +1,14 @@
-"""The cells of function agents: their calls run concurrently."""
+"""The cells of function agents.
+
+A function has no instance, so its calls need no turn of an actor: each runs on a worker of its own, concurrently. The
+calls of a class agent go another way; see `miniagents.agents.class_cell`.
+"""
 
 import asyncio
+from collections.abc import Awaitable
 from contextvars import Context
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 
@@ -11,34 +16,39 @@ from miniagents.actors import DeadLetterReason, Envelope, EventKind
 from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.receiving_cell import BARRIER
 from miniagents.actors.messaging.options import Props
+from miniagents.agents.agent import MiniAgent
 from miniagents.agents.agent_cell import AgentCell, answer_of
+from miniagents.agents.host import AgentHost
 from miniagents.agents.interaction import Interaction
-from miniagents.agents.interaction_context import InteractionContext
 from miniagents.errors import ActorStoppedError
 from miniagents.messages import Message
 from miniagents.promising.abandoning import INSIST_EVERY
 from miniagents.supervision.lifecycle import Event, Phase, Wish, life
 
-if TYPE_CHECKING:
-    from miniagents.agents.agent import MiniAgent
-    from miniagents.agents.system import MiniAgents
-
 _log = structlog.get_logger("miniagents")
 
 
-_LIVES = life(Phase.UP, again=True)
+_UP = life(Phase.UP, again=True)
 """The state in which calls begin as they come."""
 
 
 class FunctionAgentCell(AgentCell):
-    """The cell of a function agent: its calls run concurrently, each on a worker."""
+    """The cell of a function agent, which runs calls concurrently, each on a worker.
+
+    Args:
+        system: The system of the cell.
+        parent: The cell above.
+        name: The last part of the path.
+        agent: The agent.
+        is_activated: Whether the first use of the agent makes the cell.
+    """
 
     __slots__ = ("_arguments", "_ending", "_failure", "_passivation", "_running", "agent", "is_activated")
 
     is_serial = False
 
     def __init__(
-        self, system: "MiniAgents", parent: Cell, name: str, agent: "MiniAgent", *, is_activated: bool = False
+        self, system: AgentHost, parent: Cell, name: str, agent: MiniAgent, *, is_activated: bool = False
     ) -> None:
         super().__init__(system, parent, name, Props(lambda: None, agent.options.spawn, agent.options.errors))
         self.agent = agent
@@ -52,7 +62,7 @@ class FunctionAgentCell(AgentCell):
     # Start
 
     def take_notice(self) -> None:
-        """Start at once, since a function has nothing to set up; or see whether it can end."""
+        """Start at once, since a function has nothing to set up, or end if that was asked for and no call runs."""
         if self.life.phase is Phase.DUE:
             is_first = not self.life.again
             restarted, self._restart_reason = self._restart_reason, None
@@ -74,14 +84,14 @@ class FunctionAgentCell(AgentCell):
 
     @property
     def load(self) -> int:
-        """How many calls wait or run."""
+        """The number of calls that wait or run."""
         return self.depth + len(self._running)
 
     def wake(self) -> None:
-        """There is something in the mailbox: begin as many calls as may run at once."""
+        """Begin the calls that wait in the mailbox, as many as may run at once."""
         queue = self.queue
-        most = self.agent.options.max_concurrency
-        while queue and self._takes_work() and (most is None or len(self._running) < most):
+        limit = self.agent.options.max_concurrency
+        while queue and self._takes_work() and (limit is None or len(self._running) < limit):
             envelope = queue.popleft()
             if self._room is not None:
                 self.made_room()
@@ -103,18 +113,18 @@ class FunctionAgentCell(AgentCell):
                 self._run_message(envelope)
 
     def _takes_work(self) -> bool:
-        """Whether calls may begin: it lives, and is not to end, or drains."""
+        """Whether calls may begin: the agent is up, and is not to end unless it handles what waits first."""
         life = self.life
         return life.phase is Phase.UP and (life.wish is Wish.NONE or life.wish is Wish.DRAIN)
 
     def take_call(self, interaction: Interaction) -> None:
-        """A call begins, at once where nothing is in its way."""
-        if self.life is _LIVES and not self.queue and self.agent.options.max_concurrency is None:
+        """Begin a call, at once if nothing waits and the agent has no limit; else put it into the mailbox."""
+        if self.life is _UP and not self.queue and self.agent.options.max_concurrency is None:
             self._run(interaction, None)
         else:
             super().take_call(interaction)
 
-    def _run(self, interaction: Interaction, envelope: Any) -> None:
+    def _run(self, interaction: Interaction, envelope: Envelope | None) -> None:
         if self._passivation is not None:
             self._works()
         self._running[interaction] = None
@@ -131,20 +141,20 @@ class FunctionAgentCell(AgentCell):
         if self.props.handler_timeout is not None:
             interaction.watch_for_hang(self.props.handler_timeout)
 
-    def call(self, interaction: Interaction) -> Any:
-        """The agent's function, with its arguments."""
-        ctx = interaction.ctx = InteractionContext(interaction)
-        given = interaction.arguments
-        if self._arguments or given:
-            return self.agent.wrapped(ctx, **{**self._arguments, **given})
-        return self.agent.wrapped(ctx)
+    def call(self, interaction: Interaction) -> Awaitable[object]:
+        """Make the coroutine of the agent's function, with its arguments."""
+        ctx = interaction.ctx = self.system.context_class(interaction)
+        function, arguments = self.agent.wrapped, interaction.arguments
+        coro: Awaitable[object] = (
+            function(ctx, **{**self._arguments, **arguments}) if self._arguments or arguments else function(ctx)
+        )
+        return coro
 
     def _run_message(self, envelope: Envelope) -> None:
-        """A plain message: its answer, if one is wanted, is what the agent replies."""
+        """Run a plain message as a call. The replies are the answer, if one is wanted."""
         interaction = self.as_interaction(envelope)
-        ask = envelope.ask
+        ask: Any = envelope.ask  # an `Ask`, since it is no call
         if ask is not None:
-            ask.producer = interaction
 
             async def answer() -> None:
                 try:
@@ -156,7 +166,7 @@ class FunctionAgentCell(AgentCell):
         self._run(interaction, envelope)
 
     def _tried(self, interaction: Interaction, envelope: Envelope, task: "asyncio.Task[BaseException | None]") -> None:
-        """With a `RetryPolicy`: run it again, as long as nothing of it was seen."""
+        """Run a call again that failed, if the `RetryPolicy` allows that and the caller has seen nothing of it."""
         retry, error = self.props.options.retry, None if task.cancelled() else task.result()
         if error is None or interaction.done() or retry is None:
             return
@@ -178,7 +188,7 @@ class FunctionAgentCell(AgentCell):
             self._run(interaction, envelope)
 
     def interaction_ended(self, interaction: Interaction) -> None:
-        """One call less runs."""
+        """Note that a call has ended, and begin the next one or end, if that is due."""
         if interaction not in self._running:
             return
         del self._running[interaction]
@@ -186,17 +196,17 @@ class FunctionAgentCell(AgentCell):
         error = interaction.error
         if error is not None:
             self.failed(error)
-        if not self._running and self.is_activated and self.life is _LIVES:
+        if not self._running and self.is_activated and self.life is _UP:
             self.rests()
         if self.queue:
             self.wake()
-        if self.life is not _LIVES:
+        if self.life is not _UP:
             self._end_if_idle()
 
     # The end
 
     def interrupt(self) -> None:
-        """Cancel the calls that run, and do so again in a second if that is swallowed."""
+        """Cancel the calls that run, and do so again after a second for those that swallow it."""
         super().interrupt()  # first, since the last of them may end here and now, and the agent with it
         for interaction in tuple(self._running):
             if interaction.cancelled is None:
@@ -214,7 +224,7 @@ class FunctionAgentCell(AgentCell):
                 interaction.interrupt("its agent must end")
 
     def crash(self, error: BaseException) -> None:
-        """Crash: the supervision of its children is used up."""
+        """Crash with `error`: the supervision of the children has used up its restarts."""
         if self._failure is None and self.life.phase is Phase.UP:
             self._failure = error
             self.apply(Event.FAIL)
@@ -248,7 +258,7 @@ class FunctionAgentCell(AgentCell):
         await self.end_children()
 
     def _children_ended(self, task: "asyncio.Task[None]") -> None:
-        """The children have ended; if this was cut off instead, before its first step perhaps, it begins again."""
+        """End, or end the children again if that was cut off, perhaps before its first step."""
         self._ending = None
         if self.children:
             self._end_if_idle()
@@ -256,6 +266,6 @@ class FunctionAgentCell(AgentCell):
             self.apply(Event.GONE)
 
     def settle(self) -> None:
-        """It has ended for good: settle everything that hangs on it."""
+        """Settle everything that depends on the agent, which has ended for good."""
         self._works()
         super().settle()

@@ -1,4 +1,4 @@
-"""`InteractionContext`: what an agent's code sees of its call."""
+"""`InteractionContext`: a call as the agent's code sees it."""
 
 import asyncio
 import warnings
@@ -10,6 +10,8 @@ import structlog
 from miniagents.actors import ActorRef, Caller, SpawnOptions
 from miniagents.actors.observing.caller import current_caller
 from miniagents.actors.observing.request_id import current_request_id
+from miniagents.agents.agent import MiniAgent
+from miniagents.agents.interaction import Interaction
 from miniagents.errors import NoActiveSystemError
 from miniagents.messages import MessageSequencePromise, Sendable
 from miniagents.promising.failures import log_failure
@@ -17,36 +19,41 @@ from miniagents.promising.flow import current_flow
 from miniagents.promising.scope import get_scope
 
 if TYPE_CHECKING:
-    from miniagents.agents.agent import MiniAgent
-    from miniagents.agents.interaction import Interaction
     from miniagents.agents.system import MiniAgents
 
 _log = structlog.get_logger("miniagents")
 
 
 class InteractionContext:
-    """What an agent's code sees of its call: the messages that came, and where its replies go."""
+    """A call as the agent's code sees it, with the messages that came and the way for replies.
+
+    Example:
+        @miniagent
+        async def parrot(ctx: InteractionContext) -> None:
+            async for promise in ctx.message_promises:
+                ctx.reply(f"{await promise}!")
+    """
 
     __slots__ = ("_interaction",)
 
-    def __init__(self, interaction: "Interaction") -> None:
+    def __init__(self, interaction: Interaction) -> None:
         self._interaction = interaction
 
     @classmethod
     def get_current(cls) -> "InteractionContext":
-        """The context of the agent whose code this is.
+        """Return the context of the agent whose code calls this.
 
         Raises:
-            NoActiveSystemError: It is no agent's code.
+            NoActiveSystemError: This is not called by the code of an agent.
         """
         scope = get_scope()
-        if scope is None or not getattr(scope, "is_interaction", False):
+        if not isinstance(scope, Interaction):
             raise NoActiveSystemError("no interaction is active here: this is not the code of an agent")
-        interaction: Any = scope
-        return interaction.ctx if interaction.ctx is not None else cls(interaction)
+        context: InteractionContext | None = scope.ctx
+        return context if context is not None else cls(scope)
 
     @property
-    def interaction(self) -> "Interaction":
+    def interaction(self) -> Interaction:
         """The call itself, with its id."""
         return self._interaction
 
@@ -56,25 +63,26 @@ class InteractionContext:
         return self._interaction.message_promises
 
     @property
-    def this_agent(self) -> "MiniAgent":
-        """The agent."""
+    def this_agent(self) -> MiniAgent:
+        """The agent that is called."""
         return self._interaction.agent
 
     @property
     def system(self) -> "MiniAgents":
-        """The system that it lives in."""
-        return self._interaction.system
+        """The system that the agent lives in."""
+        system: Any = self._interaction.system  # an `AgentHost`, and `MiniAgents` is the only one there is
+        return system  # type: ignore[no-any-return]
 
     miniagents = system
 
     @property
     def self(self) -> ActorRef:
         """The agent's actor."""
-        return self._interaction.cell.ref  # type: ignore[no-any-return]
+        return self._interaction.cell.ref
 
     @property
     def sender(self) -> ActorRef | None:
-        """Who called; None from outside."""
+        """The reference of the agent or actor that called; None from outside."""
         return self._interaction.sender
 
     @property
@@ -84,32 +92,31 @@ class InteractionContext:
 
     @property
     def caller(self) -> Caller | None:
-        """On whose behalf the agent is called, however many agents lie in between: the owner of the token, in a
-        service; None where nobody is known."""
+        """The user on whose behalf the agent is called, however many agents lie in between; None if no user is known.
+        In a service it is the owner of the token."""
         context = self._interaction.context
         return context.get(current_caller) if context is not None else current_caller.get()
 
     @property
     def log(self) -> Any:
-        """A structlog logger, bound to the path, the interaction, and, where they are known, the name of the caller and
-        the id of the request that the call belongs to."""
+        """A structlog logger. It is bound to the path and the interaction, and, where they are known, to the name of
+        the caller and the id of the request that the call belongs to."""
         context, caller = self._interaction.context, self.caller
         request_id = context.get(current_request_id) if context is not None else current_request_id.get()
-        known = {"caller": caller.name if caller is not None else None, "request_id": request_id}
-        more = {name: value for name, value in known.items() if value is not None}
-        return _log.bind(actor=self._interaction.path, interaction=self._interaction.id, **more)
+        optional = {"caller": caller.name if caller is not None else None, "request_id": request_id}
+        fields = {name: value for name, value in optional.items() if value is not None}
+        return _log.bind(actor=self._interaction.path, interaction=self._interaction.id, **fields)
 
-    def get_agent_trace(self) -> "list[MiniAgent]":
-        """This agent, the one that called it, and so on, up to 64."""
+    def get_agent_trace(self) -> list[MiniAgent]:
+        """Return this agent, the one that called it, and so on, up to 64."""
         return list(self._interaction.agent_trace)
 
     def reply(self, messages: Sendable, *, out_of_order: bool = False) -> "InteractionContext":
-        """Send something to the caller. What must be waited for (a promise, an async iterable) is flattened in the
-        background, in order.
+        """Send something to the caller. A promise or an async iterable is flattened in the background, in order.
 
-        An agent that replies much, in a loop, awaits it: `await ctx.reply(...)` lets others run, and waits while the
-        client of a service is behind with reading, unless somebody else waits for the replies. It waits until that
-        client reads on, or somebody begins to wait for the replies, or it is cancelled.
+        If an agent replies much in a loop, it should await each reply: `await ctx.reply(...)` lets other calls run. In
+        a service it also waits while the client is behind with reading. That wait ends when the client reads on, when
+        somebody else waits for the replies, or when the agent is cancelled.
 
         Args:
             messages: Whatever can be sent.
@@ -117,13 +124,13 @@ class InteractionContext:
 
         Raises:
             AppenderClosedError: The replies were closed by `afinish_early`.
-            NotSendableError: It cannot be sent.
+            NotSendableError: `messages` cannot be sent.
         """
         self._interaction.reply(messages, out_of_order=out_of_order)
         return self
 
     def __await__(self) -> Generator[Any, Any, "InteractionContext"]:
-        """Wait for room; see `reply`."""
+        """Wait until the client of a service has read on; see `reply`."""
         return self._room().__await__()
 
     async def _room(self) -> "InteractionContext":
@@ -134,21 +141,23 @@ class InteractionContext:
         return self
 
     def reply_out_of_order(self, messages: Sendable) -> "InteractionContext":
-        """The same as `reply(messages, out_of_order=True)`."""
+        """Do the same as `reply(messages, out_of_order=True)`."""
         return self.reply(messages, out_of_order=True)
 
     def make_sure_to_wait(self, awaitable: Awaitable[Any]) -> None:
-        """Let the call not end before this has. A coroutine is started at once. If it fails, that is logged and fails
-        nobody."""
+        """End the call only after `awaitable` has ended.
+
+        A coroutine is started at once. If it fails, the failure is logged, and the call goes on.
+        """
         if asyncio.iscoroutine(awaitable):
-            work = awaitable
+            coro = awaitable
             awaitable = self._interaction.start_soon(
-                _logged(work, self._interaction.path), on_cancelled=lambda _: work.close()
+                _logged(coro, self._interaction.path), on_cancelled=lambda _: coro.close()
             )
         self._interaction.make_sure_to_wait(awaitable)
 
     async def await_now(self, *, suppress_deadlock_warning: bool = False) -> None:
-        """Wait for all that was given to `make_sure_to_wait`, now and not at the end.
+        """Wait now, and not at the end, for all that was given to `make_sure_to_wait`.
 
         Args:
             suppress_deadlock_warning: Do not warn when a call of this agent is still open.
@@ -163,34 +172,34 @@ class InteractionContext:
         await self._interaction.wait_for_the_rest()
 
     async def afinish_early(self, make_sure_to_wait: bool = True) -> None:
-        """Close the replies now; the agent's code may go on.
+        """Close the replies now. The agent's code may go on.
 
         Args:
-            make_sure_to_wait: First wait for what was given to `make_sure_to_wait`.
+            make_sure_to_wait: Wait first for all that was given to the method of that name.
         """
         if make_sure_to_wait:
             await self.await_now()
         self.close_replies()
 
     def close_replies(self) -> None:
-        """Reply nothing more: also not the error, if the agent's code raises one."""
+        """Close the replies without waiting. An error that the code raises later does not reach the caller either."""
         self._interaction.close_replies()
 
     def spawn(
         self,
-        actor: Any,
+        actor: object,
         *,
         name: str | None = None,
         options: SpawnOptions | None = None,
         kwargs: Mapping[str, Any] | None = None,
-        **arguments: Any,
+        **arguments: object,
     ) -> ActorRef:
         """Start a child of this agent, as `MiniAgents.spawn` does."""
         interaction = self._interaction
         return interaction.system.spawn_under(interaction.cell, actor, name, options, {**arguments, **(kwargs or {})})
 
 
-async def _logged(coro: Any, path: str) -> None:
+async def _logged(coro: Awaitable[object], path: str) -> None:
     try:
         await coro
     except (Exception, KeyboardInterrupt, SystemExit) as error:

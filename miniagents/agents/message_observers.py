@@ -1,35 +1,33 @@
-"""Handing every message on to those who keep them: each object once, parts before wholes."""
+"""Message observers, which see every message object of a system once, parts before wholes."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from miniagents.messages import Message
 from miniagents.messages.frozen import FrozenDict
+from miniagents.promising import PromisingContext
 from miniagents.promising.tracebacks import traceback_text
-
-if TYPE_CHECKING:
-    from miniagents.agents.system import MiniAgents
 
 _log = structlog.get_logger("miniagents")
 
 PersistHandler = Callable[[Iterable[Message]], Awaitable[None]]
+"""An async function that gets a batch of messages."""
 
 _SEEN = "_persisted_by"
 
 
 class MessageObservers:
-    """Collects the messages of a system and hands them on in batches, one batch after the other.
+    """Collects the messages of a system and gives them to handlers in batches, one batch after the other.
 
     Args:
-        system: The system.
+        system: The system, which runs the handlers.
     """
 
     __slots__ = ("_batch", "_handlers", "_runs", "_system")
 
-    def __init__(self, system: "MiniAgents") -> None:
+    def __init__(self, system: PromisingContext) -> None:
         self._system = system
         self._handlers: list[PersistHandler] = []
         self._batch: list[Message] = []
@@ -39,7 +37,7 @@ class MessageObservers:
         """Call `handler` with every batch.
 
         Raises:
-            TypeError: It is no async function.
+            TypeError: `handler` is no async function.
         """
         if not inspect.iscoroutinefunction(handler) and not inspect.iscoroutinefunction(
             getattr(handler, "__call__", None)  # noqa: B004 - it is looked at, not called
@@ -48,13 +46,13 @@ class MessageObservers:
         self._handlers.append(handler)
 
     def add(self, message: Message) -> None:
-        """A message is there: keep it for the next batch, if it has not been kept before."""
+        """Put a message and its parts into the next batch, each unless it has been in one before."""
         self._collect(message)
         if self._batch and not self._runs:
             self._runs = True
             self._system.start_soon(self._hand_on(), on_cancelled=self._rests)
 
-    def _collect(self, value: Any) -> None:
+    def _collect(self, value: object) -> None:
         if isinstance(value, Message):
             seen = value.__dict__
             if seen.get(_SEEN) is self:
@@ -64,11 +62,11 @@ class MessageObservers:
                 self._collect(getattr(value, name))
             self._batch.append(value)
         elif isinstance(value, FrozenDict):
-            for one in value.values():
-                self._collect(one)
+            for part in value.values():
+                self._collect(part)
         elif isinstance(value, (tuple, frozenset)):
-            for one in value:
-                self._collect(one)
+            for part in value:
+                self._collect(part)
 
     async def _hand_on(self) -> None:
         try:
@@ -82,5 +80,5 @@ class MessageObservers:
         finally:
             self._rests()
 
-    def _rests(self, _: object = None) -> None:
+    def _rests(self, cancelled: object = None) -> None:
         self._runs = False

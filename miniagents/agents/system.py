@@ -4,9 +4,10 @@ import asyncio
 import concurrent.futures
 import itertools
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import Any, Self, overload
 
 from miniagents.actors import ActorRef, EventKind, SpawnOptions, SupervisorRef
+from miniagents.actors.cells.cell import Cell
 from miniagents.actors.from_thread import FromThread
 from miniagents.actors.system import SUPERVISOR_PROPS
 from miniagents.agents.activation import ActivationRoot, new_agent_cell, spawned
@@ -14,15 +15,16 @@ from miniagents.agents.agent import MiniAgent
 from miniagents.agents.agent_cell import AgentRef
 from miniagents.agents.agent_pool import AgentPoolCell, AgentPoolRef
 from miniagents.agents.call_target import CallTarget
-from miniagents.agents.host import AgentHost
+from miniagents.agents.class_cell import ClassAgentCell
+from miniagents.agents.function_cell import FunctionAgentCell
+from miniagents.agents.host import AgentHost, OpenCall, ServingCell
+from miniagents.agents.interaction import Interaction
+from miniagents.agents.interaction_context import InteractionContext
 from miniagents.agents.message_observers import MessageObservers, PersistHandler
-from miniagents.messages import Messages, Sendable
+from miniagents.agents.reply_promise import ReplyPromise
+from miniagents.messages import Message, Messages, Sendable
 from miniagents.promising.abandoning import INSIST_EVERY
 from miniagents.supervision import Pool, Routing, Strategy
-
-if TYPE_CHECKING:
-    from miniagents.agents.call import AgentCall
-    from miniagents.agents.interaction import Interaction
 
 _AGENTS = "agents"
 
@@ -31,25 +33,34 @@ class MiniAgents(AgentHost):
     """An actor system for agents: `async with MiniAgents():`, `MiniAgents().run(main())`, or `activate()` and
     `await afinalize()` inside a running service.
 
-    Leaving it normally waits for all interactions and what they started, and then stops the tree; by an exception or a
-    cancellation everything is stopped at once, in supervised order.
+    When the body of `async with` ends normally, the system waits for all interactions and all that they started, and
+    then stops the tree. After an exception or a cancellation it stops everything at once, in supervised order.
 
     Args:
-        errors_as_messages: Errors of agents arrive as `ErrorMessage`s; a call's own value wins.
+        errors_as_messages: Whether errors of agents arrive as `ErrorMessage`s. A call's own setting wins.
         on_persist_messages: An async function of an iterable of messages, which sees every message object once.
-        budget: A `Budget` of `miniagents.ext.llms`, or several: what all models of this system may spend together.
-        llm_logger_agent: What LLM agents log their prompts and answers with: an agent, True for Markdown files in
-            `llm_logs/`, or None for nothing. An agent's own option wins.
-        stream_llm_tokens_by_default: Whether LLM agents stream where they are not told.
-        **options: Those of `ActorSystem`.
+        budget: A `Budget` of `miniagents.ext.llms`, or several, which limit what all models of this system may spend
+            together.
+        llm_logger_agent: The agent that logs the prompts and answers of LLM agents; True for Markdown files in
+            `llm_logs/`, None for no log. An agent's own option wins.
+        stream_llm_tokens_by_default: Whether LLM agents without an option of their own stream.
+        **options: The options of `ActorSystem`.
+
+    Example:
+        async with MiniAgents():
+            print(await parrot.inquire("Hello"))
     """
+
+    interaction_class = Interaction
+    reply_promise_class = ReplyPromise
+    context_class = InteractionContext
 
     def __init__(
         self,
         *,
         errors_as_messages: bool = False,
         on_persist_messages: PersistHandler | None = None,
-        budget: Any = None,
+        budget: object = None,
         llm_logger_agent: MiniAgent | bool | None = None,
         stream_llm_tokens_by_default: bool = True,
         **options: Any,
@@ -61,10 +72,10 @@ class MiniAgents(AgentHost):
         self.llm_logger_agent = llm_logger_agent
         self.stream_llm_tokens_by_default = stream_llm_tokens_by_default
         self.errors_as_messages = errors_as_messages
-        self.open_calls: dict[AgentCall, None] = {}
+        self._open_calls: dict[OpenCall, None] = {}
         self._interactions: dict[int, Interaction] = {}
         self.interaction_ids = itertools.count(1)
-        self._activations: dict[MiniAgent, Any] = {}
+        self._activations: dict[MiniAgent, ClassAgentCell | FunctionAgentCell] = {}
         self._agents_cell: ActivationRoot | None = None
         self._no_interactions: asyncio.Future[None] | None = None
         self._persistence = MessageObservers(self)
@@ -88,12 +99,12 @@ class MiniAgents(AgentHost):
         """Run a program that is one call of an agent, as `run` does.
 
         Args:
-            agent: Whom to call.
-            messages: What to send.
-            **arguments: Those of `inquire`.
+            agent: The agent to call.
+            messages: Whatever can be sent.
+            **arguments: The arguments of `inquire`.
 
         Returns:
-            Its replies.
+            The replies.
         """
 
         async def main() -> Messages:
@@ -115,7 +126,7 @@ class MiniAgents(AgentHost):
     @overload
     def spawn(
         self,
-        actor: Any,
+        actor: object,
         *,
         name: str | None = None,
         options: SpawnOptions | None = None,
@@ -125,7 +136,7 @@ class MiniAgents(AgentHost):
 
     def spawn(
         self,
-        actor: Any,
+        actor: object,
         *,
         name: str | None = None,
         options: SpawnOptions | None = None,
@@ -152,7 +163,7 @@ class MiniAgents(AgentHost):
     @overload
     async def pool(
         self,
-        actor: Any,
+        actor: object,
         *,
         size: int,
         routing: Routing = Routing.ROUND_ROBIN,
@@ -163,17 +174,17 @@ class MiniAgents(AgentHost):
         kwargs: Mapping[str, Any] | None = None,
     ) -> SupervisorRef: ...
 
-    async def pool(self, actor: Any, *, size: int, **options: Any) -> SupervisorRef:
+    async def pool(self, actor: object, *, size: int, **options: Any) -> SupervisorRef:
         """Start a pool of actors, or of agents, which can be called as one agent; see `ActorSystem.pool`."""
         return await super().pool(actor, size=size, **options)
 
-    def base_name(self, actor: Any) -> str:
-        """What an actor without a name is called after."""
+    def base_name(self, actor: object) -> str:
+        """Return the base of the name of an actor that is spawned without one."""
         return actor.alias if isinstance(actor, MiniAgent) else super().base_name(actor)
 
     def new_cell(
-        self, parent: Any, actor: Any, name: str, options: SpawnOptions | None, kwargs: Mapping[str, Any]
-    ) -> Any:
+        self, parent: Cell, actor: object, name: str, options: SpawnOptions | None, kwargs: Mapping[str, Any]
+    ) -> Cell:
         """Make the cell of an actor or agent, without starting it."""
         if isinstance(actor, MiniAgent):
             return new_agent_cell(self, parent, name, spawned(actor, options, kwargs))
@@ -181,18 +192,19 @@ class MiniAgents(AgentHost):
             member = actor.children[0]
             agent = spawned(actor.child, member.options, member.kwargs)
             return AgentPoolCell(self, parent, name, SUPERVISOR_PROPS, actor, agent)
-        return super().new_cell(parent, actor, name, options, kwargs)
+        cell: Cell = super().new_cell(parent, actor, name, options, kwargs)
+        return cell
 
-    def opened(self, call: "AgentCall") -> None:
-        """A call was begun outside of agents; it is finished when the system ends at the latest."""
-        self.open_calls[call] = None
+    def opened(self, call: OpenCall) -> None:
+        """Note an `AgentCall` that was begun outside of agents, to finish it when the system ends."""
+        self._open_calls[call] = None
 
-    def closed(self, call: "AgentCall") -> None:
-        """Such a call is finished."""
-        self.open_calls.pop(call, None)
+    def closed(self, call: OpenCall) -> None:
+        """Note that such an `AgentCall` is finished."""
+        self._open_calls.pop(call, None)
 
-    def activated(self, agent: MiniAgent) -> Any:
-        """The cell that serves an agent's calls; its first use makes it."""
+    def activated(self, agent: MiniAgent) -> ServingCell[Interaction]:
+        """Return the cell that serves the calls of an agent; its first use makes it."""
         cell = self._activations.get(agent)
         if cell is not None and (cell.stopping is None or cell.takes_calls):
             return cell
@@ -210,8 +222,8 @@ class MiniAgents(AgentHost):
         cell.begin()
         return cell
 
-    def actor_ended(self, cell: Any) -> None:
-        """An actor has ended for good: the next use of its agent makes another one."""
+    def actor_ended(self, cell: Cell) -> None:
+        """Forget an actor that has ended for good, so that the next use of its agent makes another one."""
         super().actor_ended(cell)
         agent = getattr(cell, "agent", None)
         if agent is not None and self._activations.get(agent) is cell:
@@ -219,20 +231,20 @@ class MiniAgents(AgentHost):
 
     # Interactions
 
-    def interactions(self) -> "tuple[Interaction, ...]":
-        """The calls that are under way, oldest first."""
+    def interactions(self) -> tuple[Interaction, ...]:
+        """Return the calls that are under way, oldest first."""
         return tuple(self._interactions.values())
 
-    def interaction_started(self, interaction: "Interaction") -> None:
-        """A call is under way."""
+    def interaction_started(self, interaction: Interaction) -> None:
+        """Note that a call is under way."""
         self._interactions[interaction.id] = interaction
         if self.observer is not None:
             self.observer.interaction_started(interaction, interaction.turn_context())
         if self.events.wanted:
             self.events.publish(EventKind.INTERACTION_STARTED, interaction.path, detail=interaction.id)
 
-    def interaction_ended(self, interaction: "Interaction") -> None:
-        """A call is over."""
+    def interaction_ended(self, interaction: Interaction) -> None:
+        """Note that a call is over."""
         if self._interactions.pop(interaction.id, None) is not None:
             if self.observer is not None:
                 self.observer.interaction_ended(interaction)
@@ -243,60 +255,63 @@ class MiniAgents(AgentHost):
 
     async def _wait_until_quiet(self) -> None:
         while True:
-            for call in tuple(self.open_calls):
+            for call in tuple(self._open_calls):
                 call.finish()
             await self._wait_for_background()
             if self._interactions:
                 self._no_interactions = self.loop.create_future()
                 await self._no_interactions
-            elif not self._background_to_wait_for() and not self.open_calls:
+            elif not self._background_to_wait_for() and not self._open_calls:
                 break
         await super()._wait_until_quiet()
-        if self.open_calls or any(one.cancelled is None for one in self._interactions.values()):
+        if self._open_calls or any(call.cancelled is None for call in self._interactions.values()):
             await self._wait_until_quiet()  # messages that were queued have started them
 
     async def _stop_interactions(self) -> None:
-        for call in tuple(self.open_calls):
+        for call in tuple(self._open_calls):
             call.finish()
-        tops = [one for one in self._interactions.values() if one.parent is None]
-        for one in tops:
-            one.begin_cancel("the system ends")
-        tasks = [one.task for one in self._interactions.values() if one.task is not None and not one.task.done()]
-        if tasks:
-            await asyncio.wait(tasks, timeout=INSIST_EVERY)
+        calls_from_outside = [interaction for interaction in self._interactions.values() if interaction.parent is None]
+        for interaction in calls_from_outside:
+            interaction.begin_cancel("the system ends")
+        tasks = [interaction.task for interaction in self._interactions.values()]
+        running = [task for task in tasks if task is not None and not task.done()]
+        if running:
+            await asyncio.wait(running, timeout=INSIST_EVERY)
 
     def _that_run(self) -> list[Any]:
-        # A call that runs on a worker is both.
+        # A call on a worker is in both.
         return list(dict.fromkeys((*self._interactions.values(), *super()._that_run())))
 
     # Messages
 
     def on_persist_messages(self, handler: PersistHandler) -> PersistHandler:
-        """A decorator: let an async function of an iterable see every message object once, parts before wholes. A
-        handler that fails is logged and fails nobody."""
+        """Decorate an async function of an iterable of messages, so that it sees every message object once.
+
+        The parts of a message come before the message. An error of the function is logged and fails no agent.
+        """
         self._persistence.add_handler(handler)
         self.persists_messages = True
         return handler
 
-    def message_resolved(self, message: Any) -> None:
+    def message_resolved(self, message: Message) -> None:
         if self.persists_messages:
             self._persistence.add(message)
 
     @property
     def from_thread(self) -> "AgentsFromThread":
-        """For code in other threads."""
+        """The way in for code in other threads."""
         return AgentsFromThread(self)
 
 
 class AgentsFromThread(FromThread):
-    """Calls from other threads, those of agents included."""
+    """Calls from other threads, to agents as well as to actors."""
 
     __slots__ = ()
 
     def inquire(
         self, agent: CallTarget, messages: Sendable | None = None, **arguments: Any
     ) -> "concurrent.futures.Future[Any]":
-        """Like `agent.inquire`, as a future of `Messages` for this thread."""
+        """Call an agent as `agent.inquire` does, and return a future of `Messages` for this thread."""
         system = self._system
         assert isinstance(system, MiniAgents)  # AgentsFromThread is made by it alone
         target = agent.bind(system) if isinstance(agent, MiniAgent) else agent

@@ -97,6 +97,19 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
         sequence.close()
         return answer
 
+    def first_now(self, unknown: object) -> object:
+        """Return the first message without waiting, None if there is none.
+
+        Args:
+            unknown: What to return while the first message is on its way, or if it failed.
+        """
+        if not self.pieces:
+            return None if self.finished else unknown
+        first = self.pieces[0]
+        return (
+            first.result() if isinstance(first, Promise) and first.done() and first.settled_error is None else unknown
+        )
+
     def as_single_text_promise(self, **options: Any) -> MessagePromise:
         """Join all messages into one text; see `miniagents.as_single_text_promise`."""
         return joined(self, **options)

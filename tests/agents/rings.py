@@ -165,7 +165,7 @@ class Steps:
                 await ctx.message_promises
             case ("next input", n):
                 await first_of(ctx.message_promises, n)
-            case _ if ctx.interaction._closed:
+            case _ if ctx.interaction.are_replies_closed:
                 pass
             case ("say",):
                 ctx.reply("said")
@@ -187,7 +187,7 @@ class Steps:
     async def say_later(self, seconds: float) -> None:
         """Reply from a task beside the agent's code."""
         await asyncio.sleep(seconds)
-        if not self.ctx.interaction._closed:
+        if not self.ctx.interaction.are_replies_closed:
             self.ctx.reply("later")
 
 

@@ -13,7 +13,7 @@ from miniagents.actors.arguments import merged
 from miniagents.actors.cells.timers import Timer
 from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
-from miniagents.actors.messaging.envelope import Envelope
+from miniagents.actors.messaging.envelope import Answerable, Envelope
 from miniagents.actors.messaging.options import SpawnOptions
 from miniagents.actors.messaging.ref import ActorRef
 from miniagents.errors import InvalidOptionError, UnhandledMessageError
@@ -135,7 +135,7 @@ class ReplyTo:
     __slots__ = ("_ask", "_attempt", "_cancelled", "_envelope", "_reason", "_receiver")
 
     def __init__(self, envelope: "Envelope | Ask[Any]", receiver: ActorRef) -> None:
-        self._ask: Ask[Any] | None = envelope.ask
+        self._ask: Answerable | None = envelope.ask
         self._cancelled: Promise[Any] | None = None
         self._envelope = envelope
         self._attempt = envelope.crashes

@@ -154,6 +154,13 @@ class Ask(Promise[T]):
             self._timer.cancel()
         self.reject(error)
 
+    def became(self, call: Any) -> None:
+        """Note that the question became the call of an agent, which is cancelled with this ask."""
+        self.behind = call
+        if not self.cell.is_serial:
+            self.producer = call
+        self.owns(call)
+
     def held_by(self, at: int | None) -> tuple[bool, Collection[Any]] | None:
         cell, call = self.cell, self.behind
         if not self.taken:

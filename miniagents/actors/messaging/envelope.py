@@ -1,7 +1,8 @@
 """Envelopes: a message on its way, with all that travels beside it."""
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -10,10 +11,28 @@ from miniagents.messages.sendable import hint
 from miniagents.promising.work import Cancellable, with_one_more
 
 if TYPE_CHECKING:
-    from miniagents.actors.messaging.ask import Ask
     from miniagents.actors.messaging.ref import ActorRef
 
 _ids = itertools.count(1)
+
+
+class Answerable(Protocol):
+    """The part of an envelope that wants an answer: an `Ask`, or the call of an agent."""
+
+    def done(self) -> bool:
+        """Whether it has ended."""
+
+    def answer(self, result: Any) -> None:
+        """End it with what the handler returned."""
+
+    def fail(self, error: BaseException) -> None:
+        """End it with an error."""
+
+    def stopped(self, reason: object, cause: BaseException | None = None) -> None:
+        """End it because the actor ended."""
+
+    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
+        """Call `callback` when it ends, if the answer may come after the handler has returned."""
 
 
 class Envelope(msgspec.Struct, eq=False):
@@ -37,7 +56,7 @@ class Envelope(msgspec.Struct, eq=False):
 
     message: Any
     sender: "ActorRef | None" = None
-    ask: "Ask[Any] | None" = None
+    ask: Answerable | None = None
     deadline: float | None = None
     correlation_id: int = 0
     trace: object = None

@@ -56,7 +56,7 @@ class StoredResponse:
     completed_at: int | None = None
 
     def __post_init__(self) -> None:
-        self.replies._add_done_callback(self._completed)
+        self.replies.add_done_callback(self._completed)
 
     def _completed(self, _: object) -> None:
         self.completed_at = int(time.time())

@@ -1,0 +1,149 @@
+"""`@miniagent`: agents made of async functions and classes."""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, Protocol, overload
+
+from miniagents.actors import Mailbox, RetryPolicy, SpawnOptions
+from miniagents.agents.agent import AgentOptions, MiniAgent
+from miniagents.errors import InvalidOptionError
+from miniagents.supervision import Strategy
+from miniagents.supervision.checking import check_count, check_exceptions
+
+P = ParamSpec("P")
+
+
+class _Decorator(Protocol[P]):
+    """A decorator that is used bare, or with options."""
+
+    @overload
+    def __call__(self, wrapped: Callable[..., Any], /) -> MiniAgent: ...  # type: ignore[overload-overlap]  # no options
+
+    @overload
+    def __call__(self, *args: P.args, **options: P.kwargs) -> Callable[[Callable[..., Any]], MiniAgent]: ...
+
+
+def _usable_bare(with_options: Callable[P, Callable[[Callable[..., Any]], MiniAgent]]) -> _Decorator[P]:
+    """Let a decorator that takes options be used without them and without parentheses, too."""
+
+    @functools.wraps(with_options)
+    def either(*wrapped: object, **options: object) -> Any:
+        decorate: Any = with_options
+        return decorate(**options)(*wrapped) if wrapped else decorate(**options)
+
+    return either
+
+
+@_usable_bare
+def miniagent(
+    *,
+    alias: str | None = None,
+    description: str | None = None,
+    max_concurrency: int | None = None,
+    errors: tuple[type[BaseException], ...] = (),
+    supervision: Strategy | None = None,
+    strategy: Strategy | None = None,
+    retry: RetryPolicy | None = None,
+    mailbox: Mailbox | None = None,
+    handler_timeout: float | None = None,
+    poison_after: int | None = None,
+    passivate_after: float | None = None,
+    durable: bool = False,
+    node: str | None = None,
+    non_freezable_kwargs: Mapping[str, Any] | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+    **arguments: object,
+) -> Callable[[Callable[..., Any]], MiniAgent]:
+    """Turn an async function, or a class with an async `__call__`, into an agent.
+
+    The calls of a function run concurrently. A class has one instance, which lives across calls and serves them one at
+    a time: `__init__(**arguments)` is called once, `__call__(ctx, **arguments)` for each call.
+
+    Use it bare (`@miniagent`) or with options (`@miniagent(alias="Parrot")`).
+
+    Args:
+        alias: The name of the agent; by default that of the function or class.
+        description: A text about the use of the agent; by default the docstring.
+        max_concurrency: The number of calls of a function that run at once, 1 or more; None for no limit.
+        errors: Exceptions that are answers to the caller, not crashes.
+        supervision: The strategy for restarts of the agent; by default without a limit, with growing backoff.
+        strategy: The strategy for the actors that the agent spawns.
+        retry: The policy for messages that crashed the agent; None for no second attempt.
+        mailbox: The mailbox; by default unbounded.
+        handler_timeout: Seconds that a call may run, more than 0; None for no limit.
+        poison_after: With `retry`, the number of crashes after which a message is set aside, even if `retry` allows
+            more attempts.
+        passivate_after: Seconds without a call after which the agent gives its memory back; None for never.
+        durable: Whether the agent has a journal.
+        node: The node on which to place the agent, across machines.
+        non_freezable_kwargs: Live arguments, passed as they are.
+        kwargs: Arguments whose names the decorator takes for itself.
+        **arguments: Arguments, frozen deeply.
+
+    Raises:
+        TypeError: The decorated object is no async function and no class with an async `__call__`, or takes no context.
+        InvalidOptionError: An option is outside its range.
+
+    Example:
+        @miniagent
+        async def parrot(ctx: InteractionContext) -> None:
+            async for promise in ctx.message_promises:
+                ctx.reply(f"{await promise}!")
+    """
+
+    def decorate(target: Callable[..., Any]) -> MiniAgent:
+        is_class = isinstance(target, type)
+        function = getattr(target, "__call__", None) if is_class else target  # noqa: B004 - it is looked at, not called
+        if not inspect.iscoroutinefunction(function):
+            raise TypeError(
+                f"@miniagent is for an async function, or a class with `async def __call__(self, ctx)`, not {target!r}"
+            )
+        _check_takes_context(target, function)
+        if max_concurrency is not None and is_class:
+            raise InvalidOptionError(
+                f"agent {target.__name__}: max_concurrency= is for functions; an instance of a class serves one call "
+                f"at a time"
+            )
+        check_count(f"agent {target.__name__}: max_concurrency=", max_concurrency, 1, or_none=True)
+        check_exceptions(f"agent {target.__name__}: errors=", errors)
+        spawn = SpawnOptions(durable=durable).but(
+            mailbox=mailbox,
+            handler_timeout=handler_timeout,
+            poison_after=poison_after,
+            retry=retry,
+            supervision=supervision,
+            strategy=strategy,
+            passivate_after=passivate_after,
+            node=node,
+        )
+        agent = MiniAgent(
+            target,
+            alias=alias,
+            description=description,
+            options=AgentOptions(errors, max_concurrency, spawn),
+            arguments={**arguments, **(kwargs or {})},
+            live_arguments=non_freezable_kwargs or {},
+        )
+        agent.check_fork()
+        return agent
+
+    return decorate
+
+
+def _check_takes_context(target: Callable[..., Any], function: Callable[..., Any]) -> None:
+    """Check that an agent takes the `InteractionContext` as its first argument.
+
+    Raises:
+        TypeError: The agent takes no such argument.
+    """
+    is_class = isinstance(target, type)
+    called = inspect.signature(function, follow_wrapped=False)
+    try:
+        called.bind_partial(*(("self", "ctx") if is_class else ("ctx",)))
+    except TypeError:
+        how = "async def __call__(self, ctx)" if is_class else f"async def {target.__name__}(ctx)"
+        raise TypeError(
+            f"agent {target.__name__}: takes no context: its first parameter is the InteractionContext; write "
+            f"`{how}`, not {called}"
+        ) from None
