@@ -36,11 +36,6 @@ _HOOKS = {"receive": "message, ctx", "on_start": "ctx", "on_stop": "reason", "on
 """What the runtime calls, and with which arguments."""
 
 
-class IgnoreStart(Exception):
-    """Raised in `on_start`: this child is not needed now. Its supervisor keeps the specification and no child, as
-    OTP's supervisor does when a start function returns `ignore`."""
-
-
 class Actor:
     """State behind a mailbox: it handles one message at a time.
 

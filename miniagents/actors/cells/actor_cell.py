@@ -20,8 +20,9 @@ from weakref import getweakrefcount
 
 import structlog
 
-from miniagents.actors.cells.actor import Actor, ActorContext, IgnoreStart
+from miniagents.actors.cells.actor import Actor, ActorContext
 from miniagents.actors.cells.cell import Cell
+from miniagents.actors.cells.cell_state import IgnoreStart
 from miniagents.actors.cells.receiving_cell import BARRIER
 from miniagents.actors.cells.resources import ResourceCell
 from miniagents.actors.dispatch.dispatcher import QUANTUM

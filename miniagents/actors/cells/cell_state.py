@@ -18,6 +18,11 @@ class State(enum.Enum):
     STOPPED = "stopped"
 
 
+class IgnoreStart(Exception):
+    """Raised in `on_start`: this child is not needed now. Its supervisor keeps the specification and no child, as
+    OTP's supervisor does when a start function returns `ignore`."""
+
+
 class StopRequest:
     """That an actor is to end.
 

@@ -75,7 +75,7 @@ class SupervisorCell(LivingCell):
         elif self._instance is not None:
             running = self._instance
             running.submit(lambda: self._stop(running))
-            running.urge_start()
+            running.limit_start()
 
     def interrupt(self) -> None:
         """Let its children end without a grace, or, where nothing but its start is to end, within theirs."""
@@ -83,7 +83,7 @@ class SupervisorCell(LivingCell):
             if self.life.wish >= Wish.STOP:
                 self._instance.hurry()
             else:
-                self._instance.urge_start()
+                self._instance.limit_start()
 
     async def _start(self, running: RunningSupervisor) -> None:
         if self._instance is running:
