@@ -14,7 +14,7 @@ import structlog
 from miniagents.actors.arguments import check_names, merged
 from miniagents.actors.cells.actor import Actor
 from miniagents.actors.cells.actor_cell import ActorCell
-from miniagents.actors.cells.cell import DEFAULT_SHUTDOWN, Cell
+from miniagents.actors.cells.cell import DEFAULT_SHUTDOWN, Cell, cell_of
 from miniagents.actors.cells.graces import Graces
 from miniagents.actors.cells.timers import Timer, Timers
 from miniagents.actors.dispatch.dispatcher import Dispatcher
@@ -585,7 +585,7 @@ class ActorSystem(PromisingContext):
             A handle with `cancel()`.
         """
         check_kind("schedule(ref=)", ref, ActorRef)
-        return self._outside_timers().start(ref._cell, delay, message, repeats=False)
+        return self._outside_timers().start(cell_of(ref), delay, message, repeats=False)
 
     def schedule_every(self, interval: float, ref: ActorRef, message: Message) -> Timer:
         """Send an actor `message` every `interval` seconds, from outside, as long as it lives; at most one of these
@@ -595,7 +595,7 @@ class ActorSystem(PromisingContext):
             A handle with `cancel()`.
         """
         check_kind("schedule_every(ref=)", ref, ActorRef)
-        return self._outside_timers().start(ref._cell, interval, message, repeats=True)
+        return self._outside_timers().start(cell_of(ref), interval, message, repeats=True)
 
     def _outside_timers(self) -> Timers:
         self.check_running()
@@ -642,7 +642,7 @@ class ActorSystem(PromisingContext):
         ref = self.lookup(path) if path.strip("/") else None
         if ref is None and path.strip("/"):
             raise LookupError(f"there is no actor at {path!r}")
-        return snapshot(ref._cell if ref is not None else self.root, self.time(), depth, limit)
+        return snapshot(cell_of(ref) if ref is not None else self.root, self.time(), depth, limit)
 
     # For cells
 

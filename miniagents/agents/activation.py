@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from miniagents.actors import DeadLetterReason, Envelope, SpawnOptions
+from miniagents.actors import DeadLetterReason, SpawnOptions
 from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.living_cell import LivingCell
+from miniagents.actors.messaging.entries import Enveloped
 from miniagents.actors.messaging.options import DEFAULT_OPTIONS, Props
 from miniagents.agents.class_cell import ClassAgentCell
 from miniagents.agents.function_cell import FunctionAgentCell
@@ -32,7 +33,7 @@ class ActivationRoot(LivingCell):
         super().__init__(system, parent, name, Props(lambda: None, DEFAULT_OPTIONS))
         self._ending: asyncio.Task[None] | None = None
 
-    def post(self, envelope: Envelope) -> None:
+    def post(self, envelope: Enveloped) -> None:
         """It handles nothing."""
         if envelope.ask is not None:
             envelope.ask.stopped("it handles no messages")

@@ -2,16 +2,20 @@
 
 import copyreg
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from miniagents.actors.cells.cell_state import ENDED, State
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
+from miniagents.actors.messaging.entries import Enveloped
 from miniagents.actors.messaging.identity import Identity, find, hash_of, system_of
 from miniagents.actors.messaging.ref import ActorRef
 from miniagents.errors import ActorStoppedError, NoActiveSystemError
 from miniagents.messages import register_wire_type
 from miniagents.promising import Promise, PromisingContext
 from miniagents.supervision.lifecycle import OVER
+
+if TYPE_CHECKING:
+    from miniagents.actors.cells.cell import Cell
 
 
 class AbsentCell:
@@ -31,8 +35,8 @@ class AbsentCell:
     is_serial = False
     is_supervisor = False
     queue: Any = None
-    parent: Any = None
-    watchers: Any = None
+    parent: "Cell | None" = None
+    watchers: "dict[Cell, None] | None" = None
 
     def __init__(self, identity: Identity, kind: type[ActorRef]) -> None:
         self.identity = identity
@@ -77,14 +81,14 @@ class AbsentCell:
                 raise self.reason from error
         return system
 
-    def post(self, envelope: Any) -> None:
+    def post(self, envelope: Enveloped) -> None:
         """It is a dead letter; an ask fails."""
         envelope.taken = True
         if envelope.ask is not None:
             envelope.ask.fail(self.reason)
         self.system.dead_letters.add(DeadLetterReason.STOPPED, envelope, self.ref)
 
-    def route(self, message: Any) -> "AbsentCell":
+    def route(self, message: object) -> "AbsentCell":
         """Itself."""
         return self
 
@@ -95,13 +99,13 @@ class AbsentCell:
     async def room(self) -> None:
         """It has no mailbox."""
 
-    def ask_cancelled(self, ask: Any) -> None:
+    def ask_cancelled(self, ask: object) -> None:
         """Its ask has failed already."""
 
     def running_supervisor(self) -> None:
         """It has no children here."""
 
-    def stop(self, **_: Any) -> Promise[Any]:
+    def stop(self, **_: object) -> Promise[Any]:
         """It has ended, as far as can be known here."""
         return self.terminated()
 

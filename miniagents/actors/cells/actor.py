@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import structlog
 
 from miniagents.actors.arguments import merged
+from miniagents.actors.cells.cell import cell_of
 from miniagents.actors.cells.timers import Timer
 from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
@@ -181,7 +182,7 @@ class ReplyTo:
         if self.is_open and self._ask is not None:
             self._ask.answer(answer)
         else:
-            cell = self._receiver._cell
+            cell: Any = self._receiver._cell
             letter = Envelope(answer, self._receiver, None, None, self._envelope.correlation_id, None, 0.0)
             receiver = self._envelope.sender or self._receiver
             cell.system.dead_letters.add(DeadLetterReason.REPLIED_TWICE, letter, receiver)
@@ -270,7 +271,7 @@ class ActorContext:
     @property
     def system(self) -> "ActorSystem":
         """The system that it lives in."""
-        return self._cell.system
+        return self._cell.system  # type: ignore[return-value]  # a port, for all that is below the system
 
     def spawn(
         self,
@@ -305,12 +306,12 @@ class ActorContext:
     def watch(self, ref: ActorRef) -> None:
         """Have `Terminated` delivered when the actor ends for good, once; never for a restart."""
         check_kind(f"{self._cell.path}: watch(ref=)", ref, ActorRef)
-        self._cell.watch(ref._cell)
+        self._cell.watch(cell_of(ref))
 
     def unwatch(self, ref: ActorRef) -> None:
         """No longer; a `Terminated` that waits in the mailbox is thrown away."""
         check_kind(f"{self._cell.path}: unwatch(ref=)", ref, ActorRef)
-        self._cell.unwatch(ref._cell)
+        self._cell.unwatch(cell_of(ref))
 
     def schedule(self, delay: float, message: Message) -> Timer:
         """Tell this actor `message` in `delay` seconds, unless it restarts or ends before.

@@ -23,12 +23,12 @@ import structlog
 from miniagents.actors.cells.actor import Actor, ActorContext
 from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.cell_state import IgnoreStart
-from miniagents.actors.cells.receiving_cell import BARRIER
 from miniagents.actors.cells.resources import ResourceCell
 from miniagents.actors.dispatch.dispatcher import QUANTUM
 from miniagents.actors.dispatch.workers import migrate, stack_of_worker
 from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
+from miniagents.actors.messaging.entries import BARRIER, Enveloped, has_envelope
 from miniagents.actors.messaging.envelope import Envelope
 from miniagents.actors.messaging.options import Props
 from miniagents.actors.observing.events import EventKind
@@ -43,7 +43,7 @@ from miniagents.supervision import StopReason
 from miniagents.supervision.lifecycle import OVER, Event, Phase, Wish
 
 if TYPE_CHECKING:
-    from miniagents.actors.system import ActorSystem
+    from miniagents.actors.cells.cell_ports import System
 
 _log = structlog.get_logger("miniagents")
 
@@ -80,7 +80,7 @@ class ActorCell(ResourceCell):
     passivates = False
     """Whether it may give its memory back after a rest."""
 
-    def __init__(self, system: "ActorSystem", parent: Cell | None, name: str, props: Props) -> None:
+    def __init__(self, system: "System", parent: Cell | None, name: str, props: Props) -> None:
         super().__init__(system, parent, name, props)
         self._instance: Any = None
         self._ctx: ActorContext | None = None
@@ -113,7 +113,7 @@ class ActorCell(ResourceCell):
             dispatcher = self.system.dispatcher
             dispatcher.ready.append(self)
             if not dispatcher.awake:
-                dispatcher._wake()
+                dispatcher.wake()
         elif self._wake is not None:
             if not self._wake.done():
                 self._wake.set_result(None)
@@ -155,7 +155,7 @@ class ActorCell(ResourceCell):
                     self._wake = None
                 self.scheduled = True
 
-    def _own_task_ended(self, task: Any) -> None:
+    def _own_task_ended(self, task: "asyncio.Task[Any]") -> None:
         """The task of an instance has ended, or was cancelled before its first step."""
         if self.task is task:
             self.task = None
@@ -455,8 +455,9 @@ class ActorCell(ResourceCell):
         if self._done_waiters is not None:
             self._tell_done()
 
-    async def _run_on_stop(self, instance: Any) -> None:
+    async def _run_on_stop(self, instance: Actor) -> None:
         reason = self.reason
+        assert reason is not None  # that of the exit
         self._interruption = None
         hang = self._watch_for_hang() if self.props.handler_timeout is not None else None
         try:
@@ -491,6 +492,7 @@ class ActorCell(ResourceCell):
         if self.life.phase is not Phase.UP and self.life.phase is not Phase.DOOMED:
             return False  # it was abandoned
         envelope = self.current if self.current.__class__ is Ask else self.envelope
+        assert envelope is not None  # a handler has a message
         cause, ask = self._interruption, envelope.ask
         self._replied = False
         if cause is _CANCEL and isinstance(error, asyncio.CancelledError):
@@ -538,7 +540,7 @@ class ActorCell(ResourceCell):
             return self.stopped_error()
         return error
 
-    async def _crashed(self, envelope: Any | None, error: BaseException) -> bool:
+    async def _crashed(self, envelope: Enveloped | None, error: BaseException) -> bool:
         """It crashed: `on_stop`, and then what its supervision says.
 
         Returns:
@@ -547,7 +549,9 @@ class ActorCell(ResourceCell):
         self.failed(error)
         ask = envelope.ask if envelope is not None else None
         # Who runs this turn until it has to wait, waits as well.
-        is_awaited = ask is not None and (ask._waiters or (self.task is not None and self.task.handed is not None))
+        is_awaited = ask is not None and (
+            bool(ask._waiters) or (self.task is not None and self.task.handed is not None)
+        )
         if envelope is not None:
             if envelope._started is not None:
                 end_all(*self.started_for(envelope), reason=error)
@@ -563,7 +567,7 @@ class ActorCell(ResourceCell):
         await self._end_instance()
         return False
 
-    def _after_crash(self, envelope: Any, error: BaseException) -> None:
+    def _after_crash(self, envelope: Enveloped, error: BaseException) -> None:
         """What becomes of the message in hand."""
         retry = self.props.options.retry
         envelope.crashes += 1
@@ -628,7 +632,7 @@ class ActorCell(ResourceCell):
             return self._when_done()
         return None
 
-    def interrupt_current(self) -> Any:
+    def interrupt_current(self) -> "asyncio.Future[None] | None":
         """Interrupt the handler of the message in hand, whose ask was cancelled; the instance lives."""
         if not self._runs_code() or self.task is None or asyncio.current_task() is self.task:
             return None
@@ -655,7 +659,7 @@ class ActorCell(ResourceCell):
     def is_unwanted(self) -> bool:
         """Whether its code works for an ask that has ended already, and was not told to end."""
         current = self.current
-        ask = current.ask if current.__class__ is Ask or current.__class__ is Envelope else None
+        ask = current.ask if has_envelope(current) else None
         gone = ask is not None and ask.done() and not self._replied
         return gone and self.life.phase is Phase.UP and self.life.wish < Wish.STOP
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from miniagents.actors.cells.cell_state import State, StopRequest
 from miniagents.actors.cells.receiving_cell import ReceivingCell
 from miniagents.actors.messaging.ask import Ask
+from miniagents.actors.messaging.entries import Enveloped, has_envelope
 from miniagents.actors.messaging.envelope import Envelope, new_correlation_id
 from miniagents.actors.messaging.identity import Identity
 from miniagents.actors.messaging.options import Props
@@ -22,13 +23,12 @@ from miniagents.messages import error_text
 from miniagents.promising import Promise
 from miniagents.promising.promise import settled
 from miniagents.promising.scope import OnCancelled
-from miniagents.supervision import StopReason
+from miniagents.supervision import ChildSpec, StopReason
 from miniagents.supervision.checking import check_name
 from miniagents.supervision.lifecycle import BORN, OVER, Phase
 
 if TYPE_CHECKING:
-    from miniagents.actors.supervisors.running_supervisor import RunningSupervisor
-    from miniagents.actors.system import ActorSystem
+    from miniagents.actors.cells.cell_ports import ChildSupervisor, System
 
 DEFAULT_SHUTDOWN = 5.0
 """Seconds that an actor without a `ChildSpec` has to end."""
@@ -84,7 +84,7 @@ class Cell(ReceivingCell):
     keeps_asks = False
     """Whether what its code asks is to be cancelled with it; an interaction's is."""
 
-    def __init__(self, system: "ActorSystem", parent: "Cell | None", name: str, props: Props) -> None:
+    def __init__(self, system: "System", parent: "Cell | None", name: str, props: Props) -> None:
         super().__init__()
         self.system = system
         self.parent = parent
@@ -97,9 +97,9 @@ class Cell(ReceivingCell):
         self.waits: Held | None = None
         self.children: dict[str, Cell] | None = None
         self.numbers: dict[str, int] | None = None
-        self.supervisor: RunningSupervisor | None = None
-        self.own_supervisor: RunningSupervisor | None = None
-        self.spec: Any = None
+        self.supervisor: ChildSupervisor | None = None
+        self.own_supervisor: ChildSupervisor | None = None
+        self.spec: ChildSpec | None = None
         self.shutdown: float | None = DEFAULT_SHUTDOWN
         self.watchers: dict[Cell, None] | None = None
         self.watching: dict[Cell, None] | None = None
@@ -156,8 +156,7 @@ class Cell(ReceivingCell):
     def deadline(self) -> float | None:  # type: ignore[override]
         """The deadline of the message in hand."""
         current = self.current
-        kind = current.__class__
-        return current.deadline if kind is Ask or kind is Envelope else None
+        return current.deadline if has_envelope(current) else None
 
     @property
     def correlation_id(self) -> int:
@@ -165,30 +164,28 @@ class Cell(ReceivingCell):
         current = self.current
         if current is None:
             return new_correlation_id()
-        kind = current.__class__
-        if kind is not Ask and kind is not Envelope:
-            current = self.envelope
-        if not current.correlation_id:
-            current.correlation_id = new_correlation_id()
-        return current.correlation_id  # type: ignore[no-any-return]
+        envelope = current if has_envelope(current) else self.envelope
+        assert envelope is not None  # there is a message
+        if not envelope.correlation_id:
+            envelope.correlation_id = new_correlation_id()
+        return envelope.correlation_id
 
     @property
     def trace(self) -> object:
         """The trace context of the message in hand."""
         current = self.current
-        kind = current.__class__
-        return current.trace if kind is Ask or kind is Envelope else None
+        return current.trace if has_envelope(current) else None
 
     @property
-    def envelope(self) -> Any:
+    def envelope(self) -> Enveloped | None:
         """The envelope of the message in hand, an `Envelope` or an `Ask`; None if there is no message."""
         current = self.current
-        kind = current.__class__
-        if current is not None and kind is not Ask and kind is not Envelope:
-            current = self.current = Envelope(current, at=self.head_enqueued_at, taken=True)
-        return current
+        if current is None or has_envelope(current):
+            return current
+        envelope = self.current = Envelope(current, at=self.head_enqueued_at, taken=True)
+        return envelope
 
-    def envelope_for(self, message: Any) -> Envelope:
+    def envelope_for(self, message: object) -> Envelope:
         """The envelope of a message that its code sends."""
         dispatcher = self.system.dispatcher
         now = dispatcher.now if dispatcher.awake else dispatcher.time()
@@ -208,7 +205,7 @@ class Cell(ReceivingCell):
         """Its code has started something, which is cancelled with the message in hand."""
         in_hand = self.envelope
         if in_hand is not None:
-            if in_hand.__class__ is Ask and in_hand.done():
+            if isinstance(in_hand, Ask) and in_hand.done():
                 in_hand = self.current = in_hand.envelope  # it was answered, and its handler goes on
             task = asyncio.current_task()
             if task is not None and task is not self.task:
@@ -228,7 +225,7 @@ class Cell(ReceivingCell):
         """Whether the ask in hand has a timeout of its own, which ends what its handler has started."""
         return self.current.__class__ is Ask and self.current.own_timeout
 
-    def node_behind(self, promise: Any) -> Any:
+    def node_behind(self, promise: Promise[Any] | None) -> "Cell | None":
         """Who must get further before `promise` can settle."""
         return self
 
@@ -260,7 +257,7 @@ class Cell(ReceivingCell):
         """Remember a failure. As text: the exception itself would keep its frames, and all that is in them."""
         self.last_error = error_text(error)
 
-    def route(self, message: Any) -> "Cell":
+    def route(self, message: object) -> "Cell":
         """Which cell gets a message that is sent to this one."""
         return self
 
@@ -327,8 +324,8 @@ class Cell(ReceivingCell):
             if target.watchers is not None:
                 target.watchers.pop(self, None)
         for entry in tuple(self.queue or ()):
-            message = entry.message if entry.__class__ is Envelope and entry.ask is None else None
-            if isinstance(message, Terminated) and message.ref == target.ref:
+            is_told = has_envelope(entry) and entry.ask is None
+            if is_told and isinstance(entry.message, Terminated) and entry.message.ref == target.ref:
                 self.withdraw(entry)
 
     def _tell_terminated(self, target: "Cell") -> None:
@@ -400,3 +397,8 @@ class Cell(ReceivingCell):
             else:
                 self._terminated._producer = self if self.is_serial else None
         return self._terminated
+
+
+def cell_of(ref: ActorRef) -> Cell:
+    """Return the cell that a reference leads to: a `Cell`, or what stands for one that is not here."""
+    return ref._cell  # type: ignore[return-value]  # what stands for a cell does what a cell that has ended does

@@ -17,20 +17,18 @@ from miniagents.actors.observing.events import EventKind
 from miniagents.actors.waiting.termination import Ending
 from miniagents.errors import ActorStoppedError
 from miniagents.promising import Promise
+from miniagents.promising.abandoning import INSIST_EVERY
 from miniagents.supervision import RestartWindow, Shutdown, StopReason
 from miniagents.supervision.lifecycle import OVER, Event, Phase, Wish
 
 if TYPE_CHECKING:
+    from miniagents.actors.cells.cell_ports import System
     from miniagents.actors.messaging.options import Props
-    from miniagents.actors.system import ActorSystem
 
 _log = structlog.get_logger("miniagents")
 
 KILL_GRACE = 1.0
 """Seconds that `on_stop` has after a kill."""
-
-INSIST_EVERY = 1.0
-"""Seconds between two cancellations of code that swallows them."""
 
 
 class LivingCell(Cell):
@@ -52,7 +50,7 @@ class LivingCell(Cell):
         "on_started",
     )
 
-    def __init__(self, system: "ActorSystem", parent: Cell | None, name: str, props: "Props") -> None:
+    def __init__(self, system: "System", parent: Cell | None, name: str, props: "Props") -> None:
         super().__init__(system, parent, name, props)
         self.on_started: Callable[[BaseException | None], None] | None = None
         self._restart_reason: StopReason | BaseException | None = None

@@ -10,17 +10,18 @@ import structlog
 
 from miniagents.actors.cells.actor import ReplyTo
 from miniagents.actors.cells.cell import Cell
-from miniagents.actors.cells.living_cell import INSIST_EVERY, LivingCell
+from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.actors.cells.timers import Timer, Timers
 from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
+from miniagents.actors.messaging.entries import Enveloped, has_envelope
 from miniagents.actors.messaging.envelope import Envelope, not_sendable
 from miniagents.actors.messaging.of_task import OfTask
 from miniagents.actors.messaging.terminated import Terminated
 from miniagents.errors import InvalidOptionError, MailboxFullError, PromiseCancelledError, UnhandledMessageError
 from miniagents.messages import Message
 from miniagents.promising import Promise
-from miniagents.promising.abandoning import abandon, log_abandoned
+from miniagents.promising.abandoning import INSIST_EVERY, abandon, log_abandoned
 from miniagents.promising.failures import OwnedTask, log_failure, note_unseen
 from miniagents.promising.scope import current_work, get_work
 from miniagents.promising.stacks import stack_of
@@ -29,8 +30,8 @@ from miniagents.promising.work import each_of, end_all
 from miniagents.supervision import StopReason
 
 if TYPE_CHECKING:
+    from miniagents.actors.cells.cell_ports import System
     from miniagents.actors.messaging.options import Props
-    from miniagents.actors.system import ActorSystem
 
 _log = structlog.get_logger("miniagents")
 
@@ -40,7 +41,7 @@ class ResourceCell(LivingCell):
 
     __slots__ = ("_owed", "_replied", "_tasks", "_timers")
 
-    def __init__(self, system: "ActorSystem", parent: Cell | None, name: str, props: "Props") -> None:
+    def __init__(self, system: "System", parent: Cell | None, name: str, props: "Props") -> None:
         super().__init__(system, parent, name, props)
         self._replied = False
         self._owed: dict[Any, None] | None = None
@@ -54,7 +55,7 @@ class ResourceCell(LivingCell):
             self._timers = Timers(self.create_task)
         return self._timers
 
-    def add_timer(self, delay: float, message: Any, *, repeats: bool) -> Timer:
+    def add_timer(self, delay: float, message: Message, *, repeats: bool) -> Timer:
         """Start a timer."""
         return self.timers.start(self, delay, message, repeats, self.ref)
 
@@ -86,7 +87,7 @@ class ResourceCell(LivingCell):
         ask = self.current
         return ask if ask.__class__ is Ask and asyncio.current_task() is self.task else None
 
-    def _task_done(self, task: Any) -> None:
+    def _task_done(self, task: OwnedTask) -> None:
         if self._tasks is not None:
             self._tasks.pop(task, None)
         if task.failed_unseen:
@@ -131,7 +132,7 @@ class ResourceCell(LivingCell):
         if isinstance(awaitable, Coroutine):
             piping.add_done_callback(lambda _: awaitable.close())  # it is open where the task never ran
 
-    def reply(self, answer: Any) -> None:
+    def reply(self, answer: Message | BaseException | None) -> None:
         """Answer the message in hand now."""
         envelope = self.envelope
         if envelope is None:
@@ -146,7 +147,7 @@ class ResourceCell(LivingCell):
                 self.current._started = started
         self._replied = True
 
-    def unhandled(self, message: Any) -> UnhandledMessageError | None:
+    def unhandled(self, message: object) -> UnhandledMessageError | None:
         """No case took the message in hand."""
         envelope = self.envelope
         if envelope is None or envelope.message is not message:  # one that was put aside, and has no asker here
@@ -162,12 +163,12 @@ class ResourceCell(LivingCell):
         self.reply(error)
         return error
 
-    def _reply_to_nobody(self, envelope: Any, answer: Any) -> None:
+    def _reply_to_nobody(self, envelope: Enveloped, answer: object) -> None:
         """The message wanted no answer, or its asker has gone: an answer is then nothing that anybody misses."""
         if envelope.ask is None:
             self.answered_nobody(answer)
 
-    def answered_nobody(self, answer: Any) -> None:
+    def answered_nobody(self, answer: object) -> None:
         """A handler has answered a message that wanted no answer: only a failure is anything to speak of."""
         if isinstance(answer, BaseException):
             log_failure("actor.answer_failed", answer, actor=self.path)
@@ -189,14 +190,14 @@ class ResourceCell(LivingCell):
             ask._owns(reply_to)
         return reply_to
 
-    def _no_longer_owed(self, ask: Any) -> None:
+    def _no_longer_owed(self, ask: Promise[Any]) -> None:
         if self._owed is not None:
             self._owed.pop(ask, None)
 
-    def started_for(self, entry: Any) -> list[Any]:
+    def started_for(self, entry: object) -> list[Any]:
         """What its handler has started for a message, and what ends where that handler is cut off, or crashes: all but
         the answers that it owes."""
-        if entry.__class__ is not Ask and entry.__class__ is not Envelope:
+        if not has_envelope(entry):
             return []
         return [one for one in self.all_started(each_of(entry._started)) if one.__class__ is not ReplyTo]
 

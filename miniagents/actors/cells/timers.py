@@ -42,7 +42,7 @@ class Timer:
         cell: "Cell",
         timers: "Timers",
         delay: float,
-        message: Any,
+        message: Message,
         repeats: bool,
         sender: "ActorRef | None",
     ) -> None:
@@ -76,8 +76,9 @@ class Timer:
         if self._sending is not None:
             self._sending.cancel()
             self._sending = None
-        if self.waits:
-            self._holder().withdraw(self._tick)
+        tick = self._tick
+        if tick is not None and self.waits:
+            self._holder().withdraw(tick)
         self._tick = None
 
     def _holder(self) -> "Cell":
@@ -136,7 +137,9 @@ class Timers:
         self._fired: deque[Timer] = deque()  # have come once, and their message may still wait
         self.create_task = create_task
 
-    def start(self, cell: "Cell", delay: float, message: Any, repeats: bool, sender: "ActorRef | None" = None) -> Timer:
+    def start(
+        self, cell: "Cell", delay: float, message: Message, repeats: bool, sender: "ActorRef | None" = None
+    ) -> Timer:
         """Start one.
 
         Raises:

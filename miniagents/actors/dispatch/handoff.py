@@ -84,7 +84,7 @@ class Handoff:
         dispatcher.helped = True
         lane = helper.lane
         dispatcher.turn_until = now + HELP_SECONDS
-        waiting: Any = TURN_OVER
+        waiting: object = TURN_OVER
         spent = False
         looks = _TURNS_PER_LOOK
         # asyncio's own way for task implementations, see "Extending" in its documentation.
@@ -146,7 +146,8 @@ class Handoff:
 
     async def _help(self) -> None:
         """Wait until there is a turn to go on with."""
-        me: Any = asyncio.current_task()
+        me = asyncio.current_task()
+        assert isinstance(me, WorkerTask)  # this is the main coroutine of one
         if self._closed:
             return
         me.handed = self._loop.create_future()

@@ -18,14 +18,14 @@ from weakref import getweakrefcount
 from miniagents.promising.stacks import stack_of
 
 if TYPE_CHECKING:
-    from miniagents.actors.cells.cell import Cell
+    from miniagents.actors.ports import Runnable
 
 _ANYIO = "anyio._backends._asyncio"
 
-MIGRATE: Any = object()
+MIGRATE = object()
 """Yielded by a turn that must go on in another task."""
 
-TURN_OVER: Any = object()
+TURN_OVER = object()
 """Yielded when a turn is over."""
 
 
@@ -50,15 +50,15 @@ class WorkerTask(asyncio.Task[None]):
         self, coro: Coroutine[Any, Any, None], *, loop: asyncio.AbstractEventLoop, context: Context | None = None
     ) -> None:
         super().__init__(coro, loop=loop, context=context)
-        self.cell: Cell | None = None
+        self.cell: Runnable | None = None
         self.held = 0
         self.interrupted_at = 0.0
         self.registered = getweakrefcount(self)
         self.handed: asyncio.Future[Any] | None = None
         self.lane: Trampoline | None = None
-        self.waiting: Any = None
+        self.waiting: object = None
 
-    def cancel(self, msg: Any = None) -> bool:
+    def cancel(self, msg: object = None) -> bool:
         """Cancel the handler that runs now."""
         self.held = -1
         return super().cancel(msg)

@@ -19,8 +19,7 @@ _ids = itertools.count(1)
 class Envelope(msgspec.Struct, eq=False):
     """A message on its way to one actor.
 
-    A mailbox holds three kinds of things: an `Envelope`; an `Ask`, which is its own envelope; and, where nothing
-    travels beside it, the bare message (a `tell` from outside to an unbounded mailbox).
+    An `Envelope` is one of the kinds of entries of a mailbox; see `miniagents.actors.messaging.entries`.
 
     Attributes:
         message: The message.

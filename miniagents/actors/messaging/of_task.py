@@ -1,8 +1,17 @@
 """What a task of an actor has started, which is cancelled with the actor."""
 
-from typing import Any
+from typing import Protocol
 
 from miniagents.promising.work import Cancellable, Work
+
+
+class Owner(Protocol):
+    """An ask or another promise that owns what is started for it."""
+
+    def done(self) -> bool:
+        """Return True when it has settled."""
+
+    def _owns(self, one: Cancellable) -> None: ...
 
 
 class OfTask(Work):
@@ -14,7 +23,7 @@ class OfTask(Work):
 
     __slots__ = ("of",)
 
-    def __init__(self, of: Any) -> None:
+    def __init__(self, of: Owner | None) -> None:
         super().__init__()
         self.of = of
 

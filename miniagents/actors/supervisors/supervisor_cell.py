@@ -1,16 +1,21 @@
 """The cell of a `Supervisor`: it handles no messages, its children are all that it does."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
+from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
-from miniagents.actors.messaging.envelope import Envelope
+from miniagents.actors.messaging.entries import Enveloped
+from miniagents.actors.messaging.options import Props
 from miniagents.actors.messaging.ref import ActorRef
 from miniagents.actors.supervisors.running_supervisor import RunningSupervisor
 from miniagents.actors.supervisors.supervisor_ref import SupervisorRef
 from miniagents.errors import RestartLimitError
 from miniagents.supervision import StopReason, Supervisor
 from miniagents.supervision.lifecycle import Event, Phase, Wish
+
+if TYPE_CHECKING:
+    from miniagents.actors.cells.cell_ports import System
 
 
 class SupervisorCell(LivingCell):
@@ -28,7 +33,7 @@ class SupervisorCell(LivingCell):
 
     is_supervisor = True
 
-    def __init__(self, system: Any, parent: Any, name: str, props: Any, supervisor_spec: Supervisor) -> None:
+    def __init__(self, system: "System", parent: Cell, name: str, props: Props, supervisor_spec: Supervisor) -> None:
         super().__init__(system, parent, name, props)
         self.supervisor_spec = supervisor_spec
         self.shutdown = None
@@ -48,7 +53,7 @@ class SupervisorCell(LivingCell):
         """Whether a live one has something to do: it waits for its children alone."""
         return False
 
-    def post(self, envelope: Envelope) -> None:
+    def post(self, envelope: Enveloped) -> None:
         """A supervisor handles no messages."""
         if envelope.ask is not None:
             envelope.ask.stopped(self.reason if not self.is_alive else "it is a supervisor")

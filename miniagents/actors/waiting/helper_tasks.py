@@ -59,7 +59,7 @@ def waits_for(handler: "asyncio.Task[Any]", helper: "asyncio.Task[Any]") -> bool
     return False
 
 
-def _told_by(future: Any) -> Iterable[Any]:
+def _told_by(future: "asyncio.Future[Any]") -> Iterable[Any]:
     """The tasks and futures that the end of this one is told, save for a `shield`."""
     for callback, _ in getattr(future, "_callbacks", None) or ():
         owner = getattr(callback, "__self__", None)  # a task that awaits it, or a group that it is part of
@@ -73,13 +73,13 @@ def _told_by(future: Any) -> Iterable[Any]:
             yield from (one for one in held if isinstance(one, asyncio.Future) and one is not future)
 
 
-def awaited_future(task: Any) -> "asyncio.Future[Any] | None":
+def awaited_future(task: "asyncio.Future[Any]") -> "asyncio.Future[Any] | None":
     """The future that a task waits for; None if it runs, or is about to."""
     handed = getattr(task, "waiting", None)  # of a turn that goes on in another worker as soon as the loop turns
     return handed if asyncio.isfuture(handed) else getattr(task, "_fut_waiter", None)
 
 
-def waited_for_together(task: Any) -> list[Any] | None:
+def waited_for_together(task: "asyncio.Task[Any]") -> "list[asyncio.Task[Any]] | None":
     """The tasks for all of which a task waits, as far as they go on: of `gather`, of a `TaskGroup`, or an awaited one.
 
     Returns:
@@ -97,7 +97,7 @@ def waited_for_together(task: Any) -> list[Any] | None:
     return group if not any(one.done() for one in group) else None  # the group is to be told, and may end the wait
 
 
-def _gathered(children: Iterable[Any]) -> list[Any] | None:
+def _gathered(children: "Iterable[asyncio.Task[Any]]") -> "list[asyncio.Task[Any]] | None":
     """Those of `gather` that go on; None if it is to be told of one that has ended, and may have failed."""
     every = dict.fromkeys(children)
     undone = [one for one in every if not one.done()]
@@ -109,7 +109,7 @@ def _gathered(children: Iterable[Any]) -> list[Any] | None:
     return []
 
 
-def _group(task: Any, waited: Any) -> list[Any]:
+def _group(task: "asyncio.Task[Any]", waited: "asyncio.Future[Any]") -> "list[asyncio.Task[Any]]":
     """The tasks of the group whose end `waited` is, if the innermost coroutine of `task` is the end of one."""
     innermost = None
     for one in suspended(lane.turns if (lane := getattr(task, "lane", None)) is not None else task.get_coro()):
@@ -137,7 +137,7 @@ def tasks_in_scope(scopes: Container[Any]) -> list[tuple[Any, Any]]:
     return sorted(found, key=lambda one: _order(one[0]))
 
 
-def _order(task: Any) -> tuple[int, str]:
+def _order(task: "asyncio.Task[Any]") -> tuple[int, str]:
     """A place for a task that came out of a set."""
     name = task.get_name()
     return len(name), name
