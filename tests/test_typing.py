@@ -43,6 +43,6 @@ def test_a_typed_ask_is_typed_and_a_plain_one_is_any(tmp_path: Path) -> None:
     assert revealed == [
         "program.Total",
         "Any",
-        "miniagents.agents.agent_cell.AgentRef",
+        "miniagents.agents.call_target.AgentRef",
         "miniagents.messages.sequence.Messages",
     ]

@@ -13,7 +13,7 @@ from miniagents.agents.arguments import (
     identity,
     live_parameters,
 )
-from miniagents.agents.call_target import CallTarget
+from miniagents.agents.call_target import AgentRef, CallTarget
 from miniagents.agents.host import AgentHost
 from miniagents.errors import AgentArgumentError, InvalidOptionError
 from miniagents.messages import EMPTY, FrozenDict
@@ -77,6 +77,9 @@ class MiniAgent(CallTarget):
     )
 
     __miniagents_immutable__ = True
+
+    if TYPE_CHECKING:
+        _reference: AgentRef  # see `Spawnable`
 
     def __init__(
         self,

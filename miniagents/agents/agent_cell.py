@@ -11,7 +11,7 @@ from miniagents.actors.cells.absent import AbsentCell, let_travel
 from miniagents.actors.cells.cell_state import State
 from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.actors.messaging.ask import Ask
-from miniagents.agents.call_target import CallTarget
+from miniagents.agents.call_target import AgentRef
 from miniagents.agents.interaction import Interaction
 from miniagents.errors import ActorStoppedError, MailboxFullError
 from miniagents.messages import EMPTY, Message, MessageSequence, MessageSequencePromise, TextMessage
@@ -23,18 +23,6 @@ if TYPE_CHECKING:
     from miniagents.agents.system import MiniAgents
 
 _log = structlog.get_logger("miniagents")
-
-
-class AgentRef(CallTarget, ActorRef):
-    """The reference of an agent: what an `ActorRef` does, and calls."""
-
-    __slots__ = ()
-
-    def _called_agent(self) -> "MiniAgent":
-        return self._called_cell().agent  # type: ignore[no-any-return]
-
-    def _called_cell(self) -> Any:
-        return self._cell
 
 
 class AbsentAgentCell(AbsentCell):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from miniagents.actors import ActorRef, Caller, SpawnOptions
+from miniagents.actors.cells.spawning import Spawner
 from miniagents.actors.observing.caller import current_caller
 from miniagents.actors.observing.request_id import current_request_id
 from miniagents.errors import NoActiveSystemError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("miniagents")
 
 
-class InteractionContext:
+class InteractionContext(Spawner):
     """What an agent's code sees of its call: the messages that came, and where its replies go."""
 
     __slots__ = ("_interaction",)
@@ -176,18 +177,11 @@ class InteractionContext:
         """Reply nothing more: also not the error, if the agent's code raises one."""
         self._interaction.close_replies()
 
-    def spawn(
-        self,
-        actor: Any,
-        *,
-        name: str | None = None,
-        options: SpawnOptions | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        **arguments: Any,
+    def _spawn(
+        self, actor: object, name: str | None, options: SpawnOptions | None, kwargs: Mapping[str, Any]
     ) -> ActorRef:
-        """Start a child of this agent, as `MiniAgents.spawn` does."""
         interaction = self._interaction
-        return interaction.system.spawn_under(interaction.cell, actor, name, options, {**arguments, **(kwargs or {})})
+        return interaction.system.spawn_under(interaction.cell, actor, name, options, kwargs)
 
 
 async def _logged(coro: Any, path: str) -> None:

@@ -6,12 +6,11 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self, overload
 
-from miniagents.actors import ActorRef, EventKind, SpawnOptions, SupervisorRef
+from miniagents.actors import EventKind, SpawnOptions, SupervisorRef
 from miniagents.actors.from_thread import FromThread
 from miniagents.actors.system import SUPERVISOR_PROPS
 from miniagents.agents.activation import ActivationRoot, new_agent_cell, spawned
 from miniagents.agents.agent import MiniAgent
-from miniagents.agents.agent_cell import AgentRef
 from miniagents.agents.agent_pool import AgentPoolCell, AgentPoolRef
 from miniagents.agents.call_target import CallTarget
 from miniagents.agents.host import AgentHost
@@ -100,40 +99,6 @@ class MiniAgents(AgentHost):
             return await agent.bind(self).inquire(messages, **arguments)
 
         return self.run(main())
-
-    @overload
-    def spawn(
-        self,
-        actor: MiniAgent,
-        *,
-        name: str | None = None,
-        options: SpawnOptions | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        **arguments: Any,
-    ) -> AgentRef: ...
-
-    @overload
-    def spawn(
-        self,
-        actor: Any,
-        *,
-        name: str | None = None,
-        options: SpawnOptions | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        **arguments: Any,
-    ) -> ActorRef: ...
-
-    def spawn(
-        self,
-        actor: Any,
-        *,
-        name: str | None = None,
-        options: SpawnOptions | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        **arguments: Any,
-    ) -> ActorRef:
-        """Start an actor or a named agent at the top of the tree; see `ActorSystem.spawn`."""
-        return super().spawn(actor, name=name, options=options, kwargs=kwargs, **arguments)
 
     @overload
     async def pool(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import structlog
 
-from miniagents.actors.arguments import merged
 from miniagents.actors.cells.cell import cell_of
+from miniagents.actors.cells.spawning import Spawner
 from miniagents.actors.cells.timers import Timer
 from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
@@ -52,6 +52,9 @@ class Actor:
     errors: ClassVar[tuple[type[BaseException], ...]] = ()
     strategy: ClassVar[Any] = None
     ctx: "ActorContext"
+
+    if TYPE_CHECKING:
+        _reference: ClassVar[ActorRef]  # see `Spawnable`
 
     _default_props: ClassVar[Any]  # shared by all actors of this very class that are spawned without options
 
@@ -212,7 +215,7 @@ class ReplyTo:
         return ()
 
 
-class ActorContext:
+class ActorContext(Spawner):
     """What an actor can see and do: one for each instance."""
 
     __slots__ = ("_cell",)
@@ -273,17 +276,10 @@ class ActorContext:
         """The system that it lives in."""
         return self._cell.system  # type: ignore[return-value]  # a port, for all that is below the system
 
-    def spawn(
-        self,
-        actor: Any,
-        *,
-        name: str | None = None,
-        options: SpawnOptions | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        **arguments: Any,
+    def _spawn(
+        self, actor: object, name: str | None, options: SpawnOptions | None, kwargs: Mapping[str, Any]
     ) -> ActorRef:
-        """Start a child of this actor, as `ActorSystem.spawn` does."""
-        return self._cell.system.spawn_under(self._cell, actor, name, options, merged(arguments, kwargs))
+        return self._cell.system.spawn_under(self._cell, actor, name, options, kwargs)
 
     def stop(self, ref: ActorRef | None = None, *, reason: StopReason = StopReason.NORMAL) -> None:
         """End this actor after the message in hand, or another one.
