@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 import structlog
 
 from miniagents.errors import InvalidOptionError
+from miniagents.promising.cpython import has_default_executor
 
 _log = structlog.get_logger("miniagents")
 
@@ -228,7 +229,7 @@ def use_daemon_threads(loop: asyncio.AbstractEventLoop, executor: DaemonExecutor
         loop: The loop. uvloop does not tell what it has, and is left alone unless `executor` is given.
         executor: What it gets, whatever it has; None for a new executor.
     """
-    if executor is not None or getattr(loop, "_default_executor", loop) is None:
+    if executor is not None or not has_default_executor(loop):
         executor = _of_loops[loop] = executor if executor is not None else DaemonExecutor(name="asyncio")
         loop.set_default_executor(executor)
 

@@ -1,10 +1,11 @@
 """Tasks that are abandoned: they were told to end and do not, and whoever waits for them must go on."""
 
 import asyncio
-from asyncio.tasks import _unregister_task
 from typing import Any
 
 import structlog
+
+from miniagents.promising.cpython import forget_task
 
 _log = structlog.get_logger("miniagents")
 
@@ -18,9 +19,7 @@ INSIST_EVERY = 1.0
 def abandon(task: "asyncio.Task[Any]") -> None:
     """Let the event loop end without a task: `asyncio.run` cancels all tasks that it knows of, and waits for them for
     as long as that takes."""
-    # What asyncio documents under "Extending", for implementations of tasks.
-    _unregister_task(task)
-    task._log_destroy_pending = False  # type: ignore[attr-defined]  # what is to be said of it has been logged
+    forget_task(task)  # what is to be said of it has been logged
 
 
 def log_abandoned(stack: str, **what: object) -> None:

@@ -8,19 +8,17 @@ was, and finds a task that has ended. Whether anybody keeps one can be counted, 
 """
 
 import asyncio
-import sys
 import types
 from collections.abc import Coroutine, Generator
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 from weakref import getweakrefcount
 
+from miniagents.promising.cpython import is_known_to_anyio
 from miniagents.promising.stacks import stack_of
 
 if TYPE_CHECKING:
     from miniagents.actors.ports import Runnable
-
-_ANYIO = "anyio._backends._asyncio"
 
 MIGRATE = object()
 """Yielded by a turn that must go on in another task."""
@@ -72,8 +70,8 @@ class WorkerTask(asyncio.Task[None]):
     def is_watched(self) -> bool:
         """Whether anybody has a weak reference to it, save for the registers of asyncio and anyio."""
         known = self.registered
-        if getweakrefcount(self) > known and _ANYIO in sys.modules:
-            known += self in sys.modules[_ANYIO]._task_states  # there is no public way to ask for it
+        if getweakrefcount(self) > known:
+            known += is_known_to_anyio(self)
         return getweakrefcount(self) > known
 
 
