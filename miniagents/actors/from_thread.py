@@ -33,7 +33,7 @@ class FromThread:
         """Like `ref.tell`; returns when the message is in the mailbox, and raises what `tell` raises."""
         self._submit(lambda: ref.tell(message)).result()
 
-    def ask(self, ref: ActorRef, message: Message, *, timeout: float | None = None) -> Any:
+    def ask(self, ref: ActorRef, message: Message, *, timeout: float | None = None) -> "concurrent.futures.Future[Any]":
         """Like `ref.ask`, as a future of this thread."""
         return self._submit(lambda: ref.ask(message, timeout=timeout))
 
@@ -86,7 +86,7 @@ class ThreadFuture(concurrent.futures.Future[Any]):
 async def _outcome(function: Callable[[], Any], future: ThreadFuture) -> None:
     """Make a call, and tell its future what comes of it."""
     result: Any = None
-    value: Any = None
+    value: object = None
     failure: BaseException | None = None
     try:
         result = function()

@@ -134,7 +134,7 @@ class DaemonExecutor(ThreadPoolExecutor):
             if not call.set_running_or_notify_cancel():
                 self._is_free_of(call)
                 continue
-            result: Any = None
+            result: object = None
             error: BaseException | None = None
             try:
                 result = call.function()

@@ -28,7 +28,7 @@ from miniagents.actors.dispatch.dispatcher import QUANTUM
 from miniagents.actors.dispatch.workers import migrate, stack_of_worker
 from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
-from miniagents.actors.messaging.entries import BARRIER, Enveloped, has_envelope
+from miniagents.actors.messaging.entries import BARRIER, ENVELOPES, Enveloped
 from miniagents.actors.messaging.envelope import Envelope
 from miniagents.actors.messaging.options import Props
 from miniagents.actors.observing.events import EventKind
@@ -659,7 +659,7 @@ class ActorCell(ResourceCell):
     def is_unwanted(self) -> bool:
         """Whether its code works for an ask that has ended already, and was not told to end."""
         current = self.current
-        ask = current.ask if has_envelope(current) else None
+        ask = current.ask if current.__class__ in ENVELOPES else None
         gone = ask is not None and ask.done() and not self._replied
         return gone and self.life.phase is Phase.UP and self.life.wish < Wish.STOP
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from miniagents.actors.cells.cell_state import State, StopRequest
 from miniagents.actors.cells.receiving_cell import ReceivingCell
 from miniagents.actors.messaging.ask import Ask
-from miniagents.actors.messaging.entries import Enveloped, has_envelope
+from miniagents.actors.messaging.entries import ENVELOPES, Enveloped, has_envelope
 from miniagents.actors.messaging.envelope import Envelope, new_correlation_id
 from miniagents.actors.messaging.identity import Identity
 from miniagents.actors.messaging.options import Props
@@ -156,7 +156,7 @@ class Cell(ReceivingCell):
     def deadline(self) -> float | None:  # type: ignore[override]
         """The deadline of the message in hand."""
         current = self.current
-        return current.deadline if has_envelope(current) else None
+        return current.deadline if current.__class__ in ENVELOPES else None
 
     @property
     def correlation_id(self) -> int:
@@ -164,7 +164,7 @@ class Cell(ReceivingCell):
         current = self.current
         if current is None:
             return new_correlation_id()
-        envelope = current if has_envelope(current) else self.envelope
+        envelope = current if current.__class__ in ENVELOPES else self.envelope
         assert envelope is not None  # there is a message
         if not envelope.correlation_id:
             envelope.correlation_id = new_correlation_id()
@@ -174,14 +174,14 @@ class Cell(ReceivingCell):
     def trace(self) -> object:
         """The trace context of the message in hand."""
         current = self.current
-        return current.trace if has_envelope(current) else None
+        return current.trace if current.__class__ in ENVELOPES else None
 
     @property
     def envelope(self) -> Enveloped | None:
         """The envelope of the message in hand, an `Envelope` or an `Ask`; None if there is no message."""
         current = self.current
-        if current is None or has_envelope(current):
-            return current
+        if current is None or current.__class__ in ENVELOPES:
+            return current  # type: ignore[no-any-return]
         envelope = self.current = Envelope(current, at=self.head_enqueued_at, taken=True)
         return envelope
 

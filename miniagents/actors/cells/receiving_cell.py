@@ -190,10 +190,18 @@ class ReceivingCell(Node):
         held up for a second.
         """
         queue, waiting, self.queue, self.gone = self.queue, self.depth, None, 0
+        if queue:
+            self._refuse_all(queue, waiting)
+        room, self._room = self._room, None
+        for turn in room or ():
+            if not turn.done():
+                turn.set_result(None)  # the sender puts its message, and it becomes a dead letter
+
+    def _refuse_all(self, queue: "deque[Any] | PriorityQueue", waiting: int) -> None:
         letters = self.system.dead_letters
         unkept = 0 if self.system.events.wanted else waiting - letters.most
         counted = 0
-        for number, (entry, at) in enumerate(living(queue or (), self.head_enqueued_at), 1):
+        for number, (entry, at) in enumerate(living(queue, self.head_enqueued_at), 1):
             envelope = entry if has_envelope(entry) else None
             if number <= unkept and (envelope is None or (envelope.ask is None and not is_of_the_runtime(envelope))):
                 counted += 1
@@ -201,10 +209,6 @@ class ReceivingCell(Node):
                 self.refuse(in_envelope(entry, at))
         if counted:
             letters.counts[DeadLetterReason.STOPPED] += counted
-        room, self._room = self._room, None
-        for turn in room or ():
-            if not turn.done():
-                turn.set_result(None)  # the sender puts its message, and it becomes a dead letter
 
     def _overflow(self, envelope: Enveloped, queue: "deque[Any] | PriorityQueue") -> bool:
         """Do what the mailbox's policy says.

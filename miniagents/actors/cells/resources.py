@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from miniagents.actors.cells.actor import ReplyTo
 from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.living_cell import LivingCell
+from miniagents.actors.cells.reply_to import ReplyTo
 from miniagents.actors.cells.timers import Timer, Timers
 from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
@@ -101,7 +101,7 @@ class ResourceCell(LivingCell):
             raise InvalidOptionError(f"{self.path}: pipe_to_self(wrap=) must be a function, not {wrap!r}")
 
         async def pipe() -> None:
-            result: Any
+            result: object
             try:
                 result = await awaitable
             except asyncio.CancelledError as error:

@@ -29,7 +29,10 @@ from miniagents.actors.messaging.envelope import Envelope
 from miniagents.actors.messaging.terminated import Terminated
 
 Enveloped = Envelope | Ask[Any]
-"""An entry that is an envelope."""
+"""The type of an entry that is an envelope."""
+
+ENVELOPES: frozenset[Any] = frozenset({Envelope, Ask})
+"""The classes of entries that are envelopes: `entry.__class__ in ENVELOPES` is `has_envelope(entry)` without a call."""
 
 
 class Barrier:
@@ -52,8 +55,7 @@ WITHDRAWN: Any = _Withdrawn()
 
 def has_envelope(entry: object) -> TypeGuard[Enveloped]:
     """Return True for an `Envelope` or an `Ask`, False for a bare message, a time stamp or None."""
-    kind = entry.__class__
-    return kind is Ask or kind is Envelope
+    return entry.__class__ in ENVELOPES
 
 
 def in_envelope(entry: object, at: float) -> Enveloped:
@@ -66,9 +68,9 @@ def in_envelope(entry: object, at: float) -> Enveloped:
     return entry if has_envelope(entry) else Envelope(entry, at=at)
 
 
-def is_dead(entry: object) -> bool:
+def is_dead(entry: Any) -> bool:
     """Return True for an ask that has ended and a message that is not wanted any more."""
-    return has_envelope(entry) and entry.ask is not None and entry.ask.done()
+    return entry.__class__ in ENVELOPES and entry.ask is not None and entry.ask.done()
 
 
 def is_of_the_runtime(envelope: Enveloped) -> bool:

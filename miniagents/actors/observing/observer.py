@@ -25,7 +25,7 @@ class Observer(Protocol):
     def outer_trace(self) -> object:
         """The trace context of code outside of all actors, which sends a message now; it goes with the envelope."""
 
-    def actor_ended(self, cell: Any) -> None:
+    def actor_ended(self, cell: object) -> None:
         """An actor has ended for good."""
 
     def interaction_started(self, interaction: Any, context: Context) -> None:

@@ -27,15 +27,18 @@ class JobQueue:
 
     Args:
         host: The cell whose children are supervised.
+
+    Attributes:
+        is_closed: True after `close`.
     """
 
-    __slots__ = ("_host", "_idle_waiters", "_is_closed", "_jobs", "_task")
+    __slots__ = ("_host", "_idle_waiters", "_jobs", "_task", "is_closed")
 
     def __init__(self, host: "Cell") -> None:
         self._host = host
         self._jobs: deque[Job] = deque()
         self._task: asyncio.Task[None] | None = None
-        self._is_closed = False
+        self.is_closed = False
         self._idle_waiters: list[Promise[None]] = []
 
     def submit(self, job: Job) -> None:
@@ -54,7 +57,7 @@ class JobQueue:
         promise._producer = self._host
 
         async def job() -> None:
-            if self._is_closed:
+            if self.is_closed:
                 promise._reject(ActorStoppedError(f"{self._host.path}: the supervisor has ended", path=self._host.path))
                 return
             try:
@@ -69,12 +72,7 @@ class JobQueue:
 
     def close(self) -> None:
         """Answer no more calls; the other jobs still run."""
-        self._is_closed = True
-
-    @property
-    def is_closed(self) -> bool:
-        """True after `close`."""
-        return self._is_closed
+        self.is_closed = True
 
     @property
     def is_idle(self) -> bool:

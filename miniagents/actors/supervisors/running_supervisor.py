@@ -82,10 +82,6 @@ class RunningSupervisor:
         """True if all children are made of one specification."""
         return isinstance(self._strategy, SimpleOneForOne)
 
-    @property
-    def _is_closed(self) -> bool:
-        return self.jobs.is_closed
-
     def next_number(self) -> str:
         """Return the id of a new child of a `SimpleOneForOne`."""
         self._numbers += 1
@@ -149,7 +145,7 @@ class RunningSupervisor:
         self, children: list[Child], reason: StopReason | BaseException | None
     ) -> tuple[Child, BaseException] | None:
         for child in children:
-            if self._is_closed:
+            if self.jobs.is_closed:
                 break  # the end of one that is significant has ended the supervisor
             error = await self.start(child, reason)
             if error is not None:
@@ -253,7 +249,7 @@ class RunningSupervisor:
     def answers(self, cell: LivingCell, reason: StopReason | BaseException) -> bool:
         """Whether a child is restarted after such an end."""
         child = self._of.get(cell)
-        if child is None or self._is_closed:
+        if child is None or self.jobs.is_closed:
             return False
         if child.spec is None:
             return isinstance(reason, BaseException)
@@ -268,12 +264,12 @@ class RunningSupervisor:
             if child.down is token:
                 await self._restart(child, reason)
 
-        self.submit(job)
+        self.jobs.submit(job)
 
     def child_ended(self, cell: LivingCell, reason: StopReason | BaseException) -> None:
         """A child has ended for good."""
         child = self._of.pop(cell, None)
-        if child is None or child is self._ending or child is self.starting.child or self._is_closed:
+        if child is None or child is self._ending or child is self.starting.child or self.jobs.is_closed:
             return
         child.withdraw_exit()
 
@@ -281,7 +277,7 @@ class RunningSupervisor:
             if child.cell is cell:
                 await self._gone(child)
 
-        self.submit(job)
+        self.jobs.submit(job)
 
     async def _gone(self, child: Child) -> None:
         """A child has ended for good, by itself."""
@@ -296,7 +292,7 @@ class RunningSupervisor:
             for c in self.children.values()
             if c is not child and c.status is not Status.UNDEFINED
         )
-        if spec is not None and not self._is_closed and shuts_down(self._auto_shutdown, spec.significant, others):
+        if spec is not None and not self.jobs.is_closed and shuts_down(self._auto_shutdown, spec.significant, others):
             await self._on_shutdown(None)
 
     async def go_on_without(self, child: Child) -> None:
@@ -307,7 +303,7 @@ class RunningSupervisor:
         child.awaits_group = False
         due = {c.id for other in self.children.values() if other.down is not None for c in self._group(other)}
         waiting = [c for c in self.children.values() if c.awaits_group and c.id not in due]
-        if waiting and not self._is_closed:
+        if waiting and not self.jobs.is_closed:
             await self._start_group(waiting, None)
 
     def _forget(self, child: Child) -> None:
@@ -328,7 +324,7 @@ class RunningSupervisor:
     async def _restart(self, child: Child, reason: StopReason | BaseException) -> None:
         host = self.host
         child.withdraw_exit()
-        if self._is_closed:
+        if self.jobs.is_closed:
             return
         if not self._window.record(host.system.time()):
             await self._give_up(child, reason)
@@ -347,10 +343,10 @@ class RunningSupervisor:
         token = child.down = object()
 
         async def later() -> None:
-            if child.down is token and not self._is_closed:
+            if child.down is token and not self.jobs.is_closed:
                 await self._restart_group(child, reason)
 
-        child.backoff = host.system.loop.call_later(delay, self.submit, later)
+        child.backoff = host.system.loop.call_later(delay, self.jobs.submit, later)
 
     async def _restart_group(self, child: Child, reason: StopReason | BaseException) -> None:
         """Stop those that the strategy restarts with the child, and start all of them, in order."""
@@ -365,7 +361,7 @@ class RunningSupervisor:
 
     async def _start_group(self, group: list[Child], reason: StopReason | BaseException | None) -> None:
         failed = await self._start_in_order(group, reason)
-        if failed is None or self._is_closed:
+        if failed is None or self.jobs.is_closed:
             return
         again, error = failed
         again.status = Status.RESTARTING
@@ -376,7 +372,7 @@ class RunningSupervisor:
             if again.down is token:
                 await self._restart(again, error)
 
-        self.submit(job)
+        self.jobs.submit(job)
 
     def _group(self, child: Child) -> list[Child]:
         return restart_group(self._strategy, list(self.children.values()), child)
@@ -422,7 +418,7 @@ class RunningSupervisor:
 
     async def stop_all(self) -> None:
         """Stop all children and take no more jobs. Called from outside the supervisor's own task."""
-        if self._is_closed:
+        if self.jobs.is_closed:
             return
         done = self.host.system.loop.create_future()
 
@@ -436,7 +432,7 @@ class RunningSupervisor:
 
     def submit_stop(self, job: Job) -> None:
         """Like `submit`, and a start that hangs is cut off when its time to shut down is over."""
-        self.submit(job)
+        self.jobs.submit(job)
         self.limit_start()
 
     def limit_start(self) -> None:
@@ -446,7 +442,7 @@ class RunningSupervisor:
     def hurry(self) -> None:
         """End the child that is in its start, and those that are ending, without a grace."""
         self.starting.cut_off()
-        ending = tuple(self._of.values()) if self._is_closed and self.is_simple else (self._ending,)
+        ending = tuple(self._of.values()) if self.jobs.is_closed and self.is_simple else (self._ending,)
         for child in ending:
             if child is not None and child.cell is not None:
                 child.cell.terminate(StopReason.KILLED)
