@@ -8,8 +8,6 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, Self, TypeVar
 
-import structlog
-
 from miniagents.actors.arguments import check_names
 from miniagents.actors.cells.actor import Actor
 from miniagents.actors.cells.actor_cell import ActorCell
@@ -46,8 +44,6 @@ from miniagents.promising.failures import logger_for
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.supervision import AutoShutdown, ChildSpec, Pool, Routing, Strategy, Supervisor
 from miniagents.supervision.checking import check_count, check_function, check_kind, check_seconds
-
-_log = structlog.get_logger("miniagents")
 
 T = TypeVar("T")
 

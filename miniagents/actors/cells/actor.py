@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from miniagents.actors.cells.actor_cell import ActorCell
     from miniagents.actors.system import ActorSystem
 
-_log = structlog.get_logger("miniagents")
 
 T = TypeVar("T")
 
