@@ -1,4 +1,4 @@
-"""Ports: what the rooms of `actors/` need of those above them, as types alone.
+"""Ports: the types that the rooms of `actors/` need of the rooms above them.
 
 Nothing here exists at run time: the rooms import these protocols for the type checker only, so that no room has to name
 one above it. No class inherits from a port; mypy checks that a class fits where an object is handed over. What cells
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Runnable(Protocol):
-    """What a worker runs, one turn after the other: the cell of an actor, or the call of a function agent."""
+    """An object that a worker runs turn by turn: the cell of an actor, or the call of a function agent."""
 
     context: "Context | None"
     since: float
@@ -49,7 +49,7 @@ class Handoff(Protocol):
 
 
 class Dispatcher(Protocol):
-    """What runs the actors, as whoever sends a message sees it."""
+    """The dispatcher, as references see it."""
 
     @property
     def awake(self) -> bool: ...

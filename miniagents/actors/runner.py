@@ -113,7 +113,7 @@ async def _result_of(main: Coroutine[Any, Any, T], grace: float) -> T:
 
 
 def loop_factory() -> "Callable[[], asyncio.AbstractEventLoop] | None":
-    """What makes an event loop: uvloop where it is there, else None, for asyncio's own."""
+    """Return the maker of event loops: uvloop's if it is installed, else None, for asyncio's own."""
     try:
         import uvloop
     except ImportError:

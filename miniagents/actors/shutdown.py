@@ -1,4 +1,4 @@
-"""The end of a system: what it waits for, what it stops and in which order, and what it goes on without."""
+"""The end of a system: it waits for work, stops the tree in order, and abandons code that does not end."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
@@ -31,7 +31,7 @@ RUNS = life(Phase.UP, again=True)
 
 
 class Running(Protocol):
-    """What runs code of the user, as the end of a system sees it: the cell of an actor, or the call of an agent."""
+    """The cell of an actor, or the call of an agent, that runs code of the user."""
 
     @property
     def told_to_end_at(self) -> float | None:
@@ -193,7 +193,7 @@ class StoppableSystem(PromisingContext):
         """Agents' systems end their interactions first."""
 
     async def _abandon_what_stays(self, gives_up: Callable[[float], bool]) -> None:
-        """As long as the end lasts: go on without whoever swallows its cancellation for too long.
+        """Abandon code that swallows its cancellation for too long, as long as the end lasts.
 
         Args:
             gives_up: Whether what was told to end at a time, and still runs, has had its grace.

@@ -1,4 +1,7 @@
-"""The actor system: the root of the tree, and all that its actors share."""
+"""The actor system: the root of the tree, and all that its actors share.
+
+The module is longer than most: it holds the public methods of the runtime, each with its documentation.
+"""
 
 import asyncio
 import itertools
@@ -9,9 +12,10 @@ from functools import partial
 from typing import Any, Self, TypeVar
 
 from miniagents.actors.arguments import check_names
+from miniagents.actors.cells.absent import cell_of
 from miniagents.actors.cells.actor import Actor
 from miniagents.actors.cells.actor_cell import ActorCell
-from miniagents.actors.cells.cell import Cell, cell_of
+from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.graces import Graces
 from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.actors.cells.root import RootCell
@@ -192,7 +196,7 @@ class ActorSystem(Spawner, StoppableSystem):
         return RunningSupervisor(parent, strategy, AutoShutdown.NEVER, give_up)
 
     def base_name(self, actor: object) -> str:
-        """What an actor without a name is called after."""
+        """Return the base of the name of an actor that has none."""
         return str(getattr(actor, "__name__", None) or type(actor).__name__)
 
     def new_cell(

@@ -173,7 +173,7 @@ class DaemonExecutor(ThreadPoolExecutor):
             return not hung
 
     def _give_up(self, call: "_Call") -> None:
-        """Nobody waits for a call any more: its place goes to another one."""
+        """Give the place of a call that was cancelled to another one."""
         with self._changed:
             if call in self._at_work:
                 del self._at_work[call]

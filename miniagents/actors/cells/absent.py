@@ -82,7 +82,7 @@ class AbsentCell:
         return system
 
     def post(self, envelope: Enveloped) -> None:
-        """It is a dead letter; an ask fails."""
+        """Make the message a dead letter; an ask fails."""
         envelope.taken = True
         if envelope.ask is not None:
             envelope.ask.fail(self.reason)
@@ -93,33 +93,38 @@ class AbsentCell:
         return self
 
     def is_full(self) -> bool:
-        """It has no mailbox."""
+        """Return False: there is no mailbox."""
         return False
 
     async def room(self) -> None:
-        """It has no mailbox."""
+        """Return at once: there is no mailbox."""
 
     def ask_cancelled(self, ask: object) -> None:
-        """Its ask has failed already."""
+        """Do nothing: the ask has failed already."""
 
     def running_supervisor(self) -> None:
-        """It has no children here."""
+        """Return None: there are no children here."""
 
     def stop(self, **_: object) -> Promise[Any]:
-        """It has ended, as far as can be known here."""
+        """Return the promise of the end, as `terminated` does."""
         return self.terminated()
 
     def started(self) -> Promise[None]:
-        """It did not start here."""
+        """Return a promise that has failed: the actor did not start here."""
         promise: Promise[None] = Promise()
         promise._reject(self.reason)
         return promise
 
     def terminated(self) -> Promise[Any]:
-        """It has ended, as far as can be known here."""
+        """Return a promise that has resolved: the actor has ended, as far as can be known here."""
         promise: Promise[Any] = Promise()
         promise._resolve(self.reason)
         return promise
+
+
+def cell_of(ref: ActorRef) -> "Cell":
+    """Return the cell that a reference leads to: a `Cell`, or what stands for one that is not here."""
+    return ref._cell  # type: ignore[return-value]  # what stands for a cell does what a cell that has ended does
 
 
 def let_travel(kind: type[ActorRef], tag: str, cell: type[AbsentCell] = AbsentCell) -> None:

@@ -1,4 +1,4 @@
-"""What users write: `Actor`, and the `ActorContext` that it lives in."""
+"""`Actor`, which users subclass, and `ActorContext`, which its hooks get."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import structlog
 
-from miniagents.actors.cells.cell import cell_of
+from miniagents.actors.cells.absent import cell_of
 from miniagents.actors.cells.reply_to import ReplyTo
 from miniagents.actors.cells.spawning import Spawner
 from miniagents.actors.cells.timers import Timer
@@ -117,7 +117,7 @@ class Actor:
 
 
 class ActorContext(Spawner):
-    """What an actor can see and do: one for each instance."""
+    """The view that an instance of an actor has of itself and of its system."""
 
     __slots__ = ("_cell",)
 
@@ -136,7 +136,7 @@ class ActorContext(Spawner):
 
     @property
     def sender(self) -> ActorRef | None:
-        """Who sent the message in hand; None from outside."""
+        """The actor that sent the current message; None if it came from outside."""
         current = self._cell.current
         return current.sender if current.__class__ in ENVELOPES else None
 
@@ -205,7 +205,7 @@ class ActorContext(Spawner):
         self._cell.watch(cell_of(ref))
 
     def unwatch(self, ref: ActorRef) -> None:
-        """No longer; a `Terminated` that waits in the mailbox is thrown away."""
+        """Stop watching an actor. A `Terminated` that waits in the mailbox is thrown away."""
         check_kind(f"{self._cell.path}: unwatch(ref=)", ref, ActorRef)
         self._cell.unwatch(cell_of(ref))
 

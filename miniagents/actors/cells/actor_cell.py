@@ -79,7 +79,7 @@ class ActorCell(InterruptibleCell):
             self.wake()
 
     def wake(self) -> None:
-        """There is something to do: have a turn of it run."""
+        """Have a turn of the actor run."""
         self.scheduled = True
         if not self.props.own_task:
             dispatcher = self.system.dispatcher
@@ -270,7 +270,7 @@ class ActorCell(InterruptibleCell):
             self.settle()
 
     def rests(self) -> None:
-        """Nothing to do, for one that passivates."""
+        """Called when an actor that passivates has nothing to do."""
 
     def _schedule_again(self) -> None:
         self.scheduled = True
@@ -278,8 +278,8 @@ class ActorCell(InterruptibleCell):
             self.system.dispatcher.schedule(self)
 
     def _is_spent(self) -> bool:
-        """Whether its task must not run anything more as it is: it was cancelled, or somebody keeps a reference to it,
-        which only one of the actor's own may outlive."""
+        """Return True if the task must not run another message: it was cancelled, or code of the user keeps a
+        reference to it, which matters for all but a task of the actor's own."""
         kept = getrefcount(self.task) > self.task.held - self.task.registered
         return kept or (not self.props.own_task and self.task.is_watched())
 
@@ -447,7 +447,7 @@ class ActorCell(InterruptibleCell):
                 hang.cancel()
 
     def settle(self) -> None:
-        """It has ended for good: settle everything that hangs on it."""
+        """Settle all that waits for the actor, which has ended for good."""
         self.scheduled = True
         if self.warm:
             self.system.dispatcher.forget(self)
@@ -496,7 +496,7 @@ class ActorCell(InterruptibleCell):
         return await self._crashed(envelope, error)
 
     async def _crashed(self, envelope: Enveloped | None, error: BaseException) -> bool:
-        """It crashed: `on_stop`, and then what its supervision says.
+        """Handle a crash: run `on_stop`, and then what the supervision says.
 
         Returns:
             Whether the instance lives: it does not.
@@ -523,7 +523,7 @@ class ActorCell(InterruptibleCell):
         return False
 
     def _after_crash(self, envelope: Enveloped, error: BaseException) -> None:
-        """What becomes of the message in hand."""
+        """Retry the current message, or make it a dead letter, or fail its ask."""
         retry = self.props.options.retry
         envelope.crashes += 1
         if retry is not None and isinstance(error, retry.on) and not (envelope.ask is not None and envelope.ask.done()):
@@ -549,7 +549,7 @@ class ActorCell(InterruptibleCell):
 
 
 def is_of_the_caller(error: BaseException) -> bool:
-    """Whether a handler whose asker waits no more may have raised it because of that."""
+    """Return True for an error that a handler may raise because its asker waits no more."""
     if isinstance(error, BaseExceptionGroup):
         return all(is_of_the_caller(part) for part in error.exceptions)
     return isinstance(error, (TimeoutError, PromiseCancelledError)) and not isinstance(error, HandlerTimeoutError)

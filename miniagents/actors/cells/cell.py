@@ -119,7 +119,7 @@ class Cell(ReceivingCell):
 
     @property
     def path(self) -> str:
-        """Where it is in the tree."""
+        """The path in the tree."""
         if self._path is None:
             above = self.parent.path if self.parent is not None and self.parent.parent is not None else ""
             self._path = f"{above}/{self.name}"
@@ -127,13 +127,13 @@ class Cell(ReceivingCell):
 
     @property
     def identity(self) -> Identity:
-        """What tells it from all others."""
+        """The identity, by which it differs from all other actors."""
         system = self.system
         return Identity(system.id, system.node_name, system.node_epoch, self.path, self.uid)
 
     @property
     def system_hash(self) -> int:
-        """What the hash of its reference says of its system."""
+        """The part of the hash of its reference that stands for the system."""
         return self.system.id_hash
 
     @property
@@ -160,7 +160,7 @@ class Cell(ReceivingCell):
 
     @property
     def correlation_id(self) -> int:
-        """That of the message in hand; given out when first asked for."""
+        """The correlation id of the current message; made when it is first read."""
         current = self.current
         if current is None:
             return new_correlation_id()
@@ -213,7 +213,7 @@ class Cell(ReceivingCell):
             in_hand._owns(one)
 
     def all_started(self, those: Iterable[Any]) -> list[Any]:
-        """What its handler has started, out of what was started while a message was in hand."""
+        """Return the part of `those` that the handler of the current message has started."""
         handler = self.task
         owned = [one for one in those if one.__class__ is not OfHelper or one.is_of(handler)]
         return [one.what if one.__class__ is OfHelper else one for one in owned]
@@ -222,23 +222,23 @@ class Cell(ReceivingCell):
 
     @property
     def has_timeout(self) -> bool:  # type: ignore[override]
-        """Whether the ask in hand has a timeout of its own, which ends what its handler has started."""
+        """True if the current ask has a timeout of its own, which ends what its handler has started."""
         return self.current.__class__ is Ask and self.current.own_timeout
 
     def node_behind(self, promise: Promise[Any] | None) -> "Cell | None":
-        """Who must get further before `promise` can settle."""
+        """Return the cell that must go on before `promise` can settle."""
         return self
 
     # What it takes
 
     @property
     def is_alive(self) -> bool:
-        """Whether it has not ended."""
+        """True until the actor has ended."""
         return self.life is not OVER
 
     @property
     def state(self) -> State:
-        """What it is doing, as the tree shows it."""
+        """The state, as the tree shows it."""
         life = self.life
         if life.phase is Phase.UP or life.phase is Phase.DOOMED:
             return State.RUNNING if self.is_busy else State.IDLE
@@ -250,7 +250,7 @@ class Cell(ReceivingCell):
 
     @property
     def is_busy(self) -> bool:
-        """Whether a live one has something to do."""
+        """True if an actor that is up has something to do."""
         return self.scheduled
 
     def failed(self, error: BaseException) -> None:
@@ -258,7 +258,7 @@ class Cell(ReceivingCell):
         self.last_error = error_text(error)
 
     def route(self, message: object) -> "Cell":
-        """Which cell gets a message that is sent to this one."""
+        """Return the cell that gets a message which is sent to this one."""
         return self
 
     # Children
@@ -293,7 +293,7 @@ class Cell(ReceivingCell):
         self.children[child.name] = child
 
     def refuses_children(self) -> bool:
-        """Whether it is stopping, so that no child may start under it any more."""
+        """Return True if the actor is stopping, so that no child may start under it."""
         return self.stopping is not None or self.life.phase in _TAKES_NO_CHILDREN
 
     async def end_children(self, reason: StopReason = StopReason.SHUTDOWN) -> None:
@@ -318,7 +318,7 @@ class Cell(ReceivingCell):
         target.watchers[self] = None
 
     def unwatch(self, target: "Cell") -> None:
-        """No longer; a `Terminated` that waits already is thrown away."""
+        """Stop watching `target`. A `Terminated` that waits in the mailbox is thrown away."""
         if self.watching is not None and target in self.watching:
             del self.watching[target]
             if target.watchers is not None:
@@ -397,8 +397,3 @@ class Cell(ReceivingCell):
             else:
                 self._terminated._producer = self if self.is_serial else None
         return self._terminated
-
-
-def cell_of(ref: ActorRef) -> Cell:
-    """Return the cell that a reference leads to: a `Cell`, or what stands for one that is not here."""
-    return ref._cell  # type: ignore[return-value]  # what stands for a cell does what a cell that has ended does

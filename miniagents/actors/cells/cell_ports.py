@@ -70,7 +70,7 @@ class System(ports.System, Protocol):
 
 
 class ChildSupervisor(Protocol):
-    """What supervises a cell, or the children of one."""
+    """A supervisor of a cell, or of the children of one."""
 
     def adopt(self, cell: Any) -> None: ...
     def answers(self, cell: Any, reason: "StopReason | BaseException") -> bool: ...

@@ -8,7 +8,7 @@ from miniagents.supervision import StopReason
 
 
 class State(enum.Enum):
-    """What an actor is doing."""
+    """The state of an actor, as the tree shows it."""
 
     STARTING = "starting"
     IDLE = "idle"
@@ -24,7 +24,7 @@ class IgnoreStart(Exception):
 
 
 class StopRequest:
-    """That an actor is to end.
+    """A request that an actor ends.
 
     Attributes:
         reason: The reason that was given.

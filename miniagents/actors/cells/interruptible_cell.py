@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from miniagents.actors.cells.actor import ActorContext
 from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.resources import ResourceCell
 from miniagents.actors.dispatch.workers import stack_of_worker
@@ -32,7 +31,7 @@ _log = structlog.get_logger("miniagents")
 
 
 class Interruption(enum.Enum):
-    """Why the runtime cancels the code that runs: what its end then means."""
+    """The reason for which the runtime cancels the code that runs."""
 
     STOP = "stop"
     HANG = "hang"
@@ -56,7 +55,7 @@ class InterruptibleCell(ResourceCell):
     def __init__(self, system: "System", parent: Cell | None, name: str, props: Props) -> None:
         super().__init__(system, parent, name, props)
         self._instance: Any = None
-        self._ctx: ActorContext | None = None
+        self._ctx: object = None  # of the instance
         self.context: Context | None = None
         self._interruption: Interruption | None = None
         self._failure: BaseException | None = None  # what a doomed instance crashes with
@@ -86,7 +85,7 @@ class InterruptibleCell(ResourceCell):
             self.apply(Event.FAIL)
 
     def _runs_code(self) -> bool:
-        """Whether the turn waits for code of the user."""
+        """Return True if the turn waits for code of the user."""
         phase = self.life.phase
         if phase is Phase.UP or phase is Phase.DOOMED:
             return self.current is not None
@@ -142,7 +141,7 @@ class InterruptibleCell(ResourceCell):
 
     @property
     def is_unwanted(self) -> bool:
-        """Whether its code works for an ask that has ended already, and was not told to end."""
+        """True if the code works for an ask that has ended, and was not told to end."""
         current = self.current
         ask = current.ask if current.__class__ in ENVELOPES else None
         gone = ask is not None and ask.done() and not self._replied

@@ -146,7 +146,7 @@ class LivingCell(Cell):
         return done
 
     def takes_while_stopping(self) -> bool:
-        """Whether messages are taken although the end was asked for: only where a restart will follow."""
+        """Return True if messages are taken although the actor was told to end: only if a restart will follow."""
         stopping = self.stopping
         if stopping is None:
             return True
@@ -156,7 +156,7 @@ class LivingCell(Cell):
         )
 
     def will_restart(self, reason: StopReason | BaseException) -> bool:
-        """Whether its supervisor restarts it after such an exit."""
+        """Return True if the supervisor restarts the actor after such an exit."""
         return self.supervisor is not None and self.supervisor.answers(self, reason)
 
     # What the table says; see `Action`
@@ -259,7 +259,7 @@ class LivingCell(Cell):
             done.set_result(None)
 
     def settle(self) -> None:
-        """It has ended for good: settle everything that hangs on it."""
+        """Settle all that waits for the actor, which has ended for good."""
         self.stopping = ENDED
         reason = self.reason = self.reason if self.reason is not None else StopReason.SHUTDOWN
         self.current = None
@@ -322,7 +322,7 @@ class LivingCell(Cell):
         self.apply(Event.START)
 
     def _may_restart_itself(self, error: BaseException) -> bool:
-        """Whether its own supervision allows one more restart."""
+        """Return True if the supervision of the actor's own allows one more restart."""
         strategy = self.props.supervision
         if self._window is None:
             self._window = RestartWindow(strategy.max_restarts, strategy.within)

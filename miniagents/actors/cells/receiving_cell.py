@@ -1,4 +1,4 @@
-"""The mailbox at work: what waits in it, who is refused or waits for room, and what becomes of the rest at the end.
+"""The mailbox at work: it takes messages, refuses them, lets senders wait for room, and closes at the end.
 
 What a mailbox is (its bound, its order, its overflow) is a value, `Mailbox`; this is the part of a cell that carries it
 out. Whether anything is taken at all is for the cell to say.
@@ -74,7 +74,7 @@ class ReceivingCell(Node):
         raise NotImplementedError
 
     def takes_while_stopping(self) -> bool:
-        """Whether messages are taken although the end was asked for."""
+        """Return True if messages are taken although the actor was told to end."""
         raise NotImplementedError
 
     @property
@@ -134,7 +134,7 @@ class ReceivingCell(Node):
         queue.appendleft(envelope)
 
     def is_full(self) -> bool:
-        """Whether the mailbox has a capacity, and as many messages wait as that allows."""
+        """Return True if the mailbox has a capacity, and as many messages wait as it allows."""
         queue, capacity = self.queue, self.props.capacity
         if not queue or capacity is None or len(queue) - self.gone < capacity:
             return False
@@ -172,11 +172,11 @@ class ReceivingCell(Node):
         return ask
 
     def wake(self) -> None:
-        """There is something in the mailbox, and no turn is to come anyway (`scheduled`)."""
+        """Have a turn of the actor run, which takes what is in the mailbox. Not called while `scheduled`."""
         raise NotImplementedError
 
     def refuse(self, envelope: Enveloped) -> None:
-        """A message for one that has ended."""
+        """Refuse a message for an actor that has ended: it becomes a dead letter, its ask fails."""
         envelope.taken = True
         if envelope.ask is not None:
             envelope.ask.stopped(self.reason if self.reason is not None else StopReason.SHUTDOWN, self.start_error)
@@ -184,7 +184,7 @@ class ReceivingCell(Node):
             self.system.dead_letters.add(DeadLetterReason.STOPPED, envelope, self.ref)
 
     def close(self) -> None:
-        """The actor has ended: refuse what waits, and let go who waits for room.
+        """Close the mailbox of an actor that has ended: refuse the messages that wait, and wake the senders.
 
         Of a million messages most would not be kept as dead letters: those are only counted, so that the loop is not
         held up for a second.
@@ -301,7 +301,7 @@ class ReceivingCell(Node):
                 raise
 
     def made_room(self) -> None:
-        """A message was taken: one of those that wait may put its own, by default who has waited longest."""
+        """Wake one sender that waits for room, by default the one that has waited longest: a message was taken."""
         while self._room:
             turn = self._room.popleft()
             if not turn.done():
@@ -326,7 +326,7 @@ class ReceivingCell(Node):
         return None
 
     def withdraw(self, entry: Enveloped) -> None:
-        """An entry waits no longer: an ask that has ended, or ends now; a message that is not wanted any more."""
+        """Let an entry die that waits: an ask that has ended or ends now, or a message that is not wanted any more."""
         if not entry.taken:
             if entry.ask is None:
                 entry.ask = WITHDRAWN

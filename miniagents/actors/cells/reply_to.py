@@ -41,7 +41,7 @@ class ReplyTo:
 
     @property
     def is_open(self) -> bool:
-        """Whether somebody still waits for the answer, and this attempt is still the one that may give it."""
+        """True while the asker waits for the answer, and this attempt is the one that may give it."""
         return self._ask is not None and self._attempt == self._envelope.crashes and not self._ask.done()
 
     @property
@@ -97,7 +97,7 @@ class ReplyTo:
             self._cancelled._resolve(reason)
 
     def _is_over(self) -> bool:
-        """Whether the answer was given: see `Cancellable`."""
+        """Return True if the answer was given; see `Cancellable`."""
         return not self.is_open
 
     def _cancel_alone(self, reason: object, endings: Endings) -> tuple[()]:

@@ -1,4 +1,4 @@
-"""What an instance of an actor owns, and what ends with it: timers, tasks, answers that it owes."""
+"""The resources of an instance of an actor, which end with it: timers, tasks, answers that it owes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -37,7 +37,7 @@ _log = structlog.get_logger("miniagents")
 
 
 class ResourceCell(LivingCell):
-    """A cell whose instance has a context that offers these."""
+    """A cell whose instance has timers and tasks, and may owe answers."""
 
     __slots__ = ("_owed", "_replied", "_tasks", "_timers")
 
@@ -79,7 +79,7 @@ class ResourceCell(LivingCell):
         return task
 
     def cancelled_tasks(self) -> "list[asyncio.Task[Any]]":
-        """Those of its tasks that were cancelled and have not ended."""
+        """Return the tasks that were cancelled and have not ended."""
         return [task for task in self._tasks or () if task.cancelling() and not task.done()]
 
     def _in_hand(self) -> Ask[Any] | None:

@@ -17,5 +17,5 @@ class RootCell(Cell):
         """There is never anything in its mailbox."""
 
     def crash(self, error: BaseException) -> None:
-        """What its children's supervision leads to is the system's failure."""
+        """End the system: the supervision of the top-level actors has given up."""
         self.system.fail(error)

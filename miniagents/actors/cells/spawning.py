@@ -11,15 +11,15 @@ R = TypeVar("R")
 
 
 class Spawnable(Protocol[R_co]):
-    """What can be spawned, for type checkers alone: a subclass of `Actor`, or an agent. It tells the class of its
-    references, which nothing has at run time."""
+    """A subclass of `Actor`, or an agent, as type checkers see it: with the class of its references. The attribute does
+    not exist at run time."""
 
     @property
     def _reference(self) -> R_co: ...
 
 
 class Spawner:
-    """What can start an actor. Each kind of spawner says where in the tree it does (`_spawn`)."""
+    """An object that starts actors: a system, or a context. `_spawn` says where in the tree."""
 
     __slots__ = ()
 

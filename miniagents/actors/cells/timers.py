@@ -64,7 +64,7 @@ class Timer:
 
     @property
     def is_due(self) -> bool:
-        """Whether a message of it waits, in the mailbox or for room in it."""
+        """True if a message of it waits, in the mailbox or for room in it."""
         return self.waits or self._sending is not None
 
     def cancel(self) -> None:
@@ -82,7 +82,7 @@ class Timer:
         self._tick = None
 
     def _holder(self) -> "Cell":
-        """Whose mailbox has its message: that of a pool, which may have kept it and handed it on, or of a member."""
+        """Return the cell whose mailbox has the message: a pool may have handed it on to a member."""
         if self._cell.is_supervisor:
             for member in (self._cell.children or {}).values():
                 if self._tick in (member.queue or ()):

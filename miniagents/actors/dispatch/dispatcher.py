@@ -121,7 +121,7 @@ class Dispatcher:
             self.wake()
 
     def keep_warm(self, cell: "Coolable") -> None:
-        """Remember who has been busy, and let whoever was so longest ago cool down."""
+        """Remember an actor that was busy, and let the one cool down that was busy longest ago."""
         cell.warm = True
         self._warm[cell] = None
         if len(self._warm) > _WARM:
@@ -130,7 +130,7 @@ class Dispatcher:
             coolest.cool_down()
 
     def forget(self, cell: "Coolable") -> None:
-        """It has ended."""
+        """Forget an actor that has ended."""
         cell.warm = False
         self._warm.pop(cell, None)
 
@@ -155,7 +155,7 @@ class Dispatcher:
         self.own(task)
 
     def own(self, task: WorkerTask) -> None:
-        """A worker of this dispatcher: it ends with it at the latest."""
+        """Own a worker: it ends with this dispatcher at the latest."""
         self._workers[task] = None
         # Nor is whoever makes it kept by the context that it runs in.
         task.add_done_callback(self._worker_ended, context=Context())
@@ -342,7 +342,7 @@ class Dispatcher:
                 _log.warning("loop.blocked", actor=cell.path, seconds=round(time.monotonic() - began, 3))
 
     def serving(self) -> "list[Runnable]":
-        """Whom the workers serve now."""
+        """Return the runnables that the workers serve now."""
         return [worker.cell for worker in self._workers if worker.cell is not None]
 
     def abandon(self, worker: Any) -> None:

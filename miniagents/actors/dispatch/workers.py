@@ -68,7 +68,7 @@ class WorkerTask(asyncio.Task[None]):
         super().cancel(reason)
 
     def is_watched(self) -> bool:
-        """Whether anybody has a weak reference to it, save for the registers of asyncio and anyio."""
+        """Return True if there is a weak reference to it outside the registers of asyncio and anyio."""
         known = self.registered
         if getweakrefcount(self) > known:
             known += is_known_to_anyio(self)

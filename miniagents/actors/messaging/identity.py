@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Identity(NamedTuple):
-    """What tells an actor from all others; two references are equal where all of it is.
+    """The identity of an actor; two references are equal if all of it is.
 
     Attributes:
         system: The id of its system, unique among all processes.
@@ -29,7 +29,7 @@ class Identity(NamedTuple):
 
 
 class Reference(Protocol):
-    """What a system finds at a path."""
+    """A reference, as `lookup` gives it."""
 
     _cell: "Cell"
 
@@ -95,6 +95,6 @@ def find(identity: Identity) -> Any:
 
 
 def whereabouts(identity: Identity) -> str:
-    """What a reference's repr says of its system: nothing where there is only that one."""
+    """Return what a reference's repr says of its system: nothing if only that one runs."""
     running = [id for id, system in tuple(_systems.items()) if system.is_running]
     return "" if running == [identity.system] else f" of system {identity.system}"

@@ -17,7 +17,7 @@ from miniagents.supervision.checking import check_count, check_function
 
 
 class Overflow(enum.Enum):
-    """What a full mailbox does with one more message."""
+    """The policy of a full mailbox for one more message."""
 
     BACKPRESSURE = "backpressure"
     """`tell` raises `MailboxFullError`, `await send` waits for room, `ask` fails."""

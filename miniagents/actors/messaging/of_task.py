@@ -1,4 +1,4 @@
-"""What a task of an actor has started, which is cancelled with the actor."""
+"""The work that a task of an actor has started."""
 
 from typing import Protocol
 
@@ -15,7 +15,7 @@ class Owner(Protocol):
 
 
 class OfTask(Work):
-    """What a task of an actor has started: it is cancelled with the task, when that is cut off by the actor's end.
+    """The work that a task of an actor has started. It is cancelled when the end of the actor cuts the task off.
 
     Args:
         of: The ask, or another promise, that the task works for as long as that is open; None for nothing.

@@ -1,4 +1,4 @@
-"""References: how everybody else holds an actor."""
+"""References to actors."""
 
 from asyncio import current_task
 from collections import deque
@@ -62,7 +62,7 @@ class ActorRef:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it can still get messages: True until `terminated()` resolves."""
+        """True until `terminated()` resolves: the actor can still get messages."""
         return self._cell.is_alive
 
     def tell(self, message: Message) -> None:

@@ -41,7 +41,7 @@ class Waiting(Protocol):
 
 
 class State(Protocol):
-    """What an actor is doing."""
+    """The state of an actor."""
 
     @property
     def value(self) -> str:
@@ -71,7 +71,7 @@ class Shown(Protocol):
 
 
 def snapshot(cell: Shown, now: float, depth: int | None, limit: int | None) -> ActorInfo:
-    """What the cell and those below it are doing.
+    """Return the state of a cell and of all cells below it.
 
     Args:
         cell: Where to begin.

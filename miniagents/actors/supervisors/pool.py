@@ -38,11 +38,11 @@ class PoolCell(SupervisorCell):
 
     @property
     def is_open(self) -> bool:
-        """Whether its members have started, and it is not about to end."""
+        """True if the members have started, and the pool is not about to end."""
         return self.life.phase is Phase.UP and self.stopping is None
 
     def post(self, envelope: Enveloped) -> None:
-        """Hand it on.
+        """Hand a message on to a member.
 
         Raises:
             Exception: What `key=` raised; an ask fails with it instead.
@@ -70,7 +70,7 @@ class PoolCell(SupervisorCell):
         member.post(envelope)
 
     def _refuse(self, envelope: Enveloped) -> None:
-        """There is no member that it belongs to."""
+        """Refuse a message that belongs to no member."""
         envelope.taken = True
         if envelope.ask is not None:
             envelope.ask.stopped("no member runs")

@@ -247,7 +247,7 @@ class RunningSupervisor:
     # Ends
 
     def answers(self, cell: LivingCell, reason: StopReason | BaseException) -> bool:
-        """Whether a child is restarted after such an end."""
+        """Return True if a child is restarted after such an end."""
         child = self._of.get(cell)
         if child is None or self.jobs.is_closed:
             return False
@@ -256,7 +256,7 @@ class RunningSupervisor:
         return answers(child.spec.restart, reason)
 
     def child_down(self, cell: LivingCell, reason: StopReason | BaseException) -> None:
-        """A child has exited, and its restart type answers that."""
+        """Restart a child that has exited, as soon as the jobs before it are done."""
         child = self._of[cell]
         token = child.down = object()
 
@@ -267,7 +267,7 @@ class RunningSupervisor:
         self.jobs.submit(job)
 
     def child_ended(self, cell: LivingCell, reason: StopReason | BaseException) -> None:
-        """A child has ended for good."""
+        """Account for a child that has ended for good."""
         child = self._of.pop(cell, None)
         if child is None or child is self._ending or child is self.starting.child or self.jobs.is_closed:
             return

@@ -45,12 +45,12 @@ class SupervisorCell(LivingCell):
         return SupervisorRef(self)
 
     def running_supervisor(self) -> RunningSupervisor | None:
-        """What supervises its children; None while there are none."""
+        """Return the running supervisor; None while there are no children."""
         return self._instance
 
     @property
     def is_busy(self) -> bool:
-        """Whether a live one has something to do: it waits for its children alone."""
+        """False: it only waits for its children."""
         return False
 
     def post(self, envelope: Enveloped) -> None:
@@ -118,7 +118,7 @@ class SupervisorCell(LivingCell):
             await self._end(running)
 
     async def _shut_down(self, running: RunningSupervisor, cause: BaseException | None) -> None:
-        """It gives up, or its significant children have ended."""
+        """End: the supervisor gives up, or its significant children have ended."""
         if self._instance is not running or self.life.phase is not Phase.UP:
             return
         if cause is not None:
@@ -141,7 +141,7 @@ class SupervisorCell(LivingCell):
         self.supervisor.child_down(self, cause if cause is not None else self.reason or StopReason.SHUTDOWN)
 
     def settle(self) -> None:
-        """It has ended for good: settle everything that hangs on it, and tell those above of its failure."""
+        """Settle all that waits for the supervisor, which has ended for good, and crash its parent if it gave up."""
         super().settle()
         cause, self._cause = self._cause, None
         parent = self.parent

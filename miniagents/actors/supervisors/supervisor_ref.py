@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ChildInfo:
-    """What `which_children` says of one child.
+    """One child, as `which_children` gives it.
 
     Attributes:
         id: The id of its specification; None under `SimpleOneForOne`.
@@ -38,7 +38,7 @@ class ChildInfo:
 
 @dataclass(frozen=True, slots=True)
 class ChildCounts:
-    """What `count_children` says.
+    """The result of `count_children`.
 
     Attributes:
         specs: Specifications, whether their children run or not.

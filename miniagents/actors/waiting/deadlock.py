@@ -35,7 +35,7 @@ _LATER = 1.0
 
 
 class Node(Scope):
-    """Who can wait and be waited for: an actor's cell, or an interaction.
+    """A node of the wait-for graph: an actor's cell, or an interaction.
 
     Attributes:
         system: Its system.
@@ -70,7 +70,7 @@ class Node(Scope):
 
     @property
     def node_path(self) -> str:
-        """What a ring calls it."""
+        """The path that a ring shows."""
         return self.path
 
     def begin_wait(self, promise: Promise[Any], at: int | None) -> None:
@@ -119,7 +119,7 @@ class Watches:
                 witness.add_done_callback(self.stirred)
 
     def stirred(self, witness: Holder) -> None:
-        """It has ended, or waits."""
+        """Look again at what `witness` kept from being stuck: it has ended, or waits."""
         if witness not in self._witnesses:
             return
         if isinstance(witness, asyncio.Future):
@@ -255,7 +255,7 @@ def _look(system: "System", one: Holder, turns: int = _TURNS) -> None:
 
 
 def _is_waited_for(one: Holder) -> bool:
-    """Whether it still goes on."""
+    """Return True if it still goes on."""
     if one.__class__ is tuple:
         return not one[0].done()
     task = one.task if isinstance(one, Node) else one

@@ -37,7 +37,7 @@ class OfHelper:
         self.what = what
 
     def is_of(self, handler: "asyncio.Task[Any] | None") -> bool:
-        """Whether it is part of what this handler does, or was until it was cancelled."""
+        """Return True if it is part of what this handler does, or was until it was cancelled."""
         return self._task.cancelled() or (handler is not None and waits_for(handler, self._task))
 
     def _is_over(self) -> bool:
@@ -99,7 +99,7 @@ def waited_for_together(task: "asyncio.Task[Any]") -> "list[asyncio.Task[Any]] |
 
 
 def _gathered(children: "list[asyncio.Task[Any]]") -> "list[asyncio.Task[Any]] | None":
-    """Those of `gather` that go on; None if it is to be told of one that has ended, and may have failed."""
+    """Return the tasks of a `gather` that go on; None if the gather has still to hear of one that has ended."""
     undone = [one for one in children if not one.done()]
     for callback in callbacks_of(undone[0]) if undone else ():
         told = heard_of(callback)

@@ -68,7 +68,7 @@ class Search:
         self.was_cut = False  # there is more to look at than the limit
 
     def stuck(self, *starts: Holder) -> list[Holder]:
-        """Those of them that are held up for ever."""
+        """Return those of `starts` that are held up for ever."""
         only = starts[0] if len(starts) == 1 else None
         stack = list(starts)
         seen = set(stack)
@@ -92,7 +92,7 @@ class Search:
     # What holds something up
 
     def _held_by(self, one: Holder) -> Causes | None:
-        """What holds it up, or None for nothing."""
+        """Return what holds `one` up, or None for nothing."""
         if one.__class__ is tuple:
             promise, at = one
             if promise.done():

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Ending:
-    """Who settles the promise of an actor's end: nobody, as long as the actor itself, or one below it, waits for it."""
+    """The producer of the promise of an actor's end: the actor, and those below it, must not wait for it."""
 
     __slots__ = ("_cell",)
 
@@ -38,7 +38,7 @@ class Ending:
         self._cell.begin_wait(promise, at)
 
     def node_behind(self, promise: "Promise[Any]") -> "Cell":
-        """Who must get further before the end."""
+        """Return the cell, which must go on before it can end."""
         return self._cell
 
 
