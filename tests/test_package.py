@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import miniagents
 from miniagents import errors
 
@@ -26,6 +28,36 @@ LAYERS = [
     "testing",
     "cli",
 ]
+
+
+ROOMS = {
+    "actors": [
+        "arguments",
+        "threads",
+        "observing",
+        "ports",
+        "waiting",
+        "messaging",
+        "dispatch",
+        "cells",
+        "supervisors",
+        "from_thread",
+        "runner",
+        "shutdown",
+        "system",
+    ],
+}
+"""The order of the rooms inside of a package, the lowest first: a folder, or a module of its own."""
+
+UPWARDS = {
+    # `ctx.system` is what users call: its type is the class itself, and no port.
+    ("actors.cells.actor", "actors.system"),
+}
+"""The imports for types that may run upwards, each with its reason."""
+
+CIRCLES = {"actors": 3, "messages": 1, "promising": 2, "supervision": 1}
+"""How many modules of a package may import each other in a circle, imports for types included. Modules that can only be
+read together are to be few; 1 is none."""
 
 
 def _layer(module: str) -> int | None:
@@ -57,6 +89,73 @@ def test_imports_run_only_downwards() -> None:
             if other is None or other > own:
                 wrong.append(f"{'.'.join(relative)} imports {name}")
     assert wrong == []
+
+
+def _modules() -> dict[str, Path]:
+    """The modules by their names within the package, folders by theirs."""
+    names = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return names
+
+
+def _imported_by(path: Path, modules: dict[str, Path]) -> set[str]:
+    """The modules that a module imports, for types or at run time, at its top or inside of a function."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found |= {name if name.removeprefix("miniagents.") in modules else node.module for name in names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {name.removeprefix("miniagents.") for name in found if name.startswith("miniagents.")} & modules.keys()
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_the_imports_inside_of_a_package_run_only_downwards_those_for_types_included(package: str) -> None:
+    modules, order = _modules(), ROOMS[package]
+    inside = {name: path for name, path in modules.items() if name.startswith(f"{package}.")}
+    arrows = {
+        (name, other) for name, path in inside.items() for other in _imported_by(path, modules) if other in inside
+    }
+    upwards = {(a, b) for a, b in arrows if order.index(b.split(".")[1]) > order.index(a.split(".")[1])}
+
+    assert {name.split(".")[1] for name in inside} == set(order)
+    assert upwards == {(a, b) for a, b in UPWARDS if a in inside}
+
+
+@pytest.mark.parametrize(("package", "most"), CIRCLES.items())
+def test_few_modules_of_a_package_import_each_other_in_a_circle(package: str, most: int) -> None:
+    modules = _modules()
+    arrows = {name: _imported_by(path, modules) for name, path in modules.items() if name.startswith(f"{package}.")}
+
+    def reached_from(name: str) -> set[str]:
+        reached: set[str] = set()
+        to_see = [name]
+        while to_see:
+            new = arrows.get(to_see.pop(), set()) - reached
+            reached |= new
+            to_see += new
+        return reached
+
+    reach = {name: reached_from(name) for name in arrows}
+    circles = {frozenset({name, *(other for other in reach[name] if name in reach.get(other, ()))}) for name in reach}
+
+    assert [sorted(circle) for circle in circles if len(circle) > most] == []
+
+
+def test_the_core_imports_nothing_inside_of_a_function() -> None:
+    inside = []
+    for package in ("promising", "messages", "supervision", "actors", "agents"):
+        for path in (PACKAGE / package).rglob("*.py"):
+            for function in ast.walk(ast.parse(path.read_text())):
+                if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                    imports = [node for node in ast.walk(function) if isinstance(node, ast.ImportFrom) and node.module]
+                    inside += [
+                        f"{path.name}: {node.module}" for node in imports if node.module.startswith("miniagents")
+                    ]
+    assert inside == []
 
 
 def test_importing_the_package_loads_no_optional_library() -> None:

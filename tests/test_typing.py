@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 _PROGRAM = """
-from miniagents import ActorRef, ActorStoppedError, AgentRef, Message, MiniAgents, Request, __version__, miniagent
+from miniagents import Actor, ActorContext, ActorRef, ActorStoppedError, AgentRef, InteractionContext
+from miniagents import Message, MiniAgents, Request, __version__, miniagent
 
 class Total(Message):
     value: int
@@ -18,6 +19,13 @@ class Plain(Message):
 
 @miniagent
 async def agent(ctx: object) -> None: ...
+
+class Counter(Actor):
+    pass
+
+def children(ctx: ActorContext, agents_ctx: InteractionContext) -> None:
+    reveal_type(ctx.spawn(Counter, name="child"))
+    reveal_type(agents_ctx.spawn(agent))
 
 async def main(ref: ActorRef, system: MiniAgents) -> None:
     reveal_type(await ref.ask(Read()))
@@ -43,9 +51,11 @@ def test_a_typed_ask_is_typed_and_a_plain_one_is_any(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     revealed = [line.split('"')[1] for line in done.stdout.splitlines() if "Revealed type" in line]
     assert revealed == [
+        "miniagents.actors.messaging.ref.ActorRef",
+        "miniagents.agents.call_target.AgentRef",
         "program.Total",
         "Any",
-        "miniagents.agents.agent_cell.AgentRef",
+        "miniagents.agents.call_target.AgentRef",
         "miniagents.messages.sequence.Messages",
         "str",
         "str",

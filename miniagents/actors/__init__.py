@@ -1,7 +1,9 @@
 """Actors: state behind mailboxes, supervised. The lean layer, on which agents are built."""
 
 from miniagents.actors.cells.absent import let_travel
-from miniagents.actors.cells.actor import Actor, ActorContext, IgnoreStart, ReplyTo
+from miniagents.actors.cells.actor import Actor, ActorContext
+from miniagents.actors.cells.cell_state import IgnoreStart
+from miniagents.actors.cells.reply_to import ReplyTo
 from miniagents.actors.cells.timers import Timer
 from miniagents.actors.messaging.dead_letters import DeadLetter, DeadLetterReason, DeadLetters
 from miniagents.actors.messaging.envelope import Envelope

@@ -11,7 +11,7 @@ from miniagents.supervision.checking import check_kind
 
 @lru_cache(maxsize=4096)
 def parameters(function: Callable[..., Any], skip: int) -> tuple[frozenset[str], frozenset[str], bool]:
-    """What a function takes by name.
+    """Return what a function takes by name.
 
     Args:
         function: The function.

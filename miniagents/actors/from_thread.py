@@ -7,14 +7,14 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from miniagents.actors.messaging.ref import ActorRef
 from miniagents.errors import SystemNotRunningError, WrongThreadError
 from miniagents.messages import Message
 from miniagents.promising import Promise
 from miniagents.promising.failures import log_failure
 
 if TYPE_CHECKING:
-    from miniagents.actors.messaging.ref import ActorRef
-    from miniagents.actors.system import ActorSystem
+    from miniagents.actors.ports import System
 
 
 class FromThread:
@@ -26,14 +26,14 @@ class FromThread:
 
     __slots__ = ("_system",)
 
-    def __init__(self, system: "ActorSystem") -> None:
+    def __init__(self, system: "System") -> None:
         self._system = system
 
-    def tell(self, ref: "ActorRef", message: Message) -> None:
+    def tell(self, ref: ActorRef, message: Message) -> None:
         """Like `ref.tell`; returns when the message is in the mailbox, and raises what `tell` raises."""
         self._submit(lambda: ref.tell(message)).result()
 
-    def ask(self, ref: "ActorRef", message: Message, *, timeout: float | None = None) -> Any:
+    def ask(self, ref: ActorRef, message: Message, *, timeout: float | None = None) -> "concurrent.futures.Future[Any]":
         """Like `ref.ask`, as a future of this thread."""
         return self._submit(lambda: ref.ask(message, timeout=timeout))
 
@@ -86,7 +86,7 @@ class ThreadFuture(concurrent.futures.Future[Any]):
 async def _outcome(function: Callable[[], Any], future: ThreadFuture) -> None:
     """Make a call, and tell its future what comes of it."""
     result: Any = None
-    value: Any = None
+    value: object = None
     failure: BaseException | None = None
     try:
         result = function()

@@ -6,20 +6,32 @@ import signal
 import threading
 from collections.abc import Callable, Coroutine
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import TracebackType
+from typing import Any, Protocol, TypeVar
 
 from miniagents.actors.threads import DaemonExecutor, use_daemon_threads
 from miniagents.errors import InvalidOptionError
 from miniagents.promising.abandoning import INSIST_EVERY, abandon, log_abandoned
 from miniagents.promising.stacks import stack_of
 
-if TYPE_CHECKING:
-    from miniagents.actors.system import ActorSystem
-
 T = TypeVar("T")
 
 
-def run_main(system: "ActorSystem", main: Coroutine[Any, Any, T]) -> T:
+class System(Protocol):
+    """A system that a program can run in."""
+
+    @property
+    def grace(self) -> float:
+        """Seconds for what was told to end, when the system ends."""
+
+    async def __aenter__(self) -> object: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> object: ...
+
+
+def run_main(system: System, main: Coroutine[Any, Any, T]) -> T:
     """Run `main` inside `system`, on uvloop where it is there.
 
     Ctrl-C cancels `main`, so that the system stops in supervised order, and raises `KeyboardInterrupt`; SIGTERM does
@@ -101,7 +113,7 @@ async def _result_of(main: Coroutine[Any, Any, T], grace: float) -> T:
 
 
 def loop_factory() -> "Callable[[], asyncio.AbstractEventLoop] | None":
-    """What makes an event loop: uvloop where it is there, else None, for asyncio's own."""
+    """Return the maker of event loops: uvloop's if it is installed, else None, for asyncio's own."""
     try:
         import uvloop
     except ImportError:

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 import structlog
 
 from miniagents.errors import InvalidOptionError
+from miniagents.promising.cpython import has_default_executor
 
 _log = structlog.get_logger("miniagents")
 
@@ -133,7 +134,7 @@ class DaemonExecutor(ThreadPoolExecutor):
             if not call.set_running_or_notify_cancel():
                 self._is_free_of(call)
                 continue
-            result: Any = None
+            result: object = None
             error: BaseException | None = None
             try:
                 result = call.function()
@@ -172,7 +173,7 @@ class DaemonExecutor(ThreadPoolExecutor):
             return not hung
 
     def _give_up(self, call: "_Call") -> None:
-        """Nobody waits for a call any more: its place goes to another one."""
+        """Give the place of a call that was cancelled to another one."""
         with self._changed:
             if call in self._at_work:
                 del self._at_work[call]
@@ -228,7 +229,7 @@ def use_daemon_threads(loop: asyncio.AbstractEventLoop, executor: DaemonExecutor
         loop: The loop. uvloop does not tell what it has, and is left alone unless `executor` is given.
         executor: What it gets, whatever it has; None for a new executor.
     """
-    if executor is not None or getattr(loop, "_default_executor", loop) is None:
+    if executor is not None or not has_default_executor(loop):
         executor = _of_loops[loop] = executor if executor is not None else DaemonExecutor(name="asyncio")
         loop.set_default_executor(executor)
 

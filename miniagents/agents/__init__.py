@@ -1,10 +1,10 @@
 """Agents: async functions and classes behind mailboxes, called with messages, answering with streams of them."""
 
 from miniagents.agents.agent import MiniAgent
-from miniagents.agents.agent_cell import AgentRef
 from miniagents.agents.agent_pool import AgentPoolRef
 from miniagents.agents.arguments import Live
 from miniagents.agents.call import AgentCall
+from miniagents.agents.call_target import AgentRef
 from miniagents.agents.decorator import miniagent
 from miniagents.agents.interaction import Interaction
 from miniagents.agents.interaction_context import InteractionContext

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from contextvars import Context
 from typing import Any
 
-from miniagents.actors import DeadLetterReason, Envelope, SpawnOptions
+from miniagents.actors import DeadLetterReason, SpawnOptions
 from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.living_cell import LivingCell
+from miniagents.actors.messaging.entries import Enveloped
 from miniagents.actors.messaging.options import DEFAULT_OPTIONS, Props
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.class_cell import ClassAgentCell
@@ -33,7 +34,7 @@ class ActivationRoot(LivingCell):
         super().__init__(system, parent, name, Props(lambda: None, DEFAULT_OPTIONS))
         self._ending: asyncio.Task[None] | None = None
 
-    def post(self, envelope: Envelope) -> None:
+    def post(self, envelope: Enveloped) -> None:
         """Refuse a message: this cell handles none."""
         if envelope.ask is not None:
             envelope.ask.stopped("it handles no messages")

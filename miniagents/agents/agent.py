@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from miniagents.actors import SpawnOptions
 from miniagents.actors.arguments import parameters
@@ -13,7 +13,7 @@ from miniagents.agents.arguments import (
     identity,
     live_parameters,
 )
-from miniagents.agents.call_target import CallTarget
+from miniagents.agents.call_target import AgentRef, CallTarget
 from miniagents.agents.host import AgentHost, ServingCell
 from miniagents.errors import AgentArgumentError
 from miniagents.messages import EMPTY, FrozenDict
@@ -79,6 +79,9 @@ class MiniAgent(CallTarget):
     )
 
     __miniagents_immutable__ = True
+
+    if TYPE_CHECKING:
+        _reference: AgentRef  # see `Spawnable`
 
     def __init__(
         self,

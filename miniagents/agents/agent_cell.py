@@ -11,27 +11,13 @@ from miniagents.actors.cells.cell_state import State
 from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.actors.messaging.ask import Ask
 from miniagents.agents.agent import MiniAgent
-from miniagents.agents.call_target import CallTarget
-from miniagents.agents.host import AgentHost, ServingCell
+from miniagents.agents.call_target import AgentRef
+from miniagents.agents.host import AgentHost
 from miniagents.agents.interaction import Interaction
 from miniagents.errors import ActorStoppedError, MailboxFullError
 from miniagents.messages import EMPTY, Message, MessageSequence, MessageSequencePromise, TextMessage
 from miniagents.supervision import StopReason
 from miniagents.supervision.lifecycle import OVER
-
-
-class AgentRef(CallTarget, ActorRef):
-    """The reference of an agent: an `ActorRef` that can be called, too."""
-
-    __slots__ = ()
-
-    def _called_agent(self) -> MiniAgent:
-        agent: MiniAgent = self._called_cell().agent
-        return agent
-
-    def _called_cell(self) -> ServingCell[Interaction]:
-        cell: Any = self._cell  # of the agent, since only `new_ref` of its cell makes a reference of this class
-        return cell  # type: ignore[no-any-return]
 
 
 class AbsentAgentCell(AbsentCell):

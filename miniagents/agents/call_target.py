@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from miniagents.actors import ActorRef
 from miniagents.agents.call import AgentCall, begin, new_interaction
 from miniagents.agents.host import ServingCell
 from miniagents.messages import MessageSequence, MessageSequencePromise, Sendable
@@ -96,3 +97,15 @@ class CallTarget:
     def _called_cell(self) -> "ServingCell[Interaction]":
         """Return the cell that serves the call."""
         raise NotImplementedError
+
+
+class AgentRef(CallTarget, ActorRef):
+    """The reference of an agent: an `ActorRef` that can be called, too."""
+
+    __slots__ = ()
+
+    def _called_agent(self) -> "MiniAgent":
+        return self._called_cell().agent  # type: ignore[no-any-return]
+
+    def _called_cell(self) -> Any:
+        return self._cell

@@ -14,7 +14,7 @@ import structlog
 
 from miniagents.actors import DeadLetterReason, Envelope, EventKind
 from miniagents.actors.cells.cell import Cell
-from miniagents.actors.cells.receiving_cell import BARRIER
+from miniagents.actors.messaging.entries import BARRIER
 from miniagents.actors.messaging.options import Props
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.agent_cell import AgentCell, answer_of

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from miniagents.actors import ActorRef, Caller, SpawnOptions
+from miniagents.actors.cells.spawning import Spawner
 from miniagents.actors.observing.caller import current_caller
 from miniagents.actors.observing.request_id import current_request_id
 from miniagents.agents.agent import MiniAgent
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("miniagents")
 
 
-class InteractionContext:
+class InteractionContext(Spawner):
     """A call as the agent's code sees it, with the messages that came and the way for replies.
 
     Example:
@@ -185,18 +186,12 @@ class InteractionContext:
         """Close the replies without waiting. An error that the code raises later does not reach the caller either."""
         self._interaction.close_replies()
 
-    def spawn(
-        self,
-        actor: object,
-        *,
-        name: str | None = None,
-        options: SpawnOptions | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        **arguments: object,
+    def _spawn(
+        self, actor: object, name: str | None, options: SpawnOptions | None, kwargs: Mapping[str, Any]
     ) -> ActorRef:
-        """Start a child of this agent, as `MiniAgents.spawn` does."""
         interaction = self._interaction
-        return interaction.system.spawn_under(interaction.cell, actor, name, options, {**arguments, **(kwargs or {})})
+        cell: Any = interaction.cell  # a cell of the tree, which serves calls
+        return interaction.system.spawn_under(cell, actor, name, options, kwargs)
 
 
 async def _logged(coro: Awaitable[object], path: str) -> None:

@@ -13,7 +13,7 @@ class QueuedCall(CallNode):
     """A call as a mailbox sees it.
 
     In its envelope a call is two things: the message, which the cell of an agent serves, and the ask, which the cell
-    ends: see `Answerable`.
+    ends.
 
     Attributes:
         envelope: The envelope that the call waits in; None if it began at once, or has ended.

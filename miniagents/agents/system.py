@@ -6,13 +6,13 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, Self, overload
 
-from miniagents.actors import ActorRef, EventKind, SpawnOptions, SupervisorRef
+from miniagents.actors import EventKind, SpawnOptions, SupervisorRef
 from miniagents.actors.cells.cell import Cell
+from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.actors.from_thread import FromThread
 from miniagents.actors.system import SUPERVISOR_PROPS
 from miniagents.agents.activation import ActivationRoot, new_agent_cell, spawned
 from miniagents.agents.agent import MiniAgent
-from miniagents.agents.agent_cell import AgentRef
 from miniagents.agents.agent_pool import AgentPoolCell, AgentPoolRef
 from miniagents.agents.call_target import CallTarget
 from miniagents.agents.class_cell import ClassAgentCell
@@ -113,40 +113,6 @@ class MiniAgents(AgentHost):
         return self.run(main())
 
     @overload
-    def spawn(
-        self,
-        actor: MiniAgent,
-        *,
-        name: str | None = None,
-        options: SpawnOptions | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        **arguments: Any,
-    ) -> AgentRef: ...
-
-    @overload
-    def spawn(
-        self,
-        actor: object,
-        *,
-        name: str | None = None,
-        options: SpawnOptions | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        **arguments: Any,
-    ) -> ActorRef: ...
-
-    def spawn(
-        self,
-        actor: object,
-        *,
-        name: str | None = None,
-        options: SpawnOptions | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        **arguments: Any,
-    ) -> ActorRef:
-        """Start an actor or a named agent at the top of the tree; see `ActorSystem.spawn`."""
-        return super().spawn(actor, name=name, options=options, kwargs=kwargs, **arguments)
-
-    @overload
     async def pool(
         self,
         actor: MiniAgent,
@@ -184,7 +150,7 @@ class MiniAgents(AgentHost):
 
     def new_cell(
         self, parent: Cell, actor: object, name: str, options: SpawnOptions | None, kwargs: Mapping[str, Any]
-    ) -> Cell:
+    ) -> LivingCell:
         """Make the cell of an actor or agent, without starting it."""
         if isinstance(actor, MiniAgent):
             return new_agent_cell(self, parent, name, spawned(actor, options, kwargs))
@@ -192,7 +158,7 @@ class MiniAgents(AgentHost):
             member = actor.children[0]
             agent = spawned(actor.child, member.options, member.kwargs)
             return AgentPoolCell(self, parent, name, SUPERVISOR_PROPS, actor, agent)
-        cell: Cell = super().new_cell(parent, actor, name, options, kwargs)
+        cell = super().new_cell(parent, actor, name, options, kwargs)
         return cell
 
     def opened(self, call: OpenCall) -> None:

@@ -1,10 +1,11 @@
 """Abandoned tasks: they were told to end and do not, and the system must end without them."""
 
 import asyncio
-from asyncio.tasks import _unregister_task
 from typing import Any
 
 import structlog
+
+from miniagents.promising.cpython import forget_task
 
 _log = structlog.get_logger("miniagents")
 
@@ -16,12 +17,9 @@ INSIST_EVERY = 1.0
 
 
 def abandon(task: "asyncio.Task[Any]") -> None:
-    """Let the event loop end without a task: `asyncio.run` cancels all tasks that it knows of and waits for them for as
-    long as that takes."""
-    # What asyncio documents under "Extending", for implementations of tasks.
-    _unregister_task(task)
-    # Asyncio need not warn of the task: `log_abandoned` has logged it. There is no public way to say so.
-    task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
+    """Let the event loop end without a task: `asyncio.run` cancels all tasks that it knows of, and waits for them for
+    as long as that takes."""
+    forget_task(task)  # what is to be said of it has been logged
 
 
 def log_abandoned(stack: str, **fields: object) -> None:

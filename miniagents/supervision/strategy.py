@@ -1,9 +1,13 @@
 """Strategies: which children are restarted together, how often at most, and after which pause."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from miniagents.supervision.backoff import Backoff
 from miniagents.supervision.checking import check_count, check_kind, check_seconds
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -81,3 +85,18 @@ class SimpleOneForOne(Strategy):
 DEFAULT_SUPERVISION = OneForOne(max_restarts=None, backoff=Backoff(0.1, 30.0, jitter=0.2))
 """The strategy for actors without a supervisor and for the members of a pool: restarts without a limit, after a pause
 that grows as long as no message is handled in between (as in Akka's `BackoffSupervisor`)."""
+
+
+def restart_group(strategy: Strategy, children: Sequence[T], child: T) -> list[T]:
+    """Return the children that are restarted when one of them is, in the order of their starts.
+
+    Args:
+        strategy: The strategy of the supervisor.
+        children: All its children, in the order of their starts.
+        child: The child that has ended; one of `children`.
+    """
+    if isinstance(strategy, OneForAll):
+        return list(children)
+    if isinstance(strategy, RestForOne):
+        return list(children[children.index(child) :])
+    return [child]

@@ -9,8 +9,8 @@ from random import Random
 from typing import Any
 
 from miniagents.actors.cells.cell import Cell
-from miniagents.actors.cells.receiving_cell import BARRIER
 from miniagents.actors.messaging.dead_letters import DeadLetter
+from miniagents.actors.messaging.entries import BARRIER
 from miniagents.actors.observing.events import Event
 from miniagents.agents.interaction import Interaction
 from miniagents.errors import InvalidOptionError

@@ -20,7 +20,7 @@ from miniagents import (
     StopReason,
     TextMessage,
 )
-from miniagents.actors.cells.actor import ReplyTo
+from miniagents.actors.cells.reply_to import ReplyTo
 from miniagents.errors import MailboxFullError
 from tests.actors.actors import Counter, Crash, turns
 from tests.actors.test_watching import Unwatch, Watch, Watcher

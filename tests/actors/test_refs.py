@@ -31,7 +31,7 @@ from miniagents import (
     miniagent,
 )
 from miniagents.actors.messaging.identity import hash_of
-from miniagents.agents.agent_cell import AgentRef
+from miniagents.agents.call_target import AgentRef
 from miniagents.errors import ActorStoppedError, DecodeError, MailboxFullError, NotSendableError
 from miniagents.messages.codec import WIRE_TYPE
 from tests.actors.actors import Counter, Crash, Read, Total, turns

@@ -22,7 +22,7 @@ from miniagents import (
     TextMessage,
     miniagent,
 )
-from miniagents.actors.cells.actor import ReplyTo
+from miniagents.actors.cells.reply_to import ReplyTo
 from miniagents.errors import (
     ActorStoppedError,
     AskTimeoutError,

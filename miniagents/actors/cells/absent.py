@@ -2,16 +2,20 @@
 
 import copyreg
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from miniagents.actors.cells.cell_state import ENDED, State
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
+from miniagents.actors.messaging.entries import Enveloped
 from miniagents.actors.messaging.identity import Identity, find, hash_of, system_of
 from miniagents.actors.messaging.ref import ActorRef
 from miniagents.errors import ActorStoppedError, NoActiveSystemError
 from miniagents.messages import register_wire_type
 from miniagents.promising import Promise, PromisingContext
 from miniagents.supervision.lifecycle import OVER
+
+if TYPE_CHECKING:
+    from miniagents.actors.cells.cell import Cell
 
 
 class AbsentCell:
@@ -31,8 +35,8 @@ class AbsentCell:
     is_serial = False
     is_supervisor = False
     queue: Any = None
-    parent: Any = None
-    watchers: Any = None
+    parent: "Cell | None" = None
+    watchers: "dict[Cell, None] | None" = None
 
     def __init__(self, identity: Identity, kind: type[ActorRef]) -> None:
         self.identity = identity
@@ -77,45 +81,50 @@ class AbsentCell:
                 raise self.reason from error
         return system
 
-    def post(self, envelope: Any) -> None:
-        """It is a dead letter; an ask fails."""
+    def post(self, envelope: Enveloped) -> None:
+        """Make the message a dead letter; an ask fails."""
         envelope.taken = True
         if envelope.ask is not None:
             envelope.ask.fail(self.reason)
         self.system.dead_letters.add(DeadLetterReason.STOPPED, envelope, self.ref)
 
-    def route(self, message: Any) -> "AbsentCell":
+    def route(self, message: object) -> "AbsentCell":
         """Itself."""
         return self
 
     def is_full(self) -> bool:
-        """It has no mailbox."""
+        """Return False: there is no mailbox."""
         return False
 
     async def room(self) -> None:
-        """It has no mailbox."""
+        """Return at once: there is no mailbox."""
 
-    def ask_cancelled(self, ask: Any) -> None:
-        """Its ask has failed already."""
+    def ask_cancelled(self, ask: object) -> None:
+        """Do nothing: the ask has failed already."""
 
     def running_supervisor(self) -> None:
-        """It has no children here."""
+        """Return None: there are no children here."""
 
-    def stop(self, **_: Any) -> Promise[Any]:
-        """It has ended, as far as can be known here."""
+    def stop(self, **_: object) -> Promise[Any]:
+        """Return the promise of the end, as `terminated` does."""
         return self.terminated()
 
     def started(self) -> Promise[None]:
-        """It did not start here."""
+        """Return a promise that has failed: the actor did not start here."""
         promise: Promise[None] = Promise()
         promise.reject(self.reason)
         return promise
 
     def terminated(self) -> Promise[Any]:
-        """It has ended, as far as can be known here."""
+        """Return a promise that has resolved: the actor has ended, as far as can be known here."""
         promise: Promise[Any] = Promise()
         promise.resolve(self.reason)
         return promise
+
+
+def cell_of(ref: ActorRef) -> "Cell":
+    """Return the cell that a reference leads to: a `Cell`, or what stands for one that is not here."""
+    return ref._cell  # type: ignore[return-value]  # what stands for a cell does what a cell that has ended does
 
 
 def let_travel(kind: type[ActorRef], tag: str, cell: type[AbsentCell] = AbsentCell) -> None:

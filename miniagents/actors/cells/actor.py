@@ -1,44 +1,35 @@
-"""What users write: `Actor`, and the `ActorContext` that it lives in."""
+"""`Actor`, which users subclass, and `ActorContext`, which its hooks get."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextvars import copy_context
 from inspect import iscoroutinefunction, signature, unwrap
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import structlog
 
-from miniagents.actors.arguments import merged
+from miniagents.actors.cells.absent import cell_of
+from miniagents.actors.cells.reply_to import ReplyTo
+from miniagents.actors.cells.spawning import Spawner
 from miniagents.actors.cells.timers import Timer
-from miniagents.actors.messaging.ask import Ask
-from miniagents.actors.messaging.dead_letters import DeadLetterReason
-from miniagents.actors.messaging.envelope import Answerable, Envelope
+from miniagents.actors.messaging.entries import ENVELOPES
+from miniagents.actors.messaging.envelope import Envelope
 from miniagents.actors.messaging.options import SpawnOptions
 from miniagents.actors.messaging.ref import ActorRef
 from miniagents.errors import InvalidOptionError, UnhandledMessageError
 from miniagents.messages import Message
-from miniagents.promising import Promise
-from miniagents.promising.tracebacks import traceback_text
-from miniagents.promising.work import Endings
 from miniagents.supervision import StopReason, Strategy
-from miniagents.supervision.checking import check_exceptions, check_function, check_kind
+from miniagents.supervision.checking import check_exceptions, check_kind
 
 if TYPE_CHECKING:
     from miniagents.actors.cells.actor_cell import ActorCell
     from miniagents.actors.system import ActorSystem
 
-_log = structlog.get_logger("miniagents")
 
 T = TypeVar("T")
 
 _HOOKS = {"receive": "message, ctx", "on_start": "ctx", "on_stop": "reason", "on_restart": "reason"}
 """What the runtime calls, and with which arguments."""
-
-
-class IgnoreStart(Exception):
-    """Raised in `on_start`: this child is not needed now. Its supervisor keeps the specification and no child, as
-    OTP's supervisor does when a start function returns `ignore`."""
 
 
 class Actor:
@@ -56,6 +47,9 @@ class Actor:
     errors: ClassVar[tuple[type[BaseException], ...]] = ()
     strategy: ClassVar[Any] = None
     ctx: "ActorContext"
+
+    if TYPE_CHECKING:
+        _reference: ClassVar[ActorRef]  # see `Spawnable`
 
     _default_props: ClassVar[Any]  # shared by all actors of this very class that are spawned without options
 
@@ -122,102 +116,8 @@ class Actor:
         """Called in the fresh instance, after its `on_start`. What it raises is a crash of the fresh instance."""
 
 
-class ReplyTo:
-    """An answer that is given later: end it once, with `reply`. With the actor it ends as `ActorStoppedError`.
-
-    Example:
-        async def receive(self, message, ctx):
-            reply_to = ctx.reply_later()
-            work = ctx.create_task(self.work(message, reply_to))
-            reply_to.on_cancel(lambda reason: work.cancel())
-    """
-
-    __slots__ = ("_ask", "_attempt", "_cancelled", "_envelope", "_reason", "_receiver")
-
-    def __init__(self, envelope: "Envelope | Ask[Any]", receiver: ActorRef) -> None:
-        self._ask: Answerable | None = envelope.ask
-        self._cancelled: Promise[Any] | None = None
-        self._envelope = envelope
-        self._attempt = envelope.crashes
-        self._reason: object = None
-        self._receiver = receiver
-
-    @property
-    def is_open(self) -> bool:
-        """Whether somebody still waits for the answer, and this attempt is still the one that may give it."""
-        return self._ask is not None and self._attempt == self._envelope.crashes and not self._ask.done()
-
-    @property
-    def cancelled(self) -> Promise[Any]:
-        """The promise of the reason for which nobody waits for the answer any more.
-
-        That is what was given to `cancel`, or "cancelled", or the `AskTimeoutError` of a deadline that has passed. It
-        is None if the ask has ended in another way: by an answer, or with the actor.
-        """
-        if self._cancelled is None:
-            self._cancelled = Promise()
-            if self._reason is not None or self._ask is None:
-                self._cancelled.resolve(self._reason)
-            else:
-                self._ask.add_done_callback(self._ended)
-        return self._cancelled
-
-    def on_cancel(self, callback: Callable[[Any], object]) -> None:
-        """Call `callback(reason)` once when nobody waits for the answer any more; see `cancelled`.
-
-        It is called within the `cancel` itself, or now if that has been. What it raises is logged. Tasks of
-        `ctx.create_task` that it cancels belong to what `aclose` waits for.
-        """
-        check_function(f"{self._receiver.path}: on_cancel(callback=)", callback)
-        context = copy_context()
-
-        def tell(cancelled: Promise[Any]) -> None:
-            if cancelled.exception() is None and cancelled.result() is not None:
-                try:
-                    context.run(callback, cancelled.result())
-                except Exception as error:
-                    path, stack = self._receiver.path, traceback_text(error)
-                    _log.error("call.on_cancel_failed", actor=path, error=repr(error), stack=stack)
-
-        self.cancelled.add_done_callback(tell)
-
-    def reply(self, answer: Message | BaseException | None) -> None:
-        """Give the answer; an exception is raised at the asker. A second one is a dead letter."""
-        if self.is_open and self._ask is not None:
-            self._ask.answer(answer)
-        else:
-            cell = self._receiver._cell
-            letter = Envelope(answer, self._receiver, None, None, self._envelope.correlation_id, None, 0.0)
-            receiver = self._envelope.sender or self._receiver
-            cell.system.dead_letters.add(DeadLetterReason.REPLIED_TWICE, letter, receiver)
-
-    def _ended(self, _: Any) -> None:
-        # Later, since whoever cancels says why as soon as the ask has ended.
-        self._receiver._cell.system.loop.call_soon(self._resolve, None)
-
-    def _resolve(self, reason: object) -> None:
-        if self._cancelled is not None:
-            self._cancelled.resolve(reason)
-
-    def is_over(self) -> bool:
-        """Whether the answer was given: see `Cancellable`."""
-        return not self.is_open
-
-    def cancel_alone(self, reason: object, endings: Endings) -> tuple[()]:
-        """Tell whoever is to answer: see `Cancellable`."""
-        if self._reason is None:
-            cell: Any = self._receiver._cell
-            cancelled_before = cell.cancelled_tasks()
-            self._reason = reason if reason is not None else "cancelled"
-            self._resolve(self._reason)
-            for task in cell.cancelled_tasks():
-                if task not in cancelled_before:
-                    endings[task] = cell  # by a callback of `on_cancel`
-        return ()
-
-
-class ActorContext:
-    """What an actor can see and do: one for each instance."""
+class ActorContext(Spawner):
+    """The view that an instance of an actor has of itself and of its system."""
 
     __slots__ = ("_cell",)
 
@@ -236,10 +136,9 @@ class ActorContext:
 
     @property
     def sender(self) -> ActorRef | None:
-        """Who sent the message in hand; None from outside."""
+        """The actor that sent the current message; None if it came from outside."""
         current = self._cell.current
-        kind = current.__class__
-        return current.sender if kind is Ask or kind is Envelope else None
+        return current.sender if current.__class__ in ENVELOPES else None
 
     @property
     def parent(self) -> ActorRef | None:
@@ -275,19 +174,12 @@ class ActorContext:
     @property
     def system(self) -> "ActorSystem":
         """The system that it lives in."""
-        return self._cell.system
+        return self._cell.system  # type: ignore[return-value]  # a port, for all that is below the system
 
-    def spawn(
-        self,
-        actor: Any,
-        *,
-        name: str | None = None,
-        options: SpawnOptions | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        **arguments: Any,
+    def _spawn(
+        self, actor: object, name: str | None, options: SpawnOptions | None, kwargs: Mapping[str, Any]
     ) -> ActorRef:
-        """Start a child of this actor, as `ActorSystem.spawn` does."""
-        return self._cell.system.spawn_under(self._cell, actor, name, options, merged(arguments, kwargs))
+        return self._cell.system.spawn_under(self._cell, actor, name, options, kwargs)
 
     def stop(self, ref: ActorRef | None = None, *, reason: StopReason = StopReason.NORMAL) -> None:
         """End this actor after the message in hand, or another one.
@@ -310,12 +202,12 @@ class ActorContext:
     def watch(self, ref: ActorRef) -> None:
         """Have `Terminated` delivered when the actor ends for good, once; never for a restart."""
         check_kind(f"{self._cell.path}: watch(ref=)", ref, ActorRef)
-        self._cell.watch(ref._cell)
+        self._cell.watch(cell_of(ref))
 
     def unwatch(self, ref: ActorRef) -> None:
-        """No longer; a `Terminated` that waits in the mailbox is thrown away."""
+        """Stop watching an actor. A `Terminated` that waits in the mailbox is thrown away."""
         check_kind(f"{self._cell.path}: unwatch(ref=)", ref, ActorRef)
-        self._cell.unwatch(ref._cell)
+        self._cell.unwatch(cell_of(ref))
 
     def schedule(self, delay: float, message: Message) -> Timer:
         """Tell this actor `message` in `delay` seconds, unless it restarts or ends before.

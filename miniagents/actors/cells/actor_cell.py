@@ -8,7 +8,6 @@ module is long because a turn is one piece: whoever reads how a message is handl
 """
 
 import asyncio
-import enum
 import logging
 import sys
 from collections import deque
@@ -20,77 +19,51 @@ from weakref import getweakrefcount
 
 import structlog
 
-from miniagents.actors.cells.actor import Actor, ActorContext, IgnoreStart
+from miniagents.actors.cells.actor import Actor, ActorContext
 from miniagents.actors.cells.cell import Cell
-from miniagents.actors.cells.receiving_cell import BARRIER
-from miniagents.actors.cells.resources import ResourceCell
+from miniagents.actors.cells.cell_state import IgnoreStart
+from miniagents.actors.cells.interruptible_cell import CANCEL, CRASH, HANG, STOP, SUSPEND, InterruptibleCell
 from miniagents.actors.dispatch.dispatcher import QUANTUM
-from miniagents.actors.dispatch.workers import migrate, stack_of_worker
+from miniagents.actors.dispatch.workers import migrate
 from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
+from miniagents.actors.messaging.entries import BARRIER, Enveloped
 from miniagents.actors.messaging.envelope import Envelope
 from miniagents.actors.messaging.options import Props
 from miniagents.actors.observing.events import EventKind
 from miniagents.errors import HandlerTimeoutError, PromiseCancelledError
-from miniagents.promising.abandoning import log_abandoned
 from miniagents.promising.failures import log_failure, logger_for, mark_logged
 from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.scope import current_scope
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.promising.work import end_all
-from miniagents.supervision import StopReason
 from miniagents.supervision.lifecycle import OVER, Event, Phase, Wish
 
 if TYPE_CHECKING:
-    from miniagents.actors.system import ActorSystem
+    from miniagents.actors.cells.cell_ports import System
 
 _log = structlog.get_logger("miniagents")
 
 
-class Interruption(enum.Enum):
-    """Why the runtime cancels the code that runs: what its end then means."""
-
-    STOP = "stop"
-    HANG = "hang"
-    CANCEL = "cancel"
-    SUSPEND = "suspend"
-    CRASH = "crash"
-
-
-_STOP, _HANG, _CANCEL, _SUSPEND, _CRASH = Interruption
-
-
-class ActorCell(ResourceCell):
+class ActorCell(InterruptibleCell):
     """The cell of one `Actor`."""
 
     __slots__ = (
-        "_ctx",
-        "_done_waiters",
-        "_failure",
-        "_instance",
-        "_interruption",
         "_noticed",
         "_turn_is_due",
         "_wake",
-        "context",
         "warm",
     )
 
     passivates = False
     """Whether it may give its memory back after a rest."""
 
-    def __init__(self, system: "ActorSystem", parent: Cell | None, name: str, props: Props) -> None:
+    def __init__(self, system: "System", parent: Cell | None, name: str, props: Props) -> None:
         super().__init__(system, parent, name, props)
-        self._instance: Any = None
-        self._ctx: ActorContext | None = None
-        self.context: Context | None = None
         self.warm = False
         self._turn_is_due = False  # a turn without an instance waits in the ready queue, or runs
         self._noticed = True  # the code of the turn has nothing to look at but messages
-        self._interruption: Interruption | None = None
-        self._failure: BaseException | None = None  # what a doomed instance crashes with
         self._wake: asyncio.Future[None] | None = None  # own_task: what its task waits on while there is nothing to do
-        self._done_waiters: list[asyncio.Future[None]] | None = None
 
     # Scheduling
 
@@ -106,13 +79,13 @@ class ActorCell(ResourceCell):
             self.wake()
 
     def wake(self) -> None:
-        """There is something to do: have a turn of it run."""
+        """Have a turn of the actor run."""
         self.scheduled = True
         if not self.props.own_task:
             dispatcher = self.system.dispatcher
             dispatcher.ready.append(self)
             if not dispatcher.awake:
-                dispatcher._wake()
+                dispatcher.wake()
         elif self._wake is not None:
             if not self._wake.done():
                 self._wake.set_result(None)
@@ -154,7 +127,7 @@ class ActorCell(ResourceCell):
                     self._wake = None
                 self.scheduled = True
 
-    def _own_task_ended(self, task: Any) -> None:
+    def _own_task_ended(self, task: "asyncio.Task[Any]") -> None:
         """The task of an instance has ended, or was cancelled before its first step."""
         if self.task is task:
             self.task = None
@@ -274,7 +247,7 @@ class ActorCell(ResourceCell):
             Whether it counts as handled; one that has run for too long, whose children have failed, or that was
             abandoned, is not.
         """
-        if self._interruption is _HANG or self._interruption is _CRASH or self.life.phase is not Phase.UP:
+        if self._interruption is HANG or self._interruption is CRASH or self.life.phase is not Phase.UP:
             return False
         self._interruption = None
         self._tell_done()
@@ -297,7 +270,7 @@ class ActorCell(ResourceCell):
             self.settle()
 
     def rests(self) -> None:
-        """Nothing to do, for one that passivates."""
+        """Called when an actor that passivates has nothing to do."""
 
     def _schedule_again(self) -> None:
         self.scheduled = True
@@ -305,8 +278,8 @@ class ActorCell(ResourceCell):
             self.system.dispatcher.schedule(self)
 
     def _is_spent(self) -> bool:
-        """Whether its task must not run anything more as it is: it was cancelled, or somebody keeps a reference to it,
-        which only one of the actor's own may outlive."""
+        """Return True if the task must not run another message: it was cancelled, or code of the user keeps a
+        reference to it, which matters for all but a task of the actor's own."""
         kept = getrefcount(self.task) > self.task.held - self.task.registered
         return kept or (not self.props.own_task and self.task.is_watched())
 
@@ -383,7 +356,7 @@ class ActorCell(ResourceCell):
                 hang.cancel()
             if self.life.phase is not Phase.STARTING:
                 return False  # it was abandoned
-            was_stopped = self._interruption is _STOP or self._interruption is _SUSPEND
+            was_stopped = self._interruption is STOP or self._interruption is SUSPEND
             was_stopped = was_stopped and isinstance(error, asyncio.CancelledError) and self.life.wish >= Wish.STOP
             error = self._explain(error)
             if self._instance is not None:
@@ -407,7 +380,7 @@ class ActorCell(ResourceCell):
 
     def _check_interruption(self) -> None:
         """A hook that swallows what is a failure has failed all the same."""
-        if self._interruption is _HANG or self._interruption is _CRASH:
+        if self._interruption is HANG or self._interruption is CRASH:
             raise asyncio.CancelledError
 
     async def _start_failed(self, error: BaseException, is_first: bool) -> None:
@@ -454,8 +427,9 @@ class ActorCell(ResourceCell):
         if self._done_waiters is not None:
             self._tell_done()
 
-    async def _run_on_stop(self, instance: Any) -> None:
+    async def _run_on_stop(self, instance: Actor) -> None:
         reason = self.reason
+        assert reason is not None  # that of the exit
         self._interruption = None
         hang = self._watch_for_hang() if self.props.handler_timeout is not None else None
         try:
@@ -463,7 +437,7 @@ class ActorCell(ResourceCell):
         except BaseException as error:
             cause = self._interruption
             error = self._explain(error)
-            if cause is None or cause is _HANG:
+            if cause is None or cause is HANG:
                 _log.error("actor.on_stop_failed", actor=self.path, reason=repr(reason), stack=traceback_text(error))
             else:
                 _log.warning("actor.on_stop_cut_off", actor=self.path, reason=repr(reason))
@@ -473,7 +447,7 @@ class ActorCell(ResourceCell):
                 hang.cancel()
 
     def settle(self) -> None:
-        """It has ended for good: settle everything that hangs on it."""
+        """Settle all that waits for the actor, which has ended for good."""
         self.scheduled = True
         if self.warm:
             self.system.dispatcher.forget(self)
@@ -490,14 +464,15 @@ class ActorCell(ResourceCell):
         if self.life.phase is not Phase.UP and self.life.phase is not Phase.DOOMED:
             return False  # it was abandoned
         envelope = self.current if self.current.__class__ is Ask else self.envelope
+        assert envelope is not None  # a handler has a message
         cause, ask = self._interruption, envelope.ask
         self._replied = False
-        if cause is _CANCEL and isinstance(error, asyncio.CancelledError):
+        if cause is CANCEL and isinstance(error, asyncio.CancelledError):
             self._interruption = None
             self.current = None
             self._tell_done()
             return True
-        if (cause is _STOP or cause is _SUSPEND) and isinstance(error, asyncio.CancelledError):
+        if (cause is STOP or cause is SUSPEND) and isinstance(error, asyncio.CancelledError):
             self._interruption = None
             self.current = None
             if ask is not None:
@@ -520,25 +495,8 @@ class ActorCell(ResourceCell):
             return True
         return await self._crashed(envelope, error)
 
-    def _explain(self, error: BaseException) -> BaseException:
-        """The error that the outside sees."""
-        cause, self._interruption = self._interruption, None
-        failure, self._failure = self._failure, None
-        if cause is _CRASH and failure is not None:
-            return failure
-        if cause is _HANG:
-            hang = HandlerTimeoutError(
-                f"{self.path}: ran for longer than its handler_timeout of {self.props.handler_timeout} s",
-                path=self.path,
-            )
-            hang.__cause__ = None if isinstance(error, asyncio.CancelledError) else error
-            return hang
-        if (cause is _STOP or cause is _SUSPEND) and isinstance(error, asyncio.CancelledError):
-            return self.stopped_error()
-        return error
-
-    async def _crashed(self, envelope: Any | None, error: BaseException) -> bool:
-        """It crashed: `on_stop`, and then what its supervision says.
+    async def _crashed(self, envelope: Enveloped | None, error: BaseException) -> bool:
+        """Handle a crash: run `on_stop`, and then what the supervision says.
 
         Returns:
             Whether the instance lives: it does not.
@@ -546,7 +504,7 @@ class ActorCell(ResourceCell):
         self.failed(error)
         ask = envelope.ask if envelope is not None else None
         # Who runs this turn until it has to wait, waits as well.
-        is_awaited = ask is not None and (ask.waiters or (self.task is not None and self.task.handed is not None))
+        is_awaited = ask is not None and (bool(ask.waiters) or (self.task is not None and self.task.handed is not None))
         if envelope is not None:
             if envelope.started_work is not None:
                 end_all(*self.started_for(envelope), reason=error)
@@ -556,14 +514,14 @@ class ActorCell(ResourceCell):
         call = getattr(ask, "id", None)
         if self.system.events.wanted:
             self.system.events.publish(EventKind.CRASH, self.path, error=error, detail=call, logged=True)
-        self._log_crash(error, call, is_asked=ask is not None, is_awaited=is_awaited)
+        self._log_crash(error, call, is_awaited=is_awaited)
         self.reason = error
         self.apply(Event.CRASHED)
         await self._end_instance()
         return False
 
-    def _after_crash(self, envelope: Any, error: BaseException) -> None:
-        """What becomes of the message in hand."""
+    def _after_crash(self, envelope: Enveloped, error: BaseException) -> None:
+        """Retry the current message, or make it a dead letter, or fail its ask."""
         retry = self.props.options.retry
         envelope.crashes += 1
         if retry is not None and isinstance(error, retry.on) and not (envelope.ask is not None and envelope.ask.done()):
@@ -576,133 +534,20 @@ class ActorCell(ResourceCell):
         if envelope.ask is not None:
             envelope.ask.fail(error)
 
-    def _log_crash(
-        self, error: BaseException, call: int | None = None, *, is_asked: bool = False, is_awaited: bool = False
-    ) -> None:
+    def _log_crash(self, error: BaseException, call: int | None = None, *, is_awaited: bool = False) -> None:
         of = {} if call is None else {"interaction": call}
-        if not is_asked:
+        if is_awaited:
+            # Whoever waits gets the exception itself; a second full report would only repeat it.
+            mark_logged(error)
+            log = logger_for(logging.WARNING)
+            if log is not None:
+                log.warning("actor.crashed", actor=self.path, error=repr(error), **of)
+        else:
             log_failure("actor.crashed", error, again=True, actor=self.path, **of)
-            return
-        mark_logged(error)  # the asker gets the exception itself: a second report would only repeat this one
-        log = logger_for(logging.WARNING)
-        if log is not None:
-            stack = {} if is_awaited else {"stack": traceback_text(error)}
-            log.warning("actor.crashed", actor=self.path, error=repr(error), **of, **stack)
-
-    def crash(self, error: BaseException) -> None:
-        """Crash with `error`, now: the supervision of its children is used up."""
-        if self._failure is None and self.life.phase in (Phase.UP, Phase.STARTING):
-            self._failure = error
-            self.apply(Event.FAIL)
-
-    # Interruptions
-
-    def _runs_code(self) -> bool:
-        """Whether the turn waits for code of the user."""
-        phase = self.life.phase
-        if phase is Phase.UP or phase is Phase.DOOMED:
-            return self.current is not None
-        return phase is Phase.STARTING or phase is Phase.CLEANUP
-
-    def interrupt(self) -> None:
-        """Cancel the code that runs, and do so again in a second if that is swallowed."""
-        wish = self.life.wish
-        why = _SUSPEND if wish is Wish.SUSPEND else _CRASH if self._failure is not None and wish < Wish.STOP else _STOP
-        if self._interruption is why and self._runs_code():
-            _log.warning("actor.swallows_cancel", actor=self.path)
-        self._interrupt(why)
-        super().interrupt()
-
-    def _interrupt(self, why: Interruption) -> None:
-        if self._runs_code() and self.task is not None:
-            if self._interruption is None or why is _STOP:
-                self._interruption = why
-            # Before, since a handler that was told to end waits for nothing any more.
-            started = self.started_for(self.current) if why is not _CANCEL else ()
-            self.task.interrupt()
-            if started:
-                end_all(*started, reason=self.stopped_error())
-
-    def crash_under_way(self) -> "asyncio.Future[None] | None":
-        """A future of the moment when a crash whose `on_stop` still runs has become an exit; None if there is none."""
-        if self.life.wish is Wish.NONE and self.life.phase in (Phase.ENDING, Phase.CLEANUP):
-            return self._when_done()
-        return None
-
-    def interrupt_current(self) -> Any:
-        """Interrupt the handler of the message in hand, whose ask was cancelled; the instance lives."""
-        if not self._runs_code() or self.task is None or asyncio.current_task() is self.task:
-            return None
-        done = self._when_done()
-        self._interrupt(_CANCEL)
-        return done
-
-    def _when_done(self) -> "asyncio.Future[None]":
-        """A future of the moment when the handler or the instance is done."""
-        done = self.system.loop.create_future()
-        if self._done_waiters is None:
-            self._done_waiters = []
-        self._done_waiters.append(done)
-        return done
-
-    @property
-    def told_to_end_at(self) -> float | None:
-        """When its code was cancelled, on `loop.time()`; None if it was not, or has its time to shut down still."""
-        cause, life = self._interruption, self.life
-        must_end = cause is _STOP or cause is _SUSPEND or life.wish < Wish.DRAIN or life.brutal
-        return self.task.interrupted_at if cause is not None and must_end and self._runs_code() else None
-
-    @property
-    def is_unwanted(self) -> bool:
-        """Whether its code works for an ask that has ended already, and was not told to end."""
-        current = self.current
-        ask = current.ask if current.__class__ is Ask or current.__class__ is Envelope else None
-        gone = ask is not None and ask.done() and not self._replied
-        return gone and self.life.phase is Phase.UP and self.life.wish < Wish.STOP
-
-    def end_unwanted(self) -> None:
-        """The system ends, and has waited for that code for long enough: it gets the time to shut down."""
-        self.terminate()
-
-    def abandon(self) -> None:
-        """The system ends, and its code swallows that: it ends without it, after its children."""
-        worker = self.task
-        log_abandoned(stack_of_worker(worker), actor=self.path)
-        self.system.dispatcher.abandon(worker)
-        if self.reason is None:
-            self.reason = StopReason.SHUTDOWN  # its code was cancelled for another reason than its end
-        self.apply(Event.ABANDON)
-        self.system.start_soon(self._end_without_its_code())
-
-    async def _end_without_its_code(self) -> None:
-        reason = self.reason
-        assert reason is not None  # that of what asked for its end
-        envelope = self.envelope
-        if envelope is not None and envelope.ask is not None:
-            envelope.ask.stopped(reason)
-        self._instance = self._ctx = self.context = None
-        await self._drop_belongings(reason)
-        self.apply(Event.GONE)
-
-    def _tell_done(self) -> None:
-        waiters, self._done_waiters = self._done_waiters, None
-        if waiters:
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
-
-    def _watch_for_hang(self) -> asyncio.TimerHandle:
-        assert self.props.handler_timeout is not None
-        return self.system.loop.call_later(self.props.handler_timeout, self._hangs)
-
-    def _hangs(self) -> None:
-        if self._runs_code():
-            self.system.events.publish(EventKind.HANG, self.path)
-            self._interrupt(_HANG)
 
 
 def is_of_the_caller(error: BaseException) -> bool:
-    """Whether a handler whose asker waits no more may have raised it because of that."""
+    """Return True for an error that a handler may raise because its asker waits no more."""
     if isinstance(error, BaseExceptionGroup):
         return all(is_of_the_caller(part) for part in error.exceptions)
     return isinstance(error, (TimeoutError, PromiseCancelledError)) and not isinstance(error, HandlerTimeoutError)

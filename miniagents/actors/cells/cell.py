@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from miniagents.actors.cells.cell_state import State, StopRequest
 from miniagents.actors.cells.receiving_cell import ReceivingCell
 from miniagents.actors.messaging.ask import Ask
+from miniagents.actors.messaging.entries import ENVELOPES, Enveloped, has_envelope
 from miniagents.actors.messaging.envelope import Envelope, new_correlation_id
 from miniagents.actors.messaging.identity import Identity
 from miniagents.actors.messaging.options import Props
@@ -22,13 +23,12 @@ from miniagents.messages import error_text
 from miniagents.promising import Promise
 from miniagents.promising.promise import settled
 from miniagents.promising.scope import OnCancelled
-from miniagents.supervision import StopReason
+from miniagents.supervision import ChildSpec, StopReason
 from miniagents.supervision.checking import check_name
 from miniagents.supervision.lifecycle import BORN, OVER, Phase
 
 if TYPE_CHECKING:
-    from miniagents.actors.supervisors.running_supervisor import RunningSupervisor
-    from miniagents.actors.system import ActorSystem
+    from miniagents.actors.cells.cell_ports import ChildSupervisor, System
 
 DEFAULT_SHUTDOWN = 5.0
 """Seconds that an actor without a `ChildSpec` has to end."""
@@ -84,7 +84,7 @@ class Cell(ReceivingCell):
     keeps_asks = False
     """Whether what its code asks is to be cancelled with it; an interaction's is."""
 
-    def __init__(self, system: "ActorSystem", parent: "Cell | None", name: str, props: Props) -> None:
+    def __init__(self, system: "System", parent: "Cell | None", name: str, props: Props) -> None:
         super().__init__()
         self.system = system
         self.parent = parent
@@ -97,9 +97,9 @@ class Cell(ReceivingCell):
         self.waits: Held | None = None
         self.children: dict[str, Cell] | None = None
         self.numbers: dict[str, int] | None = None
-        self.supervisor: RunningSupervisor | None = None
-        self.own_supervisor: RunningSupervisor | None = None
-        self.spec: Any = None
+        self.supervisor: ChildSupervisor | None = None
+        self.own_supervisor: ChildSupervisor | None = None
+        self.spec: ChildSpec | None = None
         self.shutdown: float | None = DEFAULT_SHUTDOWN
         self.watchers: dict[Cell, None] | None = None
         self.watching: dict[Cell, None] | None = None
@@ -119,7 +119,7 @@ class Cell(ReceivingCell):
 
     @property
     def path(self) -> str:
-        """Where it is in the tree."""
+        """The path in the tree."""
         if self._path is None:
             above = self.parent.path if self.parent is not None and self.parent.parent is not None else ""
             self._path = f"{above}/{self.name}"
@@ -127,13 +127,13 @@ class Cell(ReceivingCell):
 
     @property
     def identity(self) -> Identity:
-        """What tells it from all others."""
+        """The identity, by which it differs from all other actors."""
         system = self.system
         return Identity(system.id, system.node_name, system.node_epoch, self.path, self.uid)
 
     @property
     def system_hash(self) -> int:
-        """What the hash of its reference says of its system."""
+        """The part of the hash of its reference that stands for the system."""
         return self.system.id_hash
 
     @property
@@ -156,39 +156,36 @@ class Cell(ReceivingCell):
     def deadline(self) -> float | None:  # type: ignore[override]
         """The deadline of the message in hand."""
         current = self.current
-        kind = current.__class__
-        return current.deadline if kind is Ask or kind is Envelope else None
+        return current.deadline if current.__class__ in ENVELOPES else None
 
     @property
     def correlation_id(self) -> int:
-        """That of the message in hand; given out when first asked for."""
+        """The correlation id of the current message; made when it is first read."""
         current = self.current
         if current is None:
             return new_correlation_id()
-        kind = current.__class__
-        if kind is not Ask and kind is not Envelope:
-            current = self.envelope
-        if not current.correlation_id:
-            current.correlation_id = new_correlation_id()
-        return current.correlation_id  # type: ignore[no-any-return]
+        envelope = current if current.__class__ in ENVELOPES else self.envelope
+        assert envelope is not None  # there is a message
+        if not envelope.correlation_id:
+            envelope.correlation_id = new_correlation_id()
+        return envelope.correlation_id
 
     @property
     def trace(self) -> object:
         """The trace context of the message in hand."""
         current = self.current
-        kind = current.__class__
-        return current.trace if kind is Ask or kind is Envelope else None
+        return current.trace if current.__class__ in ENVELOPES else None
 
     @property
-    def envelope(self) -> Any:
+    def envelope(self) -> Enveloped | None:
         """The envelope of the message in hand, an `Envelope` or an `Ask`; None if there is no message."""
         current = self.current
-        kind = current.__class__
-        if current is not None and kind is not Ask and kind is not Envelope:
-            current = self.current = Envelope(current, at=self.head_enqueued_at, taken=True)
-        return current
+        if current is None or current.__class__ in ENVELOPES:
+            return current  # type: ignore[no-any-return]
+        envelope = self.current = Envelope(current, at=self.head_enqueued_at, taken=True)
+        return envelope
 
-    def envelope_for(self, message: Any) -> Envelope:
+    def envelope_for(self, message: object) -> Envelope:
         """The envelope of a message that its code sends."""
         dispatcher = self.system.dispatcher
         now = dispatcher.now if dispatcher.awake else dispatcher.time()
@@ -208,7 +205,7 @@ class Cell(ReceivingCell):
         """Its code has started something, which is cancelled with the message in hand."""
         in_hand = self.envelope
         if in_hand is not None:
-            if in_hand.__class__ is Ask and in_hand.done():
+            if isinstance(in_hand, Ask) and in_hand.done():
                 in_hand = self.current = in_hand.envelope  # it was answered, and its handler goes on
             task = asyncio.current_task()
             if task is not None and task is not self.task:
@@ -216,7 +213,7 @@ class Cell(ReceivingCell):
             in_hand.owns(one)
 
     def all_started(self, those: Iterable[Any]) -> list[Any]:
-        """What its handler has started, out of what was started while a message was in hand."""
+        """Return the part of `those` that the handler of the current message has started."""
         handler = self.task
         owned = [one for one in those if one.__class__ is not OfHelper or one.is_of(handler)]
         return [one.what if one.__class__ is OfHelper else one for one in owned]
@@ -225,23 +222,23 @@ class Cell(ReceivingCell):
 
     @property
     def has_timeout(self) -> bool:  # type: ignore[override]
-        """Whether the ask in hand has a timeout of its own, which ends what its handler has started."""
+        """True if the current ask has a timeout of its own, which ends what its handler has started."""
         return self.current.__class__ is Ask and self.current.own_timeout
 
-    def node_behind(self, promise: Any) -> Any:
-        """Who must get further before `promise` can settle."""
+    def node_behind(self, promise: Promise[Any] | None) -> "Cell | None":
+        """Return the cell that must go on before `promise` can settle."""
         return self
 
     # What it takes
 
     @property
     def is_alive(self) -> bool:
-        """Whether it has not ended."""
+        """True until the actor has ended."""
         return self.life is not OVER
 
     @property
     def state(self) -> State:
-        """What it is doing, as the tree shows it."""
+        """The state, as the tree shows it."""
         life = self.life
         if life.phase is Phase.UP or life.phase is Phase.DOOMED:
             return State.RUNNING if self.is_busy else State.IDLE
@@ -253,15 +250,15 @@ class Cell(ReceivingCell):
 
     @property
     def is_busy(self) -> bool:
-        """Whether a live one has something to do."""
+        """True if an actor that is up has something to do."""
         return self.scheduled
 
     def failed(self, error: BaseException) -> None:
         """Remember a failure. As text: the exception itself would keep its frames, and all that is in them."""
         self.last_error = error_text(error)
 
-    def route(self, message: Any) -> "Cell":
-        """Which cell gets a message that is sent to this one."""
+    def route(self, message: object) -> "Cell":
+        """Return the cell that gets a message which is sent to this one."""
         return self
 
     # Children
@@ -296,7 +293,7 @@ class Cell(ReceivingCell):
         self.children[child.name] = child
 
     def refuses_children(self) -> bool:
-        """Whether it is stopping, so that no child may start under it any more."""
+        """Return True if the actor is stopping, so that no child may start under it."""
         return self.stopping is not None or self.life.phase in _TAKES_NO_CHILDREN
 
     async def end_children(self, reason: StopReason = StopReason.SHUTDOWN) -> None:
@@ -321,14 +318,14 @@ class Cell(ReceivingCell):
         target.watchers[self] = None
 
     def unwatch(self, target: "Cell") -> None:
-        """No longer; a `Terminated` that waits already is thrown away."""
+        """Stop watching `target`. A `Terminated` that waits in the mailbox is thrown away."""
         if self.watching is not None and target in self.watching:
             del self.watching[target]
             if target.watchers is not None:
                 target.watchers.pop(self, None)
         for entry in tuple(self.queue or ()):
-            message = entry.message if entry.__class__ is Envelope and entry.ask is None else None
-            if isinstance(message, Terminated) and message.ref == target.ref:
+            is_told = has_envelope(entry) and entry.ask is None
+            if is_told and isinstance(entry.message, Terminated) and entry.message.ref == target.ref:
                 self.withdraw(entry)
 
     def _tell_terminated(self, target: "Cell") -> None:

@@ -8,7 +8,7 @@ from miniagents.supervision import StopReason
 
 
 class State(enum.Enum):
-    """What an actor is doing."""
+    """The state of an actor, as the tree shows it."""
 
     STARTING = "starting"
     IDLE = "idle"
@@ -18,8 +18,13 @@ class State(enum.Enum):
     STOPPED = "stopped"
 
 
+class IgnoreStart(Exception):
+    """Raised in `on_start`: this child is not needed now. Its supervisor keeps the specification and no child, as
+    OTP's supervisor does when a start function returns `ignore`."""
+
+
 class StopRequest:
-    """That an actor is to end.
+    """A request that an actor ends.
 
     Attributes:
         reason: The reason that was given.

@@ -13,10 +13,10 @@ _MOST = 64
 
 
 class Ends(Protocol):
-    """What has a grace."""
+    """The owner of a grace."""
 
     def grace_over(self) -> None:
-        """It is over."""
+        """Called when the grace is over."""
 
 
 class Graces:
@@ -66,7 +66,7 @@ class Grace:
 
     @property
     def is_running(self) -> bool:
-        """Whether there is any."""
+        """True if there is any."""
         return bool(self._ends)
 
     def start(self, whose: Ends) -> None:

@@ -17,20 +17,18 @@ from miniagents.actors.observing.events import EventKind
 from miniagents.actors.waiting.termination import Ending
 from miniagents.errors import ActorStoppedError
 from miniagents.promising import Promise
+from miniagents.promising.abandoning import INSIST_EVERY
 from miniagents.supervision import RestartWindow, Shutdown, StopReason
 from miniagents.supervision.lifecycle import OVER, Event, Phase, Wish
 
 if TYPE_CHECKING:
+    from miniagents.actors.cells.cell_ports import System
     from miniagents.actors.messaging.options import Props
-    from miniagents.actors.system import ActorSystem
 
 _log = structlog.get_logger("miniagents")
 
 KILL_GRACE = 1.0
 """Seconds that `on_stop` has after a kill."""
-
-INSIST_EVERY = 1.0
-"""Seconds between two cancellations of code that swallows them."""
 
 
 class LivingCell(Cell):
@@ -52,7 +50,7 @@ class LivingCell(Cell):
         "on_started",
     )
 
-    def __init__(self, system: "ActorSystem", parent: Cell | None, name: str, props: "Props") -> None:
+    def __init__(self, system: "System", parent: Cell | None, name: str, props: "Props") -> None:
         super().__init__(system, parent, name, props)
         self.on_started: Callable[[BaseException | None], None] | None = None
         self._restart_reason: StopReason | BaseException | None = None
@@ -148,7 +146,7 @@ class LivingCell(Cell):
         return done
 
     def takes_while_stopping(self) -> bool:
-        """Whether messages are taken although the end was asked for: only where a restart will follow."""
+        """Return True if messages are taken although the actor was told to end: only if a restart will follow."""
         stopping = self.stopping
         if stopping is None:
             return True
@@ -158,7 +156,7 @@ class LivingCell(Cell):
         )
 
     def will_restart(self, reason: StopReason | BaseException) -> bool:
-        """Whether its supervisor restarts it after such an exit."""
+        """Return True if the supervisor restarts the actor after such an exit."""
         return self.supervisor is not None and self.supervisor.answers(self, reason)
 
     # What the table says; see `Action`
@@ -261,7 +259,7 @@ class LivingCell(Cell):
             done.set_result(None)
 
     def settle(self) -> None:
-        """It has ended for good: settle everything that hangs on it."""
+        """Settle all that waits for the actor, which has ended for good."""
         self.stopping = ENDED
         reason = self.reason = self.reason if self.reason is not None else StopReason.SHUTDOWN
         self.current = None
@@ -324,7 +322,7 @@ class LivingCell(Cell):
         self.apply(Event.START)
 
     def _may_restart_itself(self, error: BaseException) -> bool:
-        """Whether its own supervision allows one more restart."""
+        """Return True if the supervision of the actor's own allows one more restart."""
         strategy = self.props.supervision
         if self._window is None:
             self._window = RestartWindow(strategy.max_restarts, strategy.within)

@@ -1,4 +1,4 @@
-"""The mailbox at work: what waits in it, who is refused or waits for room, and what becomes of the rest at the end.
+"""The mailbox at work: it takes messages, refuses them, lets senders wait for room, and closes at the end.
 
 What a mailbox is (its bound, its order, its overflow) is a value, `Mailbox`; this is the part of a cell that carries it
 out. Whether anything is taken at all is for the cell to say.
@@ -12,68 +12,48 @@ from typing import TYPE_CHECKING, Any
 from miniagents.actors.cells.cell_state import StopRequest
 from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
+from miniagents.actors.messaging.entries import (
+    BARRIER,
+    WITHDRAWN,
+    Enveloped,
+    has_envelope,
+    in_envelope,
+    is_dead,
+    is_of_the_runtime,
+    living,
+    may_be_dropped,
+    number_of_stamps,
+)
 from miniagents.actors.messaging.envelope import Envelope
 from miniagents.actors.messaging.mailbox import Overflow, PriorityQueue
-from miniagents.actors.messaging.terminated import Terminated
 from miniagents.actors.waiting.deadlock import Node
 from miniagents.errors import DroppedError, MailboxFullError
 from miniagents.supervision import StopReason
 from miniagents.supervision.lifecycle import OVER, Life
 
 if TYPE_CHECKING:
+    from miniagents.actors.cells.cell_ports import System
     from miniagents.actors.messaging.options import Props
     from miniagents.actors.messaging.ref import ActorRef
-
-
-class Barrier:
-    """A message of the runtime: whoever waits for its ask knows that everything before it was handled."""
-
-
-BARRIER = Barrier()
-
-
-class _Withdrawn:
-    """In the place of the ask of a message that is not wanted any more: whatever is over is thrown away unread."""
-
-    def done(self) -> bool:
-        """It is over."""
-        return True
-
-
-_WITHDRAWN: Any = _Withdrawn()
-
-
-def _is_over(entry: Any) -> bool:
-    """Whether an entry of a mailbox wants an answer and has got one already, or is not wanted any more."""
-    kind = entry.__class__
-    return (kind is Ask or kind is Envelope) and entry.ask is not None and entry.ask.done()
-
-
-def _is_runtimes(envelope: Any) -> bool:
-    """Whether it is no message of a user: it is bound by no capacity, and never a dead letter."""
-    return envelope.message is BARRIER or isinstance(envelope.message, Terminated)
-
-
-def _may_be_dropped(envelope: Any) -> bool:
-    """Whether an entry may make room for a newer one: neither the runtime's, nor what is tried again."""
-    return not envelope.crashes and not _is_runtimes(envelope)
 
 
 class ReceivingCell(Node):
     """The mailbox of one actor.
 
     Attributes:
-        queue: What waits: entries (see `Envelope`) and time stamps, in a deque, a bounded or a priority queue; None for
-            nothing.
-        gone: How much in the queue is no message: stamps, and asks that have ended already.
-        stamp: The last time stamp that was put into the queue, and `head_at` the last that was taken from it.
-        scheduled: Whether a turn of the actor is to come anyway, so that a message must not wake it.
-        current: The entry in hand.
+        queue: The entries that wait (see `miniagents.actors.messaging.entries`), in a deque, a bounded or a priority
+            queue; None if there are none.
+        gone: The number of entries in the queue that are no messages: time stamps, and dead entries.
+        last_stamp: The last time stamp that was put into the queue.
+        head_enqueued_at: The last time stamp that was taken from the queue.
+        scheduled: True if the actor will have a turn anyway, so that a message need not wake it.
+        current: The entry that is handled now.
     """
 
-    __slots__ = ("_room", "current", "gone", "head_enqueued_at", "queue", "scheduled", "stamp")
+    __slots__ = ("_room", "current", "gone", "head_enqueued_at", "last_stamp", "queue", "scheduled")
 
     if TYPE_CHECKING:  # what it needs of the cell
+        system: System
         props: Props
         life: Life
         stopping: StopRequest | None
@@ -83,7 +63,7 @@ class ReceivingCell(Node):
     def __init__(self) -> None:
         self.queue: Any = None
         self.scheduled = False
-        self.stamp = self.head_enqueued_at = 0.0
+        self.last_stamp = self.head_enqueued_at = 0.0
         self.gone = 0
         self.current: Any = None
         self._room: deque[asyncio.Future[None]] | None = None
@@ -94,7 +74,7 @@ class ReceivingCell(Node):
         raise NotImplementedError
 
     def takes_while_stopping(self) -> bool:
-        """Whether messages are taken although the end was asked for."""
+        """Return True if messages are taken although the actor was told to end."""
         raise NotImplementedError
 
     @property
@@ -107,7 +87,7 @@ class ReceivingCell(Node):
         """How many messages wait or are in hand."""
         return self.depth + (self.current is not None)
 
-    def post(self, envelope: Any) -> None:
+    def post(self, envelope: Enveloped) -> None:
         """Put an `Envelope` or an `Ask` into the mailbox. Check and put are one step: nothing can come in between.
 
         Raises:
@@ -145,7 +125,7 @@ class ReceivingCell(Node):
         if not self.scheduled:
             self.wake()
 
-    def put_back(self, envelope: Any) -> None:
+    def put_back(self, envelope: Enveloped) -> None:
         """Let the message in hand be tried again before all others. It counts in no capacity, as before."""
         queue = self.queue
         if queue is None:
@@ -154,33 +134,23 @@ class ReceivingCell(Node):
         queue.appendleft(envelope)
 
     def is_full(self) -> bool:
-        """Whether the mailbox has a capacity, and as many messages wait as that allows."""
+        """Return True if the mailbox has a capacity, and as many messages wait as it allows."""
         queue, capacity = self.queue, self.props.capacity
         if not queue or capacity is None or len(queue) - self.gone < capacity:
             return False
         first = queue.first
         # What is tried again was the message in hand, and counts as that; it is in front of all.
-        return not first.crashes or _is_over(first) or len(queue) - self.gone > capacity
+        return not first.crashes or is_dead(first) or len(queue) - self.gone > capacity
 
     def put_stamp(self, now: float) -> None:
         """Let the bare messages that follow in the queue be known to have come at `now`."""
-        self.stamp = now
+        self.last_stamp = now
         self.gone += 1
         self.queue.append(now)
 
-    def waiting(self) -> "list[Any]":
-        """What waits, as `Envelope`s and `Ask`s."""
-        found = []
-        at = self.head_enqueued_at
-        for entry in self.queue or ():
-            kind = entry.__class__
-            if kind is float:
-                at = entry
-            elif kind is not Ask and kind is not Envelope:
-                found.append(Envelope(entry, at=at))
-            elif not _is_over(entry):
-                found.append(entry)
-        return found
+    def waiting(self) -> list[Enveloped]:
+        """Return the messages that wait, as `Envelope`s and `Ask`s."""
+        return [in_envelope(entry, at) for entry, at in living(self.queue or (), self.head_enqueued_at)]
 
     def barrier(self) -> "Ask[None] | None":
         """A promise that settles when all that waits now has been handled; None if nothing does."""
@@ -202,49 +172,45 @@ class ReceivingCell(Node):
         return ask
 
     def wake(self) -> None:
-        """There is something in the mailbox, and no turn is to come anyway (`scheduled`)."""
+        """Have a turn of the actor run, which takes what is in the mailbox. Not called while `scheduled`."""
         raise NotImplementedError
 
-    def refuse(self, envelope: Any) -> None:
-        """A message for one that has ended."""
+    def refuse(self, envelope: Enveloped) -> None:
+        """Refuse a message for an actor that has ended: it becomes a dead letter, its ask fails."""
         envelope.taken = True
         if envelope.ask is not None:
             envelope.ask.stopped(self.reason if self.reason is not None else StopReason.SHUTDOWN, self.start_error)
-        if not _is_runtimes(envelope):
+        if not is_of_the_runtime(envelope):
             self.system.dead_letters.add(DeadLetterReason.STOPPED, envelope, self.ref)
 
     def close(self) -> None:
-        """The actor has ended: refuse what waits, and let go who waits for room.
+        """Close the mailbox of an actor that has ended: refuse the messages that wait, and wake the senders.
 
         Of a million messages most would not be kept as dead letters: those are only counted, so that the loop is not
         held up for a second.
         """
         queue, waiting, self.queue, self.gone = self.queue, self.depth, None, 0
-        letters = self.system.dead_letters
-        unkept = 0 if self.system.events.wanted else waiting - letters.most
-        number = counted = 0
-        at = self.head_enqueued_at
-        for entry in queue or ():
-            kind = entry.__class__
-            if kind is float:
-                at = entry
-                continue
-            if _is_over(entry):
-                continue
-            number += 1
-            is_bare = kind is not Ask and kind is not Envelope
-            if number <= unkept and (is_bare or (entry.ask is None and not _is_runtimes(entry))):
-                counted += 1
-            else:
-                self.refuse(Envelope(entry, at=at) if is_bare else entry)
-        if counted:
-            letters.counts[DeadLetterReason.STOPPED] += counted
+        if queue:
+            self._refuse_all(queue, waiting)
         room, self._room = self._room, None
         for turn in room or ():
             if not turn.done():
                 turn.set_result(None)  # the sender puts its message, and it becomes a dead letter
 
-    def _overflow(self, envelope: Any, queue: "deque[Any] | PriorityQueue") -> bool:
+    def _refuse_all(self, queue: "deque[Any] | PriorityQueue", waiting: int) -> None:
+        letters = self.system.dead_letters
+        unkept = 0 if self.system.events.wanted else waiting - letters.most
+        counted = 0
+        for number, (entry, at) in enumerate(living(queue, self.head_enqueued_at), 1):
+            envelope = entry if has_envelope(entry) else None
+            if number <= unkept and (envelope is None or (envelope.ask is None and not is_of_the_runtime(envelope))):
+                counted += 1
+            else:
+                self.refuse(in_envelope(entry, at))
+        if counted:
+            letters.counts[DeadLetterReason.STOPPED] += counted
+
+    def _overflow(self, envelope: Enveloped, queue: "deque[Any] | PriorityQueue") -> bool:
         """Do what the mailbox's policy says.
 
         Returns:
@@ -274,17 +240,17 @@ class ReceivingCell(Node):
         envelope.ask.fail(error)
         return False
 
-    def _full(self, kind: type[MailboxFullError], envelope: Any, what: str) -> MailboxFullError:
+    def _full(self, kind: type[MailboxFullError], envelope: Enveloped, what: str) -> MailboxFullError:
         return kind(
             f"{self.path}: mailbox is full ({self.props.capacity} messages); {what}",
             path=self.path,
             message=envelope.message,
         )
 
-    def _take_oldest(self, queue: "deque[Any] | PriorityQueue") -> Any:
+    def _take_oldest(self, queue: "deque[Any] | PriorityQueue") -> Enveloped | None:
         """Take out the message of a user that has waited longest; None if there is none."""
         if isinstance(queue, PriorityQueue):
-            waiting = [e for e in queue if _may_be_dropped(e) and not _is_over(e)]
+            waiting = [e for e in queue if may_be_dropped(e) and not is_dead(e)]
             oldest = min(waiting, key=lambda e: e.at, default=None)
             queue.keep(lambda e: e is not oldest)
             return oldest
@@ -293,10 +259,10 @@ class ReceivingCell(Node):
         oldest = None
         while queue and oldest is None:
             e = queue.popleft()
-            if _is_over(e):
+            if is_dead(e):
                 e.taken = True
                 self.gone -= 1
-            elif _may_be_dropped(e):
+            elif may_be_dropped(e):
                 oldest = e
             else:
                 passed.append(e)
@@ -335,7 +301,7 @@ class ReceivingCell(Node):
                 raise
 
     def made_room(self) -> None:
-        """A message was taken: one of those that wait may put its own, by default who has waited longest."""
+        """Wake one sender that waits for room, by default the one that has waited longest: a message was taken."""
         while self._room:
             turn = self._room.popleft()
             if not turn.done():
@@ -348,7 +314,7 @@ class ReceivingCell(Node):
             self.system.dead_letters.add(DeadLetterReason.EXPIRED, ask, self.ref)
             self.withdraw(ask)
 
-    def ask_cancelled(self, ask: Any) -> Any:
+    def ask_cancelled(self, ask: Ask[Any]) -> "asyncio.Future[None] | None":
         """An ask was cancelled: take it out, or interrupt its handler.
 
         Returns:
@@ -359,22 +325,22 @@ class ReceivingCell(Node):
         self.withdraw(ask)
         return None
 
-    def withdraw(self, entry: Any) -> None:
-        """An entry waits no longer: an ask that has ended, or ends now; a message that is not wanted any more."""
+    def withdraw(self, entry: Enveloped) -> None:
+        """Let an entry die that waits: an ask that has ended or ends now, or a message that is not wanted any more."""
         if not entry.taken:
             if entry.ask is None:
-                entry.ask = _WITHDRAWN
+                entry.ask = WITHDRAWN
             self.gone += 1
             self._compact(entry)
 
-    def interrupt_current(self) -> Any:
+    def interrupt_current(self) -> "asyncio.Future[None] | None":
         """Interrupt the handler of the message in hand, whose ask was cancelled; the instance lives."""
         return None
 
-    def _compact(self, ended: Any) -> None:
+    def _compact(self, ended: Enveloped) -> None:
         """Throw out what has ended, `ended` as the last, once it is the larger part, so that it does not pile up."""
         queue = self.queue
         if queue is not None and self.gone > 32 and self.gone * 2 > len(queue):
-            self._keep(queue, lambda entry: entry is not ended and not _is_over(entry))
-            self.gone = sum(entry.__class__ is float for entry in queue)
+            self._keep(queue, lambda entry: entry is not ended and not is_dead(entry))
+            self.gone = number_of_stamps(queue)
         self.made_room()

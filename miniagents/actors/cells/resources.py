@@ -1,4 +1,4 @@
-"""What an instance of an actor owns, and what ends with it: timers, tasks, answers that it owes."""
+"""The resources of an instance of an actor, which end with it: timers, tasks, answers that it owes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from miniagents.actors.cells.actor import ReplyTo
 from miniagents.actors.cells.cell import Cell
-from miniagents.actors.cells.living_cell import INSIST_EVERY, LivingCell
+from miniagents.actors.cells.living_cell import LivingCell
+from miniagents.actors.cells.reply_to import ReplyTo
 from miniagents.actors.cells.timers import Timer, Timers
 from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
+from miniagents.actors.messaging.entries import Enveloped, has_envelope
 from miniagents.actors.messaging.envelope import Envelope, not_sendable
 from miniagents.actors.messaging.of_task import OfTask
 from miniagents.actors.messaging.terminated import Terminated
 from miniagents.errors import InvalidOptionError, MailboxFullError, PromiseCancelledError, UnhandledMessageError
 from miniagents.messages import Message
 from miniagents.promising import Promise
-from miniagents.promising.abandoning import abandon, log_abandoned
+from miniagents.promising.abandoning import INSIST_EVERY, abandon, log_abandoned
 from miniagents.promising.failures import OwnedTask, log_failure, note_unseen
 from miniagents.promising.scope import current_work, get_work
 from miniagents.promising.stacks import stack_of
@@ -29,18 +30,18 @@ from miniagents.promising.work import each_of, end_all
 from miniagents.supervision import StopReason
 
 if TYPE_CHECKING:
+    from miniagents.actors.cells.cell_ports import System
     from miniagents.actors.messaging.options import Props
-    from miniagents.actors.system import ActorSystem
 
 _log = structlog.get_logger("miniagents")
 
 
 class ResourceCell(LivingCell):
-    """A cell whose instance has a context that offers these."""
+    """A cell whose instance has timers and tasks, and may owe answers."""
 
     __slots__ = ("_owed", "_replied", "_tasks", "_timers")
 
-    def __init__(self, system: "ActorSystem", parent: Cell | None, name: str, props: "Props") -> None:
+    def __init__(self, system: "System", parent: Cell | None, name: str, props: "Props") -> None:
         super().__init__(system, parent, name, props)
         self._replied = False
         self._owed: dict[Any, None] | None = None
@@ -54,7 +55,7 @@ class ResourceCell(LivingCell):
             self._timers = Timers(self.create_task)
         return self._timers
 
-    def add_timer(self, delay: float, message: Any, *, repeats: bool) -> Timer:
+    def add_timer(self, delay: float, message: Message, *, repeats: bool) -> Timer:
         """Start a timer."""
         return self.timers.start(self, delay, message, repeats, self.ref)
 
@@ -67,7 +68,8 @@ class ResourceCell(LivingCell):
         """Start a task that ends with the instance."""
         context = copy_context()
         work = get_work()
-        work = OfTask((work.of if work.__class__ is OfTask else work) if work is not None else self._in_hand())
+        of = (work.of if isinstance(work, OfTask) else work) if work is not None else self._in_hand()
+        work = OfTask(of)
         context.run(current_work.set, work)
         task = OwnedTask(coro, loop=self.system.loop, name=name, context=context)
         task.owner = self.path
@@ -78,7 +80,7 @@ class ResourceCell(LivingCell):
         return task
 
     def cancelled_tasks(self) -> "list[asyncio.Task[Any]]":
-        """Those of its tasks that were cancelled and have not ended."""
+        """Return the tasks that were cancelled and have not ended."""
         return [task for task in self._tasks or () if task.cancelling() and not task.done()]
 
     def _in_hand(self) -> Ask[Any] | None:
@@ -86,7 +88,7 @@ class ResourceCell(LivingCell):
         ask = self.current
         return ask if ask.__class__ is Ask and asyncio.current_task() is self.task else None
 
-    def _task_done(self, task: Any) -> None:
+    def _task_done(self, task: OwnedTask) -> None:
         if self._tasks is not None:
             self._tasks.pop(task, None)
         if task.failed_unseen:
@@ -100,7 +102,7 @@ class ResourceCell(LivingCell):
             raise InvalidOptionError(f"{self.path}: pipe_to_self(wrap=) must be a function, not {wrap!r}")
 
         async def pipe() -> None:
-            result: Any
+            result: object
             try:
                 result = await awaitable
             except asyncio.CancelledError as error:
@@ -131,7 +133,7 @@ class ResourceCell(LivingCell):
         if isinstance(awaitable, Coroutine):
             piping.add_done_callback(lambda _: awaitable.close())  # it is open where the task never ran
 
-    def reply(self, answer: Any) -> None:
+    def reply(self, answer: Message | BaseException | None) -> None:
         """Answer the message in hand now."""
         envelope = self.envelope
         if envelope is None:
@@ -146,7 +148,7 @@ class ResourceCell(LivingCell):
                 self.current.started_work = started
         self._replied = True
 
-    def unhandled(self, message: Any) -> UnhandledMessageError | None:
+    def unhandled(self, message: object) -> UnhandledMessageError | None:
         """No case took the message in hand."""
         envelope = self.envelope
         if envelope is None or envelope.message is not message:  # one that was put aside, and has no asker here
@@ -162,12 +164,12 @@ class ResourceCell(LivingCell):
         self.reply(error)
         return error
 
-    def _reply_to_nobody(self, envelope: Any, answer: Any) -> None:
+    def _reply_to_nobody(self, envelope: Enveloped, answer: object) -> None:
         """The message wanted no answer, or its asker has gone: an answer is then nothing that anybody misses."""
         if envelope.ask is None:
             self.answered_nobody(answer)
 
-    def answered_nobody(self, answer: Any) -> None:
+    def answered_nobody(self, answer: object) -> None:
         """A handler has answered a message that wanted no answer: only a failure is anything to speak of."""
         if isinstance(answer, BaseException):
             log_failure("actor.answer_failed", answer, actor=self.path)
@@ -189,14 +191,14 @@ class ResourceCell(LivingCell):
             ask.owns(reply_to)
         return reply_to
 
-    def _no_longer_owed(self, ask: Any) -> None:
+    def _no_longer_owed(self, ask: Promise[Any]) -> None:
         if self._owed is not None:
             self._owed.pop(ask, None)
 
-    def started_for(self, entry: Any) -> list[Any]:
+    def started_for(self, entry: object) -> list[Any]:
         """What its handler has started for a message, and what ends where that handler is cut off, or crashes: all but
         the answers that it owes."""
-        if entry.__class__ is not Ask and entry.__class__ is not Envelope:
+        if not has_envelope(entry):
             return []
         return [one for one in self.all_started(each_of(entry.started_work)) if one.__class__ is not ReplyTo]
 

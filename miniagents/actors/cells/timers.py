@@ -42,7 +42,7 @@ class Timer:
         cell: "Cell",
         timers: "Timers",
         delay: float,
-        message: Any,
+        message: Message,
         repeats: bool,
         sender: "ActorRef | None",
     ) -> None:
@@ -64,7 +64,7 @@ class Timer:
 
     @property
     def is_due(self) -> bool:
-        """Whether a message of it waits, in the mailbox or for room in it."""
+        """True if a message of it waits, in the mailbox or for room in it."""
         return self.waits or self._sending is not None
 
     def cancel(self) -> None:
@@ -76,12 +76,13 @@ class Timer:
         if self._sending is not None:
             self._sending.cancel()
             self._sending = None
-        if self.waits:
-            self._holder().withdraw(self._tick)
+        tick = self._tick
+        if tick is not None and self.waits:
+            self._holder().withdraw(tick)
         self._tick = None
 
     def _holder(self) -> "Cell":
-        """Whose mailbox has its message: that of a pool, which may have kept it and handed it on, or of a member."""
+        """Return the cell whose mailbox has the message: a pool may have handed it on to a member."""
         if self._cell.is_supervisor:
             for member in (self._cell.children or {}).values():
                 if self._tick in (member.queue or ()):
@@ -136,7 +137,9 @@ class Timers:
         self._fired: deque[Timer] = deque()  # have come once, and their message may still wait
         self.create_task = create_task
 
-    def start(self, cell: "Cell", delay: float, message: Any, repeats: bool, sender: "ActorRef | None" = None) -> Timer:
+    def start(
+        self, cell: "Cell", delay: float, message: Message, repeats: bool, sender: "ActorRef | None" = None
+    ) -> Timer:
         """Start one.
 
         Raises:

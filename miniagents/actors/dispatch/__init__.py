@@ -1,1 +1,1 @@
-"""Who has the next turn, and the tasks that run turns."""
+"""The order of turns, and the tasks that run them."""

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from sys import getrefcount
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import getweakrefcount
 
 import structlog
@@ -23,6 +23,9 @@ from miniagents.actors.dispatch.scheduling import Scheduling, scheduling_of
 from miniagents.actors.dispatch.workers import MIGRATE, TURN_OVER, Trampoline, WorkerTask, stack_of_worker
 from miniagents.promising.abandoning import INSIST_EVERY, abandon, log_abandoned
 from miniagents.promising.failures import log_failure
+
+if TYPE_CHECKING:
+    from miniagents.actors.ports import Coolable, Runnable
 
 _log = structlog.get_logger("miniagents")
 
@@ -101,7 +104,7 @@ class Dispatcher:
         self.debug = debug
         self._idle: list[asyncio.Future[None]] = []
         self._workers: dict[WorkerTask, None] = {}
-        self._warm: OrderedDict[Any, None] = OrderedDict()
+        self._warm: OrderedDict[Coolable, None] = OrderedDict()
         self._closed = False
         self._held = sys.maxsize
         self.helpers = Handoff(self, loop)
@@ -111,14 +114,14 @@ class Dispatcher:
         self.now = now = self._loop.time()
         return now
 
-    def schedule(self, cell: Any) -> None:
+    def schedule(self, cell: "Runnable") -> None:
         """Let a worker run a turn of `cell` soon. The caller sees to it that it is scheduled once."""
         self.ready.append(cell)
         if not self.awake:
-            self._wake()
+            self.wake()
 
-    def keep_warm(self, cell: Any) -> None:
-        """Remember who has been busy, and let whoever was so longest ago cool down."""
+    def keep_warm(self, cell: "Coolable") -> None:
+        """Remember an actor that was busy, and let the one cool down that was busy longest ago."""
         cell.warm = True
         self._warm[cell] = None
         if len(self._warm) > _WARM:
@@ -126,12 +129,13 @@ class Dispatcher:
             coolest.warm = False
             coolest.cool_down()
 
-    def forget(self, cell: Any) -> None:
-        """It has ended."""
+    def forget(self, cell: "Coolable") -> None:
+        """Forget an actor that has ended."""
         cell.warm = False
         self._warm.pop(cell, None)
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """See to it that a worker looks at the ready queue before the loop sleeps."""
         self.awake = True
         self.now = self._loop.time()
         while self._idle:
@@ -151,12 +155,12 @@ class Dispatcher:
         self.own(task)
 
     def own(self, task: WorkerTask) -> None:
-        """A worker of this dispatcher: it ends with it at the latest."""
+        """Own a worker: it ends with this dispatcher at the latest."""
         self._workers[task] = None
         # Nor is whoever makes it kept by the context that it runs in.
         task.add_done_callback(self._worker_ended, context=Context())
 
-    def _worker_ended(self, task: Any) -> None:
+    def _worker_ended(self, task: WorkerTask) -> None:
         self._workers.pop(task, None)
         if not task.cancelled():
             if (error := task.exception()) is not None:
@@ -170,13 +174,15 @@ class Dispatcher:
 
     def _worker_failed(self, worker: WorkerTask, error: BaseException) -> None:
         """Turns never raise, so that this is a fault of the runtime: it ends whom that worker served, and no other."""
-        cell: Any = worker.cell
+        cell = worker.cell
         log_failure("runtime.worker_failed", error, actor=getattr(cell, "path", None))
         if cell is not None:
             cell.break_down(error)
         self.replace_worker()
 
-    def run_in_own_task(self, cell: Any, main: Callable[[], Coroutine[Any, Any, None]], context: Context) -> None:
+    def run_in_own_task(
+        self, cell: "Runnable", main: Callable[[], Coroutine[Any, Any, None]], context: Context
+    ) -> None:
         """Run `main()` to its end in a task that belongs to `cell` alone."""
         task = WorkerTask(main(), loop=self._loop, context=context)
         task.held = sys.maxsize  # whoever keeps it keeps this actor's own
@@ -185,7 +191,8 @@ class Dispatcher:
         self.own(task)
 
     async def _main(self, lane: Trampoline | None) -> None:
-        me: Any = asyncio.current_task()
+        me = asyncio.current_task()
+        assert isinstance(me, WorkerTask)  # this is the main coroutine of one
         try:
             await self.serve(me, lane)
         except asyncio.CancelledError:
@@ -195,11 +202,11 @@ class Dispatcher:
         """Somebody's stray cancellation hit a worker between two turns: another one takes its place."""
         self.awake = False
         if self.ready:
-            self._wake()
+            self.wake()
 
     @types.coroutine
     def serve(
-        self, me: Any, lane: Trampoline | None, waiting: Any = TURN_OVER, error: BaseException | None = None
+        self, me: WorkerTask, lane: Trampoline | None, waiting: object = TURN_OVER, error: BaseException | None = None
     ) -> Generator[Any, Any, None]:
         """Run turns. The turns are stepped by hand, so that one `Context.run` covers many messages and a handler that
         suspends is seen at once.
@@ -262,9 +269,9 @@ class Dispatcher:
                         cell.since = loop.time()
                     self.awake = False
                     if ready:
-                        self._wake()
+                        self.wake()
                         if len(ready) > 1:
-                            self._wake()  # where one suspends others may: each wakes two, so that many start soon
+                            self.wake()  # where one suspends others may: each wakes two, so that many start soon
                     try:
                         error = None
                         yield waiting
@@ -286,7 +293,7 @@ class Dispatcher:
                 ):
                     self.awake = False
                     if ready:
-                        self._wake()
+                        self.wake()
                     return
                 if looks <= 0:
                     looks = _TURNS_PER_LOOK
@@ -318,7 +325,14 @@ class Dispatcher:
             left = cpu_clock()
             yield  # let the loop turn, and go on
 
-    def _step_watched(self, cell: Any, run: Any, send: Any, throw: Any, error: BaseException | None) -> Any:
+    def _step_watched(
+        self,
+        cell: "Runnable",
+        run: Callable[..., object],
+        send: Callable[[None], object],
+        throw: Callable[[BaseException], object],
+        error: BaseException | None,
+    ) -> object:
         """One step of a turn, in debug mode: whoever blocks the loop is logged."""
         began = time.monotonic()
         try:
@@ -327,8 +341,8 @@ class Dispatcher:
             if time.monotonic() - began > _BLOCKED_SECONDS:
                 _log.warning("loop.blocked", actor=cell.path, seconds=round(time.monotonic() - began, 3))
 
-    def serving(self) -> list[Any]:
-        """Whom the workers serve now."""
+    def serving(self) -> "list[Runnable]":
+        """Return the runnables that the workers serve now."""
         return [worker.cell for worker in self._workers if worker.cell is not None]
 
     def abandon(self, worker: Any) -> None:

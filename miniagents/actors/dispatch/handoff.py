@@ -7,7 +7,6 @@ on with it. The asker is spared two turns of the loop, and a future (benchmark `
 import asyncio
 import sys
 from asyncio import current_task
-from asyncio.tasks import _enter_task, _leave_task
 from contextvars import Context
 from sys import getrefcount
 from threading import get_ident
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import getweakrefcount
 
 from miniagents.actors.dispatch.workers import MIGRATE, TURN_OVER, Trampoline, WorkerTask
+from miniagents.promising.cpython import enter_task, leave_task
 
 if TYPE_CHECKING:
     from miniagents.actors.dispatch.dispatcher import Dispatcher
@@ -84,12 +84,12 @@ class Handoff:
         dispatcher.helped = True
         lane = helper.lane
         dispatcher.turn_until = now + HELP_SECONDS
-        waiting: Any = TURN_OVER
+        waiting: object = TURN_OVER
         spent = False
         looks = _TURNS_PER_LOOK
         # asyncio's own way for task implementations, see "Extending" in its documentation.
-        _leave_task(loop, asker)
-        _enter_task(loop, helper)
+        leave_task(loop, asker)
+        enter_task(loop, helper)
         try:
             while ready:
                 cell = lane.cell = helper.cell = ready.popleft()
@@ -108,8 +108,8 @@ class Handoff:
                     if dispatcher.clock() > until:
                         break
         finally:
-            _leave_task(loop, helper)
-            _enter_task(loop, asker)
+            leave_task(loop, helper)
+            enter_task(loop, asker)
         if waiting is TURN_OVER:
             lane.cell = helper.cell = None
             if not spent:
@@ -146,7 +146,8 @@ class Handoff:
 
     async def _help(self) -> None:
         """Wait until there is a turn to go on with."""
-        me: Any = asyncio.current_task()
+        me = asyncio.current_task()
+        assert isinstance(me, WorkerTask)  # this is the main coroutine of one
         if self._closed:
             return
         me.handed = self._loop.create_future()

@@ -35,7 +35,7 @@ class Scheduling:
         """Return a queue of those that wait for room in the mailbox at `path`; `popleft()` gives the next one."""
         return deque()
 
-    def system_started(self, system: Any) -> None:
+    def system_started(self, system: object) -> None:
         """A system has been activated in this loop."""
 
 

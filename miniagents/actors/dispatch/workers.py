@@ -8,24 +8,22 @@ was, and finds a task that has ended. Whether anybody keeps one can be counted, 
 """
 
 import asyncio
-import sys
 import types
 from collections.abc import Coroutine, Generator
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 from weakref import getweakrefcount
 
+from miniagents.promising.cpython import is_known_to_anyio
 from miniagents.promising.stacks import stack_of
 
 if TYPE_CHECKING:
-    from miniagents.actors.cells.cell import Cell
+    from miniagents.actors.ports import Runnable
 
-_ANYIO = "anyio._backends._asyncio"
-
-MIGRATE: Any = object()
+MIGRATE = object()
 """Yielded by a turn that must go on in another task."""
 
-TURN_OVER: Any = object()
+TURN_OVER = object()
 """Yielded when a turn is over."""
 
 
@@ -50,15 +48,15 @@ class WorkerTask(asyncio.Task[None]):
         self, coro: Coroutine[Any, Any, None], *, loop: asyncio.AbstractEventLoop, context: Context | None = None
     ) -> None:
         super().__init__(coro, loop=loop, context=context)
-        self.cell: Cell | None = None
+        self.cell: Runnable | None = None
         self.held = 0
         self.interrupted_at = 0.0
         self.registered = getweakrefcount(self)
         self.handed: asyncio.Future[Any] | None = None
         self.lane: Trampoline | None = None
-        self.waiting: Any = None
+        self.waiting: object = None
 
-    def cancel(self, msg: Any = None) -> bool:
+    def cancel(self, msg: object = None) -> bool:
         """Cancel the handler that runs now."""
         self.held = -1
         return super().cancel(msg)
@@ -70,10 +68,10 @@ class WorkerTask(asyncio.Task[None]):
         super().cancel(reason)
 
     def is_watched(self) -> bool:
-        """Whether anybody has a weak reference to it, save for the registers of asyncio and anyio."""
+        """Return True if there is a weak reference to it outside the registers of asyncio and anyio."""
         known = self.registered
-        if getweakrefcount(self) > known and _ANYIO in sys.modules:
-            known += self in sys.modules[_ANYIO]._task_states  # there is no public way to ask for it
+        if getweakrefcount(self) > known:
+            known += is_known_to_anyio(self)
         return getweakrefcount(self) > known
 
 

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Collection, Generator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from miniagents.actors.messaging.envelope import Envelope
-from miniagents.actors.waiting import deadlock
+from miniagents.actors.waiting.deadlock import Node, ring_through
 from miniagents.errors import ActorStoppedError, AskTimeoutError, NotSendableError
 from miniagents.messages.sendable import hint
 from miniagents.promising import Promise
@@ -14,10 +14,21 @@ from miniagents.promising.scope import PromisingContext, get_scope
 from miniagents.promising.work import Cancellable, Endings, end_all
 
 if TYPE_CHECKING:
-    from miniagents.actors.cells.cell import Cell
     from miniagents.actors.messaging.ref import ActorRef
+    from miniagents.actors.ports import Cell
 
 T = TypeVar("T")
+
+
+class CallOfAgent(Protocol):
+    """The call of an agent that an ask has become."""
+
+    @property
+    def replies(self) -> Promise[Any]:
+        """The promise of its replies."""
+
+    def expire(self) -> None:
+        """End it, since the deadline of the ask has passed."""
 
 
 class Ask(Promise[T]):
@@ -53,8 +64,8 @@ class Ask(Promise[T]):
     def __init__(
         self,
         cell: "Cell",
-        message: Any,
-        asker: Any = None,
+        message: object,
+        asker: "Node | None" = None,
         sender: "ActorRef | None" = None,
         deadline: float | None = None,
         correlation_id: int = 0,
@@ -73,7 +84,7 @@ class Ask(Promise[T]):
         self._scope = None
         self.started_work = None
         self.cell = cell
-        self.message = message
+        self.message: Any = message
         self._asker = asker
         self.own_timeout = False
         self.sender = sender
@@ -83,7 +94,7 @@ class Ask(Promise[T]):
         self.at = at
         self.crashes = 0
         self.taken = False
-        self.behind: Any = None
+        self.behind: CallOfAgent | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -125,7 +136,7 @@ class Ask(Promise[T]):
         self.taken = not self.own_timeout
         return self.own_timeout
 
-    def answer(self, result: Any) -> None:
+    def answer(self, result: object) -> None:
         """End it with what a handler returned or replied: an exception is raised at the asker."""
         if self._timer is not None:
             self._timer.cancel()
@@ -176,13 +187,9 @@ class Ask(Promise[T]):
         self.cell.withdraw(self)
 
     def stopped(self, reason: object, cause: BaseException | None = None) -> None:
-        """End it because the actor ended."""
+        """End it because the actor ended, for `reason`; see `stopped_before_answer`."""
         if not self.done():
-            error = ActorStoppedError(
-                f"{self.cell.path}: stopped ({reason!r}) before it answered", path=self.cell.path, reason=reason
-            )
-            error.__cause__ = cause if cause is not None else (reason if isinstance(reason, BaseException) else None)
-            self.fail(error)
+            self.fail(stopped_before_answer(self.cell.path, reason, cause))
 
     def __await__(self) -> Generator[Any, Any, T]:
         if (
@@ -202,13 +209,13 @@ class Ask(Promise[T]):
         return self.cell.system.loop
 
     def _context(self) -> PromisingContext:
-        return self.cell.system
+        return self.cell.system  # type: ignore[return-value]  # every system is one
 
     def _expire(self) -> None:
         if self.done():
             return
         cell = self.cell
-        ring = deadlock.ring_through(self._asker, self) if self._asker is not None else ()
+        ring = ring_through(self._asker, self) if self._asker is not None else ()
         held = f"; it was held up by a ring: {' -> '.join(ring)}" if ring else ""
         error = AskTimeoutError(f"{cell.path}: no answer in time{held}", path=cell.path, ring=ring)
         started = self._all_started()
@@ -226,3 +233,16 @@ class Ask(Promise[T]):
         handled = self.cell.ask_cancelled(self)
         if handled is not None:
             endings[handled] = self.cell
+
+
+def stopped_before_answer(path: str, reason: object, cause: BaseException | None = None) -> ActorStoppedError:
+    """Return the error of a question whose actor ended before it answered.
+
+    Args:
+        path: The path of the actor.
+        reason: The reason of its end; an exception is the cause of the error, too.
+        cause: The cause, where it is another one: the failure of the start.
+    """
+    error = ActorStoppedError(f"{path}: stopped ({reason!r}) before it answered", path=path, reason=reason)
+    error.__cause__ = cause if cause is not None else reason if isinstance(reason, BaseException) else None
+    return error

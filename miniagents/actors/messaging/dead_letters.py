@@ -4,12 +4,11 @@ import collections
 import enum
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import msgspec
 
-if TYPE_CHECKING:
-    from miniagents.actors.messaging.ref import ActorRef
+from miniagents.actors.messaging.ref import ActorRef
 
 
 class DeadLetterReason(enum.Enum):
@@ -46,9 +45,21 @@ class DeadLetter(msgspec.Struct, frozen=True, eq=False):
 
     reason: DeadLetterReason
     message: Any
-    receiver: "ActorRef"
-    sender: "ActorRef | None"
+    receiver: ActorRef
+    sender: ActorRef | None
     dropped_at: float = msgspec.field(default_factory=time.time)
+
+
+class Lost(Protocol):
+    """The envelope of a message that reached nobody."""
+
+    @property
+    def message(self) -> Any:
+        """The message."""
+
+    @property
+    def sender(self) -> ActorRef | None:
+        """The actor that sent it, or None."""
 
 
 class DeadLetters:
@@ -98,7 +109,7 @@ class DeadLetters:
             if is_kept and (is_over or self.total > total) and letter in self._letters:  # or a new one is in its place
                 self._letters.remove(letter)
 
-    def add(self, reason: DeadLetterReason, envelope: Any, receiver: "ActorRef") -> None:
+    def add(self, reason: DeadLetterReason, envelope: Lost, receiver: ActorRef) -> None:
         """Keep and count a message that reached nobody."""
         letter = DeadLetter(reason, envelope.message, receiver, envelope.sender)
         self.counts[reason] += 1

@@ -1,8 +1,7 @@
 """Envelopes: a message on its way, with all that travels beside it."""
 
 import itertools
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,35 +15,15 @@ if TYPE_CHECKING:
 _ids = itertools.count(1)
 
 
-class Answerable(Protocol):
-    """The part of an envelope that wants an answer: an `Ask`, or the call of an agent."""
-
-    def done(self) -> bool:
-        """Whether it has ended."""
-
-    def answer(self, result: Any) -> None:
-        """End it with what the handler returned."""
-
-    def fail(self, error: BaseException) -> None:
-        """End it with an error."""
-
-    def stopped(self, reason: object, cause: BaseException | None = None) -> None:
-        """End it because the actor ended."""
-
-    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
-        """Call `callback` when it ends, if the answer may come after the handler has returned."""
-
-
 class Envelope(msgspec.Struct, eq=False):
     """A message on its way to one actor.
 
-    A mailbox holds three kinds of things: an `Envelope`; an `Ask`, which is its own envelope; and, where nothing
-    travels beside it, the bare message (a `tell` from outside to an unbounded mailbox).
+    An `Envelope` is one of the kinds of entries of a mailbox; see `miniagents.actors.messaging.entries`.
 
     Attributes:
         message: The message.
         sender: The actor that sent it, or None from outside.
-        ask: What to settle, or None for a message that wants no answer.
+        ask: The `Ask`, or the call of an agent, that wants the answer; None for a message that wants none.
         deadline: When the work for it is to be over, on `loop.time()`, or None.
         correlation_id: One number for everything that one message from outside sets off.
         trace: The trace context (a W3C `traceparent`, or what a tracer puts here), or None.
@@ -56,7 +35,7 @@ class Envelope(msgspec.Struct, eq=False):
 
     message: Any
     sender: "ActorRef | None" = None
-    ask: Answerable | None = None
+    ask: Any = None
     deadline: float | None = None
     correlation_id: int = 0
     trace: object = None

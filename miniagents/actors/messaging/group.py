@@ -21,7 +21,7 @@ class Group:
 
     @property
     def members(self) -> tuple[ActorRef, ...]:
-        """Those in it, in the order in which they joined."""
+        """The members, in the order in which they joined."""
         return tuple(self._members)
 
     def join(self, ref: ActorRef) -> None:

@@ -3,15 +3,15 @@
 import itertools
 import os
 import uuid
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from weakref import WeakValueDictionary
 
 if TYPE_CHECKING:
-    from miniagents.actors.system import ActorSystem
+    from miniagents.actors.ports import Cell
 
 
 class Identity(NamedTuple):
-    """What tells an actor from all others; two references are equal where all of it is.
+    """The identity of an actor; two references are equal if all of it is.
 
     Attributes:
         system: The id of its system, unique among all processes.
@@ -26,6 +26,23 @@ class Identity(NamedTuple):
     epoch: int
     path: str
     uid: int
+
+
+class Reference(Protocol):
+    """A reference, as `lookup` gives it."""
+
+    _cell: "Cell"
+
+
+class System(Protocol):
+    """A system whose actors can be found by their identities."""
+
+    @property
+    def is_running(self) -> bool:
+        """True while actors can be spawned in it."""
+
+    def lookup(self, path: str) -> Reference | None:
+        """Return the reference of the actor at a path, or None."""
 
 
 class _Process:
@@ -43,10 +60,10 @@ class _Process:
 
 
 _process = _Process()
-_systems: "WeakValueDictionary[str, ActorSystem]" = WeakValueDictionary()
+_systems: "WeakValueDictionary[str, System]" = WeakValueDictionary()
 
 
-def register(system: "ActorSystem") -> str:
+def register(system: System) -> str:
     """Make a system known, as long as it is there.
 
     Returns:
@@ -64,7 +81,7 @@ def hash_of(system_id: str) -> int:
     return int(number) if token == _process.token else hash(system_id)
 
 
-def system_of(identity: Identity) -> "ActorSystem | None":
+def system_of(identity: Identity) -> System | None:
     """The system of an actor, if it runs in this process."""
     system = _systems.get(identity.system)
     return system if system is not None and system.is_running else None
@@ -78,6 +95,6 @@ def find(identity: Identity) -> Any:
 
 
 def whereabouts(identity: Identity) -> str:
-    """What a reference's repr says of its system: nothing where there is only that one."""
+    """Return what a reference's repr says of its system: nothing if only that one runs."""
     running = [id for id, system in tuple(_systems.items()) if system.is_running]
     return "" if running == [identity.system] else f" of system {identity.system}"

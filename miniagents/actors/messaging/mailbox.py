@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from miniagents.actors.messaging.entries import Enveloped
 from miniagents.actors.messaging.terminated import Terminated
 from miniagents.errors import InvalidOptionError
 from miniagents.messages import Message
@@ -16,7 +17,7 @@ from miniagents.supervision.checking import check_count, check_function
 
 
 class Overflow(enum.Enum):
-    """What a full mailbox does with one more message."""
+    """The policy of a full mailbox for one more message."""
 
     BACKPRESSURE = "backpressure"
     """`tell` raises `MailboxFullError`, `await send` waits for room, `ask` fails."""
@@ -60,14 +61,14 @@ class Mailbox:
         return deque() if self.capacity is None else BoundedQueue()
 
 
-class BoundedQueue(deque[Any]):
+class BoundedQueue(deque[Enveloped]):
     """The queue of a mailbox with a capacity, which whoever puts something in must look at first."""
 
     __slots__ = ()
 
     @property
-    def first(self) -> Any:
-        """The next."""
+    def first(self) -> Enveloped:
+        """The next entry."""
         return self[0]
 
 
@@ -77,12 +78,12 @@ class PriorityQueue:
     __slots__ = ("_back", "_front", "_heap", "_priority")
 
     def __init__(self, priority: Callable[[Message], float]) -> None:
-        self._heap: list[tuple[float, int, Any]] = []
+        self._heap: list[tuple[float, int, Enveloped]] = []
         self._priority = priority
         self._back = itertools.count()
         self._front = itertools.count(-1, -1)
 
-    def append(self, envelope: Any) -> None:
+    def append(self, envelope: Enveloped) -> None:
         """Put it behind those of the same priority; that an actor has ended, behind all that waits now."""
         if isinstance(envelope.message, Terminated):  # it is the runtime's own: the function need not know it
             priority = max((entry[0] for entry in self._heap), default=-math.inf)
@@ -90,24 +91,24 @@ class PriorityQueue:
             priority = self._priority(envelope.message)
         heapq.heappush(self._heap, (priority, next(self._back), envelope))
 
-    def append_last(self, envelope: Any) -> None:
+    def append_last(self, envelope: Enveloped) -> None:
         """Put it behind all."""
         heapq.heappush(self._heap, (math.inf, next(self._back), envelope))
 
-    def appendleft(self, envelope: Any) -> None:
+    def appendleft(self, envelope: Enveloped) -> None:
         """Put it back in front of all: it is tried again before anything else."""
         heapq.heappush(self._heap, (-math.inf, next(self._front), envelope))
 
-    def popleft(self) -> Any:
+    def popleft(self) -> Enveloped:
         """Take the next."""
         return heapq.heappop(self._heap)[2]
 
     @property
-    def first(self) -> Any:
-        """The next."""
+    def first(self) -> Enveloped:
+        """The next entry."""
         return self._heap[0][2]
 
-    def keep(self, wanted: Callable[[Any], bool]) -> None:
+    def keep(self, wanted: Callable[[Enveloped], bool]) -> None:
         """Throw out all others; the order of those that stay is what it was."""
         self._heap = [entry for entry in self._heap if wanted(entry[2])]
         heapq.heapify(self._heap)
@@ -115,5 +116,5 @@ class PriorityQueue:
     def __len__(self) -> int:
         return len(self._heap)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Enveloped]:
         return (entry[2] for entry in sorted(self._heap, key=lambda entry: entry[:2]))

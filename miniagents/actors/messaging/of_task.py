@@ -1,12 +1,21 @@
-"""What a task of an actor has started, which is cancelled with the actor."""
+"""The work that a task of an actor has started."""
 
-from typing import Any
+from typing import Protocol
 
 from miniagents.promising.work import Cancellable, Work
 
 
+class Owner(Protocol):
+    """An ask or another promise that owns what is started for it."""
+
+    def done(self) -> bool:
+        """Return True when it has settled."""
+
+    def owns(self, one: Cancellable) -> None: ...
+
+
 class OfTask(Work):
-    """What a task of an actor has started: it is cancelled with the task, when that is cut off by the actor's end.
+    """The work that a task of an actor has started. It is cancelled when the end of the actor cuts the task off.
 
     Args:
         of: The ask, or another promise, that the task works for as long as that is open; None for nothing.
@@ -14,7 +23,7 @@ class OfTask(Work):
 
     __slots__ = ("of",)
 
-    def __init__(self, of: Any) -> None:
+    def __init__(self, of: Owner | None) -> None:
         super().__init__()
         self.of = of
 

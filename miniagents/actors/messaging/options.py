@@ -98,8 +98,8 @@ class SpawnOptions:
     poison_after: int | None = None
     retry: RetryPolicy | None = None
     own_task: bool = False
-    supervision: Any = None
-    strategy: Any = None
+    supervision: Strategy | None = None
+    strategy: Strategy | None = None
     passivate_after: float | None = None
     durable: bool = False
     node: str | None = None
@@ -143,7 +143,7 @@ class Props:
         factory: Callable[..., Any],
         options: SpawnOptions,
         errors: tuple[type[BaseException], ...] = (),
-        strategy: Any = None,
+        strategy: Strategy | None = None,
     ) -> None:
         self.factory = factory
         self.options = options

@@ -1,4 +1,4 @@
-"""References: how everybody else holds an actor."""
+"""References to actors."""
 
 from asyncio import current_task
 from collections import deque
@@ -14,12 +14,12 @@ from miniagents.errors import AskTimeoutError, WrongThreadError
 from miniagents.messages import Message, Request
 from miniagents.promising import Promise
 from miniagents.promising.promise import NO_VALUE
-from miniagents.promising.scope import get_scope, get_work
+from miniagents.promising.scope import Scope, get_scope, get_work
 from miniagents.supervision import StopReason
 from miniagents.supervision.checking import check_seconds
 
 if TYPE_CHECKING:
-    from miniagents.actors.cells.cell import Cell
+    from miniagents.actors.ports import Cell
 
 T = TypeVar("T")
 
@@ -57,11 +57,12 @@ class ActorRef:
     @property
     def node(self) -> str:
         """The node that it lives on; "" for the only one."""
-        return self._cell.identity.node
+        node: str = self._cell.identity.node
+        return node
 
     @property
     def is_alive(self) -> bool:
-        """Whether it can still get messages: True until `terminated()` resolves."""
+        """True until `terminated()` resolves: the actor can still get messages."""
         return self._cell.is_alive
 
     def tell(self, message: Message) -> None:
@@ -97,7 +98,7 @@ class ActorRef:
                 cell.post(Envelope(message, trace=trace, at=dispatcher.time()))
                 return
             now = dispatcher.now if dispatcher.awake else dispatcher.time()
-            if now != cell.stamp:
+            if now != cell.last_stamp:
                 cell.put_stamp(now)
             queue.append(message)
         if not cell.scheduled:
@@ -133,7 +134,7 @@ class ActorRef:
     @overload
     def ask(self, message: Message, *, timeout: float | None = None) -> Promise[Any]: ...
 
-    def ask(self, message: Any, *, timeout: float | None = None) -> Promise[Any]:
+    def ask(self, message: Message, *, timeout: float | None = None) -> Promise[Any]:
         """Put a message into its mailbox and promise the answer.
 
         Args:
@@ -250,7 +251,7 @@ class ActorRef:
         return f"<{type(self).__name__} {self.path}#{self.uid}{whereabouts(self._cell.identity)}>"
 
 
-def _deadline_of(work: Any, scope: Any) -> float | None:
+def _deadline_of(work: Any, scope: Scope) -> float | None:
     """The deadline of an ask that is made for a promise, or by a task of an actor, by code of a scope."""
     if work.__class__ is OfTask:
         if work.of is None:
@@ -261,7 +262,7 @@ def _deadline_of(work: Any, scope: Any) -> float | None:
         return work.deadline if expired or not work.done() else None
     if work.done() and not getattr(scope, "keeps_asks", False):
         return None  # the same, of a task that outlives what it was started for
-    return scope.deadline  # type: ignore[no-any-return]
+    return scope.deadline
 
 
 def _wrong_thread(path: str, what: str) -> WrongThreadError:

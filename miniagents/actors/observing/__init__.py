@@ -1,1 +1,1 @@
-"""What others can see of a system: its events, its tree, who is calling."""
+"""The visible side of a system: events, the tree, the caller."""

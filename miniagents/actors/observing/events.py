@@ -147,7 +147,7 @@ class Events:
         *,
         reason: StopReason | BaseException | None = None,
         error: BaseException | None = None,
-        detail: Any = None,
+        detail: object = None,
         logged: bool = False,
     ) -> None:
         """Tell the subscribers.

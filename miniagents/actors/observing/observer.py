@@ -1,4 +1,4 @@
-"""What an observer of a system is told. Where there is none, that costs one look at an attribute."""
+"""The port of an observer of a system. A system without one pays one read of an attribute."""
 
 from contextvars import Context
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ class Call(Protocol):
         """A piece of its answer came."""
 
     def ended(self, answer: Any, error: BaseException | None) -> None:
-        """It is over.
+        """Called when the call is over.
 
         Args:
             answer: What a model answered, as far as it came; None of a tool.
@@ -20,12 +20,12 @@ class Call(Protocol):
 
 
 class Observer(Protocol):
-    """Who is told what the parts of a system do: `system.observer`. None of these may raise."""
+    """An object that is told what a system does (`system.observer`). No method may raise."""
 
     def outer_trace(self) -> object:
         """The trace context of code outside of all actors, which sends a message now; it goes with the envelope."""
 
-    def actor_ended(self, cell: Any) -> None:
+    def actor_ended(self, cell: object) -> None:
         """An actor has ended for good."""
 
     def interaction_started(self, interaction: Any, context: Context) -> None:

@@ -1,6 +1,7 @@
 """Snapshots of the tree: what every actor is doing at one moment."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -31,8 +32,46 @@ class ActorInfo(msgspec.Struct, frozen=True):
     children: tuple["ActorInfo", ...] = ()
 
 
-def snapshot(cell: Any, now: float, depth: int | None, limit: int | None) -> ActorInfo:
-    """What the cell and those below it are doing.
+class Waiting(Protocol):
+    """A message that waits."""
+
+    @property
+    def at(self) -> float:
+        """When it came, on `loop.time()`."""
+
+
+class State(Protocol):
+    """The state of an actor."""
+
+    @property
+    def value(self) -> str:
+        """Its name."""
+
+
+class Shown(Protocol):
+    """The cell of an actor, as a snapshot shows it."""
+
+    @property
+    def children(self) -> "Mapping[str, Shown] | None": ...
+    @property
+    def current(self) -> object: ...
+    @property
+    def handled(self) -> int: ...
+    @property
+    def last_error(self) -> str | None: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def restarts(self) -> int: ...
+    @property
+    def since(self) -> float: ...
+    @property
+    def state(self) -> State: ...
+    def waiting(self) -> Sequence[Waiting]: ...
+
+
+def snapshot(cell: Shown, now: float, depth: int | None, limit: int | None) -> ActorInfo:
+    """Return the state of a cell and of all cells below it.
 
     Args:
         cell: Where to begin.
@@ -44,7 +83,7 @@ def snapshot(cell: Any, now: float, depth: int | None, limit: int | None) -> Act
     return _info(cell, now, depth, left)
 
 
-def _info(cell: Any, now: float, depth: int | None, left: list[int]) -> ActorInfo:
+def _info(cell: Shown, now: float, depth: int | None, left: list[int]) -> ActorInfo:
     left[0] -= 1
     children = []
     if depth is None or depth > 0:

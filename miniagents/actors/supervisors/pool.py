@@ -1,14 +1,19 @@
 """Pools at work: a supervisor that hands every message on to one of its children, without a hop in between."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from miniagents.actors.cells.cell import Cell
-from miniagents.actors.cells.receiving_cell import BARRIER, ReceivingCell
+from miniagents.actors.cells.receiving_cell import ReceivingCell
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
+from miniagents.actors.messaging.entries import BARRIER, Enveloped
+from miniagents.actors.messaging.options import Props
 from miniagents.actors.supervisors.supervisor_cell import SupervisorCell
 from miniagents.supervision import Pool, Routing
 from miniagents.supervision.lifecycle import Phase
 from miniagents.supervision.routing import HashRing, RoundRobin
+
+if TYPE_CHECKING:
+    from miniagents.actors.cells.cell_ports import System
 
 
 class PoolCell(SupervisorCell):
@@ -26,18 +31,18 @@ class PoolCell(SupervisorCell):
 
     supervisor_spec: Pool
 
-    def __init__(self, system: Any, parent: Any, name: str, props: Any, supervisor_spec: Pool) -> None:
+    def __init__(self, system: "System", parent: Cell, name: str, props: Props, supervisor_spec: Pool) -> None:
         super().__init__(system, parent, name, props, supervisor_spec)
         self._turns = RoundRobin()
         self._ring = HashRing(len(supervisor_spec.children))
 
     @property
     def is_open(self) -> bool:
-        """Whether its members have started, and it is not about to end."""
+        """True if the members have started, and the pool is not about to end."""
         return self.life.phase is Phase.UP and self.stopping is None
 
-    def post(self, envelope: Any) -> None:
-        """Hand it on.
+    def post(self, envelope: Enveloped) -> None:
+        """Hand a message on to a member.
 
         Raises:
             Exception: What `key=` raised; an ask fails with it instead.
@@ -47,7 +52,7 @@ class PoolCell(SupervisorCell):
         else:
             ReceivingCell.post(self, envelope)
 
-    def _hand_on(self, envelope: Any) -> None:
+    def _hand_on(self, envelope: Enveloped) -> None:
         ask = envelope.ask
         try:
             member = self.pick(envelope.message)
@@ -64,8 +69,8 @@ class PoolCell(SupervisorCell):
             ask.producer = member if member.is_serial else None
         member.post(envelope)
 
-    def _refuse(self, envelope: Any) -> None:
-        """There is no member that it belongs to."""
+    def _refuse(self, envelope: Enveloped) -> None:
+        """Refuse a message that belongs to no member."""
         envelope.taken = True
         if envelope.ask is not None:
             envelope.ask.stopped("no member runs")
@@ -77,12 +82,12 @@ class PoolCell(SupervisorCell):
         if self.queue is not None:
             waiting, self.queue, self.gone = self.waiting(), None, 0
             for entry in waiting:
-                if entry.message is BARRIER:
-                    entry.answer(None)
+                if entry.message is BARRIER and entry.ask is not None:
+                    entry.ask.answer(None)
                 else:
                     self._hand_on(entry)
 
-    def route(self, message: Any) -> Cell:
+    def route(self, message: object) -> Cell:
         """The member that gets a message; itself while it keeps what comes, or where there is no such member."""
         member: Cell | None = self.pick(message) if self.is_open else None
         return member if member is not None else self

@@ -1,16 +1,21 @@
 """The cell of a `Supervisor`: it handles no messages, its children are all that it does."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
+from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
-from miniagents.actors.messaging.envelope import Envelope
+from miniagents.actors.messaging.entries import Enveloped
+from miniagents.actors.messaging.options import Props
 from miniagents.actors.messaging.ref import ActorRef
 from miniagents.actors.supervisors.running_supervisor import RunningSupervisor
 from miniagents.actors.supervisors.supervisor_ref import SupervisorRef
 from miniagents.errors import RestartLimitError
 from miniagents.supervision import StopReason, Supervisor
 from miniagents.supervision.lifecycle import Event, Phase, Wish
+
+if TYPE_CHECKING:
+    from miniagents.actors.cells.cell_ports import System
 
 
 class SupervisorCell(LivingCell):
@@ -28,7 +33,7 @@ class SupervisorCell(LivingCell):
 
     is_supervisor = True
 
-    def __init__(self, system: Any, parent: Any, name: str, props: Any, supervisor_spec: Supervisor) -> None:
+    def __init__(self, system: "System", parent: Cell, name: str, props: Props, supervisor_spec: Supervisor) -> None:
         super().__init__(system, parent, name, props)
         self.supervisor_spec = supervisor_spec
         self.shutdown = None
@@ -40,15 +45,15 @@ class SupervisorCell(LivingCell):
         return SupervisorRef(self)
 
     def running_supervisor(self) -> RunningSupervisor | None:
-        """What supervises its children; None while there are none."""
+        """Return the running supervisor; None while there are no children."""
         return self._instance
 
     @property
     def is_busy(self) -> bool:
-        """Whether a live one has something to do: it waits for its children alone."""
+        """False: it only waits for its children."""
         return False
 
-    def post(self, envelope: Envelope) -> None:
+    def post(self, envelope: Enveloped) -> None:
         """A supervisor handles no messages."""
         if envelope.ask is not None:
             envelope.ask.stopped(self.reason if not self.is_alive else "it is a supervisor")
@@ -75,7 +80,7 @@ class SupervisorCell(LivingCell):
         elif self._instance is not None:
             running = self._instance
             running.submit(lambda: self._stop(running))
-            running.urge_start()
+            running.limit_start()
 
     def interrupt(self) -> None:
         """Let its children end without a grace, or, where nothing but its start is to end, within theirs."""
@@ -83,7 +88,7 @@ class SupervisorCell(LivingCell):
             if self.life.wish >= Wish.STOP:
                 self._instance.hurry()
             else:
-                self._instance.urge_start()
+                self._instance.limit_start()
 
     async def _start(self, running: RunningSupervisor) -> None:
         if self._instance is running:
@@ -113,7 +118,7 @@ class SupervisorCell(LivingCell):
             await self._end(running)
 
     async def _shut_down(self, running: RunningSupervisor, cause: BaseException | None) -> None:
-        """It gives up, or its significant children have ended."""
+        """End: the supervisor gives up, or its significant children have ended."""
         if self._instance is not running or self.life.phase is not Phase.UP:
             return
         if cause is not None:
@@ -136,7 +141,7 @@ class SupervisorCell(LivingCell):
         self.supervisor.child_down(self, cause if cause is not None else self.reason or StopReason.SHUTDOWN)
 
     def settle(self) -> None:
-        """It has ended for good: settle everything that hangs on it, and tell those above of its failure."""
+        """Settle all that waits for the supervisor, which has ended for good, and crash its parent if it gave up."""
         super().settle()
         cause, self._cause = self._cause, None
         parent = self.parent

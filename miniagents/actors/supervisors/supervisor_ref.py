@@ -4,21 +4,24 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, TypeVar
 
 from miniagents.actors.messaging.ref import ActorRef
+from miniagents.actors.supervisors.child import Child, Status
+from miniagents.actors.supervisors.running_supervisor import RunningSupervisor
+from miniagents.actors.supervisors.supervisor_calls import SupervisorCalls
 from miniagents.actors.waiting.termination import own_end
 from miniagents.errors import ActorStoppedError, ChildNotFoundError, SimpleOneForOneError, WrongThreadError
+from miniagents.promising import Promise
 from miniagents.promising.scope import get_scope
 from miniagents.supervision import ChildSpec, Restart, Supervisor
 
-if TYPE_CHECKING:
-    from miniagents.actors.supervisors.running_supervisor import Child, RunningSupervisor
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class ChildInfo:
-    """What `which_children` says of one child.
+    """One child, as `which_children` gives it.
 
     Attributes:
         id: The id of its specification; None under `SimpleOneForOne`.
@@ -35,7 +38,7 @@ class ChildInfo:
 
 @dataclass(frozen=True, slots=True)
 class ChildCounts:
-    """What `count_children` says.
+    """The result of `count_children`.
 
     Attributes:
         specs: Specifications, whether their children run or not.
@@ -81,17 +84,18 @@ class SupervisorRef(ActorRef):
                 raise SimpleOneForOneError(
                     f"{self.path}: start_child of a SimpleOneForOne takes the child's arguments, not a ChildSpec"
                 )
-            return await self._start_child(running, running.new_simple_child(kwargs))
+            return await self._start_child(running, SupervisorCalls(running).new_simple_child(kwargs))
         supervisor_spec: Supervisor = self._cell.supervisor_spec  # type: ignore[attr-defined]
         Supervisor.check_child(supervisor_spec.name, supervisor_spec.auto_shutdown, spec)
         assert spec is not None
-        return await self._start_child(running, running.new_child(spec))
+        return await self._start_child(running, SupervisorCalls(running).new_child(spec))
 
-    async def _start_child(self, running: "RunningSupervisor", child: "Child") -> ActorRef | None:
+    async def _start_child(self, running: RunningSupervisor, child: Child) -> ActorRef | None:
+        calls = SupervisorCalls(running)
         try:
-            return await self._call(lambda: running.start_child(child))  # type: ignore[no-any-return]
+            return await self._call(lambda: calls.start_child(child))
         except asyncio.CancelledError:
-            running.undo_start(child)  # nobody will know of it
+            calls.undo_start(child)  # nobody will know of it
             raise
 
     async def terminate_child(self, child: str | ActorRef) -> None:
@@ -109,7 +113,8 @@ class SupervisorRef(ActorRef):
         if not isinstance(child, (str, ActorRef)):
             raise ChildNotFoundError(f"{self.path}: a child is named by its id or its ref, not by {child!r}")
         self._check_not_below(running, child)
-        await self._call(lambda: running.terminate_child(child), running.find_starting(child))
+        calls = SupervisorCalls(running)
+        await self._call(lambda: calls.terminate_child(child), limits_start_of=child)
 
     async def restart_child(self, id: str) -> ActorRef | None:
         """Start a child again whose specification is there and which does not run. It gets a new uid.
@@ -124,8 +129,8 @@ class SupervisorRef(ActorRef):
             StartError: It did not start.
             SimpleOneForOneError: This is a `SimpleOneForOne`.
         """
-        running = self._running()
-        return await self._call(lambda: running.restart_child(id))  # type: ignore[no-any-return]
+        calls = SupervisorCalls(self._running())
+        return await self._call(lambda: calls.restart_child(id))
 
     async def delete_child(self, id: str) -> None:
         """Remove the specification of a child that does not run.
@@ -136,8 +141,8 @@ class SupervisorRef(ActorRef):
             ChildNotFoundError: There is no such specification.
             SimpleOneForOneError: This is a `SimpleOneForOne`.
         """
-        running = self._running()
-        await self._call(lambda: running.delete_child(id))
+        calls = SupervisorCalls(self._running())
+        await self._call(lambda: calls.delete_child(id))
 
     async def which_children(self) -> tuple[ChildInfo, ...]:
         """All children, the youngest first, as OTP gives them."""
@@ -146,7 +151,7 @@ class SupervisorRef(ActorRef):
         async def answer() -> tuple[ChildInfo, ...]:
             return tuple(_info(child, running) for child in reversed(running.children.values()))
 
-        return await self._call(answer)  # type: ignore[no-any-return]
+        return await self._call(answer)
 
     async def count_children(self) -> ChildCounts:
         """How many children there are, of which kind."""
@@ -159,9 +164,9 @@ class SupervisorRef(ActorRef):
             specs = 1 if running.is_simple else len(infos)
             return ChildCounts(specs, active, supervisors, len(infos) - supervisors)
 
-        return await self._call(answer)  # type: ignore[no-any-return]
+        return await self._call(answer)
 
-    def _running(self) -> "RunningSupervisor":
+    def _running(self) -> RunningSupervisor:
         cell: Any = self._cell
         if get_ident() != cell.system.thread_id:
             raise WrongThreadError(f"{cell.path}: a supervisor is called from the system's own thread only")
@@ -170,18 +175,25 @@ class SupervisorRef(ActorRef):
             raise ActorStoppedError(f"{cell.path}: the supervisor has ended", path=cell.path, reason=cell.reason)
         return running
 
-    async def _call(self, function: Callable[[], Awaitable[Any]], urgent: Any = None) -> Any:
+    async def _call(self, function: Callable[[], Awaitable[T]], limits_start_of: str | ActorRef | None = None) -> T:
+        """Run a call as a job of the supervisor.
+
+        Args:
+            function: The call.
+            limits_start_of: The child whose start may last no longer than its shutdown time, since the call waits for
+                it.
+        """
         running = self._running()
-        answer = running.call(function)
-        if urgent is not None:
-            running.urge(urgent)
+        answer: Promise[T] = running.jobs.call(function)
+        if limits_start_of is not None and running.starting.find(limits_start_of) is not None:
+            running.limit_start()
         try:
             return await answer
         except asyncio.CancelledError:
             answer.mark_seen()  # nobody wants to know of it any more
             raise
 
-    def _check_not_below(self, running: "RunningSupervisor", which: str | ActorRef) -> None:
+    def _check_not_below(self, running: RunningSupervisor, which: str | ActorRef) -> None:
         child = running.children.get(which) if isinstance(which, str) else None
         target = child.cell if child is not None else getattr(which, "_cell", None)
         scope = get_scope()
@@ -193,13 +205,13 @@ class SupervisorRef(ActorRef):
             cell = cell.parent
 
 
-def _info(child: Any, running: "RunningSupervisor") -> ChildInfo:
-    from miniagents.actors.supervisors.running_supervisor import Status
-
+def _info(child: Child, running: RunningSupervisor) -> ChildInfo:
+    spec = child.spec
+    assert spec is not None  # only children of actors have none, and actors have no such calls
     ref: ActorRef | Literal["restarting"] | None = None
     if child.status is Status.RESTARTING:
         ref = "restarting"
     elif child.status is Status.RUNNING and child.cell is not None:
         ref = child.cell.ref
-    kind: Literal["worker", "supervisor"] = "supervisor" if isinstance(child.spec.child, Supervisor) else "worker"
-    return ChildInfo(None if running.is_simple else child.id, ref, kind, child.spec.restart)
+    kind: Literal["worker", "supervisor"] = "supervisor" if isinstance(spec.child, Supervisor) else "worker"
+    return ChildInfo(None if running.is_simple else child.id, ref, kind, spec.restart)

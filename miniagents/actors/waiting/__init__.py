@@ -1,1 +1,1 @@
-"""Who waits for whom, and the end of a wait."""
+"""Waits between actors: deadlocks, and the end of an actor."""

@@ -16,11 +16,12 @@ from miniagents.actors.observing.events import EventKind
 from miniagents.actors.waiting.helper_tasks import awaited_future, waited_for_together
 from miniagents.actors.waiting.search import Causes, Held, Holder, Search
 from miniagents.errors import DeadlockError
+from miniagents.promising import Promise
 from miniagents.promising.scope import PromisingContext, Scope, get_scope, get_work
 from miniagents.promising.waits import waits
 
 if TYPE_CHECKING:
-    from miniagents.actors.system import ActorSystem
+    from miniagents.actors.ports import System
 
 
 _TURNS = 8
@@ -34,7 +35,7 @@ _LATER = 1.0
 
 
 class Node(Scope):
-    """Who can wait and be waited for: an actor's cell, or an interaction.
+    """A node of the wait-for graph: an actor's cell, or an interaction.
 
     Attributes:
         system: Its system.
@@ -48,7 +49,7 @@ class Node(Scope):
     is_awaited = True
     """Whether anybody may wait for what its code brings; without that it can be part of no ring."""
 
-    system: "ActorSystem"
+    system: "System"
     task: Any
     waits: "Held | None"
 
@@ -60,23 +61,23 @@ class Node(Scope):
     @property
     def promising_context(self) -> PromisingContext:
         """The system."""
-        return self.system
+        return self.system  # type: ignore[return-value]  # every system is one
 
     @property
-    def node(self) -> Any:
-        """What waits when its code awaits: itself."""
+    def node(self) -> "Node":
+        """The node that waits when its code awaits: itself."""
         return self
 
     @property
     def node_path(self) -> str:
-        """What a ring calls it."""
+        """The path that a ring shows."""
         return self.path
 
-    def begin_wait(self, promise: Any, at: int | None) -> None:
+    def begin_wait(self, promise: Promise[Any], at: int | None) -> None:
         """Code of this scope, or somebody who waits for an answer of it, is about to wait."""
         begin_wait(promise, at, self.system)
 
-    def look_again(self, promise: Any) -> None:
+    def look_again(self, promise: Promise[Any]) -> None:
         """Fewer than before can bring a promise on."""
         look_again(self.system, promise)
 
@@ -94,7 +95,7 @@ class Watches:
 
     __slots__ = ("_holders", "_later", "_system", "_timer", "_witnesses")
 
-    def __init__(self, system: "ActorSystem") -> None:
+    def __init__(self, system: "System") -> None:
         self._system = system
         self._witnesses: dict[Any, dict[Holder, None]] = {}
         self._holders: dict[Holder, Any] = {}
@@ -104,7 +105,7 @@ class Watches:
     def __len__(self) -> int:
         return len(self._witnesses)
 
-    def add(self, holder: Holder, witness: Any) -> None:
+    def add(self, holder: Holder, witness: Holder) -> None:
         """Look at `holder` again when `witness`, a task or an interaction, has ended or begins to wait."""
         before = self._holders.pop(holder, None)
         if before is not None:
@@ -117,8 +118,8 @@ class Watches:
             if isinstance(witness, asyncio.Future):
                 witness.add_done_callback(self.stirred)
 
-    def stirred(self, witness: Any) -> None:
-        """It has ended, or waits."""
+    def stirred(self, witness: Holder) -> None:
+        """Look again at what `witness` kept from being stuck: it has ended, or waits."""
         if witness not in self._witnesses:
             return
         if isinstance(witness, asyncio.Future):
@@ -155,7 +156,7 @@ class Watches:
         self._later = {}
 
 
-def begin_wait(promise: Any, at: int | None, system: Any) -> None:
+def begin_wait(promise: Promise[Any], at: int | None, system: "System") -> None:
     """The current task is about to wait for a promise.
 
     Args:
@@ -195,12 +196,12 @@ def _is_awaited(scope: Any) -> bool:
     return bool(work is not None or scope.is_awaited)
 
 
-def look_again(system: "ActorSystem", promise: Any) -> None:
+def look_again(system: "System", promise: Promise[Any]) -> None:
     """Look, as soon as the loop turns, whether what could still bring a promise on is stuck."""
     system.loop.call_soon(_look_at_all, system, promise)
 
 
-def ring_through(node: Any, promise: Any) -> tuple[str, ...]:
+def ring_through(node: Node, promise: Promise[Any]) -> tuple[str, ...]:
     """The paths of the ring in which `node` waits for `promise`, or (); timeouts are no way out of it."""
     search = Search(ignores_timeouts=True)
     if not search.stuck((promise, None)):
@@ -209,7 +210,7 @@ def ring_through(node: Any, promise: Any) -> tuple[str, ...]:
     return _paths(_beginning_with(node, nodes)) if node in nodes else ()
 
 
-def _goes_on(held: Causes, scope: Any, system: Any) -> bool:
+def _goes_on(held: Causes, scope: Scope, system: "System") -> bool:
     """Whether what holds somebody up waits for nobody: the usual case, which takes one look."""
     any_holds, holders = held
     if any_holds and len(holders) > 1:
@@ -231,12 +232,12 @@ def _goes_on(held: Causes, scope: Any, system: Any) -> bool:
     return waited_for_together(first) == []
 
 
-def _look_at_all(system: "ActorSystem", promise: Any) -> None:
+def _look_at_all(system: "System", promise: Promise[Any]) -> None:
     for at in (None, len(getattr(promise, "pieces", ()))):
         _look(system, (promise, at))
 
 
-def _look(system: "ActorSystem", one: Holder, turns: int = _TURNS) -> None:
+def _look(system: "System", one: Holder, turns: int = _TURNS) -> None:
     """Look whether something that was not stuck is so now, and when to look again if it is not.
 
     Args:
@@ -254,14 +255,14 @@ def _look(system: "ActorSystem", one: Holder, turns: int = _TURNS) -> None:
 
 
 def _is_waited_for(one: Holder) -> bool:
-    """Whether it still goes on."""
+    """Return True if it still goes on."""
     if one.__class__ is tuple:
         return not one[0].done()
     task = one.task if isinstance(one, Node) else one
     return task is not None and not task.done()
 
 
-def _watch(system: "ActorSystem", search: Search, one: Holder, turns: int) -> None:
+def _watch(system: "System", search: Search, one: Holder, turns: int) -> None:
     """Something is not stuck: see to it that it is looked at again when what it owes that to has changed."""
     witnesses = search.witnesses()
     if search.was_cut:
@@ -291,7 +292,7 @@ def _fail_one(search: Search, ring: list[Holder]) -> bool:
     return False
 
 
-def _break(promise: Any, node: Any, nodes: list[Any]) -> DeadlockError:
+def _break(promise: Promise[Any], node: Node | None, nodes: list[Node]) -> DeadlockError:
     """Make the error of whoever waits for `promise` in a ring, and end that, if it is an ask or a call."""
     paths = _paths(_beginning_with(node, nodes) if node in nodes else nodes)
     error = _error(paths)
@@ -311,12 +312,12 @@ def _error(paths: tuple[str, ...]) -> DeadlockError:
     )
 
 
-def _beginning_with(node: Any, nodes: list[Any]) -> list[Any]:
+def _beginning_with(node: Node, nodes: list[Node]) -> list[Node]:
     index = nodes.index(node)
     return nodes[index:] + nodes[:index]
 
 
-def _paths(nodes: list[Any]) -> tuple[str, ...]:
+def _paths(nodes: list[Node]) -> tuple[str, ...]:
     # A class agent waits for its own interaction: two nodes, and one name to whoever reads it.
     paths = [path for path, _ in groupby(node.node_path for node in nodes)]
     if len(paths) > 1 and paths[0] == paths[-1]:

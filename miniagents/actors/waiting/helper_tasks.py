@@ -5,20 +5,21 @@ ask that the handler handles, if the handler waits for the task; one that was le
 """
 
 import asyncio
-import gc
 from collections.abc import Container, Iterable
-from contextvars import Context
 from typing import Any
 
+from miniagents.promising.cpython import (
+    FUT_WAITER,
+    callbacks_of,
+    context_of,
+    gathered_by,
+    group_that_ends,
+    heard_of,
+    parent_of,
+)
 from miniagents.promising.scope import current_scope
 from miniagents.promising.stacks import suspended
 from miniagents.promising.work import Cancellable
-
-_ENDS_OF_GROUPS = {
-    method.__code__
-    for name in ("__aexit__", "_aexit")  # the latter since Python 3.13
-    if (method := getattr(asyncio.TaskGroup, name, None)) is not None
-}
 
 
 class OfHelper:
@@ -36,7 +37,7 @@ class OfHelper:
         self.what = what
 
     def is_of(self, handler: "asyncio.Task[Any] | None") -> bool:
-        """Whether it is part of what this handler does, or was until it was cancelled."""
+        """Return True if it is part of what this handler does, or was until it was cancelled."""
         return self._task.cancelled() or (handler is not None and waits_for(handler, self._task))
 
     def is_over(self) -> bool:
@@ -59,12 +60,12 @@ def waits_for(handler: "asyncio.Task[Any]", helper: "asyncio.Task[Any]") -> bool
     return False
 
 
-def _told_by(future: Any) -> Iterable[Any]:
+def _told_by(future: "asyncio.Future[Any]") -> Iterable[Any]:
     """The tasks and futures that the end of this one is told, save for a `shield`."""
-    for callback, _ in getattr(future, "_callbacks", None) or ():
+    for callback in callbacks_of(future):
         owner = getattr(callback, "__self__", None)  # a task that awaits it, or a group that it is part of
         if isinstance(owner, asyncio.TaskGroup):
-            yield owner._parent_task  # type: ignore[attr-defined]
+            yield parent_of(owner)
         elif isinstance(owner, asyncio.Future):
             yield owner
         elif not getattr(callback, "__qualname__", "").startswith("shield."):
@@ -73,13 +74,13 @@ def _told_by(future: Any) -> Iterable[Any]:
             yield from (one for one in held if isinstance(one, asyncio.Future) and one is not future)
 
 
-def awaited_future(task: Any) -> "asyncio.Future[Any] | None":
+def awaited_future(task: "asyncio.Future[Any]") -> "asyncio.Future[Any] | None":
     """The future that a task waits for; None if it runs, or is about to."""
     handed = getattr(task, "waiting", None)  # of a turn that goes on in another worker as soon as the loop turns
-    return handed if asyncio.isfuture(handed) else getattr(task, "_fut_waiter", None)
+    return handed if asyncio.isfuture(handed) else getattr(task, FUT_WAITER, None)
 
 
-def waited_for_together(task: Any) -> list[Any] | None:
+def waited_for_together(task: "asyncio.Task[Any]") -> "list[asyncio.Task[Any]] | None":
     """The tasks for all of which a task waits, as far as they go on: of `gather`, of a `TaskGroup`, or an awaited one.
 
     Returns:
@@ -90,54 +91,44 @@ def waited_for_together(task: Any) -> list[Any] | None:
         return None
     if isinstance(waited, asyncio.Task):
         return [waited]
-    children = getattr(waited, "_children", None)
+    children = gathered_by(waited)
     if children is not None:
         return _gathered(children)
     group = _group(task, waited)
     return group if not any(one.done() for one in group) else None  # the group is to be told, and may end the wait
 
 
-def _gathered(children: Iterable[Any]) -> list[Any] | None:
-    """Those of `gather` that go on; None if it is to be told of one that has ended, and may have failed."""
-    every = dict.fromkeys(children)
-    undone = [one for one in every if not one.done()]
-    for callback, _ in getattr(undone[0], "_callbacks", None) or () if undone else ():
-        names = getattr(getattr(callback, "__code__", None), "co_freevars", ())
-        if "nfinished" in names:
-            told = callback.__closure__[names.index("nfinished")].cell_contents
-            return undone if told == len(every) - len(undone) else None
+def _gathered(children: "list[asyncio.Task[Any]]") -> "list[asyncio.Task[Any]] | None":
+    """Return the tasks of a `gather` that go on; None if the gather has still to hear of one that has ended."""
+    undone = [one for one in children if not one.done()]
+    for callback in callbacks_of(undone[0]) if undone else ():
+        told = heard_of(callback)
+        if told is not None:
+            return undone if told == len(children) - len(undone) else None
     return []
 
 
-def _group(task: Any, waited: Any) -> list[Any]:
+def _group(task: "asyncio.Task[Any]", waited: "asyncio.Future[Any]") -> "list[asyncio.Task[Any]]":
     """The tasks of the group whose end `waited` is, if the innermost coroutine of `task` is the end of one."""
     innermost = None
     for one in suspended(lane.turns if (lane := getattr(task, "lane", None)) is not None else task.get_coro()):
         innermost = one
     frame = getattr(innermost, "cr_frame", None)
-    if frame is None or frame.f_code not in _ENDS_OF_GROUPS:
-        return []
-    group = frame.f_locals["self"]
-    return sorted(group._tasks, key=_order) if group._on_completed_fut is waited else []
+    return [] if frame is None else sorted(group_that_ends(frame, waited), key=_order)
 
 
 def tasks_in_scope(scopes: Container[Any]) -> list[tuple[Any, Any]]:
     """All tasks that code of these scopes has started, and that go on, each with its scope, the oldest first: dear,
     since it looks at every task there is."""
-    variable: Any = current_scope
     found = []
     for task in asyncio.all_tasks():
-        if hasattr(task, "get_context"):
-            context = task.get_context()
-        else:  # before Python 3.12 a task does not tell its context; it is the first one that it refers to
-            context = next((one for one in gc.get_referents(task) if isinstance(one, Context)), Context())
-        scope = context.get(variable)
+        scope = context_of(task).get(current_scope)
         if scope is not None and scope in scopes:
             found.append((task, scope))
     return sorted(found, key=lambda one: _order(one[0]))
 
 
-def _order(task: Any) -> tuple[int, str]:
+def _order(task: "asyncio.Task[Any]") -> tuple[int, str]:
     """A place for a task that came out of a set."""
     name = task.get_name()
     return len(name), name

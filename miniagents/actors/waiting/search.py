@@ -13,6 +13,7 @@ from collections.abc import Collection
 from typing import Any
 
 from miniagents.actors.waiting.helper_tasks import awaited_future, tasks_in_scope, waited_for_together
+from miniagents.promising import Promise
 from miniagents.promising.waits import Wait, waits
 
 Holder = Any
@@ -35,7 +36,7 @@ class Held:
         self.by = by
 
 
-def wait_of(task: Any) -> "tuple[asyncio.Future[Any], Wait] | None":
+def wait_of(task: "asyncio.Future[Any]") -> "tuple[asyncio.Future[Any], Wait] | None":
     """The promise that a task waits for, and the future that wakes it; None if it waits for none."""
     waiter = awaited_future(task)
     wait = waits.get(waiter) if waiter is not None else None
@@ -67,7 +68,7 @@ class Search:
         self.was_cut = False  # there is more to look at than the limit
 
     def stuck(self, *starts: Holder) -> list[Holder]:
-        """Those of them that are held up for ever."""
+        """Return those of `starts` that are held up for ever."""
         only = starts[0] if len(starts) == 1 else None
         stack = list(starts)
         seen = set(stack)
@@ -91,7 +92,7 @@ class Search:
     # What holds something up
 
     def _held_by(self, one: Holder) -> Causes | None:
-        """What holds it up, or None for nothing."""
+        """Return what holds `one` up, or None for nothing."""
         if one.__class__ is tuple:
             promise, at = one
             if promise.done():
@@ -109,7 +110,7 @@ class Search:
         behind = one.node_behind(None)  # the agent, if a call waits for its turn
         return None if behind is None or behind is one else (True, (behind,))
 
-    def _is_left_to_others(self, promise: Any) -> bool:
+    def _is_left_to_others(self, promise: Promise[Any]) -> bool:
         """Whether who opened a call waits for replies of that same call: somebody else is to say something then."""
         flat = getattr(promise, "flattener", None)
         if flat is None or flat.fed_by is None or not flat.is_open:
@@ -119,7 +120,7 @@ class Search:
         is_reply_to = getattr(found[1][0], "is_reply_to", None) if found is not None else None
         return is_reply_to is not None and is_reply_to(promise)
 
-    def _task_held_by(self, one: Holder, task: Any) -> Causes | None:
+    def _task_held_by(self, one: Holder, task: "asyncio.Task[Any]") -> Causes | None:
         if task.done():
             return None
         if self._me is not None and task is self._me[0]:
@@ -179,7 +180,7 @@ class Search:
         return unseen
 
     @staticmethod
-    def _speaker_of(promise: Any, at: int | None) -> Any:
+    def _speaker_of(promise: Promise[Any], at: int | None) -> Holder:
         find = getattr(promise, "speaker", None)
         return find(at) if find is not None else None
 
@@ -217,7 +218,7 @@ class Search:
                     found.append((one, witness))
         return found
 
-    def _witness(self, task: Any) -> Holder:
+    def _witness(self, task: "asyncio.Task[Any]") -> Holder:
         """One of those a task waits for together that goes on by itself; None if it is about to run."""
         leaves: dict[Any, None] = {}
         tasks = [task]
@@ -270,7 +271,7 @@ class Search:
         found = [one if getattr(one, "is_node", False) else self._node_of(one) for one in ring]
         return [one for one in found if one is not None]
 
-    def _node_of(self, one: Holder) -> Any:
+    def _node_of(self, one: Holder) -> Holder:
         if not isinstance(one, asyncio.Future):
             return None
         if self._me is not None and one is self._me[0]:

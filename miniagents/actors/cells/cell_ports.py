@@ -1,0 +1,79 @@
+"""Ports of the cells: what cells need of the system and of supervisors, as types. See `miniagents.actors.ports`."""
+
+from collections.abc import Coroutine, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from miniagents.actors import ports
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from miniagents.actors.cells.graces import Graces
+    from miniagents.actors.dispatch.dispatcher import Dispatcher
+    from miniagents.actors.dispatch.scheduling import Scheduling
+    from miniagents.actors.messaging.dead_letters import DeadLetters
+    from miniagents.actors.messaging.options import SpawnOptions
+    from miniagents.actors.messaging.ref import ActorRef
+    from miniagents.actors.waiting.deadlock import Watches
+    from miniagents.promising.failures import UnseenFailures
+    from miniagents.promising.scope import OnCancelled
+    from miniagents.supervision import StopReason
+
+
+class System(ports.System, Protocol):
+    """The system, as cells see it."""
+
+    @property
+    def dead_letters(self) -> "DeadLetters": ...
+    @property
+    def dispatcher(self) -> "Dispatcher": ...
+    @property
+    def graces(self) -> "Graces": ...
+    @property
+    def node_epoch(self) -> int: ...
+    @property
+    def node_name(self) -> str: ...
+    @property
+    def random(self) -> "Callable[[], float]": ...
+    @property
+    def scheduling(self) -> "Scheduling": ...
+    @property
+    def uids(self) -> Iterator[int]: ...
+    @property
+    def unseen(self) -> "UnseenFailures": ...
+    @property
+    def watches(self) -> "Watches": ...
+    def actor_ended(self, cell: Any) -> None: ...
+    def fail(self, error: BaseException) -> None: ...
+    def gives_up(self, told_at: float) -> bool: ...
+    def new_cell(
+        self,
+        parent: Any,
+        actor: object,
+        name: str,
+        options: "SpawnOptions | None",
+        kwargs: Mapping[str, Any],
+    ) -> Any: ...
+    def spawn_under(
+        self,
+        parent: Any,
+        actor: object,
+        name: str | None,
+        options: "SpawnOptions | None",
+        kwargs: Mapping[str, Any],
+    ) -> "ActorRef": ...
+    def start_failed(self, cell: Any, error: BaseException) -> None: ...
+    def start_soon(
+        self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, on_cancelled: "OnCancelled | None" = None
+    ) -> "asyncio.Task[Any]": ...
+
+
+class ChildSupervisor(Protocol):
+    """A supervisor of a cell, or of the children of one."""
+
+    def adopt(self, cell: Any) -> None: ...
+    def answers(self, cell: Any, reason: "StopReason | BaseException") -> bool: ...
+    def child_down(self, cell: Any, reason: "StopReason | BaseException") -> None: ...
+    def child_ended(self, cell: Any, reason: "StopReason | BaseException") -> None: ...
+    def stop_all(self) -> Coroutine[Any, Any, None]: ...

@@ -1,0 +1,61 @@
+"""`Spawner`: the one signature of `spawn`, for systems and for the contexts of actors and agents."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeVar
+
+from miniagents.actors.arguments import merged
+from miniagents.actors.messaging.options import SpawnOptions
+
+R_co = TypeVar("R_co", covariant=True)
+R = TypeVar("R")
+
+
+class Spawnable(Protocol[R_co]):
+    """A subclass of `Actor`, or an agent, as type checkers see it: with the class of its references. The attribute does
+    not exist at run time."""
+
+    @property
+    def _reference(self) -> R_co: ...
+
+
+class Spawner:
+    """An object that starts actors: a system, or a context. `_spawn` says where in the tree."""
+
+    __slots__ = ()
+
+    def spawn(
+        self,
+        actor: Spawnable[R],
+        *,
+        name: str | None = None,
+        options: SpawnOptions | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **arguments: Any,
+    ) -> R:
+        """Start an actor: of a system at the top of the tree, of a context as a child of the actor or agent that it
+        belongs to.
+
+        At the top, and as a child of an actor without a `strategy`, an actor is restarted after every crash: at once
+        the first time, and then with growing backoff. A first start that fails ends it (`ref.started()` tells).
+
+        Args:
+            actor: A subclass of `Actor`; in a system of agents an agent, too.
+            name: Its name; by default that of its class, or the alias of the agent, and a number.
+            options: The rarer options.
+            kwargs: Arguments of the constructor whose names `spawn` takes for itself.
+            **arguments: Arguments of the constructor.
+
+        Returns:
+            Its reference, at once; that of an agent can be called. `on_start` runs in the actor, before its first
+            message.
+
+        Raises:
+            AgentArgumentError: The constructor takes no argument of that name.
+            ValueError: The name is taken, empty, or has a slash.
+            SystemNotRunningError: The system is not running, or the actor is stopping.
+        """
+        return self._spawn(actor, name, options, merged(arguments, kwargs))  # type: ignore[no-any-return]
+
+    def _spawn(self, actor: object, name: str | None, options: SpawnOptions | None, kwargs: Mapping[str, Any]) -> Any:
+        """Start an actor where this spawner does."""
+        raise NotImplementedError
