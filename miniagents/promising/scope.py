@@ -104,9 +104,6 @@ class PromisingContext(Scope):
     _public_name = ""
     """What an error calls it; by default the name of its class."""
 
-    _serves_agents = False
-    """Whether agents can be called in it."""
-
     def __init__(self) -> None:
         self._background: dict[asyncio.Task[Any], OnCancelled | None] = {}
         self._lazy: weakref.WeakKeyDictionary[Any, None] = weakref.WeakKeyDictionary()
