@@ -99,9 +99,9 @@ class MiniAgent(CallTarget):
         self.alias = alias if alias is not None else wrapped.__name__
         check_name("alias=", self.alias)
         check_kind(f"agent {self.alias}: description=", description, str, or_none=True)
-        text = description if description is not None else inspect.getdoc(wrapped)
+        about = description if description is not None else inspect.getdoc(wrapped)
         # The docstring may speak of the agent by the name that it gets.
-        self.description = " ".join(text.replace("{AGENT_ALIAS}", self.alias).split()) if text else None
+        self.description = " ".join(about.replace("{AGENT_ALIAS}", self.alias).split()) if about else None
         self.options = options
         live_names = live_parameters(wrapped.__init__ if self.is_class else wrapped)
         self.arguments = freeze_arguments(

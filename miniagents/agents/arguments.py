@@ -57,25 +57,27 @@ def identity(value: object) -> object:
     return value if is_value else id(value)
 
 
-def check_arguments(agent: str, function: Callable[..., Any], skip: int, given: Mapping[str, Any], where: str) -> None:
+def check_arguments(
+    agent: str, function: Callable[..., Any], skip: int, arguments: Mapping[str, Any], where: str
+) -> None:
     """Check that a function takes all of some arguments, and needs no others.
 
     Args:
         agent: The alias of the agent, for errors.
         function: The function.
         skip: The number of its first parameters that the runtime fills.
-        given: The arguments.
+        arguments: The arguments.
         where: The name of the function, for errors.
 
     Raises:
         AgentArgumentError: The function does not take an argument, or lacks one. The text names that.
     """
     names, required, others = parameters(function, skip)
-    unknown = [name for name in given if name not in names]
+    unknown = [name for name in arguments if name not in names]
     if unknown and not others:
         takes = ", ".join(sorted(names)) or "none"
         raise AgentArgumentError(f"agent {agent}: {where} takes no argument {unknown[0]!r}; it takes: {takes}")
-    missing = sorted(required - given.keys())
+    missing = sorted(required - arguments.keys())
     if missing:
         hint = (
             f"; the runtime takes that name for itself, so give it through kwargs={{{missing[0]!r}: ...}}"

@@ -37,7 +37,7 @@ class Interaction(ReplyingCall):
 
     A call has four roles, each in a class of its own: `CallNode` is its place in the tree of calls, `QueuedCall` its
     way through a mailbox, `ReplyingCall` the side of its caller, and this class runs the code. They are one object,
-    since more objects would make every call slower.
+    so that a call makes no more than that and its promise.
 
     A worker runs a call of a function agent; it needs `scheduled`, `turn`, `turn_context`, `context`, `interrupt`,
     `break_down` and `abandon` of it. The code of a class agent runs in a task of its own (`start`), which the turn of

@@ -110,9 +110,6 @@ class PromisingContext(Scope):
     _public_name = ""
     """The name of the class in errors; by default `__name__`."""
 
-    serves_agents = False
-    """Whether agents can be called in the context."""
-
     def __init__(self) -> None:
         self._background: dict[asyncio.Task[Any], OnCancelled | None] = {}
         self.lazy_promises: weakref.WeakKeyDictionary[Any, None] = weakref.WeakKeyDictionary()
