@@ -1,6 +1,6 @@
 """LLM agents: a model behind an API is an agent like any other."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -16,6 +16,7 @@ from miniagents.ext.llms.provider import Provider
 from miniagents.ext.llms.schemas import output_type
 from miniagents.ext.llms.tool_calls import Approve
 from miniagents.ext.llms.tool_loop import Conversation, Settings
+from miniagents.ext.llms.tool_sources import ToolChoice, listed
 from miniagents.ext.llms.tools import tools_of
 from miniagents.messages import EMPTY, Secret
 
@@ -55,7 +56,7 @@ async def llm_agent(
     base_url: str | None = None,
     api_key: Secret | None = None,
     async_client: Live[Any] = None,
-    tools: Live[Any] = (),
+    tools: Live[Sequence[ToolChoice] | None] = (),
     approve: Live[Approve | None] = None,
     tool_timeout: float | None = 60.0,
     max_turns: int = 16,
@@ -92,7 +93,7 @@ async def llm_agent(
         stream=ctx.system.stream_llm_tokens_by_default if stream is None else stream,
         options=access.options,
         terms=terms_of(ctx, retry, idle_timeout, rate_limit, budget, cache),
-        tools=tools_of(tools or ()),
+        tools=tools_of(await listed(tools or (), path, tool_timeout)),
         approve=approve,
         tool_timeout=tool_timeout,
         max_turns=max_turns,

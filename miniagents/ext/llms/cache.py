@@ -12,7 +12,7 @@ import msgspec
 
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.llms.messages import ReplyMessage
-from miniagents.ext.llms.provider import ModelRequest
+from miniagents.ext.llms.provider import Answer, ModelRequest
 from miniagents.ext.llms.waiting import wake
 from miniagents.messages import decode, encode
 from miniagents.messages.frozen import thaw
@@ -32,11 +32,13 @@ class Stored(msgspec.Struct, frozen=True):
     message: bytes
 
     @property
-    def reply(self) -> ReplyMessage:
-        """The reply."""
+    def answer(self) -> Answer:
+        """The answer, marked as cached."""
         message = decode(self.message)
-        assert isinstance(message, ReplyMessage)  # nothing else is stored
-        return message
+        assert isinstance(message, ReplyMessage)  # `Cache.done` stores no other
+        answer = Answer.from_reply(self.tokens, message)
+        answer.is_cached = True
+        return answer
 
 
 @dataclass(slots=True)

@@ -5,7 +5,9 @@ from typing import Any
 
 from miniagents.actors import RetryPolicy
 from miniagents.agents import InteractionContext, Live, MiniAgent, miniagent
+from miniagents.ext.llms import requesting
 from miniagents.ext.llms.agents import ConnectionSettings, llm_agent, terms_of
+from miniagents.ext.llms.attempting import NoTokens
 from miniagents.ext.llms.limits import RateLimit
 from miniagents.ext.llms.llm_agent import LLMAgent
 from miniagents.ext.llms.messages import EmbeddingMessage
@@ -14,7 +16,6 @@ from miniagents.ext.llms.provider import ModelRequest, Provider
 from miniagents.ext.llms.providers.clients import close_client, key_or_environment, key_source, loaded
 from miniagents.ext.llms.providers.embeddings import EmbeddingProvider
 from miniagents.ext.llms.providers.openai import OpenAIProvider
-from miniagents.ext.llms.requesting import attempts
 from miniagents.messages import EMPTY, Message, Secret, TextMessage
 
 VARIABLE = "OPENAI_API_KEY"
@@ -119,6 +120,6 @@ async def openai_embedding_agent(
     client = async_client if async_client is not None else await _client(ctx, base_url, api_key)
     provider = EmbeddingProvider(client, key_source(api_key, VARIABLE, async_client))
     terms = terms_of(ctx, retry, idle_timeout, rate_limit, budget)
-    await attempts(provider, request, provider, terms, ctx.interaction)
-    for embedding in provider.embeddings:
+    answer = await requesting.ask(provider, request, NoTokens(), terms, ctx.interaction)
+    for embedding in answer.embeddings:
         ctx.reply(EmbeddingMessage(embedding=embedding).with_metadata(model=model, **response_metadata))

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from miniagents.actors import RetryPolicy
-from miniagents.agents import AgentRef, MiniAgent
+from miniagents.agents import MiniAgent
 from miniagents.errors import AgentArgumentError, InvalidOptionError
 from miniagents.ext.llms.budgets import Budget
 from miniagents.ext.llms.cache import Cache
@@ -26,9 +26,9 @@ from miniagents.ext.llms.parameters import (
 )
 from miniagents.ext.llms.schemas import output_type
 from miniagents.ext.llms.tool_calls import Approve
+from miniagents.ext.llms.tool_sources import ToolChoice
 from miniagents.messages import Secret
 
-_Tools = Sequence[Callable[..., Any] | MiniAgent | AgentRef]
 _Seconds = Annotated[float | None, msgspec.Meta(gt=0), "seconds, more than 0, or None for no limit"]
 _Switch = Annotated[bool | None, "True, False, or None"]
 _Text = Annotated[str | None, "a text"]
@@ -55,7 +55,7 @@ class LLMOptions(
     api_key: Annotated[str | Secret | None, "a key, as a text"]
     async_client: Annotated[Any, "a client of the SDK"]
     tools: Annotated[
-        _Tools | None,
+        Sequence[ToolChoice] | None,
         "a list of functions and agents (the provider's own tools go through api_options={'tools': [...]})",
     ]
     approve: Annotated[Approve | None, "a function or an agent"]

@@ -15,13 +15,13 @@ from miniagents.errors import (
     OutputError,
     ProviderError,
 )
+from miniagents.ext.llms import requesting
 from miniagents.ext.llms.attempting import Terms
 from miniagents.ext.llms.endings import Ending, ending_of, lets_calls_run
 from miniagents.ext.llms.history_repair import is_blank, well_formed
 from miniagents.ext.llms.messages import ReplyMessage, ToolResultMessage
 from miniagents.ext.llms.provider import ModelRequest, Provider
 from miniagents.ext.llms.replies import ModelReplyPromise
-from miniagents.ext.llms.requesting import ask
 from miniagents.ext.llms.schemas import OutputType
 from miniagents.ext.llms.sound import sound_message
 from miniagents.ext.llms.tool_calls import Approve, call_tools
@@ -202,14 +202,13 @@ class Conversation:
             tools=tuple(tool.spec for tool in settings.tools.values()),
             output=settings.output,
         )
-        more = {**settings.metadata, "agent_alias": alias, **output}
         if settings.logger is not None:
             self._log(settings.logger, request, reply)
         try:
-            message = await ask(self._provider, request, reply, settings.terms, ctx.interaction, **more)
+            answer = await requesting.ask(self._provider, request, reply, settings.terms, ctx.interaction)
         except BaseException as error:
             self._fail(reply, error)
-        return message, reply
+        return answer.message(**settings.metadata, agent_alias=alias, **output), reply
 
     def _options(self) -> Mapping[str, Any]:
         """What goes to the API call. A `tool_choice` that demands a call holds for the first turn, or it would demand

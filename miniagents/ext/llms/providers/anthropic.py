@@ -8,7 +8,7 @@ from miniagents.ext.llms.providers.anthropic_mapping import to_anthropic, tools_
 from miniagents.ext.llms.providers.clients import as_parameters, call_options, without_retries
 from miniagents.ext.llms.providers.endpoint import Endpoint
 from miniagents.ext.llms.providers.messages_reader import MessagesReader
-from miniagents.ext.llms.providers.response_stream import relay
+from miniagents.ext.llms.providers.response_stream import read_response
 
 
 class AnthropicProvider:
@@ -29,7 +29,7 @@ class AnthropicProvider:
 
     def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str | None, None]:
         """Ask, and fill the answer as it comes; see `Provider`."""
-        return relay(self._endpoint, request, answer, lambda: self._create(request), MessagesReader(answer))
+        return read_response(self._endpoint, request, answer, lambda: self._create(request), MessagesReader(answer))
 
     def _create(self, request: ModelRequest) -> Any:
         options = call_options(request)

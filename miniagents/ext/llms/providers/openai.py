@@ -17,7 +17,7 @@ from miniagents.ext.llms.providers.openai_mapping import (
     tools_for_chat,
     tools_for_responses,
 )
-from miniagents.ext.llms.providers.response_stream import relay
+from miniagents.ext.llms.providers.response_stream import read_response
 from miniagents.ext.llms.providers.responses_reader import ResponsesReader
 
 
@@ -47,8 +47,12 @@ class OpenAIProvider:
 
     def _asked(self, request: ModelRequest, answer: Answer, check: Check) -> AsyncGenerator[str | None, None]:
         if self._api == "chat":
-            return relay(self._endpoint, request, answer, lambda: self._chat(request), ChatReader(answer), check)
-        return relay(self._endpoint, request, answer, lambda: self._respond(request), ResponsesReader(answer), check)
+            return read_response(
+                self._endpoint, request, answer, lambda: self._chat(request), ChatReader(answer), check
+            )
+        return read_response(
+            self._endpoint, request, answer, lambda: self._respond(request), ResponsesReader(answer), check
+        )
 
     def _chat(self, request: ModelRequest) -> Any:
         options = api_options(request)

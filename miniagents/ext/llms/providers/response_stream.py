@@ -23,7 +23,7 @@ _DRAIN = 0.1
 """Seconds for the end of a connection's body after the last event, so that it can be used again."""
 
 
-async def relay(
+async def read_response(
     endpoint: Endpoint,
     request: ModelRequest,
     answer: Answer,
