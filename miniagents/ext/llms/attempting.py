@@ -9,11 +9,13 @@ from miniagents.actors import EventKind, RetryPolicy
 from miniagents.actors.observing.observer import Call
 from miniagents.agents import Interaction
 from miniagents.errors import RateLimitedError, StalledError
+from miniagents.ext.llms.allowances import Reservation
 from miniagents.ext.llms.breaker import patience
-from miniagents.ext.llms.budgets import Budget, Reservation
+from miniagents.ext.llms.budgets import Budget
 from miniagents.ext.llms.cache import Cache
 from miniagents.ext.llms.estimating import estimate, most_output, usage_of
 from miniagents.ext.llms.limits import RateLimit, Slowed
+from miniagents.ext.llms.messages import Usage
 from miniagents.ext.llms.metering import current_meter
 from miniagents.ext.llms.prices import price_of
 from miniagents.ext.llms.provider import Answer, ModelRequest, Provider
@@ -99,7 +101,7 @@ async def attempt_once(
     limit, admission = terms.rate_limit, None
     reserves = limit is not None or terms.budgets
     read, written = (estimate(request.messages), most_output(request)) if reserves else (0, 0)
-    reservations: list[Reservation] = []
+    reservations: list[Reservation[Usage]] = []
     answer = Answer()
     path, system = interaction.path, interaction.system
     whole = False
@@ -134,7 +136,7 @@ async def attempt_once(
             call.ended(answer, failed)
         failed = None  # or the error would hold this frame, and the frame the error
         for reservation in reservations:
-            reservation.settle(usage, request.model)
+            reservation.settle(usage)
         if limit is not None and admission is not None:
             limit.adapt(answer.limits)
             admission.settle(usage.total_tokens if usage is not None else None)

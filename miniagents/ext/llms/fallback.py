@@ -122,7 +122,7 @@ class _Run:
         else:
             reply.retract()
             reply.known_beforehand = promise.known_beforehand
-        reply.follow(promise)
+        promise.add_follower(reply)
         return reply
 
     def fail(self, error: BaseException) -> None:
