@@ -34,7 +34,7 @@ class Admission(Reservation[int]):
     __slots__ = ("admitted_at", "was_refused")
 
     def __init__(self, settle: Callable[[int | None], None], admitted_at: float) -> None:
-        super().__init__(settle)
+        self._settle = settle
         self.admitted_at = admitted_at
         self.was_refused = False
 

@@ -147,7 +147,7 @@ class FairQueue(Generic[Granted]):
         loop = asyncio.get_running_loop()
         state = self._loops.setdefault(loop, LoopState(loop))
         state.waiting += 1
-        waiter = Waiter[Granted](sender, tokens, longest_pause, state)
+        waiter: Waiter[Granted] = Waiter(sender, tokens, longest_pause, state)
         self._queues.setdefault(sender, deque()).append(waiter)
         return waiter
 
