@@ -2,10 +2,7 @@
 
 import ast
 import inspect
-import os
 import re
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,6 @@ from miniagents.testing import Exchange, FakeProvider, Reply
 
 pytestmark = pytest.mark.real_time
 
-ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"```python\n(.*?)```", re.S)
 
 ELSEWHERE = {
@@ -75,34 +71,30 @@ def answer(exchange: Exchange) -> Reply:
 
 @pytest.mark.parametrize(("module", "name"), NAMES)
 def test_a_public_name_has_an_example_that_prints_what_its_comments_say(
-    module: Any, name: str, fake_provider: FakeProvider, tmp_path: Path
+    module: Any,
+    name: str,
+    fake_provider: FakeProvider,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (example,) = examples_of(module, name)
     compile(example, name, "exec")
     if name in NOT_RUN:
         return
     fake_provider.reset(answer)
-    said = [comment.strip() for comment in re.findall(r"^\s*print\(.*\)  # (.*)$", example, re.M)]
-    environment = {
-        "OPENAI_API_KEY": "fake-key",
-        "OPENAI_BASE_URL": str(fake_provider.openai["base_url"]),
-        "ANTHROPIC_API_KEY": "fake-key",
-        "ANTHROPIC_BASE_URL": str(fake_provider.anthropic["base_url"]),
-    }
+    lines = [comment.strip() for comment in re.findall(r"^\s*print\(.*\)  # (.*)$", example, re.M)]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", "fake-key")
+    monkeypatch.setenv("OPENAI_BASE_URL", str(fake_provider.openai["base_url"]))
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "fake-key")
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", str(fake_provider.anthropic["base_url"]))
 
-    run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", example],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=tmp_path,
-        env={**os.environ, **environment, "PYTHONPATH": str(ROOT)},
-    )
+    exec(compile(example, name, "exec"), {"__name__": "example"})
 
-    assert run.returncode == 0, run.stderr
-    assert "Traceback" not in run.stderr
-    for line in said:
-        assert line in run.stdout.splitlines(), (line, run.stdout)
+    printed = capsys.readouterr().out.splitlines()
+    for line in lines:
+        assert line in printed, printed
 
 
 @pytest.mark.parametrize("name", sorted(ELSEWHERE | set(NOT_RUN)))

@@ -1,4 +1,4 @@
-"""One attempt of a request: wait for the rate limit, reserve budget, send, read, settle."""
+"""`attempt_once`, one attempt of a request: wait for the rate limit, reserve budget, send, read, settle."""
 
 from dataclasses import dataclass, replace
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""`Breaker`, the circuit breaker of a model, and `WayOn`, its use by the requests of a `Fallback`."""
+"""`Breaker`, the circuit breaker of a model, and `Failover`, its use by the requests of a `Fallback`."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -49,8 +49,8 @@ class Breaker:
 
 
 @dataclass(slots=True, eq=False)
-class WayOn:
-    """The knowledge, for the requests of one model, that a `Fallback` has another model.
+class Failover:
+    """The failover of one model in a `Fallback`: its requests may give up early, since there is another model.
 
     Attributes:
         patience: Seconds that a request may retry and wait before the `Fallback` calls the next model; None for no
@@ -86,11 +86,11 @@ class WayOn:
             self.breaker.failed(now)
 
 
-way_on: ContextVar[WayOn | None] = ContextVar("way_on", default=None)
-"""The way on of the running call; interactions start with a copy of their caller's context."""
+current_failover: ContextVar[Failover | None] = ContextVar("current_failover", default=None)
+"""The failover of the running call; interactions start with a copy of their caller's context."""
 
 
 def patience() -> float | None:
     """Return the seconds that a request may wait for limits before it fails; None for no limit."""
-    way = way_on.get()
-    return way.patience if way is not None else None
+    failover = current_failover.get()
+    return failover.patience if failover is not None else None

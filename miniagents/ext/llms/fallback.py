@@ -15,7 +15,7 @@ from miniagents.errors import (
     ProviderUnavailableError,
     RateLimitedError,
 )
-from miniagents.ext.llms.breaker import Breaker, WayOn, way_on
+from miniagents.ext.llms.breaker import Breaker, Failover, current_failover
 from miniagents.ext.llms.messages import ReplyMessage
 from miniagents.ext.llms.replies import ModelReplyPromise
 from miniagents.ext.llms.requesting import is_down
@@ -50,8 +50,8 @@ async def _fallback(ctx: InteractionContext, models: Live[_Models], patience: fl
         if not breaker.lets_through(system.time()):
             errors.append(ProviderUnavailableError(f"{name}: rests after failures"))
             continue
-        way = WayOn(patience, breaker, ctx.interaction)
-        way_on.set(way)
+        failover = Failover(patience, breaker, ctx.interaction)
+        current_failover.set(failover)
         is_decided = False
         try:
             await run.ask(agent)
@@ -63,7 +63,7 @@ async def _fallback(ctx: InteractionContext, models: Live[_Models], patience: fl
                 run.fail(error)
                 raise
             is_decided = True
-            if not way.has_failed:
+            if not failover.has_failed:
                 breaker.failed(system.time())
             if run.was_delivered:
                 run.fail(error)

@@ -153,15 +153,15 @@ class LLMAgent(MiniAgent):
             self._check(given)
         return super().check_call(given)
 
-    def _check(self, given: Mapping[str, Any]) -> None:
+    def _check(self, options: Mapping[str, Any]) -> None:
         own = parameters(self.wrapped, 1)[0] | self.more_options
-        apis = self.apis({**self.arguments, **given})
-        for name in dict.fromkeys((*self.arguments, *given)):
+        apis = self.apis({**self.arguments, **options})
+        for name in dict.fromkeys((*self.arguments, *options)):
             if name not in own and not any(api.takes(name) for api in apis):
                 raise AgentArgumentError(
                     f"agent {self.alias}: takes no option {name!r}: {advice(name, own - {'connect'}, apis)}"
                 )
-        check_values(self.alias, given)
+        check_values(self.alias, options)
 
 
 def show_options(function: Callable[..., object]) -> None:

@@ -98,18 +98,18 @@ _HINTS = typing.get_type_hints(LLMOptions, include_extras=True)
 _SECRET = frozenset({"api_key"})
 
 
-def check_values(agent: str, given: Mapping[str, Any]) -> None:
+def check_values(agent: str, options: Mapping[str, Any]) -> None:
     """Check the types and ranges of the values of options.
 
     Args:
         agent: The alias of the agent, for errors.
-        given: The options, by name.
+        options: The options, by name.
 
     Raises:
         AgentArgumentError: A value has a wrong type.
         InvalidOptionError: A value is outside its range.
     """
-    for name, value in given.items():
+    for name, value in options.items():
         hint = _HINTS.get(name)
         if hint is None:
             continue

@@ -19,7 +19,7 @@ from miniagents.errors import (
     RateLimitedError,
 )
 from miniagents.ext.llms.attempting import Sink, Terms, attempt_once
-from miniagents.ext.llms.breaker import WayOn, patience, way_on
+from miniagents.ext.llms.breaker import Failover, current_failover, patience
 from miniagents.ext.llms.cache import cache_key
 from miniagents.ext.llms.delays import duration
 from miniagents.ext.llms.endings import lets_calls_run
@@ -82,16 +82,16 @@ async def _attempts(
     max_attempts = retry.attempts_of(None, DEFAULT_ATTEMPTS)
     request = replace(request, idempotency_key=request.idempotency_key or str(uuid.uuid4()))
     path, began, attempt = interaction.path, system.time(), 0
-    way = way_on.get()
-    if way is not None and way.asked_by is not interaction.parent:
-        way = None  # it belongs to an agent further up, and this request may go to another model than the failing one
+    failover = current_failover.get()
+    if failover is not None and failover.asked_by is not interaction.parent:
+        failover = None  # it is for an agent further up: this request may go to another model
     while True:
         attempt += 1
         try:
-            if way is None:
+            if failover is None:
                 answer, first = await attempt_once(provider, request, sink, terms, interaction)
             else:
-                answer, first = await _counted(way, provider, request, sink, terms, interaction)
+                answer, first = await _counted(failover, provider, request, sink, terms, interaction)
         except LLMError as error:
             error.path = path
             if not isinstance(error, ProviderError) or not _should_retry(error, retry) or sink.was_delivered:
@@ -101,7 +101,8 @@ async def _attempts(
             ending = (
                 f"{attempt} attempts were made"
                 if attempt >= max_attempts
-                else _is_too_late(pause, error, retry, interaction, now - began) or _goes_on(way, error, now)
+                else _is_too_late(pause, error, retry, interaction, now - began)
+                or _failover_reason(failover, error, now)
             )
             if ending is not None:
                 error.add_note(f"{path}: {ending}")
@@ -123,11 +124,11 @@ async def _attempts(
 
 
 async def _counted(
-    way: WayOn, provider: Provider, request: ModelRequest, sink: Sink, terms: Terms, interaction: Interaction
+    failover: Failover, provider: Provider, request: ModelRequest, sink: Sink, terms: Terms, interaction: Interaction
 ) -> tuple[Answer, float | None]:
     """Make one attempt and count its outcome for the circuit breaker of the model."""
     system = interaction.system
-    if not way.may_ask(system.time()):
+    if not failover.may_ask(system.time()):
         raise ProviderUnavailableError(f"{provider.name}: {request.model} rests after failures", should_retry=False)
     succeeded: bool | None = None
     try:
@@ -139,7 +140,7 @@ async def _counted(
             succeeded = False
         raise
     finally:
-        way.count(system.time(), succeeded=succeeded)
+        failover.count(system.time(), succeeded=succeeded)
 
 
 def is_down(error: LLMError) -> bool:
@@ -184,13 +185,13 @@ def _is_too_late(
     return None
 
 
-def _goes_on(way: WayOn | None, error: ProviderError, now: float) -> str | None:
+def _failover_reason(failover: Failover | None, error: ProviderError, now: float) -> str | None:
     """Return why the next model of the `Fallback` is tried instead of this one; None if this one is tried again."""
-    if way is None:
+    if failover is None:
         return None
     if isinstance(error, ProviderUnavailableError) and not error.was_reached:
         return "it was not reached, and there is another model"
-    return "the model rests after failures" if way.breaker.is_open(now) else None
+    return "the model rests after failures" if failover.breaker.is_open(now) else None
 
 
 def _log_call(

@@ -50,13 +50,13 @@ class Signature:
         self._defaults = defaults
         try:
             self._nullable = frozenset(parameter for parameter in defaults if not _takes_null(kinds[parameter]))
-            told = {
+            defaults_as_json = {
                 parameter: value
                 for parameter, default in defaults.items()
                 if (value := _as_json(default)) is not _UNTOLD
             }
             struct = _struct(name, kinds, defaults)
-            self.schema, self.strict_schema = parameters_schemas(struct, told, self._nullable)
+            self.schema, self.strict_schema = parameters_schemas(struct, defaults_as_json, self._nullable)
             if self._nullable:
                 kinds = {
                     parameter: kind | None if parameter in self._nullable else kind for parameter, kind in kinds.items()

@@ -241,8 +241,8 @@ class ToolLoop:
         facts = {"text": message.content, "stop_reason": message.stop_reason}
         where = f"{self._ctx.interaction.path}: no {output.name}"
         if message.refusal is not None or ending is Ending.REFUSED:
-            said = message.refusal or message.content
-            return _FinalOutputError(f"{where}: the model refused ({message.stop_reason}): {said}", **facts)
+            refusal = message.refusal or message.content
+            return _FinalOutputError(f"{where}: the model refused ({message.stop_reason}): {refusal}", **facts)
         if ending is Ending.TRUNCATED:
             return _FinalOutputError(
                 f"{where}: the answer was cut off ({message.stop_reason}): raise max_tokens", **facts
