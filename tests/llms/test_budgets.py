@@ -2,12 +2,13 @@
 
 import asyncio
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from miniagents import InteractionContext, MiniAgents, miniagent
 from miniagents.errors import BudgetExceededError, InvalidOptionError
-from miniagents.ext.llms import Budget, Price, budgets, per_caller
+from miniagents.ext.llms import Budget, Price, RateLimit, allowances, budgets
 from miniagents.ext.llms.messages import Usage
 from miniagents.testing import Call, Fault, Reply, Script, ScriptedModel
 
@@ -137,7 +138,7 @@ def test_a_window_gives_all_of_it_back_when_it_is_over(monkeypatch: pytest.Monke
     now = [10 * 86400.0 - 1]
     monkeypatch.setattr(budgets, "time", SimpleNamespace(time=lambda: now[0]))
     budget = Budget(tokens=100, window="1d")
-    budget.reserve("/a", "m", 50, 50).settle(Usage(50, 50), "m")
+    budget.reserve("/a", "m", 50, 50).settle(Usage(50, 50))
     with pytest.raises(BudgetExceededError):
         budget.reserve("/a", "m", 1, 0)
 
@@ -155,7 +156,7 @@ def test_what_is_reserved_stays_reserved_when_a_window_is_over(monkeypatch: pyte
     with pytest.raises(BudgetExceededError):
         budget.reserve("/a", "m", 30, 0)
 
-    reservation.settle(None, "m")
+    reservation.settle(None)
 
     budget.reserve("/a", "m", 100, 0)
 
@@ -163,14 +164,39 @@ def test_what_is_reserved_stays_reserved_when_a_window_is_over(monkeypatch: pyte
 def test_of_many_callers_those_that_have_spent_nothing_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(budgets, "time", SimpleNamespace(time=lambda: now[0]))
-    monkeypatch.setattr(per_caller, "_MANY", 10)
+    monkeypatch.setattr(allowances, "_MAX_CALLERS", 10)
     budget = Budget(tokens=100, per="caller", window=60)
     for number in range(10):
-        budget.of(str(number)).reserve("/a", "m", 10, 0).settle(Usage(10, 0), "m")
+        budget.of(str(number)).reserve("/a", "m", 10, 0).settle(Usage(10, 0))
     budget.of("10")
-    assert len(budget._callers.all()) == 11
+    assert len(budget.shares()) == 11
 
     now[0] = 61.0
     budget.of("11")
 
-    assert budget._callers.all() == (budget.of("11"),)
+    assert budget.shares() == (budget.of("11"),)
+
+
+def test_what_was_spent_is_nothing_once_its_window_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(budgets, "time", SimpleNamespace(time=lambda: now[0]))
+    budget = Budget(tokens=100, window=60)
+    budget.reserve("/a", "m", 80, 0).settle(Usage(80, 0))
+    assert budget.spent.tokens == 80
+    now[0] = 61.0
+    assert budget.spent.tokens == 0
+
+
+@pytest.mark.parametrize("allowance", [Budget(tokens=1), RateLimit()], ids=["budget", "rate limit"])
+def test_one_allowance_for_all_is_the_share_of_every_caller(allowance: Any) -> None:
+    assert allowance.of("ann") is allowance
+    assert allowance.of(None) is allowance
+
+
+def test_a_reservation_is_settled_once() -> None:
+    budget = Budget(tokens=100)
+    reservation = budget.reserve("/a", "m", 80, 0)
+    reservation.settle(Usage(10, 0))
+    reservation.settle(Usage(10, 0))
+    assert budget.spent.tokens == 10
+    budget.reserve("/a", "m", 90, 0)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from miniagents import Caller, EventKind, InteractionContext, MiniAgents, miniagent
 from miniagents.actors.observing.caller import current_caller
 from miniagents.errors import InvalidOptionError, RateLimitedError
-from miniagents.ext.llms import RateLimit, per_caller
+from miniagents.ext.llms import RateLimit, allowances
 from miniagents.ext.llms.limits import Admission
 from miniagents.testing import FakeProvider, Reply, Script, ScriptedModel, VirtualTimeLoop
 from tests.llms.apis import agent_of
@@ -373,7 +373,7 @@ async def test_a_caller_waits_no_longer_than_its_patience_in_both_lines_together
 
 
 async def test_only_callers_whose_limit_is_as_it_began_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(per_caller, "_MANY", 3)
+    monkeypatch.setattr(allowances, "_MAX_CALLERS", 3)
     limit = RateLimit(requests_per_minute=60, tokens_per_minute=60, per="caller")
     busy = await asyncio.create_task(admitted(limit, "busy"))
     (await asyncio.create_task(admitted(limit, "idle"))).settle(0)
@@ -381,8 +381,7 @@ async def test_only_callers_whose_limit_is_as_it_began_are_forgotten(monkeypatch
     (await asyncio.create_task(admitted(limit, "paced"))).settle(0)
     (await asyncio.create_task(admitted(limit, "new"))).settle(0)
 
-    assert limit._callers is not None
-    assert set(limit._callers._found) == {"busy", "paced", "new"}
+    assert set(limit._shares) == {"busy", "paced", "new"}
     busy.settle(0)
 
 

@@ -212,7 +212,7 @@ def test_the_options_stand_in_the_signatures_and_in_help() -> None:
         shown = inspect.signature(method).parameters
         assert {name: shown[name].default for name in OWN} == OWN
     text = pydoc.render_doc(OpenAIAgent, renderer=pydoc.plaintext)
-    assert "Models of OpenAI" in text
+    assert "An agent with a model of OpenAI" in text
     assert "max_turns: int = 16" in text
     assert all(f"{name}: " in text for name in OWN)
 

@@ -66,7 +66,7 @@ def test_a_rate_is_kept_by_all_threads_together() -> None:
     assert len(times) == 60
     assert times[-1] - times[0] >= 0.58  # 59 pauses of 10 ms each
     assert (limit.waiting, limit.in_flight) == (0, 0)
-    assert limit._line._lanes == {}
+    assert limit._queue._loops == {}
 
 
 def test_the_requests_of_several_threads_take_turns() -> None:
@@ -279,7 +279,7 @@ def test_a_budget_is_spent_by_all_threads_together_and_never_twice() -> None:
                 except BudgetExceededError:
                     continue
                 granted += 1
-                reservation.settle(Usage(1, 0), "m")
+                reservation.settle(Usage(1, 0))
             return granted
 
         return main

@@ -166,7 +166,7 @@ def test_postponed_hints_resolve_where_the_function_was_written() -> None:
     code = "from miniagents import InteractionContext\ndef tool(ctx: InteractionContext, a: int): ..."
     signature = signature_of(compiled(code), "t")
 
-    assert signature.contexts == ("ctx",)
+    assert signature.injected == {"ctx": InteractionContext}
     assert signature.schema["properties"] == {"a": {"type": "integer"}}
 
 
@@ -195,7 +195,7 @@ def wrapped(*args: Any, **kwargs: Any) -> None: ...
 def test_wrappers_partials_methods_and_callable_objects_keep_their_hints(function: Any) -> None:
     signature = signature_of(function, "t")
 
-    assert signature.contexts == ("ctx",)
+    assert signature.injected == {"ctx": InteractionContext}
     assert signature.schema["properties"]["a"] == {"type": "integer"}
     assert "ctx" not in signature.schema["properties"]
 
@@ -204,7 +204,7 @@ def test_wrappers_partials_methods_and_callable_objects_keep_their_hints(functio
 def test_a_context_may_be_optional_or_annotated(kind: Any) -> None:
     def tool(context: kind = None) -> None: ...
 
-    assert signature_of(tool, "t").contexts == ("context",)
+    assert signature_of(tool, "t").injected == {"context": InteractionContext}
 
 
 def test_a_context_without_a_type_goes_to_no_model() -> None:

@@ -1,4 +1,4 @@
-"""Agents to build with: chains, loops and dialogs, the console, files, histories, logs."""
+"""Ready-made agents: chains, loops and dialogs, the console, files, histories, logs."""
 
 from miniagents.ext.agents.chains import (
     AWAIT,

@@ -1,4 +1,4 @@
-"""Agents at the console."""
+"""`console_output_agent` and `console_input_agent`: a user at the console."""
 
 import re
 import sys
@@ -13,7 +13,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def shown(text: str) -> str:
-    """Text as it may go to a terminal: without control characters, so that no model moves the cursor or worse."""
+    """Return a text without control characters, so that no model controls the terminal."""
     return _CONTROL.sub("", text)
 
 
@@ -24,13 +24,24 @@ async def console_output_agent(
     mention_aliases: bool = True,
     default_role: str = "assistant",
 ) -> None:
-    """Prints messages token by token, and replies with them.
+    """Print messages token by token, and reply with the same messages.
 
     Args:
         ctx: The context.
-        assistant_style: The style, as ANSI's codes have it; `console_style` in a message's metadata wins.
-        mention_aliases: Whether to print who speaks.
-        default_role: Who speaks where nothing else is known.
+        assistant_style: The style, in ANSI codes; `console_style` in the metadata of a message replaces it.
+        mention_aliases: Whether to print the alias or role of the sender before each message.
+        default_role: The name to print for a message without alias and role.
+
+    Example:
+        ```python
+        from miniagents import MiniAgents
+        from miniagents.ext.agents import console_output_agent
+
+        async def main() -> None:
+            await console_output_agent.inquire("Hello!")  # prints ASSISTANT: Hello!
+
+        MiniAgents().run(main())
+        ```
     """
     ctx.reply(ctx.message_promises)
     coloured = sys.stdout.isatty()
@@ -56,15 +67,27 @@ async def console_output_agent(
 async def console_input_agent(
     ctx: InteractionContext, greeting: str = "YOU ARE NOW IN A CHAT WITH AN AI ASSISTANT"
 ) -> None:
-    """Hands messages on, and adds what the user types. Ctrl+C, Ctrl+D or "exit" raise `KeyboardInterrupt`.
+    """Reply with the messages and with the user's next input. Ctrl+C, Ctrl+D or "exit" raise `KeyboardInterrupt`.
 
     Args:
         ctx: The context.
-        greeting: What is printed before the first question.
+        greeting: A text to print before the first input.
 
     Raises:
         MissingDependencyError: prompt_toolkit is not installed.
-        KeyboardInterrupt: The user wants to end.
+        KeyboardInterrupt: The user ended the dialog.
+
+    Example:
+        ```python
+        import asyncio
+
+        from miniagents import MiniAgents
+        from miniagents.ext.agents import AWAIT, agent_loop, console_input_agent, console_output_agent
+
+        async def main() -> None:  # an echo, until the user types "exit"
+            loop = agent_loop.fork(agents=(console_input_agent, console_output_agent, AWAIT))
+            await loop.inquire(raise_keyboard_interrupt=False)
+        ```
     """
     session = ctx.system.shared("console", _session)
     ctx.reply(ctx.message_promises)

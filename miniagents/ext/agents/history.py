@@ -1,17 +1,17 @@
-"""Histories of conversations, in memory and in Markdown files."""
+"""`in_memory_history_agent` and `MarkdownHistoryAgent`: histories of conversations."""
 
 import asyncio
 import re
 import weakref
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from miniagents.agents import InteractionContext, Live, miniagent
 from miniagents.ext.agents.known import known
 from miniagents.messages import AssistantMessage, Message, SystemMessage, TextMessage, UserMessage
 
 GLOBAL_MESSAGE_HISTORY: list[Message] = []
-"""Where `in_memory_history_agent` keeps messages, unless it is given another list."""
+"""The list in which `in_memory_history_agent` keeps messages by default."""
 
 _LINE = "=" * 40
 _HEADING = re.compile(r"(system|user|assistant)(?:\s*/\s*(\S+))?", re.IGNORECASE)
@@ -26,12 +26,25 @@ _KINDS: dict[str, type[TextMessage]] = {
 async def in_memory_history_agent(
     ctx: InteractionContext, message_list: list[Message], return_full_history: bool = False
 ) -> None:
-    """Keeps messages in a list.
+    """Keep messages in a list.
 
     Args:
         ctx: The context.
         message_list: The list; give your own through `non_freezable_kwargs`.
-        return_full_history: Reply with the whole list, and not only with what came.
+        return_full_history: Reply with the whole list, instead of the messages of the call.
+
+    Example:
+        ```python
+        from miniagents import MiniAgents
+        from miniagents.ext.agents import in_memory_history_agent
+
+        async def main() -> None:
+            history = in_memory_history_agent.fork(non_freezable_kwargs={"message_list": []})
+            await history.inquire("one")
+            print(len(await history.inquire("two", return_full_history=True)))  # 2
+
+        MiniAgents().run(main())
+        ```
     """
     if not return_full_history:
         ctx.reply(ctx.message_promises)
@@ -46,32 +59,46 @@ async def MarkdownHistoryAgent(
     history_md_file: str = "CHAT.md",
     default_role: str = "assistant",
     return_full_history: bool = False,
-    history_message_factory: Live[Any] = None,
+    history_message_factory: Live[Callable[..., Message] | None] = None,
     append: bool = True,
     skip_empty: bool = True,
     ignore_no_history: bool = False,
 ) -> None:
-    """Keeps a conversation in a Markdown file, where it is read from after the program was started again.
+    """Keep a conversation in a Markdown file, from which another run of the program can read it.
 
-    Messages without a role that conversations have (results of tools) are not written, and neither are those with
-    `no_history` in their metadata. Calls that are about the same file wait for each other.
+    Messages whose role is not "user", "assistant" or "system" (results of tools) are not written, and neither are
+    messages with `no_history` in their metadata. Calls for the same file wait for each other.
 
     Args:
         ctx: The context.
         history_md_file: The path of the file.
         default_role: The role of messages that have none.
-        return_full_history: Reply with the whole conversation, and not only with what came.
-        history_message_factory: Makes a message of `content=`, `role=` and `model=` (None where there is none); by
-            default a `UserMessage`, `SystemMessage` or `AssistantMessage`.
-        append: Go on with the file that is there; otherwise replace it.
-        skip_empty: Leave messages without text out of what is read.
-        ignore_no_history: Write messages with `no_history` all the same.
+        return_full_history: Reply with the whole conversation, instead of the messages of the call.
+        history_message_factory: Makes a message of `content=`, `role=` and `model=` (None if there is none); None for a
+            `UserMessage`, `SystemMessage` or `AssistantMessage`.
+        append: Continue an existing file, instead of replacing it.
+        skip_empty: Leave messages without text out of the conversation that is read.
+        ignore_no_history: Write messages with `no_history`, too.
+
+    Example:
+        ```python
+        from miniagents import MiniAgents, UserMessage
+        from miniagents.ext.agents import MarkdownHistoryAgent
+
+        async def main() -> None:
+            history = MarkdownHistoryAgent.fork(history_md_file="CHAT.md")
+            await history.inquire(UserMessage("Hi"))
+            print(await history.inquire(return_full_history=True))  # Hi
+
+        MiniAgents().run(main())
+        ```
     """
     if not return_full_history:
         ctx.reply(ctx.message_promises)
     path = Path(history_md_file)
     path.parent.mkdir(parents=True, exist_ok=True)
-    locks: Any = ctx.system.shared("chat files", weakref.WeakValueDictionary)  # as long as somebody writes or waits
+    locks: weakref.WeakValueDictionary[Path, asyncio.Lock]
+    locks = ctx.system.shared("chat files", weakref.WeakValueDictionary)  # a lock lives while a call uses it
     lock = locks.setdefault(path.resolve(), asyncio.Lock())
     async with lock:
         with path.open("a" if append else "w", buffering=1, encoding="utf-8") as file:
@@ -91,22 +118,22 @@ async def MarkdownHistoryAgent(
             ctx.reply(_read(path, history_message_factory or _message, skip_empty))
 
 
-def _read(path: Path, factory: Any, skip_empty: bool) -> list[Message]:
-    """The conversation in a file."""
+def _read(path: Path, factory: Callable[..., Message], skip_empty: bool) -> list[Message]:
+    """Read the conversation in a file."""
     lines = path.read_text(encoding="utf-8").split("\n")
-    found: list[tuple[str, str | None, list[str]]] = []
+    sections: list[tuple[str, str | None, list[str]]] = []
     at = 0
     while at < len(lines):
         heading = _HEADING.fullmatch(lines[at].strip()) if at + 1 < len(lines) else None
         if heading and len(lines[at + 1].strip()) >= 3 and not lines[at + 1].strip("= "):
-            found.append((heading[1].lower(), heading[2], []))
+            sections.append((heading[1].lower(), heading[2], []))
             at += 2
             continue
-        if found:
-            found[-1][2].append(_unescaped(lines[at]))
+        if sections:
+            sections[-1][2].append(_unescaped(lines[at]))
         at += 1
     messages = []
-    for role, model, content in found:
+    for role, model, content in sections:
         text = _without_empty_ends(content)
         if text.strip() or not skip_empty:
             messages.append(factory(content=text, role=role, model=model))
@@ -128,16 +155,16 @@ def _without_empty_ends(lines: list[str]) -> str:
 
 
 class _Escape:
-    """Puts a backslash before lines that begin with `=`: what somebody says must not look like the next message."""
+    """Puts a backslash before lines that begin with `=`, so that a text does not look like the start of a message."""
 
     def __init__(self) -> None:
         self._at_line_start = True
         self._held = ""
 
     def feed(self, text: str) -> str:
-        """The text as it is written; a backslash that begins a line waits for what comes next."""
+        """Return the escaped text; a backslash at the start of a line is held until the next character is known."""
         text, self._held = self._held + text, ""
-        done = []
+        escaped = []
         for line in text.splitlines(keepends=True):
             if self._at_line_start:
                 bare = line.lstrip("\\")
@@ -147,11 +174,11 @@ class _Escape:
                 if bare.startswith("="):
                     line = f"\\{line}"
             self._at_line_start = line.endswith("\n")
-            done.append(line)
-        return "".join(done)
+            escaped.append(line)
+        return "".join(escaped)
 
     def rest(self) -> str:
-        """What still waits."""
+        """Return the held backslashes, at the end of the text."""
         return self._held
 
 

@@ -1,20 +1,18 @@
-"""What is known of a message before it is there."""
-
-from typing import Any
+"""`known`: fields of a message, before or after it has arrived."""
 
 import msgspec
 
 from miniagents.messages import MessagePromise
 
 
-def known(promise: MessagePromise, name: str) -> Any:
-    """A field or metadata of a message, as far as it is known already; None where it is not."""
-    found = promise.known_beforehand.get(name)
-    if found is None and promise.done() and promise.exception() is None:
+def known(promise: MessagePromise, name: str) -> object:
+    """Return a field or an entry of the metadata of a message; None if it is not known yet."""
+    value: object = promise.known_beforehand.get(name)
+    if value is None and promise.done() and promise.exception() is None:
         message = promise.result()
-        found = getattr(message, name, None) or message.metadata.get(name)
-    if found is None:
+        value = getattr(message, name, None) or message.metadata.get(name)
+    if value is None:
         defaults = {field.name: field.default for field in msgspec.structs.fields(promise.message_class)}
         default = defaults.get(name)
-        found = default if isinstance(default, str) else None
-    return found
+        value = default if isinstance(default, str) else None
+    return value

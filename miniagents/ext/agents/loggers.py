@@ -1,4 +1,4 @@
-"""Logs of prompts and answers."""
+"""`markdown_llm_logger_agent`: prompts and answers in Markdown files."""
 
 import datetime as dt
 import re
@@ -21,13 +21,29 @@ async def markdown_llm_logger_agent(
     request_metadata: Mapping[str, Any] = EMPTY,
     show_response_metadata: bool = True,
 ) -> None:
-    """Writes one call of a model as a Markdown file: who asked, with which options, the prompt, and the answer.
+    """Write one call of a model into a Markdown file: the calling agents, the options, the prompt, and the answer.
 
     Args:
         ctx: The context.
-        log_folder: Where the files are put; only their owner can read them.
-        request_metadata: Model and options.
-        show_response_metadata: Write usage and the like at the end.
+        log_folder: The folder of the files, which only their owner can read.
+        request_metadata: The model and the options.
+        show_response_metadata: Write the metadata of the answer, such as its usage, at the end.
+
+    Example:
+        ```python
+        from pathlib import Path
+
+        from miniagents import MiniAgents
+        from miniagents.ext.agents import markdown_llm_logger_agent
+        from miniagents.ext.llms import OpenAIAgent
+
+        async def main() -> None:
+            logger = markdown_llm_logger_agent.fork(log_folder="prompts")
+            await OpenAIAgent.fork(model="gpt-5-mini", llm_logger_agent=logger).inquire("Hi")
+
+        MiniAgents().run(main())
+        print(len(list(Path("prompts").iterdir())))  # 1
+        ```
     """
     folder = Path(log_folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -35,7 +51,7 @@ async def markdown_llm_logger_agent(
     now = dt.datetime.now().strftime("%Y%m%d_%H%M%S__%f")
     file = folder / f"{now}__{model}__{secrets.token_hex(3)}.md"
     file.touch(mode=0o600)
-    trace = [agent.alias for agent in ctx.interaction.agent_trace[1:]]  # the logger itself says nothing
+    trace = [agent.alias for agent in ctx.interaction.agent_trace[1:]]  # without the logger itself
     head = f"{' <- '.join(trace)}\n\n" if trace else ""
     file.write_text(f"{head}```python\n{_pretty(request_metadata)}\n```\n", encoding="utf-8")
     await MarkdownHistoryAgent.inquire(ctx.message_promises, history_md_file=str(file), ignore_no_history=True)

@@ -1,4 +1,4 @@
-"""Agents that talk to language models: OpenAI, Anthropic, local ones, and all that keeps them alive."""
+"""Agents that talk to language models: of OpenAI, of Anthropic, and local ones, with tools, limits and budgets."""
 
 from miniagents.ext.llms.anthropic import AnthropicAgent
 from miniagents.ext.llms.budgets import Budget, Spent
@@ -26,6 +26,8 @@ from miniagents.ext.llms.prices import PRICES, Price
 from miniagents.ext.llms.providers.anthropic_history import from_anthropic
 from miniagents.ext.llms.providers.anthropic_mapping import to_anthropic
 from miniagents.ext.llms.providers.openai_mapping import from_openai, to_openai
+from miniagents.ext.llms.tool_sources import ToolSource
+from miniagents.ext.llms.tools import Tool
 from miniagents.messages import AssistantMessage, SystemMessage, UserMessage
 
 __all__ = [
@@ -49,8 +51,10 @@ __all__ = [
     "ReplyMessage",
     "Spent",
     "SystemMessage",
+    "Tool",
     "ToolCall",
     "ToolResultMessage",
+    "ToolSource",
     "Usage",
     "UserMessage",
     "from_anthropic",

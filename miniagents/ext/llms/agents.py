@@ -1,12 +1,13 @@
-"""LLM agents: a model behind an API is an agent like any other."""
+"""`llm_agent`: the agent that all agents with a model are forks of."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from miniagents.actors import RetryPolicy
 from miniagents.agents import Interaction, InteractionContext, Live, MiniAgent, miniagent
 from miniagents.errors import InvalidOptionError
+from miniagents.ext.agents.loggers import markdown_llm_logger_agent
 from miniagents.ext.llms.attempting import Terms
 from miniagents.ext.llms.budgets import Budget
 from miniagents.ext.llms.cache import Cache
@@ -15,22 +16,23 @@ from miniagents.ext.llms.llm_agent import show_options
 from miniagents.ext.llms.provider import Provider
 from miniagents.ext.llms.schemas import output_type
 from miniagents.ext.llms.tool_calls import Approve
-from miniagents.ext.llms.tool_loop import Conversation, Settings
+from miniagents.ext.llms.tool_loop import Settings, ToolLoop
+from miniagents.ext.llms.tool_sources import ToolChoice, listed
 from miniagents.ext.llms.tools import tools_of
 from miniagents.messages import EMPTY, Secret
 
 
 @dataclass(slots=True)
 class ConnectionSettings:
-    """How an agent gets to its provider.
+    """The settings with which an agent connects to its provider.
 
     Attributes:
         ctx: The context of the call.
-        model: The model.
-        base_url: The address, or None for the provider's own.
-        api_key: The key, or None for that of the environment.
-        client: The SDK's client, if the user brought one.
-        options: What goes to the API call; a provider takes out what is its own.
+        model: The provider's name of the model.
+        base_url: The address of the API, or None for the address of the provider.
+        api_key: The key, or None for the key in the environment.
+        client: The user's own client of the SDK, or None.
+        options: The parameters of the API call. `Connect` functions remove the options that are their own.
     """
 
     ctx: InteractionContext
@@ -42,6 +44,7 @@ class ConnectionSettings:
 
 
 Connect: TypeAlias = Callable[[ConnectionSettings], Awaitable[Provider]]
+"""A function that connects to a provider; it is called at the start of each call of an agent."""
 
 
 @miniagent
@@ -55,7 +58,7 @@ async def llm_agent(
     base_url: str | None = None,
     api_key: Secret | None = None,
     async_client: Live[Any] = None,
-    tools: Live[Any] = (),
+    tools: Live[Sequence[ToolChoice] | None] = (),
     approve: Live[Approve | None] = None,
     tool_timeout: float | None = 60.0,
     max_turns: int = 16,
@@ -64,19 +67,19 @@ async def llm_agent(
     retry: Live[RetryPolicy | None] = None,
     idle_timeout: float | None = 60.0,
     rate_limit: Live[RateLimit | None] = None,
-    budget: Live[Any] = None,
+    budget: Live[Budget | Sequence[Budget] | None] = None,
     cache: Live[Cache | None] = None,
     llm_logger_agent: MiniAgent | bool | None = None,
     response_metadata: Mapping[str, Any] = EMPTY,
     api_options: Mapping[str, Any] = EMPTY,
     **options: Any,
 ) -> None:
-    """Answers a conversation with what a model says.
+    """Answer a conversation with the replies of a model.
 
     Args:
         ctx: The context.
-        connect: How to get to the provider.
-        model: See `LLMAgent.fork` for this one, and all others.
+        connect: Connects to the provider.
+        model: See `LLMAgent.fork` for this option and all others.
 
     Raises:
         LLMError: There is no answer.
@@ -84,15 +87,15 @@ async def llm_agent(
     path = ctx.interaction.path
     if not model:
         raise InvalidOptionError(f"{path}: which model? Give model=, as in {ctx.this_agent.alias}.fork(model='...')")
-    access = ConnectionSettings(ctx, model, base_url, api_key, async_client, {**options, **api_options})
-    provider = await connect(access)
+    connection = ConnectionSettings(ctx, model, base_url, api_key, async_client, {**options, **api_options})
+    provider = await connect(connection)
     settings = Settings(
-        model=access.model,
+        model=connection.model,
         system=system,
         stream=ctx.system.stream_llm_tokens_by_default if stream is None else stream,
-        options=access.options,
+        options=connection.options,
         terms=terms_of(ctx, retry, idle_timeout, rate_limit, budget, cache),
-        tools=tools_of(tools or ()),
+        tools=tools_of(await listed(tools or (), path, tool_timeout)),
         approve=approve,
         tool_timeout=tool_timeout,
         max_turns=max_turns,
@@ -101,7 +104,7 @@ async def llm_agent(
         metadata=response_metadata,
         logger=_logger(llm_logger_agent if llm_logger_agent is not None else ctx.system.llm_logger_agent),
     )
-    await Conversation(ctx, provider, settings).run()
+    await ToolLoop(ctx, provider, settings).run()
 
 
 show_options(llm_agent.wrapped)
@@ -112,11 +115,11 @@ def terms_of(
     retry: RetryPolicy | None,
     idle_timeout: float | None,
     rate_limit: RateLimit | None,
-    budget: Any,
+    budget: Budget | Sequence[Budget] | None,
     cache: Cache | None = None,
 ) -> Terms:
-    """On which terms an agent asks: what it was told itself, and the budgets of its system."""
-    own = () if budget is None else budget if isinstance(budget, tuple) else (budget,)
+    """Return the terms of the requests of an agent: its own options, and the budgets of its system."""
+    own = () if budget is None else budget if isinstance(budget, Sequence) else (budget,)
     return Terms(
         retry=retry if retry is not None else RetryPolicy(),
         idle_timeout=idle_timeout,
@@ -127,22 +130,20 @@ def terms_of(
 
 
 def covers(budget: Budget, interaction: Interaction) -> bool:
-    """Whether a budget of the system pays for an interaction: one without `under=` pays for all."""
+    """Return whether a budget of the system pays for a call; a budget without `under=` pays for all calls."""
     if budget.under is None:
         return True
     top = budget.under.rstrip("/")
-    one: Interaction | None = interaction
-    while one is not None:
-        paths = [one.path, one.sender.path if one.sender is not None else ""]
+    ancestor: Interaction | None = interaction
+    while ancestor is not None:
+        paths = [ancestor.path, ancestor.sender.path if ancestor.sender is not None else ""]
         if any(str(path) == top or str(path).startswith(f"{top}/") for path in paths):
             return True
-        one = one.parent
+        ancestor = ancestor.parent
     return False
 
 
 def _logger(choice: MiniAgent | bool | None) -> MiniAgent | None:
     if choice is True:
-        from miniagents.ext.agents import markdown_llm_logger_agent
-
         return markdown_llm_logger_agent
     return choice if isinstance(choice, MiniAgent) else None

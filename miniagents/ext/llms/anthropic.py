@@ -11,32 +11,43 @@ from miniagents.ext.llms.providers.anthropic import AnthropicProvider
 from miniagents.ext.llms.providers.clients import close_client, key_or_environment, key_source, loaded
 
 DEFAULT_MAX_TOKENS = 4096
-"""The API has no default of its own."""
+"""The default of `max_tokens`, since the API has none."""
 
 VARIABLE = "ANTHROPIC_API_KEY"
 """The environment variable of the key."""
 
 
-async def _connect(access: ConnectionSettings) -> Provider:
-    access.options.setdefault("max_tokens", DEFAULT_MAX_TOKENS)
-    if access.client is not None:
-        return AnthropicProvider(access.client)
+async def _connect(connection: ConnectionSettings) -> Provider:
+    connection.options.setdefault("max_tokens", DEFAULT_MAX_TOKENS)
+    if connection.client is not None:
+        return AnthropicProvider(connection.client)
     anthropic = await loaded("anthropic", "anthropic")
-    key = key_or_environment(access.api_key, VARIABLE, access.ctx.interaction.path)
-    client = access.ctx.system.shared(
-        ("anthropic", access.base_url, key),
-        lambda: anthropic.AsyncAnthropic(api_key=key.reveal(), base_url=access.base_url, max_retries=0),
+    key = key_or_environment(connection.api_key, VARIABLE, connection.ctx.interaction.path)
+    client = connection.ctx.system.shared(
+        ("anthropic", connection.base_url, key),
+        lambda: anthropic.AsyncAnthropic(api_key=key.reveal(), base_url=connection.base_url, max_retries=0),
         close_client,
     )
-    return AnthropicProvider(client, key_source(access.api_key, VARIABLE))
+    return AnthropicProvider(client, key_source(connection.api_key, VARIABLE))
 
 
 class AnthropicLLMAgent(LLMAgent):
-    """Models of Anthropic.
+    """An agent with a model of Anthropic.
 
-    `AnthropicAgent.fork(model="claude-haiku-4-5", system="...", max_tokens=500).inquire("Hi")`. The options stand with
-    `fork`; beside them it takes the parameters of Anthropic's messages. `max_tokens` is 4,096 where it is not given.
-    `fake_first_user_message` (by default "/start") comes first where the first message is not the user's.
+    Beside the options of `fork`, it takes the parameters of Anthropic's Messages API; `max_tokens` is 4,096 by default.
+    If the first message is not the user's, `fake_first_user_message` (by default "/start") is sent before it.
+
+    Example:
+        ```python
+        from miniagents import MiniAgents
+        from miniagents.ext.llms import AnthropicAgent
+
+        async def main() -> None:
+            agent = AnthropicAgent.fork(model="claude-haiku-4-5", system="Be brief.", max_tokens=500)
+            print(await agent.inquire("Hi"))
+
+        MiniAgents().run(main())
+        ```
     """
 
     __slots__ = ()
@@ -44,11 +55,11 @@ class AnthropicLLMAgent(LLMAgent):
     more_options = frozenset({"fake_first_user_message"})
 
     def apis(self, arguments: Mapping[str, Any]) -> tuple[Api, ...]:
-        """Anthropic's messages."""
+        """Return the Messages API."""
         return (MESSAGES,)
 
 
 AnthropicAgent = llm_agent.fork(
     alias="AnthropicAgent", description="Answers with what a model of Anthropic says.", connect=_connect
 ).as_kind(AnthropicLLMAgent)
-"""Models of Anthropic; see `AnthropicLLMAgent`."""
+"""An agent with a model of Anthropic; see `AnthropicLLMAgent`."""

@@ -1,4 +1,4 @@
-"""One request to a model: admitted, paid for, and watched while it is read."""
+"""`attempt_once`, one attempt of a request: wait for the rate limit, reserve budget, send, read, settle."""
 
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -9,11 +9,13 @@ from miniagents.actors import EventKind, RetryPolicy
 from miniagents.actors.observing.observer import Call
 from miniagents.agents import Interaction
 from miniagents.errors import RateLimitedError, StalledError
+from miniagents.ext.llms.allowances import Reservation
 from miniagents.ext.llms.breaker import patience
-from miniagents.ext.llms.budgets import Budget, Reservation
+from miniagents.ext.llms.budgets import Budget
 from miniagents.ext.llms.cache import Cache
 from miniagents.ext.llms.estimating import estimate, most_output, usage_of
 from miniagents.ext.llms.limits import RateLimit, Slowed
+from miniagents.ext.llms.messages import Usage
 from miniagents.ext.llms.metering import current_meter
 from miniagents.ext.llms.prices import price_of
 from miniagents.ext.llms.provider import Answer, ModelRequest, Provider
@@ -26,14 +28,14 @@ _log = structlog.get_logger("miniagents")
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """On which terms an agent asks.
+    """The limits, budgets and retry policy of the requests of an agent.
 
     Attributes:
-        retry: How often, and after which pauses.
-        idle_timeout: Seconds without a token after which a request has stalled; None for no limit.
-        rate_limit: How fast, or None.
-        budgets: What it may spend.
-        cache: Where equal requests are answered from, or None.
+        retry: How many attempts a request has, and the pauses between them.
+        idle_timeout: Seconds without a token after which a request has stalled, more than 0; None for no limit.
+        rate_limit: The rate limit, or None.
+        budgets: The budgets that pay for each request.
+        cache: The cache that answers equal requests, or None.
     """
 
     retry: RetryPolicy
@@ -44,32 +46,54 @@ class Terms:
 
 
 class Sink(Protocol):
-    """Where the tokens of an answer go."""
+    """The receiver of the tokens of an answer, such as the promise of the reply.
+
+    Attributes:
+        was_delivered: Whether a reader has taken a token; then no other attempt may follow.
+    """
 
     @property
     def was_delivered(self) -> bool: ...
 
-    def push(self, text: str) -> None: ...
+    def push(self, text: str) -> None:
+        """Take one more token."""
 
-    async def room(self, flow: Flow) -> None: ...
+    async def room(self, flow: Flow) -> None:
+        """Wait until a full flow has room again."""
 
-    def retract(self) -> None: ...
+    def retract(self) -> None:
+        """Drop all tokens: another attempt begins."""
+
+
+class NoTokens:
+    """The sink of requests whose answer has no text: embeddings."""
+
+    was_delivered = False
+
+    def push(self, text: str) -> None:
+        """See `Sink`."""
+
+    async def room(self, flow: Flow) -> None:
+        """See `Sink`."""
+
+    def retract(self) -> None:
+        """See `Sink`."""
 
 
 async def attempt_once(
-    provider: Provider, request: ModelRequest, reply: Sink, terms: Terms, interaction: Interaction
+    provider: Provider, request: ModelRequest, sink: Sink, terms: Terms, interaction: Interaction
 ) -> tuple[Answer, float | None]:
-    """Make one request.
+    """Make one attempt of a request.
 
     Args:
-        provider: Whom to ask.
-        request: What to ask.
-        reply: Where the tokens go.
+        provider: The API to send the request to.
+        request: The request.
+        sink: Receives the tokens as they arrive.
         terms: Limits and budgets.
-        interaction: Whose request it is.
+        interaction: The call of the agent that sends the request.
 
     Returns:
-        The answer, and when its first token came (None if none did).
+        The answer, and the time of its first token on the clock of the system (None if there was no token).
 
     Raises:
         LLMError: There is no answer.
@@ -77,7 +101,7 @@ async def attempt_once(
     limit, admission = terms.rate_limit, None
     reserves = limit is not None or terms.budgets
     read, written = (estimate(request.messages), most_output(request)) if reserves else (0, 0)
-    reservations: list[Reservation] = []
+    reservations: list[Reservation[Usage]] = []
     answer = Answer()
     path, system = interaction.path, interaction.system
     whole = False
@@ -85,14 +109,16 @@ async def attempt_once(
     failed: BaseException | None = None
     try:
         if limit is not None:
-            admission = await limit.admit(_who(interaction), read + written, patience(), terms.retry.max_retry_after)
+            admission = await limit.admit(
+                _queue_of(interaction), read + written, patience(), terms.retry.max_retry_after
+            )
         for budget in terms.budgets:
             reservations.append(budget.reserve(path, request.model, read, written))
         if interaction.deadline is not None:
             request = replace(request, timeout=max(interaction.deadline - system.time(), 0.001))
         if system.observer is not None:
             call = system.observer.model_called(interaction, provider, request)
-        first = await _read(provider, request, reply, terms.idle_timeout, answer, interaction, call)
+        first = await _read(provider, request, sink, terms.idle_timeout, answer, interaction, call)
         whole = True
         return answer, first
     except BaseException as error:
@@ -100,17 +126,17 @@ async def attempt_once(
         if isinstance(error, RateLimitedError) and limit is not None and admission is not None:
             limit.adapt(error.limits or {})
             if limit.slow_down(admission, error.retry_after):
-                _tell_slowed(limit, interaction)
+                _report_slowed(limit, interaction)
         raise
     finally:
-        # Whatever came was paid for, also if the call was cancelled or cut.
+        # The provider charges for all that it sent, also when the call was cancelled or cut off.
         usage = usage_of(answer, request.messages, is_whole=whole)
         answer.usage = usage
         if call is not None:
             call.ended(answer, failed)
         failed = None  # or the error would hold this frame, and the frame the error
         for reservation in reservations:
-            reservation.settle(usage, request.model)
+            reservation.settle(usage)
         if limit is not None and admission is not None:
             limit.adapt(answer.limits)
             admission.settle(usage.total_tokens if usage is not None else None)
@@ -126,7 +152,7 @@ async def attempt_once(
 async def _read(
     provider: Provider,
     request: ModelRequest,
-    reply: Sink,
+    sink: Sink,
     idle_timeout: float | None,
     answer: Answer,
     interaction: Interaction,
@@ -148,10 +174,10 @@ async def _read(
                     if first is None:
                         first = interaction.system.time()
                     answer.tokens.append(piece)
-                    reply.push(piece)
+                    sink.push(piece)
                     if flow is not None and flow.is_full:
-                        silence.stop()  # the pause is ours, and no silence of the provider
-                        await reply.room(flow)
+                        silence.stop()  # this pause is the reader's, not the provider's
+                        await sink.room(flow)
                         silence.go_on()
     except TimeoutError:
         raise StalledError(
@@ -163,14 +189,14 @@ async def _read(
     return first
 
 
-def _tell_slowed(limit: RateLimit, interaction: Interaction) -> None:
+def _report_slowed(limit: RateLimit, interaction: Interaction) -> None:
     path, slowed = interaction.path, Slowed(limit.share, limit.rate)
     interaction.system.events.publish(EventKind.SLOWED, path, detail=slowed, logged=True)
     _log.warning("limit.slowed", actor=path, share=slowed.share, rate=slowed.rate, limit=repr(limit))
 
 
-def _who(interaction: Interaction) -> str:
-    """Who waits for a limit: an agent on behalf of its caller, so that no caller starves the others."""
+def _queue_of(interaction: Interaction) -> str:
+    """Return the name of the queue at a rate limit: one for each agent and caller, so that no caller starves others."""
     parent = interaction.parent
     caller = parent.path if parent is not None else interaction.sender.path if interaction.sender is not None else ""
     return f"{interaction.path} for {caller}" if caller else interaction.path

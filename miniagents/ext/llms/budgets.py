@@ -1,15 +1,15 @@
 """`Budget`: how much an agent, a part of the tree, or a whole run may spend."""
 
 import math
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from miniagents.errors import BudgetExceededError, InvalidOptionError
+from miniagents.ext.llms.allowances import Allowance, Reservation
 from miniagents.ext.llms.messages import Usage
-from miniagents.ext.llms.per_caller import PerCaller, check_per
 from miniagents.ext.llms.prices import PRICES, Price, price_of
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -17,12 +17,27 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What was spent.
+    """The amount that was spent of a `Budget`.
 
     Attributes:
-        tokens: Tokens, read and written.
-        usd: What they cost; 0 for models without a price.
-        estimated_tokens: How many of them are an estimate: calls that were cut, and providers that send no usage.
+        tokens: Input and output tokens.
+        usd: Their cost in US dollars; models without a price cost 0.
+        estimated_tokens: The number of tokens that are an estimate: of calls that were cut off, and of providers that
+            send no usage.
+
+    Example:
+        ```python
+        from miniagents import MiniAgents
+        from miniagents.ext.llms import Budget, OpenAIAgent, Spent
+
+        budget = Budget(usd=1.0)
+
+        async def main() -> None:
+            await OpenAIAgent.fork(model="gpt-5-mini", max_tokens=100, budget=budget).inquire("Hi")
+            assert budget.spent != Spent()
+
+        MiniAgents().run(main())
+        ```
     """
 
     tokens: int = 0
@@ -30,52 +45,43 @@ class Spent:
     estimated_tokens: int = 0
 
 
-@dataclass(slots=True, eq=False)
-class Reservation:
-    """What a call may spend at most, until it is settled."""
-
-    tokens: int
-    usd: float
-    _budget: "Budget"
-    _is_open: bool = True
-
-    def settle(self, usage: Usage | None, model: str) -> None:
-        """The call is over.
-
-        Args:
-            usage: What it used; None if nothing.
-            model: The model.
-        """
-        if self._is_open:
-            self._is_open = False
-            self._budget._settled(self, usage, model)
-
-
-class Budget:
-    """How much an agent, a part of the tree or a whole run may spend.
+class Budget(Allowance):
+    """The amount that an agent, a part of the tree, or a whole run may spend.
 
     Give it to `fork(budget=)` for an agent, to `MiniAgents(budget=)` for a run, and there with `under=` for a part of
-    the tree. A call reserves its estimated input and its `max_tokens` before it is sent, and settles with what it used;
-    one that exceeds what is left is refused. What runs already may finish. It may be used from several event loops, one
-    after the other or in threads at once.
+    the tree. Before a request is sent, its estimated input and its `max_tokens` are reserved; at its end the
+    reservation is replaced by what the request used. A request that exceeds what is left is refused, and running ones
+    finish. A budget may be used from several event loops, one after the other or in threads at once.
 
     Args:
-        tokens: Tokens, read and written, 0 or more; None for no limit.
-        usd: US dollars, 0 or more; None for no limit. A model without a price is refused then.
-        under: A path of the tree: only calls that come from there count, however many agents lie in between.
-        per: "caller" for as much for each `Caller`; calls that nobody is known for share theirs. None for all together.
-        window: The time in which it may be spent, after which all of it is there again: seconds, more than 0, or "30s",
-            "5m", "1h", "1d". Windows begin at multiples of their length, days at midnight (UTC). None for ever.
+        tokens: Input and output tokens, 0 or more; None for no limit.
+        usd: US dollars, 0 or more; None for no limit. With a limit, models without a price are refused.
+        under: A path of the tree: only calls from there and below count, through any number of agents in between.
+        per: "caller" for a budget of this size for each `Caller`; calls without a caller have one together. None for
+            one budget for all.
+        window: The period after which the whole budget is available again: seconds, more than 0, or "30s", "5m", "1h",
+            "1d". Periods begin at multiples of their length, days at midnight (UTC). None for a budget that ends.
         prices: The prices, by model.
-
-    Attributes:
-        spent: What was spent so far, in this window; with `per=` see `of`.
 
     Raises:
         InvalidOptionError: An option is outside its range.
-    """
 
-    __miniagents_immutable__ = True  # it is shared as it is
+    Example:
+        ```python
+        from miniagents import MiniAgents
+        from miniagents.errors import BudgetExceededError
+        from miniagents.ext.llms import Budget, OpenAIAgent
+
+        async def main() -> None:
+            agent = OpenAIAgent.fork(model="gpt-5-mini", max_tokens=1000, budget=Budget(tokens=500))
+            try:
+                await agent.inquire("Hi")
+            except BudgetExceededError as error:
+                print(error)
+
+        MiniAgents().run(main())
+        ```
+    """
 
     def __init__(
         self,
@@ -92,77 +98,74 @@ class Budget:
         for name, value in (("tokens", tokens), ("usd", usd)):
             if value is not None and not value >= 0:
                 raise InvalidOptionError(f"Budget({name}=) must be 0 or more, not {value!r}")
+        super().__init__(per, lambda: Budget(tokens, usd, window=window, prices=prices))
         self.tokens = tokens
         self.usd = usd
         self.under = under
-        check_per(per, "Budget")
-        self.per = per
         self.window = _seconds(window)
-        self._period: float = 0
-        self._callers = PerCaller(lambda: Budget(tokens, usd, window=window, prices=prices), Budget._is_as_it_began)
         self.prices = prices
-        self.spent = Spent()
-        self._lock = threading.RLock()  # a coroutine that is collected settles wherever Python is
+        self._period: float = 0
+        self._spent = Spent()
         self._reserved_tokens = 0
         self._reserved_usd = 0.0
 
     def __repr__(self) -> str:
         return f"Budget(tokens={self.tokens!r}, usd={self.usd!r}, spent={self.spent!r})"
 
-    def reserve(self, who: str, model: str, input_tokens: int, output_tokens: int) -> Reservation:
-        """Set aside what a call may use.
+    @property
+    def spent(self) -> Spent:
+        """The amount spent so far, in the current window; with `per=`, ask `of(caller).spent`."""
+        self._begin_window()
+        return self._spent
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether nothing is spent in the current window, and nothing is reserved."""
+        return self.spent == Spent() and not self._reserved_tokens
+
+    def reserve(self, path: str, model: str, input_tokens: int, output_tokens: int) -> Reservation[Usage]:
+        """Set aside the most that a request may use.
 
         Args:
-            who: The path of the agent.
+            path: The path of the agent.
             model: The model.
-            input_tokens: Tokens that it reads.
-            output_tokens: Tokens that it writes at most.
+            input_tokens: The estimated input tokens.
+            output_tokens: The most output tokens.
+
+        Returns:
+            The reservation; settle it with the usage of the request.
 
         Raises:
-            BudgetExceededError: That is more than is left, or the model has no price.
+            BudgetExceededError: The request may use more than is left, or the model has no price.
         """
         if self.per is not None:
-            return self._callers.of_current().reserve(who, model, input_tokens, output_tokens)
+            return self.of_current_caller().reserve(path, model, input_tokens, output_tokens)
         self._begin_window()
         tokens = input_tokens + output_tokens
         usd = self._cost(model, Usage(input_tokens, output_tokens))
         if usd is None:
             if self.usd is not None:
                 raise BudgetExceededError(
-                    f"{who}: the model {model!r} has no price, and the budget is in USD: give Budget(prices={{...}})",
-                    path=who,
+                    f"{path}: the model {model!r} has no price, and the budget is in USD: give Budget(prices={{...}})",
+                    path=path,
                 )
             usd = 0.0
         with self._lock:
-            if self.tokens is not None and tokens > (left := self.tokens - self.spent.tokens - self._reserved_tokens):
+            if self.tokens is not None and tokens > (left := self.tokens - self._spent.tokens - self._reserved_tokens):
                 raise BudgetExceededError(
-                    f"{who}: the call needs {tokens} tokens at most (its input and max_tokens), and {max(left, 0)} of "
+                    f"{path}: the call needs {tokens} tokens at most (its input and max_tokens), and {max(left, 0)} of "
                     f"{self.tokens} are left: raise the budget, or lower max_tokens",
-                    path=who,
+                    path=path,
                 )
-            if self.usd is not None and usd > (left_usd := self.usd - self.spent.usd - self._reserved_usd) + 1e-12:
+            if self.usd is not None and usd > (left_usd := self.usd - self._spent.usd - self._reserved_usd) + 1e-12:
                 raise BudgetExceededError(
-                    f"{who}: the call may cost {usd:.6f} USD, and {max(left_usd, 0.0):.6f} of {self.usd} are left: "
+                    f"{path}: the call may cost {usd:.6f} USD, and {max(left_usd, 0.0):.6f} of {self.usd} are left: "
                     f"raise the budget, or lower max_tokens",
-                    path=who,
+                    path=path,
                 )
             self._reserved_tokens += tokens
             self._reserved_usd += usd
-            return Reservation(tokens, usd, self)
-
-    def of(self, caller: str | None) -> "Budget":
-        """The budget of one caller, where it is `per="caller"`.
-
-        Args:
-            caller: The name; None for those that nobody is known for.
-        """
-        found = self._callers.of(caller)
-        found._begin_window()
-        return found
-
-    def _is_as_it_began(self) -> bool:
-        self._begin_window()
-        return self.spent == Spent() and not self._reserved_tokens
+        return Reservation(partial(self._spend, tokens, usd, model))
 
     def _begin_window(self) -> None:
         if self.window is not None:
@@ -170,15 +173,16 @@ class Budget:
                 period = time.time() // self.window
                 if period != self._period:
                     self._period = period
-                    self.spent = Spent()
+                    self._spent = Spent()
 
-    def _settled(self, reservation: Reservation, usage: Usage | None, model: str) -> None:
+    def _spend(self, reserved_tokens: int, reserved_usd: float, model: str, usage: Usage | None) -> None:
+        """Replace a reservation by the usage of its request."""
         with self._lock:
-            self._reserved_tokens -= reservation.tokens
-            self._reserved_usd = max(self._reserved_usd - reservation.usd, 0.0)
+            self._reserved_tokens -= reserved_tokens
+            self._reserved_usd = max(self._reserved_usd - reserved_usd, 0.0)
             if usage is not None:
-                spent = self.spent
-                self.spent = Spent(
+                spent = self._spent
+                self._spent = Spent(
                     spent.tokens + usage.total_tokens,
                     spent.usd + (self._cost(model, usage) or 0.0),
                     spent.estimated_tokens + (usage.total_tokens if usage.estimated else 0),

@@ -1,4 +1,4 @@
-"""`Cache`: answers to equal requests, from memory or from a file."""
+"""`Cache`: stored answers to equal requests, in memory or in a file."""
 
 import asyncio
 import hashlib
@@ -12,7 +12,7 @@ import msgspec
 
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.llms.messages import ReplyMessage
-from miniagents.ext.llms.provider import ModelRequest
+from miniagents.ext.llms.provider import Answer, ModelRequest
 from miniagents.ext.llms.waiting import wake
 from miniagents.messages import decode, encode
 from miniagents.messages.frozen import thaw
@@ -21,7 +21,7 @@ _CHECK_SECONDS = 1.0
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """An answer that is kept.
+    """A stored answer.
 
     Attributes:
         tokens: The pieces of its text.
@@ -32,40 +32,59 @@ class Stored(msgspec.Struct, frozen=True):
     message: bytes
 
     @property
-    def reply(self) -> ReplyMessage:
-        """The reply."""
+    def answer(self) -> Answer:
+        """The answer, marked as cached."""
         message = decode(self.message)
-        assert isinstance(message, ReplyMessage)  # nothing else is stored
-        return message
+        assert isinstance(message, ReplyMessage)  # `Cache.done` stores no other
+        answer = Answer.from_reply(self.tokens, message)
+        answer.is_cached = True
+        return answer
 
 
 @dataclass(slots=True)
 class _Asked:
-    """A request that is under way: where, and who waits for its answer."""
+    """A running request: its event loop, and the futures of equal requests that wait for its answer."""
 
     loop: asyncio.AbstractEventLoop
     waiting: list[tuple[asyncio.AbstractEventLoop, "asyncio.Future[None]"]]
 
 
 class Cache:
-    """Answers equal requests without asking the provider: those with the same messages, model and options.
+    """A cache of answers: equal requests have the same provider, model, messages and options, and get the same answer.
 
-    Equal requests that are under way at once share one call, also of several event loops, in threads at once. Errors,
-    and replies that were cut, are never stored.
+    Equal requests that run at the same time share one request to the provider, also in several event loops, in threads
+    at once. Errors and answers that were cut off are never stored.
 
     Args:
         path: An SQLite file; None to keep the answers in memory.
-        size: How many answers are kept in memory, 1 or more; a file keeps all.
+        size: The most answers in memory, 1 or more; a file keeps all.
 
     Attributes:
-        hits: How many requests were answered from it.
-        misses: How many were not.
+        hits: The number of requests that were answered from the cache.
+        misses: The number of requests that were sent to a provider.
 
     Raises:
         InvalidOptionError: An option is outside its range.
+
+    Example:
+        ```python
+        from miniagents import MiniAgents
+        from miniagents.ext.llms import Cache, OpenAIAgent
+
+        cache = Cache("answers.sqlite")
+
+        async def main() -> None:
+            agent = OpenAIAgent.fork(model="gpt-5-mini", cache=cache)
+            for _ in range(2):
+                await agent.inquire("Hi")
+            print(cache.hits)  # 1
+
+        MiniAgents().run(main())
+        cache.close()
+        ```
     """
 
-    __miniagents_immutable__ = True  # it is shared as it is
+    __miniagents_immutable__ = True  # forks of an agent share it
 
     def __init__(self, path: str | Path | None = None, *, size: int = 10_000) -> None:
         if size < 1:
@@ -74,14 +93,14 @@ class Cache:
         self.misses = 0
         self._size = size
         self._memory: OrderedDict[str, bytes] = OrderedDict()
-        self._lock = threading.RLock()  # a coroutine that is collected says `done` wherever Python is
+        self._lock = threading.RLock()  # reentrant: the garbage collector closes coroutines anywhere, which call `done`
         self._busy: dict[str, _Asked] = {}
         self._database: sqlite3.Connection | None = None
         if path is not None:
             path = Path(path)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch(mode=0o600)  # prompts and answers are nobody else's
-            # Several loops use it, in threads of their own: one after the other, by the lock.
+            path.touch(mode=0o600)  # prompts and answers are private
+            # Several event loops use the connection, in their own threads: the lock serializes them.
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, answer BLOB NOT NULL)")
@@ -97,35 +116,39 @@ class Cache:
                 self._database = None
 
     async def get(self, key: str) -> Stored | None:
-        """The answer to a request, or None: then the caller asks, and must call `done` with what came of it.
+        """Return the answer to a request; None if the caller has to send it, and then call `done`.
 
-        Waits while an equal request is under way.
+        While an equal request runs, wait. Its `done` ends the wait; if its event loop was closed, a look every second
+        does.
+
+        Args:
+            key: The key of the request, see `cache_key`.
         """
         while True:
             with self._lock:
                 busy = self._busy.get(key)
                 if busy is None or busy.loop.is_closed():
-                    return self._found(key)
+                    return self._look_up(key)
                 loop = asyncio.get_running_loop()
                 future: asyncio.Future[None] = loop.create_future()
                 busy.waiting.append((loop, future))
-            # Whoever asks says `done`, or its loop has ended: then nobody tells, and it is looked for.
+            # A closed loop calls `done` no more: look for that every second.
             await asyncio.wait((future,), timeout=None if busy.loop is loop else _CHECK_SECONDS)
 
-    def _found(self, key: str) -> Stored | None:
-        found = self._read(key)
-        if found is not None:
+    def _look_up(self, key: str) -> Stored | None:
+        stored = self._read(key)
+        if stored is not None:
             self.hits += 1
-            return msgspec.msgpack.decode(found, type=Stored)
+            return msgspec.msgpack.decode(stored, type=Stored)
         self.misses += 1
         self._busy[key] = _Asked(asyncio.get_running_loop(), [])
         return None
 
     def done(self, key: str, tokens: list[str] | None = None, message: ReplyMessage | None = None) -> None:
-        """What became of a request.
+        """End a request that `get` returned None for: store its answer, and wake equal requests.
 
         Args:
-            key: Its key.
+            key: The key of the request.
             tokens: The pieces of the text; None if there is no answer.
             message: The reply.
         """
@@ -154,7 +177,7 @@ class Cache:
 
 
 def cache_key(provider: str, request: ModelRequest) -> str:
-    """What equal requests have in common: SHA-256 (hex) of provider, model, messages and options."""
+    """Return the key of a request, which equal ones share: SHA-256 (hex) of provider, model, messages and options."""
     options = {name: value for name, value in thaw(request.options).items() if name not in _NO_CONTENT}
     parts = (
         provider,

@@ -1,4 +1,4 @@
-"""The tool calls of an answer, put together from the pieces and snapshots in which they come."""
+"""`ToolCalls`: the tool calls of an answer, joined from the pieces and snapshots of a stream."""
 
 from collections.abc import Hashable
 
@@ -20,21 +20,21 @@ class _Call:
 
     @property
     def arguments(self) -> str:
-        """The first form in which they are a JSON object; where there is none, the first that says anything."""
+        """The first form of the arguments that is a JSON object; without one, the first that is not empty."""
         streamed = "".join(self.pieces)
         if not self.final and not self.begun and not streamed.startswith("{}"):
             return streamed
-        # A beginning that has all is sent again in pieces by some servers, and continued by others.
+        # After the arguments at the beginning of a call, some servers send them again in pieces, and others the rest.
         forms = (self.final, streamed, streamed.removeprefix("{}"), self.begun, self.begun + streamed)
-        whole = (form for form in forms if is_whole(form))
-        return next(whole, next(filter(None, forms), ""))
+        objects = (form for form in forms if is_whole(form))
+        return next(objects, next(filter(None, forms), ""))
 
 
 class ToolCalls:
     """The tool calls of one answer.
 
-    What belongs together is told by the place of a call, and where servers give every call the same place, or none, by
-    its id, its name, and whether the arguments that came before are whole.
+    Pieces with the same place belong to the same call. For servers that give all calls one place, or none, the id, the
+    name, and whether the arguments so far are a whole JSON object decide.
     """
 
     __slots__ = ("_last", "_places")
@@ -47,43 +47,43 @@ class ToolCalls:
         return sum(map(len, self._places.values()))
 
     def piece(self, place: Hashable, call_id: str, name: str, arguments: str) -> None:
-        """A piece of a call came.
+        """Add a piece of a call.
 
         Args:
-            place: Where it stands in the answer; None if the provider does not say.
-            call_id: Its id, or "".
+            place: The place of the call in the answer; None if the provider does not say.
+            call_id: The id of the call, or "".
             name: The name of the tool, or "".
-            arguments: A piece of its arguments, or "".
+            arguments: A piece of the arguments, or "".
         """
         call = self._call(place, call_id, name, arguments)
         if call is not None and arguments:
             call.pieces.append(arguments)
 
     def begin(self, place: Hashable, call_id: str, name: str, arguments: str) -> None:
-        """A call begins; its arguments may be there already, and may come again in pieces."""
+        """Begin a call. Its arguments may be known already, and may follow in pieces all the same."""
         if place is None:
             place = self._last
         self._last = place
         calls = self._places.setdefault(place, [])
-        call = next((one for one in calls if not one.name or (call_id and one.call_id == call_id)), None)
+        call = next((known for known in calls if not known.name or (call_id and known.call_id == call_id)), None)
         if call is None or is_whole(call.arguments):
             call = _Call()
             calls.append(call)
         call.call_id, call.name, call.begun = call_id or call.call_id, name, arguments
 
     def complete(self, place: Hashable, call_id: str, name: str, arguments: str) -> None:
-        """A call as the provider has it in the end: what it says wins over the pieces."""
-        # Places at the end may be others than before, and ids may come again: then other arguments tell them apart.
-        here = [one for one in self._places.get(place, ()) if one.call_id == call_id]
-        others = (one for calls in self._places.values() for one in calls if one.call_id == call_id)
-        known = [*here, *(one for one in others if one.final in ("", arguments))] if call_id else []
+        """Complete a call with the provider's final form of it, which replaces the pieces."""
+        # Final places may differ from earlier ones, and ids may repeat: then the arguments tell calls apart.
+        here = [call for call in self._places.get(place, ()) if call.call_id == call_id]
+        others = (call for calls in self._places.values() for call in calls if call.call_id == call_id)
+        known = [*here, *(call for call in others if call.final in ("", arguments))] if call_id else []
         call = known[0] if known else self._call(place, call_id, name, "")
         if call is not None:
             call.name = name or call.name
             call.final = arguments or call.final
 
     def all(self) -> tuple[ToolCall, ...]:
-        """The calls, in order."""
+        """Return the calls in order."""
         return tuple(
             ToolCall(
                 id=sound(call.call_id) or f"call_{number}",
@@ -94,7 +94,7 @@ class ToolCalls:
         )
 
     def drop_nameless(self) -> None:
-        """Leave out the calls whose name never came: the answer was cut before it."""
+        """Drop the calls without a name: the answer was cut off before it."""
         for place, calls in self._places.items():
             self._places[place] = [call for call in calls if call.name]
 
@@ -108,7 +108,7 @@ class ToolCalls:
         return [call for place in places for call in self._places[place]]
 
     def _call(self, place: Hashable, call_id: str, name: str, arguments: str) -> _Call | None:
-        """The call that a piece belongs to; None if it repeats what came."""
+        """Return the call that a piece belongs to; None if the piece repeats a call."""
         if place is None:
             place = self._last
         self._last = place
@@ -130,13 +130,13 @@ _REPEATED = _Call()
 
 
 def _of_these(calls: list[_Call], call_id: str, name: str, arguments: str) -> _Call | None:
-    """Which call at a place a piece with an id or a name belongs to; None for a new one."""
+    """Return the call at a place to which a piece with an id or a name belongs; None for a new call."""
     last = calls[-1]
     if call_id and last.call_id and call_id != last.call_id:
-        known = next((one for one in calls if one.call_id == call_id), None)
+        known = next((call for call in calls if call.call_id == call_id), None)
         if known is not None:
             return known
-        # Some servers make up an id for every piece; only a name, or whole arguments, begin another call.
+        # Some servers invent an id for every piece: another call begins only with a name or after whole arguments.
         return None if name or is_whole(last.arguments) else last
     if name and last.name and arguments.lstrip().startswith("{") and is_whole(last.arguments):
         return _REPEATED if call_id and arguments == last.arguments else None
@@ -144,7 +144,7 @@ def _of_these(calls: list[_Call], call_id: str, name: str, arguments: str) -> _C
 
 
 def is_whole(arguments: str) -> bool:
-    """Whether arguments are a JSON object, from beginning to end."""
+    """Return whether arguments are a whole JSON object."""
     try:
         msgspec.json.decode(arguments, type=dict)
     except (msgspec.DecodeError, UnicodeError, RecursionError):

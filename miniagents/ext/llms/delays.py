@@ -1,4 +1,4 @@
-"""How long a provider asks to wait."""
+"""Delays that providers ask for, in their headers."""
 
 import datetime as dt
 import math
@@ -8,10 +8,13 @@ from email.utils import parsedate_to_datetime
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """How many seconds the provider asks to wait: `retry-after-ms`, or `retry-after` in seconds or as a date.
+    """Return the delay in `retry-after-ms`, or in `retry-after`, which has seconds or a date.
+
+    Args:
+        headers: The headers of a response, their names in lower case.
 
     Returns:
-        0 or more, maybe for ever (inf); None if it does not ask, or if it is not understood.
+        Seconds, 0 or more, maybe infinite; None if there is no such header, or it has no such value.
     """
     for name, divisor in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         try:
@@ -29,7 +32,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def duration(seconds: float) -> str:
-    """How long to wait, in words, and until when."""
+    """Return a delay in words, with the time at which it ends."""
     try:
         until = dt.datetime.now().astimezone() + dt.timedelta(seconds=seconds)
     except (OverflowError, ValueError):
@@ -41,7 +44,7 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def seconds_until(text: str) -> float | None:
-    """`6m0s` or `20ms` (OpenAI), or a time in ISO 8601 (Anthropic), as seconds from now."""
+    """Return the seconds in `6m0s` or `20ms` (OpenAI) or until a time in ISO 8601 (Anthropic); None for other texts."""
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|[smhd])", text)
     if parts and "".join(number + unit for number, unit in parts) == text:
         return float(sum(float(number) * _UNITS[unit] for number, unit in parts))

@@ -1,24 +1,23 @@
-"""Endings: what the word means with which a provider ends an answer."""
+"""`Ending`: the meanings of the stop reasons of all providers."""
 
 import enum
 
 
 class Ending(enum.Enum):
-    """How an answer ended."""
+    """The way in which an answer ended."""
 
     CALLS = "calls"
-    """As a turn of tool calls."""
+    """The model calls tools."""
     WHOLE = "whole"
-    """The model has said all that it wanted to say. Servers that are compatible with OpenAI's end turns of tool calls
-    with the same word."""
+    """The answer is whole. Some servers that are compatible with OpenAI's API also end answers with tool calls so."""
     TRUNCATED = "truncated"
     """A limit of tokens was reached."""
     REFUSED = "refused"
-    """The model, or a filter, did not let it through."""
+    """The model refused to answer, or a filter removed the answer."""
     FAILED = "failed"
-    """The provider failed: it is no answer."""
+    """The provider failed: there is no answer."""
     OTHER = "other"
-    """A stop sequence, or a word that is not known: it is an answer, but its tool calls may be cut."""
+    """A stop sequence, or an unknown reason: there is an answer, but its tool calls may be incomplete."""
 
 
 _ENDINGS = {
@@ -39,12 +38,12 @@ _BY_WORD = {word: ending for ending, words in _ENDINGS.items() for word in words
 
 
 def ending_of(stop_reason: str | None) -> Ending:
-    """What a provider's word means: `stop`, `length`, `tool_use`, ...; None is no ending, and counts as failed."""
+    """Return the meaning of a stop reason (`stop`, `length`, `tool_use`, ...); None counts as failed."""
     if stop_reason is None:
         return Ending.FAILED
     return _BY_WORD.get(stop_reason.lower(), Ending.OTHER)
 
 
 def lets_calls_run(stop_reason: str | None) -> bool:
-    """Whether the tool calls of an answer that ended so are whole, as far as the provider says."""
+    """Return whether the tool calls of an answer with this stop reason are complete."""
     return ending_of(stop_reason) in (Ending.CALLS, Ending.WHOLE)

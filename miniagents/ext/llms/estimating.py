@@ -1,4 +1,4 @@
-"""Estimates: what a call uses, where the provider does not say."""
+"""Estimates of the tokens that a request uses, where the provider does not say."""
 
 import re
 from collections.abc import Iterable
@@ -8,32 +8,32 @@ from miniagents.ext.llms.provider import Answer, ModelRequest
 from miniagents.messages import Message
 
 DEFAULT_OUTPUT = 1024
-"""Tokens that a call is assumed to write where it has no `max_tokens`: for reservations."""
+"""The output tokens that are reserved for a request without `max_tokens`."""
 _LETTERS_PER_TOKEN = 4
 _MAX_TOKENS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 
 
 _PER_IMAGE = 1600
-"""Tokens that an image has at most with Anthropic, which scales larger ones down."""
+"""The most tokens of an image with Anthropic, which scales larger images down."""
 _PER_PAGE = 2000
 """Tokens of a page of a PDF: Anthropic says 1,500 to 3,000."""
 _PAGE = re.compile(rb"/Type\s*/Page\b")
 
 
 def estimate(messages: Iterable[Message]) -> int:
-    """How many tokens a conversation has, roughly: one for four letters, some for each message, and what images and
-    files are known to take."""
+    """Estimate the tokens of a conversation: one for four letters, some for each message, and those of images and
+    files."""
     messages = tuple(messages)
     return estimate_text(len(text_of(messages))) + 4 * len(messages) + sum(map(_shown, messages))
 
 
 def estimate_text(letters: int) -> int:
-    """How many tokens a text of so many letters has, roughly."""
+    """Estimate the tokens of a text by its number of letters."""
     return letters // _LETTERS_PER_TOKEN
 
 
 def _shown(message: Message) -> int:
-    """Tokens of what has more than its text."""
+    """Estimate the tokens of a message beyond its text: of images and files."""
     if isinstance(message, ImageMessage):
         return _PER_IMAGE
     if isinstance(message, FileMessage):
@@ -45,7 +45,7 @@ def _shown(message: Message) -> int:
 
 
 def most_output(request: ModelRequest) -> int:
-    """How many tokens a request may write."""
+    """Return the most output tokens that a request may use."""
     for name in _MAX_TOKENS:
         value = request.options.get(name)
         if isinstance(value, int):
@@ -54,15 +54,15 @@ def most_output(request: ModelRequest) -> int:
 
 
 def usage_of(answer: Answer, messages: tuple[Message, ...], *, is_whole: bool) -> Usage | None:
-    """What a call used: what the provider says, and an estimate of what it leaves out.
+    """Return the usage of a request: the provider's numbers, and estimates of those that it does not send.
 
     Args:
-        answer: The answer, as far as it came.
+        answer: The answer, as far as it has arrived.
         messages: The conversation.
-        is_whole: Whether all of it came; what a provider said in the middle is not all.
+        is_whole: Whether the answer is whole; numbers in the middle of an answer are not final.
 
     Returns:
-        The usage; None if nothing came at all.
+        The usage; None if nothing has arrived.
     """
     usage = answer.usage
     if is_whole and usage is not None and usage.input_tokens and usage.output_tokens:
@@ -79,6 +79,6 @@ def usage_of(answer: Answer, messages: tuple[Message, ...], *, is_whole: bool) -
 def _written(answer: Answer) -> int:
     letters = sum(map(len, answer.tokens))
     calls = sum(len(call.name) + len(call.arguments) for call in answer.tool_calls)
-    # Most providers stream token by token, so that the number of pieces is the better estimate where it is larger.
+    # Most providers stream token by token: the number of pieces is the better estimate if it is larger.
     pieces = max(letters // _LETTERS_PER_TOKEN, sum(map(bool, answer.tokens)))
     return pieces + max(answer.silent_tokens, calls // _LETTERS_PER_TOKEN)

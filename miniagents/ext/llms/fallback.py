@@ -1,4 +1,4 @@
-"""`Fallback`: when one model is down, the next one answers."""
+"""`Fallback`: an agent that asks the next model when one is down."""
 
 from collections.abc import AsyncIterator
 from typing import Any, cast
@@ -15,7 +15,7 @@ from miniagents.errors import (
     ProviderUnavailableError,
     RateLimitedError,
 )
-from miniagents.ext.llms.breaker import Breaker, WayOn, way_on
+from miniagents.ext.llms.breaker import Breaker, Failover, current_failover
 from miniagents.ext.llms.messages import ReplyMessage
 from miniagents.ext.llms.replies import ModelReplyPromise
 from miniagents.ext.llms.requesting import is_down
@@ -25,12 +25,12 @@ _log = structlog.get_logger("miniagents")
 
 
 def _moves_on(error: LLMError) -> bool:
-    """Whether another model may well answer: what is wrong is no fault of the request."""
+    """Return whether another model may succeed: the problem is not the request itself."""
     return is_down(error) or isinstance(error, (RateLimitedError, BudgetExceededError, MissingKeyError))
 
 
 class _Models:
-    """The models of one `Fallback`, with their breakers."""
+    """The models of one `Fallback`, with their circuit breakers."""
 
     __miniagents_immutable__ = True  # forks share it
 
@@ -40,7 +40,7 @@ class _Models:
 
 @miniagent
 async def _fallback(ctx: InteractionContext, models: Live[_Models], patience: float | None = None) -> None:
-    """Answers with what the first model says that can."""
+    """Answer with the replies of the first model that is available."""
     system = ctx.system
     messages = await ctx.message_promises
     run = _Run(ctx, messages)
@@ -50,8 +50,8 @@ async def _fallback(ctx: InteractionContext, models: Live[_Models], patience: fl
         if not breaker.lets_through(system.time()):
             errors.append(ProviderUnavailableError(f"{name}: rests after failures"))
             continue
-        way = WayOn(patience, breaker, ctx.interaction)
-        way_on.set(way)
+        failover = Failover(patience, breaker, ctx.interaction)
+        current_failover.set(failover)
         is_decided = False
         try:
             await run.ask(agent)
@@ -63,7 +63,7 @@ async def _fallback(ctx: InteractionContext, models: Live[_Models], patience: fl
                 run.fail(error)
                 raise
             is_decided = True
-            if not way.has_failed:
+            if not failover.has_failed:
                 breaker.failed(system.time())
             if run.was_delivered:
                 run.fail(error)
@@ -85,7 +85,7 @@ async def _fallback(ctx: InteractionContext, models: Live[_Models], patience: fl
 
 
 class _Run:
-    """One call of a `Fallback`: its first reply streams what the model streams that is asked now."""
+    """One call of a `Fallback`: its first reply streams the tokens of the model that is asked now."""
 
     def __init__(self, ctx: InteractionContext, messages: Messages) -> None:
         self._ctx = ctx
@@ -95,17 +95,17 @@ class _Run:
 
     @property
     def was_delivered(self) -> bool:
-        """Whether anybody has seen anything."""
+        """Whether a reader has a token or a message of the replies."""
         return self._passed_on or (self._reply is not None and self._reply.was_delivered)
 
     async def ask(self, agent: MiniAgent | AgentRef) -> None:
-        """Let one model answer."""
+        """Call one model and pass its replies on."""
         replies: MessageSequencePromise = agent.inquire(self._messages)
-        each: AsyncIterator[MessagePromise] = aiter(replies)
+        promises: AsyncIterator[MessagePromise] = aiter(replies)
         try:
-            async for promise in each:
+            async for promise in promises:
                 if self._passed_on or not isinstance(promise, ModelReplyPromise):
-                    self._passed_on = True  # what follows the first reply follows it as it is
+                    self._passed_on = True  # messages after the first reply are passed on as they are
                     self._ctx.reply(promise)
                     continue
                 self._begin(promise).end(cast(ReplyMessage, await promise))
@@ -122,11 +122,11 @@ class _Run:
         else:
             reply.retract()
             reply.known_beforehand = promise.known_beforehand
-        reply.follow(promise)
+        promise.add_follower(reply)
         return reply
 
     def fail(self, error: BaseException) -> None:
-        """It ends with an error, which is told at its place, once."""
+        """End the reply and the call with an error; the readers get it once, in its place."""
         if self._reply is not None and not self._reply.done():
             explained = self._ctx.interaction.explain(error)
             self._ctx.interaction.mark(explained)
@@ -141,23 +141,36 @@ def Fallback(
     rest: float = 30.0,
     alias: str = "Fallback",
 ) -> MiniAgent:
-    """An agent that asks one model after the other, until one answers.
+    """Make an agent that calls one model after the other, until one answers.
 
-    It moves on when a model is down, has no valid key or no budget, does not exist, or is rate-limited: at once where
-    it cannot be reached at all, or asking again is of no use (401, 403, 404), and else when `failures` requests in a
-    row have failed, or when `patience` is over. It does not move on after a request that is wrong itself (a 400), nor
-    after a token was delivered. The failed requests of all callers count together, and when a model rests, all who wait
-    for it move on.
+    It calls the next model when one is down, has no valid key or no budget, does not exist, or is rate-limited. It does
+    so at once if the model cannot be reached, or a retry is of no use (401, 403, 404), and otherwise when `failures`
+    requests in a row have failed or `patience` has passed. It does not call another model after an invalid request
+    (400), or when a token was delivered. The failed requests of all callers count together. While a model rests, calls
+    go to the next one at once.
 
     Args:
-        *agents: The models, the preferred one first.
-        patience: Seconds that a model may be rate-limited or fail; None for as long as its own retries take.
-        failures: After so many failed requests in a row a model rests, 1 or more.
-        rest: For so many seconds; then one request probes whether it is back.
-        alias: The agent's name.
+        *agents: The agents with the models, the preferred one first.
+        patience: Seconds that a model may be rate-limited or fail, more than 0; None for as long as its own retries
+            take.
+        failures: The number of failed requests in a row after which a model rests, 1 or more.
+        rest: Seconds that a model rests, 0 or more; then a single request probes it.
+        alias: The name of the agent.
 
     Raises:
         InvalidOptionError: There is no agent, or an option is outside its range.
+
+    Example:
+        ```python
+        from miniagents import MiniAgents
+        from miniagents.ext.llms import AnthropicAgent, Fallback, OpenAIAgent
+
+        async def main() -> None:
+            agent = Fallback(OpenAIAgent.fork(model="gpt-5-mini"), AnthropicAgent.fork(model="claude-haiku-4-5"))
+            print(await agent.inquire("Hi"))
+
+        MiniAgents().run(main())
+        ```
     """
     if not agents:
         raise InvalidOptionError("Fallback() needs agents")

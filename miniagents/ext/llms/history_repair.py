@@ -12,24 +12,35 @@ CANCELLED = "cancelled"
 _ID_LENGTH = 40
 _NAME_LENGTH = 64
 _ODD = re.compile(r"[^a-zA-Z0-9_-]")
-"""What neither ids nor names may have, with the strictest of the providers."""
+"""The letters that the strictest provider accepts neither in ids nor in names."""
 
 
 def well_formed(messages: Sequence[Message]) -> tuple[tuple[Message, ...], tuple[str, ...]]:
-    """Repair a conversation, so that every provider takes it, whoever made it.
+    """Repair a conversation, so that every provider accepts it.
 
-    Results follow the calls that they answer, in the order of the calls. A call without a result gets one that says
-    `cancelled`; a result without a call, and the second one of a call, are left out.
+    Results are moved behind their calls, in the order of the calls. A call without a result gets one that says
+    `cancelled`. A result without a call, and a second result of a call, are left out.
 
-    An id that came before, or that has letters which not all providers take, becomes another one, in the call and in
-    its result; so does the name of a tool. What comes first keeps its id, so that a conversation that goes on is sent
-    with the same ids again. Arguments that are no JSON object become one that has them as text, as `invalid_json`.
+    An id that repeats an earlier one, or has letters that not all providers accept, is replaced in the call and in its
+    result, and so is such a name of a tool. The first call with an id keeps it, so that a conversation that goes on is
+    sent with the same ids again. Arguments that are no JSON object become one, with their text as `invalid_json`.
 
     Args:
         messages: The conversation.
 
     Returns:
-        The repaired conversation, and what was repaired, in words.
+        The repaired conversation, and a description of each repair.
+
+    Example:
+        ```python
+        from miniagents import UserMessage
+        from miniagents.ext.llms import ReplyMessage, ToolCall, well_formed
+
+        history = [UserMessage("Hi"), ReplyMessage("", tool_calls=(ToolCall(id="1", name="add"),))]
+        messages, repairs = well_formed(history)
+        print(messages[-1])  # cancelled: no result
+        print(repairs[0])  # call '1' of add had no result: cancelled
+        ```
     """
     if not any(isinstance(m, ToolResultMessage) or (isinstance(m, ReplyMessage) and m.tool_calls) for m in messages):
         return tuple(messages), ()
@@ -62,15 +73,15 @@ def well_formed(messages: Sequence[Message]) -> tuple[tuple[Message, ...], tuple
 
 
 def is_blank(messages: Sequence[Message]) -> bool:
-    """Whether a conversation says nothing: no provider takes one."""
-    return not any(isinstance(one, ToolResultMessage) or str(one).strip() for one in messages)
+    """Return whether a conversation has no text and no result of a tool: no provider accepts one."""
+    return not any(isinstance(message, ToolResultMessage) or str(message).strip() for message in messages)
 
 
 def _with_own_ids(messages: Sequence[Message], repairs: list[str]) -> tuple[Message, ...]:
-    """The same conversation, in which the results follow their calls, with calls that every provider takes."""
+    """Replace ids, names and arguments that not all providers accept; the results follow their calls already."""
     taken: set[str] = set()
-    found: list[Message] = []
-    calls: list[ToolCall] = []  # those whose results follow, the last one first
+    repaired: list[Message] = []
+    calls: list[ToolCall] = []  # the calls whose results follow, the last one first
     for message in messages:
         if isinstance(message, ToolResultMessage):
             call = calls.pop()
@@ -81,12 +92,12 @@ def _with_own_ids(messages: Sequence[Message], repairs: list[str]) -> tuple[Mess
             if sent != message.tool_calls:
                 message = msgspec.structs.replace(message, tool_calls=sent)
             calls = list(reversed(sent))
-        found.append(message)
-    return tuple(found)
+        repaired.append(message)
+    return tuple(repaired)
 
 
 def _sent(call: ToolCall, taken: set[str], repairs: list[str]) -> ToolCall:
-    """A call as it is sent; its id is taken from then on."""
+    """Return a call as it is sent, and add its id to the taken ones."""
     call_id = base = _ODD.sub("_", call.id)[:_ID_LENGTH] or "call"
     number = 2
     while call_id in taken:
@@ -101,8 +112,8 @@ def _sent(call: ToolCall, taken: set[str], repairs: list[str]) -> ToolCall:
         repairs.append(f"call {call.id!r} has the odd name {call.name!r}: {name!r}")
     arguments = call.arguments
     if not _is_object(arguments):
-        said = arguments.encode(errors="replace").decode()  # halves of letters are no JSON either
-        arguments = msgspec.json.encode({"invalid_json": said}).decode() if said.strip() else "{}"
+        text = arguments.encode(errors="replace").decode()  # JSON takes no lone surrogates
+        arguments = msgspec.json.encode({"invalid_json": text}).decode() if text.strip() else "{}"
         repairs.append(f"the arguments of the call {call.id!r} of {call.name} are no JSON object: sent as text")
     if (call_id, name, arguments) == (call.id, call.name, call.arguments):
         return call
@@ -118,7 +129,7 @@ def _is_object(text: str) -> bool:
 
 
 def _result_of(call_id: str, messages: Sequence[Message], after: int, used: set[int]) -> int | None:
-    """Where the result of a call is: before another call of the same id, since ids may come again."""
+    """Return the index of the result of a call; a later call with the same id ends the search, since ids may repeat."""
     for at in range(after + 1, len(messages)):
         message = messages[at]
         if isinstance(message, ToolResultMessage):

@@ -1,8 +1,8 @@
-"""`LLMAgent`: an agent whose options are known to editors, to type checkers, to `help()`, and to itself."""
+"""`LLMAgent`: an agent that talks to a model, with options that editors, type checkers and `help()` know."""
 
 import inspect
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Self, Unpack
 
 from miniagents.actors import SpawnOptions
@@ -18,20 +18,35 @@ from miniagents.messages import FrozenDict, MessageSequencePromise, Sendable
 class LLMAgent(MiniAgent):
     """An agent that talks to a model.
 
-    Its options stand in the signature of `fork`, and may also be given with a call. What is no option is refused, with
-    what was meant; what the API takes and the method of its SDK does not goes through `api_options={...}`.
+    Give options to `fork`, or to a single call. An unknown option is refused, with a suggestion. Parameters that the
+    API takes and the method of its SDK does not go through `api_options={...}`.
+
+    Example:
+        ```python
+        from miniagents import MiniAgents
+        from miniagents.ext.llms import LLMAgent, OpenAIAgent
+
+        async def main() -> None:
+            assert isinstance(OpenAIAgent, LLMAgent)
+            poet = OpenAIAgent.fork(model="gpt-5-mini", system="You write haiku.", max_tokens=100)
+            async for promise in poet.inquire("The sea", temperature=1.0):
+                async for token in promise:
+                    print(token, end="")
+
+        MiniAgents().run(main())
+        ```
     """
 
     __slots__ = ()
 
     more_options: ClassVar[frozenset[str]] = frozenset()
-    """The options that only this kind has."""
+    """The options that only this class of agents has."""
 
     def apis(self, arguments: Mapping[str, Any]) -> tuple[Api, ...]:
-        """The APIs whose parameters it takes, with these arguments."""
+        """Return the APIs whose parameters the agent takes, with these arguments."""
         return (CHAT, RESPONSES, MESSAGES)
 
-    def fork(  # type: ignore[override]  # it takes less than any agent does: what is written here
+    def fork(  # type: ignore[override]  # it takes fewer arguments than `MiniAgent.fork`
         self,
         *,
         alias: str | None = None,
@@ -41,39 +56,41 @@ class LLMAgent(MiniAgent):
         kwargs: Mapping[str, Any] | None = None,
         **arguments: Unpack[LLMOptions],
     ) -> Self:
-        """A variant of this agent. Equal forks share one actor.
+        """Return a variant of this agent. Equal forks share one actor.
 
         Args:
-            alias: Its name; by default the same.
-            description: What it is for; by default the same.
-            options: The options of its actor; by default the same, and `passivate_after=60.0`.
-            non_freezable_kwargs: Live arguments: passed as they are, and part of no key.
-            kwargs: Arguments whose names `fork` takes for itself.
-            model: The model, as the provider calls it.
-            system: A system prompt that comes before all others.
-            stream: Whether the answer comes token by token; None for what the system says, which is yes.
-            base_url: The address of the API; None for the provider's own.
-            api_key: The key; None for that of the environment. It is shown nowhere.
-            async_client: A client of the SDK, to be used instead of our own. It is not closed.
-            tools: Functions and agents that the model may call.
-            approve: Is asked before each call of a tool.
-            tool_timeout: Seconds that a call of a tool may take; None for no limit.
-            max_turns: How many requests one conversation may need, 1 or more.
-            output: A type that the answer must have; any that msgspec can decode.
-            repairs: How often an answer that is not of that type is sent back to the model.
-            retry: How often a request that failed is repeated; None for 6 attempts with backoff.
-            idle_timeout: Seconds without a token after which a request has stalled; None for no limit.
-            rate_limit: How fast this agent, and all others with the same limit, may ask.
-            budget: A `Budget`, or several, that this agent spends.
-            cache: Where equal requests are answered from.
-            llm_logger_agent: What logs prompts and answers; True for Markdown files; None for what the system says.
-            response_metadata: More metadata of the replies.
-            api_options: What the API takes, and neither the agent nor the method of the SDK does.
-            **parameters: Parameters of the API (`temperature`, `max_tokens`), passed on as they are; and what only this
-                kind of agents has.
+            alias: The name of the variant; None for the same name.
+            description: What the variant is for; None for the same description.
+            options: The options of its actor; None for the same options, and `passivate_after=60.0`.
+            non_freezable_kwargs: Live arguments, passed on as they are and not part of any key.
+            kwargs: Arguments with names that `fork` takes for itself.
+            model: The provider's name of the model.
+            system: A system prompt that is sent before all others.
+            stream: Whether the answer streams token by token; None for the setting of the system, which is True by
+                default.
+            base_url: The address of the API; None for the address of the provider.
+            api_key: The key; None for the key in the environment. No log and no error shows it.
+            async_client: A client of the SDK to use instead of an own one. It is not closed.
+            tools: Functions, agents, `Tool`s, and `ToolSource`s, which list their tools at the start of each call.
+            approve: A function or an agent that decides about each tool call before it runs; see `Approve`.
+            tool_timeout: Seconds that a tool call may take, more than 0; None for no limit.
+            max_turns: The most requests of one call of the agent, 1 or more.
+            output: The type of structured output: any type that msgspec can decode.
+            repairs: The most times that an output which does not fit its type is sent back to the model, 0 or more.
+            retry: The retry policy of failed requests; None for 6 attempts with backoff.
+            idle_timeout: Seconds without a token after which a request has stalled, more than 0; None for no limit.
+            rate_limit: The rate limit that this agent shares with all others that have it.
+            budget: The `Budget`, or several, that pay for the requests.
+            cache: The cache that answers equal requests.
+            llm_logger_agent: An agent that logs prompts and answers; True for Markdown files, False for none, None for
+                the setting of the system.
+            response_metadata: More metadata for the replies.
+            api_options: Parameters of the API that neither the agent nor the method of the SDK knows.
+            **parameters: Parameters of the API (`temperature`, `max_tokens`), passed on as they are, and the options of
+                this class of agents.
 
         Raises:
-            AgentArgumentError: There is no such option, or it takes something else.
+            AgentArgumentError: There is no such option, or its value has another type.
             InvalidOptionError: An option is outside its range.
         """
         self._check({**arguments, **(kwargs or {}), **(non_freezable_kwargs or {})})
@@ -120,7 +137,7 @@ class LLMAgent(MiniAgent):
         kwargs: Mapping[str, Any] | None = None,
         **arguments: Unpack[LLMOptions],
     ) -> AgentCall:
-        """Begin a call that is sent bit by bit; see `MiniAgent.initiate_call`, and `fork` for the options."""
+        """Begin a call whose messages are sent one by one; see `MiniAgent.initiate_call`, and `fork` for options."""
         return super().initiate_call(
             timeout=timeout,
             start_soon=start_soon,
@@ -136,32 +153,33 @@ class LLMAgent(MiniAgent):
             self._check(given)
         return super().check_call(given)
 
-    def _check(self, given: Mapping[str, Any]) -> None:
+    def _check(self, options: Mapping[str, Any]) -> None:
         own = parameters(self.wrapped, 1)[0] | self.more_options
-        apis = self.apis({**self.arguments, **given})
-        for name in dict.fromkeys((*self.arguments, *given)):
+        apis = self.apis({**self.arguments, **options})
+        for name in dict.fromkeys((*self.arguments, *options)):
             if name not in own and not any(api.takes(name) for api in apis):
                 raise AgentArgumentError(
                     f"agent {self.alias}: takes no option {name!r}: {advice(name, own - {'connect'}, apis)}"
                 )
-        check_values(self.alias, given)
+        check_values(self.alias, options)
 
 
-def show_options(function: Any) -> None:
+def show_options(function: Callable[..., object]) -> None:
     """Let `help()` and `inspect` show the options of a function in the methods of `LLMAgent`, with their defaults.
 
     Args:
-        function: What all these agents are made of.
+        function: The function of all LLM agents.
     """
-    options = [one for one in inspect.signature(function).parameters.values() if one.default is not one.empty]
-    shown = [one.replace(annotation=_without_notes(one.annotation)) for one in options]
+    parameters = inspect.signature(function).parameters.values()
+    options = [option for option in parameters if option.default is not option.empty]
+    shown = [option.replace(annotation=_without_notes(option.annotation)) for option in options]
     methods: tuple[Any, ...] = (LLMAgent.fork, LLMAgent.inquire, LLMAgent.initiate_call)
     for method in methods:
         signature = inspect.signature(method)
-        *first, others = signature.parameters.values()
+        *named, others = signature.parameters.values()
         rest = others.replace(name="parameters", annotation=Any)
-        method.__signature__ = signature.replace(parameters=[*first, *shown, rest])
+        method.__signature__ = signature.replace(parameters=[*named, *shown, rest])
 
 
-def _without_notes(hint: Any) -> Any:
+def _without_notes(hint: object) -> object:
     return typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint

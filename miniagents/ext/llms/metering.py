@@ -1,4 +1,4 @@
-"""Metering: what all models below one call use, while it runs."""
+"""`Meter`: the tokens that all models below one call use, while it runs."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from miniagents.ext.llms.messages import Usage
 
 @dataclass(slots=True)
 class Meter:
-    """What was used so far.
+    """The usage so far.
 
     Attributes:
-        input_tokens: Tokens read.
-        output_tokens: Tokens written.
-        cached_tokens: Those of the input that came from a cache.
-        cost: What they cost, in USD, as far as the models have a price.
+        input_tokens: Input tokens.
+        output_tokens: Output tokens.
+        cached_tokens: The input tokens that came from a provider's cache.
+        cost: The cost in USD; models without a price cost 0.
     """
 
     input_tokens: int = 0
@@ -23,7 +23,7 @@ class Meter:
     cost: float = 0.0
 
     def add(self, usage: Usage, cost: float) -> None:
-        """One more call of a model is over."""
+        """Add the usage of a request."""
         self.input_tokens += usage.input_tokens
         self.output_tokens += usage.output_tokens
         self.cached_tokens += usage.cached_tokens
@@ -31,4 +31,4 @@ class Meter:
 
 
 current_meter: ContextVar[Meter | None] = ContextVar("current_meter", default=None)
-"""The meter of the call at work: interactions start with a copy of their caller's context, so it reaches all below."""
+"""The meter of the running call; interactions start with a copy of their caller's context, and so share it."""

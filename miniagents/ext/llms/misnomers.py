@@ -1,4 +1,4 @@
-"""Names that are no options: what they mean elsewhere, or what was meant."""
+"""`advice`: the right name for an option that does not exist."""
 
 import difflib
 from collections.abc import Collection
@@ -31,7 +31,7 @@ _ELSEWHERE = {
     "n_ctx": "num_ctx context_length context_size",
     "alias": "name agent_name",
 }
-"""Our names, and what other libraries call the same."""
+"""The names of options, and the names that other libraries have for them."""
 
 _NOT_HERE = {
     "timeout": "inquire(timeout=) limits a call, idle_timeout= the silence of the provider, and "
@@ -46,12 +46,12 @@ _NOT_HERE = {
 
 
 def advice(name: str, own: Collection[str], apis: tuple[Api, ...]) -> str:
-    """What to do instead of giving an option that there is not.
+    """Return what to do instead of giving an unknown option.
 
     Args:
-        name: Its name.
+        name: The name of the unknown option.
         own: The options of the agent.
-        apis: The APIs that it talks to.
+        apis: The APIs of the agent.
     """
     if name in _NOT_HERE:
         return _NOT_HERE[name]
@@ -63,7 +63,7 @@ def advice(name: str, own: Collection[str], apis: tuple[Api, ...]) -> str:
     for api in (CHAT, RESPONSES, MESSAGES):
         if api not in apis and name in api.parameters:
             choice = " (api='responses')" if api is RESPONSES else " (api='chat')" if api is CHAT else ""
-            this = " or ".join(one.title for one in apis)
+            this = " or ".join(own_api.title for own_api in apis)
             return f"it is a parameter of {api.title}{choice}, and this is {this}; {through}"
     near = difflib.get_close_matches(name, known, 1, 0.8)
     return f"do you mean {near[0]}=? If not: {through}" if near else through

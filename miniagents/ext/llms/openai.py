@@ -5,7 +5,10 @@ from typing import Any
 
 from miniagents.actors import RetryPolicy
 from miniagents.agents import InteractionContext, Live, MiniAgent, miniagent
+from miniagents.ext.llms import requesting
 from miniagents.ext.llms.agents import ConnectionSettings, llm_agent, terms_of
+from miniagents.ext.llms.attempting import NoTokens
+from miniagents.ext.llms.budgets import Budget
 from miniagents.ext.llms.limits import RateLimit
 from miniagents.ext.llms.llm_agent import LLMAgent
 from miniagents.ext.llms.messages import EmbeddingMessage
@@ -14,7 +17,6 @@ from miniagents.ext.llms.provider import ModelRequest, Provider
 from miniagents.ext.llms.providers.clients import close_client, key_or_environment, key_source, loaded
 from miniagents.ext.llms.providers.embeddings import EmbeddingProvider
 from miniagents.ext.llms.providers.openai import OpenAIProvider
-from miniagents.ext.llms.requesting import attempts
 from miniagents.messages import EMPTY, Message, Secret, TextMessage
 
 VARIABLE = "OPENAI_API_KEY"
@@ -31,18 +33,31 @@ async def _client(ctx: InteractionContext, base_url: str | None, api_key: Secret
     )
 
 
-async def _connect(access: ConnectionSettings) -> Provider:
-    client = access.client if access.client is not None else await _client(access.ctx, access.base_url, access.api_key)
-    source = key_source(access.api_key, VARIABLE, access.client)
-    return OpenAIProvider(client, access.options.pop("api", "chat"), key_source=source)
+async def _connect(connection: ConnectionSettings) -> Provider:
+    client = connection.client
+    if client is None:
+        client = await _client(connection.ctx, connection.base_url, connection.api_key)
+    source = key_source(connection.api_key, VARIABLE, connection.client)
+    return OpenAIProvider(client, connection.options.pop("api", "chat"), key_source=source)
 
 
 class OpenAILLMAgent(LLMAgent):
-    """Models of OpenAI, and of any server that is compatible with it (`base_url=`).
+    """An agent with a model of OpenAI, or of a server that is compatible with OpenAI's API (`base_url=`).
 
-    `OpenAIAgent.fork(model="gpt-5-mini", system="...", temperature=0).inquire("Hi")`; `api="responses"` chooses the
-    Responses API instead of chat completions. The options stand with `fork`; beside them it takes the parameters of the
-    API. What only a compatible server takes goes through `api_options={...}`.
+    Beside the options of `fork`, it takes the parameters of the API, and `api="responses"` for the Responses API
+    instead of chat completions. Parameters that only a compatible server takes go through `api_options={...}`.
+
+    Example:
+        ```python
+        from miniagents import MiniAgents
+        from miniagents.ext.llms import OpenAIAgent
+
+        async def main() -> None:
+            agent = OpenAIAgent.fork(model="gpt-5-mini", system="Be brief.", temperature=0)
+            print(await agent.inquire("Hi"))
+
+        MiniAgents().run(main())
+        ```
     """
 
     __slots__ = ()
@@ -50,7 +65,7 @@ class OpenAILLMAgent(LLMAgent):
     more_options = frozenset({"api"})
 
     def apis(self, arguments: Mapping[str, Any]) -> tuple[Api, ...]:
-        """The one that is chosen."""
+        """Return the API that `api=` chooses."""
         return (RESPONSES if arguments.get("api") == "responses" else CHAT,)
 
 
@@ -59,14 +74,14 @@ OpenAIAgent = llm_agent.fork(
     description="Answers with what a model of OpenAI, or of a compatible server, says.",
     connect=_connect,
 ).as_kind(OpenAILLMAgent)
-"""Models of OpenAI, and of any server that is compatible with it; see `OpenAILLMAgent`."""
+"""An agent with a model of OpenAI, or of a compatible server; see `OpenAILLMAgent`."""
 
 
 class _EmbeddingAgent(LLMAgent):
     __slots__ = ()
 
     def apis(self, arguments: Mapping[str, Any]) -> tuple[Api, ...]:
-        """OpenAI's embeddings."""
+        """Return the embeddings API."""
         return (EMBEDDINGS,)
 
 
@@ -87,28 +102,42 @@ async def openai_embedding_agent(
     retry: Live[RetryPolicy | None] = None,
     idle_timeout: float | None = 60.0,
     rate_limit: Live[RateLimit | None] = None,
-    budget: Live[Any] = None,
+    budget: Live[Budget | Sequence[Budget] | None] = None,
     response_metadata: Mapping[str, Any] = EMPTY,
-    **options: Any,
+    **options: object,
 ) -> None:
-    """Turns texts into vectors.
+    """Turn texts into vectors.
 
     Args:
         ctx: The context.
         model: The embedding model.
-        batch_mode: Make one vector of each message; otherwise one of all messages, joined by blank lines.
-        base_url: The address of the API; None for OpenAI's own.
-        api_key: The key; None for that of the environment.
-        async_client: A client of the SDK, to be used instead of our own.
-        retry: How often a request that failed is repeated; None for 6 attempts with backoff.
-        idle_timeout: Seconds after which a request has stalled; None for no limit.
-        rate_limit: How fast this agent, and all others with the same limit, may ask.
-        budget: A `Budget`, or several, that this agent spends.
-        response_metadata: More metadata of the replies.
-        **options: Options of the API call, passed on as they are.
+        batch_mode: Make a vector of each message, instead of one of all messages, joined by blank lines.
+        base_url: The address of the API; None for the address of OpenAI.
+        api_key: The key; None for the key in the environment.
+        async_client: A client of the SDK to use instead of an own one.
+        retry: The retry policy of failed requests; None for 6 attempts with backoff.
+        idle_timeout: Seconds after which a request has stalled, more than 0; None for no limit.
+        rate_limit: The rate limit that this agent shares with all others that have it.
+        budget: The `Budget`, or several, that pay for the requests.
+        response_metadata: More metadata for the replies.
+        **options: Parameters of the API call, passed on as they are.
 
     Raises:
         LLMError: There is no answer.
+
+    Example:
+        ```python
+        from miniagents import MiniAgents
+        from miniagents.ext.llms import EmbeddingMessage, openai_embedding_agent
+
+        async def main() -> None:
+            agent = openai_embedding_agent.fork(model="text-embedding-3-small", batch_mode=True)
+            for message in await agent.inquire(["a text", "another one"]):
+                assert isinstance(message, EmbeddingMessage)
+                print(len(message.embedding))
+
+        MiniAgents().run(main())
+        ```
     """
     messages: Sequence[Message] = await ctx.message_promises
     if not messages:
@@ -119,6 +148,6 @@ async def openai_embedding_agent(
     client = async_client if async_client is not None else await _client(ctx, base_url, api_key)
     provider = EmbeddingProvider(client, key_source(api_key, VARIABLE, async_client))
     terms = terms_of(ctx, retry, idle_timeout, rate_limit, budget)
-    await attempts(provider, request, provider, terms, ctx.interaction)
-    for embedding in provider.embeddings:
+    answer = await requesting.ask(provider, request, NoTokens(), terms, ctx.interaction)
+    for embedding in answer.embeddings:
         ctx.reply(EmbeddingMessage(embedding=embedding).with_metadata(model=model, **response_metadata))

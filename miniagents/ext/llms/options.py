@@ -1,4 +1,4 @@
-"""The options of agents that talk to models: which there are, and what each of them takes."""
+"""`LLMOptions`: the options of agents that talk to models, with the types and ranges of their values."""
 
 import math
 import reprlib
@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from miniagents.actors import RetryPolicy
-from miniagents.agents import AgentRef, MiniAgent
+from miniagents.agents import MiniAgent
 from miniagents.errors import AgentArgumentError, InvalidOptionError
 from miniagents.ext.llms.budgets import Budget
 from miniagents.ext.llms.cache import Cache
@@ -26,9 +26,9 @@ from miniagents.ext.llms.parameters import (
 )
 from miniagents.ext.llms.schemas import output_type
 from miniagents.ext.llms.tool_calls import Approve
+from miniagents.ext.llms.tool_sources import ToolChoice
 from miniagents.messages import Secret
 
-_Tools = Sequence[Callable[..., Any] | MiniAgent | AgentRef]
 _Seconds = Annotated[float | None, msgspec.Meta(gt=0), "seconds, more than 0, or None for no limit"]
 _Switch = Annotated[bool | None, "True, False, or None"]
 _Text = Annotated[str | None, "a text"]
@@ -43,9 +43,25 @@ class LLMOptions(
     MessagesParameters,
     total=False,
 ):
-    """What the agents take that talk to models; `LLMAgent.fork` says what each of the own options means.
+    """The options of agents that talk to models, for annotations; `LLMAgent.fork` describes them.
 
-    The others are parameters of the providers' APIs. Which of them an agent takes depends on its API, and is checked.
+    The inherited ones are parameters of the providers' APIs. An agent takes those of its own API.
+
+    Example:
+        ```python
+        from typing import Unpack
+
+        from miniagents import MiniAgent, MiniAgents
+        from miniagents.ext.llms import LLMOptions, OpenAIAgent
+
+        def assistant(**options: Unpack[LLMOptions]) -> MiniAgent:
+            return OpenAIAgent.fork(system="You are helpful.", **options)
+
+        async def main() -> None:
+            print(await assistant(model="gpt-5-mini", max_tokens=100).inquire("Hi"))
+
+        MiniAgents().run(main())
+        ```
     """
 
     model: _Text
@@ -55,7 +71,7 @@ class LLMOptions(
     api_key: Annotated[str | Secret | None, "a key, as a text"]
     async_client: Annotated[Any, "a client of the SDK"]
     tools: Annotated[
-        _Tools | None,
+        Sequence[ToolChoice] | None,
         "a list of functions and agents (the provider's own tools go through api_options={'tools': [...]})",
     ]
     approve: Annotated[Approve | None, "a function or an agent"]
@@ -82,18 +98,18 @@ _HINTS = typing.get_type_hints(LLMOptions, include_extras=True)
 _SECRET = frozenset({"api_key"})
 
 
-def check_values(agent: str, given: Mapping[str, Any]) -> None:
-    """Check that options are of the types that they take, and within their range.
+def check_values(agent: str, options: Mapping[str, Any]) -> None:
+    """Check the types and ranges of the values of options.
 
     Args:
-        agent: The alias of the agent.
-        given: The options, as they were written.
+        agent: The alias of the agent, for errors.
+        options: The options, by name.
 
     Raises:
-        AgentArgumentError: One is of another type.
-        InvalidOptionError: One is outside its range.
+        AgentArgumentError: A value has a wrong type.
+        InvalidOptionError: A value is outside its range.
     """
-    for name, value in given.items():
+    for name, value in options.items():
         hint = _HINTS.get(name)
         if hint is None:
             continue
@@ -105,17 +121,17 @@ def check_values(agent: str, given: Mapping[str, Any]) -> None:
             raise problem(f"agent {agent}: {name}= takes {_words(hint)}, not {shown}")
 
 
-def _problem(value: Any, hint: Any) -> type[AgentArgumentError | InvalidOptionError] | None:
+def _problem(value: object, hint: Any) -> type[AgentArgumentError | InvalidOptionError] | None:
     if not _fits(value, hint):
         return AgentArgumentError
     if value is not None and typing.get_origin(hint) is Annotated:
-        bounds = [one for one in hint.__metadata__ if isinstance(one, msgspec.Meta)]
-        if not all(_is_within(value, one) for one in bounds):
+        ranges = [note for note in hint.__metadata__ if isinstance(note, msgspec.Meta)]
+        if not all(_is_within(value, meta) for meta in ranges):
             return InvalidOptionError
     return None
 
 
-def _problem_of_output(value: Any) -> type[AgentArgumentError] | None:
+def _problem_of_output(value: object) -> type[AgentArgumentError] | None:
     try:
         output_type(value)
     except (TypeError, ValueError, NameError):
@@ -129,15 +145,15 @@ def _is_within(value: Any, meta: msgspec.Meta) -> bool:
     return not (meta.ge is not None and not value >= meta.ge) and not (meta.gt is not None and not value > meta.gt)
 
 
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value is of a type, as the hint of an option has it."""
+def _fits(value: object, hint: Any) -> bool:
+    """Return whether a value has the type that the hint of an option says."""
     origin, inside = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return True
     if origin is Annotated:
         return _fits(value, inside[0])
     if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, one) for one in inside)
+        return any(_fits(value, alternative) for alternative in inside)
     if origin is Literal:
         return value in inside
     if origin is Callable:
@@ -148,7 +164,7 @@ def _fits(value: Any, hint: Any) -> bool:
         return (
             isinstance(value, Sequence)
             and not isinstance(value, (str, bytes))
-            and all(_fits(one, inside[0]) for one in value)
+            and all(_fits(item, inside[0]) for item in value)
         )
     if hint is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
@@ -158,8 +174,8 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def _words(hint: Any) -> str:
-    """What an option takes, in words."""
+    """Return the values that an option takes, in words."""
     if typing.get_origin(hint) is Annotated:
-        return next(one for one in hint.__metadata__ if isinstance(one, str))
+        return next(note for note in hint.__metadata__ if isinstance(note, str))
     kinds = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
-    return " or ".join("None" if one is type(None) else getattr(one, "__name__", None) or str(one) for one in kinds)
+    return " or ".join("None" if kind is type(None) else getattr(kind, "__name__", None) or str(kind) for kind in kinds)

@@ -1,109 +1,110 @@
-"""The parameters of the providers' APIs: those that the methods of their SDKs take, and that an agent hands on."""
+"""The parameters of the providers' APIs, which an agent passes on to the methods of their SDKs."""
 
 import importlib
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import TypedDict
 
 
 class CommonParameters(TypedDict, total=False):
-    """What all APIs take."""
+    """The parameters that all APIs take."""
 
-    metadata: Any
+    metadata: object
     service_tier: str | None
     temperature: float | None
-    tool_choice: Any
+    tool_choice: object
     top_p: float | None
     extra_headers: Mapping[str, str] | None
-    extra_query: Mapping[str, Any] | None
-    extra_body: Mapping[str, Any] | None
+    extra_query: Mapping[str, object] | None
+    extra_body: Mapping[str, object] | None
 
 
 class OpenAIParameters(TypedDict, total=False):
-    """What both of OpenAI's APIs take beside."""
+    """The further parameters of both APIs of OpenAI."""
 
-    moderation: Any
+    moderation: object
     parallel_tool_calls: bool | None
     prompt_cache_key: str | None
-    prompt_cache_options: Any
+    prompt_cache_options: object
     prompt_cache_retention: str | None
     safety_identifier: str | None
     store: bool | None
-    stream_options: Mapping[str, Any] | None
+    stream_options: Mapping[str, object] | None
     top_logprobs: int | None
     user: str | None
 
 
 class ChatParameters(TypedDict, total=False):
-    """What chat completions take beside."""
+    """The further parameters of chat completions."""
 
-    audio: Any
+    audio: object
     frequency_penalty: float | None
-    function_call: Any
-    functions: Any
+    function_call: object
+    functions: object
     logit_bias: Mapping[str, float] | None
     logprobs: bool | None
     max_completion_tokens: int | None
     modalities: Sequence[str] | None
     n: int | None
-    prediction: Any
+    prediction: object
     presence_penalty: float | None
     reasoning_effort: str | None
-    response_format: Any
+    response_format: object
     seed: int | None
     stop: str | Sequence[str] | None
     verbosity: str | None
-    web_search_options: Any
+    web_search_options: object
 
 
 class ResponsesParameters(TypedDict, total=False):
-    """What the Responses API takes beside."""
+    """The further parameters of the Responses API."""
 
-    access_programs: Any
+    access_programs: object
     background: bool | None
-    background_options: Any
-    context_management: Any
-    conversation: Any
-    image: Any
+    background_options: object
+    context_management: object
+    conversation: object
+    image: object
     include: Sequence[str] | None
     max_output_tokens: int | None
     max_tool_calls: int | None
     previous_response_id: str | None
-    prompt: Any
-    reasoning: Any
-    text: Any
+    prompt: object
+    reasoning: object
+    text: object
     truncation: str | None
 
 
 class MessagesParameters(TypedDict, total=False):
-    """What Anthropic's messages take beside. `top_k`, `temperature` and `top_p` are of the API alone, not of the SDK's
-    method; they are sent all the same."""
+    """The further parameters of Anthropic's Messages API.
 
-    cache_control: Any
-    container: Any
-    diagnostics: Any
+    The method of its SDK does not know `top_k`, `temperature` and `top_p`; they are sent in the body."""
+
+    cache_control: object
+    container: object
+    diagnostics: object
     inference_geo: str | None
-    output_config: Any
+    output_config: object
     speed: str | None
     stop_sequences: Sequence[str] | None
-    thinking: Any
+    thinking: object
     top_k: int | None
     user_profile_id: str | None
     workspace_id: str | None
 
 
 class MaxTokens(TypedDict, total=False):
-    """What all take; the Responses API by another name."""
+    """A parameter of all APIs, which has another name in the Responses API."""
 
     max_tokens: int | None
 
 
 OWN = frozenset({"model", "messages", "input", "system", "stream", "tools", "instructions", "timeout"})
-"""What the methods take, too, and an agent gives itself, or calls by another name."""
+"""The parameters of the methods that an agent fills itself, or has another name for."""
 
 _OF_THE_REQUEST = frozenset({"extra_headers", "extra_query", "extra_body", "timeout"})
-"""What is about the request, and no field of its body."""
+"""The parameters that are no fields of the body of a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +112,11 @@ class Api:
     """An API of a provider.
 
     Attributes:
-        title: What it is called in errors.
-        parameters: What it takes, as far as we know.
+        title: Its name in errors.
+        parameters: The known parameters.
         fields: The fields of a body that an agent fills itself.
-        method: Where the method of its SDK is: module and class.
-        renamed: What an agent takes, and sends by another name.
+        method: The module and the class of the SDK's method.
+        renamed: The parameters that an agent takes, and sends under another name.
     """
 
     title: str
@@ -125,23 +126,23 @@ class Api:
     renamed: frozenset[str] = frozenset()
 
     def takes(self, name: str) -> bool:
-        """Whether it takes a parameter: one that we know, or one of the SDK that is installed."""
+        """Return whether a parameter is a known one, or one of the installed SDK."""
         return name in self.parameters | self.renamed or (name not in OWN and name in self._of_the_sdk())
 
     def body_fields(self) -> frozenset[str]:
-        """The fields that the body of a request may have."""
+        """Return the fields that the body of a request may have."""
         return (self.parameters | self.fields | self._of_the_sdk()) - _OF_THE_REQUEST
 
     def _of_the_sdk(self) -> frozenset[str]:
         module, kind = self.method
         try:
-            found = getattr(importlib.import_module(module), kind)
+            resource = getattr(importlib.import_module(module), kind)
         except (ImportError, AttributeError):
             return frozenset()
-        return frozenset(inspect.signature(found.create).parameters) - {"self"}
+        return frozenset(inspect.signature(resource.create).parameters) - {"self"}
 
 
-def _names(*kinds: Any) -> frozenset[str]:
+def _names(*kinds: type) -> frozenset[str]:
     return frozenset(name for kind in kinds for name in kind.__annotations__)
 
 

@@ -1,4 +1,4 @@
-"""Structured output while it streams."""
+"""`partial_outputs`: structured output while it streams."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -8,16 +8,36 @@ from miniagents.messages import MessagePromise
 
 
 async def partial_outputs(promise: MessagePromise) -> AsyncIterator[Any]:
-    """What a structured output says so far: plain data (dicts, lists, strings), more of it with each token.
+    """Stream a structured output as plain data (dicts, lists, strings), with more of it after each token.
 
     Args:
-        promise: The promise of the reply, of an agent with `output=`.
+        promise: The promise of the reply of an agent with `output=`.
 
     Yields:
-        The data, whenever it has changed. It is not checked: the whole of it is, once it is there.
+        The data so far, whenever it has changed. It is not checked; the whole output is, when the promise resolves.
 
     Raises:
         MissingDependencyError: jiter is not installed; it comes with the SDKs.
+
+    Example:
+        ```python
+        import msgspec
+
+        from miniagents import MiniAgents
+        from miniagents.ext.llms import OpenAIAgent, partial_outputs
+
+        class City(msgspec.Struct):
+            name: str
+            country: str
+
+        async def main() -> None:
+            agent = OpenAIAgent.fork(model="gpt-5-mini", output=City)
+            async for promise in agent.inquire("Where is the Louvre?"):
+                async for data in partial_outputs(promise):
+                    print(data)
+
+        MiniAgents().run(main())
+        ```
     """
     jiter = sdk("jiter", "openai")
     text, last = "", None
@@ -26,7 +46,7 @@ async def partial_outputs(promise: MessagePromise) -> AsyncIterator[Any]:
         try:
             value = jiter.from_json(text.encode(), partial_mode="trailing-strings")
         except ValueError:
-            continue  # not a beginning of JSON yet
+            continue  # too short to be the beginning of a JSON document
         if value != last:
             last = value
             yield value

@@ -1,4 +1,4 @@
-"""What models cost. Prices change: give a `Budget` your own table where it matters."""
+"""`PRICES`: the list prices of models. Prices change: give a `Budget` your own table where it matters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,12 +10,21 @@ from miniagents.ext.llms.messages import Usage
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a model costs, in USD for a million tokens.
+    """The price of a model, in USD for a million tokens.
 
     Args:
-        input: Tokens read.
-        output: Tokens written.
-        cached: Tokens read from the provider's cache; None for the price of the others.
+        input: The price of input tokens.
+        output: The price of output tokens.
+        cached: The price of input tokens from the provider's cache; None for the price of other input tokens.
+
+    Example:
+        ```python
+        from miniagents.ext.llms import PRICES, Budget, Price, Usage
+
+        own = Price(input=1.0, output=2.0)
+        print(own.of(Usage(input_tokens=1_000_000, output_tokens=500_000)))  # 2.0
+        budget = Budget(usd=5.0, prices={**PRICES, "my-model": own})
+        ```
     """
 
     input: float
@@ -23,7 +32,7 @@ class Price:
     cached: float | None = None
 
     def of(self, usage: Usage) -> float:
-        """What a call costs, in USD."""
+        """Return the cost of a request, in USD."""
         cached = self.cached if self.cached is not None else self.input
         fresh = usage.input_tokens - usage.cached_tokens
         return (fresh * self.input + usage.cached_tokens * cached + usage.output_tokens * self.output) / 1_000_000
@@ -51,22 +60,22 @@ PRICES: Mapping[str, Price] = MappingProxyType(
         "claude-3-5-haiku": Price(0.8, 4.0, 0.08),
     }
 )
-"""List prices of late 2025, from openai.com/api/pricing and claude.com/pricing. A model is found by its name, or by the
-longest name here that it begins with (`gpt-4o-mini-2024-07-18`)."""
+"""List prices of late 2025, from openai.com/api/pricing and claude.com/pricing. A model that is not listed has the
+price of the longest listed name that its own name begins with (`gpt-4o-mini-2024-07-18`)."""
 
 
 def price_of(model: str, prices: Mapping[str, Price] = PRICES) -> Price | None:
-    """The price of a model, or None if the table does not have it."""
-    return _list_price(model) if prices is PRICES else _found(model, prices)
+    """Return the price of a model, or None if the table does not have it."""
+    return _list_price(model) if prices is PRICES else _price_in(model, prices)
 
 
-def _found(model: str, prices: Mapping[str, Price]) -> Price | None:
+def _price_in(model: str, prices: Mapping[str, Price]) -> Price | None:
     if model in prices:
         return prices[model]
-    begins = [name for name in prices if model.startswith(f"{name}-")]
-    return prices[max(begins, key=len)] if begins else None
+    families = [name for name in prices if model.startswith(f"{name}-")]
+    return prices[max(families, key=len)] if families else None
 
 
 @lru_cache(maxsize=1024)
 def _list_price(model: str) -> Price | None:
-    return _found(model, PRICES)  # every call of a model asks for it, and this table never changes
+    return _price_in(model, PRICES)  # every request needs the price, and this table never changes

@@ -1,8 +1,8 @@
-"""What stands between the agents and the providers: a request, and the events of its answer."""
+"""The interface between agents and providers: `ModelRequest`, `Answer`, `Provider`."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import msgspec
 
@@ -10,18 +10,19 @@ from miniagents.ext.llms.calls import ToolCalls
 from miniagents.ext.llms.messages import ReplyMessage, ToolCall, Usage
 from miniagents.ext.llms.schemas import OutputType
 from miniagents.messages import EMPTY, Message
+from miniagents.messages.frozen import thaw
 
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """What a model is told of a tool.
+    """The description of a tool that a model is told.
 
     Attributes:
         name: Its name: 1 to 64 letters, digits, `_` and `-`.
-        description: What it is for.
-        schema: The JSON schema of its arguments; those with a default may be left out.
-        strict_schema: The same for strict mode: all arguments are there, and null stands for the default. None where
-            strict mode cannot take it.
+        description: What the tool does.
+        schema: The JSON schema of its arguments; arguments with a default are optional.
+        strict_schema: The JSON schema for strict mode: all arguments are required, and null stands for the default.
+            None if strict mode cannot take it.
     """
 
     name: str
@@ -35,14 +36,14 @@ class ModelRequest:
     """One request to a model.
 
     Attributes:
-        model: The model, as the provider calls it.
-        messages: The conversation: system prompts first, calls and results matched.
-        stream: Whether the answer comes token by token.
-        options: What goes to the API call as it is.
+        model: The provider's name of the model.
+        messages: The conversation: system prompts first, each tool call with its result.
+        stream: Whether the answer streams token by token.
+        options: Parameters of the API call, passed on as they are.
         tools: The tools that the model may call.
-        output: The type of the answer, or None for text.
+        output: The type of structured output, or None for text.
         timeout: Seconds until the deadline, or None.
-        idempotency_key: One for all attempts.
+        idempotency_key: A key that all attempts of the request share.
     """
 
     model: str
@@ -57,19 +58,21 @@ class ModelRequest:
 
 @dataclass(slots=True)
 class Answer:
-    """The answer of a model, as far as it has come.
+    """The answer of a model, which its provider fills as it arrives.
 
     Attributes:
         tokens: The pieces of its text.
         calls: The tool calls.
-        usage: What the provider says was used, or None.
-        stop_reason: Why it stopped; None until it has.
-        refusal: What it said instead of an answer.
+        usage: The tokens used, as the provider counts them, or None.
+        stop_reason: The provider's reason for the end of the answer; None before the end.
+        refusal: The text with which the model refused to answer, or None.
         request_id: The provider's id of the request.
         model: The model that answered.
         limits: The provider's rate-limit headers.
-        extra: What must go back to the provider with the next request (reasoning).
-        silent_tokens: Tokens that came without being text: reasoning, tool calls.
+        extra: Metadata that must go back to the provider with the next request, such as reasoning.
+        silent_tokens: The number of tokens that are not text: reasoning, tool calls.
+        embeddings: The vectors, where the request was for embeddings.
+        is_cached: Whether the answer comes from a cache.
     """
 
     tokens: list[str] = field(default_factory=list)
@@ -82,15 +85,40 @@ class Answer:
     limits: Mapping[str, str] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
     silent_tokens: int = 0
+    embeddings: tuple[tuple[float, ...], ...] = ()
+    is_cached: bool = False
+
+    @classmethod
+    def from_reply(cls, tokens: Iterable[str], reply: ReplyMessage) -> Self:
+        """Make an answer again from the tokens and the message that it once was.
+
+        Args:
+            tokens: The pieces of the text.
+            reply: The message, see `message`.
+        """
+        metadata: dict[str, Any] = thaw(reply.metadata)
+        usage = metadata.pop("usage", None)
+        answer = cls(
+            tokens=list(tokens),
+            usage=Usage(**usage) if usage is not None else None,
+            stop_reason=metadata.pop("stop_reason", None),
+            refusal=metadata.pop("refusal", None),
+            request_id=metadata.pop("request_id", None),
+            model=metadata.pop("model", None),
+            extra=metadata,
+        )
+        for place, call in enumerate(reply.tool_calls):
+            answer.calls.complete(place, call.id, call.name, call.arguments)
+        return answer
 
     def call_piece(self, place: int | str | None, call_id: str, name: str, arguments: str) -> None:
-        """A piece of a tool call came; see `ToolCalls.piece`."""
+        """Add a piece of a tool call; see `ToolCalls.piece`."""
         self.calls.piece(place, call_id, name, arguments)
         self.silent_tokens += 1
 
     @property
     def has_content(self) -> bool:
-        """Whether it says anything."""
+        """Whether the answer has text, a refusal or a tool call."""
         return bool(self.calls or self.refusal or any(self.tokens))
 
     @property
@@ -98,21 +126,22 @@ class Answer:
         """The tool calls, in order."""
         return self.calls.all()
 
-    def metadata(self, **more: Any) -> dict[str, Any]:
-        """What a reply has as metadata."""
-        found = {
+    def metadata(self, **more: object) -> dict[str, Any]:
+        """Return the metadata of the reply, with `more` added; None values are left out."""
+        fields = {
             "model": self.model,
             "stop_reason": self.stop_reason,
             "refusal": self.refusal,
             "request_id": self.request_id,
             "usage": msgspec.structs.asdict(self.usage) if self.usage is not None else None,
+            "cached": True if self.is_cached else None,
             **self.extra,
             **more,
         }
-        return {name: value for name, value in found.items() if value is not None}
+        return {name: value for name, value in fields.items() if value is not None}
 
-    def message(self, **more: Any) -> ReplyMessage:
-        """The answer as a message."""
+    def message(self, **more: object) -> ReplyMessage:
+        """Return the answer as a message, with `more` in its metadata."""
         return ReplyMessage("".join(self.tokens), tool_calls=self.tool_calls).with_metadata(**self.metadata(**more))
 
 
@@ -120,8 +149,8 @@ class Provider(Protocol):
     """An API that serves models.
 
     Attributes:
-        name: What it is called in logs and keys: "openai", "anthropic".
-        key: What tells this one from others in caches and among shared clients: name and address, no secrets.
+        name: Its name in logs and errors: "openai", "anthropic".
+        key: A text that differs between providers with different answers, for caches: name and address, no secrets.
     """
 
     @property
@@ -131,17 +160,17 @@ class Provider(Protocol):
     def key(self) -> str: ...
 
     def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str | None, None]:
-        """Ask, and fill the answer as it comes.
+        """Send a request and fill the answer as it arrives.
 
         Args:
-            request: What to ask.
-            answer: Where everything goes that is no text.
+            request: The request.
+            answer: The answer. The provider fills all of it but the tokens.
 
         Yields:
-            The pieces of the text; an empty one for anything else of the answer that came, and None for what is no part
-            of it, a keep-alive for one: it shows that the provider has not stalled.
+            The pieces of the text. An empty piece stands for another part of the answer. None stands for anything that
+            is no part of the answer, such as a keep-alive, and shows that the provider has not stalled.
 
         Raises:
-            ProviderError: It failed.
+            ProviderError: The request failed, or the answer is not whole.
         """
         ...

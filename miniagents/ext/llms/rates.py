@@ -1,4 +1,4 @@
-"""How much of its rate a swarm may use: what the provider's refusals leave of it."""
+"""`RateShare`: the share of a rate that the provider's refusals leave."""
 
 import math
 from collections import deque
@@ -14,9 +14,9 @@ _STRAY = 0.1
 class RateShare:
     """The share of the full rate that may be used: it is halved by refusals, and grows again by a tenth a second.
 
-    Additive increase, multiplicative decrease, as TCP does. A provider whose rate is kept still refuses some requests,
-    and these say nothing: the share is halved only when more than two of the last ones were refused, and more than
-    chance can explain at one in ten. Then the count begins anew. It takes `now`, in seconds, and touches no clock.
+    This is TCP's additive increase and multiplicative decrease. A provider refuses some requests at any rate: the share
+    is halved only when more than two of the requests of the last 10 seconds were refused, and more than chance explains
+    when one in ten is. Then the count begins again. All methods take `now`, in seconds, and use no clock.
     """
 
     __slots__ = ("_grows_from", "_refused", "_requests", "_share", "cut_at")
@@ -24,41 +24,41 @@ class RateShare:
     def __init__(self) -> None:
         self._share = 1.0
         self.cut_at = -math.inf
-        """When it was halved the last time."""
+        """The time at which the share was last halved."""
         self._grows_from = -math.inf
         self._requests: deque[tuple[float, bool]] = deque()
         self._refused = 0
 
     def at(self, now: float) -> float:
-        """The share, up to 1."""
+        """Return the share, more than 0 and at most 1."""
         if self._share >= 1.0:
             return 1.0
         return min(1.0, self._share + _GROWTH * max(now - self._grows_from, 0.0))
 
     def answered(self, now: float) -> None:
-        """A request was answered, whatever the answer, save that there were too many."""
+        """Count a request whose answer was no refusal (429)."""
         self._add(now, refused=False)
 
     def refused(self, now: float) -> bool:
-        """A request was refused: there are too many.
+        """Count a refused request (429).
 
         Returns:
-            Whether that is no more than chance explains, at a rate that is kept.
+            Whether chance explains the number of refusals.
         """
         self._add(now, refused=True)
         expected = _STRAY * len(self._requests)
         return self._refused <= expected + 2 * math.sqrt(expected)
 
     def is_due(self) -> bool:
-        """Whether there were more refusals than a few."""
+        """Return whether there were 3 refusals or more."""
         return self._refused >= _FEW
 
     def halve(self, now: float, until: float) -> None:
-        """Use half as much, and count anew.
+        """Halve the share, and begin the count again.
 
         Args:
             now: The time.
-            until: When it begins to grow again: after a pause that the provider asked for.
+            until: The end of a pause that the provider asked for: the share grows again from then on.
         """
         self._share = max(self.at(now) / 2, _SLOWEST)
         self.cut_at = now

@@ -1,4 +1,4 @@
-"""The promise of a model's reply: it can be taken back as long as nobody has seen a token of it."""
+"""`ModelReplyPromise`: the reply of a model, which can start again until a reader has taken a token."""
 
 from collections.abc import AsyncIterator, Generator, Iterable
 from typing import Any
@@ -14,20 +14,23 @@ from miniagents.promising.work import Cancellable, Endings
 class ModelReplyPromise(MessagePromise):
     """The promise of a model's reply.
 
-    A token is delivered once an iterator has taken it. Until then the stream may start again: what was pushed is
-    retracted, and a retry, a repair or another model begins anew.
+    A token is delivered once an iterator has taken it. Until then the stream may start again: its tokens are retracted,
+    and a retry, a repair or another model pushes new ones.
 
     Args:
-        interaction: Whose reply it is: cancelling the promise cancels it.
+        interaction: The call of the agent that replies: cancelling the promise cancels it.
         **known_beforehand: Metadata that is known before the first token: model and alias.
+
+    Attributes:
+        was_taken: Whether an iterator of this promise has taken a token.
     """
 
-    __slots__ = ("_followers", "_interaction", "_taken")
+    __slots__ = ("_followers", "_interaction", "was_taken")
 
     is_retractable = True
 
     def __init__(self, interaction: Interaction, **known_beforehand: Any) -> None:
-        self._taken = False
+        self.was_taken = False
         self._followers: list[ModelReplyPromise] = []
         self._interaction: Interaction | None = interaction
         super().__init__(
@@ -36,25 +39,25 @@ class ModelReplyPromise(MessagePromise):
 
     @property
     def was_delivered(self) -> bool:
-        """Whether anybody has taken a token."""
-        return self._taken or any(follower.was_delivered for follower in self._followers)
+        """Whether a reader has taken a token, of this promise or of a follower."""
+        return self.was_taken or any(follower.was_delivered for follower in self._followers)
 
     def push(self, text: str) -> None:
-        """One more token."""
+        """Add a token."""
         self.push_piece(TextToken(text))
         for follower in self._followers:
             follower.push(text)
 
     async def room(self, flow: Flow) -> None:
-        """Pause while a flow is full; not where others stream the same."""
+        """Wait while a flow is full. With followers, do not wait: each of them has readers of its own."""
         if not self._followers:
             await flow.room(self)
 
     def retract(self) -> None:
-        """Start again: nobody has seen a token.
+        """Start again without tokens.
 
         Raises:
-            RuntimeError: Somebody has.
+            RuntimeError: A token was delivered.
         """
         if self.was_delivered:
             raise RuntimeError("a token of this reply was delivered: it cannot start again")
@@ -63,24 +66,24 @@ class ModelReplyPromise(MessagePromise):
             follower.retract()
 
     def end(self, message: ReplyMessage) -> None:
-        """It is whole."""
+        """Resolve with the whole reply."""
         self.resolve(message)
         self.end_stream()
 
     def break_off(self, error: BaseException) -> None:
-        """It failed."""
+        """Fail with an error, after the tokens."""
         self.end_stream(error)
 
-    def follow(self, other: "ModelReplyPromise") -> None:
-        """Stream what another one streams: what it has, and what comes; its end is not taken over."""
-        for piece in other.pieces:
+    def add_follower(self, follower: "ModelReplyPromise") -> None:
+        """Stream all tokens, earlier and later ones, to another reply as well. The follower is ended apart."""
+        for piece in self.pieces:
             if isinstance(piece, Token):
-                self.push(str(piece))
-        other._followers.append(self)
-        other.want_whole()  # it waits for its own reader no more
+                follower.push(str(piece))
+        self._followers.append(follower)
+        self.want_whole()  # its own reader sets its pace no longer
 
     def __aiter__(self) -> AsyncIterator[Token]:
-        if self._taken or self.finished:
+        if self.was_taken or self.finished:
             return super().__aiter__()
         return _NotingReplay(self)
 
@@ -97,11 +100,11 @@ class ModelReplyPromise(MessagePromise):
 
 
 class _NotingReplay(Replay[Token]):
-    """Notes that a token was delivered."""
+    """An iterator that notes on its promise that a token was taken."""
 
     __slots__ = ()
 
     def __await__(self) -> Generator[Any, Any, Token]:
         piece = yield from super().__await__()
-        self._promise._taken = True  # type: ignore[attr-defined]  # it is a ModelReplyPromise that made it
+        self._promise.was_taken = True  # type: ignore[attr-defined]  # `ModelReplyPromise.__aiter__` made this
         return piece

@@ -1,10 +1,9 @@
-"""Asking a model: limits, budgets, attempts, deadlines. The one place where a request meets the network."""
+"""Requests to models: `ask` sends one, with cache, attempts, pauses and deadlines. Nothing else sends requests."""
 
 import asyncio
 import math
 import uuid
 from dataclasses import replace
-from typing import Any
 
 import structlog
 
@@ -20,13 +19,12 @@ from miniagents.errors import (
     RateLimitedError,
 )
 from miniagents.ext.llms.attempting import Sink, Terms, attempt_once
-from miniagents.ext.llms.breaker import WayOn, patience, way_on
+from miniagents.ext.llms.breaker import Failover, current_failover, patience
 from miniagents.ext.llms.cache import cache_key
 from miniagents.ext.llms.delays import duration
 from miniagents.ext.llms.endings import lets_calls_run
-from miniagents.ext.llms.messages import ReplyMessage, Usage
+from miniagents.ext.llms.messages import Usage
 from miniagents.ext.llms.provider import Answer, ModelRequest, Provider
-from miniagents.ext.llms.replies import ModelReplyPromise
 from miniagents.supervision import Backoff
 
 _log = structlog.get_logger("miniagents")
@@ -34,97 +32,80 @@ _log = structlog.get_logger("miniagents")
 DEFAULT_ATTEMPTS = 6
 DEFAULT_BACKOFF = Backoff(0.5, 30.0, jitter=0.5)
 _SPREAD = 0.5
-"""The share of a `Retry-After` that is added by chance."""
+"""The largest share of a `Retry-After` that is added at random."""
 
 
-async def ask(
-    provider: Provider,
-    request: ModelRequest,
-    reply: ModelReplyPromise,
-    terms: Terms,
-    interaction: Interaction,
-    **more: Any,
-) -> ReplyMessage:
-    """Ask a model once, as often as it takes.
+async def ask(provider: Provider, request: ModelRequest, sink: Sink, terms: Terms, interaction: Interaction) -> Answer:
+    """Send one request to a model, retrying as the policy allows.
+
+    Every request of every agent goes through this function, requests for embeddings too. Agents call it as an attribute
+    of this module, so that what records or replays requests can take its place.
 
     Args:
-        provider: Whom to ask.
-        request: What to ask.
-        reply: Where the tokens go. It is not ended.
-        terms: Limits, budgets and attempts.
-        interaction: Whose request it is.
-        **more: Metadata of the answer.
+        provider: The API to send the request to.
+        request: The request.
+        sink: Receives the tokens as they arrive. It is not ended.
+        terms: Limits, budgets, attempts and cache.
+        interaction: The call of the agent that sends the request.
 
     Returns:
-        The answer.
+        The answer: the whole of it, from the provider or from the cache.
 
     Raises:
-        LLMError: There is none.
+        LLMError: There is no answer.
     """
     cache = terms.cache
     if cache is None:
-        answer = await attempts(provider, request, reply, terms, interaction)
-        return answer.message(**more)
+        return await _attempts(provider, request, sink, terms, interaction)
     key = cache_key(provider.key, request)
     stored = await cache.get(key)
     if stored is not None:
         for token in stored.tokens:
-            reply.push(token)
-        return stored.reply.with_metadata(cached=True, **more)
+            sink.push(token)
+        return stored.answer
     try:
-        answer = await attempts(provider, request, reply, terms, interaction)
+        answer = await _attempts(provider, request, sink, terms, interaction)
     except BaseException:
         cache.done(key)
         raise
-    message = answer.message(**more)
-    whole = lets_calls_run(answer.stop_reason) or answer.stop_reason == "stop_sequence"
-    cache.done(key, answer.tokens if whole else None, message if whole else None)
-    return message
+    is_whole = lets_calls_run(answer.stop_reason) or answer.stop_reason == "stop_sequence"
+    cache.done(key, answer.tokens if is_whole else None, answer.message() if is_whole else None)
+    return answer
 
 
-async def attempts(
-    provider: Provider, request: ModelRequest, reply: Sink, terms: Terms, interaction: Interaction
+async def _attempts(
+    provider: Provider, request: ModelRequest, sink: Sink, terms: Terms, interaction: Interaction
 ) -> Answer:
-    """Ask until there is an answer, or the policy says that it is enough.
-
-    Args:
-        provider: Whom to ask.
-        request: What to ask.
-        reply: Where the tokens go.
-        terms: Limits, budgets and attempts.
-        interaction: Whose request it is.
-
-    Raises:
-        LLMError: There is none.
-    """
+    """Send a request until it succeeds or the retry policy gives up; takes and raises the same as `ask`."""
     retry, system = terms.retry, interaction.system
     backoff = retry.backoff or DEFAULT_BACKOFF
-    most = retry.attempts_of(None, DEFAULT_ATTEMPTS)
+    max_attempts = retry.attempts_of(None, DEFAULT_ATTEMPTS)
     request = replace(request, idempotency_key=request.idempotency_key or str(uuid.uuid4()))
     path, began, attempt = interaction.path, system.time(), 0
-    way = way_on.get()
-    if way is not None and way.asked_by is not interaction.parent:
-        way = None  # it is the way on of an agent above: this request may go to another model than the one that is down
+    failover = current_failover.get()
+    if failover is not None and failover.asked_by is not interaction.parent:
+        failover = None  # it is for an agent further up: this request may go to another model
     while True:
         attempt += 1
         try:
-            if way is None:
-                answer, first = await attempt_once(provider, request, reply, terms, interaction)
+            if failover is None:
+                answer, first = await attempt_once(provider, request, sink, terms, interaction)
             else:
-                answer, first = await _counted(way, provider, request, reply, terms, interaction)
+                answer, first = await _counted(failover, provider, request, sink, terms, interaction)
         except LLMError as error:
             error.path = path
-            if not isinstance(error, ProviderError) or not _is_worth_another(error, retry) or reply.was_delivered:
+            if not isinstance(error, ProviderError) or not _should_retry(error, retry) or sink.was_delivered:
                 raise
             now = system.time()
             pause = _pause(backoff.delay(attempt - 1, system.random), error, interaction)
-            why = (
+            ending = (
                 f"{attempt} attempts were made"
-                if attempt >= most
-                else _is_too_late(pause, error, retry, interaction, now - began) or _goes_on(way, error, now)
+                if attempt >= max_attempts
+                else _is_too_late(pause, error, retry, interaction, now - began)
+                or _failover_reason(failover, error, now)
             )
-            if why is not None:
-                error.add_note(f"{path}: {why}")
+            if ending is not None:
+                error.add_note(f"{path}: {ending}")
                 raise
             _log.warning(
                 "llm.retry",
@@ -134,42 +115,42 @@ async def attempts(
                 pause=round(pause, 3),
                 error=f"{type(error).__name__}: {error}",
             )
-            reply.retract()
+            sink.retract()
             await asyncio.sleep(pause)
         else:
-            if structlog.is_configured():  # unconfigured, it prints all to the terminal, which is the user's
-                _tell_call(provider, request, answer, interaction, first, began, attempt)
+            if structlog.is_configured():  # without configuration structlog prints to the terminal, which is the user's
+                _log_call(provider, request, answer, interaction, first, began, attempt)
             return answer
 
 
 async def _counted(
-    way: WayOn, provider: Provider, request: ModelRequest, reply: Sink, terms: Terms, interaction: Interaction
+    failover: Failover, provider: Provider, request: ModelRequest, sink: Sink, terms: Terms, interaction: Interaction
 ) -> tuple[Answer, float | None]:
-    """Make one request, and let the breaker of the model know how it ended."""
+    """Make one attempt and count its outcome for the circuit breaker of the model."""
     system = interaction.system
-    if not way.may_ask(system.time()):
+    if not failover.may_ask(system.time()):
         raise ProviderUnavailableError(f"{provider.name}: {request.model} rests after failures", should_retry=False)
     succeeded: bool | None = None
     try:
-        found = await attempt_once(provider, request, reply, terms, interaction)
+        outcome = await attempt_once(provider, request, sink, terms, interaction)
         succeeded = True
-        return found
+        return outcome
     except LLMError as error:
         if is_down(error):
             succeeded = False
         raise
     finally:
-        way.count(system.time(), succeeded=succeeded)
+        failover.count(system.time(), succeeded=succeeded)
 
 
 def is_down(error: LLMError) -> bool:
-    """Whether an error says that the model cannot be had: it is no fault of the request, and no matter of its rate."""
+    """Return whether an error means that the model is not available, whatever the request and its rate."""
     return isinstance(error, (ProviderUnavailableError, QuotaExceededError, AuthenticationError)) or (
         isinstance(error, InvalidRequestError) and error.status == 404
     )
 
 
-def _is_worth_another(error: ProviderError, retry: RetryPolicy) -> bool:
+def _should_retry(error: ProviderError, retry: RetryPolicy) -> bool:
     if not isinstance(error, retry.on):
         return False
     if error.should_retry is not None:
@@ -178,7 +159,7 @@ def _is_worth_another(error: ProviderError, retry: RetryPolicy) -> bool:
 
 
 def _pause(pause: float, error: ProviderError, interaction: Interaction) -> float:
-    """Seconds until the next attempt. Those that are told to wait equally long come back one after the other."""
+    """Return the seconds until the next attempt, spread so that requests with the same `Retry-After` do not collide."""
     wait = error.retry_after
     if not wait or math.isinf(wait):
         return wait or pause
@@ -191,29 +172,29 @@ def _pause(pause: float, error: ProviderError, interaction: Interaction) -> floa
 def _is_too_late(
     pause: float, error: ProviderError, retry: RetryPolicy, interaction: Interaction, waited: float
 ) -> str | None:
-    """Why the next attempt would be too late, or None."""
+    """Return why the next attempt would be too late; None if it would not."""
     wait = error.retry_after or 0.0
     if wait > retry.max_retry_after:
         return f"the provider asks to wait {duration(wait)}, longer than max_retry_after={retry.max_retry_after} s"
     deadline = interaction.deadline
     if deadline is not None and interaction.system.time() + pause >= deadline:
         return f"the next attempt, in {pause:.1f} s, would be after the deadline"
-    most_patience = patience()
-    if most_patience is not None and waited + pause > most_patience:
-        return f"the next attempt, after {waited + pause:.1f} s, is later than the patience of {most_patience} s"
+    limit = patience()
+    if limit is not None and waited + pause > limit:
+        return f"the next attempt, after {waited + pause:.1f} s, is later than the patience of {limit} s"
     return None
 
 
-def _goes_on(way: WayOn | None, error: ProviderError, now: float) -> str | None:
-    """Why another model is asked instead of this one again, or None."""
-    if way is None:
+def _failover_reason(failover: Failover | None, error: ProviderError, now: float) -> str | None:
+    """Return why the next model of the `Fallback` is tried instead of this one; None if this one is tried again."""
+    if failover is None:
         return None
     if isinstance(error, ProviderUnavailableError) and not error.was_reached:
         return "it was not reached, and there is another model"
-    return "the model rests after failures" if way.breaker.is_open(now) else None
+    return "the model rests after failures" if failover.breaker.is_open(now) else None
 
 
-def _tell_call(
+def _log_call(
     provider: Provider,
     request: ModelRequest,
     answer: Answer,

@@ -18,8 +18,8 @@ from miniagents.messages.frozen import freeze
 _NOT_STRICT = ("default", "discriminator", "examples")
 
 
-def strict_schema(kind: Any) -> tuple[dict[str, Any], bool]:
-    """The schema of a type as providers take it in strict mode.
+def strict_schema(kind: object) -> tuple[dict[str, Any], bool]:
+    """Return the JSON schema of a type in the form that providers take in strict mode.
 
     A `$ref` at the root is inlined, objects allow no further properties, and all their keys are required.
 
@@ -27,7 +27,7 @@ def strict_schema(kind: Any) -> tuple[dict[str, Any], bool]:
         kind: Any type that msgspec can decode.
 
     Returns:
-        The schema, and whether strict mode can take it: dicts with free keys, and values of any kind, it cannot.
+        The schema, and whether strict mode can take it: it takes no dicts with free keys, and no values of any type.
 
     Raises:
         TypeError: msgspec cannot decode this type.
@@ -37,18 +37,18 @@ def strict_schema(kind: Any) -> tuple[dict[str, Any], bool]:
 
 
 def parameters_schemas(
-    parameters: Any, defaults: Mapping[str, Any], nullable: Collection[str]
+    parameters: type[msgspec.Struct], defaults: Mapping[str, object], nullable: Collection[str]
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """The schemas of a tool's parameters: those with a default may be left out.
+    """Return the JSON schemas of a tool's parameters; parameters with a default are optional.
 
     Args:
-        parameters: A Struct with a field for each parameter, whose optional ones have a default.
-        defaults: What is told of the defaults: those that JSON can say, by name.
+        parameters: A Struct with a field for each parameter; fields of optional ones have a default.
+        defaults: The defaults that JSON can hold, by name; the schemas show them.
         nullable: The optional parameters whose own type does not take null: in strict mode null stands for the default.
 
     Returns:
-        The plain schema, and the one of strict mode, in which all parameters are required. That is None where strict
-        mode cannot take it: a dict with free keys, a value of any kind, a field of a nested type that has a default.
+        The plain schema, and the schema for strict mode, in which all parameters are required. The second is None if
+        strict mode cannot take it: a dict with free keys, a value of any type, an optional field of a nested type.
 
     Raises:
         TypeError: msgspec cannot decode a parameter.
@@ -59,25 +59,25 @@ def parameters_schemas(
     schema = {"type": "object", "properties": {}, "required": [], **schema, "additionalProperties": False}
     nested = [*schema["properties"].values(), *definitions.values()]
     properties: dict[str, Any] = {}
-    told = dict(schema["properties"])
-    for name, one in schema["properties"].items():
-        plain = {key: value for key, value in one.items() if key != "default"}
-        told[name] = {**plain, "default": defaults[name]} if name in defaults else plain
+    with_defaults = dict(schema["properties"])
+    for name, property_schema in schema["properties"].items():
+        plain = {key: value for key, value in property_schema.items() if key != "default"}
+        with_defaults[name] = {**plain, "default": defaults[name]} if name in defaults else plain
         properties[name] = plain
         if name in defaults:
-            said = f"Default: {msgspec.json.encode(defaults[name]).decode()}"
-            properties[name] = {**plain, "description": f"{plain.get('description', '')} {said}".strip()}
+            note = f"Default: {msgspec.json.encode(defaults[name]).decode()}"
+            properties[name] = {**plain, "description": f"{plain.get('description', '')} {note}".strip()}
         if name in nullable:
             properties[name] = _or_null(properties[name])
-    plain_schema = {**schema, "properties": told, **({"$defs": definitions} if definitions else {})}
-    if any(_has_optional(one) for one in nested):
+    plain_schema = {**schema, "properties": with_defaults, **({"$defs": definitions} if definitions else {})}
+    if any(map(_has_optional, nested)):
         return plain_schema, None
     strict, possible = _made_strict({**schema, "properties": properties}, definitions)
     return plain_schema, strict if possible else None
 
 
-def _inlined(kind: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The schema of a type, without a `$ref` at its root, and its definitions."""
+def _inlined(kind: object) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the schema of a type, without a `$ref` at its root, and its definitions."""
     schema = msgspec.json.schema(_without_metadata(kind), schema_hook=_schema_of_own_types)
     definitions = schema.pop("$defs", None) or {}
     if set(schema) == {"$ref"}:
@@ -94,20 +94,20 @@ def _made_strict(schema: dict[str, Any], definitions: dict[str, Any]) -> tuple[d
     strict = _Strict()
     schema = strict.made(schema)
     if definitions:
-        schema["$defs"] = {name: strict.made(one) for name, one in definitions.items()}
+        schema["$defs"] = {name: strict.made(definition) for name, definition in definitions.items()}
     return schema, strict.possible
 
 
 def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema that takes null, too."""
+    """Return a schema that also takes null."""
     inner = {name: value for name, value in schema.items() if name != "description"}
     variants = inner["anyOf"] if set(inner) == {"anyOf"} else [inner]
-    said = {"description": schema["description"]} if "description" in schema else {}
-    return {"anyOf": [*variants, {"type": "null"}], **said}
+    description = {"description": schema["description"]} if "description" in schema else {}
+    return {"anyOf": [*variants, {"type": "null"}], **description}
 
 
-def _has_optional(schema: Any) -> bool:
-    """Whether an object in a schema may lack one of its properties."""
+def _has_optional(schema: object) -> bool:
+    """Return whether an object in a schema has optional properties."""
     if isinstance(schema, list):
         return any(_has_optional(item) for item in schema)
     if not isinstance(schema, dict):
@@ -130,13 +130,13 @@ def _schema_of_own_types(kind: type) -> dict[str, Any]:
     raise NotImplementedError
 
 
-def decode_own_types(kind: type, value: Any) -> Any:
-    """The `dec_hook` for all that is decoded by these schemas."""
+def decode_own_types(kind: type, value: Any) -> object:
+    """Decode the types of this package: the `dec_hook` for values of these schemas."""
     return freeze(value, "output") if FrozenDict in (kind, typing.get_origin(kind)) else value
 
 
 def _without_metadata(kind: Any, inside: tuple[type, ...] = ()) -> Any:
-    """The same type for a schema: messages have metadata, which is no business of a model."""
+    """Return the same type without the metadata of messages, which no model is told of."""
     if isinstance(kind, type) and issubclass(kind, Message):
         if kind in inside:
             raise TypeError(f"{kind.__qualname__} contains itself: make it a msgspec.Struct")
@@ -170,11 +170,11 @@ class _Strict:
         if not set(schema) - {"title", "description", "default"} or (
             schema.get("type") == "array" and "items" not in schema
         ):
-            self.possible = False  # strict mode wants to know the type of everything
+            self.possible = False  # strict mode needs the type of every value
         done = {name: self.made(value) for name, value in schema.items() if name not in (*_NOT_STRICT, "properties")}
         if schema.get("type") == "object":
             if "properties" in schema:
-                # Names of properties are no keywords: one may well be called "default".
+                # The names of properties are no keywords: a property may be called "default".
                 properties = {name: self.made(value) for name, value in schema["properties"].items()}
                 done["properties"] = properties
                 done["required"] = list(properties)
@@ -191,32 +191,32 @@ class OutputType:
     """A type of structured output.
 
     Attributes:
-        name: What it is called: module and name.
+        name: The module and the name of the type.
         kind: The type.
-        schema: Its JSON schema; a type that is no object is wrapped into one, under "value".
-        wrapped: Whether it is.
-        strict: Whether strict mode can take it.
+        schema: The JSON schema. A type that is no object is wrapped into one, under "value".
+        wrapped: Whether the type is wrapped.
+        strict: Whether strict mode can take the schema.
     """
 
     name: str
-    kind: Any
+    kind: object
     schema: dict[str, Any]
     wrapped: bool
     strict: bool
 
     @property
     def api_name(self) -> str:
-        """A name that providers take: letters, digits, `_` and `-`."""
+        """A name that all providers take: letters, digits, `_` and `-`."""
         return (
             re.sub(r"[^a-zA-Z0-9_-]+", "_", self.name.rpartition(".")[2].rpartition(":")[2])[-64:].strip("_")
             or "output"
         )
 
     def decode(self, text: str) -> Any:
-        """The value that a text describes.
+        """Decode a text into a value of the type.
 
         Raises:
-            OutputError: It describes none of this type; the text says where it is wrong.
+            OutputError: The text does not fit the type; the error says where.
         """
         try:
             if not self.wrapped:
@@ -229,7 +229,7 @@ class OutputType:
             raise OutputError(f"this is no {self.name}: {error}", text=text) from error
 
     def json(self, text: str) -> bytes:
-        """The value that a text describes, as JSON in one line, and without what it was wrapped into.
+        """Return the value in a text as JSON in one line, without the object that it may be wrapped into.
 
         Raises:
             OutputError: See `decode`.
@@ -244,11 +244,11 @@ class OutputType:
 _OUTPUT_TYPES: dict[str, OutputType] = {}
 
 
-def output_type(kind: Any) -> OutputType:
-    """The type of structured output that stands for a Python type; a redefinition replaces.
+def output_type(kind: object) -> OutputType:
+    """Return the type of structured output for a Python type. A later type of the same name replaces an earlier one.
 
     Raises:
-        TypeError: msgspec cannot decode this type.
+        TypeError: msgspec cannot decode the type.
     """
     qualname = getattr(kind, "__qualname__", None) if isinstance(kind, type) else None
     name = f"{kind.__module__}.{qualname}" if qualname else str(kind)
@@ -272,7 +272,7 @@ def output_type(kind: Any) -> OutputType:
 
 
 def output_type_called(name: str) -> OutputType:
-    """The type of that name.
+    """Return the type of structured output with a name.
 
     Raises:
         OutputError: No agent of this process has such an output.

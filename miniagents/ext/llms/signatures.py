@@ -1,4 +1,4 @@
-"""What a function takes, as a model is told of it, and how its arguments are decoded."""
+"""`Signature`: the parameters of a function as JSON schemas, and the decoder of its arguments."""
 
 import inspect
 import math
@@ -8,83 +8,94 @@ import typing
 import weakref
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
 from miniagents.agents import InteractionContext
 from miniagents.errors import InvalidOptionError
+from miniagents.ext.llms.messages import ToolCall
 from miniagents.ext.llms.schemas import decode_own_types, parameters_schemas
 
 _CONTEXT = "ctx"
-"""How contexts are called everywhere: a parameter of this name that has no type is a slip, and goes to no model."""
+"""The usual name of a context: a parameter of this name without a type hint is refused, and no model is told of it."""
+
+Injected: TypeAlias = dict[str, type]
+"""The parameters that the runtime fills, by name: with the context of the agent (`InteractionContext`), or with the
+call (`ToolCall`)."""
 
 
 class Signature:
     """The parameters of a tool.
 
     Args:
-        name: What the tool is called in errors.
-        kinds: The types of the parameters that the model gives, by name.
-        defaults: The defaults of those that may be left out.
-        contexts: The parameters that get the agent's context.
+        name: The name of the tool, for errors.
+        kinds: The types of the parameters that the model fills, by name.
+        defaults: The defaults of the optional ones, by name.
+        injected: The parameters that the runtime fills; the schemas do not have them.
 
     Attributes:
         schema: The JSON schema.
-        strict_schema: The one for strict mode, or None.
-        contexts: The parameters that get the agent's context.
+        strict_schema: The JSON schema for strict mode; None if strict mode cannot take it.
+        injected: The parameters that the runtime fills.
 
     Raises:
-        InvalidOptionError: A parameter has no schema.
+        InvalidOptionError: A parameter has no JSON schema.
     """
 
     def __init__(
-        self, name: str, kinds: dict[str, Any], defaults: dict[str, Any], contexts: tuple[str, ...] = ()
+        self, name: str, kinds: dict[str, Any], defaults: dict[str, object], injected: Injected | None = None
     ) -> None:
-        self.contexts = contexts
+        self.injected: Injected = injected or {}
         self._defaults = defaults
         try:
-            self._nullable = frozenset(one for one in defaults if not _takes_null(kinds[one]))
-            told = {one: said for one, value in defaults.items() if (said := _told(value)) is not _UNTOLD}
-            fields = _fields(kinds, defaults)
-            asked = msgspec.defstruct(name, fields, kw_only=True, forbid_unknown_fields=True)
-            self.schema, self.strict_schema = parameters_schemas(asked, told, self._nullable)
+            self._nullable = frozenset(parameter for parameter in defaults if not _takes_null(kinds[parameter]))
+            defaults_as_json = {
+                parameter: value
+                for parameter, default in defaults.items()
+                if (value := _as_json(default)) is not _UNTOLD
+            }
+            struct = _struct(name, kinds, defaults)
+            self.schema, self.strict_schema = parameters_schemas(struct, defaults_as_json, self._nullable)
             if self._nullable:
-                kinds = {one: kind | None if one in self._nullable else kind for one, kind in kinds.items()}
-                asked = msgspec.defstruct(name, _fields(kinds, defaults), kw_only=True, forbid_unknown_fields=True)
-            self._decoder = msgspec.json.Decoder(asked, dec_hook=decode_own_types)
+                kinds = {
+                    parameter: kind | None if parameter in self._nullable else kind for parameter, kind in kinds.items()
+                }
+                struct = _struct(name, kinds, defaults)
+            self._decoder = msgspec.json.Decoder(struct, dec_hook=decode_own_types)
         except TypeError as error:
             raise InvalidOptionError(f"the tool {name}: its parameters have no JSON schema: {error}") from error
 
     def decode(self, text: str) -> dict[str, Any]:
-        """The arguments that a model wrote; null is the default of what takes no null.
+        """Decode the arguments that a model wrote; null stands for the default of a parameter that takes no null.
 
         Raises:
-            msgspec.DecodeError: They do not fit.
+            msgspec.DecodeError: The text does not fit the parameters.
         """
         decoded = self._decoder.decode(text or "{}")
-        given = {name: getattr(decoded, name) for name in decoded.__struct_fields__}
+        arguments = {name: getattr(decoded, name) for name in decoded.__struct_fields__}
         for name in self._nullable:
-            if given[name] is None:
-                given[name] = self._defaults[name]
-        return given
+            if arguments[name] is None:
+                arguments[name] = self._defaults[name]
+        return arguments
 
 
-def _fields(kinds: dict[str, Any], defaults: dict[str, Any]) -> list[Any]:
-    return [
-        # A default that may change is the same object each time, as it is for every caller of the function.
-        (name, kind, msgspec.field(default_factory=partial(_same, defaults[name])))
-        if name in defaults
-        else (name, kind)
-        for name, kind in kinds.items()
+def _struct(name: str, kinds: dict[str, Any], defaults: dict[str, object]) -> type[msgspec.Struct]:
+    fields = [
+        # A mutable default is the same object in each call, as it is for every caller of the function.
+        (parameter, kind, msgspec.field(default_factory=partial(_same, defaults[parameter])))
+        if parameter in defaults
+        else (parameter, kind)
+        for parameter, kind in kinds.items()
     ]
+    return msgspec.defstruct(name, fields, kw_only=True, forbid_unknown_fields=True)
 
 
-def _same(value: Any) -> Any:
+def _same(value: object) -> object:
     return value
 
 
-def _takes_null(kind: Any) -> bool:
+def _takes_null(kind: object) -> bool:
     try:
         msgspec.json.decode(b"null", type=kind, dec_hook=decode_own_types)
     except msgspec.ValidationError:
@@ -95,35 +106,36 @@ def _takes_null(kind: Any) -> bool:
 _UNTOLD = object()
 
 
-def _told(default: Any) -> Any:
-    """A default as JSON says it; `_UNTOLD` where it cannot."""
+def _as_json(default: object) -> object:
+    """Return a default as data that JSON can hold; `_UNTOLD` if there is none."""
     try:
-        told = msgspec.to_builtins(default, str_keys=True)
-        msgspec.json.encode(told)
+        value: object = msgspec.to_builtins(default, str_keys=True)
+        msgspec.json.encode(value)
     except (TypeError, ValueError, OverflowError, RecursionError):
         return _UNTOLD
-    return _UNTOLD if isinstance(told, float) and not math.isfinite(told) else told
+    return _UNTOLD if isinstance(value, float) and not math.isfinite(value) else value
 
 
 # Functions
 
 _signatures: "weakref.WeakKeyDictionary[Any, Signature]" = weakref.WeakKeyDictionary()
-"""Those of functions: a schema takes longer to make than a call to be prepared."""
+"""The signatures of functions: making a schema takes longer than preparing a call."""
 
 
-def signature_of(function: Callable[..., Any], name: str) -> Signature:
-    """The signature of a function, as its type hints say.
+def signature_of(function: Callable[..., object], name: str) -> Signature:
+    """Return the signature that the type hints of a function give.
 
     Args:
-        function: The function, or anything else that can be called.
-        name: What it is called in errors.
+        function: The function, or any other callable.
+        name: The name of the tool, for errors.
 
     Raises:
-        InvalidOptionError: It takes arguments by place, a type hint does not resolve, or a parameter has no schema.
+        InvalidOptionError: The function takes arguments by position, a type hint does not resolve, or a parameter has
+            no JSON schema.
     """
     try:
         known = _signatures.get(function)
-    except TypeError:  # it cannot be hashed or referred to weakly
+    except TypeError:  # the callable has no hash or takes no weak reference
         return _read(function, name)
     if known is None:
         known = _read(function, name)
@@ -134,21 +146,22 @@ def signature_of(function: Callable[..., Any], name: str) -> Signature:
     return known
 
 
-def _read(function: Callable[..., Any], name: str) -> Signature:
+def _read(function: Callable[..., object], name: str) -> Signature:
     try:
         parameters = inspect.signature(function).parameters.values()
     except ValueError as error:
         raise InvalidOptionError(f"the tool {name}: what it takes is not known: {error}: wrap it into a def") from error
-    names = _Names(function)
+    hints = _TypeHints(function)
     kinds: dict[str, Any] = {}
-    defaults: dict[str, Any] = {}
-    contexts: list[str] = []
+    defaults: dict[str, object] = {}
+    injected: Injected = {}
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
             raise InvalidOptionError(f"the tool {name}: a model gives arguments by name, not {parameter}")
-        kind = names.resolved(parameter, name)
-        if _is_context(kind):
-            contexts.append(parameter.name)
+        kind = hints.resolved(parameter, name)
+        filled_with = _injected_type(kind)
+        if filled_with is not None:
+            injected[parameter.name] = filled_with
             continue
         if parameter.annotation is parameter.empty and parameter.name == _CONTEXT:
             raise InvalidOptionError(
@@ -158,31 +171,48 @@ def _read(function: Callable[..., Any], name: str) -> Signature:
         kinds[parameter.name] = kind
         if parameter.default is not parameter.empty:
             defaults[parameter.name] = parameter.default
-    return Signature(name, kinds, defaults, tuple(contexts))
+    return Signature(name, kinds, defaults, injected)
 
 
-def _is_context(kind: Any) -> bool:
-    """Whether a parameter of this type is the agent's context: the type, or None beside it."""
-    if typing.get_origin(kind) is Annotated:
-        return _is_context(typing.get_args(kind)[0])
-    if typing.get_origin(kind) in (typing.Union, types.UnionType):
-        return any(_is_context(one) for one in typing.get_args(kind))
-    return isinstance(kind, type) and issubclass(kind, InteractionContext)
+def injected_parameters(function: Callable[..., object], name: str) -> Injected:
+    """Return the parameters of a function that the runtime fills; none if Python does not know its parameters.
+
+    Raises:
+        InvalidOptionError: A type hint does not resolve.
+    """
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:
+        return {}
+    hints = _TypeHints(function)
+    kinds = ((parameter.name, _injected_type(hints.resolved(parameter, name))) for parameter in parameters)
+    return {parameter: kind for parameter, kind in kinds if kind is not None}
 
 
-def _closed_over(function: Any) -> tuple[str, ...]:
-    return getattr(getattr(function, "__code__", None), "co_freevars", ())
+def _injected_type(kind: object) -> type | None:
+    """Return what a parameter of this type is filled with; None if the model fills it. `| None` changes nothing."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Annotated:
+        return _injected_type(arguments[0])
+    if origin in (typing.Union, types.UnionType):
+        return next(filter(None, map(_injected_type, arguments)), None)
+    if isinstance(kind, type):
+        if issubclass(kind, InteractionContext):
+            return InteractionContext
+        if kind is ToolCall:
+            return ToolCall
+    return None
 
 
-class _Names:
-    """The names that the type hints of a function may use: those where it was written, through wrappers and partials.
+class _TypeHints:
+    """The type hints of a function, in the namespace where it was written, found through wrappers and partials.
 
     Args:
         function: The function.
     """
 
-    def __init__(self, function: Any) -> None:
-        written = function
+    def __init__(self, function: Callable[..., object]) -> None:
+        written: Any = function
         while True:
             if isinstance(written, partial):
                 written = written.func
@@ -208,14 +238,14 @@ class _Names:
         ):
             try:
                 self._locals[free] = cell.cell_contents
-            except ValueError:  # it has no value yet
+            except ValueError:  # the variable has no value yet
                 continue
 
     def resolved(self, parameter: inspect.Parameter, tool: str) -> Any:
-        """The type of a parameter; any where it has none.
+        """Return the type of a parameter; `Any` if it has no type hint.
 
         Raises:
-            InvalidOptionError: Its hint means nothing here.
+            InvalidOptionError: The type hint does not resolve.
         """
         if parameter.annotation is parameter.empty:
             return Any

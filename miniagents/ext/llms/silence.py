@@ -1,4 +1,4 @@
-"""Silence: a provider that says nothing for too long has stalled."""
+"""`Silence`: a timeout for a provider that sends nothing for too long."""
 
 import asyncio
 
@@ -6,18 +6,19 @@ _STEPS = 10
 
 
 class Silence:
-    """Notices that nothing was heard for some time: then `timeout`, which the caller enters, raises a `TimeoutError`.
+    """A timeout that expires when nothing has arrived for some time; the caller enters `timeout`.
 
-    Only time in which the event loop runs counts: where the process was stopped, or the loop was held up, the provider
-    may have spoken, and nobody listened. So time is counted in steps of a tenth, and a step that came late is one step.
-    To hear something costs an assignment.
+    Only time in which the event loop runs counts: while the process is stopped or the loop is blocked, data may arrive
+    unread. So time is counted in steps of a tenth, and a late step counts as one. To note an arrival costs an
+    assignment.
 
     Args:
-        seconds: Seconds of silence, more than 0, that are too much; a tenth more may pass. None for no limit.
+        seconds: The seconds of silence after which the timeout expires, more than 0; up to a tenth more may pass. None
+            for no limit.
 
     Attributes:
-        timeout: What ends.
-        steps: How many steps of silence there were. Set it to 0 when something is heard.
+        timeout: The timeout, which raises `TimeoutError` where it is entered.
+        steps: The steps of silence so far. Set it to 0 when something arrives.
     """
 
     __slots__ = ("_handle", "_loop", "_step", "steps", "timeout")
@@ -30,19 +31,19 @@ class Silence:
         self.go_on()
 
     def go_on(self) -> None:
-        """Listen from now on."""
+        """Begin to count, or continue after `stop`."""
         self.steps = 0
         if self._step:
             self._handle = self._loop.call_later(self._step, self._tick)
 
     def stop(self) -> None:
-        """Listen no longer. It must be called, or the loop listens on."""
+        """Stop counting. Call it at the end, since the timer goes on otherwise."""
         if self._handle is not None:
             self._handle.cancel()
 
     def _tick(self) -> None:
         self.steps += 1
-        if self.steps > _STEPS:  # the first one may have begun before the silence did
+        if self.steps > _STEPS:  # the first step may have begun before the silence
             self.timeout.reschedule(self._loop.time())
         else:
             self._handle = self._loop.call_later(self._step, self._tick)

@@ -1,7 +1,7 @@
-"""Texts that any encoding takes.
+"""Sound texts, which any encoding takes.
 
-Python's texts may have halves of letters (lone surrogates): a provider's JSON that was cut within an emoji has them,
-and names of files that are no UTF-8. Neither JSON nor the wire takes them.
+Strings of Python may hold lone surrogates, halves of a letter: providers' JSON that was cut within an emoji has them,
+and so have file names that are not UTF-8. Neither JSON nor the wire format takes them.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from miniagents.messages import Message
 
 
 class Halves:
-    """Puts letters together that came in two halves, as two pieces of a text: an emoji is two UTF-16 surrogates."""
+    """Joins letters of which a stream sent the two halves in two pieces: an emoji is two UTF-16 surrogates."""
 
     __slots__ = ("held",)
 
@@ -21,7 +21,7 @@ class Halves:
         self.held = ""
 
     def joined(self, piece: str) -> str:
-        """The text that is sound by now; half a letter at its end waits for the other half."""
+        """Return the sound text of the next piece; half a letter at its end is held until the next one."""
         piece = self.held + piece
         self.held = ""
         if piece and "\ud800" <= piece[-1] <= "\udbff":
@@ -29,22 +29,22 @@ class Halves:
         return sound(piece)
 
     def end(self) -> str:
-        """What is left: half a letter is a question mark."""
-        left, self.held = self.held, ""
-        return sound(left)
+        """Return the held half of a letter, as U+FFFD, at the end of the stream."""
+        half, self.held = self.held, ""
+        return sound(half)
 
 
 def all_sound(value: Any) -> Any:
-    """The same data, with sound texts."""
+    """Return the same data with sound texts."""
     if isinstance(value, str):
         return sound(value)
     if isinstance(value, dict):
-        return {sound(name): all_sound(one) for name, one in value.items()}
-    return [all_sound(one) for one in value] if isinstance(value, list) else value
+        return {sound(name): all_sound(item) for name, item in value.items()}
+    return [all_sound(item) for item in value] if isinstance(value, list) else value
 
 
 def sound(text: str) -> str:
-    """A text that any encoding takes: halves of letters are joined, and those alone become U+FFFD."""
+    """Return a text that any encoding takes: halves of a letter are joined, and lone ones become U+FFFD."""
     if text.isascii():
         return text
     try:
@@ -55,7 +55,7 @@ def sound(text: str) -> str:
 
 
 def sound_message(message: Message) -> Message:
-    """The same message, with sound texts in its fields; the message itself where they are."""
+    """Return the same message with sound texts in its fields; the message itself if they are sound."""
     changed: dict[str, Any] = {}
     for name in message.__struct_fields__:
         value = getattr(message, name)
@@ -70,6 +70,6 @@ def sound_message(message: Message) -> Message:
         inner, name = message.parts, "parts"
     if inner:
         mended = tuple(map(sound_message, inner))
-        if any(one is not other for one, other in zip(mended, inner, strict=True)):
+        if any(new is not old for new, old in zip(mended, inner, strict=True)):
             changed[name] = mended
     return msgspec.structs.replace(message, **changed) if changed else message

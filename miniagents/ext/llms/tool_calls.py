@@ -1,4 +1,4 @@
-"""Calls of tools: all of a turn at once, each of them with a result, whatever happens."""
+"""`call_tools`: run the tool calls of a reply at once, each of them with a result in any case."""
 
 import asyncio
 import inspect
@@ -18,9 +18,9 @@ from miniagents.messages import MessagePromise, TextToken, Token
 
 _log = structlog.get_logger("miniagents")
 
-Approve: TypeAlias = Callable[[ToolCall], Any] | MiniAgent
-"""Is asked before a call is made: a callable, async or not, or an agent. True (an agent says `yes`) lets it pass.
-False, or a reason, does not, and the reason goes to the model."""
+Approve: TypeAlias = Callable[[ToolCall], object] | MiniAgent
+"""A function, async or not, or an agent, that gets each tool call before it runs. Return True (an agent replies `yes`)
+to allow the call. Any other value refuses it and is sent to the model as the reason."""
 
 _YES = frozenset({"true", "yes", "y", "ok", "approve", "approved"})
 
@@ -33,23 +33,24 @@ def call_tools(
     approve: Approve | None,
     timeout: float | None,
 ) -> list[MessagePromise]:
-    """Make all calls of a turn at once.
+    """Run all calls of a reply at once.
 
     Args:
         calls: The calls.
         tools: The tools, by name.
-        ctx: The agent's context.
-        approve: Is asked first, or None.
-        timeout: Seconds that each call may take, approval not included; None for no limit.
+        ctx: The context of the agent.
+        approve: Decides about each call before it runs; None to allow all calls.
+        timeout: Seconds that each call may take, more than 0, without the approval; None for no limit.
 
     Returns:
-        Promises of their results, in order: they stream, and whatever happens each one resolves to a result.
+        The promises of the results, in order. They stream, and each one resolves to a result, also when the call fails
+        or is cancelled.
     """
     return [_ResultPromise(_Result(call, tools, ctx, approve, timeout)) for call in calls]
 
 
 class _ResultPromise(MessagePromise):
-    """The promise of a result, which resolves also where its task was cancelled before its first step."""
+    """The promise of a result, which also resolves if its task was cancelled before its first step."""
 
     __slots__ = ("_result",)
 
@@ -102,7 +103,7 @@ class _Result:
                     yield token
             late["is_error"] = False
         except asyncio.CancelledError:
-            # The call has a result whatever happens: a history without one could never be sent again.
+            # Providers refuse a history with a call that has no result.
             yield self.cancelled(any_token)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             yield TextToken(f"failed: the arguments do not fit: {error}")
@@ -114,16 +115,16 @@ class _Result:
             yield TextToken(("\n" if any_token else "") + f"failed: {text}")
 
     def cancelled(self, any_token: bool) -> TextToken:
-        """The end of the result of a call that was cancelled.
+        """Return the end of the result of a cancelled call.
 
         Args:
-            any_token: Whether the call has given anything before.
+            any_token: Whether the result has tokens before it.
         """
         reason = self._ctx.interaction.cancelled
         return TextToken(("\n" if any_token else "") + f"cancelled: {reason if reason is not None else 'stopped'}")
 
     async def _pieces(self, tool: Tool) -> AsyncGenerator[Token, None]:
-        """Make the call, within its time, seen by the system's observer."""
+        """Run the call within its timeout, and tell the observer of the system."""
         ctx, observer = self._ctx, self._ctx.system.observer
         seen = observer.tool_called(ctx.interaction, tool, self.call) if observer is not None else None
         failed: BaseException | None = None
@@ -137,7 +138,7 @@ class _Result:
             failed = error
             if not timer.expired():
                 raise
-            notes = getattr(error.__cause__, "__notes__", ())  # what was waited for, where it never began
+            notes = getattr(error.__cause__, "__notes__", ())  # the reason why a call in a thread never began
             why = "".join(f": {note}" for note in notes)
             raise TimeoutError(f"it took longer than {self._timeout} s (tool_timeout){why}") from None
         except BaseException as error:
@@ -149,19 +150,19 @@ class _Result:
             failed = None  # or the error would hold this frame, and the frame the error
 
     async def _refusal(self) -> str | None:
-        """Why the call may not be made, or None."""
+        """Return why the call may not run; None if it may."""
         approve = self._approve
         if approve is None:
             return None
-        said = await contained(self._answer(approve))
-        if said is True:
+        answer = await contained(self._answer(approve))
+        if answer is True:
             return None
-        return str(said) if said else "the call was refused"
+        return str(answer) if answer else "the call was refused"
 
-    async def _answer(self, approve: Approve) -> Any:
+    async def _answer(self, approve: Approve) -> object:
         if isinstance(approve, MiniAgent):
-            said = str(await approve.inquire(self.call)).strip()
-            return True if said.lower() in _YES else said
+            reply = str(await approve.inquire(self.call)).strip()
+            return True if reply.lower() in _YES else reply
         answer = approve(self.call)
         return await answer if inspect.isawaitable(answer) else answer
 

@@ -1,8 +1,8 @@
-"""A call of an LLM agent: the conversation goes to the model, and what it replies, with its tools, comes back."""
+"""`ToolLoop`: a call of an LLM agent, with one request to the model after the other until it calls no more tools."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 
@@ -15,13 +15,13 @@ from miniagents.errors import (
     OutputError,
     ProviderError,
 )
+from miniagents.ext.llms import requesting
 from miniagents.ext.llms.attempting import Terms
 from miniagents.ext.llms.endings import Ending, ending_of, lets_calls_run
 from miniagents.ext.llms.history_repair import is_blank, well_formed
 from miniagents.ext.llms.messages import ReplyMessage, ToolResultMessage
 from miniagents.ext.llms.provider import ModelRequest, Provider
 from miniagents.ext.llms.replies import ModelReplyPromise
-from miniagents.ext.llms.requesting import ask
 from miniagents.ext.llms.schemas import OutputType
 from miniagents.ext.llms.sound import sound_message
 from miniagents.ext.llms.tool_calls import Approve, call_tools
@@ -34,22 +34,22 @@ _log = structlog.get_logger("miniagents")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What an LLM agent was told.
+    """The settings of a call of an LLM agent.
 
     Attributes:
-        model: The model.
-        system: A system prompt before all others, or None.
-        stream: Whether the answer comes token by token.
-        options: What goes to the API call.
-        terms: Limits, budgets and attempts.
+        model: The provider's name of the model.
+        system: A system prompt that is sent before all others, or None.
+        stream: Whether the answer streams token by token.
+        options: The parameters of the API call.
+        terms: Limits, budgets and retry policy of each request.
         tools: The tools, by name.
-        approve: Is asked before a call, or None.
-        tool_timeout: Seconds that a call of a tool may take, or None.
-        max_turns: Requests in one conversation, 1 or more.
+        approve: The function or agent that decides about tool calls, or None.
+        tool_timeout: Seconds that a tool call may take, or None for no limit.
+        max_turns: The most requests, 1 or more.
         output: The type of structured output, or None.
-        repairs: How often an output that does not fit is sent back.
-        metadata: More metadata of the replies.
-        logger: What logs prompts and replies, or None.
+        repairs: The most times that an output which does not fit is sent back to the model.
+        metadata: More metadata for the replies.
+        logger: The agent that logs prompts and replies, or None.
     """
 
     model: str
@@ -67,13 +67,13 @@ class Settings:
     logger: MiniAgent | None = None
 
 
-class Conversation:
+class ToolLoop:
     """One call of an LLM agent.
 
     Args:
-        ctx: Its context.
-        provider: Whom to ask.
-        settings: What the agent was told.
+        ctx: The context of the call.
+        provider: The API of the model.
+        settings: The settings of the agent.
     """
 
     def __init__(self, ctx: InteractionContext, provider: Provider, settings: Settings) -> None:
@@ -86,14 +86,14 @@ class Conversation:
         self._reply: ModelReplyPromise | None = None
 
     async def run(self) -> None:
-        """Ask, call tools, and ask again, until the model has answered.
+        """Send requests and run the tools that the model calls, until it replies without calling any.
 
         Raises:
-            LLMError: It has not.
+            LLMError: A request failed, or the model still calls tools after `max_turns` requests.
         """
         settings = self._settings
-        given = await self._ctx.message_promises
-        messages = [SystemMessage(settings.system), *given] if settings.system else given
+        received = await self._ctx.message_promises
+        messages = [SystemMessage(settings.system), *received] if settings.system else received
         repaired, repairs = well_formed(messages)
         for repair in repairs:
             _log.warning("llm.history_repaired", actor=self._ctx.interaction.path, repair=repair)
@@ -114,8 +114,8 @@ class Conversation:
         )
 
     async def _turn(self) -> bool:
-        """One request. Returns whether the conversation is over."""
-        message = await self._asked()
+        """Send one request and run its tool calls. Return whether the model has replied without calling a tool."""
+        message = await self._reply_that_fits()
         if message.tool_calls and self._settings.tools:
             if not lets_calls_run(message.stop_reason):
                 self._refuse(message)
@@ -137,7 +137,7 @@ class Conversation:
         return True
 
     def _refuse(self, message: ReplyMessage) -> None:
-        """Make no call of an answer that was cut: what is there of a call may be half of it."""
+        """Run no call of an answer that was cut off: its arguments may be incomplete."""
         reason = message.stop_reason
         _log.warning(
             "llm.tool_calls_cut",
@@ -155,11 +155,11 @@ class Conversation:
                 )
             )
 
-    async def _asked(self) -> ReplyMessage:
-        """Ask, until the answer fits `output=`."""
+    async def _reply_that_fits(self) -> ReplyMessage:
+        """Send a request, and send it again with the problem until the reply fits `output=`."""
         settings = self._settings
         while True:
-            message, reply = await self._asked_once()
+            message, reply = await self._request()
             problem = self._problem(message)
             if problem is None:
                 break
@@ -177,7 +177,7 @@ class Conversation:
                 UserMessage(f"{problem}\nAnswer again, with nothing but JSON that fits the schema."),
             ]
             if reply.was_delivered:
-                reply.end(message)  # somebody has seen it: it stays, and the next one follows it
+                reply.end(message)  # a reader has its tokens: it stays, and the next reply follows it
                 self._reply = None
             else:
                 reply.retract()
@@ -185,7 +185,7 @@ class Conversation:
         self._reply = None
         return message
 
-    async def _asked_once(self) -> tuple[ReplyMessage, ModelReplyPromise]:
+    async def _request(self) -> tuple[ReplyMessage, ModelReplyPromise]:
         settings, ctx = self._settings, self._ctx
         alias = ctx.this_agent.alias
         output = {} if settings.output is None else {"output_type": settings.output.name}
@@ -202,26 +202,25 @@ class Conversation:
             tools=tuple(tool.spec for tool in settings.tools.values()),
             output=settings.output,
         )
-        more = {**settings.metadata, "agent_alias": alias, **output}
         if settings.logger is not None:
             self._log(settings.logger, request, reply)
         try:
-            message = await ask(self._provider, request, reply, settings.terms, ctx.interaction, **more)
+            answer = await requesting.ask(self._provider, request, reply, settings.terms, ctx.interaction)
         except BaseException as error:
             self._fail(reply, error)
-        return message, reply
+        return answer.message(**settings.metadata, agent_alias=alias, **output), reply
 
     def _options(self) -> Mapping[str, Any]:
-        """What goes to the API call. A `tool_choice` that demands a call holds for the first turn, or it would demand
-        calls for ever."""
+        """Return the parameters of the API call. A `tool_choice` that demands a call holds for the first turn alone,
+        since the model would never reply otherwise."""
         options = self._settings.options
         choice = options.get("tool_choice")
         if not self._was_called or choice is None or choice in ("auto", "none"):
             return options
         return {name: value for name, value in options.items() if name != "tool_choice"}
 
-    def _fail(self, reply: ModelReplyPromise, error: BaseException) -> Any:
-        """The reply ends with an error, and so does the call; it is told once, at its place."""
+    def _fail(self, reply: ModelReplyPromise, error: BaseException) -> NoReturn:
+        """End the reply and the call with an error; the readers of the replies get it once, in its place."""
         interaction = self._ctx.interaction
         if isinstance(error, ProviderError) and reply.was_delivered and not isinstance(error, IncompleteResponseError):
             error.add_note(f"{interaction.path}: tokens were delivered already, so that the request is not repeated")
@@ -234,7 +233,7 @@ class Conversation:
         raise error
 
     def _problem(self, message: ReplyMessage) -> OutputError | None:
-        """What is wrong with the structured output, or None."""
+        """Return what is wrong with the structured output, or None."""
         output = self._settings.output
         if output is None or (message.tool_calls and lets_calls_run(message.stop_reason)):
             return None
@@ -242,8 +241,8 @@ class Conversation:
         facts = {"text": message.content, "stop_reason": message.stop_reason}
         where = f"{self._ctx.interaction.path}: no {output.name}"
         if message.refusal is not None or ending is Ending.REFUSED:
-            said = message.refusal or message.content
-            return _FinalOutputError(f"{where}: the model refused ({message.stop_reason}): {said}", **facts)
+            refusal = message.refusal or message.content
+            return _FinalOutputError(f"{where}: the model refused ({message.stop_reason}): {refusal}", **facts)
         if ending is Ending.TRUNCATED:
             return _FinalOutputError(
                 f"{where}: the answer was cut off ({message.stop_reason}): raise max_tokens", **facts
@@ -273,7 +272,7 @@ def _with_role(message: Message) -> Message:
 
 
 def _whole(reply: ModelReplyPromise) -> MessagePromise:
-    """The reply for a log: it comes when it is whole, so that a log delivers no token to anybody."""
+    """Return the reply for a log: a message that arrives whole, since reading its tokens would deliver them."""
 
     async def tokens(late: dict[str, Any]) -> AsyncIterator[str]:
         try:
@@ -288,4 +287,4 @@ def _whole(reply: ModelReplyPromise) -> MessagePromise:
 
 
 class _FinalOutputError(OutputError):
-    """Asking again would not help."""
+    """An output problem that another request would not solve."""

@@ -1,4 +1,4 @@
-"""What a tool gives back, as text for a model: whatever it is awaited, joined, encoded, or refused."""
+"""The results of tools as text for a model."""
 
 import asyncio
 import inspect
@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from itertools import takewhile
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -14,22 +14,23 @@ from miniagents.messages import Message, Messages, Token, to_json
 
 NO_RESULT = "(no result)"
 _NO_TEXT = re.compile(r" at 0x[0-9a-fA-F]+>")
-"""How Python shows what has no text of its own."""
+"""The default representation of a Python object, which is no text for a model."""
 
 
 class ToolEndedError(RuntimeError):
-    """A tool raised what ends a program or a coroutine (SystemExit, GeneratorExit): here it ends the call alone."""
+    """A tool raised an exception that ends programs or coroutines (SystemExit, GeneratorExit): its call has failed."""
 
 
-def outcome_of(call: Callable[[], Any], is_wanted: Callable[[], bool]) -> Any:
-    """Make a call in a thread, with all that an iterator has to say.
+def outcome_of(call: Callable[[], object], is_wanted: Callable[[], bool]) -> object:
+    """Call a function in a thread, and join the items of an iterator that it returns.
 
     Args:
-        call: The call.
-        is_wanted: Whether anybody still waits for it; an iterator without an end would go on for ever.
+        call: The function.
+        is_wanted: Returns whether the result is still needed; if not, an iterator is read no further.
 
     Raises:
-        ToolEndedError: It raised something that is no `Exception`, or a StopIteration, which no future takes.
+        ToolEndedError: The function raised an exception that is no `Exception`, or a StopIteration, which no future
+            takes.
     """
     try:
         result = call()
@@ -42,18 +43,18 @@ def outcome_of(call: Callable[[], Any], is_wanted: Callable[[], bool]) -> Any:
         raise _ended(error) from error
 
 
-async def pieces_of(result: Any) -> AsyncGenerator[str, None]:
-    """The text of a result.
+async def pieces_of(result: object) -> AsyncGenerator[str, None]:
+    """Stream the text of a result.
 
-    What can be awaited is awaited, and what an iterator gives is text as it comes: strings as they are, all else as a
-    line of JSON.
+    An awaitable is awaited. The items of an iterator, async or not, are streamed: strings as they are, other items as
+    lines of JSON.
 
     Args:
-        result: What the tool returned.
+        result: The return value of the tool.
 
     Raises:
-        ValueError: It is neither text nor data.
-        ToolEndedError: It raised something that is no `Exception`.
+        ValueError: The result is neither text nor data.
+        ToolEndedError: The tool raised an exception that is no `Exception`.
     """
     while inspect.isawaitable(result):
         result = await contained(result)
@@ -67,40 +68,40 @@ async def pieces_of(result: Any) -> AsyncGenerator[str, None]:
             yield _piece(piece)
 
 
-def _is_iterator(result: Any) -> bool:
+def _is_iterator(result: object) -> TypeGuard[Iterator[object]]:
     return isinstance(result, Iterator) and not isinstance(result, (Message, Messages))
 
 
-async def _turns(result: Iterator[Any]) -> AsyncGenerator[Any, None]:
+async def _turns(result: Iterator[object]) -> AsyncGenerator[object, None]:
     for piece in result:
         yield piece
-        await asyncio.sleep(0)  # one without an end must be stopped by its time
+        await asyncio.sleep(0)  # so that the timeout can stop an endless iterator
 
 
-async def each(given: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
-    """What an iterator gives, contained; a generator is closed at the end.
+async def each(items: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
+    """Iterate over the items of a tool; a generator is closed at the end.
 
     Raises:
-        ToolEndedError: It raised something that is no `Exception`.
+        ToolEndedError: The iterator raised an exception that is no `Exception`.
     """
     try:
         while True:
             try:
-                piece = await contained(anext(given))
+                piece = await contained(anext(items))
             except StopAsyncIteration:
                 return
             yield piece
     finally:
-        close = getattr(given, "aclose", None)
+        close = getattr(items, "aclose", None)
         if close is not None:
             await close()
 
 
 async def contained(awaitable: Awaitable[Any]) -> Any:
-    """Await what belongs to a tool, so that it can end neither the program nor us.
+    """Await an awaitable of a tool, so that it ends neither the program nor the agent.
 
     Raises:
-        ToolEndedError: It raised something that is no `Exception`, a cancellation and Ctrl-C aside.
+        ToolEndedError: The awaitable raised SystemExit or GeneratorExit.
     """
     result = await _outcome(awaitable)
     if isinstance(result, _Ended):
@@ -114,8 +115,8 @@ class _Ended:
 
 
 async def _outcome(awaitable: Awaitable[Any]) -> Any:
-    """The error comes as a value. When a coroutine is closed, it gets a GeneratorExit, too: it may return then, but
-    raise nothing else, and whoever awaits it is closed after it."""
+    """Return such an exception as a value. A coroutine that is closed gets a GeneratorExit, too: it may return, but
+    raise nothing else, and its caller is closed after it."""
     try:
         return await awaitable
     except (SystemExit, GeneratorExit) as error:
@@ -123,17 +124,17 @@ async def _outcome(awaitable: Awaitable[Any]) -> Any:
 
 
 def _ended(error: BaseException) -> ToolEndedError:
-    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return ToolEndedError(f"{said} (it ends the call of the tool, and nothing else)")
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return ToolEndedError(f"{text} (it ends the call of the tool, and nothing else)")
 
 
-def _piece(piece: Any) -> str:
+def _piece(piece: object) -> str:
     if piece is None:
         return ""
     return str(piece) if isinstance(piece, (str, Token)) else f"{_text(piece)}\n"
 
 
-def _text(result: Any) -> str:
+def _text(result: object) -> str:
     if isinstance(result, str):
         return result
     if result is None:
@@ -144,11 +145,11 @@ def _text(result: Any) -> str:
     return msgspec.json.decode(text, type=str) if text.startswith('"') else text  # a date or a number, without quotes
 
 
-def _readable(value: Any) -> Any:
-    """What JSON does not know, as something that it does.
+def _readable(value: object) -> object:
+    """Return a value that JSON does not know as one that it knows.
 
     Raises:
-        ValueError: It has no text of its own.
+        ValueError: The value is neither data nor text.
     """
     dumped = getattr(value, "model_dump", None)
     if callable(dumped) and not isinstance(value, type):

@@ -1,66 +1,143 @@
-"""Tools: functions and agents, as a model sees and calls them."""
+"""`Tool`: a function or an agent, as a model sees and calls it."""
 
 import asyncio
+import copy
 import inspect
 import re
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from contextvars import copy_context
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import structlog
 
 from miniagents.actors.threads import DaemonExecutor, exit_grace
 from miniagents.agents import AgentRef, InteractionContext, MiniAgent
 from miniagents.errors import InvalidOptionError
+from miniagents.ext.llms.given_schema import GivenSchema
 from miniagents.ext.llms.messages import ToolCall
 from miniagents.ext.llms.provider import ToolSpec
-from miniagents.ext.llms.signatures import Signature, signature_of
+from miniagents.ext.llms.signatures import Injected, Signature, injected_parameters, signature_of
 from miniagents.ext.llms.tool_results import each, outcome_of, pieces_of
 from miniagents.messages import TextToken, Token, UserMessage
 
 _log = structlog.get_logger("miniagents")
 
+_LONGEST_NAME = 64
+_NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]+")
 _OF_AGENTS = Signature("agent", {"message": str}, {})
 
 
 class Tool:
     """A function or an agent, as a model sees it.
 
+    `tools=` takes functions and agents as they are. Wrap one into a `Tool` to give it another name or description, or
+    a JSON schema that does not come from type hints, such as the schema of a tool on an MCP server.
+
+    A function gets its arguments by name. A parameter that is annotated with `InteractionContext` gets the context of
+    the agent, and one that is annotated with `ToolCall` gets the call itself, whose `id` tells repeated calls apart.
+    The model is told of neither.
+
     Args:
-        target: The function, async or not, or the agent.
-        name: What the model calls it.
+        target: The function, async or not, or the agent. A plain function runs in a thread.
+        name: The name that the model is told; None for the name of the function or the alias of the agent. Letters that
+            providers do not take become `_`, and a name ends after 64 letters.
+        description: What the tool does, for the model; None for the docstring, or the description of the agent.
+        schema: The JSON schema of the arguments, for a function; None for the one that its type hints give. With a
+            schema, the function gets what the model wrote, as dicts, lists, strings, numbers and None. Only the names
+            of the properties and `required` are checked.
 
     Attributes:
-        spec: What the model is told of it.
+        target: The function or the agent.
+        spec: The name, description and schemas that the model is told.
 
     Raises:
-        InvalidOptionError: It is neither, or its parameters have no schema.
+        InvalidOptionError: `target` is neither function nor agent, a parameter has no JSON schema, or `schema` is not
+            the JSON schema of an object.
+
+    Example:
+        ```python
+        from miniagents import MiniAgents
+        from miniagents.ext.llms import OpenAIAgent, Tool
+
+        async def call_server(**arguments: object) -> str:
+            return f"Sunny in {arguments['city']}."
+
+        weather = Tool(
+            call_server,
+            name="weather",
+            description="Tells the weather of a city.",
+            schema={"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+        )
+
+        async def main() -> None:
+            agent = OpenAIAgent.fork(model="gpt-5-mini", tools=[weather])
+            print(await agent.inquire("How is the weather in Paris?"))
+
+        MiniAgents().run(main())
+        ```
     """
 
-    def __init__(self, target: Any, name: str) -> None:
+    def __init__(
+        self,
+        target: Callable[..., object] | MiniAgent | AgentRef,
+        name: str | None = None,
+        *,
+        description: str | None = None,
+        schema: Mapping[str, Any] | None = None,
+    ) -> None:
         self.target = target
-        if isinstance(target, (MiniAgent, AgentRef)):
-            self._signature = _OF_AGENTS
-            agent = target if isinstance(target, MiniAgent) else target._called_agent()
-            description = agent.description or ""
+        self._injected: Injected = {}
+        self._parameters: Signature | GivenSchema = _OF_AGENTS
+        agent = _agent_of(target)
+        name = _allowed(name or _own_name(agent or target))
+        if agent is not None:
+            if schema is not None:
+                raise InvalidOptionError(f"Tool(schema=) is for functions; the agent {agent.alias} takes one message")
+            own_description = agent.description
         elif callable(target):
-            self._signature = signature_of(target, name)
-            description = inspect.getdoc(target.func if isinstance(target, partial) else target) or ""
+            if schema is not None:
+                self._parameters, self._injected = GivenSchema(name, schema), injected_parameters(target, name)
+            else:
+                self._parameters = signature = signature_of(target, name)
+                self._injected = signature.injected
+            own_description = inspect.getdoc(target.func if isinstance(target, partial) else target)
         else:
             raise InvalidOptionError(f"tools= takes functions and agents, not {target!r}")
-        self.spec = ToolSpec(name, description, self._signature.schema, self._signature.strict_schema)
+        if description is None:
+            description = own_description or ""
+        self.spec = ToolSpec(name, description, self._parameters.schema, self._parameters.strict_schema)
+
+    def __repr__(self) -> str:
+        return f"Tool({self.spec.name!r}, {self.target!r})"
+
+    def renamed(self, name: str) -> "Tool":
+        """Return the same tool under another name."""
+        tool = copy.copy(self)
+        tool.spec = replace(self.spec, name=name)
+        return tool
 
     def tokens(self, call: ToolCall, ctx: InteractionContext) -> AsyncGenerator[Token, None]:
-        """Make the call, and stream its answer."""
-        given = self._signature.decode(call.arguments)
-        if isinstance(self.target, (MiniAgent, AgentRef)):
-            return self._of_agent(given["message"])
-        return self._of_function({**given, **dict.fromkeys(self._signature.contexts, ctx)}, call, ctx)
+        """Run a call of the tool and stream its answer.
 
-    async def _of_agent(self, message: str) -> AsyncGenerator[Token, None]:
-        replies = self.target.inquire(UserMessage(message))
+        Args:
+            call: The call. Its id is unique within one answer of the model.
+            ctx: The context of the agent whose model makes the call.
+
+        Raises:
+            msgspec.DecodeError: The arguments of the call do not fit.
+        """
+        arguments = self._parameters.decode(call.arguments)
+        if isinstance(self.target, (MiniAgent, AgentRef)):
+            return self._run_agent(self.target, arguments["message"])
+        for parameter, kind in self._injected.items():
+            arguments[parameter] = call if kind is ToolCall else ctx
+        return self._run_function(self.target, arguments, call, ctx)
+
+    async def _run_agent(self, agent: MiniAgent | AgentRef, message: str) -> AsyncGenerator[Token, None]:
+        replies = agent.inquire(UserMessage(message))
         try:
             async with aclosing(each(aiter(replies.as_single_text_promise()))) as tokens:
                 async for token in tokens:
@@ -68,47 +145,50 @@ class Tool:
         finally:
             replies.cancel("its tool call is over")
 
-    async def _of_function(
-        self, given: dict[str, Any], call: ToolCall, ctx: InteractionContext
+    async def _run_function(
+        self, function: Callable[..., object], arguments: dict[str, object], call: ToolCall, ctx: InteractionContext
     ) -> AsyncGenerator[Token, None]:
-        runs_in_the_loop = any(map(_is_async, (self.target, getattr(self.target, "__call__", None))))  # noqa: B004
-        result = self.target(**given) if runs_in_the_loop else await self._in_thread(given, call, ctx)
+        runs_in_loop = any(map(_is_async, (function, getattr(function, "__call__", None))))  # noqa: B004
+        work = partial(function, **arguments)
+        result = work() if runs_in_loop else await _in_thread(work, call, ctx)
         async with aclosing(pieces_of(result)) as pieces:
             async for piece in pieces:
                 yield TextToken(piece)
 
-    async def _in_thread(self, given: dict[str, Any], call: ToolCall, ctx: InteractionContext) -> Any:
-        threads = ctx.system.shared(("threads of tools",), partial(DaemonExecutor, name="tools"), _close)
-        began: list[bool] = []
-        wanted = [True]
 
-        def work() -> Any:
-            began.append(True)
-            return outcome_of(partial(self.target, **given), lambda: bool(wanted))
-
-        work.__qualname__ = call.name  # what hangs is told by this name
-        try:
-            return await asyncio.get_running_loop().run_in_executor(threads, copy_context().run, work)
-        except asyncio.CancelledError as cancelled:
-            wanted.clear()
-            if began:
-                _log.warning(
-                    "llm.tool_thread_runs_on",
-                    actor=ctx.interaction.path,
-                    tool=call.name,
-                    running=threads.running,
-                )
-            else:
-                cancelled.add_note(f"no thread was free for it: they run {threads.running}")
-            raise
+Target: TypeAlias = Callable[..., object] | MiniAgent | AgentRef | Tool
+"""A function, an agent or a tool: `tools_of` makes tools of these."""
 
 
-def _is_async(target: Any) -> bool:
-    return inspect.iscoroutinefunction(target) or inspect.isasyncgenfunction(target)
+async def _in_thread(function: Callable[[], object], call: ToolCall, ctx: InteractionContext) -> object:
+    """Call a plain function in a thread of the system's tools.
+
+    Python cannot stop a thread: when the call is cancelled, the function runs on, and an iterator that it returned is
+    read no further.
+    """
+    threads = ctx.system.shared(("threads of tools",), partial(DaemonExecutor, name="tools"), _close)
+    has_begun = False
+    is_wanted = True
+
+    def work() -> object:
+        nonlocal has_begun
+        has_begun = True
+        return outcome_of(function, lambda: is_wanted)
+
+    work.__qualname__ = call.name  # the executor names a hanging function by this
+    try:
+        return await asyncio.get_running_loop().run_in_executor(threads, copy_context().run, work)
+    except asyncio.CancelledError as cancelled:
+        is_wanted = False
+        if has_begun:
+            _log.warning("llm.tool_thread_runs_on", actor=ctx.interaction.path, tool=call.name, running=threads.running)
+        else:
+            cancelled.add_note(f"no thread was free for it: they run {threads.running}")
+        raise
 
 
 async def _close(threads: DaemonExecutor) -> None:
-    """At the end of the system: what runs on gets its grace, in a thread of its own, so that the loop goes on."""
+    """Close the executor at the end of the system; running functions get their grace, while the loop goes on."""
     if threads.running:
         threads.grace = exit_grace()
         await asyncio.to_thread(threads.shutdown)
@@ -116,17 +196,45 @@ async def _close(threads: DaemonExecutor) -> None:
         threads.shutdown(wait=False)
 
 
-def tools_of(targets: Iterable[Any]) -> dict[str, Tool]:
-    """Tools by the names that the model is told: 1 to 64 letters, digits, `_` and `-`, each one once."""
-    found: dict[str, Tool] = {}
+def tools_of(targets: Iterable[Target]) -> dict[str, Tool]:
+    """Make tools of functions and agents, each under a name of its own.
+
+    Args:
+        targets: Functions, agents and tools. A second one of the same name becomes `name_2`, and so on.
+
+    Returns:
+        The tools by name, in their order.
+
+    Raises:
+        InvalidOptionError: See `Tool`.
+    """
+    tools: dict[str, Tool] = {}
     for target in targets:
-        agent = target._called_agent() if isinstance(target, AgentRef) else target
-        own = getattr(agent, "alias", None) or getattr(agent, "__name__", None) or type(agent).__name__
-        name = base = re.sub(r"[^a-zA-Z0-9_-]+", "_", own)[:64].strip("_") or "tool"
+        tool = target if isinstance(target, Tool) else Tool(target)
+        name = base = tool.spec.name
         number = 2
-        while name in found:
+        while name in tools:
             ending = f"_{number}"
-            name = base[: 64 - len(ending)] + ending
+            name = base[: _LONGEST_NAME - len(ending)] + ending
             number += 1
-        found[name] = Tool(target, name)
-    return found
+        tools[name] = tool if name == tool.spec.name else tool.renamed(name)
+    return tools
+
+
+def _agent_of(target: object) -> MiniAgent | None:
+    """Return the agent that a call of `target` reaches; None if `target` is neither agent nor reference of one."""
+    return target._called_agent() if isinstance(target, (MiniAgent, AgentRef)) else None  # noqa: SLF001, RUF100
+
+
+def _own_name(target: object) -> str:
+    name = getattr(target, "alias", None) or getattr(target, "__name__", None) or type(target).__name__
+    return str(name)
+
+
+def _allowed(name: str) -> str:
+    """Return a name that all providers take: 1 to 64 letters, digits, `_` and `-`."""
+    return _NOT_IN_NAMES.sub("_", name)[:_LONGEST_NAME].strip("_") or "tool"
+
+
+def _is_async(target: object) -> bool:
+    return inspect.iscoroutinefunction(target) or inspect.isasyncgenfunction(target)

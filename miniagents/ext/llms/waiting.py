@@ -1,4 +1,4 @@
-"""Who waits for a limit that several event loops share, also in threads at once: one clock, one line, turns."""
+"""`FairQueue`: requests of several event loops, in threads at once, that wait for one limit."""
 
 import asyncio
 import contextlib
@@ -6,15 +6,17 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from typing import Any
+from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
+Granted = TypeVar("Granted")
+
 _CHECK_SECONDS = 1.0
-"""How often it is looked whether a loop has ended with all that it had under way."""
+"""Seconds between two looks for event loops that were closed while their requests ran."""
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
-    """The loop that runs in this thread, or None."""
+    """Return the event loop that runs in this thread, or None."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
@@ -22,7 +24,7 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
 
 
 def wake(loop: asyncio.AbstractEventLoop, future: "asyncio.Future[None]") -> None:
-    """Resolve a future of a loop, from any thread; one of a loop that has ended is nobody's any more."""
+    """Resolve a future of an event loop, from any thread. If the loop is closed, nothing waits for it: do nothing."""
     if loop is running_loop():
         _resolve(future)
     else:
@@ -36,7 +38,7 @@ def _resolve(future: "asyncio.Future[None]") -> None:
 
 
 class SharedClock:
-    """One time for any number of loops: that of the first one, which goes on when another one begins."""
+    """One clock for any number of event loops: the time of the first loop, which the others continue."""
 
     def __init__(self) -> None:
         self._offsets: WeakKeyDictionary[asyncio.AbstractEventLoop, float] = WeakKeyDictionary()
@@ -44,7 +46,7 @@ class SharedClock:
         self._read_at: float | None = None  # on time.monotonic(), which all threads share
 
     def now(self) -> float:
-        """The time, in seconds. It never goes back."""
+        """Return the time in seconds; it never goes back."""
         loop = running_loop()
         offset = self._offsets.get(loop) if loop is not None else None
         if loop is not None and offset is not None:
@@ -60,12 +62,16 @@ class SharedClock:
         return self._latest
 
     def of_loop(self, at: float) -> float:
-        """The same instant on the clock of the running loop, which has asked for the time before."""
+        """Return an instant on the clock of the running loop, in which `now` was called before."""
         return at - self._offsets[asyncio.get_running_loop()]
 
 
-class Trampoline:
-    """What one loop has in the line."""
+class LoopState:
+    """The requests of one event loop: how many wait, how many run, and the timer that serves the queue.
+
+    Args:
+        loop: The event loop.
+    """
 
     __slots__ = ("armed_for", "in_flight", "loop", "timer", "waiting")
 
@@ -77,154 +83,154 @@ class Trampoline:
         self.armed_for: float | None = None
 
 
-class Waiter:
-    """A request that waits.
+class Waiter(Generic[Granted]):
+    """A waiting request.
 
     Attributes:
-        who: Who asks.
-        tokens: Tokens that it will use, estimated.
-        longest_pause: Seconds that everybody may be told to wait: it does not wait for longer ones.
-        lane: Its loop's.
-        future: Is resolved in its own loop once it was admitted, or refused.
-        admission: What it got; None as long as it waits.
-        refusal: Why it got nothing, or None.
+        sender: The name that requests take turns by.
+        tokens: The estimated tokens of the request.
+        longest_pause: Seconds: the request is refused when the provider asks for a longer pause.
+        loop_state: The state of its event loop.
+        future: Is resolved in the request's own loop when it is admitted or refused.
+        admission: The admission; None while the request waits.
+        refusal: The error of a refused request, or None.
     """
 
-    __slots__ = ("admission", "future", "lane", "longest_pause", "refusal", "tokens", "who")
+    __slots__ = ("admission", "future", "longest_pause", "loop_state", "refusal", "sender", "tokens")
 
-    def __init__(self, who: str, tokens: int, longest_pause: float, lane: Trampoline) -> None:
-        self.who = who
+    def __init__(self, sender: str, tokens: int, longest_pause: float, loop_state: LoopState) -> None:
+        self.sender = sender
         self.tokens = tokens
         self.longest_pause = longest_pause
-        self.lane = lane
-        self.future: asyncio.Future[None] = lane.loop.create_future()
-        self.admission: Any = None
+        self.loop_state = loop_state
+        self.future: asyncio.Future[None] = loop_state.loop.create_future()
+        self.admission: Granted | None = None
         self.refusal: Exception | None = None
 
 
-class Line:
-    """The line: one request of each `who` in turn, whichever loop it is in.
+class FairQueue(Generic[Granted]):
+    """A fair queue: requests of different senders take turns, whatever event loop they are in.
 
     Args:
-        clock: Its clock.
-        lock: What its user holds whenever it uses the line.
-        serve: Is called, in one of the loops, when the time of the first one has come.
+        clock: The clock of the queue.
+        lock: The lock that the user of the queue holds during each call.
+        serve: Is called in one of the loops when it is time to admit the first request.
     """
 
     def __init__(self, clock: SharedClock, lock: "threading.RLock", serve: Callable[[], None]) -> None:
         self._clock = clock
         self._lock = lock
         self._serve = serve
-        self._lanes: dict[asyncio.AbstractEventLoop, Trampoline] = {}
-        self._queues: OrderedDict[str, deque[Waiter]] = OrderedDict()
+        self._loops: dict[asyncio.AbstractEventLoop, LoopState] = {}
+        self._queues: OrderedDict[str, deque[Waiter[Granted]]] = OrderedDict()
 
     def __len__(self) -> int:
         return sum(map(len, self._queues.values()))
 
     @property
     def in_flight(self) -> int:
-        """How many requests are under way."""
-        return sum(lane.in_flight for lane in self._lanes.values())
+        """The number of requests that were admitted and have not ended."""
+        return sum(state.in_flight for state in self._loops.values())
 
     @property
-    def first(self) -> Waiter | None:
-        """Whose turn it is."""
+    def first(self) -> Waiter[Granted] | None:
+        """The request whose turn it is, or None."""
         return next(iter(self._queues.values()))[0] if self._queues else None
 
     @property
-    def waiters(self) -> list[Waiter]:
-        """All who wait."""
+    def waiters(self) -> list[Waiter[Granted]]:
+        """All waiting requests."""
         return [waiter for queue in self._queues.values() for waiter in queue]
 
-    def join(self, who: str, tokens: int, longest_pause: float) -> Waiter:
-        """Wait, in the running loop."""
+    def join(self, sender: str, tokens: int, longest_pause: float) -> Waiter[Granted]:
+        """Add a request of the running loop; see `Waiter` for the arguments."""
         loop = asyncio.get_running_loop()
-        lane = self._lanes.setdefault(loop, Trampoline(loop))
-        lane.waiting += 1
-        waiter = Waiter(who, tokens, longest_pause, lane)
-        self._queues.setdefault(who, deque()).append(waiter)
+        state = self._loops.setdefault(loop, LoopState(loop))
+        state.waiting += 1
+        waiter: Waiter[Granted] = Waiter(sender, tokens, longest_pause, state)
+        self._queues.setdefault(sender, deque()).append(waiter)
         return waiter
 
-    def leave(self, waiter: Waiter) -> None:
-        """Wait no more."""
-        queue = self._queues.get(waiter.who)
+    def leave(self, waiter: Waiter[Granted]) -> None:
+        """Remove a request that waits no longer."""
+        queue = self._queues.get(waiter.sender)
         if queue is not None and waiter in queue:
             queue.remove(waiter)
             if not queue:
-                del self._queues[waiter.who]
-            waiter.lane.waiting -= 1
-            if not waiter.lane.waiting and waiter.lane.loop is running_loop():
-                self.disarm()  # of those that it served nobody waits any more
-            self._drop_if_idle(waiter.lane)
+                del self._queues[waiter.sender]
+            waiter.loop_state.waiting -= 1
+            if not waiter.loop_state.waiting and waiter.loop_state.loop is running_loop():
+                self.disarm()  # the timer of this loop serves no other requests
+            self._drop_if_idle(waiter.loop_state)
 
-    def refuse(self, waiter: Waiter, refusal: Exception) -> None:
-        """Let one wait no more, and tell it why."""
+    def refuse(self, waiter: Waiter[Granted], refusal: Exception) -> None:
+        """Remove a request and wake it with an error."""
         self.leave(waiter)
         waiter.refusal = refusal
-        wake(waiter.lane.loop, waiter.future)
+        wake(waiter.loop_state.loop, waiter.future)
 
-    def admit_first(self, admission: Any) -> None:
-        """Let the first one go; the next one of the same `who` is behind all others."""
-        who, queue = self._queues.popitem(last=False)
+    def admit_first(self, admission: Granted) -> None:
+        """Admit the first request; the next one of the same sender goes behind those of all others."""
+        sender, queue = self._queues.popitem(last=False)
         waiter = queue.popleft()
         if queue:
-            self._queues[who] = queue
+            self._queues[sender] = queue
         waiter.admission = admission
-        waiter.lane.waiting -= 1
-        waiter.lane.in_flight += 1
-        wake(waiter.lane.loop, waiter.future)
+        waiter.loop_state.waiting -= 1
+        waiter.loop_state.in_flight += 1
+        wake(waiter.loop_state.loop, waiter.future)
 
-    def ended(self, lane: Trampoline) -> None:
-        """A request that was under way is over."""
-        lane.in_flight -= 1
-        self._drop_if_idle(lane)
+    def ended(self, state: LoopState) -> None:
+        """Note that an admitted request of a loop has ended."""
+        state.in_flight -= 1
+        self._drop_if_idle(state)
 
     def forget_ended_loops(self) -> None:
-        """A loop that has ended waits for nothing, and nothing of it is under way, whatever it left."""
-        for loop, lane in tuple(self._lanes.items()):
+        """Drop the requests of closed event loops, waiting and admitted ones."""
+        for loop, state in tuple(self._loops.items()):
             if loop.is_closed():
-                del self._lanes[loop]
-                for waiter in [one for one in self.waiters if one.lane is lane]:
+                del self._loops[loop]
+                for waiter in [waiter for waiter in self.waiters if waiter.loop_state is state]:
                     self.leave(waiter)
 
     def serve_at(self, at: float | None) -> None:
-        """Serve again at a time, in seconds of the clock, or, with None, once a request has ended."""
+        """Call `serve` at a time, in seconds of the clock; with None, when a request has ended."""
         here = running_loop()
         if at is None:
-            if len(self._lanes) < 2:
-                return  # whoever ends it serves the line
+            if len(self._loops) < 2:
+                return  # the request that ends serves the queue
             at = self._clock.now() + _CHECK_SECONDS
-        for lane in tuple(self._lanes.values()):
-            if lane.loop is here:
-                self._arm(lane, at)
-            elif lane.waiting and (lane.armed_for is None or at < lane.armed_for):
-                lane.armed_for = at
-                with contextlib.suppress(RuntimeError):  # it has ended, and is forgotten soon
-                    lane.loop.call_soon_threadsafe(self._arm, lane, at)
+        for state in tuple(self._loops.values()):
+            if state.loop is here:
+                self._arm(state, at)
+            elif state.waiting and (state.armed_for is None or at < state.armed_for):
+                state.armed_for = at
+                with contextlib.suppress(RuntimeError):  # the loop is closed: `forget_ended_loops` drops it
+                    state.loop.call_soon_threadsafe(self._arm, state, at)
 
     def disarm(self) -> None:
-        """Nothing is to be served at any time; a timer of another loop does no harm."""
+        """Cancel the timer of the running loop. Timers of other loops may stay: they find nothing to serve."""
         here = running_loop()
-        lane = self._lanes.get(here) if here is not None else None
-        if lane is not None and lane.timer is not None:
-            lane.timer.cancel()
-            lane.timer = lane.armed_for = None
-            self._drop_if_idle(lane)
+        state = self._loops.get(here) if here is not None else None
+        if state is not None and state.timer is not None:
+            state.timer.cancel()
+            state.timer = state.armed_for = None
+            self._drop_if_idle(state)
 
-    def _arm(self, lane: Trampoline, at: float) -> None:
+    def _arm(self, state: LoopState, at: float) -> None:
         with self._lock:
-            if lane.timer is not None:
-                lane.timer.cancel()
-            lane.armed_for = at
-            self._clock.now()  # so that the clock knows the loop
-            lane.timer = lane.loop.call_at(self._clock.of_loop(at), self._fired, lane)
+            if state.timer is not None:
+                state.timer.cancel()
+            state.armed_for = at
+            self._clock.now()  # `of_loop` needs a loop that the clock knows
+            state.timer = state.loop.call_at(self._clock.of_loop(at), self._fired, state)
 
-    def _fired(self, lane: Trampoline) -> None:
+    def _fired(self, state: LoopState) -> None:
         with self._lock:
-            lane.timer = lane.armed_for = None
+            state.timer = state.armed_for = None
             self._serve()
-            self._drop_if_idle(lane)
+            self._drop_if_idle(state)
 
-    def _drop_if_idle(self, lane: Trampoline) -> None:
-        if not lane.waiting and not lane.in_flight and lane.timer is None and lane.armed_for is None:
-            self._lanes.pop(lane.loop, None)
+    def _drop_if_idle(self, state: LoopState) -> None:
+        if not state.waiting and not state.in_flight and state.timer is None and state.armed_for is None:
+            self._loops.pop(state.loop, None)

@@ -1,4 +1,4 @@
-"""Anthropic's API, through the official SDK."""
+"""`AnthropicProvider`: Anthropic's Messages API, through the official SDK."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -8,7 +8,7 @@ from miniagents.ext.llms.providers.anthropic_mapping import to_anthropic, tools_
 from miniagents.ext.llms.providers.clients import as_parameters, call_options, without_retries
 from miniagents.ext.llms.providers.endpoint import Endpoint
 from miniagents.ext.llms.providers.messages_reader import MessagesReader
-from miniagents.ext.llms.providers.response_stream import relay
+from miniagents.ext.llms.providers.response_stream import read_response
 
 
 class AnthropicProvider:
@@ -16,7 +16,7 @@ class AnthropicProvider:
 
     Args:
         client: An `anthropic.AsyncAnthropic`.
-        key_source: Where its key came from: the name of the argument, or of the environment variable.
+        key_source: The name of the argument or of the environment variable that its key came from.
     """
 
     name = "anthropic"
@@ -28,8 +28,8 @@ class AnthropicProvider:
         self.key = f"{self.name} {client.base_url}"
 
     def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str | None, None]:
-        """Ask, and fill the answer as it comes; see `Provider`."""
-        return relay(self._endpoint, request, answer, lambda: self._create(request), MessagesReader(answer))
+        """Send a request and fill the answer as it arrives; see `Provider`."""
+        return read_response(self._endpoint, request, answer, lambda: self._create(request), MessagesReader(answer))
 
     def _create(self, request: ModelRequest) -> Any:
         options = call_options(request)

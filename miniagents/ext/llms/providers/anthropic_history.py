@@ -1,7 +1,8 @@
-"""Conversations in Anthropic's dictionaries as messages.
+"""`from_anthropic`: conversations in Anthropic's dictionaries as messages.
 
-What a block has beside what its message says (`cache_control`, `citations`, ...) stands in the message's metadata, as
-`anthropic`, and goes back with it to Anthropic's models. Blocks that only Anthropic's API has are `NativeMessage`s.
+Fields of a block that its message has no place for (`cache_control`, `citations`, ...) are kept in the message's
+metadata, as `anthropic`, and are sent back to Anthropic's models. Blocks that only Anthropic's API has become
+`NativeMessage`s.
 """
 
 import base64
@@ -17,41 +18,52 @@ from miniagents.messages import AssistantMessage, FrozenDict, Message, SystemMes
 from miniagents.messages.frozen import EMPTY, freeze
 
 API = "anthropic"
-"""The `api` of native messages, and what the metadata of others calls its own."""
+"""The `api` of native messages, and the name of this API's fields in the metadata of others."""
 
 BLOCKS = "anthropic_blocks"
-"""The metadata of a reply whose blocks say more than its text and its calls: the blocks, in their order."""
+"""The name in the metadata for the blocks of a reply that its text and its calls do not express."""
 
 THINKING = ("thinking", "redacted_thinking")
 _OWN = {"text": ("text",), "tool_use": ("id", "name", "input")}
 _ORDER = {kind: place for place, kind in enumerate(_OWN, 1)}
-"""How the blocks of a reply are written when it is sent: what it thought comes first."""
+"""The order of the blocks of a reply when it is sent: its thinking comes first."""
 
 
 def from_anthropic(
     dicts: Iterable[Mapping[str, Any]], *, system: str | Iterable[Mapping[str, Any]] | None = None
 ) -> tuple[Message, ...]:
-    """A conversation in Anthropic's dictionaries as messages.
+    """Return a conversation in Anthropic's dictionaries as messages.
 
     Args:
         dicts: The conversation.
         system: The system prompt, or its blocks.
 
     Raises:
-        ValueError: Data that is no base64.
+        ValueError: The data of a block is no base64.
         LookupError: A block lacks a field.
+
+    Example:
+        ```python
+        from miniagents.ext.llms import from_anthropic, to_anthropic
+
+        dicts = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]
+        messages = from_anthropic(dicts, system="Be brief.")
+        print([type(message).__name__ for message in messages])
+        # ['SystemMessage', 'UserMessage', 'AssistantMessage']
+        system, dicts_again = to_anthropic(messages)
+        ```
     """
-    found: list[Message] = _systems(system) if system is not None else []
+    messages: list[Message] = _systems(system) if system is not None else []
     names: dict[str, str] = {}
-    for one in dicts:
-        role, content = one["role"], one["content"]
+    for entry in dicts:
+        role, content = entry["role"], entry["content"]
         if role == "system":
-            found += _systems(content)
+            messages += _systems(content)
         elif role == "assistant":
-            found.append(_reply(_as_blocks(content), names))
+            messages.append(_reply(_as_blocks(content), names))
         else:
-            found += [_from_block(block, names) for block in _as_blocks(content)]
-    return tuple(found)
+            messages += [_from_block(block, names) for block in _as_blocks(content)]
+    return tuple(messages)
 
 
 def _as_blocks(content: str | Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -83,12 +95,12 @@ def _reply(blocks: list[Mapping[str, Any]], names: dict[str, str]) -> Message:
 
 
 def _is_plain(blocks: list[Mapping[str, Any]]) -> bool:
-    """Whether a reply can be written again from its text, its calls, and its thoughts, which come first."""
+    """Return whether the text, the calls and the thinking of a reply, in this order, express all of its blocks."""
     kinds = [block["type"] for block in blocks]
     for kind, block in zip(kinds, blocks, strict=True):
         if kind not in THINKING and (kind not in _ORDER or _beside(block, *_OWN[kind])):
             return False
-    if not kinds or kinds[0] not in THINKING:  # what does not begin with thoughts was put together by somebody else
+    if not kinds or kinds[0] not in THINKING:  # only Anthropic's models begin with thinking
         return True
     places = [_ORDER.get(kind, 0) for kind in kinds]
     return places == sorted(places) and kinds.count("text") <= 1
@@ -137,7 +149,7 @@ def _result(block: Mapping[str, Any], names: Mapping[str, str]) -> ToolResultMes
 
 
 def _parts(block: Mapping[str, Any]) -> tuple[Message, ...]:
-    """What a block that only Anthropic's API has says to the models of others; () for nothing that they understand."""
+    """Return a block that only Anthropic's API has as messages for other models; () if they cannot read it."""
     if block["type"] == "search_result":
         head, content = f"{block['title']} ({block['source']})", block["content"]
     elif block["type"] == "document" and block["source"]["type"] == "content":
@@ -150,10 +162,10 @@ def _parts(block: Mapping[str, Any]) -> tuple[Message, ...]:
 
 
 def _beside(block: Mapping[str, Any], *own: str) -> FrozenDict[str, Any]:
-    """The metadata of what a block has beside these fields."""
-    more = {name: value for name, value in block.items() if value is not None and name not in ("type", *own)}
-    return _metadata(API, more) if more else EMPTY
+    """Return the metadata for the fields of a block other than these."""
+    fields = {name: value for name, value in block.items() if value is not None and name not in ("type", *own)}
+    return _metadata(API, fields) if fields else EMPTY
 
 
-def _metadata(name: str, value: Any) -> FrozenDict[str, Any]:
+def _metadata(name: str, value: object) -> FrozenDict[str, Any]:
     return FrozenDict({name: freeze(value, f"metadata[{name!r}]")})

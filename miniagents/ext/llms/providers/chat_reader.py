@@ -1,4 +1,4 @@
-"""Answers of OpenAI's chat completions, and of whatever is compatible with them."""
+"""`ChatReader`: answers of OpenAI's chat completions and of compatible servers."""
 
 from typing import Any
 
@@ -21,13 +21,13 @@ from miniagents.ext.llms.providers.reading import (
 
 
 class ChatReader:
-    """Reads one chat completion; see `Reader`.
+    """A reader of one chat completion; see `Reader`.
 
     Args:
-        answer: What is filled.
+        answer: The answer to fill.
     """
 
-    is_done = False  # a stream ends with [DONE], which is no event
+    is_done = False  # [DONE] ends a stream, and is no event
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
@@ -49,7 +49,7 @@ class ChatReader:
         elif delta is not None:
             raise Unreadable("choices[0].delta", delta)
         elif isinstance(choice.get("message"), dict) and not answer.has_content:
-            text = self._message(choice["message"], "choices[0].message")  # a whole answer, as a stream of one event
+            text = self._message(choice["message"], "choices[0].message")  # a whole answer as a stream of one event
         self._reason(choice)
         return text
 
@@ -106,7 +106,7 @@ class ChatReader:
             field = f"{where}[{number}]"
             call = an_object(call, field)
             place = a_place(call.get("index"))
-            # A whole message has no places: the calls stand in their order.
+            # A whole message has no places: its calls are in order.
             self._call(number if place is None and where.endswith("message.tool_calls") else place, call, field)
 
     def _call(self, place: int | None, call: dict[str, Any], where: str) -> None:

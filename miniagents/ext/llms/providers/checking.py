@@ -1,4 +1,4 @@
-"""A look at a whole answer: whether it is one."""
+"""Checks of whole answers."""
 
 from collections.abc import Callable
 from typing import TypeAlias
@@ -11,19 +11,19 @@ from miniagents.ext.llms.providers.error_mapping import malformed
 from miniagents.ext.llms.sound import sound
 
 Check: TypeAlias = Callable[[str, ModelRequest, Answer], None]
-"""Looks at a whole answer (the provider's name, request, answer), and raises a `ProviderError` if it is none."""
+"""A function of the provider's name, the request and the answer, which raises a `ProviderError` for a bad answer."""
 
 
 def check_ending(name: str, request: ModelRequest, answer: Answer) -> None:
-    """Look at how an answer ended.
+    """Check the end of an answer, its tool calls, and its content.
 
     Args:
-        name: What the provider is called in errors.
-        request: The request. An empty answer is one after the results of tools.
+        name: The name of the provider in errors.
+        request: The request. After the results of tools, an empty answer is allowed.
         answer: The answer.
 
     Raises:
-        IncompleteResponseError: It has not ended, or it is empty.
+        IncompleteResponseError: The answer has not ended, or it is empty.
         MalformedResponseError: A tool call has no name.
     """
     check_has_ended(name, request, answer)
@@ -45,7 +45,7 @@ def check_ending(name: str, request: ModelRequest, answer: Answer) -> None:
 
 
 def check_has_ended(name: str, request: ModelRequest, answer: Answer) -> None:
-    """Look at whether an answer ended, and at nothing else.
+    """Check that an answer has ended, and nothing else.
 
     Raises:
         IncompleteResponseError: It has not.

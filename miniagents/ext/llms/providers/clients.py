@@ -1,11 +1,11 @@
-"""The SDKs' clients: one for each provider, address and key in a system, closed with it."""
+"""Clients of the SDKs: a system shares one for each provider, address and key, and closes it at its end."""
 
 import asyncio
 import importlib
 import inspect
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from miniagents.errors import MissingDependencyError, MissingKeyError
@@ -15,10 +15,10 @@ from miniagents.messages.frozen import thaw
 
 
 def sdk(package: str, extra: str) -> Any:
-    """An optional package.
+    """Import an optional package.
 
     Raises:
-        MissingDependencyError: It is not installed.
+        MissingDependencyError: The package is not installed.
     """
     try:
         return importlib.import_module(package)
@@ -29,10 +29,10 @@ def sdk(package: str, extra: str) -> Any:
 
 
 async def loaded(package: str, extra: str) -> Any:
-    """An optional package, imported in a thread the first time: it takes a second, and the loop has others to serve.
+    """Import an optional package, the first time in a thread: the import takes a second, which would block the loop.
 
     Raises:
-        MissingDependencyError: It is not installed.
+        MissingDependencyError: The package is not installed.
     """
     if package in sys.modules:
         return sdk(package, extra)
@@ -40,13 +40,13 @@ async def loaded(package: str, extra: str) -> Any:
 
 
 def key_or_environment(api_key: Secret | None, variable: str, agent: str) -> Secret:
-    """The key that was given, or that of the environment, without the white space around it.
+    """Return the given key or the key in the environment, without white space around it.
 
     Raises:
-        MissingKeyError: There is none, or no HTTP header can carry it.
+        MissingKeyError: There is no key, or no HTTP header can carry it.
     """
     key = api_key.reveal() if api_key is not None else os.environ.get(variable, "")
-    key = key.strip()  # what is read from a file ends with a newline
+    key = key.strip()  # a key that was read from a file ends with a newline
     if not key and api_key is None:
         raise MissingKeyError(f"{agent}: there is no key: set {variable} in the environment, or give api_key=")
     if not (key.isascii() and key.isprintable()):
@@ -56,8 +56,8 @@ def key_or_environment(api_key: Secret | None, variable: str, agent: str) -> Sec
     return Secret(key)
 
 
-def key_source(api_key: Secret | None, variable: str, client: Any = None) -> str:
-    """Where a key came from: the name of the argument, or of the environment variable."""
+def key_source(api_key: Secret | None, variable: str, client: object = None) -> str:
+    """Return the source of a key: the name of the argument or of the environment variable."""
     if client is not None:
         return "async_client="
     return "api_key=" if api_key is not None else variable
@@ -68,23 +68,23 @@ async def close_client(client: Any) -> None:
     await client.close()
 
 
-def as_parameters(method: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options for a method of an SDK: what it does not take as a parameter is sent as `extra_body`."""
+def as_parameters(method: Callable[..., object], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options as arguments of an SDK's method; options that are no parameters of it go into `extra_body`."""
     names = inspect.signature(method).parameters
-    taken = {name: value for name, value in options.items() if name in names}
+    arguments = {name: value for name, value in options.items() if name in names}
     others = {name: value for name, value in options.items() if name not in names}
     if others:
-        taken["extra_body"] = {**others, **taken.get("extra_body", {})}
-    return taken
+        arguments["extra_body"] = {**others, **arguments.get("extra_body", {})}
+    return arguments
 
 
 def without_retries(client: Any) -> Any:
-    """A client whose own retries are off: there is one policy, and one place to see it."""
+    """Return a client whose own retries are off, since `RetryPolicy` decides about retries."""
     return client.with_options(max_retries=0) if client.max_retries else client
 
 
 def call_options(request: ModelRequest) -> dict[str, Any]:
-    """The options of an API call: those of the request, with its idempotency key and what is left of its deadline."""
+    """Return the options of an API call: those of the request, its idempotency key, and the time until its deadline."""
     options: dict[str, Any] = thaw(request.options)
     headers = {**options.pop("extra_headers", {})}
     if request.idempotency_key:

@@ -1,4 +1,4 @@
-"""OpenAI's embeddings."""
+"""`EmbeddingProvider`: OpenAI's embeddings API."""
 
 import array
 import base64
@@ -15,51 +15,36 @@ from miniagents.ext.llms.providers.endpoint import Endpoint
 from miniagents.ext.llms.providers.error_mapping import malformed
 from miniagents.ext.llms.providers.openai import api_options
 from miniagents.ext.llms.providers.reading import Unreadable, a_list, a_place, an_object, count
-from miniagents.ext.llms.providers.response_stream import relay
-from miniagents.promising import Flow
+from miniagents.ext.llms.providers.response_stream import read_response
 
 
 class EmbeddingProvider:
-    """OpenAI's embeddings: one request, whose answer has no tokens.
+    """OpenAI's embeddings API: a request whose answer has vectors and no tokens.
 
     Args:
         client: An `openai.AsyncOpenAI`.
-        key_source: Where its key came from: the name of the argument, or of the environment variable.
-
-    Attributes:
-        embeddings: The vectors, in the order of the messages.
+        key_source: The name of the argument or of the environment variable that its key came from.
     """
 
     name = "openai"
     operation = "embeddings"
-    was_delivered = False
 
     def __init__(self, client: Any, key_source: str = "async_client=") -> None:
         self._client = without_retries(client)
         self._endpoint = Endpoint(self.name, "openai", key_source)
         self.address = str(client.base_url)
         self.key = f"{self.name} embeddings {client.base_url}"
-        self.embeddings: tuple[tuple[float, ...], ...] = ()
-
-    def push(self, text: str) -> None:
-        """There is no text."""
-
-    async def room(self, flow: Flow) -> None:
-        """There is always room for nothing."""
-
-    def retract(self) -> None:
-        """Nothing was given away yet."""
 
     def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str | None, None]:
-        """Ask; see `Provider`."""
+        """Send a request; its answer has `embeddings` in the order of the messages. See `Provider`."""
         whole = replace(request, stream=False)
-        return relay(
-            self._endpoint, whole, answer, lambda: self._embed(request), _EmbeddingsReader(self, answer), self._check
+        return read_response(
+            self._endpoint, whole, answer, lambda: self._embed(request), _EmbeddingsReader(answer), _check
         )
 
     def _embed(self, request: ModelRequest) -> Any:
         options = {"encoding_format": "base64", **api_options(request)}
-        options.pop("max_tokens", None)  # it is there for the reservation alone: nothing is written
+        options.pop("max_tokens", None)  # it is for the reservation alone: an embedding writes no tokens
         embeddings = self._client.embeddings
         return embeddings.with_streaming_response.create(
             input=[str(message) for message in request.messages],
@@ -67,27 +52,27 @@ class EmbeddingProvider:
             **as_parameters(embeddings.create, options),
         )
 
-    def _check(self, name: str, request: ModelRequest, answer: Answer) -> None:
-        found, wanted = len(self.embeddings), len(request.messages)
-        if found != wanted:
-            raise malformed(name, f"there are {found} embeddings of {wanted} texts")
+
+def _check(name: str, request: ModelRequest, answer: Answer) -> None:
+    received, expected = len(answer.embeddings), len(request.messages)
+    if received != expected:
+        raise malformed(name, f"there are {received} embeddings of {expected} texts")
 
 
 class _EmbeddingsReader:
-    """Reads the embeddings of one request; see `Reader`."""
+    """The reader of an answer with embeddings; see `Reader`."""
 
     is_done = False
 
-    def __init__(self, provider: EmbeddingProvider, answer: Answer) -> None:
-        self._provider = provider
+    def __init__(self, answer: Answer) -> None:
         self._answer = answer
 
     def event(self, kind: str, data: dict[str, Any]) -> str:
-        """Embeddings do not stream."""
+        """Refuse the event: embeddings do not stream."""
         raise Unreadable("the answer", "a stream")
 
     def whole(self, data: dict[str, Any]) -> str:
-        """Read them."""
+        """Read the vectors."""
         answer = self._answer
         usage = data.get("usage")
         if isinstance(usage, dict) and count(usage.get("prompt_tokens")):
@@ -104,12 +89,12 @@ class _EmbeddingsReader:
             entry = an_object(entry, where)
             place = a_place(entry.get("index"))
             placed.append((number if place is None else place, _vector(entry.get("embedding"), f"{where}.embedding")))
-        self._provider.embeddings = tuple(vector for _, vector in sorted(placed, key=lambda one: one[0]))
+        answer.embeddings = tuple(vector for _, vector in sorted(placed, key=lambda pair: pair[0]))
         return ""
 
 
-def _vector(value: Any, field: str) -> tuple[float, ...]:
-    """A vector: numbers, or 32-bit floats in base64, little end first."""
+def _vector(value: object, field: str) -> tuple[float, ...]:
+    """Return a vector: its numbers, or 32-bit floats in base64, in little-endian order."""
     if isinstance(value, str):
         try:
             packed = array.array("f", base64.b64decode(value, validate=True))

@@ -1,4 +1,4 @@
-"""Where requests go, and what their failures are to us."""
+"""`Endpoint`: the failures of a provider's requests as errors of this package."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from miniagents.ext.llms.providers.redacting import redactor_of
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where requests go.
+    """The provider that requests go to.
 
     Attributes:
-        name: What the provider is called in errors.
+        name: The name of the provider in errors.
         package: The package of the SDK, and the extra that installs it.
-        key_source: Where its key came from: the name of the argument, or of the environment variable.
+        key_source: The name of the argument or of the environment variable that the key came from.
     """
 
     name: str
@@ -26,29 +26,29 @@ class Endpoint:
     key_source: str
 
     def failure(self, error: Exception, response: Any) -> ProviderError | None:
-        """Our error for whatever went wrong; None for what is not the provider's.
+        """Return the error of this package for a failed request; None if the failure is not the provider's.
 
         Args:
-            error: What was raised. It becomes the cause, unless it shows a key.
-            response: The response of httpx, or None if none came.
+            error: The exception that was raised. It becomes the cause, unless it shows a key.
+            response: The response of httpx, or None if there is none.
         """
         own, httpx = sdk(self.package, self.package), sdk("httpx2", self.package)
         request = response.request if response is not None else getattr(error, "request", None)
         redacted = redactor_of(request)
         headers: Mapping[str, str] = redacted(dict(response.headers)) if response is not None else {}
-        found: ProviderError
+        failure: ProviderError
         if isinstance(error, own.APIStatusError):
-            sent = redacted(dict(error.response.headers))
-            found = status_failure(
+            error_headers = redacted(dict(error.response.headers))
+            failure = status_failure(
                 self.name,
                 error.status_code,
                 redacted(error.body),
-                sent,
+                error_headers,
                 redacted(str(error)),
                 key_source=self.key_source,
             )
         elif isinstance(error, Failed):
-            found = status_failure(
+            failure = status_failure(
                 self.name,
                 None,
                 redacted(error.body),
@@ -58,19 +58,19 @@ class Endpoint:
                 should_retry=error.should_retry,
             )
         elif isinstance(error, Unreadable):
-            found = malformed(self.name, redacted(str(error)))
+            failure = malformed(self.name, redacted(str(error)))
         elif isinstance(error, (own.APIConnectionError, httpx.RequestError, httpx.StreamError)):
             cause = error.__cause__ or error
-            said = redacted(str(cause)) or type(cause).__name__
+            text = redacted(str(cause)) or type(cause).__name__
             was_reached = not isinstance(cause, (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol))
-            found = connection_failure(self.name, said, has_begun=response is not None, was_reached=was_reached)
+            failure = connection_failure(self.name, text, has_begun=response is not None, was_reached=was_reached)
         elif isinstance(error, own.APIError):
-            found = malformed(self.name, redacted(str(error)))
+            failure = malformed(self.name, redacted(str(error)))
         elif isinstance(error, UnicodeEncodeError) and error.encoding == "ascii":
             return AuthenticationError(
                 f"{self.name}: {self.key_source} has a letter that no HTTP header can carry: is it the key?"
             )
         else:
             return None
-        found.__cause__ = None if redacted.shows_in(error) or isinstance(error, (Failed, Unreadable)) else error
-        return found
+        failure.__cause__ = None if redacted.shows_in(error) or isinstance(error, (Failed, Unreadable)) else error
+        return failure

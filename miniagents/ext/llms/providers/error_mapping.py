@@ -1,4 +1,4 @@
-"""What providers say when they fail, as our errors."""
+"""Error responses of providers as errors of this package."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -50,57 +50,57 @@ _STATUSES = {
     "unavailable": 503,
     "deadline_exceeded": 504,
 }
-"""What providers call their failures, and the statuses that these have: inside an answer, only the word is known."""
-_MOST_LETTERS = 1000
+"""The HTTP statuses of the providers' error types: an error inside an answer has a type and no status."""
+_MAX_LETTERS = 1000
 
 
 def status_failure(
     provider: str,
     status: int | None,
-    body: Any,
+    body: object,
     headers: Mapping[str, str],
     text: str,
     *,
     key_source: str = "",
     should_retry: bool | None = None,
 ) -> ProviderError:
-    """The error that stands for an error response.
+    """Return the error for an error response.
 
     Args:
-        provider: Its name.
-        status: The HTTP status; None for an error inside an answer: then what it says tells what it is.
-        body: What it said: the decoded JSON, or text.
+        provider: The name of the provider.
+        status: The HTTP status; None for an error inside an answer, whose status its type tells.
+        body: The body: decoded JSON, or text.
         headers: The headers of the response.
-        text: What is said where the body says nothing.
-        key_source: Where the key came from: the name of an argument or a variable; "" if nobody knows.
-        should_retry: Whether another attempt makes sense; None for what the provider says.
+        text: The text of the error if the body has none.
+        key_source: The name of the argument or variable that the key came from; "" if it is not known.
+        should_retry: Whether another attempt makes sense; None if the provider decides.
     """
     error = _error_in(body)
     kind, code = error.get("type"), error.get("code")
     if status is None:
         status = _status_in(error)
-    said = shortened(str(error.get("message") or error.get("detail") or text), _MOST_LETTERS)
-    everything = f"{kind} {code} {said}".lower()
-    word = next((str(one) for one in (code, kind, error.get("status")) if one), None)
-    said_request = body.get("request_id") if isinstance(body, Mapping) else None
+    message = shortened(str(error.get("message") or error.get("detail") or text), _MAX_LETTERS)
+    searched = f"{kind} {code} {message}".lower()
+    error_type = next((str(name) for name in (code, kind, error.get("status")) if name), None)
+    request_id = body.get("request_id") if isinstance(body, Mapping) else None
     facts: dict[str, Any] = {
         "status": status,
-        "error_type": word,
-        "request_id": headers.get("x-request-id") or headers.get("request-id") or said_request,
+        "error_type": error_type,
+        "request_id": headers.get("x-request-id") or headers.get("request-id") or request_id,
         "retry_after": retry_after(headers),
         "should_retry": {"true": True, "false": False}.get(headers.get("x-should-retry", "").lower(), should_retry),
         "limits": limit_headers(headers),
     }
-    where = f"{provider}: {status if status is not None else 'error in the answer'}: {said}"
-    if any(one in everything for one in _QUOTA) or status == 402:
+    where = f"{provider}: {status if status is not None else 'error in the answer'}: {message}"
+    if any(phrase in searched for phrase in _QUOTA) or status == 402:
         return QuotaExceededError(f"{where}; the quota is used up: check plan and billing", **facts)
-    if any(one in everything for one in _OVERFLOW):
+    if any(phrase in searched for phrase in _OVERFLOW):
         return ContextOverflowError(
             f"{where}; shorten the conversation, or take a model with a longer context", **facts
         )
     if status in (401, 403):
-        came = f" from {key_source}" if key_source else ""
-        advice = f"check the API key{came}" if status == 401 else f"the key{came} may not use this model or feature"
+        source = f" from {key_source}" if key_source else ""
+        advice = f"check the API key{source}" if status == 401 else f"the key{source} may not use this model or feature"
         return AuthenticationError(f"{where}; {advice}", **facts)
     if status == 429:
         wait = facts["retry_after"]
@@ -115,28 +115,28 @@ def status_failure(
 
 
 def connection_failure(
-    provider: str, said: str, *, has_begun: bool, was_reached: bool = True
+    provider: str, text: str, *, has_begun: bool, was_reached: bool = True
 ) -> ProviderUnavailableError:
-    """The error that stands for a connection that failed, or was cut.
+    """Return the error for a connection that failed or was cut.
 
     Args:
-        provider: Its name.
-        said: What is known of it.
+        provider: The name of the provider.
+        text: The text of the failure.
         has_begun: Whether the answer had begun.
-        was_reached: Whether there was a connection at all.
+        was_reached: Whether there was a connection.
     """
     if has_begun:
-        return IncompleteResponseError(f"{provider}: the connection was cut in the middle of the answer: {said}")
-    return ProviderUnavailableError(f"{provider}: cannot be reached: {said}", was_reached=was_reached)
+        return IncompleteResponseError(f"{provider}: the connection was cut in the middle of the answer: {text}")
+    return ProviderUnavailableError(f"{provider}: cannot be reached: {text}", was_reached=was_reached)
 
 
 def malformed(provider: str, what: str) -> MalformedResponseError:
-    """The error that stands for an answer that the API does not speak."""
+    """Return the error for an answer that is not in the form of the API."""
     return MalformedResponseError(f"{provider}: {what}; check base_url=, or a proxy in between")
 
 
-def _error_in(body: Any) -> Mapping[str, Any]:
-    """What a body says of its error, in the forms that are known."""
+def _error_in(body: object) -> Mapping[str, Any]:
+    """Return the fields of the error in a body, which has one of several known forms."""
     if isinstance(body, list):
         body = body[0] if body else None
     error = (body.get("error") or body) if isinstance(body, Mapping) else body
@@ -148,7 +148,7 @@ def _error_in(body: Any) -> Mapping[str, Any]:
 
 
 def _status_in(error: Mapping[str, Any]) -> int | None:
-    """The HTTP status that an error speaks of."""
+    """Return the HTTP status that the fields of an error imply, or None."""
     words = [error.get(name) for name in ("code", "status", "status_code", "type")]
     for word in words:
         number = int(word) if isinstance(word, str) and word.isascii() and word.isdigit() and len(word) == 3 else word
@@ -160,5 +160,5 @@ def _status_in(error: Mapping[str, Any]) -> int | None:
 
 
 def limit_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers that speak of rate limits."""
+    """Return the headers about rate limits."""
     return {name.lower(): value for name, value in headers.items() if "ratelimit" in name.lower()}

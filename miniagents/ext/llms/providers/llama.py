@@ -1,4 +1,4 @@
-"""llama.cpp's API: OpenAI's, with tools by a grammar."""
+"""`LocalProvider`: llama.cpp's server, which has OpenAI's API, with tools by a grammar."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -20,15 +20,16 @@ class LocalProvider(OpenAIProvider):
     """llama.cpp's server.
 
     Args:
-        client: An `openai.AsyncOpenAI` that is connected to it.
+        client: An `openai.AsyncOpenAI` that is connected to the server.
+        key: The key of the provider in caches.
     """
 
     def __init__(self, client: Any, key: str) -> None:
         super().__init__(client, name="local", key_source="")
-        self.key = key  # the port is another one each time
+        self.key = key  # the port differs in each run
 
     def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str | None, None]:
-        """Ask, and fill the answer as it comes; see `Provider`."""
+        """Send a request and fill the answer as it arrives; see `Provider`."""
         return self._with_tools(request, answer) if request.tools else super().stream(request, answer)
 
     async def _with_tools(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str | None, None]:
@@ -42,18 +43,18 @@ class LocalProvider(OpenAIProvider):
             options=options,
         )
         text, shown = "", 0
-        async with aclosing(self._asked(plain, answer, check_has_ended)) as pieces:
+        async with aclosing(self._send(plain, answer, check_has_ended)) as pieces:
             async for piece in pieces:
                 if not piece:
                     yield piece
                     continue
                 text += piece
-                said = _answer_so_far(text) if request.output is None else ""
-                yield said[shown:]
-                shown = max(shown, len(said))
+                answer_text = _answer_so_far(text) if request.output is None else ""
+                yield answer_text[shown:]
+                shown = max(shown, len(answer_text))
         if ending_of(answer.stop_reason) is Ending.TRUNCATED:
             check_ending(self.name, request, answer)
-            return  # cut off in the middle of JSON: the reply says so
+            return  # the JSON was cut off: the stop reason of the reply says so
         try:
             turn = msgspec.json.decode(text, type=dict[str, Any])
         except msgspec.DecodeError as error:
@@ -67,12 +68,12 @@ class LocalProvider(OpenAIProvider):
 
 
 def _answer_so_far(text: str) -> str:
-    """The part of the answer that an unfinished JSON object has already."""
+    """Return the part of the answer that an unfinished JSON object has."""
     if not text.strip():
         return ""
     try:
         value = sdk("jiter", "local").from_json(text.encode(), partial_mode="trailing-strings")
     except ValueError:
         return ""
-    said = value.get(ANSWER) if isinstance(value, dict) else None
-    return said if isinstance(said, str) else ""
+    answer = value.get(ANSWER) if isinstance(value, dict) else None
+    return answer if isinstance(answer, str) else ""

@@ -1,7 +1,7 @@
-"""Tools for models that know of none: the call becomes a JSON object, and its schema a grammar.
+"""Tools for models without support for them: a grammar makes the model write a tool call, or an answer, as JSON.
 
-llama.cpp calls tools only where a model's chat template knows of them, and small models' do not. A grammar works with
-every model: what it writes is a call of a tool, or an answer, and always valid.
+llama.cpp calls tools only if the chat template of the model supports them, and those of small models do not. A grammar
+works with every model, and its output is always valid.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,12 +18,12 @@ ANSWER = "answer"
 
 
 def prompt_with_tools(messages: Iterable[Message], tools: Sequence[ToolSpec]) -> tuple[Message, ...]:
-    """A conversation as such a model understands it: the tools in a system prompt, calls and results as text."""
+    """Return a conversation with the tools in a system prompt, and calls and results as text."""
     listed = "\n".join(
         msgspec.json.encode({"tool": tool.name, "description": tool.description, "arguments": tool.schema}).decode()
         for tool in tools
     )
-    told: list[Message] = [
+    prompt: list[Message] = [
         SystemMessage(
             f'You may call tools. Reply with JSON: {{"tool": name, "arguments": {{...}}}} to call one, or '
             f'{{"{ANSWER}": ...}} to answer. The tools are:\n{listed}'
@@ -31,23 +31,23 @@ def prompt_with_tools(messages: Iterable[Message], tools: Sequence[ToolSpec]) ->
     ]
     for message in messages:
         if isinstance(message, ReplyMessage) and message.tool_calls:
-            told += [
+            prompt += [
                 AssistantMessage(f'{{"tool": "{c.name}", "arguments": {c.arguments}}}') for c in message.tool_calls
             ]
         elif isinstance(message, ToolResultMessage):
-            told.append(UserMessage(f"The tool {message.name} answered: {message.content}"))
+            prompt.append(UserMessage(f"The tool {message.name} answered: {message.content}"))
         else:
-            told.append(message)
-    return tuple(told)
+            prompt.append(message)
+    return tuple(prompt)
 
 
-def tool_output(tools: Sequence[ToolSpec], output: OutputType | None, choice: Any) -> OutputType:
-    """What such a model may write.
+def tool_output(tools: Sequence[ToolSpec], output: OutputType | None, choice: object) -> OutputType:
+    """Return the type of what the model may write: a tool call or an answer.
 
     Args:
         tools: The tools.
         output: The type of the answer, or None for text.
-        choice: `tool_choice` as OpenAI's API has it: "auto", "required", "none", or one tool.
+        choice: The `tool_choice` of OpenAI's API: "auto", "required", "none", or one tool.
     """
     named = choice["function"]["name"] if isinstance(choice, dict) else None
     definitions: dict[str, Any] = {}
@@ -67,7 +67,7 @@ def tool_output(tools: Sequence[ToolSpec], output: OutputType | None, choice: An
     )
 
 
-def _object(**properties: Any) -> dict[str, Any]:
+def _object(**properties: object) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": properties,

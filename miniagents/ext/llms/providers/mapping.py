@@ -1,4 +1,4 @@
-"""What the mappings of conversations to the providers' dictionaries have in common."""
+"""Functions that all mappings of conversations to the providers' dictionaries use."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -14,13 +14,13 @@ ROLES = ("system", "developer", "user", "assistant", "tool")
 
 
 def role_of(message: Message) -> str:
-    """Who says it; whatever has no role is the user's."""
+    """Return the role of a message; "user" for a message without one."""
     role = getattr(message, "role", None) or message.metadata.get("role")
     return str(role) if role in ROLES else "user"
 
 
 def systems_first(messages: Iterable[Message]) -> tuple[list[Message], list[Message]]:
-    """The system prompts, and all others, each in their order."""
+    """Return the system prompts and all other messages, each in their order."""
     systems: list[Message] = []
     others: list[Message] = []
     for message in messages:
@@ -29,41 +29,42 @@ def systems_first(messages: Iterable[Message]) -> tuple[list[Message], list[Mess
 
 
 def readable(messages: Iterable[Message], api: str, *, takes_context: bool = False) -> list[Message]:
-    """Messages as models of an API can read them, in tool results too: what has another API's form becomes its parts,
-    and what is said about a file comes before it.
+    """Return messages that the models of an API can read, also within tool results.
+
+    Native messages of another API become their parts, and the context of a file becomes a message before it.
 
     Args:
         messages: The messages.
         api: The API.
-        takes_context: Whether it has a place for what is said about a file.
+        takes_context: True if the API has a field for the context of a file.
 
     Raises:
-        UnsupportedContentError: Only models of another API can read one.
+        UnsupportedContentError: Only models of another API can read one of the messages.
     """
-    found: list[Message] = []
+    result: list[Message] = []
     for message in messages:
         if isinstance(message, NativeMessage) and message.api != api:
             if not message.parts:
                 raise UnsupportedContentError(f"only models of {message.api} take a part of the kind {message.kind!r}")
-            found += readable(message.parts, api, takes_context=takes_context)
+            result += readable(message.parts, api, takes_context=takes_context)
         elif not takes_context and isinstance(message, FileMessage) and message.context and message.text is None:
-            found += [UserMessage(message.about), message]
+            result += [UserMessage(message.about), message]
         elif isinstance(message, ToolResultMessage) and message.parts:
-            found.append(
+            result.append(
                 msgspec.structs.replace(message, parts=tuple(readable(message.parts, api, takes_context=takes_context)))
             )
         else:
-            found.append(message)
-    return found
+            result.append(message)
+    return result
 
 
 def joined(texts: Sequence[str]) -> str:
-    """Texts as one, with blank lines between them."""
+    """Join texts with blank lines between them; blank texts are left out."""
     return "\n\n".join(text for text in texts if text.strip())
 
 
 def json_arguments(text: str) -> dict[str, Any]:
-    """The arguments of a tool call as a dict; what is no JSON object goes back to the model as it was said."""
+    """Return the arguments of a tool call as a dict; `invalid_json` has a text that is no JSON object."""
     try:
         return msgspec.json.decode(text, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""Answers of Anthropic's Messages API."""
+"""`MessagesReader`: answers of Anthropic's Messages API."""
 
 from typing import Any
 
@@ -22,10 +22,10 @@ _THINKING = ("thinking", "redacted_thinking")
 
 
 class MessagesReader:
-    """Reads one message; see `Reader`.
+    """A reader of one message; see `Reader`.
 
     Args:
-        answer: What is filled.
+        answer: The answer to fill.
     """
 
     def __init__(self, answer: Answer) -> None:
@@ -47,7 +47,7 @@ class MessagesReader:
             message = an_object(data.get("message"), "message")
             self._about(message)
             usage = self._answer.usage
-            if usage is not None:  # what was written so far is no usage: only the end has that
+            if usage is not None:  # the output tokens are known at the end alone
                 self._answer.usage = Usage(usage.input_tokens, 0, usage.cached_tokens)
         elif kind == "message_delta":
             self._about(data)
@@ -119,24 +119,24 @@ class MessagesReader:
             return a_text(block.get("text"), f"{where}.text")
         if kind == "tool_use":
             name = a_text(block.get("name"), f"{where}.name")
-            given = arguments_in(block.get("input"), f"{where}.input")
-            self._answer.calls.begin(place, an_id(block.get("id")), name, given)
+            arguments = arguments_in(block.get("input"), f"{where}.input")
+            self._answer.calls.begin(place, an_id(block.get("id")), name, arguments)
         elif kind in _THINKING:
-            kept = {name: value for name, value in block.items() if value is not None}
+            fields = {name: value for name, value in block.items() if value is not None}
             if kind == "thinking":
-                kept["thinking"] = a_text(kept.get("thinking"), f"{where}.thinking")
-            self._thinking[place] = kept
+                fields["thinking"] = a_text(fields.get("thinking"), f"{where}.thinking")
+            self._thinking[place] = fields
         return ""
 
     def _end(self) -> None:
         answer = self._answer
         thinking = [all_sound(self._thinking[place]) for place in sorted(self._thinking)]
         if thinking and answer.calls:
-            answer.extra["thinking_blocks"] = thinking  # the API wants it back with the results
+            answer.extra["thinking_blocks"] = thinking  # the API requires it with the results of the calls
 
 
 def _usage(usage: dict[str, Any], before: Usage | None) -> Usage:
-    """Anthropic counts what comes from its cache apart from the input; here the input is all of it."""
+    """Return the usage; Anthropic counts cached input apart from other input, and here the input includes it."""
     cached = count(usage.get("cache_read_input_tokens"))
     read = count(usage.get("input_tokens")) + count(usage.get("cache_creation_input_tokens")) + cached
     if before is not None:

@@ -1,4 +1,4 @@
-"""OpenAI's API, and whatever is compatible with it: chat completions and responses, through the official SDK."""
+"""`OpenAIProvider`: OpenAI's chat completions and Responses API, and compatible servers, through the official SDK."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -17,7 +17,7 @@ from miniagents.ext.llms.providers.openai_mapping import (
     tools_for_chat,
     tools_for_responses,
 )
-from miniagents.ext.llms.providers.response_stream import relay
+from miniagents.ext.llms.providers.response_stream import read_response
 from miniagents.ext.llms.providers.responses_reader import ResponsesReader
 
 
@@ -27,8 +27,8 @@ class OpenAIProvider:
     Args:
         client: An `openai.AsyncOpenAI`.
         api: "chat" or "responses".
-        name: What it is called in logs and errors.
-        key_source: Where its key came from: the name of the argument, or of the environment variable.
+        name: The name of the provider in logs and errors.
+        key_source: The name of the argument or of the environment variable that its key came from.
     """
 
     def __init__(self, client: Any, api: str = "chat", name: str = "openai", key_source: str = "async_client=") -> None:
@@ -42,13 +42,17 @@ class OpenAIProvider:
         self.key = f"{name} {api} {client.base_url}"
 
     def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str | None, None]:
-        """Ask, and fill the answer as it comes; see `Provider`."""
-        return self._asked(request, answer, check_ending)
+        """Send a request and fill the answer as it arrives; see `Provider`."""
+        return self._send(request, answer, check_ending)
 
-    def _asked(self, request: ModelRequest, answer: Answer, check: Check) -> AsyncGenerator[str | None, None]:
+    def _send(self, request: ModelRequest, answer: Answer, check: Check) -> AsyncGenerator[str | None, None]:
         if self._api == "chat":
-            return relay(self._endpoint, request, answer, lambda: self._chat(request), ChatReader(answer), check)
-        return relay(self._endpoint, request, answer, lambda: self._respond(request), ResponsesReader(answer), check)
+            return read_response(
+                self._endpoint, request, answer, lambda: self._chat(request), ChatReader(answer), check
+            )
+        return read_response(
+            self._endpoint, request, answer, lambda: self._respond(request), ResponsesReader(answer), check
+        )
 
     def _chat(self, request: ModelRequest) -> Any:
         options = api_options(request)
@@ -84,7 +88,7 @@ class OpenAIProvider:
 
 
 def api_options(request: ModelRequest) -> dict[str, Any]:
-    """What goes to the call of either API."""
+    """Return the parameters of a call of either API."""
     options = call_options(request)
     if options.get("n", 1) != 1:
         raise InvalidOptionError(f"n= must be 1, not {options['n']!r}: call the agent several times instead")

@@ -1,4 +1,4 @@
-"""Reading what providers say, without believing it: what is absent is not empty, and what cannot be read is named."""
+"""Readers of providers' answers: values are checked, and a value of a wrong type raises an error with its path."""
 
 import json
 from typing import Any, Protocol
@@ -9,26 +9,26 @@ from miniagents.ext.llms.messages import Usage
 
 
 class Unreadable(Exception):
-    """What came is not what the API speaks.
+    """A part of an answer is not in the form of the API.
 
     Args:
-        field: The field that cannot be read, as a path: `choices[0].message.content`.
-        value: What is there.
+        field: The path of the field: `choices[0].message.content`.
+        value: The value of the field; None if it is missing.
     """
 
-    def __init__(self, field: str, value: Any) -> None:
-        found = "is missing" if value is None else f"is {shortened(repr(value), 80)}"
-        super().__init__(f"{field} {found}")
+    def __init__(self, field: str, value: object) -> None:
+        problem = "is missing" if value is None else f"is {shortened(repr(value), 80)}"
+        super().__init__(f"{field} {problem}")
         self.field = field
 
 
 class Failed(Exception):
-    """The provider says that it failed, in an answer that looks like a success.
+    """An answer with a successful status reports a failure.
 
     Args:
-        body: What it says.
-        text: What is to be said where it says nothing.
-        should_retry: Whether another attempt makes sense; None for what the body says.
+        body: The body of the answer, or the error in it.
+        text: The text of the error if the body has none.
+        should_retry: Whether another attempt makes sense; None if the body decides.
     """
 
     def __init__(self, body: Any, text: str, *, should_retry: bool | None = None) -> None:
@@ -38,10 +38,10 @@ class Failed(Exception):
 
 
 class Reader(Protocol):
-    """Reads the answers of one API into an `Answer`; it is made for one answer.
+    """A reader of one answer of one API, which fills an `Answer`.
 
     Attributes:
-        is_done: Whether the last event of a stream has come.
+        is_done: Whether the last event of a stream was read.
     """
 
     @property
@@ -51,53 +51,53 @@ class Reader(Protocol):
         """Read an event of a stream.
 
         Args:
-            kind: Its type as the stream has it, or "".
-            data: What it says.
+            kind: The type of the event in the stream, or "".
+            data: The data of the event.
 
         Returns:
-            The piece of text in it, or "".
+            The piece of text in the event, or "".
 
         Raises:
-            Unreadable: It is not what the API speaks.
-            Failed: It says that the provider failed.
+            Unreadable: The event is not in the form of the API.
+            Failed: The event reports a failure of the provider.
         """
         ...
 
     def whole(self, data: dict[str, Any]) -> str:
-        """Read an answer that is not streamed. Returns and raises as `event`."""
+        """Read an answer that is not streamed; returns and raises the same as `event`."""
         ...
 
 
 def decoded(data: bytes) -> tuple[Any, bool]:
-    """JSON, as providers write it.
+    """Decode JSON of a provider.
 
     Returns:
-        What it says, and whether its texts are sound. If not, they may have halves of letters (lone surrogates).
+        The value, and whether its texts are sound. If not, they may have halves of letters (lone surrogates).
 
     Raises:
-        Unreadable: It is no JSON.
+        Unreadable: The data is no JSON.
     """
     try:
         return msgspec.json.decode(data), True
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         pass
     try:
-        # The standard library takes half a letter, and NaN, too.
+        # The standard library also takes lone surrogates and NaN.
         return json.loads(data.decode("utf-8", "replace")), False
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"the JSON ({error})", shortened(data.decode("utf-8", "replace"), 80)) from None
 
 
 def says_failure(data: dict[str, Any]) -> bool:
-    """Whether an answer without content is an error that has no `error`: `{"detail": ...}`, `{"object": "error"}`."""
+    """Return whether an answer is an error without a field `error`: `{"detail": ...}`, `{"object": "error"}`."""
     return data.get("object") == "error" or bool(data.get("detail")) or isinstance(data.get("message"), str)
 
 
-def an_object(value: Any, field: str) -> dict[str, Any]:
-    """An object; {} for null.
+def an_object(value: object, field: str) -> dict[str, Any]:
+    """Return an object; {} for null.
 
     Raises:
-        Unreadable: It is something else.
+        Unreadable: The value is something else.
     """
     if value is None:
         return {}
@@ -106,11 +106,11 @@ def an_object(value: Any, field: str) -> dict[str, Any]:
     return value
 
 
-def a_list(value: Any, field: str) -> list[Any]:
-    """A list; [] for null.
+def a_list(value: object, field: str) -> list[Any]:
+    """Return a list; [] for null.
 
     Raises:
-        Unreadable: It is something else.
+        Unreadable: The value is something else.
     """
     if value is None:
         return []
@@ -119,11 +119,11 @@ def a_list(value: Any, field: str) -> list[Any]:
     return value
 
 
-def a_text(value: Any, field: str) -> str:
-    """A text; "" for null.
+def a_text(value: object, field: str) -> str:
+    """Return a text; "" for null.
 
     Raises:
-        Unreadable: It is something else.
+        Unreadable: The value is something else.
     """
     if value is None:
         return ""
@@ -132,37 +132,37 @@ def a_text(value: Any, field: str) -> str:
     return value
 
 
-def an_id(value: Any) -> str:
-    """An id; "" for what is none."""
+def an_id(value: object) -> str:
+    """Return an id; "" for other values."""
     return value if isinstance(value, str) else str(value) if isinstance(value, int) else ""
 
 
-def a_place(value: Any) -> int | None:
-    """The number of a place in a list; None for what is none."""
+def a_place(value: object) -> int | None:
+    """Return the index of a place in a list; None for other values."""
     if isinstance(value, str) and value.isascii() and value.isdigit():
         return int(value[:9])
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def arguments_in(value: Any, field: str) -> str:
-    """The arguments of a tool call as JSON text: some servers send the object itself.
+def arguments_in(value: object, field: str) -> str:
+    """Return the arguments of a tool call as JSON text; some servers send the object itself.
 
     Raises:
-        Unreadable: They are neither.
+        Unreadable: The value is neither text nor object.
     """
     if isinstance(value, dict):
         return json.dumps(value) if value else ""
     return a_text(value, field)
 
 
-def parts_of(content: Any, field: str) -> tuple[str, str]:
-    """A content, as text or as a list of parts.
+def parts_of(content: object, field: str) -> tuple[str, str]:
+    """Read a content, which is a text or a list of parts.
 
     Returns:
-        What is text in it, and what is a refusal.
+        The text, and the refusal.
 
     Raises:
-        Unreadable: It is neither.
+        Unreadable: The content is something else.
     """
     if content is None or isinstance(content, str):
         return content or "", ""
@@ -181,15 +181,15 @@ def parts_of(content: Any, field: str) -> tuple[str, str]:
     return "".join(text), "".join(refusal)
 
 
-def count(value: Any) -> int:
-    """A number of tokens; 0 for what is none."""
-    if isinstance(value, float) and 0 < value < 2**53:  # NaN is in no range
+def count(value: object) -> int:
+    """Return a number of tokens; 0 for other values."""
+    if isinstance(value, float) and 0 < value < 2**53:  # NaN fails this comparison
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
-def usage_of(read: Any, written: Any, cached: Any, before: Usage | None) -> Usage:
-    """A usage. What it does not say stays as it was said before."""
+def usage_of(read: object, written: object, cached: object, before: Usage | None) -> Usage:
+    """Return a usage; numbers that are missing keep their earlier value."""
     known = before or Usage()
     total = count(read) or known.input_tokens
     return Usage(
@@ -199,6 +199,6 @@ def usage_of(read: Any, written: Any, cached: Any, before: Usage | None) -> Usag
     )
 
 
-def shortened(text: str, most: int) -> str:
-    """A text that is no longer than so many letters."""
-    return text if len(text) <= most else f"{text[:most]}..."
+def shortened(text: str, limit: int) -> str:
+    """Return the beginning of a text, up to a number of letters."""
+    return text if len(text) <= limit else f"{text[:limit]}..."

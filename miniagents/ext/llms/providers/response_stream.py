@@ -1,7 +1,7 @@
-"""From the bytes of a response to the pieces of an answer, with whatever goes wrong as our errors.
+"""`read_response`: send a request and read the bytes of its response into an answer.
 
-The SDKs send the request; what comes back is read here, and not by their decoders: these take an empty event for broken
-JSON, hide the comments that keep a connection alive, and hand over whatever a server says without a look.
+The SDKs send requests, and this module reads the responses: the decoders of the SDKs raise an error for an empty event,
+hide the comments that keep a connection alive, and do not check what a server sends.
 """
 
 import asyncio
@@ -20,10 +20,10 @@ from miniagents.ext.llms.sound import Halves
 from miniagents.ext.wire.sse import EventDecoder
 
 _DRAIN = 0.1
-"""Seconds for the end of a connection's body after the last event, so that it can be used again."""
+"""Seconds to read the end of a body after the last event, so that the connection can be reused."""
 
 
-async def relay(
+async def read_response(
     endpoint: Endpoint,
     request: ModelRequest,
     answer: Answer,
@@ -31,21 +31,21 @@ async def relay(
     reader: Reader,
     check: Check = check_ending,
 ) -> AsyncGenerator[str | None, None]:
-    """Send a request, and read the answer as it comes.
+    """Send a request, and read the answer as it arrives.
 
     Args:
-        endpoint: Where it goes.
+        endpoint: The provider.
         request: The request.
-        answer: What is filled.
-        send: Sends it: the SDK's `with_streaming_response`.
-        reader: Reads what comes.
-        check: Looks at the whole answer.
+        answer: The answer to fill.
+        send: Sends the request: the SDK's `with_streaming_response`.
+        reader: Reads the events or the body into the answer.
+        check: Checks the whole answer.
 
     Yields:
-        The pieces of the text; an empty one for anything else of the answer that came, None for keep-alives.
+        The pieces of the text, an empty piece for another part of the answer, None for keep-alives; see `Provider`.
 
     Raises:
-        ProviderError: It failed, or there is no whole answer.
+        ProviderError: The request failed, or the answer is not whole.
     """
     failure: ProviderError | None = None
     http: Any = None
@@ -74,7 +74,7 @@ async def relay(
             raise
     if failure is not None:
         try:
-            raise failure  # out here it has no context: the SDK's error may show the key
+            raise failure  # outside of the except clause, without the SDK's error as context, which may show the key
         finally:
             failure = None  # or the error would hold this frame, and the frame the error
 
@@ -86,7 +86,7 @@ async def _streamed(http: Any, reader: Reader) -> AsyncGenerator[str | None, Non
     async for chunk in body:
         events = decoder.feed(chunk)
         if not events:
-            yield None  # a comment, or a part of an event: it lives
+            yield None  # a comment, or a part of an event: the provider has not stalled
             continue
         is_empty = False
         for kind, data in events:
@@ -102,7 +102,7 @@ async def _streamed(http: Any, reader: Reader) -> AsyncGenerator[str | None, Non
     else:
         for kind, data in decoder.end():
             is_empty = False
-            with contextlib.suppress(Unreadable):  # the connection was closed in the middle of it
+            with contextlib.suppress(Unreadable):  # the connection was closed in the middle of the event
                 yield _event(reader, halves, kind, data)
     if is_empty and decoder.stray:
         yield _body(reader, bytes(decoder.stray))
@@ -110,8 +110,8 @@ async def _streamed(http: Any, reader: Reader) -> AsyncGenerator[str | None, Non
 
 
 def _event(reader: Reader, halves: Halves, kind: str, data: bytes) -> str:
-    said, is_sound = decoded(data)
-    piece = reader.event(kind, _object(said))
+    value, is_sound = decoded(data)
+    piece = reader.event(kind, _object(value))
     return piece if is_sound and not halves.held else halves.joined(piece)
 
 
@@ -124,22 +124,22 @@ async def _whole(http: Any, reader: Reader) -> AsyncGenerator[str | None, None]:
 
 
 async def _decoded_by_sdk(response: Any, reader: Reader) -> AsyncGenerator[str | None, None]:
-    """Amazon's own framing, which the SDK of Anthropic decodes for its client of Bedrock."""
+    """Read Amazon's own framing, which the SDK of Anthropic decodes for its client of Bedrock."""
     async for event in await response.parse():
         yield reader.event("", event.to_dict(mode="python"))
 
 
 def _body(reader: Reader, body: bytes) -> str:
-    """A whole answer."""
+    """Read a whole body."""
     text = body.strip()
     if not text:
         raise Unreadable("the answer", None)
-    if text.startswith((b"data:", b"event:")):  # a stream that nobody asked for
+    if text.startswith((b"data:", b"event:")):  # the server streams although the request does not ask for it
         decoder, halves = EventDecoder(), Halves()
-        events = [one for one in (*decoder.feed(text), *decoder.end()) if not one[1].startswith(b"[DONE]")]
+        events = [event for event in (*decoder.feed(text), *decoder.end()) if not event[1].startswith(b"[DONE]")]
         return "".join(_event(reader, halves, kind, data) for kind, data in events) + halves.end()
-    said, is_sound = decoded(text)
-    data = _object(said)
+    value, is_sound = decoded(text)
+    data = _object(value)
     if says_failure(data):
         raise Failed(data, "the answer is an error")
     halves = Halves()
@@ -147,18 +147,18 @@ def _body(reader: Reader, body: bytes) -> str:
     return piece if is_sound else halves.joined(piece) + halves.end()
 
 
-def _object(said: Any) -> dict[str, Any]:
-    if isinstance(said, list) and len(said) == 1:
-        said = said[0]  # so Google's servers send errors
-    if not isinstance(said, dict):
-        raise Unreadable("the answer", said)
-    if said.get("error"):
-        raise Failed(said, "the answer has an error")
-    return said
+def _object(value: object) -> dict[str, Any]:
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]  # Google's servers send errors in a list
+    if not isinstance(value, dict):
+        raise Unreadable("the answer", value)
+    if value.get("error"):
+        raise Failed(value, "the answer has an error")
+    return value
 
 
 async def _drain(body: AsyncIterator[bytes]) -> None:
-    """Read what is left of a body whose last event came."""
+    """Read the rest of a body after its last event."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_DRAIN):
             async for _ in body:

@@ -1,5 +1,6 @@
-"""Answers of OpenAI's Responses API."""
+"""`ResponsesReader`: answers of OpenAI's Responses API."""
 
+from collections.abc import Hashable
 from typing import Any
 
 from miniagents.ext.llms.messages import Usage
@@ -27,18 +28,18 @@ _NO_ANSWER = {
 
 
 class ResponsesReader:
-    """Reads one response; see `Reader`.
+    """A reader of one response; see `Reader`.
 
-    Text and tool calls come in pieces, in the events that end them, and in the response at the end: what a server
-    leaves out of one of them is taken from the next.
+    Text and tool calls arrive three times: in pieces, in the event that ends an item, and in the final response.
+    Servers leave parts out of one of them, which are taken from the next.
 
     Args:
-        answer: What is filled.
+        answer: The answer to fill.
     """
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
-        self._said: dict[Any, int] = {}  # letters of each part of text that came
+        self._arrived: dict[Hashable, int] = {}  # the letters that have arrived of each part of the text
         self._letters = 0
         self.is_done = False
 
@@ -80,20 +81,20 @@ class ResponsesReader:
 
     def _text(self, data: dict[str, Any], piece: str) -> str:
         part = _part(data)
-        self._said[part] = self._said.get(part, 0) + len(piece)
+        self._arrived[part] = self._arrived.get(part, 0) + len(piece)
         self._letters += len(piece)
         return piece
 
-    def _rest(self, part: Any, text: str) -> str:
-        """What has not come yet of a part whose whole text is known now."""
-        known = self._said.get(part, 0)
+    def _rest(self, part: Hashable, text: str) -> str:
+        """Return the rest of a part whose whole text is known now."""
+        known = self._arrived.get(part, 0)
         rest = text[known:]
-        self._said[part] = known + len(rest)
+        self._arrived[part] = known + len(rest)
         self._letters += len(rest)
         return rest
 
-    def _item(self, item: dict[str, Any], place: Any, where: str, *, is_begun: bool) -> str:
-        """An item of the output, at its beginning or at its end."""
+    def _item(self, item: dict[str, Any], place: int | str | None, where: str, *, is_begun: bool) -> str:
+        """Read an item of the output, at its beginning or at its end."""
         kind = item.get("type")
         if kind == "function_call":
             put = self._answer.calls.begin if is_begun else self._answer.calls.complete
@@ -106,14 +107,14 @@ class ResponsesReader:
         elif kind == "message" and not is_begun:
             text = ""
             for number, part in enumerate(_contents(item, where)):
-                said, refusal = parts_of([part], f"{where}.content")
+                part_text, refusal = parts_of([part], f"{where}.content")
                 self._answer.refusal = refusal or self._answer.refusal
-                text += self._rest((place, number), said) if said else ""
+                text += self._rest((place, number), part_text) if part_text else ""
             return text
         return ""
 
     def _end(self, response: dict[str, Any], where: str, ending: str | None) -> str:
-        """The response as it is in the end."""
+        """Read the final response."""
         answer = self._answer
         dot = f"{where}." if where else ""
         status = a_text(response.get("status"), f"{dot}status") or ending
@@ -139,21 +140,21 @@ class ResponsesReader:
         return text
 
     def _output(self, output: list[Any], where: str) -> str:
-        """Whatever the output has that did not come before."""
+        """Read the output of the final response, and return the text that has not arrived before."""
         items = [an_object(item, f"{where}[{number}]") for number, item in enumerate(output)]
         text, reasoning = "", []
         for number, item in enumerate(items):
             if item.get("type") == "function_call":
-                # Its id tells which one it is: output_index and the place here need not be the same.
+                # The id identifies the call: `output_index` and the place here may differ.
                 self._item(item, number, f"{where}[{number}]", is_begun=False)
             elif item.get("type") == "message":
-                said, refusal = parts_of(item.get("content"), f"{where}[{number}].content")
+                item_text, refusal = parts_of(item.get("content"), f"{where}[{number}].content")
                 self._answer.refusal = refusal or self._answer.refusal
-                text += said
+                text += item_text
             elif item.get("type") == "reasoning" and item.get("encrypted_content"):
                 reasoning.append(all_sound({name: value for name, value in item.items() if value is not None}))
         if reasoning:
-            self._answer.extra["reasoning_items"] = reasoning  # without it, a model forgets why it called
+            self._answer.extra["reasoning_items"] = reasoning  # the next request needs what led to the calls
         return text[self._letters :]
 
 
