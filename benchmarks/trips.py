@@ -12,7 +12,7 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from types import CodeType, FrameType, TracebackType
+from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 import structlog
@@ -93,9 +93,7 @@ class Recorder:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def _note(self, frame: FrameType, event: str, arg: Any) -> None:
@@ -252,9 +250,8 @@ async def _served(system: MiniAgents, recorder: Recorder) -> list[Trip]:
 
 
 async def _request(app: Any, *, stream: bool) -> None:
-    body = json.dumps(
-        {"model": "reader", "messages": [{"role": "user", "content": "hello"}], "stream": stream}
-    ).encode()
+    question = {"role": "user", "content": "hello"}
+    body = json.dumps({"model": "reader", "messages": [question], "stream": stream}).encode()
     headers = {"host": "127.0.0.1", "content-type": "application/json", "content-length": str(len(body))}
     scope = {
         "type": "http",

@@ -195,8 +195,8 @@ def linked(page: str) -> str:
     page = SYMBOL.sub(link, page)
     if unknown:
         raise ValueError(
-            f"docs/contributing names {'; '.join(unknown)}. Name what does this now; where a name is defined in several "
-            f"files, write the link to the right one by hand"
+            f"docs/contributing names {'; '.join(unknown)}. Name what does this now; where a name is defined in "
+            f"several files, write the link to the right one by hand"
         )
     return page
 

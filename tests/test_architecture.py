@@ -140,7 +140,7 @@ async def calls_of_a_stream(agents: int, tokens: int) -> int:
             async for message in called(agents).inquire("hello"):
                 async for _ in message:
                     pass
-    return recorder.trip("stream").calls
+    return sum(not file.startswith("testing/") for file, _ in recorder.trip("stream").steps)  # the clock of tests
 
 
 @pytest.mark.parametrize("agents", [0, 1, 5])
