@@ -15,7 +15,7 @@ from miniagents.ext.telemetry.logs import _SAID
 from miniagents.testing import Call, Exchange, FakeProvider, Reply
 
 ROOT = Path(__file__).parents[1]
-FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FILES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCKS = [
     pytest.param(block, id=f"{path.name}-{number}")
     for path in FILES
