@@ -5,16 +5,13 @@ in which the functions that the page names are defined, and the counts of the tr
 """
 
 import ast
-import asyncio
 import re
 from collections import defaultdict
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
-import structlog
-
-from benchmarks.trips import Trip, trips
+from benchmarks.trips import Trip, followed
 
 T = TypeVar("T")
 
@@ -202,12 +199,6 @@ def linked(page: str) -> str:
 
 
 # The trips
-
-
-def followed() -> list[Trip]:
-    """The trips, as the code takes them now."""
-    with structlog.testing.capture_logs():
-        return asyncio.run(trips())
 
 
 def trips_table(now: list[Trip]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.trips import Recorder, Trip
+from benchmarks.trips import Recorder, Trip, followed
 from miniagents import InteractionContext, MiniAgent, MiniAgents, TextMessage, miniagent
 from tests.architecture import (
     CONTRIBUTING,
@@ -18,7 +18,6 @@ from tests.architecture import (
     arrows,
     condensed,
     drawn,
-    followed,
     linked,
     reduced,
     steps,
