@@ -28,11 +28,11 @@ SPLIT = {"ext"}
 
 BEFORE = {
     "tell": (10, 5, 2),
-    "ask between actors": (42, 9, 22),
+    "ask between actors": (35, 9, 17),
     "supervised crash to the fresh instance": (79, 16, 27),
     "inquire of a function agent": (75, 21, 39),
     "inquire, from agent to agent": (170, 22, 108),
-    "/v1/chat/completions": (188, 41, 104),
+    "/v1/chat/completions": (167, 40, 90),
     "/v1/chat/completions, streamed": (216, 41, 121),
 }
 """Calls, files and re-entries of the trips on commit 9512b91, before the rooms were built, measured in the same way."""

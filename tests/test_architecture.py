@@ -106,11 +106,9 @@ def test_the_counts_of_the_trips_are_todays(now: dict[str, Trip]) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(CONTRIBUTING).as_posix())
-def test_every_path_and_function_that_a_page_names_exists(page: Path) -> None:
+def test_every_function_that_a_page_names_is_where_the_page_says(page: Path) -> None:
     text = page.read_text()
-    paths = re.findall(r"`((?:miniagents|tests|benchmarks|docs|examples)/[\w./-]*)`", text)
 
-    assert [path for path in paths if not (ROOT / path).exists()] == []
     assert linked(text) == text, "a function has moved; run: python -m tests.architecture"
 
 

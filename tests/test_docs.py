@@ -82,6 +82,12 @@ def test_links_of_the_documentation_lead_somewhere() -> None:
             assert (path.parent / target).exists(), f"{path.name}: {target}"
 
 
+def test_every_path_that_the_documentation_names_exists() -> None:
+    for page in FILES:
+        named = re.findall(r"`((?:miniagents|tests|benchmarks|docs|examples)/[\w./-]*)`", page.read_text())
+        assert [path for path in named if not (ROOT / path).exists()] == [], page.name
+
+
 def test_every_test_that_the_documentation_names_exists() -> None:
     defined = {
         name for path in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
