@@ -9,7 +9,7 @@ import re
 from collections import defaultdict
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from benchmarks.trips import Trip, followed
 
@@ -148,46 +148,74 @@ def _shown(room: str, folder: str) -> str:
 # The files of functions and classes
 
 
+class Definitions(NamedTuple):
+    """The functions, classes and constants of the package.
+
+    Attributes:
+        files: For each qualified name the files, relative to the package, in which it is defined.
+        bases: For each class the names of its base classes.
+    """
+
+    files: dict[str, list[str]]
+    bases: dict[str, list[str]]
+
+
 @cache
-def definitions() -> dict[str, tuple[str, ...]]:
-    """The files, relative to the package, in which each function and class of the package is defined."""
-    found: dict[str, list[str]] = defaultdict(list)
+def definitions() -> Definitions:
+    """All definitions of the package."""
+    found = Definitions(defaultdict(list), defaultdict(list))
     for path in sorted(PACKAGE.rglob("*.py")):
         _define(ast.parse(path.read_text()), "", path.relative_to(PACKAGE).as_posix(), found)
-    return {name: tuple(dict.fromkeys(files)) for name, files in found.items()}
+    return found
 
 
-def _define(tree: ast.AST, above: str, file: str, found: dict[str, list[str]]) -> None:
+def _define(tree: ast.AST, above: str, file: str, found: Definitions) -> None:
     for node in ast.iter_child_nodes(tree):
+        names: list[str] = []
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            name = f"{above}{node.name}"
-            found[name].append(file)
-            if isinstance(node, ast.ClassDef):
-                _define(node, f"{name}.", file, found)
+            names = [node.name]
         elif isinstance(node, (ast.Assign, ast.AnnAssign)):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            for target in targets:
-                if isinstance(target, ast.Name):
-                    found[f"{above}{target.id}"].append(file)
+            names = [target.id for target in targets if isinstance(target, ast.Name)]
+        for name in names:
+            if file not in found.files[f"{above}{name}"]:
+                found.files[f"{above}{name}"].append(file)
+        if isinstance(node, ast.ClassDef):
+            found.bases[f"{above}{node.name}"] += [ast.unparse(base).partition("[")[0] for base in node.bases]
+            _define(node, f"{above}{node.name}.", file, found)
         elif isinstance(node, (ast.If, ast.Try)):
             _define(node, above, file, found)
 
 
+def defined_as(name: str) -> str:
+    """The name by which something is defined now: as it is, private or public meanwhile, or in a base class."""
+    found = definitions()
+    owner, _, last = name.rpartition(".")
+    bare = last if last.startswith("__") else last.lstrip("_")
+    for candidate in dict.fromkeys([last, bare, f"_{bare}"]):
+        qualified = f"{owner}.{candidate}" if owner else candidate
+        if qualified in found.files:
+            return qualified
+    for base in found.bases.get(owner, ()):
+        qualified = defined_as(f"{base}.{last}")
+        if qualified in found.files:
+            return qualified
+    return name
+
+
 def linked(page: str) -> str:
     """The page, in which each function and class that it names has the link to the file where it is defined now."""
-
     unknown: list[str] = []
 
     def link(match: re.Match[str]) -> str:
-        name, before = match["name"], match["file"]
-        files = definitions().get(name, ())
+        name, before = defined_as(match["name"]), match["file"]
+        files = definitions().files.get(name, [])
         if len(files) > 1:
-            files = tuple(file for file in files if before is not None and before.endswith(f"miniagents/{file}"))
+            files = [file for file in files if before is not None and before.endswith(f"miniagents/{file}")]
         if len(files) != 1:
-            unknown.append(f"`{name}`: defined in {definitions().get(name, ())}")
+            unknown.append(f"`{name}`: defined in {definitions().files.get(name, [])}")
             return match[0]
-        (file,) = files
-        return f"`{name}` ([{file}](../../miniagents/{file}))"
+        return f"`{name}` ([{files[0]}](../../miniagents/{files[0]}))"
 
     page = SYMBOL.sub(link, page)
     if unknown:

@@ -50,9 +50,13 @@ def test_the_pictures_and_the_links_of_the_architecture_page_are_those_of_the_co
     assert drawn(page) == page, "the code has moved; run: python -m tests.architecture"
 
 
-def test_a_function_that_moved_or_is_gone_is_noticed() -> None:
-    assert linked("`ActorRef.tell`@") == linked("`ActorRef.tell` ([a.py](../../miniagents/a.py))")
-    with pytest.raises(ValueError, match=r"`ActorRef\.shout`: defined in \(\)"):
+def test_a_function_that_moved_is_found_and_one_that_is_gone_is_noticed() -> None:
+    tell = linked("`ActorRef.tell`@")
+
+    assert tell == linked("`ActorRef.tell` ([a.py](../../miniagents/a.py))")
+    assert tell == linked("`AgentRef.tell`@"), "a base class defines it"
+    assert tell == linked("`ActorRef._tell`@"), "it is public now"
+    with pytest.raises(ValueError, match=r"`ActorRef\.shout`: defined in \[\]"):
         linked("`ActorRef.shout`@")
 
 
