@@ -15,7 +15,7 @@ from miniagents.ext.telemetry.logs import _SAID
 from miniagents.testing import Call, Exchange, FakeProvider, Reply
 
 ROOT = Path(__file__).parents[1]
-FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FILES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCKS = [
     pytest.param(block, id=f"{path.name}-{number}")
     for path in FILES
@@ -82,11 +82,17 @@ def test_links_of_the_documentation_lead_somewhere() -> None:
             assert (path.parent / target).exists(), f"{path.name}: {target}"
 
 
+def test_every_path_that_the_documentation_names_exists() -> None:
+    for page in FILES:
+        named = re.findall(r"`((?:miniagents|tests|benchmarks|docs|examples)/[\w./-]*)`", page.read_text())
+        assert [path for path in named if not (ROOT / path).exists()] == [], page.name
+
+
 def test_every_test_that_the_documentation_names_exists() -> None:
     defined = {
         name for path in (ROOT / "tests").rglob("*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
     }
-    for path in (ROOT / "docs" / "guarantees.md", ROOT / "tests" / "supervision" / "SUPERVISOR_SUITE.md"):
+    for path in (*FILES, ROOT / "tests" / "supervision" / "SUPERVISOR_SUITE.md"):
         assert set(re.findall(r"`(test_\w+)`", path.read_text())) - defined == set()
 
 

@@ -31,6 +31,7 @@ ELSEWHERE = {
     "console_user_agent",
     # messages, whose conversions the docstring of `from_anthropic` shows
     "EmbeddingMessage",
+    "AudioMessage",
     "FileMessage",
     "ImageMessage",
     "NativeMessage",
