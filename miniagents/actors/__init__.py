@@ -12,6 +12,7 @@ from miniagents.actors.messaging.ref import ActorRef
 from miniagents.actors.messaging.terminated import Terminated
 from miniagents.actors.observing.caller import Caller
 from miniagents.actors.observing.events import Event, EventKind, Events
+from miniagents.actors.observing.observer import ObservedCall, Observer
 from miniagents.actors.observing.tree import ActorInfo
 from miniagents.actors.supervisors.supervisor_ref import ChildCounts, ChildInfo, SupervisorRef
 from miniagents.actors.system import ActorSystem
@@ -40,6 +41,8 @@ __all__ = [
     "Group",
     "IgnoreStart",
     "Mailbox",
+    "ObservedCall",
+    "Observer",
     "Overflow",
     "ReplyTo",
     "RetryPolicy",

@@ -26,7 +26,7 @@ from miniagents.actors.messaging.identity import hash_of, register
 from miniagents.actors.messaging.options import DEFAULT_OPTIONS, Props, SpawnOptions
 from miniagents.actors.messaging.ref import ActorRef
 from miniagents.actors.observing.events import EventKind, Events
-from miniagents.actors.observing.observer import Observer
+from miniagents.actors.observing.observers import Observers, observer_failed
 from miniagents.actors.observing.tree import ActorInfo, snapshot
 from miniagents.actors.runner import run_main
 from miniagents.actors.supervisors.pool import PoolCell
@@ -119,7 +119,7 @@ class ActorSystem(PromisingContext):
         self.grace = grace
         self.events = Events()
         self.watches = Watches(self)
-        self.observer: Observer | None = None
+        self.observers = Observers()
         self.dead_letters = DeadLetters(dead_letters_kept, self._on_dead_letter)
         self.scheduling = Scheduling()
         self._shared: dict[Hashable, tuple[Any, Any]] = {}
@@ -668,8 +668,11 @@ class ActorSystem(PromisingContext):
 
     def actor_ended(self, cell: Any) -> None:
         """An actor has ended for good."""
-        if self.observer is not None:
-            self.observer.actor_ended(cell)
+        for hook in self.observers.actor_ended:
+            try:
+                hook(cell)
+            except Exception as error:
+                observer_failed(hook, error)
         if self._groups:
             for group in self._groups.values():
                 group.leave(cell.ref)

@@ -37,7 +37,7 @@ def instrument(
 
     Raises:
         MissingDependencyError: OpenTelemetry is not installed.
-        RuntimeError: The system has an observer already.
+        RuntimeError: The system is instrumented already.
 
     Example:
         ```
