@@ -203,7 +203,7 @@ class Simulation:
         return victim, random.choice(_SOON)
 
     def _victims(self) -> list[str]:
-        return [cell.path for system in self.systems for cell in system._cells() if self._can_strike(cell)]
+        return [cell.path for system in self.systems for cell in system.cells() if self._can_strike(cell)]
 
     def _can_strike(self, cell: Any) -> bool:
         return can_be_struck(cell) and self._is_disturbed(cell.path)
@@ -212,7 +212,7 @@ class Simulation:
         if self._is_over:
             return
         for system in self.systems:
-            cell = next((cell for cell in system._cells() if cell.path == path and cell.is_alive), None)
+            cell = next((cell for cell in system.cells() if cell.path == path and cell.is_alive), None)
             if cell is not None and STRIKES[kind](system, cell):
                 self._disturbed(kind, path)
                 return

@@ -148,7 +148,7 @@ class _ReadyQueue(deque[Any]):
     def _append_late(self, cell: Any) -> None:
         super().append(cell)
         if not self._dispatcher.awake:
-            self._dispatcher._wake()
+            self._dispatcher.wake()
 
     def popleft(self) -> Any:
         ready = len(self)

@@ -112,7 +112,7 @@ class ActorCell(ResourceCell):
             dispatcher = self.system.dispatcher
             dispatcher.ready.append(self)
             if not dispatcher.awake:
-                dispatcher._wake()
+                dispatcher.wake()
         elif self._wake is not None:
             if not self._wake.done():
                 self._wake.set_result(None)

@@ -115,7 +115,7 @@ class Dispatcher:
         """Let a worker run a turn of `cell` soon. The caller sees to it that it is scheduled once."""
         self.ready.append(cell)
         if not self.awake:
-            self._wake()
+            self.wake()
 
     def keep_warm(self, cell: Any) -> None:
         """Remember who has been busy, and let whoever was so longest ago cool down."""
@@ -131,7 +131,8 @@ class Dispatcher:
         cell.warm = False
         self._warm.pop(cell, None)
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Let a worker look into the ready queue: one that is parked, or a new one."""
         self.awake = True
         self.now = self._loop.time()
         while self._idle:
@@ -195,7 +196,7 @@ class Dispatcher:
         """Somebody's stray cancellation hit a worker between two turns: another one takes its place."""
         self.awake = False
         if self.ready:
-            self._wake()
+            self.wake()
 
     @types.coroutine
     def serve(
@@ -262,9 +263,9 @@ class Dispatcher:
                         cell.since = loop.time()
                     self.awake = False
                     if ready:
-                        self._wake()
+                        self.wake()
                         if len(ready) > 1:
-                            self._wake()  # where one suspends others may: each wakes two, so that many start soon
+                            self.wake()  # where one suspends others may: each wakes two, so that many start soon
                     try:
                         error = None
                         yield waiting
@@ -286,7 +287,7 @@ class Dispatcher:
                 ):
                     self.awake = False
                     if ready:
-                        self._wake()
+                        self.wake()
                     return
                 if looks <= 0:
                     looks = _TURNS_PER_LOOK

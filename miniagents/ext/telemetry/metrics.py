@@ -136,7 +136,7 @@ class Instruments:
 
 def _cells(system: ActorSystem) -> list[Any]:
     # It copies what it walks through in steps that no other thread comes between.
-    return system._cells() if system.root is not None else []
+    return system.cells() if system.root is not None else []
 
 
 def _kind(cell: Any) -> str | None:
