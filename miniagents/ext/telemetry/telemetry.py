@@ -1,18 +1,19 @@
-"""`Telemetry`: the observer that lets OpenTelemetry see a system."""
+"""`Telemetry`: the observer that records spans and metrics with OpenTelemetry."""
 
 import importlib.metadata
 import os
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from opentelemetry import context as contexts
 from opentelemetry import trace
-from opentelemetry.metrics import MeterProvider
+from opentelemetry.metrics import Histogram, MeterProvider
 from opentelemetry.trace import SpanKind, TracerProvider
 
 from miniagents.actors import ActorSystem, Observer
+from miniagents.actors.cells.cell import Cell
 from miniagents.actors.observing.caller import current_caller
 from miniagents.actors.observing.observers import observer_failed
 from miniagents.actors.observing.request_id import current_request_id
@@ -30,7 +31,7 @@ _CAPTURE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 
 
 class Telemetry(Observer):
-    """Lets OpenTelemetry see a system, by the semantic conventions for GenAI; see `instrument`.
+    """An observer that records spans and metrics, by the semantic conventions for GenAI; see `instrument`.
 
     Args:
         system: The system.
@@ -52,7 +53,7 @@ class Telemetry(Observer):
         *,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        # Two on one system would make each other's spans their parents.
+        # The spans of two of them would be each other's parents.
         if any(isinstance(observer, Telemetry) for observer in system.observers):
             raise RuntimeError(f"system {system.name!r} is instrumented already: uninstrument() it first")
         version = importlib.metadata.version("miniagents")
@@ -66,7 +67,7 @@ class Telemetry(Observer):
         system.observers.attach(self)
 
     def uninstrument(self) -> None:
-        """See the system no more. Spans that are open end now. Doing it again is harmless."""
+        """Stop recording. Open spans end now. Further calls change nothing."""
         if self not in self._system.observers:
             return
         self._system.observers.detach(self)
@@ -80,22 +81,40 @@ class Telemetry(Observer):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.uninstrument()
 
-    def operation(self, *args: Any, **more: Any) -> Operation:
+    def operation(
+        self,
+        name: str,
+        kind: SpanKind,
+        attributes: Attributes,
+        histogram: Histogram,
+        labels: tuple[str, ...],
+        parent: contexts.Context | None = None,
+    ) -> Operation:
         """Start a span; see `Operation`."""
-        return Operation(self._tracer, self._clock, *args, captures=self._captures, **more)
+        return Operation(
+            self._tracer,
+            self._clock,
+            name,
+            kind,
+            attributes,
+            histogram,
+            labels,
+            parent=parent,
+            captures=self._captures,
+        )
 
-    # As the observer
+    # Hooks
 
     def outer_trace(self) -> str | None:
-        """The trace context of code outside of all actors."""
+        """Return the traceparent of the code outside of all actors that sends a message."""
         return traceparent(contexts.get_current())
 
-    def actor_ended(self, cell: Any) -> None:
-        """An actor has ended for good."""
+    def actor_ended(self, cell: Cell) -> None:
+        """Keep the counts of the actor."""
         self.instruments.actor_ended(cell)
 
     def interaction_started(self, interaction: Interaction) -> None:
-        """A call of an agent goes into its mailbox."""
+        """Open the span of a call, and make it the current one of the agent's code."""
         agent, context = interaction.agent, interaction.turn_context()
         attributes: Attributes = {
             "gen_ai.operation.name": "invoke_agent",
@@ -124,7 +143,7 @@ class Telemetry(Observer):
         interaction.trace = traceparent(operation.context) or interaction.trace
 
     def interaction_ended(self, interaction: Interaction) -> None:
-        """The code of an agent has ended; the call is over when its replies are whole."""
+        """End the span of a call: now if its code failed, otherwise when all replies have arrived."""
         if interaction.error is not None:
             self._end(interaction, interaction.error)
         else:
@@ -150,16 +169,16 @@ class Telemetry(Observer):
         operation.end(error, more)
 
     def model_called(self, interaction: Interaction, provider: Provider, request: ModelRequest) -> "_ModelCall":
-        """A request goes to a model."""
+        """Open the span of a model request."""
         return _ModelCall(self, provider, request)
 
     def tool_called(self, interaction: Interaction, tool: Tool, call: ToolCall) -> "_ToolCall":
-        """A tool is called for a model."""
+        """Open the span of a tool call."""
         return _ToolCall(self, interaction.agent, tool, call)
 
 
 class _ModelCall:
-    """One request, as it is seen."""
+    """The span of one model request."""
 
     def __init__(self, telemetry: Telemetry, provider: Provider, request: ModelRequest) -> None:
         self._telemetry = telemetry
@@ -178,12 +197,12 @@ class _ModelCall:
             self._operation.span.set_attribute("gen_ai.input.messages", content.input_messages(request.messages))
 
     def piece(self, piece: object) -> None:
-        """A piece of its answer came."""
+        """Note the time of the first piece."""
         if self._first is None:
             self._first = self._operation.seconds()
 
     def ended(self, answer: Answer, error: BaseException | None) -> None:
-        """It is over."""
+        """End the span, with the usage of the request."""
         operation, instruments = self._operation, self._telemetry.instruments
         more = of_answer(answer)
         labels: Attributes = {"gen_ai.response.model": answer.model} if answer.model is not None else {}
@@ -200,7 +219,7 @@ class _ModelCall:
 
 
 class _ToolCall:
-    """One call of a tool, as it is seen."""
+    """The span of one tool call."""
 
     def __init__(self, telemetry: Telemetry, agent: MiniAgent, tool: Tool, call: ToolCall) -> None:
         self._result: list[str] = []
@@ -225,12 +244,12 @@ class _ToolCall:
             self._operation.span.set_attribute("gen_ai.tool.call.arguments", call.arguments)
 
     def piece(self, piece: object) -> None:
-        """A piece of its result came."""
+        """Keep a piece of the result, if content is recorded."""
         if self._operation.captures:
             self._result.append(str(piece))
 
-    def ended(self, answer: Any, error: BaseException | None) -> None:
-        """It is over."""
+    def ended(self, answer: object, error: BaseException | None) -> None:
+        """End the span."""
         self._operation.end(error, {"gen_ai.tool.call.result": "".join(self._result)} if self._result else None)
 
 
