@@ -23,6 +23,7 @@ import uvloop
 
 from miniagents import (
     Actor,
+    ActorRef,
     ActorSystem,
     Mailbox,
     Message,
@@ -32,6 +33,7 @@ from miniagents import (
     TextMessage,
     miniagent,
 )
+from miniagents.actors.cells.cell import Cell
 from miniagents.errors import MailboxFullError
 
 sys.path.insert(0, str(Path(__file__).parent / "peers"))  # the peers are scripts, each with an environment of its own
@@ -51,6 +53,12 @@ class Number(Message):
 
 class Work(Message):
     pass
+
+
+def cells_of(system: ActorSystem, refs: Iterable[ActorRef]) -> list[Cell]:
+    """The cells of some actors, in the order of the references."""
+    by_path = {cell.path: cell for cell in system.cells()}
+    return [by_path[ref.path] for ref in refs]
 
 
 def rss() -> int:
@@ -405,6 +413,7 @@ async def flooded(
         for victim in victims:
             for number in range(depth):
                 victim.tell(Number(n=number))
+        victim_cells = cells_of(system, victims)
         await asyncio.sleep(0.1)
         stop_at = time.monotonic() + seconds
         sent = 0
@@ -413,8 +422,8 @@ async def flooded(
             nonlocal sent
             # It goes on in portions: one burst of a million would block the loop by its own doing.
             while time.monotonic() < stop_at:
-                for victim in victims:
-                    for number in range(min(PORTION // flooded_actors, depth - victim._cell.depth)):
+                for victim, cell in zip(victims, victim_cells, strict=True):
+                    for number in range(min(PORTION // flooded_actors, depth - cell.depth)):
                         victim.tell(Number(n=number))
                         sent += 1
                 await asyncio.sleep(0)
@@ -427,7 +436,7 @@ async def flooded(
                 await asyncio.sleep(0.001)
 
         await asyncio.gather(feed(), ask(), _timer(stop_at, timers))
-        handled = sum(victim._cell.handled for victim in victims)
+        handled = sum(cell.handled for cell in victim_cells)
         began_stop = time.process_time()
         if victims:
             await asyncio.gather(*(victim.stop() for victim in victims))
@@ -506,6 +515,7 @@ async def offered(overflow: str, rate: float | None, handler_seconds: float, sec
     async with ActorSystem() as system:
         refs = [system.spawn(Busy, options=options, seconds=handler_seconds) for _ in range(10)]
         await refs[-1].started()
+        cells = cells_of(system, refs)
         began = time.process_time()
         ends = began + seconds
         if rate is None:
@@ -525,12 +535,12 @@ async def offered(overflow: str, rate: float | None, handler_seconds: float, sec
                     except MailboxFullError:
                         refused += 1
                     sent += 1
-                deepest = max(deepest, *(ref._cell.depth for ref in refs))
+                deepest = max(deepest, *(cell.depth for cell in cells))
                 if len(sizes) < 5 * (now - began) / seconds:
                     sizes.append(rss())
                 await asyncio.sleep(0)
         took = time.process_time() - began
-        handled = sum(ref._cell.handled for ref in refs)
+        handled = sum(cell.handled for cell in cells)
         sizes.append(rss())
         await asyncio.gather(*(ref.kill() for ref in refs))
     return {

@@ -1,11 +1,21 @@
-"""Every example in a docstring runs, and gives what it shows."""
+"""The examples in docstrings run, and print what they say."""
 
 import ast
+import asyncio
+import contextlib
 import doctest
 import importlib
+import inspect
+import io
+import re
+import traceback
 from pathlib import Path
+from types import CodeType
+from typing import Any
 
 import pytest
+
+import miniagents
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,16 +33,62 @@ def docstrings_with_examples() -> list[tuple[str, int, str]]:
     return docstrings
 
 
-@pytest.mark.parametrize(
-    ("module", "line", "text"),
-    [pytest.param(*docstring, id=f"{docstring[0]}:{docstring[1]}") for docstring in docstrings_with_examples()],
-)
-def test_an_example_in_a_docstring_gives_what_it_shows(module: str, line: int, text: str) -> None:
-    names = vars(importlib.import_module(module)).copy()
-    example = doctest.DocTestParser().get_doctest(text, names, f"{module}:{line}", module, line)
-    output: list[str] = []
+EXAMPLES = [pytest.param(*found, id=f"{found[0]}:{found[1]}") for found in docstrings_with_examples()]
 
-    result = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example, out=output.append)
 
-    assert result.attempted > 0
-    assert result.failed == 0, "".join(output)
+def compiled(source: str) -> CodeType:
+    """The code of one example. An expression is printed, as in `python -m asyncio`; both can await."""
+    return compile(source, "<example>", "single", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+async def output_of(example: doctest.Example, names: dict[str, Any]) -> str:
+    """What an example prints; of an exception the last line of its traceback."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        try:
+            result = eval(compiled(example.source), names)
+            if inspect.iscoroutine(result):
+                await result
+        except Exception as error:
+            if example.exc_msg is None:
+                raise
+            return "".join(traceback.format_exception_only(error))
+    return out.getvalue()
+
+
+async def run(module: str, line: int, docstring: str) -> None:
+    names: dict[str, Any] = {
+        **vars(miniagents),
+        **vars(importlib.import_module(module)),
+        "__name__": "example",
+        "asyncio": asyncio,
+    }
+    checker = doctest.OutputChecker()
+    for example in doctest.DocTestParser().get_examples(docstring, module):
+        wanted = example.exc_msg or example.want
+        printed = await output_of(example, names)
+        assert checker.check_output(wanted, printed, doctest.ELLIPSIS), (
+            f"{module}:{line}: {example.source}printed {printed!r} and not {wanted!r}"
+        )
+
+
+@pytest.mark.parametrize(("module", "line", "docstring"), EXAMPLES)
+def test_the_example_of_a_docstring_prints_what_it_says(module: str, line: int, docstring: str) -> None:
+    # An example with a top-level `await` needs a running loop; one that calls `asyncio.run` must not have one.
+    check = run(module, line, docstring)
+    if re.search(r"^\s*(>>>|\.\.\.) (async with|async for|await|.*= await|print\(await) ?", docstring, re.M):
+        asyncio.run(check)
+        return
+    with pytest.raises(StopIteration):
+        check.send(None)
+
+
+async def test_an_example_that_prints_something_else_is_found() -> None:
+    with pytest.raises(AssertionError, match="printed '2"):
+        await run("miniagents", 1, ">>> 1 + 1\n3\n")
+    with pytest.raises(ZeroDivisionError):
+        await run("miniagents", 1, ">>> 1 / 0\n3\n")
+    with pytest.raises(AssertionError, match="printed"):
+        await run(
+            "miniagents", 1, ">>> 1 / 1\nTraceback (most recent call last):\nZeroDivisionError: division by zero\n"
+        )

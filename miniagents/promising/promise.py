@@ -173,6 +173,17 @@ class Promise(Generic[T]):
         """Like `cancel`, and wait until the work has really stopped, also where it was cancelled before."""
         await wait_for_all(self._begin_cancel(reason))
 
+    def add_done_callback(self, callback: "Callable[[Promise[T]], None]") -> None:
+        """Call `callback(promise)` when the promise settles; at once if it has. The callback must not raise."""
+        self._add_done_callback(callback)
+
+    def failure(self) -> BaseException | None:
+        """Return the exception that the promise has settled with, or None.
+
+        This is for observers. Unlike after `exception()`, a failure that nobody awaits is still logged.
+        """
+        return self._error
+
     def __repr__(self) -> str:
         if self._error is not None:
             state = f"failed: {self._error!r}"

@@ -87,7 +87,7 @@ def _is_pending(promise: Promise[Any]) -> bool:
     if promise.done():
         return False
     # A stream whose pieces have all arrived is put together only when it is awaited.
-    return not (isinstance(promise, StreamedPromise) and promise._finished and promise._whole is None)
+    return not (isinstance(promise, StreamedPromise) and promise.has_all_pieces())
 
 
 def _described_promise(promise: Promise[Any]) -> str:

@@ -147,11 +147,11 @@ class Telemetry(Observer):
         if interaction.error is not None:
             self._end(interaction, interaction.error)
         else:
-            interaction.replies._add_done_callback(lambda _: self._replies_ended(interaction))
+            interaction.replies.add_done_callback(lambda _: self._replies_ended(interaction))
 
     def _replies_ended(self, interaction: Interaction) -> None:
         try:
-            self._end(interaction, interaction.replies._error)
+            self._end(interaction, interaction.replies.failure())
         except Exception as error:
             observer_failed(self.interaction_ended, error)
 
@@ -162,10 +162,10 @@ class Telemetry(Observer):
         more: Attributes = {}
         if operation.captures:
             sent, replies = interaction.message_promises, interaction.replies
-            if sent.done() and sent._error is None:
+            if sent.done() and sent.failure() is None:
                 more["gen_ai.input.messages"] = content.input_messages(sent.result())
-            if replies.done() and replies._error is None:
-                more["gen_ai.output.messages"] = content.output_messages(replies._value)
+            if replies.done() and replies.failure() is None:
+                more["gen_ai.output.messages"] = content.output_messages(replies.result())
         operation.end(error, more)
 
     def model_called(self, interaction: Interaction, provider: Provider, request: ModelRequest) -> "_ModelCall":
