@@ -177,8 +177,9 @@ class Promise(Generic[T]):
         """Call `callback(promise)` when the promise settles; at once if it has. The callback must not raise."""
         self._add_done_callback(callback)
 
-    def failure(self) -> BaseException | None:
-        """Return the exception that the promise has settled with, or None.
+    @property
+    def settled_error(self) -> BaseException | None:
+        """The exception that the promise has settled with, or None.
 
         This is for observers. Unlike after `exception()`, a failure that nobody awaits is still logged.
         """

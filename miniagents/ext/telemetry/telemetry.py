@@ -151,7 +151,7 @@ class Telemetry(Observer):
 
     def _replies_ended(self, interaction: Interaction) -> None:
         try:
-            self._end(interaction, interaction.replies.failure())
+            self._end(interaction, interaction.replies.settled_error)
         except Exception as error:
             observer_failed(self.interaction_ended, error)
 
@@ -162,9 +162,9 @@ class Telemetry(Observer):
         more: Attributes = {}
         if operation.captures:
             sent, replies = interaction.message_promises, interaction.replies
-            if sent.done() and sent.failure() is None:
+            if sent.done() and sent.settled_error is None:
                 more["gen_ai.input.messages"] = content.input_messages(sent.result())
-            if replies.done() and replies.failure() is None:
+            if replies.done() and replies.settled_error is None:
                 more["gen_ai.output.messages"] = content.output_messages(replies.result())
         operation.end(error, more)
 
