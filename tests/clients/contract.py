@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import httpx2
@@ -60,7 +59,6 @@ class ClientContract:
         runtime: What runs its script: the Python of the tests, that of `make clients`, or Node.
         script: The name of its script.
         apis: The APIs.
-        faults: What does not work yet: why, by the name of the test and the API.
     """
 
     pytestmark = pytest.mark.timeout(120)  # where the machine is busy, importing a client takes long
@@ -68,7 +66,6 @@ class ClientContract:
     runtime: ClassVar[Literal["tests", "clients", "node"]]
     script: ClassVar[str]
     apis: ClassVar[tuple[str, ...]]
-    faults: ClassVar[Mapping[tuple[str, str], str]] = {}
 
     def test_the_second_turn_knows_who_said_what_in_the_first(self, client: Client, api: str) -> None:
         first, second = client.run("turns", api)
@@ -87,6 +84,12 @@ class ClientContract:
 
     def test_structured_output_is_an_object_of_the_clients_own_type(self, client: Client, api: str) -> None:
         assert client.run("output", api) == {"city": "Paris", "population": 2_100_000}
+
+    def test_usage_is_what_the_models_below_the_agent_used(self, client: Client, api: str) -> None:
+        assert client.run("usage", api) == [9, 3]  # the words of the question, and of the answer
+
+    def test_an_agent_that_is_not_there_is_an_error_with_the_status(self, client: Client, api: str) -> None:
+        assert client.run("failure", api) == 404
 
     def test_leaving_a_stream_cancels_the_agent(self, client: Client, api: str, service: Service) -> None:
         name = f"{self.script} {api}"

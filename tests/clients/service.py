@@ -48,8 +48,12 @@ def _results(messages: list[Any]) -> list[str]:
         elif message["role"] == "tool":
             found.append(content)
         elif isinstance(content, list):
-            found += [block["content"] for block in content if block["type"] == "tool_result"]
+            found += [_text(block["content"]) for block in content if block["type"] == "tool_result"]
     return found
+
+
+def _text(content: Any) -> str:
+    return content if isinstance(content, str) else "".join(block["text"] for block in content)
 
 
 provider = FakeProvider(answered).start()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from miniagents import AssistantMessage, Message, MiniAgents, SystemMessage, UserMessage
 from miniagents.errors import InvalidRequestError
 from miniagents.ext.llms import (
+    AudioMessage,
     FileMessage,
     ImageMessage,
     ReplyMessage,
@@ -22,7 +23,8 @@ from miniagents.ext.llms import (
     well_formed,
 )
 from miniagents.ext.llms.history_repair import is_blank
-from miniagents.ext.llms.providers.openai_mapping import to_responses
+from miniagents.ext.llms.providers.openai_mapping import native, to_responses
+from miniagents.messages.frozen import FrozenDict
 from miniagents.testing import Call, FakeProvider, Reply
 from miniagents.testing.refusals import refused_conversation
 from tests.llms.apis import agent_of, each_api
@@ -221,9 +223,70 @@ def test_images_and_files_and_back() -> None:
     assert from_openai(to_openai(file)) == file
 
 
+SOUND = AudioMessage(data=b"x", media_type="audio/mpeg")
+CUSTOM_CALL = native(FrozenDict(type="custom_tool_call", call_id="c1", name="f", input="x"))
+CUSTOM_OUTPUT = native(FrozenDict(type="custom_tool_call_output", call_id="c1", output="y"))
+SEARCH = native(FrozenDict(type="web_search_call", id="ws_1", status="completed"))
+
+
+def test_sound_files_by_id_and_custom_tools_as_chat_completions_and_back() -> None:
+    both = ReplyMessage("", tool_calls=(ToolCall(id="c0", name="g"),))
+    given = (UserMessage("Hear"), SOUND, FileMessage(file_id="file-1"), both, CUSTOM_CALL, result("c0"), CUSTOM_OUTPUT)
+    dicts = to_openai(given)
+
+    assert dicts[0]["content"][1:] == [
+        {"type": "input_audio", "input_audio": {"data": "eA==", "format": "mp3"}},
+        {"type": "file", "file": {"file_id": "file-1"}},
+    ]
+    assert [call["id"] for call in dicts[1]["tool_calls"]] == ["c0", "c1"]
+    assert from_openai(dicts) == (*given[:5], ToolResultMessage("r", call_id="c0", name="g"), CUSTOM_OUTPUT)
+    assert to_openai([CUSTOM_CALL])[0]["role"] == "assistant"
+
+
+def test_results_of_custom_tools_come_before_what_tools_show() -> None:
+    calls = ReplyMessage("", tool_calls=(ToolCall(id="c0", name="g"),))
+    shown = ToolResultMessage("", call_id="c0", name="g", parts=(ImageMessage(url="https://example.com/a.png"), SOUND))
+    dicts = to_openai((calls, CUSTOM_CALL, shown, CUSTOM_OUTPUT))
+
+    assert [one["role"] for one in dicts] == ["assistant", "tool", "tool", "user"]
+    assert [part["type"] for part in dicts[-1]["content"]] == ["text", "image_url", "input_audio"]
+
+
+def test_sound_files_by_id_and_items_as_an_input_of_responses() -> None:
+    given = (SOUND, FileMessage(file_id="file-1"), ImageMessage(file_id="file-2"), SEARCH, CUSTOM_CALL)
+
+    assert to_responses(given) == [
+        {"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "eA==", "format": "mp3"}}]},
+        {"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]},
+        {"role": "user", "content": [{"type": "input_image", "file_id": "file-2"}]},
+        {"type": "web_search_call", "id": "ws_1", "status": "completed"},
+        {"type": "custom_tool_call", "call_id": "c1", "name": "f", "input": "x"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("message", "mapping", "what"),
+    [
+        (SEARCH, to_openai, "take no web_search_call"),
+        (ImageMessage(file_id="file-1"), to_openai, "no image by its id"),
+        (FileMessage(url="https://example.com/a.pdf"), to_openai, "no file by URL"),
+        (AudioMessage(url="https://example.com/a.wav"), to_openai, "by its data alone"),
+        (AudioMessage(url="https://example.com/a.wav"), to_responses, "by its data alone"),
+        (SEARCH, to_anthropic, "only models of openai take a part of the kind 'web_search_call'"),
+        (SOUND, to_anthropic, "no sound"),
+        (FileMessage(file_id="file-1"), to_anthropic, "by an id of OpenAI's"),
+    ],
+)
+def test_what_a_provider_does_not_take_is_an_error_that_says_so(message: Any, mapping: Any, what: str) -> None:
+    with pytest.raises(ValueError, match=what):
+        mapping([message])
+
+
 def test_an_attachment_has_a_url_or_data_of_a_known_type() -> None:
-    with pytest.raises(ValueError, match="not both"):
+    with pytest.raises(ValueError, match="one of"):
         ImageMessage()
+    with pytest.raises(ValueError, match="one of"):
+        FileMessage(url="https://example.com/a.pdf", file_id="file-1")
     with pytest.raises(ValueError, match="media_type"):
         ImageMessage(data=b"x")
 

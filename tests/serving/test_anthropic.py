@@ -84,6 +84,25 @@ async def test_tools_of_the_client_reach_the_model_and_its_calls_come_back(fake_
     assert second.content[0].text == "2.1 million."  # type: ignore[union-attr]
 
 
+async def test_a_thread_is_refused_and_the_sdk_sends_the_whole_conversation() -> None:
+    async with served(agent_app(echo, auth=TOKEN, admin_auth=None)) as url, client_of(url) as client:
+        with pytest.raises(anthropic.BadRequestError) as refused:
+            await client.beta.messages.create(
+                model="echo", max_tokens=9, messages=HELLO, thread={"type": "continue", "previous_message_id": "msg_1"}
+            )
+        thread = client.beta.messages.thread(
+            model="echo", max_tokens=9, unsupported_request_behavior="continue_unthreaded"
+        )
+        await thread.send({"role": "user", "content": "Hello!"})
+        second = await thread.send({"role": "user", "content": "And now?"})
+
+    body: Any = refused.value.body
+    details = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
+    assert body["error"]["details"] == details
+    said = [block.text for block in second.content]  # type: ignore[union-attr]
+    assert said == ["You said: Hello!", "You said: You said: Hello!", "You said: And now?"]
+
+
 async def test_failures_have_anthropics_form() -> None:
     spent = ScriptedModel.fork(alias="spent", script=Script("Hi."), budget=Budget(tokens=0))
     app = agent_app([echo, failing, spent], auth=TOKEN, admin_auth=None)

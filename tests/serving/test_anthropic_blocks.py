@@ -8,7 +8,6 @@ import anthropic
 import pytest
 
 from miniagents import InteractionContext, Message, MiniAgent, SystemMessage, UserMessage, miniagent
-from miniagents.errors import InvalidOptionError
 from miniagents.ext.llms import (
     FileMessage,
     ImageMessage,
@@ -341,11 +340,6 @@ async def test_a_large_body_with_blocks_of_all_kinds_is_read_in_the_child_proces
     assert tuple(collector.got) == from_anthropic(messages)
     assert refused.status_code == 400
     assert "'container_upload' (messages[0].content[13])" in refused.json()["error"]["message"]
-
-
-def test_an_agent_cannot_want_what_there_is_not() -> None:
-    with pytest.raises(InvalidOptionError, match=r"wants= takes 'blocks', not 'blocs'"):
-        agent_app(Served(echo, wants=("blocs",)), auth=TOKEN, admin_auth=None)  # type: ignore[arg-type]
 
 
 async def test_no_more_than_five_of_the_refused_blocks_are_named() -> None:

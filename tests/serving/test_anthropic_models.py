@@ -110,7 +110,7 @@ async def test_clients_of_openai_get_their_own_form() -> None:
 
     assert listed["object"] == "list"
     assert [model["id"] for model in listed["data"]] == NAMES
-    assert "request_id" not in missing
+    assert "type" not in missing
     assert missing["error"]["param"] == "after_id"
 
 

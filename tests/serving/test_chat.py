@@ -1,18 +1,27 @@
 """`/v1/chat/completions` with the official SDK of OpenAI."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from typing import Any
 
 import openai
 import pytest
 
-from miniagents import InteractionContext, miniagent
-from miniagents.ext.llms import OpenAIAgent
+from miniagents import AssistantMessage, InteractionContext, Message, SystemMessage, UserMessage, miniagent
+from miniagents.ext.llms import (
+    AudioMessage,
+    FileMessage,
+    NativeMessage,
+    OpenAIAgent,
+    ReplyMessage,
+    ToolCall,
+    ToolResultMessage,
+)
 from miniagents.ext.serving import Served, agent_app
 from miniagents.testing import Call, FakeProvider, Reply, Script, ScriptedModel
 from tests.serving.agents import echo, speller
-from tests.serving.servers import TOKEN, served
+from tests.serving.servers import TOKEN, in_process, served
 
 pytestmark = pytest.mark.real_time
 
@@ -212,3 +221,130 @@ async def test_an_unknown_model_is_not_found(client: openai.AsyncOpenAI) -> None
 async def test_a_wrong_token_is_refused(client: openai.AsyncOpenAI) -> None:
     with pytest.raises(openai.AuthenticationError):
         await client.with_options(api_key="wrong").models.list()
+
+
+WAV = base64.b64encode(b"RIFF").decode()
+SOUND: Any = {"type": "input_audio", "input_audio": {"data": WAV, "format": "wav"}}
+CALL: Any = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+CUSTOM: Any = {"id": "c2", "type": "custom", "custom": {"name": "g", "input": "x"}}
+
+
+async def heard(messages: Any, wants: Any = ()) -> tuple[Message, ...]:
+    """What an agent gets of the messages of a chat completion."""
+    came: list[Message] = []
+
+    @miniagent
+    async def listener(ctx: InteractionContext) -> None:
+        came.extend(await ctx.message_promises)
+
+    async with in_process(agent_app(Served(listener, wants=wants), auth=TOKEN, admin_auth=None)) as client:
+        answer = await client.post("/v1/chat/completions", json={"model": "listener", "messages": messages})
+    assert answer.status_code == 200, answer.text
+    return tuple(came)
+
+
+async def test_messages_of_every_kind_come_in() -> None:
+    text = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    messages = [
+        {"role": "developer", "content": text},
+        {"role": "user", "name": "ann", "content": text},
+        {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]},
+        {"role": "assistant", "content": None, "refusal": "Never."},
+        {"role": "assistant", "content": "Let me see.", "tool_calls": [CALL]},
+        {"role": "tool", "tool_call_id": "c1", "content": text},
+    ]
+
+    assert await heard(messages) == (
+        SystemMessage("a\n\nb"),
+        UserMessage("a"),
+        UserMessage("b"),
+        AssistantMessage("No."),
+        AssistantMessage("Never."),
+        ReplyMessage("Let me see.", tool_calls=(ToolCall(id="c1", name="f"),)),
+        ToolResultMessage("a\n\nb", call_id="c1", name="f"),
+    )
+
+
+async def test_function_calls_as_they_were_formerly_are_tool_calls() -> None:
+    call = {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": '{"a":1}'}}
+    result = {"role": "function", "name": "f", "content": "one"}
+    first, answered, second, again, lost = await heard([call, result, call, result, {**result, "name": "g"}])
+
+    assert isinstance(first, ReplyMessage)
+    assert isinstance(second, ReplyMessage)
+    (made,), (made_again,) = first.tool_calls, second.tool_calls
+    assert (made.name, made.arguments) == ("f", '{"a":1}')
+    assert made.id != made_again.id
+    assert answered == ToolResultMessage("one", call_id=made.id, name="f")
+    assert again == ToolResultMessage("one", call_id=made_again.id, name="f")
+    assert lost == ToolResultMessage("one", call_id="", name="g")
+
+
+async def test_sound_files_by_id_and_custom_tools_reach_an_agent_that_wants_them() -> None:
+    messages = [
+        {"role": "user", "content": [SOUND, {"type": "file", "file": {"file_id": "file-1"}}]},
+        {"role": "assistant", "tool_calls": [CALL, CUSTOM]},
+        {"role": "tool", "tool_call_id": "c1", "content": "1"},
+        {"role": "tool", "tool_call_id": "c2", "content": "2"},
+        {"role": "assistant", "tool_calls": [{**CUSTOM, "id": "c3"}]},
+    ]
+    came = await heard(messages, wants=("audio", "file_ids", "items"))
+
+    assert came[:3] == (
+        AudioMessage(data=b"RIFF", media_type="audio/wav"),
+        FileMessage(file_id="file-1"),
+        ReplyMessage("", tool_calls=(ToolCall(id="c1", name="f"),)),
+    )
+    assert came[4] == ToolResultMessage("1", call_id="c1", name="f")
+    items = [dict(one.item) for one in came if isinstance(one, NativeMessage)]
+    call = {"type": "custom_tool_call", "call_id": "c2", "name": "g", "input": "x"}
+    assert items == [
+        call,
+        {"type": "custom_tool_call_output", "call_id": "c2", "output": "2"},
+        {**call, "call_id": "c3"},
+    ]
+    assert len(came) == 7
+
+
+@pytest.mark.parametrize(
+    ("message", "kind", "where"),
+    [
+        ({"role": "user", "content": [{"type": "text", "text": "Hi"}, SOUND]}, "input_audio", "messages[1].content[1]"),
+        ({"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}, "file", "messages[1].content[0]"),
+        ({"role": "assistant", "tool_calls": [CALL, CUSTOM]}, "custom", "messages[1].tool_calls[1]"),
+    ],
+)
+async def test_what_an_agent_does_not_want_is_named_with_its_place(
+    client: openai.AsyncOpenAI, message: Any, kind: str, where: str
+) -> None:
+    with pytest.raises(openai.BadRequestError, match=f"'echo' takes no input of the type '{kind}'") as caught:
+        await client.chat.completions.create(model="echo", messages=[*HELLO, message])
+
+    assert (caught.value.param, caught.value.code) == (where, "unsupported_input")
+
+
+@pytest.mark.parametrize(
+    ("message", "param"),
+    [
+        ({"role": "user", "content": [{"type": "video_url"}]}, "messages[0].content[0].type"),
+        ({"role": "user", "content": [{"type": "file", "file": {}}]}, "messages[0].content[0].file.file_data"),
+        (
+            {"role": "system", "content": [{"type": "image_url", "image_url": {"url": "x"}}]},
+            "messages[0].content[0].type",
+        ),
+        (
+            {"role": "tool", "tool_call_id": "c", "content": [{"type": "image_url", "image_url": {"url": "x"}}]},
+            "messages[0].content[0].type",
+        ),
+        ({"role": "assistant", "audio": {"id": "audio_1"}}, "messages[0].audio"),
+        ({"role": "assistant", "tool_calls": [{"id": "c", "type": "function"}]}, "messages[0].tool_calls[0].function"),
+        ({"role": "assistant", "tool_calls": [{"id": "c", "type": "custom"}]}, "messages[0].tool_calls[0].custom"),
+        ({"role": "assistant", "tool_calls": [{"id": "c", "type": "other"}]}, "messages[0].tool_calls[0].type"),
+        ({"role": "assistant", "function_call": {"name": "f"}}, "messages[0].function_call.arguments"),
+    ],
+)
+async def test_what_is_no_message_is_named_with_its_place(client: openai.AsyncOpenAI, message: Any, param: str) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        await client.chat.completions.create(model="echo", messages=[message])
+
+    assert caught.value.param == param

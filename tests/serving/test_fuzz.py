@@ -3,6 +3,7 @@
 import asyncio
 import json
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from starlette.types import Message as Event
 
 from miniagents.ext.serving import AgentApp, Limits, Served, agent_app
+from miniagents.ext.serving.openai.item_input import OTHER_ITEMS
 from tests.serving.agents import echo, failing, speller, weather
 from tests.serving.servers import AUTH, TOKEN
 
@@ -154,7 +156,10 @@ def test_headers_of_streams_of_whatever_kind_are_answered_and_leave_nothing_behi
                     answer = await client.get(path.format(stream=stream), headers=sent)
                 else:
                     body = {"messages": "Hi", "stream": True, **({} if keep is None else {"keep": keep})}
-                    answer = await client.post(path, json=body, headers=sent)
+                    content = json.dumps(body)  # also what is no JSON: Infinity
+                    answer = await client.post(
+                        path, content=content, headers={**sent, "content-type": b"application/json"}
+                    )
             await asyncio.sleep(500.0)
             assert service.system.interactions() == ()
             assert service._agents.kept._kept == {}
@@ -189,3 +194,104 @@ async def test_any_number_of_an_event_picks_up_a_kept_stream(number: str) -> Non
     assert rest.status_code == 200
     assert whole.text.endswith(rest.text)
     assert rest.text.count("event: ") == max(whole.text.count("event: ") - int(number) - 1, 0)
+
+
+ids = st.sampled_from(["{conversation}", "{item}", "{response}", "x", "%00", "\u00e9"]) | st.text(
+    min_size=1, max_size=8
+)
+parts = st.fixed_dictionaries(
+    {
+        "type": st.sampled_from(
+            ["input_text", "output_text", "refusal", "input_image", "input_file", "input_audio", "x"]
+        )
+    },
+    optional={name: json_values for name in ("text", "refusal", "image_url", "file_id", "file_url", "file_data")}
+    | {"input_audio": st.fixed_dictionaries({"data": st.text(max_size=8), "format": st.sampled_from(["wav", "ogg"])})},
+)
+items = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": st.sampled_from([*OTHER_ITEMS, "message", "function_call", "function_call_output", "item_reference"])
+        | json_values,
+        "role": st.sampled_from(["user", "assistant", "system", "developer"]) | json_values,
+        "content": st.text(max_size=8) | st.lists(parts, max_size=3) | json_values,
+        "id": ids | json_values,
+        "call_id": st.sampled_from(["c1", "c2"]) | json_values,
+        "name": st.text(max_size=5) | json_values,
+        "arguments": st.text(max_size=5) | json_values,
+        "input": st.text(max_size=5) | json_values,
+        "output": st.text(max_size=5) | st.lists(parts, max_size=3) | json_values,
+    },
+)
+bodies = st.fixed_dictionaries(
+    {},
+    optional={
+        "items": st.lists(items, max_size=4) | json_values,
+        "metadata": st.dictionaries(st.text(max_size=70), st.text(max_size=5), max_size=20) | json_values,
+        "input": st.lists(items, max_size=4) | st.text(max_size=5) | json_values,
+        "conversation": ids | json_values,
+        "previous_response_id": ids | json_values,
+        "model": st.just("echo"),
+        **{name: json_values for name in ("tools", "text", "reasoning", "temperature", "prompt", "store", "stream")},
+    },
+)
+queries = st.dictionaries(
+    st.sampled_from(["limit", "order", "after", "include", "include[]"]),
+    st.sampled_from(["1", "100", "asc", "desc", "{item}", "reasoning.encrypted_content"]) | st.text(max_size=8),
+    max_size=3,
+)
+PATHS = (
+    "/v1/responses",
+    "/v1/responses/{}/input_items",
+    "/v1/conversations",
+    "/v1/conversations/{}",
+    "/v1/conversations/{}/items",
+    "/v1/conversations/{}/items/{}",
+)
+
+
+@fuzzed
+@given(data=st.data(), path=st.sampled_from(PATHS), method=st.sampled_from(["GET", "POST", "DELETE"]))
+def test_items_of_whatever_kind_are_answered_and_leave_nothing_behind(data: Any, path: str, method: str) -> None:
+    async def run() -> None:
+        agents = Served(echo, wants=data.draw(st.sampled_from([(), ("audio", "file_ids", "items")])))
+        service = agent_app(agents, auth=TOKEN, admin_auth=None, limits=Limits(messages=3, request_timeout=60.0))
+        transport = httpx2.ASGITransport(app=service)
+        async with (
+            service.lifespan(),
+            httpx2.AsyncClient(transport=transport, base_url="http://localhost", headers=AUTH) as client,
+        ):
+            begun = await client.post("/v1/conversations", json={"items": [{"role": "user", "content": "Hi"}]})
+            made = await client.post(
+                "/v1/responses", json={"model": "echo", "input": "Hi", "conversation": begun.json()["id"]}
+            )
+            known = {
+                "{conversation}": begun.json()["id"],
+                "{response}": made.json()["id"],
+                "{item}": made.json()["output"][0]["id"],
+            }
+
+            def filled(text: str) -> str:
+                for name, value in known.items():
+                    text = text.replace(name, value)
+                return text
+
+            named = [quote(filled(data.draw(ids)), safe="") for _ in range(path.count("{}"))]
+            body = filled(json.dumps(data.draw(bodies))).encode()
+            answer = await client.request(
+                method,
+                path.format(*named),
+                params={name: filled(value) for name, value in data.draw(queries).items()},
+                content=body if method == "POST" else None,
+                headers={"content-type": "application/json"},
+            )
+            listed = await client.get(f"/v1/conversations/{begun.json()['id']}/items?limit=100")
+            await asyncio.sleep(100.0)
+            assert service.system.interactions() == ()
+            assert service._service.gate.inside == 0
+            assert service._service.turns._live == {}
+        assert answer.status_code in {200, 400, 404, 405}
+        assert listed.status_code in {200, 404}
+        assert "Traceback" not in answer.text
+
+    in_virtual_time(run())

@@ -112,7 +112,7 @@ async def tells(ctx: InteractionContext, options: Any = None) -> None:
 
 def app_of(**limits: Any) -> AgentApp:
     limits = {"body": 8 * 2**20, **limits}
-    served = Served(tells, arguments=("options",))
+    served = Served(tells, arguments=("options",), wants=("file_ids", "items"))
     return agent_app({"tells": served, "echo": echo}, auth=TOKEN, admin_auth=None, limits=Limits(**limits))
 
 
@@ -132,6 +132,19 @@ REQUESTS: dict[str, tuple[str, Any]] = {
         },
     ),
     "response": ("/v1/responses", {"model": "tells", "options": {"a": 1}, "input": LARGE}),
+    "items": (
+        "/v1/responses",
+        {
+            "model": "tells",
+            "options": {"a": 1},
+            "temperature": 0.5,
+            "input": [
+                {"role": "user", "content": LARGE},
+                {"role": "user", "content": [{"type": "input_image", "file_id": "file-1"}]},
+                {"type": "web_search_call", "id": "ws_1"},
+            ],
+        },
+    ),
     "message": (
         "/v1/messages",
         {"model": "tells", "options": {"a": 1}, "max_tokens": 9, "messages": [{"role": "user", "content": LARGE}]},

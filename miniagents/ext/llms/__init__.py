@@ -9,6 +9,7 @@ from miniagents.ext.llms.limits import RateLimit
 from miniagents.ext.llms.llm_agent import LLMAgent
 from miniagents.ext.llms.local import LocalAgent
 from miniagents.ext.llms.messages import (
+    AudioMessage,
     EmbeddingMessage,
     FileMessage,
     ImageMessage,
@@ -31,6 +32,7 @@ __all__ = [
     "PRICES",
     "AnthropicAgent",
     "AssistantMessage",
+    "AudioMessage",
     "Budget",
     "Cache",
     "EmbeddingMessage",

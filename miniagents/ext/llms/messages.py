@@ -1,4 +1,4 @@
-"""Messages of conversations with models: tool calls and their results, images, files, embeddings, and replies."""
+"""Messages of conversations with models: tool calls and their results, images, files, sound, vectors, and replies."""
 
 import base64
 import mimetypes
@@ -164,6 +164,7 @@ class _Attachment(Message):
     data: bytes | None = None
     media_type: str | None = None
     role: str | None = "user"
+    file_id: str | None = None
 
     @classmethod
     def from_file(cls, path: str | Path, media_type: str | None = None, **fields: Any) -> Self:
@@ -184,8 +185,8 @@ class _Attachment(Message):
         return cls(data=path.read_bytes(), media_type=media_type, **fields)
 
     def __post_init__(self) -> None:
-        if (self.url is None) == (self.data is None):
-            raise ValueError(f"{type(self).__name__} takes url= or data=, and not both")
+        if [self.url, self.data, self.file_id].count(None) != 2:
+            raise ValueError(f"{type(self).__name__} takes one of url=, data= and file_id=")
         if self.data is not None and self.media_type is None:
             raise ValueError(f"{type(self).__name__}(data=) needs media_type=, such as 'image/png'")
 
@@ -196,7 +197,7 @@ class _Attachment(Message):
 
     @property
     def data_url(self) -> str:
-        """Its URL, or its data as one."""
+        """Its URL, or its data as one; not for what a provider has by its id."""
         return self.url if self.url is not None else f"data:{self.media_type};base64,{self.base64}"
 
 
@@ -206,12 +207,13 @@ class ImageMessage(_Attachment):
     Attributes:
         url: Where it is; or
         data: its bytes,
-        media_type: and what they are: "image/png".
+        media_type: and what they are: "image/png"; or
+        file_id: its id at the provider.
         role: Who shows it.
     """
 
     def __str__(self) -> str:
-        return f"[image: {self.url or self.media_type}]"
+        return f"[image: {self.url or self.media_type or self.file_id}]"
 
 
 class FileMessage(_Attachment):
@@ -220,7 +222,8 @@ class FileMessage(_Attachment):
     Attributes:
         url: Where it is; or
         data: its bytes,
-        media_type: and what they are: "application/pdf".
+        media_type: and what they are: "application/pdf"; or
+        file_id: its id at the provider.
         role: Who gives it.
         filename: Its name.
         context: What a model is told about it, or None.
@@ -249,6 +252,24 @@ class FileMessage(_Attachment):
 
     def __str__(self) -> str:
         return f"[file: {self.filename}]"
+
+
+class AudioMessage(_Attachment):
+    """Sound that a user lets a model hear.
+
+    Attributes:
+        data: Its bytes.
+        media_type: What they are: "audio/wav" or "audio/mpeg".
+        role: Who speaks.
+    """
+
+    @property
+    def format(self) -> str:
+        """What it is, in OpenAI's words: `wav` or `mp3`."""
+        return "mp3" if self.media_type in ("audio/mpeg", "audio/mp3") else "wav"
+
+    def __str__(self) -> str:
+        return f"[audio: {self.format}]"
 
 
 class EmbeddingMessage(Message):

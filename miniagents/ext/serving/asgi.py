@@ -30,7 +30,9 @@ from miniagents.ext.serving.native.agents_api import AgentsApi
 from miniagents.ext.serving.native.routes import handlers_of
 from miniagents.ext.serving.native.websocket import AgentSocket
 from miniagents.ext.serving.openai.chat import ChatApi
+from miniagents.ext.serving.openai.conversation_items_api import ConversationItemsApi
 from miniagents.ext.serving.openai.conversations_api import ConversationsApi
+from miniagents.ext.serving.openai.references import References
 from miniagents.ext.serving.openai.response_store import ResponseStore
 from miniagents.ext.serving.openai.responses_api import ResponsesApi
 from miniagents.ext.serving.operations.admin_api import Operations
@@ -71,7 +73,8 @@ class AgentApp(Starlette):
         self._on_start = on_start
         self._drain = Drain(service, grace)
         self._agents = AgentsApi(service)
-        self._responses = ResponsesApi(service, responses)
+        self._references = References(responses, service.limits)
+        self._responses = ResponsesApi(service, responses, self._references)
         self._metrics = metrics
         self.hosts = hosts
         origins = tuple(allowed_origins)
@@ -215,7 +218,9 @@ class AgentApp(Starlette):
 
     def _all_routes(self) -> list[BaseRoute]:
         service, agents, responses = self._service, self._agents, self._responses
-        chat, operations, conversations = ChatApi(service), Operations(service), ConversationsApi(service)
+        chat, operations = ChatApi(service), Operations(service)
+        conversations = ConversationsApi(service, self._references)
+        items = ConversationItemsApi(service, self._references)
 
         def route(method: str, path: str, handler: Handler, keys: Keys | None, *, is_counted: bool = False) -> Route:
             return Route(path, Endpoint(service, handler, keys=keys, is_counted=is_counted), methods=[method])
@@ -231,11 +236,17 @@ class AgentApp(Starlette):
             route("POST", "/v1/chat/completions", chat.complete, keys, is_counted=True),
             route("POST", "/v1/responses", responses.create, keys, is_counted=True),
             route("GET", "/v1/responses/{id}", responses.retrieve, keys, is_counted=True),
+            route("GET", "/v1/responses/{id}/input_items", responses.input_items, keys),
             route("POST", "/v1/responses/{id}/cancel", responses.cancel, keys),
             route("DELETE", "/v1/responses/{id}", responses.delete, keys),
             route("POST", "/v1/conversations", conversations.create, keys),
             route("GET", "/v1/conversations/{id}", conversations.retrieve, keys),
+            route("POST", "/v1/conversations/{id}", conversations.update, keys, is_counted=True),
             route("DELETE", "/v1/conversations/{id}", conversations.delete, keys),
+            route("GET", "/v1/conversations/{id}/items", items.list, keys),
+            route("POST", "/v1/conversations/{id}/items", items.create, keys, is_counted=True),
+            route("GET", "/v1/conversations/{id}/items/{item}", items.retrieve, keys),
+            route("DELETE", "/v1/conversations/{id}/items/{item}", items.delete, keys, is_counted=True),
             route("GET", "/agents", agents.agents, keys),
             route("POST", "/agents/{name}", agents.call, keys, is_counted=True),
             route("GET", "/agents/{name}/streams/{stream}", agents.resume, keys, is_counted=True),

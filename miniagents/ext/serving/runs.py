@@ -41,6 +41,15 @@ class Run:
         meter: What all models below it use.
         reading: What came of its replies, and how far its readers are.
         turn: Its turn in a conversation, or None.
+
+    Args:
+        entry: What is called.
+        key: Whose it is.
+        call: The call.
+        meter: What all models below it use.
+        reading: What came of its replies, and how far its readers are.
+        turn: Its turn in a conversation, or None.
+        id: Its name; None to make one.
     """
 
     __slots__ = (
@@ -58,15 +67,22 @@ class Run:
     )
 
     def __init__(
-        self, entry: Entry, key: str, call: AgentCall, meter: Meter, reading: Reading, turn: "Turn | None" = None
+        self,
+        entry: Entry,
+        key: str,
+        call: AgentCall,
+        meter: Meter,
+        reading: Reading,
+        turn: "Turn | None" = None,
+        id: str | None = None,
     ) -> None:
-        self.id = secrets.token_urlsafe(18)
+        self.id = id if id is not None else secrets.token_urlsafe(18)
         self.entry = entry
         self.key = key
         self.call = call
         replies: MessageSequencePromise = call.reply_sequence(finish_call=False)
         if turn is not None:  # what it replied has come when it is saved
-            replies = MessageSequence.turn_into_sequence_promise(turn.replies(call), errors_as_messages=False)
+            replies = MessageSequence.turn_into_sequence_promise(turn.replies(call, self.id), errors_as_messages=False)
         self.replies = replies
         self.meter = meter
         self.options: tuple[str, ...] = ()
@@ -134,6 +150,7 @@ class Runs:
         timeout: float | None,
         messages: tuple[Message, ...] | None,
         turn: "Turn | None" = None,
+        id: str | None = None,
     ) -> Run:
         """Call an agent, if that does not have to wait.
 
@@ -144,6 +161,7 @@ class Runs:
             timeout: Seconds until its deadline, or None.
             messages: All messages; None to leave the call open for more.
             turn: Its turn in a conversation, or None.
+            id: The name of the run; None to make one.
 
         Raises:
             Problem: 422: it does not take these arguments; or see `Turn.messages`.
@@ -163,7 +181,7 @@ class Runs:
         metering, flowing = current_meter.set(meter), current_flow.set(reading)
         try:
             call = target.initiate_call(timeout=timeout, errors_as_messages=False, kwargs=arguments)
-            run = Run(entry, key, call, meter, reading, turn)
+            run = Run(entry, key, call, meter, reading, turn, id)
         except AgentArgumentError as error:  # of this call: inside of an agent it is a failure of the agent's
             raise Problem(422, str(error), param="arguments", code="invalid_arguments") from None
         finally:

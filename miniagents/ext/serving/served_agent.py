@@ -33,7 +33,9 @@ class Served:
         arguments: The names of the arguments that clients may give; None for those that the agent cannot do without.
             Of an LLM agent these may be options of the API call too: `arguments=("temperature", "tools")`.
         description: What it is for; None for what the agent says.
-        wants: What it takes beside text, images, files and calls of functions: "blocks" (what only models of Anthropic
+        wants: What it takes beside text, images, files and calls of functions: "audio" (`AudioMessage`), "file_ids"
+            (images and files by their ids), "items" (items of OpenAI's Responses API as `NativeMessage`s: calls of
+            hosted and custom tools, their results, what a model thought), "blocks" (what only models of Anthropic
             understand, as `NativeMessage`s and in the metadata of replies; agents that talk to these always want them).
             What an agent does not want is a 400 for the client.
         count_tokens: Counts the tokens of a conversation, for `/v1/messages/count_tokens`: a function of the messages
@@ -84,6 +86,7 @@ class Entry:
             if want not in WANTS:
                 raise InvalidOptionError(f"{name}: wants= takes {', '.join(map(repr, WANTS))}, not {want!r}")
         self.name = name
+        self.wants = frozenset[str](served.wants)
         self._system = system
         agent = served.agent
         self._target = agent.bind(system) if isinstance(agent, MiniAgent) else agent

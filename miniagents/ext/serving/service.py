@@ -133,6 +133,7 @@ class Service:
         messages: tuple[Message, ...] | None,
         arguments: dict[str, Any],
         conversation: ConversationIn = None,
+        name: str | None = None,
     ) -> Run:
         """Call an agent for a client, once it is the request's turn in its conversation.
 
@@ -143,6 +144,7 @@ class Service:
             messages: All messages; None to leave the call open for more.
             arguments: The arguments, checked.
             conversation: What the body says of its conversation.
+            name: The id of the run; None to make one.
 
         Raises:
             Problem: The system is not running; or see `Turns.begin` and `Runs.begin`.
@@ -155,11 +157,11 @@ class Service:
         timeout = timeout_of(request, self.limits.request_timeout)
         id = conversation_id(request, conversation)
         if id is None:
-            return self._begin(request, entry, key, arguments, timeout, messages)
+            return self._begin(request, entry, key, arguments, timeout, messages, None, name)
         turn = await self.turns.begin(request, entry, key, id, timeout)
         try:
             left = timeout - turn.waited if timeout is not None else None
-            return self._begin(request, entry, key, arguments, left, messages, turn)
+            return self._begin(request, entry, key, arguments, left, messages, turn, name)
         except BaseException:
             turn.give_up()
             raise

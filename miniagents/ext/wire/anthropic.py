@@ -144,11 +144,24 @@ class AnthropicMessage(Stop, frozen=True, kw_only=True):
     type: Literal["message"] = "message"
 
 
+class ErrorDetails(msgspec.Struct, frozen=True):
+    """Facts about an error, to which a client reacts.
+
+    Attributes:
+        error_code: The code of the error.
+        unsupported: The features that the request must not use.
+    """
+
+    error_code: str
+    unsupported: tuple[str, ...] = ()
+
+
 class AnthropicErrorDetail(msgspec.Struct, frozen=True):
     """The type and the text of an error."""
 
     type: str
     message: str
+    details: ErrorDetails | UnsetType = UNSET
 
 
 class AnthropicError(msgspec.Struct, frozen=True):
@@ -160,7 +173,12 @@ class AnthropicError(msgspec.Struct, frozen=True):
 
 
 def anthropic_error(
-    status: int, message: str, *, kind: str | None = None, request_id: str | None = None
+    status: int,
+    message: str,
+    *,
+    kind: str | None = None,
+    details: ErrorDetails | UnsetType = UNSET,
+    request_id: str | None = None,
 ) -> AnthropicError:
     """Return the body of an error response.
 
@@ -168,13 +186,14 @@ def anthropic_error(
         status: The HTTP status.
         message: The text of the error.
         kind: The type of the error; None for the usual one of the status.
+        details: Facts for the client, which reacts to them; left out by default.
         request_id: The id of the request; None to leave it out.
 
     Example:
         >>> anthropic_error(429, "slow down").error.type
         'rate_limit_error'
     """
-    detail = AnthropicErrorDetail(kind or _TYPES.get(status, "api_error"), message)
+    detail = AnthropicErrorDetail(kind or _TYPES.get(status, "api_error"), message, details)
     return AnthropicError(detail, UNSET if request_id is None else request_id)
 
 

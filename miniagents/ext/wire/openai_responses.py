@@ -101,8 +101,12 @@ class ConversationOf(msgspec.Struct, frozen=True):
     id: str
 
 
+PLAIN_TEXT: dict[str, Any] = {"format": {"type": "text"}}
+NO_REASONING: dict[str, Any] = {"effort": None, "summary": None}
+
+
 class ResponseBody(msgspec.Struct, frozen=True):
-    """A response."""
+    """A response; beside what it is it has what was asked for."""
 
     id: str
     created_at: int
@@ -113,17 +117,30 @@ class ResponseBody(msgspec.Struct, frozen=True):
     incomplete_details: Incomplete | None = None
     usage: ResponseUsage | None = None
     background: bool = False
+    completed_at: int | None = None
     conversation: ConversationOf | None = None
     instructions: str | None = None
+    max_output_tokens: int | None = None
+    max_tool_calls: int | None = None
     metadata: dict[str, str] = {}
     object: Literal["response"] = "response"
     parallel_tool_calls: bool = True
     previous_response_id: str | None = None
+    prompt: Any = None
+    prompt_cache_key: str | None = None
+    prompt_cache_retention: str | None = None
+    reasoning: dict[str, Any] = msgspec.field(default_factory=NO_REASONING.copy)
+    safety_identifier: str | None = None
+    service_tier: str | None = None
     store: bool = True
     temperature: float | None = None
-    tool_choice: Literal["auto"] = "auto"
-    tools: tuple[()] = ()
+    text: dict[str, Any] = msgspec.field(default_factory=PLAIN_TEXT.copy)
+    tool_choice: str | dict[str, Any] = "auto"
+    tools: tuple[dict[str, Any], ...] = ()
+    top_logprobs: int = 0
     top_p: float | None = None
+    truncation: str = "disabled"
+    user: str | None = None
 
 
 class ResponseStream:

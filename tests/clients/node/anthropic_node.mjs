@@ -8,6 +8,7 @@ import {
   PARAMETERS,
   POPULATION,
   QUESTION,
+  statusOf,
   TEXTS,
   TOKEN,
   Town,
@@ -70,5 +71,13 @@ export async function output() {
   });
   return answer.parsed_output;
 }
+
+export async function usage() {
+  const messages = [{ role: "user", content: QUESTION }];
+  const answer = await client.messages.create({ model: "claude", max_tokens: 100, messages });
+  return [answer.usage.input_tokens, answer.usage.output_tokens];
+}
+
+export const failure = () => statusOf(Anthropic.NotFoundError, all(pieces("nobody", QUESTION)));
 
 export const cancel = (_, name) => abortedAfterTheFirst((signal) => pieces("held", name, signal));

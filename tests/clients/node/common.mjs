@@ -25,6 +25,16 @@ export async function all(pieces) {
   return found;
 }
 
+// The status that a client tells of a request which fails with an error of this class.
+export async function statusOf(kind, asking) {
+  try {
+    await asking;
+  } catch (error) {
+    if (!(error instanceof kind)) throw error;
+    return error.status ?? error.statusCode;
+  }
+}
+
 // The first piece of a stream, which is aborted while it waits for the second.
 export async function abortedAfterTheFirst(streamFor) {
   const controller = new AbortController();

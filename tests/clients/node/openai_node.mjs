@@ -9,6 +9,7 @@ import {
   PARAMETERS,
   POPULATION,
   QUESTION,
+  statusOf,
   TEXTS,
   TOKEN,
   Town,
@@ -108,5 +109,17 @@ export async function output(api) {
   });
   return completion.choices[0].message.parsed;
 }
+
+export async function usage(api) {
+  if (api === "responses") {
+    const response = await client.responses.create({ model: "clerk", input: QUESTION });
+    return [response.usage.input_tokens, response.usage.output_tokens];
+  }
+  const messages = [{ role: "user", content: QUESTION }];
+  const completion = await client.chat.completions.create({ model: "clerk", messages });
+  return [completion.usage.prompt_tokens, completion.usage.completion_tokens];
+}
+
+export const failure = (api) => statusOf(OpenAI.NotFoundError, all(pieces(api, "nobody", QUESTION)));
 
 export const cancel = (api, name) => abortedAfterTheFirst((signal) => pieces(api, "held", name, signal));

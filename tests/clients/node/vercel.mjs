@@ -1,7 +1,7 @@
 // Vercel's AI SDK, with its providers for both of OpenAI's APIs and for Anthropic's.
 import { createAnthropic } from "@ai-sdk/anthropic";
 import { createOpenAI } from "@ai-sdk/openai";
-import { generateText, Output, stepCountIs, streamText, tool } from "ai";
+import { APICallError, generateText, Output, stepCountIs, streamText, tool } from "ai";
 import { z } from "zod";
 import {
   abortedAfterTheFirst,
@@ -10,6 +10,7 @@ import {
   OPENAI_URL,
   POPULATION,
   QUESTION,
+  statusOf,
   TEXTS,
   TOKEN,
   Town,
@@ -72,6 +73,13 @@ export async function output(api) {
   const answer = await generateText({ ...options(api), prompt: QUESTION, output: Output.object({ schema: Town }) });
   return answer.output;
 }
+
+export async function usage(api) {
+  const { usage: used } = await generateText({ ...options(api), prompt: QUESTION });
+  return [used.inputTokens, used.outputTokens];
+}
+
+export const failure = (api) => statusOf(APICallError, all(textOf({ ...options(api, "nobody"), prompt: QUESTION })));
 
 export const cancel = (api, name) =>
   abortedAfterTheFirst((abortSignal) => textOf({ ...options(api, "held"), prompt: name, abortSignal }));

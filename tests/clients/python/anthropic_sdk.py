@@ -75,5 +75,45 @@ async def output(api: str) -> Any:
     return parsed.model_dump() if isinstance(parsed, Town) else repr(parsed)
 
 
+async def usage(api: str) -> list[int]:
+    messages: Any = [{"role": "user", "content": QUESTION}]
+    used = (await client.messages.create(model="claude", max_tokens=100, messages=messages)).usage
+    return [used.input_tokens, used.output_tokens]
+
+
+async def failure(api: str) -> int | None:
+    try:
+        async for _ in _pieces("nobody", QUESTION):
+            pass
+    except anthropic.NotFoundError as error:
+        return error.status_code
+    return None
+
+
+async def count(api: str) -> int:
+    messages: Any = [{"role": "user", "content": QUESTION}]
+    return (await client.messages.count_tokens(model="claude", messages=messages)).input_tokens
+
+
+async def run_tools(api: str) -> dict[str, Any]:
+    """The same as `tools`, by the SDK's own loop."""
+    called = []
+
+    @anthropic.beta_async_tool
+    async def population(city: str) -> str:
+        """How many people live in a city.
+
+        Args:
+            city: The city.
+        """
+        called.append({"city": city})
+        return POPULATION[city]
+
+    messages: Any = [{"role": "user", "content": QUESTION}]
+    runner = client.beta.messages.tool_runner(model="claude", max_tokens=100, tools=[population], messages=messages)
+    answer: Any = await runner.until_done()
+    return {"called": called, "answer": answer.content[0].text}
+
+
 async def cancel(api: str, name: str) -> str:
     return await cancelled_after_the_first(_pieces("held", name))

@@ -7,6 +7,7 @@ from common import FIRST, INSTRUCTIONS, OPENAI_URL, POPULATION, QUESTION, SECOND
 from langchain_core.messages import HumanMessage, SystemMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
+from openai import NotFoundError
 from pydantic import BaseModel
 
 
@@ -73,6 +74,19 @@ async def stream(api: str) -> list[str]:
 
 async def output(api: str) -> Any:
     return (await model(api).with_structured_output(Town).ainvoke(QUESTION)).model_dump()
+
+
+async def usage(api: str) -> list[int]:
+    used: Any = (await model(api).ainvoke(QUESTION)).usage_metadata
+    return [used["input_tokens"], used["output_tokens"]]
+
+
+async def failure(api: str) -> int | None:
+    try:
+        await model(api, "nobody").ainvoke(QUESTION)
+    except NotFoundError as error:
+        return error.status_code
+    return None
 
 
 async def cancel(api: str, name: str) -> str:

@@ -134,5 +134,23 @@ async def output(api: str) -> Any:
     return Town.model_validate_json(text).model_dump()
 
 
+async def usage(api: str) -> list[int]:
+    if api == "responses":
+        used: Any = (await litellm.aresponses(input=QUESTION, **where(api))).usage
+        return [used.input_tokens, used.output_tokens]
+    messages = [{"role": "user", "content": QUESTION}]
+    used = (await litellm.acompletion(messages=messages, **where(api))).usage
+    return [used.prompt_tokens, used.completion_tokens]
+
+
+async def failure(api: str) -> int | None:
+    try:
+        async for _ in _pieces(api, QUESTION, "nobody"):
+            pass
+    except litellm.NotFoundError as error:
+        return error.status_code
+    return None
+
+
 async def cancel(api: str, name: str) -> str:
     return await cancelled_after_the_first(_pieces(api, name, "held"))

@@ -7,6 +7,7 @@ from agents import (
     Agent,
     Model,
     OpenAIChatCompletionsModel,
+    OpenAIConversationsSession,
     OpenAIResponsesModel,
     Runner,
     SQLiteSession,
@@ -14,7 +15,7 @@ from agents import (
     set_tracing_disabled,
 )
 from common import FIRST, INSTRUCTIONS, OPENAI_URL, POPULATION, QUESTION, SECOND, TOKEN, cancelled_after_the_first
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, NotFoundError
 from pydantic import BaseModel
 
 set_tracing_disabled(True)
@@ -78,6 +79,26 @@ async def stream(api: str) -> list[str]:
 async def output(api: str) -> Any:
     result = await Runner.run(Agent("clerk", model=model(api), output_type=Town), QUESTION)
     return result.final_output.model_dump()
+
+
+async def usage(api: str) -> list[int]:
+    used = (await Runner.run(Agent("clerk", model=model(api)), QUESTION)).context_wrapper.usage
+    return [used.input_tokens, used.output_tokens]
+
+
+async def failure(api: str) -> int | None:
+    try:
+        await Runner.run(Agent("nobody", model=model(api, "nobody")), QUESTION)
+    except NotFoundError as error:
+        return error.status_code
+    return None
+
+
+async def conversation(api: str) -> str:
+    """Two turns of a conversation that the service keeps."""
+    agent, kept = Agent("historian", model=model(api, "historian")), OpenAIConversationsSession(openai_client=client)
+    await Runner.run(agent, FIRST, session=kept)
+    return (await Runner.run(agent, SECOND, session=kept)).final_output
 
 
 async def cancel(api: str, name: str) -> str:

@@ -125,5 +125,23 @@ async def output(api: str) -> Any:
     return parsed.model_dump() if isinstance(parsed, Town) else repr(parsed)
 
 
+async def usage(api: str) -> list[int]:
+    if api == "responses":
+        used: Any = (await client.responses.create(model="clerk", input=QUESTION)).usage
+        return [used.input_tokens, used.output_tokens]
+    messages: Any = [{"role": "user", "content": QUESTION}]
+    used = (await client.chat.completions.create(model="clerk", messages=messages)).usage
+    return [used.prompt_tokens, used.completion_tokens]
+
+
+async def failure(api: str) -> int | None:
+    try:
+        async for _ in _pieces(api, "nobody", QUESTION):
+            pass
+    except openai.NotFoundError as error:
+        return error.status_code
+    return None
+
+
 async def cancel(api: str, name: str) -> str:
     return await cancelled_after_the_first(_pieces(api, "held", name))

@@ -15,7 +15,8 @@ from common import (
     cancelled_after_the_first,
 )
 from pydantic import BaseModel
-from pydantic_ai import Agent, NativeOutput
+from pydantic_ai import Agent, BinaryContent, NativeOutput
+from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.models import Model
 from pydantic_ai.models.anthropic import AnthropicModel
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
@@ -80,6 +81,24 @@ async def output(api: str) -> Any:
     wanted = Town if api == "anthropic" else NativeOutput(Town)  # the first one is a tool
     result = await Agent(model(api), output_type=wanted).run(QUESTION)
     return result.output.model_dump()
+
+
+async def usage(api: str) -> list[int]:
+    used = (await Agent(model(api)).run(QUESTION)).usage
+    return [used.input_tokens, used.output_tokens]
+
+
+async def failure(api: str) -> int | None:
+    try:
+        await Agent(model(api, "nobody")).run(QUESTION)
+    except ModelHTTPError as error:
+        return error.status_code
+    return None
+
+
+async def text_file(api: str) -> str:
+    file = BinaryContent(b"Paris is large.", media_type="text/plain")
+    return (await Agent(model(api, "historian")).run(["Read this.", file])).output
 
 
 async def cancel(api: str, name: str) -> str:

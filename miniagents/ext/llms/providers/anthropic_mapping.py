@@ -3,7 +3,15 @@
 from collections.abc import Iterable
 from typing import Any
 
-from miniagents.ext.llms.messages import UNNAMED, FileMessage, ImageMessage, ReplyMessage, ToolResultMessage
+from miniagents.errors import UnsupportedContentError
+from miniagents.ext.llms.messages import (
+    UNNAMED,
+    AudioMessage,
+    FileMessage,
+    ImageMessage,
+    ReplyMessage,
+    ToolResultMessage,
+)
 from miniagents.ext.llms.native import NativeMessage
 from miniagents.ext.llms.provider import ToolSpec
 from miniagents.ext.llms.providers.anthropic_history import API, BLOCKS
@@ -35,7 +43,7 @@ def to_anthropic(
     Raises:
         UnsupportedContentError: The API has no form for a part of it.
     """
-    systems, others = systems_first(readable(messages, API))
+    systems, others = systems_first(readable(messages, API, takes_context=True))
     dicts: list[dict[str, Any]] = []
     for message in others:
         role = "assistant" if role_of(message) == "assistant" else "user"
@@ -84,6 +92,8 @@ def _blocks(message: Message) -> list[dict[str, Any]]:
         block: dict[str, Any] = {"type": "tool_result", "tool_use_id": message.call_id, "content": content}
         if message.is_error:
             block["is_error"] = True
+    elif isinstance(message, AudioMessage):
+        raise UnsupportedContentError("Anthropic's API takes no sound")
     elif isinstance(message, ImageMessage):
         block = {"type": "image", "source": _source(message)}
     elif isinstance(message, FileMessage):
@@ -104,6 +114,8 @@ def _blocks(message: Message) -> list[dict[str, Any]]:
 
 
 def _source(message: ImageMessage | FileMessage) -> dict[str, Any]:
+    if message.file_id is not None:
+        raise UnsupportedContentError("Anthropic's API takes no file by an id of OpenAI's")
     if message.url is not None:
         return {"type": "url", "url": message.url}
     return {"type": "base64", "media_type": message.media_type, "data": message.base64}

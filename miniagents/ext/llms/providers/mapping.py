@@ -28,13 +28,14 @@ def systems_first(messages: Iterable[Message]) -> tuple[list[Message], list[Mess
     return systems, others
 
 
-def readable(messages: Iterable[Message], api: str | None = None) -> list[Message]:
+def readable(messages: Iterable[Message], api: str, *, takes_context: bool = False) -> list[Message]:
     """Messages as models of an API can read them, in tool results too: what has another API's form becomes its parts,
     and what is said about a file comes before it.
 
     Args:
         messages: The messages.
-        api: The API; None for one that has neither native messages nor a place for what is said about a file.
+        api: The API.
+        takes_context: Whether it has a place for what is said about a file.
 
     Raises:
         UnsupportedContentError: Only models of another API can read one.
@@ -44,11 +45,13 @@ def readable(messages: Iterable[Message], api: str | None = None) -> list[Messag
         if isinstance(message, NativeMessage) and message.api != api:
             if not message.parts:
                 raise UnsupportedContentError(f"only models of {message.api} take a part of the kind {message.kind!r}")
-            found += readable(message.parts, api)
-        elif api is None and isinstance(message, FileMessage) and message.context and message.text is None:
+            found += readable(message.parts, api, takes_context=takes_context)
+        elif not takes_context and isinstance(message, FileMessage) and message.context and message.text is None:
             found += [UserMessage(message.about), message]
         elif isinstance(message, ToolResultMessage) and message.parts:
-            found.append(msgspec.structs.replace(message, parts=tuple(readable(message.parts, api))))
+            found.append(
+                msgspec.structs.replace(message, parts=tuple(readable(message.parts, api, takes_context=takes_context)))
+            )
         else:
             found.append(message)
     return found

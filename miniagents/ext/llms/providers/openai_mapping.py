@@ -5,26 +5,46 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from miniagents.errors import UnsupportedContentError
-from miniagents.ext.llms.messages import FileMessage, ImageMessage, ReplyMessage, ToolCall, ToolResultMessage
+from miniagents.ext.llms.messages import (
+    AudioMessage,
+    FileMessage,
+    ImageMessage,
+    ReplyMessage,
+    ToolCall,
+    ToolResultMessage,
+)
+from miniagents.ext.llms.native import NativeMessage
 from miniagents.ext.llms.provider import ToolSpec
 from miniagents.ext.llms.providers.mapping import joined, readable, role_of, systems_first
 from miniagents.ext.llms.schemas import OutputType
 from miniagents.messages import AssistantMessage, Message, SystemMessage, TextMessage, UserMessage
 from miniagents.messages.frozen import thaw
 
+API = "openai"
+"""The `api` of native messages."""
+
 SHOWN = "(It is in the message after this one.)"
-"""The text of a tool result that is an image or a file, for chat completions."""
+"""The text of a tool result that is no text, for chat completions."""
+
+_CUSTOM_CALL = "custom_tool_call"
+_CUSTOM_OUTPUT = "custom_tool_call_output"
+_SOUND = {"wav": "audio/wav", "mp3": "audio/mpeg"}
+
+
+def native(item: Mapping[str, Any]) -> NativeMessage:
+    """An item of the Responses API that has no message class of its own."""
+    return NativeMessage(api=API, item=item, role="assistant")  # type: ignore[arg-type]  # frozen at construction
 
 
 def to_openai(messages: Iterable[Message]) -> list[dict[str, Any]]:
-    """A conversation as the `messages` of a chat completion: system prompts first, whatever their place; images and
-    files are content parts of the user's message beside them. Those of tool results are the user's after these, since
-    results have text alone.
+    """A conversation as the `messages` of a chat completion: system prompts first, whatever their place; images, files
+    and sound are content parts of the user's message beside them. Those of tool results are the user's after these,
+    since results have text alone.
 
     Raises:
         UnsupportedContentError: The API has no form for a part of it.
     """
-    systems, others = systems_first(readable(messages))
+    systems, others = systems_first(readable(messages, API))
     dicts: list[dict[str, Any]] = [{"role": "system", "content": str(one)} for one in systems]
     shown: list[dict[str, Any]] = []  # by tools, whose results come first
     for message in others:
@@ -38,11 +58,16 @@ def to_openai(messages: Iterable[Message]) -> list[dict[str, Any]]:
                     text = text or SHOWN
             dicts.append({"role": "tool", "tool_call_id": message.call_id, "content": text})
             continue
+        if isinstance(message, NativeMessage) and message.kind == _CUSTOM_OUTPUT:
+            dicts.append(_custom_output(message))
+            continue
         if shown:
             dicts.append({"role": "user", "content": shown})
             shown = []
-        if isinstance(message, (ImageMessage, FileMessage)):
+        if isinstance(message, (ImageMessage, FileMessage, AudioMessage)):
             _add_part(dicts, message)
+        elif isinstance(message, NativeMessage):
+            _add_custom_call(dicts, message)
         elif isinstance(message, ReplyMessage) and message.tool_calls:
             dicts.append(
                 {
@@ -68,7 +93,9 @@ def to_openai(messages: Iterable[Message]) -> list[dict[str, Any]]:
 
 def _is_shown(message: Message) -> bool:
     """Whether it is no text."""
-    return isinstance(message, ImageMessage) or (isinstance(message, FileMessage) and message.text is None)
+    return isinstance(message, (ImageMessage, AudioMessage)) or (
+        isinstance(message, FileMessage) and message.text is None
+    )
 
 
 def _said(message: Message) -> str:
@@ -80,16 +107,28 @@ def _said(message: Message) -> str:
 
 def _part(message: Message) -> dict[str, Any]:
     """A message as a content part of a chat completion."""
+    if isinstance(message, AudioMessage):
+        return _sound(message)
     if isinstance(message, ImageMessage):
+        if message.file_id is not None:
+            raise UnsupportedContentError("chat completions take no image by its id: use api='responses'")
         return {"type": "image_url", "image_url": {"url": message.data_url}}
     if not isinstance(message, FileMessage) or message.text is not None:
         return {"type": "text", "text": _said(message)}
+    if message.file_id is not None:
+        return {"type": "file", "file": {"file_id": message.file_id}}
     if message.data is None:
         raise UnsupportedContentError("chat completions take no file by URL: read it, or use api='responses'")
     return {"type": "file", "file": {"filename": message.filename, "file_data": message.data_url}}
 
 
-def _add_part(dicts: list[dict[str, Any]], message: ImageMessage | FileMessage) -> None:
+def _sound(message: AudioMessage) -> dict[str, Any]:
+    if message.data is None:
+        raise UnsupportedContentError("OpenAI takes sound by its data alone: read it")
+    return {"type": "input_audio", "input_audio": {"data": message.base64, "format": message.format}}
+
+
+def _add_part(dicts: list[dict[str, Any]], message: ImageMessage | FileMessage | AudioMessage) -> None:
     part = _part(message)
     last = dicts[-1] if dicts else None
     if last is None or last["role"] != "user":
@@ -100,23 +139,56 @@ def _add_part(dicts: list[dict[str, Any]], message: ImageMessage | FileMessage) 
     last["content"].append(part)
 
 
+def _add_custom_call(dicts: list[dict[str, Any]], message: NativeMessage) -> None:
+    """A custom tool call: beside its result, no other item is a part of chat completions."""
+    item = message.item
+    if message.kind != _CUSTOM_CALL:
+        raise UnsupportedContentError(f"chat completions take no {message.kind}: use api='responses'")
+    call = {"id": item["call_id"], "type": "custom", "custom": {"name": item["name"], "input": item["input"]}}
+    last = dicts[-1] if dicts else None
+    if last is not None and last.get("tool_calls"):
+        last["tool_calls"].append(call)
+    else:
+        dicts.append({"role": "assistant", "content": None, "tool_calls": [call]})
+
+
+def _custom_output(message: NativeMessage) -> dict[str, Any]:
+    output = message.item["output"]
+    if not isinstance(output, str):
+        raise UnsupportedContentError(f"chat completions take no {message.kind} that is no text: use api='responses'")
+    return {"role": "tool", "tool_call_id": message.item["call_id"], "content": output}
+
+
 def from_openai(dicts: Iterable[Mapping[str, Any]]) -> tuple[Message, ...]:
-    """A conversation in OpenAI's dictionaries as messages."""
+    """A conversation in OpenAI's dictionaries as messages; `function_call`, and the role `function`, are tool calls.
+
+    Raises:
+        ValueError: A data URL, or base64, is none.
+    """
     found: list[Message] = []
     names: dict[str, str] = {}
+    custom: set[str] = set()
     for one in dicts:
         role, content = one["role"], one.get("content")
-        if role == "tool":
+        if role == "tool" and one["tool_call_id"] in custom:
+            output = {"type": _CUSTOM_OUTPUT, "call_id": one["tool_call_id"], "output": _text(content)}
+            found.append(native(output))
+        elif role == "tool":
             call_id = one["tool_call_id"]
             found.append(ToolResultMessage(_text(content), call_id=call_id, name=names.get(call_id, "")))
+        elif role == "function":
+            call_id = next((id for id in reversed(names) if names[id] == one["name"]), "")
+            found.append(ToolResultMessage(_text(content), call_id=call_id, name=one["name"]))
         elif role == "assistant":
-            calls = tuple(
-                ToolCall(id=c["id"], name=c["function"]["name"], arguments=c["function"]["arguments"] or "{}")
-                for c in one.get("tool_calls") or ()
-            )
+            calls, others = _calls(one, len(found))
             names |= {call.id: call.name for call in calls}
-            text = _text(content)
-            found.append(ReplyMessage(text, tool_calls=calls) if calls else AssistantMessage(text))
+            custom |= {item.item["call_id"] for item in others}
+            text = _text(content) or one.get("refusal") or ""
+            if calls:
+                found.append(ReplyMessage(text, tool_calls=calls))
+            elif text or not others:
+                found.append(AssistantMessage(text))
+            found += others
         elif role in ("system", "developer"):
             found.append(SystemMessage(_text(content)))
         elif isinstance(content, str):
@@ -126,13 +198,32 @@ def from_openai(dicts: Iterable[Mapping[str, Any]]) -> tuple[Message, ...]:
     return tuple(found)
 
 
+def _calls(said: Mapping[str, Any], number: int) -> tuple[tuple[ToolCall, ...], list[NativeMessage]]:
+    """The tool calls of a message: those of functions, and those of custom tools."""
+    given = list(said.get("tool_calls") or ())
+    if said.get("function_call"):
+        given.append({"id": f"call_{number}", "function": said["function_call"]})
+    calls = tuple(
+        ToolCall(id=c["id"], name=c["function"]["name"], arguments=c["function"]["arguments"] or "{}")
+        for c in given
+        if c.get("type") != "custom"
+    )
+    items = [{"type": _CUSTOM_CALL, "call_id": c["id"], **c["custom"]} for c in given if c.get("type") == "custom"]
+    return calls, [native(item) for item in items]
+
+
 def _from_part(part: Mapping[str, Any]) -> Message:
     kind = part["type"]
     if kind == "image_url":
         return ImageMessage(**_from_url(part["image_url"]["url"]))
     if kind == "file":
         file = part["file"]
+        if file.get("file_id") is not None:
+            return FileMessage(file_id=file["file_id"])
         return FileMessage(filename=file.get("filename", "file"), **_from_url(file["file_data"]))
+    if kind == "input_audio":
+        sound = part["input_audio"]
+        return AudioMessage(data=base64.b64decode(sound["data"], validate=True), media_type=_SOUND[sound["format"]])
     return UserMessage(part["text"])
 
 
@@ -167,14 +258,16 @@ def to_responses(messages: Iterable[Message]) -> list[dict[str, Any]]:
     Raises:
         UnsupportedContentError: The API has no form for a part of it.
     """
-    systems, others = systems_first(readable(messages))
+    systems, others = systems_first(readable(messages, API))
     items: list[dict[str, Any]] = [{"role": "system", "content": str(one)} for one in systems]
     for message in others:
         if isinstance(message, ToolResultMessage):
             output = [_input_part(part) for part in message.parts] if message.parts else message.content
             items.append({"type": "function_call_output", "call_id": message.call_id, "output": output})
-        elif isinstance(message, (ImageMessage, FileMessage)):
+        elif isinstance(message, (ImageMessage, FileMessage, AudioMessage)):
             items.append({"role": "user", "content": [_input_part(message)]})
+        elif isinstance(message, NativeMessage):
+            items.append(thaw(message.item))
         elif isinstance(message, ReplyMessage):
             items += thaw(message.metadata.get("reasoning_items", ()))
             if message.content:
@@ -191,13 +284,20 @@ def to_responses(messages: Iterable[Message]) -> list[dict[str, Any]]:
 
 def _input_part(message: Message) -> dict[str, Any]:
     """A message as a content part of the Responses API."""
+    if isinstance(message, AudioMessage):
+        return _sound(message)
+    if not isinstance(message, (ImageMessage, FileMessage)):
+        return {"type": "input_text", "text": str(message)}
+    kind = "input_image" if isinstance(message, ImageMessage) else "input_file"
+    if message.file_id is not None:
+        return {"type": kind, "file_id": message.file_id}
     if isinstance(message, ImageMessage):
-        return {"type": "input_image", "image_url": message.data_url}
-    if not isinstance(message, FileMessage) or message.text is not None:
+        return {"type": kind, "image_url": message.data_url}
+    if message.text is not None:
         return {"type": "input_text", "text": _said(message)}
     if message.url is not None:
-        return {"type": "input_file", "file_url": message.url}
-    return {"type": "input_file", "filename": message.filename, "file_data": message.data_url}
+        return {"type": kind, "file_url": message.url}
+    return {"type": kind, "filename": message.filename, "file_data": message.data_url}
 
 
 def tools_for_responses(tools: Iterable[ToolSpec]) -> list[dict[str, Any]]:

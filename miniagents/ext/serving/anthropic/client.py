@@ -5,6 +5,7 @@ from typing import Any
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
+from miniagents.ext.serving.anthropic.threads import details_of
 from miniagents.ext.serving.http.problems import Problem
 from miniagents.ext.wire.anthropic import AnthropicError, anthropic_error
 
@@ -18,7 +19,8 @@ def speaks_anthropic(request: HTTPConnection) -> bool:
 
 def anthropic_body(request: HTTPConnection, problem: Problem) -> AnthropicError:
     """A problem, as Anthropic's clients read it."""
-    return anthropic_error(problem.status, problem.message, request_id=problem.request_id)
+    details, request_id = details_of(problem), problem.request_id
+    return anthropic_error(problem.status, problem.message, details=details, request_id=request_id)
 
 
 def body_for(request: HTTPConnection, problem: Problem) -> Any:

@@ -8,6 +8,7 @@ from msgspec import Meta
 from miniagents.ext.llms.estimating import estimate, estimate_text
 from miniagents.ext.llms.providers.anthropic_history import from_anthropic
 from miniagents.ext.serving.anthropic.blocks import blocks_in
+from miniagents.ext.serving.anthropic.threads import check_thread
 from miniagents.ext.serving.conversations.conversation_id import ConversationIn
 from miniagents.ext.serving.http.json_messages import check_count
 from miniagents.ext.serving.http.limits import Limits
@@ -70,6 +71,8 @@ class MessagesRequest(CountRequest, frozen=True, kw_only=True):
     container: str | dict[str, Any] | None = None
     mcp_servers: list[dict[str, Any]] | None = None
     inference_geo: str | None = None
+    # The document says what is taken, `check_thread` says more than that it is not taken.
+    thread: Annotated[dict[str, Any] | None, Meta(extra_json_schema={"type": "null"})] = None
 
 
 class Asked(NamedTuple):
@@ -94,7 +97,9 @@ class Asked(NamedTuple):
 
 def parse_messages(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
     """A request for a message; see `Parse`."""
-    return _parsed(decode(body, MessagesRequest, status=400), body, limits, names)
+    wanted = decode(body, MessagesRequest, status=400)
+    check_thread(wanted.thread)
+    return _parsed(wanted, body, limits, names)
 
 
 def parse_count(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
@@ -135,9 +140,9 @@ def _demands(wanted: MessagesRequest) -> tuple[str, ...]:
         "stop_sequences": wanted.stop_sequences,
         "tool_choice": wanted.tool_choice is not None and wanted.tool_choice.type not in ("auto", "none"),
         "output_config": wanted.output_config is not None and wanted.output_config.format is not None,
-        "output_format": wanted.output_format,
-        "container": wanted.container,
+        "output_format": wanted.output_format is not None,
+        "container": wanted.container is not None,
         "mcp_servers": wanted.mcp_servers,
-        "inference_geo": wanted.inference_geo,
+        "inference_geo": wanted.inference_geo is not None,
     }
     return tuple(name for name, demanded in found.items() if demanded)

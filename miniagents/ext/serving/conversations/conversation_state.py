@@ -4,10 +4,13 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import structlog
 
 from miniagents.errors import DecodeError, UnencodableError
+from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.problems import Problem
+from miniagents.ext.serving.openai.items import Identified, Ids
 from miniagents.messages import Message, decode, encode
 from miniagents.messages.frozen import FrozenDict
 
@@ -22,6 +25,7 @@ class ConversationState(Message, tag="miniagents:ConversationState"):
         agent: The name of its agent; None before the first turn.
         labels: What a client has attached to it.
         said: What was said, each message encoded by itself: one that cannot be read any more leaves the others.
+        ids: The ids of the items that clients of OpenAI see, for each message.
         state: What `get_state` of its agent gave, encoded; None if it gave nothing.
     """
 
@@ -29,6 +33,7 @@ class ConversationState(Message, tag="miniagents:ConversationState"):
     agent: str | None = None
     labels: FrozenDict[str, str] = FrozenDict()
     said: tuple[bytes, ...] = ()
+    ids: tuple[tuple[str, ...], ...] = ()
     state: bytes | None = None
 
 
@@ -36,14 +41,32 @@ class _AgentState(Message, tag="miniagents:AgentState"):
     value: Any = None
 
 
-def new_state(messages: Iterable[Message] = (), **values: Any) -> ConversationState:
+def new_state(entries: Iterable[Identified] = (), **values: Any) -> ConversationState:
     """A conversation that begins.
 
     Args:
-        messages: What was said already.
+        entries: What was said already.
         **values: Other fields.
     """
-    return ConversationState(created_at=int(time.time()), said=encoded(messages), **values)
+    entries = tuple(entries)
+    state = ConversationState(created_at=int(time.time()), **values)
+    return with_more(state, encoded(one.message for one in entries), [one.ids for one in entries])
+
+
+def with_more(state: ConversationState, said: Iterable[bytes], ids: Iterable[Ids]) -> ConversationState:
+    """A conversation in which more was said.
+
+    Args:
+        state: The conversation.
+        said: The messages, encoded.
+        ids: The ids of their items.
+    """
+    return msgspec.structs.replace(state, said=(*state.said, *said), ids=(*ids_in(state), *ids))
+
+
+def ids_in(state: ConversationState) -> tuple[Ids, ...]:
+    """The ids of the items of a conversation, for each message; what was saved without ids is shown to nobody."""
+    return (*state.ids, *((),) * (len(state.said) - len(state.ids)))
 
 
 def state_of(data: bytes) -> ConversationState:
@@ -110,3 +133,23 @@ def encoded_new(message: Message) -> bytes:
         return encode(message)
     except UnencodableError as error:
         raise Problem(422, f"{error} (messages)", param="messages", code="invalid") from None
+
+
+def check_room(messages: int, size: int, limits: Limits) -> None:
+    """Refuse to make a conversation longer than it may become.
+
+    Args:
+        messages: How many messages it would have.
+        size: How many bytes it would take.
+        limits: How long it may become.
+
+    Raises:
+        Problem: 409: it would become too long.
+    """
+    if messages > limits.conversation_messages or size > limits.conversation_bytes:
+        raise full("With this, the conversation would become longer than it may")
+
+
+def full(text: str) -> Problem:
+    """A conversation has no room."""
+    return Problem(409, f"{text} (conversation)", param="conversation", code="conversation_full", is_final=True)

@@ -4,21 +4,27 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from itertools import takewhile
 
+import msgspec
+
 from miniagents.agents import AgentCall, AgentRef, Interaction, MiniAgent, MiniAgents
 from miniagents.ext.serving.conversations.conversation_agent import Instance
 from miniagents.ext.serving.conversations.conversation_state import (
     ConversationState,
     agent_state_of,
+    check_room,
     encoded,
     encoded_new,
     encoded_state,
+    full,
     messages_of,
     new_state,
     state_of,
+    with_more,
 )
 from miniagents.ext.serving.conversations.storing import Storing
 from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.problems import Problem
+from miniagents.ext.serving.openai.items import Ids, ids_of_input, ids_of_replies
 from miniagents.ext.serving.reply_pieces import as_assistant
 from miniagents.ext.serving.served_agent import Entry
 from miniagents.messages import Message, MessagePromise, Messages, SystemMessage, encode
@@ -67,6 +73,7 @@ class Turn:
 
     Attributes:
         waited: Seconds that the request has waited.
+        ids: The ids of the items of what the request says, for each of its messages; None to make them.
         is_over: Whether the next one may begin.
     """
 
@@ -90,9 +97,11 @@ class Turn:
         self.id = id
         self.waited = asyncio.get_running_loop().time() - began
         self.is_over = False
+        self.ids: tuple[Ids, ...] | None = None
         self._state = ConversationState()
         self._limits = Limits()
         self._size = 0
+        self._said: list[Message] = []
         self._new: list[bytes] = []  # what the client sends, as it will be saved
         self._revision: str | None = None
 
@@ -113,7 +122,7 @@ class Turn:
             text = f"This is a conversation with {agent!r} (conversation)"
             raise Problem(409, text, param="conversation", code="conversation_of_another_agent", is_final=True)
         if len(self._state.said) >= limits.conversation_messages or self._size >= limits.conversation_bytes:
-            raise _full("This conversation is as long as it may become")
+            raise full("This conversation is as long as it may become")
 
     def target(self) -> MiniAgent | AgentRef:
         """Whom to call: of a class, an instance for this conversation alone.
@@ -156,14 +165,11 @@ class Turn:
             Problem: 422: it cannot be saved; 409: the conversation would become too long.
         """
         data = encoded_new(message)
+        self._said.append(message)
         self._new.append(data)
         self._size += len(data)
-        limits, count = self._limits, len(self._state.said) + len(self._new)
-        is_too_large = (
-            self._revision is not None and self._size > limits.conversation_bytes
-        )  # the first one always fits
-        if count > limits.conversation_messages or is_too_large:
-            raise _full("With this, the conversation would become longer than it may")
+        size = self._size if self._revision is not None else 0  # the first one always fits
+        check_room(len(self._state.said) + len(self._new), size, self._limits)
 
     @property
     def _stateful(self) -> Instance | None:
@@ -171,8 +177,13 @@ class Turn:
         instance = self.live.instance
         return instance if instance is not None and instance.has_state else None
 
-    async def replies(self, call: AgentCall) -> AsyncGenerator[MessagePromise, None]:
-        """The replies of a call; they end when they are saved, and then the turn is over."""
+    async def replies(self, call: AgentCall, name: str) -> AsyncGenerator[MessagePromise, None]:
+        """The replies of a call; they end when they are saved, and then the turn is over.
+
+        Args:
+            call: The call.
+            name: The name of its run.
+        """
         is_whole = False
         replies = call.reply_sequence(finish_call=False)
         try:
@@ -182,18 +193,19 @@ class Turn:
             await settled(replies)  # to await them would be to want all of them, whoever reads them how slowly
             messages = await replies
             call.finish()  # nothing more is part of this turn
-            await self._save(messages)
+            await self._save(messages, name)
             is_whole = True
         finally:
             self._release(self, call.interaction, is_whole)
 
-    async def _save(self, replies: Messages) -> None:
+    async def _save(self, replies: Messages, name: str) -> None:
         stateful = self._stateful
-        kept = ConversationState(
-            created_at=self._state.created_at,
+        said = self._said
+        asked = self.ids[len(self.ids) - len(said) :] if self.ids is not None else ids_of_input(said, name)
+        ids = (*asked, *ids_of_replies(replies, name))
+        kept = msgspec.structs.replace(
+            with_more(self._state, (*self._new, *encoded(as_assistant(replies))), ids),
             agent=self._entry.name,
-            labels=self._state.labels,
-            said=(*self._state.said, *self._new, *encoded(as_assistant(replies))),
             state=encoded_state(stateful.state) if stateful is not None else self._state.state,
         )
         revision = await self._store.save(self.key, self.id, encode(kept), after=self._revision)
@@ -209,7 +221,3 @@ class Turn:
             interaction: The call, if there is one.
         """
         self._release(self, interaction, False)
-
-
-def _full(text: str) -> Problem:
-    return Problem(409, f"{text} (conversation)", param="conversation", code="conversation_full", is_final=True)

@@ -1,11 +1,13 @@
 """Turns: requests of one conversation are served one after the other, each with what was said before it."""
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 
 from starlette.requests import HTTPConnection
 
 from miniagents.agents import Interaction, MiniAgents
+from miniagents.ext.serving.conversations.conversation_state import ConversationState, check_room, state_of
 from miniagents.ext.serving.conversations.conversations import ConversationStore
 from miniagents.ext.serving.conversations.storing import Storing
 from miniagents.ext.serving.conversations.turn import Live, Turn
@@ -13,6 +15,7 @@ from miniagents.ext.serving.http.disconnect import acquire
 from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.problems import Problem
 from miniagents.ext.serving.served_agent import Entry
+from miniagents.messages import encode
 
 
 class Turns:
@@ -42,6 +45,64 @@ class Turns:
                 its turn did not come in time.
             ClientDisconnect: The client has gone meanwhile.
         """
+        live, began = await self._enter(request, key, id, timeout)
+        try:
+            turn = Turn(self.system, self.store, self.release, live, entry, key, id, began)
+            await turn.load(self._limits)
+        except BaseException:
+            self._exit(key, id, live)
+            raise
+        return turn
+
+    async def change(
+        self,
+        request: HTTPConnection,
+        key: str,
+        id: str,
+        change: Callable[[ConversationState], ConversationState],
+        timeout: float | None,
+    ) -> ConversationState | None:
+        """Change what is saved of a conversation, between its turns. The instance of its agent stays.
+
+        Args:
+            request: The request.
+            key: Whose it is.
+            id: Its id.
+            change: Gives what is to be saved. It may raise a `Problem`.
+            timeout: Seconds to wait until it is its turn, or None.
+
+        Returns:
+            What was saved; None if there is no such conversation.
+
+        Raises:
+            Problem: See `begin`; 409: it would become too long, or another process has changed it meanwhile.
+        """
+        live, _ = await self._enter(request, key, id, timeout)
+        try:
+            saved = await self.store.load(key, id)
+            if saved is None:
+                return None
+            state = state_of(saved.data)
+            changed = change(state)
+            data = encode(changed)
+            if len(changed.said) > len(state.said):
+                check_room(len(changed.said), len(data), self._limits)
+            revision = await self.store.save(key, id, data, after=saved.revision)
+            if revision is None:
+                text = "The conversation was changed, or deleted, meanwhile (conversation)"
+                raise Problem(409, text, param="conversation", code="conversation_changed", is_final=True)
+            if live.revision == saved.revision:
+                live.revision = revision
+            return changed
+        finally:
+            self._exit(key, id, live)
+
+    async def _enter(self, request: HTTPConnection, key: str, id: str, timeout: float | None) -> tuple[Live, float]:
+        """Wait until nobody else has the conversation.
+
+        Returns:
+            The conversation, and when the request began to wait, on the loop's clock.
+        """
         live = self._live.get((key, id))
         if live is None:
             live = self._live[key, id] = Live()
@@ -58,16 +119,15 @@ class Turns:
                 await live.lock.acquire()
             else:
                 await acquire(request, live.lock, timeout)
-            try:
-                turn = Turn(self.system, self.store, self.release, live, entry, key, id, began)
-                await turn.load(self._limits)
-            except BaseException:
-                live.lock.release()
-                raise
         except BaseException:
             self._leave(key, id, live)
             raise
-        return turn
+        return live, began
+
+    def _exit(self, key: str, id: str, live: Live) -> None:
+        """Let the next one have the conversation."""
+        live.lock.release()
+        self._leave(key, id, live)
 
     def release(self, turn: "Turn", interaction: Interaction | None, is_whole: bool) -> None:
         """A turn is over: the next one begins, once nothing of this one runs any more. Once is enough."""
@@ -88,8 +148,7 @@ class Turns:
         self._release(turn)
 
     def _release(self, turn: "Turn") -> None:
-        turn.live.lock.release()
-        self._leave(turn.key, turn.id, turn.live)
+        self._exit(turn.key, turn.id, turn.live)
 
     def _leave(self, key: str, id: str, live: Live) -> None:
         live.inside -= 1

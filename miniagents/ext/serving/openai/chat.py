@@ -17,11 +17,12 @@ from miniagents.ext.serving.http.problems import Problem, json_response
 from miniagents.ext.serving.http.reply_reading import Reader
 from miniagents.ext.serving.http.request_body import decode, read_body
 from miniagents.ext.serving.http.streaming import EventStream
-from miniagents.ext.serving.openai.chat_input import ChatRequest, chat_messages
+from miniagents.ext.serving.openai.chat_input import AskedChat, ChatRequest, chat_messages
 from miniagents.ext.serving.reply_pieces import Calls, Said, Text, finish_reason, refusal_of, spoken
 from miniagents.ext.serving.runs import Run
 from miniagents.ext.serving.served_agent import Entry
 from miniagents.ext.serving.service import Service
+from miniagents.ext.serving.wants import check_wanted
 from miniagents.ext.wire.openai_chat import (
     AssistantReply,
     ChatCompletion,
@@ -78,8 +79,10 @@ class ChatApi:
         """`POST /v1/chat/completions`."""
         service = self._service
         parsed = await service.parser.parsed(parse_chat, await read_body(request, service.limits))
-        wanted: ChatRequest = parsed.wanted
+        asked: AskedChat = parsed.wanted
+        wanted = asked.request
         entry = service.entry(wanted.model)
+        check_wanted(asked.specials, entry.wants, entry.name)
         messages, options = parsed.messages, options_for(entry, parsed)
         run = await service.begin(request, entry, key, messages, options, wanted.conversation)
         created = int(time.time())
@@ -153,8 +156,9 @@ def parse_chat(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
     """A request for a chat completion; see `Parse`."""
     wanted = decode(body, ChatRequest, status=400)
     check_count(len(wanted.messages), limits)
-    messages = chat_messages(wanted.messages)
-    return Parsed(msgspec.structs.replace(wanted, messages=[]), messages, given_in(body, names))
+    messages, specials = chat_messages(wanted.messages)
+    asked = AskedChat(msgspec.structs.replace(wanted, messages=[]), specials)
+    return Parsed(asked, messages, given_in(body, names))
 
 
 def given_in(body: bytes, names: frozenset[str]) -> dict[str, Any]:

@@ -1,17 +1,18 @@
-"""What comes in through OpenAI's APIs: conversations as their clients write them."""
+"""What comes in through OpenAI's chat completions: conversations as their clients write them."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from miniagents.ext.llms.messages import FileMessage, ImageMessage, ReplyMessage, ToolCall, ToolResultMessage
 from miniagents.ext.llms.providers.openai_mapping import from_openai
 from miniagents.ext.serving.conversations.conversation_id import ConversationIn
 from miniagents.ext.serving.http.problems import Problem
-from miniagents.ext.serving.http.request_body import convert
-from miniagents.ext.wire.openai_chat import ChatToolCall
-from miniagents.messages import AssistantMessage, Message, SystemMessage, UserMessage
+from miniagents.ext.serving.wants import Special
+from miniagents.ext.wire.openai_chat import Function
+from miniagents.messages import Message
+
+BASE64 = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 
 
 class TextPart(msgspec.Struct, frozen=True, tag="text", tag_field="type"):
@@ -38,10 +39,24 @@ class ImagePart(msgspec.Struct, frozen=True, tag="image_url", tag_field="type"):
     image_url: ImageUrl
 
 
-class FileData(msgspec.Struct, frozen=True):
-    """A file, as a data URL."""
+class SoundData(msgspec.Struct, frozen=True):
+    """Sound, in base64."""
 
-    file_data: str
+    data: Annotated[str, Meta(pattern=BASE64)]
+    format: Literal["wav", "mp3"]
+
+
+class SoundPart(msgspec.Struct, frozen=True, tag="input_audio", tag_field="type"):
+    """Sound."""
+
+    input_audio: SoundData
+
+
+class FileData(msgspec.Struct, frozen=True):
+    """A file: itself as a data URL, or its id."""
+
+    file_data: str | None = None
+    file_id: str | None = None
     filename: str = "file"
 
 
@@ -51,7 +66,7 @@ class FilePart(msgspec.Struct, frozen=True, tag="file", tag_field="type"):
     file: FileData
 
 
-Content = str | list[TextPart | ImagePart | FilePart]
+Content = str | list[TextPart | RefusalPart]
 
 
 class SystemIn(msgspec.Struct, frozen=True, tag="system", tag_field="role"):
@@ -69,14 +84,33 @@ class DeveloperIn(msgspec.Struct, frozen=True, tag="developer", tag_field="role"
 class UserIn(msgspec.Struct, frozen=True, tag="user", tag_field="role"):
     """What a user says."""
 
-    content: Content
+    content: str | list[TextPart | ImagePart | FilePart | SoundPart]
+
+
+class CustomIn(msgspec.Struct, frozen=True):
+    """The call of a custom tool: its name, and its input as free text."""
+
+    name: str
+    input: str
+
+
+class ToolCallIn(msgspec.Struct, frozen=True):
+    """A tool that the assistant asked for: a function, or a custom one."""
+
+    id: str
+    type: Literal["function", "custom"] = "function"
+    function: Function | None = None
+    custom: CustomIn | None = None
 
 
 class AssistantIn(msgspec.Struct, frozen=True, tag="assistant", tag_field="role"):
-    """What the assistant said, and the tools that it asked for."""
+    """What the assistant said, and the tools that it asked for; `function_call` is how that was said formerly."""
 
-    content: str | list[TextPart | RefusalPart] | None = None
-    tool_calls: list[ChatToolCall] | None = None
+    content: Content | None = None
+    refusal: str | None = None
+    tool_calls: list[ToolCallIn] | None = None
+    function_call: Function | None = None
+    audio: dict[str, str] | None = None
 
 
 class ToolIn(msgspec.Struct, frozen=True, tag="tool", tag_field="role"):
@@ -86,7 +120,14 @@ class ToolIn(msgspec.Struct, frozen=True, tag="tool", tag_field="role"):
     content: Content
 
 
-ChatMessageIn = SystemIn | DeveloperIn | UserIn | AssistantIn | ToolIn
+class FunctionIn(msgspec.Struct, frozen=True, tag="function", tag_field="role"):
+    """What a tool answered, as that was said formerly."""
+
+    name: str
+    content: str | None
+
+
+ChatMessageIn = SystemIn | DeveloperIn | UserIn | AssistantIn | ToolIn | FunctionIn
 
 
 class StreamOptions(msgspec.Struct, frozen=True):
@@ -106,162 +147,63 @@ class ChatRequest(msgspec.Struct, frozen=True):
     conversation: ConversationIn = None
 
 
-class InputText(msgspec.Struct, frozen=True, tag="input_text", tag_field="type"):
-    """Text of a user."""
+class AskedChat(msgspec.Struct, frozen=True):
+    """A request for a chat completion, with what has been found in it.
 
-    text: str
+    Attributes:
+        request: The request, without its messages.
+        specials: What not every agent takes.
+    """
 
-
-class OutputTextIn(msgspec.Struct, frozen=True, tag="output_text", tag_field="type"):
-    """Text of an assistant."""
-
-    text: str
-
-
-class InputImage(msgspec.Struct, frozen=True, tag="input_image", tag_field="type"):
-    """An image: where it is, or itself as a data URL."""
-
-    image_url: str
+    request: ChatRequest
+    specials: tuple[Special, ...] = ()
 
 
-class InputFile(msgspec.Struct, frozen=True, tag="input_file", tag_field="type"):
-    """A file: where it is, or itself as a data URL."""
-
-    file_url: str | None = None
-    file_data: str | None = None
-    filename: str = "file"
-
-
-Part = InputText | OutputTextIn | RefusalPart | InputImage | InputFile
-
-
-class InputMessage(msgspec.Struct, frozen=True, tag="message", tag_field="type"):
-    """A message; its type may be left out."""
-
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[Part]
-
-
-class InputCall(msgspec.Struct, frozen=True, tag="function_call", tag_field="type"):
-    """A tool that the assistant asked for."""
-
-    call_id: str
-    name: str
-    arguments: str
-
-
-class InputCallOutput(msgspec.Struct, frozen=True, tag="function_call_output", tag_field="type"):
-    """What a tool answered."""
-
-    call_id: str
-    output: str | list[Part]
-
-
-class InputReasoning(msgspec.Struct, frozen=True, tag="reasoning", tag_field="type"):
-    """What a model thought; it is skipped."""
-
-
-InputItem = InputMessage | InputCall | InputCallOutput | InputReasoning
-
-
-class ResponsesRequest(msgspec.Struct, frozen=True):
-    """A request for a response. Other options go to agents that take them, and are ignored otherwise."""
-
-    model: str
-    input: str | list[dict[str, Any]]
-    instructions: str | None = None
-    stream: bool | None = None
-    background: bool | None = None
-    store: bool | None = None
-    previous_response_id: str | None = None
-    conversation: ConversationIn = None
-    metadata: dict[str, str] | None = None
-
-
-def chat_messages(given: list[ChatMessageIn]) -> tuple[Message, ...]:
+def chat_messages(given: list[ChatMessageIn]) -> tuple[tuple[Message, ...], tuple[Special, ...]]:
     """The conversation of a chat completion.
+
+    Returns:
+        The messages, and what in them not every agent takes.
 
     Raises:
         Problem: 400: it is none.
     """
+    specials = tuple(one for number, said in enumerate(given) for one in _specials(said, f"messages[{number}]"))
     try:
-        return from_openai(msgspec.to_builtins(given))
+        return from_openai(msgspec.to_builtins(given)), specials
     except (ValueError, LookupError) as error:  # a data URL that is none
         raise Problem(
             400, f"The messages cannot be read: {error} (messages)", param="messages", code="invalid"
         ) from None
 
 
-def input_messages(given: str | list[dict[str, Any]], *, under: str = "input") -> tuple[Message, ...]:
-    """The conversation of a response's input.
-
-    Args:
-        given: The input.
-        under: The field that it comes from.
+def _specials(said: ChatMessageIn, where: str) -> list[Special]:
+    """What not every agent takes.
 
     Raises:
-        Problem: 400: it is none.
+        Problem: 400: there is something that no agent takes, or something is missing.
     """
-    if isinstance(given, str):
-        return (UserMessage(given),)
-    typed = [item if "type" in item else {**item, "type": "message"} for item in given]
-    items: list[InputItem] = convert(typed, list[InputItem], under=under, status=400)
-    found: list[Message] = []
-    calls: list[ToolCall] = []
-    names: dict[str, str] = {}
-    for number, item in enumerate(items):
-        if isinstance(item, InputCall):
-            names[item.call_id] = item.name
-            calls.append(ToolCall(id=item.call_id, name=item.name, arguments=item.arguments or "{}"))
-            continue
-        if calls and not isinstance(item, InputReasoning):
-            found.append(ReplyMessage("", tool_calls=tuple(calls)))
-            calls = []
-        if isinstance(item, InputCallOutput):
-            output, name = _text(item.output), names.get(item.call_id, "")
-            found.append(ToolResultMessage(output, call_id=item.call_id, name=name))
-        elif isinstance(item, InputMessage):
-            found += _said(item.role, item.content, f"{under}[{number}]")
-    if calls:
-        found.append(ReplyMessage("", tool_calls=tuple(calls)))
-    return tuple(found)
-
-
-def _said(role: str, content: str | list[Part], where: str) -> list[Message]:
-    if role in ("system", "developer"):
-        return [SystemMessage(_text(content))]
-    if role == "assistant":
-        return [AssistantMessage(_text(content))]
-    if isinstance(content, str):
-        return [UserMessage(content)]
-    return [_of_user(part, f"{where}.content[{number}]") for number, part in enumerate(content)]
-
-
-def _of_user(part: Part, where: str) -> Message:
-    match part:
-        case InputImage(image_url=url):
-            kind, given = "image_url", {"url": url}
-        case InputFile(file_url=str(url)):
-            return FileMessage(url=url, filename=part.filename)
-        case InputFile(file_data=str(data)):
-            kind, given = "file", {"file_data": data, "filename": part.filename}
-        case InputFile():
-            raise _missing(where, "file_url or file_data")
-        case _:
-            return UserMessage(_text([part]))
-    try:
-        (message,) = from_openai([{"role": "user", "content": [{"type": kind, kind: given}]}])
-    except (ValueError, LookupError) as error:
-        raise Problem(400, f"This cannot be read: {error} ({where})", param=where, code="invalid") from None
-    assert isinstance(message, (ImageMessage, FileMessage))  # test_images_and_files_come_in_through_both_apis
-    return message
-
-
-def _text(content: str | list[Part]) -> str:
-    if isinstance(content, str):
-        return content
-    texts = [part.refusal if isinstance(part, RefusalPart) else getattr(part, "text", "") for part in content]
-    return "\n\n".join(text for text in texts if text)
+    found = []
+    if isinstance(said, UserIn) and not isinstance(said.content, str):
+        for number, part in enumerate(said.content):
+            place = f"{where}.content[{number}]"
+            if isinstance(part, SoundPart):
+                found.append(Special("audio", "input_audio", place))
+            elif isinstance(part, FilePart) and part.file.file_id is not None:
+                found.append(Special("file_ids", "file", place))
+            elif isinstance(part, FilePart) and part.file.file_data is None:
+                raise _missing(f"{place}.file", "file_data")
+    elif isinstance(said, AssistantIn):
+        if said.audio is not None:
+            text = f"Earlier answers in sound are not kept here ({where}.audio)"
+            raise Problem(400, text, param=f"{where}.audio", code="unsupported_input")
+        for number, call in enumerate(said.tool_calls or ()):
+            place = f"{where}.tool_calls[{number}]"
+            if getattr(call, call.type) is None:
+                raise _missing(place, call.type)
+            if call.type == "custom":
+                found.append(Special("items", "custom", place))
+    return found
 
 
 def _missing(where: str, name: str) -> Problem:

@@ -1,21 +1,25 @@
-"""`/v1/conversations`: conversations are begun, looked at and deleted, as clients of OpenAI's do it."""
+"""`/v1/conversations`: conversations are begun, looked at, changed and deleted, as clients of OpenAI's do it."""
 
-import secrets
 from typing import Any, Literal
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from miniagents.ext.serving.conversations.conversation_state import ConversationState, new_state, state_of
+from miniagents.ext.serving.conversations.conversation_state import ConversationState, check_room, new_state, state_of
 from miniagents.ext.serving.http.json_messages import check_count
 from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.parsing import Parsed
 from miniagents.ext.serving.http.problems import Problem, json_response
 from miniagents.ext.serving.http.request_body import decode, read_body
-from miniagents.ext.serving.openai.chat_input import input_messages
+from miniagents.ext.serving.openai.item_input import input_messages, without_thoughts
+from miniagents.ext.serving.openai.items import Identified, new_name
+from miniagents.ext.serving.openai.references import References
+from miniagents.ext.serving.openai.responses_input import Metadata
+from miniagents.ext.serving.runs import timeout_of
 from miniagents.ext.serving.service import Service
-from miniagents.messages import encode
+from miniagents.ext.serving.wants import Special, check_wanted
+from miniagents.messages import Message, encode
 from miniagents.messages.frozen import FrozenDict
 
 
@@ -28,7 +32,17 @@ class ConversationRequest(msgspec.Struct, frozen=True):
     """
 
     items: list[dict[str, Any]] | None = None
-    metadata: dict[str, str] | None = None
+    metadata: Metadata | None = None
+
+
+class ConversationUpdate(msgspec.Struct, frozen=True):
+    """A conversation that is to change.
+
+    Attributes:
+        metadata: What is attached to it from now on; null for nothing.
+    """
+
+    metadata: Metadata | None
 
 
 class ConversationInfo(msgspec.Struct, frozen=True):
@@ -45,6 +59,11 @@ class ConversationInfo(msgspec.Struct, frozen=True):
     metadata: dict[str, str]
     object: Literal["conversation"] = "conversation"
 
+    @classmethod
+    def of(cls, id: str, state: ConversationState) -> "ConversationInfo":
+        """What there is to know of a conversation."""
+        return cls(id, state.created_at, dict(state.labels))
+
 
 class ConversationDeleted(msgspec.Struct, frozen=True):
     """A conversation is gone."""
@@ -54,13 +73,38 @@ class ConversationDeleted(msgspec.Struct, frozen=True):
     deleted: Literal[True] = True
 
 
+class AskedItems(msgspec.Struct, frozen=True):
+    """Items that a request brings, with what has been found in them.
+
+    Attributes:
+        metadata: What else it brings.
+        specials: What not every agent takes.
+    """
+
+    metadata: dict[str, str] | None = None
+    specials: tuple[Special, ...] = ()
+
+
 def parse_conversation(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
     """A conversation that is to begin; see `Parse`."""
     wanted = decode(body, ConversationRequest, status=400)
-    items = wanted.items or []
+    return parsed_items(wanted.items or [], limits, wanted.metadata)
+
+
+def parsed_items(items: list[dict[str, Any]], limits: Limits, metadata: dict[str, str] | None = None) -> Parsed:
+    """What items say.
+
+    Raises:
+        Problem: 400: they say nothing that is known.
+    """
     check_count(len(items), limits, "items")
-    messages = input_messages(items, under="items")
-    return Parsed(msgspec.structs.replace(wanted, items=None), messages)
+    messages, specials = input_messages(items, under="items")
+    return Parsed(AskedItems(metadata, specials), messages)
+
+
+def parse_update(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
+    """A conversation that is to change; see `Parse`."""
+    return Parsed(decode(body, ConversationUpdate, status=400))
 
 
 class ConversationsApi:
@@ -68,40 +112,98 @@ class ConversationsApi:
 
     Args:
         service: What all endpoints share.
+        references: Looks up items.
     """
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, references: References) -> None:
         self._service = service
+        self._references = references
 
     async def create(self, request: Request, key: str) -> Response:
         """`POST /v1/conversations`."""
         service = self._service
         body = await read_body(request, service.limits)
         wanted, messages, _ = await service.parser.parsed(parse_conversation, body)
-        state = new_state(labels=FrozenDict(wanted.metadata or {}), messages=messages)
-        id = f"conv_{secrets.token_urlsafe(18)}"
+        entries = await entries_for(service, self._references, key, messages, wanted.specials)
+        state = new_state(entries, labels=FrozenDict(wanted.metadata or {}))
+        check_room(len(entries), 0, service.limits)  # the first one always fits
+        id = f"conv_{new_name()}"
         await service.turns.store.save(key, id, encode(state), after=None)
-        return json_response(_info(id, state))
+        return json_response(ConversationInfo.of(id, state))
 
     async def retrieve(self, request: Request, key: str) -> Response:
         """`GET /v1/conversations/{id}`."""
         id = request.path_params["id"]
-        saved = await self._service.turns.store.load(key, id)
-        if saved is None:
-            raise _not_found(id)
-        return json_response(_info(id, state_of(saved.data)))
+        return json_response(ConversationInfo.of(id, await saved_state(self._service, key, id)))
+
+    async def update(self, request: Request, key: str) -> Response:
+        """`POST /v1/conversations/{id}`: other metadata."""
+        body = await read_body(request, self._service.limits)
+        wanted: ConversationUpdate = (await self._service.parser.parsed(parse_update, body)).wanted
+        labels = FrozenDict(wanted.metadata or {})
+        id = request.path_params["id"]
+        service = self._service
+        changed = await service.turns.change(
+            request,
+            key,
+            id,
+            lambda state: msgspec.structs.replace(state, labels=labels),
+            timeout_of(request, service.limits.request_timeout),
+        )
+        if changed is None:
+            raise not_found(id)
+        return json_response(ConversationInfo.of(id, changed))
 
     async def delete(self, request: Request, key: str) -> Response:
         """`DELETE /v1/conversations/{id}`."""
         id = request.path_params["id"]
         if not await self._service.turns.delete(key, id):
-            raise _not_found(id)
+            raise not_found(id)
         return json_response(ConversationDeleted(id))
 
 
-def _info(id: str, state: ConversationState) -> ConversationInfo:
-    return ConversationInfo(id, state.created_at, dict(state.labels))
+async def entries_for(
+    service: Service,
+    references: References,
+    key: str,
+    messages: tuple[Message, ...],
+    specials: tuple[Special, ...],
+    agent: str | None = None,
+) -> tuple[Identified, ...]:
+    """Items that are to become part of a conversation.
+
+    Args:
+        service: What all endpoints share.
+        references: Looks up items.
+        key: Whose conversation it is.
+        messages: What the items say.
+        specials: What in them not every agent takes.
+        agent: The name of its agent; None where that is not known yet.
+
+    Raises:
+        Problem: 400: no agent takes one of them; or see `References.entries`.
+    """
+    entry = service.entries.get(agent) if agent is not None else None
+    others = service.entries.values() if entry is None else (entry,)
+    wants = frozenset(want for one in others for want in one.wants)
+    check_wanted(specials, wants, entry.name if entry is not None else None)
+    given = messages if "items" in wants else without_thoughts(messages)
+    found, _ = await references.entries(given, new_name(), key)
+    return found
 
 
-def _not_found(id: str) -> Problem:
+async def saved_state(service: Service, key: str, id: str) -> ConversationState:
+    """A conversation, as it was saved.
+
+    Raises:
+        Problem: 404: there is none.
+    """
+    saved = await service.turns.store.load(key, id)
+    if saved is None:
+        raise not_found(id)
+    return state_of(saved.data)
+
+
+def not_found(id: str) -> Problem:
+    """There is no such conversation, or it is somebody else's."""
     return Problem(404, f"There is no conversation {id!r} (any more).", param="conversation", code="not_found")

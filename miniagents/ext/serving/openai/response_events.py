@@ -1,6 +1,7 @@
 """A response of the Responses API, made of what an agent says: the whole, and its events, the same in every replay."""
 
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import msgspec
 
@@ -8,8 +9,11 @@ from miniagents.ext.llms.messages import ToolCall
 from miniagents.ext.serving.http.problems import Problem
 from miniagents.ext.serving.http.reply_reading import Reader
 from miniagents.ext.serving.openai.response_store import StoredResponse
+from miniagents.ext.serving.openai.responses_input import Echoed
 from miniagents.ext.serving.reply_pieces import Calls, Said, Text, finish_reason, refusal_of, spoken
 from miniagents.ext.wire.openai_responses import (
+    NO_REASONING,
+    PLAIN_TEXT,
     ConversationOf,
     FunctionCallItem,
     Incomplete,
@@ -23,6 +27,9 @@ from miniagents.ext.wire.openai_responses import (
     ResponseUsage,
 )
 from miniagents.messages import Message
+
+_BEGUN = {"reasoning": NO_REASONING, "text": PLAIN_TEXT}
+"""What stands in a response where these options do not say it."""
 
 _FAILURES = {400: "invalid_prompt", 422: "invalid_prompt", 429: "rate_limit_exceeded"}
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
@@ -65,7 +72,7 @@ class ResponseEvents:
         texts: list[str] = []
         async for piece in spoken(stored.replies, self._reader):
             at = len(self._output)
-            id = f"msg_{stored.id}_{at}"
+            id = f"msg_{stored.name}_{at}"
             if isinstance(piece, Text):
                 if not texts:
                     for event in stream.begin_message(at, id):
@@ -83,7 +90,8 @@ class ResponseEvents:
                     yield event
                 self._finish(last, piece)
         await stored.replies  # the interaction is over, and what it used is known
-        self.body = msgspec.structs.replace(self.body, usage=_usage(stored))
+        completed_at = stored.completed_at if self.body.status == "completed" else None
+        self.body = msgspec.structs.replace(self.body, usage=_usage(stored), completed_at=completed_at)
         for event in stream.response(self.body.status, self.body):
             yield event
 
@@ -111,7 +119,7 @@ class ResponseEvents:
         events, stream = [], self._stream
         for call in calls.calls:
             at = len(self._output)
-            item = _call_item(f"fc_{self._stored.id}_{at}", call)
+            item = _call_item(f"fc_{self._stored.name}_{at}", call)
             events += stream.begin_call(at, item)
             events += stream.arguments(at, item.id, item.arguments)
             events += stream.end_arguments(at, item)
@@ -162,7 +170,14 @@ def begun_body(stored: StoredResponse) -> ResponseBody:
         metadata=request.metadata or {},
         previous_response_id=request.previous_response_id,
         store=request.store is not False,
+        **_echo(stored.echoed),
     )
+
+
+def _echo(echoed: Echoed) -> dict[str, Any]:
+    """What a response repeats of its request."""
+    given = {name: value for name, value in msgspec.structs.asdict(echoed).items() if value is not None}
+    return given | {name: begun | given[name] for name, begun in _BEGUN.items() if name in given}
 
 
 def _call_item(id: str, call: ToolCall) -> FunctionCallItem:

@@ -8,7 +8,9 @@ from miniagents.errors import InvalidOptionError
 from miniagents.ext.llms.metering import Meter
 from miniagents.ext.serving.http.problems import Problem
 from miniagents.ext.serving.http.reply_reading import Reading
-from miniagents.ext.serving.openai.chat_input import ResponsesRequest
+from miniagents.ext.serving.openai.items import Identified, Ids, ids_of_replies
+from miniagents.ext.serving.openai.responses_input import Echoed, ResponsesRequest
+from miniagents.ext.serving.reply_pieces import as_assistant
 from miniagents.ext.serving.runs import Run
 from miniagents.messages import Message, MessageSequencePromise
 
@@ -18,32 +20,64 @@ class StoredResponse:
     """A response: what was asked, and the promise of what is answered.
 
     Attributes:
-        id: Its id; it cannot be guessed.
+        name: Its name, which is in its id and in those of its items; it cannot be guessed.
         key: Whose it is.
         agent: The name of the agent.
         created_at: When it began, in Unix seconds.
         request: What was asked.
+        echoed: Options that it repeats.
         messages: The conversation up to here, without instructions.
+        ids: The ids of its items, for each message.
+        before: How many of the messages it goes on with.
         replies: What is answered; it can be iterated again and again.
         meter: What all models below it use.
         reading: What came of its replies, and how far its readers are.
         asked: Bytes of the request, and of all that it goes on with.
         conversation: The id of the conversation that it belongs to, or None.
         run: The call, in the process that made it.
+        completed_at: When its replies had come, in Unix seconds; None before.
     """
 
-    id: str
+    name: str
     key: str
     agent: str
     created_at: int
     request: ResponsesRequest
     messages: tuple[Message, ...]
     replies: MessageSequencePromise
+    echoed: Echoed = field(default_factory=Echoed)
+    ids: tuple[Ids, ...] = ()
+    before: int = 0
     meter: Meter = field(default_factory=Meter)
     reading: Reading = field(default_factory=Reading)
     asked: int = 0
     conversation: str | None = None
     run: Run | None = None
+    completed_at: int | None = None
+
+    def __post_init__(self) -> None:
+        self.replies._add_done_callback(self._completed)
+
+    def _completed(self, _: object) -> None:
+        self.completed_at = int(time.time())
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return f"resp_{self.name}"
+
+    @property
+    def asked_entries(self) -> tuple[Identified, ...]:
+        """The conversation up to here, with the ids of its items."""
+        return tuple(map(Identified, self.messages, self.ids))
+
+    @property
+    def answered_entries(self) -> tuple[Identified, ...]:
+        """What was answered, as a later turn gets it, with the ids of its items; () as long as it is not whole."""
+        if not self.replies.done() or self.replies.exception() is not None:
+            return ()
+        replies = self.replies.result()
+        return tuple(map(Identified, as_assistant(replies), ids_of_replies(replies, self.name)))
 
     @property
     def size(self) -> int:

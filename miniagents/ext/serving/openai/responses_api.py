@@ -1,7 +1,6 @@
 """`/v1/responses`: responses that can run in the background, be asked for again, picked up where they broke off, and
 cancelled."""
 
-import secrets
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -19,14 +18,22 @@ from miniagents.ext.serving.http.problems import FAILURES, Problem, json_respons
 from miniagents.ext.serving.http.request_body import decode, read_body
 from miniagents.ext.serving.http.streaming import EventStream
 from miniagents.ext.serving.openai.chat import options_for
-from miniagents.ext.serving.openai.chat_input import ResponsesRequest, input_messages
+from miniagents.ext.serving.openai.item_input import input_messages, without_thoughts
+from miniagents.ext.serving.openai.items import Identified, item_of, new_name, places_of
+from miniagents.ext.serving.openai.paging import Page
+from miniagents.ext.serving.openai.references import References
 from miniagents.ext.serving.openai.response_events import ResponseEvents, begun_body
 from miniagents.ext.serving.openai.response_options import options_in
 from miniagents.ext.serving.openai.response_store import ResponseStore, StoredResponse
-from miniagents.ext.serving.reply_pieces import as_assistant
+from miniagents.ext.serving.openai.responses_input import AskedResponse, ResponsesRequest, echoed_in
+from miniagents.ext.serving.served_agent import Entry
 from miniagents.ext.serving.service import Service
+from miniagents.ext.serving.wants import check_wanted
 from miniagents.ext.wire.openai_responses import ResponseBody
-from miniagents.messages import Message, SystemMessage
+from miniagents.messages import SystemMessage
+
+_NOTHING = "One of \"input\" or \"previous_response_id\" or 'prompt' or 'conversation_id' must be provided."
+"""What the API itself says."""
 
 
 class Deleted(msgspec.Struct, frozen=True):
@@ -40,10 +47,13 @@ class Deleted(msgspec.Struct, frozen=True):
 def parse_response(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
     """A request for a response; see `Parse`."""
     wanted = decode(body, ResponsesRequest, status=400)
-    if not isinstance(wanted.input, str):
-        check_count(len(wanted.input), limits, "input")
-    messages = input_messages(wanted.input)
-    return Parsed(msgspec.structs.replace(wanted, input=""), messages, options_in(body, names))
+    given = wanted.input or []
+    if not isinstance(given, str):
+        check_count(len(given), limits, "input")
+    messages, specials = input_messages(given)
+    request = msgspec.structs.replace(wanted, input=None)
+    asked = AskedResponse(request, echoed_in(body, names), has_input=bool(given), specials=specials)
+    return Parsed(asked, messages, options_in(body, names))
 
 
 class ResponsesApi:
@@ -52,18 +62,21 @@ class ResponsesApi:
     Args:
         service: What all endpoints share.
         store: Where responses are kept.
+        references: Looks up items.
     """
 
-    def __init__(self, service: Service, store: ResponseStore) -> None:
+    def __init__(self, service: Service, store: ResponseStore, references: References) -> None:
         self._service = service
         self._store = store
+        self._references = references
 
     async def create(self, request: Request, key: str) -> Response:
         """`POST /v1/responses`."""
         service = self._service
         body = await read_body(request, service.limits)
         parsed = await service.parser.parsed(parse_response, body)
-        wanted: ResponsesRequest = parsed.wanted
+        asked: AskedResponse = parsed.wanted
+        wanted = asked.request
         entry = service.entry(wanted.model)
         if wanted.background and wanted.store is False:
             raise Problem(400, "What runs in the background is stored (store)", param="store", code="invalid")
@@ -71,21 +84,33 @@ class ResponsesApi:
         if wanted.previous_response_id is not None and conversation_id(request, wanted.conversation) is not None:
             text = "A response goes on with a conversation or with a response, not with both (previous_response_id)"
             raise Problem(400, text, param="previous_response_id", code="invalid")
-        messages = (*before, *parsed.messages)
+        if not asked.has_input:
+            self._check_begins(asked, entry, conversation_id(request, wanted.conversation))
+        check_wanted(asked.specials, entry.wants, entry.name)
+        given = parsed.messages if "items" in entry.wants else without_thoughts(parsed.messages)
+        name = new_name()
+        new, referred = await self._references.entries(given, name, key, before=before)
+        entries = (*before, *new)
+        messages, ids = tuple(one.message for one in entries), tuple(one.ids for one in entries)
         told = (SystemMessage(wanted.instructions), *messages) if wanted.instructions else messages
         options = options_for(entry, parsed)
-        run = await service.begin(request, entry, key, told, options, wanted.conversation)
+        run = await service.begin(request, entry, key, told, options, wanted.conversation, name)
+        if run.turn is not None:
+            run.turn.ids = ids
         stored = StoredResponse(
-            id=f"resp_{secrets.token_urlsafe(18)}",
+            name=name,
             key=key,
             agent=entry.name,
             created_at=int(time.time()),
             request=wanted,
+            echoed=asked.echoed,
             messages=messages,
+            ids=ids,
+            before=len(before),
             replies=run.replies,
             meter=run.meter,
             reading=run.reading,
-            asked=len(body) + size,
+            asked=len(body) + size + referred,
             conversation=run.turn.id if run.turn is not None else None,
             run=run,
         )
@@ -109,6 +134,17 @@ class ResponsesApi:
             return self._stream(stored, after=_number(request, "starting_after"), prelude=None)
         return json_response(await self._body(stored))
 
+    async def input_items(self, request: Request, key: str) -> Response:
+        """`GET /v1/responses/{id}/input_items`: what the response was made of, with what it goes on with."""
+        page = Page.of(request)
+        stored = await self._stored(request.path_params["id"], key)
+        messages = stored.messages
+        listed = page.list(
+            places_of(stored.ids),
+            lambda id, place: item_of(id, messages[place.first : place.last + 1], place.call),
+        )
+        return json_response(listed)
+
     async def cancel(self, request: Request, key: str) -> Response:
         """`POST /v1/responses/{id}/cancel`: answers when all of it has stopped."""
         stored = await self._stored(request.path_params["id"], key)
@@ -130,7 +166,22 @@ class ResponsesApi:
             raise Problem(404, f"There is no response {id!r} (any more).", param="response_id", code="not_found")
         return stored
 
-    async def _before(self, wanted: ResponsesRequest, key: str) -> tuple[tuple[Message, ...], int]:
+    @staticmethod
+    def _check_begins(asked: AskedResponse, entry: Entry, conversation: str | None) -> None:
+        """Check that a request without input has something else to answer.
+
+        Raises:
+            Problem: 400: it has not.
+        """
+        if asked.request.previous_response_id is not None or conversation is not None:
+            return
+        if asked.echoed.prompt is None:
+            raise Problem(400, _NOTHING, param="input", code="missing_required_parameter")
+        if "prompt" not in entry.argument_names:
+            text = f"The agent {entry.name!r} takes no prompt template (prompt)"
+            raise Problem(400, text, param="prompt", code="unsupported_input")
+
+    async def _before(self, wanted: ResponsesRequest, key: str) -> tuple[tuple[Identified, ...], int]:
         """The conversation that a request goes on with, and its bytes."""
         if wanted.previous_response_id is None:
             return (), 0
@@ -142,7 +193,7 @@ class ResponsesApi:
                 param="previous_response_id",
                 code="invalid",
             )
-        return (*previous.messages, *as_assistant(previous.replies.result())), previous.size
+        return (*previous.asked_entries, *previous.answered_entries), previous.size
 
     @staticmethod
     async def _end(stored: StoredResponse, reason: str) -> None:

@@ -12,14 +12,17 @@ from miniagents.ext.serving.anthropic.messages_input import CountRequest, Messag
 from miniagents.ext.serving.anthropic.models import AnthropicModel, AnthropicModelList
 from miniagents.ext.serving.http.problems import json_response
 from miniagents.ext.serving.native import agents_api
-from miniagents.ext.serving.openai import chat, conversations_api, responses_api
-from miniagents.ext.serving.openai.chat_input import ChatRequest, ResponsesRequest
+from miniagents.ext.serving.openai import chat, conversation_items_api, conversations_api, paging, responses_api
+from miniagents.ext.serving.openai.chat_input import ChatRequest
+from miniagents.ext.serving.openai.responses_input import ResponsesRequest
+from miniagents.ext.serving.openai.schemas import REFERENCE
 from miniagents.ext.serving.operations import admin_api as operations
-from miniagents.ext.serving.operations.openapi_schemas import REFERENCE, request_of, schemas_of
+from miniagents.ext.serving.operations.openapi_schemas import request_of, schemas_of
 from miniagents.ext.serving.service import Service
 from miniagents.ext.wire.anthropic import AnthropicError, AnthropicMessage
 from miniagents.ext.wire.openai_chat import ChatCompletion
 from miniagents.ext.wire.openai_errors import ErrorBody
+from miniagents.ext.wire.openai_items import ItemList
 from miniagents.ext.wire.openai_responses import ResponseBody
 
 _ANSWERS = {
@@ -41,6 +44,7 @@ _ANSWERS = {
 }
 _GUARDED = (400, 401, 403)
 _CALL = (*_GUARDED, 402, 404, 408, 409, 413, 415, 429, 500, 502, 503, 504)
+_CHANGE = (*_GUARDED, 404, 408, 409, 413, 415, 429, 503, 504)
 _COUNT = (*_GUARDED, 404, 408, 413, 415, 429, 500, 503)
 _ANTHROPIC = {
     "name": "anthropic-version",
@@ -72,6 +76,30 @@ _TIMEOUT = {
     "description": "Seconds until the deadline.",
     "schema": {"type": "number", "exclusiveMinimum": 0},
 }
+
+
+_INCLUDE = {
+    "name": "include",
+    "in": "query",
+    "description": "What to include; all that is there always is.",
+    "schema": {"type": "array", "items": {"enum": list(paging.INCLUDABLE)}},
+}
+_PAGE = [
+    {
+        "name": "limit",
+        "in": "query",
+        "description": "How many, 20 if it does not say.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": paging.MOST},
+    },
+    {
+        "name": "order",
+        "in": "query",
+        "description": "Whether the oldest comes first; the newest if it does not say.",
+        "schema": {"enum": ["asc", "desc"]},
+    },
+    {"name": "after", "in": "query", "description": "The item before the first one.", "schema": {"type": "string"}},
+    _INCLUDE,
+]
 
 
 class OpenApi:
@@ -176,6 +204,10 @@ def document(service: Service, *, has_metrics: bool) -> dict[str, Any]:
             },
             "delete": make("Forget a response", responses_api.Deleted, (*_GUARDED, 404), keys),
         },
+        "/v1/responses/{id}/input_items": {
+            "parameters": [response_id],
+            "get": {**make("What a response was made of", ItemList, (*_GUARDED, 404), keys), "parameters": _PAGE},
+        },
         "/v1/responses/{id}/cancel": {
             "parameters": [response_id],
             "post": make("Cancel a response", ResponseBody, (*_GUARDED, 404), keys),
@@ -184,15 +216,49 @@ def document(service: Service, *, has_metrics: bool) -> dict[str, Any]:
             "post": make(
                 "Begin a conversation",
                 conversations_api.ConversationInfo,
-                (*_GUARDED, 408, 413, 415),
+                (*_GUARDED, 404, 408, 413, 415, 503),
                 keys,
                 body=conversations_api.ConversationRequest,
             )
         },
         "/v1/conversations/{id}": {
             "parameters": [_path("id", {"type": "string"})],
-            "get": make("A conversation", conversations_api.ConversationInfo, (*_GUARDED, 404), keys),
-            "delete": make("Forget a conversation", conversations_api.ConversationDeleted, (*_GUARDED, 404), keys),
+            "get": make("A conversation", conversations_api.ConversationInfo, (*_GUARDED, 404, 503), keys),
+            "post": {
+                **make(
+                    "Change the metadata of a conversation",
+                    conversations_api.ConversationInfo,
+                    _CHANGE,
+                    keys,
+                    body=conversations_api.ConversationUpdate,
+                ),
+                "parameters": [_TIMEOUT],
+            },
+            "delete": make("Forget a conversation", conversations_api.ConversationDeleted, (*_GUARDED, 404, 503), keys),
+        },
+        "/v1/conversations/{id}/items": {
+            "parameters": [_path("id", {"type": "string"})],
+            "get": {**make("What was said", ItemList, (*_GUARDED, 404, 503), keys), "parameters": _PAGE},
+            "post": {
+                **make("Say more", ItemList, _CHANGE, keys, body=conversation_items_api.ItemsRequest),
+                "parameters": [_INCLUDE, _TIMEOUT],
+            },
+        },
+        "/v1/conversations/{id}/items/{item}": {
+            "parameters": [_path("id", {"type": "string"}), _path("item", {"type": "string"})],
+            "get": {
+                **make("An item", {"$ref": REFERENCE.format(name="Item")}, (*_GUARDED, 404, 503), keys),
+                "parameters": [_INCLUDE],
+            },
+            "delete": {
+                **make(
+                    "Take an item out of a conversation",
+                    conversations_api.ConversationInfo,
+                    (*_GUARDED, 404, 409, 429, 503, 504),
+                    keys,
+                ),
+                "parameters": [_TIMEOUT],
+            },
         },
         "/agents": {"get": make("What is served", agents_api.AgentList, _GUARDED, keys)},
         "/interactions": {"get": make("What runs", operations.InteractionList, _GUARDED, admin)},

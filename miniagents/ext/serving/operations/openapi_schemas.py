@@ -9,17 +9,20 @@ from miniagents.ext.serving.anthropic.messages_api import TokenCount
 from miniagents.ext.serving.anthropic.messages_input import CountRequest, MessagesRequest
 from miniagents.ext.serving.anthropic.models import AnthropicModel, AnthropicModelList
 from miniagents.ext.serving.native import agents_api, events
-from miniagents.ext.serving.openai import chat, conversations_api, responses_api
-from miniagents.ext.serving.openai.chat_input import ChatRequest, InputItem, ResponsesRequest
+from miniagents.ext.serving.openai import chat, conversation_items_api, conversations_api, responses_api
+from miniagents.ext.serving.openai.chat_input import ChatRequest
+from miniagents.ext.serving.openai.item_input import CUSTOM, InputItem
+from miniagents.ext.serving.openai.responses_input import Echoed, ResponsesRequest
+from miniagents.ext.serving.openai.schemas import REFERENCE, mend
 from miniagents.ext.serving.operations import admin_api as operations
 from miniagents.ext.serving.served_agent import Entry
 from miniagents.ext.serving.service import Service
 from miniagents.ext.wire.anthropic import AnthropicError, AnthropicMessage
 from miniagents.ext.wire.openai_chat import ChatChunk, ChatCompletion
 from miniagents.ext.wire.openai_errors import ErrorBody
+from miniagents.ext.wire.openai_items import CallOutputItem, InputMessageItem, ItemList
 from miniagents.ext.wire.openai_responses import ResponseBody
 
-REFERENCE = "#/components/schemas/{name}"
 _BODY_TYPES: tuple[Any, ...] = (
     ErrorBody,
     chat.Model,
@@ -39,10 +42,17 @@ _BODY_TYPES: tuple[Any, ...] = (
     AnthropicModelList,
     TokenCount,
     ResponsesRequest,
+    Echoed,
     InputItem,
+    *CUSTOM.values(),
     ResponseBody,
+    InputMessageItem,
+    CallOutputItem,
+    ItemList,
     responses_api.Deleted,
     conversations_api.ConversationRequest,
+    conversations_api.ConversationUpdate,
+    conversation_items_api.ItemsRequest,
     conversations_api.ConversationInfo,
     conversations_api.ConversationDeleted,
     agents_api.AgentList,
@@ -89,24 +99,7 @@ def _mend(components: dict[str, Any], service: Service) -> None:
             components[request]["allOf"] = options
     for request in ("ChatRequest", "MessagesRequest", "CountRequest"):
         components[request]["properties"]["messages"]["maxItems"] = most
-    components["InputMessage"]["required"] = ["role", "content"]
-    components["InputFile"]["anyOf"] = [
-        {"properties": {name: {"type": "string"}}, "required": [name]} for name in ("file_url", "file_data")
-    ]
-    (items,) = (one for one in components["ResponsesRequest"]["properties"]["input"]["anyOf"] if "items" in one)
-    items["maxItems"] = most
-    tagged = ("InputMessage", "InputCall", "InputCallOutput", "InputReasoning")
-    items["items"] = {"anyOf": [{"$ref": REFERENCE.format(name=name)} for name in tagged]}
-    (listed,) = (one for one in components["ConversationRequest"]["properties"]["items"]["anyOf"] if "items" in one)
-    listed.update(items)
-    stored = {"properties": {"background": {"const": True}, "store": {"const": False}}}
-    both = {"conversation": {"type": ["string", "object"]}, "previous_response_id": {"type": "string"}}
-    components["ResponsesRequest"]["not"] = {
-        "anyOf": [
-            {**stored, "required": ["background", "store"]},
-            {"properties": both, "required": ["conversation", "previous_response_id"]},
-        ]
-    }
+    mend(components, service)
     agent = components["AgentRequest"]["properties"]
     (listed,) = (one for one in agent["messages"]["anyOf"] if "items" in one)
     listed["maxItems"] = most
