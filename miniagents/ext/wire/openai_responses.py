@@ -106,7 +106,7 @@ NO_REASONING: dict[str, Any] = {"effort": None, "summary": None}
 
 
 class ResponseBody(msgspec.Struct, frozen=True):
-    """A response; beside what it is it has what was asked for."""
+    """A response. It also repeats the options of the request."""
 
     id: str
     created_at: int
