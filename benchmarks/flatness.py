@@ -1,7 +1,8 @@
-"""Whether it stays flat: cost with many actors, long streams, memory over time, fairness under a flood, overload.
+"""Flatness: the cost with many actors and long streams, memory over time, fairness under a flood, overload.
 
-`python -m benchmarks.flatness [what ...] [--quick]`, on uvloop. Each figure is taken in a process of its own; what is
-compared with hand-written tasks (`raw-deque`) alternates with them, and the ratio of medians is what counts.
+`python -m benchmarks.flatness [what ...] [--quick]`, on uvloop. Each figure comes from a process of its own.
+Measurements that are compared with hand-written tasks (`raw-deque`) alternate with them, and the ratio of the medians
+counts. The module is long because its measurements share their actors and clocks, and each is short.
 """
 
 import argparse
@@ -44,7 +45,7 @@ WAVE = 1_000
 PORTION = 500
 """Messages that a flood sends in one turn of the loop."""
 LATE = 0.005
-"""Seconds: what the 99th percentile of a neighbour's ask and of a timer has to stay under."""
+"""Seconds: the bound of the 99th percentile of a neighbour's ask and of a timer."""
 
 
 class Number(Message):
@@ -56,25 +57,25 @@ class Work(Message):
 
 
 def cells_of(system: ActorSystem, refs: Iterable[ActorRef]) -> list[Cell]:
-    """The cells of some actors, in the order of the references."""
+    """Return the cells of some actors, in the order of the references."""
     by_path = {cell.path: cell for cell in system.cells()}
     return [by_path[ref.path] for ref in refs]
 
 
 def rss() -> int:
-    """Bytes of memory that this process holds now."""
+    """Return the memory of this process, in bytes."""
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def percentile(samples: Iterable[float], share: float) -> float:
-    """The nearest rank."""
+    """Return a percentile by nearest rank."""
     ordered = sorted(samples)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def alone(measure: Callable[..., Awaitable[Any]], *args: Any) -> Any:
-    """The result of `measure(*args)` on uvloop in a fresh process."""
+    """Return the result of `measure(*args)` on uvloop in a fresh process."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_on_uvloop, measure, args).result()
 
@@ -85,7 +86,7 @@ def _on_uvloop(measure: Callable[..., Any], args: tuple[Any, ...]) -> Any:
 
 
 def burn(seconds: float) -> None:
-    """Keep the processor busy, as a handler that computes."""
+    """Keep the processor busy, like a handler that computes."""
     until = time.process_time() + seconds
     while time.process_time() < until:
         pass
@@ -110,7 +111,7 @@ class Late:
 
 
 class Countdown:
-    """Resolves a future when so many messages have been handled."""
+    """Resolves a future after a number of handled messages."""
 
     def __init__(self) -> None:
         self.left = 0
@@ -145,7 +146,7 @@ class CountsByHand:
 
 
 async def many_ours(actors: int, messages: int) -> float:
-    """Microseconds a message."""
+    """Return microseconds per message."""
     countdown = Countdown()
     async with ActorSystem() as system:
         refs = [system.spawn(Counts, countdown=countdown) for _ in range(actors)]
@@ -154,7 +155,7 @@ async def many_ours(actors: int, messages: int) -> float:
 
 
 async def many_raw(actors: int, messages: int) -> float:
-    """The same with hand-written tasks."""
+    """Return microseconds per message, with hand-written tasks."""
     countdown = Countdown()
     all_of_them = [DequeActor(CountsByHand(countdown)) for _ in range(actors)]
     await asyncio.sleep(0)
@@ -182,7 +183,7 @@ async def _random_tells(receivers: list[Any], countdown: Countdown, messages: in
 
 
 def actors(quick: bool) -> None:
-    """Cost per message from 1,000 to 1,000,000 actors."""
+    """Measure the cost per message from 1,000 to 1,000,000 actors."""
     messages = 100_000 if quick else 500_000
     sizes = (1_000, 10_000, 100_000) if quick else (1_000, 10_000, 100_000, 1_000_000)
     found: dict[tuple[str, int], list[float]] = {}
@@ -222,7 +223,7 @@ def producer(n: int) -> Any:
 
 
 async def stream_of(n: int, collector: bool) -> dict[str, float]:
-    """Nanoseconds a token: live, again, and as a whole."""
+    """Return nanoseconds per token: live, replayed, and as a whole."""
     async with MiniAgents():
         gc.collect()
         if not collector:
@@ -241,7 +242,7 @@ async def stream_of(n: int, collector: bool) -> dict[str, float]:
 
 
 async def sequence_of(n: int, collector: bool) -> dict[str, float]:
-    """Nanoseconds a message: a reply of so many messages, again, and as a whole."""
+    """Return nanoseconds per message of a long reply: live, replayed, and as a whole."""
 
     @miniagent
     async def lists(ctx: Any) -> None:
@@ -269,7 +270,7 @@ def _each(n: int, **seconds: float) -> dict[str, float]:
 
 
 def linear(quick: bool) -> None:
-    """Streams, replays and sequences up to 1,000,000 pieces."""
+    """Measure streams, replays and sequences of up to 1,000,000 pieces."""
     sizes = (10_000, 100_000) if quick else (10_000, 100_000, 1_000_000)
     for collector in (True, False):
         found: dict[int, dict[str, float]] = {}
@@ -281,7 +282,7 @@ def linear(quick: bool) -> None:
         for name in found[sizes[0]]:
             print(f"{name:>16}" + "".join(f"{found[size][name]:12.0f}" for size in sizes))
         for name in found[sizes[0]]:
-            if not name.endswith("whole"):  # it is there already: nothing is done for each piece
+            if not name.endswith("whole"):  # the whole is there already, so that no piece is handled
                 grew = found[sizes[-1]][name] / found[sizes[0]][name]
                 verdict(f"{name}: {grew:.2f} times to {sizes[-1]:,} pieces", grew <= 1.25, "at most 1.25 times")
 
@@ -295,7 +296,7 @@ class Echo(Actor):
 
 
 async def tells_for_long(n: int) -> list[int]:
-    """RSS after each tenth."""
+    """Return the RSS after each tenth."""
     countdown = Countdown()
     found = []
     async with ActorSystem() as system:
@@ -311,7 +312,7 @@ async def tells_for_long(n: int) -> list[int]:
 
 
 async def asks_for_long(n: int) -> list[int]:
-    """RSS after each tenth."""
+    """Return the RSS after each tenth."""
     found = []
     async with ActorSystem() as system:
         refs = [system.spawn(Echo) for _ in range(100)]
@@ -323,7 +324,7 @@ async def asks_for_long(n: int) -> list[int]:
 
 
 async def interactions_for_long(n: int) -> list[int]:
-    """RSS after each tenth; each interaction calls another one and streams its reply on."""
+    """Return the RSS after each tenth; each interaction calls another one and streams its reply on."""
 
     @miniagent
     async def below(ctx: Any) -> None:
@@ -344,7 +345,7 @@ async def interactions_for_long(n: int) -> list[int]:
 
 
 def memory(quick: bool) -> None:
-    """RSS over 10,000,000 messages, 1,000,000 asks and 1,000,000 interactions."""
+    """Measure the RSS over 10,000,000 messages, 1,000,000 asks and 1,000,000 interactions."""
     share = 20 if quick else 1
     for name, measure, n in (
         ("messages", tells_for_long, 10_000_000),
@@ -391,7 +392,7 @@ async def bare_loop(seconds: float) -> dict[str, float]:
 
 
 async def _timer(stop_at: float, late: Late) -> None:
-    """A plain timer of the embedding program, and how late it is."""
+    """Run a plain timer of the embedding program, and note its delays."""
     while time.monotonic() < stop_at:
         began = late.begin()
         await asyncio.sleep(0.001)
@@ -401,7 +402,9 @@ async def _timer(stop_at: float, late: Late) -> None:
 async def flooded(
     flooded_actors: int, handler_seconds: float, depth: int, freeze: bool, seconds: float
 ) -> dict[str, float]:
-    """Seconds: how late a neighbour's answer and a timer are, while `depth` messages wait in each flooded mailbox."""
+    """Return the delays of a neighbour's answer and of a timer, in seconds, while `depth` messages wait in each flooded
+    mailbox.
+    """
     if freeze:
         gc.collect()
         gc.freeze()
@@ -420,7 +423,7 @@ async def flooded(
 
         async def feed() -> None:
             nonlocal sent
-            # It goes on in portions: one burst of a million would block the loop by its own doing.
+            # The flood comes in portions: one burst of a million would itself block the loop.
             while time.monotonic() < stop_at:
                 for victim, cell in zip(victims, victim_cells, strict=True):
                     for number in range(min(PORTION // flooded_actors, depth - cell.depth)):
@@ -454,7 +457,7 @@ async def flooded(
 
 
 def fairness(quick: bool) -> None:
-    """A neighbour's ask, a plain timer and a stop signal beside a flood."""
+    """Measure a neighbour's ask, a plain timer and a stop signal beside a flood."""
     seconds = 1.0 if quick else 3.0
     print(
         f"{'milliseconds':38} {'ask p50':>8} {'ask p99':>8} {'ask max':>8} "
@@ -500,12 +503,13 @@ def fairness(quick: bool) -> None:
 
 
 async def offered(overflow: str, rate: float | None, handler_seconds: float, seconds: float) -> dict[str, float]:
-    """Offer messages to 10 actors at a rate, or with rate None as fast as `send` lets through.
+    """Offer messages to 10 actors at a rate; with rate None, as fast as `send` allows.
 
-    All times are the processor's: this process is never idle, and others on the machine count for nothing.
+    All times are processor times: this process is never idle, and other processes do not matter.
 
     Returns:
-        Handled per second, the most that waited, dead letters, refusals, and how RSS grew once the mailboxes were full.
+        Handled messages per second, the longest mailbox, dead letters, refusals, and the growth of RSS after the
+        mailboxes were full.
     """
     options = SpawnOptions(mailbox=Mailbox(capacity=1_000, overflow=Overflow(overflow)))
     refused = 0
@@ -554,7 +558,7 @@ async def offered(overflow: str, rate: float | None, handler_seconds: float, sec
 
 
 def overload(quick: bool) -> None:
-    """Twice the rate that the actors can handle, with each overflow policy."""
+    """Measure twice the rate that the actors can handle, with each overflow policy."""
     seconds = 2.0 if quick else 10.0
     print(
         f"{'handler':>8} {'overflow':14} {'offered/s':>10} {'handled/s':>10} {'of peak':>8} {'waiting':>8} {'RSS':>8}"
@@ -598,7 +602,7 @@ def _collector(mode: str) -> None:
 
 
 async def burst(mode: str, n: int) -> float:
-    """Tells per CPU second; all of them wait before the first is handled."""
+    """Return tells per CPU second; all of them wait before the first one is handled."""
     countdown = Countdown()
     async with ActorSystem() as system:
         ref = system.spawn(Counts, countdown=countdown)
@@ -613,7 +617,7 @@ async def burst(mode: str, n: int) -> float:
 
 
 async def calls(mode: str, n: int) -> float:
-    """Agent calls per CPU second, 1,000 at once."""
+    """Return agent calls per CPU second, 1,000 at once."""
 
     @miniagent
     async def hello(ctx: Any) -> None:
@@ -630,7 +634,7 @@ async def calls(mode: str, n: int) -> float:
 
 
 async def list_of_texts(mode: str, n: int) -> float:
-    """Messages of one reply per CPU second."""
+    """Return messages of one reply per CPU second."""
 
     @miniagent
     async def lists(ctx: Any) -> None:
@@ -644,7 +648,7 @@ async def list_of_texts(mode: str, n: int) -> float:
 
 
 def collector(quick: bool) -> None:
-    """The garbage collector as it is, after gc.freeze(), with higher thresholds, and off."""
+    """Measure with the garbage collector as it is, after gc.freeze(), with higher thresholds, and off."""
     share = 10 if quick else 1
     modes = ("as it is", "freeze", "threshold 50,000", "freeze, threshold 50,000", "off")
     measures = {
@@ -662,7 +666,7 @@ def collector(quick: bool) -> None:
 
 
 def verdict(text: str, held: bool, bound: str) -> None:
-    """Print what was found beside its bound."""
+    """Print a figure beside its bound."""
     print(f"{'held  ' if held else 'MISSED'} {text} ({bound})", flush=True)
 
 
@@ -670,7 +674,7 @@ WHAT = {one.__name__: one for one in (actors, linear, memory, fairness, overload
 
 
 def main() -> None:
-    """Measure what the arguments name."""
+    """Run the measurements that the arguments name."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.flatness", description=__doc__)
     parser.add_argument("what", nargs="*", metavar="what", help=f"of {', '.join(WHAT)}; all, if none is named")
     parser.add_argument("--quick", action="store_true", help="a tenth or so: to see whether it runs")
