@@ -93,7 +93,7 @@ def burn(seconds: float) -> None:
 
 
 class Late:
-    """How late things are, less what others took of the processor meanwhile: at most the processor time that this
+    """The delays of timers and answers, without the share of other processes: at most the processor time that this
     process itself spent in between."""
 
     def __init__(self) -> None:
@@ -375,7 +375,7 @@ class Busy(Actor):
 
 
 async def bare_loop(seconds: float) -> dict[str, float]:
-    """The same beside a plain task that computes for a millisecond a turn, as a control: no actors at all."""
+    """Measure the same beside a plain task that computes for a millisecond a turn, as a control: no actors at all."""
     timers = Late()
     stop_at = time.monotonic() + seconds
 

@@ -16,7 +16,7 @@ QUESTION = "How deep is the lake?"
 
 
 class Plan:
-    """What the scripted model does in so many `requests`: calls of the tool, and in the last one the text.
+    """The plan of the scripted model for a number of `requests`: calls of the tool, and the text in the last one.
 
     With `hold`, the last request is never answered: the model is thinking.
     """
@@ -34,7 +34,7 @@ class Plan:
         return "ok"
 
     async def answer(self, results):
-        """The same as a coroutine, that does not return while it holds."""
+        """Return the next step, as a coroutine that waits while the plan holds."""
         await asyncio.sleep(0)
         said = self.next(results)
         if said is None:
