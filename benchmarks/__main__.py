@@ -1,4 +1,4 @@
-"""`python -m benchmarks run`: measure beside the peers. `python -m benchmarks compare old.json new.json`."""
+"""`python -m benchmarks run`: measure the runtime and its peers. `python -m benchmarks compare old.json new.json`."""
 
 import argparse
 import json
@@ -18,7 +18,7 @@ QUICK_WORKLOADS = (
 
 
 def main() -> int:
-    """Do what the arguments say."""
+    """Run the command of the arguments."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="measure, and write RESULTS.md, results.json and the plots")
@@ -66,14 +66,14 @@ def main() -> int:
 
 
 def as_json(results: dict[str, Any]) -> str:
-    """The results with one row in a line, so that a diff of them can be read."""
+    """Write the results with one row on each line, so that diffs are readable."""
     rows = ",\n".join(json.dumps(row) for row in results["rows"])
     head = json.dumps({name: value for name, value in results.items() if name != "rows"}, indent=1)
     return f'{head[:-2]},\n "rows": [\n{rows}\n]}}\n'
 
 
 def write(folder: Path, results: dict[str, Any]) -> None:
-    """The plots and the page."""
+    """Write the plots and the page."""
     drawn: list[Path] = []
     try:
         from benchmarks.plots import draw

@@ -1,4 +1,4 @@
-"""How long it takes from `promise.cancel()` until the provider sees the connection closed.
+"""The time from `promise.cancel()` until the provider sees the connection closed.
 
 `python -m benchmarks.cancel_latency`: one call at a time, then many at once. The provider is a real HTTP server on
 loopback, in a thread of this process. The bare SDK (closing its stream) is measured in the same run, for comparison.
@@ -74,7 +74,7 @@ async def _many(provider: FakeProvider, agent: object, count: int) -> float:
 
 
 async def main() -> None:
-    """Measure, and print."""
+    """Measure, and print the figures."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with FakeProvider(SLOW) as provider:
         agents = {

@@ -1,4 +1,4 @@
-"""What is measured: the workloads, the peers, and the environments that the peers live in."""
+"""The workloads, the peers, and the environments of the peers."""
 
 from dataclasses import dataclass
 
@@ -7,15 +7,15 @@ OURS, FLOOR, OLD = "miniagents", "raw-deque", "miniagents-0.0.35"
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """One thing to measure.
+    """A workload.
 
     Args:
-        name: What it is called on the command line and in results.
-        title: What it is, for the report.
-        shown: How its figure is shown: "rate" (operations per second), "time" (seconds for each) or "bytes". Results
+        name: The name on the command line and in results.
+        title: The title in the report.
+        shown: The unit in the report: "rate" (operations per second), "time" (seconds for each) or "bytes". Results
             hold a rate for the first two.
-        group: Under which heading.
-        rounds: In so many rounds at most; None for all.
+        group: The heading in the report.
+        rounds: The most rounds that measure the workload; None for all.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Workload:
 
     @property
     def lower_is_better(self) -> bool:
-        """Whether the value in the results is better when it is lower: bytes are, rates are not."""
+        """Whether a lower value is better: for bytes, not for rates."""
         return self.shown == "bytes"
 
 
@@ -66,7 +66,7 @@ WORKLOADS = {
         ),
     )
 }
-"""By name, in the order of the report."""
+"""The entries by name, in the order of the report."""
 
 GROUPS = {
     "actors": "Actors",
@@ -78,16 +78,16 @@ GROUPS = {
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who is measured.
+    """A peer: a library, or hand-written code, that runs the workloads.
 
     Args:
-        name: What it is called.
+        name: The name.
         file: The file in `peers/`.
         environment: A key of `ENVIRONMENTS`.
-        arguments: For its command line.
+        arguments: The arguments of its command line.
         kind: "ours", "floor" (hand-written, not a library), "library" (Python), "agents" (a Python library of LLM
             agents) or "reference" (not Python).
-        million: Whether it is asked for a million actors.
+        million: Whether it runs the workload with a million actors.
     """
 
     name: str
@@ -119,7 +119,7 @@ PEERS = {
         Peer("gen_server", "peer_erlang.py", "erlang", kind="reference"),
     )
 }
-"""By name, in the order of the report."""
+"""The entries by name, in the order of the report."""
 
 ENVIRONMENTS: dict[str, tuple[str, ...]] = {
     "ours": (),
@@ -131,7 +131,7 @@ ENVIRONMENTS: dict[str, tuple[str, ...]] = {
     "old": ("uvloop", "msgspec", "miniagents==0.0.35"),
     "erlang": (),
 }
-"""Virtual environments, and what is installed in them; without packages, the one that runs this."""
+"""The virtual environments and their packages. An environment without packages is the one that runs the benchmarks."""
 
 COMMANDS = {"erlang": ("erl", "erlc")}
-"""What an environment needs on the PATH; `apt-get install erlang-base` brings these two."""
+"""The commands that an environment needs; `apt-get install erlang-base` installs these two."""

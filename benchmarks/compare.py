@@ -1,4 +1,4 @@
-"""What changed between two results beyond noise.
+"""The changes between two results that are more than noise.
 
 Machines differ, and so do their hours: a rate is divided by that of the hand-written task (`raw-deque`) in the same
 round of the same run, at the same workload, or at `ask` where it has no such workload. Two sets of rounds differ if a
@@ -20,18 +20,18 @@ from benchmarks.targets import Samples, ratios, samples_of
 
 CHANCE = 0.05
 LEAST = 0.03
-"""A change below this is none, however sure."""
+"""A smaller change is ignored, however certain."""
 
 _ENOUGH = 20_000
-"""Ways to deal out that are tried at most; more rounds than that need are left out."""
+"""The most permutations that are tried; further rounds are left out."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """What happened to one workload.
+    """The change of one workload.
 
     Args:
-        workload: Its name.
+        workload: The name of the workload.
         old: The values before: ratios, or bytes.
         new: The values after.
     """
@@ -42,17 +42,17 @@ class Change:
 
     @property
     def factor(self) -> float:
-        """New by old, of medians: above 1 is faster, or larger where bytes are counted."""
+        """The new median divided by the old one: more than 1 is faster, or larger for bytes."""
         return statistics.median(self.new) / statistics.median(self.old)
 
     @cached_property
     def chance(self) -> float:
-        """How likely chance alone sets them so far apart, 0 to 1."""
+        """The probability of such a difference by chance alone, 0 to 1."""
         return chance(self.old, self.new)
 
     @property
     def real(self) -> bool:
-        """Whether it is more than noise."""
+        """Whether the change is more than noise."""
         if abs(self.factor - 1) < LEAST:
             return False
         if WORKLOADS[self.workload].lower_is_better:
@@ -61,7 +61,7 @@ class Change:
 
     @property
     def verdict(self) -> str:
-        """In a word or two."""
+        """The change in one or two words."""
         lower = WORKLOADS[self.workload].lower_is_better
         if self.real and lower:
             return "smaller" if self.factor < 1 else "LARGER"
@@ -72,12 +72,12 @@ class Change:
 
 
 def changes(old: dict[str, Any], new: dict[str, Any], peer: str = OURS) -> list[Change]:
-    """What happened to each workload that both have.
+    """Return the change of each workload that is in both results.
 
     Args:
-        old: What the older `results.json` holds.
-        new: What the newer one holds.
-        peer: Whose figures are compared.
+        old: The older results.
+        new: The newer results.
+        peer: The peer whose figures are compared.
     """
     before, after = samples_of(old["rows"]), samples_of(new["rows"])
     found = []
@@ -99,8 +99,8 @@ def _comparable(samples: Samples, name: str, peer: str) -> list[float]:
 
 
 def chance(first: list[float], second: list[float]) -> float:
-    """How likely it is that dealing out the same values by chance sets the two as far apart: an exact permutation test
-    of the means of their logarithms."""
+    """Return the probability that chance alone sets two groups so far apart: an exact permutation test of the means of
+    their logarithms."""
     while math.comb(len(first) + len(second), len(first)) > _ENOUGH:
         first, second = (first[:-1], second) if len(first) >= len(second) else (first, second[:-1])
     values = [math.log(value) for value in (*first, *second)]
@@ -117,7 +117,7 @@ def chance(first: list[float], second: list[float]) -> float:
 
 
 def comparison(old: dict[str, Any], new: dict[str, Any], peer: str = OURS) -> str:
-    """The changes as text: what is real first."""
+    """Return the changes as text, the significant ones first."""
     found = changes(old, new, peer)
     if not found:
         return f"nothing of {peer} is in both"

@@ -1,7 +1,8 @@
-"""Whether it stays flat: cost with many actors, long streams, memory over time, fairness under a flood, overload.
+"""Flatness: the cost with many actors and long streams, memory over time, fairness under a flood, overload.
 
-`python -m benchmarks.flatness [what ...] [--quick]`, on uvloop. Each figure is taken in a process of its own; what is
-compared with hand-written tasks (`raw-deque`) alternates with them, and the ratio of medians is what counts.
+`python -m benchmarks.flatness [what ...] [--quick]`, on uvloop. Each figure comes from a process of its own.
+Measurements that are compared with hand-written tasks (`raw-deque`) alternate with them, and the ratio of the medians
+counts. The module is long because its measurements share their actors and clocks, and each is short.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import uvloop
 
 from miniagents import (
     Actor,
+    ActorRef,
     ActorSystem,
     Mailbox,
     Message,
@@ -32,6 +34,7 @@ from miniagents import (
     TextMessage,
     miniagent,
 )
+from miniagents.actors.cells.cell import Cell
 from miniagents.errors import MailboxFullError
 
 sys.path.insert(0, str(Path(__file__).parent / "peers"))  # the peers are scripts, each with an environment of its own
@@ -42,7 +45,7 @@ WAVE = 1_000
 PORTION = 500
 """Messages that a flood sends in one turn of the loop."""
 LATE = 0.005
-"""Seconds: what the 99th percentile of a neighbour's ask and of a timer has to stay under."""
+"""Seconds: the bound of the 99th percentile of a neighbour's ask and of a timer."""
 
 
 class Number(Message):
@@ -53,20 +56,26 @@ class Work(Message):
     pass
 
 
+def cells_of(system: ActorSystem, refs: Iterable[ActorRef]) -> list[Cell]:
+    """Return the cells of some actors, in the order of the references."""
+    by_path = {cell.path: cell for cell in system.cells()}
+    return [by_path[ref.path] for ref in refs]
+
+
 def rss() -> int:
-    """Bytes of memory that this process holds now."""
+    """Return the memory of this process, in bytes."""
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def percentile(samples: Iterable[float], share: float) -> float:
-    """The nearest rank."""
+    """Return a percentile by nearest rank."""
     ordered = sorted(samples)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def alone(measure: Callable[..., Awaitable[Any]], *args: Any) -> Any:
-    """The result of `measure(*args)` on uvloop in a fresh process."""
+    """Return the result of `measure(*args)` on uvloop in a fresh process."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_on_uvloop, measure, args).result()
 
@@ -77,14 +86,14 @@ def _on_uvloop(measure: Callable[..., Any], args: tuple[Any, ...]) -> Any:
 
 
 def burn(seconds: float) -> None:
-    """Keep the processor busy, as a handler that computes."""
+    """Keep the processor busy, like a handler that computes."""
     until = time.process_time() + seconds
     while time.process_time() < until:
         pass
 
 
 class Late:
-    """How late things are, less what others took of the processor meanwhile: at most the processor time that this
+    """The delays of timers and answers, without the share of other processes: at most the processor time that this
     process itself spent in between."""
 
     def __init__(self) -> None:
@@ -102,7 +111,7 @@ class Late:
 
 
 class Countdown:
-    """Resolves a future when so many messages have been handled."""
+    """Resolves a future after a number of handled messages."""
 
     def __init__(self) -> None:
         self.left = 0
@@ -137,7 +146,7 @@ class CountsByHand:
 
 
 async def many_ours(actors: int, messages: int) -> float:
-    """Microseconds a message."""
+    """Return microseconds per message."""
     countdown = Countdown()
     async with ActorSystem() as system:
         refs = [system.spawn(Counts, countdown=countdown) for _ in range(actors)]
@@ -146,7 +155,7 @@ async def many_ours(actors: int, messages: int) -> float:
 
 
 async def many_raw(actors: int, messages: int) -> float:
-    """The same with hand-written tasks."""
+    """Return microseconds per message, with hand-written tasks."""
     countdown = Countdown()
     all_of_them = [DequeActor(CountsByHand(countdown)) for _ in range(actors)]
     await asyncio.sleep(0)
@@ -174,7 +183,7 @@ async def _random_tells(receivers: list[Any], countdown: Countdown, messages: in
 
 
 def actors(quick: bool) -> None:
-    """Cost per message from 1,000 to 1,000,000 actors."""
+    """Measure the cost per message from 1,000 to 1,000,000 actors."""
     messages = 100_000 if quick else 500_000
     sizes = (1_000, 10_000, 100_000) if quick else (1_000, 10_000, 100_000, 1_000_000)
     found: dict[tuple[str, int], list[float]] = {}
@@ -214,7 +223,7 @@ def producer(n: int) -> Any:
 
 
 async def stream_of(n: int, collector: bool) -> dict[str, float]:
-    """Nanoseconds a token: live, again, and as a whole."""
+    """Return nanoseconds per token: live, replayed, and as a whole."""
     async with MiniAgents():
         gc.collect()
         if not collector:
@@ -233,7 +242,7 @@ async def stream_of(n: int, collector: bool) -> dict[str, float]:
 
 
 async def sequence_of(n: int, collector: bool) -> dict[str, float]:
-    """Nanoseconds a message: a reply of so many messages, again, and as a whole."""
+    """Return nanoseconds per message of a long reply: live, replayed, and as a whole."""
 
     @miniagent
     async def lists(ctx: Any) -> None:
@@ -261,7 +270,7 @@ def _each(n: int, **seconds: float) -> dict[str, float]:
 
 
 def linear(quick: bool) -> None:
-    """Streams, replays and sequences up to 1,000,000 pieces."""
+    """Measure streams, replays and sequences of up to 1,000,000 pieces."""
     sizes = (10_000, 100_000) if quick else (10_000, 100_000, 1_000_000)
     for collector in (True, False):
         found: dict[int, dict[str, float]] = {}
@@ -273,7 +282,7 @@ def linear(quick: bool) -> None:
         for name in found[sizes[0]]:
             print(f"{name:>16}" + "".join(f"{found[size][name]:12.0f}" for size in sizes))
         for name in found[sizes[0]]:
-            if not name.endswith("whole"):  # it is there already: nothing is done for each piece
+            if not name.endswith("whole"):  # the whole is there already, so that no piece is handled
                 grew = found[sizes[-1]][name] / found[sizes[0]][name]
                 verdict(f"{name}: {grew:.2f} times to {sizes[-1]:,} pieces", grew <= 1.25, "at most 1.25 times")
 
@@ -287,7 +296,7 @@ class Echo(Actor):
 
 
 async def tells_for_long(n: int) -> list[int]:
-    """RSS after each tenth."""
+    """Return the RSS after each tenth."""
     countdown = Countdown()
     found = []
     async with ActorSystem() as system:
@@ -303,7 +312,7 @@ async def tells_for_long(n: int) -> list[int]:
 
 
 async def asks_for_long(n: int) -> list[int]:
-    """RSS after each tenth."""
+    """Return the RSS after each tenth."""
     found = []
     async with ActorSystem() as system:
         refs = [system.spawn(Echo) for _ in range(100)]
@@ -315,7 +324,7 @@ async def asks_for_long(n: int) -> list[int]:
 
 
 async def interactions_for_long(n: int) -> list[int]:
-    """RSS after each tenth; each interaction calls another one and streams its reply on."""
+    """Return the RSS after each tenth; each interaction calls another one and streams its reply on."""
 
     @miniagent
     async def below(ctx: Any) -> None:
@@ -336,7 +345,7 @@ async def interactions_for_long(n: int) -> list[int]:
 
 
 def memory(quick: bool) -> None:
-    """RSS over 10,000,000 messages, 1,000,000 asks and 1,000,000 interactions."""
+    """Measure the RSS over 10,000,000 messages, 1,000,000 asks and 1,000,000 interactions."""
     share = 20 if quick else 1
     for name, measure, n in (
         ("messages", tells_for_long, 10_000_000),
@@ -366,7 +375,7 @@ class Busy(Actor):
 
 
 async def bare_loop(seconds: float) -> dict[str, float]:
-    """The same beside a plain task that computes for a millisecond a turn, as a control: no actors at all."""
+    """Measure the same beside a plain task that computes for a millisecond a turn, as a control: no actors at all."""
     timers = Late()
     stop_at = time.monotonic() + seconds
 
@@ -383,7 +392,7 @@ async def bare_loop(seconds: float) -> dict[str, float]:
 
 
 async def _timer(stop_at: float, late: Late) -> None:
-    """A plain timer of the embedding program, and how late it is."""
+    """Run a plain timer of the embedding program, and note its delays."""
     while time.monotonic() < stop_at:
         began = late.begin()
         await asyncio.sleep(0.001)
@@ -393,7 +402,9 @@ async def _timer(stop_at: float, late: Late) -> None:
 async def flooded(
     flooded_actors: int, handler_seconds: float, depth: int, freeze: bool, seconds: float
 ) -> dict[str, float]:
-    """Seconds: how late a neighbour's answer and a timer are, while `depth` messages wait in each flooded mailbox."""
+    """Return the delays of a neighbour's answer and of a timer, in seconds, while `depth` messages wait in each flooded
+    mailbox.
+    """
     if freeze:
         gc.collect()
         gc.freeze()
@@ -405,16 +416,17 @@ async def flooded(
         for victim in victims:
             for number in range(depth):
                 victim.tell(Number(n=number))
+        victim_cells = cells_of(system, victims)
         await asyncio.sleep(0.1)
         stop_at = time.monotonic() + seconds
         sent = 0
 
         async def feed() -> None:
             nonlocal sent
-            # It goes on in portions: one burst of a million would block the loop by its own doing.
+            # The flood comes in portions: one burst of a million would itself block the loop.
             while time.monotonic() < stop_at:
-                for victim in victims:
-                    for number in range(min(PORTION // flooded_actors, depth - victim._cell.depth)):
+                for victim, cell in zip(victims, victim_cells, strict=True):
+                    for number in range(min(PORTION // flooded_actors, depth - cell.depth)):
                         victim.tell(Number(n=number))
                         sent += 1
                 await asyncio.sleep(0)
@@ -427,7 +439,7 @@ async def flooded(
                 await asyncio.sleep(0.001)
 
         await asyncio.gather(feed(), ask(), _timer(stop_at, timers))
-        handled = sum(victim._cell.handled for victim in victims)
+        handled = sum(cell.handled for cell in victim_cells)
         began_stop = time.process_time()
         if victims:
             await asyncio.gather(*(victim.stop() for victim in victims))
@@ -445,7 +457,7 @@ async def flooded(
 
 
 def fairness(quick: bool) -> None:
-    """A neighbour's ask, a plain timer and a stop signal beside a flood."""
+    """Measure a neighbour's ask, a plain timer and a stop signal beside a flood."""
     seconds = 1.0 if quick else 3.0
     print(
         f"{'milliseconds':38} {'ask p50':>8} {'ask p99':>8} {'ask max':>8} "
@@ -491,12 +503,13 @@ def fairness(quick: bool) -> None:
 
 
 async def offered(overflow: str, rate: float | None, handler_seconds: float, seconds: float) -> dict[str, float]:
-    """Offer messages to 10 actors at a rate, or with rate None as fast as `send` lets through.
+    """Offer messages to 10 actors at a rate; with rate None, as fast as `send` allows.
 
-    All times are the processor's: this process is never idle, and others on the machine count for nothing.
+    All times are processor times: this process is never idle, and other processes do not matter.
 
     Returns:
-        Handled per second, the most that waited, dead letters, refusals, and how RSS grew once the mailboxes were full.
+        Handled messages per second, the longest mailbox, dead letters, refusals, and the growth of RSS after the
+        mailboxes were full.
     """
     options = SpawnOptions(mailbox=Mailbox(capacity=1_000, overflow=Overflow(overflow)))
     refused = 0
@@ -506,6 +519,7 @@ async def offered(overflow: str, rate: float | None, handler_seconds: float, sec
     async with ActorSystem() as system:
         refs = [system.spawn(Busy, options=options, seconds=handler_seconds) for _ in range(10)]
         await refs[-1].started()
+        cells = cells_of(system, refs)
         began = time.process_time()
         ends = began + seconds
         if rate is None:
@@ -525,12 +539,12 @@ async def offered(overflow: str, rate: float | None, handler_seconds: float, sec
                     except MailboxFullError:
                         refused += 1
                     sent += 1
-                deepest = max(deepest, *(ref._cell.depth for ref in refs))
+                deepest = max(deepest, *(cell.depth for cell in cells))
                 if len(sizes) < 5 * (now - began) / seconds:
                     sizes.append(rss())
                 await asyncio.sleep(0)
         took = time.process_time() - began
-        handled = sum(ref._cell.handled for ref in refs)
+        handled = sum(cell.handled for cell in cells)
         sizes.append(rss())
         await asyncio.gather(*(ref.kill() for ref in refs))
     return {
@@ -544,7 +558,7 @@ async def offered(overflow: str, rate: float | None, handler_seconds: float, sec
 
 
 def overload(quick: bool) -> None:
-    """Twice the rate that the actors can handle, with each overflow policy."""
+    """Measure twice the rate that the actors can handle, with each overflow policy."""
     seconds = 2.0 if quick else 10.0
     print(
         f"{'handler':>8} {'overflow':14} {'offered/s':>10} {'handled/s':>10} {'of peak':>8} {'waiting':>8} {'RSS':>8}"
@@ -588,7 +602,7 @@ def _collector(mode: str) -> None:
 
 
 async def burst(mode: str, n: int) -> float:
-    """Tells per CPU second; all of them wait before the first is handled."""
+    """Return tells per CPU second; all of them wait before the first one is handled."""
     countdown = Countdown()
     async with ActorSystem() as system:
         ref = system.spawn(Counts, countdown=countdown)
@@ -603,7 +617,7 @@ async def burst(mode: str, n: int) -> float:
 
 
 async def calls(mode: str, n: int) -> float:
-    """Agent calls per CPU second, 1,000 at once."""
+    """Return agent calls per CPU second, 1,000 at once."""
 
     @miniagent
     async def hello(ctx: Any) -> None:
@@ -620,7 +634,7 @@ async def calls(mode: str, n: int) -> float:
 
 
 async def list_of_texts(mode: str, n: int) -> float:
-    """Messages of one reply per CPU second."""
+    """Return messages of one reply per CPU second."""
 
     @miniagent
     async def lists(ctx: Any) -> None:
@@ -634,7 +648,7 @@ async def list_of_texts(mode: str, n: int) -> float:
 
 
 def collector(quick: bool) -> None:
-    """The garbage collector as it is, after gc.freeze(), with higher thresholds, and off."""
+    """Measure with the garbage collector as it is, after gc.freeze(), with higher thresholds, and off."""
     share = 10 if quick else 1
     modes = ("as it is", "freeze", "threshold 50,000", "freeze, threshold 50,000", "off")
     measures = {
@@ -652,7 +666,7 @@ def collector(quick: bool) -> None:
 
 
 def verdict(text: str, held: bool, bound: str) -> None:
-    """Print what was found beside its bound."""
+    """Print a figure beside its bound."""
     print(f"{'held  ' if held else 'MISSED'} {text} ({bound})", flush=True)
 
 
@@ -660,7 +674,7 @@ WHAT = {one.__name__: one for one in (actors, linear, memory, fairness, overload
 
 
 def main() -> None:
-    """Measure what the arguments name."""
+    """Run the measurements that the arguments name."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.flatness", description=__doc__)
     parser.add_argument("what", nargs="*", metavar="what", help=f"of {', '.join(WHAT)}; all, if none is named")
     parser.add_argument("--quick", action="store_true", help="a tenth or so: to see whether it runs")

@@ -1,6 +1,6 @@
-"""The plots: SVG, each once for light and once for dark pages, as GitHub's `<picture>` takes them.
+"""The plots: SVG files, each for light and for dark pages, for GitHub's `<picture>`.
 
-They show medians. Those of the README can be read in ten seconds: a longer bar is better.
+The plots show medians. In those of the README a longer bar is better.
 """
 
 import statistics
@@ -50,11 +50,11 @@ TITLES = {
 
 
 def draw(results: dict[str, Any], folder: Path) -> list[Path]:
-    """All plots that the results have figures for.
+    """Draw all plots that the results have figures for.
 
     Args:
-        results: What `results.json` holds.
-        folder: Where they go; it is made if it is not there.
+        results: The content of `results.json`.
+        folder: The folder of the files; it is created if needed.
 
     Returns:
         The files.
@@ -67,7 +67,7 @@ def draw(results: dict[str, Any], folder: Path) -> list[Path]:
         for theme in THEMES:
             for name, figure in _figures(results, samples, theme):
                 path = folder / f"{name}-{theme.name}.svg"
-                # No date: the same results give the same file.
+                # Without a date, the same results give the same file.
                 figure.savefig(path, format="svg", transparent=True, metadata={"Date": None})
                 written.append(path)
     return written
@@ -95,7 +95,7 @@ def _in_readme(peer: str) -> bool:
 def _panels(
     samples: Samples, names: list[str], theme: Theme, shown: Callable[[str], bool], *, logarithmic: bool = False
 ) -> Figure:
-    """Bars, two panels in a row: the best on top."""
+    """Draw bars, two panels in a row, the best on top."""
     rows = (len(names) + 1) // 2
     columns = min(2, len(names))
     heights = [
@@ -111,7 +111,7 @@ def _panels(
         name = names[index]
         found = {peer: rounds for peer, rounds in samples[name].items() if shown(peer)}
         _bars(axes, name, found, theme, logarithmic=logarithmic)
-        # Bars of one row are equally thick, however many there are.
+        # The bars of one row are equally thick.
         axes.set_ylim(len(found) - heights[index // columns] - 0.5, len(found) - 0.5)
     return figure
 
@@ -153,7 +153,7 @@ def _bare(axes: Axes) -> None:
 
 
 def _targets(results: dict[str, Any], theme: Theme) -> Figure | None:
-    """How far each target is: 1 is the target, to the right of it is better."""
+    """Draw the distance to each target: 1 is the target, and more is better."""
     found = []
     for verdict in verdicts(results["rows"]):
         if verdict.value:
@@ -190,7 +190,7 @@ def _targets(results: dict[str, Any], theme: Theme) -> Figure | None:
 
 
 def short(value: float) -> str:
-    """A number as one says it: 1.2 M, 340 k, 52."""
+    """Return a number in short form: 1.2 M, 340 k, 52."""
     for size, letter in ((1e6, " M"), (1e3, " k")):
         if value >= size:
             scaled = value / size

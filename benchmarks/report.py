@@ -13,15 +13,15 @@ PLOTS = {
     "agents": "Agents of LLM frameworks: time and memory",
     "memory": "Bytes of an idle actor",
 }
-"""The plots that a page may show, in order, and what each one is."""
+"""The plots of a page, in order, with their descriptions."""
 
 
 def markdown(results: dict[str, Any], plots: Collection[str] = ()) -> str:
-    """The page.
+    """Return the page.
 
     Args:
-        results: What `results.json` holds.
-        plots: The plots that are there, by name.
+        results: The content of `results.json`.
+        plots: The plots that exist, by name.
     """
     rows = results["rows"]
     wall, cpu = samples_of(rows), samples_of(rows, "per_cpu_s")
@@ -48,7 +48,7 @@ def markdown(results: dict[str, Any], plots: Collection[str] = ()) -> str:
 
 
 def summary(results: dict[str, Any]) -> str:
-    """What a quick run prints: the figures beside each other."""
+    """Return the output of a quick run: the figures side by side."""
     wall = samples_of(results["rows"])
     lines = []
     for name, found in wall.items():
@@ -62,18 +62,18 @@ def summary(results: dict[str, Any]) -> str:
 
 
 def picture(path: str, about: str) -> str:
-    """A plot as GitHub shows it, by the colours of the page.
+    """Return the HTML of a plot, which GitHub shows in the colours of the page.
 
     Args:
-        path: Where it is, without `-light.svg` or `-dark.svg`.
-        about: What it is.
+        path: The path of the plot, without `-light.svg` or `-dark.svg`.
+        about: The description.
     """
     dark = f'<source media="(prefers-color-scheme: dark)" srcset="{path}-dark.svg">'
     return f'<picture>{dark}<img alt="{about}" src="{path}-light.svg"></picture>'
 
 
 def figure(workload: Workload, rounds: Rounds) -> str:
-    """The median, with the range in brackets where there are several values."""
+    """Return the median, with the range in brackets if there are several values."""
     values = [_shown(workload, value) for value in rounds.values()]
     middle = _number(statistics.median(values))
     return middle if len(values) == 1 else f"{middle} ({_number(min(values))}-{_number(max(values))})"
@@ -158,7 +158,7 @@ def _table(names: list[str], samples: Samples) -> list[str]:
 
 
 def _best(workload: Workload, found: dict[str, Rounds]) -> str | None:
-    """The best library of Python, ours among them; nobody where there is only one."""
+    """Return the best library of Python, ours among them; None if there is only one."""
     kinds = ("library", "agents")
     middle = {
         peer: statistics.median(rounds.values())

@@ -1,4 +1,4 @@
-"""Runs every peer's workloads, interleaved, one process each."""
+"""The runner: it runs the workloads of all peers, interleaved, each in a process of its own."""
 
 import json
 import os
@@ -20,18 +20,18 @@ _MILLION = 600
 
 
 class CannotRunError(Exception):
-    """An environment cannot be made, or its peer does not start; the text says why."""
+    """An environment cannot be made, or its peer does not start; the text has the reason."""
 
 
 def python_of(environment: str, folder: Path) -> str:
-    """The interpreter of an environment, which is made if it is not there.
+    """Return the interpreter of an environment, which is created if needed.
 
     Args:
         environment: A key of `ENVIRONMENTS`.
-        folder: Where environments are.
+        folder: The folder of the environments.
 
     Raises:
-        CannotRunError: It cannot be made.
+        CannotRunError: The environment cannot be made.
     """
     for command in COMMANDS.get(environment, ()):
         if shutil.which(command) is None:
@@ -56,17 +56,17 @@ def python_of(environment: str, folder: Path) -> str:
 
 
 def describe(peer: str, folder: Path) -> tuple[list[str], dict[str, Any]]:
-    """The command that runs a peer, and what the peer says of itself.
+    """Return the command that runs a peer, and its description of itself.
 
     Args:
         peer: A key of `PEERS`.
-        folder: Where environments are.
+        folder: The folder of the environments.
 
     Returns:
         The command without the workload, and a dict with `version`, `workloads` and `unsupported`.
 
     Raises:
-        CannotRunError: It does not start here.
+        CannotRunError: The peer does not start on this machine.
     """
     one = PEERS[peer]
     command = [python_of(one.environment, folder), one.file, *one.arguments]
@@ -77,17 +77,18 @@ def describe(peer: str, folder: Path) -> tuple[list[str], dict[str, Any]]:
 
 
 def measure(peers: list[str], workloads: list[str], rounds: int, folder: Path) -> Iterator[dict[str, Any]]:
-    """Measure, interleaved: in each round, each workload with one peer after the other.
+    """Measure in rounds: in each round, each workload with one peer after the other.
 
     Args:
         peers: Keys of `PEERS`.
         workloads: Keys of `WORKLOADS`.
-        rounds: How often.
-        folder: Where the environments are.
+        rounds: The number of rounds.
+        folder: The folder of the environments.
 
     Yields:
-        One row for each measurement, with `peer`, `workload` and `round`. One that failed has `failed`, what a peer
-        has not has `unsupported`, and a peer that cannot run here has `skipped`, each with the reason.
+        One row for each measurement, with `peer`, `workload` and `round`. A failed measurement has `failed`, a
+        workload that the peer does not support `unsupported`, and a peer that cannot run on this machine `skipped`,
+        each with the reason.
     """
     commands: dict[str, list[str]] = {}
     can: dict[str, set[str]] = {}
@@ -133,7 +134,7 @@ def _last_line(text: str) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures depend on."""
+    """Return the facts that the figures depend on."""
     model = platform.processor()
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():

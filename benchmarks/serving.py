@@ -1,4 +1,4 @@
-"""Agents in a service, beside the same endpoint written by hand: `python -m benchmarks.serving`.
+"""A service of agents, compared with the same endpoint written by hand: `python -m benchmarks.serving`.
 
 1,000 clients stream chat completions at once, from a service of `agent_app` and from a bare Starlette app that sends
 the same events without any agents: first as fast as the server can, for the throughput; then with pauses between the
@@ -91,11 +91,11 @@ def _app_by_hand() -> Any:
 
 
 def serve(app: Any, *, buffer: int | None = None) -> None:
-    """Serve until SIGTERM, on a port that is printed.
+    """Serve until SIGTERM, on a free port, and print the port.
 
     Args:
-        app: What is served.
-        buffer: Bytes that the system keeps of what a client has not read; None for what it thinks best.
+        app: The ASGI app.
+        buffer: The send buffer of each socket, in bytes; None for the default of the system.
     """
     import uvicorn
 
@@ -111,14 +111,14 @@ def serve(app: Any, *, buffer: int | None = None) -> None:
 
 
 def raise_file_limit() -> None:
-    """Have as many connections as may be."""
+    """Raise the limit of open files as far as allowed."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @contextmanager
 def server(kind: str, core: int, module: str = "benchmarks.serving") -> Iterator[tuple[int, psutil.Process]]:
-    """A server in a process of its own: its port, and the process."""
+    """Start a server in a process of its own; return its port and the process."""
     command = [sys.executable, "-m", module, "--serve", kind]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -136,12 +136,12 @@ def server(kind: str, core: int, module: str = "benchmarks.serving") -> Iterator
 
 @dataclass
 class Load:
-    """What the clients have seen.
+    """The measurements of the clients.
 
     Attributes:
-        first: Seconds to the first token, of each stream.
-        broken: How many streams were not whole.
-        seconds: How long all of it took.
+        first: The seconds to the first token, for each stream.
+        broken: The number of incomplete streams.
+        seconds: The duration of all streams.
     """
 
     first: list[float] = field(default_factory=list)
@@ -150,7 +150,7 @@ class Load:
 
     @property
     def rate(self) -> float:
-        """Streams in a second."""
+        """The streams per second."""
         return len(self.first) / self.seconds
 
     @property
@@ -160,7 +160,7 @@ class Load:
 
 
 class Client(asyncio.Protocol):
-    """One connection, which asks for one stream after the other; as little work as possible."""
+    """One connection, which requests one stream after the other with as little work as possible."""
 
     def __init__(self, request: bytes, tokens: int, load: Load) -> None:
         self._request = request
@@ -175,7 +175,7 @@ class Client(asyncio.Protocol):
         self.transport = transport
 
     def ask(self, times: int) -> "asyncio.Future[None]":
-        """Ask so many times, one after the other."""
+        """Make a number of requests, one after the other."""
         self.left, self.done = times, asyncio.get_running_loop().create_future()
         self._next()
         return self.done
@@ -214,15 +214,16 @@ class Client(asyncio.Protocol):
 async def load_on(
     port: int, *, clients: int, warm: int, times: int, tokens: int, pause: float = 0.0, during: Any = None
 ) -> Load:
-    """Let so many clients ask at once.
+    """Let many clients request streams at once.
 
     Args:
-        port: Where.
-        clients: How many connections.
-        warm: How often each asks before anything is measured.
-        times: How often each asks afterwards.
-        tokens: How many tokens each stream has.
-        pause: Seconds between two tokens; clients then begin one after the other, within the length of a stream.
+        port: The port of the server.
+        clients: The number of connections.
+        warm: The number of requests of each client before the measurement.
+        times: The number of measured requests of each client.
+        tokens: The number of tokens of each stream.
+        pause: Seconds between two tokens. With a pause, clients begin one after the other, within the length of a
+            stream.
         during: Called between the two.
     """
     asked = {"model": "streamer", "stream": True, "messages": [{"role": "user", "content": f"{tokens} {pause}"}]}
@@ -267,7 +268,7 @@ def _measure(port: int, **how: Any) -> Load:
 
 
 def compare(clients: int, times: int, tokens: int, pause: float, rounds: int, cores: tuple[int, int]) -> None:
-    """Both servers, interleaved."""
+    """Measure both servers, interleaved."""
     loads: dict[str, list[Load]] = {kind: [] for kind in KINDS}
     print(f"{clients} clients at once, {times} streams each, {tokens} tokens a stream, {pause} s between them")
     for number in range(1, rounds + 1):
@@ -288,7 +289,7 @@ def compare(clients: int, times: int, tokens: int, pause: float, rounds: int, co
 
 
 def memory(requests: int, clients: int, tokens: int, cores: tuple[int, int]) -> None:
-    """What a service holds after many requests."""
+    """Measure the memory of a service after many requests."""
     warm = max(requests // 10 // clients, 1)
     with server("agents", cores[0]) as (port, process):
         before: list[float] = []
@@ -308,7 +309,7 @@ def memory(requests: int, clients: int, tokens: int, cores: tuple[int, int]) -> 
 
 
 def main() -> None:
-    """Run the measurements that were asked for."""
+    """Run the measurements that the arguments name."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--clients", type=int, default=1000, help="clients at once (default: %(default)s)")
     parser.add_argument("--times", type=int, default=5, help="streams of each (default: %(default)s)")

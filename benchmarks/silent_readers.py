@@ -1,4 +1,4 @@
-"""Clients that ask and never read: `python -m benchmarks.silent_readers`.
+"""Clients that send a request and never read: `python -m benchmarks.silent_readers`.
 
 1,000 connections ask an agent that talks without end, and read nothing. The server is a process of its own, with
 uvicorn and uvloop; its memory is read ten times. The buffers of the sockets, which the system lets grow to several MiB,
@@ -21,7 +21,7 @@ KINDS = ("stream", "reply", "route")
 _PIECE = "x" * 1000
 _BUFFER = 65_536
 _PATIENCE = 30.0
-"""Seconds in which all calls must have ended after their clients have gone."""
+"""Seconds in which all calls must have ended after their clients have disconnected."""
 
 
 def _app() -> Any:
@@ -83,7 +83,7 @@ def _running(port: int) -> int:
 
 
 def measure(kind: str, readers: int, seconds: int, core: int) -> None:
-    """What a server takes for so many clients that never read, and what is left when they have gone."""
+    """Measure the memory of a server whose clients never read, and the calls left after they have disconnected."""
     with server(kind, core, "benchmarks.silent_readers") as (port, process):
 
         def taken() -> float:
@@ -112,7 +112,7 @@ def measure(kind: str, readers: int, seconds: int, core: int) -> None:
 
 
 def main() -> None:
-    """Run the measurements that were asked for."""
+    """Run the measurements that the arguments name."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.silent_readers", description=(__doc__ or "").split("\n\n")[0]
     )

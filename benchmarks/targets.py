@@ -1,4 +1,4 @@
-"""The targets, and whether they are reached."""
+"""The targets, and their results."""
 
 import statistics
 from dataclasses import dataclass
@@ -14,24 +14,23 @@ AWAKEN = "awaken"
 PUBLISHED: dict[str, dict[str, float]] = {
     AWAKEN: {"agent_loop": 1000 / 4.4, "loop_mem": 170_000.0},
 }
-"""Figures that others published, by name and workload, as rates and bytes. They come from other machines."""
+"""Published figures, by name and workload, as rates and bytes. They were measured on other machines."""
 
 SOURCES = {
     AWAKEN: "github.com/awakenworks/awaken, an agent runtime in Rust: 4.4 ms and 170 KB of RSS for a run of ten turns "
     "(`runtime_throughput`: ten calls of a tool and a last reply, on a scripted model)",
 }
-"""Where the published figures come from: their authors, who measured them."""
+"""The sources of the published figures: their authors, who measured them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is to be reached.
+    """A target.
 
     Args:
         workload: A key of `WORKLOADS`.
         against: A peer, `FASTEST`, `LEANEST`, a name in `PUBLISHED`, or `LIMIT` for a number of bytes.
-        factor: For rates: at least so many times the other's. For bytes: at most so many times the other's, or so many
-            bytes.
+        factor: The least ratio of the rates; for bytes, the largest ratio, or the largest number of bytes.
     """
 
     workload: str
@@ -70,7 +69,7 @@ TARGETS = (
     Target("loop_mem", AWAKEN, 0.1),
     Target("model_call", LEANEST, 4.0),
 )
-"""All of them. The last one is "at most a quarter of the overhead", as a ratio of rates."""
+"""All targets. The last one is "at most a quarter of the overhead", as a ratio of rates."""
 
 LIMITS: dict[tuple[str, str], str] = {
     ("tell", FASTEST): "pykka's tell is one put into a queue in C; the hand-written task with a deque is itself below "
@@ -97,24 +96,24 @@ LIMITS: dict[tuple[str, str], str] = {
     ("loop_mem", AWAKEN): "the conversation of ten turns as messages with metadata, and the promises that can be "
     "replayed: 47 KB; half of the leanest other framework",
 }
-"""What limits a workload that misses its target: by workload and `against`. Written by hand, from profiles."""
+"""The limits of workloads that miss their targets, by workload and `against`. Written by hand, from profiles."""
 
 Rounds = dict[int, float]
-"""The values of one peer at one workload, by round."""
+"""The values of one peer and workload, by round."""
 
 Samples = dict[str, dict[str, Rounds]]
-"""By workload and peer."""
+"""Values by workload and peer."""
 
 
 def samples_of(rows: list[dict[str, Any]], key: str = "per_s") -> Samples:
-    """The values of a run.
+    """Return the values of a run.
 
     Args:
         rows: The rows of results.
-        key: Which rates: `per_s` by the wall clock, `per_cpu_s` by CPU time.
+        key: The kind of rates: `per_s` by the wall clock, `per_cpu_s` by CPU time.
 
     Returns:
-        Those of the workloads and peers that there are now.
+        The values of the workloads and peers that exist now.
     """
     found: Samples = {workload: {} for workload in WORKLOADS}
     for row in rows:
@@ -125,26 +124,26 @@ def samples_of(rows: list[dict[str, Any]], key: str = "per_s") -> Samples:
 
 
 def ratios(ours: Rounds, other: Rounds) -> list[float]:
-    """The ratios of the rounds that both have: what disturbs a round disturbs both."""
+    """Return the ratios of the rounds that both have, since a disturbance hits both of a round."""
     return [ours[number] / other[number] for number in sorted(ours.keys() & other.keys()) if other[number]]
 
 
 def best_peer(peers: dict[str, Rounds], kinds: tuple[str, ...]) -> str | None:
-    """The fastest peer of these kinds, or None."""
+    """Return the fastest peer of some kinds, or None."""
     others = {name: statistics.median(rounds.values()) for name, rounds in peers.items() if PEERS[name].kind in kinds}
     return max(others, key=lambda name: others[name]) if others else None
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of a target.
+    """The result of a target.
 
     Args:
         target: The target.
-        other: The name of what was compared, or None if there was nothing to compare with.
+        other: The name of the compared peer, or None if there was none.
         value: The median of the ratios, or the bytes; None if nothing was compared.
-        cpu: The same by CPU time; None where there is no such thing.
-        reached: Whether it is reached; None if nothing was compared.
+        cpu: The same by CPU time, or None.
+        reached: Whether the target is reached; None if nothing was compared.
     """
 
     target: Target
@@ -155,12 +154,12 @@ class Verdict:
 
     @property
     def limit(self) -> str:
-        """What limits it, where that is known and the target was missed."""
+        """The known limit of a missed target, or None."""
         return "" if self.reached else LIMITS.get((self.target.workload, self.target.against), "")
 
 
 def verdicts(rows: list[dict[str, Any]]) -> list[Verdict]:
-    """All targets, in order."""
+    """Return the results of all targets, in order."""
     wall, cpu = samples_of(rows), samples_of(rows, "per_cpu_s")
     return [_verdict(target, wall.get(target.workload, {}), cpu.get(target.workload, {})) for target in TARGETS]
 

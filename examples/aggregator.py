@@ -1,4 +1,4 @@
-"""Agents in parallel, and one that puts their replies together: nested replies come out flat and in order."""
+"""An agent that joins the replies of others, which run in parallel: nested replies come out flat and in order."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ async def expert(ctx: InteractionContext, field: str, seconds: float) -> None:
 
 @miniagent
 async def panel(ctx: InteractionContext) -> None:
-    # All three work at once; nobody is awaited here. The sequence keeps the order of the replies.
+    # All three work in parallel, and this agent awaits none of them. The sequence keeps the order of the replies.
     ctx.reply(
         [
             "The panel says:",

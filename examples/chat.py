@@ -1,4 +1,4 @@
-"""A chat in the terminal that goes on where it ended: `python -m examples.chat [history file]`."""
+"""A chat in the terminal that continues where it ended: `python -m examples.chat [history file]`."""
 
 import sys
 

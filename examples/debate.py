@@ -1,4 +1,4 @@
-"""A debate: two models take sides at once, and a third one judges while they still speak."""
+"""A debate: two models argue in parallel, and a third one judges while their answers still arrive."""
 
 import asyncio
 
@@ -17,7 +17,9 @@ async def debate(ctx: InteractionContext) -> None:
     for side, replies in sides.items():
         ctx.reply(as_single_text_promise([f"{side}: ", replies], delimiter=""))
     judge = model.fork(alias="judge", system="Say in one sentence who was more convincing.")
-    verdict = judge.inquire([f"The motion: {question}", *([f"{side}:", said] for side, said in sides.items())]).answer()
+    verdict = judge.inquire(
+        [f"The motion: {question}", *([f"{side}:", replies] for side, replies in sides.items())]
+    ).answer()
     ctx.reply(as_single_text_promise(["judge: ", verdict], delimiter=""))
 
 

@@ -1,4 +1,4 @@
-"""An error deep below is raised where the reply is awaited, and says through which agents it came."""
+"""An error of an inner agent is raised where its reply is awaited, and names the agents that it came through."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""Errors as messages: one bad agent does not keep the others from answering."""
+"""Errors as messages: the failure of one call does not hide the replies of the others."""
 
 import asyncio
 

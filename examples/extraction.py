@@ -1,4 +1,4 @@
-"""Structured extraction: a text goes in, an object of a Python type comes out, and can be watched as it grows."""
+"""Structured extraction: a model turns a text into objects of a Python type, which are shown while they grow."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ TEXT = "Ann Lee, 34, bought two lamps and a table on Monday; Bob Ray, who is 51,
 
 
 class Person(msgspec.Struct):
-    """A person that the text speaks of."""
+    """A person in the text."""
 
     name: str
     age: int

@@ -14,7 +14,7 @@ async def main() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     down = OpenAIAgent.fork(
         model="gpt-5-mini",
-        base_url="http://127.0.0.1:9/v1",  # nobody listens there
+        base_url="http://127.0.0.1:9/v1",  # no server listens on this port
         api_key="none",
         retry=RetryPolicy(attempts=2, backoff=Backoff(0.05, 0.1)),
     )

@@ -1,4 +1,4 @@
-"""Full duplex: messages go to an agent bit by bit while its replies come already."""
+"""Full duplex: messages go to an agent one by one while its replies already arrive."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The smallest agent: it says what it was told."""
+"""The smallest agent: an echo."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Which model the examples talk to: MODEL=local (the default), openai:<model> or anthropic:<model>."""
+"""The model of the examples: MODEL=local (the default), openai:<model> or anthropic:<model>."""
 
 import importlib.util
 import os
@@ -13,18 +13,18 @@ PROVIDERS = ("openai", "anthropic")
 
 
 class ModelMissingError(Exception):
-    """The model cannot be used here; its text says what to do."""
+    """The model cannot be used; the text says what to do."""
 
 
 def model_of(name: str | None = None, *, max_tokens: int = 400) -> MiniAgent:
-    """The model, after a look at whether it can be used at all.
+    """Return the agent of a model, after checking that the model can be used.
 
     Args:
-        name: "local", "openai:<model>" or "anthropic:<model>"; None for what MODEL in the environment says.
-        max_tokens: How many tokens it may write.
+        name: "local", "openai:<model>" or "anthropic:<model>"; None for the environment variable MODEL.
+        max_tokens: The most tokens of an answer.
 
     Raises:
-        ModelMissingError: A package or a key is missing, or the name is not understood.
+        ModelMissingError: A package or a key is missing, or the name is invalid.
     """
     name = name or os.environ.get("MODEL") or LOCAL
     provider, _, model = name.partition(":")

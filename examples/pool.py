@@ -1,4 +1,4 @@
-"""A supervised pool: equal actors behind one reference; one of them crashes, and the pool goes on."""
+"""A supervised pool: equal actors behind one reference. One of them crashes, and the others continue."""
 
 import asyncio
 import logging

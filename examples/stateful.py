@@ -1,4 +1,4 @@
-"""A class agent has a state, serves one call at a time, and comes back with a fresh state after a crash."""
+"""A class agent: an agent with state, which serves one call at a time and restarts with a fresh state after a crash."""
 
 import asyncio
 import logging

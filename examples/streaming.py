@@ -1,10 +1,10 @@
-"""A pipeline of streaming agents: every token goes through three agents before the next one is made."""
+"""A pipeline of streaming agents: each token passes through three agents before the next one is produced."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from miniagents import InteractionContext, MiniAgents, TextMessage, miniagent
+from miniagents import InteractionContext, MessagePromise, MiniAgents, TextMessage, miniagent
 
 
 @miniagent
@@ -17,26 +17,26 @@ async def poet(ctx: InteractionContext) -> None:
     ctx.reply(TextMessage.promise(message_token_streamer=tokens))
 
 
+def mapped(message: MessagePromise, change: Callable[[str], str]) -> MessagePromise:
+    """A message with the tokens of another one, each changed as soon as it arrives."""
+
+    async def tokens(_: dict[str, Any]) -> AsyncIterator[str]:
+        async for token in message:
+            yield change(str(token))
+
+    return TextMessage.promise(message_token_streamer=tokens)
+
+
 @miniagent
 async def loud(ctx: InteractionContext) -> None:
     async for message in poet.inquire(ctx.message_promises):
-
-        async def tokens(_: dict[str, Any], source: Any = message) -> AsyncIterator[str]:
-            async for token in source:
-                yield str(token).upper()
-
-        ctx.reply(TextMessage.promise(message_token_streamer=tokens))
+        ctx.reply(mapped(message, str.upper))
 
 
 @miniagent
 async def dotted(ctx: InteractionContext) -> None:
     async for message in loud.inquire(ctx.message_promises):
-
-        async def tokens(_: dict[str, Any], source: Any = message) -> AsyncIterator[str]:
-            async for token in source:
-                yield f"{token}. "
-
-        ctx.reply(TextMessage.promise(message_token_streamer=tokens))
+        ctx.reply(mapped(message, "{}. ".format))
 
 
 async def main() -> None:

@@ -1,4 +1,4 @@
-"""A model with tools: a function, and another agent, which is held until somebody approves."""
+"""A model with two tools, a function and an agent. A function approves each call first."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ def population(city: str) -> int:
 
 @miniagent
 async def archivist(ctx: InteractionContext) -> None:
-    """Knows what happened when."""
+    """Answers questions about the past."""
     ctx.reply(f"In 1900? A great fair. (You asked: {await ctx.message_promises})")
 
 

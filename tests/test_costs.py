@@ -21,6 +21,7 @@ from miniagents import (
     InteractionContext,
     Message,
     MiniAgents,
+    Observer,
     OneForOne,
     SpawnOptions,
     miniagent,
@@ -204,6 +205,29 @@ def count(workload: Callable[[int], Awaitable[None]]) -> tuple[float, float, flo
     return (calls_after - calls) / N, (tasks_after - tasks) / N, (callbacks_after - callbacks) / N
 
 
+class TakesEverything(Observer):
+    """Overrides every hook."""
+
+    def outer_trace(self) -> object:
+        return "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+    def actor_ended(self, cell: Any) -> None:
+        pass
+
+    def interaction_started(self, interaction: Any) -> None:
+        pass
+
+    def interaction_ended(self, interaction: Any) -> None:
+        pass
+
+
+class TakesTheEndsOfActors(Observer):
+    """Overrides a hook that no message calls."""
+
+    def actor_ended(self, cell: Any) -> None:
+        pass
+
+
 def check(name: str, value: float) -> None:
     bound = BOUNDS[name]
     assert value <= bound, f"{name}: at most {bound} so far, and {value:.2f} now"
@@ -229,6 +253,36 @@ def test_a_message_costs_no_more_than_it_did(name: str, workload: Callable[[int]
         check(f"tasks per {name}", tasks)
     else:
         assert tasks < 0.01
+
+
+def observed(workload: Callable[[int], Awaitable[None]], monkeypatch: pytest.MonkeyPatch, observer: Observer) -> float:
+    """Python calls per operation of a workload whose system has the observer."""
+    for kind in (ActorSystem, MiniAgents):
+
+        def init(self: Any, *args: Any, _init: Any = kind.__init__, **options: Any) -> None:
+            _init(self, *args, **options)
+            self.observers.attach(observer)
+
+        monkeypatch.setattr(kind, "__init__", init)
+    return count(workload)[0]
+
+
+@pytest.mark.parametrize(("name", "workload"), WORKLOADS.items())
+def test_an_observer_of_everything_adds_two_calls_to_a_message_at_most(
+    name: str, workload: Callable[[int], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, _, _ = count(workload)
+    calls = observed(workload, monkeypatch, TakesEverything())
+    assert calls <= plain + 2.02, f"{name}: {plain:.2f} calls without an observer, {calls:.2f} with one"
+
+
+@pytest.mark.parametrize(("name", "workload"), WORKLOADS.items())
+def test_an_observer_adds_nothing_to_a_message_whose_hooks_it_does_not_override(
+    name: str, workload: Callable[[int], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, _, _ = count(workload)
+    calls = observed(workload, monkeypatch, TakesTheEndsOfActors())
+    assert calls <= plain + 0.02, f"{name}: {plain:.2f} calls without an observer, {calls:.2f} with one"
 
 
 @pytest.mark.parametrize(("name", "kind", "n"), [("actor", Echo, 20_000), ("agent", parrot, 2_000)])

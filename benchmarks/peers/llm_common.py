@@ -1,7 +1,7 @@
-"""The workloads of LLM agents, the same for each framework: only how an agent is made and asked differs.
+"""The workloads of LLM agents, the same for each framework. Only the making and asking of an agent differ.
 
-The model is scripted, inside the framework's own seam for models, and costs next to nothing: what is measured is the
-framework. Each request lets the loop turn once, as a network would. An agent has instructions, and where it says so one
+The model is scripted, through the framework's own interface for models, and costs next to nothing, so that the framework
+is measured. Each request lets the loop turn once, as a network would. An agent has instructions, and where it says so one
 tool with one int as its argument.
 """
 
@@ -11,12 +11,12 @@ import contextlib
 from common import MemoryProbe, clock
 
 REQUESTS = 11
-"""Of `agent_loop`: ten turns that call the tool, and the last reply."""
+"""The requests of `agent_loop`: ten turns that call the tool, and the last reply."""
 QUESTION = "How deep is the lake?"
 
 
 class Plan:
-    """What the scripted model does in so many `requests`: calls of the tool, and in the last one the text.
+    """The plan of the scripted model for a number of `requests`: calls of the tool, and the text in the last one.
 
     With `hold`, the last request is never answered: the model is thinking.
     """
@@ -34,7 +34,7 @@ class Plan:
         return "ok"
 
     async def answer(self, results):
-        """The same as a coroutine, that does not return while it holds."""
+        """Return the next step, as a coroutine that waits while the plan holds."""
         await asyncio.sleep(0)
         said = self.next(results)
         if said is None:
@@ -48,7 +48,7 @@ async def look_up(number: int) -> str:
 
 
 def workloads(make, start, text, around=contextlib.nullcontext):
-    """All of them.
+    """Return all workloads.
 
     `make(plan, number, tools)` gives an agent, `start(agent)` an awaitable that runs at once and can be cancelled, and
     `text(result)` the text of what that gave.

@@ -1,4 +1,4 @@
-"""MiniAgents on the level of LLM agents: its scripted model, with tools, deadlines, retries and stall detection on."""
+"""LLM agents of MiniAgents, with the scripted model; tools, deadlines, retries and stall detection are on."""
 
 from llm_common import QUESTION, look_up, workloads
 
@@ -10,7 +10,7 @@ HOLD = Reply(fault=Fault.STALL)
 
 
 class Planned(Script):
-    """Answers as a plan says, and keeps no requests: they would be counted as the agent's memory."""
+    """Answers by a plan, and keeps no requests, since these would count as memory of the agent."""
 
     def __init__(self, plan):
         super().__init__()

@@ -1,4 +1,4 @@
-"""MiniAgents on the level of messages: flattening, hashes, the wire."""
+"""Messages of MiniAgents: flattening, hashes, the wire format."""
 
 from common import clock
 
@@ -6,7 +6,7 @@ from miniagents import Message, MessageSequence, MiniAgents, decode, encode
 
 
 class Line(Message):
-    """What is hashed and encoded: a short text and three numbers."""
+    """The message that is hashed and encoded: a short text and three numbers."""
 
     text: str
     number: int

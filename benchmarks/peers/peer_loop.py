@@ -1,4 +1,4 @@
-"""The event loop alone, uvloop: what no actor library on it can pass. No mailbox, no handler: callbacks and futures."""
+"""The event loop alone, uvloop: the limit of all actor libraries on it. Only callbacks and futures, without mailboxes."""
 
 import asyncio
 

@@ -1,5 +1,6 @@
-"""MiniAgents as it is here, with every feature of the design on: supervision, deadlines, context variables, dead letters,
-deadlock detection, the tree."""
+"""MiniAgents of this checkout, with all features on: supervision, deadlines, context variables, dead letters, deadlock
+detection, the tree.
+"""
 
 import asyncio
 import gc
@@ -159,7 +160,7 @@ async def ring(system, n):
 
 
 async def supervised(system, cls):
-    """Supervised, with a fresh instance for each crash, and no pause between restarts."""
+    """Crash a supervised actor, with a fresh instance for each crash and no pause between restarts."""
     quiet()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     ref = system.spawn(cls, options=SpawnOptions(supervision=OneForOne(max_restarts=None)))

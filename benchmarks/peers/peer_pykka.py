@@ -150,7 +150,7 @@ def stop(n):
 
 @note("at 10,000: a thread per actor, of which the system takes about 22,000")
 def memory(n):
-    if n > 20_000:  # not tried: it would take every thread the machine has from everybody else
+    if n > 20_000:  # not tried: it would take all threads of the machine
         raise Unsupported("one thread per actor: the system refuses new threads at about 22,000 actors "
                           "(two memory maps each, vm.max_map_count and pid_max)")  # fmt: skip
     stop_all([Echo.start() for _ in range(50)])

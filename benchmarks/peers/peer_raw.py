@@ -1,4 +1,4 @@
-"""What asyncio itself allows, as three hand-written actors.
+"""Three hand-written actors: the limits of asyncio itself. All of them stand in one module, because a peer is one script.
 
 deque  one task per actor, a deque for a mailbox, a future to wake it: the honest limit of a task per actor.
 drain  no task while idle: `call_soon` drains the mailbox and steps the handler's coroutine by hand, and a task is made
@@ -62,7 +62,7 @@ class DequeActor:
 
 @types.coroutine
 def _resume(coro, yielded):
-    """Go on, inside a task, with a coroutine that was stepped once outside of one."""
+    """Continue, inside a task, with a coroutine whose first step ran outside of a task."""
     while True:
         try:
             sent = yield yielded
@@ -112,7 +112,7 @@ class DrainActor:
                 self.me = self.me.again()
                 if fut is not None:
                     fut.set_exception(e)
-            else:  # it suspends: finish it in a task, then drain on
+            else:  # the handler suspends: finish it in a task, then drain on
                 task = self.loop.create_task(_resume(coro, yielded))
                 task.add_done_callback(lambda t: self._settle(t, fut))
                 return

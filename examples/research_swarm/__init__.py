@@ -1,1 +1,1 @@
-"""A supervised swarm that answers a question from a folder of documents, and says where each statement comes from."""
+"""A supervised swarm that answers a question from a folder of documents, and cites the source of each statement."""

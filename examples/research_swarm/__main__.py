@@ -1,4 +1,4 @@
-"""`python -m examples.research_swarm`: DOCS, QUESTION, MODEL and CHAOS come from the environment."""
+"""`python -m examples.research_swarm`: the options are the environment variables DOCS, QUESTION, MODEL and CHAOS."""
 
 import logging
 import os
@@ -19,14 +19,14 @@ QUESTION = "What did presidents promise about space exploration and the moon?"
 
 
 class UsageError(Exception):
-    """The swarm cannot begin; its text says what to do."""
+    """The swarm cannot start; the text says what to do."""
 
 
 def main() -> int:
     """Answer one question.
 
     Returns:
-        The exit status: 0, or 2 where the swarm could not begin.
+        The exit status: 0, or 2 if the swarm could not start.
     """
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     question = os.environ.get("QUESTION") or QUESTION

@@ -19,20 +19,20 @@ from miniagents import (
 
 
 class Search(Message):
-    """Asks a searcher for the best passages."""
+    """A request to a searcher for the best passages."""
 
     query: str
     k: int
 
 
 class Hits(Message):
-    """Numbers of passages with their scores, best first."""
+    """The numbers of passages with their scores, best first."""
 
-    found: tuple[tuple[int, float], ...]
+    passages: tuple[tuple[int, float], ...]
 
 
 class Finding(Message):
-    """What a reader found in one passage: the line that says most about the question."""
+    """The result of a reader: the most relevant line of one passage."""
 
     passage: int
     file: str
@@ -49,11 +49,11 @@ _FIRST_WORDS = 4
 
 @miniagent
 async def planner(ctx: InteractionContext, model: AgentRef) -> None:
-    """Turns a question into search queries: the question itself, and what the model makes of it."""
+    """Turns a question into search queries: the question itself, and the keywords that the model finds in it."""
     question = str(await ctx.message_promises)
     ctx.reply(question)
     prompt = f"List the keywords of this question, separated by commas, and nothing else.\nQuestion: {question}"
-    # A small model writes much that is no keyword: what shares no word with the question leads astray.
+    # A small model writes much that is not a keyword. Words that are not in the question mislead the search.
     suggested = set(words_of(str(await model.inquire(prompt).answer())))
     shared = [word for word in dict.fromkeys(words_of(question)) if word in suggested]
     if len(shared) > 1:
@@ -71,16 +71,16 @@ class Searcher(Actor):
         assert isinstance(message, Search)
         attempt = self._chaos.attempt(f"search {message.query}")
         attempt.at("start")
-        found = self._index.search(message.query, message.k)
+        passages = self._index.search(message.query, message.k)
         attempt.at("middle")
-        hits = Hits(found=tuple(found))
+        hits = Hits(passages=tuple(passages))
         attempt.at("end")
         return hits
 
 
 @miniagent
 class Reader:
-    """Reads one passage at a time and finds the line that says most about the question."""
+    """Reads one passage at a time and finds the most relevant line."""
 
     def __init__(self, passages: list[Passage], chaos: Chaos) -> None:
         self._passages = passages
@@ -91,12 +91,12 @@ class Reader:
         attempt = self._chaos.attempt(f"read {passage}")
         attempt.at("start")
         lines = self._passages[passage].lines
-        asked = dict.fromkeys(words_of(question))
+        question_words = dict.fromkeys(words_of(question))
         best, best_score = lines[0], 0.0
         for line in lines:
             words = words_of(line.text)
-            # A long line is not better for being long, and a fragment says nothing.
-            score = sum(weights.get(word, 1.0) for word in asked if word in words) / (6 + len(words)) ** 0.5
+            # The length of a line must not raise its score, and a fragment is never relevant.
+            score = sum(weights.get(word, 1.0) for word in question_words if word in words) / (6 + len(words)) ** 0.5
             if len(words) >= 3 and score > best_score:
                 best, best_score = line, score
         attempt.at("middle")
@@ -109,9 +109,9 @@ class Reader:
 
 @miniagent
 async def writer(ctx: InteractionContext, model: AgentRef) -> None:
-    """Streams the answer: one statement for each finding, phrased by the model, and what it rests on."""
+    """Streams the answer: one statement for each finding, phrased by the model, with its source."""
     findings = [finding for finding in await ctx.message_promises if isinstance(finding, Finding)]
-    # All phrases are begun at once; the reply keeps their order.
+    # The model writes all phrases in parallel; the replies keep their order.
     phrases = [
         model.inquire(
             f"Say this in one short sentence, in the same words, with nothing added:\n{finding.quote}"
@@ -125,19 +125,19 @@ async def writer(ctx: InteractionContext, model: AgentRef) -> None:
 
 def _statement(phrase: MessagePromise, finding: Finding, number: int) -> Any:
     async def tokens(_: dict[str, Any]) -> AsyncIterator[str]:
-        said, shown = "", 0
+        text, shown = "", 0
         trusted = False
         async for token in phrase:
-            said += str(token).replace("\n", " ")
-            # A small model does not know when to end: one sentence is enough.
-            end = _sentence_end(said)
-            said = said[:end]
-            # It often speaks of itself instead: nothing is shown before its first words are those of the source.
-            trusted = trusted or (len(words_of(said)) >= _FIRST_WORDS and is_supported(said, finding.quote))
+            text += str(token).replace("\n", " ")
+            # A small model does not stop in time; one sentence is enough.
+            end = _sentence_end(text)
+            text = text[:end]
+            # The model often writes about itself. Nothing is shown until its first words are those of the source.
+            trusted = trusted or (len(words_of(text)) >= _FIRST_WORDS and is_supported(text, finding.quote))
             if trusted:
-                yield said[shown:]
-                shown = len(said)
-            elif len(words_of(said)) > 2 * _FIRST_WORDS:
+                yield text[shown:]
+                shown = len(text)
+            elif len(words_of(text)) > 2 * _FIRST_WORDS:
                 break
             if end is not None:
                 break
@@ -154,6 +154,6 @@ def _sentence_end(text: str) -> int | None:
 
 
 def is_supported(statement: str, quote: str) -> bool:
-    """Whether what the model says is made of the words of its source: half of them at least."""
-    said = set(words_of(statement))
-    return bool(said) and len(said & set(words_of(quote))) * 2 >= len(said)
+    """Return whether at least half of the words of a statement are words of its source."""
+    words = set(words_of(statement))
+    return bool(words) and len(words & set(words_of(quote))) * 2 >= len(words)

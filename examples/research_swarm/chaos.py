@@ -1,4 +1,4 @@
-"""Chaos: a share of the interactions crashes, each at a point of its own."""
+"""Chaos: a share of all attempts crashes, at the start, in the middle or at the end."""
 
 from collections import Counter
 from random import Random
@@ -7,15 +7,15 @@ POINTS = ("start", "middle", "end")
 
 
 class ChaosError(Exception):
-    """A crash that was asked for."""
+    """A crash caused by chaos."""
 
 
 class Chaos:
-    """Decides which attempts crash, and where; the same seed decides the same.
+    """Decides which attempts crash, and at which point. The same seed gives the same decisions.
 
     Args:
         rate: The share of attempts that crash, 0 or more and less than 1.
-        seed: Where chance begins.
+        seed: The seed of the random numbers.
     """
 
     def __init__(self, rate: float, seed: int = 1) -> None:
@@ -25,10 +25,10 @@ class Chaos:
         self._attempts: Counter[str] = Counter()
 
     def attempt(self, what: str) -> "Attempt":
-        """One more attempt at something.
+        """Begin an attempt.
 
         Args:
-            what: What is attempted: its attempts are counted.
+            what: The name of the task. The attempts at a task are counted.
         """
         self._attempts[what] += 1
         random = Random(f"{self._seed}:{what}:{self._attempts[what]}")
@@ -36,17 +36,20 @@ class Chaos:
 
 
 class Attempt:
-    """One attempt, and the point at which it crashes, or None."""
+    """One attempt at a task, which crashes at a point, or at none."""
 
     def __init__(self, chaos: Chaos, crashes_at: str | None) -> None:
         self._chaos = chaos
         self._crashes_at = crashes_at
 
     def at(self, point: str) -> None:
-        """The attempt has come to this point.
+        """Pass a point of the attempt.
+
+        Args:
+            point: One of `POINTS`.
 
         Raises:
-            ChaosError: It crashes here.
+            ChaosError: The attempt crashes at this point.
         """
         if point == self._crashes_at:
             self._chaos.crashes += 1

@@ -1,4 +1,4 @@
-"""Documents: reading a folder, and cutting what is in it into passages that can be cited."""
+"""Documents: reading the files of a folder, and cutting them into passages that can be cited."""
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -11,7 +11,7 @@ _PASSAGE_WORDS = 90
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a document, numbered from 1 (for a PDF: through all its pages)."""
+    """One line of a document. Lines are numbered from 1; those of a PDF through all its pages."""
 
     number: int
     text: str
@@ -19,7 +19,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Passage:
-    """Some lines that follow each other."""
+    """Consecutive lines of a document."""
 
     file: str
     lines: tuple[Line, ...]
@@ -31,7 +31,7 @@ class Passage:
 
 @dataclass
 class Library:
-    """All passages of a folder, and what was skipped with the reason."""
+    """All passages of a folder, and the skipped files with the reasons."""
 
     passages: list[Passage] = field(default_factory=list)
     files: int = 0
@@ -39,17 +39,17 @@ class Library:
 
 
 class UnreadableError(Exception):
-    """A file that cannot be read as text; its text says why."""
+    """A file cannot be read as text; the text of the error has the reason."""
 
 
 def read_folder(folder: Path) -> Library:
     """Read every document below a folder.
 
     Args:
-        folder: Where to look. Files of other kinds than `SUFFIXES` are no documents and are not counted.
+        folder: The folder. Files with other suffixes than `SUFFIXES` are ignored.
 
     Returns:
-        The passages, in the order of the file names. What cannot be read is skipped and counted.
+        The passages, in the order of the file names. Unreadable files are skipped and listed.
     """
     library = Library()
     for path in sorted(folder.rglob("*")):
@@ -89,12 +89,12 @@ def _read_pdf(path: Path) -> list[str]:
 
     try:
         return [line for page in PdfReader(path).pages for line in page.extract_text().splitlines()]
-    except Exception as error:  # pypdf raises many kinds for what is no PDF
+    except Exception as error:  # pypdf raises many kinds of exceptions for a broken PDF
         raise UnreadableError(f"no readable PDF: {error}") from error
 
 
 class _Text(HTMLParser):
-    """Keeps the text of a page, line by line."""
+    """Collects the text of an HTML page, line by line."""
 
     def __init__(self, lines: int) -> None:
         super().__init__()

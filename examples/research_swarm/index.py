@@ -1,4 +1,4 @@
-"""The full-text index: BM25 over passages, by bm25s."""
+"""The full-text index of passages: BM25, from the library bm25s."""
 
 import re
 from typing import Any
@@ -93,16 +93,16 @@ _STOPWORDS = frozenset(
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text that say what it is about, in lower case, without their plural s."""
-    found = re.findall(r"[a-z0-9']+", text.lower())
-    return [word.rstrip("s") if len(word) > 3 else word for word in found if word not in _STOPWORDS]
+    """Return the words of a text without stop words, in lower case, without a plural s."""
+    words = re.findall(r"[a-z0-9']+", text.lower())
+    return [word.rstrip("s") if len(word) > 3 else word for word in words if word not in _STOPWORDS]
 
 
 class Index:
-    """Finds passages by words.
+    """A full-text index.
 
     Args:
-        passages: What to search; at least one.
+        passages: The passages, at least one.
     """
 
     def __init__(self, passages: list[Passage]) -> None:
@@ -110,18 +110,18 @@ class Index:
 
         self.passages = passages
         self._engine: Any = bm25s.BM25()
-        # A passage of stopwords alone still needs a token, or the engine refuses the whole corpus.
+        # The engine refuses a passage without tokens, so a passage of stop words gets one.
         self._engine.index([words_of(passage.text) or ["-"] for passage in passages], show_progress=False)
 
     def search(self, query: str, k: int) -> list[tuple[int, float]]:
-        """The best passages for a query.
+        """Return the best passages for a query.
 
         Args:
-            query: Words.
-            k: How many at most, 1 or more.
+            query: The words.
+            k: The most passages, 1 or more.
 
         Returns:
-            Numbers of passages with their scores, best first; those without any of the words are left out.
+            The numbers of passages with their scores, best first. Passages without any of the words are left out.
         """
         words = [word for word in words_of(query) if word in self._engine.vocab_dict]
         if not words:

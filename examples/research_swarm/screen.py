@@ -1,4 +1,4 @@
-"""What is seen while the swarm runs: the supervision tree, live, or plain lines where there is no terminal."""
+"""The output of the swarm: the live supervision tree on a terminal, plain lines elsewhere."""
 
 import sys
 from collections.abc import Callable
@@ -9,13 +9,13 @@ from miniagents import ActorInfo, MiniAgents
 
 
 class Screen(Protocol):
-    """Where progress and answer are shown. It is open inside `with`."""
+    """Shows the progress and the answer, inside `with`."""
 
     def say(self, line: str) -> None:
-        """A line of progress."""
+        """Show a line of progress."""
 
     def piece(self, text: str) -> None:
-        """A piece of the answer."""
+        """Show a piece of the answer."""
 
     def __enter__(self) -> Self: ...
 
@@ -25,12 +25,12 @@ class Screen(Protocol):
 
 
 def printable(text: str) -> str:
-    """The text without control sequences: what documents and models say is shown as text."""
+    """Return a text without control characters, so that documents and models cannot control the terminal."""
     return "".join(character for character in text if character.isprintable() or character == "\n")
 
 
 class PlainScreen:
-    """Lines, as they come."""
+    """Prints lines."""
 
     def say(self, line: str) -> None:
         print(printable(line), flush=True)
@@ -42,15 +42,15 @@ class PlainScreen:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing to close."""
+        """Close nothing."""
 
 
 class LiveScreen:
-    """The tree above, the answer below.
+    """Shows the tree above the answer.
 
     Args:
-        system: Whose tree is shown.
-        rate: Gives the tokens per second.
+        system: The system whose tree is shown.
+        rate: Returns the tokens per second.
     """
 
     def __init__(self, system: MiniAgents, rate: Callable[[], float]) -> None:
@@ -95,7 +95,7 @@ def _grow(tree: Any, info: ActorInfo) -> None:
 
 
 def new_screen(system: MiniAgents, rate: Callable[[], float]) -> Screen:
-    """A live screen on a terminal, plain lines elsewhere."""
+    """Return a live screen on a terminal, one of plain lines elsewhere."""
     if sys.stdout.isatty():
         try:
             return LiveScreen(system, rate)

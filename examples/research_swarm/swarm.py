@@ -1,4 +1,4 @@
-"""The swarm: its supervision tree, and the way of a question through it."""
+"""The swarm: the supervision tree, and the path of a question through it."""
 
 import asyncio
 import math
@@ -27,13 +27,13 @@ READERS = 6
 HITS = 12
 STATEMENTS = 4
 
-# A crash that chaos asked for is tried again, as often as it takes.
+# A message that crashed through chaos is retried until it succeeds.
 _AGAIN = SpawnOptions(retry=RetryPolicy(on=(ChaosError,), attempts=1000))
 
 
 @dataclass
 class Figures:
-    """What it took."""
+    """The figures of one answer."""
 
     passages_read: int = 0
     queries: int = 0
@@ -49,11 +49,11 @@ class Swarm:
     """Answers one question.
 
     Args:
-        system: Where it lives.
-        library: What it reads; at least one passage.
-        model: Which model phrases the answer.
-        chaos: How often searchers and readers crash.
-        say: Called with a line of progress.
+        system: The system of the actors.
+        library: The documents, with at least one passage.
+        model: The model that phrases the answer.
+        chaos: Decides which searchers and readers crash.
+        say: Called with each line of progress.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Swarm:
         self._began = time.monotonic()
 
     async def start(self) -> None:
-        """Start everything, in order."""
+        """Start all actors, in order."""
         system = self._system
         index = await asyncio.to_thread(Index, self._library.passages)
         self._weights = _weights(self._library)
@@ -92,18 +92,18 @@ class Swarm:
         self._writer = system.spawn(writer, name="writer", model=self._phrases)
 
     async def answer(self, question: str) -> AsyncIterator[AsyncIterator[str]]:
-        """The statements of the answer, each a stream of pieces of text.
+        """Return the statements of the answer, each as a stream of pieces of text.
 
         Args:
-            question: What is asked.
+            question: The question.
         """
         queries = list(dict.fromkeys([str(message) for message in await self._planner.inquire(question)]))
         self.figures.queries = len(queries)
         self._say(f"planner: {len(queries)} queries: {'; '.join(queries)}")
         scores: Counter[int] = Counter()
-        asked = [self._searchers.ask(Search(query=query, k=HITS)) for query in queries]
-        for ask in asked:
-            for number, score in (await ask).found:
+        asks = [self._searchers.ask(Search(query=query, k=HITS)) for query in queries]
+        for ask in asks:
+            for number, score in (await ask).passages:
                 scores[number] += score
         best = [number for number, _ in sorted(scores.items(), key=lambda hit: (-hit[1], hit[0]))[:HITS]]
         self._say(f"searchers: {len(scores)} passages found, the best {len(best)} are read")
@@ -116,7 +116,7 @@ class Swarm:
                 yield (str(token) async for token in statement)
 
     async def _read(self, question: str, numbers: list[int]) -> list[Finding]:
-        """Let the readers read, all at once; the lines that say most come first."""
+        """Let the readers read in parallel, and return the most relevant lines, best first."""
         weights = {word: self._weights[word] for word in words_of(question) if word in self._weights}
         calls = [self._readers.inquire(question, passage=number, weights=weights) for number in numbers]
         findings = [message for call in calls for message in await call if isinstance(message, Finding)]
@@ -125,7 +125,7 @@ class Swarm:
         return sorted(different.values(), key=lambda finding: (-finding.score, finding.passage))[:STATEMENTS]
 
     def finish(self) -> Figures:
-        """The figures, now that the answer is there."""
+        """Return the figures; call this after the answer."""
         figures = self.figures
         figures.crashes = self._chaos.crashes
         figures.restarts = _restarts(self._system.tree())
@@ -136,7 +136,7 @@ class Swarm:
 
 
 def _weights(library: Library) -> dict[str, float]:
-    """How much a word says: the fewer passages have it, the more."""
+    """Return the weight of each word: a word in few passages has a high weight."""
     counts = Counter(word for passage in library.passages for word in set(words_of(passage.text)))
     return {word: math.log(1 + len(library.passages) / count) for word, count in counts.items()}
 

@@ -1,4 +1,4 @@
-"""What the model has used."""
+"""The tokens and the time that the model has used."""
 
 import time
 
@@ -7,11 +7,11 @@ from miniagents.ext.llms import ReplyMessage
 
 
 class Usage:
-    """What the model has produced so far.
+    """The use of the model so far.
 
     Attributes:
-        tokens: Tokens written.
-        seconds: Seconds during which at least one call was under way.
+        tokens: The tokens written.
+        seconds: The seconds during which at least one call was under way.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Usage:
 
     @property
     def rate(self) -> float:
-        """Tokens per second."""
+        """The tokens per second."""
         seconds = self.seconds + (time.monotonic() - self._since if self._open else 0.0)
         return self.tokens / seconds if seconds else 0.0
 

@@ -1,8 +1,8 @@
-"""A shop's service in FastAPI, with an agent behind it. Run it, and open http://127.0.0.1:8000:
+"""The service of a shop in FastAPI, with an agent. Start the service, and open http://127.0.0.1:8000:
 
     MODEL=openai:gpt-5-mini uvicorn examples.service.app:app
 
-The token that it prints is the `api_key` for any client of OpenAI, with `base_url="http://127.0.0.1:8000/ai/v1"` and
+The service prints a token: the `api_key` for any client of OpenAI, with `base_url="http://127.0.0.1:8000/ai/v1"` and
 `model="clerk"`.
 """
 
@@ -22,13 +22,13 @@ PRICES = {"tea": 3.5, "coffee": 4.0}
 
 
 def price(article: str) -> str:
-    """What an article costs, in euros."""
+    """The price of an article, in euros."""
     return f"{PRICES[article]:.2f}" if article in PRICES else "we do not have that"
 
 
 @miniagent
 class Orders:
-    """Takes orders, and knows how many there were."""
+    """Takes and counts orders."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -39,7 +39,7 @@ class Orders:
 
 
 async def start(system: MiniAgents) -> None:
-    """What must be there before the service is ready."""
+    """Start the actors that must run before the service is ready."""
     await system.supervise(Supervisor("shop", strategy=OneForOne(), children=[ChildSpec("orders", Orders)]))
 
 
@@ -52,23 +52,23 @@ app.mount("/ai", agents)
 
 @app.get("/advice")
 async def advice(about: str) -> dict[str, str]:
-    """An endpoint of the shop's own, which asks the same agent. A service that stops waits for it, too."""
+    """An endpoint of the shop itself, which calls the same agent. A service that stops waits for its calls as well."""
     return {"advice": str(await agents.track(clerk.inquire(f"Tell me about {about}.")).answer())}
 
 
 @app.post("/ask")
 async def ask(question: Annotated[str, Body(embed=True)]) -> Response:
-    """The same as a stream, for the page."""
+    """The same endpoint as a stream, for the page."""
     return sse(clerk.inquire(question))
 
 
 @app.get("/", include_in_schema=False)
 async def page() -> Response:
-    """A page that asks the clerk; its script is `events.mjs`."""
+    """The page for questions to the clerk; its script is `events.mjs`."""
     return FileResponse(HERE / "page.html")
 
 
 @app.get("/events.mjs", include_in_schema=False)
 async def script() -> Response:
-    """What reads the stream, for any page."""
+    """The script that reads the stream, for any page."""
     return FileResponse(HERE / "events.mjs", media_type="text/javascript")

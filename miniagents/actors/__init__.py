@@ -14,6 +14,7 @@ from miniagents.actors.messaging.ref import ActorRef
 from miniagents.actors.messaging.terminated import Terminated
 from miniagents.actors.observing.caller import Caller
 from miniagents.actors.observing.events import Event, EventKind, Events
+from miniagents.actors.observing.observer import ObservedCall, Observer
 from miniagents.actors.observing.tree import ActorInfo
 from miniagents.actors.supervisors.supervisor_ref import ChildCounts, ChildInfo, SupervisorRef
 from miniagents.actors.system import ActorSystem
@@ -42,6 +43,8 @@ __all__ = [
     "Group",
     "IgnoreStart",
     "Mailbox",
+    "ObservedCall",
+    "Observer",
     "Overflow",
     "ReplyTo",
     "RetryPolicy",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from miniagents.actors.observing.events import Events
-    from miniagents.actors.observing.observer import Observer
+    from miniagents.actors.observing.observers import Observers
     from miniagents.promising import Promise
     from miniagents.supervision import StopReason
 
@@ -87,7 +87,7 @@ class System(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def observer(self) -> "Observer | None": ...
+    def observers(self) -> "Observers": ...
     @property
     def thread_id(self) -> int: ...
     @property

@@ -251,7 +251,7 @@ class StoppableSystem(PromisingContext):
     async def _wait_until_quiet(self) -> None:
         """Wait for background work and for the messages that are queued at this moment."""
         await self._wait_for_background()
-        barriers = [barrier for cell in self._cells() if (barrier := cell.barrier()) is not None]
+        barriers = [barrier for cell in self.cells() if (barrier := cell.barrier()) is not None]
         for barrier in barriers:
             await settled(barrier)
         await self._wait_for_background()
@@ -259,18 +259,18 @@ class StoppableSystem(PromisingContext):
 
     async def _wait_for_verdicts(self) -> None:
         """Wait until supervisors have judged the exits so far: one of them may be the failure of the root."""
-        crashes = [crash for cell in self._cells() if (crash := cell.crash_under_way()) is not None]
+        crashes = [crash for cell in self.cells() if (crash := cell.crash_under_way()) is not None]
         if crashes:
             await asyncio.wait(crashes, timeout=DEFAULT_SHUTDOWN)  # an `on_stop` that hangs is cut off by the end
         while self._failure is None:
-            supervisors = [cell.running_supervisor() for cell in self._cells() if isinstance(cell, SupervisorCell)]
+            supervisors = [cell.running_supervisor() for cell in self.cells() if isinstance(cell, SupervisorCell)]
             waiting = [v for running in supervisors if running is not None and (v := running.verdicts()) is not None]
             if not waiting:
                 break
             for verdicts in waiting:  # and then again: a supervisor that gave up is an exit to the next one
                 await settled(verdicts)
 
-    def _cells(self) -> list[Cell]:
+    def cells(self) -> list[Cell]:
         """Return all cells of the tree."""
         cells: list[Cell] = []
         stack: list[Cell] = [self.root]

@@ -30,7 +30,7 @@ from miniagents.actors.messaging.identity import hash_of, register
 from miniagents.actors.messaging.options import DEFAULT_OPTIONS, Props, SpawnOptions
 from miniagents.actors.messaging.ref import ActorRef
 from miniagents.actors.observing.events import EventKind, Events
-from miniagents.actors.observing.observer import Observer
+from miniagents.actors.observing.observers import Observers, observer_failed
 from miniagents.actors.observing.tree import ActorInfo, snapshot
 from miniagents.actors.runner import run_main
 from miniagents.actors.shutdown import RUNS, StoppableSystem
@@ -100,7 +100,7 @@ class ActorSystem(Spawner, StoppableSystem):
         self.grace = grace
         self.events = Events()
         self.watches = Watches(self)
-        self.observer: Observer | None = None
+        self.observers = Observers()
         self.dead_letters = DeadLetters(dead_letters_kept, self._on_dead_letter)
         self.scheduling = Scheduling()
         self.thread_id = 0
@@ -411,8 +411,11 @@ class ActorSystem(Spawner, StoppableSystem):
 
     def actor_ended(self, cell: Cell) -> None:
         """An actor has ended for good."""
-        if self.observer is not None:
-            self.observer.actor_ended(cell)
+        for hook in self.observers.actor_ended:
+            try:
+                hook(cell)
+            except Exception as error:
+                observer_failed(hook, error)
         if self._groups:
             for group in self._groups.values():
                 group.leave(cell.ref)

@@ -10,6 +10,7 @@ from miniagents.actors import EventKind, SpawnOptions, SupervisorRef
 from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.actors.from_thread import FromThread
+from miniagents.actors.observing.observers import observer_failed
 from miniagents.actors.system import SUPERVISOR_PROPS
 from miniagents.agents.activation import ActivationRoot, new_agent_cell, spawned
 from miniagents.agents.agent import MiniAgent
@@ -204,18 +205,31 @@ class MiniAgents(AgentHost):
     def interaction_started(self, interaction: Interaction) -> None:
         """Note that a call is under way."""
         self._interactions[interaction.id] = interaction
-        if self.observer is not None:
-            self.observer.interaction_started(interaction, interaction.turn_context())
+        for hook in self.observers.interaction_started:
+            try:
+                hook(interaction)
+            except Exception as error:
+                observer_failed(hook, error)
         if self.events.wanted:
             self.events.publish(EventKind.INTERACTION_STARTED, interaction.path, detail=interaction.id)
 
     def interaction_ended(self, interaction: Interaction) -> None:
         """Note that a call is over."""
         if self._interactions.pop(interaction.id, None) is not None:
-            if self.observer is not None:
-                self.observer.interaction_ended(interaction)
+            for hook in self.observers.interaction_ended:
+                try:
+                    hook(interaction)
+                except Exception as error:
+                    observer_failed(hook, error)
             if self.events.wanted:
-                self.events.publish(EventKind.INTERACTION_ENDED, interaction.path, detail=interaction.id)
+                self.events.publish(
+                    EventKind.INTERACTION_ENDED,
+                    interaction.path,
+                    error=interaction.error,
+                    detail=interaction.id,
+                    tokens=interaction.tokens,
+                    cost=interaction.cost,
+                )
             if not self._interactions and self._no_interactions is not None and not self._no_interactions.done():
                 self._no_interactions.set_result(None)
 

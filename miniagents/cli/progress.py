@@ -1,4 +1,4 @@
-"""How far a command is: a bar on a terminal, a line now and then elsewhere."""
+"""The progress of a command: a bar on a terminal, a line every few seconds elsewhere."""
 
 import sys
 import time
@@ -10,19 +10,23 @@ _LINE_EVERY = 5.0  # seconds
 
 
 class Progress(Protocol):
-    """How far it is."""
+    """Reports the progress."""
 
     def __call__(self, done: int) -> None:
-        """So many steps are done."""
+        """Report the number of steps that are done."""
 
 
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Progress]:
-    """Show how far something is, inside `with`. A bar goes away at the end.
+    """Show the progress of some work, inside `with`. A bar disappears at the end.
 
     Args:
-        what: What is done.
-        total: How many steps that takes, 1 or more.
+        what: A name for the work.
+        total: The number of steps, 1 or more.
+
+    Example:
+        >>> with progress("counting", total=3) as done:
+        ...     done(3)
     """
     if sys.stdout.isatty():
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -34,7 +38,7 @@ def progress(what: str, total: int) -> Iterator[Progress]:
             MofNCompleteColumn(),
             TimeRemainingColumn(),
         )
-        # Without its own thread: that would take its share of what is measured.
+        # Without a thread of its own, which would slow down the measured program.
         with Bar(*columns, transient=True, auto_refresh=False) as bar:
             task = bar.add_task(what, total=total)
             bar.refresh()
@@ -44,7 +48,7 @@ def progress(what: str, total: int) -> Iterator[Progress]:
 
 
 class _Lines:
-    """A line every few seconds, and one at the end, on stderr: stdout is for results."""
+    """A line every few seconds and one at the end, on stderr, since stdout is for results."""
 
     def __init__(self, what: str, total: int) -> None:
         self._what = what

@@ -1,7 +1,6 @@
-"""An agent that is named on the command line: `module:agent`."""
+"""`load_agent`: an agent that is named on the command line, as `module:agent`."""
 
 import inspect
-from typing import Any
 
 from miniagents.agents import MiniAgent
 from miniagents.errors import InvalidOptionError
@@ -9,42 +8,51 @@ from miniagents.ext.importing import import_named, own_trace
 
 
 def load_agent(target: str, *, factory: bool = False) -> MiniAgent:
-    """Import an agent, as `module:agent` or `package.module:namespace.agent`. The working directory is looked in first.
+    """Import an agent, from the working directory first.
 
     Args:
-        target: Where it is.
-        factory: It names a function that is called, without arguments, and gives the agent.
+        target: The name of the agent: `module:agent` or `package.module:namespace.agent`.
+        factory: Whether the name is that of a function that returns the agent; it is called without arguments.
+
+    Returns:
+        The agent.
 
     Raises:
-        InvalidOptionError: It cannot be imported, or is no agent.
+        InvalidOptionError: The name cannot be imported, or is not that of an agent.
+
+    Example:
+        >>> load_agent("miniagents.testing:ScriptedModel").alias
+        'ScriptedModel'
     """
     module_name, colon, name = target.partition(":")
     if not colon or not module_name or not name:
         raise InvalidOptionError(f"{target!r}: name an agent as module:agent, for example mypackage.agents:writer")
-    found: Any = import_named(module_name)
+    target_object: object = import_named(module_name)
     for part in name.split("."):
         try:
-            found = getattr(found, part)
+            target_object = getattr(target_object, part)
         except AttributeError as error:
-            names = getattr(found, "__dict__", {})
+            names = getattr(target_object, "__dict__", {})
             agents = [key for key, value in names.items() if isinstance(value, MiniAgent)]
-            there = f"; its agents: {', '.join(agents)}" if agents else ""
-            raise InvalidOptionError(f"{target!r}: {module_name} has no {name}{there}") from error
+            agents_there = f"; its agents: {', '.join(agents)}" if agents else ""
+            raise InvalidOptionError(f"{target!r}: {module_name} has no {name}{agents_there}") from error
     if factory:
-        if not callable(found) or isinstance(found, MiniAgent):
-            raise InvalidOptionError(f"{target!r}: --factory is for a function that gives the agent, not {found!r}")
+        if not callable(target_object) or isinstance(target_object, MiniAgent):
+            raise InvalidOptionError(
+                f"{target!r}: --factory is for a function that gives the agent, not {target_object!r}"
+            )
         try:
-            found = found()
+            target_object = target_object()
         except Exception as error:
             raise InvalidOptionError(f"{target!r}: its call failed:\n{own_trace(error)}") from error
-        if inspect.iscoroutine(found):
-            found.close()
+        if inspect.iscoroutine(target_object):
+            target_object.close()
             raise InvalidOptionError(f"{target!r}: --factory takes a plain function, not an async one")
-    if not isinstance(found, MiniAgent):
+    if not isinstance(target_object, MiniAgent):
         hint = ""
-        if not factory and callable(found):
+        if not factory and callable(target_object):
             hint = "; decorate it with @miniagent"
-            if not isinstance(found, type) and not inspect.iscoroutinefunction(found):
+            if not isinstance(target_object, type) and not inspect.iscoroutinefunction(target_object):
                 hint += ", or say --factory if calling it gives the agent"
-        raise InvalidOptionError(f"{target!r} is no agent, but {found!r}{hint}")
-    return found
+        raise InvalidOptionError(f"{target!r} is no agent, but {target_object!r}{hint}")
+    return target_object

@@ -1,4 +1,4 @@
-"""Modules of users that are named on the command line."""
+"""Importing modules of the user that are named on the command line."""
 
 import importlib
 import os
@@ -13,17 +13,24 @@ _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
 def import_named(name: str) -> ModuleType:
-    """Import a module. The working directory is looked in first, as `python -m` does.
+    """Import a module, from the working directory first, as `python -m` does.
 
     Args:
         name: The name of the module.
 
+    Returns:
+        The module.
+
     Raises:
-        InvalidOptionError: It cannot be imported; the text has file and line of what failed in it.
+        InvalidOptionError: The import failed; the text has the file and the line of the failure.
+
+    Example:
+        >>> import_named("json").__name__
+        'json'
     """
-    here = os.getcwd()  # an installed command has its own folder there instead
-    if here not in sys.path:
-        sys.path.insert(0, here)
+    working_directory = os.getcwd()  # for an installed command, sys.path begins with the folder of the command instead
+    if working_directory not in sys.path:
+        sys.path.insert(0, working_directory)
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:
@@ -32,16 +39,18 @@ def import_named(name: str) -> ModuleType:
             and error.name is not None
             and f"{name}.".startswith(f"{error.name}.")
         ):
-            raise InvalidOptionError(f"no module named {error.name!r}, neither installed nor in {here}") from error
+            raise InvalidOptionError(
+                f"no module named {error.name!r}, neither installed nor in {working_directory}"
+            ) from error
         raise InvalidOptionError(f"importing {name!r} failed:\n{own_trace(error)}") from error
 
 
 def own_trace(error: BaseException) -> str:
-    """The traceback, from the user's code on."""
-    frames = dropwhile(_is_not_own, traceback.extract_tb(error.__traceback__))
+    """Return the traceback of an error as text, beginning with the code of the user."""
+    frames = dropwhile(_is_not_users, traceback.extract_tb(error.__traceback__))
     return "".join([*traceback.format_list(list(frames)), *traceback.format_exception_only(error)]).rstrip()
 
 
-def _is_not_own(frame: traceback.FrameSummary) -> bool:
+def _is_not_users(frame: traceback.FrameSummary) -> bool:
     file = frame.filename
     return file.startswith(("<frozen importlib", _PACKAGE)) or file.endswith(os.path.join("importlib", "__init__.py"))

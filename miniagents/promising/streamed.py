@@ -280,6 +280,10 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         elif self.finished and self._whole is not None and self._task is None:
             self._task = scope.start_soon(self._assemble(), on_cancelled=self.reject)
 
+    def has_all_pieces(self) -> bool:
+        """Return whether all pieces have arrived, so that only an `await` is missing to put the whole together."""
+        return self.finished and self._whole is None
+
     async def _stream(self) -> None:
         streamer = self._streamer
         if streamer is None:

@@ -1,9 +1,10 @@
-"""For the tests of agents: scripted models, a provider that is a real HTTP server, and simulation."""
+"""Tools for the tests of agents: scripted models, a fake provider behind real HTTP, and simulation."""
 
 from miniagents.errors import SimulatedCrashError, SimulationError
 from miniagents.testing.conversation_store import check_conversation_store
 from miniagents.testing.disturbances import Disturbance
-from miniagents.testing.fake_provider import Billed, Exchange, FakeProvider
+from miniagents.testing.exchange import Billed, Exchange
+from miniagents.testing.fake_provider import FakeProvider
 from miniagents.testing.script import Call, Fault, Reply, Script
 from miniagents.testing.scripted_model import ScriptedModel
 from miniagents.testing.simulated import Simulation

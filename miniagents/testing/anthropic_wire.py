@@ -1,4 +1,4 @@
-"""Anthropic's wire format, as a provider that follows a script speaks it."""
+"""Scripted replies in Anthropic's wire format."""
 
 import itertools
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,13 @@ def _stop_reason(reply: Reply) -> str:
 
 
 def message_body(reply: Reply, body: Mapping[str, Any], read: int) -> dict[str, Any]:
-    """A message as a whole."""
+    """Return the body of a message.
+
+    Args:
+        reply: The scripted reply.
+        body: The body of the request.
+        read: The number of tokens read.
+    """
     content: list[TextBlock | ToolUseBlock] = []
     if reply.tokens or reply.refusal:
         content.append(TextBlock("".join(reply.tokens) or reply.refusal or ""))
@@ -36,12 +42,12 @@ def message_body(reply: Reply, body: Mapping[str, Any], read: int) -> dict[str, 
     usage = AnthropicUsage.of(read, reply.output_tokens, reply.cached_tokens)
     model = body.get("model", "model")
     id, reason = f"msg_{next(_ids):08d}", _stop_reason(reply)
-    whole = AnthropicMessage(id=id, model=model, content=tuple(content), stop_reason=reason, usage=usage)
-    return msgspec.to_builtins(whole)  # type: ignore[no-any-return]
+    message = AnthropicMessage(id=id, model=model, content=tuple(content), stop_reason=reason, usage=usage)
+    return msgspec.to_builtins(message)  # type: ignore[no-any-return]
 
 
 def _input(arguments: str) -> dict[str, Any]:
-    """The input of a call as a whole; of one that was cut there is nothing."""
+    """Return the input of a tool call; an empty one if its JSON is incomplete."""
     try:
         return msgspec.json.decode(arguments, type=dict[str, Any])
     except msgspec.DecodeError:
@@ -49,7 +55,7 @@ def _input(arguments: str) -> dict[str, Any]:
 
 
 def message_frames(reply: Reply, body: Mapping[str, Any], read: int) -> Iterator[Frame]:
-    """A message as a stream."""
+    """Return the frames of a streamed message; see `message_body`."""
     stream = MessageStream(f"msg_{next(_ids):08d}", body.get("model", "model"))
     yield stream.begin(AnthropicUsage.of(read, 1, reply.cached_tokens)), 0
     index = 0
@@ -71,11 +77,11 @@ def message_frames(reply: Reply, body: Mapping[str, Any], read: int) -> Iterator
 
 
 def error_body(reply: Reply) -> dict[str, Any]:
-    """An error response."""
+    """Return the body of an error response."""
     body = anthropic_error(reply.status, reply.error, kind=reply.error_type)
     return {**msgspec.to_builtins(body), "request_id": f"req_{next(_ids):08d}"}
 
 
 def stream_error(reply: Reply) -> bytes:
-    """An error inside a stream."""
+    """Return the frame of an error inside a stream."""
     return sse(anthropic_error(529, reply.error, kind=reply.error_type), "error")

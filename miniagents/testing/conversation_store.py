@@ -1,4 +1,4 @@
-"""What every store of conversations must do; for the tests of whoever writes one."""
+"""The conformance test of conversation stores."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,21 +11,20 @@ _MANY = 20
 
 
 async def check_conversation_store(open_store: "Callable[[], ConversationStore]", *, is_durable: bool = True) -> None:
-    """Check that a store does what `ConversationStore` promises.
+    """Check that a store keeps the contract of `ConversationStore`.
 
     Args:
-        open_store: Opens the store, each time the same one. It must be empty at first, and have room for 30
-            conversations.
-        is_durable: Whether another store that is opened later sees what this one has saved.
+        open_store: Opens the store; each call opens the same one. The store must be empty at first, and must have
+            room for 30 conversations.
+        is_durable: Whether the conversations are still there after the store was closed and opened again.
 
     Raises:
-        AssertionError: It does not.
+        AssertionError: The store breaks a rule; the text names the rule.
 
     Example:
-        ```
-        async def test_my_store(tmp_path):
-            await check_conversation_store(lambda: MyStore(tmp_path / "conversations"))
-        ```
+        >>> from miniagents.ext.serving import MemoryConversations
+        >>> store = MemoryConversations()
+        >>> asyncio.run(check_conversation_store(lambda: store, is_durable=False))
     """
     store = open_store()
     try:
@@ -41,64 +40,70 @@ async def check_conversation_store(open_store: "Callable[[], ConversationStore]"
 
 
 async def _saves_and_replaces(store: "ConversationStore") -> None:
-    assert await store.load("ann", "a") is None, "what was never saved is None"
+    assert await store.load("ann", "a") is None, "a conversation that was never saved loads as None"
     first = await store.save("ann", "a", b"one", after=None)
-    assert first, "a first saving gives a revision"
-    assert await store.load("ann", "a") == (b"one", first), "what was saved is loaded, with its revision"
-    assert await store.save("ann", "a", b"other", after=None) is None, "after=None is for what is not there yet"
+    assert first, "the first save returns a revision"
+    assert await store.load("ann", "a") == (b"one", first), "load returns the saved bytes and their revision"
+    assert await store.save("ann", "a", b"other", after=None) is None, (
+        "after=None saves only a conversation that does not exist"
+    )
     second = await store.save("ann", "a", b"two", after=first)
-    assert second, "the revision that is there can be replaced"
-    assert second != first, "each saving has a revision of its own"
+    assert second, "the current revision can be replaced"
+    assert second != first, "each save has a revision of its own"
     assert await store.save("ann", "a", b"three", after=first) is None, "an older revision cannot be replaced"
-    assert await store.load("ann", "a") == (b"two", second), "a saving that was refused has changed nothing"
+    assert await store.load("ann", "a") == (b"two", second), "a refused save changes nothing"
 
 
 async def _tells_owners_apart(store: "ConversationStore") -> None:
-    assert await store.load("bob", "a") is None, "a conversation is its owner's"
-    assert not await store.delete("bob", "a"), "no other owner can delete it"
-    assert await store.save("bob", "a", b"bob's", after=None), "equal ids of two owners are two conversations"
-    assert await store.load("ann:a", "") is None, "owner and id are told apart"
-    found = await store.load("ann", "a")
-    assert found is not None, "another owner's conversation with the same id changes nothing"
-    assert found.data == b"two", "another owner's conversation with the same id changes nothing"
+    assert await store.load("bob", "a") is None, "another owner does not see the conversation"
+    assert not await store.delete("bob", "a"), "another owner cannot delete the conversation"
+    assert await store.save("bob", "a", b"bob's", after=None), "two owners can use the same id for two conversations"
+    assert await store.load("ann:a", "") is None, "owner and id are not joined to one key"
+    loaded = await store.load("ann", "a")
+    assert loaded is not None, "another owner's conversation with the same id changes nothing"
+    assert loaded.data == b"two", "another owner's conversation with the same id changes nothing"
 
 
 async def _keeps_any_bytes(store: "ConversationStore") -> None:
     for number, data in enumerate((b"", bytes(range(256)), b"\x00" * 100_000)):
         revision = await store.save("ann", f"bytes-{number}", data, after=None)
-        assert await store.load("ann", f"bytes-{number}") == (data, revision), "bytes come back as they were"
+        assert await store.load("ann", f"bytes-{number}") == (data, revision), "bytes are loaded as they were saved"
 
 
 async def _one_of_many_wins(store: "ConversationStore") -> None:
-    began = await asyncio.gather(*(store.save("ann", "race", b"%d" % n, after=None) for n in range(_MANY)))
-    (first,) = [revision for revision in began if revision is not None]
-    went_on = await asyncio.gather(*(store.save("ann", "race", b"%d" % n, after=first) for n in range(_MANY)))
-    winners = [n for n, revision in enumerate(went_on) if revision is not None]
-    assert len(winners) == 1, f"of {_MANY} savings after the same revision one wins, not {len(winners)}"
-    found = await store.load("ann", "race")
-    assert found == (b"%d" % winners[0], went_on[winners[0]]), "what the winner saved is there"
+    first_saves = await asyncio.gather(*(store.save("ann", "race", b"%d" % n, after=None) for n in range(_MANY)))
+    (first,) = [revision for revision in first_saves if revision is not None]
+    second = await asyncio.gather(*(store.save("ann", "race", b"%d" % n, after=first) for n in range(_MANY)))
+    winners = [n for n, revision in enumerate(second) if revision is not None]
+    assert len(winners) == 1, f"of {_MANY} saves after the same revision one succeeds, not {len(winners)}"
+    loaded = await store.load("ann", "race")
+    assert loaded == (b"%d" % winners[0], second[winners[0]]), "the save that succeeded is the one that is loaded"
 
 
 async def _begins_anew_after_a_deletion(store: "ConversationStore") -> None:
     before = await store.load("ann", "a")
-    assert before is not None, "it is still there"
-    assert await store.delete("ann", "a"), "what was there can be deleted"
-    assert await store.load("ann", "a") is None, "what was deleted is gone"
-    assert not await store.delete("ann", "a"), "what is gone cannot be deleted"
-    assert await store.save("ann", "a", b"late", after=before.revision) is None, "what is gone cannot be replaced"
+    assert before is not None, "the conversation exists"
+    assert await store.delete("ann", "a"), "a conversation that exists can be deleted"
+    assert await store.load("ann", "a") is None, "a deleted conversation loads as None"
+    assert not await store.delete("ann", "a"), "a deleted conversation cannot be deleted again"
+    assert await store.save("ann", "a", b"late", after=before.revision) is None, (
+        "a deleted conversation cannot be replaced"
+    )
     again = await store.save("ann", "a", b"new", after=None)
-    assert again != before.revision, "a revision never comes again"
-    assert await store.save("ann", "a", b"late", after=before.revision) is None, "nor replaced by an older turn"
+    assert again != before.revision, "a revision is never used again"
+    assert await store.save("ann", "a", b"late", after=before.revision) is None, (
+        "a revision from before the deletion replaces nothing"
+    )
 
 
 async def _finds_it_again(open_store: "Callable[[], ConversationStore]") -> None:
     store = open_store()
     try:
-        found = await store.load("bob", "a")
-        assert found is not None, "what was saved is there after the store was closed and opened again"
-        assert found.data == b"bob's", "it is what was saved"
-        assert await store.save("bob", "a", b"on", after=found.revision), "it can be gone on with"
+        loaded = await store.load("bob", "a")
+        assert loaded is not None, "a conversation is still there after the store was closed and opened again"
+        assert loaded.data == b"bob's", "the bytes are those that were saved"
+        assert await store.save("bob", "a", b"on", after=loaded.revision), "the loaded revision can be replaced"
     finally:
         await store.close()
-    assert await store.load("bob", "a") is not None, "a store that was closed opens again at its next use"
+    assert await store.load("bob", "a") is not None, "a closed store opens again at its next use"
     await store.close()

@@ -1,83 +1,108 @@
-"""Decisions: what a simulation draws wherever the order is free, and how a failing run is made smaller.
+"""Decisions: the random choices of a simulation, and how a failing run is made smaller.
 
-A decision has a place (a word and how often it was asked there) and a value; nothing, the calm value, is what would be
-so without a simulation. A run is its decisions that are not calm: the same ones give the same run, and to make a run
-smaller is to leave some of them out.
+A decision has a place (a word, and the number of earlier decisions with that word) and a value. The calm value (false)
+is the behaviour without a simulation. The decisions that are not calm define a run: the same decisions give the same
+run, and a run is made smaller by leaving some of them out.
 """
 
 from collections.abc import Callable, Mapping
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
-Decided = Mapping[tuple[str, int], Any]
-"""What was decided, by place, where it was not the calm value."""
+T = TypeVar("T")
+
+Place = tuple[str, int]
+"""A word, and the number of decisions with that word so far, this one included."""
+
+Decided = Mapping[Place, Any]
+"""The decisions that were not calm, by place."""
 
 
 class Decisions:
     """The decisions of one run.
 
     Args:
-        seed: What they are drawn from.
-        given: The decisions of an earlier run; nothing is drawn then, and everything else is calm.
+        seed: The seed of the random numbers.
+        given: The decisions of an earlier run. If they are given, nothing is drawn, and every other decision is calm.
 
     Attributes:
         made: The decisions that were not calm, in order.
+
+    Example:
+        >>> decisions = Decisions(seed=0, given={("door", 2): "open"})
+        >>> [decisions.decide("door", lambda random: "shut") for _ in range(2)]
+        [None, 'open']
+        >>> decisions.made
+        {('door', 2): 'open'}
     """
 
     def __init__(self, seed: int, given: Decided | None = None) -> None:
-        # A str is hashed by SHA-512 there, so that the numbers are the same in every process.
+        # Random hashes a str by SHA-512, so that the numbers are the same in every process.
         self._random = Random(f"{seed} decisions")
         self._given = given
-        self._asked: dict[str, int] = {}
-        # Some runs are nearly in order, and some have hardly any: each finds races that the other does not.
+        self._counts: dict[str, int] = {}
+        # Some runs keep the order nearly everywhere, some hardly anywhere: they find different races.
         self._unrest = self._random.choice((0.03, 0.3, 1.0))
-        self.made: dict[tuple[str, int], Any] = {}
+        self.made: dict[Place, Any] = {}
 
-    def decide(self, place: str, draw: Callable[[Random], Any]) -> Any:
-        """Return what is so at this place.
+    def decide(self, word: str, draw: Callable[[Random], T]) -> T | None:
+        """Make the next decision.
 
         Args:
-            place: A word for the question; the same words again are the next place.
-            draw: Draws the answer; a false value is the calm one.
-        """
-        number = self._asked[place] = self._asked.get(place, 0) + 1
-        made = draw(self._random) if self._given is None else self._given.get((place, number))
-        if made:
-            self.made[place, number] = made
-        return made
+            word: A word for the decision. Decisions with the same word are numbered.
+            draw: Draws the value; a false value is the calm one.
 
-    def one_of(self, place: str, count: int) -> int:
-        """Return the index of one of `count` (1 or more); 0 is the calm value."""
+        Returns:
+            The value, or None where an earlier run was calm.
+        """
+        number = self._counts[word] = self._counts.get(word, 0) + 1
+        value: T | None = draw(self._random) if self._given is None else self._given.get((word, number))
+        if value:
+            self.made[word, number] = value
+        return value
+
+    def one_of(self, word: str, count: int) -> int:
+        """Decide for one of several things.
+
+        Args:
+            word: A word for the decision; see `decide`.
+            count: The number of things, 1 or more.
+
+        Returns:
+            The index of the chosen thing; 0 is the calm value.
+        """
         if count == 1:
             return 0
-        index: int | None = self.decide(
-            place, lambda random: random.randrange(count) if random.random() < self._unrest else 0
-        )
+        index = self.decide(word, lambda random: random.randrange(count) if random.random() < self._unrest else 0)
         return min(index, count - 1) if index else 0
 
 
 def smallest(decided: Decided, fails: Callable[[Decided], bool]) -> Decided:
-    """Return a small part of some decisions that fails as well, after delta debugging (Zeller and Hildebrandt, 2002).
+    """Return a small part of some decisions that still fails, by delta debugging (Zeller and Hildebrandt, 2002).
 
     Args:
         decided: Decisions that fail.
-        fails: Whether some of them fail. It says False when it is to be asked no more.
-    """
-    kept = list(decided)
+        fails: Returns whether a part of the decisions fails; False also when no more tries are wanted.
 
-    def part(keys: "list[tuple[str, int]]") -> Decided:
-        return {key: decided[key] for key in keys}
+    Example:
+        >>> smallest({("a", 1): 1, ("b", 1): 2, ("c", 1): 3}, lambda decided: ("b", 1) in decided)
+        {('b', 1): 2}
+    """
+    places = list(decided)
+
+    def part(places: list[Place]) -> Decided:
+        return {place: decided[place] for place in places}
 
     if fails({}):
         return {}
-    size = len(kept) // 2
+    size = len(places) // 2
     while size:
         at = 0
-        while at < len(kept):
-            without = kept[:at] + kept[at + size :]
+        while at < len(places):
+            without = places[:at] + places[at + size :]
             if fails(part(without)):
-                kept = without
+                places = without
             else:
                 at += size
         size //= 2
-    return part(kept)
+    return part(places)

@@ -1,10 +1,12 @@
-"""Disturbances: what a simulation does to actors and agents, and how."""
+"""Disturbances: how a simulation kills, crashes and cancels actors and agents."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
+from miniagents.actors import ActorSystem
 from miniagents.actors.cells.actor_cell import ActorCell
+from miniagents.actors.cells.cell import Cell
+from miniagents.agents import Interaction, MiniAgents
 from miniagents.agents.agent_cell import AgentCell
 from miniagents.errors import SimulatedCrashError
 from miniagents.supervision import StopReason
@@ -14,13 +16,17 @@ _REASON = "cancelled by the simulation"
 
 @dataclass(frozen=True, slots=True)
 class Disturbance:
-    """What a simulation has done to a program.
+    """One disturbance of a program by a simulation.
 
     Args:
         kind: "kill", "crash", "cancel", "delay" or "fault".
-        path: The actor or agent that it was done to.
-        at: When, in virtual seconds since the program began.
-        detail: How long the delay was, or which fault; "" otherwise.
+        path: The path of the actor or agent that was disturbed.
+        at: Virtual seconds since the program began.
+        detail: The length of the delay, or the fault; "" otherwise.
+
+    Example:
+        >>> print(Disturbance("delay", "/worker", at=2.5, detail="0.1 s"))
+        delay /worker (0.1 s)
     """
 
     kind: str
@@ -32,18 +38,18 @@ class Disturbance:
         return f"{self.kind} {self.path}{self.detail and f' ({self.detail})'}"
 
 
-def can_be_struck(cell: Any) -> bool:
-    """Return whether a cell is that of an actor or agent, and alive. A supervisor's has no code that could fail."""
+def can_be_struck(cell: object) -> bool:
+    """Return whether a cell belongs to a living actor or agent. A supervisor has no code that could fail."""
     return isinstance(cell, (ActorCell, AgentCell)) and cell.is_alive
 
 
-def _kill(system: Any, cell: Any) -> bool:
+def _kill(system: ActorSystem, cell: Cell) -> bool:
     cell.stop(reason=StopReason.KILLED, drain=False)
     return True
 
 
-def _crash(system: Any, cell: Any) -> bool:
-    error = SimulatedCrashError(f"{cell.path}: crashes because a simulation wants it", path=cell.path)
+def _crash(system: ActorSystem, cell: Cell) -> bool:
+    error = SimulatedCrashError(f"{cell.path}: crashed by the simulation", path=cell.path)
     if isinstance(cell, ActorCell):
         cell.crash(error)
         return True
@@ -53,7 +59,7 @@ def _crash(system: Any, cell: Any) -> bool:
     return False
 
 
-def _cancel(system: Any, cell: Any) -> bool:
+def _cancel(system: ActorSystem, cell: Cell) -> bool:
     for interaction in _calls(system, cell):
         interaction.replies.cancel(_REASON)
         return True
@@ -64,11 +70,11 @@ def _cancel(system: Any, cell: Any) -> bool:
     return False
 
 
-def _calls(system: Any, cell: Any) -> list[Any]:
-    """The calls of an agent that are under way, oldest first."""
-    interactions = system.interactions() if isinstance(cell, AgentCell) else ()
-    return [interaction for interaction in interactions if interaction.cell is cell]
+def _calls(system: ActorSystem, cell: Cell) -> list[Interaction]:
+    """Return the calls of an agent that are under way, oldest first."""
+    interactions = system.interactions() if isinstance(system, MiniAgents) else ()
+    return [interaction for interaction in interactions if interaction.cell.ref is cell.ref]
 
 
-STRIKES: dict[str, Callable[[Any, Any], bool]] = {"kill": _kill, "crash": _crash, "cancel": _cancel}
-"""What does it, by the kind: a function of the system and the cell, which says whether it has done anything."""
+STRIKES: dict[str, Callable[[ActorSystem, Cell], bool]] = {"kill": _kill, "crash": _crash, "cancel": _cancel}
+"""The functions that disturb a cell, by the kind. Each returns whether there was anything to disturb."""

@@ -15,7 +15,17 @@ def _fake_provider_server() -> Iterator[FakeProvider]:
 
 @pytest.fixture
 def fake_provider(_fake_provider_server: FakeProvider) -> FakeProvider:
-    """A provider that runs, and has not been asked anything: script it with `fake_provider.reset(...)`."""
+    """A running `FakeProvider` without exchanges. Script it with `fake_provider.reset(...)`.
+
+    Example:
+        ```
+        async def test_the_agent_greets(fake_provider):
+            fake_provider.reset("Hello!")
+            agent = OpenAIAgent.fork(model="gpt-5-mini", **fake_provider.openai)
+            async with MiniAgents():
+                assert str(await agent.inquire("Hi")) == "Hello!"
+        ```
+    """
     _fake_provider_server.requests_per_second = None
     _fake_provider_server.api_key = None
     _fake_provider_server.more_fields = ()

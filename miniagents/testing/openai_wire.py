@@ -1,4 +1,4 @@
-"""OpenAI's wire formats, as a provider that follows a script speaks them."""
+"""Scripted replies in OpenAI's wire formats."""
 
 import hashlib
 import itertools
@@ -33,7 +33,7 @@ from miniagents.ext.wire.sse import DONE, sse
 from miniagents.testing.script import Reply, pieces_of
 
 Frame = tuple[bytes, int]
-"""Bytes to send, and how many tokens they carry."""
+"""Bytes to send, and the number of tokens in them."""
 
 _ids = itertools.count(1)
 _CREATED = 1_750_000_000
@@ -44,12 +44,12 @@ def _finish_reason(reply: Reply) -> str:
 
 
 def call_id(reply: Reply, index: int, prefix: str = "call") -> str:
-    """The id of a call: its own, or one that is made up."""
+    """Return the id of a scripted call, or a new id if the script gives none."""
     return reply.calls[index].id or f"{prefix}_{next(_ids):08d}"
 
 
 def chat_frames(reply: Reply, body: Mapping[str, Any], read: int) -> Iterator[Frame]:
-    """A chat completion as a stream."""
+    """Return the frames of a streamed chat completion; see `chat_body`."""
     stream = ChatStream(f"chatcmpl-{next(_ids):08d}", _CREATED, body.get("model", "model"))
     yield stream.begin("" if not reply.calls else None), 0
     for token in reply.tokens:
@@ -67,15 +67,21 @@ def chat_frames(reply: Reply, body: Mapping[str, Any], read: int) -> Iterator[Fr
 
 
 def chat_body(reply: Reply, body: Mapping[str, Any], read: int) -> dict[str, Any]:
-    """A chat completion as a whole."""
+    """Return the body of a chat completion.
+
+    Args:
+        reply: The scripted reply.
+        body: The body of the request.
+        read: The number of tokens read.
+    """
     calls = tuple(
         ChatToolCall(call_id(reply, index), Function(call.name, call.json)) for index, call in enumerate(reply.calls)
     )
     message = AssistantReply("".join(reply.tokens) or None, reply.refusal, tool_calls=calls or UNSET)
     usage = ChatUsage.of(read, reply.output_tokens, reply.cached_tokens) if reply.reports_usage else UNSET
     choice = Choice(message, _finish_reason(reply))
-    whole = ChatCompletion(f"chatcmpl-{next(_ids):08d}", _CREATED, body.get("model", "model"), (choice,), usage)
-    return msgspec.to_builtins(whole)  # type: ignore[no-any-return]
+    completion = ChatCompletion(f"chatcmpl-{next(_ids):08d}", _CREATED, body.get("model", "model"), (choice,), usage)
+    return msgspec.to_builtins(completion)  # type: ignore[no-any-return]
 
 
 def _response(reply: Reply, body: Mapping[str, Any], read: int) -> ResponseBody:
@@ -103,59 +109,58 @@ def _response(reply: Reply, body: Mapping[str, Any], read: int) -> ResponseBody:
 
 
 def response_body(reply: Reply, body: Mapping[str, Any], read: int) -> dict[str, Any]:
-    """A response of the Responses API as a whole."""
+    """Return the body of a response of the Responses API; see `chat_body`."""
     return msgspec.to_builtins(_response(reply, body, read))  # type: ignore[no-any-return]
 
 
 def response_frames(reply: Reply, body: Mapping[str, Any], read: int) -> Iterator[Frame]:
-    """A response of the Responses API as a stream."""
-    whole, stream = _response(reply, body, read), ResponseStream()
-    begun = msgspec.structs.replace(whole, status="in_progress", output=(), usage=None, incomplete_details=None)
+    """Return the frames of a streamed response of the Responses API; see `chat_body`."""
+    response, stream = _response(reply, body, read), ResponseStream()
+    begun = msgspec.structs.replace(response, status="in_progress", output=(), usage=None, incomplete_details=None)
 
-    def silent(events: Iterable[bytes]) -> Iterator[Frame]:
+    def without_tokens(events: Iterable[bytes]) -> Iterator[Frame]:
         return ((event, 0) for event in events)
 
-    yield from silent(stream.response("created", begun) + stream.response("in_progress", begun))
-    for index, item in enumerate(whole.output):
+    yield from without_tokens(stream.response("created", begun) + stream.response("in_progress", begun))
+    for index, item in enumerate(response.output):
         if isinstance(item, MessageItem):
-            yield from silent(stream.begin_message(index, item.id))
+            yield from without_tokens(stream.begin_message(index, item.id))
             for token in reply.tokens:
                 yield stream.text(index, item.id, token)[0], 1
-            yield from silent(stream.end_text(index, item.id, "".join(reply.tokens)))
+            yield from without_tokens(stream.end_text(index, item.id, "".join(reply.tokens)))
             if reply.refusal:
-                yield from silent(stream.refusal(index, item.id, len(item.content) - 1, reply.refusal))
+                yield from without_tokens(stream.refusal(index, item.id, len(item.content) - 1, reply.refusal))
         else:
-            yield from silent(stream.begin_call(index, item))
+            yield from without_tokens(stream.begin_call(index, item))
             for piece in pieces_of(item.arguments):
                 yield stream.arguments(index, item.id, piece)[0], 1
-            yield from silent(stream.end_arguments(index, item))
-        yield from silent(stream.end_item(index, item))
-    yield from silent(stream.response(whole.status, whole))
+            yield from without_tokens(stream.end_arguments(index, item))
+        yield from without_tokens(stream.end_item(index, item))
+    yield from without_tokens(stream.response(response.status, response))
 
 
 def stream_error(reply: Reply, *, responses: bool = False) -> bytes:
-    """An error inside a stream."""
+    """Return the frame of an error inside a stream."""
     if responses:
         return ResponseStream().error(reply.error_type or "server_error", reply.error)
     return sse({"error": {"message": reply.error, "type": reply.error_type or "server_error", "code": None}})
 
 
 def error_body(reply: Reply) -> dict[str, Any]:
-    """An error response."""
+    """Return the body of an error response."""
     code = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}.get(reply.status)
     body = errors.error_body(reply.status, reply.error, code=reply.error_type or code)
     return msgspec.to_builtins(body)  # type: ignore[no-any-return]
 
 
 def embeddings_body(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Embeddings: vectors that depend on nothing but the text."""
-    given = body["input"]
-    texts = [given] if isinstance(given, str) else list(given)
+    """Return embeddings: vectors that depend only on the texts."""
+    texts = [body["input"]] if isinstance(body["input"], str) else list(body["input"])
     size = body.get("dimensions") or 8
-    data = []
+    embeddings = []
     for index, text in enumerate(texts):
         digest = hashlib.shake_256(str(text).encode()).digest(size)
-        data.append({"object": "embedding", "index": index, "embedding": [(byte - 128) / 128 for byte in digest]})
+        embeddings.append({"object": "embedding", "index": index, "embedding": [(byte - 128) / 128 for byte in digest]})
     read = sum(len(str(text).split()) for text in texts)
     usage = {"prompt_tokens": read, "total_tokens": read}
-    return {"object": "list", "data": data, "model": body.get("model", "model"), "usage": usage}
+    return {"object": "list", "data": embeddings, "model": body.get("model", "model"), "usage": usage}

@@ -1,4 +1,4 @@
-"""What the real APIs refuse with a 400, in the words that they use."""
+"""Requests that the real APIs refuse with a 400, and the text of the refusal."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -21,12 +21,16 @@ _ID_LENGTH = {"/chat/completions": 40, "/responses": 64}
 
 
 def refused_fields(path: str, body: Mapping[str, Any], more: Collection[str] = ()) -> str | None:
-    """Why an API does not take a field of a request; None where it takes all.
+    """Return the text with which an API refuses an unknown field of a request, or None.
 
     Args:
         path: The path of the API.
-        body: The request.
-        more: Fields that are taken beside those of the API.
+        body: The body of the request.
+        more: Fields that are accepted besides those of the API.
+
+    Example:
+        >>> refused_fields("/v1/responses", {"model": "m", "colour": "red"})
+        "Unknown parameter: 'colour'."
     """
     for ending, (api, words) in _APIS.items():
         if path.endswith(ending):
@@ -36,11 +40,15 @@ def refused_fields(path: str, body: Mapping[str, Any], more: Collection[str] = (
 
 
 def refused_conversation(path: str, body: Mapping[str, Any]) -> str | None:
-    """Why an API does not take the messages of a request; None where it does.
+    """Return the text with which an API refuses the messages of a request, or None.
 
     Args:
         path: The path of the API.
-        body: The request.
+        body: The body of the request.
+
+    Example:
+        >>> refused_conversation("/v1/messages", {"messages": []})
+        'messages: at least one message is required'
     """
     if path.endswith("/embeddings"):
         return None
@@ -49,10 +57,10 @@ def refused_conversation(path: str, body: Mapping[str, Any]) -> str | None:
     if not body.get("messages"):
         return "messages: at least one message is required"
     if path.endswith("/messages"):
-        for one in body["messages"]:
-            if not _has_text(one):
+        for message in body["messages"]:
+            if not _has_text(message):
                 return "messages: text content blocks must be non-empty"
-    return _refused_calls(path, [_turn(one) for one in body["messages"]])
+    return _refused_calls(path, [_turn(message) for message in body["messages"]])
 
 
 _Turn = tuple[list[tuple[str, str, Any]], list[str]]
@@ -73,33 +81,33 @@ def _turn(message: Mapping[str, Any]) -> _Turn:
 
 
 def _refused_calls(path: str, turns: list[_Turn]) -> str | None:
-    waiting: dict[str, None] = {}
-    seen: set[str] = set()
+    unanswered: dict[str, None] = {}
+    call_ids: set[str] = set()
     for calls, results in turns:
         for result in results:
-            if result not in waiting:
+            if result not in unanswered:
                 return f"messages: the result {result!r} has no call before it"
-            del waiting[result]
-        if not results and waiting:
-            return f"messages: the tool call {next(iter(waiting))!r} has no result right after it"
+            del unanswered[result]
+        if not results and unanswered:
+            return f"messages: the tool call {next(iter(unanswered))!r} has no result right after it"
         for call_id, name, arguments in calls:
             problem = _refused_call(path, call_id, name, arguments)
             if problem is not None:
                 return problem
-            if call_id in seen:
+            if call_id in call_ids:
                 return f"messages: `tool_use` ids must be unique: {call_id!r}"
-            seen.add(call_id)
-            waiting[call_id] = None
-    return f"messages: the tool call {next(iter(waiting))!r} has no result right after it" if waiting else None
+            call_ids.add(call_id)
+            unanswered[call_id] = None
+    return f"messages: the tool call {next(iter(unanswered))!r} has no result right after it" if unanswered else None
 
 
 def _refused_input(body: Mapping[str, Any]) -> str | None:
-    given = body.get("input")
-    if not given and not any(body.get(name) for name in ("previous_response_id", "prompt", "conversation")):
+    items = body.get("input")
+    if not items and not any(body.get(name) for name in ("previous_response_id", "prompt", "conversation")):
         return "One of 'input', 'previous_response_id', 'prompt' or 'conversation' must be provided."
     calls: set[str] = set()
     answered: set[str] = set()
-    for item in given if isinstance(given, list) else ():
+    for item in items if isinstance(items, list) else ():
         call_id = item.get("call_id", "")
         if item.get("type") == "function_call":
             problem = _refused_call("/responses", call_id, item["name"], item["arguments"])
@@ -114,8 +122,8 @@ def _refused_input(body: Mapping[str, Any]) -> str | None:
     return f"No tool output found for function call {min(missing)}." if missing else None
 
 
-def _refused_call(path: str, call_id: str, name: str, arguments: Any) -> str | None:
-    longest = next((most for ending, most in _ID_LENGTH.items() if path.endswith(ending)), 1000)
+def _refused_call(path: str, call_id: str, name: str, arguments: object) -> str | None:
+    longest = next((length for ending, length in _ID_LENGTH.items() if path.endswith(ending)), 1000)
     if not _ID.fullmatch(call_id) or len(call_id) > longest:
         return f"tool call id {call_id!r}: must match '[a-zA-Z0-9_-]+', and have {longest} characters at most"
     if not _NAME.fullmatch(name):

@@ -1,89 +1,108 @@
-"""The other side of the fake provider: one request, and the connection that its answer takes."""
+"""`Requester`: the client of one request to the fake provider, as its ASGI server sees it."""
 
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
+Json: TypeAlias = "Mapping[str, Any] | list[Any] | str | int | float | bool | None"
+"""A value of JSON, as msgspec decodes it."""
+
 
 class Requester:
-    """Who sent a request, and gets its answer: it knows when the client has gone."""
+    """The client of one request: takes the answer, and reports a disconnect.
+
+    Args:
+        receive: The ASGI `receive` of the request, whose body has been read.
+        send: The ASGI `send`.
+    """
 
     def __init__(self, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
         self._send = send
-        self._gone = asyncio.ensure_future(self._wait_until_gone(receive))
+        self._disconnected = asyncio.ensure_future(self._wait_for_disconnect(receive))
 
     @staticmethod
-    async def _wait_until_gone(receive: Callable[[], Awaitable[Any]]) -> None:
+    async def _wait_for_disconnect(receive: Callable[[], Awaitable[Any]]) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
 
     async def pause(self, seconds: float) -> bool:
-        """Wait.
+        """Wait, but no longer than the client stays connected.
+
+        Args:
+            seconds: The time to wait.
 
         Returns:
-            False, at once, when the client goes.
+            False if the client has disconnected.
         """
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._gone), seconds)
-        return not self._gone.done()
+            await asyncio.wait_for(asyncio.shield(self._disconnected), seconds)
+        return not self._disconnected.done()
 
     async def flush(self) -> None:
-        """Let what was sent reach the client before the connection is cut."""
+        """Give the bytes that were sent time to reach the client, before the connection is cut."""
         await asyncio.sleep(0.01)
 
     async def start(self, status: int, headers: Mapping[str, str]) -> bool:
-        """Send the head of the answer."""
+        """Send the status and the headers; return False if the client has disconnected."""
         pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
         return await self._sent({"type": "http.response.start", "status": status, "headers": pairs})
 
     async def send(self, data: bytes) -> bool:
-        """Send a part of the body; False when the client has gone."""
+        """Send a part of the body; return False if the client has disconnected."""
         return await self._sent({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self) -> None:
-        """The body is whole."""
+        """Send the end of the body."""
         await self._sent({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def whole(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """Send a whole answer."""
+        """Send a complete answer."""
         if await self.start(status, {**headers, "content-length": str(len(body))}):
             await self._sent({"type": "http.response.body", "body": body, "more_body": False})
 
-    async def json(self, status: int, headers: Mapping[str, str], data: Any) -> None:
-        """Send a whole answer of JSON."""
+    async def json(self, status: int, headers: Mapping[str, str], data: object) -> None:
+        """Send a complete answer of JSON."""
         await self.whole(status, {**headers, "content-type": "application/json"}, msgspec.json.encode(data))
 
     async def _sent(self, message: dict[str, Any]) -> bool:
-        await asyncio.sleep(0)  # let a disconnect be seen first
-        if self._gone.done():
+        await asyncio.sleep(0)  # a disconnect that has arrived is seen first
+        if self._disconnected.done():
             return False
         try:
             await self._send(message)
         except OSError:
             return False
-        return not self._gone.done() or (message["type"] == "http.response.body" and not message["more_body"])
+        return not self._disconnected.done() or (message["type"] == "http.response.body" and not message["more_body"])
 
 
-def text_in(value: Any) -> str:
-    """All text in the messages of a request."""
-    if not isinstance(value, Mapping):
+def text_in(body: Json) -> str:
+    """Return all text in the messages of a request, joined by newlines.
+
+    Args:
+        body: The JSON body of the request.
+
+    Example:
+        >>> text_in({"model": "m", "messages": [{"role": "user", "content": "Hello"}]})
+        'Hello'
+    """
+    if not isinstance(body, Mapping):
         return ""
-    found: list[str] = []
+    texts: list[str] = []
 
-    def walk(one: Any) -> None:
-        if isinstance(one, str):
-            found.append(one)
-        elif isinstance(one, list):
-            for item in one:
+    def walk(value: Json) -> None:
+        if isinstance(value, str):
+            texts.append(value)
+        elif isinstance(value, list):
+            for item in value:
                 walk(item)
-        elif isinstance(one, Mapping):
+        elif isinstance(value, Mapping):
             for name in ("content", "text", "arguments", "output", "function", "tool_calls"):
-                if name in one:
-                    walk(one[name])
+                if name in value:
+                    walk(value[name])
 
     for name in ("system", "messages", "input", "instructions"):
-        walk(value.get(name))
-    return "\n".join(found)
+        walk(body.get(name))
+    return "\n".join(texts)

@@ -1,11 +1,11 @@
-"""A run: one seed of a simulated program, played to its end, and what was wrong with it."""
+"""`Run`: one run of a simulated program with one seed, and the failure that it ended with."""
 
 import asyncio
 import gc
 import random
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, MutableMapping
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import structlog
 
@@ -16,30 +16,38 @@ from miniagents.testing.simulated_loop import StuckError
 
 Program: TypeAlias = Callable[[Simulation], Coroutine[Any, Any, object]]
 
-_MOST_SHOWN = 20
+_MAX_SHOWN = 20
 _TURNS_TO_END = 100
-"""Turns of the loop, without time, in which what has been cancelled at the end of a program may go."""
+"""Turns of the loop, without virtual time, in which cancelled tasks may end after the program."""
 
 _TRIES_TO_END = 3
 
 
 class Run:
-    """One run of a program, played when it is made; inside `playing()`.
+    """One run of a program with one seed. The constructor plays the run to its end, and needs `playing()` around it.
 
     Args:
         program: The program.
         seed: The seed.
-        until: Virtual seconds after which it must have ended.
-        given: The decisions of an earlier run of this seed, or some of them, instead of drawn ones.
-        traced: Whether the trace is kept.
+        until: Virtual seconds after which the program must have ended.
+        given: Decisions of an earlier run of this seed, or some of them; None to draw them.
+        traced: Whether the trace is written.
 
     Attributes:
         sim: The simulation.
         made: The decisions that were not calm.
-        failure: What was wrong, as text; None for nothing.
-        kind: What kind of failure that is: two runs that fail in the same way have the same.
-        error: What the program raised, if that is it.
-        turns: How often the loop has turned.
+        failure: The failure as text, or None.
+        kind: The kind of failure. Two runs that fail in the same way have the same kind.
+        error: The exception of the program, or None.
+        turns: The number of turns of the loop.
+
+    Example:
+        >>> async def program(sim):
+        ...     await asyncio.sleep(10)
+        >>> with playing():
+        ...     run = Run(program, seed=1, until=5.0)
+        >>> run.kind
+        'late'
     """
 
     def __init__(
@@ -52,7 +60,7 @@ class Run:
         self.kind = ""
         self.error: BaseException | None = None
         gc.collect()
-        gc.freeze()  # what there is now is not of this run
+        gc.freeze()  # objects from before this run are no leftovers of it
         random.seed(f"{seed} random")
         decisions = Decisions(seed, given)
         sim = self.sim = Simulation(seed, decisions, traced=traced)
@@ -62,53 +70,55 @@ class Run:
             try:
                 loop.run_until_complete(self._watch())
             except StuckError as stuck:
-                self._fails("stuck", f"the program does not get on: {stuck}")
+                self._fails("stuck", f"the program makes no progress: {stuck}")
             sim.end()
             self._clean_up()
-            # While the log is still heard: promises that failed unseen say so now.
+            # Promises that failed and were never awaited are logged when they are collected: now, into the trace.
             sim.systems.clear()
             gc.collect()
         if sim.faults:
-            faults = plain("\n".join(sim.faults[:_MOST_SHOWN]))
+            faults = plain("\n".join(sim.faults[:_MAX_SHOWN]))
             self.kind, self.failure = "fault", faults if self.failure is None else f"{faults}\n{self.failure}"
         self.made = decisions.made
         self.turns = loop.turns
 
     async def _watch(self) -> None:
-        """Run the program, and look at what it leaves."""
+        """Run the program, and look for leftovers."""
         loop, sim = self.sim.loop, self.sim
         main: asyncio.Task[object] = loop.create_task(self.program(sim), name="program")
         await asyncio.wait([main], timeout=self.until)
-        others = under_way(loop, [main, asyncio.current_task()])
+        other_tasks = under_way(loop, [main, asyncio.current_task()])
         if not main.done():
             at = described(main)
-            self._fails("late", f"the program has not ended within {self.until} s; it is at {at}; beside it:{others}")
+            self._fails(
+                "late", f"the program has not ended within {self.until} s; it is at {at}; beside it:{other_tasks}"
+            )
         elif main.cancelled():
             self._fails("cancelled", "the program was cancelled")
         elif (error := main.exception()) is not None:
             self.error = error
-            beside = f"\nunder way beside it:{others}" if others else ""
+            beside = f"\nunder way beside it:{other_tasks}" if other_tasks else ""
             self._fails(type(error).__name__, f"{type(error).__name__}: {error}{beside}")
         if self.failure is None:
             sim.end()
             turns = 0
-            while loop._ready and turns < _TURNS_TO_END:  # type: ignore[attr-defined]
+            while loop.has_ready() and turns < _TURNS_TO_END:
                 turns += 1
                 await asyncio.sleep(0)
             me = asyncio.current_task()
             assert me is not None
-            left = leftovers(loop, {me})
-            if left:
-                more = f"\n  and {len(left) - _MOST_SHOWN} more" if len(left) > _MOST_SHOWN else ""
-                text = "".join(f"\n  {one}" for one in left[:_MOST_SHOWN])
-                self._fails("left " + left[0].split(":")[0], f"the program has ended, and leaves:{text}{more}")
+            remains = leftovers(loop, {me})
+            if remains:
+                rest = f"\n  and {len(remains) - _MAX_SHOWN} more" if len(remains) > _MAX_SHOWN else ""
+                lines = "".join(f"\n  {leftover}" for leftover in remains[:_MAX_SHOWN])
+                self._fails("left " + remains[0].split(":")[0], f"the program has ended, and leaves:{lines}{rest}")
 
     def _fails(self, kind: str, failure: str) -> None:
         if self.failure is None:
             self.kind, self.failure = kind, plain(failure)
 
     def _clean_up(self) -> None:
-        """End what is left, as far as it lets itself be ended."""
+        """Cancel the tasks that are left, and close the loop."""
         loop = self.sim.loop
         loop.set_exception_handler(lambda *_: None)
         for _ in range(_TRIES_TO_END):
@@ -130,8 +140,11 @@ class Run:
 
 @contextmanager
 def playing() -> Iterator[None]:
-    """Play runs: meanwhile the collector rests but between two of them, so that it ends what it ends at the same step
-    each time, and the module `random` is theirs."""
+    """Prepare the process for runs, inside `with`.
+
+    The garbage collector is off except between runs, so that each run of a seed collects at the same steps. The global
+    `random` gets its state back at the end.
+    """
     was_on, frozen, state = gc.isenabled(), gc.get_freeze_count(), random.getstate()
     gc.disable()
     try:
@@ -146,16 +159,16 @@ def playing() -> Iterator[None]:
 
 @contextmanager
 def _logs_to(sim: Simulation) -> Iterator[None]:
-    """What is logged goes into the trace, and nowhere else."""
+    """Send log entries to the trace alone, inside `with`."""
 
-    def keep(_: object, method: str, entry: Any) -> Any:
+    def record(_: object, method: str, entry: MutableMapping[str, Any]) -> NoReturn:
         sim.logged(method, entry)
         raise structlog.DropEvent
 
-    # The list itself is changed, since loggers that are bound already hold it; as `structlog.testing` does.
+    # Bound loggers hold the list, so the list itself is changed, as `structlog.testing` does.
     processors = structlog.get_config()["processors"]
     before = list(processors)
-    processors[:] = [keep]
+    processors[:] = [record]
     structlog.configure(processors=processors)
     try:
         yield

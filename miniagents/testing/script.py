@@ -1,4 +1,4 @@
-"""What a scripted model says: replies, and the ways in which they fail."""
+"""`Script`: the replies of a scripted model, and the faults that they break off with."""
 
 import enum
 import re
@@ -11,18 +11,18 @@ import msgspec
 
 
 class Fault(enum.Enum):
-    """How a reply breaks off."""
+    """A way in which a reply breaks off."""
 
     CUT = "cut"
     """The connection is cut."""
     STALL = "stall"
-    """Nothing more comes, and the connection stays open."""
+    """Nothing more is sent, and the connection stays open."""
     ERROR = "error"
     """An error inside the stream, in the provider's own form."""
     END = "end"
-    """The stream ends cleanly, without a reason to stop: silent truncation."""
+    """The stream ends without a stop reason: silent truncation."""
     MALFORMED = "malformed"
-    """Something that is no JSON."""
+    """Invalid JSON is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,12 @@ class Call:
 
     Args:
         name: The name of the tool.
-        arguments: Its arguments, as data; a str is sent as it is, however broken.
-        id: The id of the call; "" for one that is made up.
+        arguments: The arguments, as data. A str is sent unchanged, so that it may be broken JSON.
+        id: The id of the call; "" for a generated one.
+
+    Example:
+        >>> Call("add", {"a": 1, "b": 2}).json
+        '{"a":1,"b":2}'
     """
 
     name: str
@@ -41,31 +45,37 @@ class Call:
 
     @property
     def json(self) -> str:
-        """The arguments as the model writes them."""
+        """The arguments as JSON text."""
         return self.arguments if isinstance(self.arguments, str) else msgspec.json.encode(self.arguments).decode()
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a scripted model answers to one request.
+    """The answer of a scripted model to one request.
 
     Args:
-        text: The text; a str comes word by word, an iterable of strs as these tokens.
+        text: The text. A str is split into words; an iterable of strs is sent as these tokens.
         calls: Tool calls.
         delay: Seconds before each token.
-        fault: How it breaks off, or None.
-        fault_at: After how many tokens.
-        stop_reason: Why it stops, as the provider says it; None for what fits.
-        refusal: What is said instead of an answer.
+        fault: The way in which the reply breaks off, or None.
+        fault_at: The number of tokens before the fault.
+        stop_reason: The stop reason in the provider's words; None for the usual one.
+        refusal: The text of a refusal, instead of an answer.
         input_tokens: Tokens read; None for the number of words of the request.
-        cached_tokens: Those of them that came from the cache.
+        cached_tokens: The part of the tokens read that came from the cache.
         reports_usage: Whether the usage is sent.
         status: The HTTP status.
-        error_type: The type of the error, where the status is one.
-        error: Its text.
-        headers: More headers.
-        body: The whole body, instead of all above: an HTML page, broken JSON.
-        content_type: Of `body`.
+        error_type: The type of the error, for a status that is an error.
+        error: The text of the error.
+        headers: Additional headers.
+        body: The complete body, instead of all above: an HTML page, broken JSON.
+        content_type: The content type of `body`.
+
+    Example:
+        >>> Reply("It is sunny.").tokens
+        ('It', ' is', ' sunny.')
+        >>> Reply("It is", fault=Fault.CUT, fault_at=1).fault.value
+        'cut'
     """
 
     text: str | Iterable[str] = ""
@@ -87,74 +97,99 @@ class Reply:
 
     @property
     def tokens(self) -> tuple[str, ...]:
-        """The tokens of its text."""
+        """The tokens of the text."""
         if isinstance(self.text, str):
             return tuple(re.findall(r"\s*\S+|\s+$", self.text))
         return tuple(self.text)
 
     @property
     def output_tokens(self) -> int:
-        """How many tokens the whole of it has: those of the text, and one for each piece of a tool call."""
+        """The number of tokens of the whole reply: those of the text, and one for each piece of a tool call."""
         return len(self.tokens) + sum(len(pieces_of(call.json)) for call in self.calls)
 
     @classmethod
     def failure(cls, status: int, error_type: str | None = None, error: str = "", **more: Any) -> "Reply":
-        """An error response.
+        """Return an error response.
 
         Args:
             status: The HTTP status.
-            error_type: The provider's word for it; None for what fits the status.
-            error: Its text.
-            **more: Further fields of `Reply`.
+            error_type: The provider's word for the error; None for the usual one of the status.
+            error: The text of the error.
+            **more: More fields of `Reply`.
         """
         return cls(status=status, error_type=error_type, error=error or f"scripted failure {status}", **more)
 
     @classmethod
     def rate_limited(cls, retry_after: float | str | None = None, **more: Any) -> "Reply":
-        """A 429; `retry_after` in seconds, or a date as HTTP writes it."""
+        """Return a 429.
+
+        Args:
+            retry_after: The header `retry-after`: seconds, or a date in HTTP's form; None to leave it out.
+            **more: More fields of `Reply`.
+
+        Example:
+            >>> Reply.rate_limited(2).headers
+            {'retry-after': '2'}
+        """
         headers = {} if retry_after is None else {"retry-after": str(retry_after)}
         return cls.failure(429, error="Rate limit reached", headers=headers, **more)
 
 
 def pieces_of(text: str) -> list[str]:
-    """A tool call's JSON in pieces, as models stream it."""
+    """Split the JSON of a tool call into pieces, as models stream it."""
     return [text[at : at + 8] for at in range(0, len(text), 8)]
 
 
 Scripted: TypeAlias = Reply | str | Callable[[Any], Reply | str]
-"""A reply, its text, or a function of the request that gives one."""
+"""A reply, its text, or a function of the request that returns one of these."""
 
 
 class Script:
-    """Replies in the order in which they are given, and then the last one for ever.
+    """The replies of a scripted model, in order. The last reply is repeated.
 
     Args:
         *replies: The replies. A function is called with the request.
 
     Attributes:
-        requests: What was asked, in order.
+        requests: The requests, in order.
+
+    Example:
+        >>> script = Script("First", lambda request: f"You said {request}")
+        >>> [script.next(request).text for request in ("a", "b", "c")]
+        ['First', 'You said b', 'You said c']
     """
 
-    __miniagents_immutable__ = True  # forks of one agent share it
+    __miniagents_immutable__ = True  # all forks of an agent share the script
 
     def __init__(self, *replies: Scripted) -> None:
         self._replies: deque[Scripted] = deque(replies)
         self.requests: list[Any] = []
 
     def then(self, *replies: Scripted) -> "Script":
-        """Put more replies at the end."""
+        """Append replies.
+
+        Args:
+            *replies: The replies.
+
+        Returns:
+            The script itself.
+        """
         self._replies.extend(replies)
         return self
 
-    def next(self, request: Any) -> Reply:
-        """The reply to a request."""
+    def next(self, request: object) -> Reply:
+        """Return the reply to a request.
+
+        Args:
+            request: The request: an `Exchange` of the fake provider, or a `ModelRequest`.
+        """
         self.requests.append(request)
         if not self._replies:
             return Reply("This reply was not scripted.")
-        one = self._replies.popleft() if len(self._replies) > 1 else self._replies[0]
-        if callable(one):
-            one = one(request)
-        return Reply(one) if isinstance(one, str) else one
+        reply = self._replies.popleft() if len(self._replies) > 1 else self._replies[0]
+        if callable(reply):
+            reply = reply(request)
+        return Reply(reply) if isinstance(reply, str) else reply
 
     def __repr__(self) -> str:
         return f"Script({len(self._replies)} replies left)"

@@ -1,4 +1,4 @@
-"""`ScriptedModel`: an agent that answers from a script, without any network."""
+"""`ScriptedModel`: an LLM agent that answers from a script, without a network."""
 
 import asyncio
 import itertools
@@ -28,7 +28,7 @@ class _ScriptedProvider:
         self.key = f"scripted {id(script)}"
 
     async def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str | None, None]:
-        """Answer as the script says; see `Provider`."""
+        """Answer with the next reply of the script; see `Provider`."""
         reply = self._disturbed(self._script.next(request))
         if reply.status != 200:
             error = {"type": reply.error_type, "message": reply.error}
@@ -57,17 +57,17 @@ class _ScriptedProvider:
         check_ending(self.name, request, answer)
 
     def _disturbed(self, reply: Reply) -> Reply:
-        """What a simulation makes of a reply, if one runs and wants faults."""
+        """Return the reply with the fault that a running simulation draws for it, if any."""
         simulation: Simulation | None = getattr(asyncio.get_running_loop(), "simulation", None)
         if simulation is None or reply.fault is not None or reply.status != 200:
             return reply
         drawn = simulation.fault_of(self._path, reply.output_tokens)
         if drawn is None:
             return reply
-        what, sent = drawn
-        if isinstance(what, Fault):
-            return replace(reply, fault=what, fault_at=sent)
-        return replace(reply, status=what)
+        fault, sent = drawn
+        if isinstance(fault, Fault):
+            return replace(reply, fault=fault, fault_at=sent)
+        return replace(reply, status=fault)
 
     async def _fault(self, reply: Reply, sent: int, *, at_the_end: bool = False) -> None:
         if reply.fault is None or (sent < reply.fault_at and not at_the_end):
@@ -77,7 +77,7 @@ class _ScriptedProvider:
         if reply.fault is Fault.ERROR:
             raise status_failure(self.name, None, {"type": reply.error_type, "message": reply.error}, {}, reply.error)
         if reply.fault is Fault.MALFORMED:
-            raise MalformedResponseError(f"{self.name}: what came is no JSON")
+            raise MalformedResponseError(f"{self.name}: the answer is not JSON")
         raise IncompleteResponseError(f"{self.name}: the answer broke off after {sent} tokens")
 
 
@@ -97,8 +97,16 @@ class _ScriptedAgent(LLMAgent):
 ScriptedModel: MiniAgent = llm_agent.fork(
     alias="ScriptedModel", description="Answers from a script.", model="scripted", connect=_connect
 ).as_kind(_ScriptedAgent)
-"""An LLM agent that answers from a script, without any network: `ScriptedModel.fork(script=Script("Hello!"))`.
+"""An LLM agent that answers from a script, without a network: `ScriptedModel.fork(script=Script("Hello!"))`.
 
-It takes all that other LLM agents take (tools, structured output, retries, budgets), and works in virtual time.
-`script.requests` has what it was asked.
+The agent takes the options of all LLM agents (tools, structured output, retries, budgets), and works in virtual time.
+`script.requests` lists its requests.
+
+Example:
+    >>> from miniagents import MiniAgents
+    >>> async def main():
+    ...     async with MiniAgents():
+    ...         return str(await ScriptedModel.fork(script=Script("Hello!")).inquire("Hi"))
+    >>> asyncio.run(main())
+    'Hello!'
 """

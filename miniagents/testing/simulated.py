@@ -1,13 +1,14 @@
-"""The simulation as the simulated program and its event loop see it: it decides, disturbs, and keeps the trace."""
+"""`Simulation`: the decisions, the disturbances and the trace of one run of a simulated program."""
 
 import asyncio
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, TypeVarTuple
 
+from miniagents.actors import ActorSystem
 from miniagents.actors.cells.cell import Cell
 from miniagents.actors.messaging.dead_letters import DeadLetter
 from miniagents.actors.messaging.entries import BARRIER
@@ -17,7 +18,9 @@ from miniagents.errors import InvalidOptionError
 from miniagents.testing.decisions import Decisions
 from miniagents.testing.disturbances import STRIKES, Disturbance, can_be_struck
 from miniagents.testing.script import Fault
-from miniagents.testing.simulated_loop import SimulatedLoop, in_turns
+from miniagents.testing.simulated_loop import SimulatedLoop, Turning, in_turns
+
+Ts = TypeVarTuple("Ts")
 
 _SOON = (0, 0, 0, 1, 1, 2, 3, 5, 8)
 _DELAYS = (0.001, 0.01, 0.1, 1.0)
@@ -25,21 +28,36 @@ _ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
 
 
 class Simulation:
-    """What a simulated program knows of the simulation.
+    """The simulation of one run: the argument of a simulated program.
+
+    Args:
+        seed: The seed.
+        decisions: The decisions of the run.
+        traced: Whether the trace is written.
 
     Attributes:
-        seed: The seed of this run.
-        random: Random numbers of the seed, for the program: the same in each run of the seed.
+        seed: The seed.
+        random: Random numbers for the program, the same in each run of the seed.
         systems: The actor systems that the program has made, in order.
-        disturbances: What was done to the program so far.
-        trace: The steps so far, if they are written down: those of a run that is known to fail are.
+        disturbances: The disturbances so far.
+        trace: The steps so far. They are written only for a run that is known to fail.
+        faults: Faults of the runtime, and reports of the event loop, so far.
+        loop: The event loop.
+
+    Example:
+        >>> from miniagents.testing import simulate
+        >>> async def program(sim):
+        ...     await asyncio.sleep(2.5)
+        ...     sim.note("the sleep is over")
+        ...     assert sim.time() == 2.5
+        >>> simulate(program, seeds=[1])
     """
 
     def __init__(self, seed: int, decisions: Decisions, *, traced: bool) -> None:
         self.seed = seed
         self.random = Random(f"{seed} program")
         self.decisions = decisions
-        self.systems: list[Any] = []
+        self.systems: list[ActorSystem] = []
         self.disturbances: list[Disturbance] = []
         self.trace: list[str] = []
         self.faults: list[str] = []
@@ -55,7 +73,7 @@ class Simulation:
     # For the program
 
     def time(self) -> float:
-        """Return the virtual seconds since the program began."""
+        """Return the virtual seconds since the beginning of the program."""
         return self.loop.time() - self._began
 
     def note(self, text: object) -> None:
@@ -72,19 +90,20 @@ class Simulation:
         fault: float = 0.0,
         under: str = "/",
     ) -> None:
-        """Disturb the program from now on. Whatever was asked for before is forgotten.
+        """Disturb the program from now on. Each call replaces the rates of the call before.
 
-        The first four are probabilities for each turn of an actor, or call of an agent, from 0 to 1; what is done is
-        done to it or to another one, at once or a few turns of the loop later, at whatever it then does.
+        All rates are probabilities from 0 to 1. `kill`, `crash`, `cancel` and `delay` are drawn for each turn of an
+        actor and each call of an agent. The first three strike this actor or agent or another one, at once or a few
+        turns of the loop later.
 
         Args:
-            kill: An actor or agent is killed, as by `ref.kill()`.
-            crash: An actor crashes, or the call of an agent fails, with `SimulatedCrashError`.
-            cancel: An ask or call that is under way is cancelled, as by its promise's `cancel()`.
-            delay: The turn comes 1 ms to 1 s later, as on a busy machine.
-            fault: The probability for each request to a `ScriptedModel` that has no fault of its own: it fails, or its
-                answer breaks off.
-            under: Where in the tree: actors and agents at or below this path are disturbed. Supervisors never are.
+            kill: The rate at which an actor or agent is killed, as by `ref.kill()`.
+            crash: The rate at which an actor crashes, or the call of an agent fails, with `SimulatedCrashError`.
+            cancel: The rate at which an ask or a call under way is cancelled, as by `cancel()` of its promise.
+            delay: The rate at which a turn is delayed by 1 ms to 1 s, as on a busy machine.
+            fault: The rate at which a request to a `ScriptedModel` fails, or its answer breaks off. Replies that have a
+                fault of their own are left alone.
+            under: A path in the tree. Actors and agents at or below this path are disturbed; supervisors never are.
 
         Raises:
             InvalidOptionError: A probability is not from 0 to 1.
@@ -98,11 +117,17 @@ class Simulation:
 
     # For the loop, and for scripted models
 
-    def turn_of(self, cell: Any, index: int, ready: int) -> None:
-        """`cell` has the next turn, out of `ready` of which it was the one at `index`."""
-        path = cell.path
+    def turn_of(self, turning: Turning, index: int, ready: int) -> None:
+        """Note the next turn, and draw whether it brings a disturbance.
+
+        Args:
+            turning: The cell, or the call of an agent, that has the turn.
+            index: Its place in the ready queue.
+            ready: The length of the ready queue.
+        """
+        path = turning.path
         if self._traced:
-            self.step(f"{path}: turn{_waiting(cell)}" + (f", before {index} of {ready - 1} others" if index else ""))
+            self.step(f"{path}: turn{_waiting(turning)}" + (f", before {index} of {ready - 1} others" if index else ""))
         for kind in ("kill", "crash", "cancel"):
             rate = self._rates.get(kind)
             if rate and self._is_disturbed(path):
@@ -111,27 +136,27 @@ class Simulation:
                     victim, turns = struck
                     in_turns(self.loop, turns, self._strike, kind, victim)
 
-    def delay_of(self, cell: Any) -> float:
-        """Return the seconds that the next turn of `cell` is put off; 0 as a rule."""
+    def delay_of(self, turning: Turning) -> float:
+        """Return the seconds by which the next turn of a cell or call is delayed; usually 0."""
         rate = self._rates.get("delay")
-        if not rate or self._is_over or not self._is_disturbed(cell.path):
+        if not rate or self._is_over or not self._is_disturbed(turning.path):
             return 0.0
-        delay: float = self.decisions.decide(
-            f"delay {cell.path}", lambda random: random.choice(_DELAYS) if random.random() < rate else 0.0
+        delay = self.decisions.decide(
+            f"delay {turning.path}", lambda random: random.choice(_DELAYS) if random.random() < rate else 0.0
         )
         if delay:
-            self._disturbed("delay", cell.path, f"{delay} s")
+            self._disturbed("delay", turning.path, f"{delay} s")
         return delay or 0.0
 
     def fault_of(self, path: str, tokens: int) -> "tuple[Fault | int, int] | None":
-        """Return how the next answer of a model breaks off, if it does.
+        """Draw whether, and how, the next answer of a model breaks off.
 
         Args:
-            path: The agent that asks.
-            tokens: How many tokens the answer has.
+            path: The path of the agent that asks the model.
+            tokens: The number of tokens of the answer.
 
         Returns:
-            A fault, or the HTTP status of an error, and the number of tokens before it.
+            A fault, or the HTTP status of an error, with the number of tokens before it; None for no fault.
         """
         rate = self._rates.get("fault")
         if not rate or not self._is_disturbed(path):
@@ -145,23 +170,24 @@ class Simulation:
         drawn = self.decisions.decide(f"fault {path}", draw)
         if not drawn:
             return None
-        what, sent = drawn
-        self._disturbed("fault", path, str(what) if isinstance(what, int) else f"{what} after {sent} tokens")
-        return (what, sent) if isinstance(what, int) else (Fault(what), sent)
+        fault, sent = drawn
+        self._disturbed("fault", path, str(fault) if isinstance(fault, int) else f"{fault} after {sent} tokens")
+        return (fault, sent) if isinstance(fault, int) else (Fault(fault), sent)
 
     def step(self, text: str) -> None:
-        """Write a step into the trace."""
+        """Write a step into the trace, with the virtual time."""
         if self._traced and not self._is_over:
             self.trace.append(f"{self.time():.3f} {plain(text)}")
 
     def happened(self, event: Event) -> None:
-        """A system tells what happened in it."""
+        """Write an event of a system into the trace, unless its log entry is there already."""
         if self._traced and not event.logged:
-            about = next((_told(one) for one in (event.error, event.reason, event.detail) if one is not None), "")
+            facts = (event.error, event.reason, event.detail)
+            about = next((_described(fact) for fact in facts if fact is not None), "")
             self.step(f"{event.path}: {event.kind.value.replace('_', ' ')}{about and f', {about}'}")
 
-    def logged(self, method: str, entry: dict[str, Any]) -> None:
-        """Something was logged."""
+    def logged(self, method: str, entry: MutableMapping[str, Any]) -> None:
+        """Write a log entry into the trace. An entry about a fault of the runtime makes the run fail."""
         text = str(entry.get("event"))
         if text.startswith("runtime."):
             self.faults.append(f"{text}: {entry.get('actor')}\n{entry.get('stack')}")
@@ -170,12 +196,18 @@ class Simulation:
             self.step(f"{method}: {text}{facts}")
 
     def noise(self, _: object, context: dict[str, Any]) -> None:
-        """The event loop reports what nobody handles."""
+        """Record a report of the event loop about something that nobody handles; the run fails."""
         error = context.get("exception")
         self.faults.append(f"the event loop reports: {context.get('message')}{f': {error!r}' if error else ''}")
 
-    def later(self, seconds: float, callback: Callable[..., None], *args: Any) -> None:
-        """Call something later; it does not count as a timer of the program."""
+    def later(self, seconds: float, callback: Callable[[*Ts], object], *args: *Ts) -> None:
+        """Call a function later. The timer does not count as one of the program.
+
+        Args:
+            seconds: Virtual seconds until the call.
+            callback: The function.
+            *args: Its arguments.
+        """
         number = next(self._numbers)
 
         def call() -> None:
@@ -185,7 +217,7 @@ class Simulation:
         self._timers[number] = self.loop.call_later(seconds, call)
 
     def end(self) -> None:
-        """The program is over: nothing is done to what is left of it."""
+        """Stop disturbing: the program has ended."""
         self._is_over = True
         for timer in self._timers.values():
             timer.cancel()
@@ -203,43 +235,44 @@ class Simulation:
         return victim, random.choice(_SOON)
 
     def _victims(self) -> list[str]:
-        return [cell.path for system in self.systems for cell in system._cells() if self._can_strike(cell)]
+        return [cell.path for system in self.systems for cell in system.cells() if self._can_strike(cell)]
 
-    def _can_strike(self, cell: Any) -> bool:
+    def _can_strike(self, cell: Cell) -> bool:
         return can_be_struck(cell) and self._is_disturbed(cell.path)
 
     def _strike(self, kind: str, path: str) -> None:
         if self._is_over:
             return
         for system in self.systems:
-            cell = next((cell for cell in system._cells() if cell.path == path and cell.is_alive), None)
+            cell = next((cell for cell in system.cells() if cell.path == path and cell.is_alive), None)
             if cell is not None and STRIKES[kind](system, cell):
                 self._disturbed(kind, path)
                 return
 
     def _disturbed(self, kind: str, path: str, detail: str = "") -> None:
-        one = Disturbance(kind, path, round(self.time(), 3), detail)
-        self.disturbances.append(one)
-        self.step(f"{one.path}: {one.kind}{one.detail and f' ({one.detail})'}, by the simulation")
+        self.disturbances.append(Disturbance(kind, path, round(self.time(), 3), detail))
+        self.step(f"{path}: {kind}{detail and f' ({detail})'}, by the simulation")
 
 
-def _told(about: Any) -> str:
-    """What an event is about, without the time of day."""
-    if isinstance(about, DeadLetter):
-        return f"{about.reason.value}: {type(about.message).__name__}"
-    return str(about)
+def _described(fact: object) -> str:
+    """Return the text of a fact of an event, without the time of day."""
+    if isinstance(fact, DeadLetter):
+        return f"{fact.reason.value}: {type(fact.message).__name__}"
+    return str(fact)
 
 
-def _waiting(cell: Any) -> str:
-    """What the turn begins with: the first messages in the mailbox, or the call that runs."""
-    waiting = [envelope.message for envelope in cell.waiting()] if isinstance(cell, Cell) else [cell]
+def _waiting(turning: Turning) -> str:
+    """Return the text of what a turn begins with: the first messages in the mailbox, or the call that runs."""
+    waiting = [envelope.message for envelope in turning.waiting()] if isinstance(turning, Cell) else [turning]
     messages = [message for message in waiting if message is not BARRIER]
     if not messages:
         return ""
-    names = [f"call {one.id}" if isinstance(one, Interaction) else type(one).__name__ for one in messages[:3]]
+    names = [
+        f"call {message.id}" if isinstance(message, Interaction) else type(message).__name__ for message in messages[:3]
+    ]
     return f" with {', '.join(names)}" + (f" and {len(messages) - 3} more" if len(messages) > 3 else "")
 
 
 def plain(text: str) -> str:
-    """Return a text without what differs from process to process: the addresses of objects."""
+    """Return a text without the addresses of objects, which differ from process to process."""
     return _ADDRESS.sub("0x…", text)

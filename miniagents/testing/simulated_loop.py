@@ -1,39 +1,75 @@
-"""The event loop of a simulation: virtual time, and a scheduling whose answers come from the seed."""
+"""`SimulatedLoop`: an event loop with virtual time, whose scheduling is drawn from the seed of a simulation."""
 
 import asyncio
 import itertools
 from collections import deque
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, TypeVar, TypeVarTuple
 
+from miniagents.actors import ActorSystem
 from miniagents.actors.dispatch.dispatcher import Dispatcher
 from miniagents.actors.dispatch.scheduling import Scheduling
 from miniagents.actors.observing.events import Event, Events, Subscription
+from miniagents.testing.decisions import Decisions
 from miniagents.testing.virtual_time import VirtualTimeLoop
 
-if TYPE_CHECKING:
-    from miniagents.testing.simulated import Simulation
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
-MOST_TURNS = 1_000_000
-"""Turns of the loop at one moment, after which a program is taken for one that never gets on."""
+MAX_TURNS = 1_000_000
+"""Turns of the loop at one moment, after which a program counts as one that makes no progress."""
 
 
 class StuckError(Exception):
-    """The loop turns and turns, and the time stands still."""
+    """The loop turns again and again, and virtual time does not advance."""
+
+
+class Turning(Protocol):
+    """What the ready queue holds: a cell, or a call of an agent."""
+
+    @property
+    def path(self) -> str:
+        """The path of the actor or agent."""
+
+
+class Simulator(Protocol):
+    """The simulation, as its event loop uses it; see `Simulation`."""
+
+    seed: int
+    decisions: Decisions
+    systems: list[ActorSystem]
+
+    def delay_of(self, turning: Turning) -> float:
+        """Return the seconds by which the next turn of a cell or call is delayed."""
+
+    def turn_of(self, turning: Turning, index: int, ready: int) -> None:
+        """Report that a cell or call has the next turn."""
+
+    def later(self, seconds: float, callback: Callable[[*Ts], object], *args: *Ts) -> None:
+        """Call a function later, without a timer of the program."""
+
+    def step(self, text: str) -> None:
+        """Write a step into the trace."""
+
+    def happened(self, event: Event) -> None:
+        """Write an event of a system into the trace."""
 
 
 class SimulatedLoop(VirtualTimeLoop):
-    """A loop in which nothing depends on the process: tasks and futures have numbers, which are their hashes, too.
+    """An event loop in which nothing depends on the process: tasks and futures are hashed by their numbers.
 
     Args:
-        simulation: Whose loop it is.
+        simulation: The simulation that the loop belongs to.
 
     Attributes:
-        turns: How often it has turned.
+        simulation: The simulation.
+        scheduling: The scheduling of the systems in the loop.
+        turns: The number of turns so far.
     """
 
-    def __init__(self, simulation: "Simulation") -> None:
+    def __init__(self, simulation: Simulator) -> None:
         self.simulation = simulation
         self.scheduling = SimulatedScheduling(simulation)
         self.turns = 0
@@ -42,49 +78,55 @@ class SimulatedLoop(VirtualTimeLoop):
         super().__init__()
 
     def turned(self) -> None:
-        """Count."""
+        """Count the turn.
+
+        Raises:
+            StuckError: There were more than `MAX_TURNS` turns at this moment.
+        """
         self.turns += 1
         moment, first = self._moment
         if moment != self.now:
             self.count_anew()
-        elif self.turns - first > MOST_TURNS:
-            raise StuckError(f"the loop has turned {MOST_TURNS} times, and the time stands still")
+        elif self.turns - first > MAX_TURNS:
+            raise StuckError(f"the loop has turned {MAX_TURNS} times, and the time stands still")
 
     def count_anew(self) -> None:
-        """Count the turns at this moment from the beginning."""
+        """Count the turns at this moment from 0."""
         self._moment = (self.now, self.turns)
 
-    def create_task(self, coro: Any, *, name: object = None, **options: Any) -> "asyncio.Task[Any]":
-        """As any loop's; the task's number is counted in this loop."""
+    def create_task(
+        self, coro: "Generator[Any, None, T] | Coroutine[Any, Any, T]", *, name: object = None, **options: Any
+    ) -> "asyncio.Task[T]":
+        """Create a task as any loop does, with a number of this loop."""
         number = next(self._numbers)
         return _Task(coro, number=number, loop=self, name=str(name or f"Task-{number}"), **options)
 
     def create_future(self) -> "asyncio.Future[Any]":
-        """As any loop's."""
+        """Create a future as any loop does, with a number of this loop."""
         return _Future(number=next(self._numbers), loop=self)
 
 
 class SimulatedScheduling(Scheduling):
-    """Asks a simulation.
+    """A scheduling whose answers are drawn from the seed.
 
     Args:
-        simulation: It decides.
+        simulation: The simulation that decides.
     """
 
-    def __init__(self, simulation: "Simulation") -> None:
+    def __init__(self, simulation: Simulator) -> None:
         self._simulation = simulation
         self._spread = Random(f"{simulation.seed} spread")
 
     def random(self) -> float:
-        """Of the seed."""
+        """Return a random number of the seed, from 0 to 1."""
         return self._spread.random()
 
     def clock(self) -> float:
-        """Before or after every other time: whatever is bounded by it is over, or is not, as the seed says."""
+        """Return a time before or after every other one, so that the seed decides whether a turn's time is over."""
         return float("inf") if self._simulation.decisions.decide("clock", _one_in_four) else float("-inf")
 
     def cpu_clock(self) -> float:
-        """It stands still."""
+        """Return 0: processor time does not pass in a simulation."""
         return 0.0
 
     def ready_queue(self, dispatcher: Dispatcher) -> "deque[Any]":
@@ -93,10 +135,11 @@ class SimulatedScheduling(Scheduling):
 
     def waiting_line(self, path: str) -> "deque[Any]":
         """Return a queue whose order is drawn."""
-        return _Line(self._simulation, path)
+        return _WaitingLine(self._simulation, path)
 
-    def system_started(self, system: Any) -> None:
-        """It is simulated from now on."""
+    def system_started(self, system: object) -> None:
+        """Add a system to the simulation."""
+        assert isinstance(system, ActorSystem)
         self._simulation.systems.append(system)
         system.events.attach(_Listener(system.events, self._simulation))
 
@@ -105,10 +148,12 @@ def _one_in_four(random: Random) -> bool:
     return random.random() < 0.25
 
 
-class _Task(asyncio.Task[Any]):
-    def __init__(self, *args: Any, number: int, **options: Any) -> None:
+class _Task(asyncio.Task[T]):
+    def __init__(
+        self, coro: "Generator[Any, None, T] | Coroutine[Any, Any, T]", *, number: int, **options: Any
+    ) -> None:
         self._number = number
-        super().__init__(*args, **options)
+        super().__init__(coro, **options)
 
     def __hash__(self) -> int:
         return self._number
@@ -123,61 +168,72 @@ class _Future(asyncio.Future[Any]):
         return self._number
 
 
-def _take(queue: "deque[Any]", index: int) -> Any:
-    queue.rotate(-index)
-    taken = deque.popleft(queue)
-    queue.rotate(index)
-    return taken
+class _DrawnQueue(deque[T]):
+    """A queue whose next element is drawn."""
 
-
-class _ReadyQueue(deque[Any]):
-    """Who has something to do, and does it in a drawn order."""
-
-    def __init__(self, simulation: "Simulation", dispatcher: Dispatcher) -> None:
+    def __init__(self, simulation: Simulator, word: str) -> None:
         super().__init__()
         self._simulation = simulation
+        self._word = word
+
+    def popleft(self) -> T:
+        count = len(self)
+        index = self._simulation.decisions.one_of(self._word, count)
+        self.rotate(-index)
+        element = super().popleft()
+        self.rotate(index)
+        self.drawn(element, index, count)
+        return element
+
+    def drawn(self, element: T, index: int, count: int) -> None:
+        """Called after an element was taken out.
+
+        Args:
+            element: The element.
+            index: The place in the queue that it had.
+            count: The number of elements that there were.
+        """
+
+
+class _ReadyQueue(_DrawnQueue[Turning]):
+    """The ready queue of a dispatcher, with delayed turns."""
+
+    def __init__(self, simulation: Simulator, dispatcher: Dispatcher) -> None:
+        super().__init__(simulation, "turn")
         self._dispatcher = dispatcher
 
-    def append(self, cell: Any) -> None:
-        delay = self._simulation.delay_of(cell)
+    def append(self, turning: Turning) -> None:
+        delay = self._simulation.delay_of(turning)
         if delay:
-            self._simulation.later(delay, self._append_late, cell)
+            self._simulation.later(delay, self._append_late, turning)
         else:
-            super().append(cell)
+            super().append(turning)
 
-    def _append_late(self, cell: Any) -> None:
-        super().append(cell)
+    def _append_late(self, turning: Turning) -> None:
+        super().append(turning)
         if not self._dispatcher.awake:
             self._dispatcher.wake()
 
-    def popleft(self) -> Any:
-        ready = len(self)
-        index = self._simulation.decisions.one_of("turn", ready)
-        cell = _take(self, index)
-        self._simulation.turn_of(cell, index, ready)
-        return cell
+    def drawn(self, element: Turning, index: int, count: int) -> None:
+        self._simulation.turn_of(element, index, count)
 
 
-class _Line(deque[Any]):
-    """Those that wait for room in one mailbox."""
+class _WaitingLine(_DrawnQueue[object]):
+    """The senders that wait for room in one mailbox."""
 
-    def __init__(self, simulation: "Simulation", path: str) -> None:
-        super().__init__()
-        self._simulation = simulation
+    def __init__(self, simulation: Simulator, path: str) -> None:
+        super().__init__(simulation, f"room in {path}")
         self._path = path
 
-    def popleft(self) -> Any:
-        waiting = len(self)
-        index = self._simulation.decisions.one_of(f"room in {self._path}", waiting)
+    def drawn(self, element: object, index: int, count: int) -> None:
         if index:
-            self._simulation.step(f"{self._path}: the room goes to sender {index + 1} of the {waiting} that wait")
-        return _take(self, index)
+            self._simulation.step(f"{self._path}: the room goes to sender {index + 1} of the {count} that wait")
 
 
 class _Listener(Subscription):
     """Writes the events of a system into the trace."""
 
-    def __init__(self, events: Events, simulation: "Simulation") -> None:
+    def __init__(self, events: Events, simulation: Simulator) -> None:
         super().__init__(events)
         self._simulation = simulation
 
@@ -185,8 +241,15 @@ class _Listener(Subscription):
         self._simulation.happened(event)
 
 
-def in_turns(loop: asyncio.AbstractEventLoop, turns: int, callback: Any, *args: Any) -> None:
-    """Call `callback(*args)` when the loop has turned so often; with 0 now. It runs in an empty context."""
+def in_turns(loop: asyncio.AbstractEventLoop, turns: int, callback: Callable[[*Ts], object], *args: *Ts) -> None:
+    """Call a function after some turns of the loop, in an empty context.
+
+    Args:
+        loop: The loop.
+        turns: The number of turns; with 0 the function is called now.
+        callback: The function.
+        *args: Its arguments.
+    """
     if turns <= 0:
         Context().run(callback, *args)
     else:

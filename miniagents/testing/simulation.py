@@ -1,4 +1,4 @@
-"""`simulate`: a program plays in virtual time, in an order that a seed decides, and must leave nothing behind."""
+"""`simulate`: run a program in virtual time, in an order drawn from a seed, and check that it leaves nothing behind."""
 
 import asyncio
 from collections.abc import Iterable
@@ -9,33 +9,35 @@ from miniagents.testing.run import Program, Run, playing
 
 _LAST_STEPS = 40
 
-_MOST_TURNS = 500_000
-"""Turns of the loop that are spent on making a failing run smaller, at most; and so many runs at most:"""
-_MOST_RUNS = 1_000
+_MAX_TURNS = 500_000
+"""The most turns of the loop that are spent on making a failing run smaller."""
+
+_MAX_RUNS = 1_000
+"""The most runs that are spent on making a failing run smaller."""
 
 
 def simulate(program: Program, *, seeds: Iterable[int] = range(1_000), until: float = 10_000.0) -> None:
-    """Run a program in virtual time with one seed after the other, until it fails.
+    """Run a program in virtual time, once with each seed, until it fails.
 
-    Where the order is free, the seed decides: which ready actor has the next turn and how long that is, which of
-    several waiting senders is next, and what disturbs the program, if it asks for that (`Simulation.disturb`). When the
-    program has returned, nothing may be left of it: no pending promise, no task, no timer, no living actor, no call
-    under way, nothing that the event loop had to report.
+    Where no guarantee fixes the order, the seed decides: which ready actor has the next turn, how long the turn is,
+    which of several waiting senders is next, and how the program is disturbed if it asks for that
+    (`Simulation.disturb`). When the program has returned, there must be no pending promise, task, timer, living actor
+    or call under way, and no report of the event loop.
 
-    It is for programs without threads and real connections, and runs an event loop of its own: call it from a plain
-    function. The global `random` is seeded, too; whatever else differs from run to run (the time of day, `uuid4`, the
-    order of a set of strings) is not for the program to depend on.
+    The program must not use threads or real connections. `simulate` runs an event loop of its own, so call it from a
+    plain function. The global `random` is seeded. The program must not depend on anything else that differs between
+    runs, such as the time of day, `uuid4` or the order of a set of strings.
 
     Args:
-        program: `async def program(sim)`; it makes its systems itself, with `async with`.
-        seeds: The seeds. One seed plays the same again, step for step, also in another process.
+        program: `async def program(sim)`. The program makes its systems itself, with `async with`.
+        seeds: The seeds. The same seed gives the same run, step for step, also in another process.
         until: Virtual seconds after which the program must have ended, more than 0.
 
     Raises:
-        SimulationError: It raised something, did not end, or left something behind. The run is made smaller first:
-            disturbances and changes of the order that it does not take to fail are left out.
+        SimulationError: The program raised an exception, did not end, or left something behind. The failing run is made
+            smaller first: disturbances and changes of the order that the failure does not need are left out.
         InvalidOptionError: `until` is not more than 0.
-        RuntimeError: An event loop runs already.
+        RuntimeError: An event loop is running in this thread.
 
     Example:
         >>> from miniagents import MiniAgents, miniagent
@@ -50,7 +52,7 @@ def simulate(program: Program, *, seeds: Iterable[int] = range(1_000), until: fl
     """
     if not until > 0:
         raise InvalidOptionError(f"simulate(until=) must be more than 0 seconds, not {until!r}")
-    if asyncio._get_running_loop() is not None:
+    if _runs_in_loop():
         raise RuntimeError("simulate() runs an event loop of its own: call it from a plain function, not a coroutine")
     with playing():
         for seed in seeds:
@@ -59,33 +61,41 @@ def simulate(program: Program, *, seeds: Iterable[int] = range(1_000), until: fl
                 raise _smallest_failure(run) from run.error
 
 
+def _runs_in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 def _smallest_failure(first: Run) -> SimulationError:
     turns = runs = 0
 
     def fails(given: Decided) -> bool:
         nonlocal turns, runs
-        if turns > _MOST_TURNS or runs >= _MOST_RUNS:
+        if turns > _MAX_TURNS or runs >= _MAX_RUNS:
             return False
         run = Run(first.program, first.seed, first.until, given)
         turns += run.turns
         runs += 1
         return run.kind == first.kind
 
-    given = smallest(first.made, fails)
-    last = Run(first.program, first.seed, first.until, given, traced=True)
+    decided = smallest(first.made, fails)
+    last = Run(first.program, first.seed, first.until, decided, traced=True)
     sim = last.sim
-    again = ""
+    warning = ""
     if last.kind != first.kind:
-        again = (
+        warning = (
             "\nPlayed again, it did not fail in the same way: it depends on something that no seed decides, such as "
             "the time of day, a thread, or an object that outlives the program."
         )
-    struck = "".join(f"\n  {one.at:.3f} {one}" for one in sim.disturbances) or " none"
+    disturbances = "".join(f"\n  {disturbance.at:.3f} {disturbance}" for disturbance in sim.disturbances) or " none"
     steps = "".join(f"\n  {step}" for step in sim.trace[-_LAST_STEPS:])
     text = (
         f"seed {first.seed}: {last.failure or first.failure}\n"
-        f"disturbances that it takes:{struck}\n"
+        f"disturbances that it takes:{disturbances}\n"
         f"the last of {len(sim.trace)} steps (`trace` has all):{steps}\n"
-        f"play it again: simulate(program, seeds=[{first.seed}]){again}"
+        f"play it again: simulate(program, seeds=[{first.seed}]){warning}"
     )
     return SimulationError(text, seed=first.seed, trace=tuple(sim.trace), disturbances=tuple(sim.disturbances))

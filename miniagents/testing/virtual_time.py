@@ -1,10 +1,13 @@
-"""An event loop whose clock jumps: when nothing is ready, time goes on to the next timer at once."""
+"""An event loop with a virtual clock: when nothing is ready, the clock jumps to the next timer."""
 
 import asyncio
 import selectors
 import time
 from collections.abc import Callable
-from typing import Any
+from concurrent.futures import Executor
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -12,11 +15,11 @@ class _JumpingSelector(selectors.DefaultSelector):
         super().__init__()
         self._loop = loop
 
-    def select(self, timeout: float | None = None) -> Any:
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         loop = self._loop
         loop.turned()
         if loop.threads and timeout:
-            # A thread has no virtual time: as long as one works, the clock goes as all clocks do.
+            # A thread has no virtual time: while one works, the clock runs in real time.
             began = time.monotonic()
             ready = super().select(timeout)
             loop.now += min(time.monotonic() - began, timeout) if ready else timeout
@@ -28,11 +31,23 @@ class _JumpingSelector(selectors.DefaultSelector):
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """Hours pass in milliseconds, and always in the same order. For tests without real connections.
+    """An event loop with a virtual clock, for tests without real connections.
+
+    Hours pass in milliseconds, and timers fire in the same order every time.
 
     Attributes:
-        now: The time, in seconds.
-        threads: How many calls of `run_in_executor` are under way; meanwhile the clock does not jump.
+        now: The virtual time, in seconds.
+        threads: The number of calls of `run_in_executor` that are under way. While there are any, the clock does not
+            jump.
+
+    Example:
+        >>> async def wait_an_hour():
+        ...     began = asyncio.get_running_loop().time()
+        ...     await asyncio.sleep(3600)
+        ...     return asyncio.get_running_loop().time() - began
+        >>> with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        ...     runner.run(wait_an_hour())
+        3600.0
     """
 
     def __init__(self) -> None:
@@ -41,16 +56,26 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         super().__init__(_JumpingSelector(self))
 
     def time(self) -> float:
-        """The virtual time."""
+        """Return the virtual time, in seconds."""
         return self.now
 
+    def timers(self) -> list[asyncio.TimerHandle]:
+        """Return the timers that have not fired and are not cancelled."""
+        # asyncio has no public way to ask for its timers, or for what is ready; a test of the simulation needs both.
+        timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
+        return [timer for timer in timers if not timer.cancelled()]
+
+    def has_ready(self) -> bool:
+        """Return whether something is ready to run at this moment."""
+        return bool(self._ready)  # type: ignore[attr-defined]
+
     def turned(self) -> None:
-        """The loop looks for what is ready: called at each of its turns."""
+        """Called at each turn of the loop, before it looks for what is ready."""
 
     def run_in_executor(  # type: ignore[override]  # typeshed types it by the function
-        self, executor: Any, func: Callable[..., Any], *args: Any
-    ) -> "asyncio.Future[Any]":
-        """As any loop's."""
+        self, executor: Executor | None, func: Callable[..., T], *args: Any
+    ) -> "asyncio.Future[T]":
+        """Run a function in a thread, as any loop does. The clock does not jump meanwhile."""
         future = super().run_in_executor(executor, func, *args)
         self.threads += 1
         future.add_done_callback(self._thread_done)
@@ -60,5 +85,5 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self.threads -= 1
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
-        """As any loop's, without a timeout: the clock would jump to its end at once."""
+        """Shut the threads down as any loop does, but without a timeout: the clock would jump to its end at once."""
         await super().shutdown_default_executor()

@@ -151,7 +151,7 @@ NAMED = {
 async def left(how: str, system: MiniAgents) -> None:
     """Leave `async with` in one of several ways."""
     if how == "afinalize":
-        for one in (*(cell.ref for cell in system._cells()),):
+        for one in (*(cell.ref for cell in system.cells()),):
             one.kill()
         for interaction in system.interactions():
             interaction.begin_cancel("enough")

@@ -323,7 +323,7 @@ async def test_what_ends_with_its_caller_is_no_failure_to_report(
     async with MiniAgents() as system:
         promise = agent.inquire(timeout=0.5 if how == "deadline" else None)
         await turns(after)
-        for cell in system._cells() if how in ("kill", "stop") else ():
+        for cell in system.cells() if how in ("kill", "stop") else ():
             if cell.path == f"/agents/{agent.alias}":
                 cell.ref.kill() if how == "kill" else cell.ref.stop()
         if how == "cancel":

@@ -323,7 +323,7 @@ def test_a_percentile_is_the_smallest_that_so_many_are_not_above(samples: list[f
 def test_of_more_than_are_kept_an_even_sample_is_kept_and_the_longest_is_exact(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("miniagents.cli.bench.load._KEPT", 1000)
+    monkeypatch.setattr("miniagents.cli.bench.load._MAX_SAMPLE", 1000)
     latencies = Latencies(10**12)
     for number in range(50_000):
         latencies.add(float(number))

@@ -302,13 +302,13 @@ def test_a_program_that_does_not_end_is_reported_with_the_place_where_it_waits()
 
 
 def test_a_program_that_turns_for_ever_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("miniagents.testing.simulated_loop.MOST_TURNS", 1000)
+    monkeypatch.setattr("miniagents.testing.simulated_loop.MAX_TURNS", 1000)
 
     async def program(sim: Simulation) -> None:
         for _ in itertools.count():
             await asyncio.sleep(0)
 
-    assert "the program does not get on" in str(failure_of(program))
+    assert "the program makes no progress" in str(failure_of(program))
 
 
 def test_a_cancellation_of_the_program_is_reported() -> None:

@@ -135,7 +135,7 @@ class Dispatcher:
         self._warm.pop(cell, None)
 
     def wake(self) -> None:
-        """See to it that a worker looks at the ready queue before the loop sleeps."""
+        """Let a worker look into the ready queue: one that is parked, or a new one."""
         self.awake = True
         self.now = self._loop.time()
         while self._idle:

@@ -92,15 +92,18 @@ class ActorRef:
                 return
             queue.append(envelope)
         else:
-            dispatcher, observer = system.dispatcher, system.observer
-            if queue.__class__ is not deque or cell.stopping is not None or observer is not None:
-                trace = None if observer is None else observer.outer_trace()
+            dispatcher, outer_trace = system.dispatcher, system.observers.outer_trace
+            if queue.__class__ is not deque or cell.stopping is not None:
+                trace = None if outer_trace is None else outer_trace()
                 cell.post(Envelope(message, trace=trace, at=dispatcher.time()))
                 return
             now = dispatcher.now if dispatcher.awake else dispatcher.time()
-            if now != cell.last_stamp:
-                cell.put_stamp(now)
-            queue.append(message)
+            if outer_trace is not None:
+                queue.append(Envelope(message, trace=outer_trace(), at=now))
+            else:
+                if now != cell.last_stamp:
+                    cell.put_stamp(now)
+                queue.append(message)
         if not cell.scheduled:
             cell.wake()
 
@@ -119,8 +122,8 @@ class ActorRef:
         scope: Any = get_scope()
         node = scope if scope is not None and scope.is_node else None
         if node is None:
-            observer = system.observer
-            trace = None if observer is None else observer.outer_trace()
+            outer_trace = system.observers.outer_trace
+            trace = None if outer_trace is None else outer_trace()
             envelope = Envelope(message, trace=trace, at=system.dispatcher.time())
         else:
             envelope = node.envelope_for(message)
@@ -167,9 +170,9 @@ class ActorRef:
         work: Any = get_work()
         ask: Ask[Any]
         if scope is None or not scope.is_node:  # from outside of the actors
-            observer = system.observer
+            outer_trace = system.observers.outer_trace
             deadline = None if work is None or scope is None else _deadline_of(work, scope)
-            trace = None if observer is None else observer.outer_trace()
+            trace = None if outer_trace is None else outer_trace()
             ask = Ask(cell, message, None, None, deadline, 0, trace, now)
             if work is not None:
                 work.owns(ask)

@@ -41,13 +41,16 @@ class Event(msgspec.Struct, frozen=True):
         path: The actor that it happened to.
         at: When, in seconds since the epoch.
         reason: The stop reason, for STOP and RESTART: a `StopReason`, or after a crash `ValueError('what it said')`.
-        error: What the exception said, for CRASH, ESCALATION and DEADLOCK. It is text, since an exception keeps its
-            frames alive, and all that is in them.
+        error: The text of the exception, for CRASH, ESCALATION, DEADLOCK and INTERACTION_ENDED (None where it ended
+            well). The event has no exception, since that would keep its frames alive, and all that is in them.
         error_type: The name of the exception's class.
         ring: The paths of those that wait for each other, for DEADLOCK.
         detail: Anything else: a dead letter; the interaction's id, where it happened to one; for SLOWED,
             what is left of the rate.
         logged: Whether the runtime has logged it, too.
+        tokens: The tokens that an interaction used, for INTERACTION_ENDED: its own model requests, not those of the
+            calls below it.
+        cost: Their cost, in the currency of the price list.
         caller: The name of the `Caller` on whose behalf it was done, or None.
         request_id: The id of the request that it was done for, or None.
     """
@@ -61,6 +64,8 @@ class Event(msgspec.Struct, frozen=True):
     ring: tuple[str, ...] = ()
     detail: Any = None
     logged: bool = False
+    tokens: int | None = None
+    cost: float | None = None
     caller: str | None = None
     request_id: str | None = None
 
@@ -149,6 +154,8 @@ class Events:
         error: BaseException | None = None,
         detail: object = None,
         logged: bool = False,
+        tokens: int | None = None,
+        cost: float | None = None,
     ) -> None:
         """Tell the subscribers.
 
@@ -159,6 +166,8 @@ class Events:
             error: An exception.
             detail: Anything else.
             logged: Whether the runtime has logged it, too.
+            tokens: The tokens that were used.
+            cost: Their cost.
         """
         if self._subscribers:
             caller = current_caller.get()
@@ -172,6 +181,8 @@ class Events:
                 ring=error.ring if isinstance(error, DeadlockError) else (),
                 detail=detail,
                 logged=logged,
+                tokens=tokens,
+                cost=cost,
                 caller=None if caller is None else caller.name,
                 request_id=current_request_id.get(),
             )

@@ -1,42 +1,100 @@
-"""The port of an observer of a system. A system without one pays one read of an attribute."""
+"""`Observer`: the base class of what is told about calls, model requests and tools while they happen."""
 
-from contextvars import Context
 from typing import Any, Protocol
 
 
-class Call(Protocol):
-    """One call of a model or a tool, as an observer sees it."""
+class ObservedCall(Protocol):
+    """One request to a model, or one call of a tool, as an observer sees it."""
 
     def piece(self, piece: object) -> None:
-        """A piece of its answer came."""
+        """Called with each piece of the answer when it arrives."""
 
     def ended(self, answer: Any, error: BaseException | None) -> None:
-        """Called when the call is over.
+        """Called once, at the end.
 
         Args:
-            answer: What a model answered, as far as it came; None of a tool.
-            error: What it failed with, a cancellation included, or None.
+            answer: The answer of the model, as far as it arrived; None for a tool.
+            error: The exception that ended the call, a cancellation included, or None.
         """
 
 
-class Observer(Protocol):
-    """An object that is told what a system does (`system.observer`). No method may raise."""
+class Observer:
+    """A base class for observers; `system.observers.attach(observer)` attaches one.
+
+    An observer subscribes to a hook by overriding the method. A hook that nobody overrides costs nothing. Hooks are
+    called in the thread of the system's event loop. They must not block, and must not send, start or stop anything. If
+    a hook raises, that is logged as `observer.failed`, and the system and the other observers go on.
+
+    Example:
+        >>> from miniagents import MiniAgents, Observer, miniagent
+        >>> class Counting(Observer):
+        ...     calls = 0
+        ...     def interaction_started(self, interaction):
+        ...         self.calls += 1
+        >>> @miniagent
+        ... async def hello(ctx):
+        ...     ctx.reply("Hello!")
+        >>> counting = Counting()
+        >>> async def main():
+        ...     async with MiniAgents() as system:
+        ...         system.observers.attach(counting)
+        ...         await hello.inquire()
+        >>> MiniAgents().run(main())
+        >>> counting.calls
+        1
+    """
 
     def outer_trace(self) -> object:
-        """The trace context of code outside of all actors, which sends a message now; it goes with the envelope."""
+        """Return the trace context of the code outside of all actors that sends a message now, or None.
 
-    def actor_ended(self, cell: object) -> None:
-        """An actor has ended for good."""
+        The message carries it. Of several observers, the first one that returns something decides.
+        """
+        return None
 
-    def interaction_started(self, interaction: Any, context: Context) -> None:
-        """A call of an agent goes into its mailbox; its code will run in copies of `context`. What `interaction.trace`
-        is afterwards goes with it, and with all that it sends."""
+    def actor_ended(self, cell: Any) -> None:
+        """An actor has ended and is not restarted.
+
+        Args:
+            cell: Its cell.
+        """
+
+    def interaction_started(self, interaction: Any) -> None:
+        """A call of an agent goes into the agent's mailbox.
+
+        Args:
+            interaction: The `Interaction`. The agent's code runs in copies of `interaction.turn_context()`. The hook
+                may set `interaction.trace`; everything that the agent sends carries it.
+        """
 
     def interaction_ended(self, interaction: Any) -> None:
-        """The code of an agent has ended; its replies may still come from calls below it."""
+        """The code of an agent has ended. Its replies may still arrive from calls that it has made.
 
-    def model_called(self, interaction: Any, provider: Any, request: Any) -> Call | None:
-        """A request goes to a model."""
+        Args:
+            interaction: The `Interaction`, with its `tokens`, `cost` and `error`.
+        """
 
-    def tool_called(self, interaction: Any, tool: Any, call: Any) -> Call | None:
-        """A tool is called for a model."""
+    def model_called(self, interaction: Any, provider: Any, request: Any) -> ObservedCall | None:
+        """A request goes to a model.
+
+        Args:
+            interaction: The `Interaction` that it belongs to.
+            provider: The `Provider`.
+            request: The `ModelRequest`.
+
+        Returns:
+            The object that is told how the request goes on, or None.
+        """
+        return None
+
+    def tool_called(self, interaction: Any, tool: Any, call: Any) -> ObservedCall | None:
+        """A tool is called for a model.
+
+        Args:
+            interaction: The `Interaction` that the model works for.
+            tool: The `Tool`.
+            call: The `ToolCall`.
+
+        Returns:
+            The object that is told how the call goes on, or None.
+        """
+        return None

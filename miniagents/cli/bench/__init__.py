@@ -1,4 +1,4 @@
-"""`miniagents bench`: the built-in workloads, or calls of an agent of the user's own."""
+"""`miniagents bench`: measuring the runtime with built-in workloads, or an agent of the user."""
 
 from miniagents.cli.bench.command import add_bench
 

@@ -1,4 +1,4 @@
-"""The options of `miniagents bench`, and its two ways of measuring."""
+"""The options of `miniagents bench`, and the two kinds of measurement."""
 
 import argparse
 import asyncio
@@ -6,15 +6,17 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from miniagents.actors.runner import loop_factory
+from miniagents.agents import MiniAgents
+from miniagents.cli.bench.load import Load
+from miniagents.cli.bench.workloads import WORKLOADS, Took, WorkloadResult
+from miniagents.cli.commands import Commands
 from miniagents.cli.progress import progress
+from miniagents.cli.target import load_agent
 from miniagents.errors import InvalidOptionError, MissingDependencyError
-
-if TYPE_CHECKING:
-    from miniagents.cli.bench.report import WorkloadResult
 
 _DESCRIPTION = """\
 Measure the runtime on this machine, or an agent of your own.
@@ -25,8 +27,8 @@ Measure the runtime on this machine, or an agent of your own.
 Ctrl-C ends it; what was measured so far is shown. How to read the figures: docs/benchmarking.md."""
 
 
-def add_bench(commands: Any) -> None:
-    """Add the sub-command."""
+def add_bench(commands: Commands) -> None:
+    """Add the parser of `miniagents bench`."""
     parser = commands.add_parser(
         "bench",
         help="measure the runtime on this machine, or an agent of your own",
@@ -66,13 +68,10 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _own_agent(args: argparse.Namespace) -> int:
-    """Exit status 1 when no call ended well."""
+    """Measure calls of an agent. The exit status is 1 if no call succeeded."""
     import psutil
 
-    from miniagents.agents import MiniAgents
-    from miniagents.cli.bench.load import Load
     from miniagents.cli.bench.report import show_load, write_json
-    from miniagents.cli.target import load_agent
 
     process = psutil.Process()
     load = Load(
@@ -100,7 +99,6 @@ def _own_agent(args: argparse.Namespace) -> int:
 
 def _built_in(args: argparse.Namespace) -> int:
     from miniagents.cli.bench.report import show_workloads, write_json
-    from miniagents.cli.bench.workloads import WORKLOADS
 
     names = list(WORKLOADS) if args.only is None else args.only
     for name in names:
@@ -125,12 +123,8 @@ def _built_in(args: argparse.Namespace) -> int:
     return 0
 
 
-def _measure(name: str, repeats: int, results: "list[WorkloadResult]", *, quick: bool) -> None:
-    """Add what was measured of one workload, also if Ctrl-C ended it after some runs."""
-    from miniagents.actors.runner import loop_factory
-    from miniagents.cli.bench.report import WorkloadResult
-    from miniagents.cli.bench.workloads import WORKLOADS, Took
-
+def _measure(name: str, repeats: int, results: list[WorkloadResult], *, quick: bool) -> None:
+    """Run one workload, and append its result, also if Ctrl-C ends it after some runs."""
     workload = WORKLOADS[name]
     operations = max(1, workload.operations // 10) if quick else workload.operations
 
@@ -141,7 +135,7 @@ def _measure(name: str, repeats: int, results: "list[WorkloadResult]", *, quick:
     runs: list[Took] = []
     try:
         with progress(name, repeats + 1) as on_progress:
-            once(max(1, operations // 10))  # warms up
+            once(max(1, operations // 10))  # the warm-up
             on_progress(1)
             for number in range(repeats):
                 runs.append(once(operations))
@@ -153,7 +147,7 @@ def _measure(name: str, repeats: int, results: "list[WorkloadResult]", *, quick:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No log, unless the user's code has configured one: the failures are counted, and text would cost more."""
+    """Turn the log off inside `with`, unless the program has configured structlog: failures are counted instead."""
     if structlog.is_configured():
         yield
         return

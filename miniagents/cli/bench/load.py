@@ -1,4 +1,4 @@
-"""Calls of one agent, so many at a time: what was measured, and the measuring."""
+"""`Load`: many calls of one agent, several at a time, and their measurement."""
 
 import array
 import asyncio
@@ -13,45 +13,58 @@ import msgspec
 from miniagents.agents import MiniAgent
 from miniagents.errors import AgentArgumentError, InvalidOptionError
 
-_KEPT = 1_000_000
-_EVERY = 0.1  # seconds between two looks at memory and progress
+_MAX_SAMPLE = 1_000_000
+_EVERY = 0.1  # seconds between two measurements of memory and progress
 
 
 class Latencies:
-    """How long calls took. Exact for up to a million of them; of more, a sample of a million that is chosen evenly, so
-    that memory is bounded (Vitter's algorithm R). The longest is always exact.
+    """The durations of calls.
+
+    Up to a million durations are kept; of more, a random sample of a million (Vitter's algorithm R), so that memory is
+    bounded. The longest duration is always exact.
 
     Args:
-        expected: How many there may be; the memory is taken at once, so that it does not look like growth.
+        expected: The number of durations to expect. Their memory is taken at once, so that it does not count as growth.
+
+    Attributes:
+        count: The number of durations so far.
+        longest: The longest duration, in seconds.
+
+    Example:
+        >>> latencies = Latencies(expected=3)
+        >>> for seconds in (0.3, 0.1, 0.2):
+        ...     latencies.add(seconds)
+        >>> latencies.percentiles(0.5, 1.0)
+        (0.2, 0.3)
     """
 
-    __slots__ = ("_kept", "_random", "count", "longest")
+    __slots__ = ("_random", "_sample", "count", "longest")
 
     def __init__(self, expected: int) -> None:
-        self._kept = array.array("d", bytes(8 * min(expected, _KEPT)))
+        self._sample = array.array("d", bytes(8 * min(expected, _MAX_SAMPLE)))
         self._random = random.Random(0)
         self.count = 0
         self.longest = 0.0
 
     def add(self, seconds: float) -> None:
-        """Note one."""
+        """Add a duration."""
         place = self.count
-        if place >= len(self._kept):
+        if place >= len(self._sample):
             place = self._random.randrange(self.count + 1)
-        if place < len(self._kept):
-            self._kept[place] = seconds
+        if place < len(self._sample):
+            self._sample[place] = seconds
         self.count += 1
         if seconds > self.longest:
             self.longest = seconds
 
     def percentiles(self, *shares: float) -> tuple[float, ...]:
-        """The nearest ranks, in seconds; NaN where there is none.
+        """Return percentiles by nearest rank, in seconds; NaN if there are no durations.
 
         Args:
-            *shares: More than 0 and at most 1 (0.5: the median).
+            *shares: Shares, more than 0 and at most 1 (0.5 is the median).
         """
-        kept = sorted(self._kept[: self.count])
-        return tuple(kept[math.ceil(share * len(kept)) - 1] if kept else math.nan for share in shares)
+        durations = sorted(self._sample[: self.count])
+        return tuple(durations[math.ceil(share * len(durations)) - 1] if durations else math.nan for share in shares)
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -59,8 +72,8 @@ class Failure(msgspec.Struct, frozen=True):
 
     Attributes:
         kind: The type of the exception.
-        count: How many there were.
-        first: The text of the first.
+        count: The number of these calls.
+        first: The text of the first exception.
     """
 
     kind: str
@@ -69,17 +82,26 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class LoadResult(msgspec.Struct, frozen=True):
-    """What was measured. Times are in seconds, memory in bytes.
+    """The result of a load. Times are in seconds, memory in bytes.
 
     Attributes:
-        done: Calls that ended, well or not.
-        succeeded: Calls that ended well; latencies are theirs.
-        per_second: Calls that ended well, per second.
-        cpu: The share of one core that this process used: near 1, the event loop itself was the limit.
-        rss_before: Memory before the calls, but after the first one.
-        rss_peak: The most that was seen, ten times a second.
-        rss_after: Memory when all had ended.
-        interrupted: Whether it was ended before all calls were made.
+        target: The name of the agent.
+        concurrency: The number of callers.
+        calls: The number of calls that were wanted.
+        done: The number of calls that ended.
+        succeeded: The number of calls that succeeded. The latencies are theirs.
+        seconds: The duration of the whole load.
+        per_second: Successful calls per second.
+        cpu: The share of one core that this process used. Near 1, the event loop itself was the limit.
+        p50: The median latency.
+        p90: The latency that 90 % of the calls do not exceed.
+        p99: The latency that 99 % of the calls do not exceed.
+        longest: The longest latency.
+        failures: The failed calls, by kind.
+        rss_before: Memory after the first call, which is not measured.
+        rss_peak: The highest memory of ten measurements a second.
+        rss_after: Memory at the end.
+        interrupted: Whether the load ended before all calls were made.
     """
 
     target: str
@@ -102,23 +124,34 @@ class LoadResult(msgspec.Struct, frozen=True):
 
 
 class Load:
-    """Calls an agent `calls` times, `concurrency` at a time: each caller waits for all replies and calls again.
+    """Many calls of one agent. Each of several callers waits for all replies, and calls again.
 
-    What has been measured so far can be read at any moment, also when `run` was cancelled.
-
-    Attributes:
-        calls: How many calls.
+    The result so far can be read at any moment, also after `run` was cancelled.
 
     Args:
-        agent: Whom to call.
-        calls: How many calls, 1 or more.
-        concurrency: How many callers, 1 or more.
-        message: What each call sends.
-        timeout: Seconds that a call may take; None for no bound.
-        memory: Gives the bytes that this process holds.
+        agent: The agent.
+        calls: The number of calls, 1 or more.
+        concurrency: The number of callers, 1 or more.
+        message: The message of each call.
+        timeout: Seconds that a call may take; None for no limit.
+        memory: Returns the bytes that this process holds.
+
+    Attributes:
+        calls: The number of calls.
 
     Raises:
         InvalidOptionError: A number is outside its range.
+
+    Example:
+        >>> from miniagents import MiniAgents
+        >>> from miniagents.testing import Script, ScriptedModel
+        >>> load = Load(
+        ...     ScriptedModel.fork(script=Script("Hello!")),
+        ...     calls=10, concurrency=2, message="Hi", timeout=None, memory=lambda: 0,
+        ... )
+        >>> MiniAgents().run(load.run(lambda done: None))
+        >>> load.result("the model").succeeded
+        10
     """
 
     def __init__(
@@ -153,24 +186,24 @@ class Load:
 
     @property
     def done(self) -> int:
-        """How many calls have ended."""
+        """The number of calls that have ended."""
         return self._latencies.count + self._failures.total()
 
     async def run(self, on_progress: Callable[[int], None]) -> None:
         """Make the calls, inside a running system.
 
         Args:
-            on_progress: Is told ten times a second how many calls have ended.
+            on_progress: Called ten times a second with the number of calls that have ended.
 
         Raises:
-            InvalidOptionError: The agent cannot be called without further arguments.
+            InvalidOptionError: The agent needs further arguments.
         """
         try:
             await self._agent.inquire(self._message, timeout=self._timeout, errors_as_messages=False)
         except AgentArgumentError as error:
             raise InvalidOptionError(f"{error}; name an agent that was forked with its arguments") from error
         except Exception:
-            pass  # the same will happen to the others, and be counted
+            pass  # the measured calls fail in the same way, and are counted
         before = self._memory()
         self._rss = (before, before, before)
         watch = asyncio.ensure_future(self._watch(on_progress))
@@ -182,7 +215,7 @@ class Load:
         finally:
             self._ended = (time.perf_counter(), time.process_time())
             watch.cancel()
-            self._look()
+            self._measure_memory()
             on_progress(self.done)
 
     async def _caller(self) -> None:
@@ -201,19 +234,19 @@ class Load:
     async def _watch(self, on_progress: Callable[[int], None]) -> None:
         while True:
             await asyncio.sleep(_EVERY)
-            self._look()
+            self._measure_memory()
             on_progress(self.done)
 
-    def _look(self) -> None:
+    def _measure_memory(self) -> None:
         before, peak, _ = self._rss
         now = self._memory()
         self._rss = (before, max(peak, now), now)
 
     def result(self, target: str) -> LoadResult:
-        """What has been measured so far.
+        """Return the result so far.
 
         Args:
-            target: What the agent is called.
+            target: The name of the agent.
         """
         seconds, cpu = 0.0, 0.0
         if self._started is not None:

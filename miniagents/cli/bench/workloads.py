@@ -1,15 +1,18 @@
-"""The built-in workloads: each does its own set-up, and times only the part that it is about.
+"""The built-in workloads. Each one prepares its system first, and measures only the operations.
 
-A workload is an async function of a number of operations that gives what it took. Every feature of the runtime is on:
-supervision, deadlines, context variables, dead letters, deadlock detection, the tree.
+A workload is an async function of the number of operations. All features of the runtime are on: supervision, deadlines,
+context variables, dead letters, deadlock detection, the tree.
 """
 
 import asyncio
 import gc
+import statistics
 import time
 import tracemalloc
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, NamedTuple
+
+import msgspec
 
 from miniagents.actors import Actor, ActorContext, ActorRef, ActorSystem, SpawnOptions
 from miniagents.agents import InteractionContext, MiniAgents, miniagent
@@ -21,13 +24,13 @@ _WAVE = 1_000
 
 
 class Took(NamedTuple):
-    """What a workload took.
+    """The measurement of one run of a workload.
 
     Attributes:
-        seconds: On the wall clock.
+        seconds: Seconds on the wall clock.
         cpu: Seconds of processor time.
-        operations: How many operations that was.
-        bytes: Memory that was taken, where that is the question.
+        operations: The number of operations.
+        bytes: The memory taken, for a workload that measures memory; 0 otherwise.
     """
 
     seconds: float
@@ -36,13 +39,60 @@ class Took(NamedTuple):
     bytes: int = 0
 
 
-class Workload(NamedTuple):
-    """A workload, by name.
+class WorkloadResult(msgspec.Struct, frozen=True):
+    """The result of a built-in workload.
 
     Attributes:
-        operations: How many operations make a run of a third of a second or so.
-        what: What one operation is.
-        run: Runs so many operations.
+        name: The name of the workload.
+        what: A description of one operation.
+        operations: The number of operations of a run.
+        per_second: Operations per second, for each run.
+        median: The median of `per_second`.
+        cpu: The share of one core that this process got.
+        bytes_each: The memory of one operation, for a workload that measures memory; None otherwise.
+    """
+
+    name: str
+    what: str
+    operations: int
+    per_second: tuple[float, ...]
+    median: float
+    cpu: float
+    bytes_each: float | None
+
+    @classmethod
+    def of(cls, name: str, what: str, runs: Sequence[Took]) -> "WorkloadResult":
+        """Summarize runs.
+
+        Args:
+            name: The name of the workload.
+            what: A description of one operation.
+            runs: The runs, one or more.
+
+        Example:
+            >>> runs = [Took(seconds=1.0, cpu=1.0, operations=100), Took(seconds=2.0, cpu=2.0, operations=100)]
+            >>> WorkloadResult.of("tell", "one message", runs).median
+            75.0
+        """
+        rates = tuple(run.operations / run.seconds for run in runs)
+        return cls(
+            name=name,
+            what=what,
+            operations=runs[0].operations,
+            per_second=rates,
+            median=statistics.median(rates),
+            cpu=statistics.median(run.cpu / run.seconds for run in runs),
+            bytes_each=statistics.median(run.bytes / run.operations for run in runs) if runs[0].bytes else None,
+        )
+
+
+class Workload(NamedTuple):
+    """A built-in workload.
+
+    Attributes:
+        operations: The number of operations of a run, which takes about a third of a second.
+        what: A description of one operation.
+        run: Runs a number of operations, and returns the measurement.
     """
 
     operations: int
@@ -55,7 +105,7 @@ class Number(Message):
 
 
 class Boom(Exception):
-    """What the actors of `crash` raise."""
+    """The exception of the actors of `crash`."""
 
 
 class _Clock:
@@ -70,12 +120,12 @@ class _Clock:
 
 class Counter(Actor):
     def __init__(self, want: int, done: "asyncio.Future[None]") -> None:
-        self.left = want
+        self.missing = want
         self.done = done
 
     async def receive(self, message: Message, ctx: ActorContext) -> None:
-        self.left -= 1
-        if not self.left:
+        self.missing -= 1
+        if not self.missing:
             self.done.set_result(None)
 
 
@@ -90,7 +140,7 @@ class Fragile(Actor):
 
 
 class Hop(Actor):
-    """One of a ring; `following` is shared by all and filled afterwards."""
+    """An actor of a ring. All of them share `following`, which is filled when they exist."""
 
     def __init__(self, number: int, following: "list[ActorRef]", done: "asyncio.Future[None]") -> None:
         self.number = number
@@ -98,7 +148,7 @@ class Hop(Actor):
         self.done = done
 
     async def receive(self, message: Message, ctx: ActorContext) -> None:
-        assert isinstance(message, Number)  # nothing else is sent
+        assert isinstance(message, Number)  # no other messages are sent
         if message.n:
             self.following[self.number].tell(Number(n=message.n - 1))
         else:
@@ -135,8 +185,8 @@ def _waves(actors: int) -> Callable[[int], Coroutine[Any, Any, Took]]:
             rounds = max(1, n // _WAVE)
             clock = _Clock()
             for _ in range(rounds):
-                for one in [refs[number % actors].ask(Number(n=number)) for number in range(_WAVE)]:
-                    await one
+                for answer in [refs[number % actors].ask(Number(n=number)) for number in range(_WAVE)]:
+                    await answer
             return clock.took(rounds * _WAVE)
 
     return run
@@ -180,7 +230,7 @@ def _stream(*, live: bool) -> Callable[[int], Coroutine[Any, Any, Took]]:
     async def run(n: int) -> Took:
         @miniagent
         async def produce(ctx: InteractionContext) -> None:
-            async def tokens(_: Any) -> AsyncIterator[str]:
+            async def tokens(_: object) -> AsyncIterator[str]:
                 for _ in range(n):
                     yield "tok "
                     if live:

@@ -6,7 +6,7 @@ from typing import Protocol
 import structlog
 
 from miniagents.actors import EventKind, RetryPolicy
-from miniagents.actors.observing.observer import Call
+from miniagents.actors.observing.observer import ObservedCall
 from miniagents.agents import Interaction
 from miniagents.errors import RateLimitedError, StalledError
 from miniagents.ext.llms.allowances import Reservation
@@ -105,7 +105,7 @@ async def attempt_once(
     answer = Answer()
     path, system = interaction.path, interaction.system
     whole = False
-    call: Call | None = None
+    call: ObservedCall | None = None
     failed: BaseException | None = None
     try:
         if limit is not None:
@@ -116,8 +116,7 @@ async def attempt_once(
             reservations.append(budget.reserve(path, request.model, read, written))
         if interaction.deadline is not None:
             request = replace(request, timeout=max(interaction.deadline - system.time(), 0.001))
-        if system.observer is not None:
-            call = system.observer.model_called(interaction, provider, request)
+        call = system.observers.model_called(interaction, provider, request)
         first = await _read(provider, request, sink, terms.idle_timeout, answer, interaction, call)
         whole = True
         return answer, first
@@ -156,7 +155,7 @@ async def _read(
     idle_timeout: float | None,
     answer: Answer,
     interaction: Interaction,
-    call: Call | None,
+    call: ObservedCall | None,
 ) -> float | None:
     first: float | None = None
     flow = current_flow.get()

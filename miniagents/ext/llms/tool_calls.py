@@ -124,9 +124,9 @@ class _Result:
         return TextToken(("\n" if any_token else "") + f"cancelled: {reason if reason is not None else 'stopped'}")
 
     async def _pieces(self, tool: Tool) -> AsyncGenerator[Token, None]:
-        """Run the call within its timeout, and tell the observer of the system."""
-        ctx, observer = self._ctx, self._ctx.system.observer
-        seen = observer.tool_called(ctx.interaction, tool, self.call) if observer is not None else None
+        """Make the call, within its time, seen by the system's observers."""
+        ctx = self._ctx
+        seen = ctx.system.observers.tool_called(ctx.interaction, tool, self.call)
         failed: BaseException | None = None
         try:
             async with asyncio.timeout(self._timeout) as timer, aclosing(tool.tokens(self.call, ctx)) as pieces:

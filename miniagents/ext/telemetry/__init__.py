@@ -1,4 +1,4 @@
-"""What a system does, for OpenTelemetry (extra `otel`) and for logs. Importing this loads no optional library."""
+"""OpenTelemetry (extra `otel`) and logs of a system's events. Importing this package loads no optional library."""
 
 from miniagents.ext.telemetry.instrumenting import instrument, trace_context
 from miniagents.ext.telemetry.logs import EventLog, log_events

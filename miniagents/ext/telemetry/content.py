@@ -1,4 +1,4 @@
-"""What was said, in the form of the GenAI conventions: for those who ask for it."""
+"""The content of messages as attributes of spans, in the form of the GenAI conventions."""
 
 import json
 from collections.abc import Iterable
@@ -10,12 +10,26 @@ from miniagents.messages import Message, SystemMessage
 
 
 def input_messages(messages: Iterable[Message]) -> str:
-    """`gen_ai.input.messages`: messages in the order in which they were sent, as JSON."""
+    """Return the value of `gen_ai.input.messages`: JSON.
+
+    Args:
+        messages: The messages, in the order in which they were sent.
+
+    Example:
+        >>> from miniagents import UserMessage
+        >>> input_messages([UserMessage("Hi")])
+        '[{"role": "user", "parts": [{"type": "text", "content": "Hi"}]}]'
+    """
     return json.dumps([_message(message) for message in messages], ensure_ascii=False)
 
 
 def output_messages(messages: Iterable[Message], finish_reason: str | None = None) -> str:
-    """`gen_ai.output.messages`: what came back, as JSON."""
+    """Return the value of `gen_ai.output.messages`: JSON.
+
+    Args:
+        messages: The replies.
+        finish_reason: The stop reason of the model; None for "stop".
+    """
     finish = finish_reason or "stop"
     return json.dumps(
         [{**_message(message, "assistant"), "finish_reason": finish} for message in messages], ensure_ascii=False
@@ -23,7 +37,7 @@ def output_messages(messages: Iterable[Message], finish_reason: str | None = Non
 
 
 def answered(answer: Answer) -> str:
-    """`gen_ai.output.messages` of a model's answer, as far as it came."""
+    """Return the value of `gen_ai.output.messages` for the answer of a model, as far as it arrived."""
     message = ReplyMessage("".join(answer.tokens), tool_calls=answer.tool_calls)
     return output_messages([message], answer.stop_reason)
 
@@ -45,8 +59,8 @@ def _message(message: Message, default: str = "user") -> dict[str, Any]:
     return {"role": role, "parts": parts}
 
 
-def _data(arguments: str) -> Any:
+def _data(arguments: str) -> object:
     try:
         return json.loads(arguments)
     except ValueError:
-        return arguments  # the model wrote no JSON: that is to be seen
+        return arguments  # the model wrote invalid JSON, and the span shows it

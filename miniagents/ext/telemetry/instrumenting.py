@@ -1,7 +1,8 @@
-"""Turning OpenTelemetry on for a system. The library is imported when that is asked for."""
+"""`instrument`: turning OpenTelemetry on for a system. The library is imported by the call."""
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from miniagents.actors import ActorSystem
 from miniagents.errors import MissingDependencyError
@@ -21,36 +22,41 @@ def instrument(
     meter_provider: "MeterProvider | None" = None,
     capture_content: bool | None = None,
 ) -> "Telemetry":
-    """Let OpenTelemetry see a system: spans of interactions, model calls and tool calls, and metrics.
+    """Record spans of interactions, model calls and tool calls, and metrics, with OpenTelemetry.
 
-    It may be active already. Nothing is configured globally, and where no provider is, nothing is recorded.
+    Nothing is configured globally. Without a provider nothing is recorded.
 
     Args:
-        system: The system.
-        tracer_provider: Where spans go; None for the global one.
-        meter_provider: Where metrics go; None for the global one.
-        capture_content: Whether prompts, replies, arguments of tools and texts of errors are recorded; None for what
-            `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` says, which is no where it is not set.
+        system: The system; it may be active already.
+        tracer_provider: The provider that spans go to; None for the global one.
+        meter_provider: The provider that metrics go to; None for the global one.
+        capture_content: Whether prompts, replies, arguments of tools and texts of errors are recorded. None takes the
+            value of the variable `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`; the default is False.
 
     Returns:
-        What sees it: `uninstrument()` ends that, and so does leaving it as a context manager.
+        The instrumentation. `uninstrument()` ends it, and so does leaving it as a context manager.
 
     Raises:
         MissingDependencyError: OpenTelemetry is not installed.
-        RuntimeError: The system has an observer already.
+        RuntimeError: The system is instrumented already.
 
     Example:
-        ```
-        async with MiniAgents() as system:
-            instrument(system)
-        ```
+        >>> from miniagents import MiniAgents
+        >>> system = MiniAgents()
+        >>> with instrument(system):
+        ...     len(list(system.observers))
+        1
     """
     return _module("telemetry").Telemetry(system, tracer_provider, meter_provider, capture_content)  # type: ignore[no-any-return]
 
 
 def trace_context() -> "Context":
-    """The OpenTelemetry context of the code that calls this: the current one, or, in a lean actor, that of the message
-    in hand. Spans of a lean actor's own need it: `tracer.start_as_current_span("look up", context=trace_context())`.
+    """Return the OpenTelemetry context of the calling code: the current one, or, in an actor, that of its message.
+
+    An actor needs the context for spans of its own: `tracer.start_as_current_span("look up", context=trace_context())`.
+
+    Returns:
+        The context. It may have no span.
 
     Raises:
         MissingDependencyError: OpenTelemetry is not installed.
@@ -58,7 +64,7 @@ def trace_context() -> "Context":
     return _module("propagation").context_here()  # type: ignore[no-any-return]
 
 
-def _module(name: str) -> Any:
+def _module(name: str) -> ModuleType:
     try:
         return importlib.import_module(f"miniagents.ext.telemetry.{name}")
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""The events of a system in the log: starts, ends, crashes, restarts, dead letters, hangs, deadlocks."""
+"""`log_events`: the events of a system in the log, such as starts, crashes, restarts and dead letters."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -28,28 +28,34 @@ _SAID: Mapping[EventKind, tuple[str, str]] = MappingProxyType(
         EventKind.DEADLOCK: ("error", "actor.deadlock"),
     }
 )
-"""Levels and texts; interactions that start and end are no news: spans show them."""
+"""The level and the log event of each kind. Spans show starts and ends of interactions, so these are not logged."""
 
 
 def log_events(system: ActorSystem, *, level: str = "debug", dead_letters_per_second: int = 10) -> "EventLog":
-    """Log what happens in a system, through structlog, as the logger "miniagents".
+    """Log the events of a system through structlog, as the logger "miniagents".
 
-    Each line has `kind`, `actor` (the path) and, where there is one, `interaction`. What the runtime logs itself anyway
-    (crashes of actors, supervisors that give up, tools that fail) is not logged twice. What messages say is never
-    logged.
+    Each entry has `kind`, `actor` (the path) and, if there is one, `interaction`. Events that the runtime logs itself
+    (crashes of actors, supervisors that give up, tools that fail) are not logged twice. Messages are logged by their
+    class alone, never by their content.
 
     Args:
         system: The system; it may be active already.
         level: The lowest level that is logged: debug (starts and ends), info (restarts), warning (crashes of
             interactions, dead letters) or error (hangs, deadlocks, escalations).
-        dead_letters_per_second: At most so many dead letters are logged in one second, 0 or more; the next one that is
-            says how many were left out. All of them are counted by `system.dead_letters`.
+        dead_letters_per_second: The most dead letters that are logged in one second, 0 or more. The next entry has the
+            number of those left out. `system.dead_letters` counts them all.
 
     Returns:
-        The log: `close()` ends it, and so does leaving it as a context manager, or the end of the system.
+        The log. It ends with `close()`, when it is left as a context manager, or with the system.
 
     Raises:
-        InvalidOptionError: An option is none of these.
+        InvalidOptionError: `level` is unknown, or `dead_letters_per_second` is negative.
+
+    Example:
+        >>> from miniagents import ActorSystem
+        >>> with log_events(ActorSystem(), level="warning") as log:
+        ...     log.missed
+        0
     """
     if level not in _LEVELS:
         raise InvalidOptionError(f"log_events(level=) must be one of {', '.join(_LEVELS)}, not {level!r}")
@@ -61,24 +67,30 @@ def log_events(system: ActorSystem, *, level: str = "debug", dead_letters_per_se
 
 
 class EventLog(Subscription):
-    """Logs each event when it happens; see `log_events`."""
+    """A subscription that logs each event when it happens; see `log_events`.
+
+    Args:
+        system: The system.
+        level: The lowest level that is logged.
+        dead_letters_per_second: The most dead letters that are logged in one second.
+    """
 
     def __init__(self, system: ActorSystem, level: str, dead_letters_per_second: int) -> None:
         super().__init__(system.events)
         self._system = system
         self._lowest = _LEVELS.index(level)
-        self._most = dead_letters_per_second
+        self._limit = dead_letters_per_second
         self._second = 0.0
         self._in_this_second = 0
         self._left_out = 0
         system.events.attach(self)
 
     def put(self, event: Event) -> None:
-        """Log it, if the runtime has not."""
-        said = _SAID.get(event.kind)
-        if event.logged or said is None:
+        """Log an event, unless the runtime has logged it."""
+        entry = _SAID.get(event.kind)
+        if event.logged or entry is None:
             return
-        level, text = said
+        level, name = entry
         if _LEVELS.index(level) < self._lowest or (event.kind is EventKind.DEAD_LETTER and not self._may_log(event)):
             return
         try:
@@ -87,15 +99,15 @@ class EventLog(Subscription):
                 facts["caller"] = event.caller
             if event.request_id is not None:
                 facts["request_id"] = event.request_id
-            getattr(_log, level)(text, kind=event.kind.value, actor=event.path, **facts)
-        except Exception as error:  # a log that fails must not stop what it tells of
+            getattr(_log, level)(name, kind=event.kind.value, actor=event.path, **facts)
+        except Exception as error:  # the log must not stop the program
             self._system.loop.call_exception_handler({"message": "an event could not be logged", "exception": error})
 
     def _may_log(self, event: Event) -> bool:
         if event.at - self._second >= 1.0:
             self._second, self._in_this_second = event.at, 0
         self._in_this_second += 1
-        if self._in_this_second > self._most:
+        if self._in_this_second > self._limit:
             self._left_out += 1
             return False
         return True
@@ -105,7 +117,7 @@ class EventLog(Subscription):
         detail = event.detail
         if isinstance(detail, DeadLetter):
             facts["reason"] = detail.reason.value
-            facts["message"] = type(detail.message).__name__  # not what it says
+            facts["message"] = type(detail.message).__name__  # never its content
             if isinstance(detail.message, Interaction):
                 facts["interaction"] = detail.message.id
             if detail.sender is not None:

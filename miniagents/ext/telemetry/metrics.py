@@ -1,21 +1,21 @@
-"""The metrics. What the runtime counts anyway is read when somebody collects: a message costs nothing more."""
+"""The metrics. They read the counters of the runtime at each collection, so that a message costs nothing more."""
 
 import threading
 import weakref
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation
 
 from miniagents.actors import ActorSystem
 from miniagents.actors.cells.actor_cell import ActorCell
+from miniagents.actors.cells.cell import Cell
 
 SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 AGENT_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4, 204.8, 409.6)
 TOKENS = tuple(4**power for power in range(14))
-"""The buckets that the GenAI conventions ask for."""
+"""The buckets of the GenAI conventions."""
 
 _KIND = "miniagents.actor.type"
 _OF_ACTORS = (
@@ -26,14 +26,14 @@ _OF_ACTORS = (
 )
 _COUNTERS = ("miniagents.actor.restarts", "miniagents.messages.handled", "miniagents.dead_letters")
 _Counts = Counter[tuple[str, str, str]]
-"""By metric, name of the attribute and its value."""
+"""Counts by metric, name of the attribute and value of the attribute."""
 
 
 class Instruments:
-    """The metrics of one meter, for all systems that it sees.
+    """The metrics of one meter, for several systems.
 
     Args:
-        meter: Makes them.
+        meter: The meter that creates the instruments.
     """
 
     def __init__(self, meter: Meter) -> None:
@@ -52,10 +52,10 @@ class Instruments:
             "gen_ai.client.token.usage", "{token}", "Number of input and output tokens used.", TOKENS
         )
         self._systems: weakref.WeakSet[ActorSystem] = weakref.WeakSet()
-        self._gone: _Counts = Counter()  # what was counted by actors and systems that are gone: counters never go back
+        self._ended: _Counts = Counter()  # the counts of actors and systems that have ended: counters never go back
         self._counts: _Counts = Counter()
         self._read: set[str] | None = None
-        self._lock = threading.Lock()  # readers have threads of their own
+        self._lock = threading.Lock()  # metric readers have their own threads
         for name, create, unit, description in (
             ("miniagents.actors", meter.create_observable_up_down_counter, "{actor}", "Actors that are alive."),
             ("miniagents.actor.restarts", meter.create_observable_counter, "{restart}", "Restarts of actors."),
@@ -72,30 +72,34 @@ class Instruments:
             create(name, [self._reader(name)], unit, description)
 
     def add(self, system: ActorSystem) -> None:
-        """See a system."""
+        """Include a system."""
         self._systems.add(system)
 
     def remove(self, system: ActorSystem) -> None:
-        """See it no more; what it has counted stays counted."""
+        """Leave a system out from now on; its counts so far stay."""
         self._systems.discard(system)
         for cell in _cells(system):
             self.actor_ended(cell)
         for reason, number in system.dead_letters.counts.items():
-            self._gone["miniagents.dead_letters", "miniagents.reason", reason.value] += number
+            self._ended["miniagents.dead_letters", "miniagents.reason", reason.value] += number
 
-    def actor_ended(self, cell: Any) -> None:
-        """An actor is gone."""
+    def actor_ended(self, cell: Cell) -> None:
+        """Keep the counts of an actor that has ended.
+
+        Args:
+            cell: The cell of the actor.
+        """
         kind = _kind(cell)
         if kind is not None:
-            self._gone["miniagents.messages.handled", _KIND, kind] += cell.handled
-            self._gone["miniagents.actor.restarts", _KIND, kind] += cell.restarts
+            self._ended["miniagents.messages.handled", _KIND, kind] += cell.handled
+            self._ended["miniagents.actor.restarts", _KIND, kind] += cell.restarts
 
     def _reader(self, name: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def read(_: CallbackOptions) -> Iterable[Observation]:
             with self._lock:
-                # One look at the tree serves all metrics of a collection: one that is read again begins the next.
+                # One walk through the tree serves all metrics of a collection. A second read begins the next one.
                 if self._read is None or name in self._read:
-                    self._counts, self._read = self._look(), set()
+                    self._counts, self._read = self._count(), set()
                 self._read.add(name)
                 counts = self._counts
             return [
@@ -104,9 +108,9 @@ class Instruments:
 
         return read
 
-    def _look(self) -> _Counts:
-        """Count. First those that are gone: who ends meanwhile is counted too little, and never twice."""
-        counts = self._gone.copy()
+    def _count(self) -> _Counts:
+        """Return the counts now, the ended actors first: one that ends meanwhile must not be counted twice."""
+        counts = self._ended.copy()
         for system in tuple(self._systems):
             kinds: dict[str | None, list[int]] = defaultdict(lambda: [0] * len(_OF_ACTORS))
             for cell in _cells(system):
@@ -128,20 +132,21 @@ class Instruments:
                 counts["miniagents.interactions", "gen_ai.agent.name", interaction.agent.alias] += 1
         for key, number in self._counts.items():
             if key[0] in _COUNTERS and counts[key] < number:
-                counts[key] = (
-                    number  # a counter that goes back, if only for a moment, is taken for one that starts anew
-                )
+                counts[key] = number  # a counter that goes back for a moment would be taken for one that starts anew
         return counts
 
 
-def _cells(system: ActorSystem) -> list[Any]:
-    # It copies what it walks through in steps that no other thread comes between.
-    return system._cells() if system.root is not None else []
+def _cells(system: ActorSystem) -> list[Cell]:
+    # `cells()` copies each dict of children in one step, so that another thread may call it.
+    return system.cells() if system.root is not None else []
 
 
-def _kind(cell: Any) -> str | None:
-    """What an actor is called in metrics: its class, or the alias of its agent; a path would be too many. None for
-    what the runtime itself put into the tree."""
+def _kind(cell: Cell) -> str | None:
+    """Return the kind of an actor in metrics: its class, or the alias of its agent. There are too many paths.
+
+    Returns:
+        The kind; None for a cell of the runtime itself.
+    """
     agent = getattr(cell, "agent", None)
     if agent is not None:
         return str(agent.alias)
@@ -156,12 +161,17 @@ _of: "weakref.WeakKeyDictionary[MeterProvider, Instruments]" = weakref.WeakKeyDi
 
 
 def instruments_of(provider: MeterProvider | None, version: str) -> Instruments:
-    """The metrics of a provider, made once: OpenTelemetry keeps the callbacks of the first instrument of a name."""
+    """Return the metrics of a provider, made once: OpenTelemetry keeps the callbacks of the first instrument of a name.
+
+    Args:
+        provider: The provider; None for the global one.
+        version: The version of this package.
+    """
     if provider is None or provider is metrics.get_meter_provider():
         if not _global:
             _global.append(Instruments(metrics.get_meter("miniagents", version)))
         return _global[0]
-    found = _of.get(provider)
-    if found is None:
-        found = _of[provider] = Instruments(provider.get_meter("miniagents", version))
-    return found
+    instruments = _of.get(provider)
+    if instruments is None:
+        instruments = _of[provider] = Instruments(provider.get_meter("miniagents", version))
+    return instruments

@@ -1,6 +1,5 @@
-"""The attributes of a request to a model and of its answer, by the GenAI conventions."""
+"""The attributes of model requests and answers, by the GenAI conventions."""
 
-from typing import Any
 from urllib.parse import urlsplit
 
 from opentelemetry.util.types import AttributeValue
@@ -15,7 +14,7 @@ LABELS = (
     "server.address",
     "server.port",
 )
-"""The attributes of a request that metrics have, too."""
+"""The attributes of a request that metrics have as well."""
 
 _NUMBERS = {
     "temperature": "gen_ai.request.temperature",
@@ -31,47 +30,47 @@ _NUMBERS = {
 
 
 def operation_of(provider: Provider) -> str:
-    """`gen_ai.operation.name`: what kind of request a provider makes."""
+    """Return the value of `gen_ai.operation.name`: the kind of request that a provider makes."""
     return str(getattr(provider, "operation", "chat"))
 
 
 def of_request(provider: Provider, request: ModelRequest) -> Attributes:
-    """What is known before the answer."""
+    """Return the attributes of a request."""
     operation = operation_of(provider)
-    found: Attributes = {
+    attributes: Attributes = {
         "gen_ai.operation.name": operation,
         "gen_ai.provider.name": provider.name,
         "gen_ai.request.model": request.model,
     }
     address = urlsplit(getattr(provider, "address", ""))
     if address.hostname:
-        found["server.address"] = address.hostname
-        found["server.port"] = address.port or (80 if address.scheme == "http" else 443)
+        attributes["server.address"] = address.hostname
+        attributes["server.port"] = address.port or (80 if address.scheme == "http" else 443)
     if operation != "chat":
-        return found
+        return attributes
     for option, name in _NUMBERS.items():
         value = request.options.get(option)
         if isinstance(value, (int, float)):
-            found[name] = value
-    stop: Any = request.options.get("stop", request.options.get("stop_sequences"))
+            attributes[name] = value
+    stop = request.options.get("stop", request.options.get("stop_sequences"))
     if stop is not None:
-        found["gen_ai.request.stop_sequences"] = [stop] if isinstance(stop, str) else [str(one) for one in stop]
+        attributes["gen_ai.request.stop_sequences"] = [stop] if isinstance(stop, str) else [str(text) for text in stop]
     if request.stream:
-        found["gen_ai.request.stream"] = True
+        attributes["gen_ai.request.stream"] = True
     if request.output is not None:
-        found["gen_ai.output.type"] = "json"
-    return found
+        attributes["gen_ai.output.type"] = "json"
+    return attributes
 
 
 def of_answer(answer: Answer) -> Attributes:
-    """What is known after it."""
-    found: dict[str, AttributeValue | None] = {
+    """Return the attributes of an answer."""
+    attributes: dict[str, AttributeValue | None] = {
         "gen_ai.response.model": answer.model,
         "gen_ai.response.finish_reasons": [answer.stop_reason] if answer.stop_reason is not None else None,
     }
     usage = answer.usage
     if usage is not None and not usage.estimated:
-        found["gen_ai.usage.input_tokens"] = usage.input_tokens
-        found["gen_ai.usage.output_tokens"] = usage.output_tokens
-        found["gen_ai.usage.cache_read.input_tokens"] = usage.cached_tokens or None
-    return {name: value for name, value in found.items() if value is not None}
+        attributes["gen_ai.usage.input_tokens"] = usage.input_tokens
+        attributes["gen_ai.usage.output_tokens"] = usage.output_tokens
+        attributes["gen_ai.usage.cache_read.input_tokens"] = usage.cached_tokens or None
+    return {name: value for name, value in attributes.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Operations: a span, and the same seconds in a histogram."""
+"""`Operation`: a span whose duration also goes into a histogram."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,11 +16,16 @@ from miniagents.errors import PromiseCancelledError
 Attributes = dict[str, AttributeValue]
 
 CANCELLED = "cancelled"
-"""The `error.type` of everything that was cancelled."""
+"""The `error.type` of all cancellations."""
 
 
 def error_type(error: BaseException) -> str:
-    """What an error is called in attributes: its class, or that it was a cancellation. Never its text."""
+    """Return the `error.type` of an exception: the name of its class, or "cancelled". The text is never used.
+
+    Example:
+        >>> error_type(LookupError("secret")), error_type(asyncio.CancelledError())
+        ('LookupError', 'cancelled')
+    """
     if isinstance(error, (asyncio.CancelledError, PromiseCancelledError, GeneratorExit)):
         return CANCELLED
     kind = type(error)
@@ -28,23 +33,23 @@ def error_type(error: BaseException) -> str:
 
 
 class Operation:
-    """A span that is under way.
+    """An open span whose duration also goes into a histogram.
 
     Args:
-        tracer: Starts it.
-        clock: The time, in nanoseconds since the epoch.
+        tracer: The tracer that starts the span.
+        clock: Returns the time, in nanoseconds since the epoch.
         name: The name of the span.
-        kind: Its kind.
-        attributes: Its first attributes.
-        parent: The context with its parent; None for the current one.
-        histogram: Where its seconds go.
-        labels: Which of its attributes the histogram has.
-        captures: Whether what is said may be recorded, the text of an error included.
+        kind: The kind of the span.
+        attributes: The first attributes of the span.
+        histogram: The histogram for the duration in seconds.
+        labels: The names of the attributes that the histogram has as well.
+        parent: The context with the parent of the span; None for the current one.
+        captures: Whether content may be recorded, the texts of errors included.
 
     Attributes:
         context: The context in which the span is the current one.
         span: The span.
-        captures: Whether what is said is recorded: it may be, and somebody keeps the span.
+        captures: Whether content is recorded: only if that is allowed and the span is sampled.
     """
 
     __slots__ = ("_clock", "_histogram", "_labels", "_started", "_token", "captures", "context", "span")
@@ -73,24 +78,24 @@ class Operation:
 
     @property
     def labels(self) -> Attributes:
-        """The attributes that metrics have."""
+        """The attributes that the histogram has."""
         return self._labels
 
     def seconds(self) -> float:
-        """How long it has taken so far."""
+        """Return the seconds since the start."""
         return (self._clock() - self._started) / 1e9
 
     def make_current(self) -> None:
-        """Let it be the parent of what the calling task does, until it ends there."""
+        """Make the span the current one of the calling task, until `end` is called in that task."""
         self._token = contexts.attach(self.context)
 
     def end(
         self, error: BaseException | None, more: Attributes | None = None, labels: Attributes | None = None
     ) -> None:
-        """It is over.
+        """End the span, and record its duration.
 
         Args:
-            error: What it failed with, or None.
+            error: The exception that ended the operation, or None.
             more: More attributes of the span.
             labels: More attributes of the histogram.
         """

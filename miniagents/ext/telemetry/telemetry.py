@@ -1,22 +1,21 @@
-"""`Telemetry`: the observer that lets OpenTelemetry see a system."""
+"""`Telemetry`: the observer that records spans and metrics with OpenTelemetry."""
 
-import functools
 import importlib.metadata
 import os
 import time
 from collections.abc import Callable
-from contextvars import Context
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self
 
-import structlog
 from opentelemetry import context as contexts
 from opentelemetry import trace
-from opentelemetry.metrics import MeterProvider
+from opentelemetry.metrics import Histogram, MeterProvider
 from opentelemetry.trace import SpanKind, TracerProvider
 
-from miniagents.actors import ActorSystem
+from miniagents.actors import ActorSystem, Observer
+from miniagents.actors.cells.cell import Cell
 from miniagents.actors.observing.caller import current_caller
+from miniagents.actors.observing.observers import observer_failed
 from miniagents.actors.observing.request_id import current_request_id
 from miniagents.agents import Interaction, MiniAgent
 from miniagents.ext.llms.messages import ToolCall
@@ -27,31 +26,12 @@ from miniagents.ext.telemetry.metrics import instruments_of
 from miniagents.ext.telemetry.propagation import traceparent, with_parent
 from miniagents.ext.telemetry.requests import LABELS, of_answer, of_request, operation_of
 from miniagents.ext.telemetry.spans import Attributes, Operation
-from miniagents.promising.tracebacks import traceback_text
-
-_log = structlog.get_logger("miniagents")
 
 _CAPTURE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 
-F = TypeVar("F", bound=Callable[..., Any])
 
-
-def _harmless(method: F) -> F:
-    """Whoever looks on must not stop what goes on: a failure is logged, and the work goes on unseen."""
-
-    @functools.wraps(method)
-    def guarded(self: Any, *args: Any) -> Any:
-        try:
-            return method(self, *args)
-        except Exception as error:
-            _log.error("telemetry.failed", error=repr(error), stack=traceback_text(error))
-            return None
-
-    return guarded  # type: ignore[return-value]
-
-
-class Telemetry:
-    """Lets OpenTelemetry see a system, by the semantic conventions for GenAI; see `instrument`.
+class Telemetry(Observer):
+    """An observer that records spans and metrics, by the semantic conventions for GenAI; see `instrument`.
 
     Args:
         system: The system.
@@ -61,7 +41,7 @@ class Telemetry:
         clock: The time, in nanoseconds since the epoch.
 
     Raises:
-        RuntimeError: The system has an observer already.
+        RuntimeError: The system is instrumented already.
     """
 
     def __init__(
@@ -73,8 +53,9 @@ class Telemetry:
         *,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        if system.observer is not None:
-            raise RuntimeError(f"system {system.name!r} is instrumented already, or has another observer")
+        # The spans of two of them would be each other's parents.
+        if any(isinstance(observer, Telemetry) for observer in system.observers):
+            raise RuntimeError(f"system {system.name!r} is instrumented already: uninstrument() it first")
         version = importlib.metadata.version("miniagents")
         self._system = system
         self._tracer = trace.get_tracer("miniagents", version, tracer_provider)
@@ -83,13 +64,13 @@ class Telemetry:
         self._clock = clock
         self._open: dict[int, Operation] = {}
         self.instruments.add(system)
-        system.observer = self
+        system.observers.attach(self)
 
     def uninstrument(self) -> None:
-        """See the system no more. Spans that are open end now. Doing it again is harmless."""
-        if self._system.observer is not self:
+        """Stop recording. Open spans end now. Further calls change nothing."""
+        if self not in self._system.observers:
             return
-        self._system.observer = None
+        self._system.observers.detach(self)
         self.instruments.remove(self._system)
         while self._open:
             self._open.popitem()[1].end(None)
@@ -100,26 +81,41 @@ class Telemetry:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.uninstrument()
 
-    def operation(self, *args: Any, **more: Any) -> Operation:
+    def operation(
+        self,
+        name: str,
+        kind: SpanKind,
+        attributes: Attributes,
+        histogram: Histogram,
+        labels: tuple[str, ...],
+        parent: contexts.Context | None = None,
+    ) -> Operation:
         """Start a span; see `Operation`."""
-        return Operation(self._tracer, self._clock, *args, captures=self._captures, **more)
+        return Operation(
+            self._tracer,
+            self._clock,
+            name,
+            kind,
+            attributes,
+            histogram,
+            labels,
+            parent=parent,
+            captures=self._captures,
+        )
 
-    # As the observer
+    # Hooks
 
-    @_harmless
     def outer_trace(self) -> str | None:
-        """The trace context of code outside of all actors."""
+        """Return the traceparent of the code outside of all actors that sends a message."""
         return traceparent(contexts.get_current())
 
-    @_harmless
-    def actor_ended(self, cell: Any) -> None:
-        """An actor has ended for good."""
+    def actor_ended(self, cell: Cell) -> None:
+        """Keep the counts of the actor."""
         self.instruments.actor_ended(cell)
 
-    @_harmless
-    def interaction_started(self, interaction: Interaction, context: Context) -> None:
-        """A call of an agent goes into its mailbox."""
-        agent = interaction.agent
+    def interaction_started(self, interaction: Interaction) -> None:
+        """Open the span of a call, and make it the current one of the agent's code."""
+        agent, context = interaction.agent, interaction.turn_context()
         attributes: Attributes = {
             "gen_ai.operation.name": "invoke_agent",
             "gen_ai.provider.name": "miniagents",
@@ -146,15 +142,19 @@ class Telemetry:
         context.run(contexts.attach, operation.context)
         interaction.trace = traceparent(operation.context) or interaction.trace
 
-    @_harmless
     def interaction_ended(self, interaction: Interaction) -> None:
-        """The code of an agent has ended; the call is over when its replies are whole."""
+        """End the span of a call: now if its code failed, otherwise when all replies have arrived."""
         if interaction.error is not None:
             self._end(interaction, interaction.error)
         else:
-            interaction.replies.add_done_callback(lambda replies: self._end(interaction, replies.settled_error))
+            interaction.replies.add_done_callback(lambda _: self._replies_ended(interaction))
 
-    @_harmless
+    def _replies_ended(self, interaction: Interaction) -> None:
+        try:
+            self._end(interaction, interaction.replies.settled_error)
+        except Exception as error:
+            observer_failed(self.interaction_ended, error)
+
     def _end(self, interaction: Interaction, error: BaseException | None) -> None:
         operation = self._open.pop(interaction.id, None)
         if operation is None:
@@ -165,22 +165,20 @@ class Telemetry:
             if sent.done() and sent.settled_error is None:
                 more["gen_ai.input.messages"] = content.input_messages(sent.result())
             if replies.done() and replies.settled_error is None:
-                more["gen_ai.output.messages"] = content.output_messages(replies.settled_value)
+                more["gen_ai.output.messages"] = content.output_messages(replies.result())
         operation.end(error, more)
 
-    @_harmless
     def model_called(self, interaction: Interaction, provider: Provider, request: ModelRequest) -> "_ModelCall":
-        """A request goes to a model."""
+        """Open the span of a model request."""
         return _ModelCall(self, provider, request)
 
-    @_harmless
     def tool_called(self, interaction: Interaction, tool: Tool, call: ToolCall) -> "_ToolCall":
-        """A tool is called for a model."""
+        """Open the span of a tool call."""
         return _ToolCall(self, interaction.agent, tool, call)
 
 
 class _ModelCall:
-    """One request, as it is seen."""
+    """The span of one model request."""
 
     def __init__(self, telemetry: Telemetry, provider: Provider, request: ModelRequest) -> None:
         self._telemetry = telemetry
@@ -198,15 +196,13 @@ class _ModelCall:
         if self._operation.captures:
             self._operation.span.set_attribute("gen_ai.input.messages", content.input_messages(request.messages))
 
-    @_harmless
     def piece(self, piece: object) -> None:
-        """A piece of its answer came."""
+        """Note the time of the first piece."""
         if self._first is None:
             self._first = self._operation.seconds()
 
-    @_harmless
     def ended(self, answer: Answer, error: BaseException | None) -> None:
-        """It is over."""
+        """End the span, with the usage of the request."""
         operation, instruments = self._operation, self._telemetry.instruments
         more = of_answer(answer)
         labels: Attributes = {"gen_ai.response.model": answer.model} if answer.model is not None else {}
@@ -223,7 +219,7 @@ class _ModelCall:
 
 
 class _ToolCall:
-    """One call of a tool, as it is seen."""
+    """The span of one tool call."""
 
     def __init__(self, telemetry: Telemetry, agent: MiniAgent, tool: Tool, call: ToolCall) -> None:
         self._result: list[str] = []
@@ -247,15 +243,13 @@ class _ToolCall:
         if self._operation.captures:
             self._operation.span.set_attribute("gen_ai.tool.call.arguments", call.arguments)
 
-    @_harmless
     def piece(self, piece: object) -> None:
-        """A piece of its result came."""
+        """Keep a piece of the result, if content is recorded."""
         if self._operation.captures:
             self._result.append(str(piece))
 
-    @_harmless
-    def ended(self, answer: Any, error: BaseException | None) -> None:
-        """It is over."""
+    def ended(self, answer: object, error: BaseException | None) -> None:
+        """End the span."""
         self._operation.end(error, {"gen_ai.tool.call.result": "".join(self._result)} if self._result else None)
 
 

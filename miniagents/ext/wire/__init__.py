@@ -1,1 +1,1 @@
-"""The wire formats of other services' APIs, as their servers speak them: for agents behind HTTP, and fake providers."""
+"""The wire formats of OpenAI's and Anthropic's APIs from the side of the server: for services and fake providers."""

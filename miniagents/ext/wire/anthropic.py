@@ -1,4 +1,4 @@
-"""Anthropic's Messages API, whole and as a stream."""
+"""Anthropic's Messages API: a message as a whole and as a stream, and errors."""
 
 from typing import Any, Literal
 
@@ -26,14 +26,20 @@ _TYPES = {
 
 
 class CacheCreation(msgspec.Struct, frozen=True):
-    """Tokens that were written to a cache, by how long they stay."""
+    """The tokens written to a cache, by the time that they stay there."""
 
     ephemeral_5m_input_tokens: int = 0
     ephemeral_1h_input_tokens: int = 0
 
 
 class AnthropicUsage(msgspec.Struct, frozen=True):
-    """Tokens that were used; those that came from a cache are not among `input_tokens`."""
+    """The tokens used by a message. Tokens read from a cache do not count as `input_tokens`.
+
+    Example:
+        >>> usage = AnthropicUsage.of(read=100, written=20, cached=30)
+        >>> usage.input_tokens, usage.cache_read_input_tokens
+        (70, 30)
+    """
 
     input_tokens: int
     output_tokens: int
@@ -45,12 +51,18 @@ class AnthropicUsage(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, read: int, written: int, cached: int) -> "AnthropicUsage":
-        """The usage of so many tokens, the cached ones among those that were read."""
+        """Return the usage for counts of tokens.
+
+        Args:
+            read: Tokens read, the cached ones included.
+            written: Tokens written.
+            cached: Tokens read from a cache.
+        """
         return cls(read - cached, written, cached)
 
 
 class DeltaUsage(msgspec.Struct, frozen=True):
-    """Tokens that were used, in all, at the end of a stream."""
+    """The total tokens used, as the end of a stream reports them."""
 
     input_tokens: int
     output_tokens: int
@@ -60,18 +72,24 @@ class DeltaUsage(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, read: int, written: int, cached: int) -> "DeltaUsage":
-        """The usage of so many tokens, the cached ones among those that were read."""
+        """Return the usage for counts of tokens.
+
+        Args:
+            read: Tokens read, the cached ones included.
+            written: Tokens written.
+            cached: Tokens read from a cache.
+        """
         return cls(read - cached, written, cached)
 
 
 class TextBlock(msgspec.Struct, frozen=True, tag="text", tag_field="type"):
-    """Text."""
+    """A block of text."""
 
     text: str
 
 
 class ToolUseBlock(msgspec.Struct, frozen=True, tag="tool_use", tag_field="type"):
-    """A tool that the assistant asks for."""
+    """A tool call of the assistant."""
 
     id: str
     name: str
@@ -79,20 +97,20 @@ class ToolUseBlock(msgspec.Struct, frozen=True, tag="tool_use", tag_field="type"
 
 
 class ThinkingBlock(msgspec.Struct, frozen=True, tag="thinking", tag_field="type"):
-    """What a model thought."""
+    """The thoughts of a model."""
 
     thinking: str
     signature: str
 
 
 class RedactedThinkingBlock(msgspec.Struct, frozen=True, tag="redacted_thinking", tag_field="type"):
-    """What a model thought, encrypted."""
+    """The thoughts of a model, encrypted."""
 
     data: str
 
 
 class RefusalDetails(msgspec.Struct, frozen=True):
-    """Why there is no answer."""
+    """The reason for a refusal."""
 
     category: None = None
     explanation: str | None = None
@@ -100,13 +118,13 @@ class RefusalDetails(msgspec.Struct, frozen=True):
 
 
 class Stop(msgspec.Struct, frozen=True):
-    """How a message ended.
+    """The end of a message.
 
     Attributes:
-        stop_reason: Why, in Anthropic's words; None as long as it has not.
-        stop_sequence: The sequence that ended it.
-        stop_details: More of a refusal.
-        container: Where its code ran; there is none.
+        stop_reason: The reason in Anthropic's words; None while the message has not ended.
+        stop_sequence: The stop sequence that ended the message, or None.
+        stop_details: The reason for a refusal, or None.
+        container: Always None: no code is run.
     """
 
     stop_reason: str | None = None
@@ -127,11 +145,11 @@ class AnthropicMessage(Stop, frozen=True, kw_only=True):
 
 
 class ErrorDetails(msgspec.Struct, frozen=True):
-    """What a client does about an error.
+    """Facts about an error, to which a client reacts.
 
     Attributes:
-        error_code: Which error it is.
-        unsupported: What the request may not have.
+        error_code: The code of the error.
+        unsupported: The features that the request must not use.
     """
 
     error_code: str
@@ -139,7 +157,7 @@ class ErrorDetails(msgspec.Struct, frozen=True):
 
 
 class AnthropicErrorDetail(msgspec.Struct, frozen=True):
-    """What went wrong."""
+    """The type and the text of an error."""
 
     type: str
     message: str
@@ -147,7 +165,7 @@ class AnthropicErrorDetail(msgspec.Struct, frozen=True):
 
 
 class AnthropicError(msgspec.Struct, frozen=True):
-    """The body of every response that is an error, and the event of a stream that failed."""
+    """The body of an error response, and the event of a failed stream."""
 
     error: AnthropicErrorDetail
     request_id: str | UnsetType = UNSET
@@ -162,25 +180,33 @@ def anthropic_error(
     details: ErrorDetails | UnsetType = UNSET,
     request_id: str | None = None,
 ) -> AnthropicError:
-    """The body of an error response.
+    """Return the body of an error response.
 
     Args:
         status: The HTTP status.
-        message: For people.
-        kind: The family of errors; None for that of the status.
-        details: What the client does about it.
+        message: The text of the error.
+        kind: The type of the error; None for the usual one of the status.
+        details: Facts for the client, which reacts to them; left out by default.
         request_id: The id of the request; None to leave it out.
+
+    Example:
+        >>> anthropic_error(429, "slow down").error.type
+        'rate_limit_error'
     """
     detail = AnthropicErrorDetail(kind or _TYPES.get(status, "api_error"), message, details)
     return AnthropicError(detail, UNSET if request_id is None else request_id)
 
 
 class MessageStream:
-    """Writes a message as a stream; every method gives the bytes to send.
+    """A writer of streamed messages. Each method returns the bytes to send.
 
     Args:
         id: The id of the message.
-        model: Who answers.
+        model: The name of the model.
+
+    Example:
+        >>> MessageStream("msg_1", "m").text(0, "Hello").splitlines()[0]
+        b'event: content_block_delta'
     """
 
     def __init__(self, id: str, model: str) -> None:
@@ -188,20 +214,24 @@ class MessageStream:
         self._model = model
 
     def begin(self, usage: AnthropicUsage) -> bytes:
-        """The message begins."""
+        """Begin the message.
+
+        Args:
+            usage: The tokens read.
+        """
         message = AnthropicMessage(id=self._id, model=self._model, content=(), usage=usage)
         return self._event("message_start", message=message)
 
     def begin_text(self, index: int) -> bytes:
-        """A block of text begins."""
+        """Begin a block of text."""
         return self._event("content_block_start", index=index, content_block=TextBlock(""))
 
     def text(self, index: int, text: str) -> bytes:
-        """A piece of text."""
+        """Add a piece of text to a block."""
         return self._event("content_block_delta", index=index, delta={"type": "text_delta", "text": text})
 
     def thinking(self, index: int, block: ThinkingBlock | RedactedThinkingBlock) -> bytes:
-        """A block of thoughts, whole."""
+        """Write a complete block of thoughts."""
         if isinstance(block, RedactedThinkingBlock):
             return self._event("content_block_start", index=index, content_block=block) + self.end_block(index)
         deltas = (
@@ -213,29 +243,29 @@ class MessageStream:
         return b"".join((begin, *pieces, self.end_block(index)))
 
     def begin_tool_use(self, index: int, id: str, name: str) -> bytes:
-        """A tool call begins."""
+        """Begin a tool call."""
         return self._event("content_block_start", index=index, content_block=ToolUseBlock(id, name, {}))
 
     def input(self, index: int, piece: str) -> bytes:
-        """A piece of a tool call's JSON."""
+        """Add a piece of JSON to a tool call."""
         return self._event(
             "content_block_delta", index=index, delta={"type": "input_json_delta", "partial_json": piece}
         )
 
     def end_block(self, index: int) -> bytes:
-        """A block is whole."""
+        """End a block."""
         return self._event("content_block_stop", index=index)
 
     def ping(self) -> bytes:
-        """Nothing."""
+        """Write a ping, which keeps the connection open."""
         return self._event("ping")
 
-    def end(self, stop: Stop, usage: Any) -> bytes:
-        """The message is whole.
+    def end(self, stop: Stop, usage: DeltaUsage | dict[str, int]) -> bytes:
+        """End the message.
 
         Args:
-            stop: How it ended.
-            usage: What it used, in all.
+            stop: The end of the message.
+            usage: The total tokens used: a `DeltaUsage`, or the fields of one.
         """
         return self._event("message_delta", delta=stop, usage=usage) + self._event("message_stop")
 

@@ -1,4 +1,4 @@
-"""OpenAI's chat completions, whole and as a stream."""
+"""OpenAI's chat completions: as a whole and as a stream."""
 
 from typing import Literal
 
@@ -7,18 +7,16 @@ from msgspec import UNSET, UnsetType
 
 from miniagents.ext.wire.sse import sse
 
-FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
-
 
 class Function(msgspec.Struct, frozen=True):
-    """The function of a tool call: its name, and its arguments as JSON text."""
+    """The function of a tool call: the name, and the arguments as JSON text."""
 
     name: str
     arguments: str
 
 
 class ChatToolCall(msgspec.Struct, frozen=True):
-    """A tool that the assistant asks for."""
+    """A tool call of the assistant."""
 
     id: str
     function: Function
@@ -26,7 +24,7 @@ class ChatToolCall(msgspec.Struct, frozen=True):
 
 
 class AssistantReply(msgspec.Struct, frozen=True):
-    """What the assistant says."""
+    """The message of the assistant."""
 
     content: str | None
     refusal: str | None = None
@@ -35,7 +33,7 @@ class AssistantReply(msgspec.Struct, frozen=True):
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """The one choice of a completion."""
+    """The only choice of a completion."""
 
     message: AssistantReply
     finish_reason: str
@@ -44,21 +42,26 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 class PromptDetails(msgspec.Struct, frozen=True):
-    """Of the tokens that were read."""
+    """Details of the tokens read."""
 
     cached_tokens: int = 0
     audio_tokens: int = 0
 
 
 class CompletionDetails(msgspec.Struct, frozen=True):
-    """Of the tokens that were written."""
+    """Details of the tokens written."""
 
     reasoning_tokens: int = 0
     audio_tokens: int = 0
 
 
 class ChatUsage(msgspec.Struct, frozen=True):
-    """Tokens that were used."""
+    """The tokens used by a completion.
+
+    Example:
+        >>> ChatUsage.of(read=10, written=5, cached=2).total_tokens
+        15
+    """
 
     prompt_tokens: int
     completion_tokens: int
@@ -68,12 +71,18 @@ class ChatUsage(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, read: int, written: int, cached: int) -> "ChatUsage":
-        """The usage of so many tokens."""
+        """Return the usage for counts of tokens.
+
+        Args:
+            read: Tokens read, the cached ones included.
+            written: Tokens written.
+            cached: Tokens read from a cache.
+        """
         return cls(read, written, read + written, PromptDetails(cached))
 
 
 class ChatCompletion(msgspec.Struct, frozen=True):
-    """A chat completion as a whole."""
+    """A complete chat completion."""
 
     id: str
     created: int
@@ -85,7 +94,7 @@ class ChatCompletion(msgspec.Struct, frozen=True):
 
 
 class FunctionDelta(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A piece of a tool call's function."""
+    """A piece of the function of a tool call."""
 
     name: str | UnsetType = UNSET
     arguments: str | UnsetType = UNSET
@@ -101,7 +110,7 @@ class ToolCallDelta(msgspec.Struct, frozen=True):
 
 
 class Delta(msgspec.Struct, frozen=True):
-    """What a chunk adds."""
+    """The addition of a chunk to the message."""
 
     role: Literal["assistant"] | UnsetType = UNSET
     content: str | UnsetType | None = UNSET
@@ -110,7 +119,7 @@ class Delta(msgspec.Struct, frozen=True):
 
 
 class ChunkChoice(msgspec.Struct, frozen=True):
-    """The one choice of a chunk."""
+    """The only choice of a chunk."""
 
     delta: Delta
     index: int = 0
@@ -119,7 +128,7 @@ class ChunkChoice(msgspec.Struct, frozen=True):
 
 
 class ChatChunk(msgspec.Struct, frozen=True):
-    """A piece of a chat completion."""
+    """One chunk of a streamed chat completion."""
 
     id: str
     created: int
@@ -131,12 +140,16 @@ class ChatChunk(msgspec.Struct, frozen=True):
 
 
 class ChatStream:
-    """Writes a chat completion as a stream; every method gives the bytes to send.
+    """A writer of streamed chat completions. Each method returns the bytes to send.
 
     Args:
         id: The id of the completion.
-        created: When it began, in Unix seconds.
-        model: Who answers.
+        created: The time of its beginning, in Unix seconds.
+        model: The name of the model.
+
+    Example:
+        >>> ChatStream("chatcmpl-1", 1_750_000_000, "m").text("Hello")[:26]
+        b'data: {"id":"chatcmpl-1","'
     """
 
     def __init__(self, id: str, created: int, model: str) -> None:
@@ -145,32 +158,32 @@ class ChatStream:
         self._model = model
 
     def begin(self, content: str | None = "") -> bytes:
-        """The role comes first."""
+        """Begin the message with its role."""
         return self._chunk(Delta(role="assistant", content=content, refusal=None))
 
     def text(self, text: str) -> bytes:
-        """A piece of text."""
+        """Add a piece of text."""
         return self._chunk(Delta(content=text))
 
     def refusal(self, text: str) -> bytes:
-        """What is said instead of an answer."""
+        """Add a piece of a refusal."""
         return self._chunk(Delta(refusal=text))
 
     def call(self, index: int, id: str, name: str) -> bytes:
-        """A tool call begins."""
-        begun = ToolCallDelta(index, FunctionDelta(name, ""), id, "function")
-        return self._chunk(Delta(tool_calls=(begun,)))
+        """Begin a tool call."""
+        call = ToolCallDelta(index, FunctionDelta(name, ""), id, "function")
+        return self._chunk(Delta(tool_calls=(call,)))
 
     def arguments(self, index: int, piece: str) -> bytes:
-        """A piece of a tool call's arguments."""
+        """Add a piece of JSON to a tool call."""
         return self._chunk(Delta(tool_calls=(ToolCallDelta(index, FunctionDelta(arguments=piece)),)))
 
     def finish(self, reason: str) -> bytes:
-        """Why it stopped."""
+        """End the message with its finish reason."""
         return self._chunk(Delta(), reason)
 
     def usage(self, usage: ChatUsage) -> bytes:
-        """What it used: a chunk without choices, for those who ask for it."""
+        """Write the usage, as a chunk without choices, for requests with `stream_options.include_usage`."""
         return sse(ChatChunk(self._id, self._created, self._model, (), usage))
 
     def _chunk(self, delta: Delta, finish_reason: str | None = None) -> bytes:

@@ -19,13 +19,13 @@ _TYPES = {
 
 
 class ErrorDetail(msgspec.Struct, frozen=True):
-    """What went wrong.
+    """The details of an error.
 
     Attributes:
-        message: For people.
-        type: The family of errors.
-        param: The field of the request that is wrong, or null.
-        code: For programs, or null.
+        message: The text, for people.
+        type: The type of the error.
+        param: The wrong field of the request, or null.
+        code: A code for programs, or null.
     """
 
     message: str
@@ -35,11 +35,11 @@ class ErrorDetail(msgspec.Struct, frozen=True):
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
-    """The body of every response that is an error.
+    """The body of an error response.
 
     Attributes:
-        error: What went wrong.
-        request_id: The id of the request, where it is known.
+        error: The details of the error.
+        request_id: The id of the request, if it is known.
     """
 
     error: ErrorDetail
@@ -47,13 +47,26 @@ class ErrorBody(msgspec.Struct, frozen=True):
 
 
 def error_type(status: int) -> str:
-    """The family that errors of a status belong to."""
+    """Return the type of the errors with a status.
+
+    Example:
+        >>> error_type(404), error_type(503)
+        ('invalid_request_error', 'server_error')
+    """
     return _TYPES.get(status, "server_error")
 
 
 def error_body(
     status: int, message: str, *, param: str | None = None, code: str | None = None, request_id: str | None = None
 ) -> ErrorBody:
-    """The body of an error response."""
+    """Return the body of an error response.
+
+    Args:
+        status: The HTTP status.
+        message: The text of the error.
+        param: The wrong field of the request, or None.
+        code: A code for programs, or None.
+        request_id: The id of the request; None to leave it out.
+    """
     id = UNSET if request_id is None else request_id
     return ErrorBody(ErrorDetail(message, error_type(status), param, code), id)

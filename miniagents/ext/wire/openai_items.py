@@ -1,4 +1,4 @@
-"""OpenAI's items of conversations and of inputs, and lists of them."""
+"""OpenAI's items: the parts of inputs and conversations, and pages of them."""
 
 from typing import Any, Literal
 
@@ -8,13 +8,13 @@ from miniagents.ext.wire.openai_responses import FunctionCallItem, MessageItem
 
 
 class InputTextPart(msgspec.Struct, frozen=True, tag="input_text", tag_field="type"):
-    """Text."""
+    """A text in an input."""
 
     text: str
 
 
 class InputImagePart(msgspec.Struct, frozen=True, tag="input_image", tag_field="type"):
-    """An image."""
+    """An image in an input."""
 
     image_url: str | None = None
     file_id: str | None = None
@@ -22,7 +22,7 @@ class InputImagePart(msgspec.Struct, frozen=True, tag="input_image", tag_field="
 
 
 class InputFilePart(msgspec.Struct, frozen=True, tag="input_file", tag_field="type", omit_defaults=True):
-    """A file."""
+    """A file in an input."""
 
     filename: str | None = None
     file_url: str | None = None
@@ -38,7 +38,7 @@ class Sound(msgspec.Struct, frozen=True):
 
 
 class InputAudioPart(msgspec.Struct, frozen=True, tag="input_audio", tag_field="type"):
-    """Sound."""
+    """Sound in an input."""
 
     input_audio: Sound
 
@@ -56,7 +56,7 @@ class InputMessageItem(msgspec.Struct, frozen=True, tag="message", tag_field="ty
 
 
 class CallOutputItem(msgspec.Struct, frozen=True, tag="function_call_output", tag_field="type"):
-    """What a tool answered."""
+    """The result of a tool call."""
 
     id: str
     call_id: str
@@ -65,7 +65,7 @@ class CallOutputItem(msgspec.Struct, frozen=True, tag="function_call_output", ta
 
 
 Item = InputMessageItem | MessageItem | FunctionCallItem | CallOutputItem | dict[str, Any]
-"""An item; as a dict, one that is passed on as it came."""
+"""An item. A dict is an item that is passed on unchanged."""
 
 
 class ItemList(msgspec.Struct, frozen=True):
@@ -73,9 +73,9 @@ class ItemList(msgspec.Struct, frozen=True):
 
     Attributes:
         data: The items, each an `Item`.
-        first_id: The id of the first one; "" if there is none.
-        last_id: The id of the last one; "" if there is none.
-        has_more: Whether there are more after them.
+        first_id: The id of the first item; "" if there are none.
+        last_id: The id of the last item; "" if there are none.
+        has_more: Whether there are more items after these.
     """
 
     data: tuple[Any, ...]

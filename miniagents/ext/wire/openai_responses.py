@@ -1,4 +1,4 @@
-"""OpenAI's Responses API: a response as a whole, and the events of its stream."""
+"""OpenAI's Responses API: a response as a whole and as a stream."""
 
 from typing import Any, Literal
 
@@ -8,20 +8,25 @@ from miniagents.ext.wire.sse import sse
 
 
 class InputDetails(msgspec.Struct, frozen=True):
-    """Of the tokens that were read."""
+    """Details of the tokens read."""
 
     cached_tokens: int = 0
     cache_write_tokens: int = 0
 
 
 class OutputDetails(msgspec.Struct, frozen=True):
-    """Of the tokens that were written."""
+    """Details of the tokens written."""
 
     reasoning_tokens: int = 0
 
 
 class ResponseUsage(msgspec.Struct, frozen=True):
-    """Tokens that were used."""
+    """The tokens used by a response.
+
+    Example:
+        >>> ResponseUsage.of(read=10, written=5, cached=2).total_tokens
+        15
+    """
 
     input_tokens: int
     output_tokens: int
@@ -31,12 +36,18 @@ class ResponseUsage(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, read: int, written: int, cached: int) -> "ResponseUsage":
-        """The usage of so many tokens."""
+        """Return the usage for counts of tokens.
+
+        Args:
+            read: Tokens read, the cached ones included.
+            written: Tokens written.
+            cached: Tokens read from a cache.
+        """
         return cls(read, written, read + written, InputDetails(cached))
 
 
 class OutputText(msgspec.Struct, frozen=True, tag="output_text", tag_field="type"):
-    """Text that was said."""
+    """Text of the assistant."""
 
     text: str
     annotations: tuple[()] = ()
@@ -44,7 +55,7 @@ class OutputText(msgspec.Struct, frozen=True, tag="output_text", tag_field="type
 
 
 class Refusal(msgspec.Struct, frozen=True, tag="refusal", tag_field="type"):
-    """What was said instead of an answer."""
+    """A refusal of the assistant."""
 
     refusal: str
 
@@ -59,7 +70,7 @@ class MessageItem(msgspec.Struct, frozen=True, tag="message", tag_field="type"):
 
 
 class FunctionCallItem(msgspec.Struct, frozen=True, tag="function_call", tag_field="type"):
-    """A tool that the assistant asks for."""
+    """A tool call of the assistant."""
 
     id: str
     call_id: str
@@ -72,14 +83,14 @@ OutputItem = MessageItem | FunctionCallItem
 
 
 class ResponseFailure(msgspec.Struct, frozen=True):
-    """Why a response failed."""
+    """The reason for a failed response."""
 
     code: str
     message: str
 
 
 class Incomplete(msgspec.Struct, frozen=True):
-    """Why a response is not whole."""
+    """The reason for an incomplete response."""
 
     reason: str
 
@@ -95,7 +106,7 @@ NO_REASONING: dict[str, Any] = {"effort": None, "summary": None}
 
 
 class ResponseBody(msgspec.Struct, frozen=True):
-    """A response; beside what it is it has what was asked for."""
+    """A response. It also repeats the options of the request."""
 
     id: str
     created_at: int
@@ -133,32 +144,42 @@ class ResponseBody(msgspec.Struct, frozen=True):
 
 
 class ResponseStream:
-    """Writes the events of a response; every method gives the bytes to send. Events are numbered from 0."""
+    """A writer of the events of a response. Each method returns the bytes to send.
+
+    Attributes:
+        next_number: The number of the next event; the first one has 0.
+
+    Example:
+        >>> ResponseStream().text(0, "msg_1", "Hello")[0][:33]
+        b'event: response.output_text.delta'
+    """
 
     def __init__(self) -> None:
         self.next_number = 0
 
     def response(self, kind: str, body: ResponseBody) -> list[bytes]:
-        """`response.created`, `.queued`, `.in_progress`, `.completed`, `.failed`, `.incomplete`."""
+        """Write the whole response, as `response.created`, `.queued`, `.in_progress`, `.completed`, `.failed` or
+        `.incomplete`.
+        """
         return [self._event(f"response.{kind}", response=body)]
 
     def begin_message(self, index: int, id: str) -> list[bytes]:
-        """A message begins, with its text."""
+        """Begin a message and its text."""
         return [self._item("added", index, MessageItem(id, (), "in_progress")), self._part("added", index, id, "")]
 
     def text(self, index: int, id: str, text: str) -> list[bytes]:
-        """A piece of text."""
+        """Add a piece of text to a message."""
         where = {"item_id": id, "output_index": index, "content_index": 0}
         return [self._event("response.output_text.delta", **where, delta=text, logprobs=())]
 
     def end_text(self, index: int, id: str, text: str) -> list[bytes]:
-        """A message's text is whole."""
+        """End the text of a message."""
         where = {"item_id": id, "output_index": index, "content_index": 0}
         done = self._event("response.output_text.done", **where, text=text, logprobs=())
         return [done, self._part("done", index, id, text)]
 
     def refusal(self, index: int, id: str, content_index: int, text: str) -> list[bytes]:
-        """What is said instead of an answer."""
+        """Write a refusal."""
         where = {"item_id": id, "output_index": index, "content_index": content_index}
         return [
             self._event("response.refusal.delta", **where, delta=text),
@@ -166,26 +187,26 @@ class ResponseStream:
         ]
 
     def begin_call(self, index: int, item: FunctionCallItem) -> list[bytes]:
-        """A tool call begins."""
+        """Begin a tool call."""
         return [self._item("added", index, msgspec.structs.replace(item, arguments="", status="in_progress"))]
 
     def arguments(self, index: int, id: str, piece: str) -> list[bytes]:
-        """A piece of a tool call's arguments."""
+        """Add a piece of JSON to a tool call."""
         where = {"item_id": id, "output_index": index}
         return [self._event("response.function_call_arguments.delta", **where, delta=piece)]
 
     def end_arguments(self, index: int, item: FunctionCallItem) -> list[bytes]:
-        """A tool call's arguments are whole."""
+        """End the arguments of a tool call."""
         where = {"item_id": item.id, "output_index": index}
         done = {"name": item.name, "arguments": item.arguments}
         return [self._event("response.function_call_arguments.done", **where, **done)]
 
     def end_item(self, index: int, item: OutputItem) -> list[bytes]:
-        """An item is whole."""
+        """End an item."""
         return [self._item("done", index, item)]
 
     def error(self, code: str, message: str) -> bytes:
-        """The stream itself failed."""
+        """Write the failure of the stream itself."""
         return self._event("error", code=code, message=message, param=None)
 
     def _item(self, kind: str, index: int, item: OutputItem) -> bytes:

@@ -1,94 +1,104 @@
-"""Server-sent events, as text/event-stream carries them: written, and read as their bytes come."""
-
-from typing import Any
+"""Server-sent events (text/event-stream): writing them, and reading them from bytes as they arrive."""
 
 import msgspec
 
 DONE = b"data: [DONE]\n\n"
-"""What ends a stream of OpenAI's chat completions."""
+"""The end of a stream of OpenAI's chat completions."""
 
 PING = b": ping\n\n"
-"""A comment: it keeps a connection open, and clients skip it."""
+"""A comment, which keeps a connection open. Clients skip it."""
 
 _BOM = b"\xef\xbb\xbf"
-_MOST_STRAY = 65_536
+_MAX_STRAY = 65_536
 
 
-def sse(data: Any, event: str | None = None, event_id: str | None = None) -> bytes:
-    """One event.
+def sse(data: object, event: str | None = None, event_id: str | None = None) -> bytes:
+    """Return the bytes of one event.
 
     Args:
-        data: What it says; it goes out as JSON, which has no newlines.
-        event: Its type, one line.
-        event_id: Its id, one line.
+        data: The data, sent as JSON, which has no newlines.
+        event: The type of the event, in one line; None for an event without a type.
+        event_id: The id of the event, in one line; None for an event without an id.
+
+    Example:
+        >>> sse({"text": "Hello"}, "delta")
+        b'event: delta\\ndata: {"text":"Hello"}\\n\\n'
     """
     head = (f"id: {event_id}\n" if event_id else "") + (f"event: {event}\n" if event else "")
     return b"%sdata: %s\n\n" % (head.encode(), msgspec.json.encode(data))
 
 
 class EventDecoder:
-    """Reads events from bytes, by the rules of the HTML standard.
+    """A decoder of events, by the rules of the HTML standard.
 
-    Events without data are left out: comments, ids and empty events keep a connection open, and say nothing. One
-    difference from the standard: an event that the end of the stream cuts off before its blank line counts too (`end`).
+    Events without data are left out: comments, ids and empty events only keep a connection open. In one point the
+    decoder differs from the standard: `end` returns an event whose blank line is missing at the end of the stream.
 
     Attributes:
-        stray: The first lines that are no fields of events, as long as no event came: an error body that is sent as a
-            stream.
+        stray: The first lines that are not fields of events, as long as there was no event. An error body that arrives
+            in place of a stream is found here.
+
+    Example:
+        >>> decoder = EventDecoder()
+        >>> decoder.feed(b"event: delta\\nda"), decoder.feed(b"ta: 1\\n\\n")
+        ([], [('delta', b'1')])
     """
 
-    __slots__ = ("_any", "_data", "_kind", "_rest", "_skips_newline", "stray")
+    __slots__ = ("_data", "_has_event", "_kind", "_rest", "_skips_newline", "stray")
 
     def __init__(self) -> None:
         self._rest = bytearray()
         self._data: list[bytes] = []
         self._kind = ""
         self._skips_newline = False
-        self._any = False
+        self._has_event = False
         self.stray = bytearray()
 
     def feed(self, chunk: bytes) -> list[tuple[str, bytes]]:
-        """Take the next bytes.
+        """Decode the next bytes.
+
+        Args:
+            chunk: The bytes, cut anywhere.
 
         Returns:
-            The events that they complete: type ("" for none) and data.
+            The type ("" for none) and the data of each event that is complete now.
         """
         if self._skips_newline and chunk:
             self._skips_newline = False
             chunk = chunk.removeprefix(b"\n")
-        found: list[tuple[str, bytes]] = []
+        events: list[tuple[str, bytes]] = []
         for line in chunk.splitlines(keepends=True):
             if line[-1] not in b"\r\n":
-                self._rest += line  # only the last one can be unfinished
+                self._rest += line  # only the last line can be incomplete
                 break
             if self._rest:
                 line = bytes(self._rest) + line
                 self._rest.clear()
-            self._line(line.rstrip(b"\r\n"), found)
-        self._skips_newline = chunk.endswith(b"\r")  # "\r\n" may come in two halves
-        return found
+            self._line(line.rstrip(b"\r\n"), events)
+        self._skips_newline = chunk.endswith(b"\r")  # "\r\n" may arrive in two halves
+        return events
 
     def end(self) -> list[tuple[str, bytes]]:
-        """The stream has ended.
+        """Decode what is left at the end of the stream.
 
         Returns:
-            The event that had no blank line behind it, if there was one.
+            The last event, if its blank line was missing.
         """
-        found: list[tuple[str, bytes]] = []
+        events: list[tuple[str, bytes]] = []
         if self._rest:
-            self._line(bytes(self._rest), found)
+            self._line(bytes(self._rest), events)
             self._rest.clear()
-        self._line(b"", found)
-        return found
+        self._line(b"", events)
+        return events
 
-    def _line(self, line: bytes, found: list[tuple[str, bytes]]) -> None:
+    def _line(self, line: bytes, events: list[tuple[str, bytes]]) -> None:
         if not line:
             data, kind = b"\n".join(self._data), self._kind
             self._data.clear()
             self._kind = ""
             if data and not data.isspace():
-                self._any = True
-                found.append((kind, data))
+                self._has_event = True
+                events.append((kind, data))
             return
         if line.startswith(b"data:"):
             self._data.append(line[6:] if line.startswith(b"data: ") else line[5:])
@@ -98,5 +108,5 @@ class EventDecoder:
             self._kind = value.removeprefix(b" ").decode("utf-8", "replace")
         elif name == b"data":
             self._data.append(value.removeprefix(b" "))
-        elif name not in (b"", b"id", b"retry") and not self._any and len(self.stray) < _MOST_STRAY:
+        elif name not in (b"", b"id", b"retry") and not self._has_event and len(self.stray) < _MAX_STRAY:
             self.stray += line + b"\n"

@@ -18,7 +18,7 @@ def traced(system: MiniAgents, request: HTTPConnection) -> Iterator[None]:
         system: Where the agents live.
         request: The request, with its `traceparent` and `tracestate`.
     """
-    if system.observer is None or "traceparent" not in request.headers:
+    if system.observers.outer_trace is None or "traceparent" not in request.headers:
         yield
         return
     try:

@@ -1,1 +1,1 @@
-"""The service's own API: agents as JSON, as events, and as a WebSocket."""
+"""The native API of the service: agents as JSON, as events, and as a WebSocket."""

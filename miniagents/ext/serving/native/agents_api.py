@@ -1,4 +1,4 @@
-"""`/agents/{name}`: an agent with plain JSON, whole or as a stream that can be picked up again."""
+"""`/agents/{name}`: an agent with plain JSON, complete or as a stream that can be resumed."""
 
 import re
 from collections.abc import AsyncGenerator
@@ -29,12 +29,12 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 class AgentInfo(msgspec.Struct, frozen=True):
-    """What is served.
+    """A served agent.
 
     Attributes:
-        name: The name to call it by.
-        description: What it is for, or null.
-        arguments: The names of the arguments that it takes.
+        name: The name of the agent in the API.
+        description: The description of the agent, or null.
+        arguments: The names of its arguments.
     """
 
     name: str
@@ -43,7 +43,7 @@ class AgentInfo(msgspec.Struct, frozen=True):
 
 
 class AgentList(msgspec.Struct, frozen=True):
-    """All that is served."""
+    """All served agents."""
 
     agents: tuple[AgentInfo, ...]
 
@@ -54,8 +54,8 @@ class AgentRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         messages: A text, or messages.
         arguments: The agent's arguments.
-        stream: Whether to answer with a stream of events.
-        keep: Seconds for which a stream outlives its connection, 0 or more; of no meaning without `stream`.
+        stream: Whether the answer is a stream of events.
+        keep: Seconds for which a stream outlives its connection, 0 or more; ignored without `stream`.
         conversation: The conversation that the call belongs to.
     """
 
@@ -67,12 +67,12 @@ class AgentRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AgentReply(msgspec.Struct, frozen=True):
-    """What an agent replied.
+    """The replies of an agent.
 
     Attributes:
         interaction: The number of the call.
         messages: The messages.
-        usage: What all models below it used.
+        usage: The usage of all models below the call.
     """
 
     interaction: int
@@ -81,7 +81,7 @@ class AgentReply(msgspec.Struct, frozen=True):
 
 
 def parse_call(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
-    """A call of an agent; see `Parse`."""
+    """Parse a call of an agent; see `Parse`."""
     wanted = decode(body, AgentRequest, status=422)
     messages = messages_in(wanted.messages, limits)
     return Parsed(msgspec.structs.replace(wanted, messages=[]), messages)
@@ -91,7 +91,7 @@ class AgentsApi:
     """The endpoints of agents.
 
     Args:
-        service: What all endpoints share.
+        service: The service.
     """
 
     def __init__(self, service: Service) -> None:
@@ -99,17 +99,17 @@ class AgentsApi:
         self.kept = KeptRuns(service.limits.kept, service.limits.kept_bytes)
 
     async def agents(self, request: Request, key: str) -> Response:
-        """`GET /agents`."""
+        """Answer `GET /agents`."""
         entries = self._service.entries.values()
         return json_response(AgentList(tuple(AgentInfo(e.name, e.description, e.argument_names) for e in entries)))
 
     async def call(self, request: Request, key: str) -> Response:
-        """`POST /agents/{name}`."""
+        """Answer `POST /agents/{name}`."""
         service = self._service
         entry = service.entry(request.path_params["name"])
         body = await read_body(request, service.limits)
         if "last-event-id" in request.headers:
-            return self._resumed(request, key)  # a client that repeats its request, to pick up its stream
+            return self._resumed(request, key)  # a client repeats its request to resume its stream
         wanted, messages, _ = await service.parser.parsed(parse_call, body)
         if wanted.keep > service.limits.keep:
             raise Problem(
@@ -129,7 +129,7 @@ class AgentsApi:
         return json_response(AgentReply(run.interaction.id, shown, UsageOut.of(run.meter)))
 
     async def resume(self, request: Request, key: str) -> Response:
-        """`GET /agents/{name}/streams/{stream}`: a stream that was kept, all of it or after `Last-Event-ID`."""
+        """Answer `GET /agents/{name}/streams/{stream}`: a kept stream, complete or after `Last-Event-ID`."""
         self._service.entry(request.path_params["name"])
         return self._resumed(request, key)
 
@@ -176,7 +176,7 @@ class AgentsApi:
 
 
 class _Place:
-    """How far a stream has come: the number of its next event."""
+    """Return the number of the next event of a stream."""
 
     __slots__ = ("number",)
 

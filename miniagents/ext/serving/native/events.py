@@ -1,4 +1,4 @@
-"""The events of a call, as a stream and a WebSocket tell them; every iteration gives the same ones."""
+"""The events of a call, for streams and WebSockets. Every iteration gives the same events."""
 
 from collections.abc import AsyncGenerator
 from typing import Literal, TypeAlias
@@ -17,11 +17,11 @@ from miniagents.messages import MessagePromise, MessageSequencePromise
 
 
 class Opened(msgspec.Struct, frozen=True, tag="open", tag_field="type"):
-    """The call is under way.
+    """The first event: the call is under way.
 
     Attributes:
-        interaction: Its number in the list of interactions; null where it is no call of an agent.
-        stream: The name of the stream; null where it cannot be picked up again.
+        interaction: The number of the call in the list of interactions; null if there is no call of an agent.
+        stream: The name of the stream; null if it cannot be resumed.
     """
 
     interaction: int | None
@@ -32,10 +32,9 @@ class TokenOut(msgspec.Struct, frozen=True, gc=False, tag="token", tag_field="ty
     """A piece of a message.
 
     Attributes:
-        index: Which message it belongs to, from 0.
+        index: The number of the message, from 0.
         text: The piece.
-        kind: What that message is: an answer, structured output (then it is a piece of its JSON), or the result of a
-            tool.
+        kind: The kind of the message: an answer, structured output (the piece is JSON), or the result of a tool.
     """
 
     index: int
@@ -44,10 +43,10 @@ class TokenOut(msgspec.Struct, frozen=True, gc=False, tag="token", tag_field="ty
 
 
 class MessageWhole(msgspec.Struct, frozen=True, tag="message", tag_field="type"):
-    """A message is whole.
+    """A complete message.
 
     Attributes:
-        index: Which one it is, from 0.
+        index: The number of the message, from 0.
         message: The message.
     """
 
@@ -56,20 +55,20 @@ class MessageWhole(msgspec.Struct, frozen=True, tag="message", tag_field="type")
 
 
 class Ended(msgspec.Struct, frozen=True, tag="end", tag_field="type"):
-    """The call is over; this is the last event.
+    """The last event of a successful call.
 
     Attributes:
-        usage: What all models below it used.
+        usage: The usage of all models below the call.
     """
 
     usage: UsageOut
 
 
 class Failed(msgspec.Struct, frozen=True, tag="error", tag_field="type"):
-    """The call failed; this is the last event.
+    """The last event of a failed call.
 
     Attributes:
-        error: What went wrong.
+        error: The error.
         request_id: The id of the request that began the call.
     """
 
@@ -78,7 +77,7 @@ class Failed(msgspec.Struct, frozen=True, tag="error", tag_field="type"):
 
     @classmethod
     def of(cls, body: ErrorBody) -> "Failed":
-        """The event of an error."""
+        """Return the event of an error."""
         return cls(body.error, body.request_id)
 
 
@@ -88,17 +87,17 @@ Event: TypeAlias = Opened | TokenOut | MessageWhole | Ended | Failed
 async def events_of(
     opened: Opened, replies: MessageSequencePromise, meter: Meter, reader: Reader, *, shows_tools: bool
 ) -> AsyncGenerator[Event, None]:
-    """The events of a call, from the first one.
+    """Yield the events of a call, from the first one.
 
     Args:
-        opened: The first one.
-        replies: What the agent replies.
-        meter: What all models below the call use.
-        reader: Who gets them.
-        shows_tools: Whether the agent's own tool calls are among them, with their results.
+        opened: The first event.
+        replies: The replies of the agent.
+        meter: The meter of all models below the call.
+        reader: The reader of the events.
+        shows_tools: Whether the agent's own tool calls and their results are among the events.
 
     Raises:
-        Exception: What the agent failed with.
+        Exception: The failure of the agent.
     """
     yield opened
     index = 0

@@ -1,4 +1,4 @@
-"""Streams that outlive their connections, for a while."""
+"""Streams that outlive their connections for some seconds."""
 
 import asyncio
 from collections.abc import Iterator
@@ -19,13 +19,13 @@ class _Kept:
 
 
 class KeptRuns:
-    """Calls whose replies can be read again: without a reader they are forgotten after a while, and cancelled if they
-    still run.
+    """Calls whose replies can be read again. A call without a reader is dropped after some seconds, and cancelled if it
+    still runs.
 
     Args:
-        most: How many of one key there are at once.
-        size: How many bytes those of one key have, as they are read; more push out the oldest that have ended and that
-            nobody reads.
+        most: The most calls of one key at once.
+        size: The most bytes of the calls of one key, as they are read. More bytes drop the oldest calls that have ended
+            and have no reader.
     """
 
     def __init__(self, most: int, size: int) -> None:
@@ -34,10 +34,10 @@ class KeptRuns:
         self._kept: dict[str, _Kept] = {}
 
     def check_room(self, key: str) -> None:
-        """Refuse one more of a key, if there are too many, or if they are too large.
+        """Check that a key may have one more call.
 
         Raises:
-            Problem: 429.
+            Problem: 429: the calls of the key are too many, or too large.
         """
         own = [kept for kept in self._kept.values() if kept.run.key == key]
         if len(own) >= self._most or sum(kept.run.reading.size for kept in own) >= self._size:
@@ -45,7 +45,7 @@ class KeptRuns:
             raise Problem(429, text, param="keep", code="too_many_streams", retry_after=1.0)
 
     def add(self, run: Run, seconds: float) -> None:
-        """Keep one for so many seconds without a reader."""
+        """Keep a call for a number of seconds without a reader."""
         kept = self._kept[run.id] = _Kept(run, seconds)
         self._wait(kept)
         run.replies.add_done_callback(lambda _: self._make_room(run.key))
@@ -61,19 +61,19 @@ class KeptRuns:
                 self._drop(kept)
 
     def keeps(self, run: Run) -> bool:
-        """Whether it is kept."""
+        """Return whether a call is kept."""
         return run.id in self._kept
 
     def get(self, id: str, key: str, name: str) -> Run:
-        """One that is kept.
+        """Return a kept call.
 
         Args:
             id: The name of the stream.
-            key: Whose it must be.
-            name: The name of its agent.
+            key: The key that made the call.
+            name: The name of the agent.
 
         Raises:
-            Problem: 404: there is none, or it is somebody else's.
+            Problem: 404: there is no such stream of this key.
         """
         kept = self._kept.get(id)
         if kept is None or kept.run.key != key or kept.run.entry.name != name:
@@ -82,7 +82,7 @@ class KeptRuns:
 
     @contextmanager
     def read(self, run: Run) -> Iterator[None]:
-        """Somebody reads it."""
+        """Read a call inside `with`: until the end of the block, the call has one reader more."""
         kept = self._kept.get(run.id)
         if kept is None:
             yield
@@ -99,7 +99,7 @@ class KeptRuns:
                 self._wait(kept)
 
     def _wait(self, kept: _Kept) -> None:
-        """Wait for somebody to read it; one that was forgotten meanwhile is waited for no more."""
+        """Wait for a reader of a call, at most until the call is dropped."""
         if self._kept.get(kept.run.id) is kept:
             kept.timer = asyncio.get_running_loop().call_later(kept.seconds, self._forget, kept.run)
 
@@ -113,6 +113,6 @@ class KeptRuns:
         del self._kept[kept.run.id]
 
     def clear(self) -> None:
-        """Forget all."""
+        """Drop all calls."""
         for kept in tuple(self._kept.values()):
             self._drop(kept)

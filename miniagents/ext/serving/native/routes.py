@@ -1,4 +1,4 @@
-"""Agents in routes of one's own: a promise as a stream of events, and our errors as answers."""
+"""Agents in routes of the application: a promise as a stream of events, and errors as answers."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
@@ -30,7 +30,7 @@ from miniagents.messages.sequence import AnswerPromise
 from miniagents.promising.flow import current_flow
 
 Replies: TypeAlias = MessageSequencePromise | MessagePromise
-"""What agents reply: `agent.inquire(...)`, `replies.answer()`, or one message of these."""
+"""The replies of an agent: `agent.inquire(...)`, `replies.answer()`, or one message of these."""
 
 
 def sse(
@@ -41,25 +41,26 @@ def sse(
     shows_errors: bool = False,
     limits: Limits | None = None,
 ) -> "PromiseStream":
-    """What an agent replies, as a stream of server-sent events, for a route of one's own. Return it from the route.
+    """Return the replies of an agent as a stream of server-sent events: the response of a route of the application.
 
-    The events are those of `/agents/{name}`: `open`, `token`, `message`, and `end` or `error` as the last one. What
-    fails before anything was said has a status of its own; after that it is the last event. A client that does not read
-    slows the agent down: streams pause that begin below the call from now on.
+    The events are those of `/agents/{name}`: `open`, `token`, `message`, and `end` or `error` as the last one. A
+    failure before the first reply has a status of its own; a later one is the last event. A client that does not read
+    slows the agent down: streams that begin below the call from now on pause.
 
-    It is also the content of a response of another kind: `StreamingResponse(sse(promise), media_type=...)`. Then the
-    status is that response's, and a client that goes away is noticed as that notices it.
+    The result can also be the content of another response: `StreamingResponse(sse(promise), media_type=...)`. That
+    response then decides about the status, and about a client that disconnects.
 
     Args:
-        promise: What the agent replies.
-        cancels: Whether the call is cancelled when the client goes away; otherwise it goes on without it.
-        expose: What the client sees besides answers: "tools" for the agent's own tool calls, and their results.
-        shows_errors: Whether the client sees the text of agents' own errors; otherwise it is in the log alone.
-        limits: How much the agent may reply (`reply`, `ahead`), and how long is waited for what (`head_wait`, `ping`,
-            `send_timeout`); None for `Limits()`.
+        promise: The replies of the agent.
+        cancels: Whether the call is cancelled when the client disconnects; otherwise the call continues.
+        expose: The parts that the client sees besides answers: "tools" for the agent's own tool calls and their
+            results.
+        shows_errors: Whether the client sees the texts of the agents' own errors; otherwise only the log has them.
+        limits: The limits of the replies (`reply`, `ahead`), and the timeouts (`head_wait`, `ping`, `send_timeout`);
+            None for `Limits()`.
 
     Raises:
-        InvalidOptionError: `expose=` knows no such thing.
+        InvalidOptionError: `expose=` has an unknown part.
 
     Example:
         ::
@@ -78,7 +79,7 @@ def sse(
 
 
 class PromiseStream(EventStream):
-    """A promise as a stream of events; made by `sse`. To iterate it is to get the events alone, as bytes."""
+    """A promise as a stream of events, made by `sse`. Iterating it yields the events as bytes."""
 
     def __init__(
         self, promise: Replies, *, cancels: bool, shows_tools: bool, shows_errors: bool, limits: Limits
@@ -103,7 +104,7 @@ class PromiseStream(EventStream):
         )
 
     async def __aiter__(self) -> AsyncGenerator[bytes, None]:
-        """The events as they come. What fails is the last one, whenever it does."""
+        """Yield the events when they arrive. A failure is the last event."""
         pieces: asyncio.Queue[bytes] = asyncio.Queue()
 
         async def send(sent: Sent) -> None:
@@ -144,14 +145,14 @@ class PromiseStream(EventStream):
 
 
 def _call_of(promise: Replies) -> Interaction | None:
-    """The call whose replies these are, if it is one that goes on."""
+    """Return the call behind the replies, if it is still under way."""
     while isinstance(promise, AnswerPromise):
         promise = promise.whole
     return promise._interaction if isinstance(promise, ReplyPromise) else None
 
 
 def _reading_of(replies: MessageSequencePromise, call: Interaction | None, limits: Limits) -> Reading:
-    """What comes of the replies of a call; one for all who read them."""
+    """The events of the replies of a call, shared by all readers."""
     reading = getattr(replies.tap, "__self__", None)
     if not isinstance(reading, Reading):
         overflow, whose = (partial(end_soon, call), repr(call.agent.alias)) if call is not None else (None, "the agent")
@@ -163,8 +164,7 @@ def _reading_of(replies: MessageSequencePromise, call: Interaction | None, limit
 
 
 def _joined(call: Interaction | None, reading: Reading) -> Meter:
-    """Let what a call starts from now on be part of this: models are metered, and streams pause while their reader is
-    behind."""
+    """Follow the work that a call starts from now on: meter its models, and pause its streams for a slow reader."""
     context = call.context if call is not None else None
     if context is None:
         return Meter()
@@ -177,10 +177,10 @@ def _joined(call: Interaction | None, reading: Reading) -> Meter:
 
 
 def handlers_of(service: Service) -> dict[Any, Any]:
-    """What answers where routes of one's own raise an error of ours.
+    """Return the handlers of this package's errors in routes of the application.
 
     Args:
-        service: It says whether texts are shown.
+        service: The service, which decides whether texts are shown.
     """
 
     async def answer(connection: HTTPConnection, error: Exception) -> Response | None:

@@ -1,4 +1,4 @@
-"""`/agents/{name}` as a WebSocket: messages go in and events come out, both at any time."""
+"""`/agents/{name}` as a WebSocket: messages come in and events go out, both at any time."""
 
 import asyncio
 from typing import Any, TypeAlias
@@ -22,14 +22,14 @@ from miniagents.ext.serving.runs import Run
 from miniagents.ext.serving.service import PLACE, Service
 
 _CLOSE_BASE = 4000
-"""A socket that ends with an error is closed with this plus the HTTP status: 4429, 4504."""
+"""The close code of an error is this number plus the HTTP status: 4429, 4504."""
 
 _GONE = (WebSocketDisconnect, ClientDisconnect, OSError)
-"""What says that the client has gone; before a socket is accepted it is an OSError, as servers raise it."""
+"""The exceptions of a client that has disconnected. Before the socket is accepted, servers raise OSError."""
 
 
 class Open(msgspec.Struct, frozen=True, tag="open", tag_field="type", forbid_unknown_fields=True):
-    """Begins the call; it comes first, and may be left out by whoever gives no arguments.
+    """The first frame, which begins the call. A client without arguments may leave it out.
 
     Attributes:
         arguments: The agent's arguments.
@@ -45,18 +45,18 @@ class Send(MessageIn, frozen=True, tag="message", tag_field="type", forbid_unkno
 
 
 class Finish(msgspec.Struct, frozen=True, tag="finish", tag_field="type", forbid_unknown_fields=True):
-    """There are no more messages. Replies go on."""
+    """The end of the messages. Replies continue."""
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel", tag_field="type", forbid_unknown_fields=True):
-    """Ends the call, with everything below it."""
+    """Cancels the call, and all calls below it."""
 
 
 Frame: TypeAlias = Open | Send | Finish | Cancel
 
 
 def parse_frame(raw: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
-    """A frame; see `Parse`."""
+    """Parse a frame; see `Parse`."""
     return Parsed(decode(raw, Frame, status=422))  # type: ignore[arg-type]  # a union is a type to msgspec
 
 
@@ -64,7 +64,7 @@ class AgentSocket:
     """The WebSocket endpoint of agents.
 
     Args:
-        service: What all endpoints share.
+        service: The service.
     """
 
     def __init__(self, service: Service) -> None:
@@ -109,7 +109,7 @@ class AgentSocket:
                 run.cancel("the client went away")
 
     async def _write(self, socket: WebSocket, run: Run, reader: "asyncio.Task[None]") -> None:
-        """Send the events, until the last one, or until what comes in is wrong."""
+        """Send the events until the last one, or until a wrong frame arrives."""
 
         def stop(task: "asyncio.Task[None]") -> None:
             if not task.cancelled() and task.exception() is not None:
@@ -129,12 +129,12 @@ class AgentSocket:
             if reader.done() and not reader.cancelled():
                 reader.result()  # this is why
             if place.is_sending:
-                raise WebSocketDisconnect() from None  # it reads nothing, and counts as gone
+                raise WebSocketDisconnect() from None  # the client reads nothing, and counts as disconnected
             raise
         await socket.close()
 
     async def _read(self, socket: WebSocket, run: Run, first: Frame) -> None:
-        """Hand on what comes in, until the client goes away."""
+        """Pass on the frames that arrive, until the client disconnects."""
         frame, count = first, 0
         while True:
             match frame:
@@ -179,7 +179,7 @@ class AgentSocket:
 
 
 async def refuse(socket: WebSocket, problem: Problem) -> None:
-    """End a WebSocket with a problem: as the response to its handshake, or as its last event."""
+    """Close a WebSocket with a problem: in the response to its handshake, or in its last event."""
     try:
         if socket.application_state is WebSocketState.CONNECTING:
             await socket.send_denial_response(problem.response())
@@ -187,4 +187,4 @@ async def refuse(socket: WebSocket, problem: Problem) -> None:
             await socket.send_text(msgspec.json.encode(Failed.of(problem.body)).decode())
             await socket.close(_CLOSE_BASE + problem.status)
     except (*_GONE, RuntimeError):
-        pass  # it has gone meanwhile
+        pass  # the client has disconnected

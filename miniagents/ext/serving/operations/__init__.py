@@ -1,1 +1,1 @@
-"""Operating a service: its health, what runs, its own document."""
+"""Operating a service: health, the calls under way, the OpenAPI document."""

@@ -1,4 +1,4 @@
-"""Operations: whether the service lives and is ready, what runs, and how to stop it."""
+"""The endpoints of operators: health, readiness, and the calls under way."""
 
 import re
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ _MOST_GRACE = 600.0
 
 
 class Health(msgspec.Struct, frozen=True):
-    """How the service is."""
+    """The state of the service."""
 
     status: Literal["ok", "ready", "starting", "draining", "failed", "store_unavailable"]
 
@@ -28,15 +28,15 @@ class InteractionInfo(msgspec.Struct, frozen=True):
     """A call that is under way.
 
     Attributes:
-        id: Its number.
+        id: The number of the call.
         agent: The path of the agent.
-        parent: The number of the call that it belongs to, or null.
-        age: Seconds since it was called.
-        tokens: Tokens so far: of a client's own call with all below it, of others their own.
-        cost: The same in USD.
-        state: Whether it waits in the mailbox, runs, was cancelled, or runs on all the same (`abandoned`).
-        label: What tells equal calls apart, or null.
-        key: The name of the key whose call it is, or null.
+        parent: The number of the calling call, or null.
+        age: Seconds since the call was made.
+        tokens: Tokens used so far. The call of a client includes all calls below it.
+        cost: The cost so far in USD, of the same calls.
+        state: The state: waiting in the mailbox, running, cancelled, or still running after that (`abandoned`).
+        label: A label that tells equal calls apart, or null.
+        key: The name of the key that made the call, or null.
     """
 
     id: int
@@ -51,17 +51,17 @@ class InteractionInfo(msgspec.Struct, frozen=True):
 
 
 class InteractionList(msgspec.Struct, frozen=True):
-    """All calls that are under way, oldest first."""
+    """The calls under way, oldest first."""
 
     interactions: tuple[InteractionInfo, ...]
 
 
 class Stopped(msgspec.Struct, frozen=True):
-    """What became of a call that was to stop.
+    """The result of stopping a call.
 
     Attributes:
-        id: Its number.
-        abandoned: What runs on all the same, of it and of all below it; their results are thrown away.
+        id: The number of the call.
+        abandoned: The calls that still run, among this one and all below it. Their results are discarded.
     """
 
     id: int
@@ -72,19 +72,19 @@ class Operations:
     """The endpoints of operators.
 
     Args:
-        service: What all endpoints share.
+        service: The service.
     """
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
     async def live(self, request: Request, key: str) -> Response:
-        """`GET /healthz`: whether the process works; 503 when its system has failed."""
+        """Answer `GET /healthz`: 200 while the process works, 503 after its system has failed."""
         failed = self._service.has_failed
         return json_response(Health("failed" if failed else "ok"), 503 if failed else 200)
 
     async def ready(self, request: Request, key: str) -> Response:
-        """`GET /readyz`: whether it takes requests."""
+        """Answer `GET /readyz`: whether the service accepts requests."""
         service = self._service
         if service.has_failed:
             return json_response(Health("failed"), 503)
@@ -97,11 +97,11 @@ class Operations:
         return json_response(Health("ready"))
 
     async def interactions(self, request: Request, key: str) -> Response:
-        """`GET /interactions`."""
+        """Answer `GET /interactions`."""
         return json_response(InteractionList(self._infos(self._under_way().values())))
 
     async def stop(self, request: Request, key: str) -> Response:
-        """`DELETE /interactions/{id}`: answers when all has stopped, or after `grace` seconds."""
+        """Answer `DELETE /interactions/{id}` when all calls have stopped, or after `grace` seconds."""
         id, grace = request.path_params["id"], _grace(request)
         number = int(id) if _NUMBER.fullmatch(id) else -1
         one = self._under_way().get(number)
@@ -112,7 +112,7 @@ class Operations:
         return json_response(Stopped(number, self._infos(abandoned)))
 
     def _under_way(self) -> dict[int, Interaction]:
-        """All calls that are under way, oldest first."""
+        """The calls under way, oldest first."""
         service = self._service
         found = {one.id: one for one in service.runs.interactions()}
         if service.system.is_running:
@@ -120,7 +120,7 @@ class Operations:
         return dict(sorted(found.items()))
 
     def _infos(self, found: Iterable[Interaction]) -> tuple[InteractionInfo, ...]:
-        # An agent that hands on another one's replies may have returned meanwhile.
+        # An agent that passes on the replies of another one may have returned already.
         tops = {one.id: top for top in self._service.runs.interactions() for one in top.below}
         return tuple(self._info(one, one.parent or tops.get(one.id)) for one in found)
 

@@ -1,4 +1,4 @@
-"""`/openapi.json`: the service's own document, made of the types that requests are checked with."""
+"""`/openapi.json`: the OpenAPI document, made from the types that requests are checked with."""
 
 from collections.abc import Iterable
 from importlib.metadata import version
@@ -106,8 +106,8 @@ class OpenApi:
     """The endpoint of the document.
 
     Args:
-        service: What is served.
-        has_metrics: Whether there is `/metrics`.
+        service: The service.
+        has_metrics: Whether the service has `/metrics`.
     """
 
     def __init__(self, service: Service, *, has_metrics: bool) -> None:
@@ -116,7 +116,7 @@ class OpenApi:
         self._document: dict[str, Any] | None = None
 
     async def document(self, request: Request, key: str) -> Response:
-        """`GET /openapi.json`."""
+        """Answer `GET /openapi.json`."""
         if self._document is None:
             self._document = document(self._service, has_metrics=self._has_metrics)
         root = request.scope.get("root_path", "")
@@ -124,17 +124,17 @@ class OpenApi:
 
 
 def document(service: Service, *, has_metrics: bool) -> dict[str, Any]:
-    """The OpenAPI document of a service.
+    """Return the OpenAPI document of a service.
 
     Args:
         service: The service.
-        has_metrics: Whether there is `/metrics`.
+        has_metrics: Whether the service has `/metrics`.
     """
     schemas, components = schemas_of(service)
     keys: list[dict[str, Any]] = [{"token": []}] if service.keys.are_needed else []
     admin: list[dict[str, Any]] = [{"admin": []}] if service.admin_keys.are_needed else []
     make = _Operations(schemas)
-    # OpenAPI 3.1 has no schema for single events, so that these say nothing of a type.
+    # OpenAPI 3.1 has no schema for single events, so these have no type.
     chunks = {"description": "Events; the data of each is a ChatChunk, that of the last one [DONE]."}
     chat_stream = {"text/event-stream": {"schema": chunks}}
     stream: dict[str, Any] = {"text/event-stream": {"schema": {"description": "Events."}}}
@@ -291,7 +291,7 @@ def document(service: Service, *, has_metrics: bool) -> dict[str, Any]:
 
 
 class _Operations:
-    """Writes operations.
+    """A writer of operations.
 
     Args:
         schemas: The schemas of types.
@@ -312,17 +312,17 @@ class _Operations:
         failing: int | None = None,
         error: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """One operation.
+        """Return one operation.
 
         Args:
-            summary: What it does.
-            answer: The type or the schema of its answer; None if it is `also` alone.
-            errors: The statuses of its errors.
-            security: Who may use it.
-            body: The type or the schema of its body.
-            also: The content types in which it may answer as well.
-            failing: A status with which it answers just so.
-            error: The schema of its errors; None for our own form.
+            summary: A short description.
+            answer: The type or the schema of the answer; None if only `also` applies.
+            errors: The statuses of the errors.
+            security: The security requirements.
+            body: The type or the schema of the body.
+            also: Other content types of the answer.
+            failing: Another status with the same answer.
+            error: The schema of the errors; None for the form of this service.
         """
         content = {**({} if answer is None else self._json(answer)), **(also or {})}
         responses: dict[str, Any] = {"200": {"description": "OK", "content": content}}
@@ -345,7 +345,7 @@ class _Operations:
 
 
 def _either(schemas: dict[Any, dict[str, Any]], *kinds: Any) -> dict[str, Any]:
-    """The schema of what is for clients of one API or of another."""
+    """Return the schema of an answer whose form depends on the client's API."""
     return {"anyOf": [schemas[kind] for kind in kinds]}
 
 

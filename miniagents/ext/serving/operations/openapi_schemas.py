@@ -1,4 +1,4 @@
-"""Schemas of bodies for the document: what their types say, and what those cannot say."""
+"""The schemas of bodies in the document: from their types, with the facts that types cannot express."""
 
 from typing import Any
 
@@ -66,7 +66,7 @@ _BODY_TYPES: tuple[Any, ...] = (
 
 
 def schemas_of(service: Service) -> tuple[dict[Any, dict[str, Any]], dict[str, Any]]:
-    """The schemas of all bodies.
+    """Return the schemas of all bodies.
 
     Args:
         service: The service.
@@ -85,12 +85,12 @@ def schemas_of(service: Service) -> tuple[dict[Any, dict[str, Any]], dict[str, A
 
 
 def request_of(entry: Entry) -> str:
-    """What the body of a call of an agent is called."""
+    """Return the name of the schema of a call of an agent."""
     return f"{entry.arguments.__name__.removesuffix('_arguments')}_request"
 
 
 def _mend(components: dict[str, Any], service: Service) -> None:
-    """Say what the types cannot: which models there are, and what is limited here."""
+    """Add the facts that types cannot express: the models, and the limits of this service."""
     names, most = list(service.entries), service.limits.messages
     for request in ("ChatRequest", "MessagesRequest", "ResponsesRequest"):
         components[request]["properties"]["model"] = {"enum": names}
@@ -118,9 +118,9 @@ def _mend(components: dict[str, Any], service: Service) -> None:
 
 
 def _mend_blocks(components: dict[str, Any], service: Service, schemas: dict[Any, dict[str, Any]]) -> None:
-    """Say which blocks there are where the types leave them open, and which options no agent takes.
+    """Add the kinds of blocks that the types leave open, and the options that no agent takes.
 
-    What only models of Anthropic take is not listed: it may be of any type, and an agent takes it or not.
+    Options for models of Anthropic alone are not listed: each agent may take them or not, with any type.
     """
     text = schemas[TextIn]
     for turn, block in {
@@ -164,25 +164,25 @@ _UNTAKEN: dict[str, Any] = {
     "mcp_servers": {"anyOf": [{"type": "array", "maxItems": 0}, {"type": "null"}], "default": None},
     **{name: {"type": "null", "default": None} for name in ("output_format", "container", "inference_geo")},
 }
-"""The options that change what an answer means, where no agent takes them."""
+"""The options that change the meaning of an answer, for services without an agent that takes them."""
 
 
 def _list_in(schema: dict[str, Any]) -> dict[str, Any]:
-    """The list among the forms that a value may have."""
+    """Return the list among the alternative schemas of a value."""
     found: dict[str, Any]
     (found,) = (one for one in schema["anyOf"] if one.get("type") == "array")
     return found
 
 
 def _options_of(components: dict[str, Any], entry: Entry) -> dict[str, Any]:
-    """What a request that names this agent as its model has, or may have."""
+    """Return the schema of a request with this agent as its model."""
     own = components[entry.arguments.__name__]
     taken = {name: own[name] for name in ("properties", "required") if name in own}
     return {"if": {"properties": {"model": {"const": entry.name}}}, "then": taken}
 
 
 def _agent_request(components: dict[str, Any], arguments: dict[str, Any], *, needed: bool) -> dict[str, Any]:
-    """The body of a call of one agent, with its own arguments."""
+    """Return the schema of a call of one agent, with its arguments."""
     base = components["AgentRequest"]
     required = ["arguments"] if needed else []
     return {**base, "properties": {**base["properties"], "arguments": arguments}, "required": required}
