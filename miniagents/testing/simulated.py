@@ -174,7 +174,7 @@ class Simulation:
         error = context.get("exception")
         self.faults.append(f"the event loop reports: {context.get('message')}{f': {error!r}' if error else ''}")
 
-    def later(self, seconds: float, callback: Callable[..., None], *args: Any) -> None:
+    def later(self, seconds: float, callback: Callable[..., object], *args: Any) -> None:
         """Call something later; it does not count as a timer of the program."""
         number = next(self._numbers)
 

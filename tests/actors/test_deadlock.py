@@ -144,11 +144,11 @@ async def test_a_ring_through_a_class_agent_is_found() -> None:
     @miniagent
     class Selfish:
         async def __call__(self, ctx: Any) -> None:
-            ctx.reply(await Selfish.inquire("me"))
+            ctx.reply(await Selfish.inquire("me"))  # type: ignore[attr-defined]
 
     async with MiniAgents():
         with pytest.raises(DeadlockError, match="/agents/Selfish -> /agents/Selfish"):
-            await Selfish.inquire("x")
+            await Selfish.inquire("x")  # type: ignore[attr-defined]
 
 
 async def test_a_concurrent_agent_that_can_still_answer_is_no_ring() -> None:

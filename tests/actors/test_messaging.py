@@ -134,7 +134,8 @@ def busy(system: ActorSystem, gate: asyncio.Event, overflow: Overflow, log: list
 
 
 async def test_backpressure_makes_tell_raise_and_ask_fail_and_send_wait() -> None:
-    gate, log = asyncio.Event(), []
+    gate = asyncio.Event()
+    log: list[Any] = []
     async with ActorSystem() as system:
         ref = busy(system, gate, Overflow.BACKPRESSURE, log)
         ref.tell(Hold())
@@ -155,7 +156,8 @@ async def test_backpressure_makes_tell_raise_and_ask_fail_and_send_wait() -> Non
 
 
 async def test_reject_raises_and_leaves_a_dead_letter() -> None:
-    gate, log = asyncio.Event(), []
+    gate = asyncio.Event()
+    log: list[Any] = []
     async with ActorSystem() as system:
         ref = busy(system, gate, Overflow.REJECT, log)
         ref.tell(Hold())
@@ -179,7 +181,8 @@ async def test_reject_raises_and_leaves_a_dead_letter() -> None:
 async def test_a_dropping_mailbox_never_raises_and_the_dropped_one_is_a_dead_letter(
     overflow: Overflow, dropped: str, kept: list[str]
 ) -> None:
-    gate, log = asyncio.Event(), []
+    gate = asyncio.Event()
+    log: list[Any] = []
     async with ActorSystem() as system:
         ref = busy(system, gate, overflow, log)
         ref.tell(Hold())
@@ -212,7 +215,8 @@ def test_a_capacity_below_1_is_refused() -> None:
 
 
 async def test_a_priority_mailbox_takes_lower_first_and_equals_in_order() -> None:
-    gate, log = asyncio.Event(), []
+    gate = asyncio.Event()
+    log: list[Any] = []
 
     def priority(message: Message) -> int:
         return 0 if str(message).startswith("!") else 1
@@ -367,7 +371,8 @@ async def test_a_nested_ask_inherits_the_deadline() -> None:
 
 
 async def test_an_ask_cancelled_in_the_queue_is_taken_out_without_a_dead_letter() -> None:
-    gate, log = asyncio.Event(), []
+    gate = asyncio.Event()
+    log: list[Any] = []
     async with ActorSystem() as system:
         ref = system.spawn(Counter, gate=gate, log=log)
         ref.tell(Hold())

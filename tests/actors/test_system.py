@@ -43,7 +43,7 @@ async def test_a_normal_exit_waits_for_the_messages_that_are_queued() -> None:
 async def test_an_exit_by_an_exception_stops_the_tree_in_reverse_order_and_lets_the_exception_out() -> None:
     class Named(Counter):
         async def on_stop(self, reason: Any) -> None:
-            self.log.append(self.ctx.self.name)  # type: ignore[attr-defined]
+            self.log.append(self.ctx.self.name)
 
     log: list[Any] = []
     with pytest.raises(LookupError, match="body"):

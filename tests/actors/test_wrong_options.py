@@ -64,15 +64,15 @@ def test_who_gives_a_timedelta_is_told_the_seconds() -> None:
 @pytest.mark.parametrize(
     ("option", "make"),
     [
-        ("handler_timeout=", lambda s: SpawnOptions(handler_timeout=s if s is not None else "none")),
-        ("passivate_after=", lambda s: SpawnOptions(passivate_after=s if s is not None else "none")),
+        ("handler_timeout=", lambda s: SpawnOptions(handler_timeout=s if s is not None else "none")),  # type: ignore[arg-type]
+        ("passivate_after=", lambda s: SpawnOptions(passivate_after=s if s is not None else "none")),  # type: ignore[arg-type]
         (r"RetryPolicy\(max_retry_after=\)", lambda s: RetryPolicy(max_retry_after=s)),
         (r"Backoff\(first=\)", lambda s: Backoff(s, 10.0)),
         (r"Backoff\(maximum=\)", lambda s: Backoff(1.0, s)),
         (r"OneForOne\(within=\)", lambda s: OneForOne(within=s)),
         (
             r"ChildSpec 'a': shutdown \(seconds, or a Shutdown\)",
-            lambda s: ChildSpec("a", Counter, shutdown=s if s is not None else "none"),
+            lambda s: ChildSpec("a", Counter, shutdown=s if s is not None else "none"),  # type: ignore[arg-type]
         ),
         ("grace=", lambda s: ActorSystem(grace=s)),
     ],
@@ -117,8 +117,8 @@ async def parrot(ctx: Any) -> None:
         (r"Mailbox\(priority=\) must be a function or None, not 5", lambda: Mailbox(priority=5)),  # type: ignore[arg-type]
         (
             r"Supervisor 's': children must be ChildSpecs, .*\[\.\.\.\]",
-            lambda: Supervisor("s", children=ChildSpec("a", Counter)),
-        ),  # type: ignore[arg-type]
+            lambda: Supervisor("s", children=ChildSpec("a", Counter)),  # type: ignore[arg-type]
+        ),
         ("on_failure= must be a function or None, not 5", lambda: ActorSystem(on_failure=5)),  # type: ignore[arg-type]
         (r"pool\(key=\) must be a function or None, not 5", lambda: Pool(Counter, size=1, key=5)),  # type: ignore[arg-type]
         (r"agent parrot: errors= must be a tuple of exc", lambda: miniagent(errors=[ValueError])(parrot)),  # type: ignore[call-overload]
@@ -191,8 +191,8 @@ async def test_who_gives_something_else_than_a_ref_is_told_so() -> None:
             return TextMessage("taken")
 
     async with ActorSystem() as system:
-        ref, wrong = system.spawn(Confused), Any
-        wrong = Counter
+        ref = system.spawn(Confused)
+        wrong: Any = Counter
         for what in ("watch", "unwatch", "stop"):
             text = str(await ref.ask(TextMessage(what)))
             assert (
@@ -200,7 +200,7 @@ async def test_who_gives_something_else_than_a_ref_is_told_so() -> None:
             )
         for schedule in (system.schedule, system.schedule_every):
             with pytest.raises(InvalidOptionError, match=r"^schedule.*\(ref=\) must be an ActorRef, not "):
-                schedule(1.0, wrong, Read())  # type: ignore[operator]
+                schedule(1.0, wrong, Read())
         for change in (system.group("g").join, system.group("g").leave):
             with pytest.raises(InvalidOptionError, match=r"^group 'g': .*\(ref=\) must be an ActorRef, not "):
                 change(wrong)
@@ -208,7 +208,7 @@ async def test_who_gives_something_else_than_a_ref_is_told_so() -> None:
             await system.supervise(Supervisor("s"), parent=wrong)
         for look in (system.lookup, system.tree):
             with pytest.raises(InvalidOptionError, match=r"^(lookup|tree)\(path=\) must be a str, not <ActorRef"):
-                look(ref)  # type: ignore[operator]
+                look(ref)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("number", NO_COUNT)

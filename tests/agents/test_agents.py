@@ -152,7 +152,7 @@ async def test_calls_of_a_function_run_concurrently_up_to_its_bound() -> None:
 
 async def test_a_class_agent_serves_one_call_at_a_time_with_one_instance() -> None:
     async with MiniAgents():
-        calls = [Counter.inquire(seconds=1.0) for _ in range(3)]
+        calls = [Counter.inquire(seconds=1.0) for _ in range(3)]  # type: ignore[attr-defined]
         assert [await words(call) for call in calls] == [["1"], ["2"], ["3"]]
         assert asyncio.get_running_loop().time() >= 1003
 
@@ -273,17 +273,17 @@ async def test_equal_forks_share_one_actor_and_others_do_not() -> None:
     async with MiniAgents() as system:
         live = {"log": made}
         for start in (1, 1, 2):
-            await Counter.fork(start=start, non_freezable_kwargs=live).inquire()
+            await Counter.fork(start=start, non_freezable_kwargs=live).inquire()  # type: ignore[attr-defined]
         assert made == ["made", "made"]
         assert [child.path for child in system.tree("/agents").children] == ["/agents/Counter", "/agents/Counter-1"]
-        assert Counter.fork(start=1).fork(start=2) == Counter.fork(start=2)
-        assert Counter.fork(start=1) != Counter.fork(start=2)
-        assert Counter.fork(alias="other").alias == "other"
+        assert Counter.fork(start=1).fork(start=2) == Counter.fork(start=2)  # type: ignore[attr-defined]
+        assert Counter.fork(start=1) != Counter.fork(start=2)  # type: ignore[attr-defined]
+        assert Counter.fork(alias="other").alias == "other"  # type: ignore[attr-defined]
 
 
 async def test_a_fork_is_passivated_when_idle_and_comes_back_fresh() -> None:
     async with MiniAgents() as system:
-        fork = Counter.fork(start=10)
+        fork = Counter.fork(start=10)  # type: ignore[attr-defined]
         assert await words(fork.inquire()) == ["11"]
         assert await words(fork.inquire()) == ["12"]
         await asyncio.sleep(61)
@@ -542,8 +542,8 @@ async def test_an_interaction_that_hangs_fails_by_handler_timeout() -> None:
             await sleeper.fork(options=SpawnOptions(handler_timeout=2.0)).inquire()
         ref = system.spawn(Counter, name="c", options=SpawnOptions(handler_timeout=2.0))
         with pytest.raises(HandlerTimeoutError):
-            await ref.inquire(seconds=100.0)
-        assert await words(ref.inquire()) == ["1"]
+            await ref.inquire(seconds=100.0)  # type: ignore[attr-defined]
+        assert await words(ref.inquire()) == ["1"]  # type: ignore[attr-defined]
         assert system.tree("/c").restarts == 1
 
 
@@ -622,8 +622,8 @@ async def test_no_promise_is_left_pending_and_no_task_is_left(how: str) -> None:
     async def body() -> None:
         async with MiniAgents() as system:
             given.append(echo.inquire("x"))
-            given.append(Counter.inquire(seconds=1.0))
-            given.append(Counter.inquire())
+            given.append(Counter.inquire(seconds=1.0))  # type: ignore[attr-defined]
+            given.append(Counter.inquire())  # type: ignore[attr-defined]
             call = waits_for_input.initiate_call()
             given.append(call.reply_sequence(finish_call=False))
             given.append(echo.inquire("lazy", start_soon=False))
@@ -797,25 +797,25 @@ async def test_stopping_an_agent_gives_what_runs_its_grace_and_then_cancels_it()
 async def test_inquire_waits_while_a_mailbox_is_full() -> None:
     async with MiniAgents() as system:
         ref = system.spawn(Counter, options=SpawnOptions(mailbox=Mailbox(capacity=1)))
-        calls = [ref.inquire(seconds=0.1) for _ in range(10)]
+        calls = [ref.inquire(seconds=0.1) for _ in range(10)]  # type: ignore[attr-defined]
         assert [(await words(call))[0] for call in calls] == [str(n) for n in range(1, 11)]
 
 
 async def test_check_ready_tells_what_a_call_would_wait_for() -> None:
     async with MiniAgents() as system:
         ref = system.spawn(Counter, options=SpawnOptions(mailbox=Mailbox(capacity=1)))
-        ref.check_ready()
-        running = ref.inquire(seconds=1.0)
+        ref.check_ready()  # type: ignore[attr-defined]
+        running = ref.inquire(seconds=1.0)  # type: ignore[attr-defined]
         await turns()
-        waiting = ref.inquire()
+        waiting = ref.inquire()  # type: ignore[attr-defined]
         with pytest.raises(MailboxFullError):
-            ref.check_ready()
+            ref.check_ready()  # type: ignore[attr-defined]
         await running
         await waiting
-        ref.check_ready()
+        ref.check_ready()  # type: ignore[attr-defined]
         await ref.stop()
         with pytest.raises(ActorStoppedError):
-            ref.check_ready()
+            ref.check_ready()  # type: ignore[attr-defined]
 
 
 async def test_an_interaction_knows_the_calls_below_it_also_when_it_has_returned() -> None:
@@ -846,10 +846,10 @@ async def test_errors_that_are_answers_do_not_replace_the_instance() -> None:
             ctx.reply(str(self.n))
 
     async with MiniAgents():
-        await Careful.inquire()
+        await Careful.inquire()  # type: ignore[attr-defined]
         with pytest.raises(ValueError, match="no"):
-            await Careful.inquire(bad=True)
-        assert await words(Careful.inquire()) == ["3"]
+            await Careful.inquire(bad=True)  # type: ignore[attr-defined]
+        assert await words(Careful.inquire()) == ["3"]  # type: ignore[attr-defined]
 
 
 async def test_events_tell_of_interactions() -> None:
@@ -866,7 +866,7 @@ async def test_events_tell_of_interactions() -> None:
 async def test_an_agent_spawns_actors_of_its_own_which_stop_with_it() -> None:
     @miniagent
     async def boss(ctx: InteractionContext) -> None:
-        ctx.reply(await ctx.spawn(Counter, name="worker").inquire())
+        ctx.reply(await ctx.spawn(Counter, name="worker").inquire())  # type: ignore[attr-defined]
 
     async with MiniAgents() as system:
         ref = system.spawn(boss, name="boss")
@@ -902,9 +902,9 @@ async def test_a_call_of_a_full_agent_fails_as_its_mailbox_says(overflow: Overfl
     async with MiniAgents() as system:
         options = SpawnOptions(mailbox=Mailbox(capacity=1, overflow=overflow))
         ref = system.spawn(Counter, options=options)
-        first = ref.inquire(seconds=1.0)
+        first = ref.inquire(seconds=1.0)  # type: ignore[attr-defined]
         await turns()
-        second, third = ref.inquire(), ref.inquire()
+        second, third = ref.inquire(), ref.inquire()  # type: ignore[attr-defined]
         with pytest.raises(error):
             await third
         assert (await words(first), await words(second)) == (["1"], ["2"])
@@ -929,7 +929,7 @@ async def test_nested_calls_after_an_inherited_deadline_fail_at_once() -> None:
     async with MiniAgents() as system:
         began = system.time()
         with pytest.raises(AskTimeoutError):
-            await Serial.inquire(timeout=1.0)
+            await Serial.inquire(timeout=1.0)  # type: ignore[attr-defined]
         assert system.time() - began == pytest.approx(1.0)
         await asyncio.sleep(5)
         assert [at - began for at in failed_at] == [pytest.approx(2.0)]
@@ -1067,11 +1067,11 @@ async def test_calls_that_end_while_they_wait_are_counted_once(how: str) -> None
 
     async with MiniAgents() as system:
         ref = system.spawn(Serial)
-        ref.inquire()
+        ref.inquire()  # type: ignore[attr-defined]
         await turns()
         timeout = 1 if how == "expired" else None
-        ended = [ref.inquire(timeout=timeout) for _ in range(40)]
-        ref.inquire()
+        ended = [ref.inquire(timeout=timeout) for _ in range(40)]  # type: ignore[attr-defined]
+        ref.inquire()  # type: ignore[attr-defined]
         if how == "cancelled":
             for replies in ended:
                 replies.cancel()
@@ -1096,11 +1096,11 @@ async def test_a_call_that_ends_while_it_waits_for_room_leaves_it_to_the_next(ho
 
     async with MiniAgents() as system:
         ref = system.spawn(Serial, options=SpawnOptions(mailbox=Mailbox(capacity=1)))
-        first = ref.inquire()
+        first = ref.inquire()  # type: ignore[attr-defined]
         await turns()
-        second = ref.inquire()
-        waits = ref.inquire(timeout=1 if how == "expired" else None)
-        last = ref.inquire()
+        second = ref.inquire()  # type: ignore[attr-defined]
+        waits = ref.inquire(timeout=1 if how == "expired" else None)  # type: ignore[attr-defined]
+        last = ref.inquire()  # type: ignore[attr-defined]
         await turns()
         if how == "cancelled":
             waits.cancel()
@@ -1149,7 +1149,7 @@ async def test_a_class_agent_that_waits_for_itself_is_told_so_also_where_tasks_a
     async with MiniAgents():
         with pytest.raises(DeadlockError):
             async with asyncio.timeout(10):
-                await Narcissus.inquire()
+                await Narcissus.inquire()  # type: ignore[attr-defined]
 
 
 @miniagent
