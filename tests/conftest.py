@@ -1,6 +1,7 @@
 """What all tests share: virtual time, and a log that is kept instead of printed."""
 
 import asyncio
+import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,6 +23,12 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], a
     if item.get_closest_marker("real_time") is not None:
         return {"real": asyncio.new_event_loop}
     return {"virtual": VirtualTimeLoop}
+
+
+def pytest_collection_finish() -> None:
+    """Hide modules and test items from the garbage collector: many tests collect, and each would walk all of them."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
