@@ -29,7 +29,7 @@ async def main() -> None:
             except StopAsyncIteration:
                 break
             except LookupError as error:
-                print(f"{type(error).__name__}: {error} ({' <- '.join(error.agent_trace)})")  # type: ignore[attr-defined]
+                print(f"{type(error).__name__}: {error} ({' <- '.join(error.agent_trace)})")
 
 
 if __name__ == "__main__":

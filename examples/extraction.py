@@ -25,7 +25,7 @@ async def main() -> None:
         async for message in replies:
             async for partial in partial_outputs(message):
                 print("so far:", partial)
-        for person in (await replies)[-1].output:  # type: ignore[attr-defined]
+        for person in (await replies)[-1].output:
             print(f"{person.name} is {person.age}")
 
 

@@ -22,7 +22,7 @@ async def main() -> None:
     async with MiniAgents():
         for question in ("Who are you?", "And who else?"):
             replies = await agent.inquire(question).answer()
-            print(f"{replies[-1].agent_alias}: {replies}")  # type: ignore[attr-defined]
+            print(f"{replies[-1].agent_alias}: {replies}")
 
 
 if __name__ == "__main__":

@@ -24,13 +24,13 @@ class Account:
 async def main() -> None:
     async with MiniAgents() as system:
         account = system.spawn(Account, name="alice", opening=100)
-        print(await account.inquire("20"))  # type: ignore[attr-defined]
-        print(await account.inquire("30"))  # type: ignore[attr-defined]
+        print(await account.inquire("20"))
+        print(await account.inquire("30"))
         try:
-            await account.inquire("a lot")  # type: ignore[attr-defined]
+            await account.inquire("a lot")
         except ValueError as error:
             print(f"crashed: {error}")
-        print(await account.inquire("1"))  # type: ignore[attr-defined]
+        print(await account.inquire("1"))
         print(f"restarts: {system.tree('/alice').restarts}")
 
 

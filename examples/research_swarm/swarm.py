@@ -85,7 +85,7 @@ class Swarm:
             options=_AGAIN,
             kwargs={"index": index, "chaos": self._chaos},
         )
-        reader = Reader.fork(  # type: ignore[attr-defined]
+        reader = Reader.fork(
             options=_AGAIN, non_freezable_kwargs={"passages": self._library.passages, "chaos": self._chaos}
         )
         self._readers = await system.pool(reader, size=READERS, name="readers", strategy=strategy)
