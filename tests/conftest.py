@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
@@ -36,6 +36,18 @@ def pytest_collection_finish() -> None:
     """Hide modules and test items from the garbage collector: many tests collect, and each would walk all of them."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """Fail a test that has run into its timeout and goes on: what it tests has swallowed the exception of that."""
+    report: Any = yield
+    marker = item.get_closest_marker("timeout")
+    most = float(marker.args[0] if marker is not None else item.config.getini("timeout"))
+    if report.passed and call.duration > most:
+        report.outcome = "failed"
+        report.longrepr = f"it took {call.duration:.0f} s of {most:.0f}, and passed since its timeout was swallowed"
+    return report
 
 
 @pytest.fixture(autouse=True)

@@ -479,6 +479,7 @@ PROGRAM = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.real_time
 @pytest.mark.parametrize(
     ("how", "number"),

@@ -12,6 +12,7 @@ from miniagents.ext.llms import LocalAgent, ReplyMessage, ToolResultMessage
 from miniagents.ext.llms.local import _servers
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.real_time,
     pytest.mark.timeout(180),
     pytest.mark.skipif(
