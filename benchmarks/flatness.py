@@ -515,7 +515,7 @@ async def offered(overflow: str, rate: float | None, handler_seconds: float, sec
     refused = 0
     sent = 0
     deepest = 0
-    sizes = []
+    sizes: list[int] = []
     async with ActorSystem() as system:
         refs = [system.spawn(Busy, options=options, seconds=handler_seconds) for _ in range(10)]
         await refs[-1].started()

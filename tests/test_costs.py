@@ -74,7 +74,7 @@ class CountingLoop(asyncio.SelectorEventLoop):
     callbacks = 0
     tasks = 0
 
-    def call_soon(self, *args: Any, **kwargs: Any) -> Any:
+    def call_soon(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         self.callbacks += 1
         return super().call_soon(*args, **kwargs)
 

@@ -101,9 +101,10 @@ def logged_events() -> set[str]:
     found = {event for _, event in _SAID.values()}
     for path in (ROOT / "miniagents").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            is_logged = isinstance(node, ast.Call) and LOGS.fullmatch(ast.unparse(node.func))
-            if is_logged and node.args and isinstance(node.args[0], ast.Constant):
-                found.add(node.args[0].value)
+            if isinstance(node, ast.Call) and LOGS.fullmatch(ast.unparse(node.func)) and node.args:
+                event = node.args[0]
+                if isinstance(event, ast.Constant) and isinstance(event.value, str):
+                    found.add(event.value)
     return found
 
 

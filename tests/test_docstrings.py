@@ -52,7 +52,7 @@ WITHOUT = {
 
 def compiled(source: str) -> CodeType:
     """The code of one example. An expression is printed, as in `python -m asyncio`; both can await."""
-    return compile(source, "<example>", "single", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    return compile(source, "<example>", "single", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)  # type: ignore[no-any-return]
 
 
 async def output_of(example: doctest.Example, names: dict[str, Any]) -> str:

@@ -153,7 +153,9 @@ def test_the_core_imports_nothing_inside_of_a_function() -> None:
                 if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
                     imports = [node for node in ast.walk(function) if isinstance(node, ast.ImportFrom) and node.module]
                     inside += [
-                        f"{path.name}: {node.module}" for node in imports if node.module.startswith("miniagents")
+                        f"{path.name}: {node.module}"
+                        for node in imports
+                        if node.module.startswith("miniagents")  # type: ignore[union-attr]
                     ]
     assert inside == []
 

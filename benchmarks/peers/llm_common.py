@@ -7,6 +7,8 @@ tool with one int as its argument.
 
 import asyncio
 import contextlib
+from collections.abc import Callable
+from typing import Any
 
 from common import MemoryProbe, clock
 
@@ -21,10 +23,10 @@ class Plan:
     With `hold`, the last request is never answered: the model is thinking.
     """
 
-    def __init__(self, requests=1, hold=False):
+    def __init__(self, requests: int = 1, hold: bool = False) -> None:
         self.requests, self.hold, self.waiting = requests, hold, 0
 
-    def next(self, results):
+    def next(self, results: Any) -> Any:
         """The number to call the tool with, the text, or None to hold; `results` of the tool are there already."""
         if results < self.requests - 1:
             return results
@@ -33,7 +35,7 @@ class Plan:
             return None
         return "ok"
 
-    async def answer(self, results):
+    async def answer(self, results: Any) -> Any:
         """Return the next step, as a coroutine that waits while the plan holds."""
         await asyncio.sleep(0)
         said = self.next(results)
@@ -47,14 +49,14 @@ async def look_up(number: int) -> str:
     return "42"
 
 
-def workloads(make, start, text, around=contextlib.nullcontext):
+def workloads(make: Any, start: Any, text: Any, around: Any = contextlib.nullcontext) -> Any:
     """Return all workloads.
 
     `make(plan, number, tools)` gives an agent, `start(agent)` an awaitable that runs at once and can be cancelled, and
     `text(result)` the text of what that gave.
     """
 
-    async def model_call(n):
+    async def model_call(n: int) -> tuple[Any, int]:
         async with around():
             agent = make(Plan(), 0, False)
             t = clock()
@@ -62,7 +64,7 @@ def workloads(make, start, text, around=contextlib.nullcontext):
                 assert text(await start(agent)) == "ok"
             return clock() - t, n
 
-    async def agent_loop(n):
+    async def agent_loop(n: int) -> tuple[Any, int]:
         async with around():
             agent = make(Plan(REQUESTS), 0, True)
             t = clock()
@@ -70,7 +72,7 @@ def workloads(make, start, text, around=contextlib.nullcontext):
                 assert text(await start(agent)).endswith("ok")
             return clock() - t, n
 
-    async def agent_mem_rest(n):
+    async def agent_mem_rest(n: int) -> Any:
         async with around():
             warm = [make(Plan(), -number - 1, True) for number in range(20)]
             for agent in warm:
@@ -82,8 +84,8 @@ def workloads(make, start, text, around=contextlib.nullcontext):
             assert len(agents) == n
             return m.per(n)
 
-    def held(requests, one_agent):
-        async def run(n):
+    def held(requests: int, one_agent: bool) -> Callable[..., Any]:
+        async def run(n: int) -> Any:
             async with around():
                 await start(make(Plan(requests), -1, True))
                 plan = Plan(requests, hold=True)
@@ -111,7 +113,7 @@ def workloads(make, start, text, around=contextlib.nullcontext):
     )
 
 
-async def ended(run):
+async def ended(run: Any) -> None:
     """Until it has, however."""
     with contextlib.suppress(asyncio.CancelledError, Exception):
         await run

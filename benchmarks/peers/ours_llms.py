@@ -1,5 +1,7 @@
 """LLM agents of MiniAgents, with the scripted model; tools, deadlines, retries and stall detection are on."""
 
+from typing import Any
+
 from llm_common import QUESTION, look_up, workloads
 
 from miniagents import MiniAgents
@@ -12,24 +14,24 @@ HOLD = Reply(fault=Fault.STALL)
 class Planned(Script):
     """Answers by a plan, and keeps no requests, since these would count as memory of the agent."""
 
-    def __init__(self, plan):
+    def __init__(self, plan: Any) -> None:
         super().__init__()
         self.plan = plan
 
-    def next(self, request):
+    def next(self, request: Any) -> Any:
         said = self.plan.next(sum(isinstance(message, ToolResultMessage) for message in request.messages))
         if said is None:
             return HOLD
         return Reply(calls=(Call("look_up", {"number": said}),)) if isinstance(said, int) else Reply(said)
 
 
-def make(plan, number, tools):
+def make(plan: Any, number: int, tools: Any) -> Any:
     return ScriptedModel.fork(
         script=Planned(plan), system=f"You are agent {number}.", tools=(look_up,) if tools else ()
     )
 
 
-def start(agent):
+def start(agent: Any) -> Any:
     return agent.inquire(QUESTION)
 
 

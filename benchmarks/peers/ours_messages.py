@@ -1,5 +1,7 @@
 """Messages of MiniAgents: flattening, hashes, the wire format."""
 
+from typing import Any
+
 from common import clock
 
 from miniagents import Message, MessageSequence, MiniAgents, decode, encode
@@ -14,19 +16,19 @@ class Line(Message):
     tags: tuple[str, ...]
 
 
-def line(i):
+def line(i: Any) -> Any:
     return Line(text="a line of an order", number=i, price=9.5, tags=("new", "paid"))
 
 
-def nested(n):
+def nested(n: int) -> Any:
     """n strings in lists of ten, in lists of ten, and so on."""
-    level = [f"message {i}" for i in range(n)]
+    level: list[Any] = [f"message {i}" for i in range(n)]
     while len(level) > 10:
         level = [level[i : i + 10] for i in range(0, len(level), 10)]
     return level
 
 
-async def flatten(n):
+async def flatten(n: int) -> tuple[Any, int]:
     async with MiniAgents():
         items = nested(n)
         t = clock()
@@ -38,7 +40,7 @@ async def flatten(n):
         return t, n
 
 
-async def hash_key(n):
+async def hash_key(n: int) -> tuple[Any, int]:
     lines = [line(i) for i in range(n)]
     t = clock()
     for one in lines:
@@ -46,7 +48,7 @@ async def hash_key(n):
     return clock() - t, n
 
 
-async def hash_key_cached(n):
+async def hash_key_cached(n: int) -> tuple[Any, int]:
     one = line(1)
     one.hash_key
     t = clock()
@@ -55,7 +57,7 @@ async def hash_key_cached(n):
     return clock() - t, n
 
 
-async def encoding(n):
+async def encoding(n: int) -> tuple[Any, int]:
     lines = [line(i) for i in range(n)]
     t = clock()
     for one in lines:
@@ -63,7 +65,7 @@ async def encoding(n):
     return clock() - t, n
 
 
-async def decoding(n):
+async def decoding(n: int) -> tuple[Any, int]:
     lines = [encode(line(i)) for i in range(n)]
     t = clock()
     for one in lines:

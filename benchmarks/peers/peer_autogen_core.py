@@ -5,6 +5,8 @@ pydantic or protobuf), so it gets frozen dataclasses.
 """
 
 import os
+from collections.abc import Callable
+from typing import Any
 
 os.environ["AUTOGEN_DISABLE_RUNTIME_TRACING"] = "true"
 
@@ -42,12 +44,12 @@ class Line:
     tags: tuple[str, ...]
 
 
-def line(i):
+def line(i: Any) -> Any:
     return Line("a line of an order", i, 9.5, ("new", "paid"))
 
 
 class Counter(RoutedAgent):
-    def __init__(self, want, done):
+    def __init__(self, want: int, done: Any) -> None:
         super().__init__("counter")
         self.want, self.done, self.seen, self.total = want, done, 0, 0
 
@@ -60,7 +62,7 @@ class Counter(RoutedAgent):
 
 
 class Echo(RoutedAgent):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__("echo")
 
     @message_handler
@@ -69,7 +71,7 @@ class Echo(RoutedAgent):
 
 
 class Fragile(RoutedAgent):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__("fragile")
 
     @message_handler
@@ -78,7 +80,7 @@ class Fragile(RoutedAgent):
 
 
 class Hop(RoutedAgent):
-    def __init__(self, done):
+    def __init__(self, done: Any) -> None:
         super().__init__("hop")
         self.done = done
 
@@ -92,9 +94,10 @@ class Hop(RoutedAgent):
 
 
 class Consumer(RoutedAgent):
-    def __init__(self, want, done):
+    def __init__(self, want: int, done: Any) -> None:
         super().__init__("consumer")
-        self.want, self.done, self.parts = want, done, []
+        self.want, self.done = want, done
+        self.parts: list[str] = []
 
     @message_handler
     async def on_tok(self, message: Tok, ctx: MessageContext) -> None:
@@ -104,7 +107,7 @@ class Consumer(RoutedAgent):
 
 
 class Producer(RoutedAgent):
-    def __init__(self, to, live):
+    def __init__(self, to: Any, live: bool) -> None:
         super().__init__("producer")
         self.to, self.live = to, live
 
@@ -117,7 +120,7 @@ class Producer(RoutedAgent):
 
 
 class Relay(RoutedAgent):
-    def __init__(self, to):
+    def __init__(self, to: Any) -> None:
         super().__init__("relay")
         self.to = to
 
@@ -127,7 +130,7 @@ class Relay(RoutedAgent):
 
 
 class Recovering(RoutedAgent):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__("recovering")
 
     @message_handler
@@ -137,8 +140,8 @@ class Recovering(RoutedAgent):
         return message
 
 
-def with_runtime(fn):
-    async def run(n):
+def with_runtime(fn: Any) -> Callable[..., Any]:
+    async def run(n: int) -> Any:
         runtime = SingleThreadedAgentRuntime()
         runtime.start()
         try:
@@ -148,12 +151,12 @@ def with_runtime(fn):
             await runtime.close()
 
     if hasattr(fn, "note"):
-        run.note = fn.note
+        run.note = fn.note  # type: ignore[attr-defined]
     return run
 
 
 @note("publish_message to a topic with one subscribed agent: the only fire-and-forget it has")
-async def tell(runtime, n):
+async def tell(runtime: Any, n: int) -> tuple[Any, int]:
     done = asyncio.get_running_loop().create_future()
     await Counter.register(runtime, "counter", lambda: Counter(n, done))
     await runtime.add_subscription(TypeSubscription("tell", "counter"))
@@ -167,7 +170,7 @@ async def tell(runtime, n):
     return t, n
 
 
-async def ask(runtime, n):
+async def ask(runtime: Any, n: int) -> tuple[Any, int]:
     await Echo.register(runtime, "echo", Echo)
     to = AgentId("echo", "default")
     await runtime.send_message(Msg(0), to)
@@ -178,8 +181,8 @@ async def ask(runtime, n):
     return t, n
 
 
-def waves(actors_n, wave):
-    async def run(runtime, n):
+def waves(actors_n: int, wave: int) -> Callable[..., Any]:
+    async def run(runtime: Any, n: int) -> tuple[Any, int]:
         await Echo.register(runtime, "echo", Echo)
         ids = [AgentId("echo", str(i)) for i in range(actors_n)]
         for to in ids:
@@ -198,7 +201,7 @@ def waves(actors_n, wave):
 @note(
     "register_agent_instance, the faster documented way; by a registered factory and get(lazy=False) it is about half"
 )
-async def spawn(runtime, n):
+async def spawn(runtime: Any, n: int) -> tuple[Any, int]:
     t = clock()
     for i in range(n):
         await runtime.register_agent_instance(Echo(), AgentId("echo", str(i)))
@@ -206,7 +209,7 @@ async def spawn(runtime, n):
     return t, n
 
 
-async def mem(runtime, n):
+async def mem(runtime: Any, n: int) -> Any:
     await Echo.register(runtime, "echo", Echo)
     for i in range(100):
         await runtime.get("echo", f"warm{i}", lazy=False)
@@ -216,7 +219,7 @@ async def mem(runtime, n):
     return m.per(n)
 
 
-async def ring(runtime, n):
+async def ring(runtime: Any, n: int) -> tuple[Any, int]:
     done = asyncio.get_running_loop().create_future()
     await Hop.register(runtime, "hop", lambda: Hop(done))
     await runtime.add_subscription(TypeSubscription("ring", "hop"))
@@ -229,8 +232,8 @@ async def ring(runtime, n):
     return t, n
 
 
-def stream(live, relays=0):
-    async def run(runtime, n):
+def stream(live: bool, relays: int = 0) -> Callable[..., Any]:
+    async def run(runtime: Any, n: int) -> tuple[Any, int]:
         done = asyncio.get_running_loop().create_future()
         await Consumer.register(runtime, "consumer", lambda: Consumer(n, done))
         await runtime.add_subscription(TypeSubscription("hop-0", "consumer"))
@@ -250,7 +253,7 @@ def stream(live, relays=0):
 
 
 @note("continues: the same instance answers; publish_message, then send_message; logging off")
-async def recovery(runtime, n):
+async def recovery(runtime: Any, n: int) -> tuple[Any, int]:
     quiet()
     await Recovering.register(runtime, "recovering", Recovering)
     await runtime.add_subscription(TypeSubscription("recover", "recovering"))
@@ -264,7 +267,7 @@ async def recovery(runtime, n):
 
 
 @note("JSON, by the serializer that the runtime keeps for each message type")
-def encode(n):
+def encode(n: int) -> tuple[Any, int]:
     (serializer,) = try_get_known_serializers_for_type(Line)
     lines = [line(i) for i in range(n)]
     t = clock()
@@ -274,7 +277,7 @@ def encode(n):
 
 
 @note("JSON, by the serializer that the runtime keeps for each message type")
-def decode(n):
+def decode(n: int) -> tuple[Any, int]:
     (serializer,) = try_get_known_serializers_for_type(Line)
     lines = [serializer.serialize(line(i)) for i in range(n)]
     t = clock()
@@ -285,16 +288,16 @@ def decode(n):
     return t, n
 
 
-def on_loop(fn):
-    async def run(n):
+def on_loop(fn: Any) -> Callable[..., Any]:
+    async def run(n: int) -> Any:
         return fn(n)
 
-    run.note = fn.note
+    run.note = fn.note  # type: ignore[attr-defined]
     return run
 
 
 @note("continues: the exception goes to the sender of send_message and the same instance goes on; nothing restarts it")
-async def crash(runtime, n):
+async def crash(runtime: Any, n: int) -> tuple[Any, int]:
     await Fragile.register(runtime, "fragile", Fragile)
     to = AgentId("fragile", "default")
     t = clock()

@@ -6,7 +6,9 @@ The emulator inherits the one core of this process. Each measurement is an emula
 import os
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from common import AGENTS, Stamp, main, unsupported
 
@@ -14,7 +16,7 @@ HERE = Path(__file__).parent
 SOURCES = [str(HERE / "gen_server_peer.erl"), str(HERE / "supervisor_peer.erl")]
 
 
-def erlang(workload, n):
+def erlang(workload: Any, n: int) -> Any:
     """The numbers that the emulator printed."""
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(["erlc", "-o", folder, *SOURCES], check=True)
@@ -25,21 +27,21 @@ def erlang(workload, n):
     return [int(word) for word in done.stdout.split()]
 
 
-def timed(workload, about=None):
-    def run(n):
+def timed(workload: Any, about: Any = None) -> Callable[..., Any]:
+    def run(n: int) -> tuple[Any, int]:
         wall, cpu, operations = erlang(workload, n)
         return Stamp((wall / 1e6, cpu / 1e6)), operations
 
-    run.note = about
+    run.note = about  # type: ignore[attr-defined]
     return run
 
 
-def release():
+def release() -> Any:
     printed = 'io:format("~s", [erlang:system_info(otp_release)]), halt().'
     return subprocess.run(["erl", "-noshell", "-eval", printed], capture_output=True, text=True).stdout
 
 
-def memory(n):
+def memory(n: int) -> Any:
     (found,) = erlang("spawn_mem", n)
     return found
 

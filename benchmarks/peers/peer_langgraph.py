@@ -5,6 +5,7 @@ The model is a `BaseChatModel`; no checkpointer, no tracing.
 
 import asyncio
 import os
+from typing import Any
 
 os.environ["LANGSMITH_TRACING"] = "false"
 
@@ -25,13 +26,13 @@ class Scripted(BaseChatModel):
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     @property
-    def _llm_type(self):
+    def _llm_type(self) -> Any:
         return "scripted"
 
-    def _generate(self, messages, stop=None, run_manager=None, **kwargs):
+    def _generate(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> None:
         raise NotImplementedError
 
-    async def _agenerate(self, messages, stop=None, run_manager=None, **kwargs):
+    async def _agenerate(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> Any:
         results = sum(message.type == "tool" for message in messages)
         said = await self.plan.answer(results)
         if isinstance(said, int):
@@ -42,11 +43,11 @@ class Scripted(BaseChatModel):
         return ChatResult(generations=[ChatGeneration(message=message)])
 
 
-def make(plan, number, tools):
+def make(plan: Any, number: int, tools: Any) -> Any:
     model = Scripted(plan=plan)
     instructions = SystemMessage(f"You are agent {number}.")
 
-    async def call(state):
+    async def call(state: Any) -> Any:
         return {"messages": [await model.ainvoke([instructions, *state["messages"]])]}
 
     graph = StateGraph(MessagesState)
@@ -59,22 +60,22 @@ def make(plan, number, tools):
     return graph.compile()
 
 
-def start(graph):
+def start(graph: Any) -> Any:
     return asyncio.create_task(graph.ainvoke({"messages": [HumanMessage(QUESTION)]}, {"recursion_limit": 50}))
 
 
-async def hello(state):
+async def hello(state: Any) -> Any:
     return {"messages": [AIMessage(content="hello")]}
 
 
-def one_node():
+def one_node() -> Any:
     graph = StateGraph(MessagesState)
     graph.add_node("hello", hello)
     graph.add_edge(START, "hello")
     return graph.compile()
 
 
-async def agent_call(n):
+async def agent_call(n: int) -> tuple[Any, int]:
     graph = one_node()
     t = clock()
     for _ in range(n):
@@ -83,7 +84,7 @@ async def agent_call(n):
     return clock() - t, n
 
 
-async def agent_call_concurrent(n):
+async def agent_call_concurrent(n: int) -> tuple[Any, int]:
     graph = one_node()
     rounds = max(1, n // 1000)
     t = clock()

@@ -1,17 +1,18 @@
 """The event loop alone, uvloop: the limit of all actor libraries on it. Only callbacks and futures, without mailboxes."""
 
 import asyncio
+from typing import Any
 
 from common import AGENTS, MESSAGES, Boom, MemoryProbe, Msg, clock, main, note, unsupported
 
 
 @note("call_soon for each message; the callback counts it")
-async def tell(n):
+async def tell(n: int) -> tuple[Any, int]:
     loop = asyncio.get_running_loop()
     done = loop.create_future()
     seen = total = 0
 
-    def handle(msg):
+    def handle(msg: Any) -> None:
         nonlocal seen, total
         total += msg.n
         seen += 1
@@ -27,12 +28,12 @@ async def tell(n):
     return t, n
 
 
-def answer(future, msg):
+def answer(future: Any, msg: Any) -> None:
     future.set_result(msg)
 
 
 @note("a future, which a callback of the next turn resolves")
-async def ask(n):
+async def ask(n: int) -> tuple[Any, int]:
     loop = asyncio.get_running_loop()
     t = clock()
     for i in range(n):
@@ -43,7 +44,7 @@ async def ask(n):
 
 
 @note("1,000 futures, which callbacks of the next turn resolve")
-async def ask_concurrent(n):
+async def ask_concurrent(n: int) -> tuple[Any, int]:
     loop = asyncio.get_running_loop()
     rounds = max(1, n // 1000)
     t = clock()
@@ -57,11 +58,11 @@ async def ask_concurrent(n):
 
 
 @note("a callback that calls for the next one")
-async def ring(n):
+async def ring(n: int) -> tuple[Any, int]:
     loop = asyncio.get_running_loop()
     done = loop.create_future()
 
-    def hop(msg):
+    def hop(msg: Any) -> None:
         if msg.n:
             loop.call_soon(hop, Msg(msg.n - 1))
         else:
@@ -73,16 +74,16 @@ async def ring(n):
     return clock() - t, n
 
 
-async def wait(future):
+async def wait(future: Any) -> None:
     await future
 
 
-def waiting(n):
+def waiting(n: int) -> Any:
     loop = asyncio.get_running_loop()
     return [loop.create_task(wait(loop.create_future())) for _ in range(n)]
 
 
-async def end(tasks):
+async def end(tasks: Any) -> None:
     for task in tasks:
         task.cancel()
     for task in tasks:
@@ -93,7 +94,7 @@ async def end(tasks):
 
 
 @note("tasks, each waiting for a future")
-async def spawn(n):
+async def spawn(n: int) -> tuple[Any, int]:
     t = clock()
     tasks = waiting(n)
     await asyncio.sleep(0)
@@ -103,7 +104,7 @@ async def spawn(n):
 
 
 @note("tasks, each waiting for a future")
-async def stop(n):
+async def stop(n: int) -> tuple[Any, int]:
     tasks = waiting(n)
     await asyncio.sleep(0)
     t = clock()
@@ -112,19 +113,19 @@ async def stop(n):
 
 
 @note("one task that lets the loop turn")
-async def stream_live(n):
+async def stream_live(n: int) -> tuple[Any, int]:
     t = clock()
     for _ in range(n):
         await asyncio.sleep(0)
     return clock() - t, n
 
 
-async def fail():
+async def fail() -> None:
     raise Boom
 
 
 @note("a new task for each, which raises")
-async def crash(n):
+async def crash(n: int) -> tuple[Any, int]:
     loop = asyncio.get_running_loop()
     t = clock()
     for _ in range(n):
@@ -136,7 +137,7 @@ async def crash(n):
 
 
 @note("a task and the future that it waits for")
-async def memory(n):
+async def memory(n: int) -> Any:
     warm = waiting(100)
     await asyncio.sleep(0)
     with MemoryProbe() as m:

@@ -5,6 +5,8 @@ it is finished: that is the actor of `tell` and `spawn`. A request is a new call
 """
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 from common import LLM, Boom, MemoryProbe, clock, main, note, quiet, unsupported
 
@@ -23,22 +25,22 @@ class Line(Message):
     tags: tuple[str, ...]
 
 
-def line(i):
+def line(i: Any) -> Any:
     return Line(text="a line of an order", number=i, price=9.5, tags=("new", "paid"))
 
 
-def in_context(fn):
-    async def run(n):
+def in_context(fn: Any) -> Callable[..., Any]:
+    async def run(n: int) -> Any:
         async with MiniAgents():
             return await fn(n)
 
     if hasattr(fn, "note"):
-        run.note = fn.note
+        run.note = fn.note  # type: ignore[attr-defined]
     return run
 
 
 @miniagent
-async def counter(ctx, sink) -> None:
+async def counter(ctx: Any, sink: Any) -> None:
     async for promise in ctx.message_promises:
         msg = await promise
         sink.total += msg.n
@@ -46,35 +48,35 @@ async def counter(ctx, sink) -> None:
 
 
 @miniagent
-async def echo(ctx) -> None:
+async def echo(ctx: Any) -> None:
     ctx.reply(ctx.message_promises)
 
 
 @miniagent
-async def plus_one(ctx) -> None:
+async def plus_one(ctx: Any) -> None:
     async for promise in ctx.message_promises:
         ctx.reply(Msg(n=(await promise).n + 1))
 
 
 @miniagent
-async def one_reply(ctx) -> None:
+async def one_reply(ctx: Any) -> None:
     ctx.reply("hello")
 
 
 @miniagent
-async def idle(ctx, started) -> None:
+async def idle(ctx: Any, started: Any) -> None:
     started.n += 1
     async for _ in ctx.message_promises:
         pass
 
 
 @miniagent
-async def fragile(ctx) -> None:
+async def fragile(ctx: Any) -> None:
     raise Boom
 
 
 @miniagent
-async def streamer(ctx, n, live) -> None:
+async def streamer(ctx: Any, n: int, live: bool) -> None:
     with MessageTokenAppender() as tokens:
         ctx.reply(TextMessage.promise(message_token_streamer=tokens))
         for _ in range(n):
@@ -84,7 +86,7 @@ async def streamer(ctx, n, live) -> None:
 
 
 @miniagent
-async def relay(ctx) -> None:
+async def relay(ctx: Any) -> None:
     with MessageTokenAppender() as tokens:
         ctx.reply(TextMessage.promise(message_token_streamer=tokens))
         async for promise in ctx.message_promises:
@@ -97,7 +99,7 @@ class Sink:
 
 
 @note("messages sent into one open AgentCall")
-async def tell(n):
+async def tell(n: int) -> tuple[Any, int]:
     sink = Sink()
     call = counter.fork(non_freezable_kwargs={"sink": sink}).initiate_call()
     await asyncio.sleep(0)
@@ -111,32 +113,32 @@ async def tell(n):
 
 
 @note("a new agent call per request")
-async def ask(n):
+async def ask(n: int) -> tuple[Any, int]:
     t = clock()
     for i in range(n):
         (reply,) = await echo.trigger(Msg(n=i))
-        assert reply.n == i
+        assert reply.n == i  # type: ignore[attr-defined]
     t = clock() - t
     return t, n
 
 
-def waves(actors_n, wave):
-    async def run(n):
+def waves(actors_n: int, wave: int) -> Callable[..., Any]:
+    async def run(n: int) -> tuple[Any, int]:
         agents = [echo.fork(alias=f"ECHO_{i}") for i in range(actors_n)]
         rounds = max(1, n // wave)
         t = clock()
         for _ in range(rounds):
             got = await asyncio.gather(*[agents[i % actors_n].trigger(Msg(n=i)) for i in range(wave)])
-            assert len(got) == wave and got[7][0].n == 7
+            assert len(got) == wave and got[7][0].n == 7  # type: ignore[attr-defined]
         t = clock() - t
         return t, rounds * wave
 
-    run.note = "a new agent call per request"
+    run.note = "a new agent call per request"  # type: ignore[attr-defined]
     return run
 
 
 @note("open AgentCalls, each agent running and waiting for its first message")
-async def spawn(n):
+async def spawn(n: int) -> tuple[Any, int]:
     started = Sink()
     agent = idle.fork(non_freezable_kwargs={"started": started})
     t = clock()
@@ -149,7 +151,7 @@ async def spawn(n):
     return t, n
 
 
-async def mem(n):
+async def mem(n: int) -> Any:
     started = Sink()
     agent = idle.fork(non_freezable_kwargs={"started": started})
     warm = [agent.initiate_call() for _ in range(100)]
@@ -166,13 +168,13 @@ async def mem(n):
 
 
 @note("a pipeline of 1,000 agent calls per lap, each waiting for the reply of the one before; a hop is a new call")
-async def ring(n):
+async def ring(n: int) -> tuple[Any, int]:
     agents = [plus_one.fork(alias=f"HOP_{i}") for i in range(1000)]
     laps = max(1, n // 1000)
     t = clock()
     token = Msg(n=0)
     for _ in range(laps):
-        promise = token
+        promise: Any = token
         for agent in agents:
             promise = agent.trigger(promise)
         (token,) = await promise
@@ -181,8 +183,8 @@ async def ring(n):
     return t, laps * 1000
 
 
-def stream(live, relays=0):
-    async def run(n):
+def stream(live: bool, relays: int = 0) -> Callable[..., Any]:
+    async def run(n: int) -> tuple[Any, int]:
         t = clock()
         seen = 0
         replies = streamer.trigger(n=n, live=live)
@@ -195,37 +197,37 @@ def stream(live, relays=0):
         assert seen == n
         return t, n
 
-    run.note = "one message streamed token by token"
+    run.note = "one message streamed token by token"  # type: ignore[attr-defined]
     return run
 
 
-async def agent_call(n):
+async def agent_call(n: int) -> tuple[Any, int]:
     t = clock()
     for _ in range(n):
         (reply,) = await one_reply.trigger("hi")
-        assert reply.content == "hello"
+        assert reply.content == "hello"  # type: ignore[attr-defined]
     t = clock() - t
     return t, n
 
 
-async def agent_call_concurrent(n):
+async def agent_call_concurrent(n: int) -> tuple[Any, int]:
     rounds = max(1, n // 1000)
     t = clock()
     for _ in range(rounds):
         got = await asyncio.gather(*[one_reply.trigger("hi") for _ in range(1000)])
-        assert got[0][0].content == "hello"
+        assert got[0][0].content == "hello"  # type: ignore[attr-defined]
     t = clock() - t
     return t, rounds * 1000
 
 
-def nested(n):
-    level = [f"message {i}" for i in range(n)]
+def nested(n: int) -> Any:
+    level: list[Any] = [f"message {i}" for i in range(n)]
     while len(level) > 10:
         level = [level[i : i + 10] for i in range(0, len(level), 10)]
     return level
 
 
-async def flatten(n):
+async def flatten(n: int) -> tuple[Any, int]:
     items = nested(n)
     t = clock()
     seen = 0
@@ -236,7 +238,7 @@ async def flatten(n):
     return t, n
 
 
-async def hash_key(n):
+async def hash_key(n: int) -> tuple[Any, int]:
     lines = [line(i) for i in range(n)]
     t = clock()
     for one in lines:
@@ -244,7 +246,7 @@ async def hash_key(n):
     return clock() - t, n
 
 
-async def hash_key_cached(n):
+async def hash_key_cached(n: int) -> tuple[Any, int]:
     one = line(1)
     one.hash_key
     t = clock()
@@ -254,7 +256,7 @@ async def hash_key_cached(n):
 
 
 @note("JSON: `serialized`")
-async def encode(n):
+async def encode(n: int) -> tuple[Any, int]:
     lines = [line(i) for i in range(n)]
     t = clock()
     for one in lines:
@@ -263,16 +265,16 @@ async def encode(n):
 
 
 @note("JSON, into one known type: `model_validate_json`")
-async def decode(n):
+async def decode(n: int) -> tuple[Any, int]:
     lines = [line(i).serialized for i in range(n)]
     t = clock()
     for one in lines:
-        Line.model_validate_json(one)
+        Line.model_validate_json(one)  # type: ignore[attr-defined]
     return clock() - t, n
 
 
 @note("open AgentCalls, finished and awaited")
-async def stop(n):
+async def stop(n: int) -> tuple[Any, int]:
     started = Sink()
     agent = idle.fork(non_freezable_kwargs={"started": started})
     calls = [agent.initiate_call() for _ in range(n)]
@@ -288,7 +290,7 @@ async def stop(n):
 
 @note("continues: the exception reaches whoever awaits the reply; the next call is a new agent; no supervision; "
       "logging off")  # fmt: skip
-async def crash(n):
+async def crash(n: int) -> tuple[Any, int]:
     quiet()
     t = clock()
     for _ in range(n):

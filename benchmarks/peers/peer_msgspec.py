@@ -1,6 +1,7 @@
 """Bare msgspec: the limit for messages. A frozen Struct of a known type, without checks, tags or free-form data."""
 
 import hashlib
+from typing import Any
 
 import msgspec
 from common import clock, main, note, unsupported
@@ -17,12 +18,12 @@ pack = msgspec.msgpack.Encoder().encode
 unpack = msgspec.msgpack.Decoder(Line).decode
 
 
-def line(i):
+def line(i: Any) -> Any:
     return Line("a line of an order", i, 9.5, ("new", "paid"))
 
 
 @note("SHA-256 over the encoding, without a type in it")
-def hash_key(n):
+def hash_key(n: int) -> tuple[Any, int]:
     lines = [line(i) for i in range(n)]
     t = clock()
     for one in lines:
@@ -31,7 +32,7 @@ def hash_key(n):
 
 
 @note("an entry of the instance's dict")
-def hash_key_cached(n):
+def hash_key_cached(n: int) -> tuple[Any, int]:
     one = line(1)
     one.__dict__["key"] = "key"
     t = clock()
@@ -40,7 +41,7 @@ def hash_key_cached(n):
     return clock() - t, n
 
 
-def encode(n):
+def encode(n: int) -> tuple[Any, int]:
     lines = [line(i) for i in range(n)]
     t = clock()
     for one in lines:
@@ -49,7 +50,7 @@ def encode(n):
 
 
 @note("into one known type")
-def decode(n):
+def decode(n: int) -> tuple[Any, int]:
     lines = [pack(line(i)) for i in range(n)]
     t = clock()
     for one in lines:

@@ -1,6 +1,7 @@
 """OpenAI's Agents SDK: `Runner.run` with a `Model` of its own; tracing off by its documented switch."""
 
 import asyncio
+from typing import Any
 
 from agents import Agent, ModelResponse, Runner, Usage, function_tool, set_tracing_disabled
 from agents.models.interface import Model
@@ -13,14 +14,14 @@ TOOL = function_tool(look_up)
 
 
 class Scripted(Model):
-    def __init__(self, plan):
+    def __init__(self, plan: Any) -> None:
         self.plan = plan
 
-    async def get_response(self, system_instructions, input, *args, **kwargs):
+    async def get_response(self, system_instructions: Any, input: Any, *args: Any, **kwargs: Any) -> Any:
         results = 0 if isinstance(input, str) else sum(one.get("type") == "function_call_output" for one in input)
         said = await self.plan.answer(results)
         if isinstance(said, int):
-            output = ResponseFunctionToolCall(
+            output: ResponseFunctionToolCall | ResponseOutputMessage = ResponseFunctionToolCall(
                 arguments=f'{{"number": {said}}}', call_id=f"call_{said}", name="look_up", type="function_call"
             )
         else:
@@ -30,11 +31,11 @@ class Scripted(Model):
             )
         return ModelResponse(output=[output], usage=Usage(), response_id=None)
 
-    def stream_response(self, *args, **kwargs):
+    def stream_response(self, *args: Any, **kwargs: Any) -> None:
         raise NotImplementedError
 
 
-def make(plan, number, tools):
+def make(plan: Any, number: int, tools: Any) -> Any:
     return Agent(
         name=f"agent {number}",
         instructions=f"You are agent {number}.",
@@ -43,7 +44,7 @@ def make(plan, number, tools):
     )
 
 
-def start(agent):
+def start(agent: Any) -> Any:
     return asyncio.create_task(Runner.run(agent, QUESTION, max_turns=REQUESTS))
 
 

@@ -5,6 +5,8 @@ detection, the tree.
 import asyncio
 import gc
 import logging
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import llm_common
 import ours_llms
@@ -12,7 +14,17 @@ import ours_messages
 import structlog
 from common import Boom, MemoryProbe, clock, main, note, quiet
 
-from miniagents import Actor, ActorSystem, Message, MiniAgents, OneForOne, SpawnOptions, TextMessage, miniagent
+from miniagents import (
+    Actor,
+    ActorSystem,
+    Message,
+    MiniAgent,
+    MiniAgents,
+    OneForOne,
+    SpawnOptions,
+    TextMessage,
+    miniagent,
+)
 
 
 class Msg(Message):
@@ -24,10 +36,10 @@ class Tok(Message):
 
 
 class Counter(Actor):
-    def __init__(self, want, done):
+    def __init__(self, want: int, done: Any) -> None:
         self.want, self.done, self.seen, self.total = want, done, 0, 0
 
-    async def receive(self, message, ctx):
+    async def receive(self, message: Any, ctx: Any) -> None:
         self.total += message.n
         self.seen += 1
         if self.seen == self.want:
@@ -35,27 +47,28 @@ class Counter(Actor):
 
 
 class Echo(Actor):
-    async def receive(self, message, ctx):
+    async def receive(self, message: Any, ctx: Any) -> Any:
         return message
 
 
 class Fragile(Actor):
-    async def receive(self, message, ctx):
+    async def receive(self, message: Any, ctx: Any) -> None:
         raise Boom
 
 
 class Recovering(Actor):
-    async def receive(self, message, ctx):
+    async def receive(self, message: Any, ctx: Any) -> Any:
         if message.n:
             raise Boom
         return message
 
 
 class Hop(Actor):
-    def __init__(self, done):
-        self.next, self.done = None, done
+    def __init__(self, done: Any) -> None:
+        self.next: Any = None
+        self.done = done
 
-    async def receive(self, message, ctx):
+    async def receive(self, message: Any, ctx: Any) -> None:
         if message.n < 0:
             self.next = ctx.system.lookup(f"/hop-{-message.n - 1}")
         elif message.n:
@@ -64,17 +77,17 @@ class Hop(Actor):
             self.done.set_result(None)
 
 
-def in_system(fn):
-    async def run(n):
+def in_system(fn: Any) -> Callable[..., Any]:
+    async def run(n: int) -> Any:
         async with ActorSystem() as system:
             return await fn(system, n)
 
     if hasattr(fn, "note"):
-        run.note = fn.note
+        run.note = fn.note  # type: ignore[attr-defined]
     return run
 
 
-async def tell(system, n):
+async def tell(system: Any, n: int) -> tuple[Any, int]:
     done = asyncio.get_running_loop().create_future()
     ref = system.spawn(Counter, want=n, done=done)
     await ref.started()
@@ -87,7 +100,7 @@ async def tell(system, n):
     return t, n
 
 
-async def ask(system, n):
+async def ask(system: Any, n: int) -> tuple[Any, int]:
     ref = system.spawn(Echo)
     await ref.started()
     t = clock()
@@ -97,8 +110,8 @@ async def ask(system, n):
     return t, n
 
 
-def waves(actors_n, wave):
-    async def run(system, n):
+def waves(actors_n: int, wave: int) -> Callable[..., Any]:
+    async def run(system: Any, n: int) -> tuple[Any, int]:
         refs = [system.spawn(Echo) for _ in range(actors_n)]
         await refs[-1].started()
         rounds = max(1, n // wave)
@@ -110,11 +123,11 @@ def waves(actors_n, wave):
         t = clock() - t
         return t, rounds * wave
 
-    run.note = "each promise is awaited in turn, which asyncio.gather would wrap in a task"
+    run.note = "each promise is awaited in turn, which asyncio.gather would wrap in a task"  # type: ignore[attr-defined]
     return run
 
 
-async def spawn(system, n):
+async def spawn(system: Any, n: int) -> tuple[Any, int]:
     t = clock()
     refs = [system.spawn(Echo) for _ in range(n)]
     await refs[-1].started()
@@ -122,7 +135,7 @@ async def spawn(system, n):
     return t, n
 
 
-async def stop(system, n):
+async def stop(system: Any, n: int) -> tuple[Any, int]:
     refs = [system.spawn(Echo) for _ in range(n)]
     await refs[-1].started()
     t = clock()
@@ -134,7 +147,7 @@ async def stop(system, n):
     return t, n
 
 
-async def mem(n):
+async def mem(n: int) -> Any:
     async with ActorSystem() as system:
         warm = [system.spawn(Echo) for _ in range(100)]
         await warm[-1].started()
@@ -147,7 +160,7 @@ async def mem(n):
         return per
 
 
-async def ring(system, n):
+async def ring(system: Any, n: int) -> tuple[Any, int]:
     done = asyncio.get_running_loop().create_future()
     refs = [system.spawn(Hop, name=f"hop-{i}", done=done) for i in range(1000)]
     for i, ref in enumerate(refs):
@@ -159,7 +172,7 @@ async def ring(system, n):
     return t, n
 
 
-async def supervised(system, cls):
+async def supervised(system: Any, cls: type[Actor]) -> Any:
     """Crash a supervised actor, with a fresh instance for each crash and no pause between restarts."""
     quiet()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
@@ -169,7 +182,7 @@ async def supervised(system, cls):
 
 
 @note("restarts: each crash makes a fresh instance, under supervision")
-async def crash(system, n):
+async def crash(system: Any, n: int) -> tuple[Any, int]:
     ref = await supervised(system, Fragile)
     t = clock()
     for i in range(n):
@@ -182,7 +195,7 @@ async def crash(system, n):
 
 
 @note("restarts: a fresh instance answers, which has the mailbox of the one before")
-async def recovery(system, n):
+async def recovery(system: Any, n: int) -> tuple[Any, int]:
     ref = await supervised(system, Recovering)
     t = clock()
     for _ in range(n):
@@ -193,14 +206,14 @@ async def recovery(system, n):
 
 
 @miniagent
-async def one_reply(ctx):
+async def one_reply(ctx: Any) -> None:
     ctx.reply("hello")
 
 
-def streamer(n, live):
+def streamer(n: int, live: bool) -> MiniAgent:
     @miniagent
-    async def produce(ctx):
-        async def tokens(_):
+    async def produce(ctx: Any) -> None:
+        async def tokens(_: Any) -> AsyncIterator[Any]:
             for _ in range(n):
                 yield "tok "
                 if live:
@@ -212,8 +225,8 @@ def streamer(n, live):
 
 
 @miniagent
-async def relay(ctx):
-    async def tokens(_):
+async def relay(ctx: Any) -> None:
+    async def tokens(_: Any) -> AsyncIterator[Any]:
         async for promise in ctx.message_promises:
             async for token in promise:
                 yield token
@@ -221,8 +234,8 @@ async def relay(ctx):
     ctx.reply(TextMessage.promise(message_token_streamer=tokens))
 
 
-def stream(live, relays=0):
-    async def run(n):
+def stream(live: bool, relays: int = 0) -> Callable[..., Any]:
+    async def run(n: int) -> tuple[Any, int]:
         async with MiniAgents():
             t = clock()
             seen = 0
@@ -236,28 +249,28 @@ def stream(live, relays=0):
             assert seen == n
             return t, n
 
-    run.note = "one message streamed token by token"
+    run.note = "one message streamed token by token"  # type: ignore[attr-defined]
     return run
 
 
-async def agent_call(n):
+async def agent_call(n: int) -> tuple[Any, int]:
     async with MiniAgents():
         t = clock()
         for _ in range(n):
             (reply,) = await one_reply.inquire("hi")
-            assert reply.content == "hello"
+            assert reply.content == "hello"  # type: ignore[attr-defined]
         t = clock() - t
         return t, n
 
 
-async def agent_call_concurrent(n):
+async def agent_call_concurrent(n: int) -> tuple[Any, int]:
     async with MiniAgents():
         rounds = max(1, n // 1000)
         t = clock()
         for _ in range(rounds):
             calls = [one_reply.inquire("hi") for _ in range(1000)]
             got = [await call for call in calls]
-            assert got[0][0].content == "hello"
+            assert got[0][0].content == "hello"  # type: ignore[attr-defined]
         t = clock() - t
         return t, rounds * 1000
 

@@ -1,6 +1,7 @@
 """Pydantic AI: `Agent.run` with its own `FunctionModel`. Usage is given, so that it need not be estimated."""
 
 import asyncio
+from typing import Any
 
 from common import main, unsupported
 from llm_common import DEFAULTS, QUESTION, look_up, workloads
@@ -11,8 +12,8 @@ from pydantic_ai.usage import RequestUsage
 TOOL = Tool(look_up)
 
 
-def make(plan, number, tools):
-    async def answer(messages, info):
+def make(plan: Any, number: int, tools: Any) -> Any:
+    async def answer(messages: Any, info: Any) -> Any:
         results = sum(part.part_kind == "tool-return" for message in messages for part in message.parts)
         said = await plan.answer(results)
         if isinstance(said, int):
@@ -29,7 +30,7 @@ def make(plan, number, tools):
     )
 
 
-def start(agent):
+def start(agent: Any) -> Any:
     return asyncio.create_task(agent.run(QUESTION))
 
 

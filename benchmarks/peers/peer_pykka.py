@@ -5,6 +5,8 @@ threads of one interpreter is about four times cheaper there than across cores.
 """
 
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import pykka
 from common import AGENTS, MESSAGES, Boom, MemoryProbe, Msg, Tok, Unsupported, clock, main, note, unsupported
@@ -15,11 +17,11 @@ class Base(pykka.ThreadingActor):
 
 
 class Counter(Base):
-    def __init__(self, want, done):
+    def __init__(self, want: int, done: Any) -> None:
         super().__init__()
         self.want, self.done, self.seen, self.total = want, done, 0, 0
 
-    def on_receive(self, msg):
+    def on_receive(self, msg: Any) -> None:
         self.total += msg.n
         self.seen += 1
         if self.seen == self.want:
@@ -27,27 +29,28 @@ class Counter(Base):
             self.done.event.set()
 
 
-class Done(list):
-    def __init__(self):
+class Done(list[Any]):
+    def __init__(self) -> None:
         self.event = threading.Event()
 
 
 class Echo(Base):
-    def on_receive(self, msg):
+    def on_receive(self, msg: Any) -> Any:
         return msg
 
 
 class Fragile(Base):
-    def on_receive(self, msg):
+    def on_receive(self, msg: Any) -> None:
         raise Boom
 
 
 class Hop(Base):
-    def __init__(self, done):
+    def __init__(self, done: Any) -> None:
         super().__init__()
-        self.next, self.done = None, done
+        self.next: Any = None
+        self.done = done
 
-    def on_receive(self, msg):
+    def on_receive(self, msg: Any) -> None:
         if isinstance(msg, pykka.ActorRef):
             self.next = msg
         elif msg.n:
@@ -57,11 +60,12 @@ class Hop(Base):
 
 
 class Consumer(Base):
-    def __init__(self, want, done):
+    def __init__(self, want: int, done: Any) -> None:
         super().__init__()
-        self.want, self.done, self.parts = want, done, []
+        self.want, self.done = want, done
+        self.parts: list[str] = []
 
-    def on_receive(self, tok):
+    def on_receive(self, tok: Any) -> None:
         self.parts.append(tok.text)
         if len(self.parts) == self.want:
             self.done.append("".join(self.parts))
@@ -69,29 +73,29 @@ class Consumer(Base):
 
 
 class Relay(Base):
-    def __init__(self, to):
+    def __init__(self, to: Any) -> None:
         super().__init__()
         self.to = to
 
-    def on_receive(self, tok):
+    def on_receive(self, tok: Any) -> None:
         self.to.tell(tok)
 
 
 class Producer(Base):
-    def __init__(self, to):
+    def __init__(self, to: Any) -> None:
         super().__init__()
         self.to = to
 
-    def on_receive(self, msg):
+    def on_receive(self, msg: Any) -> None:
         for _ in range(msg.n):
             self.to.tell(Tok("tok "))
 
 
-def stop_all(refs):
+def stop_all(refs: Any) -> None:
     pykka.get_all([r.ask(pykka.messages._ActorStop(), block=False) for r in refs])
 
 
-def tell(n):
+def tell(n: int) -> tuple[Any, int]:
     done = Done()
     ref = Counter.start(n, done)
     t = clock()
@@ -104,7 +108,7 @@ def tell(n):
     return t, n
 
 
-def ask(n):
+def ask(n: int) -> tuple[Any, int]:
     ref = Echo.start()
     t = clock()
     for i in range(n):
@@ -114,8 +118,8 @@ def ask(n):
     return t, n
 
 
-def waves(actors_n, wave):
-    def run(n):
+def waves(actors_n: int, wave: int) -> Callable[..., Any]:
+    def run(n: int) -> tuple[Any, int]:
         refs = [Echo.start() for _ in range(actors_n)]
         rounds = max(1, n // wave)
         t = clock()
@@ -129,7 +133,7 @@ def waves(actors_n, wave):
     return run
 
 
-def spawn(n):
+def spawn(n: int) -> tuple[Any, int]:
     t = clock()
     refs = [Echo.start() for _ in range(n)]
     t = clock() - t
@@ -138,7 +142,7 @@ def spawn(n):
 
 
 @note("all at once, as ActorRegistry.stop_all; a thread ends with each")
-def stop(n):
+def stop(n: int) -> tuple[Any, int]:
     refs = [Echo.start() for _ in range(n)]
     t = clock()
     stop_all(refs)
@@ -149,8 +153,8 @@ def stop(n):
 
 
 @note("at 10,000: a thread per actor, of which the system takes about 22,000")
-def memory(n):
-    if n > 20_000:  # not tried: it would take all threads of the machine
+def memory(n: int) -> Any:
+    if n > 20_000:  # not tried: it would take every thread the machine has from everybody else
         raise Unsupported("one thread per actor: the system refuses new threads at about 22,000 actors "
                           "(two memory maps each, vm.max_map_count and pid_max)")  # fmt: skip
     stop_all([Echo.start() for _ in range(50)])
@@ -164,7 +168,7 @@ def memory(n):
     return m.per(n)
 
 
-def ring(n):
+def ring(n: int) -> tuple[Any, int]:
     done = Done()
     refs = [Hop.start(done) for _ in range(1000)]
     for i, r in enumerate(refs):
@@ -177,8 +181,8 @@ def ring(n):
     return t, n
 
 
-def stream(relays=0):
-    def run(n):
+def stream(relays: int = 0) -> Callable[..., Any]:
+    def run(n: int) -> tuple[Any, int]:
         done = Done()
         chain = [Consumer.start(n, done)]
         for _ in range(relays):
@@ -197,7 +201,7 @@ def stream(relays=0):
 
 @note("continues: an exception in `ask` goes to the caller and the same instance goes on; in `tell` the actor stops "
       "for good, nothing restarts it")  # fmt: skip
-def crash(n):
+def crash(n: int) -> tuple[Any, int]:
     ref = Fragile.start()
     t = clock()
     for i in range(n):

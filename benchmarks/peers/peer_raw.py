@@ -11,6 +11,8 @@ queue  one task per actor around an `asyncio.Queue`, as most people would write 
 import asyncio
 import types
 from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from common import AGENTS, MESSAGES, Boom, MemoryProbe, Msg, Tok, Unsupported, clock, main, note, unsupported
 
@@ -18,20 +20,20 @@ from common import AGENTS, MESSAGES, Boom, MemoryProbe, Msg, Tok, Unsupported, c
 class DequeActor:
     __slots__ = ("box", "loop", "me", "task", "wake")
 
-    def __init__(self, behaviour):
+    def __init__(self, behaviour: Any) -> None:
         self.loop = asyncio.get_running_loop()
-        self.box = deque()
-        self.wake = None
+        self.box: deque[Any] = deque()
+        self.wake: asyncio.Future[None] | None = None
         self.me = behaviour
         self.task = self.loop.create_task(self._run())
 
-    def tell(self, msg):
+    def tell(self, msg: Any) -> None:
         self.box.append((msg, None))
         if self.wake is not None:
             self.wake.set_result(None)
             self.wake = None
 
-    def ask(self, msg):
+    def ask(self, msg: Any) -> Any:
         fut = self.loop.create_future()
         self.box.append((msg, fut))
         if self.wake is not None:
@@ -39,7 +41,7 @@ class DequeActor:
             self.wake = None
         return fut
 
-    async def _run(self):
+    async def _run(self) -> None:
         box = self.box
         while True:
             while box:
@@ -56,12 +58,12 @@ class DequeActor:
             self.wake = self.loop.create_future()
             await self.wake
 
-    def stop(self):
+    def stop(self) -> None:
         self.task.cancel()
 
 
 @types.coroutine
-def _resume(coro, yielded):
+def _resume(coro: Any, yielded: Any) -> Iterator[Any]:
     """Continue, inside a task, with a coroutine whose first step ran outside of a task."""
     while True:
         try:
@@ -78,19 +80,19 @@ def _resume(coro, yielded):
 class DrainActor:
     __slots__ = ("box", "busy", "loop", "me")
 
-    def __init__(self, behaviour):
+    def __init__(self, behaviour: Any) -> None:
         self.loop = asyncio.get_running_loop()
-        self.box = deque()
+        self.box: deque[Any] = deque()
         self.busy = False
         self.me = behaviour
 
-    def tell(self, msg):
+    def tell(self, msg: Any) -> None:
         self.box.append((msg, None))
         if not self.busy:
             self.busy = True
             self.loop.call_soon(self._drain)
 
-    def ask(self, msg):
+    def ask(self, msg: Any) -> Any:
         fut = self.loop.create_future()
         self.box.append((msg, fut))
         if not self.busy:
@@ -98,7 +100,7 @@ class DrainActor:
             self.loop.call_soon(self._drain)
         return fut
 
-    def _drain(self):
+    def _drain(self) -> None:
         box = self.box
         while box:
             msg, fut = box.popleft()
@@ -118,7 +120,7 @@ class DrainActor:
                 return
         self.busy = False
 
-    def _settle(self, task, fut):
+    def _settle(self, task: Any, fut: Any) -> None:
         if task.cancelled() or task.exception():
             self.me = self.me.again()
             if fut is not None:
@@ -127,25 +129,25 @@ class DrainActor:
             fut.set_result(task.result())
         self._drain()
 
-    def stop(self):
+    def stop(self) -> None:
         pass
 
 
 class QueueActor:
-    def __init__(self, behaviour):
-        self.queue = asyncio.Queue()
+    def __init__(self, behaviour: Any) -> None:
+        self.queue: asyncio.Queue[Any] = asyncio.Queue()
         self.me = behaviour
         self.task = asyncio.create_task(self._run())
 
-    def tell(self, msg):
+    def tell(self, msg: Any) -> None:
         self.queue.put_nowait((msg, None))
 
-    def ask(self, msg):
+    def ask(self, msg: Any) -> Any:
         fut = asyncio.get_running_loop().create_future()
         self.queue.put_nowait((msg, fut))
         return fut
 
-    async def _run(self):
+    async def _run(self) -> None:
         while True:
             msg, fut = await self.queue.get()
             try:
@@ -158,18 +160,18 @@ class QueueActor:
                 if fut is not None and not fut.done():
                     fut.set_result(result)
 
-    def stop(self):
+    def stop(self) -> None:
         self.task.cancel()
 
 
-KINDS = {"deque": DequeActor, "drain": DrainActor, "queue": QueueActor}
+KINDS: dict[str, type[Any]] = {"deque": DequeActor, "drain": DrainActor, "queue": QueueActor}
 
 
 class Counter:
-    def __init__(self, want, done):
+    def __init__(self, want: int, done: Any) -> None:
         self.want, self.done, self.seen, self.total = want, done, 0, 0
 
-    async def on(self, msg):
+    async def on(self, msg: Any) -> None:
         self.total += msg.n
         self.seen += 1
         if self.seen == self.want:
@@ -177,36 +179,37 @@ class Counter:
 
 
 class Echo:
-    async def on(self, msg):
+    async def on(self, msg: Any) -> Any:
         return msg
 
-    def again(self):
+    def again(self) -> Any:
         return Echo()
 
 
 class Fragile(Echo):
-    async def on(self, msg):
+    async def on(self, msg: Any) -> None:
         raise Boom
 
-    def again(self):
+    def again(self) -> Any:
         return Fragile()
 
 
 class Recovering(Echo):
-    async def on(self, msg):
+    async def on(self, msg: Any) -> Any:
         if msg.n:
             raise Boom
         return msg
 
-    def again(self):
+    def again(self) -> Any:
         return Recovering()
 
 
 class Hop:
-    def __init__(self, done):
-        self.next, self.done = None, done
+    def __init__(self, done: Any) -> None:
+        self.next: Any = None
+        self.done = done
 
-    async def on(self, msg):
+    async def on(self, msg: Any) -> None:
         if msg.n:
             self.next.tell(Msg(msg.n - 1))
         else:
@@ -214,36 +217,37 @@ class Hop:
 
 
 class Consumer:
-    def __init__(self, want, done):
-        self.want, self.done, self.parts = want, done, []
+    def __init__(self, want: int, done: Any) -> None:
+        self.want, self.done = want, done
+        self.parts: list[str] = []
 
-    async def on(self, tok):
+    async def on(self, tok: Any) -> None:
         self.parts.append(tok.text)
         if len(self.parts) == self.want:
             self.done.set_result("".join(self.parts))
 
 
 class Relay:
-    def __init__(self, to):
+    def __init__(self, to: Any) -> None:
         self.to = to
 
-    async def on(self, tok):
+    async def on(self, tok: Any) -> None:
         self.to.tell(tok)
 
 
 class Producer:
-    def __init__(self, to, live):
+    def __init__(self, to: Any, live: bool) -> None:
         self.to, self.live = to, live
 
-    async def on(self, msg):
+    async def on(self, msg: Any) -> None:
         for _ in range(msg.n):
             self.to.tell(Tok("tok "))
             if self.live:
                 await asyncio.sleep(0)
 
 
-def tell(kind):
-    async def run(n):
+def tell(kind: str) -> Callable[..., Any]:
+    async def run(n: int) -> tuple[Any, int]:
         done = asyncio.get_running_loop().create_future()
         me = Counter(n, done)
         actor = KINDS[kind](me)
@@ -260,8 +264,8 @@ def tell(kind):
     return run
 
 
-def ask(kind):
-    async def run(n):
+def ask(kind: str) -> Callable[..., Any]:
+    async def run(n: int) -> tuple[Any, int]:
         actor = KINDS[kind](Echo())
         await asyncio.sleep(0)
         t = clock()
@@ -274,8 +278,8 @@ def ask(kind):
     return run
 
 
-def waves(kind, actors_n, wave):
-    async def run(n):
+def waves(kind: str, actors_n: int, wave: int) -> Callable[..., Any]:
+    async def run(n: int) -> tuple[Any, int]:
         actors = [KINDS[kind](Echo()) for _ in range(actors_n)]
         await asyncio.sleep(0)
         rounds = max(1, n // wave)
@@ -288,12 +292,12 @@ def waves(kind, actors_n, wave):
             a.stop()
         return t, rounds * wave
 
-    run.note = "asyncio.gather, which is half of the time: awaited in turn, as MiniAgents is here, futures cost less"
+    run.note = "asyncio.gather, which is half of the time: awaited in turn, as MiniAgents is here, futures cost less"  # type: ignore[attr-defined]
     return run
 
 
-def spawn(kind):
-    async def run(n):
+def spawn(kind: str) -> Callable[..., Any]:
+    async def run(n: int) -> tuple[Any, int]:
         t = clock()
         actors = [KINDS[kind](Echo()) for _ in range(n)]
         await asyncio.sleep(0)
@@ -307,8 +311,8 @@ def spawn(kind):
     return run
 
 
-def stop(kind):
-    async def run(n):
+def stop(kind: str) -> Callable[..., Any]:
+    async def run(n: int) -> tuple[Any, int]:
         if kind == "drain":
             raise Unsupported("an idle actor has no task: there is nothing to stop")
         actors = [KINDS[kind](Echo()) for _ in range(n)]
@@ -328,8 +332,8 @@ def stop(kind):
     return run
 
 
-def memory(kind):
-    async def run(n):
+def memory(kind: str) -> Callable[..., Any]:
+    async def run(n: int) -> Any:
         warm = [KINDS[kind](Echo()) for _ in range(100)]
         await asyncio.sleep(0.01)
         with MemoryProbe() as m:
@@ -342,8 +346,8 @@ def memory(kind):
     return run
 
 
-def ring(kind):
-    async def run(n):
+def ring(kind: str) -> Callable[..., Any]:
+    async def run(n: int) -> tuple[Any, int]:
         done = asyncio.get_running_loop().create_future()
         hops = [Hop(done) for _ in range(1000)]
         actors = [KINDS[kind](h) for h in hops]
@@ -361,8 +365,8 @@ def ring(kind):
     return run
 
 
-def stream(kind, live=False, relays=0):
-    async def run(n):
+def stream(kind: str, live: bool = False, relays: int = 0) -> Callable[..., Any]:
+    async def run(n: int) -> tuple[Any, int]:
         done = asyncio.get_running_loop().create_future()
         consumer = last = KINDS[kind](Consumer(n, done))
         passing = []
@@ -383,9 +387,9 @@ def stream(kind, live=False, relays=0):
     return run
 
 
-def recovery(kind):
+def recovery(kind: str) -> Callable[..., Any]:
     @note("restarts: a fresh behaviour, the mailbox kept")
-    async def run(n):
+    async def run(n: int) -> tuple[Any, int]:
         actor = KINDS[kind](Recovering())
         await asyncio.sleep(0)
         t = clock()
@@ -399,8 +403,8 @@ def recovery(kind):
     return run
 
 
-def crash(kind):
-    async def run(n):
+def crash(kind: str) -> Callable[..., Any]:
+    async def run(n: int) -> tuple[Any, int]:
         actor = KINDS[kind](Fragile())
         await asyncio.sleep(0)
         t = clock()

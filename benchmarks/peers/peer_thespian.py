@@ -5,6 +5,8 @@ flight" exists there only between actors, so the concurrent workloads are driven
 """
 
 import socket
+from collections.abc import Callable
+from typing import Any
 
 from common import AGENTS, MESSAGES, Boom, MemoryProbe, Msg, Tok, Unsupported, clock, main, note, quiet, unsupported
 from thespian.actors import Actor, ActorExitRequest, ActorSystem, PoisonMessage
@@ -15,7 +17,7 @@ QUIET_LOGS = {"version": 1, "disable_existing_loggers": False, "root": {"level":
 class Counter(Actor):
     seen = total = 0
 
-    def receiveMessage(self, msg, sender):
+    def receiveMessage(self, msg: Any, sender: Any) -> None:
         if type(msg) is Msg:
             self.seen += 1
             self.total += msg.n
@@ -24,13 +26,13 @@ class Counter(Actor):
 
 
 class Echo(Actor):
-    def receiveMessage(self, msg, sender):
+    def receiveMessage(self, msg: Any, sender: Any) -> None:
         if type(msg) is Msg:
             self.send(sender, msg)
 
 
 class Fragile(Actor):
-    def receiveMessage(self, msg, sender):
+    def receiveMessage(self, msg: Any, sender: Any) -> None:
         if type(msg) is Msg:
             raise Boom
         if msg == "alive":
@@ -40,7 +42,11 @@ class Fragile(Actor):
 class Driver(Actor):
     """Sends `wave` requests to its children, `rounds` times, and answers the caller at the end."""
 
-    def receiveMessage(self, msg, sender):
+    wave: int
+    rounds: int
+    caller: Any
+
+    def receiveMessage(self, msg: Any, sender: Any) -> None:
         if type(msg) is Msg:
             self.got += 1
             if self.got == self.wave:
@@ -56,7 +62,7 @@ class Driver(Actor):
             self.caller, (_, self.wave, self.rounds) = sender, msg
             self.go()
 
-    def go(self):
+    def go(self) -> None:
         self.got = 0
         kids = self.kids
         k = len(kids)
@@ -65,7 +71,10 @@ class Driver(Actor):
 
 
 class Hop(Actor):
-    def receiveMessage(self, msg, sender):
+    next: Any
+    caller: Any
+
+    def receiveMessage(self, msg: Any, sender: Any) -> None:
         if type(msg) is Msg:
             if msg.n:
                 self.send(self.next, Msg(msg.n - 1))
@@ -77,7 +86,11 @@ class Hop(Actor):
 
 
 class Consumer(Actor):
-    def receiveMessage(self, msg, sender):
+    parts: list[str]
+    want: int
+    caller: Any
+
+    def receiveMessage(self, msg: Any, sender: Any) -> None:
         if type(msg) is Tok:
             self.parts.append(msg.text)
             if len(self.parts) == self.want:
@@ -88,7 +101,9 @@ class Consumer(Actor):
 
 
 class Relay(Actor):
-    def receiveMessage(self, msg, sender):
+    to: Any
+
+    def receiveMessage(self, msg: Any, sender: Any) -> None:
         if type(msg) is Tok:
             self.send(self.to, msg)
         elif isinstance(msg, tuple):
@@ -97,7 +112,7 @@ class Relay(Actor):
 
 
 class Recovering(Actor):
-    def receiveMessage(self, msg, sender):
+    def receiveMessage(self, msg: Any, sender: Any) -> None:
         if type(msg) is Msg:
             if msg.n:
                 raise Boom
@@ -105,26 +120,26 @@ class Recovering(Actor):
 
 
 class Producer(Actor):
-    def receiveMessage(self, msg, sender):
+    def receiveMessage(self, msg: Any, sender: Any) -> None:
         if isinstance(msg, tuple):
             to, n = msg
             for _ in range(n):
                 self.send(to, Tok("tok "))
 
 
-def free_port():
+def free_port() -> Any:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
 
 
-def on_system(fn):
+def on_system(fn: Any) -> Callable[..., Any]:
     """A fresh actor system for every repeat, of the kind the variant names."""
 
-    def for_variant(variant):
+    def for_variant(variant: Any) -> Callable[..., Any]:
         base = {"simple": "simpleSystemBase", "multiprocTCP": "multiprocTCPBase"}[variant]
 
-        def run(n):
+        def run(n: int) -> Any:
             caps = {"Admin Port": free_port()} if variant == "multiprocTCP" else None
             asys = ActorSystem(base, capabilities=caps, logDefs=QUIET_LOGS)
             try:
@@ -133,14 +148,14 @@ def on_system(fn):
                 asys.shutdown()
 
         if hasattr(fn, "note"):
-            run.note = fn.note
+            run.note = fn.note  # type: ignore[attr-defined]
         return run
 
     return for_variant
 
 
 @note("external tell(): in the simple base each one runs to its end before it returns")
-def tell(asys, n):
+def tell(asys: Any, n: int) -> tuple[Any, int]:
     a = asys.createActor(Counter)
     t = clock()
     for i in range(n):
@@ -151,7 +166,7 @@ def tell(asys, n):
     return t, n
 
 
-def ask(asys, n):
+def ask(asys: Any, n: int) -> tuple[Any, int]:
     a = asys.createActor(Echo)
     asys.ask(a, Msg(0))
     t = clock()
@@ -161,8 +176,8 @@ def ask(asys, n):
     return t, n
 
 
-def waves(actors_n, wave):
-    def run(asys, n):
+def waves(actors_n: int, wave: int) -> Callable[..., Any]:
+    def run(asys: Any, n: int) -> tuple[Any, int]:
         rounds = max(1, n // wave)
         driver = asys.createActor(Driver)
         assert asys.ask(driver, ("make", actors_n)) == "made"
@@ -174,7 +189,7 @@ def waves(actors_n, wave):
     return run
 
 
-def spawn(asys, n):
+def spawn(asys: Any, n: int) -> tuple[Any, int]:
     t = clock()
     made = [asys.createActor(Echo) for _ in range(n)]
     t = clock() - t
@@ -184,7 +199,7 @@ def spawn(asys, n):
 
 
 @note("an ActorExitRequest for each: in the simple base it has ended when tell() returns")
-def stop(asys, n):
+def stop(asys: Any, n: int) -> tuple[Any, int]:
     made = [asys.createActor(Echo) for _ in range(n)]
     t = clock()
     for a in made:
@@ -193,11 +208,11 @@ def stop(asys, n):
     return t, n
 
 
-def memory(variant):
+def memory(variant: Any) -> Any:
     if variant != "simple":
         return lambda n: _no_memory()
 
-    def run(n):
+    def run(n: int) -> Any:
         asys = ActorSystem("simpleSystemBase", logDefs=QUIET_LOGS)
         keep = [asys.createActor(Echo) for _ in range(100)]
         with MemoryProbe() as m:
@@ -208,11 +223,11 @@ def memory(variant):
     return run
 
 
-def _no_memory():
+def _no_memory() -> None:
     raise Unsupported("a process per actor: RSS of this process says nothing")
 
 
-def ring(asys, n):
+def ring(asys: Any, n: int) -> tuple[Any, int]:
     hops = [asys.createActor(Hop) for _ in range(1000)]
     for i, h in enumerate(hops):
         assert asys.ask(h, (hops[(i + 1) % 1000],)) == "linked"
@@ -222,8 +237,8 @@ def ring(asys, n):
     return t, n
 
 
-def stream(relays=0):
-    def run(asys, n):
+def stream(relays: int = 0) -> Callable[..., Any]:
+    def run(asys: Any, n: int) -> tuple[Any, int]:
         last = asys.createActor(Consumer)
         assert asys.ask(last, Msg(n)) == "ready"
         for _ in range(relays):
@@ -241,7 +256,7 @@ def stream(relays=0):
 
 
 @note("continues: the same instance answers, after the handler was tried three times; logging off")
-def recovery(asys, n):
+def recovery(asys: Any, n: int) -> tuple[Any, int]:
     quiet()
     a = asys.createActor(Recovering)
     t = clock()
@@ -255,7 +270,7 @@ def recovery(asys, n):
 
 @note("continues: the handler is tried three times per message on the same instance, then the sender gets a "
       "PoisonMessage; counted per message, so three raises each; logging off")  # fmt: skip
-def crash(asys, n):
+def crash(asys: Any, n: int) -> tuple[Any, int]:
     quiet()
     a = asys.createActor(Fragile)
     t = clock()

@@ -4,44 +4,46 @@
 """
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 from common import AGENTS, MESSAGES, Boom, MemoryProbe, Msg, Tok, clock, main, note, quiet, unsupported
 from monarch.actor import Actor, ActorError, Channel, endpoint, this_proc
 
 
 class Counter(Actor):
-    def __init__(self):
+    def __init__(self) -> None:
         self.seen = self.total = 0
 
     @endpoint
-    async def on(self, msg):
+    async def on(self, msg: Any) -> None:
         self.total += msg.n
         self.seen += 1
 
     @endpoint
-    async def report(self):
+    async def report(self) -> Any:
         return self.seen, self.total
 
 
 class Echo(Actor):
     @endpoint
-    async def on(self, msg):
+    async def on(self, msg: Any) -> Any:
         return msg
 
 
 class Fragile(Actor):
     @endpoint
-    async def on(self, msg):
+    async def on(self, msg: Any) -> None:
         raise Boom
 
 
 class Hop(Actor):
     @endpoint
-    async def link(self, to, port):
+    async def link(self, to: Any, port: Any) -> None:
         self.next, self.port = to, port
 
     @endpoint
-    async def on(self, msg):
+    async def on(self, msg: Any) -> None:
         if msg.n:
             self.next.on.broadcast(Msg(msg.n - 1))
         else:
@@ -49,31 +51,32 @@ class Hop(Actor):
 
 
 class Consumer(Actor):
-    def __init__(self, want, port):
-        self.want, self.port, self.parts = want, port, []
+    def __init__(self, want: int, port: Any) -> None:
+        self.want, self.port = want, port
+        self.parts: list[str] = []
 
     @endpoint
-    async def on(self, tok):
+    async def on(self, tok: Any) -> None:
         self.parts.append(tok.text)
         if len(self.parts) == self.want:
             self.port.send("".join(self.parts))
 
 
 class Relay(Actor):
-    def __init__(self, to):
+    def __init__(self, to: Any) -> None:
         self.to = to
 
     @endpoint
-    async def on(self, tok):
+    async def on(self, tok: Any) -> None:
         self.to.on.broadcast(tok)
 
 
 class Producer(Actor):
-    def __init__(self, to, live):
+    def __init__(self, to: Any, live: bool) -> None:
         self.to, self.live = to, live
 
     @endpoint
-    async def on(self, msg):
+    async def on(self, msg: Any) -> None:
         for _ in range(msg.n):
             self.to.on.broadcast(Tok("tok "))
             if self.live:
@@ -83,7 +86,7 @@ class Producer(Actor):
 made = 0
 
 
-def make(cls, *args):
+def make(cls: Any, *args: Any) -> Any:
     """Names are unique in a process."""
     global made
     made += 1
@@ -91,7 +94,7 @@ def make(cls, *args):
 
 
 @note("broadcast, until the last one is handled")
-async def tell(n):
+async def tell(n: int) -> tuple[Any, int]:
     actor = make(Counter)
     await actor.report.call_one()
     t = clock()
@@ -103,7 +106,7 @@ async def tell(n):
     return t, n
 
 
-async def ask(n):
+async def ask(n: int) -> tuple[Any, int]:
     actor = make(Echo)
     await actor.on.call_one(Msg(0))
     t = clock()
@@ -115,8 +118,8 @@ async def ask(n):
 FEW = "with 100 actors: each has a thread of its own, and 1,000 of them kept the whole machine busy for minutes"
 
 
-def waves(actors_n, wave, why=None):
-    async def run(n):
+def waves(actors_n: int, wave: int, why: str | None = None) -> Callable[..., Any]:
+    async def run(n: int) -> tuple[Any, int]:
         actors = [make(Echo) for _ in range(actors_n)]
         for actor in actors:
             await actor.on.call_one(Msg(0))
@@ -128,12 +131,12 @@ def waves(actors_n, wave, why=None):
             assert len(got) == wave
         return clock() - t, rounds * wave
 
-    run.note = why
+    run.note = why  # type: ignore[attr-defined]
     return run
 
 
 @note(FEW)
-async def ring(n):
+async def ring(n: int) -> tuple[Any, int]:
     port, receiver = Channel.open()
     actors = [make(Hop) for _ in range(100)]
     for i, actor in enumerate(actors):
@@ -145,7 +148,7 @@ async def ring(n):
 
 
 @note("until each has answered")
-async def spawn(n):
+async def spawn(n: int) -> tuple[Any, int]:
     t = clock()
     actors = [make(Echo) for _ in range(n)]
     for call in [actor.on.call_one(Msg(0)) for actor in actors]:
@@ -153,7 +156,7 @@ async def spawn(n):
     return clock() - t, n
 
 
-async def stop(n):
+async def stop(n: int) -> tuple[Any, int]:
     actors = [make(Echo) for _ in range(n)]
     for actor in actors:
         await actor.on.call_one(Msg(0))
@@ -163,8 +166,8 @@ async def stop(n):
     return clock() - t, n
 
 
-def stream(live, relays=0):
-    async def run(n):
+def stream(live: bool, relays: int = 0) -> Callable[..., Any]:
+    async def run(n: int) -> tuple[Any, int]:
         port, receiver = Channel.open()
         last = make(Consumer, n, port)
         for _ in range(relays):
@@ -182,7 +185,7 @@ def stream(live, relays=0):
 
 
 @note("continues: the exception goes to the caller of call_one and the same instance goes on; logging off")
-async def crash(n):
+async def crash(n: int) -> tuple[Any, int]:
     quiet()
     actor = make(Fragile)
     t = clock()
@@ -195,7 +198,7 @@ async def crash(n):
 
 
 @note("at 100")
-async def memory(n):
+async def memory(n: int) -> Any:
     warm = [make(Echo) for _ in range(20)]
     for actor in warm:
         await actor.on.call_one(Msg(0))

@@ -5,16 +5,18 @@ A ref to an actor of the same process calls its method directly, under the actor
 
 import asyncio
 import socket
+from collections.abc import Callable
+from typing import Any
 
 import xoscar as xo
 from common import AGENTS, MESSAGES, Boom, MemoryProbe, Msg, Tok, clock, main, note, quiet, unsupported
 
 
 class Counter(xo.Actor):
-    def __init__(self, want, done):
+    def __init__(self, want: int, done: Any) -> None:
         self.want, self.done, self.seen, self.total = want, done, 0, 0
 
-    async def on(self, msg):
+    async def on(self, msg: Any) -> None:
         self.total += msg.n
         self.seen += 1
         if self.seen == self.want:
@@ -22,23 +24,24 @@ class Counter(xo.Actor):
 
 
 class Echo(xo.Actor):
-    async def on(self, msg):
+    async def on(self, msg: Any) -> Any:
         return msg
 
 
 class Fragile(xo.Actor):
-    async def on(self, msg):
+    async def on(self, msg: Any) -> None:
         raise Boom
 
 
 class Hop(xo.Actor):
-    def __init__(self, done):
-        self.next, self.done = None, done
+    def __init__(self, done: Any) -> None:
+        self.next: Any = None
+        self.done = done
 
-    async def link(self, to):
+    async def link(self, to: Any) -> None:
         self.next = to
 
-    async def on(self, msg):
+    async def on(self, msg: Any) -> None:
         if msg.n:
             await self.next.on.tell(Msg(msg.n - 1))
         else:
@@ -46,41 +49,42 @@ class Hop(xo.Actor):
 
 
 class Consumer(xo.Actor):
-    def __init__(self, want, done):
-        self.want, self.done, self.parts = want, done, []
+    def __init__(self, want: int, done: Any) -> None:
+        self.want, self.done = want, done
+        self.parts: list[str] = []
 
-    async def on(self, tok):
+    async def on(self, tok: Any) -> None:
         self.parts.append(tok.text)
         if len(self.parts) == self.want:
             self.done.set_result("".join(self.parts))
 
 
 class Relay(xo.Actor):
-    def __init__(self, to):
+    def __init__(self, to: Any) -> None:
         self.to = to
 
-    async def on(self, tok):
+    async def on(self, tok: Any) -> None:
         await self.to.on.tell(tok)
 
 
 class Recovering(xo.Actor):
-    async def on(self, msg):
+    async def on(self, msg: Any) -> Any:
         if msg.n:
             raise Boom
         return msg
 
 
 class Producer(xo.Actor):
-    def __init__(self, to):
+    def __init__(self, to: Any) -> None:
         self.to = to
 
-    async def on(self, msg):
+    async def on(self, msg: Any) -> None:
         for _ in range(msg.n):
             await self.to.on.tell(Tok("tok "))
 
 
-def in_pool(fn):
-    async def run(n):
+def in_pool(fn: Any) -> Callable[..., Any]:
+    async def run(n: int) -> Any:
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             port = s.getsockname()[1]
@@ -89,18 +93,18 @@ def in_pool(fn):
             return await fn(pool.external_address, n)
 
     if hasattr(fn, "note"):
-        run.note = fn.note
+        run.note = fn.note  # type: ignore[attr-defined]
     return run
 
 
-async def make(cls, address, *args):
+async def make(cls: Any, address: Any, *args: Any) -> Any:
     """Create an actor and take the ref that its own process would use (direct calls rather than messages)."""
     ref = await xo.create_actor(cls, *args, address=address)
     return await xo.actor_ref(ref)
 
 
 @note("tell is awaited as documented: one task and one loop turn per message")
-async def tell(address, n):
+async def tell(address: Any, n: int) -> tuple[Any, int]:
     done = asyncio.get_running_loop().create_future()
     ref = await make(Counter, address, n, done)
     t = clock()
@@ -115,7 +119,7 @@ async def tell(address, n):
 @note(
     "a ref of the same process runs the method in the caller's task, under the actor's lock: no mailbox, no loop turn"
 )
-async def ask(address, n):
+async def ask(address: Any, n: int) -> tuple[Any, int]:
     ref = await make(Echo, address)
     t = clock()
     for i in range(n):
@@ -124,8 +128,8 @@ async def ask(address, n):
     return t, n
 
 
-def waves(actors_n, wave):
-    async def run(address, n):
+def waves(actors_n: int, wave: int) -> Callable[..., Any]:
+    async def run(address: Any, n: int) -> tuple[Any, int]:
         refs = [await make(Echo, address) for _ in range(actors_n)]
         rounds = max(1, n // wave)
         t = clock()
@@ -139,7 +143,7 @@ def waves(actors_n, wave):
 
 
 @note("1,000 create_actor calls at a time (gather)")
-async def spawn(address, n):
+async def spawn(address: Any, n: int) -> tuple[Any, int]:
     t = clock()
     for _ in range(max(1, n // 1000)):
         await asyncio.gather(*[xo.create_actor(Echo, address=address) for _ in range(min(n, 1000))])
@@ -148,7 +152,7 @@ async def spawn(address, n):
 
 
 @note("1,000 destroy_actor calls at a time (gather)")
-async def stop(address, n):
+async def stop(address: Any, n: int) -> tuple[Any, int]:
     refs = [await make(Echo, address) for _ in range(n)]
     t = clock()
     for i in range(0, n, 1000):
@@ -157,7 +161,7 @@ async def stop(address, n):
     return t, n
 
 
-async def mem(address, n):
+async def mem(address: Any, n: int) -> Any:
     warm = [await xo.create_actor(Echo, address=address) for _ in range(100)]
     with MemoryProbe() as m:
         refs = [await xo.create_actor(Echo, address=address) for _ in range(n)]
@@ -165,7 +169,7 @@ async def mem(address, n):
     return m.per(n)
 
 
-async def ring(address, n):
+async def ring(address: Any, n: int) -> tuple[Any, int]:
     done = asyncio.get_running_loop().create_future()
     refs = [await make(Hop, address, done) for _ in range(1000)]
     for i, r in enumerate(refs):
@@ -177,8 +181,8 @@ async def ring(address, n):
     return t, n
 
 
-def stream(relays=0):
-    async def run(address, n):
+def stream(relays: int = 0) -> Callable[..., Any]:
+    async def run(address: Any, n: int) -> tuple[Any, int]:
         done = asyncio.get_running_loop().create_future()
         last = await make(Consumer, address, n, done)
         for _ in range(relays):
@@ -195,7 +199,7 @@ def stream(relays=0):
 
 
 @note("continues: the same instance answers; logging off")
-async def recovery(address, n):
+async def recovery(address: Any, n: int) -> tuple[Any, int]:
     quiet()
     ref = await make(Recovering, address)
     t = clock()
@@ -209,7 +213,7 @@ async def recovery(address, n):
 @note(
     "continues: the exception goes to the caller and the same instance goes on; only whole subprocesses are restarted"
 )
-async def crash(address, n):
+async def crash(address: Any, n: int) -> tuple[Any, int]:
     quiet()
     ref = await make(Fragile, address)
     t = clock()

@@ -13,7 +13,7 @@ from fastapi import Body, FastAPI
 from fastapi.responses import FileResponse, Response
 
 from examples.models import model_of
-from miniagents import InteractionContext, MiniAgents, OneForOne, Supervisor, miniagent
+from miniagents import InteractionContext, MiniAgent, MiniAgents, OneForOne, Supervisor, miniagent
 from miniagents.ext.serving import Limits, Served, agent_app, sse
 from miniagents.supervision import ChildSpec
 
@@ -45,7 +45,8 @@ async def start(system: MiniAgents) -> None:
 
 clerk = model_of().fork(alias="clerk", system="You sell tea and coffee. Be brief.", tools=[price])
 orders = Served("/shop/orders", arguments=("article",))
-agents = agent_app({"clerk": clerk, "orders": orders}, on_start=start, grace=20.0, limits=Limits(request_timeout=120.0))
+served: dict[str, MiniAgent | Served] = {"clerk": clerk, "orders": orders}
+agents = agent_app(served, on_start=start, grace=20.0, limits=Limits(request_timeout=120.0))
 app = FastAPI(title="A shop", lifespan=agents.lifespan, exception_handlers=agents.exception_handlers)
 app.mount("/ai", agents)
 

@@ -24,6 +24,8 @@ from miniagents import (
 )
 from miniagents.actors.messaging.ref import ActorRef
 
+pytestmark = pytest.mark.slow
+
 
 class Job(Message):
     id: int

@@ -144,11 +144,11 @@ async def test_a_ring_through_a_class_agent_is_found() -> None:
     @miniagent
     class Selfish:
         async def __call__(self, ctx: Any) -> None:
-            ctx.reply(await Selfish.inquire("me"))
+            ctx.reply(await Selfish.inquire("me"))  # type: ignore[attr-defined]
 
     async with MiniAgents():
         with pytest.raises(DeadlockError, match="/agents/Selfish -> /agents/Selfish"):
-            await Selfish.inquire("x")
+            await Selfish.inquire("x")  # type: ignore[attr-defined]
 
 
 async def test_a_concurrent_agent_that_can_still_answer_is_no_ring() -> None:
@@ -187,4 +187,4 @@ async def test_an_ask_that_would_have_closed_a_ring_is_no_longer_counted_in_a_ma
             await ring[0].ask(Ask())
         await turns()
 
-        assert [ref._cell.depth for ref in ring] == [0] * size
+        assert [ref._cell.depth for ref in ring] == [0] * size  # type: ignore[attr-defined]

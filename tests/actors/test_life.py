@@ -99,7 +99,7 @@ async def test_on_start_runs_before_the_first_message_and_has_the_context() -> N
     class Greets(Actor):
         async def on_start(self, ctx: ActorContext) -> None:
             await asyncio.sleep(1)
-            self.name = self.ctx.self.name  # type: ignore[attr-defined]
+            self.name = self.ctx.self.name
 
         async def receive(self, message: Message, ctx: ActorContext) -> Message:
             return TextMessage(self.name)
@@ -123,7 +123,8 @@ async def test_on_stop_that_fails_is_logged_and_the_reason_stays(log: list[Any])
 async def test_stop_discards_what_waits_and_drain_handles_it_first() -> None:
     async with ActorSystem() as system:
         for drain in (False, True):
-            gate, seen = asyncio.Event(), []
+            gate = asyncio.Event()
+            seen: list[str] = []
             ref = system.spawn(Counter, gate=gate, log=seen)
             ref.tell(Hold())
             await turns()
@@ -247,7 +248,7 @@ class Child(Counter):
         self.log.append(f"{ctx.self.name} started")
 
     async def on_stop(self, reason: Any) -> None:
-        self.log.append(f"{self.ctx.self.name} stopped")  # type: ignore[attr-defined]
+        self.log.append(f"{self.ctx.self.name} stopped")
 
 
 async def test_children_stop_first_and_in_reverse_order() -> None:
@@ -698,7 +699,7 @@ async def test_a_parent_that_stops_takes_no_more_children() -> None:
     class Late(Actor):
         async def on_stop(self, reason: Any) -> None:
             with pytest.raises(SystemNotRunningError):
-                self.ctx.spawn(Counter)  # type: ignore[attr-defined]
+                self.ctx.spawn(Counter)
             refused.append(True)
 
     refused: list[bool] = []

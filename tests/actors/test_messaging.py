@@ -134,7 +134,8 @@ def busy(system: ActorSystem, gate: asyncio.Event, overflow: Overflow, log: list
 
 
 async def test_backpressure_makes_tell_raise_and_ask_fail_and_send_wait() -> None:
-    gate, log = asyncio.Event(), []
+    gate = asyncio.Event()
+    log: list[Any] = []
     async with ActorSystem() as system:
         ref = busy(system, gate, Overflow.BACKPRESSURE, log)
         ref.tell(Hold())
@@ -155,7 +156,8 @@ async def test_backpressure_makes_tell_raise_and_ask_fail_and_send_wait() -> Non
 
 
 async def test_reject_raises_and_leaves_a_dead_letter() -> None:
-    gate, log = asyncio.Event(), []
+    gate = asyncio.Event()
+    log: list[Any] = []
     async with ActorSystem() as system:
         ref = busy(system, gate, Overflow.REJECT, log)
         ref.tell(Hold())
@@ -179,7 +181,8 @@ async def test_reject_raises_and_leaves_a_dead_letter() -> None:
 async def test_a_dropping_mailbox_never_raises_and_the_dropped_one_is_a_dead_letter(
     overflow: Overflow, dropped: str, kept: list[str]
 ) -> None:
-    gate, log = asyncio.Event(), []
+    gate = asyncio.Event()
+    log: list[Any] = []
     async with ActorSystem() as system:
         ref = busy(system, gate, overflow, log)
         ref.tell(Hold())
@@ -212,7 +215,8 @@ def test_a_capacity_below_1_is_refused() -> None:
 
 
 async def test_a_priority_mailbox_takes_lower_first_and_equals_in_order() -> None:
-    gate, log = asyncio.Event(), []
+    gate = asyncio.Event()
+    log: list[Any] = []
 
     def priority(message: Message) -> int:
         return 0 if str(message).startswith("!") else 1
@@ -274,7 +278,7 @@ async def test_drop_oldest_drops_no_terminated_and_nothing_else_of_the_runtime(p
         watcher = system.spawn(Watcher, options=SpawnOptions(mailbox=mailbox))
         await turns()
         await watched.stop()
-        quiet = watcher._cell.barrier()
+        quiet = watcher._cell.barrier()  # type: ignore[attr-defined]
         for n in range(10):
             watcher.tell(Add(n))
         gate.set()
@@ -301,7 +305,7 @@ async def test_asks_cancelled_in_a_mailbox_with_priorities_leave_the_order_of_th
         ref = system.spawn(Notes, options=SpawnOptions(mailbox=Mailbox(priority=priority)), gate=gate)
         ref.tell(Hold())
         await turns()
-        quiet = ref._cell.barrier()
+        quiet = ref._cell.barrier()  # type: ignore[attr-defined]
         ref.tell(Add(2))
         ref.tell(Add(1))
         for ask in [ref.ask(Add(0)) for _ in range(100)]:
@@ -367,7 +371,8 @@ async def test_a_nested_ask_inherits_the_deadline() -> None:
 
 
 async def test_an_ask_cancelled_in_the_queue_is_taken_out_without_a_dead_letter() -> None:
-    gate, log = asyncio.Event(), []
+    gate = asyncio.Event()
+    log: list[Any] = []
     async with ActorSystem() as system:
         ref = system.spawn(Counter, gate=gate, log=log)
         ref.tell(Hold())
@@ -552,7 +557,7 @@ async def test_what_a_priority_function_raises_goes_to_the_sender_and_ends_the_a
             await ref.ask(Read(), timeout=1)
         await asyncio.sleep(2)
 
-        assert system.tree(ref.path).mailbox_depth == ref._cell.depth == 0
+        assert system.tree(ref.path).mailbox_depth == ref._cell.depth == 0  # type: ignore[attr-defined]
         assert system.dead_letters.total == 0
 
 
@@ -564,12 +569,12 @@ async def test_asks_that_are_cancelled_one_after_the_other_are_counted_exactly()
         await turns()
         asks = [ref.ask(Read()) for _ in range(40)]
         for left, ask in enumerate(reversed(asks)):
-            assert ref._cell.depth == system.tree(ref.path).mailbox_depth == 40 - left
+            assert ref._cell.depth == system.tree(ref.path).mailbox_depth == 40 - left  # type: ignore[attr-defined]
             ask.cancel()
 
         gate.set()
         await turns()
-        assert ref._cell.depth == 0
+        assert ref._cell.depth == 0  # type: ignore[attr-defined]
 
 
 async def outcome(work: Callable[[], Any]) -> Any:

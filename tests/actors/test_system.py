@@ -43,7 +43,7 @@ async def test_a_normal_exit_waits_for_the_messages_that_are_queued() -> None:
 async def test_an_exit_by_an_exception_stops_the_tree_in_reverse_order_and_lets_the_exception_out() -> None:
     class Named(Counter):
         async def on_stop(self, reason: Any) -> None:
-            self.log.append(self.ctx.self.name)  # type: ignore[attr-defined]
+            self.log.append(self.ctx.self.name)
 
     log: list[Any] = []
     with pytest.raises(LookupError, match="body"):
@@ -150,15 +150,17 @@ MiniAgents().run(main())
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_system_in_order_and_the_process_with_the_usual_status(number: signal.Signals) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    lines = []
-    while "ready" not in lines:
-        lines.append(process.stdout.readline().strip())
-    process.send_signal(number)
-    rest, errors = process.communicate(timeout=30)
+    command = [sys.executable, "-c", _PROGRAM]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            lines = []
+            while "ready" not in lines:
+                lines.append(process.stdout.readline().strip())
+            process.send_signal(number)
+            rest, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert rest.split("\n") == ["b stopped", "a stopped", ""]
     if number is signal.SIGTERM:
         assert process.returncode == -signal.SIGTERM

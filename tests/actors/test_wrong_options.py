@@ -64,15 +64,15 @@ def test_who_gives_a_timedelta_is_told_the_seconds() -> None:
 @pytest.mark.parametrize(
     ("option", "make"),
     [
-        ("handler_timeout=", lambda s: SpawnOptions(handler_timeout=s if s is not None else "none")),
-        ("passivate_after=", lambda s: SpawnOptions(passivate_after=s if s is not None else "none")),
+        ("handler_timeout=", lambda s: SpawnOptions(handler_timeout=s if s is not None else "none")),  # type: ignore[arg-type]
+        ("passivate_after=", lambda s: SpawnOptions(passivate_after=s if s is not None else "none")),  # type: ignore[arg-type]
         (r"RetryPolicy\(max_retry_after=\)", lambda s: RetryPolicy(max_retry_after=s)),
         (r"Backoff\(first=\)", lambda s: Backoff(s, 10.0)),
         (r"Backoff\(maximum=\)", lambda s: Backoff(1.0, s)),
         (r"OneForOne\(within=\)", lambda s: OneForOne(within=s)),
         (
             r"ChildSpec 'a': shutdown \(seconds, or a Shutdown\)",
-            lambda s: ChildSpec("a", Counter, shutdown=s if s is not None else "none"),
+            lambda s: ChildSpec("a", Counter, shutdown=s if s is not None else "none"),  # type: ignore[arg-type]
         ),
         ("grace=", lambda s: ActorSystem(grace=s)),
     ],
@@ -109,16 +109,16 @@ async def parrot(ctx: Any) -> None:
     [
         (r"mailbox= must be a Mailbox, not .*write Mailbox\(\.\.\.\)$", lambda: SpawnOptions(mailbox=Mailbox)),  # type: ignore[arg-type]
         (r"retry= must be a RetryPolicy or None, not 3$", lambda: SpawnOptions(retry=3)),  # type: ignore[arg-type]
-        (r"supervision= must be a Strategy or None.*write OneForOne", lambda: SpawnOptions(supervision=OneForOne)),
-        (r"strategy= must be a Strategy or None, not 'all'$", lambda: SpawnOptions(strategy="all")),
+        (r"supervision= must be a Strategy or None.*write OneForOne", lambda: SpawnOptions(supervision=OneForOne)),  # type: ignore[arg-type]
+        (r"strategy= must be a Strategy or None, not 'all'$", lambda: SpawnOptions(strategy="all")),  # type: ignore[arg-type]
         (r"RetryPolicy\(backoff=\) must be a Backoff or None, not 1$", lambda: RetryPolicy(backoff=1)),  # type: ignore[arg-type]
         (r"RetryPolicy\(on=\) must be a tuple of exception classes", lambda: RetryPolicy(on=[ValueError])),  # type: ignore[arg-type]
         (r"Backoff\(jitter=\) must be from 0 to 1, not 'x'$", lambda: Backoff(1, 2, "x")),  # type: ignore[arg-type]
         (r"Mailbox\(priority=\) must be a function or None, not 5", lambda: Mailbox(priority=5)),  # type: ignore[arg-type]
         (
             r"Supervisor 's': children must be ChildSpecs, .*\[\.\.\.\]",
-            lambda: Supervisor("s", children=ChildSpec("a", Counter)),
-        ),  # type: ignore[arg-type]
+            lambda: Supervisor("s", children=ChildSpec("a", Counter)),  # type: ignore[arg-type]
+        ),
         ("on_failure= must be a function or None, not 5", lambda: ActorSystem(on_failure=5)),  # type: ignore[arg-type]
         (r"pool\(key=\) must be a function or None, not 5", lambda: Pool(Counter, size=1, key=5)),  # type: ignore[arg-type]
         (r"agent parrot: errors= must be a tuple of exc", lambda: miniagent(errors=[ValueError])(parrot)),  # type: ignore[call-overload]
@@ -149,11 +149,11 @@ async def test_the_timeout_of_an_ask_or_a_call_is_a_number_of_seconds(timeout: A
 async def test_what_spawn_takes_for_itself_is_checked() -> None:
     async with ActorSystem() as system:
         with pytest.raises(InvalidOptionError, match=r"^/Counter-1: options= must be a SpawnOptions or None, not 5$"):
-            system.spawn(Counter, options=5)  # type: ignore[arg-type]
+            system.spawn(Counter, options=5)  # type: ignore[call-overload]
         with pytest.raises(ValueError, match=r"^/: an actor's name must be a string, .* not 5$"):
-            system.spawn(Counter, name=5)  # type: ignore[arg-type]
+            system.spawn(Counter, name=5)  # type: ignore[call-overload]
         with pytest.raises(InvalidOptionError, match=r"^kwargs= must be a Mapping or None, not 5$"):
-            system.spawn(Counter, kwargs=5)  # type: ignore[arg-type]
+            system.spawn(Counter, kwargs=5)  # type: ignore[call-overload]
         with pytest.raises(
             InvalidOptionError, match=r"give the class, and what its constructor takes: spawn\(Counter,"
         ):
@@ -191,8 +191,8 @@ async def test_who_gives_something_else_than_a_ref_is_told_so() -> None:
             return TextMessage("taken")
 
     async with ActorSystem() as system:
-        ref, wrong = system.spawn(Confused), Any
-        wrong = Counter
+        ref = system.spawn(Confused)
+        wrong: Any = Counter
         for what in ("watch", "unwatch", "stop"):
             text = str(await ref.ask(TextMessage(what)))
             assert (
@@ -200,7 +200,7 @@ async def test_who_gives_something_else_than_a_ref_is_told_so() -> None:
             )
         for schedule in (system.schedule, system.schedule_every):
             with pytest.raises(InvalidOptionError, match=r"^schedule.*\(ref=\) must be an ActorRef, not "):
-                schedule(1.0, wrong, Read())  # type: ignore[operator]
+                schedule(1.0, wrong, Read())
         for change in (system.group("g").join, system.group("g").leave):
             with pytest.raises(InvalidOptionError, match=r"^group 'g': .*\(ref=\) must be an ActorRef, not "):
                 change(wrong)
@@ -208,7 +208,7 @@ async def test_who_gives_something_else_than_a_ref_is_told_so() -> None:
             await system.supervise(Supervisor("s"), parent=wrong)
         for look in (system.lookup, system.tree):
             with pytest.raises(InvalidOptionError, match=r"^(lookup|tree)\(path=\) must be a str, not <ActorRef"):
-                look(ref)  # type: ignore[operator]
+                look(ref)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("number", NO_COUNT)
@@ -304,7 +304,7 @@ async def test_a_streamer_in_the_place_of_the_content_is_told_where_it_belongs()
         with pytest.raises(
             TypeError, match=r"message_token_streamer= is an async generator function .*, not <async_gen"
         ):
-            TextMessage.promise(message_token_streamer=stream({}))
+            TextMessage.promise(message_token_streamer=stream({}))  # type: ignore[arg-type]
         with pytest.raises(TypeError, match=r"prefill_message= is a Message, not 'x'"):
             MessagePromise(prefill_message="x")  # type: ignore[arg-type]
 

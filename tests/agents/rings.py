@@ -264,7 +264,7 @@ class Play:
             self.actors = [system.spawn(Does, play=self) for _ in range(program.actors)]
             calls = []
             live: dict[str, Any] = {"play": self}
-            agents = [system.spawn(agent.fork(non_freezable_kwargs=live)) for agent in (does, DoesToo, DoesToo)]
+            agents = [system.spawn(agent.fork(non_freezable_kwargs=live)) for agent in (does, DoesToo, DoesToo)]  # type: ignore[union-attr]
             for number, (kind, timeout) in enumerate(zip(program.kinds, program.timeouts, strict=True)):
                 calls.append(agents[kind].initiate_call(timeout=timeout, number=number))
             self.replies = [call.reply_sequence(finish_call=False) for call in calls]
@@ -307,7 +307,7 @@ def play(program: Program, *, detects: bool = True) -> tuple[bool, int]:
         alarms += 1
         return error(ring)
 
-    deadlock._error = counted
+    deadlock._error = counted  # type: ignore[assignment]
     if not detects:
         Search.stuck = lambda *_: []  # type: ignore[method-assign]
         deadlock._look = lambda *_: None

@@ -235,15 +235,16 @@ async def ask_unwanted(kind: str, system: MiniAgents, stubborn: Stubborn, timeou
     if kind == "a function agent":
         return function.fork(non_freezable_kwargs=live).inquire(timeout=timeout)
     if kind == "a message to a class agent":
-        ref = system.spawn(OfClass.fork(non_freezable_kwargs=live), name="stays")
-        return ref.ask(TextMessage("hi"), timeout=timeout)
+        named = system.spawn(OfClass.fork(non_freezable_kwargs=live), name="stays")  # type: ignore[attr-defined]
+        return named.ask(TextMessage("hi"), timeout=timeout)  # type: ignore[no-any-return]
     if kind == "a class agent that has run for too long":
         options = SpawnOptions(handler_timeout=0.1)
-        agent = OfClass.fork(options=options, non_freezable_kwargs=live)
-        return system.spawn(agent, name="stays").inquire(timeout=timeout)
+        agent = OfClass.fork(options=options, non_freezable_kwargs=live)  # type: ignore[attr-defined]
+        called: Promise[Any] = system.spawn(agent, name="stays").inquire(timeout=timeout)
+        return called
     if kind.startswith("a class agent"):
-        agent = OfClass.fork(non_freezable_kwargs=live)
-        replies = agent.inquire(timeout=timeout)
+        agent = OfClass.fork(non_freezable_kwargs=live)  # type: ignore[attr-defined]
+        replies: Promise[Any] = agent.inquire(timeout=timeout)
         if "others" in kind:
             await turns()
             calls.fork(non_freezable_kwargs={"agent": agent}).inquire()
@@ -254,7 +255,7 @@ async def ask_unwanted(kind: str, system: MiniAgents, stubborn: Stubborn, timeou
         await system.supervise(Supervisor("s", strategy=OneForOne(), children=children))
         found = system.lookup("/s/stays")
         assert found is not None
-        ref = found
+        ref: ActorRef = found
     else:
         handler_timeout = 0.1 if "too long" in kind else None
         options = SpawnOptions(own_task="own" in kind, handler_timeout=handler_timeout)
@@ -478,6 +479,7 @@ PROGRAM = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.real_time
 @pytest.mark.parametrize(
     ("how", "number"),

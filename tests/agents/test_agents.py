@@ -152,7 +152,7 @@ async def test_calls_of_a_function_run_concurrently_up_to_its_bound() -> None:
 
 async def test_a_class_agent_serves_one_call_at_a_time_with_one_instance() -> None:
     async with MiniAgents():
-        calls = [Counter.inquire(seconds=1.0) for _ in range(3)]
+        calls = [Counter.inquire(seconds=1.0) for _ in range(3)]  # type: ignore[attr-defined]
         assert [await words(call) for call in calls] == [["1"], ["2"], ["3"]]
         assert asyncio.get_running_loop().time() >= 1003
 
@@ -273,17 +273,17 @@ async def test_equal_forks_share_one_actor_and_others_do_not() -> None:
     async with MiniAgents() as system:
         live = {"log": made}
         for start in (1, 1, 2):
-            await Counter.fork(start=start, non_freezable_kwargs=live).inquire()
+            await Counter.fork(start=start, non_freezable_kwargs=live).inquire()  # type: ignore[attr-defined]
         assert made == ["made", "made"]
         assert [child.path for child in system.tree("/agents").children] == ["/agents/Counter", "/agents/Counter-1"]
-        assert Counter.fork(start=1).fork(start=2) == Counter.fork(start=2)
-        assert Counter.fork(start=1) != Counter.fork(start=2)
-        assert Counter.fork(alias="other").alias == "other"
+        assert Counter.fork(start=1).fork(start=2) == Counter.fork(start=2)  # type: ignore[attr-defined]
+        assert Counter.fork(start=1) != Counter.fork(start=2)  # type: ignore[attr-defined]
+        assert Counter.fork(alias="other").alias == "other"  # type: ignore[attr-defined]
 
 
 async def test_a_fork_is_passivated_when_idle_and_comes_back_fresh() -> None:
     async with MiniAgents() as system:
-        fork = Counter.fork(start=10)
+        fork = Counter.fork(start=10)  # type: ignore[attr-defined]
         assert await words(fork.inquire()) == ["11"]
         assert await words(fork.inquire()) == ["12"]
         await asyncio.sleep(61)
@@ -622,8 +622,8 @@ async def test_no_promise_is_left_pending_and_no_task_is_left(how: str) -> None:
     async def body() -> None:
         async with MiniAgents() as system:
             given.append(echo.inquire("x"))
-            given.append(Counter.inquire(seconds=1.0))
-            given.append(Counter.inquire())
+            given.append(Counter.inquire(seconds=1.0))  # type: ignore[attr-defined]
+            given.append(Counter.inquire())  # type: ignore[attr-defined]
             call = waits_for_input.initiate_call()
             given.append(call.reply_sequence(finish_call=False))
             given.append(echo.inquire("lazy", start_soon=False))
@@ -846,10 +846,10 @@ async def test_errors_that_are_answers_do_not_replace_the_instance() -> None:
             ctx.reply(str(self.n))
 
     async with MiniAgents():
-        await Careful.inquire()
+        await Careful.inquire()  # type: ignore[attr-defined]
         with pytest.raises(ValueError, match="no"):
-            await Careful.inquire(bad=True)
-        assert await words(Careful.inquire()) == ["3"]
+            await Careful.inquire(bad=True)  # type: ignore[attr-defined]
+        assert await words(Careful.inquire()) == ["3"]  # type: ignore[attr-defined]
 
 
 async def test_events_tell_of_interactions() -> None:
@@ -929,7 +929,7 @@ async def test_nested_calls_after_an_inherited_deadline_fail_at_once() -> None:
     async with MiniAgents() as system:
         began = system.time()
         with pytest.raises(AskTimeoutError):
-            await Serial.inquire(timeout=1.0)
+            await Serial.inquire(timeout=1.0)  # type: ignore[attr-defined]
         assert system.time() - began == pytest.approx(1.0)
         await asyncio.sleep(5)
         assert [at - began for at in failed_at] == [pytest.approx(2.0)]
@@ -1149,7 +1149,7 @@ async def test_a_class_agent_that_waits_for_itself_is_told_so_also_where_tasks_a
     async with MiniAgents():
         with pytest.raises(DeadlockError):
             async with asyncio.timeout(10):
-                await Narcissus.inquire()
+                await Narcissus.inquire()  # type: ignore[attr-defined]
 
 
 @miniagent

@@ -188,7 +188,9 @@ async def test_what_a_handler_has_asked_for_is_cancelled_when_it_is_cut_off(how:
         options = SpawnOptions(handler_timeout=6.0 if end == "handler_timeout" else None)
         asks = system.spawn(Asks, options=options, to=works)
         work = Work(how=how)
-        ask = asks.ask(work) if asked else asks.tell(work)
+        ask = asks.ask(work) if asked else None
+        if ask is None:
+            asks.tell(work)
         await asyncio.sleep(5)
         assert log == ["works"]
 
@@ -198,7 +200,7 @@ async def test_what_a_handler_has_asked_for_is_cancelled_when_it_is_cut_off(how:
             case "stop":
                 asks.stop()
             case "children":
-                asks._cell.crash(ZeroDivisionError())
+                asks._cell.crash(ZeroDivisionError())  # type: ignore[attr-defined]
         await asyncio.sleep(7)
 
         assert log == ["works", "cancelled", "cleaned up"]
@@ -238,7 +240,9 @@ async def test_what_a_handler_has_asked_for_is_cancelled_when_it_crashes(asked: 
     log: list[str] = []
     async with ActorSystem() as system:
         asks = system.spawn(Crashes, to=system.spawn(Works, log=log, clean_up=0.0))
-        ask = asks.ask(Work()) if asked else asks.tell(Work())
+        ask = asks.ask(Work()) if asked else None
+        if ask is None:
+            asks.tell(Work())
         await asyncio.sleep(6)
 
         assert log == ["works", "cancelled", "cleaned up"]
@@ -554,7 +558,7 @@ async def test_the_ask_of_an_agent_is_cancelled_with_all_that_the_agent_has_aske
     log: list[str] = []
     async with MiniAgents() as system:
         works = system.spawn(Works, log=log)
-        agent = (Serial if kind == "class" else asks_actor).fork(to=works)
+        agent = (Serial if kind == "class" else asks_actor).fork(to=works)  # type: ignore[union-attr]
         ref = system.spawn(agent)
         asked: Any = system.spawn(Asks, to=ref) if ends == "with its asker" else ref
         ask = asked.ask(Work(), timeout=5 if ends == "deadline" else None)
@@ -575,7 +579,7 @@ async def test_the_ask_of_an_agent_is_cancelled_with_all_that_the_agent_has_aske
 async def test_an_error_as_the_reason_for_a_cancel_is_no_crash_of_a_class_agent() -> None:
     log: list[str] = []
     async with MiniAgents() as system:
-        ref = system.spawn(Serial.fork(to=system.spawn(Works, log=log)))
+        ref = system.spawn(Serial.fork(to=system.spawn(Works, log=log)))  # type: ignore[attr-defined]
         ask = ref.ask(Work())
         await asyncio.sleep(1)
 

@@ -108,7 +108,7 @@ async def test_a_class_agent_goes_on_after_the_deadline_and_its_caller_does_not(
             ctx.reply("too late")
 
     async with MiniAgents() as system:
-        replies = Slow.inquire(timeout=1)
+        replies = Slow.inquire(timeout=1)  # type: ignore[attr-defined]
         with pytest.raises(AskTimeoutError):
             await replies
         (one,) = system.interactions()
@@ -117,7 +117,7 @@ async def test_a_class_agent_goes_on_after_the_deadline_and_its_caller_does_not(
         await turns()
         assert system.interactions() == ()
         assert await read(replies) == ["AskTimeoutError"]
-        assert str(await Slow.inquire()) == "too late"
+        assert str(await Slow.inquire()) == "too late"  # type: ignore[attr-defined]
 
 
 async def test_what_was_replied_before_the_deadline_is_there_and_what_comes_after_is_not() -> None:

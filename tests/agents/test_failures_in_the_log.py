@@ -111,7 +111,7 @@ PROMISES: dict[str, Callable[[], Any]] = {
     "a sequence": lambda: MessageSequence.turn_into_sequence_promise(messages()),
     "one text": lambda: as_single_text_promise(messages(), start_soon=True),
     "a function agent": lambda: function.inquire(),
-    "a class agent": lambda: OfClass.inquire(),
+    "a class agent": lambda: OfClass.inquire(),  # type: ignore[attr-defined]
     "an agent that streams": lambda: streams.inquire(),
     "an agent that hands on": lambda: hands_on.inquire(),
     "an agent that gathers": lambda: gathers.inquire(),

@@ -19,7 +19,7 @@ class NotedCall(Interaction):
         super().finish(error)
 
 
-class NotedReplies(ReplyPromise[NotedCall]):
+class NotedReplies(ReplyPromise[NotedCall]):  # type: ignore[type-var]
     __slots__ = ()
 
     def push_piece(self, piece: Any) -> None:

@@ -63,7 +63,7 @@ async def test_a_ring_through_replies_that_flow_from_others_is_found(way: Any) -
         replies.append(first.inquire())
         with pytest.raises((DeadlockError, ExceptionGroup)) as info:
             await replies[0]
-        error: Any = info.value if isinstance(info.value, DeadlockError) else info.value.exceptions[0]
+        error: Any = info.value if isinstance(info.value, DeadlockError) else info.value.exceptions[0]  # type: ignore[attr-defined]
         assert "/agents/last" in error.ring
 
 
@@ -98,11 +98,11 @@ async def test_a_ring_through_a_class_agent_that_serves_one_call_at_a_time_is_fo
 
     @miniagent
     async def relay(ctx: Any) -> None:
-        ctx.reply(Serial.inquire(again=False))
+        ctx.reply(Serial.inquire(again=False))  # type: ignore[attr-defined]
 
     async with MiniAgents():
         with pytest.raises(DeadlockError) as info:
-            await Serial.inquire()
+            await Serial.inquire()  # type: ignore[attr-defined]
         assert set(info.value.ring) == {"/agents/Serial", "/agents/relay"}
 
 
@@ -132,8 +132,8 @@ async def test_a_ring_through_a_call_that_is_still_open_is_found() -> None:
 
     @miniagent
     async def caller(ctx: Any) -> None:
-        call = Serial.initiate_call()
-        await Serial.inquire("comes after the call that is open")
+        call = Serial.initiate_call()  # type: ignore[attr-defined]
+        await Serial.inquire("comes after the call that is open")  # type: ignore[attr-defined]
         await call.reply_sequence()
 
     async with MiniAgents():

@@ -1,5 +1,7 @@
 """Targets: which ratio counts, against whom, and which way round."""
 
+from typing import Any
+
 import pytest
 
 from benchmarks.catalog import PEERS, WORKLOADS
@@ -96,7 +98,7 @@ def test_the_rate_by_cpu_time_is_a_second_figure() -> None:
 
 
 def test_rows_of_peers_and_workloads_that_are_gone_are_left_out() -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"peer": "a-peer-of-before", "workload": "tell", "round": 0, "per_s": 1.0},
         {"peer": "miniagents", "workload": "a-workload-of-before", "round": 0, "per_s": 1.0},
         {"peer": "gen_server", "skipped": "there is no `erl` here"},

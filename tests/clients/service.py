@@ -63,7 +63,7 @@ provider = FakeProvider(answered).start()
 async def historian(ctx: InteractionContext) -> None:
     """Says who said what."""
     said = [await message async for message in ctx.message_promises]
-    ctx.reply(" | ".join(f"{message.role}: {message}" for message in said))
+    ctx.reply(" | ".join(f"{message.role}: {message}" for message in said))  # type: ignore[attr-defined]
 
 
 cancelled: dict[str, asyncio.Event] = defaultdict(asyncio.Event)

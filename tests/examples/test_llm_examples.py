@@ -30,7 +30,7 @@ def environment(provider: FakeProvider) -> dict[str, str]:
 
 
 # Importing an SDK takes seconds where the machine is busy.
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 
 def run(name: str, provider: FakeProvider) -> str:

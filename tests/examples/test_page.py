@@ -31,7 +31,7 @@ in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium
 in_node = pytest.mark.skipif(NODE is None, reason="there is no node: apt-get install nodejs")
 
 # A browser takes seconds to start where the machine is busy.
-pytestmark = [pytest.mark.real_time, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.real_time, pytest.mark.timeout(120)]
 
 PIECES = ["Two\n", "lines,\r\n", "\r", "\n\n", "a blank one, ", "<b>no HTML</b>", " é😀\u2028", "data: x\n\n"]
 

@@ -117,6 +117,7 @@ def test_an_empty_folder_and_a_wrong_chaos_are_said_clearly(tmp_path: Path) -> N
     assert (done.returncode, "CHAOS=2" in done.stderr) == (2, True)
 
 
+@pytest.mark.slow
 @needs_model
 @pytest.mark.timeout(300)  # a real model speaks three times
 def test_the_citations_are_the_same_however_much_crashes() -> None:

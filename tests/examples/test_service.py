@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import openai
@@ -59,13 +60,13 @@ def test_it_serves_clients_of_openai_its_own_endpoints_and_stops_in_order(
     service: Service, fake_provider: FakeProvider
 ) -> None:
     fake_provider.reset(Reply(calls=(Call("price", {"article": "tea"}),)), "Tea costs 3.50 euros.")
-    messages = [{"role": "user", "content": "How much is tea?"}]
+    messages: Any = [{"role": "user", "content": "How much is tea?"}]
 
     with openai.OpenAI(base_url=f"{service.url}/ai/v1", api_key=service.token, max_retries=0) as client:
         assert [model.id for model in client.models.list()] == ["clerk", "orders"]
         stream = client.chat.completions.create(
             model="clerk",
-            messages=messages,  # type: ignore[arg-type]
+            messages=messages,
             stream=True,
             stream_options={"include_usage": True},
         )

@@ -163,7 +163,7 @@ def test_no_text_is_taken_for_the_next_message(
     async def main() -> list[str]:
         async with MiniAgents():
             agent = MarkdownHistoryAgent.fork(history_md_file=str(file), return_full_history=True, skip_empty=False)
-            given = [TextMessage.promise(message_token_streamer=pieces(text), role="assistant") for text in tricky]
+            given = [TextMessage.promise(message_token_streamer=pieces(text), role="assistant") for text in tricky]  # type: ignore[arg-type]
             return [str(message) for message in await agent.inquire(given)]
 
     def pieces(text: str) -> object:

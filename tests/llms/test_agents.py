@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from miniagents import AssistantMessage, MiniAgent, MiniAgents, RetryPolicy, SystemMessage, UserMessage
+from miniagents import AssistantMessage, MiniAgent, MiniAgents, RetryPolicy, Sendable, SystemMessage, UserMessage
 from miniagents.errors import (
     AuthenticationError,
     ContextOverflowError,
@@ -57,11 +57,11 @@ async def test_a_reply_says_what_it_cost_and_why_it_ended(api: str, stream: bool
     async with MiniAgents() as system:
         (reply,) = await agent_of(api, fake_provider, stream=stream).inquire("Hi")
     assert isinstance(reply, AssistantMessage)
-    assert (reply.usage.input_tokens, reply.usage.output_tokens, reply.usage.cached_tokens) == (50, 3, 20)
-    assert not reply.usage.estimated
-    assert reply.stop_reason == ("end_turn" if api == "anthropic" else "stop")
-    assert reply.request_id == "req_00000001"
-    assert reply.agent_alias == agent_of(api, fake_provider).alias
+    assert (reply.usage.input_tokens, reply.usage.output_tokens, reply.usage.cached_tokens) == (50, 3, 20)  # type: ignore[attr-defined]
+    assert not reply.usage.estimated  # type: ignore[attr-defined]
+    assert reply.stop_reason == ("end_turn" if api == "anthropic" else "stop")  # type: ignore[attr-defined]
+    assert reply.request_id == "req_00000001"  # type: ignore[attr-defined]
+    assert reply.agent_alias == agent_of(api, fake_provider).alias  # type: ignore[attr-defined]
     assert system.interactions() == ()
 
 
@@ -110,7 +110,7 @@ async def test_anthropic_gets_a_first_user_message_merged_roles_and_nothing_blan
 
 async def test_images_and_files_are_content_parts(fake_provider: FakeProvider) -> None:
     fake_provider.reset("ok")
-    given = [
+    given: list[Sendable] = [
         "Look:",
         ImageMessage(data=b"\x89PNG", media_type="image/png"),
         FileMessage(data=b"%PDF", media_type="application/pdf", filename="a.pdf"),
@@ -133,7 +133,7 @@ async def test_a_length_stop_is_told(api: str, fake_provider: FakeProvider) -> N
     fake_provider.reset(Reply("cut o", stop_reason=reason))
     async with MiniAgents():
         (reply,) = await agent_of(api, fake_provider).inquire("Hi")
-    assert reply.stop_reason == reason
+    assert reply.stop_reason == reason  # type: ignore[attr-defined]
 
 
 @each_api
@@ -141,7 +141,7 @@ async def test_a_refusal_is_told(api: str, fake_provider: FakeProvider) -> None:
     fake_provider.reset(Reply(refusal="I will not."))
     async with MiniAgents():
         (reply,) = await agent_of(api, fake_provider).inquire("Hi")
-    assert reply.refusal == "I will not."
+    assert reply.refusal == "I will not."  # type: ignore[attr-defined]
 
 
 @each_api
@@ -165,7 +165,7 @@ async def test_what_cannot_get_better_fails_at_once_with_what_to_do(
         with pytest.raises(error, match=advice) as raised:
             await agent_of(api, fake_provider).inquire("Hi")
     assert len(fake_provider.exchanges) == 1
-    assert raised.value.path.startswith("/agents/")
+    assert raised.value.path.startswith("/agents/")  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(("api", "variable"), [("openai", "OPENAI_API_KEY"), ("anthropic", "ANTHROPIC_API_KEY")])
@@ -230,8 +230,8 @@ async def test_embeddings_of_each_message_or_of_all_together(fake_provider: Fake
         two = await agent.inquire(["a", "b"], batch_mode=True)
     assert fake_provider.exchanges[0].body["input"] == ["a\n\nb"]
     assert (len(one), len(two)) == (1, 2)
-    assert len(two[0].embedding) == 8
-    assert two[0].model == "text-embedding-3-small"
+    assert len(two[0].embedding) == 8  # type: ignore[attr-defined]
+    assert two[0].model == "text-embedding-3-small"  # type: ignore[attr-defined]
 
 
 async def test_a_client_of_the_users_own_is_used_and_left_open(fake_provider: FakeProvider) -> None:

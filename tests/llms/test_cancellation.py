@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from miniagents import Backoff, InteractionContext, MessageSequencePromise, MiniAgents, RetryPolicy, miniagent
+from miniagents import Backoff, InteractionContext, MessageSequencePromise, MiniAgents, RetryPolicy, Sendable, miniagent
 from miniagents.errors import DeadlineExceededError, PromiseCancelledError
 from miniagents.ext.llms import Budget, RateLimit, ToolResultMessage, well_formed
 from miniagents.testing import Call, FakeProvider, Reply, Script, ScriptedModel
@@ -226,7 +226,7 @@ async def test_a_conversation_goes_on_after_it_was_cancelled(fake_provider: Fake
         await asyncio.sleep(60)
         return "never"
 
-    history: list[object] = ["Hi"]
+    history: list[Sendable] = ["Hi"]
     async with MiniAgents():
         agent = agent_of("openai", fake_provider, tools=[slow])
         replies = agent.inquire("Hi")

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -38,7 +39,13 @@ def test_random_cancellations_leave_nothing_behind(seed: int) -> None:
 
     async def main() -> None:
         async with MiniAgents() as system:
-            options = {"rate_limit": limit, "budget": budget, "cache": cache, "max_tokens": 50, "tools": [slow]}
+            options: dict[str, Any] = {
+                "rate_limit": limit,
+                "budget": budget,
+                "cache": cache,
+                "max_tokens": 50,
+                "tools": [slow],
+            }
             models = [ScriptedModel.fork(alias=name, script=Script(answer), **options) for name in ("one", "two")]
             agents = [*models, Fallback(*models, patience=3.0)]
             calls = []

@@ -1,10 +1,11 @@
 """Fallback: when one model is down, the next one answers."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
-from miniagents import Backoff, InteractionContext, MiniAgents, RetryPolicy, miniagent
+from miniagents import Backoff, InteractionContext, MiniAgent, MiniAgents, RetryPolicy, miniagent
 from miniagents.errors import (
     AllModelsFailedError,
     IncompleteResponseError,
@@ -17,7 +18,7 @@ from miniagents.testing import Call, FakeProvider, Fault, Reply, Script, Scripte
 from tests.llms.apis import ONCE, agent_of
 
 
-def model(name: str, *replies: Reply | str, **options: object) -> tuple[object, Script]:
+def model(name: str, *replies: Reply | str, **options: Any) -> tuple[MiniAgent, Script]:
     script = Script(*replies)
     return ScriptedModel.fork(alias=name, model=name, script=script, **{"retry": ONCE, **options}), script
 
@@ -28,7 +29,7 @@ async def test_the_next_model_answers_when_one_is_down() -> None:
     async with MiniAgents():
         (reply,) = await Fallback(first, second).inquire("Hi")
     assert str(reply) == "from the second"
-    assert reply.model == "second"
+    assert reply.model == "second"  # type: ignore[attr-defined]
 
 
 async def test_tokens_that_nobody_saw_are_taken_back() -> None:
@@ -195,7 +196,7 @@ async def test_patience_is_for_all_attempts_together() -> None:
     first, _ = model("first", Reply("busy", delay=1000), rate_limit=limit, retry=RetryPolicy(), idle_timeout=None)
     second, _ = model("second", "from the second")
     async with MiniAgents():
-        running = first.inquire("Hi")  # type: ignore[attr-defined]
+        running = first.inquire("Hi")
         await asyncio.sleep(1)
         began = asyncio.get_running_loop().time()
         assert str(await Fallback(first, second, patience=5).inquire("Hi")) == "from the second"

@@ -6,6 +6,7 @@ import itertools
 import math
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -171,7 +172,7 @@ async def test_the_rate_is_halved_by_the_first_429_that_chance_does_not_explain(
     limit = RateLimit(requests_per_minute=60_000)
     for _ in range(83):
         (await limit.admit("lucky", 0)).settle(0)
-    slowed = []
+    slowed: list[bool] = []
     while not any(slowed):
         admission = await limit.admit("unlucky", 0)
         slowed.append(limit.slow_down(admission))
@@ -299,7 +300,7 @@ async def test_a_fan_out_ramps_up_instead_of_storming(fake_provider: FakeProvide
 
 
 @pytest.mark.parametrize("options", [{"requests_per_minute": 0}, {"tokens_per_minute": -1}, {"concurrent": 0}])
-def test_what_is_no_limit_is_refused(options: dict[str, int]) -> None:
+def test_what_is_no_limit_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidOptionError):
         RateLimit(**options)
 

@@ -280,7 +280,7 @@ WHOLES: dict[str, list[dict[str, Any]]] = {
     ],
     "anthropic": [message({"type": "text", "text": "a"}, {"type": "tool_use", "id": "t", "name": "add", "input": {}})],
 }
-ODD = st.sampled_from(
+ODD: st.SearchStrategy[Any] = st.sampled_from(
     [None, 7, -1, 1.5, float("nan"), True, "", "x", [], [None], [7], ["x"], {}, {"type": 7}, {"x": []}]
 )
 
@@ -313,7 +313,7 @@ def test_whatever_is_missing_or_of_another_type_the_reader_reads_it_or_names_the
 ) -> None:
     for samples, whole in ((EVENTS[api], False), (WHOLES[api], True)):
         answer = ModelAnswer()
-        reader = READERS[api](answer)
+        reader: Any = READERS[api](answer)
         try:
             for one in data.draw(spoilt(samples)):
                 answer.tokens.append(reader.whole(one) if whole else reader.event("", one))

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -68,7 +68,7 @@ RESPONDING = OpenAIAgent.fork(api="responses")
 )
 def test_what_is_no_option_is_refused_with_what_was_meant(agent: MiniAgent, name: str, meant: str) -> None:
     with pytest.raises(AgentArgumentError, match=f"agent {agent.alias}: takes no option '{name}': .*{meant}"):
-        agent.fork(**{name: "x"})
+        agent.fork(**cast(Any, {name: "x"}))
     with pytest.raises(AgentArgumentError, match=meant):
         agent.fork(kwargs={name: "x"})
 
@@ -211,7 +211,7 @@ def test_the_options_stand_in_the_signatures_and_in_help() -> None:
     for method in (OpenAIAgent.fork, AnthropicAgent.inquire, LocalAgent.initiate_call):
         shown = inspect.signature(method).parameters
         assert {name: shown[name].default for name in OWN} == OWN
-    text = pydoc.render_doc(OpenAIAgent, renderer=pydoc.plaintext)
+    text = pydoc.render_doc(OpenAIAgent, renderer=pydoc.plaintext)  # type: ignore[attr-defined]
     assert "An agent with a model of OpenAI" in text
     assert "max_turns: int = 16" in text
     assert all(f"{name}: " in text for name in OWN)

@@ -137,7 +137,8 @@ async def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(
     agent, variable = AGENTS[package]
     monkeypatch.setenv(variable, key.replace("\x00", "\x01"))
     async with MiniAgents():
-        for options, where in (({"api_key": key}, "api_key="), ({}, variable)):
+        given: list[tuple[dict[str, Any], str]] = [({"api_key": key}, "api_key="), ({}, variable)]
+        for options, where in given:
             with pytest.raises(MissingKeyError, match=where) as raised:
                 await agent.fork(model="m", base_url="http://127.0.0.1:9", **options).inquire("Hi")
             assert [one for one in shown(raised.value) if KEY[:16] in one] == []

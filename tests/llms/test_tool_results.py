@@ -282,7 +282,7 @@ async def test_a_call_for_which_no_thread_was_free_says_what_they_run(
 ) -> None:
     from miniagents.ext.llms import tools
 
-    monkeypatch.setattr(tools, "DaemonExecutor", functools.partial(tools.DaemonExecutor, 2))
+    monkeypatch.setattr(tools, "DaemonExecutor", functools.partial(DaemonExecutor, 2))
     ran: list[int] = []
 
     def never() -> None:

@@ -1,6 +1,7 @@
 """Functions and agents as tools."""
 
 import asyncio
+import math
 from typing import Any
 
 import msgspec
@@ -25,7 +26,7 @@ def add(a: int, b: int = 1) -> int:
 
 async def norm(point: Point) -> float:
     """How far away a point is."""
-    return (point.x**2 + point.y**2) ** 0.5
+    return math.hypot(point.x, point.y)
 
 
 @miniagent
@@ -244,7 +245,7 @@ async def test_handing_over_is_replying_with_anothers_replies() -> None:
 
     async with MiniAgents():
         (reply,) = await front_desk.inquire("Hi")
-    assert reply.agent_alias == "expert"
+    assert reply.agent_alias == "expert"  # type: ignore[attr-defined]
 
 
 async def test_what_is_no_tool_is_refused() -> None:

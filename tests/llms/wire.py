@@ -79,7 +79,7 @@ class Wire:
             writer.close()
         await asyncio.sleep(0)
 
-    def agent(self, api: str, **options: Any) -> MiniAgent:
+    def agent(self, api: Any, **options: Any) -> MiniAgent:
         """An agent that talks to it."""
         given: dict[str, Any] = {"model": "m", "api_key": "a key of the test", "retry": TWICE, **options}
         if api == "anthropic":

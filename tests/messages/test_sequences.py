@@ -262,7 +262,7 @@ async def test_a_hundred_thousand_messages_go_through_three_sequences() -> None:
 
 async def test_a_million_tokens_stream_and_replay() -> None:
     async def tokens(_: dict[str, Any]) -> AsyncIterator[str]:
-        for _ in range(1_000_000):
+        for _number in range(1_000_000):
             yield "x"
 
     async with PromisingContext():

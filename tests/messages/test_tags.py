@@ -4,6 +4,7 @@ import enum
 import importlib
 import pkgutil
 from collections import defaultdict
+from typing import Any
 
 import miniagents
 from miniagents.messages import Message, TextMessage, encode, registry
@@ -23,14 +24,11 @@ def own_modules() -> list[str]:
     return found
 
 
-def subclasses(cls: type) -> set[type]:
+def subclasses(cls: type[Any]) -> set[type[Any]]:
     """All of them, at any depth, of this package."""
-    return {
-        below
-        for direct in type.__subclasses__(cls)
-        for below in {direct, *subclasses(direct)}
-        if below.__module__.partition(".")[0] == "miniagents"
-    }
+    children: list[type[Any]] = type.__subclasses__(cls)
+    descendants = {below for child in children for below in (child, *subclasses(child))}
+    return {below for below in descendants if below.__module__.partition(".")[0] == "miniagents"}
 
 
 def test_the_tag_of_a_message_class_of_the_package_names_no_module() -> None:

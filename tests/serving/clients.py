@@ -46,7 +46,7 @@ class Client:
     ) -> None:
         given = {"host": "localhost", "authorization": f"Bearer {TOKEN}", "content-type": "application/json"}
         path, _, query = path.partition("?")
-        scope = {
+        scope: dict[str, Any] = {
             "type": "websocket" if is_socket else "http",
             "asgi": {"version": "3.0", "spec_version": version},
             "http_version": "1.1",
@@ -78,7 +78,10 @@ class Client:
             self._send({"type": "websocket.connect"})
         else:
             self.upload(b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode())
-        self.asking = asyncio.create_task(app(scope, self._receive, self._answer))
+        self.asking: asyncio.Task[None] = asyncio.create_task(self._ask(app, scope))
+
+    async def _ask(self, app: ASGIApp, scope: dict[str, Any]) -> None:
+        await app(scope, self._receive, self._answer)
 
     def _send(self, message: Any) -> None:
         self._waiting.append(message)

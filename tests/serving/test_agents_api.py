@@ -136,7 +136,7 @@ async def test_a_class_agent_and_one_that_was_spawned_are_served_by_name() -> No
     async def spawn(system: Any) -> None:
         system.spawn(Counter, name="second")
 
-    agents = {"first": Counter, "second": Served("/second", arguments=("step",)), "third": "/nowhere"}
+    agents: dict[str, Any] = {"first": Counter, "second": Served("/second", arguments=("step",)), "third": "/nowhere"}
     app = agent_app(agents, auth=TOKEN, admin_auth=None, on_start=spawn)
     async with in_process(app) as client:
         texts = [

@@ -107,8 +107,9 @@ async def test_failures_have_anthropics_form() -> None:
     spent = ScriptedModel.fork(alias="spent", script=Script("Hi."), budget=Budget(tokens=0))
     app = agent_app([echo, failing, spent], auth=TOKEN, admin_auth=None)
     async with served(app) as url, client_of(url) as client:
+        messages: Any = [{"role": "nobody", "content": "Hi"}]
         with pytest.raises(anthropic.BadRequestError, match=r"messages\[0\]"):
-            await client.messages.create(model="echo", max_tokens=1, messages=[{"role": "nobody", "content": "Hi"}])  # type: ignore[typeddict-item]
+            await client.messages.create(model="echo", max_tokens=1, messages=messages)
         with pytest.raises(anthropic.NotFoundError) as missing:
             await client.messages.create(model="nobody", max_tokens=1, messages=HELLO)
         with pytest.raises(anthropic.InternalServerError) as failed:

@@ -29,7 +29,7 @@ IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png"
 PDF = {"type": "base64", "media_type": "application/pdf", "data": base64.b64encode(b"%PDF-").decode()}
 SEARCHED = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "tea"}}
 FOUND = {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []}
-KNOWN_TO_ALL = {
+KNOWN_TO_ALL: dict[str, dict[str, Any]] = {
     "text": {"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral"}},
     "image": IMAGE,
     "image by URL": {"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}},
@@ -55,7 +55,7 @@ KNOWN_TO_ALL = {
         "citations": {"enabled": False},
     },
 }
-ONLY_ANTHROPICS = {
+ONLY_ANTHROPICS: dict[str, dict[str, Any]] = {
     "image by file_id": {"type": "image", "source": {"type": "file", "file_id": "file_1"}},
     "document by file_id": {"type": "document", "source": {"type": "file", "file_id": "file_1"}},
     "document of an image by file_id": {

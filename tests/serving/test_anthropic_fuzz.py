@@ -73,7 +73,7 @@ bodies = st.fixed_dictionaries(
 
 
 def app() -> AgentApp:
-    agents = {"echo": echo, "speller": speller, "passing": Served(echo, wants=("blocks",))}
+    agents: dict[str, Any] = {"echo": echo, "speller": speller, "passing": Served(echo, wants=("blocks",))}
     return agent_app(agents, auth=TOKEN, admin_auth=None, limits=Limits(messages=3, request_timeout=60.0))
 
 

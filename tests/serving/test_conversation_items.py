@@ -186,7 +186,7 @@ async def test_tools_of_the_agent_are_no_items_and_stay_when_an_item_goes() -> N
 
 
 async def test_metadata_is_replaced_and_the_instance_of_the_agent_stays() -> None:
-    async with in_process(agent_app(Keeper, auth=TOKEN, admin_auth=None)) as client:
+    async with in_process(agent_app(Keeper, auth=TOKEN, admin_auth=None)) as client:  # type: ignore[arg-type]
         assert await say(client, "a", agent="Keeper") == "1"
         instance = client._transport.app._service.turns._live["key-1", "c1"].instance  # type: ignore[attr-defined]
         changed = await client.post("/v1/conversations/c1", json={"metadata": {"topic": "tea"}})
@@ -214,7 +214,7 @@ async def test_conversations_of_other_keys_are_not_found() -> None:
             bob.conversations.items.list(conversation),
         ):
             with pytest.raises(openai.NotFoundError):
-                await asking  # type: ignore[misc]
+                await asking
         with pytest.raises(openai.NotFoundError):
             await bob.conversations.create(items=[{"type": "item_reference", "id": item.id}])
         assert [one.id for one in await items_of(client, conversation)] == [item.id]
@@ -419,7 +419,7 @@ async def test_all_answers_are_what_the_sdk_declares() -> None:
     app = agent_app(Served(echo, wants=("items", "file_ids")), auth=TOKEN, admin_auth=None)
     async with in_process(app) as client:
         made = await client.post("/v1/conversations", json={"metadata": {"a": "b"}})
-        id = strict(Conversation, made.content).id
+        id = strict(Conversation, made.content).id  # type: ignore[var-annotated]
         added = await client.post(f"/v1/conversations/{id}/items", json={"items": MANY})
         listed = await client.get(f"/v1/conversations/{id}/items?order=asc")
         items: ConversationItemList = strict(ConversationItemList, listed.content, MORE)

@@ -132,7 +132,7 @@ async def test_each_conversation_has_an_instance_of_a_class_for_itself() -> None
 
 
 async def test_arguments_of_a_fork_reach_the_instance() -> None:
-    async with in_process(app_for({"keeper": Keeper.fork(start=10)})) as client:
+    async with in_process(app_for({"keeper": Keeper.fork(start=10)})) as client:  # type: ignore[attr-defined]
         assert await say(client, "x", "a", "keeper") == "11"
 
 

@@ -121,7 +121,8 @@ async def test_an_agent_that_is_restarted_or_stopped_is_a_503() -> None:
     async def spawn(system: Any) -> None:
         refs["echo"] = system.spawn(echo, name="echo")
 
-    app = agent_app({"fragile": Fragile, "echo": "/echo"}, auth=TOKEN, admin_auth=None, on_start=spawn)
+    agents: dict[str, Any] = {"fragile": Fragile, "echo": "/echo"}
+    app = agent_app(agents, auth=TOKEN, admin_auth=None, on_start=spawn)
     async with in_process(app) as client:
         await client.post("/agents/fragile", json={})  # the first restart comes at once
         crashed = await client.post("/agents/fragile", json={})
@@ -267,12 +268,13 @@ async def test_a_stream_ends_with_the_first_error_and_its_agent_is_stopped(api: 
         await asyncio.Event().wait()
 
     messages = [{"role": "user", "content": "Hi"}]
-    path, body = {
+    requests: dict[str, tuple[str, dict[str, Any]]] = {
         "plain": ("/agents/going_on", {}),
         "chat": ("/v1/chat/completions", {"model": "going_on", "messages": messages}),
         "responses": ("/v1/responses", {"model": "going_on", "input": "Hi"}),
         "messages": ("/v1/messages", {"model": "going_on", "messages": messages, "max_tokens": 1}),
-    }[api]
+    }
+    path, body = requests[api]
     app = agent_app(going_on, auth=TOKEN, admin_auth=None)
     async with in_process(app) as client:
         answer = await client.post(path, json={**body, "stream": True})

@@ -43,7 +43,7 @@ frames = st.one_of(
 
 
 def app() -> AgentApp:
-    agents = [echo, speller, failing, Served(weather, arguments=("city", "unit"))]
+    agents: list[Any] = [echo, speller, failing, Served(weather, arguments=("city", "unit"))]
     return agent_app(agents, auth=TOKEN, admin_auth=None, limits=Limits(messages=3, body=4096, request_timeout=60.0))
 
 
@@ -150,7 +150,7 @@ def test_headers_of_streams_of_whatever_kind_are_answered_and_leave_nothing_behi
             kept = await client.post("/agents/echo", json={"messages": "Hi", "stream": True, "keep": 5})
             stream = kept.text.split("id: ")[1].split(":")[0]
             given_ = {"last-event-id": event_id, "x-request-timeout": timeout, "x-conversation": conversation}
-            sent = {name: _encoded(value) for name, value in given_.items() if value is not None}
+            sent: Any = {name: _encoded(value) for name, value in given_.items() if value is not None}
             async with asyncio.timeout(1000):
                 if "streams" in path:
                     answer = await client.get(path.format(stream=stream), headers=sent)

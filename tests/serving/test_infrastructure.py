@@ -193,7 +193,7 @@ async def test_what_an_agent_has_kept_of_a_class_that_is_gone_is_not_lost(monkey
             self.basket = Basket(articles=(*self.basket.articles, str(await ctx.message_promises)))
             ctx.reply(", ".join(self.basket.articles))
 
-    app = agent_app(Cart, auth=TOKEN, admin_auth=None, conversation_idle=1.0)
+    app = agent_app(Cart, auth=TOKEN, admin_auth=None, conversation_idle=1.0)  # type: ignore[arg-type]
     async with app.lifespan():
         await say(app, "tea")
         await asyncio.sleep(2)
@@ -271,7 +271,7 @@ async def test_base64_that_is_none_is_a_400(url: str, kind: str) -> None:
         chat = {"type": "file", "file": {"file_data": url}}
         item = {"type": "input_file", "file_data": url}
     source = {"type": "base64", "media_type": "image/png", "data": url.partition(",")[2] or "!"}
-    requests = {
+    requests: dict[str, dict[str, Any]] = {
         "/v1/chat/completions": {"messages": [{"role": "user", "content": [chat]}]},
         "/v1/responses": {"input": [{"role": "user", "content": [item]}]},
     }

@@ -96,7 +96,7 @@ async def test_a_reference_stands_for_the_item_that_it_names() -> None:
         await client.responses.create(model="clerk", input=[HELLO, *said, *results])
 
     assert [str(one) for one in script.requests[1].messages] == ["Hello!", "Hello Ann!", "Hello!"]
-    assert script.requests[1].messages[1].role == "assistant"  # type: ignore[attr-defined]
+    assert script.requests[1].messages[1].role == "assistant"
     reply, *rest = script.requests[2].messages[1:]
     assert isinstance(reply, ReplyMessage)
     assert (reply.content, [call.id for call in reply.tool_calls]) == ("Let me see.", ["c1", "c2"])
@@ -292,7 +292,7 @@ async def test_input_items_are_listed_in_pages_with_what_came_before() -> None:
         with pytest.raises(openai.NotFoundError):
             await client.with_options(api_key=BOB).responses.input_items.list(second.id)
 
-    texts = [item.content[0].text for item in oldest]  # type: ignore[union-attr]
+    texts = [item.content[0].text for item in oldest]  # type: ignore[index,union-attr]
     assert texts == ["Hello!", "Be nice.", "You said: Hello!", "You said: Be nice.", "More"]
     assert [item.role for item in oldest] == ["user", "system", "assistant", "assistant", "user"]  # type: ignore[union-attr]
     assert [item.id for item in newest] == [item.id for item in reversed(oldest)]
@@ -381,7 +381,7 @@ async def test_streams_chat_completions_and_models_are_what_the_sdk_declares() -
     assert (len([strict(ChatCompletionChunk, one) for one in chunks]) > 3, done) == (True, "[DONE]")
     data = [line.removeprefix("data: ") for line in events.text.split("\n") if line.startswith("data: ")]
     more = {"store", "name"}  # the event says which function it was, too
-    kinds = [strict(ResponseStreamEvent, one, more).type for one in data]
+    kinds = [strict(ResponseStreamEvent, one, more).type for one in data]  # type: ignore[var-annotated]
     assert (kinds[0], kinds[-1]) == ("response.created", "response.completed")
 
 
@@ -429,8 +429,8 @@ async def test_a_response_repeats_what_was_asked_for() -> None:
 
     shown = response.to_dict()
     assert {name: shown[name] for name in ECHOED} == ECHOED
-    assert {name: events[0].response.to_dict()[name] for name in ECHOED} == ECHOED  # type: ignore[union-attr]
-    assert {name: events[-1].response.to_dict()[name] for name in ECHOED} == ECHOED  # type: ignore[union-attr]
+    assert {name: events[0].response.to_dict()[name] for name in ECHOED} == ECHOED
+    assert {name: events[-1].response.to_dict()[name] for name in ECHOED} == ECHOED
     assert (shown["instructions"], shown["metadata"], shown["previous_response_id"], shown["store"]) == (
         "Be nice.",
         {"a": "b"},

@@ -65,7 +65,7 @@ class Remembers:
         ctx.reply(speaks.inquire())
 
 
-AGENTS = (speaks, hesitates, silent, hands_on, fails, Remembers)
+AGENTS: tuple[Any, ...] = (speaks, hesitates, silent, hands_on, fails, Remembers)
 NAMES = [agent.alias for agent in AGENTS]
 
 
@@ -87,7 +87,7 @@ def assert_nothing_left(but: Any = ()) -> None:
     loop: Any = asyncio.get_running_loop()
     left = {
         task
-        for task in asyncio.all_tasks() - {asyncio.current_task()}  # type: ignore[arg-type]
+        for task in asyncio.all_tasks() - {asyncio.current_task()}
         if task not in but and not isinstance(task, WorkerTask)
     }
     assert not left

@@ -18,7 +18,7 @@ from tests.serving.clients import Client
 from tests.serving.servers import TOKEN
 
 
-def app_of(*agents: MiniAgent, **limits: Any) -> AgentApp:
+def app_of(*agents: Any, **limits: Any) -> AgentApp:
     return agent_app(agents, auth=TOKEN, admin_auth=None, grace=0.0, limits=Limits(**limits))
 
 
@@ -415,7 +415,8 @@ async def test_idle_instances_of_a_key_are_bounded() -> None:
         assert [await say(id) for id in ("a", "c", "b")] == ["3", "2", "1"]  # b was not used for longest
         assert len(app._service.turns._live) == 2
         await asyncio.sleep(601)
-        assert app._service.turns._live == app._service.turns._idle_of == {}
+        assert not app._service.turns._live
+        assert not app._service.turns._idle_of
 
 
 async def test_without_room_for_idle_instances_each_turn_has_a_fresh_one() -> None:

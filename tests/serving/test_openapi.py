@@ -1,9 +1,10 @@
 """The service's own document."""
 
 import re
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from starlette.routing import Route
 
 from miniagents.ext.serving import Limits, Served, agent_app
 from tests.serving.agents import echo, weather
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.real_time
 
 @pytest.fixture
 async def document() -> Any:
-    agents = {"echo": echo, "weather": Served(weather, arguments=("city", "unit"))}
+    agents: dict[str, Any] = {"echo": echo, "weather": Served(weather, arguments=("city", "unit"))}
     app = agent_app(agents, auth=TOKEN, admin_auth=ADMIN, limits=Limits(messages=7, keep=9))
     async with in_process(app) as client:
         return (await client.get("/openapi.json")).json()
@@ -23,7 +24,7 @@ async def document() -> Any:
 async def test_every_route_is_in_the_document_and_nothing_else(document: Any) -> None:
     routes = {
         (re.sub(r":int", "", route.path), method)
-        for route in agent_app(echo, auth=None, admin_auth=None).routes
+        for route in cast(list[Route], agent_app(echo, auth=None, admin_auth=None).routes)
         for method in getattr(route, "methods", None) or ()
         if method != "HEAD"
     }
@@ -84,7 +85,7 @@ async def test_what_needs_a_token_says_which(document: Any) -> None:
 
 
 async def test_two_agents_whose_names_differ_in_punctuation_keep_their_own_arguments() -> None:
-    agents = {"a-b": weather, "a:b": echo, "a_b": Served(weather, arguments=("city", "unit"))}
+    agents: dict[str, Any] = {"a-b": weather, "a:b": echo, "a_b": Served(weather, arguments=("city", "unit"))}
     app = agent_app(agents, auth=TOKEN, admin_auth=None)
     async with in_process(app) as client:
         document = (await client.get("/openapi.json", headers=AUTH)).json()

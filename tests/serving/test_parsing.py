@@ -113,7 +113,8 @@ async def tells(ctx: InteractionContext, options: Any = None) -> None:
 def app_of(**limits: Any) -> AgentApp:
     limits = {"body": 8 * 2**20, **limits}
     served = Served(tells, arguments=("options",), wants=("file_ids", "items"))
-    return agent_app({"tells": served, "echo": echo}, auth=TOKEN, admin_auth=None, limits=Limits(**limits))
+    agents: dict[str, Any] = {"tells": served, "echo": echo}
+    return agent_app(agents, auth=TOKEN, admin_auth=None, limits=Limits(**limits))
 
 
 LARGE = "x" * (_SMALL + 1)

@@ -31,7 +31,7 @@ NOTE = {
     "title": "tea.txt",
     "context": "A note.",
 }
-PICTURED = {
+PICTURED: dict[str, Any] = {
     "type": "tool_result",
     "tool_use_id": "toolu_1",
     "content": [{"type": "text", "text": "Here:"}, IMAGE, KNOWN_TO_ALL["pdf"], NOTE],
@@ -47,8 +47,9 @@ async def passed_on(provider: FakeProvider, agent: Any, messages: Any, **options
         strict_client(url) as client,
     ):
         answer = await client.messages.create(model="clerk", max_tokens=9, messages=messages, **options)
-    assert answer.content[0].text == "Yes."  # type: ignore[union-attr]
-    return provider.last.body
+    assert answer.content[0].text == "Yes."
+    body: dict[str, Any] = provider.last.body
+    return body
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ async def test_all_that_is_anthropics_reaches_a_model_of_anthropic_as_it_came(
     body = await passed_on(fake_provider, claude, messages, system=system)
 
     whole = [{name: value for name, value in block.items() if value is not None} for block in blocks]
-    pictured = {**PICTURED, "content": [*PICTURED["content"][:2], whole[3], NOTE]}  # type: ignore[index]
+    pictured = {**PICTURED, "content": [*PICTURED["content"][:2], whole[3], NOTE]}
     assert body["messages"] == [*of_user(*whole), said, *LOOKED[:2], *of_user(pictured)]
     assert body["system"] == system
 

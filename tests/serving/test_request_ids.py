@@ -81,16 +81,16 @@ async def test_a_valid_id_of_the_client_is_taken_over(id: str) -> None:
 @pytest.mark.parametrize("id", INVALID)
 async def test_an_invalid_one_is_not(id: str) -> None:
     async with in_process(agent_app(echo, auth=TOKEN, admin_auth=None)) as client:
-        answer = await client.get("/agents", headers=[("x-request-id", id.encode()), *_encoded(AUTH)])
-        twice = [("x-request-id", b"one"), ("x-request-id", b"two"), *_encoded(AUTH)]
+        answer = await client.get("/agents", headers=[(b"x-request-id", id.encode()), *_encoded(AUTH)])
+        twice = [(b"x-request-id", b"one"), (b"x-request-id", b"two"), *_encoded(AUTH)]
         doubtful = await client.get("/agents", headers=twice)
 
     assert MADE.fullmatch(answer.headers["x-request-id"])
     assert MADE.fullmatch(doubtful.headers["x-request-id"])
 
 
-def _encoded(headers: dict[str, str]) -> list[tuple[str, bytes]]:
-    return [(name, value.encode()) for name, value in headers.items()]
+def _encoded(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ async def test_a_stream_in_the_background_outlives_its_connection_and_is_picked_
 
     assert meanwhile.status == "in_progress"
     assert [event.sequence_number for event in (*seen, *rest)] == list(range(len(seen) + len(rest)))
-    assert [item.content[0].text for item in whole.output] == ["begun", "done"]  # type: ignore[union-attr]
+    assert [item.content[0].text for item in whole.output] == ["begun", "done"]  # type: ignore[index, union-attr]
     assert not held.cancelled.is_set()
 
 

@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import openai
@@ -102,9 +103,9 @@ class Balancer:
         for _ in range(10):
             one = self.instances[self.turn % len(self.instances)]
             self.turn += 1
-            messages = [{"role": "user", "content": str(pause)}]
+            messages: Any = [{"role": "user", "content": str(pause)}]
             try:
-                stream = await one.client.chat.completions.create(model="counter", messages=messages, stream=True)  # type: ignore[call-overload]
+                stream = await one.client.chat.completions.create(model="counter", messages=messages, stream=True)
             except (openai.APIConnectionError, openai.InternalServerError):
                 self.refused += 1
                 continue

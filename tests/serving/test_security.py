@@ -34,7 +34,7 @@ ADMIN_PATHS = [("GET", "/interactions"), ("DELETE", "/interactions/1")]
 @pytest.mark.parametrize("given", ["", "Bearer", "Bearer wrong", f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer \xff"])
 async def test_nothing_is_told_without_a_token_on_loopback_either(method: str, path: str, given: str) -> None:
     async with in_process(agent_app(echo, auth=TOKEN, admin_auth=ADMIN)) as client:
-        answer = await client.request(method, path, headers={"authorization": given.encode("latin-1")})
+        answer = await client.request(method, path, headers={b"authorization": given.encode("latin-1")})
 
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
     assert answer.json()["error"]["code"] == "invalid_api_key"

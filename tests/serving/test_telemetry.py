@@ -76,8 +76,8 @@ async def test_a_traceparent_that_is_none_begins_a_trace_of_its_own(header: str)
     app = agent_app(echo, auth=TOKEN, admin_auth=None)
     with instrument(app.system, tracer_provider=seen.tracer_provider):
         async with in_process(app) as client:
-            headers = {"traceparent": header.encode("latin-1")}
-            answer = await client.post("/agents/echo", json={}, headers={**AUTH, **headers})
+            headers: Any = {**AUTH, "traceparent": header.encode("latin-1")}
+            answer = await client.post("/agents/echo", json={}, headers=headers)
 
     (span,) = seen.spans
     assert answer.status_code == 200

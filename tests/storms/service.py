@@ -106,8 +106,9 @@ class Storm:
         async def function(ctx: InteractionContext) -> None:
             await agents.act(ctx, random.randrange(3), -1)
 
+        served: list[Any] = [Talker, function]
         self.app = agent_app(
-            [Talker, function],
+            served,
             auth="token",
             admin_auth=None,
             grace=random.choice([0.0, 1.0, 30.0]),

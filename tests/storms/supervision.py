@@ -31,6 +31,8 @@ from miniagents.errors import MiniAgentsError
 from miniagents.testing import Simulation
 from tests.storms.calls import Boom, Calls, a_while, disturbed, turns
 
+SHUTDOWNS: list[float | Shutdown] = [Shutdown.KILL, 0, 1.0, 5.0]
+
 UNTIL = 30_000.0
 
 
@@ -173,7 +175,7 @@ class Storm:
             id,
             Node,
             restart=random.choice([Restart.PERMANENT, Restart.PERMANENT, Restart.TRANSIENT, Restart.TEMPORARY]),
-            shutdown=random.choice([Shutdown.KILL, 0, 1.0, 5.0]),
+            shutdown=random.choice(SHUTDOWNS),
             kwargs={"random": random, "refs": self.refs},
             options=self.options(),
         )
@@ -239,7 +241,7 @@ class Storm:
 
     async def call(self, system: ActorSystem, supervisor: SupervisorRef, number: int) -> None:
         random, watch, path = self.random, self.calls.watch, supervisor.path
-        id: object = random.choice(["c0", "c1", "s0"])
+        id: Any = random.choice(["c0", "c1", "s0"])
         if random.random() < 0.5:
             children = await watch(f"which_children of {path}", supervisor.which_children())
             if isinstance(children, list | tuple) and children:

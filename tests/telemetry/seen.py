@@ -50,9 +50,7 @@ class Seen:
     @property
     def spans(self) -> list[ReadableSpan]:
         """The spans that have ended, in the order of their starts."""
-        return sorted(
-            self._spans.get_finished_spans(), key=lambda span: self._order.of[span.get_span_context().span_id]
-        )
+        return sorted(self._spans.get_finished_spans(), key=lambda span: self._order.of[span.context.span_id])
 
     def span(self, name: str) -> ReadableSpan:
         """The only span of this name."""
@@ -72,7 +70,7 @@ class Seen:
             if one.name == metric:
                 for point in one.data.data_points:
                     value = point.value if hasattr(point, "value") else (point.count, round(point.sum, 6))
-                    found.append((dict(point.attributes), value))
+                    found.append((dict(point.attributes or {}), value))
         return found
 
 

@@ -103,7 +103,7 @@ async def test_a_failure_of_an_interaction_is_logged_with_its_number(log: list[A
         log_events(system, level="warning")
         for agent in (failing, Fails):
             with pytest.raises(ValueError, match="not today"):
-                await agent.inquire()
+                await agent.inquire()  # type: ignore[union-attr]
 
     assert [(entry["actor"], entry["interaction"]) for entry in log if entry["event"] == "actor.crashed"] == [
         ("/agents/failing", 1),
@@ -137,7 +137,7 @@ async def test_hangs_and_deadlocks_are_logged(log: list[Any]) -> None:
     @miniagent
     class Narcissus:
         async def __call__(self, ctx: InteractionContext) -> None:
-            await Narcissus.inquire()
+            await Narcissus.inquire()  # type: ignore[attr-defined]
 
     quick = SpawnOptions(handler_timeout=1.0)
     async with MiniAgents() as system:
@@ -149,7 +149,7 @@ async def test_hangs_and_deadlocks_are_logged(log: list[Any]) -> None:
         with pytest.raises(HandlerTimeoutError):
             await system.spawn(patient, name="patient", options=quick).inquire()
         with pytest.raises(DeadlockError):
-            await Narcissus.inquire()
+            await Narcissus.inquire()  # type: ignore[attr-defined]
 
     assert told(log, "hang") == [
         {"actor": "/worker", "log_level": "error"},

@@ -154,7 +154,7 @@ async def test_a_plain_message_to_an_agent_is_an_interaction_of_its_senders_trac
         seen.instrument(system)
         ref = system.spawn(writer, name="writer")
         with seen.tracer.start_as_current_span("ask"):
-            answer = await ref.ask(DataMessage({"a": 1}))
+            answer = await ref.ask(DataMessage({"a": 1}))  # type: ignore[arg-type]
         assert "written" in str(answer)
 
     assert seen.tree()["invoke_agent writer"] == "ask"
@@ -253,7 +253,7 @@ async def test_an_error_of_our_own_or_of_a_library_is_recorded_with_its_module(s
     async with MiniAgents() as system:
         seen.instrument(system)
         with pytest.raises(AskTimeoutError):
-            await Cautious.inquire()
+            await Cautious.inquire()  # type: ignore[attr-defined]
 
     assert attributes_of(seen.span("invoke_agent Cautious"))["error.type"] == "miniagents.errors.AskTimeoutError"
 

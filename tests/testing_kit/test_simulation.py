@@ -471,7 +471,7 @@ def test_a_delay_puts_a_turn_off_and_fails_nobody() -> None:
 
 
 def test_only_what_is_under_the_path_is_disturbed() -> None:
-    paths = set()
+    paths: set[str] = set()
 
     async def program(sim: Simulation) -> None:
         sim.disturb(crash=0.5, delay=0.5, under="/b")

@@ -1,7 +1,7 @@
-"""`Spawner`: the one signature of `spawn`, for systems and for the contexts of actors and agents."""
+"""`Spawner`: the one place for the signature of `spawn`, for systems and for the contexts of actors and agents."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, overload
 
 from miniagents.actors.arguments import merged
 from miniagents.actors.messaging.options import SpawnOptions
@@ -23,6 +23,7 @@ class Spawner:
 
     __slots__ = ()
 
+    @overload
     def spawn(
         self,
         actor: Spawnable[R],
@@ -31,7 +32,28 @@ class Spawner:
         options: SpawnOptions | None = None,
         kwargs: Mapping[str, Any] | None = None,
         **arguments: Any,
-    ) -> R:
+    ) -> R: ...
+
+    @overload  # the class of an agent, which type checkers take for the plain class that it was before `@miniagent`
+    def spawn(
+        self,
+        actor: type[Any],
+        *,
+        name: str | None = None,
+        options: SpawnOptions | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **arguments: Any,
+    ) -> Any: ...
+
+    def spawn(
+        self,
+        actor: object,
+        *,
+        name: str | None = None,
+        options: SpawnOptions | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **arguments: Any,
+    ) -> Any:
         """Start an actor: of a system at the top of the tree, of a context as a child of the actor or agent that it
         belongs to.
 
@@ -54,7 +76,7 @@ class Spawner:
             ValueError: The name is taken, empty, or has a slash.
             SystemNotRunningError: The system is not running, or the actor is stopping.
         """
-        return self._spawn(actor, name, options, merged(arguments, kwargs))  # type: ignore[no-any-return]
+        return self._spawn(actor, name, options, merged(arguments, kwargs))
 
     def _spawn(self, actor: object, name: str | None, options: SpawnOptions | None, kwargs: Mapping[str, Any]) -> Any:
         """Start an actor where this spawner does."""

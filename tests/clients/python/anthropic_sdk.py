@@ -35,7 +35,7 @@ async def turns(api: str) -> list[str]:
 async def tools(api: str, *, streams: bool = False) -> dict[str, Any]:
     options: Any = {"model": "claude", "max_tokens": 100, "tools": [POPULATION_TOOL]}
     messages: list[Any] = [{"role": "user", "content": QUESTION}]
-    called = []
+    called: list[Any] = []
     while True:
         if streams:
             async with client.messages.stream(messages=messages, **options) as stream:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from typing import Any
 
 URL = os.environ["SERVICE_URL"]
 OPENAI_URL = f"{URL}/v1"
@@ -24,7 +25,8 @@ async def cancelled_after_the_first(pieces: AsyncIterator[str]) -> str:
                 first.set_result(piece)
 
     reading = asyncio.create_task(read())
-    await asyncio.wait({reading, first}, return_when=asyncio.FIRST_COMPLETED)
+    ends: set[asyncio.Future[Any]] = {reading, first}
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     if reading.done():
         reading.result()
     reading.cancel()

@@ -74,7 +74,7 @@ async def streamed_tools(api: str) -> dict[str, Any]:
 
 async def _tools_chat(api: str, streams: bool) -> dict[str, Any]:
     messages: list[Any] = [{"role": "user", "content": QUESTION}]
-    called = []
+    called: list[Any] = []
     while True:
         answer = await litellm.acompletion(messages=messages, tools=[TOOL], stream=streams, **where(api))
         if streams:
@@ -92,7 +92,7 @@ async def _tools_chat(api: str, streams: bool) -> dict[str, Any]:
 async def _tools_responses(api: str, streams: bool) -> dict[str, Any]:
     tool = {"type": "function", **TOOL["function"]}
     items: list[Any] = [{"role": "user", "content": QUESTION}]
-    called = []
+    called: list[Any] = []
     while True:
         response = await litellm.aresponses(input=items, tools=[tool], stream=streams, **where(api))
         if streams:

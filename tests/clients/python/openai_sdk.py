@@ -43,7 +43,7 @@ async def turns(api: str) -> list[str]:
         messages.append({"role": "user", "content": text})
         answer = await client.chat.completions.create(model="historian", messages=messages)
         messages.append(answer.choices[0].message)
-        said.append(answer.choices[0].message.content)
+        said.append(answer.choices[0].message.content or "")
     return said
 
 
@@ -59,7 +59,7 @@ async def _tools_chat(streams: bool) -> dict[str, Any]:
     function = {"name": "population", "parameters": PARAMETERS, "strict": True}
     options: Any = {"model": "clerk", "tools": [{"type": "function", "function": function}]}
     messages: list[Any] = [{"role": "user", "content": QUESTION}]
-    called = []
+    called: list[Any] = []
     while True:
         if streams:
             async with client.chat.completions.stream(messages=messages, **options) as stream:
@@ -80,7 +80,7 @@ async def _tools_responses(streams: bool) -> dict[str, Any]:
     tool = {"type": "function", "name": "population", "parameters": PARAMETERS, "strict": True}
     options: Any = {"model": "clerk", "tools": [tool], "store": False}
     items: list[Any] = [{"role": "user", "content": QUESTION}]
-    called = []
+    called: list[Any] = []
     while True:
         if streams:
             async with client.responses.stream(input=items, **options) as stream:

@@ -163,7 +163,7 @@ class ClientsPlayer(Player):
                     self.ends.append(getattr(instance.ctx.self, how)())
             case ("shutdown",):
                 self.log.append(f"{{sent,{n},shutdown}}")
-                self.ends.append(self.top._cell.terminate(StopReason.SHUTDOWN))
+                self.ends.append(self.top._cell.terminate(StopReason.SHUTDOWN))  # type: ignore[attr-defined]
             case ("start", sup, child):
                 return await self._ask(n, sup, "start_child", self.spec(child))
             case (kind, sup, *args):

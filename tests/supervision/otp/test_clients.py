@@ -37,6 +37,7 @@ def witnesses(scenarios: list[tuple[ClientScenario, dict[Outcome, list[str]]]]) 
     return [line.split(maxsplit=2)[2] for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @needs_otp
 def test_what_clients_see_that_call_at_once_can_be_seen_on_otp() -> None:

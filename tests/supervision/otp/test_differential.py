@@ -27,6 +27,7 @@ def comparable(trace: str) -> list[str]:
     return words
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(shutil.which("escript") is None, reason="Erlang's escript (Debian's erlang-base) is not installed")
 def test_random_scenarios_leave_the_same_trace_as_on_otp() -> None:
