@@ -20,8 +20,8 @@ from miniagents import InteractionContext, MiniAgent, TextMessage, TextToken, mi
 from miniagents.errors import RateLimitedError
 from miniagents.ext.serving import agent_app, sse
 from miniagents.testing import Script, ScriptedModel
-from tests.serving.agents import Held, failing, soon
-from tests.serving.servers import TOKEN, served
+from tests.ext.serving.agents import Held, failing, soon
+from tests.ext.serving.servers import TOKEN, served
 
 FOLDER = Path(__file__).parents[2] / "examples" / "service"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

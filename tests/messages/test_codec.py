@@ -20,7 +20,7 @@ from miniagents import (
     encode,
 )
 from miniagents.errors import DecodeError, MailboxFullError, RemoteError, UnencodableError
-from tests.messages.test_messages import scalars, values
+from tests.messages.test_message import scalars, values
 
 
 class Colour(enum.Enum):

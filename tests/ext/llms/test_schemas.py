@@ -1,0 +1,179 @@
+"""Structured output."""
+
+import itertools
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from miniagents import Message, MiniAgents, decode, encode
+from miniagents.errors import OutputError
+from miniagents.ext.llms import partial_outputs
+from miniagents.ext.llms.schemas import output_type, strict_schema
+from miniagents.testing import FakeProvider, Fault, Reply, Script, ScriptedModel
+from tests.ext.llms.apis import agent_of, each_api
+
+
+class Person(msgspec.Struct):
+    name: str
+    age: int
+    children: list["Person"] = []
+
+
+class Order(Message):
+    number: int
+    items: tuple[str, ...] = ()
+
+
+GOOD = '{"name": "Ann", "age": 34, "children": []}'
+
+
+@pytest.mark.real_time
+@each_api
+async def test_the_answer_has_the_type_that_was_asked_for(api: str, fake_provider: FakeProvider) -> None:
+    fake_provider.reset(GOOD)
+    async with MiniAgents():
+        (reply,) = await agent_of(api, fake_provider, output=Person).inquire("Who?")
+    assert reply.output == Person("Ann", 34)  # type: ignore[attr-defined]
+    body = fake_provider.last.body
+    formats = {
+        "openai": lambda: body["response_format"]["json_schema"],
+        "responses": lambda: body["text"]["format"],
+        "anthropic": lambda: body["output_config"]["format"],
+    }
+    schema = formats[api]()["schema"]
+    assert schema["required"] == ["name", "age", "children"]
+    assert schema["additionalProperties"] is False
+    assert "$ref" not in schema
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        (list[int], '{"value": [1, 2]}', [1, 2]),
+        (int | str, '{"value": "x"}', "x"),
+        (Order, '{"number": 1, "items": ["a"]}', Order(number=1, items=("a",))),
+        (dict[str, int], '{"value": {"a": 1}}', {"a": 1}),
+    ],
+)
+async def test_types_that_are_no_objects_are_wrapped_and_unwrapped(kind: object, text: str, value: object) -> None:
+    async with MiniAgents():
+        (reply,) = await ScriptedModel.fork(script=Script(text), output=kind).inquire("Hi")
+    assert reply.output == value  # type: ignore[attr-defined]
+
+
+async def test_an_answer_that_does_not_fit_is_sent_back() -> None:
+    script = Script("not JSON", '{"name": "Ann", "age": "old"}', GOOD)
+    async with MiniAgents():
+        replies = await ScriptedModel.fork(script=script, output=Person).inquire("Who?")
+    assert [reply.output for reply in replies] == [Person("Ann", 34)]  # type: ignore[attr-defined]
+    assert "Expected `int`, got `str` - at `$.age`" in str(script.requests[2].messages[-1])
+
+
+async def test_after_all_repairs_the_error_says_what_was_said() -> None:
+    script = Script("never JSON")
+    async with MiniAgents():
+        with pytest.raises(OutputError, match="malformed") as raised:
+            await ScriptedModel.fork(script=script, output=Person, repairs=2).inquire("Who?")
+    assert len(script.requests) == 3
+    assert raised.value.text == "never JSON"
+
+
+async def test_an_answer_that_was_seen_stays_and_the_repaired_one_follows_it() -> None:
+    script = Script(Reply("not JSON", delay=0.1), GOOD)
+    async with MiniAgents():
+        replies = ScriptedModel.fork(script=script, output=Person).inquire("Who?")
+        texts = ["".join([str(token) async for token in promise]) async for promise in replies]
+        assert texts == ["not JSON", GOOD]
+        assert (await replies)[-1].output == Person("Ann", 34)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("reply", "what"),
+    [
+        (Reply('{"name": "An', stop_reason="length"), "cut off"),
+        (Reply(refusal="I will not say."), "refused"),
+        (Reply("", stop_reason="content_filter"), "refused"),
+    ],
+)
+async def test_what_asking_again_does_not_mend_is_told_at_once(reply: Reply, what: str) -> None:
+    script = Script(reply)
+    async with MiniAgents():
+        with pytest.raises(OutputError, match=what):
+            await ScriptedModel.fork(script=script, output=Person).inquire("Who?")
+    assert len(script.requests) == 1
+
+
+async def test_partial_output_can_be_watched() -> None:
+    script = Script(Reply(['{"name": "An', 'n", "age": 3', "4", ', "children": []}'], delay=0.1))
+    seen = []
+    async with MiniAgents():
+        async for promise in ScriptedModel.fork(script=script, output=Person).inquire("Who?"):
+            seen += [partial async for partial in partial_outputs(promise)]
+    assert seen[0] == {"name": "An"}
+    assert seen[-1] == {"name": "Ann", "age": 34, "children": []}
+
+
+async def test_the_output_is_no_field_and_survives_the_wire() -> None:
+    async with MiniAgents():
+        (reply,) = await ScriptedModel.fork(script=Script(GOOD), output=Person).inquire("Who?")
+    again = decode(encode(reply))
+    assert again == reply
+    assert again.output == Person("Ann", 34)  # type: ignore[attr-defined]
+    assert "output" not in type(reply).__struct_fields__
+
+
+async def test_a_message_without_structured_output_says_so() -> None:
+    async with MiniAgents():
+        (reply,) = await ScriptedModel.fork(script=Script("text")).inquire("Hi")
+    with pytest.raises(OutputError, match="give the agent output="):
+        _ = reply.output  # type: ignore[attr-defined]
+
+
+async def test_a_broken_stream_is_tried_again_before_the_output_is_looked_at() -> None:
+    script = Script(Reply(GOOD, fault=Fault.CUT, fault_at=1), GOOD)
+    async with MiniAgents():
+        (reply,) = await ScriptedModel.fork(script=script, output=Person).inquire("Who?")
+    assert reply.output == Person("Ann", 34)  # type: ignore[attr-defined]
+
+
+_numbers = itertools.count()  # msgspec does not tell classes apart that have one name
+_types = st.recursive(
+    st.sampled_from([int, str, bool, float, None]),
+    lambda inner: st.one_of(
+        inner.map(lambda t: list[t]),  # type: ignore[valid-type]
+        inner.map(lambda t: t | str if t is not None else str),
+        st.lists(inner, min_size=1, max_size=3).map(
+            lambda ts: msgspec.defstruct(f"Made{next(_numbers)}", [(f"f{i}", t) for i, t in enumerate(ts)])
+        ),
+    ),
+    max_leaves=6,
+)
+
+
+@given(_types)
+def test_every_schema_is_an_object_with_all_keys_required(kind: object) -> None:
+    try:
+        made = output_type(kind)
+    except TypeError:
+        return  # msgspec itself does not take it: a union of two structs, for one
+    assert made.schema["type"] == "object"
+
+    def check(schema: object) -> None:
+        if isinstance(schema, list):
+            for item in schema:
+                check(item)
+        elif isinstance(schema, dict):
+            if schema.get("type") == "object" and "properties" in schema:
+                assert schema["required"] == list(schema["properties"])
+                assert schema["additionalProperties"] is False
+            for value in schema.values():
+                check(value)
+
+    check(made.schema)
+
+
+def test_a_dict_with_free_keys_is_not_for_strict_mode() -> None:
+    assert strict_schema(dict[str, int])[1] is False
+    assert strict_schema(Person)[1] is True
