@@ -14,6 +14,7 @@ import miniagents
 from miniagents import errors
 
 PACKAGE = Path(miniagents.__file__).parent
+TESTS = Path(__file__).parent
 
 LAYERS = [
     "errors",
@@ -197,9 +198,32 @@ def test_the_package_ships_its_types() -> None:
     assert (PACKAGE / "py.typed").exists()
 
 
+def test_the_tests_have_the_folders_of_the_package() -> None:
+    across = {"benchmarks", "clients", "examples", "otp", "storms"}
+    folders = {path.parent.relative_to(TESTS) for path in TESTS.rglob("test_*.py")}
+
+    strangers = {folder for folder in folders if not across & set(folder.parts) and not (PACKAGE / folder).is_dir()}
+
+    assert len(folders) > 20
+    assert strangers == set()
+
+
+def test_the_page_on_the_tests_names_folders_and_files_that_are_there() -> None:
+    page = (TESTS.parent / "docs" / "contributing" / "tests.md").read_text()
+    absent = []
+    for cell in re.findall(r"\| ([^|]+)(?= \|)", page):
+        folder = TESTS.parent
+        for name in re.findall(r"`([\w/.]+(?:/|\.py|\.md))`", cell):
+            path = TESTS.parent / name if "/" in name else folder / name
+            folder = path if name.endswith("/") else path.parent
+            if not path.exists():
+                absent.append(f"{name} in: {cell}")
+
+    assert absent == []
+
+
 def test_every_test_that_the_code_names_is_there() -> None:
-    folder = Path(__file__).parent
-    defined = {name for path in folder.rglob("*.py") for name in re.findall(r"def (test_\w+)", path.read_text())}
+    defined = {name for path in TESTS.rglob("*.py") for name in re.findall(r"def (test_\w+)", path.read_text())}
 
     named = {name for path in PACKAGE.rglob("*.py") for name in re.findall(r"# .*\b(test_\w{20,})", path.read_text())}
 
