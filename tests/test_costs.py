@@ -273,7 +273,7 @@ def test_an_observer_of_everything_adds_two_calls_to_a_message_at_most(
 ) -> None:
     plain, _, _ = count(workload)
     calls = observed(workload, monkeypatch, TakesEverything())
-    assert calls <= plain + 2.02, f"{name}: {plain:.2f} calls without an observer, {calls:.2f} with one"
+    assert calls <= plain + 2.1, f"{name}: {plain:.2f} calls without an observer, {calls:.2f} with one"
 
 
 @pytest.mark.parametrize(("name", "workload"), WORKLOADS.items())

@@ -113,8 +113,9 @@ class Browser:
     async def wait(self, condition: str) -> None:
         """Wait until an expression is true in the page."""
         async with asyncio.timeout(60):
-            look = f"const look = () => ({condition}) ? resolve() : setTimeout(look, 20); look();"
-            await self.value(f"new Promise((resolve) => {{ {look} }})")
+            # Asked again and again, since the page that is there at first is an empty one, in which a condition fails.
+            while await self.value(condition) is not True:
+                await asyncio.sleep(0.02)
 
     async def ended(self) -> str:
         """How it ended, once it has."""

@@ -514,7 +514,7 @@ class ActorCell(InterruptibleCell):
         call = getattr(ask, "id", None)
         if self.system.events.wanted:
             self.system.events.publish(EventKind.CRASH, self.path, error=error, detail=call, logged=True)
-        self._log_crash(error, call, is_awaited=is_awaited)
+        self._log_crash(error, call, is_asked=ask is not None, is_awaited=is_awaited)
         self.reason = error
         self.apply(Event.CRASHED)
         await self._end_instance()
@@ -534,16 +534,18 @@ class ActorCell(InterruptibleCell):
         if envelope.ask is not None:
             envelope.ask.fail(error)
 
-    def _log_crash(self, error: BaseException, call: int | None = None, *, is_awaited: bool = False) -> None:
+    def _log_crash(
+        self, error: BaseException, call: int | None = None, *, is_asked: bool = False, is_awaited: bool = False
+    ) -> None:
         of = {} if call is None else {"interaction": call}
-        if is_awaited:
-            # Whoever waits gets the exception itself; a second full report would only repeat it.
-            mark_logged(error)
-            log = logger_for(logging.WARNING)
-            if log is not None:
-                log.warning("actor.crashed", actor=self.path, error=repr(error), **of)
-        else:
+        if not is_asked:
             log_failure("actor.crashed", error, again=True, actor=self.path, **of)
+            return
+        mark_logged(error)  # the asker gets the exception itself: a second report would only repeat this one
+        log = logger_for(logging.WARNING)
+        if log is not None:
+            stack = {} if is_awaited else {"stack": traceback_text(error)}
+            log.warning("actor.crashed", actor=self.path, error=repr(error), **of, **stack)
 
 
 def is_of_the_caller(error: BaseException) -> bool:

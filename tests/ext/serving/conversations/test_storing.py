@@ -44,7 +44,7 @@ class Shared(MemoryConversations):
         return await super().delete("all", id)
 
 
-@pytest.mark.parametrize(("broken", "says"), [(Forgetful, "not there yet"), (Shared, "a conversation is its owner's")])
+@pytest.mark.parametrize(("broken", "says"), [(Forgetful, "does not exist"), (Shared, "another owner does not see")])
 async def test_a_store_that_breaks_its_promises_is_found_out(broken: Any, says: str) -> None:
     with pytest.raises(AssertionError, match=says):
         await check_conversation_store(broken, is_durable=False)
