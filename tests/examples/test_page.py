@@ -114,7 +114,7 @@ class Browser:
         """Wait until an expression is true in the page."""
         async with asyncio.timeout(60):
             # Asked again and again, since the page that is there at first is an empty one, in which a condition fails.
-            while await self.value(condition) is not True:
+            while await self.value(condition) is not True:  # noqa: ASYNC110 - the browser tells nobody
                 await asyncio.sleep(0.02)
 
     async def ended(self) -> str:
