@@ -160,6 +160,9 @@ def _reading_of(replies: MessageSequencePromise, call: Interaction | None, limit
         for piece in replies.pieces:
             reading.came(replies, piece)
         replies.tap = reading.came
+        if isinstance(replies, AnswerPromise):
+            # An agent that replies without a pause keeps the answer from its turn: the limit holds for the whole, too.
+            _reading_of(replies.whole, call, limits)
     return reading
 
 

@@ -36,7 +36,7 @@ from miniagents.testing import Call, Reply, Script, ScriptedModel
 from tests.actors.actors import turns
 from tests.ext.serving.agents import Held, echo, failing, soon, speller
 from tests.ext.serving.clients import Client
-from tests.ext.serving.http.test_limits import TALKERS, breathless, streamer
+from tests.ext.serving.http.test_limits import TALKERS, streamer
 from tests.ext.serving.native.test_fuzz import in_virtual_time
 from tests.ext.serving.servers import TOKEN
 from tests.ext.serving.test_leaving import AGENTS as LEAVING
@@ -392,11 +392,6 @@ async def test_a_client_that_does_not_read_slows_the_agent_down(way: Any, view: 
 @pytest.mark.parametrize("agent", TALKERS, ids=lambda agent: agent.alias)
 @pytest.mark.parametrize("view", ["replies", "answer"])
 async def test_a_reply_without_end_is_ended(way: Any, agent: MiniAgent, view: str) -> None:
-    if view == "answer" and agent is breathless:
-        pytest.xfail(
-            "answer() counts in a task of its own, which never runs beside an agent that replies without awaiting"
-        )
-
     async def route() -> Any:
         replies = agent.inquire()
         return way(replies if view == "replies" else replies.answer(), limits=Limits(reply=100_000))
