@@ -15,7 +15,6 @@ from miniagents.ext.llms.metering import Meter, current_meter
 from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.problems import Problem
 from miniagents.ext.serving.http.reply_reading import Reading
-from miniagents.ext.serving.native.events import Opened
 from miniagents.ext.serving.served_agent import Entry
 from miniagents.messages import Message, MessageSequence, MessageSequencePromise
 from miniagents.promising.flow import current_flow
@@ -90,11 +89,6 @@ class Run:
         self.turn = turn
         self.request_id = current_request_id.get()
         self._stopping: asyncio.Task[None] | None = None
-
-    @property
-    def opened(self) -> Opened:
-        """The first event of it."""
-        return Opened(self.interaction.id, self.id)
 
     @property
     def interaction(self) -> Interaction:

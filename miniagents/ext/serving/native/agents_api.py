@@ -18,7 +18,7 @@ from miniagents.ext.serving.http.problems import Problem, json_response
 from miniagents.ext.serving.http.reply_reading import Reader
 from miniagents.ext.serving.http.request_body import decode, read_body
 from miniagents.ext.serving.http.streaming import EventStream
-from miniagents.ext.serving.native.events import Ended, Failed, events_of
+from miniagents.ext.serving.native.events import Ended, Failed, Opened, events_of
 from miniagents.ext.serving.native.resumable_streams import KeptRuns
 from miniagents.ext.serving.runs import Run
 from miniagents.ext.serving.service import Service
@@ -162,7 +162,9 @@ class AgentsApi:
             with self.kept.read(run):
                 shows_tools = self._service.shows_tools
                 async with aclosing(
-                    events_of(run.opened, run.replies, run.meter, reader, shows_tools=shows_tools)
+                    events_of(
+                        Opened(run.interaction.id, run.id), run.replies, run.meter, reader, shows_tools=shows_tools
+                    )
                 ) as events:
                     async for event in events:
                         if place.number > after:

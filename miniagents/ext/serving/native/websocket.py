@@ -17,7 +17,7 @@ from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.parsing import Parsed
 from miniagents.ext.serving.http.problems import FAILURES, Problem
 from miniagents.ext.serving.http.request_body import decode, too_slow
-from miniagents.ext.serving.native.events import Failed, events_of
+from miniagents.ext.serving.native.events import Failed, Opened, events_of
 from miniagents.ext.serving.runs import Run
 from miniagents.ext.serving.service import PLACE, Service
 
@@ -120,7 +120,9 @@ class AgentSocket:
         try:
             with place:
                 shows_tools = self._service.shows_tools
-                async for event in events_of(run.opened, run.replies, run.meter, place, shows_tools=shows_tools):
+                async for event in events_of(
+                    Opened(run.interaction.id, run.id), run.replies, run.meter, place, shows_tools=shows_tools
+                ):
                     place.begins_sending()
                     async with asyncio.timeout(self._service.limits.send_timeout):
                         await socket.send_text(msgspec.json.encode(event).decode())
