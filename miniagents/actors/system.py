@@ -216,8 +216,8 @@ class ActorSystem(Spawner, StoppableSystem):
                 props = Props(factory, options or DEFAULT_OPTIONS, actor.errors, actor.strategy)
             else:
                 if "_default_props" not in actor.__dict__:
-                    actor._default_props = Props(actor, DEFAULT_OPTIONS, actor.errors, actor.strategy)
-                props = actor._default_props
+                    actor._default_props = Props(actor, DEFAULT_OPTIONS, actor.errors, actor.strategy)  # noqa: SLF001
+                props = actor._default_props  # noqa: SLF001 - the classes of actors carry it for us
             return ActorCell(self, parent, name, props)
         if isinstance(actor, Pool):
             return PoolCell(self, parent, name, SUPERVISOR_PROPS, actor)

@@ -172,7 +172,7 @@ class DaemonExecutor(ThreadPoolExecutor):
                 self._changed.notify_all()
             return not hung
 
-    def _give_up(self, call: "_Call") -> None:
+    def give_up(self, call: "_Call") -> None:
         """Give the place of a call that was cancelled to another one."""
         with self._changed:
             if call in self._at_work:
@@ -200,7 +200,7 @@ class _Call(Future[Any]):
         """
         if super().cancel():
             return True
-        self._executor._give_up(self)
+        self._executor.give_up(self)
         return False
 
 

@@ -119,7 +119,7 @@ class MiniAgent(CallTarget):
         self.as_trace = (self,)
         self.__name__ = self.alias
 
-    def _called_agent(self) -> "MiniAgent":
+    def called_agent(self) -> "MiniAgent":
         return self
 
     def _called_cell(self) -> ServingCell[Any]:

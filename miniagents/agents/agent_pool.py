@@ -25,7 +25,7 @@ class AgentPoolRef(CallTarget, SupervisorRef):
 
     __slots__ = ()
 
-    def _called_agent(self) -> MiniAgent:
+    def called_agent(self) -> MiniAgent:
         agent: MiniAgent = self._called_cell().agent
         return agent
 

@@ -51,7 +51,7 @@ class CallTarget:
             AgentArgumentError: The agent does not take these arguments.
             NotSendableError: `messages` cannot be sent.
         """
-        agent = self._called_agent()
+        agent = self.called_agent()
         frozen = agent.check_call({**arguments, **kwargs} if kwargs else arguments)
         interaction = new_interaction(agent, self._called_cell(), frozen, timeout, errors_as_messages, label)
         if messages is not None:
@@ -76,7 +76,7 @@ class CallTarget:
 
         The arguments are those of `inquire`.
         """
-        agent = self._called_agent()
+        agent = self.called_agent()
         frozen = agent.check_call({**arguments, **kwargs} if kwargs else arguments)
         interaction = new_interaction(agent, self._called_cell(), frozen, timeout, errors_as_messages, label)
         return AgentCall(interaction, start_soon)
@@ -91,7 +91,7 @@ class CallTarget:
         """
         self._called_cell().check_ready()
 
-    def _called_agent(self) -> "MiniAgent":
+    def called_agent(self) -> "MiniAgent":
         raise NotImplementedError
 
     def _called_cell(self) -> "ServingCell[Interaction]":
@@ -104,7 +104,7 @@ class AgentRef(CallTarget, ActorRef):
 
     __slots__ = ()
 
-    def _called_agent(self) -> "MiniAgent":
+    def called_agent(self) -> "MiniAgent":
         return self._called_cell().agent  # type: ignore[no-any-return]
 
     def _called_cell(self) -> Any:

@@ -126,6 +126,11 @@ class ReplyPromise(MessageSequencePromise, Generic[CallT]):
     # The side of those who wait
 
     @property
+    def interaction(self) -> CallT | None:
+        """The call, until the replies have settled; None afterwards."""
+        return self._interaction
+
+    @property
     def own_timeout(self) -> bool:
         """Whether the call has a deadline of its own, and not one that it inherited."""
         return self._interaction is not None and self._interaction.own_timeout

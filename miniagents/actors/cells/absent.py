@@ -124,7 +124,7 @@ class AbsentCell:
 
 def cell_of(ref: ActorRef) -> "Cell":
     """Return the cell that a reference leads to: a `Cell`, or what stands for one that is not here."""
-    return ref._cell  # type: ignore[return-value]  # what stands for a cell does what a cell that has ended does
+    return ref._cell  # type: ignore[return-value]  # noqa: SLF001 - what stands for a cell does what a cell that has ended does
 
 
 def let_travel(kind: type[ActorRef], tag: str, cell: type[AbsentCell] = AbsentCell) -> None:
@@ -142,7 +142,7 @@ def let_travel(kind: type[ActorRef], tag: str, cell: type[AbsentCell] = AbsentCe
 
 
 def _to_wire(ref: ActorRef) -> tuple[Any, ...]:
-    return tuple(ref._cell.identity)
+    return tuple(cell_of(ref).identity)
 
 
 def _from_wire(kind: type[ActorRef], cell: type[AbsentCell], data: Any) -> ActorRef:

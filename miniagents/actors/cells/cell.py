@@ -308,7 +308,7 @@ class Cell(ReceivingCell):
     def watch(self, target: "Cell") -> None:
         """Have `Terminated` delivered here when `target` ends, once; at once if it has ended already."""
         if target.life is OVER:
-            self._tell_terminated(target)
+            self.tell_terminated(target)
             return
         if self.watching is None:
             self.watching = {}
@@ -328,7 +328,7 @@ class Cell(ReceivingCell):
             if is_told and isinstance(entry.message, Terminated) and entry.message.ref == target.ref:
                 self.withdraw(entry)
 
-    def _tell_terminated(self, target: "Cell") -> None:
+    def tell_terminated(self, target: "Cell") -> None:
         """The watch is over with its one `Terminated`: who watches again gets another one."""
         if self.watching is not None:
             self.watching.pop(target, None)
@@ -374,7 +374,7 @@ class Cell(ReceivingCell):
         watchers, self.watchers = self.watchers, None
         if watchers is not None:
             for watcher in watchers:
-                watcher._tell_terminated(self)
+                watcher.tell_terminated(self)
 
     def started(self) -> Promise[None]:
         """The promise of its start."""

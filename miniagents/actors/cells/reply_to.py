@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 
+from miniagents.actors.cells.absent import cell_of
 from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
 from miniagents.actors.messaging.envelope import Envelope
@@ -83,14 +84,14 @@ class ReplyTo:
         if self.is_open and self._ask is not None:
             self._ask.answer(answer)
         else:
-            cell: Any = self._receiver._cell
+            cell: Any = cell_of(self._receiver)
             letter = Envelope(answer, self._receiver, None, None, self._envelope.correlation_id, None, 0.0)
             receiver = self._envelope.sender or self._receiver
             cell.system.dead_letters.add(DeadLetterReason.REPLIED_TWICE, letter, receiver)
 
     def _ended(self, _: Promise[Any]) -> None:
         # Later, since whoever cancels says why as soon as the ask has ended.
-        self._receiver._cell.system.loop.call_soon(self._resolve, None)
+        cell_of(self._receiver).system.loop.call_soon(self._resolve, None)
 
     def _resolve(self, reason: object) -> None:
         if self._cancelled is not None:
@@ -103,7 +104,7 @@ class ReplyTo:
     def cancel_alone(self, reason: object, endings: Endings) -> tuple[()]:
         """Tell whoever is to answer: see `Cancellable`."""
         if self._reason is None:
-            cell: Any = self._receiver._cell
+            cell: Any = cell_of(self._receiver)
             cancelled_before = cell.cancelled_tasks()
             self._reason = reason if reason is not None else "cancelled"
             self._resolve(self._reason)

@@ -91,7 +91,7 @@ def find(identity: Identity) -> Any:
     """The cell of an actor, if it lives in this process, or None."""
     system = system_of(identity)
     ref = system.lookup(identity.path) if system is not None else None
-    return ref._cell if ref is not None and ref._cell.identity == identity else None
+    return ref._cell if ref is not None and ref._cell.identity == identity else None  # noqa: SLF001
 
 
 def whereabouts(identity: Identity) -> str:

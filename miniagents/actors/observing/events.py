@@ -103,8 +103,8 @@ class Subscription:
     def close(self) -> None:
         """No more events; iteration ends after those that wait."""
         self._closed = True
-        self._events._subscribers.pop(self, None)
-        self._events.wanted = bool(self._events._subscribers)
+        self._events.subscribers.pop(self, None)
+        self._events.wanted = bool(self._events.subscribers)
         self._awake()
 
     def put(self, event: Event) -> None:
@@ -127,7 +127,7 @@ class Events:
     """
 
     def __init__(self) -> None:
-        self._subscribers: dict[Subscription, None] = {}
+        self.subscribers: dict[Subscription, None] = {}
         self.wanted = False
         """Whether anybody listens: what costs something to tell need not be worked out for nobody."""
 
@@ -139,7 +139,7 @@ class Events:
 
     def attach(self, subscription: Subscription) -> None:
         """Let a subscription see every event from now on."""
-        self._subscribers[subscription] = None
+        self.subscribers[subscription] = None
         self.wanted = True
 
     def __aiter__(self) -> Subscription:
@@ -169,7 +169,7 @@ class Events:
             tokens: The tokens that were used.
             cost: Their cost.
         """
-        if self._subscribers:
+        if self.subscribers:
             caller = current_caller.get()
             event = Event(
                 kind,
@@ -186,10 +186,10 @@ class Events:
                 caller=None if caller is None else caller.name,
                 request_id=current_request_id.get(),
             )
-            for subscriber in tuple(self._subscribers):
+            for subscriber in tuple(self.subscribers):
                 subscriber.put(event)
 
     def close(self) -> None:
         """The system has ended."""
-        for subscriber in tuple(self._subscribers):
+        for subscriber in tuple(self.subscribers):
             subscriber.close()

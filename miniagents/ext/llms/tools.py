@@ -223,7 +223,7 @@ def tools_of(targets: Iterable[Target]) -> dict[str, Tool]:
 
 def _agent_of(target: object) -> MiniAgent | None:
     """Return the agent that a call of `target` reaches; None if `target` is neither agent nor reference of one."""
-    return target._called_agent() if isinstance(target, (MiniAgent, AgentRef)) else None  # noqa: SLF001, RUF100
+    return target.called_agent() if isinstance(target, (MiniAgent, AgentRef)) else None
 
 
 def _own_name(target: object) -> str:

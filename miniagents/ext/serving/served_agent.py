@@ -90,7 +90,7 @@ class Entry:
         self._system = system
         agent = served.agent
         self._target = agent.bind(system) if isinstance(agent, MiniAgent) else agent
-        known = agent._called_agent() if isinstance(agent, (MiniAgent, AgentRef)) else None
+        known = agent.called_agent() if isinstance(agent, (MiniAgent, AgentRef)) else None
         self.description = (
             served.description if served.description is not None else known.description if known is not None else None
         )
@@ -187,7 +187,7 @@ def entries_of(agents: Any, system: MiniAgents) -> dict[str, Entry]:
         if name is None:
             if isinstance(served.agent, str):
                 raise InvalidOptionError(f"the agent at {served.agent} needs a name: give a dict")
-            name = served.agent._called_agent().alias
+            name = served.agent.called_agent().alias
         if name in found:
             raise InvalidOptionError(f"two agents are called {name!r}: give a dict with other names")
         found[name] = Entry(name, served, system)

@@ -27,10 +27,13 @@ class Reading(Flow):
         whose: Whose replies they are, for the text of that.
 
     Attributes:
+        ahead: The bytes that may wait for readers that are behind.
+        full_at: The size above which it is full, as the readers are now; None while it cannot be full.
+        readers: Those that read now.
         size: Bytes that have come; see `weight`.
     """
 
-    __slots__ = ("_ahead", "_full_at", "_most", "_overflow", "_readers", "_whose", "size")
+    __slots__ = ("_most", "_overflow", "_whose", "ahead", "full_at", "readers", "size")
 
     def __init__(
         self,
@@ -40,12 +43,12 @@ class Reading(Flow):
         whose: str = "the agent",
     ) -> None:
         super().__init__()
-        self._ahead = ahead
+        self.ahead = ahead
         self._most = most
         self._overflow = overflow
         self._whose = whose
-        self._readers: list[Reader] = []
-        self._full_at: int | None = None  # the size above which it is full, as the readers are now
+        self.readers: list[Reader] = []
+        self.full_at: int | None = None
         self.size = 0
 
     def reader(self) -> "Reader":
@@ -54,14 +57,14 @@ class Reading(Flow):
 
     def look(self) -> None:
         """A reader has come, gone, begun to send or ended it."""
-        readers = self._readers
+        readers = self.readers
         if readers and all(reader.is_sending for reader in readers):
-            self._full_at = max(reader.read for reader in readers) + self._ahead
-            self.is_full = self.size > self._full_at
+            self.full_at = max(reader.read for reader in readers) + self.ahead
+            self.is_full = self.size > self.full_at
         else:
-            self._full_at = None
+            self.full_at = None
             self.is_full = False
-            if self._paused:  # unless the reader sends on at once, it waits for something to read
+            if self.has_paused:  # unless the reader sends on at once, it waits for something to read
                 asyncio.get_running_loop().call_soon(self.resume)
 
     def came(self, promise: StreamedPromise[Any, Any], piece: Any) -> None:
@@ -91,7 +94,7 @@ class Reading(Flow):
         if kind is TextToken:  # the usual case, written out (benchmark `serving`)
             text: str = piece.content
             size = self.size + _PIECE + (len(text) if text.isascii() else weight(text) - _PIECE)
-            if self._full_at is None and (self._most is None or size <= self._most):
+            if self.full_at is None and (self._most is None or size <= self._most):
                 self.size = size
                 return
         if kind is not Failure:
@@ -107,7 +110,7 @@ class Reading(Flow):
                 overflow(problem)
             raise problem
         self.size = size
-        if self._full_at is not None and size > self._full_at:
+        if self.full_at is not None and size > self.full_at:
             self.is_full = True
 
 
@@ -137,8 +140,8 @@ class Reader:
         """It begins to hand on what it has taken."""
         self.is_sending = True
         reading = self._reading
-        if len(reading._readers) == 1:  # the usual case (benchmark `serving`)
-            reading._full_at = full_at = self.read + reading._ahead
+        if len(reading.readers) == 1:  # the usual case (benchmark `serving`)
+            reading.full_at = full_at = self.read + reading.ahead
             reading.is_full = reading.size > full_at
         else:
             reading.look()
@@ -148,17 +151,17 @@ class Reader:
         self.is_sending = False
         reading = self._reading
         reading.is_full = False
-        reading._full_at = None
-        if reading._paused:
+        reading.full_at = None
+        if reading.has_paused:
             reading.look()
 
     def __enter__(self) -> "Reader":
-        self._reading._readers.append(self)
+        self._reading.readers.append(self)
         self._reading.look()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._reading._readers.remove(self)
+        self._reading.readers.remove(self)
         self._reading.look()
 
 

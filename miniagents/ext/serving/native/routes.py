@@ -148,7 +148,7 @@ def _call_of(promise: Replies) -> Interaction | None:
     """Return the call behind the replies, if it is still under way."""
     while isinstance(promise, AnswerPromise):
         promise = promise.whole
-    return promise._interaction if isinstance(promise, ReplyPromise) else None
+    return promise.interaction if isinstance(promise, ReplyPromise) else None
 
 
 def _reading_of(replies: MessageSequencePromise, call: Interaction | None, limits: Limits) -> Reading:
