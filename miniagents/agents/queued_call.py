@@ -6,7 +6,7 @@ from typing import Any
 
 from miniagents.actors.messaging.envelope import Envelope
 from miniagents.agents.call_tree import CallNode
-from miniagents.errors import ActorStoppedError, AskTimeoutError
+from miniagents.errors import ActorStoppedError, AskTimeoutError, SystemNotRunningError
 
 
 class QueuedCall(CallNode):
@@ -45,7 +45,11 @@ class QueuedCall(CallNode):
         if self.is_lazy:
             system.forget_lazy(self.replies)
         if self.cell.is_activated and self.cell.stopping is not None and not self.cell.takes_calls:
-            self.cell = system.activated(self.agent)  # it was passivated, or ended, in between
+            try:
+                self.cell = system.activated(self.agent)  # it was passivated, or ended, in between
+            except SystemNotRunningError as error:  # a lazy call begins while the system ends
+                self.finish(error)
+                return
         elif self.cell.is_supervisor:
             self.cell.assign(self)  # a pool chooses the member
         system.interaction_started(self)

@@ -41,6 +41,7 @@ from miniagents.errors import (
     NotSendableError,
     PromiseCancelledError,
     StartError,
+    SystemNotRunningError,
     WrongThreadError,
 )
 from tests.actors.actors import Read, turns
@@ -120,6 +121,38 @@ async def test_what_cannot_be_sent_is_refused_at_once_and_nothing_is_left_half_d
         await turns()
         assert system.interactions() == ()
         assert await words(echo.inquire(None)) == []
+
+
+async def test_a_lazy_call_that_begins_while_its_system_ends_fails() -> None:
+    heard: list[BaseException] = []
+    lazy_calls: list[Any] = []
+
+    @miniagent
+    async def other(ctx: InteractionContext) -> None:
+        ctx.reply("hello")
+
+    @miniagent
+    async def tidies_up(ctx: InteractionContext) -> None:
+        await other.inquire()
+        lazy = other.inquire(start_soon=False)
+        lazy_calls.append(lazy)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(1.5)  # by now the other agent has been stopped
+            try:
+                await lazy
+            except SystemNotRunningError as error:
+                heard.append(error)
+
+    with pytest.raises(RuntimeError, match="enough"):
+        async with MiniAgents(grace=10.0):
+            tidies_up.inquire()
+            await asyncio.sleep(1)
+            raise RuntimeError("enough")
+
+    assert len(heard) == 1
+    assert [lazy.done() for lazy in lazy_calls] == [True]
 
 
 async def test_a_lazy_call_that_nobody_consumes_settles_with_the_system() -> None:
