@@ -12,7 +12,6 @@ from miniagents.actors.dispatch.workers import WorkerTask
 from miniagents.actors.waiting.deadlock import look_again
 from miniagents.agents.call_tree import NOTHING
 from miniagents.agents.host import AgentHost, ServingCell
-from miniagents.agents.reply_promise import ReplyPromise as ReplyPromise
 from miniagents.agents.replying_call import ReplyingCall
 from miniagents.errors import HandlerTimeoutError, PromiseCancelledError
 from miniagents.messages import MessageSequencePromise

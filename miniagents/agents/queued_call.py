@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from miniagents.actors.messaging.ask import stopped_before_answer
 from miniagents.actors.messaging.envelope import Envelope
 from miniagents.agents.call_tree import CallNode
-from miniagents.errors import ActorStoppedError, AskTimeoutError, SystemNotRunningError
+from miniagents.errors import AskTimeoutError, SystemNotRunningError
 
 
 class QueuedCall(CallNode):
@@ -95,11 +96,7 @@ class QueuedCall(CallNode):
     def stopped(self, reason: object, cause: BaseException | None = None) -> None:
         """End the call because the agent ended."""
         if not self._done:
-            error = ActorStoppedError(
-                f"{self.path}: stopped ({reason!r}) before it answered", path=self.path, reason=reason
-            )
-            error.__cause__ = cause if cause is not None else (reason if isinstance(reason, BaseException) else None)
-            self.finish(error)
+            self.finish(stopped_before_answer(self.path, reason, cause))
 
     def add_done_callback(self, callback: Callable[[Any], None]) -> None:
         """Do nothing: no other cell waits to be told how a call ended."""

@@ -68,10 +68,6 @@ class ReplyPromise(MessageSequencePromise, Generic[CallT]):
         self._interaction: CallT | None = call
         self.producer = call
 
-    """The promise of an agent's replies: cancelling it cancels the interaction, and all below it."""
-
-    __slots__ = ("_interaction",)
-
     def __await__(self) -> Generator[Any, Any, Messages]:
         call = self._interaction
         if call is not None and self.settled_value is NO_VALUE and self.settled_error is None:

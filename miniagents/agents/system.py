@@ -159,8 +159,7 @@ class MiniAgents(AgentHost):
             member = actor.children[0]
             agent = spawned(actor.child, member.options, member.kwargs)
             return AgentPoolCell(self, parent, name, SUPERVISOR_PROPS, actor, agent)
-        cell = super().new_cell(parent, actor, name, options, kwargs)
-        return cell
+        return super().new_cell(parent, actor, name, options, kwargs)
 
     def opened(self, call: OpenCall) -> None:
         """Note an `AgentCall` that was begun outside of agents, to finish it when the system ends."""

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from miniagents import Interaction, InteractionContext, MiniAgents, TextMessage, miniagent
-from miniagents.agents.interaction import ReplyPromise
+from miniagents.agents.reply_promise import ReplyPromise
 
 log: list[str] = []
 

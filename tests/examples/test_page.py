@@ -23,12 +23,13 @@ from miniagents.testing import Script, ScriptedModel
 from tests.ext.serving.agents import Held, failing, soon
 from tests.ext.serving.servers import TOKEN, served
 
-FOLDER = Path(__file__).parents[2] / "examples" / "service"
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "examples" / "service"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-NODE = shutil.which("node")
+NODE = shutil.which("node") or shutil.which("node", path=ROOT / ".venv-clients" / "bin")
 
 in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium: apt-get install chromium")
-in_node = pytest.mark.skipif(NODE is None, reason="there is no node: apt-get install nodejs")
+in_node = pytest.mark.skipif(NODE is None, reason="there is no node: make clients")
 
 # A browser takes seconds to start where the machine is busy.
 pytestmark = [pytest.mark.slow, pytest.mark.real_time, pytest.mark.timeout(120)]

@@ -12,7 +12,7 @@ from starlette.types import Message as Sent
 from starlette.websockets import WebSocket
 
 from miniagents.agents import Interaction
-from miniagents.agents.interaction import ReplyPromise
+from miniagents.agents.reply_promise import ReplyPromise
 from miniagents.errors import MiniAgentsError
 from miniagents.ext.llms.metering import Meter, current_meter
 from miniagents.ext.serving.http.limits import Limits
