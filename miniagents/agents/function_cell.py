@@ -97,14 +97,14 @@ class FunctionAgentCell(AgentCell):
                 self.made_room()
             if envelope.__class__ is float:
                 self.head_enqueued_at = envelope
-                self.gone -= 1
+                self.dead_entries -= 1
                 continue
             if isinstance(envelope, Message):
                 envelope = Envelope(envelope, at=self.head_enqueued_at)
             envelope.taken = True
             ask = envelope.ask
             if ask is not None and ask.done():
-                self.gone -= 1
+                self.dead_entries -= 1
             elif envelope.message is BARRIER:
                 ask.answer(None)
             elif isinstance(envelope.message, Interaction):

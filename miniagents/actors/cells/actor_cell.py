@@ -170,7 +170,7 @@ class ActorCell(InterruptibleCell):
                 if kind is Ask:
                     entry.taken = True
                     if entry.settled_value is not NO_VALUE or entry.settled_error is not None:
-                        self.gone -= 1
+                        self.dead_entries -= 1
                         continue
                     message, ask = entry.message, entry
                     if message is BARRIER:
@@ -180,11 +180,11 @@ class ActorCell(InterruptibleCell):
                     entry.taken = True
                     message, ask = entry.message, entry.ask
                     if ask is not None and ask.done():
-                        self.gone -= 1
+                        self.dead_entries -= 1
                         continue
                 elif kind is float:
                     self.head_enqueued_at = entry
-                    self.gone -= 1
+                    self.dead_entries -= 1
                     continue
                 else:
                     message, ask = entry, None

@@ -43,14 +43,14 @@ class ReceivingCell(Node):
     Attributes:
         queue: The entries that wait (see `miniagents.actors.messaging.entries`), in a deque, a bounded or a priority
             queue; None if there are none.
-        gone: The number of entries in the queue that are no messages: time stamps, and dead entries.
+        dead_entries: The number of entries in the queue that are no messages: time stamps, and dead entries.
         last_stamp: The last time stamp that was put into the queue.
         head_enqueued_at: The last time stamp that was taken from the queue.
         scheduled: True if the actor will have a turn anyway, so that a message need not wake it.
         current: The entry that is handled now.
     """
 
-    __slots__ = ("_room", "current", "gone", "head_enqueued_at", "last_stamp", "queue", "scheduled")
+    __slots__ = ("_room", "current", "dead_entries", "head_enqueued_at", "last_stamp", "queue", "scheduled")
 
     if TYPE_CHECKING:  # what it needs of the cell
         system: System
@@ -64,7 +64,7 @@ class ReceivingCell(Node):
         self.queue: Any = None
         self.scheduled = False
         self.last_stamp = self.head_enqueued_at = 0.0
-        self.gone = 0
+        self.dead_entries = 0
         self.current: Any = None
         self._room: deque[asyncio.Future[None]] | None = None
 
@@ -80,7 +80,7 @@ class ReceivingCell(Node):
     @property
     def depth(self) -> int:
         """How many messages wait."""
-        return len(self.queue) - self.gone if self.queue is not None else 0
+        return len(self.queue) - self.dead_entries if self.queue is not None else 0
 
     @property
     def load(self) -> int:
@@ -136,16 +136,16 @@ class ReceivingCell(Node):
     def is_full(self) -> bool:
         """Return True if the mailbox has a capacity, and as many messages wait as it allows."""
         queue, capacity = self.queue, self.props.capacity
-        if not queue or capacity is None or len(queue) - self.gone < capacity:
+        if not queue or capacity is None or len(queue) - self.dead_entries < capacity:
             return False
         first = queue.first
         # What is tried again was the message in hand, and counts as that; it is in front of all.
-        return not first.crashes or is_dead(first) or len(queue) - self.gone > capacity
+        return not first.crashes or is_dead(first) or len(queue) - self.dead_entries > capacity
 
     def put_stamp(self, now: float) -> None:
         """Let the bare messages that follow in the queue be known to have come at `now`."""
         self.last_stamp = now
-        self.gone += 1
+        self.dead_entries += 1
         self.queue.append(now)
 
     def waiting(self) -> list[Enveloped]:
@@ -189,7 +189,7 @@ class ReceivingCell(Node):
         Of a million messages most would not be kept as dead letters: those are only counted, so that the loop is not
         held up for a second.
         """
-        queue, waiting, self.queue, self.gone = self.queue, self.depth, None, 0
+        queue, waiting, self.queue, self.dead_entries = self.queue, self.depth, None, 0
         if queue:
             self._refuse_all(queue, waiting)
         room, self._room = self._room, None
@@ -261,7 +261,7 @@ class ReceivingCell(Node):
             e = queue.popleft()
             if is_dead(e):
                 e.taken = True
-                self.gone -= 1
+                self.dead_entries -= 1
             elif may_be_dropped(e):
                 oldest = e
             else:
@@ -330,7 +330,7 @@ class ReceivingCell(Node):
         if not entry.taken:
             if entry.ask is None:
                 entry.ask = WITHDRAWN
-            self.gone += 1
+            self.dead_entries += 1
             self._compact(entry)
 
     def interrupt_current(self) -> "asyncio.Future[None] | None":
@@ -340,7 +340,7 @@ class ReceivingCell(Node):
     def _compact(self, ended: Enveloped) -> None:
         """Throw out what has ended, `ended` as the last, once it is the larger part, so that it does not pile up."""
         queue = self.queue
-        if queue is not None and self.gone > 32 and self.gone * 2 > len(queue):
+        if queue is not None and self.dead_entries > 32 and self.dead_entries * 2 > len(queue):
             self._keep(queue, lambda entry: entry is not ended and not is_dead(entry))
-            self.gone = number_of_stamps(queue)
+            self.dead_entries = number_of_stamps(queue)
         self.made_room()

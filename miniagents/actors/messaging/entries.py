@@ -14,7 +14,7 @@ its own envelope::
       a time stamp: the bare messages up to the next one came then
 
 An entry is dead if its ask has ended, or if the message is not wanted any more (its `ask` is `WITHDRAWN`). The mailbox
-throws a dead entry away unread. `ReceivingCell.gone` counts the time stamps and the dead entries.
+throws a dead entry away unread. `ReceivingCell.dead_entries` counts the time stamps and the dead entries.
 
 The two loops that take every message (`ActorCell.turn`, `ActorRef.tell`) write these tests out: a call for each message
 would cost more than all the rest of the loop (benchmark `tell`). A priority queue and a bounded one hold envelopes and

@@ -80,7 +80,7 @@ class PoolCell(SupervisorCell):
         """The members run: hand on what came meanwhile."""
         super().report_started()
         if self.queue is not None:
-            waiting, self.queue, self.gone = self.waiting(), None, 0
+            waiting, self.queue, self.dead_entries = self.waiting(), None, 0
             for entry in waiting:
                 if entry.message is BARRIER and entry.ask is not None:
                     entry.ask.answer(None)

@@ -120,7 +120,7 @@ class Instruments:
                 numbers[2] += cell.handled
                 queue = cell.queue  # read once: this may be another thread than the loop's
                 if queue:
-                    numbers[3] += max(len(queue) - cell.gone, 0)
+                    numbers[3] += max(len(queue) - cell.dead_entries, 0)
             for kind, numbers in kinds.items():
                 if kind is not None:
                     counts.update(

@@ -247,7 +247,7 @@ async def test_a_tick_that_a_pool_has_kept_and_handed_on_is_taken_back() -> None
         await turns()
         timers[1].cancel()
         (member,) = pool._cell.children.values()
-        assert (member.depth, member.gone, pool._cell.gone) == (1, 1, 0)
+        assert (member.depth, member.dead_entries, pool._cell.dead_entries) == (1, 1, 0)
         gate.set()
     assert [entry[1] for entry in log if isinstance(entry, tuple)] == [0, 3]
 
