@@ -1,5 +1,7 @@
 """All exceptions that the package raises, in one tree.
 
+The module is longer than most: somebody who handles an error looks for its class and its neighbours in one place.
+
 ::
 
     MiniAgentsError

@@ -1,4 +1,8 @@
-"""Sequences of messages: nested messages and promises, flattened into one stream of message promises."""
+"""Sequences of messages: nested messages and promises, flattened into one stream of message promises.
+
+The module is longer than most: a sequence makes its promise, the promise makes what it resolves to, and each has the
+public methods of the same concept.
+"""
 
 from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Sequence
 from types import TracebackType

@@ -63,8 +63,9 @@ class EventDecoder:
         Returns:
             The type ("" for none) and the data of each event that is complete now.
         """
-        if self._skips_newline and chunk:
-            self._skips_newline = False
+        if not chunk:
+            return []
+        if self._skips_newline:
             chunk = chunk.removeprefix(b"\n")
         events: list[tuple[str, bytes]] = []
         for line in chunk.splitlines(keepends=True):

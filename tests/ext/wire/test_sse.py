@@ -51,6 +51,10 @@ def test_the_last_event_needs_no_blank_line() -> None:
     assert read(b"data: 1\n\ndata: [DONE]") == [("", b"1"), ("", b"[DONE]")]
 
 
+def test_an_empty_chunk_between_the_halves_of_a_line_end_makes_no_difference() -> None:
+    assert read(b"event: a\r", b"", b"\ndata: 1\r\n\r\n") == [("a", b"1")]
+
+
 def test_an_error_body_that_is_sent_as_a_stream_is_kept() -> None:
     decoder = EventDecoder()
     decoder.feed(b'{"error":\n "oh"}')
