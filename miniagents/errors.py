@@ -253,9 +253,12 @@ class JournalError(MiniAgentsError, RuntimeError):
 
     Attributes:
         path: The file of the journal, or "".
+        reason: What is wrong, in a word: "full", "io", "read-only", "corrupt", "locked", "absent", "memory", "os",
+            "other", or "" where the text says it.
     """
 
     path: str = ""
+    reason: str = ""
 
 
 class JournalLockedError(JournalError):

@@ -45,6 +45,7 @@ from miniagents.journal.rows import (
     RowState,
     StartRow,
 )
+from miniagents.journal.sqlite import SqliteJournal
 from miniagents.journal.states import Claim, Clear, Save, Snapshot, SnapshotOf
 from miniagents.journal.timers import Advance, Schedule, Timer, Timers, Unschedule
 from miniagents.journal.waits import (
@@ -120,6 +121,7 @@ __all__ = [
     "Schedule",
     "Snapshot",
     "SnapshotOf",
+    "SqliteJournal",
     "Standing",
     "StandingOf",
     "StartJob",
