@@ -29,6 +29,9 @@ The module is longer than most: somebody who handles an error looks for its clas
     │   └── DroppedError                        the mailbox took the message and dropped it later
     ├── AgentArgumentError (TypeError)          an agent or an actor does not take these arguments
     ├── MissingDependencyError (ImportError)    an optional package is not installed
+    ├── JournalError (RuntimeError)             the journal cannot be opened, read or written
+    │   └── JournalLockedError                  another process has the journal
+    ├── MessageTooLargeError (ValueError)       the message is larger than the journal takes
     ├── LLMError                                a language model did not answer as it should
     │   ├── MissingKeyError                     there is no key for the provider
     │   ├── ProviderError                       the provider refused a request, or failed at it
@@ -242,6 +245,46 @@ class AgentArgumentError(MiniAgentsError, TypeError):
 
 class MissingDependencyError(MiniAgentsError, ImportError):
     """A package that an optional feature needs is not installed. The text names the extra to install."""
+
+
+class JournalError(MiniAgentsError, RuntimeError):
+    """The journal cannot be opened, read or written. Nothing of the write is in the journal.
+
+    The text says what is wrong and what to do. A journal goes on once the cause is gone: after a full disk has room
+    again, the next write succeeds.
+
+    Attributes:
+        path: The file of the journal, or "".
+        reason: What is wrong, in a word: "full", "io", "read-only", "corrupt", "locked", "absent", "memory", "os",
+            "other", or "" where the text says it.
+    """
+
+    path: str = ""
+    reason: str = ""
+
+
+class JournalLockedError(JournalError):
+    """Another process has the journal. Ask that process, or end it first.
+
+    Attributes:
+        pid: The process, or 0 if it is not known.
+    """
+
+    pid: int = 0
+
+
+class MessageTooLargeError(MiniAgentsError, ValueError):
+    """The message is larger than `max_message_bytes` of the journal. Another attempt would fail again.
+
+    Attributes:
+        field: The largest field of the message.
+        size: The size of the encoded message in bytes.
+        limit: The largest size in bytes.
+    """
+
+    field: str = ""
+    size: int = 0
+    limit: int = 0
 
 
 class LLMError(MiniAgentsError):

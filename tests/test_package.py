@@ -22,8 +22,8 @@ LAYERS = [
     "messages",
     "supervision",
     "actors",
-    "journal",
     "agents",
+    "journal",
     "miniagents",
     "ext",
     "testing",
@@ -148,7 +148,7 @@ def test_few_modules_of_a_package_import_each_other_in_a_circle(package: str, mo
 
 def test_the_core_imports_nothing_inside_of_a_function() -> None:
     inside = []
-    for package in ("promising", "messages", "supervision", "actors", "agents"):
+    for package in ("promising", "messages", "supervision", "actors", "agents", "journal"):
         for path in (PACKAGE / package).rglob("*.py"):
             for function in ast.walk(ast.parse(path.read_text())):
                 if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):

@@ -53,3 +53,20 @@ def decode(data: bytes) -> Message:
     if not isinstance(message, Message):
         raise DecodeError(f"these bytes are a {type(message).__name__}, not a message")
     return message
+
+
+def field_sizes(message: Message) -> dict[str, int]:
+    """Return how many bytes each field of a message takes on the wire.
+
+    Raises:
+        UnencodableError: The message has a value in it that the wire cannot carry.
+
+    Example:
+        >>> field_sizes(TextMessage("hello"))
+        {'content': 6, 'role': 1, 'metadata': 2}
+    """
+    name = type(message).__name__
+    return {
+        field: len(_pack(to_wire(getattr(message, field), f"{name}.{field}", 1)))
+        for field in type(message).__struct_fields__
+    }

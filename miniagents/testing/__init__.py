@@ -5,6 +5,7 @@ from miniagents.testing.conversation_store import check_conversation_store
 from miniagents.testing.disturbances import Disturbance
 from miniagents.testing.exchange import Billed, Exchange
 from miniagents.testing.fake_provider import FakeProvider
+from miniagents.testing.journal import check_journal
 from miniagents.testing.script import Call, Fault, Reply, Script
 from miniagents.testing.scripted_model import ScriptedModel
 from miniagents.testing.simulated import Simulation
@@ -26,5 +27,6 @@ __all__ = [
     "SimulationError",
     "VirtualTimeLoop",
     "check_conversation_store",
+    "check_journal",
     "simulate",
 ]

@@ -1,0 +1,183 @@
+"""The tables of a `SqliteJournal`: which method carries out which operation, and in what groups."""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from miniagents.journal import jobs, lives, mail, retention, rows, states, timers, waits
+from miniagents.journal.operations import Query
+from miniagents.journal.sqlite.codes import WAIT_STATES
+from miniagents.journal.sqlite.jobs import SqliteJobs
+from miniagents.journal.sqlite.lives import SqliteLives, SqliteStates
+from miniagents.journal.sqlite.mail import SqliteMail
+from miniagents.journal.sqlite.names import Names
+from miniagents.journal.sqlite.timers import SqliteTimers
+
+_GROUPED = (
+    mail.Handle,
+    mail.Accept,
+    rows.StartRow,
+    rows.NoteInputs,
+    rows.KeepMessage,
+    rows.Record,
+    rows.FinishRow,
+    states.Save,
+)
+"""The operations that come in great numbers. Neighbours of these kinds are carried out kind by kind, in this order, the
+operations of a kind together. No result and no row depends on their order, save that an envelope is accepted before it
+is handled, which `Tables.execute` sees to."""
+
+_PLACES: dict[type, int] = {kind: place for place, kind in enumerate(_GROUPED)}
+
+
+class Tables:
+    """All tables of an open database.
+
+    Args:
+        database: The connection, in the thread of the journal.
+    """
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+        (self.process, self.last_id) = database.execute("SELECT number, last_id FROM process").fetchone()
+        self._names = Names(database)
+        self._lives = SqliteLives(database, self.process)
+        self._states = SqliteStates(database)
+        self._mail = SqliteMail(database, self._names, self._lives)
+        self._timers = SqliteTimers(database)
+        self._jobs = SqliteJobs(database, self._names, self._lives)
+        found = self._jobs.rows
+        self._groups: dict[type, Callable[[Any], Sequence[Any] | None]] = {
+            mail.Handle: self._mail.handle,
+            mail.Accept: self._mail.accept,
+            rows.StartRow: found.start,
+            rows.NoteInputs: found.note_inputs,
+            rows.KeepMessage: found.keep_messages,
+            rows.Record: found.record,
+            rows.FinishRow: found.finish,
+            states.Save: self._states.save,
+        }
+        self._singles: dict[type, Callable[[Any], Any]] = {
+            mail.CountAttempt: self._mail.count_attempt,
+            mail.Bury: self._mail.bury,
+            mail.Resend: self._mail.resend,
+            mail.Drop: self._mail.drop,
+            mail.Unacknowledged: self._mail.unacknowledged,
+            mail.Mailboxes: self._mail.mailboxes,
+            mail.StandingOf: self._mail.standing_of,
+            mail.Letters: self._mail.letters_of,
+            timers.Schedule: self._timers.schedule,
+            timers.Advance: self._timers.advance,
+            timers.Unschedule: self._timers.unschedule,
+            timers.Timers: self._timers.timers_of,
+            lives.Begin: self._lives.begin,
+            lives.Rest: self._lives.rest,
+            lives.Pardon: self._lives.pardon,
+            lives.Deaths: self._lives.deaths,
+            states.Claim: self._states.claim,
+            states.Clear: self._states.clear,
+            states.SnapshotOf: self._states.snapshot_of,
+            jobs.StartJob: self._jobs.start,
+            jobs.ChangeJob: self._jobs.change,
+            jobs.Forget: self._jobs.forget,
+            jobs.DeleteJob: self._jobs.delete,
+            jobs.JobOf: self._jobs.job_of,
+            jobs.Jobs: self._jobs.jobs_in,
+            rows.RestartRow: found.restart,
+            rows.RowsAt: found.rows_at,
+            rows.Children: found.children,
+            rows.RowOf: found.row_of,
+            rows.RowsOfJob: found.rows_of_job,
+            rows.Replies: found.replies_of,
+            rows.Records: found.records_of,
+            rows.KeptMessages: found.kept_messages,
+            waits.OpenWait: self._jobs.waits.open,
+            waits.Deliver: self._jobs.waits.deliver,
+            waits.ConsumeAnswer: self._jobs.waits.consume,
+            waits.EndWait: self._jobs.waits.end,
+            waits.Waits: self._jobs.waits.waits_of,
+            retention.Expire: self.expire,
+            retention.Count: self._count,
+        }
+
+    def execute(self, operations: Iterable[Any]) -> list[Any]:
+        """Carry out operations within the open transaction, and return their results in the order of the operations."""
+        results: list[Any] = []
+        waiting: list[list[tuple[int, Any]]] = [[] for _ in _GROUPED]
+        accepted: set[int] = set()
+        has_waiting = False
+
+        for index, operation in enumerate(operations):
+            kind = type(operation)
+            place = _PLACES.get(kind)
+            results.append(None)
+            if has_waiting and (place is None or (kind is mail.Handle and operation.number in accepted)):
+                self._execute_groups(waiting, results)
+                accepted.clear()
+                has_waiting = False
+            if place is None:
+                results[index] = self._singles[kind](operation)
+                continue
+            if kind is mail.Accept:
+                accepted.add(operation.number)
+            waiting[place].append((index, operation))
+            has_waiting = True
+        if has_waiting:
+            self._execute_groups(waiting, results)
+        return results
+
+    def read(self, query: Query[Any]) -> Any:
+        """Answer a query."""
+        return self._singles[type(query)](query)
+
+    def note_last_id(self, last_id: int) -> None:
+        """Note the last number that was given out, within the open transaction."""
+        if last_id > self.last_id:
+            self._database.execute("UPDATE process SET last_id = ?", (last_id,))
+            self.last_id = last_id
+
+    def expire(self, operation: retention.Expire, *, is_sweep_due: bool = True) -> retention.Removed:
+        """Do `Expire`.
+
+        Args:
+            operation: The operation.
+            is_sweep_due: Whether kept messages are looked through although no row was removed.
+        """
+        found_jobs = self._jobs.expire_jobs(operation.ended_before)
+        roots = self._jobs.expire_roots(operation.ended_before)
+        return retention.Removed(
+            jobs=found_jobs,
+            roots=roots,
+            message_ids=self._mail.forget_ids(operation.handled_before),
+            messages=self._jobs.rows.sweep() if is_sweep_due or found_jobs or roots else 0,
+        )
+
+    def sweep(self) -> None:
+        """Remove names and kept messages that nothing needs, within the open transaction."""
+        self._jobs.rows.sweep()
+        self._names.sweep()
+
+    def forget(self) -> None:
+        """Forget what is in memory, after a transaction was rolled back."""
+        self._names.forget()
+        self._lives.forget()
+        self.last_id = 0  # so that the next transaction notes it again
+
+    def _execute_groups(self, waiting: list[list[tuple[int, Any]]], results: list[Any]) -> None:
+        for kind, group in zip(_GROUPED, waiting, strict=True):
+            if group:
+                found = self._groups[kind]([operation for _, operation in group])
+                if found is not None:
+                    for (index, _), result in zip(group, found, strict=True):
+                        results[index] = result
+                group.clear()
+
+    def _count(self, _: retention.Count) -> retention.Counts:
+        tables = ("envelopes", "letters", "message_ids", "timers", "jobs", "rows", "records", "messages")
+        counts = {table: self._number_of(table) for table in tables}
+        waiting = f"waits WHERE state = {WAIT_STATES.of[waits.WaitState.WAITING]}"
+        return retention.Counts(**counts, waits=self._number_of(waiting), snapshots=self._number_of("snapshots"))
+
+    def _number_of(self, table: str) -> int:
+        (number,) = self._database.execute(f"SELECT count(*) FROM {table}").fetchone()
+        return int(number)
