@@ -65,6 +65,8 @@ class LivingCell(Cell):
         """Take the step that the table says, and do what it names."""
         step = self.life.steps[event] or self.life.after(event)
         self.life = step.life
+        if self.system.changes.wanted:
+            self.system.changes.note(self)
         for method in step.methods:
             getattr(self, method)()
             if self.life is not step.life:
@@ -227,6 +229,11 @@ class LivingCell(Cell):
         events = self.system.events
         if not is_first:
             self.restarts += 1
+            above = self.parent
+            while above is not None:
+                if above.children is not None:
+                    above.children.restarts += 1
+                above = above.parent
             if events.wanted:
                 events.publish(EventKind.RESTART, self.path, reason=restarted)
         elif events.wanted:
