@@ -101,7 +101,7 @@ class ActorSystem(Spawner, StoppableSystem):
         self.id = register(self)
         self.id_hash = hash_of(self.id)
         self.grace = grace
-        self.events = Events()
+        self.events = Events(self)
         self.changes = Changes()
         self.watches = Watches(self)
         self.observers = Observers()
@@ -524,7 +524,7 @@ class ActorSystem(Spawner, StoppableSystem):
         log = logger_for(logging.ERROR)
         if log is not None:
             log.error("actor.start_failed", actor=cell.path, error=repr(error), stack=traceback_text(error))
-        self.events.publish(EventKind.CRASH, cell.path, error=error, logged=True)
+        self.events.publish(EventKind.CRASH, cell.path, error=error, logged=True, actor=cell)
 
     def _on_dead_letter(self, letter: DeadLetter) -> None:
         if self.events.wanted:
