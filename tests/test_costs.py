@@ -285,6 +285,21 @@ def test_an_observer_adds_nothing_to_a_message_whose_hooks_it_does_not_override(
     assert calls <= plain + 0.02, f"{name}: {plain:.2f} calls without an observer, {calls:.2f} with one"
 
 
+@pytest.mark.parametrize("name", [name for name in WORKLOADS if name != "crash"])
+def test_who_follows_the_tree_adds_nothing_to_a_message(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    workload, activate = WORKLOADS[name], ActorSystem.activate
+    plain, _, _ = count(workload)
+
+    def followed(system: ActorSystem) -> ActorSystem:
+        activate(system)
+        system.tree(cursor="")
+        return system
+
+    monkeypatch.setattr(ActorSystem, "activate", followed)
+    calls, _, _ = count(workload)
+    assert calls <= plain + 0.02, f"{name}: {plain:.2f} calls, {calls:.2f} while somebody follows the tree"
+
+
 @pytest.mark.parametrize(("name", "kind", "n"), [("actor", Echo, 20_000), ("agent", parrot, 2_000)])
 async def test_who_is_idle_takes_no_more_memory_than_it_did(name: str, kind: Any, n: int) -> None:
     async with MiniAgents() as system:

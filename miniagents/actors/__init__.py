@@ -5,6 +5,7 @@ from miniagents.actors.cells.actor import Actor, ActorContext
 from miniagents.actors.cells.cell_state import IgnoreStart
 from miniagents.actors.cells.reply_to import ReplyTo
 from miniagents.actors.cells.timers import Timer
+from miniagents.actors.messaging.backlog import Backlog
 from miniagents.actors.messaging.dead_letters import DeadLetter, DeadLetterReason, DeadLetters
 from miniagents.actors.messaging.envelope import Envelope
 from miniagents.actors.messaging.group import Group
@@ -13,9 +14,11 @@ from miniagents.actors.messaging.options import RESERVED_NAMES, RetryPolicy, Spa
 from miniagents.actors.messaging.ref import ActorRef
 from miniagents.actors.messaging.terminated import Terminated
 from miniagents.actors.observing.caller import Caller
+from miniagents.actors.observing.changes import EndedActor
 from miniagents.actors.observing.events import Event, EventKind, Events
 from miniagents.actors.observing.observer import ObservedCall, Observer
-from miniagents.actors.observing.tree import ActorInfo
+from miniagents.actors.observing.pages import TreePage
+from miniagents.actors.observing.tree import ActorInfo, SubtreeSums
 from miniagents.actors.supervisors.supervisor_ref import ChildCounts, ChildInfo, SupervisorRef
 from miniagents.actors.system import ActorSystem
 from miniagents.supervision import Routing
@@ -30,12 +33,14 @@ __all__ = [
     "ActorInfo",
     "ActorRef",
     "ActorSystem",
+    "Backlog",
     "Caller",
     "ChildCounts",
     "ChildInfo",
     "DeadLetter",
     "DeadLetterReason",
     "DeadLetters",
+    "EndedActor",
     "Envelope",
     "Event",
     "EventKind",
@@ -50,7 +55,9 @@ __all__ = [
     "RetryPolicy",
     "Routing",
     "SpawnOptions",
+    "SubtreeSums",
     "SupervisorRef",
     "Terminated",
     "Timer",
+    "TreePage",
 ]

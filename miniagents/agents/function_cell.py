@@ -239,7 +239,7 @@ class FunctionAgentCell(AgentCell):
             assert error is not None  # it is what dooms
             self.failed(error)
             self.reason = error
-            self.system.events.publish(EventKind.CRASH, self.path, error=error)
+            self.system.events.publish(EventKind.CRASH, self.path, error=error, actor=self)
             self.apply(Event.CRASHED)
         elif phase is Phase.UP and self.life.wish is not Wish.NONE:
             self.apply(Event.LET_GO if self.depth else Event.DRAINED)

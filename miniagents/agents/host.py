@@ -51,6 +51,14 @@ class ServingCell(Protocol[CallT]):
         """The reference of the agent."""
 
     @property
+    def restarts(self) -> int:
+        """The number of restarts of the agent so far."""
+
+    @property
+    def uid(self) -> int:
+        """The number of the agent, which no other actor of the system has had."""
+
+    @property
     def takes_calls(self) -> bool:
         """Whether a call that is sent now is still served."""
 

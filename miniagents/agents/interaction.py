@@ -204,7 +204,7 @@ class Interaction(ReplyingCall):
                 self.mark(error)
             self.is_running = False
             if settles and error is not None and not isinstance(error, PromiseCancelledError):
-                self.system.events.publish(EventKind.CRASH, self.path, error=error, detail=self.id)
+                self.system.events.publish(EventKind.CRASH, self.path, error=error, detail=self.id, actor=self.cell)
             if settles or error is None or self.cancelled is not None:
                 self.finish(error)
         except Exception as fault:  # of the runtime itself: the worker must not die of it
@@ -233,7 +233,7 @@ class Interaction(ReplyingCall):
 
     def _hangs(self, seconds: float) -> None:
         if not self._done:
-            self.system.events.publish(EventKind.HANG, self.path, detail=self.id)
+            self.system.events.publish(EventKind.HANG, self.path, detail=self.id, actor=self.cell)
             self.begin_cancel(
                 HandlerTimeoutError(
                     f"{self.path}: ran for longer than its handler_timeout of {seconds} s", path=self.path

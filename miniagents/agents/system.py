@@ -210,7 +210,9 @@ class MiniAgents(AgentHost):
             except Exception as error:
                 observer_failed(hook, error)
         if self.events.wanted:
-            self.events.publish(EventKind.INTERACTION_STARTED, interaction.path, detail=interaction.id)
+            self.events.publish(
+                EventKind.INTERACTION_STARTED, interaction.path, detail=interaction.id, actor=interaction.cell
+            )
 
     def interaction_ended(self, interaction: Interaction) -> None:
         """Note that a call is over."""
@@ -228,6 +230,7 @@ class MiniAgents(AgentHost):
                     detail=interaction.id,
                     tokens=interaction.tokens,
                     cost=interaction.cost,
+                    actor=interaction.cell,
                 )
             if not self._interactions and self._no_interactions is not None and not self._no_interactions.done():
                 self._no_interactions.set_result(None)

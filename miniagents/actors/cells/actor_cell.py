@@ -513,7 +513,7 @@ class ActorCell(InterruptibleCell):
         # The ask of an agent's call is its interaction.
         call = getattr(ask, "id", None)
         if self.system.events.wanted:
-            self.system.events.publish(EventKind.CRASH, self.path, error=error, detail=call, logged=True)
+            self.system.events.publish(EventKind.CRASH, self.path, error=error, detail=call, logged=True, actor=self)
         self._log_crash(error, call, is_asked=ask is not None, is_awaited=is_awaited)
         self.reason = error
         self.apply(Event.CRASHED)

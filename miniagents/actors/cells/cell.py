@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 from miniagents.actors.cells.cell_state import State, StopRequest
 from miniagents.actors.cells.receiving_cell import ReceivingCell
 from miniagents.actors.messaging.ask import Ask
+from miniagents.actors.messaging.backlog import oldest_at
 from miniagents.actors.messaging.entries import ENVELOPES, Enveloped, has_envelope
 from miniagents.actors.messaging.envelope import Envelope, new_correlation_id
 from miniagents.actors.messaging.identity import Identity
 from miniagents.actors.messaging.options import Props
 from miniagents.actors.messaging.ref import ActorRef
 from miniagents.actors.messaging.terminated import Terminated
+from miniagents.actors.observing.children import Children
 from miniagents.actors.waiting.helper_tasks import OfHelper
 from miniagents.actors.waiting.search import Held
 from miniagents.messages import error_text
@@ -95,7 +97,7 @@ class Cell(ReceivingCell):
         self.since = 0.0
         self.task: Any = None
         self.waits: Held | None = None
-        self.children: dict[str, Cell] | None = None
+        self.children: Children[Cell] | None = None
         self.numbers: dict[str, int] | None = None
         self.supervisor: ChildSupervisor | None = None
         self.own_supervisor: ChildSupervisor | None = None
@@ -130,6 +132,16 @@ class Cell(ReceivingCell):
         """The identity, by which it differs from all other actors."""
         system = self.system
         return Identity(system.id, system.node_name, system.node_epoch, self.path, self.uid)
+
+    @property
+    def node_name(self) -> str:
+        """The name of the node that it lives on; "" for the only one."""
+        return self.system.node_name
+
+    @property
+    def node_epoch(self) -> int:
+        """The life of that node: it grows when the node is started again."""
+        return self.system.node_epoch
 
     @property
     def system_hash(self) -> int:
@@ -253,9 +265,22 @@ class Cell(ReceivingCell):
         """True if an actor that is up has something to do."""
         return self.scheduled
 
+    @property
+    def oldest_at(self) -> float | None:
+        """The time at which the message came that waits longest; None if none waits."""
+        return oldest_at(self.queue, self.head_enqueued_at)
+
     def failed(self, error: BaseException) -> None:
         """Remember a failure. As text: the exception itself would keep its frames, and all that is in them."""
         self.last_error = error_text(error)
+        above = self.parent
+        while above is not None:
+            if above.children is not None:
+                above.children.failures += 1
+            above = above.parent
+        changes = self.system.changes
+        if changes.wanted:
+            changes.note(self)
 
     def route(self, message: object) -> "Cell":
         """Return the cell that gets a message which is sent to this one."""
@@ -288,9 +313,16 @@ class Cell(ReceivingCell):
 
     def add_child(self, child: "Cell") -> None:
         """Take a new child in."""
-        if self.children is None:
-            self.children = {}
-        self.children[child.name] = child
+        children = self.children
+        if children is None:
+            children = self.children = Children()
+        children[child.name] = child
+        children.actors += 1
+        above = self.parent
+        while above is not None:  # written out wherever something is counted (benchmark `spawn`)
+            if above.children is not None:
+                above.children.actors += 1
+            above = above.parent
 
     def refuses_children(self) -> bool:
         """Return True if the actor is stopping, so that no child may start under it."""
@@ -368,6 +400,11 @@ class Cell(ReceivingCell):
             if self._ref is not None:
                 _ = self.path  # it stays when the parent is gone
             del parent.children[self.name]
+            above: Cell | None = parent
+            while above is not None:
+                if above.children is not None:
+                    above.children.actors -= 1
+                above = above.parent
 
     def tell_watchers(self) -> None:
         """Deliver `Terminated` to all that watch it."""

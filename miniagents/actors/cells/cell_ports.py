@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from miniagents.actors.messaging.dead_letters import DeadLetters
     from miniagents.actors.messaging.options import SpawnOptions
     from miniagents.actors.messaging.ref import ActorRef
+    from miniagents.actors.observing.changes import Changes
     from miniagents.actors.waiting.deadlock import Watches
     from miniagents.promising.failures import UnseenFailures
     from miniagents.promising.scope import OnCancelled
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 class System(ports.System, Protocol):
     """The system, as cells see it."""
 
+    @property
+    def changes(self) -> "Changes": ...
     @property
     def dead_letters(self) -> "DeadLetters": ...
     @property

@@ -184,5 +184,5 @@ class InterruptibleCell(ResourceCell):
 
     def _hangs(self) -> None:
         if self._runs_code():
-            self.system.events.publish(EventKind.HANG, self.path)
+            self.system.events.publish(EventKind.HANG, self.path, actor=self)
             self._interrupt(HANG)

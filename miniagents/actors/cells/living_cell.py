@@ -65,6 +65,8 @@ class LivingCell(Cell):
         """Take the step that the table says, and do what it names."""
         step = self.life.steps[event] or self.life.after(event)
         self.life = step.life
+        if self.system.changes.wanted:
+            self.system.changes.note(self)
         for method in step.methods:
             getattr(self, method)()
             if self.life is not step.life:
@@ -227,10 +229,15 @@ class LivingCell(Cell):
         events = self.system.events
         if not is_first:
             self.restarts += 1
+            above = self.parent
+            while above is not None:
+                if above.children is not None:
+                    above.children.restarts += 1
+                above = above.parent
             if events.wanted:
-                events.publish(EventKind.RESTART, self.path, reason=restarted)
+                events.publish(EventKind.RESTART, self.path, reason=restarted, actor=self)
         elif events.wanted:
-            events.publish(EventKind.SPAWN, self.path)
+            events.publish(EventKind.SPAWN, self.path, actor=self)
 
     def report_unstarted(self) -> None:
         """Tell its supervisor, if it waits for the start, that there is none."""
@@ -275,7 +282,7 @@ class LivingCell(Cell):
             self._terminated.resolve(reason)
         self.tell_watchers()
         if system.events.wanted:
-            system.events.publish(EventKind.STOP, self.path, reason=reason)
+            system.events.publish(EventKind.STOP, self.path, reason=reason, actor=self)
         supervisor = self.supervisor
         if supervisor is not None:
             supervisor.child_ended(self, reason)
@@ -334,5 +341,5 @@ class LivingCell(Cell):
             max_restarts=strategy.max_restarts,
             within=strategy.within,
         )
-        self.system.events.publish(EventKind.ESCALATION, self.path, error=error, logged=True)
+        self.system.events.publish(EventKind.ESCALATION, self.path, error=error, logged=True, actor=self)
         return False

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from miniagents.actors.messaging.entries import Enveloped
+from miniagents.actors.messaging.entries import Enveloped, is_dead
 from miniagents.actors.messaging.terminated import Terminated
 from miniagents.errors import InvalidOptionError
 from miniagents.messages import Message
@@ -107,6 +107,10 @@ class PriorityQueue:
     def first(self) -> Enveloped:
         """The next entry."""
         return self._heap[0][2]
+
+    def oldest_at(self) -> float | None:
+        """Return when the message came that waits longest; None if none waits."""
+        return min((entry[2].at for entry in self._heap if not is_dead(entry[2])), default=None)
 
     def keep(self, wanted: Callable[[Enveloped], bool]) -> None:
         """Throw out all others; the order of those that stay is what it was."""

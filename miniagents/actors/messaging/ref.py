@@ -61,6 +61,13 @@ class ActorRef:
         return node
 
     @property
+    def epoch(self) -> int:
+        """The life of that node: a node that is started again has another one, and so have the actors on it. A restart
+        of the actor changes nothing."""
+        epoch: int = self._cell.identity.epoch
+        return epoch
+
+    @property
     def is_alive(self) -> bool:
         """True until `terminated()` resolves: the actor can still get messages."""
         return self._cell.is_alive

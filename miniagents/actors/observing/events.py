@@ -5,7 +5,7 @@ import enum
 import time
 from collections import deque
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -53,6 +53,10 @@ class Event(msgspec.Struct, frozen=True):
         cost: Their cost, in the currency of the price list.
         caller: The name of the `Caller` on whose behalf it was done, or None.
         request_id: The id of the request that it was done for, or None.
+        uid: The number of the actor, which no other actor of its system has had; None if the event is not of an actor.
+        restarts: The number of restarts of that actor so far, which tells its instances apart.
+        node: The node that it happened on; "" for the only one.
+        epoch: The life of that node.
     """
 
     kind: EventKind
@@ -68,6 +72,28 @@ class Event(msgspec.Struct, frozen=True):
     cost: float | None = None
     caller: str | None = None
     request_id: str | None = None
+    uid: int | None = None
+    restarts: int | None = None
+    node: str = ""
+    epoch: int = 0
+
+
+class Happening(Protocol):
+    """An actor that something happened to."""
+
+    @property
+    def restarts(self) -> int: ...
+    @property
+    def uid(self) -> int: ...
+
+
+class Place(Protocol):
+    """The system that things happen in."""
+
+    @property
+    def node_epoch(self) -> int: ...
+    @property
+    def node_name(self) -> str: ...
 
 
 class Subscription:
@@ -124,9 +150,13 @@ class Events:
     """The events of a system. Free while nobody subscribes.
 
     Iterating it directly is the same as iterating a fresh `subscribe()`.
+
+    Args:
+        place: The system.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, place: Place) -> None:
+        self._place = place
         self.subscribers: dict[Subscription, None] = {}
         self.wanted = False
         """Whether anybody listens: what costs something to tell need not be worked out for nobody."""
@@ -156,6 +186,7 @@ class Events:
         logged: bool = False,
         tokens: int | None = None,
         cost: float | None = None,
+        actor: Happening | None = None,
     ) -> None:
         """Tell the subscribers.
 
@@ -168,6 +199,7 @@ class Events:
             logged: Whether the runtime has logged it, too.
             tokens: The tokens that were used.
             cost: Their cost.
+            actor: The cell of the actor, if it happened to one that lives here.
         """
         if self.subscribers:
             caller = current_caller.get()
@@ -185,6 +217,10 @@ class Events:
                 cost=cost,
                 caller=None if caller is None else caller.name,
                 request_id=current_request_id.get(),
+                uid=None if actor is None else actor.uid,
+                restarts=None if actor is None else actor.restarts,
+                node=self._place.node_name,
+                epoch=self._place.node_epoch,
             )
             for subscriber in tuple(self.subscribers):
                 subscriber.put(event)

@@ -1,9 +1,29 @@
 """Snapshots of the tree: what every actor is doing at one moment."""
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
-
 import msgspec
+
+from miniagents.actors.observing.shown import Shown
+
+
+class SubtreeSums(msgspec.Struct, frozen=True):
+    """The sums over all actors below one, at any depth.
+
+    Attributes:
+        actors: The number of actors that live there.
+        restarts: The number of restarts there, those of actors included that have ended since.
+        failures: The number of failures there: crashes, starts that failed, and calls of agents that failed.
+        waiting: The number of messages that wait there; None if they were not counted. Only pages of the tree count
+            them, each among 10,000 actors at most.
+    """
+
+    actors: int = 0
+    restarts: int = 0
+    failures: int = 0
+    waiting: int | None = None
+
+
+NOBODY = SubtreeSums(waiting=0)
+"""The sums of an actor that has never had a child."""
 
 
 class ActorInfo(msgspec.Struct, frozen=True):
@@ -18,7 +38,11 @@ class ActorInfo(msgspec.Struct, frozen=True):
         last_error: Its last crash, as text.
         handled: How many messages it has handled.
         message_age: How long it has been at the message in hand, in seconds; None if there is none.
-        children: Those below it, in the order of their starts.
+        children: Those below it, in the order of their starts; empty in a page of the tree.
+        uid: A number that no other actor of its system has had. A restart keeps it.
+        node: The node that it lives on; "" for the only one.
+        epoch: The life of that node.
+        below: The sums over all actors below it.
     """
 
     path: str
@@ -30,44 +54,10 @@ class ActorInfo(msgspec.Struct, frozen=True):
     handled: int = 0
     message_age: float | None = None
     children: tuple["ActorInfo", ...] = ()
-
-
-class Waiting(Protocol):
-    """A message that waits."""
-
-    @property
-    def at(self) -> float:
-        """When it came, on `loop.time()`."""
-
-
-class State(Protocol):
-    """The state of an actor."""
-
-    @property
-    def value(self) -> str:
-        """Its name."""
-
-
-class Shown(Protocol):
-    """The cell of an actor, as a snapshot shows it."""
-
-    @property
-    def children(self) -> "Mapping[str, Shown] | None": ...
-    @property
-    def current(self) -> object: ...
-    @property
-    def handled(self) -> int: ...
-    @property
-    def last_error(self) -> str | None: ...
-    @property
-    def path(self) -> str: ...
-    @property
-    def restarts(self) -> int: ...
-    @property
-    def since(self) -> float: ...
-    @property
-    def state(self) -> State: ...
-    def waiting(self) -> Sequence[Waiting]: ...
+    uid: int = 0
+    node: str = ""
+    epoch: int = 0
+    below: SubtreeSums = NOBODY
 
 
 def snapshot(cell: Shown, now: float, depth: int | None, limit: int | None) -> ActorInfo:
@@ -91,15 +81,31 @@ def _info(cell: Shown, now: float, depth: int | None, left: list[int]) -> ActorI
             if left[0] == 0:
                 break
             children.append(_info(child, now, None if depth is None else depth - 1, left))
-    waiting = [envelope.at for envelope in cell.waiting()]
+    return info(cell, now, tuple(children))
+
+
+def info(cell: Shown, now: float, children: tuple[ActorInfo, ...] = (), waiting: int | None = None) -> ActorInfo:
+    """Return the state of one cell.
+
+    Args:
+        cell: The cell.
+        now: On `loop.time()`.
+        children: The states of those below it that are to be shown with it.
+        waiting: The number of messages that wait below it, if they were counted.
+    """
+    sums, oldest = cell.children, cell.oldest_at
     return ActorInfo(
         path=cell.path or "/",
         state=cell.state.value,
-        mailbox_depth=len(waiting),
-        oldest_age=max(0.0, now - min(waiting)) if waiting else None,
+        mailbox_depth=cell.depth,
+        oldest_age=max(0.0, now - oldest) if oldest is not None else None,
         restarts=cell.restarts,
         last_error=cell.last_error,
         handled=cell.handled,
         message_age=max(0.0, now - cell.since) if cell.current is not None and cell.since else None,
-        children=tuple(children),
+        children=children,
+        uid=cell.uid,
+        node=cell.node_name,
+        epoch=cell.node_epoch,
+        below=NOBODY if sums is None else SubtreeSums(sums.actors, sums.restarts, sums.failures, waiting),
     )

@@ -407,7 +407,7 @@ class RunningSupervisor:
             within=strategy.within,
             error=repr(cause),
         )
-        host.system.events.publish(EventKind.ESCALATION, host.path, error=cause, logged=True)
+        host.system.events.publish(EventKind.ESCALATION, host.path, error=cause, logged=True, actor=host)
         cell = child.cell
         self._forget(child)
         if cell is not None and cell.is_alive:

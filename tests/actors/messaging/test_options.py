@@ -208,7 +208,7 @@ async def test_who_gives_something_else_than_a_ref_is_told_so() -> None:
             await system.supervise(Supervisor("s"), parent=wrong)
         for look in (system.lookup, system.tree):
             with pytest.raises(InvalidOptionError, match=r"^(lookup|tree)\(path=\) must be a str, not <ActorRef"):
-                look(ref)  # type: ignore[arg-type]
+                look(ref)  # type: ignore[arg-type,call-overload]
 
 
 @pytest.mark.parametrize("number", NO_COUNT)

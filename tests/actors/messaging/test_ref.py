@@ -108,6 +108,30 @@ async def test_another_node_or_another_life_of_a_node_makes_another_reference(
         assert not decoded.who.is_alive
 
 
+async def test_a_reference_a_node_of_the_tree_and_a_tombstone_name_the_node_and_its_life(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with ActorSystem() as system:
+        alone = system.spawn(Counter)
+        assert (alone.node, alone.epoch) == ("", 0)
+        assert (system.tree(alone.path).node, system.tree(alone.path).epoch) == ("", 0)
+
+        data = encode(Found(who=alone))
+        monkeypatch.setattr(ActorSystem, "node_name", "b")
+        monkeypatch.setattr(ActorSystem, "node_epoch", 3)
+
+        ref = system.spawn(Counter)
+        assert (ref.node, ref.epoch) == ("b", 3)
+        absent: Any = decode(data)
+        assert (absent.who.node, absent.who.epoch) == ("", 0)
+        page = system.tree(cursor="")
+        assert [(node.node, node.epoch) for node in page.nodes] == [("b", 3)] * 3
+        assert [node.uid for node in page.nodes[1:]] == [alone.uid, ref.uid]
+        await ref.stop()
+        (ended,) = system.tree(changed_since=page.version).ended
+        assert (ended.node, ended.epoch, ended.uid) == ("b", 3, ref.uid)
+
+
 async def test_a_decoded_reference_is_the_original_where_its_actor_lives_also_after_a_restart() -> None:
     async with MiniAgents() as system:
         leader = await system.supervise(Supervisor("leader", children=[ChildSpec("one", Counter)]))

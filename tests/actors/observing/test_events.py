@@ -3,10 +3,23 @@
 import asyncio
 import gc
 import weakref
+from collections.abc import AsyncIterator
 
 import pytest
 
-from miniagents import Actor, ActorContext, ActorSystem, EventKind, Message, StopReason
+from miniagents import (
+    Actor,
+    ActorContext,
+    ActorSystem,
+    Event,
+    EventKind,
+    InteractionContext,
+    Message,
+    MiniAgents,
+    StopReason,
+    miniagent,
+)
+from miniagents.actors.observing.events import Subscription
 from miniagents.errors import DeadlockError
 from tests.actors.actors import Counter, Crash, Read, turns
 
@@ -40,6 +53,50 @@ async def test_an_event_tells_of_an_exception_as_text_and_keeps_none_of_its_fram
     assert [(event.error, event.error_type) for event in crashes] == [("nothing there", "LookupError")] * 3
     assert [event.reason for event in restarts] == ["LookupError('nothing there')"] * 3
     assert [event.reason for event in told if event.kind is EventKind.STOP] == [StopReason.SHUTDOWN]
+
+
+async def test_an_event_names_the_instance_that_it_happened_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ActorSystem, "node_name", "b")
+    monkeypatch.setattr(ActorSystem, "node_epoch", 3)
+    async with ActorSystem() as system:
+        with system.events.subscribe() as events:
+            ref = system.spawn(Counter, name="c")
+            with pytest.raises(ValueError, match="crash"):
+                await ref.ask(Crash())
+            await ref.ask(Read())
+            await ref.stop()
+        told = [(event.kind, event.restarts) async for event in told_of(events, ref.uid)]
+    kinds = EventKind
+    assert told == [(kinds.SPAWN, 0), (kinds.CRASH, 0), (kinds.RESTART, 1), (kinds.STOP, 1)]
+
+
+async def test_the_events_of_a_call_name_its_agent() -> None:
+    @miniagent
+    async def fails(ctx: InteractionContext) -> None:
+        raise ValueError("no")
+
+    async with MiniAgents() as system:
+        with system.events.subscribe() as events:
+            ref = system.spawn(fails, name="fails")
+            with pytest.raises(ValueError, match="no"):
+                await ref.inquire("Hi")
+        told = [event.kind.value async for event in told_of(events, ref.uid, node="", epoch=0)]
+    assert told == ["spawn", "interaction_started", "crash", "interaction_ended"]
+
+
+async def told_of(events: Subscription, uid: int, *, node: str = "b", epoch: int = 3) -> AsyncIterator[Event]:
+    """The events, which all are of one actor on one node."""
+    async for event in events:
+        assert (event.uid, event.node, event.epoch) == (uid, node, epoch)
+        yield event
+
+
+async def test_an_event_of_something_that_has_no_actor_here_names_none() -> None:
+    async with ActorSystem() as system:
+        with system.events.subscribe() as events:
+            system.events.publish(EventKind.SLOWED, "/somebody")
+        (event,) = [event async for event in events]
+        assert (event.uid, event.restarts) == (None, None)
 
 
 async def test_the_event_of_a_deadlock_names_the_ring() -> None:
