@@ -23,7 +23,15 @@ from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.receiving_cell import ReceivingCell
 from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
-from miniagents.actors.messaging.entries import BARRIER, Enveloped, in_envelope, is_dead, is_of_a_user, living
+from miniagents.actors.messaging.entries import (
+    BARRIER,
+    Enveloped,
+    in_envelope,
+    is_dead,
+    is_of_a_user,
+    living,
+    may_be_dropped,
+)
 from miniagents.actors.messaging.mailbox import BoundedQueue, PriorityQueue
 from miniagents.actors.messaging.options import Props
 from miniagents.actors.messaging.outcome import Outcome
@@ -96,7 +104,6 @@ class DurableMailbox(ReceivingCell):
                 priority(envelope.message)  # it refuses before anything is written, and not after
             written = self.inbox.commit(envelope)
         except Exception as error:
-            envelope.taken = True
             if envelope.ask is None:
                 raise
             envelope.ask.fail(error)
@@ -205,9 +212,7 @@ class DurableMailbox(ReceivingCell):
             super().withdraw(entry, outcome)
 
     def _end_in_line(self, entry: Enveloped, outcome: Outcome) -> None:
-        if not is_of_a_user(entry):
-            pass
-        elif self._reserved[entry]:
+        if self._reserved[entry]:
             self.acknowledge(entry, outcome)
         else:
             self._ended[entry] = outcome
@@ -221,7 +226,7 @@ class DurableMailbox(ReceivingCell):
             self.acknowledge(oldest, Outcome.DROPPED)
             return oldest
         for entry in self._reserved:
-            if is_of_a_user(entry):
+            if may_be_dropped(entry):
                 self._end_in_line(entry, Outcome.DROPPED)
                 return entry
         return None

@@ -15,10 +15,13 @@ from miniagents import (
     ActorContext,
     ActorRef,
     ActorSystem,
+    Backoff,
     ChildSpec,
     DeadLetterReason,
+    InteractionContext,
     Mailbox,
     Message,
+    MiniAgents,
     OneForAll,
     OneForOne,
     Overflow,
@@ -28,14 +31,16 @@ from miniagents import (
     Supervisor,
     Terminated,
     TextMessage,
+    miniagent,
 )
 from miniagents.actors.cells.actor_cell import ActorCell
 from miniagents.actors.cells.cell import Cell
-from miniagents.actors.cells.durable_cell import DurableActorCell
+from miniagents.actors.cells.durable_cell import DurableActorCell, DurableMailbox
 from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.actors.messaging.entries import Enveloped
 from miniagents.actors.messaging.envelope import Envelope
 from miniagents.actors.messaging.outcome import Outcome
+from miniagents.agents.class_cell import ClassAgentCell
 from miniagents.errors import (
     ActorStoppedError,
     AskTimeoutError,
@@ -227,6 +232,46 @@ async def test_room_that_is_reserved_counts_for_the_capacity() -> None:
         total = ref.ask(Read())
         await disk.write()
         assert await total == Total(value=7)
+
+
+async def test_a_message_that_is_tried_again_counts_in_no_capacity_beside_what_is_written() -> None:
+    disk = Disk()
+    supervision = OneForOne(max_restarts=None, backoff=Backoff(1.0, 1.0))
+    options = SpawnOptions(mailbox=Mailbox(2), retry=RetryPolicy(attempts=3), supervision=supervision)
+    async with DurableSystem(disk) as system:
+        ref = system.spawn(Counter, options=options)
+        crash = ref.ask(Crash())
+        with capture_logs():
+            await disk.write()
+            await turns(50)  # the first restart is at once, and the second a second later
+            ref.tell(Add(1))
+            ref.tell(Add(2))
+            with pytest.raises(MailboxFullError):
+                ref.tell(Add(3))
+            with pytest.raises(ValueError, match="crash"):
+                await crash
+        await disk.write()
+        await asyncio.sleep(2.0)  # until the restart
+        total = ref.ask(Read())
+        await disk.write()
+        assert await total == Total(value=3)
+
+
+async def test_an_entry_that_is_not_in_the_mailbox_is_marked_as_taken() -> None:
+    disk = Disk()
+    async with DurableSystem(disk) as system:
+        ref = system.spawn(Counter, options=mailbox(2, Overflow.DROP_NEWEST))
+        cell = cell_of(ref)
+        failed, cut_off, dropped = (Envelope(Add(number)) for number in range(3))
+        for envelope in (failed, cut_off, dropped):
+            cell.post(envelope)
+        assert [envelope.taken for envelope in (failed, cut_off, dropped)] == [False, False, True]
+        with capture_logs():
+            await disk.write(Add(0), error=full())
+        await ref.kill()
+        assert failed.taken
+        assert cut_off.taken
+        await disk.write()
 
 
 async def test_nothing_is_written_that_was_refused() -> None:
@@ -455,10 +500,12 @@ async def test_an_actor_that_drains_ends_when_the_last_write_fails() -> None:
         ref = system.spawn(Counter)
         await ref.started()
         ref.tell(TextMessage("accepted"))
-        ending = ref.stop(drain=True)
+        began, ending = system.time(), ref.stop(drain=True)
         await turns()
-        await disk.write(error=full())
+        with capture_logs():
+            await disk.write(error=full())
         assert await ending is StopReason.SHUTDOWN
+        assert system.time() - began < 1.0  # and not with the time that it has to shut down
 
 
 async def test_an_actor_that_drains_ends_when_the_last_ask_in_line_is_cancelled() -> None:
@@ -467,21 +514,29 @@ async def test_an_actor_that_drains_ends_when_the_last_ask_in_line_is_cancelled(
         ref = system.spawn(Counter)
         await ref.started()
         ask = ref.ask(Read())
-        ending = ref.stop(drain=True)
+        began, ending = system.time(), ref.stop(drain=True)
         await turns()
         ask.cancel("not wanted")
         ask.mark_seen()
         assert await ending is StopReason.SHUTDOWN
+        assert system.time() - began < 1.0
         await disk.write()
 
 
-@pytest.mark.parametrize("priority", [None, lambda message: 0.0], ids=["first in, first out", "priority"])
+def by_length(message: Message) -> float:
+    assert isinstance(message, TextMessage)
+    return len(message.content)
+
+
+@pytest.mark.parametrize("priority", [None, by_length], ids=["first in, first out", "priority"])
 async def test_a_system_that_ends_waits_for_the_writes_of_what_was_accepted(priority: Any) -> None:
     disk, log = Disk(), list[Any]()
-    async with DurableSystem(disk) as system:
-        ref = system.spawn(Counter, log=log, options=SpawnOptions(mailbox=Mailbox(priority=priority)))
-        ref.tell(TextMessage("accepted"))
-        asyncio.get_running_loop().call_later(0.01, lambda: asyncio.ensure_future(disk.write()))
+    with capture_logs() as logs:
+        async with DurableSystem(disk) as system:
+            ref = system.spawn(Counter, log=log, options=SpawnOptions(mailbox=Mailbox(priority=priority)))
+            ref.tell(TextMessage("accepted"))
+            asyncio.get_running_loop().call_later(0.01, lambda: asyncio.ensure_future(disk.write()))
+    assert not logs
     assert log[:2] == ["start", "accepted"]
     assert disk.outcomes_of(TextMessage("accepted")) == [Outcome.HANDLED]
 
@@ -506,6 +561,7 @@ async def test_what_a_journal_has_kept_is_handled_before_new_messages() -> None:
             kept = Envelope(TextMessage(text))
             disk.written.append(kept)
             cell.deliver(kept)
+        await turns()
         system.root.add_child(cell)
         cell.begin()
         cell.ref.tell(TextMessage("c"))
@@ -806,6 +862,61 @@ async def test_messages_of_the_runtime_are_neither_written_nor_acknowledged() ->
     assert log == [Terminated]
     assert not disk.writing
     assert not disk.outcomes
+
+
+class DurableClassAgentCell(DurableMailbox, ClassAgentCell):
+    __slots__ = ("_ended", "_reserved", "inbox")
+
+    def __init__(self, system: Any, parent: Cell, name: str, agent: Any, inbox: Disk) -> None:
+        super().__init__(system, parent, name, agent)
+        self.open_mailbox(inbox)
+
+
+@miniagent
+class Secretary:
+    async def __call__(self, ctx: InteractionContext) -> None:
+        ctx.reply(f"noted {await ctx.message_promises}")
+
+
+class DurableAgents(MiniAgents):
+    def __init__(self, disk: Disk) -> None:
+        super().__init__()
+        self.disk = disk
+
+    def new_cell(self, parent: Any, actor: Any, name: str, options: Any, kwargs: Any) -> Any:
+        return DurableClassAgentCell(self, parent, name, actor, self.disk)
+
+
+async def test_a_call_of_a_class_agent_is_not_written_and_waits_in_line_behind_what_is() -> None:
+    disk = Disk()
+    async with DurableAgents(disk) as system:
+        ref = system.spawn(Secretary)
+        told = ref.ask(TextMessage("first"))
+        call = ref.inquire("second")
+        await turns()
+        assert [entry.message for entry in disk.writing] == [TextMessage("first")]
+        assert not cell_of(ref).handled
+
+        await disk.write()
+
+        assert str(await told) == "noted first"
+        assert str(await call) == "noted second"
+    assert [outcome for _, outcome, _ in disk.outcomes] == [Outcome.HANDLED]
+
+
+async def test_a_call_in_line_ends_with_the_agent() -> None:
+    disk = Disk()
+    async with DurableAgents(disk) as system:
+        ref = system.spawn(Secretary)
+        ref.tell(TextMessage("first"))
+        call = ref.inquire("second")
+        await turns()
+        await ref.kill()
+        with pytest.raises(ActorStoppedError):
+            await call
+        assert system.dead_letters.counts == {DeadLetterReason.STOPPED: 1}
+        await disk.write()
+        assert disk.outcomes_of(TextMessage("first")) == [Outcome.CUT_OFF]
 
 
 STEPS = ("tell", "ask", "send", "crash", "hold", "cancel", "write", "write last", "fail", "turn", "stop")
