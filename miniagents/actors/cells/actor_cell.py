@@ -27,9 +27,10 @@ from miniagents.actors.dispatch.dispatcher import QUANTUM
 from miniagents.actors.dispatch.workers import migrate
 from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
-from miniagents.actors.messaging.entries import BARRIER, Enveloped
+from miniagents.actors.messaging.entries import BARRIER, Enveloped, is_of_a_user
 from miniagents.actors.messaging.envelope import Envelope
 from miniagents.actors.messaging.options import Props
+from miniagents.actors.messaging.outcome import Outcome, outcome_of
 from miniagents.actors.observing.events import EventKind
 from miniagents.errors import HandlerTimeoutError, PromiseCancelledError
 from miniagents.promising.failures import log_failure, logger_for, mark_logged
@@ -146,7 +147,7 @@ class ActorCell(InterruptibleCell):
                 return
             task = self.task  # another one, if the start was cancelled, or somebody keeps its task
             receive, ctx = self._instance.receive, self._ctx
-            watched = self.props.handler_timeout is not None
+            watched, inbox = self.props.handler_timeout is not None, self.inbox
             budget, look_at = QUANTUM, QUANTUM - 2
             while True:
                 if not self._noticed and await self._ends():
@@ -207,7 +208,9 @@ class ActorCell(InterruptibleCell):
                     if hang is not None:
                         hang.cancel()
                     if self._interruption is None or self._swallowed():
-                        if self._replied:
+                        if inbox is not None:
+                            self._answer_when_written(entry, result)
+                        elif self._replied:
                             self._replied = False
                         elif ask is not None:
                             ask.answer(result)
@@ -256,8 +259,11 @@ class ActorCell(InterruptibleCell):
     def break_down(self, error: BaseException) -> None:
         """The runtime failed in its turn: end without any of the user's code."""
         current = self.envelope
-        if current is not None and current.ask is not None:
-            current.ask.fail(error)
+        if current is not None:
+            if current.ask is not None:
+                current.ask.fail(error)
+            if self.inbox is not None:
+                self.acknowledge(current, Outcome.CUT_OFF)
         self._instance = self._ctx = self.context = None
         if self.life is not OVER:
             self.life = OVER
@@ -470,12 +476,16 @@ class ActorCell(InterruptibleCell):
         if cause is CANCEL and isinstance(error, asyncio.CancelledError):
             self._interruption = None
             self.current = None
+            if self.inbox is not None:
+                self.acknowledge(envelope, Outcome.CANCELLED)
             self._tell_done()
             return True
         if (cause is STOP or cause is SUSPEND) and isinstance(error, asyncio.CancelledError):
             self._interruption = None
             self.current = None
-            if ask is not None:
+            if self.inbox is not None and is_of_a_user(envelope):
+                self._keep_cut_off(envelope)
+            elif ask is not None:
                 ask.stopped(self.reason)
             return True
         if cause is not None:
@@ -483,6 +493,8 @@ class ActorCell(InterruptibleCell):
         if self.props.errors and isinstance(error, self.props.errors):
             self.current = None
             self.handled += 1
+            if self.inbox is not None:
+                self.acknowledge(envelope, Outcome.HANDLED, error)
             if ask is not None:
                 ask.fail(error)
             else:
@@ -492,6 +504,8 @@ class ActorCell(InterruptibleCell):
             # Nothing but the end of what the caller wanted: its deadline passed, or it cancelled. That fails the
             # promise and is no crash (else a few impatient clients take a supervisor down).
             self.current = None
+            if self.inbox is not None:
+                self.acknowledge(envelope, outcome_of(envelope))
             return True
         return await self._crashed(envelope, error)
 
@@ -531,8 +545,19 @@ class ActorCell(InterruptibleCell):
                     self._owed.pop(envelope.ask, None)  # the next attempt may answer, and this one no more
                 return
             self.system.dead_letters.add(DeadLetterReason.POISONOUS, envelope, self.ref)
+        if self.inbox is not None:
+            self.acknowledge(envelope, Outcome.CRASHED, error)
         if envelope.ask is not None:
             envelope.ask.fail(error)
+
+    def _keep_cut_off(self, envelope: Enveloped) -> None:
+        """The message in hand was cut off: a durable mailbox keeps it, for the next instance or the next actor."""
+        if envelope.ask is not None and envelope.ask.done():
+            self.acknowledge(envelope, outcome_of(envelope))
+            return
+        self.put_back(envelope)
+        if self._owed is not None:
+            self._owed.pop(envelope.ask, None)
 
     def _log_crash(
         self, error: BaseException, call: int | None = None, *, is_asked: bool = False, is_awaited: bool = False

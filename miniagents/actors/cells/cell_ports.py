@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from miniagents.actors.dispatch.dispatcher import Dispatcher
     from miniagents.actors.dispatch.scheduling import Scheduling
     from miniagents.actors.messaging.dead_letters import DeadLetters
+    from miniagents.actors.messaging.entries import Enveloped
     from miniagents.actors.messaging.options import SpawnOptions
+    from miniagents.actors.messaging.outcome import Outcome
     from miniagents.actors.messaging.ref import ActorRef
     from miniagents.actors.observing.changes import Changes
     from miniagents.actors.waiting.deadlock import Watches
@@ -80,3 +82,34 @@ class ChildSupervisor(Protocol):
     def child_down(self, cell: Any, reason: "StopReason | BaseException") -> None: ...
     def child_ended(self, cell: Any, reason: "StopReason | BaseException") -> None: ...
     def stop_all(self) -> Coroutine[Any, Any, None]: ...
+
+
+class Inbox(Protocol):
+    """The part of a journal that keeps the mailbox of one durable actor.
+
+    It settles every future that it gives out, with None or an error, also when the journal closes. It cancels none.
+    """
+
+    def commit(self, entry: "Enveloped") -> "asyncio.Future[None]":
+        """Begin to write an entry, for which the mailbox has room.
+
+        Returns:
+            A future of the moment when the entry is on disk. If that fails, nothing is on disk.
+
+        Raises:
+            Exception: The entry cannot be written, whatever happens: it is too large, for example. The sender gets it.
+        """
+
+    def handled(self, entry: "Enveloped", outcome: "Outcome", answer: object) -> "asyncio.Future[None] | None":
+        """Write down what became of an entry that was committed; called once for each.
+
+        Args:
+            entry: The object that was committed. Its `crashes` are the attempts that crashed the actor.
+            outcome: What became of it. For `Outcome.CUT_OFF` nothing is to be written.
+            answer: With `Outcome.HANDLED` what the handler returned, or None if it has answered or will answer in
+                another way; with `Outcome.CRASHED` the error; None otherwise.
+
+        Returns:
+            A future of the moment when that is on disk, which the answer of a handler waits for; None to let it go at
+            once.
+        """

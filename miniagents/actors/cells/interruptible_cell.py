@@ -17,6 +17,7 @@ from miniagents.actors.cells.resources import ResourceCell
 from miniagents.actors.dispatch.workers import stack_of_worker
 from miniagents.actors.messaging.entries import ENVELOPES
 from miniagents.actors.messaging.options import Props
+from miniagents.actors.messaging.outcome import Outcome
 from miniagents.actors.observing.events import EventKind
 from miniagents.errors import HandlerTimeoutError
 from miniagents.promising.abandoning import log_abandoned
@@ -165,8 +166,11 @@ class InterruptibleCell(ResourceCell):
         reason = self.reason
         assert reason is not None  # that of what asked for its end
         envelope = self.envelope
-        if envelope is not None and envelope.ask is not None:
-            envelope.ask.stopped(reason)
+        if envelope is not None:
+            if envelope.ask is not None:
+                envelope.ask.stopped(reason)
+            if self.inbox is not None:
+                self.acknowledge(envelope, Outcome.CUT_OFF)
         self._instance = self._ctx = self.context = None
         await self._drop_belongings(reason)
         self.apply(Event.GONE)

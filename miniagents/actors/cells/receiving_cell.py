@@ -19,6 +19,7 @@ from miniagents.actors.messaging.entries import (
     has_envelope,
     in_envelope,
     is_dead,
+    is_of_a_user,
     is_of_the_runtime,
     living,
     may_be_dropped,
@@ -26,13 +27,14 @@ from miniagents.actors.messaging.entries import (
 )
 from miniagents.actors.messaging.envelope import Envelope
 from miniagents.actors.messaging.mailbox import Overflow, PriorityQueue
+from miniagents.actors.messaging.outcome import Outcome
 from miniagents.actors.waiting.deadlock import Node
 from miniagents.errors import DroppedError, MailboxFullError
 from miniagents.supervision import StopReason
 from miniagents.supervision.lifecycle import OVER, Life
 
 if TYPE_CHECKING:
-    from miniagents.actors.cells.cell_ports import System
+    from miniagents.actors.cells.cell_ports import Inbox, System
     from miniagents.actors.messaging.options import Props
     from miniagents.actors.messaging.ref import ActorRef
 
@@ -48,9 +50,12 @@ class ReceivingCell(Node):
         head_enqueued_at: The last time stamp that was taken from the queue.
         scheduled: True if the actor will have a turn anyway, so that a message need not wake it.
         current: The entry that is handled now.
+        inbox: The part of a journal that keeps what this mailbox accepts; None for a mailbox in memory.
     """
 
     __slots__ = ("_room", "current", "dead_entries", "head_enqueued_at", "last_stamp", "queue", "scheduled")
+
+    inbox: "Inbox | None" = None  # of the class, so that a mailbox in memory carries nothing
 
     if TYPE_CHECKING:  # what it needs of the cell
         system: System
@@ -87,8 +92,12 @@ class ReceivingCell(Node):
         """How many messages wait or are in hand."""
         return self.depth + (self.current is not None)
 
-    def post(self, envelope: Enveloped) -> None:
+    def post(self, envelope: Enveloped) -> "asyncio.Future[None] | None":
         """Put an `Envelope` or an `Ask` into the mailbox. Check and put are one step: nothing can come in between.
+
+        Returns:
+            None: the message has been accepted or refused. A `DurableMailbox` returns a future, since it writes the
+            message first.
 
         Raises:
             MailboxFullError: The mailbox is full and refuses; an ask's promise fails instead.
@@ -96,22 +105,23 @@ class ReceivingCell(Node):
         """
         if self.stopping is not None and not self.takes_while_stopping():
             self.refuse(envelope)
-            return
+            return None
         queue = self.queue
         if queue is None:
             queue = self.queue = self.props.options.mailbox.new_queue()
         if self.props.capacity is not None and self.is_full() and not self._overflow(envelope, queue):
             envelope.taken = True
-            return
+            return None
         try:
             queue.append(envelope)
         except Exception as error:  # of the user's `priority=`
             if envelope.ask is None:
                 raise
             envelope.ask.fail(error)
-            return
+            return None
         if not self.scheduled:
             self.wake()
+        return None
 
     def post_system(self, envelope: Envelope) -> None:
         """Put a message of the runtime into the mailbox, whatever its capacity."""
@@ -157,10 +167,7 @@ class ReceivingCell(Node):
         queue = self.queue
         if self.life is OVER or (self.current is None and not queue):
             return None
-        me: Any = self  # a cell, which this is a part of
-        ask: Ask[None] = Ask(me, BARRIER, at=self.system.time())
-        ask.producer = None
-        ask.mark_seen()  # how it ends is nobody's concern
+        ask = self.new_barrier()
         if queue is None:
             queue = self.queue = self.props.options.mailbox.new_queue()
         if isinstance(queue, PriorityQueue):
@@ -171,9 +178,35 @@ class ReceivingCell(Node):
             self.wake()
         return ask
 
+    def new_barrier(self) -> Ask[None]:
+        """Make the ask of a barrier."""
+        me: Any = self  # a cell, which this is a part of
+        ask: Ask[None] = Ask(me, BARRIER, at=self.system.time())
+        ask.producer = None
+        ask.mark_seen()  # how it ends is nobody's concern
+        return ask
+
     def wake(self) -> None:
         """Have a turn of the actor run, which takes what is in the mailbox. Not called while `scheduled`."""
         raise NotImplementedError
+
+    def acknowledge(self, entry: Enveloped, outcome: Outcome, answer: object = None) -> "asyncio.Future[None] | None":
+        """Tell the inbox what became of an entry: once for each that it has committed, and for no other.
+
+        A mailbox in memory has no inbox. Whoever calls this looks first, so that there it costs no call.
+
+        Args:
+            entry: The entry that has left the mailbox.
+            outcome: What became of it.
+            answer: What its handler returned or raised.
+
+        Returns:
+            What `Inbox.handled` returned.
+        """
+        if self.inbox is None or not is_of_a_user(entry):
+            return None
+        # An ask that was answered early goes on as a copy of its envelope; the inbox knows the ask.
+        return self.inbox.handled(entry.ask if entry.ask.__class__ is Ask else entry, outcome, answer)
 
     def refuse(self, envelope: Enveloped) -> None:
         """Refuse a message for an actor that has ended: it becomes a dead letter, its ask fails."""
@@ -312,7 +345,7 @@ class ReceivingCell(Node):
         """An ask ended because its deadline passed."""
         if not ask.taken:
             self.system.dead_letters.add(DeadLetterReason.EXPIRED, ask, self.ref)
-            self.withdraw(ask)
+            self.withdraw(ask, Outcome.EXPIRED)
 
     def ask_cancelled(self, ask: Ask[Any]) -> "asyncio.Future[None] | None":
         """An ask was cancelled: take it out, or interrupt its handler.
@@ -325,9 +358,16 @@ class ReceivingCell(Node):
         self.withdraw(ask)
         return None
 
-    def withdraw(self, entry: Enveloped) -> None:
-        """Let an entry die that waits: an ask that has ended or ends now, or a message that is not wanted any more."""
+    def withdraw(self, entry: Enveloped, outcome: Outcome = Outcome.CANCELLED) -> None:
+        """Let an entry die that waits: an ask that has ended or ends now, or a message that is not wanted any more.
+
+        Args:
+            entry: The entry. One that has left the mailbox is left alone.
+            outcome: What has become of it.
+        """
         if not entry.taken:
+            if self.inbox is not None:
+                self.acknowledge(entry, outcome)
             if entry.ask is None:
                 entry.ask = WITHDRAWN
             self.dead_entries += 1

@@ -17,6 +17,7 @@ from miniagents.actors.messaging.dead_letters import DeadLetterReason
 from miniagents.actors.messaging.entries import Enveloped, has_envelope
 from miniagents.actors.messaging.envelope import Envelope, not_sendable
 from miniagents.actors.messaging.of_task import OfTask
+from miniagents.actors.messaging.outcome import Outcome
 from miniagents.actors.messaging.terminated import Terminated
 from miniagents.errors import InvalidOptionError, MailboxFullError, PromiseCancelledError, UnhandledMessageError
 from miniagents.messages import Message
@@ -173,6 +174,32 @@ class ResourceCell(LivingCell):
         """A handler has answered a message that wanted no answer: only a failure is anything to speak of."""
         if isinstance(answer, BaseException):
             log_failure("actor.answer_failed", answer, actor=self.path)
+
+    def _answer_when_written(self, entry: Enveloped, answer: Any) -> None:
+        """The handler of a durable actor has returned: acknowledge its message, and answer once that is on disk.
+
+        The inbox ends the wait, also when the actor or the system has ended meanwhile. If it fails to write, the asker
+        gets its error: the message will be handled again.
+        """
+        ask, replied, self._replied = entry.ask, self._replied, False
+        written = self.acknowledge(entry, Outcome.HANDLED, None if replied else answer)
+        if replied:
+            return
+        if ask is None:
+            if isinstance(answer, BaseException):
+                self.answered_nobody(answer)
+        elif written is None:
+            ask.answer(answer)
+        else:
+
+            def answer_now(written: "asyncio.Future[None]") -> None:
+                error = written.exception()
+                if error is None:
+                    ask.answer(answer)
+                else:
+                    ask.fail(error)
+
+            written.add_done_callback(answer_now)
 
     def reply_later(self) -> ReplyTo:
         """Let somebody answer the message in hand later."""

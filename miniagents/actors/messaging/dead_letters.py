@@ -20,6 +20,8 @@ class DeadLetterReason(enum.Enum):
     """A full mailbox dropped it."""
     REJECTED = "rejected"
     """A full mailbox refused it."""
+    NOT_WRITTEN = "not_written"
+    """The journal of its durable receiver could not write it."""
     EXPIRED = "expired"
     """Its deadline passed while it waited."""
     POISONOUS = "poisonous"

@@ -27,6 +27,7 @@ from typing import Any, TypeGuard
 from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.messaging.envelope import Envelope
 from miniagents.actors.messaging.terminated import Terminated
+from miniagents.messages import Message
 
 Enveloped = Envelope | Ask[Any]
 """The type of an entry that is an envelope."""
@@ -76,6 +77,11 @@ def is_dead(entry: Any) -> bool:
 def is_of_the_runtime(envelope: Enveloped) -> bool:
     """Return True for a message of the runtime: no capacity counts it, and it is never a dead letter."""
     return envelope.message is BARRIER or isinstance(envelope.message, Terminated)
+
+
+def is_of_a_user(envelope: Enveloped) -> bool:
+    """Return True for a message that somebody sent: no message of the runtime, and no call of an agent."""
+    return isinstance(envelope.message, Message) and not isinstance(envelope.message, Terminated)
 
 
 def may_be_dropped(envelope: Enveloped) -> bool:

@@ -1,6 +1,6 @@
 """References to actors."""
 
-from asyncio import current_task
+from asyncio import current_task, shield
 from collections import deque
 from collections.abc import Awaitable
 from threading import get_ident
@@ -115,7 +115,11 @@ class ActorRef:
             cell.wake()
 
     async def send(self, message: Message) -> None:
-        """Like `tell`, but wait while the mailbox is full (overflow BACKPRESSURE).
+        """Like `tell`, but wait while the mailbox is full (overflow BACKPRESSURE), and, if the actor is durable, until
+        the message is on disk.
+
+        If it is cancelled while it waits for room, nothing was sent. If it is cancelled later, the message is sent all
+        the same.
 
         Raises:
             MailboxFullError: The mailbox is full and its overflow is REJECT.
@@ -136,7 +140,9 @@ class ActorRef:
             envelope = node.envelope_for(message)
         member = cell.route(message)
         await member.room()
-        member.post(envelope)
+        written = member.post(envelope)
+        if written is not None:
+            await shield(written)
 
     @overload
     def ask(self, message: Request[T], *, timeout: float | None = None) -> Promise[T]: ...

@@ -13,6 +13,8 @@ from miniagents.supervision.lifecycle import Phase
 from miniagents.supervision.routing import HashRing, RoundRobin
 
 if TYPE_CHECKING:
+    import asyncio
+
     from miniagents.actors.cells.cell_ports import System
 
 
@@ -41,18 +43,17 @@ class PoolCell(SupervisorCell):
         """True if the members have started, and the pool is not about to end."""
         return self.life.phase is Phase.UP and self.stopping is None
 
-    def post(self, envelope: Enveloped) -> None:
+    def post(self, envelope: Enveloped) -> "asyncio.Future[None] | None":
         """Hand a message on to a member.
 
         Raises:
             Exception: What `key=` raised; an ask fails with it instead.
         """
         if self.is_open:
-            self._hand_on(envelope)
-        else:
-            ReceivingCell.post(self, envelope)
+            return self._hand_on(envelope)
+        return ReceivingCell.post(self, envelope)
 
-    def _hand_on(self, envelope: Enveloped) -> None:
+    def _hand_on(self, envelope: Enveloped) -> "asyncio.Future[None] | None":
         ask = envelope.ask
         try:
             member = self.pick(envelope.message)
@@ -60,14 +61,14 @@ class PoolCell(SupervisorCell):
             if ask is None:
                 raise
             ask.fail(error)
-            return
+            return None
         if member is None:
             self._refuse(envelope)
-            return
+            return None
         if ask is not None:
             ask.cell = member
             ask.producer = member if member.is_serial else None
-        member.post(envelope)
+        return member.post(envelope)  # type: ignore[no-any-return]
 
     def _refuse(self, envelope: Enveloped) -> None:
         """Refuse a message that belongs to no member."""

@@ -15,6 +15,8 @@ from miniagents.supervision import StopReason, Supervisor
 from miniagents.supervision.lifecycle import Event, Phase, Wish
 
 if TYPE_CHECKING:
+    import asyncio
+
     from miniagents.actors.cells.cell_ports import System
 
 
@@ -53,13 +55,14 @@ class SupervisorCell(LivingCell):
         """False: it only waits for its children."""
         return False
 
-    def post(self, envelope: Enveloped) -> None:
+    def post(self, envelope: Enveloped) -> "asyncio.Future[None] | None":
         """A supervisor handles no messages."""
         if envelope.ask is not None:
             envelope.ask.stopped(self.reason if not self.is_alive else "it is a supervisor")
         letters = self.system.dead_letters
         reason = DeadLetterReason.SUPERVISOR if self.is_alive else DeadLetterReason.STOPPED
         letters.add(reason, envelope, self.ref)
+        return None
 
     def wake(self) -> None:
         """There is never anything in its mailbox."""

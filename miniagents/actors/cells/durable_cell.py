@@ -1,0 +1,273 @@
+"""The mailbox of a durable actor: an entry is accepted in three steps, and is on disk before it is in the queue.
+
+1. *Reserve*: the entry takes its place in line, and room in the mailbox; or it is refused, as the mailbox's policy
+   says. So nothing is on disk that was refused.
+2. *Commit*: the inbox writes the entry. If that fails, the room is given back and the sender gets the error.
+3. *Post*: the entry goes into the queue, in the order in which room was reserved, however the writes end.
+
+Between the first and the third step the sender may leave, and the actor may end. The write goes on, and what is on disk
+is acknowledged with what became of it meanwhile.
+
+Each wait is ended by the inbox, which settles every future that it gives out: a `send` waits for its own write alone,
+and an actor that drains waits for the writes of all that it has accepted. An ask ends as any ask does: by its answer,
+by its asker, or with the actor, whose end does not wait for a write.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from miniagents.actors.cells.actor_cell import ActorCell
+from miniagents.actors.cells.cell import Cell
+from miniagents.actors.cells.receiving_cell import ReceivingCell
+from miniagents.actors.messaging.ask import Ask
+from miniagents.actors.messaging.dead_letters import DeadLetterReason
+from miniagents.actors.messaging.entries import (
+    BARRIER,
+    Enveloped,
+    in_envelope,
+    is_dead,
+    is_of_a_user,
+    living,
+    may_be_dropped,
+)
+from miniagents.actors.messaging.mailbox import BoundedQueue, PriorityQueue
+from miniagents.actors.messaging.options import Props
+from miniagents.actors.messaging.outcome import Outcome
+from miniagents.errors import ActorStoppedError
+from miniagents.promising.failures import log_failure
+from miniagents.supervision import StopReason
+from miniagents.supervision.lifecycle import BORN
+
+if TYPE_CHECKING:
+    from miniagents.actors.cells.cell_ports import Inbox, System
+
+
+class DurableMailbox(ReceivingCell):
+    """The mailbox of a durable actor, in front of the class of its cell: `class X(DurableMailbox, XCell)`.
+
+    Attributes:
+        inbox: The part of a journal that writes the entries.
+    """
+
+    __slots__ = tuple[str]()  # the kinds of cells have the slots: two bases with some cannot be joined
+
+    inbox: "Inbox"
+    _reserved: "OrderedDict[Enveloped, bool]"  # the entries in line, and whether each may be posted
+    _ended: dict[Enveloped, Outcome]  # those that have ended while they are written
+
+    def open_mailbox(self, inbox: "Inbox") -> None:
+        """Begin to accept entries, which the inbox writes."""
+        self.inbox = inbox
+        self._reserved = OrderedDict()
+        self._ended = {}
+        queue = self.props.options.mailbox.new_queue()
+        self.queue = BoundedQueue() if queue.__class__ is deque else queue  # so that `tell` asks us first
+
+    @property
+    def depth(self) -> int:
+        """How many messages wait, in the queue or in line before it."""
+        return super().depth + len(self._reserved)
+
+    def is_full(self) -> bool:
+        """Return True if the mailbox has a capacity, and as many messages wait or have reserved room as it allows."""
+        capacity = self.props.capacity
+        if capacity is not None and self._reserved and self.depth >= capacity:
+            first = self.queue.first if self.queue else None
+            is_tried_again = first is not None and first.crashes and not is_dead(first)
+            return not is_tried_again or self.depth > capacity
+        return super().is_full()
+
+    # The three steps
+
+    def post(self, envelope: Enveloped) -> "asyncio.Future[None] | None":
+        """Reserve room for an entry and begin to write it. When it is on disk it goes into the queue.
+
+        Returns:
+            A future of the moment when the entry is on disk; it fails if it cannot be written. None if the entry was
+            refused, or is none that is written: a call of an agent.
+
+        Raises:
+            MailboxFullError: The mailbox is full and refuses; an ask's promise fails instead.
+            Exception: What the mailbox's `priority=` raised, or the inbox, which refuses the entry; an ask's promise
+                fails with it instead.
+        """
+        if not self._reserve(envelope):
+            return None
+        if not is_of_a_user(envelope):
+            self._line_up(envelope)
+            return None
+        try:
+            priority = self.props.options.mailbox.priority
+            if priority is not None:
+                priority(envelope.message)  # it refuses before anything is written, and not after
+            written = self.inbox.commit(envelope)
+        except Exception as error:
+            if envelope.ask is None:
+                raise
+            envelope.ask.fail(error)
+            return None
+        self._reserved[envelope] = False
+        written.add_done_callback(partial(self._written, envelope))
+        return written
+
+    def _reserve(self, envelope: Enveloped) -> bool:
+        """Look whether there is room, or make some, as the mailbox's policy says.
+
+        Returns:
+            False if the entry was refused or dropped.
+        """
+        if self.stopping is not None and not self.takes_while_stopping():
+            self.refuse(envelope)
+            return False
+        if self.props.capacity is not None and self.is_full() and not self._overflow(envelope, self.queue):
+            envelope.taken = True
+            return False
+        return True
+
+    def _written(self, entry: Enveloped, written: "asyncio.Future[None]") -> None:
+        """The write of an entry has ended."""
+        if written.cancelled():  # an inbox does not do that; an ask must not get it as its own cancellation
+            error: BaseException | None = ActorStoppedError(f"{self.path}: its journal was closed", path=self.path)
+        else:
+            error = written.exception()
+        outcome = self._ended.pop(entry, None)
+        if error is not None:
+            self._not_written(entry, error, outcome)
+        elif outcome is not None:
+            self.acknowledge(entry, outcome)
+        else:
+            self._reserved[entry] = True
+            self._post_written()
+
+    def _not_written(self, entry: Enveloped, error: BaseException, outcome: Outcome | None) -> None:
+        """Give the room of an entry back, and tell its sender; `send` gets the error from its future."""
+        if outcome is None or outcome is Outcome.CUT_OFF:
+            entry.taken = True
+            self.system.dead_letters.add(DeadLetterReason.NOT_WRITTEN, entry, self.ref)
+            if entry.ask is not None:
+                entry.ask.fail(error)
+            else:
+                log_failure("mailbox.not_written", error, actor=self.path)
+        if outcome is None:
+            self._leave_line(entry)
+            self._post_written()
+
+    def _post_written(self) -> None:
+        """Post from the front of the line what may be posted."""
+        while self._reserved:
+            entry = next(iter(self._reserved))
+            if not self._reserved[entry]:
+                return
+            del self._reserved[entry]
+            self.deliver(entry)
+
+    def deliver(self, entry: Enveloped) -> None:
+        """Put an entry that is on disk into the queue, whatever the capacity.
+
+        An actor that has not begun takes it in its first turn.
+        """
+        queue = self.queue
+        try:
+            if entry.message is BARRIER and isinstance(queue, PriorityQueue):
+                queue.append_last(entry)
+            else:
+                queue.append(entry)
+        except Exception as error:  # of a `priority=` that raised nothing when it was asked before
+            self.acknowledge(entry, Outcome.CRASHED, error)
+            if entry.ask is not None:
+                entry.ask.fail(error)
+            log_failure("mailbox.not_posted", error, actor=self.path)
+            return
+        if not self.scheduled and self.life is not BORN:
+            self.wake()
+
+    def _line_up(self, entry: Enveloped) -> None:
+        """Let an entry that is not written wait behind those that are being written."""
+        self._reserved[entry] = True
+        self._post_written()
+
+    def _leave_line(self, entry: Enveloped) -> None:
+        del self._reserved[entry]
+        self.made_room()
+        if self.stopping is not None and not self.scheduled:
+            self.wake()  # it drains, and this may have been the last
+
+    # What happens to an entry in line
+
+    def barrier(self) -> "Ask[None] | None":
+        """A promise that settles when all that waits now, in the queue or in line, has been handled."""
+        if not self._reserved:
+            return super().barrier()
+        ask = self.new_barrier()
+        self._line_up(ask)
+        return ask
+
+    def withdraw(self, entry: Enveloped, outcome: Outcome = Outcome.CANCELLED) -> None:
+        """Let an entry die that waits; one that is being written is acknowledged when it is on disk."""
+        if entry in self._reserved:
+            self._end_in_line(entry, outcome)
+        else:
+            super().withdraw(entry, outcome)
+
+    def _end_in_line(self, entry: Enveloped, outcome: Outcome) -> None:
+        if self._reserved[entry]:
+            self.acknowledge(entry, outcome)
+        else:
+            self._ended[entry] = outcome
+        entry.taken = True
+        self._leave_line(entry)
+
+    def _take_oldest(self, queue: "deque[Any] | PriorityQueue") -> Enveloped | None:
+        """Take out the message of a user that has waited longest, of those in line the first; None if there is none."""
+        oldest = super()._take_oldest(queue)
+        if oldest is not None:
+            self.acknowledge(oldest, Outcome.DROPPED)
+            return oldest
+        for entry in self._reserved:
+            if may_be_dropped(entry):
+                self._end_in_line(entry, Outcome.DROPPED)
+                return entry
+        return None
+
+    # The end
+
+    def close(self) -> None:
+        """Close the mailbox of an actor that has ended. What is on disk waits for the next actor of that path."""
+        for entry in tuple(self._reserved):
+            self._end_in_line(entry, Outcome.CUT_OFF)
+            self._end_with_actor(entry)
+        super().close()
+
+    def _refuse_all(self, queue: "deque[Any] | PriorityQueue", waiting: int) -> None:
+        for waiting_entry, at in living(queue, 0.0):
+            entry = in_envelope(waiting_entry, at)
+            self.acknowledge(entry, Outcome.CUT_OFF)
+            self._end_with_actor(entry)
+
+    def _end_with_actor(self, entry: Enveloped) -> None:
+        if not is_of_a_user(entry):
+            self.refuse(entry)
+            return
+        entry.taken = True
+        if entry.ask is not None:
+            entry.ask.stopped(self.reason if self.reason is not None else StopReason.SHUTDOWN, self.start_error)
+
+
+class DurableActorCell(DurableMailbox, ActorCell):
+    """The cell of a durable `Actor`.
+
+    Args:
+        system: Its system.
+        parent: The cell that it is a child of.
+        name: Its name.
+        props: How it is made.
+        inbox: Writes what it accepts.
+    """
+
+    __slots__ = ("_ended", "_reserved", "inbox")
+
+    def __init__(self, system: "System", parent: Cell | None, name: str, props: Props, inbox: "Inbox") -> None:
+        super().__init__(system, parent, name, props)
+        self.open_mailbox(inbox)
