@@ -75,6 +75,14 @@ class ActorSystem(Spawner, StoppableSystem):
 
     Attributes:
         id: What tells it from all other systems, also those of other processes.
+
+    Example:
+        >>> class Echo(Actor):
+        ...     async def receive(self, message, ctx):
+        ...         return message
+        >>> async with ActorSystem(name="echoes") as system:
+        ...     print(await system.spawn(Echo).ask(TextMessage("hello")))
+        hello
     """
 
     node_name = ""

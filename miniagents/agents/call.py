@@ -28,6 +28,18 @@ class AgentCall:
 
     Attributes:
         agent: The agent that is called.
+
+    Example:
+        >>> @miniagent
+        ... async def echo(ctx):
+        ...     async for message_promise in ctx.message_promises:
+        ...         ctx.reply(f"You said: {await message_promise}")
+        >>> async with MiniAgents():
+        ...     call = echo.initiate_call().send_message("Hello").send_message("Goodbye")
+        ...     for reply in await call.reply_sequence():
+        ...         print(reply)
+        You said: Hello
+        You said: Goodbye
     """
 
     __slots__ = ("_input", "_interaction", "_owner", "agent")

@@ -100,7 +100,17 @@ class CallTarget:
 
 
 class AgentRef(CallTarget, ActorRef):
-    """The reference of an agent: an `ActorRef` that can be called, too."""
+    """The reference of an agent: an `ActorRef` that can be called, too.
+
+    Example:
+        >>> @miniagent
+        ... async def greeter(ctx, greeting="Hello"):
+        ...     ctx.reply(f"{greeting}, {await ctx.message_promises}!")
+        >>> async with MiniAgents() as system:
+        ...     ref = system.spawn(greeter, name="greeter", greeting="Hi")
+        ...     print(ref.path, await ref.inquire("Ada"))
+        /greeter Hi, Ada!
+    """
 
     __slots__ = ()
 

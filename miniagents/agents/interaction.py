@@ -50,6 +50,14 @@ class Interaction(ReplyingCall):
         tokens: Tokens used so far, as far as models reported them.
         cost: The cost of these tokens, in the currency of the price list.
         label: The label that tells equal calls apart.
+
+    Example:
+        >>> @miniagent
+        ... async def waiter(ctx):
+        ...     print([interaction.path for interaction in ctx.system.interactions()])
+        >>> async with MiniAgents():
+        ...     replies = await waiter.inquire()
+        ['/agents/waiter']
     """
 
     __slots__ = (

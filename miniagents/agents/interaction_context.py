@@ -29,10 +29,13 @@ class InteractionContext(Spawner):
     """A call as the agent's code sees it, with the messages that came and the way for replies.
 
     Example:
-        @miniagent
-        async def parrot(ctx: InteractionContext) -> None:
-            async for promise in ctx.message_promises:
-                ctx.reply(f"{await promise}!")
+        >>> @miniagent
+        ... async def parrot(ctx):
+        ...     async for promise in ctx.message_promises:
+        ...         ctx.reply(f"{await promise}!")
+        >>> async with MiniAgents():
+        ...     print(await parrot.inquire("Hello"))
+        Hello!
     """
 
     __slots__ = ("_interaction",)

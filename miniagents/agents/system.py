@@ -48,8 +48,12 @@ class MiniAgents(AgentHost):
         **options: The options of `ActorSystem`.
 
     Example:
-        async with MiniAgents():
-            print(await parrot.inquire("Hello"))
+        >>> @miniagent
+        ... async def parrot(ctx):
+        ...     ctx.reply(f"{await ctx.message_promises}!")
+        >>> async with MiniAgents():
+        ...     print(await parrot.inquire("Hello"))
+        Hello!
     """
 
     interaction_class = Interaction

@@ -42,6 +42,19 @@ class Actor:
         strategy: The strategy for the children that it spawns through its context, or None for the default: each is
             restarted alone, without a limit, with growing backoff.
         ctx: Its context; set before `on_start`.
+
+    Example:
+        >>> class Counter(Actor):
+        ...     def __init__(self):
+        ...         self.total = 0
+        ...     async def receive(self, message, ctx):
+        ...         self.total += int(message.content)
+        ...         return TextMessage(str(self.total))
+        >>> async with ActorSystem() as system:
+        ...     counter = system.spawn(Counter)
+        ...     counter.tell(TextMessage("1"))
+        ...     print(await counter.ask(TextMessage("2")))
+        3
     """
 
     errors: ClassVar[tuple[type[BaseException], ...]] = ()
@@ -117,7 +130,21 @@ class Actor:
 
 
 class ActorContext(Spawner):
-    """The view that an instance of an actor has of itself and of its system."""
+    """The view that an instance of an actor has of itself and of its system.
+
+    Example:
+        >>> class Parent(Actor):
+        ...     async def on_start(self, ctx):
+        ...         self.child = ctx.spawn(Child, name="child")
+        ...     async def receive(self, message, ctx):
+        ...         return await self.child.ask(message)
+        >>> class Child(Actor):
+        ...     async def receive(self, message, ctx):
+        ...         return TextMessage(f"{ctx.path} was asked by {ctx.sender.path}")
+        >>> async with ActorSystem() as system:
+        ...     print(await system.spawn(Parent, name="parent").ask(TextMessage("hello")))
+        /parent/child was asked by /parent
+    """
 
     __slots__ = ("_cell",)
 

@@ -24,10 +24,16 @@ class ReplyTo:
     """An answer that is given later: end it once, with `reply`. With the actor it ends as `ActorStoppedError`.
 
     Example:
-        async def receive(self, message, ctx):
-            reply_to = ctx.reply_later()
-            work = ctx.create_task(self.work(message, reply_to))
-            reply_to.on_cancel(lambda reason: work.cancel())
+        >>> class Slow(Actor):
+        ...     async def receive(self, message, ctx):
+        ...         reply_to = ctx.reply_later()
+        ...         work = ctx.create_task(self.work(message, reply_to))
+        ...         reply_to.on_cancel(lambda reason: work.cancel())
+        ...     async def work(self, message, reply_to):
+        ...         reply_to.reply(TextMessage(f"{message} is done"))
+        >>> async with ActorSystem() as system:
+        ...     print(await system.spawn(Slow).ask(TextMessage("work")))
+        work is done
     """
 
     __slots__ = ("_ask", "_attempt", "_cancelled", "_envelope", "_reason", "_receiver")

@@ -12,7 +12,18 @@ from miniagents.actors.messaging.ref import ActorRef
 
 
 class DeadLetterReason(enum.Enum):
-    """Why a message reached nobody."""
+    """Why a message reached nobody.
+
+    Example:
+        >>> class Idle(Actor):
+        ...     pass
+        >>> async with ActorSystem() as system:
+        ...     ref = system.spawn(Idle)
+        ...     reason = await ref.stop()
+        ...     ref.tell(TextMessage("too late"))
+        ...     print(system.dead_letters.counts[DeadLetterReason.STOPPED])
+        1
+    """
 
     STOPPED = "stopped"
     """Its receiver had ended, was ending, or ended before it came to the message."""
@@ -41,6 +52,17 @@ class DeadLetter(msgspec.Struct, frozen=True, eq=False):
         receiver: The actor that it was for.
         sender: The actor that sent it, or None from outside.
         dropped_at: When, in seconds since the epoch.
+
+    Example:
+        >>> class Idle(Actor):
+        ...     pass
+        >>> async with ActorSystem() as system:
+        ...     ref = system.spawn(Idle, name="idle")
+        ...     reason = await ref.stop()
+        ...     ref.tell(TextMessage("too late"))
+        ...     (letter,) = system.dead_letters
+        >>> print(letter.message, letter.receiver.path, letter.reason)
+        too late /idle DeadLetterReason.STOPPED
     """
 
     reason: DeadLetterReason

@@ -47,6 +47,21 @@ class RetryPolicy:
 
     Raises:
         InvalidOptionError: An option is outside its range.
+
+    Example:
+        >>> class Flaky(Actor):
+        ...     attempts = 0
+        ...     async def receive(self, message, ctx):
+        ...         Flaky.attempts += 1
+        ...         if Flaky.attempts < 3:
+        ...             raise ConnectionError("try again")
+        ...         return TextMessage(f"attempt {Flaky.attempts}")
+        >>> policy = RetryPolicy(on=(ConnectionError,), attempts=3)
+        >>> strategy = OneForOne(max_restarts=None)
+        >>> async with ActorSystem() as system:
+        ...     ref = system.spawn(Flaky, options=SpawnOptions(retry=policy, supervision=strategy))
+        ...     print(await ref.ask(TextMessage("hello")))
+        attempt 3
     """
 
     on: tuple[type[BaseException], ...] = (Exception,)
@@ -91,6 +106,16 @@ class SpawnOptions:
 
     Raises:
         InvalidOptionError: An option is outside its range.
+
+    Example:
+        >>> class Endless(Actor):
+        ...     async def receive(self, message, ctx):
+        ...         await asyncio.sleep(3600)
+        >>> async with ActorSystem() as system:
+        ...     ref = system.spawn(Endless, name="endless", options=SpawnOptions(handler_timeout=0.01))
+        ...     answer = await ref.ask(TextMessage("hello"))
+        Traceback (most recent call last):
+        miniagents.errors.HandlerTimeoutError: ...
     """
 
     mailbox: Mailbox = UNBOUNDED

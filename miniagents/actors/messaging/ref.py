@@ -30,6 +30,17 @@ class ActorRef:
     Two refs are equal, and have one hash, when they name the same actor: same system, node, path and uid. A ref of an
     actor that has ended stays dead, also when another actor takes its name. A ref that was encoded and decoded is equal
     to the original: alive where its system runs, elsewhere not.
+
+    Example:
+        >>> class Echo(Actor):
+        ...     async def receive(self, message, ctx):
+        ...         return message
+        >>> async with ActorSystem() as system:
+        ...     echo = system.spawn(Echo, name="echo")
+        ...     print(echo.path, await echo.ask(TextMessage("hello")))
+        ...     print(await echo.stop())
+        /echo hello
+        StopReason.SHUTDOWN
     """
 
     __slots__ = ("__weakref__", "_cell")

@@ -14,6 +14,23 @@ class Terminated(Message):
     Attributes:
         ref: The actor.
         reason: Its stop reason: a `StopReason`, or the exception that it crashed with.
+
+    Example:
+        >>> class Watcher(Actor):
+        ...     def __init__(self, watched):
+        ...         self.watched = watched
+        ...     async def on_start(self, ctx):
+        ...         ctx.watch(self.watched)
+        ...     async def receive(self, message, ctx):
+        ...         if isinstance(message, Terminated):
+        ...             print(message.ref.path, message.reason)
+        >>> class Idle(Actor):
+        ...     pass
+        >>> async with ActorSystem() as system:
+        ...     idle = system.spawn(Idle, name="idle")
+        ...     watcher = await system.spawn(Watcher, watched=idle).started()
+        ...     reason = await idle.stop()
+        /idle StopReason.SHUTDOWN
     """
 
     ref: Any

@@ -14,6 +14,11 @@ class Caller(msgspec.Struct, frozen=True):
     Attributes:
         name: The name: of a service's token, its owner's.
         claims: What else is known of the caller: what one's own `auth=` says. Dicts and lists are frozen.
+
+    Example:
+        >>> caller = Caller("ada", {"plan": "free"})
+        >>> caller.name, caller.claims["plan"]
+        ('ada', 'free')
     """
 
     name: str

@@ -18,7 +18,21 @@ _KEPT = 10_000
 
 
 class EventKind(enum.Enum):
-    """What happened."""
+    """What happened.
+
+    Example:
+        >>> class Faulty(Actor):
+        ...     async def receive(self, message, ctx):
+        ...         raise ValueError("wrong")
+        >>> async with ActorSystem() as system:
+        ...     with system.events.subscribe() as events:
+        ...         system.spawn(Faulty).tell(TextMessage("hello"))
+        ...         async for event in events:
+        ...             if event.kind is EventKind.CRASH:
+        ...                 print(event.error)
+        ...                 break
+        wrong
+    """
 
     SPAWN = "spawn"
     STOP = "stop"
@@ -53,6 +67,16 @@ class Event(msgspec.Struct, frozen=True):
         cost: Their cost, in the currency of the price list.
         caller: The name of the `Caller` on whose behalf it was done, or None.
         request_id: The id of the request that it was done for, or None.
+
+    Example:
+        >>> class Idle(Actor):
+        ...     pass
+        >>> async with ActorSystem() as system:
+        ...     with system.events.subscribe() as events:
+        ...         idle = await system.spawn(Idle, name="idle").started()
+        ...         event = await anext(events)
+        >>> event.kind.value, event.path
+        ('spawn', '/idle')
     """
 
     kind: EventKind

@@ -19,6 +19,15 @@ class ActorInfo(msgspec.Struct, frozen=True):
         handled: How many messages it has handled.
         message_age: How long it has been at the message in hand, in seconds; None if there is none.
         children: Those below it, in the order of their starts.
+
+    Example:
+        >>> class Idle(Actor):
+        ...     pass
+        >>> async with ActorSystem() as system:
+        ...     idle = await system.spawn(Idle, name="idle").started()
+        ...     info = system.tree("/idle")
+        >>> info.path, info.state, info.mailbox_depth
+        ('/idle', 'idle', 0)
     """
 
     path: str

@@ -57,6 +57,15 @@ class SupervisorRef(ActorRef):
     """Names one supervisor. Messages to it are dead letters; its calls are those of OTP's `supervisor`.
 
     All calls raise `ActorStoppedError` when the supervisor has ended.
+
+    Example:
+        >>> class Worker(Actor):
+        ...     pass
+        >>> async with ActorSystem() as system:
+        ...     ref = await system.supervise(Supervisor("workers"))
+        ...     child = await ref.start_child(ChildSpec("first", Worker))
+        ...     print(child.path)
+        /workers/first
     """
 
     __slots__ = ()

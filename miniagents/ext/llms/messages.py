@@ -27,6 +27,10 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
         output_tokens: Tokens written, those of reasoning included.
         cached_tokens: Those of the input that came from the provider's cache.
         estimated: Whether these are estimates: the call was cut, or the provider sent no usage.
+
+    Example:
+        >>> Usage(input_tokens=12, output_tokens=5).total_tokens
+        17
     """
 
     input_tokens: int = 0
@@ -47,6 +51,10 @@ class ToolCall(Message):
         id: The provider's id of the call; its result bears the same.
         name: The name of the tool.
         arguments: Its arguments, the JSON text that the model wrote.
+
+    Example:
+        >>> print(ToolCall(id="call_1", name="add", arguments='{"a": 1, "b": 2}'))
+        add({"a": 1, "b": 2})
     """
 
     id: str
@@ -67,6 +75,11 @@ class ToolResultMessage(TextMessage):
         is_error: Whether there is no answer.
         parts: All parts of the answer in their order, where it has more than text: texts, images, files. Models get
             these instead of `content`.
+
+    Example:
+        >>> result = ToolResultMessage("3", call_id="call_1", name="add")
+        >>> print(result, result.is_error)
+        3 False
     """
 
     is_aside: ClassVar[bool] = True
@@ -84,6 +97,11 @@ class ReplyMessage(AssistantMessage):
     Attributes:
         content: Its text; where there is structured output, its JSON.
         tool_calls: The tools that it asks for.
+
+    Example:
+        >>> reply = ReplyMessage("", tool_calls=(ToolCall(id="call_1", name="add", arguments='{"a": 1, "b": 2}'),))
+        >>> print(reply, reply.usage.total_tokens)
+        add({"a": 1, "b": 2}) 0
     """
 
     tool_calls: tuple[ToolCall, ...] = ()
@@ -210,6 +228,11 @@ class ImageMessage(_Attachment):
         media_type: and what they are: "image/png"; or
         file_id: its id at the provider.
         role: Who shows it.
+
+    Example:
+        >>> image = ImageMessage(data=b"GIF89a", media_type="image/gif")
+        >>> print(image, image.data_url)
+        [image: image/gif] data:image/gif;base64,R0lGODlh
     """
 
     def __str__(self) -> str:
@@ -227,6 +250,11 @@ class FileMessage(_Attachment):
         role: Who gives it.
         filename: Its name.
         context: What a model is told about it, or None.
+
+    Example:
+        >>> note = FileMessage(data=b"Closed on Mondays.", media_type="text/plain", filename="note.txt")
+        >>> print(note, note.text)
+        [file: note.txt] Closed on Mondays.
     """
 
     filename: str = UNNAMED
@@ -261,6 +289,10 @@ class AudioMessage(_Attachment):
         data: Its bytes.
         media_type: What they are: "audio/wav" or "audio/mpeg".
         role: Who speaks.
+
+    Example:
+        >>> print(AudioMessage(data=b"RIFF", media_type="audio/wav"))
+        [audio: wav]
     """
 
     @property
@@ -277,6 +309,10 @@ class EmbeddingMessage(Message):
 
     Attributes:
         embedding: The vector.
+
+    Example:
+        >>> EmbeddingMessage(embedding=(0.6, 0.8)).with_metadata(model="text-embedding-3-small").model
+        'text-embedding-3-small'
     """
 
     embedding: tuple[float, ...]

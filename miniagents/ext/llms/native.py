@@ -17,6 +17,13 @@ class NativeMessage(Message):
         item: The part, as that API has it, with its `type`.
         parts: What it says, in messages that all understand; () where only that API does.
         role: Who says it.
+
+    Example:
+        >>> from miniagents.messages import TextMessage
+        >>> item = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
+        >>> search = NativeMessage(api="openai", item=item, parts=(TextMessage("It is sunny."),), role="assistant")
+        >>> print(search.kind, search)
+        web_search_call It is sunny.
     """
 
     api: str

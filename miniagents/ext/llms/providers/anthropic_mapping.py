@@ -42,6 +42,11 @@ def to_anthropic(
 
     Raises:
         UnsupportedContentError: The API has no form for a part of it.
+
+    Example:
+        >>> from miniagents.messages import SystemMessage, UserMessage
+        >>> to_anthropic([SystemMessage("Be brief."), UserMessage("Hello!")])
+        ('Be brief.', [{'role': 'user', 'content': 'Hello!'}])
     """
     systems, others = systems_first(readable(messages, API, takes_context=True))
     dicts: list[dict[str, Any]] = []

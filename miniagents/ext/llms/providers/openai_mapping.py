@@ -43,6 +43,10 @@ def to_openai(messages: Iterable[Message]) -> list[dict[str, Any]]:
 
     Raises:
         UnsupportedContentError: The API has no form for a part of it.
+
+    Example:
+        >>> to_openai([UserMessage("Hello!"), SystemMessage("Be brief.")])
+        [{'role': 'system', 'content': 'Be brief.'}, {'role': 'user', 'content': 'Hello!'}]
     """
     systems, others = systems_first(readable(messages, API))
     dicts: list[dict[str, Any]] = [{"role": "system", "content": str(one)} for one in systems]
@@ -164,6 +168,11 @@ def from_openai(dicts: Iterable[Mapping[str, Any]]) -> tuple[Message, ...]:
 
     Raises:
         ValueError: A data URL, or base64, is none.
+
+    Example:
+        >>> messages = from_openai([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello!"}])
+        >>> [(message.role, str(message)) for message in messages]
+        [('system', 'Be brief.'), ('user', 'Hello!')]
     """
     found: list[Message] = []
     names: dict[str, str] = {}
