@@ -28,7 +28,7 @@ class Replier(Protocol):
     def done(self) -> bool:
         """Whether the call has ended."""
 
-    def begin_wait(self, promise: object, at: int | None) -> None:
+    def begin_wait(self, promise: Promise[Any], at: int | None) -> None:
         """Look for a cycle, since somebody is about to wait for a reply."""
 
     def node_behind(self, promise: object) -> Any:

@@ -168,7 +168,7 @@ async def test_calls_with_equal_keys_go_to_the_same_instance(kind: str) -> None:
         assert [len(names) for names in members] == [1] * len(users)
         assert len(set.union(*members)) > 1
         assert all(isinstance(message, TextMessage) for message in keys)
-        await pool.inquire()  # type: ignore[attr-defined]
+        await pool.inquire()
         assert keys[-1] is None  # it was called without a message
 
 
@@ -211,16 +211,16 @@ async def test_a_call_whose_key_is_on_its_way_ends_by_timeout_and_by_cancel() ->
 async def test_a_call_is_its_members_from_the_start_and_a_crash_restarts_that_member_alone() -> None:
     async with MiniAgents() as system:
         pool = await system.pool(Memory, size=2, name="p", strategy=OneForOne(max_restarts=5))
-        assert str(await pool.inquire("a")) == "1: a 1"  # type: ignore[attr-defined]
-        assert str(await pool.inquire("b")) == "2: b 1"  # type: ignore[attr-defined]
+        assert str(await pool.inquire("a")) == "1: a 1"
+        assert str(await pool.inquire("b")) == "2: b 1"
         with system.events.subscribe() as events:
-            replies = pool.inquire("c", crash=True)  # type: ignore[attr-defined]
+            replies = pool.inquire("c", crash=True)
         assert [event.path async for event in events if event.kind is EventKind.INTERACTION_STARTED] == ["/p/1"]
         assert [one.path for one in system.interactions()] == ["/p/1"]
         with pytest.raises(ValueError, match="c"):
             await replies
-        assert str(await pool.inquire("d")) == "2: d 2"  # type: ignore[attr-defined]
-        assert str(await pool.inquire("e")) == "1: e 1"  # type: ignore[attr-defined]
+        assert str(await pool.inquire("d")) == "2: d 2"
+        assert str(await pool.inquire("e")) == "1: e 1"
 
 
 async def test_a_pool_of_agents_in_a_tree_keeps_calls_until_it_is_restarted() -> None:
@@ -275,7 +275,7 @@ async def test_a_pool_that_is_restarted_keeps_calls_whose_first_message_is_on_it
         replies[1].cancel()
         assert str(await replies[2]).partition(": ")[2][0] == "c"
         assert system.tree(ref.path).mailbox_depth == 0
-        assert ref._cell.gone == 0  # nothing is counted as gone that has left already
+        assert ref._cell.dead_entries == 0  # nothing is counted as dead that has left already
     assert keys == ["crash", "a", "c"]
 
 

@@ -1,11 +1,12 @@
 """`Caller`: on whose behalf something is done."""
 
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any
 
 import msgspec
 
-from miniagents.messages.frozen import EMPTY, FrozenDict, freeze
+from miniagents.messages.frozen import EMPTY, freeze
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -22,7 +23,7 @@ class Caller(msgspec.Struct, frozen=True):
     """
 
     name: str
-    claims: FrozenDict[str, Any] = EMPTY
+    claims: Mapping[str, Any] = EMPTY
 
     def __post_init__(self) -> None:
         if self.claims is not EMPTY:

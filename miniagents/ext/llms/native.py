@@ -1,8 +1,9 @@
 """`NativeMessage`: a part of a conversation that only one provider's API has."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from miniagents.messages import FrozenDict, Message
+from miniagents.messages import Message
 
 
 class NativeMessage(Message):
@@ -27,7 +28,7 @@ class NativeMessage(Message):
     """
 
     api: str
-    item: FrozenDict[str, Any]
+    item: Mapping[str, Any]
     parts: tuple[Message, ...] = ()
     role: str | None = "user"
 

@@ -2,7 +2,7 @@
 
 import re
 import typing
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +62,7 @@ class Served:
 
 
 Agents: typing.TypeAlias = (
-    "MiniAgent | AgentRef | Served | Iterable[MiniAgent | AgentRef | Served] | "
+    "MiniAgent | AgentRef | Served | Sequence[MiniAgent | AgentRef | Served] | "
     "Mapping[str, MiniAgent | AgentRef | Served | str]"
 )
 """One agent, several, which go by their aliases, or agents by the names that clients call them."""

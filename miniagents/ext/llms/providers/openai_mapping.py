@@ -33,7 +33,7 @@ _SOUND = {"wav": "audio/wav", "mp3": "audio/mpeg"}
 
 def native(item: Mapping[str, Any]) -> NativeMessage:
     """An item of the Responses API that has no message class of its own."""
-    return NativeMessage(api=API, item=item, role="assistant")  # type: ignore[arg-type]  # frozen at construction
+    return NativeMessage(api=API, item=item, role="assistant")
 
 
 def to_openai(messages: Iterable[Message]) -> list[dict[str, Any]]:
