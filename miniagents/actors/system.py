@@ -87,7 +87,7 @@ class ActorSystem(Spawner, StoppableSystem):
 
     node_name = ""
     node_epoch = 0
-    """Which life of the node of that name it is."""
+    """The number of this life of the node with that name."""
 
     def __init__(
         self,

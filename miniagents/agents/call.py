@@ -63,7 +63,7 @@ class AgentCall:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the call takes no more messages. Replies may come all the same."""
+        """True if the call takes no more messages. Replies may come all the same."""
         return not self._input.is_open
 
     def send_message(self, messages: Sendable, *, out_of_order: bool = False) -> "AgentCall":

@@ -293,12 +293,12 @@ class Interaction(ReplyingCall):
         self.cell.interaction_ended(self)
 
     def _is_crash(self, error: BaseException) -> bool:
-        """Whether an error crashes a class agent, and is logged as that."""
+        """Return True if an error crashes a class agent, and is logged as that."""
         return self.cell.is_serial and self.cancelled is None and not isinstance(error, self.agent.options.errors)
 
     @property
     def is_unwanted(self) -> bool:
-        """Whether the deadline has passed and the code goes on, as that of a class agent does."""
+        """True if the deadline has passed and the code goes on, as that of a class agent does."""
         return self.abandoned and self.cancelled is None
 
     def end_unwanted(self) -> None:

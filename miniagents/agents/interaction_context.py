@@ -91,7 +91,7 @@ class InteractionContext(Spawner):
 
     @property
     def deadline(self) -> float | None:
-        """When the call is to be over, on `loop.time()`, or None."""
+        """The time on `loop.time()` at which the call must be over, or None."""
         return self._interaction.deadline
 
     @property

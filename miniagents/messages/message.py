@@ -71,7 +71,7 @@ class Message(msgspec.Struct, kw_only=True, metaclass=MessageMeta):
     metadata: Mapping[str, Any] = EMPTY
 
     is_aside: ClassVar[bool] = False
-    """Whether messages of the class are work on the way to an answer and no part of it: tool calls and their
+    """True if messages of the class are work on the way to an answer and no part of it: tool calls and their
     results."""
 
     __miniagents_immutable__ = True
@@ -259,7 +259,7 @@ class MessagePromise(StreamedPromise[Token, Message]):
     __slots__ = ("_late", "known_beforehand", "message_class")
 
     is_retractable = False
-    """Whether the stream may start again as long as no token has been read."""
+    """True if the stream may start again as long as no token has been read."""
 
     def __init__(
         self,

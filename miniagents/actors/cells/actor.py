@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _HOOKS = {"receive": "message, ctx", "on_start": "ctx", "on_stop": "reason", "on_restart": "reason"}
-"""What the runtime calls, and with which arguments."""
+"""The hooks that the runtime calls, with the arguments that it gives them."""
 
 
 class Actor:
@@ -158,7 +158,7 @@ class ActorContext(Spawner):
 
     @property
     def path(self) -> str:
-        """Where it is in the tree."""
+        """The path of the actor in the tree, `/research/searcher-3`."""
         return self._cell.path
 
     @property
@@ -175,7 +175,7 @@ class ActorContext(Spawner):
 
     @property
     def children(self) -> tuple[ActorRef, ...]:
-        """Its children, in the order of their starts."""
+        """The children of the actor, in the order of their starts."""
         children = self._cell.children
         return tuple(child.ref for child in children.values()) if children else ()
 

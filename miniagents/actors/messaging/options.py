@@ -31,7 +31,7 @@ has such a name is given through `kwargs={...}`."""
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often something that failed is tried again, and after which pauses.
+    """The rule by which failed work is tried again: how often, and after which pauses.
 
     As `SpawnOptions(retry=)` it is about a message that crashed its actor: the fresh instance handles it again, as long
     as nothing was replied. As `retry=` of an LLM agent it is about the request to the provider.
@@ -76,14 +76,14 @@ class RetryPolicy:
         check_seconds("RetryPolicy(max_retry_after=)", self.max_retry_after)
 
     def attempts_of(self, poison_after: int | None, otherwise: int = 3) -> int:
-        """How many attempts there are in all.
+        """Return the number of attempts in all.
 
         Args:
-            poison_after: That of the actor's options. Where both are given, the smaller wins.
-            otherwise: How many where neither says.
+            poison_after: The option of the actor. If both are given, the smaller number wins.
+            otherwise: The number where neither is given.
         """
-        given = [n for n in (self.attempts, poison_after) if n is not None]
-        return min(given, default=otherwise)
+        limits = [n for n in (self.attempts, poison_after) if n is not None]
+        return min(limits, default=otherwise)
 
 
 @dataclass(frozen=True, slots=True)

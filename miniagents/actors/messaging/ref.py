@@ -52,7 +52,7 @@ class ActorRef:
 
     @property
     def path(self) -> str:
-        """Where it is in the tree, `/research/searcher-3`."""
+        """The path of the actor in the tree, `/research/searcher-3`."""
         return self._cell.path
 
     @property

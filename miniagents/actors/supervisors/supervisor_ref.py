@@ -163,7 +163,7 @@ class SupervisorRef(ActorRef):
         return await self._call(answer)
 
     async def count_children(self) -> ChildCounts:
-        """How many children there are, of which kind."""
+        """Return the numbers of children, by their kind."""
         running = self._running()
 
         async def answer() -> ChildCounts:
