@@ -275,7 +275,7 @@ async def test_a_pool_that_is_restarted_keeps_calls_whose_first_message_is_on_it
         replies[1].cancel()
         assert str(await replies[2]).partition(": ")[2][0] == "c"
         assert system.tree(ref.path).mailbox_depth == 0
-        assert ref._cell.dead_entries == 0  # nothing is counted as dead that has left already
+        assert ref._cell.dead_entries == 0  # nothing is counted as gone that has left already
     assert keys == ["crash", "a", "c"]
 
 
