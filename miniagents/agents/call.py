@@ -70,7 +70,7 @@ class AgentCall:
         """Send something to the agent.
 
         Args:
-            messages: Whatever can be sent.
+            messages: The messages, in any form that can be sent (`Sendable`).
             out_of_order: Deliver it as it becomes ready, whatever was sent before.
 
         Raises:

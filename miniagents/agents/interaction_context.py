@@ -123,7 +123,7 @@ class InteractionContext(Spawner):
         somebody else waits for the replies, or when the agent is cancelled.
 
         Args:
-            messages: Whatever can be sent.
+            messages: The messages, in any form that can be sent (`Sendable`).
             out_of_order: Deliver it as it becomes ready, whatever was replied before.
 
         Raises:

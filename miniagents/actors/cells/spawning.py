@@ -64,14 +64,14 @@ class Spawner:
 
         Args:
             actor: A subclass of `Actor`; in a system of agents an agent, too.
-            name: Its name; by default that of its class, or the alias of the agent, and a number.
+            name: The name; by default that of the class, or the alias of the agent, and a number.
             options: The rarer options.
             kwargs: Arguments of the constructor whose names `spawn` takes for itself.
             **arguments: Arguments of the constructor.
 
         Returns:
-            Its reference, at once; that of an agent can be called. `on_start` runs in the actor, before its first
-            message.
+            The reference, at once; the reference of an agent can be called. `on_start` runs in the actor, before its
+            first message.
 
         Raises:
             AgentArgumentError: The constructor takes no argument of that name.

@@ -9,11 +9,11 @@ register_value_type(StopReason)  # it travels in a field that takes exceptions, 
 
 
 class Terminated(Message):
-    """An actor that is watched has ended for good.
+    """The message that a watched actor has ended for good.
 
     Attributes:
         ref: The actor.
-        reason: Its stop reason: a `StopReason`, or the exception that it crashed with.
+        reason: The stop reason: a `StopReason`, or the exception that it crashed with.
 
     Example:
         >>> class Watcher(Actor):
@@ -28,7 +28,7 @@ class Terminated(Message):
         ...     pass
         >>> async with ActorSystem() as system:
         ...     idle = system.spawn(Idle, name="idle")
-        ...     watcher = await system.spawn(Watcher, watched=idle).started()
+        ...     await system.spawn(Watcher, watched=idle).started()
         ...     reason = await idle.stop()
         /idle StopReason.SHUTDOWN
     """

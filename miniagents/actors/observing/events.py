@@ -73,7 +73,7 @@ class Event(msgspec.Struct, frozen=True):
         ...     pass
         >>> async with ActorSystem() as system:
         ...     with system.events.subscribe() as events:
-        ...         idle = await system.spawn(Idle, name="idle").started()
+        ...         await system.spawn(Idle, name="idle").started()
         ...         event = await anext(events)
         >>> event.kind.value, event.path
         ('spawn', '/idle')

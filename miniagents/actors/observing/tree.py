@@ -24,7 +24,7 @@ class ActorInfo(msgspec.Struct, frozen=True):
         >>> class Idle(Actor):
         ...     pass
         >>> async with ActorSystem() as system:
-        ...     idle = await system.spawn(Idle, name="idle").started()
+        ...     await system.spawn(Idle, name="idle").started()
         ...     info = system.tree("/idle")
         >>> info.path, info.state, info.mailbox_depth
         ('/idle', 'idle', 0)
