@@ -36,18 +36,17 @@ def docstrings_with_examples() -> list[tuple[str, int, str]]:
 EXAMPLES = [pytest.param(*found, id=f"{found[0]}:{found[1]}") for found in docstrings_with_examples()]
 
 
-PUBLIC = {
-    name: value
-    for name in miniagents.__all__
-    if inspect.isfunction(value := getattr(miniagents, name))
-    or (inspect.isclass(value) and not issubclass(value, BaseException))
-}
-"""The public classes and functions, without the errors: `miniagents.errors` begins with their tree."""
+PACKAGES = ("miniagents", "miniagents.ext.serving", "miniagents.ext.telemetry", "miniagents.testing")
+"""The packages whose names have examples here; those of models and of ready agents are in `tests/ext/llms`."""
 
-WITHOUT = {
-    name for name, value in PUBLIC.items() if value.__module__.startswith(("miniagents.actors", "miniagents.agents"))
-}
-"""Those that need no example yet."""
+PUBLIC = [
+    pytest.param(value, id=f"{package.__name__}.{name}")
+    for package in map(importlib.import_module, PACKAGES)
+    for name in package.__all__
+    if inspect.isfunction(value := getattr(package, name))
+    or (inspect.isclass(value) and not issubclass(value, BaseException))
+]
+"""The public classes and functions, without the errors: `miniagents.errors` begins with their tree."""
 
 
 def compiled(source: str) -> CodeType:
@@ -97,9 +96,9 @@ def test_the_example_of_a_docstring_prints_what_it_says(module: str, line: int, 
         check.send(None)
 
 
-@pytest.mark.parametrize("name", sorted(set(PUBLIC) - WITHOUT))
-def test_a_public_class_or_function_has_an_example(name: str) -> None:
-    assert ">>> " in (PUBLIC[name].__doc__ or "")
+@pytest.mark.parametrize("public", PUBLIC)
+def test_a_public_class_or_function_has_an_example(public: Any) -> None:
+    assert ">>> " in (public.__doc__ or "")
 
 
 async def test_an_example_that_prints_something_else_is_found() -> None:

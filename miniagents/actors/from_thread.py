@@ -57,8 +57,8 @@ class FromThread:
 
 
 class ThreadFuture(concurrent.futures.Future[Any]):
-    """What comes of a call from another thread. A failure that nobody has looked at when it is thrown away is logged;
-    cancelling it cancels the call, and what that has started."""
+    """The result of a call from another thread. Cancelling the future cancels the call and what the call has started. A
+    failure that nobody has looked at is logged when the future is thrown away."""
 
     _was_looked_at = False
 

@@ -35,7 +35,7 @@ class Running(Protocol):
 
     @property
     def told_to_end_at(self) -> float | None:
-        """When its code was cancelled, on `loop.time()`; None if it was not."""
+        """The time on `loop.time()` when its code was cancelled; None if it was not."""
 
     @property
     def is_unwanted(self) -> bool:
@@ -202,14 +202,14 @@ class StoppableSystem(PromisingContext):
         while True:
             await asyncio.sleep(INSIST_EVERY)
             let_go: list[Any] = []
-            for one in self._that_run():
-                told_at = one.told_to_end_at
+            for running in self._that_run():
+                told_at = running.told_to_end_at
                 if told_at is None:
-                    if one.is_unwanted and gives_up(began):
-                        one.end_unwanted()
-                elif gives_up(told_at) and one not in let_go:
-                    one.abandon()
-                    let_go.append(getattr(one, "cell", None))  # a class agent that waits for its call can go on now
+                    if running.is_unwanted and gives_up(began):
+                        running.end_unwanted()
+                elif gives_up(told_at) and running not in let_go:
+                    running.abandon()
+                    let_go.append(getattr(running, "cell", None))  # a class agent that waits for its call can go on now
 
     def _that_run(self) -> list[Any]:
         """Return what runs code of the user now: of those, what is `Running`."""

@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Self, TypeVar, Unpack, overload
 
 from miniagents.actors.arguments import check_names
 from miniagents.actors.cells.absent import cell_of
@@ -19,7 +19,7 @@ from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.graces import Graces
 from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.actors.cells.root import RootCell
-from miniagents.actors.cells.spawning import Spawner
+from miniagents.actors.cells.spawning import PoolOptions, Spawner
 from miniagents.actors.cells.timers import Timer, Timers
 from miniagents.actors.dispatch.dispatcher import Dispatcher
 from miniagents.actors.dispatch.scheduling import Scheduling, scheduling_of
@@ -49,7 +49,7 @@ from miniagents.promising import Promise
 from miniagents.promising.abandoning import DEFAULT_GRACE
 from miniagents.promising.failures import logger_for
 from miniagents.promising.tracebacks import traceback_text
-from miniagents.supervision import AutoShutdown, ChildSpec, Pool, Routing, Strategy, Supervisor
+from miniagents.supervision import AutoShutdown, ChildSpec, Pool, Strategy, Supervisor
 from miniagents.supervision.checking import check_count, check_function, check_kind, check_seconds
 
 T = TypeVar("T")
@@ -78,11 +78,19 @@ class ActorSystem(Spawner, StoppableSystem):
 
     Attributes:
         id: What tells it from all other systems, also those of other processes.
+
+    Example:
+        >>> class Echo(Actor):
+        ...     async def receive(self, message, ctx):
+        ...         return message
+        >>> async with ActorSystem(name="echoes") as system:
+        ...     print(await system.spawn(Echo).ask(TextMessage("hello")))
+        hello
     """
 
     node_name = ""
     node_epoch = 0
-    """Which life of the node of that name it is."""
+    """The number of this life of the node with that name."""
 
     def __init__(
         self,
@@ -278,30 +286,15 @@ class ActorSystem(Spawner, StoppableSystem):
         assert isinstance(ref, SupervisorRef)
         return ref
 
-    async def pool(
-        self,
-        actor: Any,
-        *,
-        size: int,
-        routing: Routing = Routing.ROUND_ROBIN,
-        key: Callable[[Any], object] | None = None,
-        name: str | None = None,
-        strategy: Strategy | None = None,
-        options: SpawnOptions | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> SupervisorRef:
+    async def pool(self, actor: Any, *, size: int, **options: Unpack[PoolOptions]) -> SupervisorRef:
         """Start a supervised pool of equal actors behind one reference, at the top of the tree. Elsewhere a pool is
         started by a `ChildSpec` that names a `Pool`, or by `supervise(Pool(...), parent=...)`.
 
         Args:
-            actor: What its members are.
-            size: How many, 1 or more.
-            routing: Which member gets a message.
-            key: For `Routing.CONSISTENT_HASH`: a function of the message; equal keys go to the same member.
-            name: Its name; by default that of the class and a number.
-            strategy: The strategy for the members; None for restarts without a limit, with growing backoff.
-            options: The rarer options of the members.
-            kwargs: Arguments of their constructor.
+            actor: The `Actor` class, or the agent, that each member is.
+            size: The number of members, 1 or more.
+            **options: The other arguments of `Pool`: `routing`, `key`, `name`, `strategy`, `restart`, `shutdown`,
+                `options` and `kwargs`.
 
         Returns:
             A reference that routes what is told, sent or asked, and is a supervisor's otherwise. `await send()` waits
@@ -311,18 +304,8 @@ class ActorSystem(Spawner, StoppableSystem):
             StartError: A member did not start; its own error is the `__cause__`.
         """
         self.check_running()
-        pool_name = self.root.child_name(name, f"{self.base_name(actor)}-pool")
-        pool = Pool(
-            actor,
-            size=size,
-            routing=routing,
-            key=key,
-            name=pool_name,
-            strategy=strategy,
-            options=options,
-            kwargs=kwargs,
-        )
-        return await self._start_supervisor(self.root, pool, pool_name)
+        name = options["name"] = self.root.child_name(options.get("name"), f"{self.base_name(actor)}-pool")
+        return await self._start_supervisor(self.root, Pool(actor, size=size, **options), name)
 
     def schedule(self, delay: float, ref: ActorRef, message: Message) -> Timer:
         """Send an actor `message` in `delay` seconds, from outside. It is not bound to an instance of the actor, as

@@ -60,6 +60,15 @@ class MiniAgent(CallTarget):
         live_arguments: The live arguments, which are passed as they are.
         options: The options of the decorator.
         as_trace: The agent trace of a call from outside: the agent alone.
+
+    Example:
+        >>> @miniagent
+        ... async def greeter(ctx, greeting="Hello"):
+        ...     ctx.reply(f"{greeting}, {await ctx.message_promises}!")
+        >>> casual = greeter.fork(greeting="Hi")
+        >>> async with MiniAgents():
+        ...     print(await casual.inquire("Ada"))
+        Hi, Ada!
     """
 
     __slots__ = (

@@ -82,17 +82,17 @@ class AgentCell(LivingCell):
 
     @property
     def takes_calls(self) -> bool:
-        """Whether a call that is sent now is still served."""
+        """True if a call that is sent now is still served."""
         return self.life is not OVER and (self.stopping is None or self.takes_while_stopping())
 
     def must_wait(self) -> bool:
-        """Whether a call must wait for room in the mailbox."""
+        """Return True if a call must wait for room in the mailbox."""
         if self.props.capacity is None or self.props.options.mailbox.overflow is not Overflow.BACKPRESSURE:
             return False
         return self.is_full() or bool(self._room)
 
     def is_ready(self) -> bool:
-        """Whether a call would not have to wait before it is in the mailbox."""
+        """Return True if a call would not have to wait before it is in the mailbox."""
         return self.takes_calls and self.state is not State.RESTARTING and not self.must_wait()
 
     def check_ready(self) -> None:

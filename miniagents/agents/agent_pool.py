@@ -21,7 +21,17 @@ from miniagents.supervision import Pool, Routing
 
 class AgentPoolRef(CallTarget, SupervisorRef):
     """The reference of a pool of agents: a `SupervisorRef` that can be called, too. The member that routing chooses
-    serves the call."""
+    serves the call.
+
+    Example:
+        >>> @miniagent
+        ... async def echo(ctx):
+        ...     ctx.reply(ctx.message_promises)
+        >>> async with MiniAgents() as system:
+        ...     pool = await system.pool(echo, size=2)
+        ...     print(await pool.inquire("Hello"))
+        Hello
+    """
 
     __slots__ = ()
 

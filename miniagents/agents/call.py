@@ -28,6 +28,18 @@ class AgentCall:
 
     Attributes:
         agent: The agent that is called.
+
+    Example:
+        >>> @miniagent
+        ... async def echo(ctx):
+        ...     async for message_promise in ctx.message_promises:
+        ...         ctx.reply(f"You said: {await message_promise}")
+        >>> async with MiniAgents():
+        ...     call = echo.initiate_call().send_message("Hello").send_message("Goodbye")
+        ...     for reply in await call.reply_sequence():
+        ...         print(reply)
+        You said: Hello
+        You said: Goodbye
     """
 
     __slots__ = ("_input", "_interaction", "_owner", "agent")
@@ -51,14 +63,14 @@ class AgentCall:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the call takes no more messages. Replies may come all the same."""
+        """True if the call takes no more messages. Replies may come all the same."""
         return not self._input.is_open
 
     def send_message(self, messages: Sendable, *, out_of_order: bool = False) -> "AgentCall":
         """Send something to the agent.
 
         Args:
-            messages: Whatever can be sent.
+            messages: The messages, in any form that can be sent (`Sendable`).
             out_of_order: Deliver it as it becomes ready, whatever was sent before.
 
         Raises:

@@ -38,7 +38,7 @@ class CallTarget:
         """Send messages to the agent and promise its replies.
 
         Args:
-            messages: Whatever can be sent; None for nothing.
+            messages: The messages, in any form that can be sent (`Sendable`); None for none.
             timeout: Seconds until the promise fails with `AskTimeoutError`, 0 or more; None for no limit. Calls and
                 asks that the agent makes inherit the deadline.
             start_soon: Begin as soon as the loop turns; otherwise when somebody first asks for a reply.
@@ -100,7 +100,17 @@ class CallTarget:
 
 
 class AgentRef(CallTarget, ActorRef):
-    """The reference of an agent: an `ActorRef` that can be called, too."""
+    """The reference of an agent: an `ActorRef` that can be called, too.
+
+    Example:
+        >>> @miniagent
+        ... async def greeter(ctx, greeting="Hello"):
+        ...     ctx.reply(f"{greeting}, {await ctx.message_promises}!")
+        >>> async with MiniAgents() as system:
+        ...     ref = system.spawn(greeter, name="greeter", greeting="Hi")
+        ...     print(ref.path, await ref.inquire("Ada"))
+        /greeter Hi, Ada!
+    """
 
     __slots__ = ()
 

@@ -137,11 +137,11 @@ class CallNode(Node):
 
     @property
     def stack(self) -> str:
-        """Where the code is now, as text; "" while the call waits in the mailbox."""
+        """The stack of the code, as text; "" while the call waits in the mailbox."""
         return stack_of(self._coro)
 
     def done(self) -> bool:
-        """Whether the call has ended."""
+        """Return True if the call has ended."""
         return self._done
 
     def __repr__(self) -> str:
@@ -156,7 +156,7 @@ class CallNode(Node):
 
     @property
     def deadline(self) -> float | None:  # type: ignore[override]
-        """When the call is to be over, on `loop.time()`, or None."""
+        """The time on `loop.time()` at which the call must be over, or None."""
         return self._deadline
 
     @property
@@ -204,7 +204,7 @@ class CallNode(Node):
 
     @property
     def is_awaited(self) -> bool:  # type: ignore[override]
-        """Whether anybody waits for the replies, or may do so without being seen here: an ask that became this call,
+        """True if anybody waits for the replies, or may do so without being seen here: an ask that became this call,
         or the calls that wait behind it for a serial agent."""
         replies, envelope = self.replies, self.envelope
         if self.cell.is_serial or replies.may_be_awaited:
@@ -213,7 +213,7 @@ class CallNode(Node):
 
     @property
     def has_timeout(self) -> bool:  # type: ignore[override]
-        """Whether a timeout of this call ends what it has started; an inherited deadline does not count."""
+        """True if a timeout of this call ends what it has started; an inherited deadline does not count."""
         return self.own_timeout and not self.replies.done()
 
     def node_behind(self, promise: object) -> Any:
@@ -326,7 +326,7 @@ class CallNode(Node):
             end_task(task, reason, endings, self)
 
     def is_over(self) -> bool:
-        """Whether nothing of the call runs or flows: see `Cancellable`."""
+        """Return True if nothing of the call runs or flows: see `Cancellable`."""
         return self._done and not self.replies.is_flowing
 
     def cancel_alone(self, reason: object, endings: Endings) -> Iterable[Cancellable]:

@@ -86,10 +86,12 @@ def miniagent(
         InvalidOptionError: An option is outside its range.
 
     Example:
-        @miniagent
-        async def parrot(ctx: InteractionContext) -> None:
-            async for promise in ctx.message_promises:
-                ctx.reply(f"{await promise}!")
+        >>> @miniagent(alias="Parrot", description="Repeats loudly.")
+        ... async def parrot(ctx: InteractionContext) -> None:
+        ...     async for promise in ctx.message_promises:
+        ...         ctx.reply(f"{await promise}!")
+        >>> parrot.alias, parrot.description
+        ('Parrot', 'Repeats loudly.')
     """
 
     def decorate(target: Callable[..., Any]) -> MiniAgent:

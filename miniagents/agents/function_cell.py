@@ -77,7 +77,7 @@ class FunctionAgentCell(AgentCell):
 
     @property
     def is_busy(self) -> bool:
-        """Whether calls run."""
+        """True if calls run."""
         return bool(self._running)
 
     # Calls
@@ -113,7 +113,7 @@ class FunctionAgentCell(AgentCell):
                 self._run_message(envelope)
 
     def _takes_work(self) -> bool:
-        """Whether calls may begin: the agent is up, and is not to end unless it handles what waits first."""
+        """Return True if calls may begin: the agent is up, and is not to end unless it handles what waits first."""
         life = self.life
         return life.phase is Phase.UP and (life.wish is Wish.NONE or life.wish is Wish.DRAIN)
 

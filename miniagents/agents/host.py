@@ -24,13 +24,13 @@ class ServingCell(Protocol[CallT]):
     """
 
     is_activated: bool
-    """Whether the first use of the agent made the cell, so that the next use makes another one when it has ended."""
+    """True if the first use of the agent made the cell, so that the next use makes another one when it has ended."""
 
     is_serial: bool
-    """Whether the cell serves one call at a time."""
+    """True if the cell serves one call at a time."""
 
     is_supervisor: bool
-    """Whether the cell is a pool."""
+    """True if the cell is a pool."""
 
     stopping: StopRequest | None
 
@@ -60,7 +60,7 @@ class ServingCell(Protocol[CallT]):
 
     @property
     def takes_calls(self) -> bool:
-        """Whether a call that is sent now is still served."""
+        """True if a call that is sent now is still served."""
 
     def check_ready(self) -> None:
         """Check that a call would be in the mailbox at once; see `CallTarget.check_ready`."""

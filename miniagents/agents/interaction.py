@@ -50,6 +50,14 @@ class Interaction(ReplyingCall):
         tokens: Tokens used so far, as far as models reported them.
         cost: The cost of these tokens, in the currency of the price list.
         label: The label that tells equal calls apart.
+
+    Example:
+        >>> @miniagent
+        ... async def waiter(ctx):
+        ...     print([interaction.path for interaction in ctx.system.interactions()])
+        >>> async with MiniAgents():
+        ...     replies = await waiter.inquire()
+        ['/agents/waiter']
     """
 
     __slots__ = (
@@ -285,12 +293,12 @@ class Interaction(ReplyingCall):
         self.cell.interaction_ended(self)
 
     def _is_crash(self, error: BaseException) -> bool:
-        """Whether an error crashes a class agent, and is logged as that."""
+        """Return True if an error crashes a class agent, and is logged as that."""
         return self.cell.is_serial and self.cancelled is None and not isinstance(error, self.agent.options.errors)
 
     @property
     def is_unwanted(self) -> bool:
-        """Whether the deadline has passed and the code goes on, as that of a class agent does."""
+        """True if the deadline has passed and the code goes on, as that of a class agent does."""
         return self.abandoned and self.cancelled is None
 
     def end_unwanted(self) -> None:

@@ -29,10 +29,13 @@ class InteractionContext(Spawner):
     """A call as the agent's code sees it, with the messages that came and the way for replies.
 
     Example:
-        @miniagent
-        async def parrot(ctx: InteractionContext) -> None:
-            async for promise in ctx.message_promises:
-                ctx.reply(f"{await promise}!")
+        >>> @miniagent
+        ... async def parrot(ctx):
+        ...     async for promise in ctx.message_promises:
+        ...         ctx.reply(f"{await promise}!")
+        >>> async with MiniAgents():
+        ...     print(await parrot.inquire("Hello"))
+        Hello!
     """
 
     __slots__ = ("_interaction",)
@@ -88,7 +91,7 @@ class InteractionContext(Spawner):
 
     @property
     def deadline(self) -> float | None:
-        """When the call is to be over, on `loop.time()`, or None."""
+        """The time on `loop.time()` at which the call must be over, or None."""
         return self._interaction.deadline
 
     @property
@@ -120,7 +123,7 @@ class InteractionContext(Spawner):
         somebody else waits for the replies, or when the agent is cancelled.
 
         Args:
-            messages: Whatever can be sent.
+            messages: The messages, in any form that can be sent (`Sendable`).
             out_of_order: Deliver it as it becomes ready, whatever was replied before.
 
         Raises:

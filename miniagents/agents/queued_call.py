@@ -82,7 +82,7 @@ class QueuedCall(CallNode):
 
     @property
     def waiters(self) -> bool:
-        """Whether anybody waits for the replies, or did when the call ended."""
+        """True if anybody waits for the replies, or did when the call ended."""
         return self._was_awaited or self.replies.is_waited_for()
 
     def answer(self, result: object) -> None:

@@ -26,16 +26,16 @@ class Replier(Protocol):
         """Put the call into the agent's mailbox, once."""
 
     def done(self) -> bool:
-        """Whether the call has ended."""
+        """Return True if the call has ended."""
 
-    def begin_wait(self, promise: object, at: int | None) -> None:
+    def begin_wait(self, promise: Promise[Any], at: int | None) -> None:
         """Look for a cycle, since somebody is about to wait for a reply."""
 
     def node_behind(self, promise: object) -> Any:
         """Return the node that must get further before the replies can come, or None."""
 
     def ends_with_its_caller(self, error: BaseException) -> bool:
-        """Whether an error only says that the calling call ended, which that call's own promise tells."""
+        """Return True if an error only says that the calling call ended, which that call's own promise tells."""
 
     def begin_cancel(self, reason: object) -> Endings:
         """Cancel the call and everything below it, and return what still runs."""
@@ -106,17 +106,17 @@ class ReplyPromise(MessageSequencePromise, Generic[CallT]):
         return endings
 
     def failed_with(self, error: BaseException) -> bool:
-        """Whether the promise has failed with this exception."""
+        """Return True if the promise has failed with this exception."""
         return self.settled_error is error
 
     @property
     def has_pieces(self) -> bool:
-        """Whether there is a reply, or an exception in the place of one."""
+        """True if there is a reply, or an exception in the place of one."""
         return bool(self.pieces)
 
     @property
     def may_be_awaited(self) -> bool:
-        """Whether anybody waits for the replies, or is called back when they have settled."""
+        """True if anybody waits for the replies, or is called back when they have settled."""
         return bool(self.piece_waiters or self.waiters or self.callbacks)
 
     # The side of those who wait
@@ -128,11 +128,11 @@ class ReplyPromise(MessageSequencePromise, Generic[CallT]):
 
     @property
     def own_timeout(self) -> bool:
-        """Whether the call has a deadline of its own, and not one that it inherited."""
+        """True if the call has a deadline of its own, and not one that it inherited."""
         return self._interaction is not None and self._interaction.own_timeout
 
     def is_reply_to(self, messages: MessageSequencePromise) -> bool:
-        """Whether these are the messages of the call that is replied to."""
+        """Return True if these are the messages of the call that is replied to."""
         return self._interaction is not None and self._interaction.message_promises is messages
 
     def speaker(self, at: int | None) -> CallT | None:
@@ -159,7 +159,7 @@ class ReplyPromise(MessageSequencePromise, Generic[CallT]):
 
     @property
     def is_flowing(self) -> bool:
-        """Whether more replies are to come, or more tokens of a reply."""
+        """True if more replies are to come, or more tokens of a reply."""
         return not self.done() and (
             not self.finished or any(isinstance(piece, Promise) and not piece.done() for piece in self.pieces)
         )

@@ -39,7 +39,7 @@ class ReplyingCall(QueuedCall):
 
     @property
     def has_replied(self) -> bool:
-        """Whether anything has reached the caller."""
+        """True if anything has reached the caller."""
         return self.replies.has_pieces
 
     def reply(self, messages: Sendable, *, out_of_order: bool) -> None:
@@ -113,7 +113,7 @@ class ReplyingCall(QueuedCall):
             error.add_note(f"agent trace: {' <- '.join(names)}")
 
     def ends_with_its_caller(self, error: BaseException) -> bool:
-        """Whether an error only says that the calling call ended, which that call's own promise tells."""
+        """Return True if an error only says that the calling call ended, which that call's own promise tells."""
         if isinstance(error, AskTimeoutError) and not self.own_timeout:
             return True  # the deadline was inherited
         parent = self.parent
@@ -122,14 +122,14 @@ class ReplyingCall(QueuedCall):
         return error is parent.cancelled or _only_ends(error)
 
     def goes_unheard(self, error: BaseException) -> bool:
-        """Whether the caller does not get an error that the call ends with: the replies were closed, or the caller got
-        another ending before."""
+        """Return True if the caller does not get an error that the call ends with: the replies were closed, or the
+        caller got another ending before."""
         was_told = self.replies.done() and (self.cancelled is not None or self.has_expired)
         return (self.are_replies_closed or was_told) and not self.replies.failed_with(error) and not _only_ends(error)
 
 
 def _only_ends(error: BaseException) -> bool:
-    """Whether an error only says that work ended which is not wanted any more; a group of such errors does, too."""
+    """Return True if an error, or each error of a group, only says that unwanted work has ended."""
     if isinstance(error, BaseExceptionGroup):
         return all(_only_ends(part) for part in error.exceptions)
     return isinstance(error, _ENDS)

@@ -3,12 +3,13 @@
 import asyncio
 import concurrent.futures
 import itertools
-from collections.abc import Callable, Mapping
-from typing import Any, Self, overload
+from collections.abc import Mapping
+from typing import Any, Self, Unpack, overload
 
-from miniagents.actors import EventKind, SpawnOptions, SupervisorRef
+from miniagents.actors import Actor, EventKind, SpawnOptions, SupervisorRef
 from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.living_cell import LivingCell
+from miniagents.actors.cells.spawning import PoolOptions
 from miniagents.actors.from_thread import FromThread
 from miniagents.actors.observing.observers import observer_failed
 from miniagents.actors.system import SUPERVISOR_PROPS
@@ -25,7 +26,7 @@ from miniagents.agents.message_observers import MessageObservers, PersistHandler
 from miniagents.agents.reply_promise import ReplyPromise
 from miniagents.messages import Message, Messages, Sendable
 from miniagents.promising.abandoning import INSIST_EVERY
-from miniagents.supervision import Pool, Routing, Strategy
+from miniagents.supervision import Pool
 
 _AGENTS = "agents"
 
@@ -48,8 +49,12 @@ class MiniAgents(AgentHost):
         **options: The options of `ActorSystem`.
 
     Example:
-        async with MiniAgents():
-            print(await parrot.inquire("Hello"))
+        >>> @miniagent
+        ... async def parrot(ctx):
+        ...     ctx.reply(f"{await ctx.message_promises}!")
+        >>> async with MiniAgents():
+        ...     print(await parrot.inquire("Hello"))
+        Hello!
     """
 
     interaction_class = Interaction
@@ -114,34 +119,15 @@ class MiniAgents(AgentHost):
         return self.run(main())
 
     @overload
-    async def pool(
-        self,
-        actor: MiniAgent,
-        *,
-        size: int,
-        routing: Routing = Routing.ROUND_ROBIN,
-        key: Callable[[Any], object] | None = None,
-        name: str | None = None,
-        strategy: Strategy | None = None,
-        options: SpawnOptions | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> AgentPoolRef: ...
+    async def pool(self, actor: MiniAgent, *, size: int, **options: Unpack[PoolOptions]) -> AgentPoolRef: ...
 
     @overload
-    async def pool(
-        self,
-        actor: object,
-        *,
-        size: int,
-        routing: Routing = Routing.ROUND_ROBIN,
-        key: Callable[[Any], object] | None = None,
-        name: str | None = None,
-        strategy: Strategy | None = None,
-        options: SpawnOptions | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> SupervisorRef: ...
+    async def pool(self, actor: type[Actor], *, size: int, **options: Unpack[PoolOptions]) -> SupervisorRef: ...
 
-    async def pool(self, actor: object, *, size: int, **options: Any) -> SupervisorRef:
+    @overload  # the class of an agent, which type checkers take for the plain class that it was before `@miniagent`
+    async def pool(self, actor: type[Any], *, size: int, **options: Unpack[PoolOptions]) -> Any: ...
+
+    async def pool(self, actor: object, *, size: int, **options: Unpack[PoolOptions]) -> SupervisorRef:
         """Start a pool of actors, or of agents, which can be called as one agent; see `ActorSystem.pool`."""
         return await super().pool(actor, size=size, **options)
 

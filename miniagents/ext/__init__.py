@@ -1,5 +1,5 @@
-"""What is built on the core and needs more than it: each part behind an extra of its own. The agents to build with are
-handed on from here, as MiniAgents has always done."""
+"""The packages that are built on the core: agents, models, a service, telemetry. Each has an extra of its own for the
+libraries that it needs. The ready agents can be imported from here, as from MiniAgents 0.0.35."""
 
 from miniagents.ext.agents import (
     AWAIT,

@@ -3,7 +3,7 @@
 The two stand in one module because a message makes its promise, and a promise makes its message.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar, overload
 
 import msgspec
@@ -50,7 +50,8 @@ class Message(msgspec.Struct, kw_only=True, metaclass=MessageMeta):
     `module:qualname`.
 
     Attributes:
-        metadata: Data beside the message. They are part of `==` and `hash_key`, but not of `content_key`.
+        metadata: Data beside the message, deeply frozen. They are part of `==` and `hash_key`, but not of
+            `content_key`.
 
     Raises:
         MutableFieldError: A field of a subclass has a type that is not known to be immutable.
@@ -67,10 +68,10 @@ class Message(msgspec.Struct, kw_only=True, metaclass=MessageMeta):
         miniagents.errors.MutableFieldError: Basket.orders: list is mutable; use tuple[X, ...]
     """
 
-    metadata: FrozenDict[str, Any] = EMPTY
+    metadata: Mapping[str, Any] = EMPTY
 
     is_aside: ClassVar[bool] = False
-    """Whether messages of the class are work on the way to an answer and no part of it: tool calls and their
+    """True if messages of the class are work on the way to an answer and no part of it: tool calls and their
     results."""
 
     __miniagents_immutable__ = True
@@ -258,7 +259,7 @@ class MessagePromise(StreamedPromise[Token, Message]):
     __slots__ = ("_late", "known_beforehand", "message_class")
 
     is_retractable = False
-    """Whether the stream may start again as long as no token has been read."""
+    """True if the stream may start again as long as no token has been read."""
 
     def __init__(
         self,
@@ -278,7 +279,7 @@ class MessagePromise(StreamedPromise[Token, Message]):
             return
         if message_token_streamer is None:
             raise ValueError("a message promise needs a message_token_streamer= or a prefill_message=")
-        self.known_beforehand: FrozenDict[str, Any] = (
+        self.known_beforehand: Mapping[str, Any] = (
             freeze(known_beforehand, "known_beforehand") if known_beforehand else EMPTY
         )
         self.message_class = message_class

@@ -2,6 +2,7 @@
 
 import inspect
 import typing
+from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol, TypeGuard, dataclass_transform
 
 import msgspec
@@ -10,7 +11,7 @@ from msgspec.structs import force_setattr
 from miniagents.errors import MutableFieldError
 from miniagents.messages import registry
 from miniagents.messages.fields import FieldType, field_type, is_class_var
-from miniagents.messages.frozen import FrozenDict, freeze
+from miniagents.messages.frozen import freeze
 
 
 class AnyMessage(Protocol):
@@ -20,7 +21,7 @@ class AnyMessage(Protocol):
     __struct_fields__: ClassVar[tuple[str, ...]]
 
     @property
-    def metadata(self) -> FrozenDict[str, Any]:
+    def metadata(self) -> Mapping[str, Any]:
         """The metadata of the message."""
 
 

@@ -33,7 +33,7 @@ def to_message(value: object) -> Message:
     if isinstance(value, str):
         return TextMessage(value)
     if isinstance(value, (dict, FrozenDict)):
-        return DataMessage(value)  # type: ignore[arg-type]  # frozen at construction
+        return DataMessage(value)
     raise NotSendableError(
         f"a {type(value).__name__} cannot be sent ({value!r}): send a str, a dict, a Message, a promise, an exception, "
         f"or an iterable or async iterable of these{hint(value)}"

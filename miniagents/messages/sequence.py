@@ -386,12 +386,12 @@ class MessageSequenceAppender:
 
     @property
     def was_open(self) -> bool:
-        """Whether the appender was ever opened."""
+        """True if the appender was ever opened."""
         return self._sequence.was_open
 
     @property
     def is_open(self) -> bool:
-        """Whether the appender takes messages now."""
+        """True if the appender takes messages now."""
         return self._sequence.is_open
 
     def open(self) -> Self:

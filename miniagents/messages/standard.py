@@ -1,6 +1,6 @@
 """The message classes of every program: what users, models and systems say, data, and errors."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 from miniagents.messages.frozen import FrozenDict
@@ -55,7 +55,7 @@ class DataMessage(Message):
         {"name":"Ada","tags":["maths"]}
     """
 
-    data: FrozenDict[Any, Any] = FrozenDict()
+    data: Mapping[Any, Any] = FrozenDict()
 
     def __getitem__(self, key: Hashable) -> Any:
         return self.data[key]

@@ -47,7 +47,7 @@ class Shutdown(enum.Enum):
 
 
 class AutoShutdown(enum.Enum):
-    """When a supervisor ends because its significant children have ended by themselves.
+    """The rule by which a supervisor ends when its significant children have ended by themselves.
 
     Example:
         >>> class Job(Actor):
@@ -65,9 +65,9 @@ class AutoShutdown(enum.Enum):
     NEVER = "never"
     """The supervisor goes on."""
     ANY_SIGNIFICANT = "any_significant"
-    """When one significant child has ended."""
+    """The supervisor ends with the first significant child."""
     ALL_SIGNIFICANT = "all_significant"
-    """When all significant children have ended."""
+    """The supervisor ends with the last significant child."""
 
 
 class StopReason(enum.Enum):

@@ -44,7 +44,7 @@ class Exchange:
 
     @property
     def was_closed_by_client(self) -> bool:
-        """Whether the client closed the connection before the end of the reply."""
+        """True if the client closed the connection before the end of the reply."""
         return self.closed_by_client_at is not None
 
     @property

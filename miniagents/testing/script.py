@@ -11,7 +11,16 @@ import msgspec
 
 
 class Fault(enum.Enum):
-    """A way in which a reply breaks off."""
+    """A way in which a reply breaks off.
+
+    Example:
+        >>> from miniagents.testing import ScriptedModel
+        >>> script = Script(Reply("It is", fault=Fault.CUT, fault_at=1), "It is sunny.")
+        >>> model = ScriptedModel.fork(script=script, retry=RetryPolicy(backoff=Backoff(0.01, 0.01)))
+        >>> async with MiniAgents():
+        ...     print(await model.inquire("How is the weather?"), len(script.requests))
+        It is sunny. 2
+    """
 
     CUT = "cut"
     """The connection is cut."""

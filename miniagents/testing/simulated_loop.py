@@ -27,7 +27,7 @@ class StuckError(Exception):
 
 
 class Turning(Protocol):
-    """What the ready queue holds: a cell, or a call of an agent."""
+    """An entry of the ready queue: a cell, or a call of an agent."""
 
     @property
     def path(self) -> str:

@@ -3,7 +3,17 @@
 import asyncio
 from typing import Any
 
-from miniagents import Actor, ActorContext, Message, Request, TextMessage
+from miniagents import (
+    Actor,
+    ActorContext,
+    ActorSystem,
+    Mailbox,
+    Message,
+    Overflow,
+    Request,
+    SpawnOptions,
+    TextMessage,
+)
 
 
 class Add(Message):
@@ -61,3 +71,22 @@ async def turns(n: int = 10) -> None:
     """Let the loop turn."""
     for _ in range(n):
         await asyncio.sleep(0)
+
+
+def busy(system: ActorSystem, gate: asyncio.Event, overflow: Overflow, log: list[Any]) -> Any:
+    """Spawn a counter whose mailbox has room for two messages."""
+    options = SpawnOptions(mailbox=Mailbox(capacity=2, overflow=overflow))
+    return system.spawn(Counter, name="busy", options=options, gate=gate, log=log)
+
+
+class Fails(Actor):
+    """Fails in one of several ways."""
+
+    async def receive(self, message: Message, ctx: ActorContext) -> Any:
+        match message:
+            case Read():
+                return ValueError("returned")
+            case Add():
+                ctx.reply(ValueError("replied"))
+            case _:
+                raise ValueError("raised")

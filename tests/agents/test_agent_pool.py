@@ -168,7 +168,7 @@ async def test_calls_with_equal_keys_go_to_the_same_instance(kind: str) -> None:
         assert [len(names) for names in members] == [1] * len(users)
         assert len(set.union(*members)) > 1
         assert all(isinstance(message, TextMessage) for message in keys)
-        await pool.inquire()  # type: ignore[attr-defined]
+        await pool.inquire()
         assert keys[-1] is None  # it was called without a message
 
 
@@ -192,7 +192,7 @@ async def test_what_a_key_raises_fails_the_call_and_so_does_a_first_message_that
 
 async def test_a_call_whose_key_is_on_its_way_ends_by_timeout_and_by_cancel() -> None:
     async def never() -> AsyncIterator[str]:
-        await asyncio.sleep(1e6)
+        await asyncio.sleep(1000)
         yield ""
 
     async with MiniAgents() as system:
@@ -211,16 +211,16 @@ async def test_a_call_whose_key_is_on_its_way_ends_by_timeout_and_by_cancel() ->
 async def test_a_call_is_its_members_from_the_start_and_a_crash_restarts_that_member_alone() -> None:
     async with MiniAgents() as system:
         pool = await system.pool(Memory, size=2, name="p", strategy=OneForOne(max_restarts=5))
-        assert str(await pool.inquire("a")) == "1: a 1"  # type: ignore[attr-defined]
-        assert str(await pool.inquire("b")) == "2: b 1"  # type: ignore[attr-defined]
+        assert str(await pool.inquire("a")) == "1: a 1"
+        assert str(await pool.inquire("b")) == "2: b 1"
         with system.events.subscribe() as events:
-            replies = pool.inquire("c", crash=True)  # type: ignore[attr-defined]
+            replies = pool.inquire("c", crash=True)
         assert [event.path async for event in events if event.kind is EventKind.INTERACTION_STARTED] == ["/p/1"]
         assert [one.path for one in system.interactions()] == ["/p/1"]
         with pytest.raises(ValueError, match="c"):
             await replies
-        assert str(await pool.inquire("d")) == "2: d 2"  # type: ignore[attr-defined]
-        assert str(await pool.inquire("e")) == "1: e 1"  # type: ignore[attr-defined]
+        assert str(await pool.inquire("d")) == "2: d 2"
+        assert str(await pool.inquire("e")) == "1: e 1"
 
 
 async def test_a_pool_of_agents_in_a_tree_keeps_calls_until_it_is_restarted() -> None:

@@ -66,7 +66,7 @@ def test_secrets_are_in_no_key() -> None:
 
 
 def test_metadata_is_in_no_key_and_content_is() -> None:
-    first, second = (TextMessage("x", metadata={"request": number}) for number in (1, 2))  # type: ignore[arg-type]
+    first, second = (TextMessage("x", metadata={"request": number}) for number in (1, 2))
 
     assert arguments_key({"m": first}) == arguments_key({"m": second})
     assert arguments_key({"m": first}) != arguments_key({"m": TextMessage("y")})

@@ -19,7 +19,7 @@ class NotedCall(Interaction):
         super().finish(error)
 
 
-class NotedReplies(ReplyPromise[NotedCall]):  # type: ignore[type-var]
+class NotedReplies(ReplyPromise[NotedCall]):
     __slots__ = ()
 
     def push_piece(self, piece: Any) -> None:

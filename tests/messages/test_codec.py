@@ -132,7 +132,7 @@ def test_what_is_nested_too_deep_is_refused_when_it_is_made() -> None:
     for _ in range(300):
         deep = [deep]
     with pytest.raises(UnencodableError, match="200"):
-        DataMessage({"deep": deep})  # type: ignore[arg-type]
+        DataMessage({"deep": deep})
 
 
 def test_typed_fields_that_nest_too_deep_are_refused_by_encode() -> None:
@@ -144,7 +144,7 @@ def test_typed_fields_that_nest_too_deep_are_refused_by_encode() -> None:
 
 
 def test_an_exception_of_the_builtins_is_rebuilt() -> None:
-    back = decode(encode(DataMessage({"m": ErrorMessage.of(ValueError("bad"))})))  # type: ignore[arg-type]
+    back = decode(encode(DataMessage({"m": ErrorMessage.of(ValueError("bad"))})))
     assert str(back["m"]) == "ValueError: bad"  # type: ignore[index]
 
 

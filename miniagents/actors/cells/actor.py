@@ -29,19 +29,32 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _HOOKS = {"receive": "message, ctx", "on_start": "ctx", "on_stop": "reason", "on_restart": "reason"}
-"""What the runtime calls, and with which arguments."""
+"""The hooks that the runtime calls, with the arguments that it gives them."""
 
 
 class Actor:
-    """State behind a mailbox: it handles one message at a time.
+    """The base of actors: state behind a mailbox, which handles one message at a time.
 
-    Subclass it, and give what the constructor takes to `spawn`.
+    Write a subclass, and give the arguments of its constructor to `spawn`.
 
     Attributes:
         errors: Exceptions that are answers to the asker, not crashes.
-        strategy: The strategy for the children that it spawns through its context, or None for the default: each is
-            restarted alone, without a limit, with growing backoff.
-        ctx: Its context; set before `on_start`.
+        strategy: The strategy for the children that the actor spawns through its context. None for the default: each
+            child is restarted alone, without a limit, with growing backoff.
+        ctx: The context of the actor; set before `on_start`.
+
+    Example:
+        >>> class Counter(Actor):
+        ...     def __init__(self):
+        ...         self.total = 0
+        ...     async def receive(self, message, ctx):
+        ...         self.total += int(message.content)
+        ...         return TextMessage(str(self.total))
+        >>> async with ActorSystem() as system:
+        ...     counter = system.spawn(Counter)
+        ...     counter.tell(TextMessage("1"))
+        ...     print(await counter.ask(TextMessage("2")))
+        3
     """
 
     errors: ClassVar[tuple[type[BaseException], ...]] = ()
@@ -98,26 +111,40 @@ class Actor:
             The answer to an ask. An exception that is returned is raised at the asker, and the actor lives.
 
         Raises:
-            Exception: Whatever is raised is a crash: it goes to the asker and to the supervisor, and a fresh instance
-                takes the place of this one.
+            Exception: The actor has crashed. The exception goes to the asker and to the supervisor, and a fresh
+                instance takes the place of this one.
         """
         raise NotImplementedError(f"{type(self).__name__} must define `async def receive(self, message, ctx)`")
 
     async def on_start(self, ctx: "ActorContext") -> None:
-        """Called in every instance before its first message. What it raises is a failed start."""
+        """Called in every instance before its first message. An exception here is a failed start."""
 
     async def on_stop(self, reason: StopReason | BaseException) -> None:
         """Called once in every instance whose `on_start` succeeded, also after a crash, as OTP's `terminate/2`.
 
-        What it raises is logged, and the reason stays.
+        An exception here is logged, and the stop reason stays.
         """
 
     async def on_restart(self, reason: StopReason | BaseException) -> None:
-        """Called in the fresh instance, after its `on_start`. What it raises is a crash of the fresh instance."""
+        """Called in the fresh instance, after its `on_start`. An exception here is a crash of the fresh instance."""
 
 
 class ActorContext(Spawner):
-    """The view that an instance of an actor has of itself and of its system."""
+    """The view that an instance of an actor has of itself and of its system.
+
+    Example:
+        >>> class Parent(Actor):
+        ...     async def on_start(self, ctx):
+        ...         self.child = ctx.spawn(Child, name="child")
+        ...     async def receive(self, message, ctx):
+        ...         return await self.child.ask(message)
+        >>> class Child(Actor):
+        ...     async def receive(self, message, ctx):
+        ...         return TextMessage(f"{ctx.path} was asked by {ctx.sender.path}")
+        >>> async with ActorSystem() as system:
+        ...     print(await system.spawn(Parent, name="parent").ask(TextMessage("hello")))
+        /parent/child was asked by /parent
+    """
 
     __slots__ = ("_cell",)
 
@@ -131,7 +158,7 @@ class ActorContext(Spawner):
 
     @property
     def path(self) -> str:
-        """Where it is in the tree."""
+        """The path of the actor in the tree, `/research/searcher-3`."""
         return self._cell.path
 
     @property
@@ -148,7 +175,7 @@ class ActorContext(Spawner):
 
     @property
     def children(self) -> tuple[ActorRef, ...]:
-        """Its children, in the order of their starts."""
+        """The children of the actor, in the order of their starts."""
         children = self._cell.children
         return tuple(child.ref for child in children.values()) if children else ()
 
@@ -173,7 +200,7 @@ class ActorContext(Spawner):
 
     @property
     def system(self) -> "ActorSystem":
-        """The system that it lives in."""
+        """The system that the actor lives in."""
         return self._cell.system  # type: ignore[return-value]  # a port, for all that is below the system
 
     def _spawn(
@@ -186,7 +213,7 @@ class ActorContext(Spawner):
 
         Args:
             ref: A child, or any other actor; None for this one.
-            reason: NORMAL or SHUTDOWN. Who wants to crash raises.
+            reason: NORMAL or SHUTDOWN. To crash, raise an exception instead.
         """
         check_kind(f"{self._cell.path}: stop(ref=)", ref, ActorRef, or_none=True)
         if reason not in (StopReason.NORMAL, StopReason.SHUTDOWN):
@@ -224,7 +251,7 @@ class ActorContext(Spawner):
         return self._cell.add_timer(interval, message, repeats=True)
 
     def reply(self, answer: Message | BaseException | None) -> None:
-        """Answer the message in hand now, before the handler returns; what it returns is then ignored.
+        """Answer the message in hand now, before the handler returns; the return value is then ignored.
 
         A second reply is a dead letter.
         """
@@ -237,12 +264,12 @@ class ActorContext(Spawner):
         that nobody is interested in is neither.
 
         Returns:
-            What the asker gets; None for a message that was told.
+            The error that the asker gets; None for a message that was told.
         """
         return self._cell.unhandled(message)
 
     def reply_later(self) -> ReplyTo:
-        """Take the answer to the message in hand into one's own hands: what the handler returns is ignored."""
+        """Promise the answer to the message in hand for later: the return value of the handler is ignored."""
         return self._cell.reply_later()
 
     def create_task(self, coro: Coroutine[Any, Any, T], *, name: str | None = None) -> "asyncio.Task[T]":
@@ -250,10 +277,10 @@ class ActorContext(Spawner):
         return self._cell.create_task(coro, name)
 
     def pipe_to_self(self, awaitable: Awaitable[T], wrap: Callable[[T | BaseException], Message]) -> None:
-        """Await something beside the handlers and tell this actor what came of it (Akka's `pipeToSelf`).
+        """Await something beside the handlers and tell this actor the outcome (Akka's `pipeToSelf`).
 
         Args:
-            awaitable: What to wait for. It is cancelled when this instance ends.
-            wrap: Makes the message of the result, or of the exception. If it fails, or makes none, that is logged.
+            awaitable: The awaitable, which is cancelled when this instance ends.
+            wrap: A function that makes a message of the result or of the exception. A failure of it is logged.
         """
         self._cell.pipe_to_self(awaitable, wrap)

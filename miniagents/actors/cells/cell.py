@@ -81,10 +81,10 @@ class Cell(ReceivingCell):
     )
 
     is_serial = True
-    """Whether it does one thing at a time, so that who waits for it waits for what it waits for."""
+    """True if the actor does one thing at a time: then a wait for the actor is a wait for what it waits for, too."""
     is_supervisor = False
     keeps_asks = False
-    """Whether what its code asks is to be cancelled with it; an interaction's is."""
+    """True if the asks of its code are cancelled with it, as those of an interaction are."""
 
     def __init__(self, system: "System", parent: "Cell | None", name: str, props: Props) -> None:
         super().__init__()
@@ -213,22 +213,22 @@ class Cell(ReceivingCell):
         """Background work of a handler: it belongs to the system, so that promises outlive the message in hand."""
         return self.system.start_soon(coro, name=name, on_cancelled=on_cancelled)
 
-    def owns(self, one: Any) -> None:
-        """Its code has started something, which is cancelled with the message in hand."""
+    def owns(self, work: Any) -> None:
+        """Note that the code of the actor has started `work`, which is cancelled with the message in hand."""
         in_hand = self.envelope
         if in_hand is not None:
             if isinstance(in_hand, Ask) and in_hand.done():
                 in_hand = self.current = in_hand.envelope  # it was answered, and its handler goes on
             task = asyncio.current_task()
             if task is not None and task is not self.task:
-                one = OfHelper(task, one)
-            in_hand.owns(one)
+                work = OfHelper(task, work)
+            in_hand.owns(work)
 
-    def all_started(self, those: Iterable[Any]) -> list[Any]:
-        """Return the part of `those` that the handler of the current message has started."""
+    def all_started(self, works: Iterable[Any]) -> list[Any]:
+        """Return the part of `works` that the handler of the current message has started."""
         handler = self.task
-        owned = [one for one in those if one.__class__ is not OfHelper or one.is_of(handler)]
-        return [one.what if one.__class__ is OfHelper else one for one in owned]
+        owned = [work for work in works if work.__class__ is not OfHelper or work.is_of(handler)]
+        return [work.what if work.__class__ is OfHelper else work for work in owned]
 
     # As a producer of promises, for deadlock detection
 

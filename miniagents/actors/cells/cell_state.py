@@ -1,4 +1,4 @@
-"""Where an actor is in its life, and the request that it ends."""
+"""The state of an actor in its life, and the request that it ends."""
 
 import enum
 from typing import Any
@@ -39,4 +39,4 @@ class StopRequest:
 
 
 ENDED = StopRequest(StopReason.NORMAL)
-"""What `stopping` is once an actor has ended: its mailbox stays closed."""
+"""The value of `stopping` once an actor has ended: its mailbox stays closed."""

@@ -41,7 +41,7 @@ class Graces:
         grace = self._of.get(seconds)
         if grace is None:
             if len(self._of) >= _MOST:
-                self._of = {length: one for length, one in self._of.items() if one.is_running}
+                self._of = {length: grace for length, grace in self._of.items() if grace.is_running}
             grace = self._of[seconds] = Grace(self._loop, seconds)
         grace.start(whose)
         return grace

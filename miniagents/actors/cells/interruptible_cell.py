@@ -135,7 +135,7 @@ class InterruptibleCell(ResourceCell):
 
     @property
     def told_to_end_at(self) -> float | None:
-        """When its code was cancelled, on `loop.time()`; None if it was not, or has its time to shut down still."""
+        """The time on `loop.time()` when its code was cancelled; None if it was not, or still has time to shut down."""
         cause, life = self._interruption, self.life
         must_end = cause is STOP or cause is SUSPEND or life.wish < Wish.DRAIN or life.brutal
         return self.task.interrupted_at if cause is not None and must_end and self._runs_code() else None
@@ -145,8 +145,8 @@ class InterruptibleCell(ResourceCell):
         """True if the code works for an ask that has ended, and was not told to end."""
         current = self.current
         ask = current.ask if current.__class__ in ENVELOPES else None
-        gone = ask is not None and ask.done() and not self._replied
-        return gone and self.life.phase is Phase.UP and self.life.wish < Wish.STOP
+        is_over = ask is not None and ask.done() and not self._replied
+        return is_over and self.life.phase is Phase.UP and self.life.wish < Wish.STOP
 
     def end_unwanted(self) -> None:
         """The system ends, and has waited for that code for long enough: it gets the time to shut down."""

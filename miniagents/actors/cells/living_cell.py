@@ -246,11 +246,11 @@ class LivingCell(Cell):
             report(self.start_error if self.start_error is not None else self.unstarted_error())
 
     def stopped_error(self) -> ActorStoppedError:
-        """Why what its code has started is not wanted any more."""
+        """Return the error that ends what its code has started: the actor was stopped."""
         return ActorStoppedError(f"{self.path}: was stopped", path=self.path, reason=self.reason)
 
     def unstarted_error(self) -> BaseException:
-        """Why it did not start, where no code of it has failed."""
+        """Return the error of a start that did not happen, where no code of the actor has failed."""
         return ActorStoppedError(f"{self.path}: ended before it had started", path=self.path, reason=self.reason)
 
     def report_stopped(self) -> None:

@@ -21,13 +21,19 @@ _log = structlog.get_logger("miniagents")
 
 
 class ReplyTo:
-    """An answer that is given later: end it once, with `reply`. With the actor it ends as `ActorStoppedError`.
+    """An answer that is given later, once, with `reply`. If the actor ends before, the asker gets `ActorStoppedError`.
 
     Example:
-        async def receive(self, message, ctx):
-            reply_to = ctx.reply_later()
-            work = ctx.create_task(self.work(message, reply_to))
-            reply_to.on_cancel(lambda reason: work.cancel())
+        >>> class Slow(Actor):
+        ...     async def receive(self, message, ctx):
+        ...         reply_to = ctx.reply_later()
+        ...         work = ctx.create_task(self.work(message, reply_to))
+        ...         reply_to.on_cancel(lambda reason: work.cancel())
+        ...     async def work(self, message, reply_to):
+        ...         reply_to.reply(TextMessage(f"{message} is done"))
+        >>> async with ActorSystem() as system:
+        ...     print(await system.spawn(Slow).ask(TextMessage("work")))
+        work is done
     """
 
     __slots__ = ("_ask", "_attempt", "_cancelled", "_envelope", "_reason", "_receiver")
@@ -49,8 +55,8 @@ class ReplyTo:
     def cancelled(self) -> Promise[Any]:
         """The promise of the reason for which nobody waits for the answer any more.
 
-        That is what was given to `cancel`, or "cancelled", or the `AskTimeoutError` of a deadline that has passed. It
-        is None if the ask has ended in another way: by an answer, or with the actor.
+        The reason is the argument of `cancel`, or "cancelled", or the `AskTimeoutError` of a deadline that has passed.
+        It is None if the ask has ended in another way: by an answer, or with the actor.
         """
         if self._cancelled is None:
             self._cancelled = Promise()
@@ -63,8 +69,8 @@ class ReplyTo:
     def on_cancel(self, callback: Callable[[Any], object]) -> None:
         """Call `callback(reason)` once when nobody waits for the answer any more; see `cancelled`.
 
-        It is called within the `cancel` itself, or now if that has been. What it raises is logged. Tasks of
-        `ctx.create_task` that it cancels belong to what `aclose` waits for.
+        The callback is called within the `cancel` itself, or now if the ask was cancelled before. An exception that it
+        raises is logged. `aclose` also waits for tasks of `ctx.create_task` that the callback cancels.
         """
         check_function(f"{self._receiver.path}: on_cancel(callback=)", callback)
         context = copy_context()

@@ -51,7 +51,7 @@ class ResourceCell(LivingCell):
 
     @property
     def timers(self) -> Timers:
-        """Its timers."""
+        """The timers of the instance."""
         if self._timers is None:
             self._timers = Timers(self.create_task)
         return self._timers
@@ -85,7 +85,7 @@ class ResourceCell(LivingCell):
         return [task for task in self._tasks or () if task.cancelling() and not task.done()]
 
     def _in_hand(self) -> Ask[Any] | None:
-        """What a task that is started now works for: the ask in hand, or nothing, whatever is in hand later."""
+        """Return the ask that a task started now works for, whatever is in hand later; None if there is none."""
         ask = self.current
         return ask if ask.__class__ is Ask and asyncio.current_task() is self.task else None
 
@@ -223,11 +223,13 @@ class ResourceCell(LivingCell):
             self._owed.pop(ask, None)
 
     def started_for(self, entry: object) -> list[Any]:
-        """What its handler has started for a message, and what ends where that handler is cut off, or crashes: all but
-        the answers that it owes."""
+        """Return what the handler has started for a message and what ends with it if it is cut off or crashes.
+
+        Answers that are promised for later (`ReplyTo`) are no part of that.
+        """
         if not has_envelope(entry):
             return []
-        return [one for one in self.all_started(each_of(entry.started_work)) if one.__class__ is not ReplyTo]
+        return [work for work in self.all_started(each_of(entry.started_work)) if work.__class__ is not ReplyTo]
 
     async def _drop_belongings(self, reason: StopReason | BaseException) -> None:
         self._cancel_timers()
@@ -243,18 +245,18 @@ class ResourceCell(LivingCell):
             told_at = self.system.time()
             for task in tasks:
                 task.cancel()
-            end_all(*(one for work in tasks.values() for one in work), reason=self.stopped_error())
+            end_all(*(work for works in tasks.values() for work in works), reason=self.stopped_error())
             await asyncio.wait(tasks, timeout=INSIST_EVERY)
-            while left := [task for task in tasks if not task.done()]:
+            while running := [task for task in tasks if not task.done()]:
                 if self.system.gives_up(told_at):
-                    for task in left:
+                    for task in running:
                         log_abandoned(stack_of(task.get_coro()), actor=self.path, task=task.get_name())
                         abandon(task)
                     return
-                _log.warning("actor.tasks_swallow_cancel", actor=self.path, tasks=len(left))
-                for task in left:
+                _log.warning("actor.tasks_swallow_cancel", actor=self.path, tasks=len(running))
+                for task in running:
                     task.cancel()
-                await asyncio.wait(left, timeout=INSIST_EVERY)
+                await asyncio.wait(running, timeout=INSIST_EVERY)
 
     async def _stop_children(self) -> None:
         if self.children:

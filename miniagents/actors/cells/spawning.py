@@ -1,10 +1,12 @@
-"""`Spawner`: the one place for the signature of `spawn`, for systems and for the contexts of actors and agents."""
+"""`Spawner` and `PoolOptions`: the one place for the signatures of `spawn` and `pool`, for systems and for the contexts
+of actors and agents."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol, TypeVar, overload
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypedDict, TypeVar, overload
 
 from miniagents.actors.arguments import merged
 from miniagents.actors.messaging.options import SpawnOptions
+from miniagents.supervision import Restart, Routing, Shutdown, Strategy
 
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
@@ -62,14 +64,14 @@ class Spawner:
 
         Args:
             actor: A subclass of `Actor`; in a system of agents an agent, too.
-            name: Its name; by default that of its class, or the alias of the agent, and a number.
+            name: The name; by default that of the class, or the alias of the agent, and a number.
             options: The rarer options.
             kwargs: Arguments of the constructor whose names `spawn` takes for itself.
             **arguments: Arguments of the constructor.
 
         Returns:
-            Its reference, at once; that of an agent can be called. `on_start` runs in the actor, before its first
-            message.
+            The reference, at once; the reference of an agent can be called. `on_start` runs in the actor, before its
+            first message.
 
         Raises:
             AgentArgumentError: The constructor takes no argument of that name.
@@ -81,3 +83,27 @@ class Spawner:
     def _spawn(self, actor: object, name: str | None, options: SpawnOptions | None, kwargs: Mapping[str, Any]) -> Any:
         """Start an actor where this spawner does."""
         raise NotImplementedError
+
+
+class PoolOptions(TypedDict, total=False):
+    """The arguments of `pool` besides the actor and the number of members: those of `Pool`, which has their defaults.
+
+    Attributes:
+        routing: The rule by which a member gets a message.
+        key: For `Routing.CONSISTENT_HASH`: a function of the message. Equal keys go to the same member.
+        name: The name of the pool; None for that of the class and a number.
+        strategy: The strategy for the members; None for restarts without a limit, with growing backoff.
+        restart: The restart type of the members.
+        shutdown: Seconds that a member gets to end, or a `Shutdown`.
+        options: The rarer options of the members.
+        kwargs: Arguments of their constructor.
+    """
+
+    routing: Routing
+    key: Callable[[Any], object] | None
+    name: str | None
+    strategy: Strategy | None
+    restart: Restart
+    shutdown: float | Shutdown | None
+    options: SpawnOptions | None
+    kwargs: Mapping[str, Any] | None

@@ -57,7 +57,7 @@ class Timer:
 
     @property
     def waits(self) -> bool:
-        """Whether a message of it waits in the mailbox. One that has crashed the actor, and is tried again, does not:
+        """True if a message of the timer waits in the mailbox. One that crashed the actor and is tried again does not:
         it counts as the message in hand."""
         tick = self._tick
         return tick is not None and not tick.taken and not tick.crashes

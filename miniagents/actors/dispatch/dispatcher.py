@@ -33,7 +33,7 @@ QUANTUM = 64
 """Messages that one actor handles before the next actor has its turn."""
 
 TURN_SECONDS = 0.001
-"""How long a worker runs ready actors before it lets the event loop turn, at the least."""
+"""The least time for which a worker runs ready actors before it lets the event loop turn, in seconds."""
 
 MOST_SECONDS = 0.05
 """The same at the most: as long as the loop's other callbacks took in its last turn, up to this. Beside a busy server a
@@ -231,12 +231,12 @@ class Dispatcher:
         if me.held >= 0:
             me.held = self._held + me.registered + 2  # in a turn, the actor has one more, and so has its turn
         lingers = False
-        left: float | None = None  # when it last let the loop turn, with more to do
+        paused_at: float | None = None  # when it last let the loop turn, with more to do
         while True:
             self.now = loop.time()
             began = clock()
             # By CPU time: who has to share the processor with other programs must not take that for the others' share.
-            share = cpu_clock() - left if left is not None and not self.helped else 0.0
+            share = cpu_clock() - paused_at if paused_at is not None and not self.helped else 0.0
             self.helped = False
             pause_at = began + min(max(share, TURN_SECONDS), MOST_SECONDS)
             self.turn_until = began + TURN_SECONDS
@@ -306,11 +306,11 @@ class Dispatcher:
                     # Who was served may answer with the next message before the loop sleeps: one turn of the loop is
                     # cheaper than a future and a wake-up (benchmark `ask`).
                     lingers = False
-                    left = None
+                    paused_at = None
                     yield
                     continue
                 self.awake = False
-                left = None
+                paused_at = None
                 if self._closed or len(self._idle) >= _IDLE_WORKERS:
                     return
                 parked = loop.create_future()
@@ -322,7 +322,7 @@ class Dispatcher:
                         self._idle.remove(parked)
                     raise
                 continue
-            left = cpu_clock()
+            paused_at = cpu_clock()
             yield  # let the loop turn, and go on
 
     def _step_watched(

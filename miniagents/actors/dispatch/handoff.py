@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from miniagents.actors.dispatch.dispatcher import Dispatcher
 
 HELP_SECONDS = 0.001
-"""How long there is help before the loop must turn."""
+"""The seconds for which waiting tasks help before the loop must turn."""
 
 _TURNS_PER_LOOK = 4
 _MOST = 4
@@ -180,6 +180,6 @@ class Handoff:
 
 
 def _ignore_failure(future: "asyncio.Future[Any]") -> None:
-    """What nobody waits for any more may fail without a word."""
+    """Mark a failure as seen: nobody waits for the future any more, so no log tells of it."""
     if not future.cancelled():
         future.exception()

@@ -44,5 +44,5 @@ _BY_ARRIVAL = Scheduling()
 
 def scheduling_of(loop: asyncio.AbstractEventLoop) -> Scheduling:
     """Return the scheduling of the systems in `loop`."""
-    found: Scheduling = getattr(loop, "scheduling", _BY_ARRIVAL)
-    return found
+    scheduling: Scheduling = getattr(loop, "scheduling", _BY_ARRIVAL)
+    return scheduling

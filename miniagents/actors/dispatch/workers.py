@@ -76,8 +76,8 @@ class WorkerTask(asyncio.Task[None]):
 
 
 class Trampoline:
-    """What steps the turns of one worker: one coroutine for all of them, since making one for each, and catching its
-    StopIteration, would cost as much as a short turn (benchmark `ring`).
+    """The stepper of the turns of one worker: one coroutine for all of them. A coroutine for each turn, and catching
+    its StopIteration, would cost as much as a short turn (benchmark `ring`).
 
     Attributes:
         cell: Whose turn it is.
@@ -108,5 +108,5 @@ def migrate() -> Generator[Any, Any, None]:
 
 
 def stack_of_worker(worker: WorkerTask) -> str:
-    """Where the handler is that a worker serves, as text."""
+    """Return the stack of the handler that a worker serves, as text."""
     return stack_of(worker.lane.turns if worker.lane is not None else worker.get_coro())

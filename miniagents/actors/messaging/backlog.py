@@ -19,6 +19,16 @@ class Backlog(msgspec.Struct, frozen=True):
         types: The names of the messages' classes, each with its number, for those that were looked at; in the order
             in which the first of each class will be handled.
         looked_at: The number of messages that were looked at, from the next one on.
+
+    Example:
+        >>> class Idle(Actor):
+        ...     pass
+        >>> async with ActorSystem() as system:
+        ...     ref = system.spawn(Idle)
+        ...     ref.tell(TextMessage("Hello"))
+        ...     backlog = system.backlog(ref.path)
+        >>> backlog.count, backlog.types
+        (1, {'TextMessage': 1})
     """
 
     count: int

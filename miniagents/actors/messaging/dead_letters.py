@@ -12,10 +12,21 @@ from miniagents.actors.messaging.ref import ActorRef
 
 
 class DeadLetterReason(enum.Enum):
-    """Why a message reached nobody."""
+    """The reason why a message reached nobody.
+
+    Example:
+        >>> class Idle(Actor):
+        ...     pass
+        >>> async with ActorSystem() as system:
+        ...     ref = system.spawn(Idle)
+        ...     reason = await ref.stop()
+        ...     ref.tell(TextMessage("too late"))
+        ...     print(system.dead_letters.counts[DeadLetterReason.STOPPED])
+        1
+    """
 
     STOPPED = "stopped"
-    """Its receiver had ended, was ending, or ended before it came to the message."""
+    """The receiver had ended, was ending, or ended before it came to the message."""
     DROPPED = "dropped"
     """A full mailbox dropped it."""
     REJECTED = "rejected"
@@ -23,26 +34,37 @@ class DeadLetterReason(enum.Enum):
     NOT_WRITTEN = "not_written"
     """The journal of its durable receiver could not write it."""
     EXPIRED = "expired"
-    """Its deadline passed while it waited."""
+    """The deadline of the ask passed while it waited."""
     POISONOUS = "poisonous"
-    """It crashed its receiver in the last of its attempts (`RetryPolicy.attempts`, `poison_after`)."""
+    """The message crashed its receiver in the last of its attempts (`RetryPolicy.attempts`, `poison_after`)."""
     SUPERVISOR = "supervisor"
-    """It was sent to a supervisor, which handles no messages."""
+    """The receiver is a supervisor, which handles no messages."""
     UNHANDLED = "unhandled"
-    """Its receiver had no case for it, and said so with `ctx.unhandled`."""
+    """The receiver had no case for the message, and said so with `ctx.unhandled`."""
     REPLIED_TWICE = "replied_twice"
-    """It was a second reply to the same message."""
+    """The message was a second reply to the same message."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, eq=False):
     """A message that reached nobody.
 
     Attributes:
-        reason: Why.
+        reason: The reason why it reached nobody.
         message: The message.
         receiver: The actor that it was for.
         sender: The actor that sent it, or None from outside.
-        dropped_at: When, in seconds since the epoch.
+        dropped_at: The time when it became a dead letter, in seconds since the epoch.
+
+    Example:
+        >>> class Idle(Actor):
+        ...     pass
+        >>> async with ActorSystem() as system:
+        ...     ref = system.spawn(Idle, name="idle")
+        ...     reason = await ref.stop()
+        ...     ref.tell(TextMessage("too late"))
+        ...     (letter,) = system.dead_letters
+        >>> print(letter.message, letter.receiver.path, letter.reason)
+        too late /idle DeadLetterReason.STOPPED
     """
 
     reason: DeadLetterReason
@@ -84,7 +106,7 @@ class DeadLetters:
 
     @property
     def total(self) -> int:
-        """How many there were in all."""
+        """The number of all dead letters, those that are not kept included."""
         return self.counts.total()
 
     def __len__(self) -> int:

@@ -47,14 +47,14 @@ class Envelope(msgspec.Struct, eq=False):
 
     @property
     def message_id(self) -> int:
-        """Its own number, unique in this process; given out when first asked for, since most messages need none."""
+        """The number of the message, unique in this process. The first use gives it out: most messages need none."""
         if not self._message_id:
             self._message_id = next(_ids)
         return self._message_id
 
-    def owns(self, one: Cancellable) -> None:
-        """Something was started for it."""
-        self.started_work = with_one_more(self.started_work, one)
+    def owns(self, work: Cancellable) -> None:
+        """Note that the handler of the message has started `work`."""
+        self.started_work = with_one_more(self.started_work, work)
 
     def __repr__(self) -> str:
         return f"Envelope({self.message!r}, sender={self.sender!r})"

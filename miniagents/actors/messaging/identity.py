@@ -75,8 +75,8 @@ def register(system: System) -> str:
 
 
 def hash_of(system_id: str) -> int:
-    """What the references of a system have in their hash. Of the systems of this process it is the number: then the
-    order of a set of references is the same in each run of a program."""
+    """Return the part of a reference's hash that stands for its system. A system of this process has its number there:
+    then the order of a set of references is the same in each run of a program."""
     token, _, number = system_id.rpartition("-")
     return int(number) if token == _process.token else hash(system_id)
 

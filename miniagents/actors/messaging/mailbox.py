@@ -17,7 +17,19 @@ from miniagents.supervision.checking import check_count, check_function
 
 
 class Overflow(enum.Enum):
-    """The policy of a full mailbox for one more message."""
+    """The policy of a full mailbox for one more message.
+
+    Example:
+        >>> class Idle(Actor):
+        ...     pass
+        >>> mailbox = Mailbox(capacity=1, overflow=Overflow.REJECT)
+        >>> async with ActorSystem() as system:
+        ...     ref = system.spawn(Idle, name="idle", options=SpawnOptions(mailbox=mailbox))
+        ...     ref.tell(TextMessage("first"))
+        ...     ref.tell(TextMessage("second"))
+        Traceback (most recent call last):
+        miniagents.errors.MailboxFullError: /idle: mailbox is full (1 messages); await send() or raise its capacity
+    """
 
     BACKPRESSURE = "backpressure"
     """`tell` raises `MailboxFullError`, `await send` waits for room, `ask` fails."""
@@ -41,6 +53,17 @@ class Mailbox:
 
     Raises:
         InvalidOptionError: An option is outside its range.
+
+    Example:
+        >>> class Idle(Actor):
+        ...     pass
+        >>> newest_only = Mailbox(capacity=1, overflow=Overflow.DROP_OLDEST)
+        >>> async with ActorSystem() as system:
+        ...     ref = system.spawn(Idle, options=SpawnOptions(mailbox=newest_only))
+        ...     ref.tell(TextMessage("old"))
+        ...     ref.tell(TextMessage("new"))
+        ...     print([str(letter.message) for letter in system.dead_letters])
+        ['old']
     """
 
     capacity: int | None = None

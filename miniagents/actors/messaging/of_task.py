@@ -11,7 +11,7 @@ class Owner(Protocol):
     def done(self) -> bool:
         """Return True when it has settled."""
 
-    def owns(self, one: Cancellable) -> None: ...
+    def owns(self, work: Cancellable) -> None: ...
 
 
 class OfTask(Work):
@@ -27,8 +27,8 @@ class OfTask(Work):
         super().__init__()
         self.of = of
 
-    def owns(self, one: Cancellable) -> None:
-        """The task has started something."""
-        self.add(one)
+    def owns(self, work: Cancellable) -> None:
+        """Note that the task has started `work`."""
+        self.add(work)
         if self.of is not None:
-            self.of.owns(one)
+            self.of.owns(work)

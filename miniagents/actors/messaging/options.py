@@ -31,22 +31,37 @@ has such a name is given through `kwargs={...}`."""
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often something that failed is tried again, and after which pauses.
+    """The rule by which failed work is tried again: how often, and after which pauses.
 
-    As `SpawnOptions(retry=)` it is about a message that crashed its actor: the fresh instance handles it again, as long
-    as nothing was replied. As `retry=` of an LLM agent it is about the request to the provider.
+    In `SpawnOptions(retry=)` the work is a message that crashed its actor: the fresh instance handles the message
+    again, unless something was replied. In `retry=` of an LLM agent the work is a request to the provider.
 
     Args:
-        on: The exceptions after which there is another attempt; after others there is none.
-        attempts: How many attempts there are in all, 1 or more; None for 3 where it is about messages (or for
-            `poison_after`, if that is given), and 6 where it is about requests.
-        backoff: The pauses between attempts; None for none where it is about messages (an actor's restart has its own),
-            and 0.5 to 30 s, with jitter, where it is about requests.
-        max_retry_after: Seconds, 0 or more, that a provider may ask to wait (`Retry-After`). A request that it asks to
-            repeat later than that fails at once.
+        on: The exceptions after which there is another attempt. Other exceptions end the work.
+        attempts: The number of attempts in all, 1 or more. None for 6 attempts of a request, and for 3 of a message, or
+            as many as `poison_after=` allows.
+        backoff: The pauses between attempts. None for 0.5 to 30 s, with jitter, between requests, and for no pause
+            before a message, since the restart of the actor has a backoff of its own.
+        max_retry_after: The longest pause in seconds, 0 or more, that a provider may ask for (`Retry-After`). If the
+            provider asks for a longer one, the request fails at once.
 
     Raises:
         InvalidOptionError: An option is outside its range.
+
+    Example:
+        >>> class Flaky(Actor):
+        ...     attempts = 0
+        ...     async def receive(self, message, ctx):
+        ...         Flaky.attempts += 1
+        ...         if Flaky.attempts < 3:
+        ...             raise ConnectionError("try again")
+        ...         return TextMessage(f"attempt {Flaky.attempts}")
+        >>> policy = RetryPolicy(on=(ConnectionError,), attempts=3)
+        >>> strategy = OneForOne(max_restarts=None)
+        >>> async with ActorSystem() as system:
+        ...     ref = system.spawn(Flaky, options=SpawnOptions(retry=policy, supervision=strategy))
+        ...     print(await ref.ask(TextMessage("hello")))
+        attempt 3
     """
 
     on: tuple[type[BaseException], ...] = (Exception,)
@@ -61,14 +76,14 @@ class RetryPolicy:
         check_seconds("RetryPolicy(max_retry_after=)", self.max_retry_after)
 
     def attempts_of(self, poison_after: int | None, otherwise: int = 3) -> int:
-        """How many attempts there are in all.
+        """Return the number of attempts in all.
 
         Args:
-            poison_after: That of the actor's options. Where both are given, the smaller wins.
-            otherwise: How many where neither says.
+            poison_after: The option of the actor. If both are given, the smaller number wins.
+            otherwise: The number where neither is given.
         """
-        given = [n for n in (self.attempts, poison_after) if n is not None]
-        return min(given, default=otherwise)
+        limits = [n for n in (self.attempts, poison_after) if n is not None]
+        return min(limits, default=otherwise)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +91,31 @@ class SpawnOptions:
     """The rarer options of an actor.
 
     Args:
-        mailbox: Its mailbox; by default unbounded, first in, first out.
+        mailbox: The mailbox; by default unbounded, first in, first out.
         handler_timeout: Seconds that a handler or hook may run, more than 0; longer is a crash. None for no limit.
-        poison_after: With a `RetryPolicy`: after so many crashes, 1 or more, a message is set aside as a dead letter,
-            also where the policy has more `attempts`. None for as many as these.
-        retry: Whether a message that crashed its actor is tried again; None: it is not.
+        poison_after: With `retry=`, the number of crashes, 1 or more, after which a message becomes a dead letter, even
+            if the policy has more `attempts`. None for the `attempts` of the policy.
+        retry: The policy for messages that crashed the actor; None for no second attempt.
         own_task: Run `on_start`, `receive` and `on_stop` in one task of the actor's own, for task groups that are
             opened in one of them and closed in another.
-        supervision: The strategy for the actor's own restarts; when it is used up the actor ends.
-        strategy: The strategy for the children that it spawns; when it is used up the actor itself crashes.
-        passivate_after: For agents: seconds without a call after which it gives its memory back; None for never.
+        supervision: The strategy for the actor's own restarts. When its limit is reached, the actor ends.
+        strategy: The strategy for the children that the actor spawns. When its limit is reached, the actor crashes.
+        passivate_after: For agents: seconds without a call after which the agent gives its memory back; None for never.
         durable: For agents and actors with a journal.
-        node: For runtimes across machines: where to place the actor.
+        node: For runtimes across machines: the node on which to place the actor.
 
     Raises:
         InvalidOptionError: An option is outside its range.
+
+    Example:
+        >>> class Endless(Actor):
+        ...     async def receive(self, message, ctx):
+        ...         await asyncio.sleep(3600)
+        >>> async with ActorSystem() as system:
+        ...     ref = system.spawn(Endless, name="endless", options=SpawnOptions(handler_timeout=0.01))
+        ...     answer = await ref.ask(TextMessage("hello"))
+        Traceback (most recent call last):
+        miniagents.errors.HandlerTimeoutError: ...
     """
 
     mailbox: Mailbox = UNBOUNDED
@@ -118,7 +143,7 @@ class SpawnOptions:
             raise InvalidOptionError("durable=True needs a system with a journal, and this one has none")
 
     def but(self, **changes: Any) -> "SpawnOptions":
-        """The same with other values; None leaves a value as it is."""
+        """Return the options with other values; None leaves a value as it is."""
         known = {f.name for f in fields(self)}
         return replace(self, **{name: value for name, value in changes.items() if name in known and value is not None})
 

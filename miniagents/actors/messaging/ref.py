@@ -25,11 +25,22 @@ T = TypeVar("T")
 
 
 class ActorRef:
-    """Names one actor. It outlives the actor's restarts, is hashable, and can travel in messages.
+    """The name of one actor. A ref outlives the actor's restarts, is hashable, and can travel in messages.
 
     Two refs are equal, and have one hash, when they name the same actor: same system, node, path and uid. A ref of an
     actor that has ended stays dead, also when another actor takes its name. A ref that was encoded and decoded is equal
     to the original: alive where its system runs, elsewhere not.
+
+    Example:
+        >>> class Echo(Actor):
+        ...     async def receive(self, message, ctx):
+        ...         return message
+        >>> async with ActorSystem() as system:
+        ...     echo = system.spawn(Echo, name="echo")
+        ...     print(echo.path, await echo.ask(TextMessage("hello")))
+        ...     print(await echo.stop())
+        /echo hello
+        StopReason.SHUTDOWN
     """
 
     __slots__ = ("__weakref__", "_cell")
@@ -41,7 +52,7 @@ class ActorRef:
 
     @property
     def path(self) -> str:
-        """Where it is in the tree, `/research/searcher-3`."""
+        """The path of the actor in the tree, `/research/searcher-3`."""
         return self._cell.path
 
     @property
@@ -56,7 +67,7 @@ class ActorRef:
 
     @property
     def node(self) -> str:
-        """The node that it lives on; "" for the only one."""
+        """The node that the actor lives on; "" for the only one."""
         node: str = self._cell.identity.node
         return node
 
@@ -73,7 +84,7 @@ class ActorRef:
         return self._cell.is_alive
 
     def tell(self, message: Message) -> None:
-        """Put a message into its mailbox and go on.
+        """Put a message into the actor's mailbox and go on.
 
         Raises:
             MailboxFullError: The mailbox is full and its overflow is BACKPRESSURE or REJECT.
@@ -151,11 +162,11 @@ class ActorRef:
     def ask(self, message: Message, *, timeout: float | None = None) -> Promise[Any]: ...
 
     def ask(self, message: Message, *, timeout: float | None = None) -> Promise[Any]:
-        """Put a message into its mailbox and promise the answer.
+        """Put a message into the actor's mailbox and promise the answer.
 
         Args:
-            timeout: Seconds until it ends with `AskTimeoutError`, 0 or more (0: at the next turn of the loop); None for
-                the deadline of the message in hand, if there is one.
+            timeout: Seconds until the promise ends with `AskTimeoutError`, 0 or more (0: at the next turn of the
+                loop); None for the deadline of the message in hand, if there is one.
 
         Returns:
             The promise of what the handler returns or replies. It ends with the handler's exception,
@@ -229,10 +240,10 @@ class ActorRef:
         return ask
 
     def stop(self, *, drain: bool = False) -> Awaitable[StopReason | BaseException]:
-        """Ask it to end: children first, then `on_stop`, within its `shutdown` seconds, then by cancellation.
+        """Ask the actor to end: children first, then `on_stop`, within its `shutdown` seconds, then by cancellation.
 
         Args:
-            drain: Handle the messages that wait before it ends; otherwise they become dead letters.
+            drain: Whether the actor handles the messages that wait before it ends; otherwise they become dead letters.
 
         Returns:
             An awaitable of the end. Stopping again is harmless.
@@ -240,15 +251,15 @@ class ActorRef:
         return self._cell.stop(reason=StopReason.SHUTDOWN, drain=drain)
 
     def kill(self) -> Awaitable[StopReason | BaseException]:
-        """End it without a grace for the message in hand; `on_stop` still runs, for one second at most."""
+        """End the actor without a grace for the message in hand; `on_stop` still runs, for one second at most."""
         return self._cell.stop(reason=StopReason.KILLED, drain=False)
 
     def started(self) -> Promise[None]:
-        """The promise of its start: None, or the error of its `__init__` or `on_start`."""
+        """Return the promise of the start: None, or the error of `__init__` or `on_start`."""
         return self._cell.started()
 
     def terminated(self) -> Promise[StopReason | BaseException]:
-        """The promise of its end: a `StopReason`, or the exception that it crashed with."""
+        """Return the promise of the end: a `StopReason`, or the exception that the actor crashed with."""
         return self._cell.terminated()
 
     def __eq__(self, other: object) -> bool:

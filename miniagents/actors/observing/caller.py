@@ -1,11 +1,12 @@
 """`Caller`: on whose behalf something is done."""
 
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any
 
 import msgspec
 
-from miniagents.messages.frozen import EMPTY, FrozenDict, freeze
+from miniagents.messages.frozen import EMPTY, freeze
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -14,10 +15,15 @@ class Caller(msgspec.Struct, frozen=True):
     Attributes:
         name: The name: of a service's token, its owner's.
         claims: What else is known of the caller: what one's own `auth=` says. Dicts and lists are frozen.
+
+    Example:
+        >>> caller = Caller("ada", {"plan": "free"})
+        >>> caller.name, caller.claims["plan"]
+        ('ada', 'free')
     """
 
     name: str
-    claims: FrozenDict[str, Any] = EMPTY
+    claims: Mapping[str, Any] = EMPTY
 
     def __post_init__(self) -> None:
         if self.claims is not EMPTY:

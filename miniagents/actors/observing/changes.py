@@ -32,6 +32,16 @@ class EndedActor(msgspec.Struct, frozen=True):
         restarts: The number of its restarts.
         handled: The number of messages that it handled.
         last_error: Its last failure, as text, or None.
+
+    Example:
+        >>> class Idle(Actor):
+        ...     pass
+        >>> async with ActorSystem() as system:
+        ...     page = system.tree(cursor="")
+        ...     reason = await system.spawn(Idle, name="idle").stop()
+        ...     page = system.tree(changed_since=page.version)
+        >>> [(ended.path, ended.reason.name) for ended in page.ended]
+        [('/idle', 'SHUTDOWN')]
     """
 
     path: str

@@ -18,7 +18,21 @@ _KEPT = 10_000
 
 
 class EventKind(enum.Enum):
-    """What happened."""
+    """What happened.
+
+    Example:
+        >>> class Faulty(Actor):
+        ...     async def receive(self, message, ctx):
+        ...         raise ValueError("wrong")
+        >>> async with ActorSystem() as system:
+        ...     with system.events.subscribe() as events:
+        ...         system.spawn(Faulty).tell(TextMessage("hello"))
+        ...         async for event in events:
+        ...             if event.kind is EventKind.CRASH:
+        ...                 print(event.error)
+        ...                 break
+        wrong
+    """
 
     SPAWN = "spawn"
     STOP = "stop"
@@ -57,6 +71,16 @@ class Event(msgspec.Struct, frozen=True):
         restarts: The number of restarts of that actor so far, which tells its instances apart.
         node: The node that it happened on; "" for the only one.
         epoch: The life of that node.
+
+    Example:
+        >>> class Idle(Actor):
+        ...     pass
+        >>> async with ActorSystem() as system:
+        ...     with system.events.subscribe() as events:
+        ...         await system.spawn(Idle, name="idle").started()
+        ...         event = await anext(events)
+        >>> event.kind.value, event.path
+        ('spawn', '/idle')
     """
 
     kind: EventKind

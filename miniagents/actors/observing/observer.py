@@ -4,7 +4,23 @@ from typing import Any, Protocol
 
 
 class ObservedCall(Protocol):
-    """One request to a model, or one call of a tool, as an observer sees it."""
+    """One request to a model, or one call of a tool, as an observer sees it.
+
+    Example:
+        >>> class Printed:
+        ...     def piece(self, piece):
+        ...         pass
+        ...     def ended(self, answer, error):
+        ...         print("failed" if error is not None else answer.message())
+        >>> class Printing(Observer):
+        ...     def model_called(self, interaction, provider, request):
+        ...         return Printed()
+        >>> from miniagents.testing import Script, ScriptedModel
+        >>> async with MiniAgents() as system:
+        ...     system.observers.attach(Printing())
+        ...     replies = await ScriptedModel.fork(script=Script("Hello!")).inquire("Hi")
+        Hello!
+    """
 
     def piece(self, piece: object) -> None:
         """Called with each piece of the answer when it arrives."""

@@ -40,6 +40,17 @@ class TreePage(msgspec.Struct, frozen=True):
             version of this system object; another one, as in the next process, knows nothing of it.
         ended: The actors that have ended since; empty on pages of a whole tree.
         is_fresh: True on the first page of a whole tree: what the reader knew before is void.
+
+    Example:
+        >>> class Idle(Actor):
+        ...     pass
+        >>> async with ActorSystem() as system:
+        ...     for name in ("a", "b", "c"):
+        ...         await system.spawn(Idle, name=name).started()
+        ...     page = system.tree(cursor="", limit=2)
+        ...     rest = system.tree(cursor=page.cursor)
+        >>> [node.path for node in page.nodes], [node.path for node in rest.nodes]
+        (['/', '/a'], ['/b', '/c'])
     """
 
     nodes: tuple[ActorInfo, ...]

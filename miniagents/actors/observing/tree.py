@@ -14,6 +14,14 @@ class SubtreeSums(msgspec.Struct, frozen=True):
         failures: The number of failures there: crashes, starts that failed, and calls of agents that failed.
         waiting: The number of messages that wait there; None if they were not counted. Only pages of the tree count
             them, each among 10,000 actors at most.
+
+    Example:
+        >>> class Idle(Actor):
+        ...     pass
+        >>> async with ActorSystem() as system:
+        ...     await system.spawn(Idle, name="idle").started()
+        ...     system.tree("/").below.actors
+        1
     """
 
     actors: int = 0
@@ -43,6 +51,15 @@ class ActorInfo(msgspec.Struct, frozen=True):
         node: The node that it lives on; "" for the only one.
         epoch: The life of that node.
         below: The sums over all actors below it.
+
+    Example:
+        >>> class Idle(Actor):
+        ...     pass
+        >>> async with ActorSystem() as system:
+        ...     await system.spawn(Idle, name="idle").started()
+        ...     info = system.tree("/idle")
+        >>> info.path, info.state, info.mailbox_depth
+        ('/idle', 'idle', 0)
     """
 
     path: str

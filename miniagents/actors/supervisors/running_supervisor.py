@@ -174,10 +174,10 @@ class RunningSupervisor:
                 child.status = Status.UNDEFINED
                 started.reject(error)
 
-        kept = child.cell
-        is_new = kept is None or not kept.is_alive
-        if kept is not None and kept.is_alive:
-            cell = kept
+        existing = child.cell
+        is_new = existing is None or not existing.is_alive
+        if existing is not None and existing.is_alive:
+            cell = existing
         else:
             try:
                 cell = self._new_cell(child)

@@ -85,12 +85,12 @@ class SupervisorCalls:
                 raise SimpleOneForOneError(
                     f"{self._path}: terminate_child of a SimpleOneForOne takes the child's ref", child_id=which
                 )
-            found = running.child_of(_cell_of(which))
-            if found is None:
+            member = running.child_of(_cell_of(which))
+            if member is None:
                 if which.is_alive:
                     raise self._not_found(which.path)
                 return
-            child = found
+            child = member
         else:
             child = self._find(which)
         await running.end(child)

@@ -24,10 +24,10 @@ class ChildInfo:
     """One child, as `which_children` gives it.
 
     Attributes:
-        id: The id of its specification; None under `SimpleOneForOne`.
-        ref: The child; None where there is none, "restarting" where it is about to be restarted.
-        kind: Whether it is a worker or a supervisor.
-        restart: Its restart type.
+        id: The id of the specification; None under `SimpleOneForOne`.
+        ref: The child; None if it does not run, "restarting" if it is about to be restarted.
+        kind: The kind of the child, "worker" or "supervisor".
+        restart: The restart type.
     """
 
     id: str | None
@@ -41,10 +41,10 @@ class ChildCounts:
     """The result of `count_children`.
 
     Attributes:
-        specs: Specifications, whether their children run or not.
-        active: Children that run.
-        supervisors: Specifications of supervisors, or their number under `SimpleOneForOne`.
-        workers: The same of all others.
+        specs: The number of specifications, whether their children run or not.
+        active: The number of children that run.
+        supervisors: The number of specifications of supervisors; under `SimpleOneForOne`, of supervisors.
+        workers: The same number for all other children.
     """
 
     specs: int
@@ -54,9 +54,18 @@ class ChildCounts:
 
 
 class SupervisorRef(ActorRef):
-    """Names one supervisor. Messages to it are dead letters; its calls are those of OTP's `supervisor`.
+    """The name of one supervisor. Its methods are the calls of OTP's `supervisor`; messages to it are dead letters.
 
     All calls raise `ActorStoppedError` when the supervisor has ended.
+
+    Example:
+        >>> class Worker(Actor):
+        ...     pass
+        >>> async with ActorSystem() as system:
+        ...     ref = await system.supervise(Supervisor("workers"))
+        ...     child = await ref.start_child(ChildSpec("first", Worker))
+        ...     print(child.path)
+        /workers/first
     """
 
     __slots__ = ()
@@ -66,7 +75,7 @@ class SupervisorRef(ActorRef):
 
         Args:
             spec: The specification; not under `SimpleOneForOne`.
-            **kwargs: Under `SimpleOneForOne`: what the child's constructor gets beside the template's own.
+            **kwargs: Under `SimpleOneForOne`: arguments of the child's constructor besides those of the template.
 
         Returns:
             The child, or None if its `on_start` raised `IgnoreStart`.
@@ -102,7 +111,7 @@ class SupervisorRef(ActorRef):
         """End a child for good; its specification stays, unless it is TEMPORARY.
 
         Args:
-            child: Its id, or its ref; under `SimpleOneForOne` its ref.
+            child: The id or the ref of the child; under `SimpleOneForOne` the ref.
 
         Raises:
             ChildNotFoundError: There is no such child.
@@ -123,10 +132,10 @@ class SupervisorRef(ActorRef):
             The child, or None if its `on_start` raised `IgnoreStart`.
 
         Raises:
-            ChildRunningError: It runs.
-            ChildRestartingError: It is about to be restarted.
+            ChildRunningError: The child runs.
+            ChildRestartingError: The child is about to be restarted.
             ChildNotFoundError: There is no such specification.
-            StartError: It did not start.
+            StartError: The child did not start.
             SimpleOneForOneError: This is a `SimpleOneForOne`.
         """
         calls = SupervisorCalls(self._running())
@@ -136,8 +145,8 @@ class SupervisorRef(ActorRef):
         """Remove the specification of a child that does not run.
 
         Raises:
-            ChildRunningError: It runs: `terminate_child` it first.
-            ChildRestartingError: It is about to be restarted.
+            ChildRunningError: The child runs: call `terminate_child` first.
+            ChildRestartingError: The child is about to be restarted.
             ChildNotFoundError: There is no such specification.
             SimpleOneForOneError: This is a `SimpleOneForOne`.
         """
@@ -145,7 +154,7 @@ class SupervisorRef(ActorRef):
         await self._call(lambda: calls.delete_child(id))
 
     async def which_children(self) -> tuple[ChildInfo, ...]:
-        """All children, the youngest first, as OTP gives them."""
+        """Return all children, the youngest first, as OTP does."""
         running = self._running()
 
         async def answer() -> tuple[ChildInfo, ...]:
@@ -154,7 +163,7 @@ class SupervisorRef(ActorRef):
         return await self._call(answer)
 
     async def count_children(self) -> ChildCounts:
-        """How many children there are, of which kind."""
+        """Return the numbers of children, by their kind."""
         running = self._running()
 
         async def answer() -> ChildCounts:

@@ -46,17 +46,17 @@ class OfHelper:
 
 
 def waits_for(handler: "asyncio.Task[Any]", helper: "asyncio.Task[Any]") -> bool:
-    """Whether a task waits for another one: through `await`, `gather`, a `TaskGroup`, `asyncio.wait` or `wait_for`, and
-    through tasks that do so in turn. Where that cannot be seen it does not."""
+    """Return True if a task waits for another one, through `await`, `gather`, a `TaskGroup`, `asyncio.wait` or
+    `wait_for`, or through tasks that do so in turn. A wait that cannot be seen does not count."""
     above: list[Any] = [helper]
     seen = {id(helper)}
     for task in above:  # from the helper up: a task knows whom its end is told
         if task is handler:
             return True
-        for one in _told_by(task):
-            if id(one) not in seen:
-                seen.add(id(one))
-                above.append(one)
+        for waiter in _told_by(task):
+            if id(waiter) not in seen:
+                seen.add(id(waiter))
+                above.append(waiter)
     return False
 
 
@@ -71,7 +71,7 @@ def _told_by(future: "asyncio.Future[Any]") -> Iterable[Any]:
         elif not getattr(callback, "__qualname__", "").startswith("shield."):
             held = [cell.cell_contents for cell in getattr(callback, "__closure__", None) or ()]
             held += getattr(callback, "args", ())
-            yield from (one for one in held if isinstance(one, asyncio.Future) and one is not future)
+            yield from (value for value in held if isinstance(value, asyncio.Future) and value is not future)
 
 
 def awaited_future(task: "asyncio.Future[Any]") -> "asyncio.Future[Any] | None":
@@ -95,37 +95,42 @@ def waited_for_together(task: "asyncio.Task[Any]") -> "list[asyncio.Task[Any]] |
     if children is not None:
         return _gathered(children)
     group = _group(task, waited)
-    return group if not any(one.done() for one in group) else None  # the group is to be told, and may end the wait
+    return (
+        group if not any(member.done() for member in group) else None
+    )  # the group is to be told, and may end the wait
 
 
 def _gathered(children: "list[asyncio.Task[Any]]") -> "list[asyncio.Task[Any]] | None":
     """Return the tasks of a `gather` that go on; None if the gather has still to hear of one that has ended."""
-    undone = [one for one in children if not one.done()]
+    undone = [child for child in children if not child.done()]
     for callback in callbacks_of(undone[0]) if undone else ():
-        told = heard_of(callback)
-        if told is not None:
-            return undone if told == len(children) - len(undone) else None
+        number = heard_of(callback)
+        if number is not None:
+            return undone if number == len(children) - len(undone) else None
     return []
 
 
 def _group(task: "asyncio.Task[Any]", waited: "asyncio.Future[Any]") -> "list[asyncio.Task[Any]]":
     """The tasks of the group whose end `waited` is, if the innermost coroutine of `task` is the end of one."""
     innermost = None
-    for one in suspended(lane.turns if (lane := getattr(task, "lane", None)) is not None else task.get_coro()):
-        innermost = one
+    lane = getattr(task, "lane", None)
+    for coroutine in suspended(lane.turns if lane is not None else task.get_coro()):
+        innermost = coroutine
     frame = getattr(innermost, "cr_frame", None)
     return [] if frame is None else sorted(group_that_ends(frame, waited), key=_order)
 
 
 def tasks_in_scope(scopes: Container[Any]) -> list[tuple[Any, Any]]:
-    """All tasks that code of these scopes has started, and that go on, each with its scope, the oldest first: dear,
-    since it looks at every task there is."""
-    found = []
+    """Return the tasks that code of these scopes has started and that go on, each with its scope, the oldest first.
+
+    This is expensive: it looks at every task of the loop.
+    """
+    pairs = []
     for task in asyncio.all_tasks():
         scope = context_of(task).get(current_scope)
         if scope is not None and scope in scopes:
-            found.append((task, scope))
-    return sorted(found, key=lambda one: _order(one[0]))
+            pairs.append((task, scope))
+    return sorted(pairs, key=lambda pair: _order(pair[0]))
 
 
 def _order(task: "asyncio.Task[Any]") -> tuple[int, str]:

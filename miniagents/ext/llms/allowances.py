@@ -60,7 +60,7 @@ class Allowance:
 
     @property
     def is_unused(self) -> bool:
-        """Whether the share is as it was when it was made."""
+        """True if the share is as it was when it was made."""
         raise NotImplementedError
 
     def of(self, caller: str | None) -> Self:

@@ -120,7 +120,7 @@ class Budget(Allowance):
 
     @property
     def is_unused(self) -> bool:
-        """Whether nothing is spent in the current window, and nothing is reserved."""
+        """True if nothing is spent in the current window, and nothing is reserved."""
         return self.spent == Spent() and not self._reserved_tokens
 
     def reserve(self, path: str, model: str, input_tokens: int, output_tokens: int) -> Reservation[Usage]:
@@ -151,9 +151,9 @@ class Budget(Allowance):
                 )
             usd = 0.0
         with self._lock:
-            if self.tokens is not None and tokens > (left := self.tokens - self._spent.tokens - self._reserved_tokens):
+            if self.tokens is not None and tokens > (rest := self.tokens - self._spent.tokens - self._reserved_tokens):
                 raise BudgetExceededError(
-                    f"{path}: the call needs {tokens} tokens at most (its input and max_tokens), and {max(left, 0)} of "
+                    f"{path}: the call needs {tokens} tokens at most (its input and max_tokens), and {max(rest, 0)} of "
                     f"{self.tokens} are left: raise the budget, or lower max_tokens",
                     path=path,
                 )

@@ -95,7 +95,7 @@ class _Run:
 
     @property
     def was_delivered(self) -> bool:
-        """Whether a reader has a token or a message of the replies."""
+        """True if a reader has a token or a message of the replies."""
         return self._passed_on or (self._reply is not None and self._reply.was_delivered)
 
     async def ask(self, agent: MiniAgent | AgentRef) -> None:

@@ -157,7 +157,7 @@ class RateLimit(Allowance):
 
     @property
     def is_unused(self) -> bool:
-        """Whether no request runs or waits, and the next one would be sent at once, whatever its size."""
+        """True if no request runs or waits, and the next one would be sent at once, whatever its size."""
         with self._lock:
             now = self._clock.now()
             ready_at = self._ready_at(now, math.ceil(self._rate("tokens", self._tokens_per_minute) or 0))

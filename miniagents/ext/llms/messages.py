@@ -20,13 +20,17 @@ _TEXTS = frozenset({"application/json", "application/xml", "application/x-yaml",
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
-    """What one call used, in tokens.
+    """The tokens that one request used.
 
     Attributes:
         input_tokens: Tokens read, cached ones included.
         output_tokens: Tokens written, those of reasoning included.
-        cached_tokens: Those of the input that came from the provider's cache.
-        estimated: Whether these are estimates: the call was cut, or the provider sent no usage.
+        cached_tokens: The part of `input_tokens` that came from the provider's cache.
+        estimated: Whether the numbers are estimates: the request was cut off, or the provider sent no usage.
+
+    Example:
+        >>> Usage(input_tokens=12, output_tokens=5).total_tokens
+        17
     """
 
     input_tokens: int = 0
@@ -36,17 +40,21 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def total_tokens(self) -> int:
-        """Input and output together."""
+        """The sum of input and output."""
         return self.input_tokens + self.output_tokens
 
 
 class ToolCall(Message):
-    """A model asks for a tool.
+    """A call of a tool by a model.
 
     Attributes:
-        id: The provider's id of the call; its result bears the same.
+        id: The id that the provider gave the call. The result has the same id.
         name: The name of the tool.
-        arguments: Its arguments, the JSON text that the model wrote.
+        arguments: The arguments, as the JSON text that the model wrote.
+
+    Example:
+        >>> print(ToolCall(id="call_1", name="add", arguments='{"a": 1, "b": 2}'))
+        add({"a": 1, "b": 2})
     """
 
     id: str
@@ -58,15 +66,20 @@ class ToolCall(Message):
 
 
 class ToolResultMessage(TextMessage):
-    """What a tool answered.
+    """The result of a tool call.
 
     Attributes:
-        content: The answer; where there is none, `cancelled` or `failed` with the reason.
-        call_id: The id of the call that it answers.
+        content: The answer of the tool; without an answer, `cancelled` or `failed` with the reason.
+        call_id: The id of the call.
         name: The name of the tool.
-        is_error: Whether there is no answer.
-        parts: All parts of the answer in their order, where it has more than text: texts, images, files. Models get
-            these instead of `content`.
+        is_error: Whether the tool has not answered.
+        parts: The parts of an answer that is more than text, in order: texts, images, files. Models get the parts
+            instead of `content`.
+
+    Example:
+        >>> result = ToolResultMessage("3", call_id="call_1", name="add")
+        >>> print(result, result.is_error)
+        3 False
     """
 
     is_aside: ClassVar[bool] = True
@@ -79,38 +92,43 @@ class ToolResultMessage(TextMessage):
 
 
 class ReplyMessage(AssistantMessage):
-    """What a model replied.
+    """The reply of a model.
 
     Attributes:
-        content: Its text; where there is structured output, its JSON.
-        tool_calls: The tools that it asks for.
+        content: The text; the JSON of structured output.
+        tool_calls: The calls of tools that the model makes.
+
+    Example:
+        >>> reply = ReplyMessage("", tool_calls=(ToolCall(id="call_1", name="add", arguments='{"a": 1, "b": 2}'),))
+        >>> print(reply, reply.usage.total_tokens)
+        add({"a": 1, "b": 2}) 0
     """
 
     tool_calls: tuple[ToolCall, ...] = ()
 
     @property
     def is_aside(self) -> bool:  # type: ignore[override]  # of other classes it is known beforehand
-        """Whether it says nothing, and calls tools."""
+        """True if the reply calls tools and has no text."""
         return bool(self.tool_calls) and not self.content
 
     @property
     def usage(self) -> Usage:
-        """What the call used; zeros where nothing is known."""
+        """The tokens that the request used; zeros if they are not known."""
         return Usage(**self.metadata.get("usage", {}))
 
     @property
     def stop_reason(self) -> str | None:
-        """Why the model stopped, as the provider says it: `stop`, `length`, `end_turn`, `tool_use`, ..."""
+        """The reason why the model stopped, in the provider's word: `stop`, `length`, `end_turn`, `tool_use`, ..."""
         return self.metadata.get("stop_reason")
 
     @property
     def refusal(self) -> str | None:
-        """What the model said instead of an answer, where the provider tells that apart."""
+        """The text of a refusal, if the provider tells refusals from answers; otherwise None."""
         return self.metadata.get("refusal")
 
     @property
     def model(self) -> str | None:
-        """The model, as the provider calls it."""
+        """The provider's name of the model."""
         return self.metadata.get("model")
 
     @property
@@ -125,16 +143,16 @@ class ReplyMessage(AssistantMessage):
 
     @property
     def output(self) -> Any:
-        """Its structured output: an instance of the type that the agent has as `output=`, decoded from the text.
+        """The structured output: an instance of the agent's `output=` type, decoded from the text.
 
         Raises:
-            OutputError: The agent has no `output=`, or the text is none of that type.
+            OutputError: The agent has no `output=`, or the text does not fit the type.
         """
         return self._output_type().decode(self.content)
 
     @property
     def output_json(self) -> bytes:
-        """Its structured output as JSON in one line, without what a type that is no object is wrapped into.
+        """The structured output as JSON in one line. The object around a value that is no object is left out.
 
         Raises:
             OutputError: See `output`.
@@ -148,7 +166,7 @@ class ReplyMessage(AssistantMessage):
         return output_type_called(name)
 
     def message_to_tokens(self) -> tuple[Any, ...]:
-        """Its text; the calls are no text."""
+        """Return the text as one token; tool calls have no tokens."""
         from miniagents.messages import TextToken
 
         return (TextToken(self.content),) if self.content else ()
@@ -168,20 +186,20 @@ class _Attachment(Message):
 
     @classmethod
     def from_file(cls, path: str | Path, media_type: str | None = None, **fields: Any) -> Self:
-        """Read it from a file.
+        """Make the message of a file.
 
         Args:
             path: The file.
-            media_type: What it is, "image/png"; None to tell it by the name.
-            **fields: More fields.
+            media_type: The media type, "image/png"; None for the one that the name of the file implies.
+            **fields: Other fields of the message.
 
         Raises:
-            ValueError: What it is cannot be told by the name.
+            ValueError: The name of the file implies no media type.
         """
         path = Path(path)
         media_type = media_type or mimetypes.guess_type(path.name)[0]
         if media_type is None:
-            raise ValueError(f"{path}: what it is cannot be told by its name: give media_type=")
+            raise ValueError(f"{path}: the name implies no media type: give media_type=")
         return cls(data=path.read_bytes(), media_type=media_type, **fields)
 
     def __post_init__(self) -> None:
@@ -192,12 +210,12 @@ class _Attachment(Message):
 
     @property
     def base64(self) -> str:
-        """Its data, in base64."""
+        """The data in base64."""
         return base64.b64encode(self.data or b"").decode()
 
     @property
     def data_url(self) -> str:
-        """Its URL, or its data as one; not for what a provider has by its id."""
+        """The URL, or a data URL with the data. A message with a `file_id` has neither."""
         return self.url if self.url is not None else f"data:{self.media_type};base64,{self.base64}"
 
 
@@ -205,11 +223,16 @@ class ImageMessage(_Attachment):
     """An image that a user shows a model.
 
     Attributes:
-        url: Where it is; or
-        data: its bytes,
-        media_type: and what they are: "image/png"; or
-        file_id: its id at the provider.
-        role: Who shows it.
+        url: The address of the image. One of `url`, `data` and `file_id` is given.
+        data: The bytes of the image.
+        media_type: The media type of `data`: "image/png".
+        file_id: The id of the image at the provider.
+        role: The role of the speaker.
+
+    Example:
+        >>> image = ImageMessage(data=b"GIF89a", media_type="image/gif")
+        >>> print(image, image.data_url)
+        [image: image/gif] data:image/gif;base64,R0lGODlh
     """
 
     def __str__(self) -> str:
@@ -217,16 +240,21 @@ class ImageMessage(_Attachment):
 
 
 class FileMessage(_Attachment):
-    """A file that a user gives a model, a PDF for one.
+    """A file that a user gives a model, such as a PDF.
 
     Attributes:
-        url: Where it is; or
-        data: its bytes,
-        media_type: and what they are: "application/pdf"; or
-        file_id: its id at the provider.
-        role: Who gives it.
-        filename: Its name.
-        context: What a model is told about it, or None.
+        url: The address of the file. One of `url`, `data` and `file_id` is given.
+        data: The bytes of the file.
+        media_type: The media type of `data`: "application/pdf".
+        file_id: The id of the file at the provider.
+        role: The role of the speaker.
+        filename: The name of the file.
+        context: A text about the file for the model, or None.
+
+    Example:
+        >>> note = FileMessage(data=b"Closed on Mondays.", media_type="text/plain", filename="note.txt")
+        >>> print(note, note.text)
+        [file: note.txt] Closed on Mondays.
     """
 
     filename: str = UNNAMED
@@ -234,12 +262,12 @@ class FileMessage(_Attachment):
 
     @classmethod
     def from_file(cls, path: str | Path, media_type: str | None = None, **fields: Any) -> Self:
-        """Read it from a file, with its name."""
+        """Make the message of a file, with the name of the file."""
         return super().from_file(path, media_type, **{"filename": Path(path).name, **fields})
 
     @property
     def text(self) -> str | None:
-        """Its text, where its bytes are one; APIs take other files as they are."""
+        """The text of the file, if its media type is a text; None for other files, which APIs take as they are."""
         if self.data is None or self.media_type is None:
             return None
         kind = self.media_type.partition(";")[0].strip().lower()
@@ -247,25 +275,29 @@ class FileMessage(_Attachment):
 
     @property
     def about(self) -> str:
-        """What it is, as the line before its text: its name, and what is said about it."""
-        return ": ".join(one for one in (self.filename, self.context) if one)
+        """The line before the text of the file: its name and its `context`."""
+        return ": ".join(part for part in (self.filename, self.context) if part)
 
     def __str__(self) -> str:
         return f"[file: {self.filename}]"
 
 
 class AudioMessage(_Attachment):
-    """Sound that a user lets a model hear.
+    """Sound that a user sends a model.
 
     Attributes:
-        data: Its bytes.
-        media_type: What they are: "audio/wav" or "audio/mpeg".
-        role: Who speaks.
+        data: The bytes.
+        media_type: The media type: "audio/wav" or "audio/mpeg".
+        role: The role of the speaker.
+
+    Example:
+        >>> print(AudioMessage(data=b"RIFF", media_type="audio/wav"))
+        [audio: wav]
     """
 
     @property
     def format(self) -> str:
-        """What it is, in OpenAI's words: `wav` or `mp3`."""
+        """The format in OpenAI's words: `wav` or `mp3`."""
         return "mp3" if self.media_type in ("audio/mpeg", "audio/mp3") else "wav"
 
     def __str__(self) -> str:
@@ -277,16 +309,20 @@ class EmbeddingMessage(Message):
 
     Attributes:
         embedding: The vector.
+
+    Example:
+        >>> EmbeddingMessage(embedding=(0.6, 0.8)).with_metadata(model="text-embedding-3-small").model
+        'text-embedding-3-small'
     """
 
     embedding: tuple[float, ...]
 
     @property
     def model(self) -> str | None:
-        """The model that made it."""
+        """The model that made the vector."""
         return self.metadata.get("model")
 
 
 def text_of(messages: Iterable[Message]) -> str:
-    """The text of all messages, for estimates."""
+    """Return the text of all messages, for estimates."""
     return "\n".join(str(message) for message in messages)

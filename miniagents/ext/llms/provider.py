@@ -118,7 +118,7 @@ class Answer:
 
     @property
     def has_content(self) -> bool:
-        """Whether the answer has text, a refusal or a tool call."""
+        """True if the answer has text, a refusal or a tool call."""
         return bool(self.calls or self.refusal or any(self.tokens))
 
     @property

@@ -39,7 +39,7 @@ class ModelReplyPromise(MessagePromise):
 
     @property
     def was_delivered(self) -> bool:
-        """Whether a reader has taken a token, of this promise or of a follower."""
+        """True if a reader has taken a token, of this promise or of a follower."""
         return self.was_taken or any(follower.was_delivered for follower in self._followers)
 
     def push(self, text: str) -> None:

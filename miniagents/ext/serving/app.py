@@ -71,6 +71,17 @@ def agent_app(
     Raises:
         InvalidOptionError: An option is outside its range.
         MissingDependencyError: `metrics=` needs OpenTelemetry's exporter, and that is not installed.
+
+    Example:
+        >>> from starlette.testclient import TestClient
+        >>> @miniagent
+        ... async def echo(ctx):
+        ...     ctx.reply(f"You said: {await ctx.message_promises}")
+        >>> app = agent_app(echo, auth="a-secret-token", admin_auth=None)
+        >>> with TestClient(app, "http://localhost", headers={"Authorization": "Bearer a-secret-token"}) as client:
+        ...     answer = client.post("/agents/echo", json={"messages": "Hello!"})
+        >>> answer.json()["messages"][0]["text"]
+        'You said: Hello!'
     """
     check_grace(grace)
     if not conversation_idle > 0:

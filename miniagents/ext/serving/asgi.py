@@ -53,6 +53,17 @@ class AgentApp(Starlette):
         exception_handlers: What answers where routes of one's own raise an error of ours, with its status and in our
             form: `FastAPI(exception_handlers=agents.exception_handlers)`; Starlette takes them as well.
         hosts: The names that it may be called by.
+
+    Example:
+        >>> from starlette.testclient import TestClient
+        >>> from miniagents.ext.serving import agent_app
+        >>> @miniagent
+        ... async def echo(ctx):
+        ...     ctx.reply(f"You said: {await ctx.message_promises}")
+        >>> app = agent_app(echo, auth="a-secret-token", admin_auth=None)
+        >>> with TestClient(app, "http://localhost") as client:
+        ...     print(app.system.is_running, client.get("/healthz").status_code)
+        True 200
     """
 
     exception_handlers: dict[Any, Any]

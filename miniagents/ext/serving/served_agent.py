@@ -2,7 +2,7 @@
 
 import re
 import typing
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,18 @@ class Served:
             What an agent does not want is a 400 for the client.
         count_tokens: Counts the tokens of a conversation, for `/v1/messages/count_tokens`: a function of the messages
             that gives an int; it may be async. None for an estimate.
+
+    Example:
+        >>> @miniagent
+        ... async def greeter(ctx, greeting="Hello"):
+        ...     ctx.reply(f"{greeting}, {await ctx.message_promises}!")
+        >>> from miniagents.ext.serving import agent_app
+        >>> from starlette.testclient import TestClient
+        >>> app = agent_app(Served(greeter, arguments=("greeting",)), auth="a-secret-token", admin_auth=None)
+        >>> with TestClient(app, "http://localhost", headers={"Authorization": "Bearer a-secret-token"}) as client:
+        ...     answer = client.post("/agents/greeter", json={"messages": "Ada", "arguments": {"greeting": "Hi"}})
+        >>> answer.json()["messages"][0]["text"]
+        'Hi, Ada!'
     """
 
     agent: MiniAgent | AgentRef | str
@@ -50,7 +62,7 @@ class Served:
 
 
 Agents: typing.TypeAlias = (
-    "MiniAgent | AgentRef | Served | Iterable[MiniAgent | AgentRef | Served] | "
+    "MiniAgent | AgentRef | Served | Sequence[MiniAgent | AgentRef | Served] | "
     "Mapping[str, MiniAgent | AgentRef | Served | str]"
 )
 """One agent, several, which go by their aliases, or agents by the names that clients call them."""

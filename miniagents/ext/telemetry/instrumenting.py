@@ -60,6 +60,11 @@ def trace_context() -> "Context":
 
     Raises:
         MissingDependencyError: OpenTelemetry is not installed.
+
+    Example:
+        >>> from opentelemetry.trace import get_current_span
+        >>> get_current_span(trace_context()).is_recording()
+        False
     """
     return _module("propagation").context_here()  # type: ignore[no-any-return]
 

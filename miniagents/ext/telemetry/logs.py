@@ -73,6 +73,16 @@ class EventLog(Subscription):
         system: The system.
         level: The lowest level that is logged.
         dead_letters_per_second: The most dead letters that are logged in one second.
+
+    Example:
+        >>> from miniagents.ext.telemetry import log_events
+        >>> system = ActorSystem()
+        >>> log = log_events(system, level="error")
+        >>> system.events.wanted
+        True
+        >>> log.close()
+        >>> system.events.wanted
+        False
     """
 
     def __init__(self, system: ActorSystem, level: str, dead_letters_per_second: int) -> None:

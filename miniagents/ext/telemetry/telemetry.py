@@ -159,14 +159,14 @@ class Telemetry(Observer):
         operation = self._open.pop(interaction.id, None)
         if operation is None:
             return
-        more: Attributes = {}
+        details: Attributes = {}
         if operation.captures:
             sent, replies = interaction.message_promises, interaction.replies
             if sent.done() and sent.settled_error is None:
-                more["gen_ai.input.messages"] = content.input_messages(sent.result())
+                details["gen_ai.input.messages"] = content.input_messages(sent.result())
             if replies.done() and replies.settled_error is None:
-                more["gen_ai.output.messages"] = content.output_messages(replies.result())
-        operation.end(error, more)
+                details["gen_ai.output.messages"] = content.output_messages(replies.result())
+        operation.end(error, details)
 
     def model_called(self, interaction: Interaction, provider: Provider, request: ModelRequest) -> "_ModelCall":
         """Open the span of a model request."""
@@ -204,18 +204,18 @@ class _ModelCall:
     def ended(self, answer: Answer, error: BaseException | None) -> None:
         """End the span, with the usage of the request."""
         operation, instruments = self._operation, self._telemetry.instruments
-        more = of_answer(answer)
+        details = of_answer(answer)
         labels: Attributes = {"gen_ai.response.model": answer.model} if answer.model is not None else {}
         counted = {**operation.labels, **labels}
         if self._streams and self._first is not None:
-            more["gen_ai.response.time_to_first_chunk"] = self._first
+            details["gen_ai.response.time_to_first_chunk"] = self._first
             instruments.first_seconds.record(self._first, counted, context=operation.context)
-        if "gen_ai.usage.input_tokens" in more and answer.usage is not None:
+        if "gen_ai.usage.input_tokens" in details and answer.usage is not None:
             for kind, number in (("input", answer.usage.input_tokens), ("output", answer.usage.output_tokens)):
                 instruments.tokens.record(number, {**counted, "gen_ai.token.type": kind}, context=operation.context)
         if operation.captures:
-            more["gen_ai.output.messages"] = content.answered(answer)
-        operation.end(error, more, labels)
+            details["gen_ai.output.messages"] = content.answered(answer)
+        operation.end(error, details, labels)
 
 
 class _ToolCall:

@@ -1,7 +1,7 @@
 """Graces: one timer for all of one length, and each is over in its own time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from miniagents import Actor, ActorSystem
@@ -32,9 +32,9 @@ def timers() -> int:
     return sum(not timer.cancelled() for timer in asyncio.get_running_loop()._scheduled)  # type: ignore[attr-defined]
 
 
-def play(body: Callable[[], Awaitable[None]]) -> None:
+def play(body: Callable[[], Coroutine[Any, Any, None]]) -> None:
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        runner.run(body())  # type: ignore[arg-type]
+        runner.run(body())
 
 
 def test_graces_of_one_length_share_a_timer_and_each_is_over_in_its_own_time() -> None:

@@ -423,8 +423,8 @@ async def test_a_failure_of_the_root_that_comes_while_the_body_returns_is_raised
         async with ActorSystem(on_failure=failures.append) as system:
             children = [ChildSpec(f"w{n}", Worker, kwargs={"slow": {"on_stop": on_stop}}) for n in range(20)]
             await system.supervise(Supervisor("s", strategy=OneForOne(max_restarts=3), children=children))
-            refs = [system.lookup(f"/s/w{n}") for n in range(20)]
-            asks = [refs[n % 20].ask(Crash(str(n)) if n % 2 else Read()) for n in range(100)]  # type: ignore[union-attr]
+            refs: list[Any] = [system.lookup(f"/s/w{n}") for n in range(20)]
+            asks = [refs[n % 20].ask(Crash(str(n)) if n % 2 else Read()) for n in range(100)]
             await asyncio.gather(*asks, return_exceptions=True)
 
     with pytest.raises(ValueError, match=r"^\d+$"):

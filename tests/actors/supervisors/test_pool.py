@@ -62,6 +62,17 @@ async def names(pool: Any, messages: list[Message]) -> list[str]:
     return [str(await ask) for ask in [pool.ask(message) for message in messages]]
 
 
+async def test_the_options_of_pool_are_those_of_a_pool() -> None:
+    async with ActorSystem() as system:
+        pool = await system.pool(Worker, size=2, name="workers", restart=Restart.TEMPORARY)
+        with pytest.raises(ValueError, match="first"):
+            await pool.ask(Crash("first"))
+        await turns()
+        assert [info.path for info in system.tree("/workers").children] == ["/workers/2"]
+        with pytest.raises(TypeError, match="sise"):
+            await system.pool(Worker, size=2, sise=3)  # type: ignore[call-arg]
+
+
 async def test_send_waits_for_room_in_the_member_that_routing_chooses() -> None:
     gate, log = asyncio.Event(), list[Any]()
     async with ActorSystem() as system:

@@ -1,7 +1,9 @@
 """Chains, loops, dialogs, histories, files and logs."""
 
 import stat
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -163,11 +165,11 @@ def test_no_text_is_taken_for_the_next_message(
     async def main() -> list[str]:
         async with MiniAgents():
             agent = MarkdownHistoryAgent.fork(history_md_file=str(file), return_full_history=True, skip_empty=False)
-            given = [TextMessage.promise(message_token_streamer=pieces(text), role="assistant") for text in tricky]  # type: ignore[arg-type]
+            given = [TextMessage.promise(message_token_streamer=pieces(text), role="assistant") for text in tricky]
             return [str(message) for message in await agent.inquire(given)]
 
-    def pieces(text: str) -> object:
-        async def tokens(_: object) -> object:
+    def pieces(text: str) -> Callable[[dict[str, Any]], AsyncIterator[str]]:
+        async def tokens(_: object) -> AsyncIterator[str]:
             for at in range(0, len(text), cut):
                 yield text[at : at + cut]
 

@@ -18,32 +18,23 @@ pytestmark = pytest.mark.real_time
 BLOCK = re.compile(r"```python\n(.*?)```", re.S)
 
 ELSEWHERE = {
-    # of the package `miniagents`
-    "AssistantMessage",
-    "SystemMessage",
-    "UserMessage",
-    "as_single_text_promise",
     # data: the docstrings of `Price` and of the agents show their use
     "AWAIT",
     "CLEAR",
     "GLOBAL_MESSAGE_HISTORY",
     "PRICES",
     "console_user_agent",
-    # messages, whose conversions the docstring of `from_anthropic` shows
-    "EmbeddingMessage",
-    "AudioMessage",
-    "FileMessage",
-    "ImageMessage",
-    "NativeMessage",
-    "ReplyMessage",
-    "ToolCall",
-    "ToolResultMessage",
-    "Usage",
-    "from_openai",
-    "to_anthropic",
-    "to_openai",
 }
 """Public names without an example of their own, and why."""
+
+SHORT = {
+    name
+    for module in (llms, agents)
+    for name in module.__all__
+    if (inspect.isclass(public := getattr(module, name)) or inspect.isfunction(public))
+    and ">>> " in (public.__doc__ or "")
+}
+"""Names whose examples `tests/test_docstrings.py` runs: what needs no model."""
 
 NOT_RUN = {
     "LocalAgent": "it needs the file of a model",
@@ -52,7 +43,10 @@ NOT_RUN = {
 }
 
 NAMES = [
-    pytest.param(module, name, id=name) for module in (llms, agents) for name in module.__all__ if name not in ELSEWHERE
+    pytest.param(module, name, id=name)
+    for module in (llms, agents)
+    for name in module.__all__
+    if name not in ELSEWHERE | SHORT
 ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from miniagents import InteractionContext, MiniAgents, TextToken, miniagent
+from miniagents import InteractionContext, MiniAgents, TextToken, UserMessage, miniagent
 from miniagents.errors import AgentArgumentError, InvalidOptionError, MaxTurnsError
 from miniagents.ext.llms import ReplyMessage, ToolCall, ToolResultMessage, well_formed
 from miniagents.testing import Call, FakeProvider, Reply, Script, ScriptedModel
@@ -63,7 +63,7 @@ async def test_a_model_calls_functions_and_agents_and_answers_with_their_results
     assert isinstance(first, ReplyMessage)
     assert [call.name for call in first.tool_calls] == ["add", "norm", "helper"]
     assert [result.call_id for result in results] == [call.id for call in first.tool_calls]  # type: ignore[attr-defined]
-    assert well_formed(["Hi", *replies])[1] == ()  # type: ignore[list-item]
+    assert well_formed([UserMessage("Hi"), *replies])[1] == ()
     assert len(fake_provider.exchanges) == 2
 
 

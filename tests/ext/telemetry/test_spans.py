@@ -154,7 +154,7 @@ async def test_a_plain_message_to_an_agent_is_an_interaction_of_its_senders_trac
         seen.instrument(system)
         ref = system.spawn(writer, name="writer")
         with seen.tracer.start_as_current_span("ask"):
-            answer = await ref.ask(DataMessage({"a": 1}))  # type: ignore[arg-type]
+            answer = await ref.ask(DataMessage({"a": 1}))
         assert "written" in str(answer)
 
     assert seen.tree()["invoke_agent writer"] == "ask"

@@ -114,7 +114,7 @@ def _from_block(block: Mapping[str, Any], names: Mapping[str, str]) -> Message:
         return _result(block, names)
     if kind in ("image", "document") and block["source"]["type"] in ("base64", "url", "text"):
         return _attachment(kind, block, block["source"])
-    return NativeMessage(api=API, item=block, parts=_parts(block))  # type: ignore[arg-type]  # frozen at construction
+    return NativeMessage(api=API, item=block, parts=_parts(block))
 
 
 def _attachment(kind: str, block: Mapping[str, Any], source: Mapping[str, Any]) -> Message:

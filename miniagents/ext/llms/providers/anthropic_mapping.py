@@ -20,8 +20,8 @@ from miniagents.messages import Message
 from miniagents.messages.frozen import thaw
 
 FIRST_USER_MESSAGE = "/start"
-"""What is put before a conversation whose first message is not the user's; Anthropic's API refuses those. (The text is
-the one of MiniAgents 0.0.35.)"""
+"""The message before a conversation whose first message is not the user's, which Anthropic's API refuses. (The text is
+that of MiniAgents 0.0.35.)"""
 
 
 def to_anthropic(
@@ -42,6 +42,11 @@ def to_anthropic(
 
     Raises:
         UnsupportedContentError: The API has no form for a part of it.
+
+    Example:
+        >>> from miniagents.messages import SystemMessage, UserMessage
+        >>> to_anthropic([SystemMessage("Be brief."), UserMessage("Hello!")])
+        ('Be brief.', [{'role': 'user', 'content': 'Hello!'}])
     """
     systems, others = systems_first(readable(messages, API, takes_context=True))
     dicts: list[dict[str, Any]] = []
@@ -58,21 +63,21 @@ def to_anthropic(
             dicts.append({"role": role, "content": blocks})
     if systems and not dicts:
         dicts.append({"role": "user", "content": [{"type": "text", "text": first_user_message}]})
-    for one in dicts:
-        if one["role"] == "user":
+    for turn in dicts:
+        if turn["role"] == "user":
             # Results must come first in the message after the calls.
-            one["content"].sort(key=lambda block: block["type"] != "tool_result")
-        elif one is dicts[-1]:
-            one["content"] = _without_trailing_space(one["content"])
-    for one in dicts:
-        if _is_plain(one["content"]):
-            one["content"] = joined([block["text"] for block in one["content"]])
-    told = [block for one in systems for block in _blocks(one)]
-    return (joined([block["text"] for block in told]) if _is_plain(told) else told), dicts
+            turn["content"].sort(key=lambda block: block["type"] != "tool_result")
+        elif turn is dicts[-1]:
+            turn["content"] = _without_trailing_space(turn["content"])
+    for turn in dicts:
+        if _is_plain(turn["content"]):
+            turn["content"] = joined([block["text"] for block in turn["content"]])
+    prompts = [block for system in systems for block in _blocks(system)]
+    return (joined([block["text"] for block in prompts]) if _is_plain(prompts) else prompts), dicts
 
 
 def _is_plain(blocks: list[dict[str, Any]]) -> bool:
-    """Whether there is nothing but text."""
+    """Return True if there is nothing but text."""
     return all(block.keys() == {"type", "text"} for block in blocks)
 
 
@@ -109,8 +114,8 @@ def _blocks(message: Message) -> list[dict[str, Any]]:
         if not text.strip():
             return []
         block = {"type": "text", "text": text}
-    more = message.metadata.get(API)
-    return [{**block, **thaw(more)} if more else block]
+    fields = message.metadata.get(API)
+    return [{**block, **thaw(fields)} if fields else block]
 
 
 def _source(message: ImageMessage | FileMessage) -> dict[str, Any]:
@@ -128,8 +133,8 @@ def _of_reply(message: ReplyMessage) -> list[dict[str, Any]]:
     ]
     known: list[dict[str, Any]] | None = thaw(message.metadata.get(BLOCKS))
     if known is not None:  # its calls may have other ids by now
-        left = iter(calls)
-        blocks = [{**block, **next(left, {})} if block["type"] == "tool_use" else block for block in known]
+        renamed = iter(calls)
+        blocks = [{**block, **next(renamed, {})} if block["type"] == "tool_use" else block for block in known]
         return [block for block in blocks if block["type"] != "text" or block["text"].strip()]
     blocks = list(thaw(message.metadata.get("thinking_blocks", ())))
     if message.content.strip():

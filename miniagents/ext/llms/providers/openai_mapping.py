@@ -33,7 +33,7 @@ _SOUND = {"wav": "audio/wav", "mp3": "audio/mpeg"}
 
 def native(item: Mapping[str, Any]) -> NativeMessage:
     """An item of the Responses API that has no message class of its own."""
-    return NativeMessage(api=API, item=item, role="assistant")  # type: ignore[arg-type]  # frozen at construction
+    return NativeMessage(api=API, item=item, role="assistant")
 
 
 def to_openai(messages: Iterable[Message]) -> list[dict[str, Any]]:
@@ -43,9 +43,13 @@ def to_openai(messages: Iterable[Message]) -> list[dict[str, Any]]:
 
     Raises:
         UnsupportedContentError: The API has no form for a part of it.
+
+    Example:
+        >>> to_openai([UserMessage("Hello!"), SystemMessage("Be brief.")])
+        [{'role': 'system', 'content': 'Be brief.'}, {'role': 'user', 'content': 'Hello!'}]
     """
     systems, others = systems_first(readable(messages, API))
-    dicts: list[dict[str, Any]] = [{"role": "system", "content": str(one)} for one in systems]
+    dicts: list[dict[str, Any]] = [{"role": "system", "content": str(system)} for system in systems]
     shown: list[dict[str, Any]] = []  # by tools, whose results come first
     for message in others:
         if isinstance(message, ToolResultMessage):
@@ -92,7 +96,7 @@ def to_openai(messages: Iterable[Message]) -> list[dict[str, Any]]:
 
 
 def _is_shown(message: Message) -> bool:
-    """Whether it is no text."""
+    """Return True if a part is shown to a model in another form than text."""
     return isinstance(message, (ImageMessage, AudioMessage)) or (
         isinstance(message, FileMessage) and message.text is None
     )
@@ -164,51 +168,56 @@ def from_openai(dicts: Iterable[Mapping[str, Any]]) -> tuple[Message, ...]:
 
     Raises:
         ValueError: A data URL, or base64, is none.
+
+    Example:
+        >>> messages = from_openai([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello!"}])
+        >>> [(message.role, str(message)) for message in messages]
+        [('system', 'Be brief.'), ('user', 'Hello!')]
     """
-    found: list[Message] = []
+    messages: list[Message] = []
     names: dict[str, str] = {}
     custom: set[str] = set()
-    for one in dicts:
-        role, content = one["role"], one.get("content")
-        if role == "tool" and one["tool_call_id"] in custom:
-            output = {"type": _CUSTOM_OUTPUT, "call_id": one["tool_call_id"], "output": _text(content)}
-            found.append(native(output))
+    for message in dicts:
+        role, content = message["role"], message.get("content")
+        if role == "tool" and message["tool_call_id"] in custom:
+            output = {"type": _CUSTOM_OUTPUT, "call_id": message["tool_call_id"], "output": _text(content)}
+            messages.append(native(output))
         elif role == "tool":
-            call_id = one["tool_call_id"]
-            found.append(ToolResultMessage(_text(content), call_id=call_id, name=names.get(call_id, "")))
+            call_id = message["tool_call_id"]
+            messages.append(ToolResultMessage(_text(content), call_id=call_id, name=names.get(call_id, "")))
         elif role == "function":
-            call_id = next((id for id in reversed(names) if names[id] == one["name"]), "")
-            found.append(ToolResultMessage(_text(content), call_id=call_id, name=one["name"]))
+            call_id = next((id for id in reversed(names) if names[id] == message["name"]), "")
+            messages.append(ToolResultMessage(_text(content), call_id=call_id, name=message["name"]))
         elif role == "assistant":
-            calls, others = _calls(one, len(found))
+            calls, others = _calls(message, len(messages))
             names |= {call.id: call.name for call in calls}
             custom |= {item.item["call_id"] for item in others}
-            text = _text(content) or one.get("refusal") or ""
+            text = _text(content) or message.get("refusal") or ""
             if calls:
-                found.append(ReplyMessage(text, tool_calls=calls))
+                messages.append(ReplyMessage(text, tool_calls=calls))
             elif text or not others:
-                found.append(AssistantMessage(text))
-            found += others
+                messages.append(AssistantMessage(text))
+            messages += others
         elif role in ("system", "developer"):
-            found.append(SystemMessage(_text(content)))
+            messages.append(SystemMessage(_text(content)))
         elif isinstance(content, str):
-            found.append(UserMessage(content) if role == "user" else TextMessage(content, role=role))
+            messages.append(UserMessage(content) if role == "user" else TextMessage(content, role=role))
         else:
-            found += [_from_part(part) for part in content or ()]
-    return tuple(found)
+            messages += [_from_part(part) for part in content or ()]
+    return tuple(messages)
 
 
-def _calls(said: Mapping[str, Any], number: int) -> tuple[tuple[ToolCall, ...], list[NativeMessage]]:
+def _calls(message: Mapping[str, Any], number: int) -> tuple[tuple[ToolCall, ...], list[NativeMessage]]:
     """The tool calls of a message: those of functions, and those of custom tools."""
-    given = list(said.get("tool_calls") or ())
-    if said.get("function_call"):
-        given.append({"id": f"call_{number}", "function": said["function_call"]})
+    dicts = list(message.get("tool_calls") or ())
+    if message.get("function_call"):
+        dicts.append({"id": f"call_{number}", "function": message["function_call"]})
     calls = tuple(
         ToolCall(id=c["id"], name=c["function"]["name"], arguments=c["function"]["arguments"] or "{}")
-        for c in given
+        for c in dicts
         if c.get("type") != "custom"
     )
-    items = [{"type": _CUSTOM_CALL, "call_id": c["id"], **c["custom"]} for c in given if c.get("type") == "custom"]
+    items = [{"type": _CUSTOM_CALL, "call_id": c["id"], **c["custom"]} for c in dicts if c.get("type") == "custom"]
     return calls, [native(item) for item in items]
 
 
@@ -259,7 +268,7 @@ def to_responses(messages: Iterable[Message]) -> list[dict[str, Any]]:
         UnsupportedContentError: The API has no form for a part of it.
     """
     systems, others = systems_first(readable(messages, API))
-    items: list[dict[str, Any]] = [{"role": "system", "content": str(one)} for one in systems]
+    items: list[dict[str, Any]] = [{"role": "system", "content": str(system)} for system in systems]
     for message in others:
         if isinstance(message, ToolResultMessage):
             output = [_input_part(part) for part in message.parts] if message.parts else message.content

@@ -13,6 +13,14 @@ class SavedConversation(NamedTuple):
     Attributes:
         data: What was saved.
         revision: Which saving this is: no two of them, of whatever conversation, have the same one.
+
+    Example:
+        >>> store = MemoryConversations()
+        >>> first = await store.save("ada", "trip", b"one", after=None)
+        >>> second = await store.save("ada", "trip", b"two", after=first)
+        >>> saved = await store.load("ada", "trip")
+        >>> saved.data, saved.revision == second
+        (b'two', True)
     """
 
     data: bytes
@@ -25,6 +33,20 @@ class ConversationStore(Protocol):
     Whoever writes one lets `miniagents.testing.check_conversation_store` look at it. Its methods are called from many
     tasks at once, for one conversation too; several processes may share what is behind it. How many conversations an
     owner may have is the store's affair: clients name them as they like.
+
+    Example:
+        >>> class Printing:
+        ...     def __init__(self, store):
+        ...         self.load, self.save, self.close, self._store = store.load, store.save, store.close, store
+        ...     async def delete(self, owner, id):
+        ...         print(f"{owner} deletes {id}")
+        ...         return await self._store.delete(owner, id)
+        >>> store = Printing(MemoryConversations())
+        >>> await store.save("ada", "trip", b"...", after=None) is not None
+        True
+        >>> await store.delete("ada", "trip")
+        ada deletes trip
+        True
     """
 
     async def load(self, owner: str, id: str) -> SavedConversation | None:
@@ -59,6 +81,13 @@ class MemoryConversations:
 
     Raises:
         InvalidOptionError: An option is outside its range.
+
+    Example:
+        >>> store = MemoryConversations(most=1)
+        >>> for id in ("first", "second"):
+        ...     revision = await store.save("ada", id, b"...", after=None)
+        >>> await store.load("ada", "first") is None, (await store.load("ada", "second")).data
+        (True, b'...')
     """
 
     def __init__(self, most: int = 1000, size: int = 64 * 1024 * 1024) -> None:

@@ -51,6 +51,16 @@ class SqliteConversations:
 
     Raises:
         InvalidOptionError: An option is outside its range.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     store = SqliteConversations(f"{folder}/conversations.db")
+        ...     revision = await store.save("ada", "trip", b"one", after=None)
+        ...     await store.close()
+        ...     print((await store.load("ada", "trip")).data)
+        ...     await store.close()
+        b'one'
     """
 
     def __init__(self, path: str | Path, *, ttl: float | None = None, most: int | None = 100_000) -> None:

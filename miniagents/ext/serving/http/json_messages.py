@@ -51,7 +51,7 @@ class MessageIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """
         if isinstance(self.data, dict) and self.content is UNSET and self.role is None:
             try:
-                return DataMessage(self.data)  # type: ignore[arg-type]  # frozen at construction
+                return DataMessage(self.data)
             except UnencodableError as error:
                 raise Problem(422, f"{error} ({param}.data)", param=f"{param}.data", code="invalid") from None
         if isinstance(self.content, str) and self.data is UNSET:

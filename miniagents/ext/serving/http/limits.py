@@ -57,6 +57,14 @@ class Limits:
 
     Raises:
         InvalidOptionError: A limit is outside its range.
+
+    Example:
+        >>> limits = Limits(body=1_000_000, concurrent=8, request_timeout=30.0)
+        >>> limits.body, limits.messages
+        (1000000, 1000)
+        >>> Limits(body=0)
+        Traceback (most recent call last):
+        miniagents.errors.InvalidOptionError: ...
     """
 
     body: int = 8 * 1024 * 1024

@@ -63,11 +63,16 @@ def sse(
         InvalidOptionError: `expose=` has an unknown part.
 
     Example:
-        ::
-
-            @app.get("/advice")
-            async def advice(about: str) -> Response:
-                return sse(clerk.inquire(f"Tell me about {about}."))
+        >>> @miniagent
+        ... async def adviser(ctx):
+        ...     ctx.reply(f"About {await ctx.message_promises}: have some tea.")
+        >>> async with MiniAgents():
+        ...     async for event in sse(adviser.inquire("rain")):  # a route returns sse(...) as its response
+        ...         print(event.decode().splitlines()[0])
+        event: open
+        event: token
+        event: message
+        event: end
     """
     return PromiseStream(
         promise,

@@ -36,6 +36,21 @@ class StoredResponse:
         conversation: The id of the conversation that it belongs to, or None.
         run: The call, in the process that made it.
         completed_at: When its replies had come, in Unix seconds; None before.
+
+    Example:
+        >>> from starlette.testclient import TestClient
+        >>> from miniagents.ext.serving import agent_app
+        >>> @miniagent
+        ... async def echo(ctx):
+        ...     ctx.reply(f"You said: {await ctx.message_promises}")
+        >>> class Printing(MemoryResponses):
+        ...     async def add(self, response):
+        ...         print(response.agent, [str(message) for message in response.messages], response.is_background)
+        ...         await super().add(response)
+        >>> app = agent_app(echo, auth="a-secret-token", admin_auth=None, responses=Printing())
+        >>> with TestClient(app, "http://localhost", headers={"Authorization": "Bearer a-secret-token"}) as client:
+        ...     answer = client.post("/v1/responses", json={"model": "echo", "input": "Hello!"})
+        echo ['Hello!'] False
     """
 
     name: str
@@ -91,7 +106,23 @@ class StoredResponse:
 
 
 class ResponseStore(Protocol):
-    """Where responses are kept."""
+    """Where responses are kept.
+
+    Example:
+        >>> from starlette.testclient import TestClient
+        >>> from miniagents.ext.serving import agent_app
+        >>> @miniagent
+        ... async def echo(ctx):
+        ...     ctx.reply(f"You said: {await ctx.message_promises}")
+        >>> class Printing(MemoryResponses):
+        ...     async def add(self, response):
+        ...         print(f"{response.agent} begins a response")
+        ...         await super().add(response)
+        >>> app = agent_app(echo, auth="a-secret-token", admin_auth=None, responses=Printing())
+        >>> with TestClient(app, "http://localhost", headers={"Authorization": "Bearer a-secret-token"}) as client:
+        ...     answer = client.post("/v1/responses", json={"model": "echo", "input": "Hello!"})
+        echo begins a response
+    """
 
     async def add(self, response: StoredResponse) -> None:
         """Keep a response that begins.
@@ -118,6 +149,18 @@ class MemoryResponses:
 
     Raises:
         InvalidOptionError: An option is outside its range.
+
+    Example:
+        >>> from starlette.testclient import TestClient
+        >>> from miniagents.ext.serving import agent_app
+        >>> @miniagent
+        ... async def echo(ctx):
+        ...     ctx.reply(f"You said: {await ctx.message_promises}")
+        >>> app = agent_app(echo, auth="a-secret-token", admin_auth=None, responses=MemoryResponses(most=10, ttl=60.0))
+        >>> with TestClient(app, "http://localhost", headers={"Authorization": "Bearer a-secret-token"}) as client:
+        ...     id = client.post("/v1/responses", json={"model": "echo", "input": "Hello!"}).json()["id"]
+        ...     print(client.get(f"/v1/responses/{id}").json()["output"][0]["content"][0]["text"])
+        You said: Hello!
     """
 
     def __init__(self, most: int = 1000, size: int = 64 * 1024 * 1024, ttl: float = 3600.0) -> None:

@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from miniagents import Backoff, InteractionContext, MessageSequencePromise, MiniAgents, RetryPolicy, Sendable, miniagent
+from miniagents import (
+    Backoff,
+    InteractionContext,
+    MessageSequencePromise,
+    MiniAgents,
+    RetryPolicy,
+    Sendable,
+    UserMessage,
+    miniagent,
+)
 from miniagents.errors import DeadlineExceededError, PromiseCancelledError
 from miniagents.ext.llms import Budget, RateLimit, ToolResultMessage, well_formed
 from miniagents.testing import Call, FakeProvider, Reply, Script, ScriptedModel
@@ -195,7 +204,7 @@ async def test_every_tool_call_has_a_result_when_a_conversation_is_cancelled(fak
     call, *results = got
     assert [str(result) for result in results] == ["was quick", "cancelled: enough", "cancelled: enough"]
     assert all(isinstance(result, ToolResultMessage) for result in results)
-    assert well_formed(["Hi", call, *results])[1] == ()  # type: ignore[list-item]
+    assert well_formed([UserMessage("Hi"), call, *results])[1] == ()
     assert len(fake_provider.exchanges) == 1
 
 

@@ -179,7 +179,7 @@ async def test_an_agent_that_talks_to_another_api_is_not_asked_for_what_only_ant
 
 
 def test_what_is_one_apis_own_is_refused_for_the_models_of_another() -> None:
-    native = NativeMessage(api="anthropic", item={"type": "container_upload"})  # type: ignore[arg-type]
+    native = NativeMessage(api="anthropic", item={"type": "container_upload"})
     result = ToolResultMessage("", call_id="1", parts=(native,))
 
     for messages in ([native], [result]):

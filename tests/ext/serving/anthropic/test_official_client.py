@@ -183,7 +183,7 @@ async def test_thoughts_before_calls_that_are_left_open_are_shown_and_no_others(
     def reply(id: str, thought: str) -> ReplyMessage:
         thinking = {"type": "thinking", "thinking": thought, "signature": "sig"}
         call = ToolCall(id=id, name="f")
-        return ReplyMessage("", tool_calls=(call,), metadata={"thinking_blocks": [thinking]})  # type: ignore[arg-type]
+        return ReplyMessage("", tool_calls=(call,), metadata={"thinking_blocks": [thinking]})
 
     @miniagent(alias="asking")
     async def asking(ctx: InteractionContext) -> None:

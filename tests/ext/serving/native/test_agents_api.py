@@ -45,7 +45,7 @@ async def test_messages_have_roles_or_data_and_structured_ones_come_back_as_data
         said = ["Hi", {"content": "Hi", "role": "user"}, {"data": {"a": [1]}}]
         answer = await client.post("/agents/clerk", json={"messages": said})
 
-    assert got == [UserMessage("Hi"), UserMessage("Hi"), DataMessage({"a": [1]})]  # type: ignore[arg-type]
+    assert got == [UserMessage("Hi"), UserMessage("Hi"), DataMessage({"a": [1]})]
     order, total = answer.json()["messages"]
     assert (order["type"], order["data"]) == ("Order", {"number": 7, "items": ["tea"]})
     assert (total["type"], total["data"]) == ("DataMessage", {"total": 3})

@@ -80,7 +80,7 @@ async def test_messages_have_roles_or_data() -> None:
         await rest_of(socket)
 
     assert got[0].role == "system"
-    assert got[1] == DataMessage({"a": 1})  # type: ignore[arg-type]
+    assert got[1] == DataMessage({"a": 1})
 
 
 async def test_arguments_come_first() -> None:

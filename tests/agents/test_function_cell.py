@@ -1,0 +1,79 @@
+"""Function agents: calls that run at once, up to a bound, and fail alone."""
+
+import asyncio
+
+import pytest
+
+from miniagents import (
+    InteractionContext,
+    MiniAgents,
+    RetryPolicy,
+    SpawnOptions,
+    miniagent,
+)
+from miniagents.errors import (
+    HandlerTimeoutError,
+)
+from tests.agents.agents import Counter, echo, fails, sleeper, words
+
+
+async def test_calls_of_a_function_run_concurrently_up_to_its_bound() -> None:
+    running, most = 0, 0
+
+    async def work(ctx: InteractionContext) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(1)
+        running -= 1
+
+    for bound, expected in ((None, 10), (3, 3)):
+        most = 0
+        async with MiniAgents() as system:
+            agent = miniagent(max_concurrency=bound, alias="work")(work)
+            for _ in range(10):
+                agent.inquire()
+            await asyncio.sleep(0.5)
+            assert len(system.interactions()) == 10
+        assert most == expected
+
+
+async def test_a_crash_of_a_function_agent_is_that_interactions_alone() -> None:
+    async with MiniAgents() as system:
+        good, bad = echo.inquire("x"), fails.inquire()
+        with pytest.raises(ValueError, match="bad"):
+            await bad
+        assert await words(good) == ["echo: x"]
+        info = system.tree("/agents/fails")
+        assert (info.restarts, info.last_error) == (0, "ValueError: bad")
+
+
+async def test_an_interaction_that_hangs_fails_by_handler_timeout() -> None:
+    async with MiniAgents() as system:
+        with pytest.raises(HandlerTimeoutError):
+            await sleeper.fork(options=SpawnOptions(handler_timeout=2.0)).inquire()
+        ref = system.spawn(Counter, name="c", options=SpawnOptions(handler_timeout=2.0))
+        with pytest.raises(HandlerTimeoutError):
+            await ref.inquire(seconds=100.0)
+        assert await words(ref.inquire()) == ["1"]
+        assert system.tree("/c").restarts == 1
+
+
+@pytest.mark.parametrize("kind", ["function", "class"])
+async def test_with_a_retry_policy_a_call_that_has_replied_nothing_is_tried_again(kind: str) -> None:
+    tries: list[int] = []
+
+    async def flaky(ctx: InteractionContext) -> None:
+        tries.append(1)
+        if len(tries) < 3:
+            raise ConnectionError("flaky")
+        ctx.reply("done")
+
+    class Flaky:
+        async def __call__(self, ctx: InteractionContext) -> None:
+            await flaky(ctx)
+
+    agent = miniagent(retry=RetryPolicy(on=(ConnectionError,)))(flaky if kind == "function" else Flaky)
+    async with MiniAgents():
+        assert await words(agent.inquire()) == ["done"]
+    assert len(tries) == 3
