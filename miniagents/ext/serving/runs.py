@@ -4,7 +4,7 @@ import asyncio
 import math
 import secrets
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.requests import HTTPConnection
 
@@ -12,6 +12,7 @@ from miniagents.actors.observing.request_id import current_request_id
 from miniagents.agents import AgentCall, Interaction
 from miniagents.errors import AgentArgumentError, MiniAgentsError
 from miniagents.ext.llms.metering import Meter, current_meter
+from miniagents.ext.serving.conversations.turn import Turn
 from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.problems import Problem
 from miniagents.ext.serving.http.reply_reading import Reading
@@ -19,9 +20,6 @@ from miniagents.ext.serving.served_agent import Entry
 from miniagents.messages import Message, MessageSequence, MessageSequencePromise
 from miniagents.promising.flow import current_flow
 from miniagents.promising.promise import settled
-
-if TYPE_CHECKING:
-    from miniagents.ext.serving.conversations.turn import Turn
 
 _TIMEOUT = "x-request-timeout"
 
@@ -72,7 +70,7 @@ class Run:
         call: AgentCall,
         meter: Meter,
         reading: Reading,
-        turn: "Turn | None" = None,
+        turn: Turn | None = None,
         id: str | None = None,
     ) -> None:
         self.id = id if id is not None else secrets.token_urlsafe(18)
@@ -143,7 +141,7 @@ class Runs:
         arguments: Mapping[str, Any],
         timeout: float | None,
         messages: tuple[Message, ...] | None,
-        turn: "Turn | None" = None,
+        turn: Turn | None = None,
         id: str | None = None,
     ) -> Run:
         """Call an agent, if that does not have to wait.

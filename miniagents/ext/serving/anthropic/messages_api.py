@@ -17,8 +17,8 @@ from miniagents.ext.serving.http.problems import Problem, json_response
 from miniagents.ext.serving.http.reply_reading import Reader
 from miniagents.ext.serving.http.request_body import read_body
 from miniagents.ext.serving.http.streaming import EventStream
-from miniagents.ext.serving.openai.chat import options_for
 from miniagents.ext.serving.reply_pieces import Calls, Said, Text, finish_reason, refusal_of, spoken
+from miniagents.ext.serving.request_options import options_for
 from miniagents.ext.serving.runs import Run
 from miniagents.ext.serving.served_agent import Entry
 from miniagents.ext.serving.service import Service

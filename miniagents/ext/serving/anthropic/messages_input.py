@@ -15,7 +15,7 @@ from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.parsing import Parsed
 from miniagents.ext.serving.http.problems import Problem
 from miniagents.ext.serving.http.request_body import decode
-from miniagents.ext.serving.openai.chat import given_in
+from miniagents.ext.serving.request_options import fields_in
 from miniagents.ext.serving.wants import Special
 
 
@@ -132,7 +132,7 @@ def _parsed(wanted: CountRequest, body: bytes, limits: Limits, names: frozenset[
     if isinstance(wanted, MessagesRequest):
         stream, conversation = bool(wanted.stream), wanted.conversation
         asked = asked._replace(stream=stream, conversation=conversation, demands=_demands(wanted))
-    return Parsed(asked, messages, given_in(body, names))
+    return Parsed(asked, messages, fields_in(body, names))
 
 
 def _demands(wanted: MessagesRequest) -> tuple[str, ...]:

@@ -8,9 +8,9 @@ import msgspec
 import structlog
 
 from miniagents.errors import DecodeError, UnencodableError
+from miniagents.ext.serving.conversations.item_ids import Identified, Ids
 from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.problems import Problem
-from miniagents.ext.serving.openai.items import Identified, Ids
 from miniagents.messages import Message, decode, encode
 from miniagents.messages.frozen import FrozenDict
 

@@ -21,10 +21,10 @@ from miniagents.ext.serving.conversations.conversation_state import (
     state_of,
     with_more,
 )
+from miniagents.ext.serving.conversations.item_ids import Ids, ids_of_input, ids_of_replies
 from miniagents.ext.serving.conversations.storing import Storing
 from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.problems import Problem
-from miniagents.ext.serving.openai.items import Ids, ids_of_input, ids_of_replies
 from miniagents.ext.serving.reply_pieces import as_assistant
 from miniagents.ext.serving.served_agent import Entry
 from miniagents.messages import Message, MessagePromise, Messages, SystemMessage, encode

@@ -31,12 +31,12 @@ class Parsed(NamedTuple):
     Attributes:
         wanted: The request, without its messages.
         messages: The messages.
-        given: Other fields of the body, of those that an agent takes as arguments.
+        fields: The other fields of the body that an agent takes as arguments.
     """
 
     wanted: Any
     messages: tuple[Message, ...] = ()
-    given: Mapping[str, Any] = MappingProxyType({})
+    fields: Mapping[str, Any] = MappingProxyType({})
 
 
 Parse: TypeAlias = Callable[[bytes, Limits, frozenset[str]], Parsed]
@@ -79,14 +79,14 @@ class Parser:
                     raise
                 text = "Large bodies cannot be read at the moment."
                 raise Problem(503, text, code="unavailable", retry_after=1.0) from None
-        wanted, given, encoded = pickle.loads(answer)
+        wanted, fields, encoded = pickle.loads(answer)
         if isinstance(wanted, Problem):
             raise wanted
         messages = []
         for one in encoded:
             messages.append(decode(one))
             await asyncio.sleep(0)
-        return Parsed(wanted, tuple(messages), given)
+        return Parsed(wanted, tuple(messages), fields)
 
     async def _ask(self, asked: bytes) -> bytes:
         child = self._child

@@ -31,8 +31,8 @@ def _answer(asked: bytes) -> bytes:
     parse, body, limits, names = pickle.loads(asked)
     try:
         check_structure(body, limits)
-        wanted, messages, given = parse(body, limits, names)
-        return pickle.dumps((wanted, dict(given), [encode(message) for message in messages]))
+        wanted, messages, fields = parse(body, limits, names)
+        return pickle.dumps((wanted, dict(fields), [encode(message) for message in messages]))
     except Problem as problem:
         return pickle.dumps((problem, {}, []))
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import UNSET
@@ -13,14 +13,14 @@ from miniagents.ext.llms.messages import ToolCall
 from miniagents.ext.serving.http.json_messages import check_count
 from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.parsing import Parsed
-from miniagents.ext.serving.http.problems import Problem, json_response
+from miniagents.ext.serving.http.problems import json_response
 from miniagents.ext.serving.http.reply_reading import Reader
 from miniagents.ext.serving.http.request_body import decode, read_body
 from miniagents.ext.serving.http.streaming import EventStream
 from miniagents.ext.serving.openai.chat_input import AskedChat, ChatRequest, chat_messages
 from miniagents.ext.serving.reply_pieces import Calls, Said, Text, finish_reason, refusal_of, spoken
+from miniagents.ext.serving.request_options import fields_in, options_for
 from miniagents.ext.serving.runs import Run
-from miniagents.ext.serving.served_agent import Entry
 from miniagents.ext.serving.service import Service
 from miniagents.ext.serving.wants import check_wanted
 from miniagents.ext.wire.openai_chat import (
@@ -158,35 +158,7 @@ def parse_chat(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
     check_count(len(wanted.messages), limits)
     messages, specials = chat_messages(wanted.messages)
     asked = AskedChat(msgspec.structs.replace(wanted, messages=[]), specials)
-    return Parsed(asked, messages, given_in(body, names))
-
-
-def given_in(body: bytes, names: frozenset[str]) -> dict[str, Any]:
-    """Fields of a body that agents may take as arguments."""
-    if not names:
-        return {}
-    given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    return {name: msgspec.json.decode(given[name]) for name in names if name in given}
-
-
-def options_for(entry: Entry, parsed: Parsed) -> dict[str, object]:
-    """The arguments that an agent takes from among the options of a request.
-
-    Args:
-        entry: The agent.
-        parsed: The request.
-
-    Raises:
-        Problem: 400: one does not fit.
-    """
-    if not entry.argument_names:
-        return {}
-    found = {name: parsed.given[name] for name in entry.argument_names if name in parsed.given}
-    try:
-        return entry.call_arguments(found)
-    except Problem as problem:
-        param = (problem.param or "").removeprefix("arguments.") or None
-        raise Problem(400, problem.message, param=param, code=problem.code) from None
+    return Parsed(asked, messages, fields_in(body, names))
 
 
 def _usage(run: Run) -> ChatUsage:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from miniagents.errors import DecodeError
 from miniagents.ext.llms.messages import ReplyMessage
 from miniagents.ext.serving.conversations.conversation_state import ConversationState, encoded, ids_in, with_more
+from miniagents.ext.serving.conversations.item_ids import Place, places_of
 from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.parsing import Parsed
 from miniagents.ext.serving.http.problems import json_response
@@ -22,7 +23,7 @@ from miniagents.ext.serving.openai.conversations_api import (
     parsed_items,
     saved_state,
 )
-from miniagents.ext.serving.openai.items import Place, item_of, places_of
+from miniagents.ext.serving.openai.items import item_of
 from miniagents.ext.serving.openai.paging import Page, check_include, item_not_found
 from miniagents.ext.serving.openai.references import References
 from miniagents.ext.serving.runs import timeout_of

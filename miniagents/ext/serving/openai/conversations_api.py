@@ -7,13 +7,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from miniagents.ext.serving.conversations.conversation_state import ConversationState, check_room, new_state, state_of
+from miniagents.ext.serving.conversations.item_ids import Identified, new_name
 from miniagents.ext.serving.http.json_messages import check_count
 from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.parsing import Parsed
 from miniagents.ext.serving.http.problems import Problem, json_response
 from miniagents.ext.serving.http.request_body import decode, read_body
 from miniagents.ext.serving.openai.item_input import input_messages, without_thoughts
-from miniagents.ext.serving.openai.items import Identified, new_name
 from miniagents.ext.serving.openai.references import References
 from miniagents.ext.serving.openai.responses_input import Metadata
 from miniagents.ext.serving.runs import timeout_of

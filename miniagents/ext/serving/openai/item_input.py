@@ -11,6 +11,7 @@ from miniagents.ext.llms.messages import ToolResultMessage as Result
 from miniagents.ext.llms.native import NativeMessage
 from miniagents.ext.llms.providers.mapping import joined
 from miniagents.ext.llms.providers.openai_mapping import API, from_openai, native
+from miniagents.ext.serving.conversations.item_ids import CONTINUES
 from miniagents.ext.serving.http.problems import Problem
 from miniagents.ext.serving.http.request_body import convert
 from miniagents.ext.serving.openai.chat_input import RefusalPart, SoundData
@@ -50,9 +51,6 @@ OTHER_ITEMS = frozenset(
     }
 )
 """The types of items that have no message class of their own, as the API has them."""
-
-CONTINUES = "continues_item"
-"""In the metadata of a message: that it is one more part of the item of the message before it."""
 
 _SHOWN = 100
 """How many letters of a wrong value an error shows."""

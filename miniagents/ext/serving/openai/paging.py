@@ -5,8 +5,8 @@ from typing import Literal, NamedTuple
 
 from starlette.requests import Request
 
+from miniagents.ext.serving.conversations.item_ids import Place
 from miniagents.ext.serving.http.problems import Problem
-from miniagents.ext.serving.openai.items import Place
 from miniagents.ext.wire.openai_items import Item, ItemList
 
 INCLUDABLE = (

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 
+from miniagents.ext.serving.conversations.item_ids import Identified, ids_of_input, name_in, places_of
 from miniagents.ext.serving.http.json_messages import check_count
 from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.problems import Problem
 from miniagents.ext.serving.openai.item_input import ReferenceMessage, unmarked
-from miniagents.ext.serving.openai.items import Identified, excerpt, ids_of_input, joined_calls, name_in, places_of
+from miniagents.ext.serving.openai.items import excerpt, joined_calls
 from miniagents.ext.serving.openai.response_store import ResponseStore
 from miniagents.messages import Message, encode
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from miniagents.ext.serving.openai.chat import given_in
+from miniagents.ext.serving.request_options import fields_in
 
 _PLACES = {
     "max_completion_tokens": ("max_output_tokens",),
@@ -23,7 +23,7 @@ def options_in(body: bytes, names: frozenset[str]) -> dict[str, Any]:
         names: The arguments that agents take.
     """
     moved = {name: place for name, place in _PLACES.items() if name in names}
-    given = given_in(body, names | {place[0] for place in moved.values()})
+    given = fields_in(body, names | {place[0] for place in moved.values()})
     found = {name: given[name] for name in names if name in given}
     for name, place in moved.items():
         value = _at(given, place)

@@ -6,9 +6,9 @@ from typing import Protocol
 
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.llms.metering import Meter
+from miniagents.ext.serving.conversations.item_ids import Identified, Ids, ids_of_replies
 from miniagents.ext.serving.http.problems import Problem
 from miniagents.ext.serving.http.reply_reading import Reading
-from miniagents.ext.serving.openai.items import Identified, Ids, ids_of_replies
 from miniagents.ext.serving.openai.responses_input import Echoed, ResponsesRequest
 from miniagents.ext.serving.reply_pieces import as_assistant
 from miniagents.ext.serving.runs import Run

@@ -11,21 +11,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from miniagents.ext.serving.conversations.conversation_id import conversation_id
+from miniagents.ext.serving.conversations.item_ids import Identified, new_name, places_of
 from miniagents.ext.serving.http.json_messages import check_count
 from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.parsing import Parsed
 from miniagents.ext.serving.http.problems import FAILURES, Problem, json_response
 from miniagents.ext.serving.http.request_body import decode, read_body
 from miniagents.ext.serving.http.streaming import EventStream
-from miniagents.ext.serving.openai.chat import options_for
 from miniagents.ext.serving.openai.item_input import input_messages, without_thoughts
-from miniagents.ext.serving.openai.items import Identified, item_of, new_name, places_of
+from miniagents.ext.serving.openai.items import item_of
 from miniagents.ext.serving.openai.paging import Page
 from miniagents.ext.serving.openai.references import References
 from miniagents.ext.serving.openai.response_events import ResponseEvents, begun_body
 from miniagents.ext.serving.openai.response_options import options_in
 from miniagents.ext.serving.openai.response_store import ResponseStore, StoredResponse
 from miniagents.ext.serving.openai.responses_input import AskedResponse, ResponsesRequest, echoed_in
+from miniagents.ext.serving.request_options import options_for
 from miniagents.ext.serving.served_agent import Entry
 from miniagents.ext.serving.service import Service
 from miniagents.ext.serving.wants import check_wanted

@@ -22,9 +22,9 @@ from miniagents.messages import encode
 from miniagents.testing import Call, Reply, Script, ScriptedModel
 from tests.ext.serving.agents import Held, echo, soon
 from tests.ext.serving.conversations.test_conversations import Keeper, parrot, say
+from tests.ext.serving.openai.test_items import BOB, HELLO, MANY, serving
 from tests.ext.serving.servers import TOKEN, in_process
 from tests.ext.serving.strict import strict
-from tests.ext.serving.test_items import BOB, HELLO, MANY, serving
 
 pytestmark = pytest.mark.real_time
 
