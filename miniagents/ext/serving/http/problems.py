@@ -16,6 +16,7 @@ from miniagents.errors import (
     BudgetExceededError,
     ContextOverflowError,
     DeadlineExceededError,
+    EmptyConversationError,
     InvalidRequestError,
     LLMError,
     MailboxFullError,
@@ -173,6 +174,9 @@ def problem_of(error: BaseException, *, shows_errors: bool = False) -> Problem:
             return Problem(402, "The budget is spent.", code="budget_exceeded", is_final=True)
         case ContextOverflowError():
             return Problem(400, "The conversation is too long for the model.", code="context_length_exceeded")
+        case EmptyConversationError():
+            text = "There is nothing to send to the model: no message of the request has a text."
+            return Problem(400, text, code="empty_conversation")
         case UnsupportedContentError():
             return Problem(400, f"The model cannot be asked: {error}.", code="unsupported_content")
         case RateLimitedError():
