@@ -49,6 +49,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "agents.example.com, '*.example.com', 10.0.0.7, '*'. "
         "Where the app names none: localhost, and those of MINIAGENTS_ALLOWED_HOSTS, separated by commas",
     )
+    parser.add_argument(
+        "--no-access-log",
+        action="store_false",
+        dest="access_log",
+        help="log no requests (default: one event `service.request` for each)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -70,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until the process is told to stop.
 
     Args:
-        arguments: `app`, `host`, `port`, `grace`, `allowed_host`; see `configure`.
+        arguments: `app`, `host`, `port`, `grace`, `allowed_host`, `access_log`; see `configure`.
 
     Returns:
         The exit status.
@@ -79,6 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
         import uvicorn
 
         from miniagents.ext.serving.asgi import AgentApp
+        from miniagents.ext.serving.http.access_log import AccessLog
     except (ImportError, MissingDependencyError):
         print("miniagents serve needs starlette and uvicorn: pip install 'miniagents[serve]'", file=sys.stderr)
         return 1
@@ -100,7 +107,14 @@ def run(arguments: argparse.Namespace) -> int:
         # uvicorn raises the signal once more when it has stopped: it was asked to, and has, which is no failure.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     limits: dict[str, Any] = {"ws_max_size": inner.limits.body} if inner is not None else {}
-    config = uvicorn.Config(app, host=arguments.host, port=arguments.port, server_header=False, **limits)
+    config = uvicorn.Config(
+        AccessLog(app) if arguments.access_log else app,
+        host=arguments.host,
+        port=arguments.port,
+        server_header=False,
+        access_log=False,  # uvicorn's own has no request ids
+        **limits,
+    )
 
     threads = DaemonExecutor(name="asyncio")
 
