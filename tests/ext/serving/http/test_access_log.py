@@ -73,7 +73,7 @@ async def test_the_path_is_encoded_and_the_query_is_left_out(log: list[Any]) -> 
 
 def test_a_websocket_is_logged_with_the_status_of_its_handshake(log: list[Any]) -> None:
     with TestClient(AccessLog(app_of())) as client:
-        with client.websocket_connect("/agents/echo", headers=AUTH) as socket:
+        with client.websocket_connect("/agents/echo", headers={**AUTH}) as socket:
             socket.send_text('{"type": "cancel"}')
         with pytest.raises(WebSocketDenialResponse), client.websocket_connect("/agents/echo"):
             pass
