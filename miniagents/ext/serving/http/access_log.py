@@ -29,17 +29,17 @@ class AccessLog:
         app: The app that answers.
 
     Example:
-        ```python
-        from miniagents import InteractionContext, miniagent
-        from miniagents.ext.serving import agent_app
-        from miniagents.ext.serving.http.access_log import AccessLog
-
-        @miniagent
-        async def echo(ctx: InteractionContext) -> None:
-            ctx.reply(ctx.message_promises)
-
-        app = AccessLog(agent_app(echo))  # uvicorn --no-access-log module:app
-        ```
+        >>> import structlog.testing
+        >>> async def app(scope, receive, send):
+        ...     await send({"type": "http.response.start", "status": 204, "headers": []})
+        >>> async def send(message):
+        ...     pass
+        >>> async def logged():
+        ...     with structlog.testing.capture_logs() as events:
+        ...         await AccessLog(app)({"type": "http", "method": "GET", "path": "/"}, None, send)
+        ...     return events[0]["event"], events[0]["status"]
+        >>> await logged()
+        ('service.request', 204)
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -59,7 +59,7 @@ class AccessLog:
             nonlocal start
             if start is None and message["type"] in _STARTS:
                 start = message
-            return send(message)  # no coroutine of its own: each event of a stream comes through here
+            return send(message)  # not a coroutine of its own, since each event of a stream takes this way
 
         try:
             await self._app(scope, receive, send_and_note)

@@ -35,40 +35,49 @@ from miniagents.messages.frozen import thaw
 
 
 def joined_calls(entries: Iterable[Identified]) -> list[Identified]:
-    """The same conversation, where calls that follow each other are one message, with what was said before them by the
-    same model, and results have the names of their tools."""
-    found: list[Identified] = []
+    """Return the same conversation, with consecutive tool calls joined into one message, together with the text of the
+    same model before them. Results get the names of their tools.
+
+    Args:
+        entries: The conversation.
+    """
+    joined: list[Identified] = []
     replies: list[tuple[ReplyMessage, Ids]] = []
     names: dict[str, str] = {}
     for message, ids in entries:
         if isinstance(message, ReplyMessage):
             names |= {call.id: call.name for call in message.tool_calls}
             if replies and not message.is_aside:
-                found.append(_joined(replies))
+                joined.append(_joined(replies))
                 replies = []
             replies.append((message, ids))
             continue
         if replies:
-            found.append(_joined(replies))
+            joined.append(_joined(replies))
             replies = []
         if isinstance(message, ToolResultMessage) and not message.name:
             message = msgspec.structs.replace(message, name=names.get(message.call_id, ""))
-        found.append(Identified(message, ids))
-    return [*found, _joined(replies)] if replies else found
+        joined.append(Identified(message, ids))
+    return [*joined, _joined(replies)] if replies else joined
 
 
 def _joined(replies: list[tuple[ReplyMessage, Ids]]) -> Identified:
-    """Replies as one: the first, with the calls of all."""
-    (first, ids), *more = replies
-    if not more:
+    """Return several replies as one: the first, with the calls of all."""
+    (first, ids), *others = replies
+    if not others:
         return Identified(first, ids)
     calls = tuple(call for reply, _ in replies for call in reply.tool_calls)
     both = msgspec.structs.replace(first, tool_calls=calls)
-    return Identified(both, (*ids, *(id for _, own in more for id in own[1:])))
+    return Identified(both, (*ids, *(id for _, own in others for id in own[1:])))
 
 
 def excerpt(message: Message, call: int) -> Message:
-    """What a message says without its tool calls, or, with the number of one, that call alone."""
+    """Return a message without its tool calls, or, with the number of a call, with that call alone.
+
+    Args:
+        message: The message.
+        call: The number of the tool call, from 1; 0 for the message itself.
+    """
     if not isinstance(message, ReplyMessage):
         return message
     if call:
@@ -77,12 +86,12 @@ def excerpt(message: Message, call: int) -> Message:
 
 
 def item_of(id: str, messages: Sequence[Message], call: int) -> Item:
-    """An item, as it is sent.
+    """Return an item in the form of the API.
 
     Args:
-        id: Its id.
-        messages: The messages that it is.
-        call: The number of the tool call in the message; 0 for the message itself.
+        id: The id of the item.
+        messages: The messages of the item.
+        call: The number of the tool call in the message, from 1; 0 for the message itself.
     """
     message = messages[0]
     if call and isinstance(message, ReplyMessage):
