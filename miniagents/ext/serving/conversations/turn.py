@@ -154,10 +154,10 @@ class Turn:
         if request_messages is None:
             return before
         instructions = tuple(takewhile(lambda message: isinstance(message, SystemMessage), request_messages))
-        said = request_messages[len(instructions) :]
-        for message in said:
+        conversation_messages = request_messages[len(instructions) :]
+        for message in conversation_messages:
             self.add(message)  # before the agent has done anything
-        return (*instructions, *before, *said)
+        return (*instructions, *before, *conversation_messages)
 
     def add(self, message: Message) -> None:
         """Add a message of the client, if the conversation has room. The replies of the agent always have room.
@@ -201,8 +201,8 @@ class Turn:
 
     async def _save(self, replies: Messages, name: str) -> None:
         stateful = self._stateful
-        said = self._said
-        asked = self.ids[len(self.ids) - len(said) :] if self.ids is not None else ids_of_input(said, name)
+        messages = self._said
+        asked = self.ids[len(self.ids) - len(messages) :] if self.ids is not None else ids_of_input(messages, name)
         ids = (*asked, *ids_of_replies(replies, name))
         state = msgspec.structs.replace(
             with_more(self._state, (*self._new, *encoded(as_assistant(replies))), ids),

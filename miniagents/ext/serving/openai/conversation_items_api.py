@@ -71,8 +71,8 @@ class ConversationItemsApi:
         asked: AskedItems = parsed.wanted
         agent = (await saved_state(service, key, id)).agent
         entries = await entries_for(service, self._references, key, parsed.messages, asked.specials, agent)
-        said, ids_of_each = encoded(entry.message for entry in entries), [entry.ids for entry in entries]
-        await self._change(request, key, lambda state: with_more(state, said, ids_of_each))
+        encoded_messages, ids_of_each = encoded(entry.message for entry in entries), [entry.ids for entry in entries]
+        await self._change(request, key, lambda state: with_more(state, encoded_messages, ids_of_each))
         places = places_of(ids_of_each)
         items = tuple(
             item_of(id, [entry.message for entry in entries[place.first : place.last + 1]], place.call)
@@ -141,16 +141,16 @@ def _without(state: ConversationState, id: str) -> ConversationState:
         Problem: 404: there is no such item.
     """
     place = _place_in(state, id)
-    said, ids = list(state.said), list(ids_in(state))
+    encoded_messages, ids = list(state.said), list(ids_in(state))
     message = _message(state, place.first)
     rest = _rest(message, place.call) if isinstance(message, ReplyMessage) else None
     if rest is None:
-        del said[place.first : place.last + 1], ids[place.first : place.last + 1]
+        del encoded_messages[place.first : place.last + 1], ids[place.first : place.last + 1]
     else:
-        said[place.first] = encode(rest)
+        encoded_messages[place.first] = encode(rest)
         own = ids[place.first]
         ids[place.first] = ("", *own[1:]) if not place.call else (*own[: place.call], *own[place.call + 1 :])
-    return msgspec.structs.replace(state, said=tuple(said), ids=tuple(ids))
+    return msgspec.structs.replace(state, said=tuple(encoded_messages), ids=tuple(ids))
 
 
 def _rest(message: ReplyMessage, call: int) -> ReplyMessage | None:

@@ -106,8 +106,8 @@ def item_of(id: str, messages: Sequence[Message], call: int) -> Item:
     role = role_of(message)
     if role == "assistant":
         return _said(id, message)
-    told = role if role in ("system", "developer") else "user"
-    return InputMessageItem(id, told, tuple(map(_part, messages)))  # type: ignore[arg-type]  # one of the three
+    input_role = role if role in ("system", "developer") else "user"
+    return InputMessageItem(id, input_role, tuple(map(_part, messages)))  # type: ignore[arg-type]  # one of the three
 
 
 def _said(id: str, message: Message) -> MessageItem:

@@ -148,14 +148,14 @@ class MemoryResponses:
         self._where[response.id] = key
         response.replies.add_done_callback(lambda _: self._make_room(key, self._most, self._size, stays=1))
 
-    def _make_room(self, key: str, most: int, size: int, *, stays: int) -> None:
+    def _make_room(self, key: str, max_responses: int, max_bytes: int, *, stays: int) -> None:
         """Remove the oldest finished responses while there are too many, or too many bytes, or while they are too old.
         The newest responses, `stays` of them, are removed only if they are too old."""
         own = self._keys.get(key, {})
         now, taken = time.monotonic(), sum(response.size for _, response in own.values())
         for id, (began, response) in tuple(own.items()):  # the oldest come first
             is_old = now - began > self._ttl
-            if not is_old and ((len(own) <= most and taken <= size) or len(own) <= stays):
+            if not is_old and ((len(own) <= max_responses and taken <= max_bytes) or len(own) <= stays):
                 break
             if response.replies.done():
                 taken -= response.size
