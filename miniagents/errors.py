@@ -37,6 +37,7 @@ The module is longer than most: somebody who handles an error looks for its clas
     │   ├── ProviderError                       the provider refused a request, or failed at it
     │   │   ├── InvalidRequestError             400, 404, 413, 422: the request itself is wrong
     │   │   │   ├── ContextOverflowError        the conversation is longer than the model's context
+    │   │   │   ├── EmptyConversationError (ValueError)   no message of the conversation has a text
     │   │   │   └── UnsupportedContentError (ValueError)  the model's API has no form for a part of the conversation
     │   │   ├── AuthenticationError             401, 403
     │   │   ├── QuotaExceededError              402, or a quota that is used up
@@ -327,6 +328,13 @@ class InvalidRequestError(ProviderError):
 
 class ContextOverflowError(InvalidRequestError):
     """The conversation is longer than the context of the model. Shorten it, or use another model."""
+
+
+class EmptyConversationError(InvalidRequestError, ValueError):
+    """No message of the conversation has a text, and the agent has no system prompt. Nothing was sent.
+
+    Call the agent with messages, or give it `system=`.
+    """
 
 
 class UnsupportedContentError(InvalidRequestError, ValueError):

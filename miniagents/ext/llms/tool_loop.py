@@ -8,8 +8,8 @@ import structlog
 
 from miniagents.agents import InteractionContext, MiniAgent
 from miniagents.errors import (
+    EmptyConversationError,
     IncompleteResponseError,
-    InvalidRequestError,
     LLMError,
     MaxTurnsError,
     OutputError,
@@ -98,7 +98,7 @@ class ToolLoop:
         for repair in repairs:
             _log.warning("llm.history_repaired", actor=self._ctx.interaction.path, repair=repair)
         if is_blank(repaired):
-            raise InvalidRequestError(
+            raise EmptyConversationError(
                 f"{self._ctx.interaction.path}: there is nothing to send: no message has a text, and there is no "
                 f"system prompt: call the agent with messages, or give it system=",
                 path=self._ctx.interaction.path,

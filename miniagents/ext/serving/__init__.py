@@ -1,6 +1,7 @@
-"""Agents in a service: an ASGI app with plain JSON, and OpenAI's and Anthropic's APIs, for its clients.
+"""Agents in a service: an ASGI app with plain JSON, and with the APIs of OpenAI and Anthropic.
 
-It needs the extra `serve`, which is loaded with the first of these names: the command line can tell of `serve` without.
+The package needs the extra `serve`. The extra is loaded with the first of these names, so that `miniagents --help`
+works without it.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""`agent_app`: agents behind HTTP, as an ASGI app to mount or to run."""
+"""`agent_app`: an ASGI app that serves agents."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -43,45 +43,47 @@ def agent_app(
     shows_errors: bool = False,
     expose: Iterable[str] = (),
 ) -> AgentApp:
-    """An ASGI app that serves agents: to mount in another one, or to run alone.
+    """Return an ASGI app that serves agents, to run alone or to mount in another app.
 
     Args:
-        agents: What is served: an agent, several (they go by their aliases), or a dict of them by name. `Served(agent,
+        agents: The agents: one, several (served under their aliases), or a dict of them by name. `Served(agent,
             arguments=(...))` says which arguments clients may give.
-        auth: The tokens of clients: a str, several, or a dict of them by the names of their owners; a function (it may
-            be async) of a token, which says whose it is: a `Caller`, a name, or None for nobody's; by default that of
-            `MINIAGENTS_TOKEN`, or else one that is made and printed once; None for a service that anybody can use.
-        admin_auth: The same for operators; the variable is `MINIAGENTS_ADMIN_TOKEN`.
-        system: Where the agents live; by default one of its own. One that runs already is not stopped.
-        on_start: An async function of the system, called once it runs: to spawn and supervise what must be there.
-        grace: Seconds for what is under way when the service stops, 0 or more, but not for ever.
-        limits: What is taken from outside; see `Limits`.
-        allowed_hosts: The names by which clients may call it: "agents.example.com", "*.example.com", "10.0.0.7", "*";
-            by default those of loopback, and those of `MINIAGENTS_ALLOWED_HOSTS`, separated by commas. Probes
-            (`/healthz`, `/readyz`) may use any.
-        allowed_origins: Origins of web pages that may use it, "https://chat.example.com", besides its own.
-        responses: Where responses are kept; by default 1,000 of each key in memory, for an hour.
-        conversations: Where conversations are kept; by default 1,000 of each key in memory.
+        auth: The tokens of clients: a str, several, or a dict of them by the names of their owners; or a function (it
+            may be async) that returns the owner of a token: a `Caller`, a name, or None for an unknown token. By
+            default the token of `MINIAGENTS_TOKEN`, or else a new one, which is printed once. None for a service
+            without tokens.
+        admin_auth: The tokens of operators, in the same forms. The variable is `MINIAGENTS_ADMIN_TOKEN`.
+        system: The system that runs the agents; None for a new one. The service does not stop a system that runs
+            already.
+        on_start: An async function that gets the running system, to spawn and supervise actors.
+        grace: Seconds for the requests under way when the service stops, 0 or more, and finite.
+        limits: The limits of the service; see `Limits`.
+        allowed_hosts: The names by which clients may call the service: "agents.example.com", "*.example.com",
+            "10.0.0.7", "*". By default the names of loopback, and those of `MINIAGENTS_ALLOWED_HOSTS`, separated by
+            commas. Probes (`/healthz`, `/readyz`) may use any name.
+        allowed_origins: The origins of web pages that may use the service, "https://chat.example.com", besides its own.
+        responses: The store of responses; by default 1,000 of each key in memory, for an hour.
+        conversations: The store of conversations; by default 1,000 of each key in memory.
         conversation_idle: Seconds without a request after which the agent of a conversation is passivated, more than 0.
-        metrics: Whether operators get `/metrics` for Prometheus; a registry, if not that of the process.
-        shows_errors: Whether clients see the text of agents' own errors; otherwise it is in the log alone.
-        expose: What clients see besides answers: "tools" for the agents' own tool calls and their results, at
-            `/agents/{name}`. Calls that nobody has answered are the client's to make, and shown to all.
+        metrics: Whether operators get `/metrics` for Prometheus; or a registry, in place of the one of the process.
+        shows_errors: Whether clients see the texts of agents' own errors; otherwise only the log has them.
+        expose: The parts that clients see besides answers: "tools" for the agents' own tool calls and their results, at
+            `/agents/{name}`. All clients see the calls that an agent leaves to the client.
+
+    Returns:
+        The app.
 
     Raises:
         InvalidOptionError: An option is outside its range.
-        MissingDependencyError: `metrics=` needs OpenTelemetry's exporter, and that is not installed.
+        MissingDependencyError: `metrics=` needs OpenTelemetry's exporter, which is not installed.
 
     Example:
-        >>> from starlette.testclient import TestClient
         >>> @miniagent
-        ... async def echo(ctx):
-        ...     ctx.reply(f"You said: {await ctx.message_promises}")
-        >>> app = agent_app(echo, auth="a-secret-token", admin_auth=None)
-        >>> with TestClient(app, "http://localhost", headers={"Authorization": "Bearer a-secret-token"}) as client:
-        ...     answer = client.post("/agents/echo", json={"messages": "Hello!"})
-        >>> answer.json()["messages"][0]["text"]
-        'You said: Hello!'
+        ... async def echo(ctx: InteractionContext) -> None:
+        ...     ctx.reply(ctx.message_promises)
+        >>> app = agent_app(echo, auth="a-token", admin_auth=None, grace=10.0)
+        >>> app.grace
+        10.0
     """
     check_grace(grace)
     if not conversation_idle > 0:

@@ -1,4 +1,4 @@
-"""`AgentApp`: agents behind HTTP, as an ASGI app: its routes, its middleware, its lifespan."""
+"""`AgentApp`: the ASGI app: routes, middleware, lifespan."""
 
 import asyncio
 import sys
@@ -46,13 +46,14 @@ _METHODS = ("GET", "POST", "DELETE")
 
 
 class AgentApp(Starlette):
-    """Agents behind HTTP; made by `agent_app`.
+    """An ASGI app that serves agents, made by `agent_app`.
 
     Attributes:
-        system: Where the agents live.
-        exception_handlers: What answers where routes of one's own raise an error of ours, with its status and in our
-            form: `FastAPI(exception_handlers=agents.exception_handlers)`; Starlette takes them as well.
-        hosts: The names that it may be called by.
+        system: The system that runs the agents.
+        exception_handlers: The handlers of this package's errors, for routes of the application. They answer with the
+            status and in the form of the service: `FastAPI(exception_handlers=agents.exception_handlers)`, or the same
+            option of Starlette.
+        hosts: The names by which clients may call the service.
 
     Example:
         >>> from starlette.testclient import TestClient
@@ -111,18 +112,19 @@ class AgentApp(Starlette):
         self.router.redirect_slashes = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, whether or not its path has a slash at its end: Litestar's mounts add one."""
+        """Answer a request. A slash at the end of its path is ignored: mounts of Litestar add one."""
         if scope["type"] not in ("http", "websocket"):
             await super().__call__(scope, receive, send)
             return
         path = scope.get("path", "")
         if len(path) > 1 and path.endswith("/"):
             scope = {**scope, "path": path.rstrip("/") or "/"}
-        with identified(scope, send) as send:  # around all else: also what Starlette itself answers has an id
+        with identified(scope, send) as send:  # outermost, so that Starlette's own answers have an id too
             await super().__call__(scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
-        """What Starlette puts around the routes. Here its own errors have our form, and nowhere else."""
+        """Return the middleware of Starlette around the routes. Within this app, Starlette's own errors get our
+        form."""
         others = self.exception_handlers
         self.exception_handlers = {HTTPException: _http_problem, **others}
         try:
@@ -132,12 +134,12 @@ class AgentApp(Starlette):
 
     @property
     def limits(self) -> Limits:
-        """What is taken from outside."""
+        """The limits of the service."""
         return self._service.limits
 
     @property
     def grace(self) -> float:
-        """Seconds for what is under way when the service stops."""
+        """Seconds for the requests under way when the service stops."""
         return self._drain.grace
 
     @grace.setter
@@ -147,22 +149,23 @@ class AgentApp(Starlette):
 
     @property
     def grace_left(self) -> float:
-        """Seconds of the grace that are left; all of it, as long as the service does not stop."""
+        """The rest of the grace in seconds; all of it while the service does not stop."""
         return self._drain.seconds_left
 
     def track(self, promise: P) -> P:
-        """Make a call in a route of one's own part of draining: a service that stops waits for it, `grace` seconds at
-        most, and then cuts it off.
+        """Make a call in a route of the application part of draining: a service that stops waits for the call, at most
+        `grace` seconds, and then cuts it off.
 
         Args:
-            promise: The promise of its replies, as `agent.inquire(...)` gives it.
+            promise: The promise of the replies, as `agent.inquire(...)` returns it.
 
         Returns:
-            The same promise. If it is cut off, it fails with `ServiceStoppingError`.
+            The same promise. It fails with `ServiceStoppingError` if it is cut off.
 
         Raises:
-            ServiceStoppingError: The service is stopping, and this is the first call of its request: it is cancelled.
-            InvalidOptionError: It is no promise.
+            ServiceStoppingError: The service is stopping, and this is the first call of its request. The call is
+                cancelled.
+            InvalidOptionError: The argument is not a promise.
 
         Example:
             ```
@@ -175,15 +178,14 @@ class AgentApp(Starlette):
 
     @asynccontextmanager
     async def lifespan(self, app: Any = None) -> AsyncIterator[None]:
-        """From the start of the agents to their end. A server runs it when this app is the outermost one; inside
-        another app, hand it on: `FastAPI(lifespan=agents.lifespan)`, or `async with agents.lifespan(app):` in a
-        lifespan of your own.
+        """Run the agents while the block runs. A server does this for the outermost app. Inside another app, pass it
+        on: `FastAPI(lifespan=agents.lifespan)`, or `async with agents.lifespan(app):` in a lifespan of the application.
 
         Args:
-            app: The outermost app; it is not looked at.
+            app: The outermost app, which is not used.
 
         Raises:
-            RuntimeError: It runs already.
+            RuntimeError: The lifespan runs already.
         """
         service, system = self._service, self.system
         if service.is_started:
@@ -211,17 +213,17 @@ class AgentApp(Starlette):
             await service.parser.end()
 
     async def _end(self, grace: float) -> None:
-        """End the system: what is under way has its grace, and then all is stopped in supervised order. What swallows
-        its cancellation has no longer than that."""
+        """End the system: the calls under way have the grace, and then all actors are stopped in supervised order. Code
+        that swallows its cancellation gets no more time than that."""
         self.system.grace = min(self.system.grace, self.grace)
         try:
             async with asyncio.timeout(grace):
                 await self.system.afinalize()
         except TimeoutError:
-            pass  # the tree has been stopped all the same
+            pass  # the tree has been stopped nevertheless
 
     def _announce(self) -> None:
-        """Print the tokens that were made here, once."""
+        """Print the generated tokens, once."""
         for keys, what in ((self._service.keys, "token"), (self._service.admin_keys, "admin token")):
             token, keys.generated = keys.generated, None
             if token is not None:
@@ -267,7 +269,7 @@ class AgentApp(Starlette):
         ]
 
     def _anthropic_routes(self, chat: ChatApi) -> list[BaseRoute]:
-        """What Anthropic's clients ask for; the models are for OpenAI's, too."""
+        """Return the routes for clients of Anthropic's API. Clients of OpenAI's API use those of models too."""
         service = self._service
         messages, models = AnthropicApi(service), AnthropicModels(service, chat.models, chat.model)
 
@@ -285,17 +287,17 @@ class AgentApp(Starlette):
         ]
 
     async def _show_metrics(self, request: Request, key: str) -> ASGIApp:
-        """`GET /metrics`."""
-        assert self._metrics is not None  # the route is there for nothing else
+        """Answer `GET /metrics`."""
+        assert self._metrics is not None  # without metrics there is no such route
         return self._metrics
 
 
 async def _http_problem(request: Request, error: Exception) -> Response:
-    """What Starlette itself answers, 404 and 405 for two, in our form, or that of the client."""
-    assert isinstance(error, HTTPException)  # it is registered for those
+    """Answer for Starlette itself, for example a 404 or a 405, in our form, or in the form of the client's API."""
+    assert isinstance(error, HTTPException)  # the handler is registered for this class
     response = refusal_for(request, Problem(error.status_code, error.detail))
     response.headers.update(error.headers or {})
-    if error.status_code == 405:  # each method has a route of its own, and Starlette names those of the first
+    if error.status_code == 405:  # each method has a route of its own, and Starlette names only that of the first
         matching = (route for route in request.app.routes if route.matches(request.scope)[0] is Match.PARTIAL)
         response.headers["allow"] = ", ".join(sorted({method for route in matching for method in route.methods}))
     return response

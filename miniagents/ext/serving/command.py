@@ -1,4 +1,4 @@
-"""`miniagents serve module:app`: agents behind uvicorn."""
+"""`miniagents serve module:app`: an app that serves agents, run by uvicorn."""
 
 import argparse
 import asyncio
@@ -19,35 +19,44 @@ from miniagents.ext.importing import import_named
 
 _LAST_PORT = 65_535
 _LOOK_EVERY = 0.1
-"""Seconds after which a start that goes on looks whether the process is to end."""
+"""Seconds between two looks, during a start, at whether the process has got a signal."""
 
 _MOST_GRACE = 5.0
-"""Seconds that a start which hangs has to end, once the process is told to."""
+"""Seconds that a start which hangs has to end after a signal."""
 
 _NOT_STARTED = 3
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `miniagents serve` to a parser; `run` takes what it makes of them."""
+    """Add the arguments of `miniagents serve` to a parser, and set `run` as the function for them."""
     parser.description = (
-        "Serve agents over HTTP: what agent_app() made, an app in which it is mounted, or an agent as it is. "
-        "A token is made and printed, unless MINIAGENTS_TOKEN has one; so is one for MINIAGENTS_ADMIN_TOKEN. "
-        "Where others than this machine are to reach it, name the hosts that they may call: --allowed-host."
+        "Serve agents over HTTP: an agent_app(), an app in which one is mounted, or an agent. "
+        "Tokens are generated and printed, unless MINIAGENTS_TOKEN and MINIAGENTS_ADMIN_TOKEN have them. "
+        "For clients on other machines, name the hosts that they may call: --allowed-host."
     )
-    parser.add_argument("app", metavar="module:name", help="where the app, or the agent, is")
+    parser.add_argument("app", metavar="module:name", help="the app, or the agent")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen at (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="the port, 0 for any (default: %(default)s)")
     parser.add_argument(
-        "--grace", type=float, metavar="SECONDS", help="how long what is under way may go on (default: the app's: 30)"
+        "--grace",
+        type=float,
+        metavar="SECONDS",
+        help="seconds for the requests under way when the service stops (default: those of the app, 30)",
     )
     parser.add_argument(
         "--allowed-host",
         action="append",
         default=[],
         metavar="NAME",
-        help="a name or address by which clients may call it, besides the app's own; may be repeated: "
+        help="a name or address by which clients may call the service, besides those of the app; may be repeated: "
         "agents.example.com, '*.example.com', 10.0.0.7, '*'. "
-        "Where the app names none: localhost, and those of MINIAGENTS_ALLOWED_HOSTS, separated by commas",
+        "If the app has none: localhost, and those of MINIAGENTS_ALLOWED_HOSTS, separated by commas",
+    )
+    parser.add_argument(
+        "--no-access-log",
+        action="store_false",
+        dest="access_log",
+        help="log no requests (default: one event `service.request` for each)",
     )
     parser.set_defaults(run=run)
 
@@ -56,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command on its own.
 
     Args:
-        argv: What was typed after `miniagents serve`; None for the arguments of this process.
+        argv: The arguments after `miniagents serve`; None for those of this process.
 
     Returns:
         The exit status.
@@ -67,10 +76,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until the process is told to stop.
+    """Serve until the process gets a signal to stop.
 
     Args:
-        arguments: `app`, `host`, `port`, `grace`, `allowed_host`; see `configure`.
+        arguments: `app`, `host`, `port`, `grace`, `allowed_host`, `access_log`; see `configure`.
 
     Returns:
         The exit status.
@@ -79,6 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
         import uvicorn
 
         from miniagents.ext.serving.asgi import AgentApp
+        from miniagents.ext.serving.http.access_log import AccessLog
     except (ImportError, MissingDependencyError):
         print("miniagents serve needs starlette and uvicorn: pip install 'miniagents[serve]'", file=sys.stderr)
         return 1
@@ -97,10 +107,17 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"miniagents serve: {error}", file=sys.stderr)
         return 2
     if threading.current_thread() is threading.main_thread():
-        # uvicorn raises the signal once more when it has stopped: it was asked to, and has, which is no failure.
+        # uvicorn raises the signal once more after it has stopped. That is a normal end, so the status is 0.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     limits: dict[str, Any] = {"ws_max_size": inner.limits.body} if inner is not None else {}
-    config = uvicorn.Config(app, host=arguments.host, port=arguments.port, server_header=False, **limits)
+    config = uvicorn.Config(
+        AccessLog(app) if arguments.access_log else app,
+        host=arguments.host,
+        port=arguments.port,
+        server_header=False,
+        access_log=False,  # uvicorn's own has no request ids
+        **limits,
+    )
 
     threads = DaemonExecutor(name="asyncio")
 
@@ -115,7 +132,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         async def startup(self, sockets: Any = None) -> None:
             use_daemon_threads(asyncio.get_running_loop(), threads)
-            # By default a start that hangs is waited for, whatever the process is told.
+            # uvicorn itself would wait for a start that hangs, in spite of the signal.
             starting = asyncio.ensure_future(super().startup(sockets))
             while not starting.done():
                 await asyncio.wait([starting], timeout=_LOOK_EVERY)
@@ -125,7 +142,7 @@ def run(arguments: argparse.Namespace) -> int:
                 starting.result()
 
         async def shutdown(self, sockets: Any = None) -> None:
-            # By default it waits for ever for clients that are too slow to send, or to read, what is under way.
+            # uvicorn itself would wait without a limit for clients that send or read too slowly.
             if inner is not None:
                 config.timeout_graceful_shutdown = max(math.ceil(inner.grace_left), 1)
                 threads.grace = min(EXIT_GRACE, inner.grace_left)  # for tools, when the agents stop
@@ -140,19 +157,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _configured(app: Any, arguments: argparse.Namespace) -> None:
-    """Give what `agent_app` made the options of the command, and warn where nobody could reach it.
+    """Apply the options of the command to an app, and warn if no other machine could call it.
 
     Args:
-        app: What `agent_app` made, or None.
-        arguments: Those of the command.
+        app: The app, as `agent_app` returns it; None if there is none.
+        arguments: The arguments of the command.
 
     Raises:
-        InvalidOptionError: An option is wrong, or there is nothing to give it to.
+        InvalidOptionError: An option is wrong, or there is no app for it.
     """
     if app is None:
         for option, value in (("--grace", arguments.grace), ("--allowed-host", arguments.allowed_host or None)):
             if value is not None:
-                raise InvalidOptionError(f"{option} is for what agent_app() made, and there is none here")
+                raise InvalidOptionError(f"{option} needs an agent_app(), and there is none here")
         return
     if arguments.grace is not None:
         try:
@@ -162,15 +179,15 @@ def _configured(app: Any, arguments: argparse.Namespace) -> None:
     app.hosts.add(arguments.allowed_host, option="--allowed-host")
     if app.hosts.are_loopback and not _is_loopback(arguments.host):
         print(
-            f"miniagents serve: warning: it listens at {arguments.host}, but takes requests to localhost alone (and "
-            f"probes): name the hosts that clients call with --allowed-host or MINIAGENTS_ALLOWED_HOSTS",
+            f"miniagents serve: warning: listening at {arguments.host}, but only requests for localhost are accepted "
+            f"(and probes): name the hosts that clients call with --allowed-host or MINIAGENTS_ALLOWED_HOSTS",
             file=sys.stderr,
             flush=True,
         )
 
 
 def _is_loopback(host: str) -> bool:
-    """Whether what listens there is reached by this machine alone."""
+    """Return whether only this machine can reach a server at this address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -178,10 +195,10 @@ def _is_loopback(host: str) -> bool:
 
 
 def end_soon(grace: float) -> None:
-    """Let the process end though its start hangs, in code that may not even let the loop turn.
+    """End the process after a short time although its start hangs, even if the loop is blocked.
 
     Args:
-        grace: Seconds that it has to end by itself.
+        grace: Seconds for the process to end by itself.
     """
 
     def end() -> None:
@@ -194,10 +211,10 @@ def end_soon(grace: float) -> None:
 
 
 def _loaded(where: str) -> Any:
-    """The app at `module:name`; an agent becomes one.
+    """Return the app at `module:name`. An agent becomes an app.
 
     Raises:
-        InvalidOptionError: There is none.
+        InvalidOptionError: There is neither an app nor an agent.
     """
     from miniagents.agents import MiniAgent
     from miniagents.ext.serving.app import agent_app
@@ -205,40 +222,40 @@ def _loaded(where: str) -> Any:
 
     module, _, name = where.partition(":")
     if not module or not name:
-        raise InvalidOptionError("say where the app is, as module:name")
-    found: Any = import_named(module)
+        raise InvalidOptionError("name the app as module:name")
+    target: Any = import_named(module)
     for part in name.split("."):
         try:
-            found = getattr(found, part)
+            target = getattr(target, part)
         except AttributeError as error:
             raise InvalidOptionError(str(error)) from error
-    if isinstance(found, (MiniAgent, Served, dict, list, tuple)):
-        return agent_app(found)
-    if not _is_asgi(found):
-        hint = "; decorate it with @miniagent, if it is to be an agent" if inspect.isfunction(found) else ""
-        raise InvalidOptionError(f"this is neither an agent nor an app, but {found!r}{hint}")
-    return found
+    if isinstance(target, (MiniAgent, Served, dict, list, tuple)):
+        return agent_app(target)
+    if not _is_asgi(target):
+        hint = "; decorate it with @miniagent, if it is to be an agent" if inspect.isfunction(target) else ""
+        raise InvalidOptionError(f"this is neither an agent nor an app, but {target!r}{hint}")
+    return target
 
 
-def _is_asgi(found: Any) -> bool:
-    """Whether it takes a scope, and what receives and sends."""
-    if not callable(found) or inspect.isclass(found) or inspect.isbuiltin(found):
+def _is_asgi(target: Any) -> bool:
+    """Return whether an object is an ASGI app: a callable of a scope, a function that receives, and one that sends."""
+    if not callable(target) or inspect.isclass(target) or inspect.isbuiltin(target):
         return False
-    if inspect.isfunction(found) and not inspect.iscoroutinefunction(found):
+    if inspect.isfunction(target) and not inspect.iscoroutinefunction(target):
         return False
     try:
-        inspect.signature(found).bind(None, None, None)
+        inspect.signature(target).bind(None, None, None)
     except (TypeError, ValueError):
         return False
     return True
 
 
 def _mounted(app: Any) -> Any:
-    """What `agent_app` made, inside another app; None if there is none, or more than one."""
+    """Return the `AgentApp` inside another app; None if there is none, or more than one."""
     from miniagents.ext.serving.asgi import AgentApp
 
-    found = [one.app for one in getattr(app, "routes", ()) if isinstance(getattr(one, "app", None), AgentApp)]
-    return found[0] if len(found) == 1 else None
+    apps = [route.app for route in getattr(app, "routes", ()) if isinstance(getattr(route, "app", None), AgentApp)]
+    return apps[0] if len(apps) == 1 else None
 
 
 if __name__ == "__main__":

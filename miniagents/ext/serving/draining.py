@@ -1,4 +1,5 @@
-"""Draining: on SIGTERM a service says that it is not ready, finishes what is under way, and lets the server stop."""
+"""Draining: on SIGTERM a service reports that it is not ready, finishes the requests under way, and lets the server
+stop."""
 
 import asyncio
 import math
@@ -19,25 +20,25 @@ _log = structlog.get_logger("miniagents")
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _LAST_WORDS = 1.0
-"""Seconds for requests that were cut off to tell their clients so."""
+"""Seconds for requests that were cut off to answer their clients."""
 
 
 def check_grace(seconds: float) -> None:
     """Check a grace.
 
     Raises:
-        InvalidOptionError: It is less than 0 s, or has no end.
+        InvalidOptionError: The grace is less than 0 s, or infinite.
     """
     if not 0 <= seconds < math.inf:
-        raise InvalidOptionError(f"grace= must be 0 s or more, and not for ever, not {seconds!r}")
+        raise InvalidOptionError(f"grace= must be 0 s or more, and finite, not {seconds!r}")
 
 
 class Drain:
-    """How a service comes to its end.
+    """The end of a service.
 
     Args:
         service: The service.
-        grace: Seconds for what is under way, 0 or more.
+        grace: Seconds for the requests under way, 0 or more.
     """
 
     def __init__(self, service: Service, grace: float) -> None:
@@ -48,19 +49,19 @@ class Drain:
         self._timer: asyncio.Timeout | None = None
 
     def reset(self) -> None:
-        """The service starts (again)."""
+        """Accept requests: the service starts (again)."""
         self._service.gate.reset()
         self._ends_at = self._draining = None
 
     @property
     def seconds_left(self) -> float:
-        """Seconds of grace that are left; all of them, as long as draining has not begun."""
+        """The rest of the grace in seconds; all of it before draining begins."""
         if self._ends_at is None:
             return self.grace
         return max(self._ends_at - asyncio.get_running_loop().time(), 0.0)
 
     def begin(self) -> "asyncio.Task[None]":
-        """Take no more requests, and finish those that are under way."""
+        """Accept no more requests, and finish those under way."""
         if self._draining is None:
             self._service.gate.is_draining = True
             self._ends_at = asyncio.get_running_loop().time() + self.grace
@@ -79,7 +80,7 @@ class Drain:
             self._timer = None
             calls = len(runs) + len(tracked)
             _log.warning("shutdown.grace_expired", requests=gate.inside, calls=calls)
-            error = ServiceStoppingError("the service is stopping, and the grace is over")
+            error = ServiceStoppingError("the service is stopping, and its grace has expired")
             runs.stop_all(error)
             tracked.stop_all(error)
             gate.cut_off()
@@ -90,15 +91,15 @@ class Drain:
                 pass
 
     def hurry(self) -> None:
-        """The grace is over now."""
+        """End the grace now."""
         self._ends_at = now = asyncio.get_running_loop().time()
         if self._timer is not None:
             self._timer.reschedule(now)
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Drain when SIGTERM or SIGINT comes, and hand it to the server's own handler afterwards; with a second one the
-        grace is over. Does nothing where the server has no handler, or outside of the main thread."""
+        """Drain on SIGTERM or SIGINT inside the block, and call the server's own handler afterwards. A second signal
+        ends the grace. Does nothing if the server has no handler, or outside of the main thread."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

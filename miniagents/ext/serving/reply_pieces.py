@@ -1,4 +1,4 @@
-"""What an agent says to a client that knows a model alone: its text, and the tool calls that it leaves open."""
+"""The replies of an agent as those of a model: texts, and the tool calls that are left to the client."""
 
 from collections.abc import AsyncGenerator, Iterable
 from typing import TypeAlias
@@ -25,10 +25,10 @@ _FILTERED = frozenset({"content_filter", "refusal"})
 
 
 class Text(msgspec.Struct, frozen=True, gc=False):
-    """A piece of the text of a message. Messages without text are not counted.
+    """A piece of the text of a message.
 
     Attributes:
-        index: Which message it is, from 0.
+        index: The number of the message, from 0. Messages without text are not counted.
         text: The piece.
     """
 
@@ -37,10 +37,10 @@ class Text(msgspec.Struct, frozen=True, gc=False):
 
 
 class Said(msgspec.Struct, frozen=True):
-    """A message is whole.
+    """The end of a message.
 
     Attributes:
-        index: Which one it is; None if it had no text.
+        index: The number of the message; None if it has no text.
         message: The message.
     """
 
@@ -49,7 +49,7 @@ class Said(msgspec.Struct, frozen=True):
 
 
 class Calls(msgspec.Struct, frozen=True):
-    """The end: tool calls that nobody has answered, which are the client's to make.
+    """The last piece: the tool calls without a result, which are left to the client.
 
     Attributes:
         calls: The calls; () if there are none.
@@ -62,7 +62,7 @@ Piece: TypeAlias = Text | Said | Calls
 
 
 class OpenCalls:
-    """The tool calls that nobody has answered (yet)."""
+    """The tool calls without a result (so far)."""
 
     __slots__ = ("_calls",)
 
@@ -70,7 +70,7 @@ class OpenCalls:
         self._calls: dict[str, ToolCall] = {}
 
     def saw(self, message: Message) -> None:
-        """A message came: it may call tools, or be the result of a call."""
+        """Count a message: it may call tools, or be the result of a call."""
         if isinstance(message, ToolResultMessage):
             self._calls.pop(message.call_id, None)
         elif isinstance(message, ReplyMessage):
@@ -78,21 +78,22 @@ class OpenCalls:
 
     @property
     def calls(self) -> tuple[ToolCall, ...]:
-        """The calls."""
+        """The open calls."""
         return tuple(self._calls.values())
 
 
 async def spoken(replies: MessageSequencePromise, reader: Reader | None = None) -> AsyncGenerator[Piece, None]:
-    """What an agent says, piece by piece, and `Calls` at the end; each iteration gives the same.
+    """Yield the pieces of the replies of an agent, and `Calls` as the last piece. Each iteration yields the same
+    pieces.
 
-    Tool calls that the agent has had answered itself are its own affair, and so are their results.
+    Tool calls that have a result, and the results themselves, are left out.
 
     Args:
-        replies: What it replies.
-        reader: Who gets it as it comes.
+        replies: The replies.
+        reader: The reader of the pieces.
 
     Raises:
-        Exception: What the agent failed with.
+        Exception: The failure of the agent.
     """
     count = 0
     calls = OpenCalls()
@@ -127,10 +128,10 @@ async def spoken(replies: MessageSequencePromise, reader: Reader | None = None) 
 
 
 def as_assistant(replies: Iterable[Message]) -> Messages:
-    """What an agent replied, as a later turn gets it: whoever said it to the agent, to the client it was the assistant.
+    """Return replies in the form for a later turn: for the client, each of them was said by the assistant.
 
     Args:
-        replies: The replies. Tool results stay what they are.
+        replies: The replies. Results of tools stay as they are.
     """
     return Messages(map(_as_assistant, replies))
 
@@ -146,7 +147,7 @@ def _as_assistant(message: Message) -> Message:
 
 
 def finish_reason(last: Message | None, calls: tuple[ToolCall, ...]) -> str:
-    """Why an answer stopped, in OpenAI's words."""
+    """Return the reason why an answer stopped, in the terms of OpenAI's API."""
     if calls:
         return "tool_calls"
     reason = last.stop_reason if isinstance(last, ReplyMessage) else None
@@ -154,5 +155,5 @@ def finish_reason(last: Message | None, calls: tuple[ToolCall, ...]) -> str:
 
 
 def refusal_of(message: Message) -> str | None:
-    """What a model said instead of an answer, or None."""
+    """Return the refusal of a model, in place of an answer; or None."""
     return message.refusal if isinstance(message, ReplyMessage) else None

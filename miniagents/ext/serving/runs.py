@@ -1,10 +1,10 @@
-"""Runs: calls of agents on behalf of requests, and what they use."""
+"""Runs: calls of agents on behalf of requests, with their usage."""
 
 import asyncio
 import math
 import secrets
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.requests import HTTPConnection
 
@@ -12,6 +12,7 @@ from miniagents.actors.observing.request_id import current_request_id
 from miniagents.agents import AgentCall, Interaction
 from miniagents.errors import AgentArgumentError, MiniAgentsError
 from miniagents.ext.llms.metering import Meter, current_meter
+from miniagents.ext.serving.conversations.turn import Turn
 from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.problems import Problem
 from miniagents.ext.serving.http.reply_reading import Reading
@@ -20,35 +21,32 @@ from miniagents.messages import Message, MessageSequence, MessageSequencePromise
 from miniagents.promising.flow import current_flow
 from miniagents.promising.promise import settled
 
-if TYPE_CHECKING:
-    from miniagents.ext.serving.conversations.turn import Turn
-
 _TIMEOUT = "x-request-timeout"
 
 
 class Run:
-    """One call of an agent on behalf of a client.
+    """A call of an agent on behalf of a client.
 
     Attributes:
-        id: A name for it that cannot be guessed.
-        entry: What is called.
-        key: Whose it is.
+        id: The name, which cannot be guessed.
+        entry: The agent.
+        key: The name of the key that made the request.
         call: The call.
-        replies: Its replies; they can be iterated again and again.
-        options: The options of the API call that the client has given.
-        request_id: The id of the request that began it, or None.
-        meter: What all models below it use.
-        reading: What came of its replies, and how far its readers are.
-        turn: Its turn in a conversation, or None.
+        replies: The replies. They can be iterated several times.
+        options: The options of the model's API that the client has given.
+        request_id: The id of the request, or None.
+        meter: The meter of all models below the call.
+        reading: The size of the replies so far, and the positions of their readers.
+        turn: The turn in a conversation, or None.
 
     Args:
-        entry: What is called.
-        key: Whose it is.
+        entry: The agent.
+        key: The name of the key that made the request.
         call: The call.
-        meter: What all models below it use.
-        reading: What came of its replies, and how far its readers are.
-        turn: Its turn in a conversation, or None.
-        id: Its name; None to make one.
+        meter: The meter of all models below the call.
+        reading: The size of the replies so far, and the positions of their readers.
+        turn: The turn in a conversation, or None.
+        id: The name; None for a new one.
     """
 
     __slots__ = (
@@ -72,7 +70,7 @@ class Run:
         call: AgentCall,
         meter: Meter,
         reading: Reading,
-        turn: "Turn | None" = None,
+        turn: Turn | None = None,
         id: str | None = None,
     ) -> None:
         self.id = id if id is not None else secrets.token_urlsafe(18)
@@ -80,7 +78,7 @@ class Run:
         self.key = key
         self.call = call
         replies: MessageSequencePromise = call.reply_sequence(finish_call=False)
-        if turn is not None:  # what it replied has come when it is saved
+        if turn is not None:  # the replies end when they are saved
             replies = MessageSequence.turn_into_sequence_promise(turn.replies(call, self.id), errors_as_messages=False)
         self.replies = replies
         self.meter = meter
@@ -92,21 +90,21 @@ class Run:
 
     @property
     def interaction(self) -> Interaction:
-        """The call at work."""
+        """The interaction of the call."""
         return self.call.interaction
 
     def cancel(self, reason: str) -> None:
-        """Ask for its end, and that of everything below it."""
+        """Cancel the call, and all calls below it."""
         self.call.finish().reply_sequence().cancel(reason)
 
     def stop(self, error: MiniAgentsError) -> None:
-        """Ask for its end in the same way; its client gets the error."""
+        """Cut off the call, and all calls below it, with an error for the client."""
         for replies in (self.replies, self.call.finish().reply_sequence()):
-            replies.mark_seen()  # a client that has gone need not be told
+            replies.mark_seen()  # the client may have disconnected, and then nobody awaits them
         self.interaction.cut_off(error)
 
     def when_stopped(self, callback: Callable[[], None]) -> None:
-        """Call back once nothing of it runs any more: what is cancelled may take its time."""
+        """Call back when nothing of the call runs any more: cancelled work may need some time."""
 
         def settled(_: object) -> None:
             interaction = self.interaction
@@ -114,22 +112,22 @@ class Run:
                 callback()
                 return
             stopping = interaction.system.loop.create_task(_stopped(interaction))
-            self._stopping = stopping  # the loop itself does not keep it alive
+            self._stopping = stopping  # the loop itself does not keep a reference to the task
             stopping.add_done_callback(lambda _: callback())
 
         self.replies.add_done_callback(settled)
 
     def ended(self) -> None:
-        """Its replies have come, or never will: so its turn is over, also where it was never taken."""
+        """End the turn: the replies have arrived, or never will, even if nobody has read them."""
         if self.turn is not None:
             self.turn.give_up(self.interaction)
 
 
 class Runs:
-    """The runs that are under way, by interaction.
+    """The runs under way, by the numbers of their interactions.
 
     Args:
-        limits: How large a reply may be, and how far it may be ahead of its readers.
+        limits: The limits of the size of a reply, and of its lead over the readers.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -143,24 +141,24 @@ class Runs:
         arguments: Mapping[str, Any],
         timeout: float | None,
         messages: tuple[Message, ...] | None,
-        turn: "Turn | None" = None,
+        turn: Turn | None = None,
         id: str | None = None,
     ) -> Run:
-        """Call an agent, if that does not have to wait.
+        """Call an agent, if the call does not have to wait.
 
         Args:
-            entry: Whom.
-            key: Whose request it is.
+            entry: The agent.
+            key: The name of the key that made the request.
             arguments: The arguments, checked.
-            timeout: Seconds until its deadline, or None.
+            timeout: Seconds until the deadline, or None.
             messages: All messages; None to leave the call open for more.
-            turn: Its turn in a conversation, or None.
-            id: The name of the run; None to make one.
+            turn: The turn in a conversation, or None.
+            id: The name of the run; None for a new one.
 
         Raises:
-            Problem: 422: it does not take these arguments; or see `Turn.messages`.
+            Problem: 422: the agent does not take these arguments; or see `Turn.messages`.
             MailboxFullError: The mailbox is full.
-            ActorStoppedError: The agent is not there, or is being restarted.
+            ActorStoppedError: The agent has stopped, or is being restarted.
         """
         target = entry.target() if turn is None else turn.target()
         target.check_ready()
@@ -176,7 +174,7 @@ class Runs:
         try:
             call = target.initiate_call(timeout=timeout, errors_as_messages=False, kwargs=arguments)
             run = Run(entry, key, call, meter, reading, turn, id)
-        except AgentArgumentError as error:  # of this call: inside of an agent it is a failure of the agent's
+        except AgentArgumentError as error:  # of this call: inside an agent it would be a failure of the agent
             raise Problem(422, str(error), param="arguments", code="invalid_arguments") from None
         finally:
             current_meter.reset(metering)
@@ -193,53 +191,63 @@ class Runs:
         return run
 
     def of(self, interaction: int) -> Run | None:
-        """The run of an interaction, or None if it is no client's own."""
+        """Return the run of an interaction; None if the interaction is not the call of a client."""
         return self._runs.get(interaction)
 
     def _ended(self, number: int) -> None:
         self._runs.pop(number).ended()
 
     def interactions(self) -> tuple[Interaction, ...]:
-        """The interactions of all, also of those that have ended while their replies still come from below."""
+        """Return the interactions of all runs, also of those that have ended while their replies still arrive from
+        below."""
         return tuple(run.interaction for run in self._runs.values())
 
     def __len__(self) -> int:
         return len(self._runs)
 
     def stop_all(self, error: MiniAgentsError) -> None:
-        """Ask for the end of all; their clients get the error."""
+        """Cut off all runs, with an error for their clients."""
         for run in tuple(self._runs.values()):
             run.stop(error)
 
     async def wait_idle(self) -> None:
-        """Wait until none is under way."""
+        """Wait until no run is under way."""
         while self._runs:
             await settled(next(iter(self._runs.values())).replies)
 
 
 def end_soon(interaction: Interaction, problem: Problem) -> None:
-    """End a call that talks too much, and all below it. Its code is not interrupted by itself, but by the loop."""
-    for one in (interaction, *interaction.below):  # once its replies have failed it does not know them any more
-        one.system.loop.call_soon(one.begin_cancel, problem)
+    """End a call whose replies are too large, and all calls below it. The loop interrupts its code at the next turn.
+
+    Args:
+        interaction: The call.
+        problem: The problem for the client.
+    """
+    for call in (interaction, *interaction.below):  # once its replies have failed, the call has lost `below`
+        call.system.loop.call_soon(call.begin_cancel, problem)
 
 
 async def _stopped(interaction: Interaction) -> None:
     await interaction.wait_stopped()
 
 
-def timeout_of(request: HTTPConnection, most: float | None) -> float | None:
-    """Seconds until a request's deadline: what `X-Request-Timeout` says, and `most` at most.
+def timeout_of(request: HTTPConnection, longest: float | None) -> float | None:
+    """Return the seconds until the deadline of a request: the value of `X-Request-Timeout`, at most `longest`.
+
+    Args:
+        request: The request.
+        longest: The limit of the service; None for no limit.
 
     Raises:
-        Problem: 400: the header is no number of seconds.
+        Problem: 400: the header is not a number of seconds.
     """
-    given = request.headers.get(_TIMEOUT)
-    if given is None:
-        return most
+    header = request.headers.get(_TIMEOUT)
+    if header is None:
+        return longest
     try:
-        seconds = float(given)
+        seconds = float(header)
     except ValueError:
         seconds = math.nan
     if not 0 < seconds < math.inf:
-        raise Problem(400, "X-Request-Timeout is a number of seconds, more than 0.", param=_TIMEOUT, code="invalid")
-    return seconds if most is None else min(seconds, most)
+        raise Problem(400, "X-Request-Timeout must be more than 0 seconds.", param=_TIMEOUT, code="invalid")
+    return seconds if longest is None else min(seconds, longest)

@@ -1,4 +1,4 @@
-"""`Served`: an agent as it is served, under a name, with the arguments that clients may give."""
+"""`Served`: an agent in a service, with its name, and the arguments that clients may give."""
 
 import re
 import typing
@@ -25,33 +25,31 @@ _API_OPTIONS = "api_options"
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """An agent, and what clients may do with it.
+    """An agent, with the options of its service.
 
     Args:
-        agent: The agent; the reference of one that was spawned; or the path of one, "/research/searcher", which is
-            looked up at each request.
-        arguments: The names of the arguments that clients may give; None for those that the agent cannot do without.
-            Of an LLM agent these may be options of the API call too: `arguments=("temperature", "tools")`.
-        description: What it is for; None for what the agent says.
-        wants: What it takes beside text, images, files and calls of functions: "audio" (`AudioMessage`), "file_ids"
-            (images and files by their ids), "items" (items of OpenAI's Responses API as `NativeMessage`s: calls of
-            hosted and custom tools, their results, what a model thought), "blocks" (what only models of Anthropic
-            understand, as `NativeMessage`s and in the metadata of replies; agents that talk to these always want them).
-            What an agent does not want is a 400 for the client.
-        count_tokens: Counts the tokens of a conversation, for `/v1/messages/count_tokens`: a function of the messages
-            that gives an int; it may be async. None for an estimate.
+        agent: The agent; or the reference of a spawned agent; or the path of one, "/research/searcher", which is looked
+            up at each request.
+        arguments: The names of the arguments that clients may give; None for those that the agent requires. For an LLM
+            agent these may be options of the model's API too: `arguments=("temperature", "tools")`.
+        description: The description; None for that of the agent.
+        wants: The content that the agent takes besides text, images, files and function calls: "audio"
+            (`AudioMessage`), "file_ids" (images and files by their ids), "items" (items of OpenAI's Responses API as
+            `NativeMessage`s: calls of hosted and custom tools, their results, thoughts of models), "blocks" (content
+            that only Anthropic's models understand, as `NativeMessage`s and in the metadata of replies; agents for
+            these models always want it). Other content is a 400 for the client.
+        count_tokens: A function that counts the tokens of a conversation, for `/v1/messages/count_tokens`. It gets the
+            messages and returns an int; it may be async. None for an estimate.
 
     Example:
         >>> @miniagent
-        ... async def greeter(ctx, greeting="Hello"):
-        ...     ctx.reply(f"{greeting}, {await ctx.message_promises}!")
-        >>> from miniagents.ext.serving import agent_app
-        >>> from starlette.testclient import TestClient
-        >>> app = agent_app(Served(greeter, arguments=("greeting",)), auth="a-secret-token", admin_auth=None)
-        >>> with TestClient(app, "http://localhost", headers={"Authorization": "Bearer a-secret-token"}) as client:
-        ...     answer = client.post("/agents/greeter", json={"messages": "Ada", "arguments": {"greeting": "Hi"}})
-        >>> answer.json()["messages"][0]["text"]
-        'Hi, Ada!'
+        ... async def weather(ctx: InteractionContext, city: str, unit: str = "C") -> None:
+        ...     ctx.reply({"city": city, "unit": unit})
+        >>> system = MiniAgents()
+        >>> entries_of(weather, system)["weather"].argument_names  # by default only the required ones
+        ('city',)
+        >>> entries_of(Served(weather, arguments=("city", "unit")), system)["weather"].argument_names
+        ('city', 'unit')
     """
 
     agent: MiniAgent | AgentRef | str
@@ -65,28 +63,28 @@ Agents: typing.TypeAlias = (
     "MiniAgent | AgentRef | Served | Sequence[MiniAgent | AgentRef | Served] | "
     "Mapping[str, MiniAgent | AgentRef | Served | str]"
 )
-"""One agent, several, which go by their aliases, or agents by the names that clients call them."""
+"""One agent, several, served under their aliases, or agents by the names for clients."""
 
 
 class Entry:
-    """What is served under one name.
+    """An agent that is served under a name.
 
     Args:
         name: The name.
-        served: The agent, with its arguments.
-        system: Where it lives.
+        served: The agent, with its options.
+        system: The system that runs the agent.
 
     Attributes:
         name: The name.
-        description: What it is for, or None.
+        description: The description, or None.
         arguments: A Struct of the arguments that clients may give.
-        argument_names: Their names.
-        wants: What it takes beside what all take.
-        count_tokens: Counts the tokens of a conversation, or None.
+        argument_names: The names of these arguments.
+        wants: The content that the agent takes besides that which all agents take.
+        count_tokens: The function that counts the tokens of a conversation, or None.
 
     Raises:
-        InvalidOptionError: The name is none, the agent does not take one of the arguments, or it wants something that
-            there is not.
+        InvalidOptionError: The name is not valid, the agent does not take one of the arguments, or it wants an unknown
+            kind of content.
     """
 
     def __init__(self, name: str, served: Served, system: MiniAgents) -> None:
@@ -110,19 +108,19 @@ class Entry:
         self.count_tokens = served.count_tokens
         self._into_api_options: frozenset[str] = frozenset()
         if known is None:
-            fields = {one: (Any, True) for one in served.arguments or ()}
+            fields = {argument: (Any, True) for argument in served.arguments or ()}
         else:
             fields = self._fields(known, served.arguments)
         self.argument_names = tuple(fields)
         self.arguments: type[msgspec.Struct] = msgspec.defstruct(
             f"{name.replace(':', '-colon-')}_arguments",
-            [(one, kind) if needed else (one, kind | UnsetType, UNSET) for one, (kind, needed) in fields.items()],
+            [(field, kind) if needed else (field, kind | UnsetType, UNSET) for field, (kind, needed) in fields.items()],
             kw_only=True,
             forbid_unknown_fields=True,
         )
 
     def _fields(self, agent: MiniAgent, wanted: tuple[str, ...] | None) -> dict[str, tuple[Any, bool]]:
-        """The arguments that clients may give: their types, and whether they must."""
+        """Return the arguments that clients may give: their types, and whether they are required."""
         function: Callable[..., Any] = agent.wrapped.__call__ if agent.is_class else agent.wrapped
         names, required, others = parameters(function, 2 if agent.is_class else 1)
         live = live_parameters(function)
@@ -149,10 +147,10 @@ class Entry:
         return fields
 
     def target(self) -> MiniAgent | AgentRef:
-        """Whom to call.
+        """Return the agent to call.
 
         Raises:
-            ActorStoppedError: There is nobody at the path.
+            ActorStoppedError: There is no agent at the path.
         """
         target = self._target
         if not isinstance(target, str):
@@ -163,58 +161,58 @@ class Entry:
         return ref
 
     def options_in(self, arguments: Mapping[str, Any]) -> tuple[str, ...]:
-        """Which of the options that clients may give are among the arguments of a call."""
-        given = arguments.get(_API_OPTIONS, {})
-        return tuple(name for name in self._into_api_options if name in given)
+        """Return the names of the options of the model's API that are in the arguments of a call."""
+        options = arguments.get(_API_OPTIONS, {})
+        return tuple(name for name in self._into_api_options if name in options)
 
-    def call_arguments(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments of a call, checked.
+    def call_arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Check the values that a client gives, and return the arguments of the call.
 
         Raises:
-            Problem: 422, with the argument that is wrong.
+            Problem: 422: a value is wrong.
         """
-        checked = convert(given, self.arguments, under="arguments", status=422)
-        values = {name: value for name in self.argument_names if (value := getattr(checked, name)) is not UNSET}
-        options = {name: values.pop(name) for name in self._into_api_options & values.keys()}
+        checked = convert(values, self.arguments, under="arguments", status=422)
+        arguments = {name: value for name in self.argument_names if (value := getattr(checked, name)) is not UNSET}
+        options = {name: arguments.pop(name) for name in self._into_api_options & arguments.keys()}
         if options:
             own = getattr(self._target, "arguments", {}).get(_API_OPTIONS, {})
-            values[_API_OPTIONS] = {**own, **options}
-        return values
+            arguments[_API_OPTIONS] = {**own, **options}
+        return arguments
 
 
 def entries_of(agents: Any, system: MiniAgents) -> dict[str, Entry]:
-    """What is served, by name.
+    """Return the served agents by name.
 
     Raises:
-        InvalidOptionError: A name is taken or none, or something is no agent.
+        InvalidOptionError: A name is taken or not valid, or an object is not an agent.
     """
     if isinstance(agents, (MiniAgent, AgentRef, Served)):
         agents = (agents,)
-    pairs = agents.items() if isinstance(agents, Mapping) else [(None, one) for one in agents]
-    found: dict[str, Entry] = {}
-    for name, one in pairs:
-        served = one if isinstance(one, Served) else Served(one)
+    pairs = agents.items() if isinstance(agents, Mapping) else [(None, agent) for agent in agents]
+    entries: dict[str, Entry] = {}
+    for name, agent in pairs:
+        served = agent if isinstance(agent, Served) else Served(agent)
         if not isinstance(served.agent, (MiniAgent, AgentRef, str)):
-            raise InvalidOptionError(f"what is served is an agent, the reference or the path of one, not {one!r}")
+            raise InvalidOptionError(f"agent_app() serves agents, their references or their paths, not {agent!r}")
         if name is None:
             if isinstance(served.agent, str):
                 raise InvalidOptionError(f"the agent at {served.agent} needs a name: give a dict")
             name = served.agent.called_agent().alias
-        if name in found:
+        if name in entries:
             raise InvalidOptionError(f"two agents are called {name!r}: give a dict with other names")
-        found[name] = Entry(name, served, system)
-    if not found:
+        entries[name] = Entry(name, served, system)
+    if not entries:
         raise InvalidOptionError("agent_app() needs an agent to serve")
-    return found
+    return entries
 
 
 def _wants_of(agent: MiniAgent | None) -> tuple[Want, ...]:
-    """What an agent can hand on to its model."""
+    """Return the content that an agent can pass on to its model."""
     return ("blocks",) if isinstance(agent, LLMAgent) and agent.apis(agent.arguments) == (MESSAGES,) else ()
 
 
 def _decodable(kind: Any) -> Any:
-    """The same type, or Any if msgspec cannot decode it."""
+    """Return the same type, or Any if msgspec cannot decode it."""
     try:
         msgspec.json.schema(kind)
     except TypeError:

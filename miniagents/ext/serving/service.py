@@ -1,4 +1,4 @@
-"""The service: what all endpoints share, and the wrapper around each of them."""
+"""The service: the state that all endpoints share, and the wrapper around each endpoint."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -34,7 +34,7 @@ _GONE = 499
 _RUN = "miniagents.run"
 _CALLER = "miniagents.caller"
 PLACE = "miniagents.place"
-"""Where in its scope a request has its place."""
+"""The key of a request's place in its scope."""
 _NOT_STARTED = (
     "The agents are not running: the server has not run the lifespan of agent_app(). Inside another app, hand it on: "
     "FastAPI(lifespan=agents.lifespan), or `async with agents.lifespan(app):` in a lifespan of your own."
@@ -42,22 +42,22 @@ _NOT_STARTED = (
 
 
 class Service:
-    """What all endpoints of an app share.
+    """The state that all endpoints of an app share.
 
     Attributes:
-        system: Where the agents live.
-        entries: What is served, by name.
-        limits: What is taken from outside.
-        keys: Who may use it.
-        admin_keys: Who may see and stop what runs.
-        shows_errors: Whether clients see the text of agents' own errors.
-        shows_tools: Whether clients of `/agents` see the agents' own tool calls, and their results.
+        system: The system that runs the agents.
+        entries: The served agents, by name.
+        limits: The limits of the service.
+        keys: The tokens of clients.
+        admin_keys: The tokens of operators.
+        shows_errors: Whether clients see the texts of agents' own errors.
+        shows_tools: Whether clients of `/agents` see the agents' own tool calls and their results.
         gate: The requests under way.
-        tracking: Calls in routes of one's own.
+        tracking: The tracked calls in routes of the application.
         runs: The calls under way.
         turns: The conversations in use.
-        parser: Parses bodies.
-        is_started: Whether the app's lifespan runs.
+        parser: The parser of bodies.
+        is_started: Whether the lifespan of the app runs.
     """
 
     def __init__(
@@ -88,12 +88,12 @@ class Service:
         self._end: Promise[Any] | None = None
 
     def started(self) -> None:
-        """The system runs."""
+        """Mark the service as started: the system runs."""
         self.is_started = True
         self._end = self.system.terminated()
 
     def ended(self) -> None:
-        """The service ends."""
+        """Mark the service as ended."""
         self.is_started = False
 
     @property
@@ -103,10 +103,10 @@ class Service:
         return end is not None and end.done() and isinstance(end.result(), BaseException)
 
     async def key_of(self, request: HTTPConnection, keys: Keys) -> str:
-        """Whose request this is, by name.
+        """Return the name of the key of a request.
 
         Raises:
-            Problem: 401: nobody's; 500: one's own `auth=` failed.
+            Problem: 401: the token is missing or unknown; 500: the application's own `auth=` failed.
         """
         try:
             caller = request.scope[_CALLER] = await keys.caller_of(request.headers)
@@ -115,10 +115,10 @@ class Service:
         return caller.name if caller is not None else ANYBODY
 
     def entry(self, name: str) -> Entry:
-        """What is served under a name.
+        """Return the agent that is served under a name.
 
         Raises:
-            Problem: 404.
+            Problem: 404: there is no such agent.
         """
         try:
             return self.entries[name]
@@ -135,20 +135,20 @@ class Service:
         conversation: ConversationIn = None,
         name: str | None = None,
     ) -> Run:
-        """Call an agent for a client, once it is the request's turn in its conversation.
+        """Call an agent for a client, when it is the request's turn in its conversation.
 
         Args:
             request: The request.
-            entry: What is called.
-            key: Whose request it is.
+            entry: The agent.
+            key: The name of the key of the request.
             messages: All messages; None to leave the call open for more.
             arguments: The arguments, checked.
-            conversation: What the body says of its conversation.
-            name: The id of the run; None to make one.
+            conversation: The conversation that the body names.
+            name: The id of the run; None for a new one.
 
         Raises:
             Problem: The system is not running; or see `Turns.begin` and `Runs.begin`.
-            ClientDisconnect: The client has gone before its turn came.
+            ClientDisconnect: The client has disconnected before its turn came.
         """
         if not self.system.is_running:
             if not self.is_started:
@@ -179,10 +179,10 @@ class Service:
         return run
 
     async def whole(self, request: Request, run: Run) -> Messages:
-        """All replies of a run, which is cancelled if the client goes away meanwhile.
+        """Return all replies of a run. The run is cancelled if the client disconnects meanwhile.
 
         Raises:
-            ClientDisconnect: It has gone.
+            ClientDisconnect: The client has disconnected.
         """
         listener = asyncio.create_task(disconnected(request))
 
@@ -204,10 +204,10 @@ class Service:
             listener.cancel()
 
     def problem(self, error: BaseException, run: Run | None = None) -> Problem:
-        """What a failure is to a client; what the client is not told is logged."""
+        """Return the problem of a failure for the client, and log the facts that the client does not see."""
         if run is not None and isinstance(error, InvalidRequestError):
             named = next((name for name in run.options if name in str(error)), None)
-            if named is not None:  # the provider speaks of an option that the client has given: it is its own affair
+            if named is not None:  # the client has given the option that the provider refuses
                 return Problem(400, f"The model refuses {named}: {error} ({named})", param=named, code="invalid")
         interaction = run.interaction if run is not None else None
         problem = told(
@@ -225,22 +225,22 @@ class Service:
 
 
 Handler = Callable[[Request, str], Awaitable[ASGIApp]]
-"""Answers a request, with whatever sends a response; its second argument is the name of the key that came with it."""
+"""Answers a request with an app that sends the response. The second argument is the name of the key of the request."""
 
 
 AsBody = Callable[[Request, Problem], Any]
-"""A problem as the body of the response to a request; None for our own form."""
+"""Returns the body of the response for a problem; None for our own form."""
 
 
 class Endpoint:
-    """An ASGI app around a handler: who may call it, how often, and what failures are.
+    """An ASGI app around a handler. It checks the token and the limits of a key, and answers failures.
 
     Args:
-        service: What all share.
-        handler: Answers.
-        keys: Who may call it; None for everybody.
-        is_counted: Whether it takes part in the limits of a key, and in draining.
-        as_body: The form of its failures; None for our own.
+        service: The service.
+        handler: Answers the request.
+        keys: The tokens that are allowed; None for all clients.
+        is_counted: Whether the request counts for the limits of its key, and for draining.
+        as_body: The form of failures; None for our own form.
     """
 
     def __init__(
@@ -273,7 +273,7 @@ class Endpoint:
         except Problem as problem:
             response = self._refusal(request, problem)
         except ClientDisconnect:
-            response = Response(status_code=_GONE)  # nobody reads it, but middleware around wants an answer
+            response = Response(status_code=_GONE)  # nobody reads it, but outer middleware needs an answer
         await _send(response, scope, receive, send)
 
     async def _answer(self, request: Request, key: str) -> ASGIApp:
@@ -295,4 +295,4 @@ async def _send(response: ASGIApp, scope: Scope, receive: Receive, send: Send) -
     try:
         await response(scope, receive, send)
     except OSError:
-        pass  # the client has gone, as servers say it since ASGI 2.4
+        pass  # the client has disconnected (since ASGI 2.4)

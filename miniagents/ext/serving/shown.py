@@ -1,4 +1,4 @@
-"""What clients see of an agent's messages: its tool calls and their results only where these are exposed."""
+"""The messages of an agent as a client sees them: with its tool calls and their results only if these are exposed."""
 
 from collections.abc import Iterable
 
@@ -14,13 +14,13 @@ _EXPOSABLE = frozenset({"tools"})
 
 
 def are_tools_shown(expose: Iterable[str]) -> bool:
-    """Whether the agents' own tool calls are exposed.
+    """Return whether the agents' own tool calls are exposed.
 
     Args:
-        expose: What is exposed besides answers.
+        expose: The parts that clients see besides answers.
 
     Raises:
-        InvalidOptionError: There is no such thing.
+        InvalidOptionError: A part is unknown.
     """
     exposed = frozenset((expose,) if isinstance(expose, str) else expose)
     if not exposed <= _EXPOSABLE:
@@ -32,7 +32,7 @@ class Shown:
     """The messages of one call, as its client sees them.
 
     Args:
-        shows_tools: Whether the agent's own tool calls are among them, with their results.
+        shows_tools: Whether they include the agent's own tool calls and their results.
     """
 
     def __init__(self, *, shows_tools: bool) -> None:
@@ -40,7 +40,7 @@ class Shown:
         self._open = OpenCalls()
 
     def message(self, message: Message) -> MessageOut | None:
-        """The next message, or None where the client does not see it."""
+        """Return the next message, or None if the client does not see it."""
         if self._shows_tools:
             return MessageOut.of(message)
         self._open.saw(message)
@@ -51,13 +51,13 @@ class Shown:
         return MessageOut.of(message)
 
     def rest(self) -> MessageOut | None:
-        """After the last message: the tool calls that nobody has answered, which are the client's to make."""
+        """Return the message after the last one: the tool calls that are left to the client. None if there are none."""
         calls = self._open.calls
         return MessageOut.of(ReplyMessage("", tool_calls=calls)) if calls else None
 
     @staticmethod
     def all(messages: tuple[Message, ...], *, shows_tools: bool) -> tuple[MessageOut, ...]:
-        """All messages of a call."""
+        """Return all messages of a call."""
         shown = Shown(shows_tools=shows_tools)
         outs = [*map(shown.message, messages), shown.rest()]
         return tuple(out for out in outs if out is not None)

@@ -1,4 +1,4 @@
-"""Tracking: calls of agents in routes of one's own are part of draining, too."""
+"""Tracking: calls of agents in routes of the application are part of draining."""
 
 from contextvars import ContextVar
 from typing import Any, TypeVar
@@ -11,14 +11,15 @@ from miniagents.promising.promise import settled
 P = TypeVar("P", bound=Promise[Any])
 
 _taken_by: ContextVar[object] = ContextVar("miniagents.taken_by", default=None)
-"""Which service has taken a call of the request at work already: that request may go on making calls."""
+"""The service that has tracked a call of the current request. That request may make more calls while the service
+stops."""
 
 
 class Tracking:
-    """The promises of calls that a service waits for when it stops, and that it has not made for a client itself.
+    """The promises of calls in routes of the application, for which a service waits when it stops.
 
     Args:
-        gate: Says whether any more may come in.
+        gate: Knows whether new requests are refused.
     """
 
     def __init__(self, gate: Gate) -> None:
@@ -26,13 +27,13 @@ class Tracking:
         self._promises: dict[Promise[Any], None] = {}
 
     def track(self, promise: P) -> P:
-        """See `AgentApp.track`."""
+        """Track a call; see `AgentApp.track`."""
         if not isinstance(promise, Promise):
-            raise InvalidOptionError(f"track() takes a promise, as agent.inquire(...) gives one, not {promise!r}")
+            raise InvalidOptionError(f"track() takes a promise, as agent.inquire(...) returns it, not {promise!r}")
         gate = self._gate
         if gate.is_cut_off or (gate.is_draining and _taken_by.get() is not self):
-            error = ServiceStoppingError("the service is stopping and takes no more calls: ask again, elsewhere")
-            promise.mark_seen()  # whoever made the call is told here
+            error = ServiceStoppingError("the service is stopping and accepts no more calls: call another instance")
+            promise.mark_seen()  # the caller gets the error here
             promise.cut_off(error)
             raise error
         _taken_by.set(self)
@@ -47,12 +48,12 @@ class Tracking:
         return len(self._promises)
 
     async def wait_idle(self) -> None:
-        """Wait until all have settled."""
+        """Wait until all promises have settled."""
         while self._promises:
             await settled(next(iter(self._promises)))
 
     def stop_all(self, error: ServiceStoppingError) -> None:
-        """Ask for the end of all; whoever awaits them gets the error now."""
+        """Cut off all calls: everyone who awaits them gets the error now."""
         for promise in tuple(self._promises):
-            promise.mark_seen()  # whoever made the call may have gone
+            promise.mark_seen()  # perhaps nobody awaits the promise any more
             promise.cut_off(error)

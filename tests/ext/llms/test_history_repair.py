@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from miniagents import AssistantMessage, Message, MiniAgents, SystemMessage, UserMessage
-from miniagents.errors import InvalidRequestError
+from miniagents.errors import EmptyConversationError
 from miniagents.ext.llms import (
     AudioMessage,
     FileMessage,
@@ -174,7 +174,7 @@ async def test_a_conversation_that_says_nothing_is_refused_before_it_is_sent(
     api: str, given: tuple[str | Message, ...], fake_provider: FakeProvider
 ) -> None:
     async with MiniAgents():
-        with pytest.raises(InvalidRequestError, match=r"/agents/\w+: there is nothing to send: .* give it system="):
+        with pytest.raises(EmptyConversationError, match=r"/agents/\w+: there is nothing to send: .* give it system="):
             await agent_of(api, fake_provider).inquire(given)
     assert fake_provider.exchanges == []
 

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[3]
         (["tests.ext.serving.agents:echo", "--grace", "-1"], "--grace= must be 0 s or more"),
         (
             ["tests.ext.serving.agents:echo", "--grace", "inf"],
-            "--grace= must be 0 s or more, and not for ever, not inf",
+            "--grace= must be 0 s or more, and finite, not inf",
         ),
         (["tests.ext.serving.agents:echo", "--grace", "nan"], "--grace= must be 0 s or more"),
         (["tests.ext.serving.agents:echo", "--port", "-1"], "--port must be 0 to 65535, not -1"),

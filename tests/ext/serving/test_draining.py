@@ -254,7 +254,7 @@ async def test_a_service_that_stops_waits_for_tracked_calls_of_routes_of_ones_ow
         answer = await running
 
     assert (ready.json(), is_there) == ({"status": "draining"}, True)
-    assert (refused.status_code, "takes no more calls" in refused.text) == (503, True)
+    assert (refused.status_code, "accepts no more calls" in refused.text) == (503, True)
     assert (answer.status_code, answer.json()) == (200, "You said: begun\n\ndone")
     assert len(shop.agents._service.tracking) == 0
 
@@ -267,7 +267,7 @@ async def test_after_the_grace_tracked_calls_are_cut_off_and_their_routes_can_sa
         told_to_stop()
         answer = await running
 
-    assert (answer.status_code, "the grace is over" in answer.text) == (503, True)
+    assert (answer.status_code, "its grace has expired" in answer.text) == (503, True)
     assert shop.held.cancelled.is_set()
 
 
@@ -305,7 +305,7 @@ async def test_a_tracked_call_that_is_cut_off_fails_with_that_whatever_its_agent
         promise = app.track(replies.answer() if derived else replies)
         await soon(begun)
         await app._drain.begin()
-        with pytest.raises(ServiceStoppingError, match="the grace is over"):
+        with pytest.raises(ServiceStoppingError, match="its grace has expired"):
             await promise
         assert derived or cancelled.is_set()  # what others may read goes on until the system ends
     assert cancelled.is_set()

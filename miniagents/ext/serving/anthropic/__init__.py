@@ -1,1 +1,1 @@
-"""Anthropic's API: messages."""
+"""Anthropic's API: messages, counts of tokens, and models."""

@@ -1,4 +1,4 @@
-"""Blocks of content, as Anthropic's clients write them: which there are, and which only Anthropic's models take."""
+"""Content blocks of requests to Anthropic's API: the known types, and those that only Anthropic's models take."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -19,13 +19,13 @@ class Base64Source(msgspec.Struct, frozen=True, tag="base64", tag_field="type"):
 
 
 class UrlSource(msgspec.Struct, frozen=True, tag="url", tag_field="type"):
-    """Where it is."""
+    """A URL."""
 
     url: str
 
 
 class FileSource(msgspec.Struct, frozen=True, tag="file", tag_field="type"):
-    """A file that Anthropic keeps; only its own models can read it."""
+    """A file that Anthropic stores. Only Anthropic's own models can read it."""
 
     file_id: str
 
@@ -50,13 +50,13 @@ class ImageIn(msgspec.Struct, frozen=True, tag="image", tag_field="type"):
 
 
 class ContentSource(msgspec.Struct, frozen=True, tag="content", tag_field="type"):
-    """Text, or texts and images, piece by piece."""
+    """A text, or several texts and images."""
 
     content: str | list[TextIn | ImageIn]
 
 
 class DocumentIn(msgspec.Struct, frozen=True, tag="document", tag_field="type"):
-    """A file, with its name, and with what the model is told about it."""
+    """A document, with its title and its context for the model."""
 
     source: Base64Source | UrlSource | FileSource | TextSource | ContentSource
     title: str | None = None
@@ -64,14 +64,14 @@ class DocumentIn(msgspec.Struct, frozen=True, tag="document", tag_field="type"):
 
 
 class FoundText(msgspec.Struct, frozen=True):
-    """Text that a search has found."""
+    """A text of a search result."""
 
     text: str
     type: Literal["text"]
 
 
 class SearchResultIn(msgspec.Struct, frozen=True, tag="search_result", tag_field="type"):
-    """What a search has found."""
+    """A search result."""
 
     source: str
     title: str
@@ -79,7 +79,7 @@ class SearchResultIn(msgspec.Struct, frozen=True, tag="search_result", tag_field
 
 
 class ToolResultIn(msgspec.Struct, frozen=True, tag="tool_result", tag_field="type"):
-    """What a tool answered."""
+    """The result of a tool."""
 
     tool_use_id: str
     content: str | list[msgspec.Raw] | None = None
@@ -87,7 +87,7 @@ class ToolResultIn(msgspec.Struct, frozen=True, tag="tool_result", tag_field="ty
 
 
 class ToolUseIn(msgspec.Struct, frozen=True, tag="tool_use", tag_field="type"):
-    """A tool that the assistant asked for."""
+    """A tool call of the assistant."""
 
     id: str
     name: str
@@ -95,24 +95,24 @@ class ToolUseIn(msgspec.Struct, frozen=True, tag="tool_use", tag_field="type"):
 
 
 class ThinkingIn(msgspec.Struct, frozen=True, tag="thinking", tag_field="type"):
-    """What a model thought; only models of Anthropic get it back."""
+    """A thought of a model. Only models of Anthropic get it back."""
 
     thinking: str
     signature: str
 
 
 class RedactedThinkingIn(msgspec.Struct, frozen=True, tag="redacted_thinking", tag_field="type"):
-    """What a model thought, encrypted; only models of Anthropic get it back."""
+    """An encrypted thought of a model. Only models of Anthropic get it back."""
 
     data: str
 
 
 ShownBlock = TextIn | ImageIn | DocumentIn | SearchResultIn
-"""What a tool may answer with."""
+"""The blocks of the result of a tool."""
 UserBlock = TextIn | ImageIn | DocumentIn | SearchResultIn | ToolResultIn
-"""What a user says, shows, or answers for a tool."""
+"""The blocks of a user."""
 AssistantBlock = TextIn | ToolUseIn | ThinkingIn | RedactedThinkingIn
-"""What the assistant said, and the tools that it asked for."""
+"""The blocks of the assistant."""
 
 _KNOWN: dict[str, type[msgspec.Struct]] = {
     str(kind.__struct_config__.tag): kind
@@ -133,7 +133,7 @@ BLOCKS_OF: Mapping[str, frozenset[str]] = {
     "user": _SHOWN | {"tool_result"},
     "assistant": frozenset({"text", "tool_use", "thinking", "redacted_thinking"}),
 }
-"""The blocks that the turns of a role may have, beside those that only Anthropic's models take."""
+"""The types of blocks that the turns of a role may have, besides those that only Anthropic's models take."""
 
 
 class _Typed(msgspec.Struct, frozen=True):
@@ -143,39 +143,39 @@ class _Typed(msgspec.Struct, frozen=True):
 def blocks_in(
     raw: list[msgspec.Raw], of: str, where: str, specials: list[Special], allowed: frozenset[str] | None = None
 ) -> list[dict[str, Any]]:
-    """The blocks of a content, checked, with all that they have.
+    """Return the blocks of a content, checked, with all their fields.
 
     Args:
         raw: The blocks.
-        of: Whose they are, for errors: a role.
-        where: Their place in the request.
-        specials: Gets those that only Anthropic's models take.
-        allowed: The kinds that may stand there, beside such; None for those of the role.
+        of: The role of the turn, for errors.
+        where: The field of the request.
+        specials: The list to which the blocks that only Anthropic's models take are added.
+        allowed: The types that are allowed besides these; None for the types of the role.
 
     Raises:
-        Problem: 400: one is none, or of somebody else.
+        Problem: 400: a block is wrong, or not allowed for the role.
     """
     allowed = allowed if allowed is not None else BLOCKS_OF[of]
-    return [_block(one, of, f"{where}[{number}]", specials, allowed) for number, one in enumerate(raw)]
+    return [_block(block, of, f"{where}[{number}]", specials, allowed) for number, block in enumerate(raw)]
 
 
 def _block(raw: msgspec.Raw, of: str, where: str, specials: list[Special], allowed: frozenset[str]) -> dict[str, Any]:
     block: dict[str, Any] = _as(raw, dict[str, Any], where)
     kind = block.get("type")
     if not isinstance(kind, str):
-        kind = _as(raw, _Typed, where).type  # and says what is wrong
+        kind = _as(raw, _Typed, where).type  # or raises, with the reason
     known = _KNOWN.get(kind)
     if known is None:
         specials.append(Special("blocks", kind, where))
         return block
     if kind not in allowed:
-        text = f"Blocks of the type {kind!r} are none of the {of}'s ({where}.type)"
+        text = f"Blocks of the type {kind!r} are not allowed for the {of} ({where}.type)"
         raise Problem(400, text, param=f"{where}.type", code="invalid")
-    one = _as(raw, known, where)
-    if isinstance(one, ToolResultIn) and isinstance(one.content, list):
-        blocks_in(one.content, "tool", f"{where}.content", specials, _SHOWN)
-    elif isinstance(one, (ImageIn, DocumentIn)):
-        _look_for_files(one.source, f"{where}.source", kind, specials)
+    typed = _as(raw, known, where)
+    if isinstance(typed, ToolResultIn) and isinstance(typed.content, list):
+        blocks_in(typed.content, "tool", f"{where}.content", specials, _SHOWN)
+    elif isinstance(typed, (ImageIn, DocumentIn)):
+        _look_for_files(typed.source, f"{where}.source", kind, specials)
     return block
 
 

@@ -1,4 +1,4 @@
-"""What the clients of Anthropic's API expect of a failure: a form of its own."""
+"""The form of failures for clients of Anthropic's API."""
 
 from typing import Any
 
@@ -13,21 +13,21 @@ _VERSION = "anthropic-version"
 
 
 def speaks_anthropic(request: HTTPConnection) -> bool:
-    """Whether it comes from a client of Anthropic's API: all of these say which version they speak."""
+    """Return whether a request comes from a client of Anthropic's API: all of these send the version of the API."""
     return _VERSION in request.headers
 
 
 def anthropic_body(request: HTTPConnection, problem: Problem) -> AnthropicError:
-    """A problem, as Anthropic's clients read it."""
+    """Return a problem in the form of Anthropic's API."""
     details, request_id = details_of(problem), problem.request_id
     return anthropic_error(problem.status, problem.message, details=details, request_id=request_id)
 
 
 def body_for(request: HTTPConnection, problem: Problem) -> Any:
-    """A problem, as the client reads it; None for our own form."""
+    """Return a problem in the form of the client's API; None for our own form."""
     return anthropic_body(request, problem) if speaks_anthropic(request) else None
 
 
 def refusal_for(request: HTTPConnection, problem: Problem) -> Response:
-    """The response to a request that no endpoint has answered."""
+    """Return the response to a request that no endpoint has answered."""
     return problem.response(body_for(request, problem))

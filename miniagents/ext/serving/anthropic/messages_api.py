@@ -1,4 +1,4 @@
-"""`/v1/messages`: an agent as a model, for whoever speaks to Anthropic's."""
+"""`/v1/messages`: an agent as a model, for clients of Anthropic's API."""
 
 import inspect
 from collections.abc import AsyncGenerator, Mapping
@@ -17,8 +17,8 @@ from miniagents.ext.serving.http.problems import Problem, json_response
 from miniagents.ext.serving.http.reply_reading import Reader
 from miniagents.ext.serving.http.request_body import read_body
 from miniagents.ext.serving.http.streaming import EventStream
-from miniagents.ext.serving.openai.chat import options_for
 from miniagents.ext.serving.reply_pieces import Calls, Said, Text, finish_reason, refusal_of, spoken
+from miniagents.ext.serving.request_options import options_for
 from miniagents.ext.serving.runs import Run
 from miniagents.ext.serving.served_agent import Entry
 from miniagents.ext.serving.service import Service
@@ -40,11 +40,11 @@ from miniagents.messages import Message, Messages
 
 _REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 _OWN_REASONS = frozenset({"end_turn", "max_tokens", "stop_sequence", "refusal", "model_context_window_exceeded"})
-"""What a model of Anthropic may say itself of why it stopped, where no calls are open."""
+"""The stop reasons of Anthropic's models, for answers without open tool calls."""
 
 
 class TokenCount(msgspec.Struct, frozen=True):
-    """How many tokens a conversation has, roughly."""
+    """An estimate of the tokens of a conversation."""
 
     input_tokens: int
 
@@ -53,14 +53,14 @@ class AnthropicApi:
     """The endpoints of messages.
 
     Args:
-        service: What all endpoints share.
+        service: The service.
     """
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
     async def create(self, request: Request, key: str) -> Response:
-        """`POST /v1/messages`."""
+        """Answer `POST /v1/messages`."""
         service = self._service
         parsed = await service.parser.parsed(parse_messages, await read_body(request, service.limits))
         asked: Asked = parsed.wanted
@@ -69,7 +69,7 @@ class AnthropicApi:
         options = options_for(entry, parsed)
         for name in asked.demands:
             if name not in entry.argument_names:
-                text = f"The agent {entry.name!r} takes no {name}, and would answer as if it was not there ({name})"
+                text = f"The agent {entry.name!r} takes no {name}, and would ignore it ({name})"
                 raise Problem(400, text, param=name, code="unsupported_parameter")
         run = await service.begin(request, entry, key, parsed.messages, options, asked.conversation)
         if not asked.stream:
@@ -87,7 +87,7 @@ class AnthropicApi:
         )
 
     async def count(self, request: Request, key: str) -> Response:
-        """`POST /v1/messages/count_tokens`."""
+        """Answer `POST /v1/messages/count_tokens`."""
         service = self._service
         parsed = await service.parser.parsed(parse_count, await read_body(request, service.limits))
         asked: Asked = parsed.wanted
@@ -100,7 +100,7 @@ class AnthropicApi:
         last: Message | None = None
         asking: list[ReplyMessage] = []
         calls: tuple[ToolCall, ...] = ()
-        async for piece in spoken(run.replies):  # all of it is there by now
+        async for piece in spoken(run.replies):  # all pieces have arrived
             if isinstance(piece, Said):
                 last = _noted(piece.message, asking)
                 text = str(last) if piece.index is not None else refusal_of(last)
@@ -108,7 +108,7 @@ class AnthropicApi:
                     content.append(TextBlock(text))
             elif isinstance(piece, Calls):
                 calls = piece.calls
-        content += [ToolUseBlock(one.id, one.name, json_arguments(one.arguments)) for one in calls]
+        content += [ToolUseBlock(call.id, call.name, json_arguments(call.arguments)) for call in calls]
         stop = msgspec.structs.asdict(_stop(last, calls))
         usage = AnthropicUsage.of(*_used(run))
         return AnthropicMessage(
@@ -124,7 +124,7 @@ class AnthropicApi:
             async for piece in spoken(run.replies, reader):
                 if not has_begun:
                     has_begun = True
-                    yield stream.begin(AnthropicUsage(tokens, 0))  # an estimate; what was used comes at the end
+                    yield stream.begin(AnthropicUsage(tokens, 0))  # an estimate; the usage comes at the end
                 if isinstance(piece, Text):
                     if not is_open:
                         is_open = True
@@ -147,43 +147,46 @@ class AnthropicApi:
                     for number, call in enumerate(piece.calls, at):
                         yield stream.begin_tool_use(number, call.id, call.name)
                         yield stream.input(number, call.arguments) + stream.end_block(number)
-                    await run.replies  # the interaction is over, and what it used is known
+                    await run.replies  # until the interaction has ended, and its usage is known
                     yield stream.end(_stop(last, piece.calls), DeltaUsage.of(*_used(run)))
         finally:
-            run.cancel("the client went away")  # of one that has ended, this is nothing
+            run.cancel("the client went away")  # nothing happens if it has ended
 
 
 async def _counted(entry: Entry, messages: tuple[Message, ...], estimated: int) -> int:
-    """The tokens of a conversation, as the agent's own counter says, if it has one."""
+    """Return the tokens of a conversation: the count of the agent's own counter, or else the estimate."""
     if entry.count_tokens is None:
         return estimated
     counted: Any = entry.count_tokens(Messages(messages))
     if inspect.isawaitable(counted):
         counted = await counted
     if type(counted) is not int or counted < 0:
-        raise InvalidOptionError(f"{entry.name}: count_tokens= gives an int, 0 or more, not {counted!r}")
+        raise InvalidOptionError(f"{entry.name}: count_tokens= must return an int, 0 or more, not {counted!r}")
     return counted
 
 
 def _noted(message: Message, asking: list[ReplyMessage]) -> Message:
-    """The same message, noted if it asks for tools."""
+    """Return the same message, and add it to `asking` if it has tool calls."""
     if isinstance(message, ReplyMessage) and message.tool_calls:
         asking.append(message)
     return message
 
 
 def _thoughts(asking: list[ReplyMessage], calls: tuple[ToolCall, ...]) -> list[ThinkingBlock | RedactedThinkingBlock]:
-    """What models thought before they made calls that the client is to answer: they want that back with the results."""
+    """Return the thoughts of models before the tool calls that are left to the client. The models want them back
+    with the results."""
     open_ids = {call.id for call in calls}
-    replies = [one for one in asking if not open_ids.isdisjoint(call.id for call in one.tool_calls)]
-    thoughts: list[Mapping[str, Any]] = [one for reply in replies for one in reply.metadata.get("thinking_blocks", ())]
-    found: list[ThinkingBlock | RedactedThinkingBlock] = []
+    replies = [reply for reply in asking if not open_ids.isdisjoint(call.id for call in reply.tool_calls)]
+    thoughts: list[Mapping[str, Any]] = [
+        thought for reply in replies for thought in reply.metadata.get("thinking_blocks", ())
+    ]
+    blocks: list[ThinkingBlock | RedactedThinkingBlock] = []
     for thought in thoughts:
         if thought.get("type") == "thinking":
-            found.append(ThinkingBlock(thought.get("thinking", ""), thought.get("signature", "")))
+            blocks.append(ThinkingBlock(thought.get("thinking", ""), thought.get("signature", "")))
         else:
-            found.append(RedactedThinkingBlock(thought.get("data", "")))
-    return found
+            blocks.append(RedactedThinkingBlock(thought.get("data", "")))
+    return blocks
 
 
 def _stop(last: Message | None, calls: tuple[ToolCall, ...]) -> Stop:

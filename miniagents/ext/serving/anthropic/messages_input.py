@@ -1,4 +1,4 @@
-"""What comes in through Anthropic's API: conversations as its clients write them."""
+"""The requests to Anthropic's API: the types of their fields, and their conversations."""
 
 from typing import Annotated, Any, NamedTuple
 
@@ -15,42 +15,42 @@ from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.parsing import Parsed
 from miniagents.ext.serving.http.problems import Problem
 from miniagents.ext.serving.http.request_body import decode
-from miniagents.ext.serving.openai.chat import given_in
+from miniagents.ext.serving.request_options import fields_in
 from miniagents.ext.serving.wants import Special
 
 
 class UserTurn(msgspec.Struct, frozen=True, tag="user", tag_field="role"):
-    """What a user says, shows, or answers for a tool."""
+    """A turn of the user: text, images, documents, results of tools."""
 
     content: str | list[msgspec.Raw]
 
 
 class AssistantTurn(msgspec.Struct, frozen=True, tag="assistant", tag_field="role"):
-    """What the assistant said, and the tools that it asked for."""
+    """A turn of the assistant, with its tool calls."""
 
     content: str | list[msgspec.Raw]
 
 
 class SystemTurn(msgspec.Struct, frozen=True, tag="system", tag_field="role"):
-    """What the agent is told meanwhile."""
+    """A system prompt in the middle of a conversation."""
 
     content: str | list[msgspec.Raw]
 
 
 class ToolChoice(msgspec.Struct, frozen=True):
-    """Whether a tool must be called; `any` and `tool` say that."""
+    """The choice of a tool; `any` and `tool` demand a call."""
 
     type: str
 
 
 class OutputConfig(msgspec.Struct, frozen=True):
-    """How the answer is to be; `format` is its schema."""
+    """The form of the answer; `format` is its schema."""
 
     format: dict[str, Any] | None = None
 
 
 class CountRequest(msgspec.Struct, frozen=True):
-    """A conversation whose tokens are to be counted."""
+    """A request to count the tokens of a conversation."""
 
     model: str
     messages: Annotated[list[UserTurn | AssistantTurn | SystemTurn], Meta(min_length=1)]
@@ -59,7 +59,7 @@ class CountRequest(msgspec.Struct, frozen=True):
 
 
 class MessagesRequest(CountRequest, frozen=True, kw_only=True):
-    """A request for a message. Other options go to agents that take them, and are ignored otherwise."""
+    """A request for a message. Agents get the other options if they take them; otherwise these are ignored."""
 
     max_tokens: Annotated[int, Meta(ge=1, le=2**53)]
     stream: bool | None = False
@@ -71,20 +71,20 @@ class MessagesRequest(CountRequest, frozen=True, kw_only=True):
     container: str | dict[str, Any] | None = None
     mcp_servers: list[dict[str, Any]] | None = None
     inference_geo: str | None = None
-    # The document says what is taken, `check_thread` says more than that it is not taken.
+    # The OpenAPI document shows only null, and `check_thread` explains a refusal.
     thread: Annotated[dict[str, Any] | None, Meta(extra_json_schema={"type": "null"})] = None
 
 
 class Asked(NamedTuple):
-    """What a request asks for, beside its messages.
+    """A parsed request, without its messages.
 
     Attributes:
-        model: Whom.
-        stream: Whether it wants a stream.
-        conversation: Its conversation.
-        demands: The options that the agent must take, since they change what the answer means.
+        model: The name of the agent.
+        stream: Whether the answer is a stream.
+        conversation: The conversation of the request.
+        demands: The options that the agent must take, since they change the meaning of the answer.
         specials: The blocks that only Anthropic's models take.
-        tokens: How many tokens it has, roughly.
+        tokens: An estimate of the tokens of the conversation.
     """
 
     model: str
@@ -96,14 +96,14 @@ class Asked(NamedTuple):
 
 
 def parse_messages(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
-    """A request for a message; see `Parse`."""
+    """Parse a request for a message; see `Parse`."""
     wanted = decode(body, MessagesRequest, status=400)
     check_thread(wanted.thread)
     return _parsed(wanted, body, limits, names)
 
 
 def parse_count(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
-    """A request for a count of tokens; see `Parse`."""
+    """Parse a request for a count of tokens; see `Parse`."""
     return _parsed(decode(body, CountRequest, status=400), body, limits, frozenset())
 
 
@@ -112,9 +112,9 @@ def _parsed(wanted: CountRequest, body: bytes, limits: Limits, names: frozenset[
     specials: list[Special] = []
     system, turns = wanted.system, []
     if isinstance(system, list):
-        told: Any = blocks_in(system, "system", "system", specials)
+        prompt: Any = blocks_in(system, "system", "system", specials)
     else:
-        told = system
+        prompt = system
     for number, turn in enumerate(wanted.messages):
         content: Any = turn.content
         role = str(turn.__struct_config__.tag)
@@ -122,8 +122,8 @@ def _parsed(wanted: CountRequest, body: bytes, limits: Limits, names: frozenset[
             content = blocks_in(content, role, f"messages[{number}].content", specials)
         turns.append({"role": role, "content": content})
     try:
-        messages = from_anthropic(turns, system=told)
-    except (ValueError, LookupError) as error:  # base64 that is none
+        messages = from_anthropic(turns, system=prompt)
+    except (ValueError, LookupError) as error:  # wrong base64
         text = f"The messages cannot be read: {error} (messages)"
         raise Problem(400, text, param="messages", code="invalid") from None
     tools = msgspec.json.encode(wanted.tools) if wanted.tools else b""
@@ -132,11 +132,11 @@ def _parsed(wanted: CountRequest, body: bytes, limits: Limits, names: frozenset[
     if isinstance(wanted, MessagesRequest):
         stream, conversation = bool(wanted.stream), wanted.conversation
         asked = asked._replace(stream=stream, conversation=conversation, demands=_demands(wanted))
-    return Parsed(asked, messages, given_in(body, names))
+    return Parsed(asked, messages, fields_in(body, names))
 
 
 def _demands(wanted: MessagesRequest) -> tuple[str, ...]:
-    found = {
+    options = {
         "stop_sequences": wanted.stop_sequences,
         "tool_choice": wanted.tool_choice is not None and wanted.tool_choice.type not in ("auto", "none"),
         "output_config": wanted.output_config is not None and wanted.output_config.format is not None,
@@ -145,4 +145,4 @@ def _demands(wanted: MessagesRequest) -> tuple[str, ...]:
         "mcp_servers": wanted.mcp_servers,
         "inference_geo": wanted.inference_geo is not None,
     }
-    return tuple(name for name, demanded in found.items() if demanded)
+    return tuple(name for name, demanded in options.items() if demanded)

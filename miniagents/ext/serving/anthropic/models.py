@@ -1,4 +1,4 @@
-"""`/v1/models`, as Anthropic's clients read it: the agents, page by page."""
+"""`/v1/models`, for clients of Anthropic's API: the agents, page by page."""
 
 import datetime as dt
 from typing import Any, Literal
@@ -32,7 +32,7 @@ class AnthropicModel(msgspec.Struct, frozen=True):
 
 
 class AnthropicModelList(msgspec.Struct, frozen=True):
-    """A page of what is served."""
+    """A page of the served agents."""
 
     data: tuple[AnthropicModel, ...]
     has_more: bool
@@ -41,12 +41,12 @@ class AnthropicModelList(msgspec.Struct, frozen=True):
 
 
 class AnthropicModels:
-    """The endpoints of models, for Anthropic's clients; all others get what they got without it.
+    """The endpoints of models for clients of Anthropic's API. Other clients get the answer of other handlers.
 
     Args:
-        service: What all endpoints share.
-        list_others: Answers others that ask for the list.
-        retrieve_others: Answers others that ask for one.
+        service: The service.
+        list_others: Answers requests of other clients for the list.
+        retrieve_others: Answers requests of other clients for one model.
     """
 
     def __init__(self, service: Service, list_others: Handler, retrieve_others: Handler) -> None:
@@ -56,7 +56,7 @@ class AnthropicModels:
         self._created = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     async def list(self, request: Request, key: str) -> Any:
-        """`GET /v1/models`."""
+        """Answer `GET /v1/models`."""
         limit = _limit(request)
         after, before = (self._place(request, name) for name in ("after_id", "before_id"))
         wanted = _lifecycles(request)
@@ -70,7 +70,7 @@ class AnthropicModels:
         return json_response(AnthropicModelList(models, len(page) < len(between), first, last))
 
     async def retrieve(self, request: Request, key: str) -> Any:
-        """`GET /v1/models/{model}`."""
+        """Answer `GET /v1/models/{model}`."""
         if not speaks_anthropic(request):
             return await self._retrieve_others(request, key)
         return json_response(self._model(self._service.entry(request.path_params["model"]).name))
@@ -89,15 +89,15 @@ class AnthropicModels:
 
 
 def _limit(request: Request) -> int:
-    given = request.query_params.get("limit", str(_PAGE))
-    if not (given.isascii() and given.isdecimal() and len(given) <= len(str(_MOST)) and 1 <= int(given) <= _MOST):
-        raise Problem(400, f"limit is a number from 1 to {_MOST}.", param="limit", code="invalid")
-    return int(given)
+    value = request.query_params.get("limit", str(_PAGE))
+    if not (value.isascii() and value.isdecimal() and len(value) <= len(str(_MOST)) and 1 <= int(value) <= _MOST):
+        raise Problem(400, f"limit must be a number from 1 to {_MOST}.", param="limit", code="invalid")
+    return int(value)
 
 
 def _lifecycles(request: Request) -> frozenset[str]:
-    given = [*request.query_params.getlist("lifecycle"), *request.query_params.getlist("lifecycle[]")]
-    named = frozenset(name for one in given for name in one.split(","))
-    if not named <= set(_LIFECYCLES):
-        raise Problem(400, f"lifecycle is one of {', '.join(_LIFECYCLES)}.", param="lifecycle", code="invalid")
-    return named or frozenset({"active"})
+    values = [*request.query_params.getlist("lifecycle"), *request.query_params.getlist("lifecycle[]")]
+    names = frozenset(name for value in values for name in value.split(","))
+    if not names <= set(_LIFECYCLES):
+        raise Problem(400, f"lifecycle must be one of {', '.join(_LIFECYCLES)}.", param="lifecycle", code="invalid")
+    return names or frozenset({"active"})

@@ -1,7 +1,7 @@
-"""Threads of Anthropic's API: requests that bring what is new alone, and count on the service for what was said before.
+"""Threads of Anthropic's API: requests with only the new messages, for a service that stores the messages before.
 
-They are refused, in the form that makes the SDKs' own loops of tools send the whole conversation instead. Ignoring them
-would leave the agent without what was said before, and nobody would be told.
+The service refuses them in a form after which the tool loops of the SDKs send the whole conversation. If the service
+ignored the field, the agent would silently miss the messages before.
 """
 
 from msgspec import UNSET, UnsetType
@@ -13,19 +13,19 @@ _CODE = "thread_unsupported_request"
 
 
 def check_thread(thread: object) -> None:
-    """Refuse a request that has a thread.
+    """Refuse a request with a thread.
 
     Args:
-        thread: The field of the request; None where it has none.
+        thread: The field of the request; None if the request has none.
 
     Raises:
-        Problem: 400: it has one.
+        Problem: 400: the request has a thread.
     """
     if thread is not None:
-        text = "There are no threads here: send the whole conversation, or name a conversation (thread)"
+        text = "This service has no threads: send the whole conversation, or name a conversation (thread)"
         raise Problem(400, text, param="thread", code=_CODE)
 
 
 def details_of(problem: Problem) -> ErrorDetails | UnsetType:
-    """What Anthropic's clients read of a problem, beside its text."""
+    """Return the details of a problem for clients of Anthropic's API."""
     return ErrorDetails(_CODE, ("thread",)) if problem.code == _CODE else UNSET

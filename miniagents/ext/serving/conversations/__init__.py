@@ -1,1 +1,1 @@
-"""Conversations: what was said, kept from one request to the next."""
+"""Conversations: their store, their turns, and the ids of their items."""

@@ -1,4 +1,4 @@
-"""Instances: a class agent that one conversation has for itself."""
+"""Instances: a class agent that belongs to one conversation."""
 
 from dataclasses import replace
 from typing import Any
@@ -12,18 +12,19 @@ from miniagents.agents.system import MiniAgents
 class Instance:
     """An instance of a class agent, for one conversation.
 
-    If the class has `get_state` and `set_state`, its state is its own affair: `set_state` gets what was saved, after
-    `__init__`, and `get_state` is asked after each call. It may give whatever a message may hold.
+    A class with the methods `get_state` and `set_state` manages the state of the conversation itself: `set_state` is
+    called with the saved state after `__init__`, and `get_state` after each call. The state may be any value that a
+    message field may have.
 
     Args:
-        agent: The agent of whose class it is.
-        system: Where it lives.
-        state: What was saved; None if nothing was.
+        agent: The class agent.
+        system: The system that runs the agent.
+        state: The saved state; None if there is none.
 
     Attributes:
-        agent: What calls go to.
+        agent: The agent to call.
         has_state: Whether the class has the two methods.
-        state: What it gave after the last call.
+        state: The state after the last call.
     """
 
     def __init__(self, agent: MiniAgent, system: MiniAgents, state: Any) -> None:
@@ -38,8 +39,8 @@ class Instance:
                 if me.has_state and me.state is not None:
                     self._instance.set_state(me.state)
 
-            async def __call__(self, ctx: Any, **given: Any) -> None:
-                await self._instance(ctx, **given)
+            async def __call__(self, ctx: Any, **arguments: Any) -> None:
+                await self._instance(ctx, **arguments)
                 if me.has_state:
                     me.state = self._instance.get_state()
 
@@ -48,7 +49,7 @@ class Instance:
             InConversation,
             alias=agent.alias,
             description=agent.description,
-            # It is passivated when the conversation is, and not before.
+            # The instance is passivated together with its conversation, and not earlier.
             options=AgentOptions(options.errors, None, replace(options.spawn, passivate_after=None)),
             arguments={},
             live_arguments={},
@@ -57,5 +58,5 @@ class Instance:
         self._ref: ActorRef = system.activated(self.agent).ref
 
     def stop(self) -> None:
-        """It is needed no more."""
+        """Stop the actor of the instance."""
         self._ref.stop()

@@ -1,4 +1,4 @@
-"""How a request names the conversation that it belongs to."""
+"""The id of the conversation that a request belongs to."""
 
 import re
 from typing import Annotated
@@ -14,7 +14,7 @@ _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 class ConversationRef(msgspec.Struct, frozen=True):
-    """A conversation, by its id."""
+    """The id of a conversation, as an object."""
 
     id: Annotated[str, Meta(pattern="^[A-Za-z0-9._:-]+$", min_length=1, max_length=128)]
 
@@ -22,18 +22,22 @@ class ConversationRef(msgspec.Struct, frozen=True):
 ConversationIn = (
     Annotated[str, Meta(pattern="^[A-Za-z0-9._:-]+$", min_length=1, max_length=128)] | ConversationRef | None
 )
-"""How a request names its conversation, if it belongs to one."""
+"""The field of a request that names its conversation; null if the request belongs to none."""
 
 
-def conversation_id(request: HTTPConnection, given: ConversationIn) -> str | None:
-    """The conversation that a request belongs to: what its body says, or else the header `X-Conversation`.
+def conversation_id(request: HTTPConnection, named: ConversationIn) -> str | None:
+    """Return the id of the conversation that a request belongs to; None if it belongs to none.
+
+    Args:
+        request: The request. Its header `X-Conversation` applies if the body names no conversation.
+        named: The conversation that the body names.
 
     Raises:
-        Problem: 400: it is no id.
+        Problem: 400: the id has other characters than allowed, or a wrong length.
     """
-    named = given.id if isinstance(given, ConversationRef) else given
+    id = named.id if isinstance(named, ConversationRef) else named
     header = request.headers.get(HEADER)
-    if not all(_ID.fullmatch(one) for one in (named, header) if one is not None):
-        text = "The id of a conversation has 1 to 128 letters, digits, '.', '_', ':' and '-' (conversation)"
+    if not all(_ID.fullmatch(value) for value in (id, header) if value is not None):
+        text = "The id of a conversation must have 1 to 128 letters, digits, '.', '_', ':' and '-' (conversation)"
         raise Problem(400, text, param="conversation", code="invalid")
-    return named if named is not None else header
+    return id if id is not None else header

@@ -1,4 +1,4 @@
-"""What is saved of a conversation."""
+"""The saved state of a conversation."""
 
 import time
 from collections.abc import Iterable
@@ -8,9 +8,9 @@ import msgspec
 import structlog
 
 from miniagents.errors import DecodeError, UnencodableError
+from miniagents.ext.serving.conversations.item_ids import Identified, Ids
 from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.problems import Problem
-from miniagents.ext.serving.openai.items import Identified, Ids
 from miniagents.messages import Message, decode, encode
 from miniagents.messages.frozen import FrozenDict
 
@@ -18,15 +18,15 @@ _log = structlog.get_logger("miniagents")
 
 
 class ConversationState(Message, tag="miniagents:ConversationState"):
-    """What is saved of a conversation.
+    """The saved state of a conversation.
 
     Attributes:
-        created_at: When it began, in Unix seconds.
-        agent: The name of its agent; None before the first turn.
-        labels: What a client has attached to it.
-        said: What was said, each message encoded by itself: one that cannot be read any more leaves the others.
-        ids: The ids of the items that clients of OpenAI see, for each message.
-        state: What `get_state` of its agent gave, encoded; None if it gave nothing.
+        created_at: The time of the first request, in Unix seconds.
+        agent: The name of the agent; None before the first turn.
+        labels: The metadata that a client has attached.
+        said: The messages. Each is encoded on its own, so that an unreadable message does not affect the others.
+        ids: The ids of the items of each message.
+        state: The encoded state of the agent (`get_state`); None if there is none.
     """
 
     created_at: int = 0
@@ -42,38 +42,42 @@ class _AgentState(Message, tag="miniagents:AgentState"):
 
 
 def new_state(entries: Iterable[Identified] = (), **values: Any) -> ConversationState:
-    """A conversation that begins.
+    """Return the state of a new conversation.
 
     Args:
-        entries: What was said already.
-        **values: Other fields.
+        entries: The messages to begin with.
+        **values: Other fields of the state.
     """
     entries = tuple(entries)
     state = ConversationState(created_at=int(time.time()), **values)
-    return with_more(state, encoded(one.message for one in entries), [one.ids for one in entries])
+    return with_more(state, encoded(entry.message for entry in entries), [entry.ids for entry in entries])
 
 
 def with_more(state: ConversationState, said: Iterable[bytes], ids: Iterable[Ids]) -> ConversationState:
-    """A conversation in which more was said.
+    """Return the state with more messages at the end.
 
     Args:
-        state: The conversation.
-        said: The messages, encoded.
+        state: The state.
+        said: The new messages, encoded.
         ids: The ids of their items.
     """
     return msgspec.structs.replace(state, said=(*state.said, *said), ids=(*ids_in(state), *ids))
 
 
 def ids_in(state: ConversationState) -> tuple[Ids, ...]:
-    """The ids of the items of a conversation, for each message; what was saved without ids is shown to nobody."""
+    """Return the ids of the items of each message. Messages that were saved without ids have none, so that clients do
+    not see them as items."""
     return (*state.ids, *((),) * (len(state.said) - len(state.ids)))
 
 
 def state_of(data: bytes) -> ConversationState:
-    """What was saved.
+    """Decode a saved state.
+
+    Args:
+        data: The saved bytes.
 
     Raises:
-        DecodeError: It is no conversation.
+        DecodeError: The bytes are not the state of a conversation.
     """
     state = decode(data)
     if not isinstance(state, ConversationState):
@@ -82,36 +86,36 @@ def state_of(data: bytes) -> ConversationState:
 
 
 def encoded(messages: Iterable[Message]) -> tuple[bytes, ...]:
-    """Messages as they are saved."""
+    """Encode messages, each on its own."""
     return tuple(map(encode, messages))
 
 
 def messages_of(state: ConversationState, id: str) -> tuple[Message, ...]:
-    """What was said, without the messages whose class is not there any more; they stay in what is saved.
+    """Return the messages of a conversation, without those whose class no longer exists. These stay in the saved state.
 
     Args:
-        state: The conversation.
-        id: Its id.
+        state: The state of the conversation.
+        id: The id of the conversation, for the log.
     """
-    found = []
-    for number, one in enumerate(state.said):
+    messages = []
+    for number, data in enumerate(state.said):
         try:
-            found.append(decode(one))
+            messages.append(decode(data))
         except DecodeError as error:
             _log.warning("conversations.message_unreadable", conversation=id, no=number, error=repr(error))
-    return tuple(found)
+    return tuple(messages)
 
 
 def encoded_state(value: Any) -> bytes | None:
-    """The state of an agent as it is saved."""
+    """Encode the state of an agent; None for None."""
     return encode(_AgentState(value=value)) if value is not None else None
 
 
 def agent_state_of(state: ConversationState) -> Any:
-    """The state of the agent, or None.
+    """Return the state of the agent, or None.
 
     Raises:
-        Problem: 409: it has a message of a class that is not there any more.
+        Problem: 409: the state holds a message whose class no longer exists.
     """
     if state.state is None:
         return None
@@ -119,15 +123,15 @@ def agent_state_of(state: ConversationState) -> Any:
         return decode(state.state).value  # type: ignore[attr-defined]  # it is an _AgentState
     except DecodeError as error:
         _log.error("conversations.state_unreadable", agent=state.agent, error=repr(error))
-        text = "What the agent has kept of this conversation cannot be read any more (conversation)"
+        text = "The saved state of the agent cannot be read any more (conversation)"
         raise Problem(409, text, param="conversation", code="conversation_unreadable", is_final=True) from None
 
 
 def encoded_new(message: Message) -> bytes:
-    """A message of a client as it is saved.
+    """Encode a message of a client.
 
     Raises:
-        Problem: 422: it cannot be saved.
+        Problem: 422: the message cannot be encoded.
     """
     try:
         return encode(message)
@@ -136,20 +140,20 @@ def encoded_new(message: Message) -> bytes:
 
 
 def check_room(messages: int, size: int, limits: Limits) -> None:
-    """Refuse to make a conversation longer than it may become.
+    """Check that a conversation may have a new length.
 
     Args:
-        messages: How many messages it would have.
-        size: How many bytes it would take.
-        limits: How long it may become.
+        messages: The new number of messages.
+        size: The new number of bytes.
+        limits: The limits of the service.
 
     Raises:
-        Problem: 409: it would become too long.
+        Problem: 409: the conversation would be too long.
     """
     if messages > limits.conversation_messages or size > limits.conversation_bytes:
-        raise full("With this, the conversation would become longer than it may")
+        raise full("With this request, the conversation would be too long")
 
 
 def full(text: str) -> Problem:
-    """A conversation has no room."""
+    """Return the problem of a conversation that has no room."""
     return Problem(409, f"{text} (conversation)", param="conversation", code="conversation_full", is_final=True)

@@ -1,4 +1,4 @@
-"""Where conversations are kept: the interface, and a store in memory."""
+"""Stores of conversations: the interface, and a store in memory."""
 
 import secrets
 from collections import OrderedDict
@@ -8,11 +8,11 @@ from miniagents.errors import InvalidOptionError
 
 
 class SavedConversation(NamedTuple):
-    """A conversation as a store has it.
+    """A conversation in a store.
 
     Attributes:
-        data: What was saved.
-        revision: Which saving this is: no two of them, of whatever conversation, have the same one.
+        data: The saved bytes.
+        revision: The revision. Each save makes a new revision, unique across all conversations.
 
     Example:
         >>> store = MemoryConversations()
@@ -28,11 +28,11 @@ class SavedConversation(NamedTuple):
 
 
 class ConversationStore(Protocol):
-    """Where conversations are kept.
+    """A store of conversations.
 
-    Whoever writes one lets `miniagents.testing.check_conversation_store` look at it. Its methods are called from many
-    tasks at once, for one conversation too; several processes may share what is behind it. How many conversations an
-    owner may have is the store's affair: clients name them as they like.
+    Check a store of your own with `miniagents.testing.check_conversation_store`. Many tasks call the methods
+    concurrently, for the same conversation too, and several processes may share one store. Clients choose the ids of
+    conversations, so the store has to limit the number of conversations of an owner.
 
     Example:
         >>> class Printing:
@@ -50,44 +50,46 @@ class ConversationStore(Protocol):
     """
 
     async def load(self, owner: str, id: str) -> SavedConversation | None:
-        """The conversation of an owner with this id, or None. Owners are told apart: equal ids of two of them are two
-        conversations."""
+        """Return the conversation of an owner with this id, or None. Conversations of different owners with the same id
+        are different conversations."""
 
     async def save(self, owner: str, id: str, data: bytes, *, after: str | None) -> str | None:
-        """Put `data` in the place of the revision `after`; with None the conversation must not be there yet.
+        """Replace the revision `after` with new data; with None, save a conversation that does not exist yet.
 
         Returns:
-            The new revision; None if another one is there, or the conversation is gone: then nothing has changed.
+            The new revision; None if the store has another revision, or no conversation. Then nothing has changed.
         """
 
     async def delete(self, owner: str, id: str) -> bool:
-        """Forget a conversation. Says whether it was there."""
+        """Delete a conversation, and return whether it existed."""
 
     async def close(self) -> None:
-        """The service has ended. It may start again, and use the store again."""
+        """Release the resources: the service has ended. It may start again, and then uses the store again."""
 
 
 def new_revision() -> str:
-    """A revision that no other saving has."""
+    """Return a new revision, which cannot be guessed."""
     return secrets.token_hex(12)
 
 
 class MemoryConversations:
-    """Conversations in memory, until the process ends.
+    """Conversations in memory. They are lost when the process ends.
 
     Args:
-        most: How many of one owner, 1 or more. One more pushes out that which was not used for longest.
-        size: How many bytes of one owner, 1 or more. More push out others in the same way; the newest one stays.
+        most: The most conversations of one owner, 1 or more. One more removes the least recently used conversation.
+        size: The most bytes of the conversations of one owner, 1 or more. More bytes remove the least recently used
+            conversations; the newest conversation always stays.
 
     Raises:
         InvalidOptionError: An option is outside its range.
 
     Example:
-        >>> store = MemoryConversations(most=1)
-        >>> for id in ("first", "second"):
-        ...     revision = await store.save("ada", id, b"...", after=None)
-        >>> await store.load("ada", "first") is None, (await store.load("ada", "second")).data
-        (True, b'...')
+        >>> store = MemoryConversations(most=2)
+        >>> revision = await store.save("ann", "c1", b"Hi", after=None)
+        >>> (await store.load("ann", "c1")).data
+        b'Hi'
+        >>> await store.save("ann", "c1", b"Hello", after="another revision") is None  # nothing has changed
+        True
     """
 
     def __init__(self, most: int = 1000, size: int = 64 * 1024 * 1024) -> None:
@@ -99,7 +101,7 @@ class MemoryConversations:
         self._sizes: dict[str, int] = {}
 
     async def load(self, owner: str, id: str) -> SavedConversation | None:
-        """The conversation, or None; see `ConversationStore`."""
+        """Return a conversation, or None; see `ConversationStore`."""
         own = self._owners.get(owner)
         if own is None or id not in own:
             return None
@@ -107,7 +109,7 @@ class MemoryConversations:
         return own[id]
 
     async def save(self, owner: str, id: str, data: bytes, *, after: str | None) -> str | None:
-        """Save it; see `ConversationStore`."""
+        """Save a conversation; see `ConversationStore`."""
         own = self._owners.setdefault(owner, OrderedDict())
         before = own.get(id)
         if (before.revision if before is not None else None) != after:
@@ -120,15 +122,15 @@ class MemoryConversations:
         return own[id].revision
 
     async def delete(self, owner: str, id: str) -> bool:
-        """Forget it; see `ConversationStore`."""
+        """Delete a conversation; see `ConversationStore`."""
         return self._forget(owner, id)
 
     async def close(self) -> None:
-        """Nothing: what is here stays until the process ends."""
+        """Do nothing: the conversations stay until the process ends."""
 
     def _forget(self, owner: str, id: str) -> bool:
-        one = self._owners.get(owner, OrderedDict[str, SavedConversation]()).pop(id, None)
-        if one is None:
+        saved = self._owners.get(owner, OrderedDict[str, SavedConversation]()).pop(id, None)
+        if saved is None:
             return False
-        self._sizes[owner] -= len(one.data)
+        self._sizes[owner] -= len(saved.data)
         return True

@@ -1,4 +1,4 @@
-"""`SqliteConversations`: conversations in a file, so that they go on after the process was started again."""
+"""`SqliteConversations`: conversations in a file, which survive a restart of the process."""
 
 import asyncio
 import os
@@ -15,11 +15,10 @@ from miniagents.ext.serving.conversations.conversations import SavedConversation
 T = TypeVar("T")
 
 _BUSY = 10.0
-"""Seconds to wait while another process writes, counted from when the work was asked for: what has waited behind other
-work for so long does not wait anew."""
+"""Seconds to wait while another process writes. The time in the queue of the thread counts too."""
 
 _PROBE = 16 * 1024
-"""Bytes that must find room where a conversation is to."""
+"""Bytes that a check writes, to see whether there is space on the disk."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS conversations (
@@ -38,29 +37,29 @@ DELETE FROM conversations WHERE owner = ? AND id IN (
 
 
 class SqliteConversations:
-    """Conversations in a file of SQLite. Several processes of one machine may share it.
+    """Conversations in a file of SQLite. Several processes of one machine may share the file.
 
-    What was saved is on the disk. One thread does all the work, so that the loop never waits for the disk. A file that
-    is made here can be read by its owner alone (mode 0600); what is inside is not encrypted.
+    A save returns when the data is on the disk. All work runs in one thread, so that the event loop never waits for the
+    disk. A new file is readable by its owner only (mode 0600). Its content is not encrypted.
 
     Args:
-        path: The file; it is made at the first use. Its directory must be there.
-        ttl: Seconds after which a conversation that nobody goes on with is forgotten, more than 0; None for never.
-        most: How many of one owner, 1 or more; None for any number. One more pushes out that which nobody has gone on
-            with for longest.
+        path: The file. The first use creates it; its directory must exist.
+        ttl: Seconds after its last change after which a conversation is deleted, more than 0; None for never.
+        most: The most conversations of one owner, 1 or more; None for no limit. One more deletes the conversation whose
+            last change is the oldest.
 
     Raises:
         InvalidOptionError: An option is outside its range.
 
     Example:
         >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     store = SqliteConversations(f"{folder}/conversations.db")
-        ...     revision = await store.save("ada", "trip", b"one", after=None)
-        ...     await store.close()
-        ...     print((await store.load("ada", "trip")).data)
-        ...     await store.close()
-        b'one'
+        >>> directory = tempfile.TemporaryDirectory()
+        >>> store = SqliteConversations(f"{directory.name}/conversations.db", ttl=86_400.0)
+        >>> revision = await store.save("ann", "c1", b"Hi", after=None)
+        >>> (await store.load("ann", "c1")).data
+        b'Hi'
+        >>> await store.close()
+        >>> directory.cleanup()
     """
 
     def __init__(self, path: str | Path, *, ttl: float | None = None, most: int | None = 100_000) -> None:
@@ -69,24 +68,24 @@ class SqliteConversations:
         if ttl is not None and not ttl > 0:
             raise InvalidOptionError(f"ttl= must be more than 0 s, or None, not {ttl!r}")
         if str(path) in ("", ":memory:"):
-            raise InvalidOptionError("SqliteConversations needs a file; MemoryConversations is for the memory")
+            raise InvalidOptionError("SqliteConversations needs a file: in memory, use MemoryConversations")
         self._path = Path(path)
         self._ttl = ttl
         self._most = most
         self._thread: ThreadPoolExecutor | None = None
         self._database: sqlite3.Connection | None = None
-        self._lacked = 0  # bytes that could not be saved when that was last tried
+        self._lacked = 0  # the size of the last save that failed, in bytes
 
     async def load(self, owner: str, id: str) -> SavedConversation | None:
-        """The conversation, or None; see `ConversationStore`."""
+        """Return a conversation, or None; see `ConversationStore`."""
         return await self._do(lambda database: self._load(database, owner, id))
 
     async def save(self, owner: str, id: str, data: bytes, *, after: str | None) -> str | None:
-        """Save it; see `ConversationStore`."""
+        """Save a conversation; see `ConversationStore`."""
         return await self._do(lambda database: self._save(database, owner, id, data, after))
 
     async def delete(self, owner: str, id: str) -> bool:
-        """Forget it; see `ConversationStore`."""
+        """Delete a conversation; see `ConversationStore`."""
         sql = "DELETE FROM conversations WHERE owner = ? AND id = ?"
         return await self._do(lambda database: database.execute(sql, (owner, id)).rowcount > 0)
 
@@ -94,8 +93,8 @@ class SqliteConversations:
         """Check that conversations can be saved.
 
         Raises:
-            sqlite3.Error: The file is none of SQLite's, locked, read-only or full.
-            OSError: It cannot be opened.
+            sqlite3.Error: The file is not a file of SQLite, locked, read-only or full.
+            OSError: The file cannot be opened.
         """
         await self._do(self._probe)
 
@@ -115,13 +114,13 @@ class SqliteConversations:
     # In the thread
 
     def _opened(self, until: float) -> sqlite3.Connection:
-        left = max(until - time.monotonic(), 0.0)
+        seconds = max(until - time.monotonic(), 0.0)
         if self._database is None:
-            # Made before SQLite makes it, since that would make it readable for others; the files that SQLite puts
-            # beside it have the same mode.
+            # The file exists before SQLite opens it, since SQLite would make it readable for others. The other files of
+            # SQLite get the same mode.
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
-            # The thread may be another one after `close`, but there is never more than one.
-            database = sqlite3.connect(self._path, timeout=left, isolation_level=None, check_same_thread=False)
+            # After `close` another thread may follow, but there is never more than one.
+            database = sqlite3.connect(self._path, timeout=seconds, isolation_level=None, check_same_thread=False)
             try:
                 database.execute("PRAGMA journal_mode = WAL")
                 database.execute("PRAGMA synchronous = FULL")
@@ -130,7 +129,7 @@ class SqliteConversations:
                 database.close()
                 raise
             self._database = database
-        self._database.execute(f"PRAGMA busy_timeout = {round(left * 1000)}")
+        self._database.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}")
         return self._database
 
     def _close(self) -> None:
@@ -143,7 +142,7 @@ class SqliteConversations:
         remove = "DELETE FROM conversations WHERE owner = '' AND id = ''"  # an id of a conversation is never empty
         database.execute("BEGIN IMMEDIATE")
         with database:
-            database.execute(remove)  # what a process that was killed has left
+            database.execute(remove)  # a process that was killed may have left it
             database.execute("INSERT INTO conversations VALUES (?, ?, ?, ?, ?)", row)
         database.execute(remove)
         self._lacked = 0
@@ -161,17 +160,17 @@ class SqliteConversations:
             database.execute("DELETE FROM conversations WHERE saved_at <= ?", (self._oldest(),))
             if after is None:
                 sql = "INSERT INTO conversations VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-                done = database.execute(sql, (owner, id, revision, data, now))
-                if self._most is not None and done.rowcount == 1:
+                cursor = database.execute(sql, (owner, id, revision, data, now))
+                if self._most is not None and cursor.rowcount == 1:
                     database.execute(_PUSH_OUT, (owner, owner, id, self._most - 1))
             else:
                 sql = (
                     "UPDATE conversations SET revision = ?, data = ?, saved_at = ? "
                     "WHERE owner = ? AND id = ? AND revision = ?"
                 )
-                done = database.execute(sql, (revision, data, now, owner, id, after))
+                cursor = database.execute(sql, (revision, data, now, owner, id, after))
         self._lacked = 0
-        return revision if done.rowcount == 1 else None
+        return revision if cursor.rowcount == 1 else None
 
     def _oldest(self) -> float:
         return time.time() - self._ttl if self._ttl is not None else float("-inf")

@@ -1,4 +1,4 @@
-"""What becomes of a store of conversations that fails: its clients get a 503, and the service is not ready."""
+"""The failures of a store of conversations: clients get a 503, and the service reports that it is not ready."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -19,14 +19,14 @@ _PATIENCE = 2.0
 
 
 class Storing:
-    """A store whose failures are the store's, and no agent's.
+    """A store whose failures become problems, and are logged once.
 
     Args:
-        store: The store. If it has a method `check`, which raises where it cannot be used, that is asked before the
-            service says that it is ready.
+        store: The store. If the store has a method `check`, which raises if the store cannot be used, the service
+            awaits it before it reports that it is ready.
 
     Attributes:
-        is_down: Whether it failed when it was last used.
+        is_down: Whether the last use has failed.
     """
 
     def __init__(self, store: ConversationStore) -> None:
@@ -35,34 +35,34 @@ class Storing:
         self.is_down = False
 
     async def load(self, owner: str, id: str) -> SavedConversation | None:
-        """See `ConversationStore`.
+        """Return a conversation, or None; see `ConversationStore`.
 
         Raises:
-            Problem: 503: the store failed.
+            Problem: 503: the store has failed.
         """
         return await self._used(self._store.load(owner, id))
 
     async def save(self, owner: str, id: str, data: bytes, *, after: str | None) -> str | None:
-        """See `ConversationStore` and `load`."""
+        """Save a conversation; see `ConversationStore` and `load`."""
         return await self._used(self._store.save(owner, id, data, after=after))
 
     async def delete(self, owner: str, id: str) -> bool:
-        """See `ConversationStore` and `load`."""
+        """Delete a conversation; see `ConversationStore` and `load`."""
         return await self._used(self._store.delete(owner, id))
 
     async def close(self) -> None:
-        """See `ConversationStore`. A failure is logged."""
+        """Close the store; see `ConversationStore`. A failure is logged."""
         try:
             await self._store.close()
         except Exception as error:
             _log.error("conversations.store_not_closed", error=repr(error), stack=traceback_text(error))
 
     async def check(self) -> bool:
-        """Whether it can be used."""
+        """Return whether the store can be used."""
         check = getattr(self._store, "check", None)
         if check is None:
             return not self.is_down
-        if self._checking is None:  # however many ask, it is checked once at a time
+        if self._checking is None:  # all who ask share one check
             self._checking = asyncio.ensure_future(check())
             self._checking.add_done_callback(self._checked)
         await asyncio.wait([self._checking], timeout=_PATIENCE)
@@ -82,15 +82,15 @@ class Storing:
 
     async def _used(self, work: Awaitable[T]) -> T:
         try:
-            found = await work
+            result = await work
         except Problem:
             raise
         except Exception as error:
             self._failed(error)
-            text = "Conversations cannot be kept at the moment."
+            text = "Conversations cannot be stored at the moment."
             raise Problem(503, text, code="store_unavailable", retry_after=1.0) from None
         self._worked()
-        return found
+        return result
 
     def _worked(self) -> None:
         if self.is_down:
@@ -98,6 +98,6 @@ class Storing:
             _log.info("conversations.store_recovered")
 
     def _failed(self, error: BaseException) -> None:
-        if not self.is_down:  # once, until it works again
+        if not self.is_down:  # once, until the store works again
             self.is_down = True
             _log.error("conversations.store_failed", error=repr(error), stack=traceback_text(error))

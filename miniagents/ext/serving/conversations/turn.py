@@ -1,4 +1,4 @@
-"""`Turn`: one request of a conversation, from what was said before it to what is saved after it."""
+"""`Turn`: one request of a conversation, from the load of the messages before it to the save of the new ones."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -21,10 +21,10 @@ from miniagents.ext.serving.conversations.conversation_state import (
     state_of,
     with_more,
 )
+from miniagents.ext.serving.conversations.item_ids import Ids, ids_of_input, ids_of_replies
 from miniagents.ext.serving.conversations.storing import Storing
 from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.problems import Problem
-from miniagents.ext.serving.openai.items import Ids, ids_of_input, ids_of_replies
 from miniagents.ext.serving.reply_pieces import as_assistant
 from miniagents.ext.serving.served_agent import Entry
 from miniagents.messages import Message, MessagePromise, Messages, SystemMessage, encode
@@ -32,14 +32,14 @@ from miniagents.promising.promise import settled
 
 
 class Live:
-    """A conversation that is in use, or was so not long ago.
+    """A conversation that is in use, or was in use not long ago.
 
     Attributes:
-        lock: Whoever has it has the turn.
-        inside: How many have the turn or wait for it.
-        instance: The instance of a class that it has for itself, or None.
-        revision: The revision that the instance stands at.
-        timer: Passivates it.
+        lock: The lock of the turn under way.
+        inside: The number of requests that have the turn or wait for it.
+        instance: The instance of a class agent for this conversation, or None.
+        revision: The saved revision whose state the instance has.
+        timer: The timer that passivates the instance.
     """
 
     __slots__ = ("inside", "instance", "lock", "revision", "timer")
@@ -52,7 +52,7 @@ class Live:
         self.timer: asyncio.TimerHandle | None = None
 
     def forget_instance(self) -> None:
-        """The next turn gets a fresh instance, with the state that was saved."""
+        """Stop the instance. The next turn makes a new one, with the saved state."""
         instance, self.instance = self.instance, None
         if instance is not None:
             instance.stop()
@@ -62,19 +62,19 @@ class Turn:
     """The turn of one request.
 
     Args:
-        system: Where agents live.
-        store: Where conversations are kept.
+        system: The system that runs the agents.
+        store: The store of conversations.
         release: Ends the turn; see `Turns.release`.
         live: The conversation.
-        entry: Which agent it speaks to.
-        key: Whose it is.
-        id: Its id.
-        began: When the request began to wait, on the loop's clock.
+        entry: The agent of the request.
+        key: The name of the key that owns the conversation.
+        id: The id of the conversation.
+        began: The time at which the request began to wait, on the loop's clock.
 
     Attributes:
         waited: Seconds that the request has waited.
-        ids: The ids of the items of what the request says, for each of its messages; None to make them.
-        is_over: Whether the next one may begin.
+        ids: The ids of the items of each message of the request; None to make new ones.
+        is_over: Whether the next turn may begin.
     """
 
     def __init__(
@@ -102,11 +102,11 @@ class Turn:
         self._limits = Limits()
         self._size = 0
         self._said: list[Message] = []
-        self._new: list[bytes] = []  # what the client sends, as it will be saved
+        self._new: list[bytes] = []  # the messages of the client, encoded
         self._revision: str | None = None
 
     async def load(self, limits: Limits) -> None:
-        """Get what was saved.
+        """Load the conversation.
 
         Raises:
             Problem: See `Turns.begin`.
@@ -119,80 +119,81 @@ class Turn:
         self._state, self._revision, self._size = state_of(saved.data), saved.revision, len(saved.data)
         agent = self._state.agent
         if agent is not None and agent != self._entry.name:
-            text = f"This is a conversation with {agent!r} (conversation)"
+            text = f"This conversation belongs to the agent {agent!r} (conversation)"
             raise Problem(409, text, param="conversation", code="conversation_of_another_agent", is_final=True)
         if len(self._state.said) >= limits.conversation_messages or self._size >= limits.conversation_bytes:
-            raise full("This conversation is as long as it may become")
+            raise full("This conversation has reached its limit")
 
     def target(self) -> MiniAgent | AgentRef:
-        """Whom to call: of a class, an instance for this conversation alone.
+        """Return the agent to call: for a class, the instance of this conversation.
 
         Raises:
-            ActorStoppedError: There is nobody at the path.
+            ActorStoppedError: There is no agent at the path.
         """
         target, live = self._entry.target(), self.live
         if not isinstance(target, MiniAgent) or not target.is_class:
             return target
         if live.instance is not None and live.revision != self._revision:
-            live.forget_instance()  # another process went on with it
+            live.forget_instance()  # another process has served a turn
         if live.instance is None:
             live.instance = Instance(target, self._system, agent_state_of(self._state))
             live.revision = self._revision
         return live.instance.agent
 
-    def messages(self, given: tuple[Message, ...] | None) -> tuple[Message, ...]:
-        """What the agent gets: instructions of this request first, then what was said before, then what is new.
+    def messages(self, request_messages: tuple[Message, ...] | None) -> tuple[Message, ...]:
+        """Return the messages for the agent: first the instructions of this request, then the conversation so far, then
+        the new messages.
 
         Args:
-            given: What the request says; None if that comes later, and after what was said before.
+            request_messages: The messages of the request; None if they come later, one by one.
 
         Raises:
-            Problem: 422: something in it cannot be saved; 409: the conversation would become too long.
+            Problem: 422: a message cannot be saved; 409: the conversation would be too long.
         """
         before = messages_of(self._state, self.id) if self._stateful is None else ()
-        if given is None:
+        if request_messages is None:
             return before
-        instructions = tuple(takewhile(lambda message: isinstance(message, SystemMessage), given))
-        said = given[len(instructions) :]
-        for message in said:
+        instructions = tuple(takewhile(lambda message: isinstance(message, SystemMessage), request_messages))
+        conversation_messages = request_messages[len(instructions) :]
+        for message in conversation_messages:
             self.add(message)  # before the agent has done anything
-        return (*instructions, *before, *said)
+        return (*instructions, *before, *conversation_messages)
 
     def add(self, message: Message) -> None:
-        """Make room for a message that the client sends. What the agent replies finds room always.
+        """Add a message of the client, if the conversation has room. The replies of the agent always have room.
 
         Raises:
-            Problem: 422: it cannot be saved; 409: the conversation would become too long.
+            Problem: 422: the message cannot be saved; 409: the conversation would be too long.
         """
         data = encoded_new(message)
         self._said.append(message)
         self._new.append(data)
         self._size += len(data)
-        size = self._size if self._revision is not None else 0  # the first one always fits
+        size = self._size if self._revision is not None else 0  # the first request always fits
         check_room(len(self._state.said) + len(self._new), size, self._limits)
 
     @property
     def _stateful(self) -> Instance | None:
-        """The instance, if what was said before is its own affair."""
+        """Return the instance, if its class manages the state of the conversation itself."""
         instance = self.live.instance
         return instance if instance is not None and instance.has_state else None
 
     async def replies(self, call: AgentCall, name: str) -> AsyncGenerator[MessagePromise, None]:
-        """The replies of a call; they end when they are saved, and then the turn is over.
+        """Yield the replies of a call. The iteration ends after they are saved, and then the turn is over.
 
         Args:
             call: The call.
-            name: The name of its run.
+            name: The name of the run.
         """
         is_whole = False
         replies = call.reply_sequence(finish_call=False)
         try:
             async for promise in replies:
-                promise.start()  # also where nobody reads it
+                promise.start()  # also without a reader
                 yield promise
-            await settled(replies)  # to await them would be to want all of them, whoever reads them how slowly
+            await settled(replies)  # an `await` would ask for all of them at once, however slow the reader is
             messages = await replies
-            call.finish()  # nothing more is part of this turn
+            call.finish()  # later messages are not part of this turn
             await self._save(messages, name)
             is_whole = True
         finally:
@@ -200,22 +201,22 @@ class Turn:
 
     async def _save(self, replies: Messages, name: str) -> None:
         stateful = self._stateful
-        said = self._said
-        asked = self.ids[len(self.ids) - len(said) :] if self.ids is not None else ids_of_input(said, name)
+        messages = self._said
+        asked = self.ids[len(self.ids) - len(messages) :] if self.ids is not None else ids_of_input(messages, name)
         ids = (*asked, *ids_of_replies(replies, name))
-        kept = msgspec.structs.replace(
+        state = msgspec.structs.replace(
             with_more(self._state, (*self._new, *encoded(as_assistant(replies))), ids),
             agent=self._entry.name,
             state=encoded_state(stateful.state) if stateful is not None else self._state.state,
         )
-        revision = await self._store.save(self.key, self.id, encode(kept), after=self._revision)
+        revision = await self._store.save(self.key, self.id, encode(state), after=self._revision)
         if revision is None:
-            text = "The conversation was changed, or deleted, meanwhile: this turn is not in it (conversation)"
+            text = "The conversation was changed or deleted meanwhile, so that this turn was not saved (conversation)"
             raise Problem(409, text, param="conversation", code="conversation_changed", is_final=True)
         self.live.revision = revision
 
     def give_up(self, interaction: Interaction | None = None) -> None:
-        """The turn is over, if it is not yet, and nothing is saved.
+        """End the turn without a save, if it has not ended yet.
 
         Args:
             interaction: The call, if there is one.

@@ -1,4 +1,4 @@
-"""Turns: requests of one conversation are served one after the other, each with what was said before it."""
+"""Turns: the requests of one conversation are served one after the other."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,13 +19,13 @@ from miniagents.messages import encode
 
 
 class Turns:
-    """Gives each request of a conversation its turn.
+    """The turns of all conversations.
 
     Args:
-        system: Where agents live.
-        store: Where conversations are kept.
+        system: The system that runs the agents.
+        store: The store of conversations.
         idle: Seconds without a request after which the agent of a conversation is passivated.
-        limits: How many may wait for their turn, and how long a conversation may become.
+        limits: The limits of waiting requests and of the length of a conversation.
     """
 
     def __init__(self, system: MiniAgents, store: ConversationStore, *, idle: float, limits: Limits) -> None:
@@ -40,10 +40,17 @@ class Turns:
     async def begin(self, request: HTTPConnection, entry: Entry, key: str, id: str, timeout: float | None) -> "Turn":
         """Wait for the turn of a request.
 
+        Args:
+            request: The request.
+            entry: The agent.
+            key: The name of the key that owns the conversation.
+            id: The id of the conversation.
+            timeout: Seconds to wait; None for no limit.
+
         Raises:
-            Problem: 409: the conversation is full, or that of another agent; 429: too many wait already; 504:
-                its turn did not come in time.
-            ClientDisconnect: The client has gone meanwhile.
+            Problem: 409: the conversation is full, or belongs to another agent; 429: too many requests wait already;
+                504: the turn did not come in time.
+            ClientDisconnect: The client has disconnected meanwhile.
         """
         live, began = await self._enter(request, key, id, timeout)
         try:
@@ -62,20 +69,20 @@ class Turns:
         change: Callable[[ConversationState], ConversationState],
         timeout: float | None,
     ) -> ConversationState | None:
-        """Change what is saved of a conversation, between its turns. The instance of its agent stays.
+        """Change a saved conversation between two turns. The instance of its agent stays.
 
         Args:
             request: The request.
-            key: Whose it is.
-            id: Its id.
-            change: Gives what is to be saved. It may raise a `Problem`.
-            timeout: Seconds to wait until it is its turn, or None.
+            key: The name of the key that owns the conversation.
+            id: The id of the conversation.
+            change: Returns the new state. It may raise a `Problem`.
+            timeout: Seconds to wait for the turn; None for no limit.
 
         Returns:
-            What was saved; None if there is no such conversation.
+            The new state; None if there is no such conversation.
 
         Raises:
-            Problem: See `begin`; 409: it would become too long, or another process has changed it meanwhile.
+            Problem: See `begin`; 409: the conversation would be too long, or another process has changed it meanwhile.
         """
         live, _ = await self._enter(request, key, id, timeout)
         try:
@@ -89,7 +96,7 @@ class Turns:
                 check_room(len(changed.said), len(data), self._limits)
             revision = await self.store.save(key, id, data, after=saved.revision)
             if revision is None:
-                text = "The conversation was changed, or deleted, meanwhile (conversation)"
+                text = "The conversation was changed or deleted meanwhile (conversation)"
                 raise Problem(409, text, param="conversation", code="conversation_changed", is_final=True)
             if live.revision == saved.revision:
                 live.revision = revision
@@ -98,10 +105,10 @@ class Turns:
             self._exit(key, id, live)
 
     async def _enter(self, request: HTTPConnection, key: str, id: str, timeout: float | None) -> tuple[Live, float]:
-        """Wait until nobody else has the conversation.
+        """Wait for the lock of a conversation.
 
         Returns:
-            The conversation, and when the request began to wait, on the loop's clock.
+            The conversation, and the time at which the request began to wait, on the loop's clock.
         """
         live = self._live.get((key, id))
         if live is None:
@@ -115,7 +122,7 @@ class Turns:
         try:
             loop = asyncio.get_running_loop()
             began = loop.time()
-            if live.inside == 1:  # a lock that is free while others wait for it is theirs
+            if live.inside == 1:  # with others inside, a free lock belongs to the first that waits
                 await live.lock.acquire()
             else:
                 await acquire(request, live.lock, timeout)
@@ -125,12 +132,12 @@ class Turns:
         return live, began
 
     def _exit(self, key: str, id: str, live: Live) -> None:
-        """Let the next one have the conversation."""
+        """Release the lock: the next request may have its turn."""
         live.lock.release()
         self._leave(key, id, live)
 
     def release(self, turn: "Turn", interaction: Interaction | None, is_whole: bool) -> None:
-        """A turn is over: the next one begins, once nothing of this one runs any more. Once is enough."""
+        """End a turn. The next turn begins when nothing of this one runs any more. A second call does nothing."""
         if turn.is_over:
             return
         turn.is_over = True
@@ -166,7 +173,7 @@ class Turns:
                 self._passivate(key, next(iter(idle)))
 
     def _works(self, key: str, id: str, live: Live) -> None:
-        """It is idle no more."""
+        """Mark a conversation as in use: stop its idle timer."""
         if live.timer is not None:
             live.timer.cancel()
             live.timer = None
@@ -181,7 +188,8 @@ class Turns:
         live.forget_instance()
 
     async def delete(self, key: str, id: str) -> bool:
-        """Forget a conversation. A turn that is under way goes on, and is not saved."""
+        """Delete a conversation, and return whether it existed. A turn that is under way continues, and is not
+        saved."""
         was_there = await self.store.delete(key, id)
         live = self._live.get((key, id))
         if live is not None and not live.inside:
@@ -189,7 +197,7 @@ class Turns:
         return was_there
 
     async def end(self) -> None:
-        """The service has ended: nothing is in use any more."""
+        """Close the store: the service has ended."""
         if self._releasing:
             await asyncio.wait(self._releasing)
         for live in self._live.values():

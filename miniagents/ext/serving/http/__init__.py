@@ -1,1 +1,1 @@
-"""What all endpoints have in common: bodies, limits, keys, errors, streams."""
+"""HTTP without agents: bodies, limits, tokens, hosts, errors, request ids, streams of events, the access log."""

@@ -1,4 +1,4 @@
-"""Keys: who may use a service. Tokens are kept as digests, and compared in constant time."""
+"""Tokens: the callers that may use a service. Only digests of tokens are stored, and compared in constant time."""
 
 import enum
 import hashlib
@@ -20,37 +20,38 @@ _TOKEN = re.compile(r"[!-~]+")
 
 
 class Generate(enum.Enum):
-    """That a token is to be made."""
+    """The marker for a token that the service generates."""
 
     TOKEN = "generate"
 
 
 GENERATE: Final = Generate.TOKEN
-"""The token is that of the environment, or else one is made and printed once."""
+"""The token of the environment variable, or else a new one, which is printed once."""
 
 Authenticate: TypeAlias = Callable[[str], Awaitable[Caller | str | None] | Caller | str | None]
-"""Says whose a token is, by name or with what else is known of the caller; None for nobody's. May be async."""
+"""Returns the caller that a token belongs to: a `Caller`, a name, or None for an unknown token. May be async."""
 
 Auth: TypeAlias = str | Iterable[str] | Mapping[str, str] | Authenticate | Generate | None
-"""A token, several, tokens by the names of their owners, an `Authenticate`, `GENERATE`, or None for none at all."""
+"""One token, several, tokens by the names of their owners, an `Authenticate`, `GENERATE`, or None for a service without
+tokens."""
 
 ANYBODY = "anybody"
-"""The name of everybody's key, where none is needed."""
+"""The name of the shared key of all clients, in a service without tokens."""
 
 
 class Keys:
-    """Who may use a part of a service.
+    """The tokens for one part of a service.
 
     Args:
         auth: The tokens.
-        option: What the option is called, for errors.
-        variable: The environment variable that has the token, where none is given.
+        option: The name of the option, for errors.
+        variable: The environment variable with the token, for `GENERATE`.
 
     Attributes:
-        generated: The token that was made here, or None.
+        generated: The token that was generated, or None.
 
     Raises:
-        InvalidOptionError: A token is empty, or there is none at all.
+        InvalidOptionError: A token is empty or has other characters than visible ASCII, or there is no token.
     """
 
     def __init__(self, auth: Auth, *, option: str, variable: str) -> None:
@@ -74,55 +75,55 @@ class Keys:
             named = auth
         else:
             named = {f"key-{number}": token for number, token in enumerate(auth, 1)}
-        if not named or not all(isinstance(one, str) and _TOKEN.fullmatch(one) for one in named.values()):
+        if not named or not all(isinstance(token, str) and _TOKEN.fullmatch(token) for token in named.values()):
             raise InvalidOptionError(
-                f"{option}= takes tokens of visible ASCII characters; {option}=None says that nobody needs one"
+                f"{option}= takes tokens of visible ASCII characters; for a service without tokens say {option}=None"
             )
         self._digests = tuple((Caller(name), _digest(token)) for name, token in named.items())
 
     @property
     def are_needed(self) -> bool:
-        """Whether a token is needed at all."""
+        """Whether clients need a token."""
         return self._digests is not None or self._authenticate is not None
 
     async def caller_of(self, headers: Headers) -> Caller | None:
-        """Whose request this is; None where nobody needs a token.
+        """Return the caller of a request; None in a service without tokens.
 
         Args:
-            headers: Those of the request: `Authorization: Bearer ...`, or `X-API-Key`.
+            headers: The headers of the request: `Authorization: Bearer ...`, or `X-API-Key`.
 
         Raises:
-            Problem: 401: there is no token, or it is none of ours.
+            Problem: 401: the token is missing or unknown.
         """
         if not self.are_needed:
             return None
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             token = headers.get("x-api-key", "")
-        token, found = token.strip(), None
+        token, found_caller = token.strip(), None
         if self._authenticate is not None:
-            found = await self._asked(self._authenticate, token) if token else None
+            found_caller = await self._asked(self._authenticate, token) if token else None
         else:
             digest = _digest(token)
-            for caller, own in self._digests or ():  # always all of them: how long it takes tells nothing
+            for caller, own in self._digests or ():  # always all of them, so that the time tells nothing
                 if hmac.compare_digest(digest, own):
-                    found = caller
-        if found is None:
+                    found_caller = caller
+        if found_caller is None:
             raise Problem(401, "A valid token is needed: Authorization: Bearer <token>.", code="invalid_api_key")
-        return found
+        return found_caller
 
     @staticmethod
     async def _asked(authenticate: Authenticate, token: str) -> Caller | None:
-        said = authenticate(token)
-        if inspect.isawaitable(said):
-            said = await said
-        if isinstance(said, str):
-            said = Caller(said)
-        if said is not None and not (isinstance(said, Caller) and said.name):
+        caller = authenticate(token)
+        if inspect.isawaitable(caller):
+            caller = await caller
+        if isinstance(caller, str):
+            caller = Caller(caller)
+        if caller is not None and not (isinstance(caller, Caller) and caller.name):
             raise InvalidOptionError(
-                f"auth= says whose a token is: a Caller, a name or None, not a {type(said).__name__}"
+                f"auth= must return a Caller, a name or None for a token, not a {type(caller).__name__}"
             )
-        return said
+        return caller
 
 
 def _digest(token: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The gate: how much is under way, whose it is, and whether any more may come in."""
+"""The gate: the requests under way, and whether new ones may come in."""
 
 import asyncio
 from collections import Counter
@@ -9,11 +9,13 @@ from miniagents.ext.serving.http.problems import Problem, stopping
 
 
 class Place:
-    """What one request takes of what its key may have at once. It is free when all who hold it have let go: the
-    request, and the call that it has begun, which may go on without it.
+    """The place of one request among the concurrent requests of its key.
+
+    The request holds the place, and so does the call that it has begun, which may outlast the request. The place is
+    free when nothing holds it any more.
 
     Args:
-        leave: Called when it is free.
+        leave: Called when the place is free.
     """
 
     __slots__ = ("_holders", "_leave")
@@ -23,11 +25,11 @@ class Place:
         self._holders = 0
 
     def hold(self) -> None:
-        """Somebody more holds it."""
+        """Add one holder."""
         self._holders += 1
 
     def release(self) -> None:
-        """Somebody lets go."""
+        """Remove one holder."""
         self._holders -= 1
         if not self._holders:
             self._leave()
@@ -41,14 +43,14 @@ class Place:
 
 
 class Gate:
-    """Counts what is under way.
+    """The count of the requests under way.
 
     Args:
-        concurrent: Places of one key at once, or None.
+        concurrent: The most places of one key at once; None for no limit.
 
     Attributes:
-        is_draining: Whether no more may come in.
-        is_cut_off: Whether what is still inside is cut off.
+        is_draining: Whether new requests are refused.
+        is_cut_off: Whether the requests under way are cut off.
     """
 
     def __init__(self, concurrent: int | None) -> None:
@@ -61,21 +63,21 @@ class Gate:
 
     @property
     def inside(self) -> int:
-        """How many places are taken."""
+        """The number of places that are taken."""
         return self._inside.total()
 
     def enter(self, key: str) -> Place:
-        """Take a place, which is held in a `with` block.
+        """Take a place, for a `with` block.
 
         Raises:
-            Problem: 503: the server is stopping; 429: this key has too many already.
+            Problem: 503: the service is stopping; 429: the key has too many places already.
         """
         if self.is_draining:
             raise stopping()
         if self._concurrent is not None and self._inside[key] >= self._concurrent:
             raise Problem(
                 429,
-                f"This key has {self._concurrent} requests under way already, with what runs in the background.",
+                f"This key has {self._concurrent} requests under way already, those in the background included.",
                 code="too_many_requests",
                 retry_after=1.0,
             )
@@ -90,11 +92,11 @@ class Gate:
             self._idle.set()
 
     def reset(self) -> None:
-        """Requests may come in (again)."""
+        """Accept requests (again)."""
         self.is_draining = self.is_cut_off = False
 
     def cut_off(self) -> None:
-        """Nothing that is inside has any more time."""
+        """Cut off all requests under way."""
         self.is_draining = self.is_cut_off = True
         now = asyncio.get_running_loop().time()
         for cut in self._cuts:
@@ -102,10 +104,10 @@ class Gate:
 
     @asynccontextmanager
     async def until_cut_off(self) -> AsyncIterator[None]:
-        """What is done in here ends when it is cut off, whatever it waits for.
+        """Run the block until the requests are cut off; then its wait ends.
 
         Raises:
-            Problem: 503: it was.
+            Problem: 503: the block was cut off.
         """
         try:
             async with asyncio.timeout(None) as cut:
@@ -120,7 +122,7 @@ class Gate:
             raise
 
     async def wait_idle(self) -> None:
-        """Wait until nothing is under way."""
+        """Wait until no request is under way."""
         while self._inside:
             self._idle = asyncio.Event()
             await self._idle.wait()

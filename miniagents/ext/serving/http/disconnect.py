@@ -1,4 +1,4 @@
-"""Waiting while the client is there: for its turn in a conversation, or for what an agent replies."""
+"""Waits that end when the client disconnects: for a turn in a conversation, or for the replies of an agent."""
 
 import asyncio
 from collections import deque
@@ -13,28 +13,28 @@ from miniagents.ext.serving.http.problems import Problem
 
 
 class HeldSocket(WebSocket):
-    """A WebSocket that can be asked whether its client is there still: what comes meanwhile is held, and read later.
+    """A WebSocket that can watch for a disconnect before its frames are read. Frames that arrive meanwhile are held.
 
     Args:
         scope: The connection.
-        receive: What comes in.
-        send: Sends.
-        most: How many frames are held; no more are read before these have been.
-        limits: How many bytes it takes in all.
+        receive: Receives a frame.
+        send: Sends a frame.
+        max_frames: The most frames that are held. Then no more are received until one has been read.
+        limits: The limit of bytes in total.
     """
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, *, most: int, limits: Limits) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, *, max_frames: int, limits: Limits) -> None:
         super().__init__(scope, receive, send)
         self._held: deque[Message] = deque()
-        self._most = most
+        self._max_frames = max_frames
         self._limits = limits
         self._came = 0
 
     async def receive(self) -> Message:
-        """What comes next.
+        """Return the next frame.
 
         Raises:
-            Problem: 413: it is too much in all.
+            Problem: 413: the frames have too many bytes in total.
         """
         return self._held.popleft() if self._held else await self._received()
 
@@ -43,13 +43,13 @@ class HeldSocket(WebSocket):
         text = message.get("text")
         self._came += len(message.get("bytes") or b"") if text is None else len(text.encode("utf-8", "surrogatepass"))
         if self._came > self._limits.socket:
-            raise Problem(413, f"More than {self._limits.socket} bytes came over this WebSocket.", code="too_large")
+            raise Problem(413, f"More than {self._limits.socket} bytes arrived over this WebSocket.", code="too_large")
         return message
 
     async def disconnected(self) -> None:
-        """Wait until the client has gone."""
+        """Wait until the client has disconnected."""
         while True:
-            if len(self._held) >= self._most:
+            if len(self._held) >= self._max_frames:
                 await asyncio.Event().wait()
             message = await self._received()
             self._held.append(message)
@@ -58,7 +58,7 @@ class HeldSocket(WebSocket):
 
 
 async def disconnected(request: HTTPConnection) -> None:
-    """Wait until the client has gone."""
+    """Wait until the client has disconnected."""
     if isinstance(request, HeldSocket):
         await request.disconnected()
         return
@@ -68,12 +68,16 @@ async def disconnected(request: HTTPConnection) -> None:
 
 
 async def acquire(request: HTTPConnection, lock: asyncio.Lock, timeout: float | None) -> None:
-    """Wait for a lock that others have or wait for, in order; no longer than the deadline allows, or the client is
-    there.
+    """Acquire a lock, first come, first served, until the timeout has passed or the client disconnects.
+
+    Args:
+        request: The request of the client.
+        lock: The lock.
+        timeout: Seconds to wait; None for no limit.
 
     Raises:
-        Problem: 504: it did not come in time; 413: the client has sent too much meanwhile.
-        ClientDisconnect: The client has gone meanwhile.
+        Problem: 504: the timeout has passed; 413: the client has sent too much meanwhile.
+        ClientDisconnect: The client has disconnected meanwhile.
     """
     listener = asyncio.create_task(disconnected(request))
     try:
@@ -81,7 +85,7 @@ async def acquire(request: HTTPConnection, lock: asyncio.Lock, timeout: float | 
 
             def gone(task: "asyncio.Task[None]") -> None:
                 if not task.cancelled():
-                    task.exception()  # it is raised below, if this is why the wait ends
+                    task.exception()  # raised below, if this is why the wait ends
                     with suppress(RuntimeError):  # the wait has ended in the same turn of the loop
                         limit.reschedule(0.0)
 

@@ -1,4 +1,4 @@
-"""Messages as plain JSON, in and out."""
+"""Messages as plain JSON: those of requests, and those of replies."""
 
 from typing import Any, Literal
 
@@ -31,12 +31,12 @@ _KINDS: dict[str | None, type[TextMessage]] = {
 
 
 class MessageIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A message to an agent: text and who says it, or data.
+    """A message to an agent: text with a role, or data.
 
     Attributes:
         content: The text.
-        role: Who says it.
-        data: Data instead of text.
+        role: The role of the speaker, or null.
+        data: Data, in place of a text.
     """
 
     content: str | UnsetType = UNSET
@@ -44,10 +44,13 @@ class MessageIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data: dict[str, Any] | UnsetType = UNSET
 
     def message(self, param: str) -> Message:
-        """The message.
+        """Return the message.
+
+        Args:
+            param: The field of the request, for errors.
 
         Raises:
-            Problem: 422: it has neither content nor data, or both, or data that no message can hold.
+            Problem: 422: the message has neither content nor data, or both, or data that no message can hold.
         """
         if isinstance(self.data, dict) and self.content is UNSET and self.role is None:
             try:
@@ -56,7 +59,7 @@ class MessageIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise Problem(422, f"{error} ({param}.data)", param=f"{param}.data", code="invalid") from None
         if isinstance(self.content, str) and self.data is UNSET:
             return _KINDS[self.role](self.content)
-        raise Problem(422, f"A message has content, with or without a role, or data ({param})", param=param)
+        raise Problem(422, f"A message must have content, with or without a role, or data ({param})", param=param)
 
 
 class MessageOut(msgspec.Struct, frozen=True):
@@ -64,10 +67,10 @@ class MessageOut(msgspec.Struct, frozen=True):
 
     Attributes:
         type: The name of its class.
-        text: Its text; "" for structured output, which is `data`.
-        role: Who says it, or null.
-        kind: What it is: text, data, a failure that the agent tells of, tool calls, or the result of one.
-        data: Its structured output, or its other fields, without its metadata; not there if it has none.
+        text: The text; "" for structured output, which is in `data`.
+        role: The role of the speaker, or null.
+        kind: The kind: text, data, an error that is a message, tool calls, or the result of a tool.
+        data: The structured output, or the other fields of the message without its metadata; absent if there are none.
     """
 
     type: str
@@ -78,7 +81,7 @@ class MessageOut(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, message: Message) -> "MessageOut":
-        """A message as it goes out."""
+        """Return a message as JSON."""
         message = sound_message(message)
         if isinstance(message, ReplyMessage) and (output := _output(message)) is not None:
             return cls(type(message).__name__, "", message.role, "data", msgspec.Raw(output))
@@ -87,7 +90,7 @@ class MessageOut(msgspec.Struct, frozen=True):
             data = to_json(message.data)
         else:
             names = [name for name in message.__struct_fields__ if name not in ("content", "role", "metadata")]
-            if (names and not isinstance(message, TextMessage)) or any(_is_given(message, name) for name in names):
+            if (names and not isinstance(message, TextMessage)) or any(_has_value(message, name) for name in names):
                 data = to_json({name: getattr(message, name) for name in names})
         role = getattr(message, "role", None)
         return cls(
@@ -100,13 +103,13 @@ class MessageOut(msgspec.Struct, frozen=True):
 
 
 class UsageOut(msgspec.Struct, frozen=True):
-    """What all models below a call used.
+    """The usage of all models below a call.
 
     Attributes:
         input_tokens: Tokens read.
         output_tokens: Tokens written.
-        cached_tokens: Those of the input that came from a cache.
-        cost: In USD, as far as the models have a price.
+        cached_tokens: The input tokens that came from a cache.
+        cost: The cost in USD, of the models whose prices are known.
     """
 
     input_tokens: int
@@ -116,30 +119,34 @@ class UsageOut(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, meter: Meter) -> "UsageOut":
-        """What a meter shows."""
+        """Return the usage that a meter shows."""
         return cls(meter.input_tokens, meter.output_tokens, meter.cached_tokens, round(meter.cost, 9))
 
 
-def messages_in(given: str | list[str | MessageIn], limits: Limits) -> tuple[Message, ...]:
-    """The messages of a request.
+def messages_in(entries: str | list[str | MessageIn], limits: Limits) -> tuple[Message, ...]:
+    """Return the messages of a request.
+
+    Args:
+        entries: A text, or texts and messages.
+        limits: The limit of messages.
 
     Raises:
-        Problem: 400: there are too many; 422: one is none.
+        Problem: 400: there are too many; 422: a message is wrong.
     """
-    if isinstance(given, str):
-        return (UserMessage(given),)
-    check_count(len(given), limits)
+    if isinstance(entries, str):
+        return (UserMessage(entries),)
+    check_count(len(entries), limits)
     return tuple(
-        UserMessage(one) if isinstance(one, str) else one.message(f"messages[{number}]")
-        for number, one in enumerate(given)
+        UserMessage(entry) if isinstance(entry, str) else entry.message(f"messages[{number}]")
+        for number, entry in enumerate(entries)
     )
 
 
 def check_count(count: int, limits: Limits, param: str = "messages") -> None:
-    """Refuse too many messages.
+    """Check the number of messages.
 
     Raises:
-        Problem: 400.
+        Problem: 400: there are too many.
     """
     if count > limits.messages:
         raise Problem(
@@ -162,15 +169,15 @@ def _kind(message: Message) -> Literal["text", "data", "error", "tool_calls", "t
 
 
 def _output(message: ReplyMessage) -> bytes | None:
-    """The structured output of a reply as JSON, or None if it has none."""
+    """Return the structured output of a reply as JSON, or None."""
     if message.tool_calls or "output_type" not in message.metadata:
         return None
     try:
         return message.output_json
     except OutputError:
-        return None  # what was said beside calls of tools, for one
+        return None  # for example the text beside tool calls
 
 
-def _is_given(message: Message, name: str) -> bool:
-    """Whether a field of a text message has something in it that is worth sending."""
+def _has_value(message: Message, name: str) -> bool:
+    """Return whether a field of a text message has a value."""
     return getattr(message, name) not in (None, (), "", False)

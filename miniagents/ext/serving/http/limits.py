@@ -1,4 +1,4 @@
-"""`Limits`: what a service takes from outside."""
+"""`Limits`: the limits of a service."""
 
 from dataclasses import dataclass
 
@@ -16,55 +16,54 @@ _COUNTS = (
     "conversation_messages",
     "conversation_bytes",
 )
-"""What is 1 or more, or None."""
+"""The limits that are 1 or more, or None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a service takes from outside, and for how long.
+    """The sizes, numbers and times that a service allows.
 
     Args:
-        body: Bytes of a request's body, and of a WebSocket frame, 1 or more. More is a 413.
-        body_timeout: Seconds in which a request's body must come, and a WebSocket's first frame, more than 0; None for
-            no limit. Slower is a 408.
+        body: Bytes of the body of a request, and of a WebSocket frame, 1 or more. More is a 413.
+        body_timeout: Seconds until the body of a request, or the first frame of a WebSocket, must have arrived, more
+            than 0; None for no limit. Later is a 408.
         send_timeout: Seconds for which a client may read nothing of a stream, more than 0; None for no limit. After
-            that, at the next `ping`, it counts as gone.
-        reply: Bytes of what an agent replies to one request, 1 or more; None for no limit. Each piece and each message
-            counts with its text and 100 bytes. With more the agent is cancelled, and the answer is a 500.
-        ahead: Bytes of a reply that may wait for a client which does not read, 0 or more, counted in the same way. With
-            more the streams below the call pause until it has read on.
-        messages: Messages in one request, and in one WebSocket call, 1 or more. More is a 400.
-        socket: Bytes that come over one WebSocket in all, 1 or more. More is a 413.
-        elements: Elements of the JSON of a request, 1 or more: its commas, colons and opening brackets. More is a 400.
-        depth: How deep the JSON of a request may be nested, 1 or more. Deeper is a 400.
+            that, at the next `ping`, the client counts as disconnected.
+        reply: Bytes of the replies to one request, 1 or more; None for no limit. Each piece and each message counts as
+            its text plus 100 bytes. With more, the call is cancelled, and the answer is a 500.
+        ahead: Bytes of the replies that may wait for a client which does not read, 0 or more, counted as for `reply`.
+            With more, the streams below the call pause until the client has read.
+        messages: Messages of one request, and of one WebSocket call, 1 or more. More is a 400.
+        socket: Bytes that arrive over one WebSocket in total, 1 or more. More is a 413.
+        elements: Elements of the JSON of a request, 1 or more: commas, colons and opening brackets. More is a 400.
+        depth: The nesting of the JSON of a request, 1 or more. Deeper is a 400.
         concurrent: Requests of one key at once, 1 or more; None for no limit. More is a 429.
-        request_timeout: Seconds that a request may take, more than 0; None for no limit. `X-Request-Timeout` can only
-            make it shorter. Afterwards the interaction is cancelled, and the answer is a 504.
-        keep: Seconds for which a stream may outlive its connection where a client asks for that, 0 or more.
-        kept: How many such streams of one key there are at once, 0 or more. More is a 429.
-        kept_bytes: Bytes of such streams of one key, counted as `reply`, 1 or more. More push out the oldest that have
-            ended and that nobody reads; if that is not enough, one more is a 429.
-        head_wait: Seconds for which a stream's first event is waited for, 0 or more, so that an early failure has a
-            status of its own. After that the response begins with a 200, and a failure is an event.
-        conversation_messages: Messages of a conversation, 1 or more. A request with which it would become longer is a
-            409, before its agent is called. What the agent replies in its last turn (see `reply`) comes on top.
-        conversation_bytes: Bytes of a conversation, as it is saved, 1 or more. It is the same, save that the first
-            request of a conversation is bounded by `body` alone.
-        instances: Instances of class agents that conversations of one key have while nobody speaks in them, 0 or more.
-            One more passivates that which was not used for longest.
+        request_timeout: Seconds for one request, more than 0; None for no limit. The header `X-Request-Timeout` can
+            only shorten it. Afterwards the call is cancelled, and the answer is a 504.
+        keep: Seconds for which a stream may outlive its connection if the client asks for that, 0 or more.
+        kept: The number of such streams of one key at once, 0 or more. More is a 429.
+        kept_bytes: Bytes of such streams of one key, counted as for `reply`, 1 or more. More bytes remove the oldest
+            streams that have ended and have no reader; if that is not enough, another stream is a 429.
+        head_wait: Seconds to wait for the first event of a stream, 0 or more, so that an early failure has a status of
+            its own. After that the response begins with a 200, and a failure is an event.
+        conversation_messages: Messages of a conversation, 1 or more. A request that would exceed the limit is a 409,
+            before its agent is called. The replies to the last request (see `reply`) may exceed it.
+        conversation_bytes: Bytes of a saved conversation, 1 or more; works as `conversation_messages`. Only `body`
+            limits the first request of a conversation.
+        instances: Instances of class agents that idle conversations of one key have, 0 or more. One more passivates the
+            least recently used instance.
         conversation_waiting: Requests of one conversation that wait for their turn, 0 or more. More is a 429.
-        ping: Seconds of silence after which a stream sends a comment, more than 0, so that proxies keep it open.
+        ping: Seconds without an event after which a stream sends a comment, more than 0, so that proxies keep it open.
 
     Raises:
         InvalidOptionError: A limit is outside its range.
 
     Example:
-        >>> limits = Limits(body=1_000_000, concurrent=8, request_timeout=30.0)
-        >>> limits.body, limits.messages
-        (1000000, 1000)
-        >>> Limits(body=0)
+        >>> Limits(body=1024).body
+        1024
+        >>> Limits(ping=0.0)
         Traceback (most recent call last):
-        miniagents.errors.InvalidOptionError: ...
+        miniagents.errors.InvalidOptionError: Limits(ping=) must be more than 0 s, not 0.0
     """
 
     body: int = 8 * 1024 * 1024

@@ -1,4 +1,4 @@
-"""Origins: which web pages may use a service from somebody's browser."""
+"""Origins: the web pages that may use a service from a browser."""
 
 from collections.abc import Iterable
 from urllib.parse import urlsplit
@@ -42,24 +42,24 @@ _SDK_HEADERS = (
     "X-Stainless-Stream-Helper",
     "X-Stainless-Timeout",
 )
-"""What the official SDKs of OpenAI and Anthropic send, for Python and JavaScript. None of these says anything of a page
-that the check of its origin has to know, and a service reads no others than its own."""
+"""The headers that the official SDKs of OpenAI and Anthropic send, for Python and JavaScript. None of them affects the
+check of the origin, and the service reads only its own headers."""
 
 ALLOWED_HEADERS = (*_OWN_HEADERS, *_SDK_HEADERS)
-"""Headers that pages of allowed origins may send."""
+"""The headers that pages of allowed origins may send."""
 
 EXPOSED_HEADERS = ("Request-Id", "Retry-After", "X-Request-ID", "X-Should-Retry")
-"""Headers that they may read."""
+"""The headers that these pages may read."""
 
 
 class OriginCheck:
-    """Refuses what a web page of another origin sends, over HTTP and WebSocket alike.
+    """Refuses requests from web pages of other origins, over HTTP and WebSocket.
 
-    Browsers say of which origin a page is, and a page cannot change that. Clients that are no browsers say nothing.
+    Browsers send the origin of a page, and the page cannot change it. Clients that are not browsers send none.
 
     Args:
-        app: What is behind it.
-        allowed: Origins, "https://chat.example.com", besides the service's own; "*" for all.
+        app: The app behind the check.
+        allowed: The allowed origins, "https://chat.example.com", besides the service's own; "*" for all.
     """
 
     def __init__(self, app: ASGIApp, allowed: Iterable[str] = ()) -> None:
@@ -67,7 +67,7 @@ class OriginCheck:
         self._allowed = frozenset(origin.lower().rstrip("/") for origin in allowed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand it on, or answer with a 403."""
+        """Pass the request on, or answer with a 403."""
         if scope["type"] in ("http", "websocket") and not self._passes(Headers(scope=scope)):
             problem = Problem(403, "Pages of this origin may not use the service.", code="origin_not_allowed")
             await problem.response()(scope, receive, send)

@@ -1,7 +1,7 @@
-"""Parsing: what a request says, worked out without holding up the loop.
+"""Parsing of requests, without blocking the event loop.
 
-A small body is parsed at once. Parsing a large one would hold up all other requests, in a thread too, since the
-interpreter is held meanwhile: so that is done in a child process, and what comes back is taken in piece by piece.
+A small body is parsed at once. A large one would block all other requests, in a thread too, because of the
+interpreter's lock. So a child process parses it, and the parent decodes the result message by message.
 """
 
 import asyncio
@@ -17,38 +17,38 @@ from miniagents.ext.serving.http.request_body import check_structure
 from miniagents.messages import Message, decode
 
 _SMALL = 256 * 1024
-"""Bytes of a body that is parsed at once, if it has no more than `_FEW` elements: that takes less than 20 ms."""
+"""The most bytes of a body that is parsed at once, if it has at most `_FEW` elements. That takes less than 20 ms."""
 
 _FEW = 10_000
 
 HEAD = 8
-"""Bytes in which the length of a frame stands, in the pipes to and from the child."""
+"""Bytes of the length of a frame, in the pipes to and from the child."""
 
 
 class Parsed(NamedTuple):
-    """What a request says.
+    """A parsed request.
 
     Attributes:
         wanted: The request, without its messages.
         messages: The messages.
-        given: Other fields of the body, of those that an agent takes as arguments.
+        fields: The other fields of the body that an agent takes as arguments.
     """
 
     wanted: Any
     messages: tuple[Message, ...] = ()
-    given: Mapping[str, Any] = MappingProxyType({})
+    fields: Mapping[str, Any] = MappingProxyType({})
 
 
 Parse: TypeAlias = Callable[[bytes, Limits, frozenset[str]], Parsed]
-"""Parses a body. It takes the limits and the names of arguments, and raises a `Problem`."""
+"""Parses a body. Takes the body, the limits, and the names of the arguments of agents; raises a `Problem`."""
 
 
 class Parser:
-    """Parses the bodies of a service's requests.
+    """Parses the bodies of the requests of a service.
 
     Args:
-        limits: What is taken from outside.
-        names: The arguments that agents take.
+        limits: The limits of the service.
+        names: The names of the arguments of all agents.
     """
 
     def __init__(self, limits: Limits, names: frozenset[str]) -> None:
@@ -58,14 +58,14 @@ class Parser:
         self._child: asyncio.subprocess.Process | None = None
 
     async def parsed(self, parse: Parse, body: bytes) -> Parsed:
-        """What a body says.
+        """Parse a body.
 
         Args:
-            parse: A function of a module.
-            body: The body, within its limits.
+            parse: A function of a module, so that it can be pickled.
+            body: The body.
 
         Raises:
-            Problem: It is wrong; or 503: it is large, and the process that parses such is gone.
+            Problem: The body is wrong; or 503: the body is large, and the child process has ended.
         """
         if len(body) <= _SMALL and check_structure(body, self._limits) <= _FEW:
             return parse(body, self._limits, self._names)
@@ -73,20 +73,20 @@ class Parser:
         async with self._turn:
             try:
                 answer = await self._ask(asked)
-            except BaseException as error:  # what was asked is not answered yet: the next one would get that answer
+            except BaseException as error:  # the next request would get the answer to this one
                 self.stop()
                 if not isinstance(error, (OSError, EOFError)):
                     raise
                 text = "Large bodies cannot be read at the moment."
                 raise Problem(503, text, code="unavailable", retry_after=1.0) from None
-        wanted, given, encoded = pickle.loads(answer)
+        wanted, fields, encoded = pickle.loads(answer)
         if isinstance(wanted, Problem):
             raise wanted
         messages = []
-        for one in encoded:
-            messages.append(decode(one))
+        for data in encoded:
+            messages.append(decode(data))
             await asyncio.sleep(0)
-        return Parsed(wanted, tuple(messages), given)
+        return Parsed(wanted, tuple(messages), fields)
 
     async def _ask(self, asked: bytes) -> bytes:
         child = self._child
@@ -107,13 +107,13 @@ class Parser:
         return await child.stdout.readexactly(int.from_bytes(head, "big"))
 
     def stop(self) -> None:
-        """End the child, if there is one. The next large body starts another one."""
+        """Stop the child process, if there is one. The next large body starts another."""
         child, self._child = self._child, None
         if child is not None and child.returncode is None:
             child.kill()
 
     async def end(self) -> None:
-        """The service ends: wait until the child has, too."""
+        """Stop the child process, and wait until it has ended."""
         child = self._child
         self.stop()
         if child is not None:

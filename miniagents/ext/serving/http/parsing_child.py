@@ -1,4 +1,4 @@
-"""The child process that parses large bodies: see `parsing`. It ends with the pipe from its parent."""
+"""The child process that parses large bodies: see `parsing`. The process ends when the parent closes the pipe."""
 
 import os
 import pickle
@@ -13,10 +13,10 @@ from miniagents.messages import encode
 
 
 def main() -> None:
-    """Answer until the parent asks nothing more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this one
+    """Answer the parent until it closes the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stops this process
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever is printed is no answer
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # so that printed text does not get into the answers
     while (head := _read(sys.stdin.buffer, HEAD)) is not None:
         asked = _read(sys.stdin.buffer, int.from_bytes(head, "big"))
         if asked is None:
@@ -31,8 +31,8 @@ def _answer(asked: bytes) -> bytes:
     parse, body, limits, names = pickle.loads(asked)
     try:
         check_structure(body, limits)
-        wanted, messages, given = parse(body, limits, names)
-        return pickle.dumps((wanted, dict(given), [encode(message) for message in messages]))
+        wanted, messages, fields = parse(body, limits, names)
+        return pickle.dumps((wanted, dict(fields), [encode(message) for message in messages]))
     except Problem as problem:
         return pickle.dumps((problem, {}, []))
 

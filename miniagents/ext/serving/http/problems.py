@@ -1,4 +1,4 @@
-"""What goes wrong, as HTTP says it: every failure has a status, and none shows a traceback."""
+"""Problems: failures as HTTP responses. Each has a status, and none shows a traceback."""
 
 import contextlib
 import math
@@ -16,6 +16,7 @@ from miniagents.errors import (
     BudgetExceededError,
     ContextOverflowError,
     DeadlineExceededError,
+    EmptyConversationError,
     InvalidRequestError,
     LLMError,
     MailboxFullError,
@@ -34,33 +35,33 @@ from miniagents.messages import error_text
 from miniagents.promising.tracebacks import traceback_text
 
 FAILURES = (Exception, SystemExit, KeyboardInterrupt)
-"""What a call may fail with: an agent that would end the process ends its call alone."""
+"""The exceptions of a call. An agent that tries to end the process ends only its own call."""
 
 _LOGGED_STATUSES = (500, 502)
 _LOGGED = "__miniagents_logged__"
 
 _log = structlog.get_logger("miniagents")
 STOPPING = "stopping"
-"""The code of what fails because the service stops."""
+"""The code of the problem that the service is stopping."""
 
 _SOON = 1.0
-"""Seconds after which another attempt makes sense, where nothing better is known."""
+"""Seconds until another attempt, if nothing better is known."""
 
 
 class Problem(Exception):
-    """An answer that is an error.
+    """An error that is the answer to a request.
 
     Args:
         status: The HTTP status.
-        message: For people.
+        message: The text.
         param: The field of the request that is wrong.
-        code: For programs.
-        retry_after: Seconds after which another attempt makes sense, or None.
-        is_final: Whether another attempt makes no sense: clients of OpenAI are told so.
-        is_passing: Whether another attempt makes sense: they are told that, too.
+        code: The code, for programs.
+        retry_after: Seconds after which another attempt may succeed, or None.
+        is_final: Whether another attempt would fail again: clients of OpenAI's API are told not to retry.
+        is_passing: Whether another attempt may succeed: clients of OpenAI's API are told to retry.
 
     Attributes:
-        begun_by: The id of the request that began the call which failed, or None if no call did.
+        begun_by: The id of the request that began the failed call; None if no call has failed.
     """
 
     def __init__(
@@ -94,20 +95,20 @@ class Problem(Exception):
 
     @property
     def request_id(self) -> str | None:
-        """The request that it belongs to: that which began the call, if one has failed, and else the one at work."""
+        """The id of the request that began the failed call, or else of the current request."""
         return self.begun_by if self.begun_by is not None else current_request_id.get()
 
     def response(self, body: Any = None) -> Response:
-        """The response.
+        """Return the response.
 
         Args:
-            body: Its body; None for `body`.
+            body: The body; None for `Problem.body`.
         """
         headers = {}
         if self.status == 401:
             headers["www-authenticate"] = "Bearer"
         if self.status == 408 or self.code == STOPPING:
-            # The rest of the body may come yet, and is no request; or the next request must go to another server.
+            # After a 408 the rest of the body may still arrive. A server that stops takes no more requests.
             headers["connection"] = "close"
         if self.retry_after is not None:
             headers["retry-after"] = str(max(math.ceil(self.retry_after), 1))
@@ -123,38 +124,38 @@ def _problem(message: str, facts: dict[str, Any]) -> Problem:
 
 
 def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """A response of JSON."""
+    """Return a response with a JSON body."""
     return Response(msgspec.json.encode(body), status, headers, "application/json")
 
 
 def stopping() -> Problem:
-    """What clients are told by a service that stops: another instance may answer."""
+    """Return the problem of a service that is stopping: another instance may answer."""
     return Problem(503, "The server is stopping.", code=STOPPING, retry_after=_SOON, is_passing=True)
 
 
 def told(error: BaseException, *, shows_errors: bool, **facts: Any) -> Problem:
-    """What a failure is to a client; what the client is not told is logged.
+    """Return the problem of a failure for the client, and log the facts that the client does not see.
 
     Args:
         error: The failure.
         shows_errors: See `problem_of`.
-        **facts: What else is in the log.
+        **facts: More facts for the log.
     """
     problem = problem_of(error, shows_errors=shows_errors)
     if problem.status in _LOGGED_STATUSES and not getattr(error, _LOGGED, False):
         with contextlib.suppress(AttributeError):
-            setattr(error, _LOGGED, True)  # a replay fails with the same one
+            setattr(error, _LOGGED, True)  # a replay fails with the same error
         facts.setdefault("request_id", problem.request_id)
         _log.error("service.agent_failed", **facts, error=repr(error), stack=traceback_text(error))
     return problem
 
 
 def problem_of(error: BaseException, *, shows_errors: bool = False) -> Problem:
-    """What a failure is to a client.
+    """Return the problem of a failure for the client.
 
     Args:
         error: The failure.
-        shows_errors: Whether the text of an agent's own error is shown; otherwise it is in the log alone.
+        shows_errors: Whether the problem has the text of an agent's own error; otherwise only the log has it.
     """
     match error:
         case Problem():
@@ -164,7 +165,7 @@ def problem_of(error: BaseException, *, shows_errors: bool = False) -> Problem:
         case ServiceStoppingError():
             return stopping()
         case ActorStoppedError() | RestartLimitError() | SystemNotRunningError():
-            return Problem(503, "The agent is not there at the moment.", code="unavailable", retry_after=_SOON)
+            return Problem(503, "The agent is not running at the moment.", code="unavailable", retry_after=_SOON)
         case DeadlineExceededError():
             return Problem(504, "The agent did not answer in time.", code="timeout", is_final=True)
         case PromiseCancelledError():
@@ -173,13 +174,16 @@ def problem_of(error: BaseException, *, shows_errors: bool = False) -> Problem:
             return Problem(402, "The budget is spent.", code="budget_exceeded", is_final=True)
         case ContextOverflowError():
             return Problem(400, "The conversation is too long for the model.", code="context_length_exceeded")
+        case EmptyConversationError():
+            text = "There is nothing to send to the model: no message of the request has a text."
+            return Problem(400, text, code="empty_conversation")
         case UnsupportedContentError():
-            return Problem(400, f"The model cannot be asked: {error}.", code="unsupported_content")
+            return Problem(400, f"The model cannot be called: {error}.", code="unsupported_content")
         case RateLimitedError():
             after = error.retry_after if error.retry_after is not None else _SOON
             return Problem(429, "The model is busy.", code="rate_limit_exceeded", retry_after=after)
-        case AuthenticationError() | InvalidRequestError() | MissingKeyError():  # the same again would fail again
-            return Problem(502, "The model cannot be asked.", code="model_failed", is_final=True)
+        case AuthenticationError() | InvalidRequestError() | MissingKeyError():  # the same request would fail again
+            return Problem(502, "The model cannot be called.", code="model_failed", is_final=True)
         case ProviderError() | AllModelsFailedError():
             is_final = isinstance(error, ProviderError) and error.should_retry is False
             text = "The model did not answer."

@@ -1,4 +1,4 @@
-"""What comes back of a call: how large it is, and how far its readers are."""
+"""The replies of a call: their size, and the positions of their readers."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,27 +10,27 @@ from miniagents.promising import Flow, StreamedPromise
 from miniagents.promising.streamed import Failure
 
 _PIECE = 100
-"""Bytes that a piece of a message takes in memory besides its text, and a message besides its pieces."""
+"""Bytes of memory that a piece of a message takes besides its text, and a message besides its pieces."""
 
 
 class Reading(Flow):
-    """The replies of one call, as they come and as they are read.
+    """The replies of one call, as they arrive and as they are read.
 
-    Streams below the call pause while all its readers are busy with sending, and the furthest of them is more than
-    `ahead` bytes behind. A reader that waits for something to read holds up nothing, and neither does a call that
-    nobody reads.
+    Streams below the call pause while all its readers are sending, and the furthest of them is more than `ahead` bytes
+    behind. A reader that waits for replies pauses nothing. A call without readers is not paused either.
 
     Args:
-        ahead: Bytes that may wait for readers that are behind, 0 or more.
-        most: Bytes that may come in all, 1 or more; None for no limit.
-        overflow: Called once with what the call is to end with, when more comes; None for nothing.
-        whose: Whose replies they are, for the text of that.
+        ahead: Bytes that may wait for readers, 0 or more.
+        most: The most bytes of the replies, 1 or more; None for no limit.
+        overflow: Called once with the problem that ends the call, when there are more bytes; None for no call.
+        whose: The name of the agent, for the text of the problem.
 
     Attributes:
-        ahead: The bytes that may wait for readers that are behind.
-        full_at: The size above which it is full, as the readers are now; None while it cannot be full.
-        readers: Those that read now.
-        size: Bytes that have come; see `weight`.
+        ahead: Bytes that may wait for readers.
+        full_at: The size above which the flow is full, for the current positions of the readers; None while it cannot
+            be full.
+        readers: The current readers.
+        size: Bytes that have arrived; see `weight`.
     """
 
     __slots__ = ("_most", "_overflow", "_whose", "ahead", "full_at", "readers", "size")
@@ -52,11 +52,11 @@ class Reading(Flow):
         self.size = 0
 
     def reader(self) -> "Reader":
-        """A reader, which reads in a `with` block."""
+        """Return a new reader, for a `with` block."""
         return Reader(self)
 
     def look(self) -> None:
-        """A reader has come, gone, begun to send or ended it."""
+        """Recompute `full_at`: a reader has come or gone, or has begun or ended to send."""
         readers = self.readers
         if readers and all(reader.is_sending for reader in readers):
             self.full_at = max(reader.read for reader in readers) + self.ahead
@@ -64,14 +64,14 @@ class Reading(Flow):
         else:
             self.full_at = None
             self.is_full = False
-            if self.has_paused:  # unless the reader sends on at once, it waits for something to read
+            if self.has_paused:  # unless the reader goes on to send at once, it waits for replies
                 asyncio.get_running_loop().call_soon(self.resume)
 
     def came(self, promise: StreamedPromise[Any, Any], piece: Any) -> None:
-        """A message comes: the tap of the replies.
+        """Count a message that arrives: the tap of the replies.
 
         Raises:
-            Problem: It is too much.
+            Problem: The replies are too large.
         """
         if not isinstance(piece, MessagePromise):
             return  # an error
@@ -85,10 +85,10 @@ class Reading(Flow):
         piece.tap = self.token_came
 
     def token_came(self, promise: StreamedPromise[Any, Any], piece: Any) -> None:
-        """A piece of a message comes: the tap of the messages.
+        """Count a piece of a message that arrives: the tap of the messages.
 
         Raises:
-            Problem: It is too much.
+            Problem: The replies are too large.
         """
         kind = type(piece)
         if kind is TextToken:  # the usual case, written out (benchmark `serving`)
@@ -115,14 +115,14 @@ class Reading(Flow):
 
 
 class Reader:
-    """One reader of a call.
+    """One reader of the replies of a call.
 
     Args:
-        reading: What it reads.
+        reading: The replies.
 
     Attributes:
-        read: Bytes that it has taken.
-        is_sending: Whether it hands on what it has taken, and so waits for nothing else.
+        read: Bytes that the reader has taken.
+        is_sending: Whether the reader is sending. Then it does not wait for replies.
     """
 
     __slots__ = ("_reading", "is_sending", "read")
@@ -133,11 +133,11 @@ class Reader:
         self.is_sending = False
 
     def took(self, text: str | None) -> None:
-        """It has taken a piece with this text, or, with None, a message."""
+        """Count a piece with this text; None for the end of a message."""
         self.read += _PIECE if text is None else weight(text)
 
     def begins_sending(self) -> None:
-        """It begins to hand on what it has taken."""
+        """Note that the reader begins to send."""
         self.is_sending = True
         reading = self._reading
         if len(reading.readers) == 1:  # the usual case (benchmark `serving`)
@@ -147,7 +147,7 @@ class Reader:
             reading.look()
 
     def has_sent(self) -> None:
-        """It has handed it on."""
+        """Note that the reader has sent."""
         self.is_sending = False
         reading = self._reading
         reading.is_full = False
@@ -166,5 +166,5 @@ class Reader:
 
 
 def weight(text: str) -> int:
-    """Bytes that a piece takes: its text, and what it takes besides."""
+    """Return the bytes that a piece takes in memory: its text and its overhead."""
     return _PIECE + (len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass")))

@@ -1,4 +1,4 @@
-"""Bodies of requests: JSON within limits, decoded into what is declared."""
+"""Bodies of requests: JSON within limits, decoded into types."""
 
 import asyncio
 import re
@@ -18,11 +18,11 @@ _PLACE = re.compile(r" - at `(?:key in )?\$\.?(.*?)`$")
 
 
 async def read_body(request: Request, limits: Limits) -> bytes:
-    """The body of a request.
+    """Read the body of a request.
 
     Raises:
-        Problem: 415: it is no JSON; 413: it is too large; 408: it comes too slowly.
-        starlette.requests.ClientDisconnect: The client has gone.
+        Problem: 415: the content type is not JSON; 413: the body is too large; 408: the body arrives too slowly.
+        starlette.requests.ClientDisconnect: The client has disconnected.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
@@ -43,28 +43,28 @@ async def read_body(request: Request, limits: Limits) -> bytes:
 
 
 def too_large(limits: Limits) -> Problem:
-    """What is larger than the limit."""
-    return Problem(413, f"This is larger than {limits.body} bytes.", code="too_large")
+    """Return the problem of a body that is larger than the limit."""
+    return Problem(413, f"The body is larger than {limits.body} bytes.", code="too_large")
 
 
 def too_slow(limits: Limits) -> Problem:
-    """What does not come in time."""
-    return Problem(408, f"This did not come within {limits.body_timeout} s.", code="too_slow")
+    """Return the problem of a body that does not arrive in time."""
+    return Problem(408, f"The request did not arrive within {limits.body_timeout} s.", code="too_slow")
 
 
 def check_structure(body: bytes, limits: Limits) -> int:
-    """Refuse JSON that is nested too deep or has too many elements, before it is decoded: elements cost far more than
-    bytes. It takes 2 to 10 ms for each MiB.
+    """Refuse JSON that is nested too deep or has too many elements, before it is decoded, since elements cost far more
+    than bytes. The check takes 2 to 10 ms per MiB.
 
     Returns:
-        How many elements there are at most.
+        An upper bound of the number of elements.
 
     Raises:
-        Problem: 400.
+        Problem: 400: the JSON is too deep, or has too many elements.
     """
     marks = _marks(body)
     if marks <= limits.elements and body.count(b"[") + body.count(b"{") <= limits.depth:
-        return marks  # what stands inside of strings need not be told apart
+        return marks  # even with the characters in strings
     without_escapes = body.replace(b"\\\\", b"").replace(b'\\"', b"")
     if without_escapes.count(b'"') > 4 * limits.elements + 4:  # an element has two strings at most
         raise _too_many(limits)
@@ -73,49 +73,49 @@ def check_structure(body: bytes, limits: Limits) -> int:
     if marks > limits.elements:
         raise _too_many(limits)
     brackets = outside.translate(_ONE_KIND, _NO_BRACKETS)
-    for _ in range(limits.depth):  # each time the innermost ones go
+    for _ in range(limits.depth):  # each step removes the innermost brackets
         brackets = brackets.replace(b"[]", b"")
     if b"[" in brackets:
-        raise Problem(400, f"This is nested more than {limits.depth} deep.", code="too_deep")
+        raise Problem(400, f"The JSON is nested more than {limits.depth} levels deep.", code="too_deep")
     return marks
 
 
 def _marks(body: bytes) -> int:
-    """How many elements there are at most: each has a comma, a colon or a bracket of its own."""
+    """Return an upper bound of the number of elements: each has its own comma, colon or bracket."""
     return body.count(b",") + body.count(b":") + body.count(b"[") + body.count(b"{")
 
 
 def _too_many(limits: Limits) -> Problem:
-    return Problem(400, f"This has more than {limits.elements} elements.", code="too_many_elements")
+    return Problem(400, f"The JSON has more than {limits.elements} elements.", code="too_many_elements")
 
 
 def decode(body: bytes | str, kind: type[T], *, status: int) -> T:
-    """A body as what is declared.
+    """Decode a body into a type.
 
     Args:
         body: The JSON.
-        kind: What it is to be.
-        status: That of a body which is JSON, but not this.
+        kind: The type.
+        status: The status for JSON that does not fit the type.
 
     Raises:
-        Problem: 400: it is no JSON; or `status`, with the field that is wrong.
+        Problem: 400: the body is not JSON; or `status`, with the field that is wrong.
     """
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
         raise invalid(error, status) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Problem(400, f"The body is no JSON: {error}.", code="invalid_json") from None
+        raise Problem(400, f"The body is not JSON: {error}.", code="invalid_json") from None
 
 
 def convert(value: Any, kind: type[T], *, under: str, status: int) -> T:
-    """Plain data as what is declared; see `decode`.
+    """Convert plain data into a type; see `decode`.
 
     Args:
         value: The data.
-        kind: What it is to be.
-        under: The field that it comes from.
-        status: That of data which is not this.
+        kind: The type.
+        under: The field of the request with the data.
+        status: The status for data that does not fit the type.
     """
     try:
         return msgspec.convert(value, kind)
@@ -124,7 +124,13 @@ def convert(value: Any, kind: type[T], *, under: str, status: int) -> T:
 
 
 def invalid(error: msgspec.ValidationError, status: int, under: str = "") -> Problem:
-    """What a validation error is to a client: the text, and the field."""
+    """Return the problem of a validation error, with its text and the field.
+
+    Args:
+        error: The error.
+        status: The status.
+        under: The field of the request with the data; "" for the body.
+    """
     text = str(error)
     place = _PLACE.search(text)
     inner = place[1] if place is not None else ""

@@ -1,4 +1,4 @@
-"""Request ids: each answer has one, and so have the log, the spans and the error that belong to it."""
+"""Request ids: each answer has one, and its log events, spans and errors have the same."""
 
 import re
 import secrets
@@ -12,22 +12,22 @@ from miniagents.actors.observing.request_id import current_request_id
 
 _ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 _HEADERS = ("x-request-id", "request-id")
-"""What clients of OpenAI read, and clients of Anthropic."""
+"""The headers that clients of OpenAI's and of Anthropic's API read."""
 
 _STARTS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
 
 
 @contextmanager
 def identified(scope: Scope, send: Send) -> Iterator[Send]:
-    """What is done in here is done for a request with an id: that of its `X-Request-ID` if it is a valid one (1 to 128
-    letters, digits and `._:/+=@-`), or else a new one.
+    """Run the block for a request with an id: the id in the header `X-Request-ID` if it is valid (1 to 128 letters,
+    digits and `._:/+=@-`), or else a new one.
 
     Args:
         scope: The request.
-        send: Sends its answer.
+        send: Sends the answer.
 
     Yields:
-        What sends the answer with the id.
+        A function that sends the answer with the id.
     """
     id = _id_of(scope)
 
@@ -47,7 +47,7 @@ def identified(scope: Scope, send: Send) -> Iterator[Send]:
 
 
 def _id_of(scope: Scope) -> str:
-    given = Headers(scope=scope).getlist("x-request-id")
-    if len(given) == 1 and _ID.fullmatch(given[0]):
-        return given[0]
+    ids = Headers(scope=scope).getlist("x-request-id")
+    if len(ids) == 1 and _ID.fullmatch(ids[0]):
+        return ids[0]
     return f"req_{secrets.token_hex(12)}"

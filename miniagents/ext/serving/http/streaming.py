@@ -1,4 +1,4 @@
-"""Streams of events as responses: they notice a client that goes away, and keep a silent connection open."""
+"""Streams of events as responses. A stream notices that its client disconnects, and keeps a silent connection open."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -18,20 +18,22 @@ _HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 class EventStream(Response):
     """A stream of server-sent events.
 
-    Its head waits for what comes after the prelude, `Limits.head_wait` seconds at most: what fails before has a status
-    of its own.
+    The head of the response waits for the first event after the prelude, at most `Limits.head_wait` seconds. So an
+    early failure has a status of its own.
 
-    Starlette's own streaming response sees a client that goes away only when it sends; a model may be silent for long.
+    Starlette's own streaming response notices a disconnect only when it sends, and a model may be silent for a long
+    time.
 
     Args:
-        events: The events, as bytes. Their generator is closed when the response ends.
-        reader: Who reads them.
-        problem: What a failure is to a client.
-        as_event: A problem as the bytes of an event.
-        as_body: A problem as the body of a response; None for our own form.
-        limits: How long to wait for the head, and for a ping.
-        gone: Called when the client has gone.
-        prelude: How many events at the beginning say nothing yet of how it will go; None to send the head at once.
+        events: The events, as bytes. The generator is closed when the response ends.
+        reader: The reader of the events.
+        problem: Returns the problem of a failure for the client.
+        as_event: Returns a problem as the bytes of an event.
+        as_body: Returns a problem as the body of a response; None for our own form.
+        limits: The timeouts of the head, of silence, and of a client that does not read.
+        gone: Called when the client has disconnected.
+        prelude: The number of events at the beginning that do not show yet whether the call succeeds; None to send the
+            head at once.
     """
 
     media_type = "text/event-stream"
@@ -61,11 +63,11 @@ class EventStream(Response):
         self._is_over = False
         self._was_silent = True
         self.status_code = 200
-        self.background = None  # FastAPI puts in what a route leaves to do
+        self.background = None  # FastAPI sets it to the background tasks of the route
         self.init_headers(_HEADERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Send the response."""
         with self._reader:
             await self._run(scope, receive, send)
         if self.background is not None:
@@ -128,7 +130,7 @@ class EventStream(Response):
             await outlet(_body(b"", more=False))
 
     async def _begin(self, outlet: "_Outlet") -> None:
-        """Send the head, and what was held until then, if that is still to be done; the lock is held."""
+        """Send the head and the held events, unless they have been sent. The caller has the lock."""
         if not self._has_head:
             self._has_head = True
             await outlet({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -136,7 +138,7 @@ class EventStream(Response):
                 await outlet(_body(b"".join(self._held)))
 
     async def _listen(self, receive: Receive, outlet: "_Outlet") -> None:
-        """Return when the client has gone, or reads nothing; meanwhile send what keeps the connection open."""
+        """Return when the client has disconnected, or reads nothing. Until then, keep the connection open."""
         time, most = asyncio.get_running_loop().time, self._limits.send_timeout
         while True:
             try:
@@ -146,13 +148,13 @@ class EventStream(Response):
                 return
             except TimeoutError:
                 since = outlet.since
-                if since is not None:  # a ping would only wait behind it
+                if since is not None:  # a ping would have to wait for that message
                     if most is not None and time() - since >= most:
                         return
                 else:
                     async with outlet.lock:
                         if self._is_over:
-                            pass  # with a problem, perhaps, that had a head of its own
+                            pass  # possibly with a problem, which has a head of its own
                         elif not self._has_head:
                             await self._begin(outlet)
                         elif self._was_silent:
@@ -165,18 +167,18 @@ def _body(body: bytes, *, more: bool = True) -> Message:
 
 
 class _GoneError(Exception):
-    """The client has gone: what was sent did not reach it."""
+    """The client has disconnected: the last message did not reach it."""
 
 
 class _Outlet:
-    """Where a response goes.
+    """The way out of a response.
 
     Args:
-        send: Sends.
+        send: Sends a message.
 
     Attributes:
-        lock: Whoever sends has it: of two who send at once, the second could overtake the first.
-        since: Since when something is being sent, on the loop's clock; None if nothing is.
+        lock: The lock of the sender. Without it, the second of two concurrent messages could overtake the first.
+        since: The time at which the current message began to be sent, on the loop's clock; None if none is being sent.
     """
 
     __slots__ = ("_send", "_time", "lock", "since")
@@ -188,10 +190,10 @@ class _Outlet:
         self.since: float | None = None
 
     async def __call__(self, message: Message) -> None:
-        """Send something.
+        """Send a message.
 
         Raises:
-            _GoneError: The client has gone.
+            _GoneError: The client has disconnected.
         """
         self.since = self._time()
         try:

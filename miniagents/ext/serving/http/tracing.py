@@ -1,4 +1,4 @@
-"""Traces: a request that says which trace it is part of (`traceparent`) goes on with it."""
+"""Traces: a request with a `traceparent` continues that trace."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +10,12 @@ from miniagents.agents import MiniAgents
 
 @contextmanager
 def traced(system: MiniAgents, request: HTTPConnection) -> Iterator[None]:
-    """Calls of agents in here are part of the request's trace, if OpenTelemetry sees the system.
+    """Make the calls of agents in the block part of the trace of the request, if OpenTelemetry observes the system.
 
-    A span that is current already, that of an instrumented server for one, is their parent instead.
+    The current span, for example of an instrumented server, is their parent instead, if there is one.
 
     Args:
-        system: Where the agents live.
+        system: The system that runs the agents.
         request: The request, with its `traceparent` and `tracestate`.
     """
     if system.observers.outer_trace is None or "traceparent" not in request.headers:
@@ -25,7 +25,7 @@ def traced(system: MiniAgents, request: HTTPConnection) -> Iterator[None]:
         from opentelemetry import context as contexts
         from opentelemetry import trace
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-    except ImportError:  # the observer is another one
+    except ImportError:  # another observer than OpenTelemetry
         yield
         return
     current = contexts.get_current()

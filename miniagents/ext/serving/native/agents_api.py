@@ -139,7 +139,7 @@ class AgentsApi:
         stream = request.path_params.get("stream", of)
         run = self.kept.get(stream, key, request.path_params["name"])
         if last and (of != stream or not _NUMBER.fullmatch(number)):
-            raise Problem(400, "Last-Event-ID is that of no event here.", param="last-event-id", code="invalid")
+            raise Problem(400, "Last-Event-ID names no event of this stream.", param="last-event-id", code="invalid")
         return self._stream(run, after=int(number) if last else -1, prelude=None)
 
     def _stream(self, run: Run, *, after: int, prelude: int | None) -> Response:

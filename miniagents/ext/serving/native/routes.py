@@ -118,7 +118,7 @@ class PromiseStream(EventStream):
                 await pieces.join()
 
         async def receive() -> Sent:
-            return await asyncio.Event().wait()  # type: ignore[return-value]  # who goes away stops iterating
+            return await asyncio.Event().wait()  # type: ignore[return-value]  # a client that disconnects ends the iteration
 
         self._prelude = None
         sending = asyncio.create_task(self({"type": "http"}, receive, send))

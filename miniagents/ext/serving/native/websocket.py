@@ -73,8 +73,8 @@ class AgentSocket:
     async def __call__(self, scope: Scope, receive: Receive, send: SendEvent) -> None:
         """Serve one call."""
         service = self._service
-        most = service.limits.messages + 2  # with `open` and `finish`
-        socket = HeldSocket(scope, receive, send, most=most, limits=service.limits)
+        max_frames = service.limits.messages + 2  # with `open` and `finish`
+        socket = HeldSocket(scope, receive, send, max_frames=max_frames, limits=service.limits)
         try:
             key = await service.key_of(socket, service.keys)
             entry = service.entry(socket.path_params["name"])
@@ -129,7 +129,7 @@ class AgentSocket:
                     place.has_sent()
         except FAILURES:
             if reader.done() and not reader.cancelled():
-                reader.result()  # this is why
+                reader.result()  # the reason
             if place.is_sending:
                 raise WebSocketDisconnect() from None  # the client reads nothing, and counts as disconnected
             raise
@@ -149,7 +149,7 @@ class AgentSocket:
                     try:
                         run.call.send_message(message)
                     except AppenderClosedError:
-                        raise Problem(400, "A message came after the call was finished.", code="finished") from None
+                        raise Problem(400, "A message arrived after the call was finished.", code="finished") from None
                 case Finish():
                     run.call.finish()
                 case Cancel():
@@ -172,7 +172,7 @@ class AgentSocket:
             raise WebSocketDisconnect(received.get("code", 1000))
         text = received.get("text")
         if text is None:
-            raise Problem(400, "A frame is JSON as text.", code="invalid_json")
+            raise Problem(400, "A frame must be JSON, as text.", code="invalid_json")
         raw = text.encode("utf-8", "surrogatepass")
         if len(raw) > self._service.limits.body:
             raise Problem(413, f"A frame is larger than {self._service.limits.body} bytes.", code="too_large")

@@ -1,8 +1,8 @@
-"""`/v1/models` and `/v1/chat/completions`: an agent as a model, for whoever speaks to OpenAI's."""
+"""`/v1/models` and `/v1/chat/completions`: an agent as a model, for clients of OpenAI's API."""
 
 import time
 from collections.abc import AsyncGenerator
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import UNSET
@@ -13,14 +13,14 @@ from miniagents.ext.llms.messages import ToolCall
 from miniagents.ext.serving.http.json_messages import check_count
 from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.parsing import Parsed
-from miniagents.ext.serving.http.problems import Problem, json_response
+from miniagents.ext.serving.http.problems import json_response
 from miniagents.ext.serving.http.reply_reading import Reader
 from miniagents.ext.serving.http.request_body import decode, read_body
 from miniagents.ext.serving.http.streaming import EventStream
 from miniagents.ext.serving.openai.chat_input import AskedChat, ChatRequest, chat_messages
 from miniagents.ext.serving.reply_pieces import Calls, Said, Text, finish_reason, refusal_of, spoken
+from miniagents.ext.serving.request_options import fields_in, options_for
 from miniagents.ext.serving.runs import Run
-from miniagents.ext.serving.served_agent import Entry
 from miniagents.ext.serving.service import Service
 from miniagents.ext.serving.wants import check_wanted
 from miniagents.ext.wire.openai_chat import (
@@ -36,7 +36,7 @@ from miniagents.ext.wire.sse import DONE, sse
 from miniagents.messages import Message
 
 DELIMITER = "\n\n"
-"""Comes between two messages of an agent, where one text is wanted."""
+"""The text between two messages of an agent, in an answer that is one text."""
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -49,7 +49,7 @@ class Model(msgspec.Struct, frozen=True):
 
 
 class ModelList(msgspec.Struct, frozen=True):
-    """All that is served."""
+    """All served agents."""
 
     data: tuple[Model, ...]
     object: Literal["list"] = "list"
@@ -59,7 +59,7 @@ class ChatApi:
     """The endpoints of chat completions.
 
     Args:
-        service: What all endpoints share.
+        service: The service.
     """
 
     def __init__(self, service: Service) -> None:
@@ -67,16 +67,16 @@ class ChatApi:
         self._created = int(time.time())
 
     async def models(self, request: Request, key: str) -> Response:
-        """`GET /v1/models`."""
+        """Answer `GET /v1/models`."""
         return json_response(ModelList(tuple(Model(name, self._created) for name in self._service.entries)))
 
     async def model(self, request: Request, key: str) -> Response:
-        """`GET /v1/models/{model}`."""
+        """Answer `GET /v1/models/{model}`."""
         entry = self._service.entry(request.path_params["model"])
         return json_response(Model(entry.name, self._created))
 
     async def complete(self, request: Request, key: str) -> Response:
-        """`POST /v1/chat/completions`."""
+        """Answer `POST /v1/chat/completions`."""
         service = self._service
         parsed = await service.parser.parsed(parse_chat, await read_body(request, service.limits))
         asked: AskedChat = parsed.wanted
@@ -105,7 +105,7 @@ class ChatApi:
         last: Message | None = None
         calls: tuple[ToolCall, ...] = ()
         refusal: str | None = None
-        async for piece in spoken(run.replies):  # all of it is there by now
+        async for piece in spoken(run.replies):  # all pieces have arrived
             if isinstance(piece, Said):
                 last, refusal = piece.message, refusal_of(piece.message) or refusal
                 if piece.index is not None:
@@ -115,7 +115,7 @@ class ChatApi:
         message = AssistantReply(
             DELIMITER.join(texts) or None,
             refusal,
-            tool_calls=tuple(ChatToolCall(one.id, Function(one.name, one.arguments)) for one in calls) or UNSET,
+            tool_calls=tuple(ChatToolCall(call.id, Function(call.name, call.arguments)) for call in calls) or UNSET,
         )
         choice = Choice(message, finish_reason(last, calls))
         return ChatCompletion(f"chatcmpl-{run.id}", created, run.entry.name, (choice,), _usage(run))
@@ -144,49 +144,21 @@ class ChatApi:
                         yield stream.call(number, call.id, call.name)
                         yield stream.arguments(number, call.arguments)
                     yield stream.finish(finish_reason(last, piece.calls))
-            await run.replies  # the interaction is over, and what it used is known
+            await run.replies  # until the interaction has ended, and its usage is known
         finally:
-            run.cancel("the client went away")  # of one that has ended, this is nothing
+            run.cancel("the client went away")  # nothing happens if it has ended
         if has_usage:
             yield stream.usage(_usage(run))
         yield DONE
 
 
 def parse_chat(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
-    """A request for a chat completion; see `Parse`."""
+    """Parse a request for a chat completion; see `Parse`."""
     wanted = decode(body, ChatRequest, status=400)
     check_count(len(wanted.messages), limits)
     messages, specials = chat_messages(wanted.messages)
     asked = AskedChat(msgspec.structs.replace(wanted, messages=[]), specials)
-    return Parsed(asked, messages, given_in(body, names))
-
-
-def given_in(body: bytes, names: frozenset[str]) -> dict[str, Any]:
-    """Fields of a body that agents may take as arguments."""
-    if not names:
-        return {}
-    given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    return {name: msgspec.json.decode(given[name]) for name in names if name in given}
-
-
-def options_for(entry: Entry, parsed: Parsed) -> dict[str, object]:
-    """The arguments that an agent takes from among the options of a request.
-
-    Args:
-        entry: The agent.
-        parsed: The request.
-
-    Raises:
-        Problem: 400: one does not fit.
-    """
-    if not entry.argument_names:
-        return {}
-    found = {name: parsed.given[name] for name in entry.argument_names if name in parsed.given}
-    try:
-        return entry.call_arguments(found)
-    except Problem as problem:
-        param = (problem.param or "").removeprefix("arguments.") or None
-        raise Problem(400, problem.message, param=param, code=problem.code) from None
+    return Parsed(asked, messages, fields_in(body, names))
 
 
 def _usage(run: Run) -> ChatUsage:

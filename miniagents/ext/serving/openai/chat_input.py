@@ -1,4 +1,4 @@
-"""What comes in through OpenAI's chat completions: conversations as their clients write them."""
+"""The requests for chat completions: the types of their fields, and their conversations."""
 
 from typing import Annotated, Literal
 
@@ -22,13 +22,13 @@ class TextPart(msgspec.Struct, frozen=True, tag="text", tag_field="type"):
 
 
 class RefusalPart(msgspec.Struct, frozen=True, tag="refusal", tag_field="type"):
-    """What an assistant said instead of an answer."""
+    """The refusal of an assistant, in place of an answer."""
 
     refusal: str
 
 
 class ImageUrl(msgspec.Struct, frozen=True):
-    """Where an image is, or itself as a data URL."""
+    """The URL of an image, or a data URL with its content."""
 
     url: str
 
@@ -53,7 +53,7 @@ class SoundPart(msgspec.Struct, frozen=True, tag="input_audio", tag_field="type"
 
 
 class FileData(msgspec.Struct, frozen=True):
-    """A file: itself as a data URL, or its id."""
+    """A file: a data URL with its content, or its id."""
 
     file_data: str | None = None
     file_id: str | None = None
@@ -70,19 +70,19 @@ Content = str | list[TextPart | RefusalPart]
 
 
 class SystemIn(msgspec.Struct, frozen=True, tag="system", tag_field="role"):
-    """What the agent is told beforehand."""
+    """A system prompt."""
 
     content: Content
 
 
 class DeveloperIn(msgspec.Struct, frozen=True, tag="developer", tag_field="role"):
-    """What the agent is told beforehand."""
+    """A system prompt."""
 
     content: Content
 
 
 class UserIn(msgspec.Struct, frozen=True, tag="user", tag_field="role"):
-    """What a user says."""
+    """A message of the user."""
 
     content: str | list[TextPart | ImagePart | FilePart | SoundPart]
 
@@ -95,7 +95,7 @@ class CustomIn(msgspec.Struct, frozen=True):
 
 
 class ToolCallIn(msgspec.Struct, frozen=True):
-    """A tool that the assistant asked for: a function, or a custom one."""
+    """A tool call of the assistant: of a function, or of a custom tool."""
 
     id: str
     type: Literal["function", "custom"] = "function"
@@ -104,7 +104,7 @@ class ToolCallIn(msgspec.Struct, frozen=True):
 
 
 class AssistantIn(msgspec.Struct, frozen=True, tag="assistant", tag_field="role"):
-    """What the assistant said, and the tools that it asked for; `function_call` is how that was said formerly."""
+    """A message of the assistant, with its tool calls. `function_call` is the older form of a tool call."""
 
     content: Content | None = None
     refusal: str | None = None
@@ -114,14 +114,14 @@ class AssistantIn(msgspec.Struct, frozen=True, tag="assistant", tag_field="role"
 
 
 class ToolIn(msgspec.Struct, frozen=True, tag="tool", tag_field="role"):
-    """What a tool answered."""
+    """The result of a tool."""
 
     tool_call_id: str
     content: Content
 
 
 class FunctionIn(msgspec.Struct, frozen=True, tag="function", tag_field="role"):
-    """What a tool answered, as that was said formerly."""
+    """The result of a tool, in the older form."""
 
     name: str
     content: str | None
@@ -131,13 +131,13 @@ ChatMessageIn = SystemIn | DeveloperIn | UserIn | AssistantIn | ToolIn | Functio
 
 
 class StreamOptions(msgspec.Struct, frozen=True):
-    """How to stream."""
+    """Options of a stream."""
 
     include_usage: bool = False
 
 
 class ChatRequest(msgspec.Struct, frozen=True):
-    """A request for a chat completion. Other options go to agents that take them, and are ignored otherwise."""
+    """A request for a chat completion. Agents get the other options if they take them; otherwise these are ignored."""
 
     model: str
     messages: Annotated[list[ChatMessageIn], Meta(min_length=1)]
@@ -148,62 +148,67 @@ class ChatRequest(msgspec.Struct, frozen=True):
 
 
 class AskedChat(msgspec.Struct, frozen=True):
-    """A request for a chat completion, with what has been found in it.
+    """A parsed request for a chat completion.
 
     Attributes:
         request: The request, without its messages.
-        specials: What not every agent takes.
+        specials: The content that not every agent takes.
     """
 
     request: ChatRequest
     specials: tuple[Special, ...] = ()
 
 
-def chat_messages(given: list[ChatMessageIn]) -> tuple[tuple[Message, ...], tuple[Special, ...]]:
-    """The conversation of a chat completion.
+def chat_messages(chat: list[ChatMessageIn]) -> tuple[tuple[Message, ...], tuple[Special, ...]]:
+    """Return the conversation of a chat completion.
+
+    Args:
+        chat: The messages of the request.
 
     Returns:
-        The messages, and what in them not every agent takes.
+        The messages, and the content that not every agent takes.
 
     Raises:
-        Problem: 400: it is none.
+        Problem: 400: a message cannot be read.
     """
-    specials = tuple(one for number, said in enumerate(given) for one in _specials(said, f"messages[{number}]"))
+    specials = tuple(
+        special for number, message in enumerate(chat) for special in _specials(message, f"messages[{number}]")
+    )
     try:
-        return from_openai(msgspec.to_builtins(given)), specials
-    except (ValueError, LookupError) as error:  # a data URL that is none
+        return from_openai(msgspec.to_builtins(chat)), specials
+    except (ValueError, LookupError) as error:  # a wrong data URL
         raise Problem(
             400, f"The messages cannot be read: {error} (messages)", param="messages", code="invalid"
         ) from None
 
 
-def _specials(said: ChatMessageIn, where: str) -> list[Special]:
-    """What not every agent takes.
+def _specials(message: ChatMessageIn, where: str) -> list[Special]:
+    """Return the content that not every agent takes.
 
     Raises:
-        Problem: 400: there is something that no agent takes, or something is missing.
+        Problem: 400: no agent takes a part of it, or a field is missing.
     """
-    found = []
-    if isinstance(said, UserIn) and not isinstance(said.content, str):
-        for number, part in enumerate(said.content):
+    specials = []
+    if isinstance(message, UserIn) and not isinstance(message.content, str):
+        for number, part in enumerate(message.content):
             place = f"{where}.content[{number}]"
             if isinstance(part, SoundPart):
-                found.append(Special("audio", "input_audio", place))
+                specials.append(Special("audio", "input_audio", place))
             elif isinstance(part, FilePart) and part.file.file_id is not None:
-                found.append(Special("file_ids", "file", place))
+                specials.append(Special("file_ids", "file", place))
             elif isinstance(part, FilePart) and part.file.file_data is None:
                 raise _missing(f"{place}.file", "file_data")
-    elif isinstance(said, AssistantIn):
-        if said.audio is not None:
-            text = f"Earlier answers in sound are not kept here ({where}.audio)"
+    elif isinstance(message, AssistantIn):
+        if message.audio is not None:
+            text = f"Earlier answers in sound are not stored here ({where}.audio)"
             raise Problem(400, text, param=f"{where}.audio", code="unsupported_input")
-        for number, call in enumerate(said.tool_calls or ()):
+        for number, call in enumerate(message.tool_calls or ()):
             place = f"{where}.tool_calls[{number}]"
             if getattr(call, call.type) is None:
                 raise _missing(place, call.type)
             if call.type == "custom":
-                found.append(Special("items", "custom", place))
-    return found
+                specials.append(Special("items", "custom", place))
+    return specials
 
 
 def _missing(where: str, name: str) -> Problem:

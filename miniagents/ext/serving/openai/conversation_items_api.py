@@ -1,4 +1,4 @@
-"""`/v1/conversations/{id}/items`: what was said in a conversation, item by item, as clients of OpenAI's see it."""
+"""`/v1/conversations/{id}/items`: the items of a conversation, for clients of OpenAI's API."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +10,7 @@ from starlette.responses import Response
 from miniagents.errors import DecodeError
 from miniagents.ext.llms.messages import ReplyMessage
 from miniagents.ext.serving.conversations.conversation_state import ConversationState, encoded, ids_in, with_more
+from miniagents.ext.serving.conversations.item_ids import Place, places_of
 from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.parsing import Parsed
 from miniagents.ext.serving.http.problems import json_response
@@ -22,7 +23,7 @@ from miniagents.ext.serving.openai.conversations_api import (
     parsed_items,
     saved_state,
 )
-from miniagents.ext.serving.openai.items import Place, item_of, places_of
+from miniagents.ext.serving.openai.items import item_of
 from miniagents.ext.serving.openai.paging import Page, check_include, item_not_found
 from miniagents.ext.serving.openai.references import References
 from miniagents.ext.serving.runs import timeout_of
@@ -33,13 +34,13 @@ from miniagents.messages import decode as decode_message
 
 
 class ItemsRequest(msgspec.Struct, frozen=True):
-    """Items that are to become part of a conversation."""
+    """A request to add items to a conversation."""
 
     items: list[dict[str, Any]]
 
 
 def parse_items(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
-    """Items that are to become part of a conversation; see `Parse`."""
+    """Parse a request to add items; see `Parse`."""
     return parsed_items(decode(body, ItemsRequest, status=400).items, limits)
 
 
@@ -47,8 +48,8 @@ class ConversationItemsApi:
     """The endpoints of the items of conversations.
 
     Args:
-        service: What all endpoints share.
-        references: Looks up items.
+        service: The service.
+        references: Resolves references to items.
     """
 
     def __init__(self, service: Service, references: References) -> None:
@@ -56,13 +57,13 @@ class ConversationItemsApi:
         self._references = references
 
     async def list(self, request: Request, key: str) -> Response:
-        """`GET /v1/conversations/{id}/items`."""
+        """Answer `GET /v1/conversations/{id}/items`."""
         page = Page.of(request)
         state = await saved_state(self._service, key, request.path_params["id"])
         return json_response(page.list(_places_in(state), lambda id, place: _item(state, id, place)))
 
     async def create(self, request: Request, key: str) -> Response:
-        """`POST /v1/conversations/{id}/items`: they come after what was said."""
+        """Answer `POST /v1/conversations/{id}/items`: the items follow those of the conversation."""
         check_include(request)
         service, id = self._service, request.path_params["id"]
         body = await read_body(request, service.limits)
@@ -70,18 +71,18 @@ class ConversationItemsApi:
         asked: AskedItems = parsed.wanted
         agent = (await saved_state(service, key, id)).agent
         entries = await entries_for(service, self._references, key, parsed.messages, asked.specials, agent)
-        said, ids_of_each = encoded(one.message for one in entries), [one.ids for one in entries]
-        await self._change(request, key, lambda state: with_more(state, said, ids_of_each))
+        encoded_messages, ids_of_each = encoded(entry.message for entry in entries), [entry.ids for entry in entries]
+        await self._change(request, key, lambda state: with_more(state, encoded_messages, ids_of_each))
         places = places_of(ids_of_each)
         items = tuple(
-            item_of(id, [one.message for one in entries[place.first : place.last + 1]], place.call)
+            item_of(id, [entry.message for entry in entries[place.first : place.last + 1]], place.call)
             for id, place in places.items()
         )
         ids = list(places)
         return json_response(ItemList(items, ids[0] if ids else "", ids[-1] if ids else "", has_more=False))
 
     async def retrieve(self, request: Request, key: str) -> Response:
-        """`GET /v1/conversations/{id}/items/{item}`."""
+        """Answer `GET /v1/conversations/{id}/items/{item}`."""
         check_include(request)
         state = await saved_state(self._service, key, request.path_params["id"])
         id = request.path_params["item"]
@@ -91,7 +92,7 @@ class ConversationItemsApi:
         return json_response(item)
 
     async def delete(self, request: Request, key: str) -> Response:
-        """`DELETE /v1/conversations/{id}/items/{item}`: answers with the conversation."""
+        """Answer `DELETE /v1/conversations/{id}/items/{item}` with the conversation."""
         item = request.path_params["item"]
         changed = await self._change(request, key, lambda state: _without(state, item))
         return json_response(ConversationInfo.of(request.path_params["id"], changed))
@@ -119,14 +120,14 @@ def _place_in(state: ConversationState, id: str) -> Place:
 
 
 def _item(state: ConversationState, id: str, place: Place) -> Item | None:
-    """An item; None if its messages cannot be read any more."""
+    """Return an item; None if none of its messages can be read."""
     messages = [_message(state, number) for number in range(place.first, place.last + 1)]
     readable = [message for message in messages if message is not None]
     return item_of(id, readable, place.call) if readable else None
 
 
 def _message(state: ConversationState, number: int) -> Message | None:
-    """A message; None if its class is not there any more."""
+    """Return a message; None if its class no longer exists."""
     try:
         return decode_message(state.said[number])
     except DecodeError:
@@ -134,26 +135,27 @@ def _message(state: ConversationState, number: int) -> Message | None:
 
 
 def _without(state: ConversationState, id: str) -> ConversationState:
-    """The conversation without an item: of a message that is several, only that one goes.
+    """Return the conversation without an item. The other items of the same message stay.
 
     Raises:
         Problem: 404: there is no such item.
     """
     place = _place_in(state, id)
-    said, ids = list(state.said), list(ids_in(state))
+    encoded_messages, ids = list(state.said), list(ids_in(state))
     message = _message(state, place.first)
     rest = _rest(message, place.call) if isinstance(message, ReplyMessage) else None
     if rest is None:
-        del said[place.first : place.last + 1], ids[place.first : place.last + 1]
+        del encoded_messages[place.first : place.last + 1], ids[place.first : place.last + 1]
     else:
-        said[place.first] = encode(rest)
+        encoded_messages[place.first] = encode(rest)
         own = ids[place.first]
         ids[place.first] = ("", *own[1:]) if not place.call else (*own[: place.call], *own[place.call + 1 :])
-    return msgspec.structs.replace(state, said=tuple(said), ids=tuple(ids))
+    return msgspec.structs.replace(state, said=tuple(encoded_messages), ids=tuple(ids))
 
 
 def _rest(message: ReplyMessage, call: int) -> ReplyMessage | None:
-    """What is left of a reply without its text, or, with the number of a tool call, without that; None for nothing."""
+    """Return a reply without its text, or, with the number of a tool call, without that call. None if nothing is
+    left."""
     calls = message.tool_calls
     if call:
         rest = msgspec.structs.replace(message, tool_calls=(*calls[: call - 1], *calls[call:]))

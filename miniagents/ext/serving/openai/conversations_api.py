@@ -1,4 +1,4 @@
-"""`/v1/conversations`: conversations are begun, looked at, changed and deleted, as clients of OpenAI's do it."""
+"""`/v1/conversations`: create, read, change and delete conversations, for clients of OpenAI's API."""
 
 from typing import Any, Literal
 
@@ -7,13 +7,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from miniagents.ext.serving.conversations.conversation_state import ConversationState, check_room, new_state, state_of
+from miniagents.ext.serving.conversations.item_ids import Identified, new_name
 from miniagents.ext.serving.http.json_messages import check_count
 from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.parsing import Parsed
 from miniagents.ext.serving.http.problems import Problem, json_response
 from miniagents.ext.serving.http.request_body import decode, read_body
 from miniagents.ext.serving.openai.item_input import input_messages, without_thoughts
-from miniagents.ext.serving.openai.items import Identified, new_name
 from miniagents.ext.serving.openai.references import References
 from miniagents.ext.serving.openai.responses_input import Metadata
 from miniagents.ext.serving.runs import timeout_of
@@ -24,11 +24,11 @@ from miniagents.messages.frozen import FrozenDict
 
 
 class ConversationRequest(msgspec.Struct, frozen=True):
-    """A conversation that is to begin.
+    """A request to create a conversation.
 
     Attributes:
-        items: What was said already.
-        metadata: What is attached to it.
+        items: The items to begin with.
+        metadata: The metadata to attach.
     """
 
     items: list[dict[str, Any]] | None = None
@@ -36,10 +36,10 @@ class ConversationRequest(msgspec.Struct, frozen=True):
 
 
 class ConversationUpdate(msgspec.Struct, frozen=True):
-    """A conversation that is to change.
+    """A request to change a conversation.
 
     Attributes:
-        metadata: What is attached to it from now on; null for nothing.
+        metadata: The new metadata; null for none.
     """
 
     metadata: Metadata | None
@@ -49,9 +49,9 @@ class ConversationInfo(msgspec.Struct, frozen=True):
     """A conversation.
 
     Attributes:
-        id: Its id.
-        created_at: When it began, in Unix seconds.
-        metadata: What is attached to it.
+        id: The id.
+        created_at: The time of its creation, in Unix seconds.
+        metadata: The attached metadata.
     """
 
     id: str
@@ -61,12 +61,12 @@ class ConversationInfo(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, id: str, state: ConversationState) -> "ConversationInfo":
-        """What there is to know of a conversation."""
+        """Return the description of a conversation."""
         return cls(id, state.created_at, dict(state.labels))
 
 
 class ConversationDeleted(msgspec.Struct, frozen=True):
-    """A conversation is gone."""
+    """The result of deleting a conversation."""
 
     id: str
     object: Literal["conversation.deleted"] = "conversation.deleted"
@@ -74,11 +74,11 @@ class ConversationDeleted(msgspec.Struct, frozen=True):
 
 
 class AskedItems(msgspec.Struct, frozen=True):
-    """Items that a request brings, with what has been found in them.
+    """The parsed items of a request.
 
     Attributes:
-        metadata: What else it brings.
-        specials: What not every agent takes.
+        metadata: The metadata of the request.
+        specials: The content that not every agent takes.
     """
 
     metadata: dict[str, str] | None = None
@@ -86,16 +86,16 @@ class AskedItems(msgspec.Struct, frozen=True):
 
 
 def parse_conversation(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
-    """A conversation that is to begin; see `Parse`."""
+    """Parse a request to create a conversation; see `Parse`."""
     wanted = decode(body, ConversationRequest, status=400)
     return parsed_items(wanted.items or [], limits, wanted.metadata)
 
 
 def parsed_items(items: list[dict[str, Any]], limits: Limits, metadata: dict[str, str] | None = None) -> Parsed:
-    """What items say.
+    """Parse the items of a request.
 
     Raises:
-        Problem: 400: they say nothing that is known.
+        Problem: 400: an item is wrong.
     """
     check_count(len(items), limits, "items")
     messages, specials = input_messages(items, under="items")
@@ -103,7 +103,7 @@ def parsed_items(items: list[dict[str, Any]], limits: Limits, metadata: dict[str
 
 
 def parse_update(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
-    """A conversation that is to change; see `Parse`."""
+    """Parse a request to change a conversation; see `Parse`."""
     return Parsed(decode(body, ConversationUpdate, status=400))
 
 
@@ -111,8 +111,8 @@ class ConversationsApi:
     """The endpoints of conversations.
 
     Args:
-        service: What all endpoints share.
-        references: Looks up items.
+        service: The service.
+        references: Resolves references to items.
     """
 
     def __init__(self, service: Service, references: References) -> None:
@@ -120,24 +120,24 @@ class ConversationsApi:
         self._references = references
 
     async def create(self, request: Request, key: str) -> Response:
-        """`POST /v1/conversations`."""
+        """Answer `POST /v1/conversations`."""
         service = self._service
         body = await read_body(request, service.limits)
         wanted, messages, _ = await service.parser.parsed(parse_conversation, body)
         entries = await entries_for(service, self._references, key, messages, wanted.specials)
         state = new_state(entries, labels=FrozenDict(wanted.metadata or {}))
-        check_room(len(entries), 0, service.limits)  # the first one always fits
+        check_room(len(entries), 0, service.limits)  # the first request always fits
         id = f"conv_{new_name()}"
         await service.turns.store.save(key, id, encode(state), after=None)
         return json_response(ConversationInfo.of(id, state))
 
     async def retrieve(self, request: Request, key: str) -> Response:
-        """`GET /v1/conversations/{id}`."""
+        """Answer `GET /v1/conversations/{id}`."""
         id = request.path_params["id"]
         return json_response(ConversationInfo.of(id, await saved_state(self._service, key, id)))
 
     async def update(self, request: Request, key: str) -> Response:
-        """`POST /v1/conversations/{id}`: other metadata."""
+        """Answer `POST /v1/conversations/{id}`: replace the metadata."""
         body = await read_body(request, self._service.limits)
         wanted: ConversationUpdate = (await self._service.parser.parsed(parse_update, body)).wanted
         labels = FrozenDict(wanted.metadata or {})
@@ -155,7 +155,7 @@ class ConversationsApi:
         return json_response(ConversationInfo.of(id, changed))
 
     async def delete(self, request: Request, key: str) -> Response:
-        """`DELETE /v1/conversations/{id}`."""
+        """Answer `DELETE /v1/conversations/{id}`."""
         id = request.path_params["id"]
         if not await self._service.turns.delete(key, id):
             raise not_found(id)
@@ -170,33 +170,33 @@ async def entries_for(
     specials: tuple[Special, ...],
     agent: str | None = None,
 ) -> tuple[Identified, ...]:
-    """Items that are to become part of a conversation.
+    """Return the messages of items that are added to a conversation.
 
     Args:
-        service: What all endpoints share.
-        references: Looks up items.
-        key: Whose conversation it is.
-        messages: What the items say.
-        specials: What in them not every agent takes.
-        agent: The name of its agent; None where that is not known yet.
+        service: The service.
+        references: Resolves references to items.
+        key: The name of the key that owns the conversation.
+        messages: The messages of the items.
+        specials: The content that not every agent takes.
+        agent: The name of the agent of the conversation; None before its first turn.
 
     Raises:
-        Problem: 400: no agent takes one of them; or see `References.entries`.
+        Problem: 400: no agent takes a part of the content; or see `References.entries`.
     """
     entry = service.entries.get(agent) if agent is not None else None
-    others = service.entries.values() if entry is None else (entry,)
-    wants = frozenset(want for one in others for want in one.wants)
+    candidates = service.entries.values() if entry is None else (entry,)
+    wants = frozenset(want for candidate in candidates for want in candidate.wants)
     check_wanted(specials, wants, entry.name if entry is not None else None)
-    given = messages if "items" in wants else without_thoughts(messages)
-    found, _ = await references.entries(given, new_name(), key)
-    return found
+    readable = messages if "items" in wants else without_thoughts(messages)
+    entries, _ = await references.entries(readable, new_name(), key)
+    return entries
 
 
 async def saved_state(service: Service, key: str, id: str) -> ConversationState:
-    """A conversation, as it was saved.
+    """Return a conversation.
 
     Raises:
-        Problem: 404: there is none.
+        Problem: 404: there is no such conversation.
     """
     saved = await service.turns.store.load(key, id)
     if saved is None:
@@ -205,5 +205,5 @@ async def saved_state(service: Service, key: str, id: str) -> ConversationState:
 
 
 def not_found(id: str) -> Problem:
-    """There is no such conversation, or it is somebody else's."""
+    """Return the problem of a conversation that does not exist, or belongs to another key."""
     return Problem(404, f"There is no conversation {id!r} (any more).", param="conversation", code="not_found")

@@ -1,4 +1,4 @@
-"""Items of OpenAI's Responses API as they come in, and the messages that they are."""
+"""The items of requests to OpenAI's Responses API, and their messages."""
 
 from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias
@@ -11,6 +11,7 @@ from miniagents.ext.llms.messages import ToolResultMessage as Result
 from miniagents.ext.llms.native import NativeMessage
 from miniagents.ext.llms.providers.mapping import joined
 from miniagents.ext.llms.providers.openai_mapping import API, from_openai, native
+from miniagents.ext.serving.conversations.item_ids import CONTINUES
 from miniagents.ext.serving.http.problems import Problem
 from miniagents.ext.serving.http.request_body import convert
 from miniagents.ext.serving.openai.chat_input import RefusalPart, SoundData
@@ -49,13 +50,10 @@ OTHER_ITEMS = frozenset(
         "web_search_call",
     }
 )
-"""The types of items that have no message class of their own, as the API has them."""
-
-CONTINUES = "continues_item"
-"""In the metadata of a message: that it is one more part of the item of the message before it."""
+"""The types of items without a message class of their own."""
 
 _SHOWN = 100
-"""How many letters of a wrong value an error shows."""
+"""The most characters of a wrong value in an error."""
 
 
 class InputText(msgspec.Struct, frozen=True, tag="input_text", tag_field="type"):
@@ -71,14 +69,14 @@ class OutputTextIn(msgspec.Struct, frozen=True, tag="output_text", tag_field="ty
 
 
 class InputImage(msgspec.Struct, frozen=True, tag="input_image", tag_field="type"):
-    """An image: where it is, itself as a data URL, or its id."""
+    """An image: its URL, a data URL with its content, or its id."""
 
     image_url: str | None = None
     file_id: str | None = None
 
 
 class InputFile(msgspec.Struct, frozen=True, tag="input_file", tag_field="type"):
-    """A file: where it is, itself as a data URL, or its id."""
+    """A file: its URL, a data URL with its content, or its id."""
 
     file_url: str | None = None
     file_data: str | None = None
@@ -96,14 +94,14 @@ Part = InputText | OutputTextIn | RefusalPart | InputImage | InputFile | InputAu
 
 
 class InputMessage(msgspec.Struct, frozen=True, tag="message", tag_field="type"):
-    """A message; its type may be left out."""
+    """A message. Its type may be left out."""
 
     role: Literal["system", "developer", "user", "assistant"]
     content: str | list[Part]
 
 
 class InputCall(msgspec.Struct, frozen=True, tag="function_call", tag_field="type"):
-    """A tool that the assistant asked for."""
+    """A function call of the assistant."""
 
     call_id: str
     name: str
@@ -111,20 +109,20 @@ class InputCall(msgspec.Struct, frozen=True, tag="function_call", tag_field="typ
 
 
 class InputCallOutput(msgspec.Struct, frozen=True, tag="function_call_output", tag_field="type"):
-    """What a tool answered."""
+    """The result of a function call."""
 
     call_id: str
     output: str | list[Part]
 
 
 class ItemReference(msgspec.Struct, frozen=True, tag="item_reference", tag_field="type"):
-    """An item of a response that is stored here."""
+    """A reference to an item of a stored response."""
 
     id: str
 
 
 class CustomCall(msgspec.Struct, frozen=True):
-    """A tool with free text as its input that the assistant asked for."""
+    """The call of a custom tool, with free text as its input."""
 
     call_id: str
     name: str
@@ -132,14 +130,14 @@ class CustomCall(msgspec.Struct, frozen=True):
 
 
 class CustomOutput(msgspec.Struct, frozen=True):
-    """What such a tool answered."""
+    """The result of a custom tool."""
 
     call_id: str
     output: str | list[dict[str, Any]]
 
 
 CUSTOM: dict[str, Any] = {"custom_tool_call": CustomCall, "custom_tool_call_output": CustomOutput}
-"""What must be in the items of custom tools, by their types."""
+"""The required fields of the items of custom tools, by type."""
 
 _THOUGHT = "reasoning"
 InputItem = InputMessage | InputCall | InputCallOutput | ItemReference
@@ -147,7 +145,7 @@ _OWN_ITEMS = ("message", "function_call", "function_call_output", "item_referenc
 
 
 class ReferenceMessage(Message, tag="miniagents:ItemReference"):
-    """Stands for an item of a stored response, until that is looked up.
+    """A placeholder for an item of a stored response, until the reference is resolved.
 
     Attributes:
         id: The id of the item.
@@ -162,44 +160,45 @@ Specials: TypeAlias = list[Special]
 
 
 def input_messages(
-    given: str | list[dict[str, Any]], *, under: str = "input"
+    items: str | list[dict[str, Any]], *, under: str = "input"
 ) -> tuple[tuple[Message, ...], tuple[Special, ...]]:
-    """The conversation of a response's input, one message or more for each item; each call of a tool is a message.
+    """Return the conversation in the input of a response. Each item is at least one message, and each tool call is a
+    message.
 
-    What a model thought is skipped by agents that do not want `items`: see `without_thoughts`.
+    Agents that do not want `items` do not get the thoughts of models: see `without_thoughts`.
 
     Args:
-        given: The input.
-        under: The field that it comes from.
+        items: The input: a text, or items.
+        under: The field of the input.
 
     Returns:
-        The messages, and what in them not every agent takes.
+        The messages, and the content that not every agent takes.
 
     Raises:
-        Problem: 400: it is none.
+        Problem: 400: an item is wrong.
     """
-    if isinstance(given, str):
-        return (UserMessage(given),), ()
-    found: list[Message] = []
+    if isinstance(items, str):
+        return (UserMessage(items),), ()
+    messages: list[Message] = []
     specials: Specials = []
-    for number, one in enumerate(given):
+    for number, raw in enumerate(items):
         where = f"{under}[{number}]"
-        item = _typed(one, where)
+        item = _typed(raw, where)
         if item["type"] in OTHER_ITEMS:
-            found.append(_other(item, where, specials))
+            messages.append(_other(item, where, specials))
         else:
             typed: InputItem = convert(item, InputItem, under=where, status=400)  # type: ignore[arg-type]  # a union
-            found += _messages(typed, where, specials)
-    return tuple(found), tuple(specials)
+            messages += _messages(typed, where, specials)
+    return tuple(messages), tuple(specials)
 
 
 def _typed(item: dict[str, Any], where: str) -> dict[str, Any]:
-    """An item with its type, which may be left out of a message, and of a reference."""
+    """Return an item with its type. A message and a reference may come without a type."""
     kind = item.get("type")
     if kind is None:
         kind = "message" if "role" in item or "id" not in item else "item_reference"
     if not isinstance(kind, str) or (kind not in _OWN_ITEMS and kind not in OTHER_ITEMS):
-        supported = ", ".join(repr(one) for one in sorted({*_OWN_ITEMS, *OTHER_ITEMS}))
+        supported = ", ".join(repr(name) for name in sorted({*_OWN_ITEMS, *OTHER_ITEMS}))
         text = f"Invalid value: {repr(kind)[:_SHOWN]}. Supported values are: {supported} ({where}.type)"
         raise Problem(400, text, param=f"{where}.type", code="invalid")
     return {**item, "type": kind}
@@ -212,16 +211,18 @@ def _other(item: dict[str, Any], where: str, specials: Specials) -> NativeMessag
         specials.append(Special("items", item["type"], where))
     try:
         message = native(item)
-        encode(message)  # as it is saved, and sent from the process that parses large bodies
+        encode(message)  # as later, for the store and for the pipe of the process that parses large bodies
     except UnencodableError as error:
         raise Problem(400, f"{error} ({where})", param=where, code="invalid") from None
     return message
 
 
 def without_thoughts(messages: Iterable[Message]) -> tuple[Message, ...]:
-    """A conversation without what a model thought."""
+    """Return a conversation without the thoughts of models."""
     return tuple(
-        one for one in messages if not (isinstance(one, NativeMessage) and (one.api, one.kind) == (API, _THOUGHT))
+        message
+        for message in messages
+        if not (isinstance(message, NativeMessage) and (message.api, message.kind) == (API, _THOUGHT))
     )
 
 
@@ -263,24 +264,24 @@ def _of_user(part: Part, where: str, specials: Specials) -> Message:
             specials.append(Special("file_ids", part.__struct_config__.tag, where))  # type: ignore[arg-type]
             return ImageMessage(file_id=id) if isinstance(part, InputImage) else FileMessage(file_id=id)
         case InputImage(image_url=str(url)):
-            kind, given = "image_url", {"url": url}
+            kind, content = "image_url", {"url": url}
         case InputImage():
             raise _missing(where, "image_url or file_id", "image_url")
         case InputFile(file_url=str(url)):
             return FileMessage(url=url, filename=part.filename or "file")
         case InputFile(file_data=str(data)):
-            kind, given = "file", {"file_data": data, "filename": part.filename or "file"}
+            kind, content = "file", {"file_data": data, "filename": part.filename or "file"}
         case InputFile():
             raise _missing(where, "file_url, file_data or file_id", "file_url")
         case InputAudio(input_audio=sound):
             specials.append(Special("audio", "input_audio", where))
-            kind, given = "input_audio", {"data": sound.data, "format": sound.format}
+            kind, content = "input_audio", {"data": sound.data, "format": sound.format}
         case _:
             return UserMessage(_text([part], where))
     try:
-        (message,) = from_openai([{"role": "user", "content": [{"type": kind, kind: given}]}])
+        (message,) = from_openai([{"role": "user", "content": [{"type": kind, kind: content}]}])
     except (ValueError, LookupError) as error:
-        raise Problem(400, f"This cannot be read: {error} ({where})", param=where, code="invalid") from None
+        raise Problem(400, f"This part cannot be read: {error} ({where})", param=where, code="invalid") from None
     return message
 
 
@@ -305,7 +306,7 @@ def _missing(where: str, names: str, name: str) -> Problem:
 
 
 def unmarked(message: Message) -> Message:
-    """A message without the mark that it is one more part of an item."""
+    """Return a message without the mark of a further part of an item."""
     if CONTINUES not in message.metadata:
         return message
     return msgspec.structs.replace(message, metadata=FrozenDict())

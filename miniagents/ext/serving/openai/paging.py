@@ -1,12 +1,12 @@
-"""Pages of items: what a client asks of a list, and what it gets."""
+"""Pages of items: the parameters of a list, and the page that a client gets."""
 
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from starlette.requests import Request
 
+from miniagents.ext.serving.conversations.item_ids import Place
 from miniagents.ext.serving.http.problems import Problem
-from miniagents.ext.serving.openai.items import Place
 from miniagents.ext.wire.openai_items import Item, ItemList
 
 INCLUDABLE = (
@@ -19,19 +19,19 @@ INCLUDABLE = (
     "web_search_call.action.sources",
     "web_search_call.results",
 )
-"""What clients may ask to be included. All that is there is always included."""
+"""The values of `include`. Everything that exists is included anyway."""
 
 MOST = 100
-"""Items of a page."""
+"""The most items of a page."""
 
 
 class Page(NamedTuple):
-    """What a client asks of a list.
+    """The parameters of a list.
 
     Attributes:
-        limit: How many items it wants, 1 to `MOST`.
-        after: The id of the item after which they come; None for the beginning.
-        order: Whether the oldest comes first.
+        limit: The most items of the page, 1 to `MOST`.
+        after: The id of the item before the first one; None for the beginning.
+        order: "asc" if the oldest item comes first.
     """
 
     limit: int
@@ -40,27 +40,27 @@ class Page(NamedTuple):
 
     @classmethod
     def of(cls, request: Request) -> "Page":
-        """What the query of a request says.
+        """Return the parameters in the query of a request.
 
         Raises:
-            Problem: 400: something in it is wrong.
+            Problem: 400: a parameter is wrong.
         """
-        given = request.query_params
+        query = request.query_params
         check_include(request)
-        limit = given.get("limit", "20")
+        limit = query.get("limit", "20")
         if not (limit.isascii() and limit.isdecimal() and len(limit) < 4 and 1 <= int(limit) <= MOST):
             raise Problem(400, f"limit is 1 to {MOST} (limit)", param="limit", code="invalid")
-        order = given.get("order", "desc")
+        order = query.get("order", "desc")
         if order not in ("asc", "desc"):
             raise Problem(400, "order is asc or desc (order)", param="order", code="invalid")
-        return cls(int(limit), given.get("after"), order)  # type: ignore[arg-type]  # one of the two
+        return cls(int(limit), query.get("after"), order)  # type: ignore[arg-type]  # one of the two
 
     def list(self, places: dict[str, Place], item: Callable[[str, Place], Item | None]) -> ItemList:
-        """The page.
+        """Return the page.
 
         Args:
-            places: All items, from the oldest one.
-            item: Makes an item; None for one that cannot be shown, which is left out.
+            places: The places of all items, oldest first.
+            item: Returns an item, or None for an item that cannot be shown. Such items are left out.
 
         Raises:
             Problem: 404: there is no item with the id `after`.
@@ -72,24 +72,24 @@ class Page(NamedTuple):
                 raise item_not_found(self.after, "after")
             begin = ids.index(self.after) + 1
         page = ids[begin : begin + self.limit]
-        data = tuple(one for id in page if (one := item(id, places[id])) is not None)
+        data = tuple(shown for id in page if (shown := item(id, places[id])) is not None)
         return ItemList(data, page[0] if page else "", page[-1] if page else "", begin + len(page) < len(ids))
 
 
 def check_include(request: Request) -> None:
-    """Check what a client asks to be included.
+    """Check the values of `include` in a request.
 
     Raises:
-        Problem: 400: there is no such thing.
+        Problem: 400: a value is unknown.
     """
     for name in ("include", "include[]"):
-        for one in request.query_params.getlist(name):
-            if one not in INCLUDABLE:
+        for value in request.query_params.getlist(name):
+            if value not in INCLUDABLE:
                 supported = ", ".join(map(repr, INCLUDABLE))
-                text = f"Invalid value: {one!r}. Supported values are: {supported} (include)"
+                text = f"Invalid value: {value!r}. Supported values are: {supported} (include)"
                 raise Problem(400, text, param="include", code="invalid")
 
 
 def item_not_found(id: str, param: str) -> Problem:
-    """There is no such item, or it is somebody else's."""
+    """Return the problem of an item that does not exist, or belongs to another key."""
     return Problem(404, f"There is no item {id!r} (any more).", param=param, code="not_found")

@@ -1,4 +1,5 @@
-"""A response of the Responses API, made of what an agent says: the whole, and its events, the same in every replay."""
+"""A response of the Responses API, made from the replies of an agent: its body, and its events. Every replay gives the
+same events."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -29,7 +30,7 @@ from miniagents.ext.wire.openai_responses import (
 from miniagents.messages import Message
 
 _BEGUN = {"reasoning": NO_REASONING, "text": PLAIN_TEXT}
-"""What stands in a response where these options do not say it."""
+"""The values of these options in a response to a request without them."""
 
 _FAILURES = {400: "invalid_prompt", 422: "invalid_prompt", 429: "rate_limit_exceeded"}
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
@@ -40,10 +41,10 @@ class ResponseEvents:
 
     Args:
         stored: The response.
-        reader: Who gets them as they come.
+        reader: The reader of the events.
 
     Attributes:
-        body: The response as far as it has come; whole, once the events are over.
+        body: The response so far. It is complete after the last event.
     """
 
     def __init__(self, stored: StoredResponse, reader: Reader | None = None) -> None:
@@ -54,10 +55,10 @@ class ResponseEvents:
         self.body = begun_body(stored)
 
     async def events(self) -> AsyncGenerator[bytes, None]:
-        """The events.
+        """Yield the events.
 
         Raises:
-            Exception: What the agent failed with; `failed` makes the last event of it.
+            Exception: The failure of the agent; `failed` makes the last event of it.
         """
         stored, stream = self._stored, self._stream
         for event in stream.response("created", self.body):
@@ -89,14 +90,14 @@ class ResponseEvents:
                 for event in self._calls(piece):
                     yield event
                 self._finish(last, piece)
-        await stored.replies  # the interaction is over, and what it used is known
+        await stored.replies  # until the interaction has ended, and its usage is known
         completed_at = stored.completed_at if self.body.status == "completed" else None
         self.body = msgspec.structs.replace(self.body, usage=_usage(stored), completed_at=completed_at)
         for event in stream.response(self.body.status, self.body):
             yield event
 
     def _said(self, at: int, id: str, texts: list[str], message: Message) -> list[bytes]:
-        """A message is whole."""
+        """Return the events after the last token of a message."""
         stream, events = self._stream, []
         refusal = refusal_of(message)
         if not texts and not refusal:
@@ -115,7 +116,7 @@ class ResponseEvents:
         return events + stream.end_item(at, item)
 
     def _calls(self, calls: Calls) -> list[bytes]:
-        """Tool calls that are the client's to make."""
+        """Return the events of the tool calls that are left to the client."""
         events, stream = [], self._stream
         for call in calls.calls:
             at = len(self._output)
@@ -137,7 +138,7 @@ class ResponseEvents:
         )
 
     def fail(self, problem: Problem) -> None:
-        """The agent has failed, or was cancelled: `body` says so."""
+        """Make `body` that of a response that has failed, or was cancelled."""
         is_cancelled = problem.code == "cancelled"
         failure = ResponseFailure(_FAILURES.get(problem.status, "server_error"), problem.message)
         self.body = msgspec.structs.replace(
@@ -149,15 +150,15 @@ class ResponseEvents:
         )
 
     def failed(self, problem: Problem) -> bytes:
-        """The last event of a response whose agent has failed, or was cancelled."""
+        """Return the last event of a response that has failed, or was cancelled."""
         self.fail(problem)
-        # The API has no event of its own for what was cancelled.
+        # The API has no event for a cancelled response.
         kind = "incomplete" if self.body.status == "cancelled" else "failed"
         return b"".join(self._stream.response(kind, self.body))
 
 
 def begun_body(stored: StoredResponse) -> ResponseBody:
-    """A response that has just begun."""
+    """Return the body of a response that has just begun."""
     request = stored.request
     return ResponseBody(
         id=stored.id,
@@ -175,9 +176,9 @@ def begun_body(stored: StoredResponse) -> ResponseBody:
 
 
 def _echo(echoed: Echoed) -> dict[str, Any]:
-    """What a response repeats of its request."""
-    given = {name: value for name, value in msgspec.structs.asdict(echoed).items() if value is not None}
-    return given | {name: begun | given[name] for name, begun in _BEGUN.items() if name in given}
+    """Return the options that a response repeats from its request."""
+    options = {name: value for name, value in msgspec.structs.asdict(echoed).items() if value is not None}
+    return options | {name: begun | options[name] for name, begun in _BEGUN.items() if name in options}
 
 
 def _call_item(id: str, call: ToolCall) -> FunctionCallItem:

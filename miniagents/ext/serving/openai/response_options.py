@@ -1,8 +1,8 @@
-"""Options of a request to the Responses API, as agents get them: as chat completions have them."""
+"""The options of a request to the Responses API, as arguments of agents: in the form of chat completions."""
 
 from typing import Any
 
-from miniagents.ext.serving.openai.chat import given_in
+from miniagents.ext.serving.request_options import fields_in
 
 _PLACES = {
     "max_completion_tokens": ("max_output_tokens",),
@@ -10,48 +10,49 @@ _PLACES = {
     "response_format": ("text", "format"),
     "verbosity": ("text", "verbosity"),
 }
-"""Where options of chat completions stand in a request for a response."""
+"""The places of the options of chat completions in a request for a response."""
 
 
 def options_in(body: bytes, names: frozenset[str]) -> dict[str, Any]:
-    """Fields of a request for a response that agents may take as arguments.
+    """Return the fields of a request for a response that agents may take as arguments.
 
-    Tools, and what stands in another place than in a request for a chat completion, are made what they are there.
+    Tools, and options with another place or form than in a chat completion, are converted to the form of a chat
+    completion.
 
     Args:
-        body: The request: JSON that is one.
-        names: The arguments that agents take.
+        body: The request, a JSON object.
+        names: The names of the arguments of all agents.
     """
     moved = {name: place for name, place in _PLACES.items() if name in names}
-    given = given_in(body, names | {place[0] for place in moved.values()})
-    found = {name: given[name] for name in names if name in given}
+    fields = fields_in(body, names | {place[0] for place in moved.values()})
+    options = {name: fields[name] for name in names if name in fields}
     for name, place in moved.items():
-        value = _at(given, place)
+        value = _at(fields, place)
         if value is not None:
-            found[name] = value
-    if "response_format" in found:
-        found["response_format"] = _format(found["response_format"])
-    return found | {name: _nested(found[name]) for name in ("tools", "tool_choice") if name in found}
+            options[name] = value
+    if "response_format" in options:
+        options["response_format"] = _format(options["response_format"])
+    return options | {name: _nested(options[name]) for name in ("tools", "tool_choice") if name in options}
 
 
-def _at(given: Any, place: tuple[str, ...]) -> Any:
-    """What stands there, or None."""
+def _at(value: Any, place: tuple[str, ...]) -> Any:
+    """Return the value at a place, or None."""
     for name in place:
-        given = given.get(name) if isinstance(given, dict) else None
-    return given
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def _format(value: Any) -> Any:
-    """The format of an answer as a chat completion has it."""
+    """Return the format of an answer in the form of a chat completion."""
     if isinstance(value, dict) and value.get("type") == "json_schema" and "json_schema" not in value:
-        return {"type": "json_schema", "json_schema": {name: one for name, one in value.items() if name != "type"}}
+        return {"type": "json_schema", "json_schema": {name: field for name, field in value.items() if name != "type"}}
     return value
 
 
 def _nested(value: Any) -> Any:
-    """Tools, or the choice of one, as a chat completion has them."""
+    """Return tools, or a tool choice, in the form of a chat completion."""
     if isinstance(value, list):
-        return [_nested(one) for one in value]
+        return [_nested(field) for field in value]
     if isinstance(value, dict) and value.get("type") == "function" and "function" not in value:
-        return {"type": "function", "function": {name: one for name, one in value.items() if name != "type"}}
+        return {"type": "function", "function": {name: field for name, field in value.items() if name != "type"}}
     return value

@@ -1,4 +1,4 @@
-"""Where responses are kept, so that they can be asked for again."""
+"""Stores of responses: the interface, and a store in memory."""
 
 import time
 from dataclasses import dataclass, field
@@ -6,9 +6,9 @@ from typing import Protocol
 
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.llms.metering import Meter
+from miniagents.ext.serving.conversations.item_ids import Identified, Ids, ids_of_replies
 from miniagents.ext.serving.http.problems import Problem
 from miniagents.ext.serving.http.reply_reading import Reading
-from miniagents.ext.serving.openai.items import Identified, Ids, ids_of_replies
 from miniagents.ext.serving.openai.responses_input import Echoed, ResponsesRequest
 from miniagents.ext.serving.reply_pieces import as_assistant
 from miniagents.ext.serving.runs import Run
@@ -17,25 +17,25 @@ from miniagents.messages import Message, MessageSequencePromise
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class StoredResponse:
-    """A response: what was asked, and the promise of what is answered.
+    """A response: the request, and the promise of the replies.
 
     Attributes:
-        name: Its name, which is in its id and in those of its items; it cannot be guessed.
-        key: Whose it is.
+        name: The name, which is part of the ids of the response and of its items. It cannot be guessed.
+        key: The name of the key that made the request.
         agent: The name of the agent.
-        created_at: When it began, in Unix seconds.
-        request: What was asked.
-        echoed: Options that it repeats.
-        messages: The conversation up to here, without instructions.
-        ids: The ids of its items, for each message.
-        before: How many of the messages it goes on with.
-        replies: What is answered; it can be iterated again and again.
-        meter: What all models below it use.
-        reading: What came of its replies, and how far its readers are.
-        asked: Bytes of the request, and of all that it goes on with.
-        conversation: The id of the conversation that it belongs to, or None.
+        created_at: The time of the request, in Unix seconds.
+        request: The request, without its input.
+        echoed: The options that the response repeats.
+        messages: The conversation before the replies, without instructions.
+        ids: The ids of the items of each message.
+        before: The number of messages of the conversation that the request continues.
+        replies: The replies. They can be iterated several times.
+        meter: The meter of all models below the call.
+        reading: The size of the replies so far, and the positions of their readers.
+        asked: Bytes of the request, and of everything that it continues.
+        conversation: The id of the conversation that the response belongs to, or None.
         run: The call, in the process that made it.
-        completed_at: When its replies had come, in Unix seconds; None before.
+        completed_at: The time of the last reply, in Unix seconds; None before.
 
     Example:
         >>> from starlette.testclient import TestClient
@@ -78,17 +78,17 @@ class StoredResponse:
 
     @property
     def id(self) -> str:
-        """Its id."""
+        """The id."""
         return f"resp_{self.name}"
 
     @property
     def asked_entries(self) -> tuple[Identified, ...]:
-        """The conversation up to here, with the ids of its items."""
+        """The conversation before the replies, with the ids of its items."""
         return tuple(map(Identified, self.messages, self.ids))
 
     @property
     def answered_entries(self) -> tuple[Identified, ...]:
-        """What was answered, as a later turn gets it, with the ids of its items; () as long as it is not whole."""
+        """The replies in the form for a later turn, with the ids of their items; () until they are complete."""
         if not self.replies.done() or self.replies.exception() is not None:
             return ()
         replies = self.replies.result()
@@ -96,17 +96,17 @@ class StoredResponse:
 
     @property
     def size(self) -> int:
-        """Bytes that it takes, so far."""
+        """Bytes of the response so far."""
         return self.asked + self.reading.size
 
     @property
     def is_background(self) -> bool:
-        """Whether it goes on without its client."""
+        """Whether the response continues without its client."""
         return bool(self.request.background)
 
 
 class ResponseStore(Protocol):
-    """Where responses are kept.
+    """A store of responses.
 
     Example:
         >>> from starlette.testclient import TestClient
@@ -125,42 +125,35 @@ class ResponseStore(Protocol):
     """
 
     async def add(self, response: StoredResponse) -> None:
-        """Keep a response that begins.
+        """Store a response that begins.
 
         Raises:
             Problem: 429: there is no room.
         """
 
     async def get(self, id: str) -> StoredResponse | None:
-        """The response with this id, or None."""
+        """Return the response with this id, or None."""
 
     async def remove(self, id: str) -> None:
-        """Forget a response, if it is there."""
+        """Remove a response, if it is stored."""
 
 
 class MemoryResponses:
-    """Responses in memory, until the process ends.
+    """Responses in memory. They are lost when the process ends.
 
     Args:
-        most: How many of one key, 1 or more. One more pushes out the oldest that is finished.
-        size: How many bytes of one key, 1 or more; see `StoredResponse.size`. More push out others in the same way; the
-            newest one stays.
-        ttl: Seconds after its beginning after which a finished one is forgotten, more than 0.
+        most: The most responses of one key, 1 or more. One more removes the oldest finished response.
+        size: The most bytes of the responses of one key, 1 or more; see `StoredResponse.size`. More bytes remove the
+            oldest finished responses; the newest response stays.
+        ttl: Seconds after its beginning after which a finished response is removed, more than 0.
 
     Raises:
         InvalidOptionError: An option is outside its range.
 
     Example:
-        >>> from starlette.testclient import TestClient
-        >>> from miniagents.ext.serving import agent_app
-        >>> @miniagent
-        ... async def echo(ctx):
-        ...     ctx.reply(f"You said: {await ctx.message_promises}")
-        >>> app = agent_app(echo, auth="a-secret-token", admin_auth=None, responses=MemoryResponses(most=10, ttl=60.0))
-        >>> with TestClient(app, "http://localhost", headers={"Authorization": "Bearer a-secret-token"}) as client:
-        ...     id = client.post("/v1/responses", json={"model": "echo", "input": "Hello!"}).json()["id"]
-        ...     print(client.get(f"/v1/responses/{id}").json()["output"][0]["content"][0]["text"])
-        You said: Hello!
+        >>> store = MemoryResponses(most=100, ttl=60.0)
+        >>> await store.get("resp_1") is None
+        True
     """
 
     def __init__(self, most: int = 1000, size: int = 64 * 1024 * 1024, ttl: float = 3600.0) -> None:
@@ -175,32 +168,32 @@ class MemoryResponses:
         self._where: dict[str, str] = {}
 
     async def add(self, response: StoredResponse) -> None:
-        """Keep a response that begins; see `ResponseStore`."""
+        """Store a response that begins; see `ResponseStore`."""
         key = response.key
         self._make_room(key, self._most - 1, self._size - response.size, stays=0)
         own = self._keys.setdefault(key, {})
-        if len(own) >= self._most or sum(one.size for _, one in own.values()) > self._size:
+        if len(own) >= self._most or sum(stored.size for _, stored in own.values()) > self._size:
             text = "Too many responses of this key are under way."
             raise Problem(429, text, code="too_many_responses", retry_after=1.0)
         own[response.id] = (time.monotonic(), response)
         self._where[response.id] = key
         response.replies.add_done_callback(lambda _: self._make_room(key, self._most, self._size, stays=1))
 
-    def _make_room(self, key: str, most: int, size: int, *, stays: int) -> None:
-        """Forget the oldest that are finished, as long as there are too many, or they are too large or too old; the
-        newest, `stays` of them, only if they are too old."""
+    def _make_room(self, key: str, max_responses: int, max_bytes: int, *, stays: int) -> None:
+        """Remove the oldest finished responses while there are too many, or too many bytes, or while they are too old.
+        The newest responses, `stays` of them, are removed only if they are too old."""
         own = self._keys.get(key, {})
-        now, taken = time.monotonic(), sum(one.size for _, one in own.values())
-        for id, (began, one) in tuple(own.items()):  # the oldest come first
+        now, taken = time.monotonic(), sum(response.size for _, response in own.values())
+        for id, (began, response) in tuple(own.items()):  # the oldest come first
             is_old = now - began > self._ttl
-            if not is_old and ((len(own) <= most and taken <= size) or len(own) <= stays):
+            if not is_old and ((len(own) <= max_responses and taken <= max_bytes) or len(own) <= stays):
                 break
-            if one.replies.done():
-                taken -= one.size
+            if response.replies.done():
+                taken -= response.size
                 self._forget(id)
 
     async def get(self, id: str) -> StoredResponse | None:
-        """The response with this id, or None; see `ResponseStore`."""
+        """Return the response with this id, or None; see `ResponseStore`."""
         began, response = self._keys.get(self._where.get(id, ""), {}).get(id, (0.0, None))
         if response is not None and response.replies.done() and time.monotonic() - began > self._ttl:
             self._forget(id)
@@ -208,7 +201,7 @@ class MemoryResponses:
         return response
 
     async def remove(self, id: str) -> None:
-        """Forget a response; see `ResponseStore`."""
+        """Remove a response; see `ResponseStore`."""
         self._forget(id)
 
     def _forget(self, id: str) -> None:

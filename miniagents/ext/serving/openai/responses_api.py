@@ -1,4 +1,4 @@
-"""`/v1/responses`: responses that can run in the background, be asked for again, picked up where they broke off, and
+"""`/v1/responses`: responses that can run in the background, be retrieved, be resumed in the middle of a stream, and be
 cancelled."""
 
 import time
@@ -11,21 +11,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from miniagents.ext.serving.conversations.conversation_id import conversation_id
+from miniagents.ext.serving.conversations.item_ids import Identified, new_name, places_of
 from miniagents.ext.serving.http.json_messages import check_count
 from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.parsing import Parsed
 from miniagents.ext.serving.http.problems import FAILURES, Problem, json_response
 from miniagents.ext.serving.http.request_body import decode, read_body
 from miniagents.ext.serving.http.streaming import EventStream
-from miniagents.ext.serving.openai.chat import options_for
 from miniagents.ext.serving.openai.item_input import input_messages, without_thoughts
-from miniagents.ext.serving.openai.items import Identified, item_of, new_name, places_of
+from miniagents.ext.serving.openai.items import item_of
 from miniagents.ext.serving.openai.paging import Page
 from miniagents.ext.serving.openai.references import References
 from miniagents.ext.serving.openai.response_events import ResponseEvents, begun_body
 from miniagents.ext.serving.openai.response_options import options_in
 from miniagents.ext.serving.openai.response_store import ResponseStore, StoredResponse
 from miniagents.ext.serving.openai.responses_input import AskedResponse, ResponsesRequest, echoed_in
+from miniagents.ext.serving.request_options import options_for
 from miniagents.ext.serving.served_agent import Entry
 from miniagents.ext.serving.service import Service
 from miniagents.ext.serving.wants import check_wanted
@@ -33,11 +34,11 @@ from miniagents.ext.wire.openai_responses import ResponseBody
 from miniagents.messages import SystemMessage
 
 _NOTHING = "One of \"input\" or \"previous_response_id\" or 'prompt' or 'conversation_id' must be provided."
-"""What the API itself says."""
+"""The words of OpenAI's own API."""
 
 
 class Deleted(msgspec.Struct, frozen=True):
-    """A response is gone."""
+    """The result of deleting a response."""
 
     id: str
     object: Literal["response"] = "response"
@@ -45,14 +46,14 @@ class Deleted(msgspec.Struct, frozen=True):
 
 
 def parse_response(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
-    """A request for a response; see `Parse`."""
+    """Parse a request for a response; see `Parse`."""
     wanted = decode(body, ResponsesRequest, status=400)
-    given = wanted.input or []
-    if not isinstance(given, str):
-        check_count(len(given), limits, "input")
-    messages, specials = input_messages(given)
+    items = wanted.input or []
+    if not isinstance(items, str):
+        check_count(len(items), limits, "input")
+    messages, specials = input_messages(items)
     request = msgspec.structs.replace(wanted, input=None)
-    asked = AskedResponse(request, echoed_in(body, names), has_input=bool(given), specials=specials)
+    asked = AskedResponse(request, echoed_in(body, names), has_input=bool(items), specials=specials)
     return Parsed(asked, messages, options_in(body, names))
 
 
@@ -60,9 +61,9 @@ class ResponsesApi:
     """The endpoints of responses.
 
     Args:
-        service: What all endpoints share.
-        store: Where responses are kept.
-        references: Looks up items.
+        service: The service.
+        store: The store of responses.
+        references: Resolves references to items.
     """
 
     def __init__(self, service: Service, store: ResponseStore, references: References) -> None:
@@ -71,7 +72,7 @@ class ResponsesApi:
         self._references = references
 
     async def create(self, request: Request, key: str) -> Response:
-        """`POST /v1/responses`."""
+        """Answer `POST /v1/responses`."""
         service = self._service
         body = await read_body(request, service.limits)
         parsed = await service.parser.parsed(parse_response, body)
@@ -79,22 +80,22 @@ class ResponsesApi:
         wanted = asked.request
         entry = service.entry(wanted.model)
         if wanted.background and wanted.store is False:
-            raise Problem(400, "What runs in the background is stored (store)", param="store", code="invalid")
+            raise Problem(400, "A response in the background is always stored (store)", param="store", code="invalid")
         before, size = await self._before(wanted, key)
         if wanted.previous_response_id is not None and conversation_id(request, wanted.conversation) is not None:
-            text = "A response goes on with a conversation or with a response, not with both (previous_response_id)"
+            text = "A response continues a conversation or another response, not both (previous_response_id)"
             raise Problem(400, text, param="previous_response_id", code="invalid")
         if not asked.has_input:
             self._check_begins(asked, entry, conversation_id(request, wanted.conversation))
         check_wanted(asked.specials, entry.wants, entry.name)
-        given = parsed.messages if "items" in entry.wants else without_thoughts(parsed.messages)
+        readable = parsed.messages if "items" in entry.wants else without_thoughts(parsed.messages)
         name = new_name()
-        new, referred = await self._references.entries(given, name, key, before=before)
+        new, referred = await self._references.entries(readable, name, key, before=before)
         entries = (*before, *new)
-        messages, ids = tuple(one.message for one in entries), tuple(one.ids for one in entries)
-        told = (SystemMessage(wanted.instructions), *messages) if wanted.instructions else messages
+        messages, ids = tuple(entry.message for entry in entries), tuple(entry.ids for entry in entries)
+        conversation = (SystemMessage(wanted.instructions), *messages) if wanted.instructions else messages
         options = options_for(entry, parsed)
-        run = await service.begin(request, entry, key, told, options, wanted.conversation, name)
+        run = await service.begin(request, entry, key, conversation, options, wanted.conversation, name)
         if run.turn is not None:
             run.turn.ids = ids
         stored = StoredResponse(
@@ -128,14 +129,15 @@ class ResponsesApi:
         return json_response(await self._body(stored))
 
     async def retrieve(self, request: Request, key: str) -> Response:
-        """`GET /v1/responses/{id}`, also as a stream that goes on after event `starting_after`."""
+        """Answer `GET /v1/responses/{id}`, complete or as a stream after event `starting_after`."""
         stored = await self._stored(request.path_params["id"], key)
         if _flag(request, "stream"):
             return self._stream(stored, after=_number(request, "starting_after"), prelude=None)
         return json_response(await self._body(stored))
 
     async def input_items(self, request: Request, key: str) -> Response:
-        """`GET /v1/responses/{id}/input_items`: what the response was made of, with what it goes on with."""
+        """Answer `GET /v1/responses/{id}/input_items`: the input of the response, with the conversation that it
+        continues."""
         page = Page.of(request)
         stored = await self._stored(request.path_params["id"], key)
         messages = stored.messages
@@ -146,15 +148,15 @@ class ResponsesApi:
         return json_response(listed)
 
     async def cancel(self, request: Request, key: str) -> Response:
-        """`POST /v1/responses/{id}/cancel`: answers when all of it has stopped."""
+        """Answer `POST /v1/responses/{id}/cancel` when all calls of the response have stopped."""
         stored = await self._stored(request.path_params["id"], key)
         if not stored.is_background:
-            raise Problem(400, "Only what runs in the background can be cancelled.", code="invalid")
+            raise Problem(400, "Only a response in the background can be cancelled.", code="invalid")
         await self._end(stored, "the client cancelled it")
         return json_response(await self._body(stored))
 
     async def delete(self, request: Request, key: str) -> Response:
-        """`DELETE /v1/responses/{id}`: one that still runs is cancelled."""
+        """Answer `DELETE /v1/responses/{id}`. A response that still runs is cancelled."""
         stored = await self._stored(request.path_params["id"], key)
         await self._store.remove(stored.id)
         await self._end(stored, "the client deleted it")
@@ -168,10 +170,10 @@ class ResponsesApi:
 
     @staticmethod
     def _check_begins(asked: AskedResponse, entry: Entry, conversation: str | None) -> None:
-        """Check that a request without input has something else to answer.
+        """Check that a request without input has another source of messages.
 
         Raises:
-            Problem: 400: it has not.
+            Problem: 400: the request has none.
         """
         if asked.request.previous_response_id is not None or conversation is not None:
             return
@@ -182,7 +184,7 @@ class ResponsesApi:
             raise Problem(400, text, param="prompt", code="unsupported_input")
 
     async def _before(self, wanted: ResponsesRequest, key: str) -> tuple[tuple[Identified, ...], int]:
-        """The conversation that a request goes on with, and its bytes."""
+        """Return the conversation that a request continues, and its bytes."""
         if wanted.previous_response_id is None:
             return (), 0
         previous = await self._stored(wanted.previous_response_id, key)
@@ -201,7 +203,7 @@ class ResponsesApi:
             await stored.run.interaction.cancel(reason)
 
     async def _body(self, stored: StoredResponse) -> ResponseBody:
-        """The response as it is now."""
+        """Return the body of the response at this moment."""
         if not stored.replies.done():
             return msgspec.structs.replace(begun_body(stored), status="in_progress")
         made = ResponseEvents(stored)
@@ -246,18 +248,18 @@ class ResponsesApi:
 
 
 def _flag(request: Request, name: str) -> bool:
-    given = request.query_params.get(name, "false").lower()
-    if given not in ("true", "false"):
-        raise Problem(400, f"{name} is true or false ({name})", param=name, code="invalid")
-    return given == "true"
+    value = request.query_params.get(name, "false").lower()
+    if value not in ("true", "false"):
+        raise Problem(400, f"{name} must be true or false ({name})", param=name, code="invalid")
+    return value == "true"
 
 
 def _number(request: Request, name: str) -> int:
-    given = request.query_params.get(name, "-1")
+    value = request.query_params.get(name, "-1")
     try:
-        number = int(given)
+        number = int(value)
     except ValueError:
         number = -2
     if not -1 <= number < 2**53:
-        raise Problem(400, f"{name} is the number of an event ({name})", param=name, code="invalid")
+        raise Problem(400, f"{name} must be the number of an event ({name})", param=name, code="invalid")
     return number

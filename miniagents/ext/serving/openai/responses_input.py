@@ -1,4 +1,4 @@
-"""What comes in through OpenAI's Responses API: the request, with the options that a response repeats."""
+"""The requests to OpenAI's Responses API, with the options that a response repeats."""
 
 from typing import Annotated, Any, Literal
 
@@ -13,11 +13,11 @@ from miniagents.ext.serving.wants import Special
 Metadata = Annotated[
     dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]], Meta(max_length=16)
 ]
-"""What a client attaches to something: 16 pairs at most, as at OpenAI's."""
+"""The metadata that a client attaches: at most 16 pairs, as in OpenAI's API."""
 
 
 class ResponsesRequest(msgspec.Struct, frozen=True):
-    """A request for a response. Other options go to agents that take them, and are ignored otherwise."""
+    """A request for a response. Agents get the other options if they take them; otherwise these are ignored."""
 
     model: str
     input: str | list[dict[str, Any]] | None = None
@@ -39,7 +39,7 @@ class Prompt(msgspec.Struct, frozen=True):
 
 
 class Echoed(msgspec.Struct, frozen=True, kw_only=True):
-    """Options of a request that its response repeats, whether or not the agent takes them."""
+    """The options of a request that its response repeats, whether or not the agent takes them."""
 
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
@@ -61,13 +61,13 @@ class Echoed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AskedResponse(msgspec.Struct, frozen=True):
-    """A request for a response, with what has been found in it.
+    """A parsed request for a response.
 
     Attributes:
         request: The request, without its input.
         echoed: The options that the response repeats.
-        has_input: Whether there is any input.
-        specials: What not every agent takes.
+        has_input: Whether the request has any input.
+        specials: The content that not every agent takes.
     """
 
     request: ResponsesRequest
@@ -77,32 +77,33 @@ class AskedResponse(msgspec.Struct, frozen=True):
 
 
 def echoed_in(body: bytes, own: frozenset[str]) -> Echoed:
-    """The options that a response repeats.
+    """Return the options that a response repeats.
 
     Args:
         body: The request.
-        own: The arguments of agents. What is one of these may be anything; it is repeated where it fits.
+        own: The names of the arguments of all agents. Such an option may have any value; the response repeats it if it
+            has the type of the API.
 
     Raises:
-        Problem: 400: another one is wrong.
+        Problem: 400: another option has a wrong value.
     """
-    given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    found: dict[str, Any] = {}
+    fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    options: dict[str, Any] = {}
     for field in msgspec.structs.fields(Echoed):
-        if field.name not in given:
+        if field.name not in fields:
             continue
         try:
-            value = convert(msgspec.json.decode(given[field.name]), field.type, under=field.name, status=400)
-            found[field.name] = _tools(value) if field.name == "tools" else value
+            value = convert(msgspec.json.decode(fields[field.name]), field.type, under=field.name, status=400)
+            options[field.name] = _tools(value) if field.name == "tools" else value
         except Problem:
             if field.name not in own:
                 raise
-    return Echoed(**found)
+    return Echoed(**options)
 
 
 def _tools(tools: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
-    """Tools as a response has them."""
-    found = []
+    """Return tools in the form of a response."""
+    complete = []
     for number, tool in enumerate(tools or ()):
         where = f"tools[{number}]"
         for name in ("type", "name") if tool.get("type") == "function" else ("type",):
@@ -110,5 +111,5 @@ def _tools(tools: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
                 text = f"Missing required parameter: '{where}.{name}'."
                 raise Problem(400, text, param=f"{where}.{name}", code="missing_required_parameter")
         nulls = {"description": None, "parameters": None, "strict": True} if tool["type"] == "function" else {}
-        found.append({**nulls, **tool})
-    return found
+        complete.append({**nulls, **tool})
+    return complete

@@ -1,4 +1,5 @@
-"""What the types of OpenAI's bodies cannot say, for the document: which items agents take, and what goes together."""
+"""The facts about OpenAI's bodies that their types cannot express, for the OpenAPI document: the items that agents
+take, and the fields that exclude each other."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,26 +11,26 @@ REFERENCE = "#/components/schemas/{name}"
 
 
 def mend(components: dict[str, Any], service: Service) -> None:
-    """Say what the types of OpenAI's bodies cannot.
+    """Add the facts that types cannot express.
 
     Args:
         components: The named schemas.
         service: The service.
     """
-    most = service.limits.messages
+    max_items = service.limits.messages
     wants = {want for entry in service.entries.values() for want in entry.wants}
     _mend_chat(components, wants)
     _mend_parts(components, wants)
     items = _items(components, wants)
     responses = components["ResponsesRequest"]
     responses["properties"] |= components["Echoed"]["properties"]
-    listed = _list_in(responses["properties"]["input"])
-    listed |= {"maxItems": most, "minItems": 1, "items": items}
-    (text,) = (one for one in responses["properties"]["input"]["anyOf"] if one.get("type") == "string")
+    listed = list_in(responses["properties"]["input"])
+    listed |= {"maxItems": max_items, "minItems": 1, "items": items}
+    (text,) = (schema for schema in responses["properties"]["input"]["anyOf"] if schema.get("type") == "string")
     text["minLength"] = 1
-    begun = _list_in(components["ConversationRequest"]["properties"]["items"])
-    for one in (begun, components["ItemsRequest"]["properties"]["items"]):
-        one |= {"maxItems": most, "items": items}
+    begun = list_in(components["ConversationRequest"]["properties"]["items"])
+    for schema in (begun, components["ItemsRequest"]["properties"]["items"]):
+        schema |= {"maxItems": max_items, "items": items}
     responses["not"] = {"anyOf": _refused()}
     responses["anyOf"] = [  # or the header X-Conversation
         {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
@@ -38,7 +39,7 @@ def mend(components: dict[str, Any], service: Service) -> None:
     function = {"properties": {"type": {"const": "function"}}, "required": ["type"]}
     named = {"required": ["name"], "properties": {"name": {"type": "string"}}}
     tool = {"type": "object", "required": ["type"], "properties": {"type": {"type": "string"}}}
-    _list_in(responses["properties"]["tools"])["items"] = {**tool, "if": function, "then": named}
+    list_in(responses["properties"]["tools"])["items"] = {**tool, "if": function, "then": named}
     shown = _refs("InputMessageItem", "MessageItem", "FunctionCallItem", "CallOutputItem")
     other = {"type": "object", "required": ["id", "type"], "properties": {"type": {"enum": sorted(OTHER_ITEMS)}}}
     components["Item"] = {"title": "Item", "anyOf": [*shown, other]}
@@ -46,9 +47,9 @@ def mend(components: dict[str, Any], service: Service) -> None:
 
 
 def _mend_chat(components: dict[str, Any], wants: set[str]) -> None:
-    """Messages of chat completions."""
+    """Add the facts about messages of chat completions."""
     parts = _refs("TextPart", "ImagePart", "FilePart", *(("SoundPart",) if "audio" in wants else ()))
-    _list_in(components["UserIn"]["properties"]["content"])["items"] = {"anyOf": parts}
+    list_in(components["UserIn"]["properties"]["content"])["items"] = {"anyOf": parts}
     _one_of(components["FileData"], "file_data", *(("file_id",) if "file_ids" in wants else ()))
     del components["AssistantIn"]["properties"]["audio"]
     call = components["ToolCallIn"]
@@ -63,7 +64,7 @@ def _mend_chat(components: dict[str, Any], wants: set[str]) -> None:
 
 
 def _mend_parts(components: dict[str, Any], wants: set[str]) -> None:
-    """Parts of messages of the Responses API."""
+    """Add the facts about parts of messages of the Responses API."""
     ids = ("file_id",) if "file_ids" in wants else ()
     _one_of(components["InputImage"], "image_url", *ids)
     _one_of(components["InputFile"], "file_url", "file_data", *ids)
@@ -89,20 +90,21 @@ def _mend_parts(components: dict[str, Any], wants: set[str]) -> None:
 
 
 def _items(components: dict[str, Any], wants: set[str]) -> dict[str, Any]:
-    """An item of an input: those that all agents take, and the others where an agent wants them."""
-    found = _refs("InputMessage", "InputCall", "InputCallOutput", "ItemReference")
+    """Return the schema of an item of an input: the items that all agents take, and the others if an agent wants
+    them."""
+    schemas = _refs("InputMessage", "InputCall", "InputCallOutput", "ItemReference")
     plain = OTHER_ITEMS - CUSTOM.keys() if "items" in wants else {"reasoning"}
-    found.append({"type": "object", "required": ["type"], "properties": {"type": {"enum": sorted(plain)}}})
+    schemas.append({"type": "object", "required": ["type"], "properties": {"type": {"enum": sorted(plain)}}})
     for kind, struct in CUSTOM.items() if "items" in wants else ():
         component = components[struct.__name__]
         component["properties"]["type"] = {"const": kind}
         component["required"] = ["type", *component["required"]]
-        found += _refs(struct.__name__)
-    return {"anyOf": found}
+        schemas += _refs(struct.__name__)
+    return {"anyOf": schemas}
 
 
 def _one_of(component: dict[str, Any], *names: str) -> None:
-    """Say that one of these fields is needed."""
+    """Require one of several fields."""
     component["anyOf"] = [{"properties": {name: {"type": "string"}}, "required": [name]} for name in names]
     if "file_id" not in names:
         component["properties"].pop("file_id", None)
@@ -112,11 +114,11 @@ def _content(parts: Iterable[str]) -> dict[str, Any]:
     return {"anyOf": [{"type": "string"}, {"type": "array", "items": {"anyOf": _refs(*parts)}}]}
 
 
-def _list_in(schema: dict[str, Any]) -> dict[str, Any]:
-    """The list among several types."""
-    found: dict[str, Any]
-    (found,) = (one for one in schema["anyOf"] if one.get("type") == "array")
-    return found
+def list_in(union: dict[str, Any]) -> dict[str, Any]:
+    """Return the list among the alternative schemas of a value."""
+    schema: dict[str, Any]
+    (schema,) = (alternative for alternative in union["anyOf"] if alternative.get("type") == "array")
+    return schema
 
 
 def _refs(*names: str) -> list[dict[str, Any]]:
@@ -124,7 +126,7 @@ def _refs(*names: str) -> list[dict[str, Any]]:
 
 
 def _refused() -> list[dict[str, Any]]:
-    """What cannot go together."""
+    """Return the combinations of fields that are refused."""
     stored = {"properties": {"background": {"const": True}, "store": {"const": False}}}
     both = {"conversation": {"type": ["string", "object"]}, "previous_response_id": {"type": "string"}}
     return [

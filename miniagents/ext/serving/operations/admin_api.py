@@ -104,57 +104,59 @@ class Operations:
         """Answer `DELETE /interactions/{id}` when all calls have stopped, or after `grace` seconds."""
         id, grace = request.path_params["id"], _grace(request)
         number = int(id) if _NUMBER.fullmatch(id) else -1
-        one = self._under_way().get(number)
-        if one is None:
+        interaction = self._under_way().get(number)
+        if interaction is None:
             text = f"There is no interaction {id[:20]!r} (any more)."
             raise Problem(404, text, param="id", code="interaction_not_found")
-        abandoned = await one.cancel("an operator stopped it", grace=grace)
+        abandoned = await interaction.cancel("an operator stopped it", grace=grace)
         return json_response(Stopped(number, self._infos(abandoned)))
 
     def _under_way(self) -> dict[int, Interaction]:
         """The calls under way, oldest first."""
         service = self._service
-        found = {one.id: one for one in service.runs.interactions()}
+        interactions = {interaction.id: interaction for interaction in service.runs.interactions()}
         if service.system.is_running:
-            found |= {one.id: one for one in service.system.interactions()}
-        return dict(sorted(found.items()))
+            interactions |= {interaction.id: interaction for interaction in service.system.interactions()}
+        return dict(sorted(interactions.items()))
 
-    def _infos(self, found: Iterable[Interaction]) -> tuple[InteractionInfo, ...]:
+    def _infos(self, interactions: Iterable[Interaction]) -> tuple[InteractionInfo, ...]:
         # An agent that passes on the replies of another one may have returned already.
-        tops = {one.id: top for top in self._service.runs.interactions() for one in top.below}
-        return tuple(self._info(one, one.parent or tops.get(one.id)) for one in found)
+        tops = {interaction.id: top for top in self._service.runs.interactions() for interaction in top.below}
+        return tuple(
+            self._info(interaction, interaction.parent or tops.get(interaction.id)) for interaction in interactions
+        )
 
-    def _info(self, one: Interaction, parent: Interaction | None) -> InteractionInfo:
-        run = self._service.runs.of(one.id)
+    def _info(self, interaction: Interaction, parent: Interaction | None) -> InteractionInfo:
+        run = self._service.runs.of(interaction.id)
         meter = run.meter if run is not None else None
         return InteractionInfo(
-            id=one.id,
-            agent=one.path,
+            id=interaction.id,
+            agent=interaction.path,
             parent=parent.id if parent is not None else None,
-            age=round(one.age, 3),
-            tokens=one.tokens if meter is None else meter.input_tokens + meter.output_tokens,
-            cost=round(one.cost if meter is None else meter.cost, 9),
+            age=round(interaction.age, 3),
+            tokens=interaction.tokens if meter is None else meter.input_tokens + meter.output_tokens,
+            cost=round(interaction.cost if meter is None else meter.cost, 9),
             state="abandoned"
-            if one.abandoned
+            if interaction.abandoned
             else "cancelled"
-            if one.cancelled is not None
+            if interaction.cancelled is not None
             else "running"
-            if one.is_running or one.done()
+            if interaction.is_running or interaction.done()
             else "waiting",
-            label=one.label,
+            label=interaction.label,
             key=run.key if run is not None else None,
         )
 
 
 def _grace(request: Request) -> float:
-    given = request.query_params.get("grace")
-    if given is None:
+    value = request.query_params.get("grace")
+    if value is None:
         return DEFAULT_GRACE
     try:
-        seconds = float(given)
+        seconds = float(value)
         if not 0 <= seconds <= _MOST_GRACE:
-            raise InvalidOptionError(given)
+            raise InvalidOptionError(value)
     except ValueError:
-        text = f"grace is a number of seconds, 0 to {_MOST_GRACE:.0f} (grace)"
+        text = f"grace must be a number of seconds, 0 to {_MOST_GRACE:.0f} (grace)"
         raise Problem(422, text, param="grace", code="invalid") from None
     return seconds

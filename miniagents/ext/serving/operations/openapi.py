@@ -27,19 +27,19 @@ from miniagents.ext.wire.openai_responses import ResponseBody
 
 _ANSWERS = {
     400: "The request, or one of its headers, is wrong.",
-    401: "There is no valid token.",
+    401: "The token is missing or unknown.",
     402: "The budget is spent.",
     403: "Pages of this origin may not use the service.",
-    404: "There is none.",
-    408: "The body came too slowly.",
-    409: "The request was stopped, by an operator for one.",
+    404: "The agent, or another named object, does not exist.",
+    408: "The body arrived too slowly.",
+    409: "The request was stopped, for example by an operator.",
     413: "The body is too large.",
     415: "The content type is not application/json.",
-    422: "The body is JSON, but not what is declared.",
-    429: "The agent is busy, or the key has too many requests under way; `Retry-After` says when to come back.",
+    422: "The body is JSON, but does not fit its schema.",
+    429: "The agent is busy, or the key has too many requests under way; `Retry-After` says when to try again.",
     500: "The agent failed.",
     502: "A model, or its provider, failed.",
-    503: "The service is starting or stopping, or the agent is not there at the moment.",
+    503: "The service is starting or stopping, or the agent is not running at the moment.",
     504: "The deadline passed.",
 }
 _GUARDED = (400, 401, 403)
@@ -49,7 +49,7 @@ _COUNT = (*_GUARDED, 404, 408, 413, 415, 429, 500, 503)
 _ANTHROPIC = {
     "name": "anthropic-version",
     "in": "header",
-    "description": "Clients of Anthropic's API say which version they speak, and get what that API answers.",
+    "description": "The version of Anthropic's API. Clients that send it get answers in the form of that API.",
     "schema": {"type": "string"},
 }
 _PAGES = [
@@ -67,7 +67,7 @@ _PAGES = [
 _CONVERSATION = {
     "name": "X-Conversation",
     "in": "header",
-    "description": "The conversation that the call belongs to, where the body does not say.",
+    "description": "The conversation that the call belongs to, if the body names none.",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]+$", "maxLength": 128},
 }
 _TIMEOUT = {
@@ -81,20 +81,20 @@ _TIMEOUT = {
 _INCLUDE = {
     "name": "include",
     "in": "query",
-    "description": "What to include; all that is there always is.",
+    "description": "More data to include. Everything that exists is included anyway.",
     "schema": {"type": "array", "items": {"enum": list(paging.INCLUDABLE)}},
 }
 _PAGE = [
     {
         "name": "limit",
         "in": "query",
-        "description": "How many, 20 if it does not say.",
+        "description": "The most items; 20 by default.",
         "schema": {"type": "integer", "minimum": 1, "maximum": paging.MOST},
     },
     {
         "name": "order",
         "in": "query",
-        "description": "Whether the oldest comes first; the newest if it does not say.",
+        "description": "`asc` begins with the oldest item, `desc` (the default) with the newest.",
         "schema": {"enum": ["asc", "desc"]},
     },
     {"name": "after", "in": "query", "description": "The item before the first one.", "schema": {"type": "string"}},
@@ -135,7 +135,7 @@ def document(service: Service, *, has_metrics: bool) -> dict[str, Any]:
     admin: list[dict[str, Any]] = [{"admin": []}] if service.admin_keys.are_needed else []
     make = _Operations(schemas)
     # OpenAPI 3.1 has no schema for single events, so these have no type.
-    chunks = {"description": "Events; the data of each is a ChatChunk, that of the last one [DONE]."}
+    chunks = {"description": "Events. The data of each is a ChatChunk; the data of the last one is [DONE]."}
     chat_stream = {"text/event-stream": {"schema": chunks}}
     stream: dict[str, Any] = {"text/event-stream": {"schema": {"description": "Events."}}}
     stream_id, after = (
@@ -147,15 +147,17 @@ def document(service: Service, *, has_metrics: bool) -> dict[str, Any]:
         _query("stream", "Whether to answer with a stream of events.", {"type": "boolean"}),
         _query("starting_after", "The number of the last event that was received.", {"type": "integer", "minimum": 0}),
     ]
-    grace = _query("grace", "Seconds to wait for what does not stop.", {"type": "number", "minimum": 0, "maximum": 600})
+    grace = _query(
+        "grace", "Seconds to wait for calls that do not stop.", {"type": "number", "minimum": 0, "maximum": 600}
+    )
     paths: dict[str, Any] = {
-        "/healthz": {"get": make("Whether the process works", operations.Health, (400, 403), failing=503)},
-        "/readyz": {"get": make("Whether it takes requests", operations.Health, (400, 403), failing=503)},
+        "/healthz": {"get": make("The health of the process", operations.Health, (400, 403), failing=503)},
+        "/readyz": {"get": make("The readiness for requests", operations.Health, (400, 403), failing=503)},
         "/openapi.json": {"get": make("This document", {"type": "object"}, _GUARDED, keys)},
         "/v1/models": {
             "parameters": [_ANTHROPIC, *_PAGES],
             "get": make(
-                "What is served, as models",
+                "The served agents, as models",
                 _either(schemas, chat.ModelList, AnthropicModelList),
                 (*_GUARDED, 404),
                 keys,
@@ -184,7 +186,7 @@ def document(service: Service, *, has_metrics: bool) -> dict[str, Any]:
         },
         "/v1/messages/count_tokens": {
             "post": make(
-                "How many tokens a conversation has, roughly",
+                "An estimate of the tokens of a conversation",
                 TokenCount,
                 _COUNT,
                 keys,
@@ -199,14 +201,14 @@ def document(service: Service, *, has_metrics: bool) -> dict[str, Any]:
         "/v1/responses/{id}": {
             "parameters": [response_id],
             "get": {
-                **make("A response as it is now", ResponseBody, (*_GUARDED, 404, 429, 503), keys, also=stream),
+                **make("The current state of a response", ResponseBody, (*_GUARDED, 404, 429, 503), keys, also=stream),
                 "parameters": resumed,
             },
-            "delete": make("Forget a response", responses_api.Deleted, (*_GUARDED, 404), keys),
+            "delete": make("Delete a response", responses_api.Deleted, (*_GUARDED, 404), keys),
         },
         "/v1/responses/{id}/input_items": {
             "parameters": [response_id],
-            "get": {**make("What a response was made of", ItemList, (*_GUARDED, 404), keys), "parameters": _PAGE},
+            "get": {**make("The input items of a response", ItemList, (*_GUARDED, 404), keys), "parameters": _PAGE},
         },
         "/v1/responses/{id}/cancel": {
             "parameters": [response_id],
@@ -214,7 +216,7 @@ def document(service: Service, *, has_metrics: bool) -> dict[str, Any]:
         },
         "/v1/conversations": {
             "post": make(
-                "Begin a conversation",
+                "Create a conversation",
                 conversations_api.ConversationInfo,
                 (*_GUARDED, 404, 408, 413, 415, 503),
                 keys,
@@ -234,13 +236,15 @@ def document(service: Service, *, has_metrics: bool) -> dict[str, Any]:
                 ),
                 "parameters": [_TIMEOUT],
             },
-            "delete": make("Forget a conversation", conversations_api.ConversationDeleted, (*_GUARDED, 404, 503), keys),
+            "delete": make("Delete a conversation", conversations_api.ConversationDeleted, (*_GUARDED, 404, 503), keys),
         },
         "/v1/conversations/{id}/items": {
             "parameters": [_path("id", {"type": "string"})],
-            "get": {**make("What was said", ItemList, (*_GUARDED, 404, 503), keys), "parameters": _PAGE},
+            "get": {**make("The items of a conversation", ItemList, (*_GUARDED, 404, 503), keys), "parameters": _PAGE},
             "post": {
-                **make("Say more", ItemList, _CHANGE, keys, body=conversation_items_api.ItemsRequest),
+                **make(
+                    "Add items to a conversation", ItemList, _CHANGE, keys, body=conversation_items_api.ItemsRequest
+                ),
                 "parameters": [_INCLUDE, _TIMEOUT],
             },
         },
@@ -252,7 +256,7 @@ def document(service: Service, *, has_metrics: bool) -> dict[str, Any]:
             },
             "delete": {
                 **make(
-                    "Take an item out of a conversation",
+                    "Delete an item of a conversation",
                     conversations_api.ConversationInfo,
                     (*_GUARDED, 404, 409, 429, 503, 504),
                     keys,
@@ -260,12 +264,12 @@ def document(service: Service, *, has_metrics: bool) -> dict[str, Any]:
                 "parameters": [_TIMEOUT],
             },
         },
-        "/agents": {"get": make("What is served", agents_api.AgentList, _GUARDED, keys)},
-        "/interactions": {"get": make("What runs", operations.InteractionList, _GUARDED, admin)},
+        "/agents": {"get": make("The served agents", agents_api.AgentList, _GUARDED, keys)},
+        "/interactions": {"get": make("The calls under way", operations.InteractionList, _GUARDED, admin)},
         "/interactions/{id}": {
             "parameters": [_path("id", {"type": "integer", "minimum": 0})],
             "delete": {
-                **make("Stop a call, with everything below it", operations.Stopped, (*_GUARDED, 404, 422), admin),
+                **make("Stop a call, and all calls below it", operations.Stopped, (*_GUARDED, 404, 422), admin),
                 "parameters": [grace],
             },
         },
@@ -279,7 +283,7 @@ def document(service: Service, *, has_metrics: bool) -> dict[str, Any]:
         paths[f"/agents/{name}"] = {"parameters": [_TIMEOUT, _CONVERSATION, after], "post": call}
         paths[f"/agents/{name}/streams/{{stream}}"] = {
             "parameters": [stream_id, after],
-            "get": make("Go on with a stream", None, (*_GUARDED, 404, 429, 503), keys, also=stream),
+            "get": make("Resume a stream", None, (*_GUARDED, 404, 429, 503), keys, also=stream),
         }
     security = {name: {"type": "http", "scheme": "bearer"} for name in ("token", "admin")}
     return {

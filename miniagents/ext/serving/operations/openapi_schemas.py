@@ -13,7 +13,7 @@ from miniagents.ext.serving.openai import chat, conversation_items_api, conversa
 from miniagents.ext.serving.openai.chat_input import ChatRequest
 from miniagents.ext.serving.openai.item_input import CUSTOM, InputItem
 from miniagents.ext.serving.openai.responses_input import Echoed, ResponsesRequest
-from miniagents.ext.serving.openai.schemas import REFERENCE, mend
+from miniagents.ext.serving.openai.schemas import REFERENCE, list_in, mend
 from miniagents.ext.serving.operations import admin_api as operations
 from miniagents.ext.serving.served_agent import Entry
 from miniagents.ext.serving.service import Service
@@ -91,18 +91,18 @@ def request_of(entry: Entry) -> str:
 
 def _mend(components: dict[str, Any], service: Service) -> None:
     """Add the facts that types cannot express: the models, and the limits of this service."""
-    names, most = list(service.entries), service.limits.messages
+    names, max_items = list(service.entries), service.limits.messages
     for request in ("ChatRequest", "MessagesRequest", "ResponsesRequest"):
         components[request]["properties"]["model"] = {"enum": names}
         options = [_options_of(components, entry) for entry in service.entries.values() if entry.argument_names]
         if options:
             components[request]["allOf"] = options
     for request in ("ChatRequest", "MessagesRequest", "CountRequest"):
-        components[request]["properties"]["messages"]["maxItems"] = most
+        components[request]["properties"]["messages"]["maxItems"] = max_items
     mend(components, service)
     agent = components["AgentRequest"]["properties"]
-    (listed,) = (one for one in agent["messages"]["anyOf"] if "items" in one)
-    listed["maxItems"] = most
+    (listed,) = (schema for schema in agent["messages"]["anyOf"] if "items" in schema)
+    listed["maxItems"] = max_items
     agent["keep"]["maximum"] = service.limits.keep
     message = components["MessageIn"]
     text = {name: message["properties"][name] for name in ("content", "role")}
@@ -129,18 +129,18 @@ def _mend_blocks(components: dict[str, Any], service: Service, schemas: dict[Any
         "SystemTurn": text,
         "ToolResultIn": schemas[ShownBlock],
     }.items():
-        _list_in(components[turn]["properties"]["content"])["items"] = block
+        list_in(components[turn]["properties"]["content"])["items"] = block
     for request in ("MessagesRequest", "CountRequest"):
         properties = components[request]["properties"]
         properties["model"] = {"enum": list(service.entries)}
-        _list_in(properties["system"])["items"] = text
+        list_in(properties["system"])["items"] = text
     if not any("blocks" in entry.wants for entry in service.entries.values()):
         file = REFERENCE.format(name="FileSource")
         for component in ("ImageIn", "DocumentIn"):
             sources = components[component]["properties"]["source"]
-            sources["anyOf"] = [one for one in sources["anyOf"] if one["$ref"] != file]
+            sources["anyOf"] = [source for source in sources["anyOf"] if source["$ref"] != file]
             kinds = sources["discriminator"]["mapping"]
-            sources["discriminator"]["mapping"] = {kind: one for kind, one in kinds.items() if one != file}
+            sources["discriminator"]["mapping"] = {kind: schema for kind, schema in kinds.items() if schema != file}
     taken = {name for entry in service.entries.values() for name in entry.argument_names}
     properties = components["MessagesRequest"]["properties"]
     for name, narrowed in _UNTAKEN.items():
@@ -165,13 +165,6 @@ _UNTAKEN: dict[str, Any] = {
     **{name: {"type": "null", "default": None} for name in ("output_format", "container", "inference_geo")},
 }
 """The options that change the meaning of an answer, for services without an agent that takes them."""
-
-
-def _list_in(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the list among the alternative schemas of a value."""
-    found: dict[str, Any]
-    (found,) = (one for one in schema["anyOf"] if one.get("type") == "array")
-    return found
 
 
 def _options_of(components: dict[str, Any], entry: Entry) -> dict[str, Any]:

@@ -288,12 +288,12 @@ def test_a_system_prompt_keeps_its_blocks_where_they_have_more_than_text() -> No
         ),
         (
             of_user({"type": "tool_use", "id": "1", "name": "f", "input": {}}),
-            "'tool_use' are none of the user's (messages[0].content[0].type)",
+            "'tool_use' are not allowed for the user (messages[0].content[0].type)",
         ),
-        ([{"role": "assistant", "content": [IMAGE]}], "'image' are none of the assistant's"),
+        ([{"role": "assistant", "content": [IMAGE]}], "'image' are not allowed for the assistant"),
         (
             of_user({"type": "tool_result", "tool_use_id": "1", "content": [{"type": "tool_result"}]}),
-            "'tool_result' are none of the tool's (messages[0].content[0].content[0].type)",
+            "'tool_result' are not allowed for the tool (messages[0].content[0].content[0].type)",
         ),
         (of_user({"type": "text", "text": "Hi", "cache_control": {"a": 2**70}}), "an integer of 71 bits"),
         (of_user("Hi"), "(messages[0].content[0])"),

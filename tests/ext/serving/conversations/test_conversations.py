@@ -525,11 +525,11 @@ async def test_clients_of_openai_begin_a_conversation_go_on_with_it_and_delete_i
             messages=[{"role": "user", "content": "three"}],
             extra_body={"conversation": conversation.id},
         )
-        with pytest.raises(openai.BadRequestError, match="not with both"):
+        with pytest.raises(openai.BadRequestError, match="not both"):
             await client.responses.create(
                 model="parrot", input="x", conversation=conversation.id, previous_response_id=second.id
             )
-        with pytest.raises(openai.BadRequestError, match="not with both"):
+        with pytest.raises(openai.BadRequestError, match="not both"):
             await client.responses.create(
                 model="parrot",
                 input="x",

@@ -77,7 +77,7 @@ def test_a_service_that_listens_everywhere_answers_probes_by_any_name_and_says_h
     assert "--allowed-host" in refused.json()["error"]["message"]
     assert "MINIAGENTS_ALLOWED_HOSTS" in refused.json()["error"]["message"]
     assert local.status_code == 200
-    assert f"warning: it listens at {EVERYWHERE}" in said
+    assert f"warning: listening at {EVERYWHERE}" in said
     assert "--allowed-host" in said
 
 

@@ -15,6 +15,7 @@ from miniagents.errors import (
     BudgetExceededError,
     ContextOverflowError,
     DroppedError,
+    EmptyConversationError,
     MailboxFullError,
     PromiseCancelledError,
     ProviderUnavailableError,
@@ -48,6 +49,7 @@ pytestmark = pytest.mark.real_time
         (BudgetExceededError("spent"), 402, "budget_exceeded"),
         (QuotaExceededError("spent"), 402, "budget_exceeded"),
         (ContextOverflowError("too long"), 400, "context_length_exceeded"),
+        (EmptyConversationError("nothing to send"), 400, "empty_conversation"),
         (ProviderUnavailableError("down"), 502, "model_failed"),
         (AllModelsFailedError("all down"), 502, "model_failed"),
         (ValueError("the password is 1234"), 500, "agent_failed"),
@@ -133,6 +135,32 @@ async def test_an_agent_that_is_restarted_or_stopped_is_a_503() -> None:
 
     assert [one.status_code for one in (crashed, restarting, alive, stopped)] == [500, 503, 200, 503]
     assert restarting.headers["retry-after"] == "1"
+
+
+EMPTY: list[dict[str, Any]] = [{"role": "user", "content": " "}]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/agents/clerk", {}),
+        ("/agents/clerk", {"messages": ["", " "]}),
+        ("/v1/chat/completions", {"model": "clerk", "messages": EMPTY}),
+        ("/v1/responses", {"model": "clerk", "input": EMPTY}),
+        ("/v1/messages", {"model": "clerk", "max_tokens": 9, "messages": EMPTY}),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_request_without_any_text_for_a_model_is_a_400_with_the_reason(
+    path: str, body: dict[str, Any], stream: bool, log: list[Any]
+) -> None:
+    model = ScriptedModel.fork(alias="clerk", script=Script("Hi."))
+    async with in_process(agent_app(model, auth=TOKEN, admin_auth=None)) as client:
+        answer = await client.post(path, json={**body, "stream": stream})
+
+    assert answer.status_code == 400
+    assert "no message of the request has a text" in answer.json()["error"]["message"]
+    assert log == []
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -287,7 +315,7 @@ async def test_a_stream_ends_with_the_first_error_and_its_agent_is_stopped(api: 
 async def test_what_a_model_failed_with_is_in_the_log(log: list[Any]) -> None:
     model = ScriptedModel.fork(alias="clerk", script=Script(Reply.failure(401, error="the key sk-1 is wrong")))
     async with in_process(agent_app(model, auth=TOKEN, admin_auth=None)) as client:
-        answer = await client.post("/agents/clerk", json={})
+        answer = await client.post("/agents/clerk", json={"messages": "Hi"})
 
     assert answer.status_code == 502
     assert "sk-1" not in answer.text
