@@ -95,7 +95,7 @@ class RemoteCell(StandIn):
                 raise
             ask.fail(error)
             return None
-        if ask is not None and not ask.done():
+        if ask is not None:
             self._asks[ask] = None
             ask.add_done_callback(self._answered)
         return written

@@ -110,6 +110,7 @@ class LinkEnd:
         return ended
 
     async def room(self, cell: RemoteCell) -> None:
+        assert not self.is_cut
         there = find(cell.identity)
         if there is not None:
             await there.room()
