@@ -5,9 +5,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from miniagents.actors.cells.cell_state import ENDED, State
+from miniagents.actors.cells.stand_in import StandIn
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
 from miniagents.actors.messaging.entries import Enveloped
-from miniagents.actors.messaging.identity import Identity, find, hash_of, system_of
+from miniagents.actors.messaging.identity import Identity, find, system_of
 from miniagents.actors.messaging.ref import ActorRef
 from miniagents.errors import ActorStoppedError, NoActiveSystemError
 from miniagents.messages import register_wire_type
@@ -18,45 +19,16 @@ if TYPE_CHECKING:
     from miniagents.actors.cells.cell import Cell
 
 
-class AbsentCell:
-    """In the place of the cell of an actor that does not live here: it has ended, or its system runs elsewhere.
+class AbsentCell(StandIn):
+    """In the place of the cell of an actor that does not live here: it has ended, or its system runs elsewhere."""
 
-    Args:
-        identity: The actor's.
-        kind: The class of the reference to it.
-    """
-
-    __slots__ = ("__weakref__", "identity", "ref", "system_hash")
+    __slots__ = ()
 
     life = OVER
     state = State.STOPPED
     stopping = ENDED
     is_alive = False
-    is_serial = False
-    is_supervisor = False
-    queue: Any = None
-    parent: "Cell | None" = None
     watchers: "dict[Cell, None] | None" = None
-
-    def __init__(self, identity: Identity, kind: type[ActorRef]) -> None:
-        self.identity = identity
-        self.system_hash = hash_of(identity.system)
-        self.ref = kind(self)  # type: ignore[arg-type]  # it does what a reference needs of a cell that has ended
-
-    @property
-    def path(self) -> str:
-        """Where it was in the tree."""
-        return self.identity.path
-
-    @property
-    def name(self) -> str:
-        """The last part of the path."""
-        return self.path.rpartition("/")[2]
-
-    @property
-    def uid(self) -> int:
-        """Its number."""
-        return self.identity.uid
 
     @property
     def reason(self) -> ActorStoppedError:
@@ -88,22 +60,11 @@ class AbsentCell:
             envelope.ask.fail(self.reason)
         self.system.dead_letters.add(DeadLetterReason.STOPPED, envelope, self.ref)
 
-    def route(self, message: object) -> "AbsentCell":
-        """Itself."""
-        return self
-
-    def is_full(self) -> bool:
-        """Return False: there is no mailbox."""
-        return False
-
     async def room(self) -> None:
         """Return at once: there is no mailbox."""
 
     def ask_cancelled(self, ask: object) -> None:
         """Do nothing: the ask has failed already."""
-
-    def running_supervisor(self) -> None:
-        """Return None: there are no children here."""
 
     def stop(self, **_: object) -> Promise[Any]:
         """Return the promise of the end, as `terminated` does."""

@@ -30,7 +30,7 @@ from miniagents.supervision.checking import check_name
 from miniagents.supervision.lifecycle import BORN, OVER, Phase
 
 if TYPE_CHECKING:
-    from miniagents.actors.cells.cell_ports import ChildSupervisor, System
+    from miniagents.actors.cells.cell_ports import ChildSupervisor, System, Watchable
 
 DEFAULT_SHUTDOWN = 5.0
 """Seconds that an actor without a `ChildSpec` has to end."""
@@ -104,7 +104,7 @@ class Cell(ReceivingCell):
         self.spec: ChildSpec | None = None
         self.shutdown: float | None = DEFAULT_SHUTDOWN
         self.watchers: dict[Cell, None] | None = None
-        self.watching: dict[Cell, None] | None = None
+        self.watching: dict[Watchable, None] | None = None
         self.stopping: StopRequest | None = None
         self.reason: StopReason | BaseException | None = None
         self.start_error: BaseException | None = None
@@ -337,7 +337,7 @@ class Cell(ReceivingCell):
 
     # Watching
 
-    def watch(self, target: "Cell") -> None:
+    def watch(self, target: "Watchable") -> None:
         """Have `Terminated` delivered here when `target` ends, once; at once if it has ended already."""
         if target.life is OVER:
             self.tell_terminated(target)
@@ -345,22 +345,30 @@ class Cell(ReceivingCell):
         if self.watching is None:
             self.watching = {}
         self.watching[target] = None
-        if target.watchers is None:
-            target.watchers = {}
-        target.watchers[self] = None
+        target.add_watcher(self)
 
-    def unwatch(self, target: "Cell") -> None:
+    def unwatch(self, target: "Watchable") -> None:
         """Stop watching `target`. A `Terminated` that waits in the mailbox is thrown away."""
         if self.watching is not None and target in self.watching:
             del self.watching[target]
-            if target.watchers is not None:
-                target.watchers.pop(self, None)
+            target.remove_watcher(self)
         for entry in tuple(self.queue or ()):
             is_told = has_envelope(entry) and entry.ask is None
             if is_told and isinstance(entry.message, Terminated) and entry.message.ref == target.ref:
                 self.withdraw(entry)
 
-    def tell_terminated(self, target: "Cell") -> None:
+    def add_watcher(self, watcher: "Cell") -> None:
+        """Tell `watcher` of the end."""
+        if self.watchers is None:
+            self.watchers = {}
+        self.watchers[watcher] = None
+
+    def remove_watcher(self, watcher: "Cell") -> None:
+        """Do not tell `watcher` of the end."""
+        if self.watchers is not None:
+            self.watchers.pop(watcher, None)
+
+    def tell_terminated(self, target: "Watchable") -> None:
         """The watch is over with its one `Terminated`: who watches again gets another one."""
         if self.watching is not None:
             self.watching.pop(target, None)
@@ -389,8 +397,7 @@ class Cell(ReceivingCell):
         """Watch nobody any more."""
         if self.watching is not None:
             for target in self.watching:
-                if target.watchers is not None:
-                    target.watchers.pop(self, None)
+                target.remove_watcher(self)
             self.watching = None
 
     def leave_parent(self) -> None:

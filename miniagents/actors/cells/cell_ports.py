@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from miniagents.promising.failures import UnseenFailures
     from miniagents.promising.scope import OnCancelled
     from miniagents.supervision import StopReason
+    from miniagents.supervision.lifecycle import Life
 
 
 class System(ports.System, Protocol):
@@ -113,3 +114,16 @@ class Inbox(Protocol):
             A future of the moment when that is on disk, which the answer of a handler waits for; None to let it go at
             once.
         """
+
+
+class Watchable(Protocol):
+    """A cell whose end another actor can watch: one that is here, or a `RemoteCell`."""
+
+    @property
+    def life(self) -> "Life": ...
+    @property
+    def reason(self) -> "StopReason | BaseException | None": ...
+    @property
+    def ref(self) -> "ActorRef": ...
+    def add_watcher(self, watcher: Any) -> None: ...
+    def remove_watcher(self, watcher: Any) -> None: ...

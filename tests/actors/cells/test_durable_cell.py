@@ -262,15 +262,20 @@ async def test_an_entry_that_is_not_in_the_mailbox_is_marked_as_taken() -> None:
     async with DurableSystem(disk) as system:
         ref = system.spawn(Counter, options=mailbox(2, Overflow.DROP_NEWEST))
         cell = cell_of(ref)
-        failed, cut_off, dropped = (Envelope(Add(number)) for number in range(3))
-        for envelope in (failed, cut_off, dropped):
+        failed, withdrawn, dropped, posted = (Envelope(Add(number)) for number in range(4))
+        for envelope in (failed, withdrawn, dropped):
             cell.post(envelope)
-        assert [envelope.taken for envelope in (failed, cut_off, dropped)] == [False, False, True]
+        assert [envelope.taken for envelope in (failed, withdrawn, dropped)] == [False, False, True]
         with capture_logs():
             await disk.write(Add(0), error=full())
-        await ref.kill()
         assert failed.taken
-        assert cut_off.taken
+        cell.withdraw(withdrawn)
+        assert withdrawn.taken
+        disk.written.append(posted)
+        ended = ref.kill()
+        cell.deliver(posted)
+        await ended
+        assert posted.taken
         await disk.write()
 
 
@@ -819,11 +824,67 @@ async def test_a_message_in_hand_that_a_sibling_cuts_off_is_handled_by_the_fresh
     assert disk.outcomes_of(Hold()) == disk.outcomes_of(Read()) == [Outcome.HANDLED]
 
 
+class OwesAnAnswer(Actor):
+    """Answers a question later, the second time it gets it."""
+
+    def __init__(self, log: list[Any]) -> None:
+        self.log = log
+
+    async def receive(self, message: Message, ctx: ActorContext) -> None:
+        reply_to = ctx.reply_later()
+        self.log.append("attempt")
+        if len(self.log) == 1:
+            await asyncio.sleep(3600)
+        reply_to.reply(Total(value=1))
+
+
+async def test_an_answer_that_is_owed_when_the_handler_is_cut_off_is_given_by_the_fresh_instance() -> None:
+    disk, log = Disk(), list[Any]()
+    spec = ChildSpec("owes", OwesAnAnswer, kwargs={"log": log}, shutdown=0.0)
+    async with DurableSystem(disk) as system:
+        await system.supervise(Supervisor("one", children=[spec]))
+        ref = system.lookup("/one/owes")
+        assert ref is not None
+        ask = ref.ask(Read())
+        await disk.write()
+        await ref.stop()  # an exit, after which a permanent child is restarted
+        assert await ask == Total(value=1)
+        assert log == ["attempt", "attempt"]
+    assert disk.outcomes_of(Read()) == [Outcome.HANDLED]
+
+
+async def test_a_fault_of_the_runtime_cuts_off_the_message_in_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(cell: DurableActorCell, entry: Enveloped, answer: object) -> None:
+        raise RuntimeError("a fault of the runtime")
+
+    monkeypatch.setattr(DurableActorCell, "_answer_when_written", fail)
+    disk = Disk()
+    async with DurableSystem(disk) as system:
+        ref = system.spawn(Counter)
+        ask = ref.ask(Read())
+        with capture_logs():
+            await disk.write()
+        with pytest.raises(RuntimeError, match="a fault"):
+            await ask
+        assert disk.outcomes_of(Read()) == [Outcome.CUT_OFF]
+
+
+async def test_a_send_to_a_pool_waits_until_its_message_is_on_disk() -> None:
+    disk = Disk()
+    async with DurableSystem(disk) as system:
+        pool = await system.pool(Counter, size=1)
+        sending = asyncio.create_task(pool.send(Add(1)))
+        await turns()
+        assert not sending.done()
+        await disk.write()
+        await sending
+
+
 class Slow(Actor):
     """Replies, and goes on."""
 
     async def receive(self, message: Message, ctx: ActorContext) -> None:
-        ctx.create_task(asyncio.sleep(0))
+        _ = ctx.self.ask(Add(1))
         ctx.reply(Total(value=1))
         await asyncio.sleep(3600)
 
@@ -902,6 +963,19 @@ async def test_a_call_of_a_class_agent_is_not_written_and_waits_in_line_behind_w
         assert str(await told) == "noted first"
         assert str(await call) == "noted second"
     assert [outcome for _, outcome, _ in disk.outcomes] == [Outcome.HANDLED]
+
+
+async def test_a_call_in_hand_ends_with_the_agent_and_is_no_dead_letter() -> None:
+    disk = Disk()
+    async with DurableAgents(disk) as system:
+        ref = system.spawn(Secretary)
+        call = ref.initiate_call()  # it waits for its messages
+        await turns()
+        assert cell_of(ref).current is not None
+        await ref.kill()
+        with pytest.raises(ActorStoppedError):
+            await call.reply_sequence()
+        assert system.dead_letters.total == 0
 
 
 async def test_a_call_in_line_ends_with_the_agent() -> None:

@@ -1,0 +1,248 @@
+"""`RemoteCell`: the cell of an actor whose mailbox is elsewhere. What a reference does with it goes to a link."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Protocol
+
+from miniagents.actors.cells.cell_state import ENDED, StopRequest
+from miniagents.actors.cells.stand_in import StandIn
+from miniagents.actors.messaging.dead_letters import DeadLetterReason
+from miniagents.actors.messaging.entries import Enveloped
+from miniagents.actors.messaging.identity import Identity
+from miniagents.actors.messaging.ref import ActorRef
+from miniagents.actors.waiting.helper_tasks import OfHelper
+from miniagents.promising import Promise
+from miniagents.supervision import StopReason
+from miniagents.supervision.lifecycle import BORN, OVER, Life
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from miniagents.actors.cells.cell import Cell
+    from miniagents.actors.cells.cell_ports import System
+    from miniagents.actors.messaging.ask import Ask
+
+
+class RemoteCell(StandIn):
+    """The cell of an actor that lives on another node: it hands on what is sent, and waits for answers and the end.
+
+    Every wait for the actor is ended by the link: an ask by its answer, and all of them by `ended`, which the link
+    calls when the actor has ended or its node is lost. A deadline and a cancel end an ask here at once, as any ask.
+
+    Args:
+        system: The system here that uses it.
+        identity: The actor's.
+        link: The way to it.
+        kind: The class of the reference to it.
+    """
+
+    __slots__ = (
+        "_asks",
+        "_started",
+        "_stops",
+        "_terminated",
+        "_watches",
+        "life",
+        "link",
+        "reason",
+        "stopping",
+        "system",
+        "watchers",
+    )
+
+    def __init__(self, system: "System", identity: Identity, link: "Link", kind: type[ActorRef] = ActorRef) -> None:
+        super().__init__(identity, kind)
+        self.system = system
+        self.link = link
+        self.life: Life = BORN
+        self.stopping: StopRequest | None = None
+        self.reason: StopReason | BaseException | None = None
+        self.watchers: dict[Cell, None] | None = None
+        self._asks: dict[Ask[Any], None] = {}
+        self._stops: dict[Promise[Any], None] = {}
+        self._started: Promise[None] | None = None
+        self._terminated: Promise[Any] | None = None
+        self._watches = False
+
+    @property
+    def is_alive(self) -> bool:
+        """True as long as nobody has heard of the end."""
+        return self.life is not OVER
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.path}#{self.uid} on node {self.identity.node!r}>"
+
+    # To the actor
+
+    def post(self, envelope: Enveloped) -> "asyncio.Future[None] | None":
+        """Hand a message on. The mailbox that gets it decides what becomes of it: a full one makes it a dead letter
+        there, or fails the ask.
+
+        Raises:
+            Exception: The link refuses the message; an ask fails with it instead.
+        """
+        envelope.taken = True
+        ask = envelope.ask
+        if self.life is OVER:
+            if ask is not None:
+                ask.stopped(self.reason)
+            self.system.dead_letters.add(DeadLetterReason.STOPPED, envelope, self.ref)
+            return None
+        try:
+            written = self.link.deliver(self, envelope)
+        except Exception as error:
+            if ask is None:
+                raise
+            ask.fail(error)
+            return None
+        if ask is not None:
+            self._asks[ask] = None
+            ask.add_done_callback(self._answered)
+        return written
+
+    def _answered(self, ask: Any) -> None:
+        self._asks.pop(ask, None)
+
+    async def room(self) -> None:
+        """Wait until the link takes a message for the actor."""
+        if self.life is not OVER:
+            await self.link.room(self)
+
+    def stop(self, *, reason: StopReason, drain: bool) -> Promise[Any]:
+        """Ask for an exit.
+
+        Returns:
+            The promise of the exit's reason.
+        """
+        if self.life is OVER:
+            return self.terminated()
+        promise: Promise[Any] = Promise()
+        self._stops[promise] = None
+        promise.add_done_callback(self._was_stopped)
+        self.link.stop(self, promise, reason=reason, drain=drain)
+        return promise
+
+    def _was_stopped(self, promise: Promise[Any]) -> None:
+        self._stops.pop(promise, None)
+
+    # What an ask needs of its cell
+
+    def ask_cancelled(self, ask: "Ask[Any]") -> "asyncio.Future[None] | None":
+        """An ask was cancelled: cancel what runs for it there.
+
+        Returns:
+            A future of the moment when that has ended, or None if nothing runs.
+        """
+        return self.link.cancel(self, ask) if ask in self._asks else None
+
+    def ask_expired(self, ask: "Ask[Any]") -> None:
+        """Do nothing: the deadline has travelled with the question, and passes there, too."""
+
+    def all_started(self, those: "Iterable[Any]") -> list[Any]:
+        """Return those: no handler here has started them."""
+        return [one.what if one.__class__ is OfHelper else one for one in those]
+
+    # From the actor
+
+    def _watch_there(self) -> None:
+        """Have the link report the start and the end, once."""
+        if not self._watches and self.life is not OVER:
+            self._watches = True
+            self.link.watch(self)
+
+    def add_watcher(self, watcher: "Cell") -> None:
+        """Tell `watcher` of the end."""
+        if self.watchers is None:
+            self.watchers = {}
+        self.watchers[watcher] = None
+        self._watch_there()
+
+    def remove_watcher(self, watcher: "Cell") -> None:
+        """Do not tell `watcher` of the end. The link goes on watching: it reports an end that nobody waits for."""
+        if self.watchers is not None:
+            self.watchers.pop(watcher, None)
+
+    def started(self) -> Promise[None]:
+        """The promise of its start."""
+        if self._started is None:
+            self._started = Promise()
+            if self.life is OVER:
+                self._started.resolve(None)  # whoever has a reference to it has not heard of a failed start
+            else:
+                self._watch_there()
+        return self._started
+
+    def terminated(self) -> Promise[Any]:
+        """The promise of its end."""
+        if self._terminated is None:
+            self._terminated = Promise()
+            if self.life is OVER:
+                self._terminated.resolve(self.reason)
+            else:
+                self._watch_there()
+        return self._terminated
+
+    def has_started(self, error: BaseException | None = None) -> None:
+        """The link reports the start, or what it failed with."""
+        started = self._started
+        if started is not None and not started.done():
+            if error is None:
+                started.resolve(None)
+            else:
+                started.reject(error)
+
+    def ended(self, reason: StopReason | BaseException) -> None:
+        """The link reports the end, or the loss of the node: every wait ends with it.
+
+        Args:
+            reason: The reason of the end; for a lost node the error that says so.
+        """
+        if self.life is OVER:
+            return
+        self.life, self.stopping, self.reason = OVER, ENDED, reason
+        for ask in tuple(self._asks):
+            ask.stopped(reason)
+        self.has_started(reason if isinstance(reason, BaseException) else None)
+        for promise in tuple(self._stops):
+            promise.resolve(reason)
+        if self._terminated is not None:
+            self._terminated.resolve(reason)
+        watchers, self.watchers = self.watchers, None
+        for watcher in watchers or ():
+            watcher.tell_terminated(self)
+
+
+class Link(Protocol):
+    """The way to another node, for the `RemoteCell`s of the actors that live there.
+
+    Everything that is handed to it arrives in this order, or not at all. It reports to the cell: `has_started(error)`
+    and `ended(reason)` for one that it watches, and `ended(error)` for every one when the node is lost. It ends an ask
+    with `answer` or `fail`, unless the ask has ended.
+    """
+
+    def deliver(self, cell: "RemoteCell", entry: Enveloped) -> "asyncio.Future[None] | None":
+        """Hand a message to the mailbox of the actor, with all that its envelope carries: the sender, the time that is
+        left until the deadline, correlation id and trace. If the entry has an ask, its answer is wanted.
+
+        Returns:
+            As `ReceivingCell.post`: a future of the moment when a durable mailbox has it on disk, or None.
+
+        Raises:
+            Exception: The message cannot be sent, whatever happens. The sender gets it.
+        """
+
+    def cancel(self, cell: "RemoteCell", ask: "Ask[Any]") -> "asyncio.Future[None] | None":
+        """Cancel what runs there for an ask, which was cancelled here.
+
+        Returns:
+            A future of the moment when that has ended, as far as can be known here, or None.
+        """
+
+    def room(self, cell: "RemoteCell") -> Coroutine[Any, Any, None]:
+        """Wait until the link takes one more message for the actor."""
+
+    def stop(self, cell: "RemoteCell", promise: Promise[Any], *, reason: StopReason, drain: bool) -> None:
+        """Ask the actor for an exit, and resolve `promise` with the exit's reason."""
+
+    def watch(self, cell: "RemoteCell") -> None:
+        """Report the start and the end of the actor to its cell, at once if they have been. Called once for a cell."""

@@ -1,0 +1,57 @@
+"""`StandIn`: the part of a cell that a reference needs where the actor itself does not live."""
+
+from typing import TYPE_CHECKING, Any, Self
+
+from miniagents.actors.messaging.identity import Identity, hash_of
+from miniagents.actors.messaging.ref import ActorRef
+
+if TYPE_CHECKING:
+    from miniagents.actors.cells.cell import Cell
+
+
+class StandIn:
+    """In the place of the cell of an actor that does not live here. It has an identity, and no mailbox.
+
+    Args:
+        identity: The actor's.
+        kind: The class of the reference to it.
+    """
+
+    __slots__ = ("__weakref__", "identity", "ref", "system_hash")
+
+    is_serial = False
+    is_supervisor = False
+    current: object = None
+    queue: Any = None
+    parent: "Cell | None" = None
+
+    def __init__(self, identity: Identity, kind: type[ActorRef]) -> None:
+        self.identity = identity
+        self.system_hash = hash_of(identity.system)
+        self.ref = kind(self)  # type: ignore[arg-type]  # it does what a reference needs of a cell
+
+    @property
+    def path(self) -> str:
+        """Where it is in the tree."""
+        return self.identity.path
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def uid(self) -> int:
+        """Its number."""
+        return self.identity.uid
+
+    def route(self, message: object) -> Self:
+        """Itself."""
+        return self
+
+    def is_full(self) -> bool:
+        """Return False: there is no mailbox here."""
+        return False
+
+    def running_supervisor(self) -> None:
+        """Return None: there are no children here."""
