@@ -79,7 +79,7 @@ class Message(msgspec.Struct, kw_only=True, metaclass=MessageMeta):
 
     def __post_init__(self) -> None:
         if self.metadata is not EMPTY and not is_frozen_dict(self.metadata):
-            force_setattr(self, "metadata", freeze(self.metadata, f"{type(self).__name__}.metadata"))
+            force_setattr(self, "metadata", freeze(self.metadata, self.__class__.__name__ + ".metadata"))
         if self.__message_init__ is not None:
             self.__message_init__()
 

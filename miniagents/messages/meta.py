@@ -33,7 +33,7 @@ class MessageMeta(msgspec.StructMeta):
 
     __message_fields__: dict[str, FieldType] | None
     __message_locals__: dict[str, Any]
-    __message_converts__: tuple[str, ...]
+    __message_converts__: tuple[tuple[str, str], ...]
     __message_init__: Any
 
     def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **config: Any) -> Any:
@@ -94,7 +94,9 @@ def _prepare(cls: MessageMeta, *, final: bool) -> bool:
         for kind in field.kinds:
             registry.register_value_type(kind)
     cls.__message_fields__ = fields
-    cls.__message_converts__ = tuple(name for name, f in fields.items() if f.converts and name != "metadata")
+    cls.__message_converts__ = tuple(
+        (name, f"{cls.__name__}.{name}") for name, f in fields.items() if f.converts and name != "metadata"
+    )
     cls.__message_locals__ = {}
     own = getattr(cls, "__own_post_init__", None)
     cls.__message_init__ = _freezing_init if cls.__message_converts__ else own
@@ -103,9 +105,9 @@ def _prepare(cls: MessageMeta, *, final: bool) -> bool:
 
 def _freezing_init(self: Any) -> None:
     cls = type(self)
-    for name in cls.__message_converts__:
+    for name, where in cls.__message_converts__:
         value = getattr(self, name)
-        frozen = freeze(value, f"{cls.__name__}.{name}")
+        frozen = freeze(value, where)
         if frozen is not value:
             force_setattr(self, name, frozen)
     own = getattr(cls, "__own_post_init__", None)
