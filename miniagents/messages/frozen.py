@@ -150,6 +150,7 @@ def is_frozen_dict(value: object) -> TypeGuard[FrozenDict[Any, Any]]:
 
 
 _KEPT = frozenset({bool, float, type(None), dt.datetime, dt.date, dt.time, dt.timedelta, Decimal, UUID, bytes})
+_TEXTS = frozenset({str})
 
 
 def freeze(value: Any, where: str, depth: int = 0) -> Any:
@@ -166,6 +167,8 @@ def freeze(value: Any, where: str, depth: int = 0) -> Any:
         NotSendableError: A value in the data cannot be part of a message; the text says which.
         UnencodableError: The wire cannot carry a value in the data.
     """
+    if type(value) is tuple and _TEXTS.issuperset(map(type, value)) and "".join(value).isascii():
+        return value  # the usual value of a field with a tuple
     try:
         return _freeze(value, depth)
     except _Refused as refused:
@@ -273,7 +276,8 @@ def _freeze_sequence(value: Sequence[Any], depth: int) -> tuple[Any, ...]:
     items: list[Any] = []
     try:
         for item in value:
-            items.append(item if type(item) in _KEPT else _freeze(item, depth))
+            plain = (type(item) is str and item.isascii()) or type(item) in _KEPT
+            items.append(item if plain else _freeze(item, depth))
     except _Refused as refused:
         raise refused.in_item(f"[{len(items)}]") from None
     frozen = tuple(items)
