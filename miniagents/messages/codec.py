@@ -196,8 +196,10 @@ def from_wire(value: object, depth: int) -> object:
 def _dict_from_wire(rest: list[Any], depth: int) -> FrozenDict[Any, Any]:
     if len(rest) % 2:
         raise DecodeError("a dict with a key and no value")
-    items = _items_from_wire(rest, depth)
-    return FrozenDict.adopt(dict(zip(items[::2], items[1::2], strict=True)))
+    # Nothing in a dict of scalars is left to freeze. The depth on the wire counts the message and what is in the dict.
+    checked_depth = depth - 2 if SCALARS.issuperset(map(type, rest)) else -1
+    parts = iter(_items_from_wire(rest, depth))
+    return FrozenDict.adopt(dict(zip(parts, parts, strict=True)), checked_depth)
 
 
 def _message_from_wire(array: list[Any], depth: int) -> object:
@@ -256,8 +258,6 @@ def _field_from_wire(owner: str, wire: object, name: str, field: FieldType, dept
 
 
 def _items_from_wire(rest: list[Any], depth: int) -> list[Any]:
-    if SCALARS.issuperset(map(type, rest)):
-        return rest
     return [item if type(item) in SCALARS else from_wire(item, depth) for item in rest]
 
 

@@ -36,27 +36,32 @@ class FrozenDict(Mapping[K, V]):
         True
     """
 
-    __slots__ = ("_hash", "_items")
+    __slots__ = ("_hash", "_items", "checked_depth")
 
     _items: dict[Any, Any]
     _hash: int | None
+    checked_depth: int
+    """The greatest depth at which `freeze` has found the dict deeply immutable, and not nested too deep; otherwise
+    -1."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "FrozenDict[Any, Any]":
         """Make a `FrozenDict` of the arguments of `dict`. All empty ones are the same object."""
         return cls.adopt(dict(*args, **kwargs))
 
     @classmethod
-    def adopt(cls, items: dict[Any, Any]) -> "FrozenDict[Any, Any]":
+    def adopt(cls, items: dict[Any, Any], checked_depth: int = -1) -> "FrozenDict[Any, Any]":
         """Make a `FrozenDict` of a dict without copying it. Nothing else may have the dict.
 
         Args:
             items: The dict.
+            checked_depth: See the attribute.
         """
         if not items:
             return EMPTY
         self = object.__new__(cls)
         self._items = items
         self._hash = None
+        self.checked_depth = checked_depth
         return self
 
     def __getitem__(self, key: K) -> V:
@@ -225,8 +230,10 @@ def _freeze(value: Any, depth: int) -> Any:
         return value
     if depth >= MAX_DEPTH:
         raise _Refused(UnencodableError, _TOO_DEEP)
-    if kind is dict or kind is FrozenDict:
+    if kind is dict or (kind is FrozenDict and value.checked_depth < depth):
         return _freeze_mapping(value, depth + 1)
+    if kind is FrozenDict or value is EMPTY:
+        return value
     if kind is tuple or kind is list:
         return _freeze_sequence(value, depth + 1)
     if isinstance(value, Mapping):
@@ -257,7 +264,11 @@ def _freeze_mapping(value: Mapping[Any, Any], depth: int) -> FrozenDict[Any, Any
         if frozen is not item or frozen_key is not key:
             changed = True
         items[frozen_key] = frozen
-    return FrozenDict.adopt(items) if changed else value  # type: ignore[return-value]
+    if changed:
+        return FrozenDict.adopt(items, depth - 1)
+    assert isinstance(value, FrozenDict)  # test_frozen_data_are_returned_as_they_are
+    value.checked_depth = depth - 1
+    return value
 
 
 def _freeze_key(key: object, depth: int) -> object:

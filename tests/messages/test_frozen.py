@@ -5,11 +5,12 @@ import enum
 from types import MappingProxyType
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 
-from miniagents import FrozenDict, TextMessage
-from miniagents.errors import NotSendableError, UnencodableError
+from miniagents import DataMessage, FrozenDict, TextMessage, decode
+from miniagents.errors import DecodeError, NotSendableError, UnencodableError
 from miniagents.messages import EMPTY, freeze
 from tests.messages.test_message import values
 
@@ -132,3 +133,37 @@ def test_the_views_of_a_frozen_dict_are_those_of_a_dict() -> None:
         [("b", 1), ("a", 2)],
     )
     assert frozen.keys() & {"a"} == {"a"}
+
+
+def test_a_frozen_dict_that_is_nested_too_deep_in_other_data_is_refused() -> None:
+    inner: Any = {"bottom": 1}
+    for _ in range(150):
+        inner = {"down": inner}
+    inner = freeze(inner, "inner")
+    outer: Any = inner
+    for _ in range(49):
+        outer = [outer]
+
+    assert freeze(outer, "data") == freeze(freeze(outer, "data"), "data")
+    with pytest.raises(UnencodableError, match="nested more than 200 deep"):
+        freeze([outer], "data")
+
+
+def test_decoded_data_are_checked_as_data_that_are_sent_are() -> None:
+    for data in ([1, [0, "key"], 1], [1, "x", [1, [0, "key"], 1]]):
+        hostile = msgspec.msgpack.encode([2, "miniagents:DataMessage", "data", data])
+
+        with pytest.raises(DecodeError, match="a key of free-form data is"):
+            decode(hostile)
+
+
+def test_decoded_data_that_are_nested_too_deep_in_other_data_are_refused() -> None:
+    data: Any = [1, "a", 1]
+    for _ in range(199):
+        data = [1, "a", data]
+    decoded = decode(msgspec.msgpack.encode([2, "miniagents:DataMessage", "data", data]))
+
+    assert isinstance(decoded, DataMessage)
+    assert freeze(decoded.data, "data") is decoded.data
+    with pytest.raises(UnencodableError, match="nested more than 200 deep"):
+        freeze([decoded.data], "data")

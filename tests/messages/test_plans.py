@@ -254,7 +254,7 @@ def decode_by_name(data: bytes) -> object:
 
 
 def nested(depth: int) -> Message:
-    message: Message = TextMessage("bottom")
+    message: Message = ErrorMessage("bottom", agent_trace=("a",))
     for _ in range(depth):
         message = Everything(part=message, tags=("a",))
     return message
@@ -363,9 +363,9 @@ def test_an_array_that_only_looks_like_a_tuple_is_refused_with_the_same_error(he
 
 @pytest.mark.parametrize("depth", [197, 198, 199, 200, 201])
 def test_arrays_that_nest_up_to_the_limit_decode_to_the_same_message_or_error(depth: int) -> None:
-    array: Any = [2, "tests:leaf", "content", "bottom", "role", None, "weight", 1.0]
+    array: Any = [2, "miniagents:ErrorMessage", "content", "bottom", "role", None, "agent_trace", [0, "a"]]
     for _ in range(depth):
-        array = [2, "miniagents:DataMessage", "data", [1, "part", array]]
+        array = [2, "tests:everything", "part", array]
     for whole in (array, [2, "tests:later", "child", array]):
         hostile = msgspec.msgpack.encode(whole)
 
