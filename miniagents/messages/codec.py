@@ -12,6 +12,7 @@ import traceback
 import typing
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -20,9 +21,10 @@ import structlog
 from miniagents import errors
 from miniagents.errors import DecodeError, NotSendableError, RemoteError, UnencodableError
 from miniagents.messages import registry
-from miniagents.messages.fields import FieldType, field_type, record_fields
+from miniagents.messages.fields import SCALARS, FieldType, field_type, record_fields
 from miniagents.messages.frozen import MAX_DEPTH, FrozenDict, check_int, check_str, is_frozen_dict, is_frozen_record
 from miniagents.messages.meta import AnyMessage, is_message
+from miniagents.messages.plans import Build, build_plan
 
 (
     TUPLE,
@@ -87,19 +89,25 @@ def to_wire(value: object, where: str, depth: int) -> Wire:
 
 def _message_to_wire(message: AnyMessage, where: str, depth: int) -> Wire:
     cls = type(message)
-    if cls.__module__ == "__main__" and cls.__wire_tag__.startswith("__main__:") and cls.__wire_tag__ not in _warned:
-        _warned.add(cls.__wire_tag__)
-        _log.warning(
-            "message.main_class_encoded",
-            hint="no other program can decode a class of __main__: move it into a module, or give it a tag",
-            message_class=cls.__qualname__,
-        )
+    warn_of_main(cls)
     flat: list[Wire] = [MESSAGE, cls.__wire_tag__]
     for name in cls.__struct_fields__:
         value = getattr(message, name)
         if name != "metadata" or value:
             flat += (name, to_wire(value, f"{where}.{name}", depth + 1))
     return flat
+
+
+def warn_of_main(cls: type[AnyMessage]) -> None:
+    """Log once that no other program can decode messages of a class of `__main__`."""
+    tag = cls.__wire_tag__
+    if cls.__module__ == "__main__" and tag.startswith("__main__:") and tag not in _warned:
+        _warned.add(tag)
+        _log.warning(
+            "message.main_class_encoded",
+            hint="no other program can decode a class of __main__: move it into a module, or give it a tag",
+            message_class=cls.__qualname__,
+        )
 
 
 def _rare_to_wire(value: object, where: str, depth: int) -> Wire:
@@ -167,13 +175,18 @@ def from_wire(value: object, depth: int) -> object:
     Raises:
         DecodeError: The data are not those of a value.
     """
-    if isinstance(value, (str, int, float, bytes)) or value is None:
+    if type(value) in SCALARS:
         return value
     if depth > MAX_DEPTH:
         raise DecodeError(f"nested more than {MAX_DEPTH} deep")
-    if not isinstance(value, list) or not value or value[0].__class__ is not int:
+    if type(value) is not list or not value or type(value[0]) is not int:
         raise DecodeError(f"a {type(value).__name__} where a value should be")
-    code, *rest = value
+    code = value[0]
+    if code == MESSAGE:
+        return _message_from_wire(value, depth + 1)
+    rest = value[1:]
+    if code == TUPLE:
+        return tuple(_items_from_wire(rest, depth + 1))
     decoder = _DECODERS.get(code)
     if decoder is None:
         raise DecodeError(f"an unknown kind of value: {code!r}")
@@ -183,18 +196,46 @@ def from_wire(value: object, depth: int) -> object:
 def _dict_from_wire(rest: list[Any], depth: int) -> FrozenDict[Any, Any]:
     if len(rest) % 2:
         raise DecodeError("a dict with a key and no value")
-    it = iter(rest)
-    return FrozenDict({from_wire(key, depth): from_wire(item, depth) for key, item in zip(it, it, strict=True)})
+    # Nothing in a dict of scalars is left to freeze. The depth on the wire counts the message and what is in the dict.
+    checked_depth = depth - 2 if SCALARS.issuperset(map(type, rest)) else -1
+    parts = iter(_items_from_wire(rest, depth))
+    return FrozenDict.adopt(dict(zip(parts, parts, strict=True)), checked_depth)
 
 
-def _message_from_wire(rest: list[Any], depth: int) -> object:
-    cls = registry.message_class(rest[0])
+def _message_from_wire(array: list[Any], depth: int) -> object:
+    tag = array[1]
+    cls = registry.message_class(tag)
     if cls is None:
-        raise DecodeError(f"an unknown type of message: {rest[0]!r}; import the module that defines it first")
+        raise DecodeError(f"an unknown type of message: {tag!r}; import the module that defines it first")
+    build = cls.__build_plan__
+    if build is None:
+        build = _compile_build(cls)
+    return build(array, depth)
+
+
+def _compile_build(cls: registry.MessageClass) -> Build:
     fields = cls.__message_fields__
     if fields is None:
         raise DecodeError(f"{cls.__qualname__}: its fields have types that are not defined yet")
-    return cls(**_fields_from_wire(cls.__qualname__, fields, rest[1:], depth))
+    read = partial(_field_from_wire, cls.__qualname__)
+    build = build_plan(cls, fields, read, partial(build_by_name, cls, fields), TUPLE)
+    cls.__build_plan__ = build
+    return build
+
+
+def build_by_name(cls: registry.MessageClass, fields: dict[str, FieldType], array: list[Any], depth: int) -> object:
+    """Make a message of its array, whatever fields there are: see `plans.Build`.
+
+    Args:
+        cls: The message class.
+        fields: Its fields.
+        array: As for a plan.
+        depth: As for a plan.
+
+    Raises:
+        DecodeError: A field is not of the class, or not of its type.
+    """
+    return cls(**_fields_from_wire(cls.__qualname__, fields, array[2:], depth))
 
 
 def _fields_from_wire(owner: str, fields: dict[str, FieldType], flat: list[Any], depth: int) -> dict[str, Any]:
@@ -205,11 +246,19 @@ def _fields_from_wire(owner: str, fields: dict[str, FieldType], flat: list[Any],
         field = fields.get(name) if isinstance(name, str) else None
         if field is None:
             raise DecodeError(f"{owner}: it has no field {name!r}")
-        value = from_wire(wire, depth)
-        if not field.matches(value):
-            raise DecodeError(f"{owner}.{name}: a {type(value).__name__} is not of the field's type")
-        values[name] = value
+        values[name] = _field_from_wire(owner, wire, name, field, depth)
     return values
+
+
+def _field_from_wire(owner: str, wire: object, name: str, field: FieldType, depth: int) -> object:
+    value = from_wire(wire, depth)
+    if not field.matches(value):
+        raise DecodeError(f"{owner}.{name}: a {type(value).__name__} is not of the field's type")
+    return value
+
+
+def _items_from_wire(rest: list[Any], depth: int) -> list[Any]:
+    return [item if type(item) in SCALARS else from_wire(item, depth) for item in rest]
 
 
 def _enum_from_wire(rest: list[Any], _: int) -> enum.Enum:
@@ -263,10 +312,8 @@ def _one(make: Callable[[Any], object], kind: type) -> Callable[[list[Any], int]
 
 
 _DECODERS: dict[int, Callable[[list[Any], int], object]] = {
-    TUPLE: lambda rest, depth: tuple([from_wire(item, depth) for item in rest]),
     DICT: _dict_from_wire,
-    MESSAGE: _message_from_wire,
-    FROZENSET: lambda rest, depth: frozenset([from_wire(item, depth) for item in rest]),
+    FROZENSET: lambda rest, depth: frozenset(_items_from_wire(rest, depth)),
     DATETIME: _one(dt.datetime.fromisoformat, str),
     DATE: _one(dt.date.fromisoformat, str),
     TIME: _one(dt.time.fromisoformat, str),

@@ -5,7 +5,7 @@ import datetime as dt
 import enum
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import fields as dataclass_fields
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 
 from miniagents.errors import MutableFieldError
-from miniagents.messages.frozen import FrozenDict, is_frozen_record
+from miniagents.messages.frozen import FrozenDict, is_frozen_dict, is_frozen_record
 
 Matches = Callable[[Any], bool]
 
@@ -33,7 +33,9 @@ _SCALARS: dict[Any, tuple[type, ...]] = {
     Decimal: (Decimal,),
     UUID: (UUID,),
 }
-_PLAIN_SCALARS = frozenset({str, bool, int, float, bytes, type(None), None})
+SCALARS: frozenset[type] = frozenset({str, int, float, bool, bytes, type(None)})
+"""The types whose values stand for themselves on the wire. Values of their subclasses do not."""
+
 _INSTEAD: dict[Any, str] = {
     list: "tuple[X, ...]",
     collections.deque: "tuple[X, ...]",
@@ -54,17 +56,28 @@ class FieldType:
         matches: Tells whether a value is of the type, for values that come from the wire.
         plain: Values of the type cannot be part of a reference cycle.
         kinds: The enums and frozen records in the type, which the codec must know.
+        exact: The scalar types all of whose values match. Other values may match, too.
+        items: Of a type of tuples, the scalar types all of whose values match as items; otherwise None.
     """
 
-    __slots__ = ("converts", "kinds", "matches", "plain")
+    __slots__ = ("converts", "exact", "items", "kinds", "matches", "plain")
 
     def __init__(
-        self, matches: Matches, *, converts: bool = False, plain: bool = False, kinds: tuple[type, ...] = ()
+        self,
+        matches: Matches,
+        *,
+        converts: bool = False,
+        plain: bool = False,
+        kinds: tuple[type, ...] = (),
+        exact: Iterable[type] = (),
+        items: frozenset[type] | None = None,
     ) -> None:
         self.matches = matches
         self.converts = converts
         self.plain = plain
         self.kinds = kinds
+        self.exact = frozenset(exact)
+        self.items = items
 
 
 def _anything(_: object) -> bool:
@@ -82,15 +95,16 @@ def field_type(tp: Any, where: str) -> FieldType:
         MutableFieldError: The type is not known to be immutable.
     """
     if tp is Any or tp is object or isinstance(tp, typing.TypeVar):
-        return FieldType(_anything, converts=True)
+        return FieldType(_anything, converts=True, exact=SCALARS)
     try:
         scalar = _SCALARS.get(tp)
     except TypeError:
         scalar = None
     if scalar is not None:
         if tp is int or tp is float:  # a bool is no number here, though Python says so
-            return FieldType(lambda v: isinstance(v, scalar) and v.__class__ is not bool, plain=True)
-        return FieldType(lambda v: isinstance(v, scalar), plain=tp in _PLAIN_SCALARS)
+            return FieldType(lambda v: isinstance(v, scalar) and v.__class__ is not bool, plain=True, exact=scalar)
+        exact = SCALARS.intersection(scalar)
+        return FieldType(lambda v: isinstance(v, scalar), plain=bool(exact), exact=exact)
     origin = typing.get_origin(tp)
     args = typing.get_args(tp)
     if origin is typing.Annotated:
@@ -158,11 +172,14 @@ def _check_record(kind: type, where: str) -> None:
 
 def _tuple(args: tuple[Any, ...], where: str) -> FieldType:
     if not args:
-        return FieldType(lambda v: isinstance(v, tuple), converts=True)
+        return FieldType(lambda v: isinstance(v, tuple), converts=True, items=SCALARS)
     if len(args) == 2 and args[1] is ...:
         inner = field_type(args[0], where)
         return FieldType(
-            lambda v: isinstance(v, tuple) and all(inner.matches(i) for i in v), converts=True, kinds=inner.kinds
+            lambda v: isinstance(v, tuple) and _all_match(v, inner),
+            converts=True,
+            kinds=inner.kinds,
+            items=inner.exact,
         )
     inners = [field_type(a, where) for a in args if a != ()]
     return FieldType(
@@ -178,13 +195,20 @@ def _tuple(args: tuple[Any, ...], where: str) -> FieldType:
 
 def _mapping(args: tuple[Any, ...], where: str) -> FieldType:
     if not args:
-        return FieldType(lambda v: isinstance(v, FrozenDict), converts=True)
+        return FieldType(is_frozen_dict, converts=True)
     key, value = field_type(args[0], where), field_type(args[1], where)
     return FieldType(
-        lambda v: isinstance(v, FrozenDict) and all(key.matches(k) and value.matches(i) for k, i in v.items()),
+        lambda v: is_frozen_dict(v) and _all_match(v.keys(), key) and _all_match(v.values(), value),
         converts=True,
         kinds=key.kinds + value.kinds,
     )
+
+
+def _all_match(values: Iterable[Any], field: FieldType) -> bool:
+    # `all` over a generator takes several times as long.
+    if field.matches is _anything or field.exact.issuperset(map(type, values)):
+        return True
+    return all([field.matches(value) for value in values])
 
 
 def _any_of(arms: list[FieldType]) -> FieldType:
@@ -192,6 +216,7 @@ def _any_of(arms: list[FieldType]) -> FieldType:
         lambda v: any(arm.matches(v) for arm in arms),
         converts=any(arm.converts for arm in arms),
         plain=all(arm.plain for arm in arms),
+        exact=[kind for arm in arms for kind in arm.exact],
         kinds=tuple(k for arm in arms for k in arm.kinds),
     )
 

@@ -2,9 +2,10 @@
 
 import datetime as dt
 import enum
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, Sequence, Set, ValuesView
 from dataclasses import is_dataclass
 from decimal import Decimal
+from operator import is_
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeGuard, TypeVar
 from uuid import UUID
@@ -35,19 +36,32 @@ class FrozenDict(Mapping[K, V]):
         True
     """
 
-    __slots__ = ("_hash", "_items")
+    __slots__ = ("_hash", "_items", "checked_depth")
 
     _items: dict[Any, Any]
     _hash: int | None
+    checked_depth: int
+    """The greatest depth at which `freeze` has found the dict deeply immutable, and not nested too deep; otherwise
+    -1."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "FrozenDict[Any, Any]":
         """Make a `FrozenDict` of the arguments of `dict`. All empty ones are the same object."""
-        items = dict(*args, **kwargs)
+        return cls.adopt(dict(*args, **kwargs))
+
+    @classmethod
+    def adopt(cls, items: dict[Any, Any], checked_depth: int = -1) -> "FrozenDict[Any, Any]":
+        """Make a `FrozenDict` of a dict without copying it. Nothing else may have the dict.
+
+        Args:
+            items: The dict.
+            checked_depth: See the attribute.
+        """
         if not items:
             return EMPTY
         self = object.__new__(cls)
         self._items = items
         self._hash = None
+        self.checked_depth = checked_depth
         return self
 
     def __getitem__(self, key: K) -> V:
@@ -61,6 +75,17 @@ class FrozenDict(Mapping[K, V]):
 
     def __contains__(self, key: object) -> bool:
         return key in self._items
+
+    # The views of the dict are in C, those of `Mapping` call `__getitem__` for each key.
+
+    def keys(self) -> KeysView[K]:
+        return self._items.keys()
+
+    def values(self) -> ValuesView[V]:
+        return self._items.values()
+
+    def items(self) -> ItemsView[K, V]:
+        return self._items.items()
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, FrozenDict):
@@ -130,10 +155,13 @@ def is_frozen_dict(value: object) -> TypeGuard[FrozenDict[Any, Any]]:
 
 
 _KEPT = frozenset({bool, float, type(None), dt.datetime, dt.date, dt.time, dt.timedelta, Decimal, UUID, bytes})
+_TEXTS = frozenset({str})
 
 
 def freeze(value: Any, where: str, depth: int = 0) -> Any:
     """Return the same data, deeply immutable: lists become tuples, dicts `FrozenDict`s, sets frozensets.
+
+    A tuple or a `FrozenDict` that is deeply immutable already is returned as it is, and not copied.
 
     Args:
         value: The data.
@@ -144,47 +172,141 @@ def freeze(value: Any, where: str, depth: int = 0) -> Any:
         NotSendableError: A value in the data cannot be part of a message; the text says which.
         UnencodableError: The wire cannot carry a value in the data.
     """
+    if type(value) is tuple and _TEXTS.issuperset(map(type, value)) and "".join(value).isascii():
+        return value  # the usual value of a field with a tuple
+    try:
+        return _freeze(value, depth)
+    except _Refused as refused:
+        raise refused.error(where) from None
+
+
+class _Refused(Exception):
+    """A value cannot be frozen. On its way out, the exception collects the place of the value in the data.
+
+    So the place is built only when a value is refused, and not for each value that is accepted.
+
+    Args:
+        kind: The class of the error for users.
+        fault: What is wrong with the value.
+    """
+
+    def __init__(self, kind: type[NotSendableError | UnencodableError], fault: str) -> None:
+        self._kind = kind
+        self._fault = fault
+        self._before = self._after = ""
+
+    def in_key(self) -> "_Refused":
+        """Say that the value is a key of a dict."""
+        self._before += "key of "
+        return self
+
+    def in_item(self, item: str) -> "_Refused":
+        """Say in which item of its container the value is: "[0]"."""
+        self._after = item + self._after
+        return self
+
+    def error(self, where: str) -> Exception:
+        """Return the error for users, with the place of the value in the data of this name."""
+        place = f"{self._before}{where}{self._after}"
+        if self._fault is _TOO_DEEP:
+            place = f"{place[:200]}..."
+        return self._kind(f"{place}: {self._fault}")
+
+
+_TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
+
+
+def _freeze(value: Any, depth: int) -> Any:
     kind = value.__class__
     if kind is str:
-        check_str(value, where)
-        return value
-    if kind is int:
-        check_int(value, where)
+        if not value.isascii() and (fault := _fault_of_str(value)):
+            raise _Refused(UnencodableError, fault)
         return value
     if kind in _KEPT:
         return value
+    if kind is int:
+        if not -(2**63) <= value < 2**64:
+            raise _Refused(UnencodableError, _fault_of_int(value))
+        return value
     if depth >= MAX_DEPTH:
-        raise UnencodableError(f"{where[:200]}...: nested more than {MAX_DEPTH} deep")
-    if isinstance(value, Mapping):
-        items = {}
-        for key, item in value.items():
-            if not isinstance(key, (str, int, float, bytes, type(None))):
-                raise NotSendableError(
-                    f"{where}: a key of free-form data is a str, a number, bytes or None, not {type(key).__name__} "
-                    f"({key!r})"
-                )
-            items[freeze(key, f"key of {where}", depth + 1)] = freeze(item, f"{where}[{key!r}]", depth + 1)
-        return FrozenDict(items)
+        raise _Refused(UnencodableError, _TOO_DEEP)
+    if kind is dict or (kind is FrozenDict and value.checked_depth < depth):
+        return _freeze_mapping(value, depth + 1)
+    if kind is FrozenDict or value is EMPTY:
+        return value
     if kind is tuple or kind is list:
-        return tuple([freeze(item, f"{where}[{i}]", depth + 1) for i, item in enumerate(value)])
+        return _freeze_sequence(value, depth + 1)
+    if isinstance(value, Mapping):
+        return _freeze_mapping(value, depth + 1)
     if isinstance(value, (enum.Enum, BaseException)) or getattr(kind, "__miniagents_immutable__", False):
         return value
     if isinstance(value, (set, frozenset, Set)):
-        return frozenset(freeze(item, f"{where}{{...}}", depth + 1) for item in value)
-    return _freeze_rare(value, where, depth)
+        try:
+            return frozenset([_freeze(item, depth + 1) for item in value])
+        except _Refused as refused:
+            raise refused.in_item("{...}") from None
+    return _freeze_rare(value, depth)
 
 
-def _freeze_rare(value: object, where: str, depth: int) -> object:
+def _freeze_mapping(value: Mapping[Any, Any], depth: int) -> FrozenDict[Any, Any]:
+    items: dict[Any, Any] = {}
+    changed = type(value) is not FrozenDict
+    for key, item in value.items():
+        frozen_key, frozen = key, item
+        if type(key) is not str or not key.isascii():
+            frozen_key = _freeze_key(key, depth)
+        # Most values are such scalars, and a call for each takes longer than the test.
+        if not (type(item) is str and item.isascii()) and type(item) not in _KEPT:
+            try:
+                frozen = _freeze(item, depth)
+            except _Refused as refused:
+                raise refused.in_item(f"[{key!r}]") from None
+        if frozen is not item or frozen_key is not key:
+            changed = True
+        items[frozen_key] = frozen
+    if changed:
+        return FrozenDict.adopt(items, depth - 1)
+    assert isinstance(value, FrozenDict)  # test_frozen_data_are_returned_as_they_are
+    value.checked_depth = depth - 1
+    return value
+
+
+def _freeze_key(key: object, depth: int) -> object:
+    if not isinstance(key, (str, int, float, bytes, type(None))):
+        raise _Refused(
+            NotSendableError,
+            f"a key of free-form data is a str, a number, bytes or None, not {type(key).__name__} ({key!r})",
+        )
+    try:
+        return _freeze(key, depth)
+    except _Refused as refused:
+        raise refused.in_key() from None
+
+
+def _freeze_sequence(value: Sequence[Any], depth: int) -> tuple[Any, ...]:
+    items: list[Any] = []
+    try:
+        for item in value:
+            plain = (type(item) is str and item.isascii()) or type(item) in _KEPT
+            items.append(item if plain else _freeze(item, depth))
+    except _Refused as refused:
+        raise refused.in_item(f"[{len(items)}]") from None
+    frozen = tuple(items)
+    return value if type(value) is tuple and all(map(is_, frozen, value)) else frozen
+
+
+def _freeze_rare(value: object, depth: int) -> object:
     for kind, plain in _PLAIN:
         if isinstance(value, kind):
-            return freeze(plain(value), where, depth)
+            return _freeze(plain(value), depth)
     if isinstance(value, Sequence) and not isinstance(value, (bytearray, memoryview)):
-        return tuple([freeze(item, f"{where}[{i}]", depth + 1) for i, item in enumerate(value)])
+        return _freeze_sequence(value, depth + 1)
     if is_frozen_record(type(value)):
         return value
-    raise NotSendableError(
-        f"{where}: a {type(value).__name__} cannot be part of a message ({_short(value)}); messages hold JSON's types, "
-        f"bytes, dates and times, Decimal, UUID, Enum, frozenset, FrozenDict and messages"
+    raise _Refused(
+        NotSendableError,
+        f"a {type(value).__name__} cannot be part of a message ({_short(value)}); messages hold JSON's types, "
+        f"bytes, dates and times, Decimal, UUID, Enum, frozenset, FrozenDict and messages",
     )
 
 
@@ -221,11 +343,8 @@ def check_str(value: str, where: str) -> None:
     Raises:
         UnencodableError: The text has a lone surrogate in it.
     """
-    if not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise UnencodableError(f"{where}: {_short(value)} has a lone surrogate and is no Unicode text") from None
+    if not value.isascii() and (fault := _fault_of_str(value)):
+        raise UnencodableError(f"{where}: {fault}")
 
 
 def check_int(value: int, where: str) -> None:
@@ -235,7 +354,20 @@ def check_int(value: int, where: str) -> None:
         UnencodableError: The integer has more bits.
     """
     if not -(2**63) <= value < 2**64:
-        raise UnencodableError(f"{where}: an integer of {value.bit_length()} bits; the wire carries 64, use a str")
+        raise UnencodableError(f"{where}: {_fault_of_int(value)}")
+
+
+def _fault_of_str(value: str) -> str:
+    """Return what is wrong with a text, or ""."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return f"{_short(value)} has a lone surrogate and is no Unicode text"
+    return ""
+
+
+def _fault_of_int(value: int) -> str:
+    return f"an integer of {value.bit_length()} bits; the wire carries 64, use a str"
 
 
 def _short(value: object) -> str:

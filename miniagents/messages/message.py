@@ -11,8 +11,10 @@ from msgspec.structs import force_setattr
 
 from miniagents.errors import AppenderNotOpenError, NotSendableError, PromiseNotReadyError
 from miniagents.messages import hashing
+from miniagents.messages.fields import FieldType
 from miniagents.messages.frozen import EMPTY, FrozenDict, freeze, is_frozen_dict
 from miniagents.messages.meta import MessageMeta
+from miniagents.messages.plans import Flatten
 from miniagents.messages.tokens import MessageTokenAppender, TextToken, Token
 from miniagents.promising import StreamAppender, StreamedPromise
 from miniagents.promising.promise import NO_VALUE
@@ -76,11 +78,15 @@ class Message(msgspec.Struct, kw_only=True, metaclass=MessageMeta):
 
     __miniagents_immutable__ = True
     __wire_tag__: ClassVar[str]
+    __message_fields__: ClassVar[dict[str, FieldType] | None]
+    __wire_plan__: ClassVar[Flatten | None]
+    __key_plan__: ClassVar[Flatten | None]
     __message_init__: ClassVar[Any] = None
+    __own_post_init__: ClassVar[Any] = None
 
     def __post_init__(self) -> None:
         if self.metadata is not EMPTY and not is_frozen_dict(self.metadata):
-            force_setattr(self, "metadata", freeze(self.metadata, f"{type(self).__name__}.metadata"))
+            force_setattr(self, "metadata", freeze(self.metadata, self.__class__.__name__ + ".metadata"))
         if self.__message_init__ is not None:
             self.__message_init__()
 

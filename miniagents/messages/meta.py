@@ -12,6 +12,7 @@ from miniagents.errors import MutableFieldError
 from miniagents.messages import registry
 from miniagents.messages.fields import FieldType, field_type, is_class_var
 from miniagents.messages.frozen import freeze
+from miniagents.messages.plans import Build, Flatten
 
 
 class AnyMessage(Protocol):
@@ -19,6 +20,9 @@ class AnyMessage(Protocol):
 
     __wire_tag__: ClassVar[str]
     __struct_fields__: ClassVar[tuple[str, ...]]
+    __message_fields__: ClassVar[dict[str, FieldType] | None]
+    __wire_plan__: ClassVar[Flatten | None]
+    __key_plan__: ClassVar[Flatten | None]
 
     @property
     def metadata(self) -> Mapping[str, Any]:
@@ -34,8 +38,12 @@ class MessageMeta(msgspec.StructMeta):
 
     __message_fields__: dict[str, FieldType] | None
     __message_locals__: dict[str, Any]
-    __message_converts__: tuple[str, ...]
+    __message_converts__: tuple[tuple[str, str], ...]
     __message_init__: Any
+    __own_post_init__: Any
+    __wire_plan__: Flatten | None
+    __key_plan__: Flatten | None
+    __build_plan__: Build | None
 
     def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **config: Any) -> Any:
         """Make a message class.
@@ -59,6 +67,7 @@ class MessageMeta(msgspec.StructMeta):
         config.setdefault("dict", True)  # for cached hash keys: neither ==, hash, repr nor the wire looks there
         cls: Any = super().__new__(mcls, name, bases, namespace, frozen=True, **config)
         cls.__message_fields__ = None
+        cls.__wire_plan__ = cls.__key_plan__ = cls.__build_plan__ = None  # compiled when they are needed first
         if own_post_init is not None:
             cls.__own_post_init__ = own_post_init
         # The local names where the class was written: a forward reference may name a local class.
@@ -95,23 +104,29 @@ def _prepare(cls: MessageMeta, *, final: bool) -> bool:
         for kind in field.kinds:
             registry.register_value_type(kind)
     cls.__message_fields__ = fields
-    cls.__message_converts__ = tuple(name for name, f in fields.items() if f.converts and name != "metadata")
+    cls.__message_converts__ = tuple(
+        (name, f"{cls.__name__}.{name}") for name, f in fields.items() if f.converts and name != "metadata"
+    )
     cls.__message_locals__ = {}
-    own = getattr(cls, "__own_post_init__", None)
-    cls.__message_init__ = _freezing_init if cls.__message_converts__ else own
+    own = cls.__own_post_init__
+    if cls.__message_converts__:
+        cls.__message_init__ = _freeze_fields if own is None else _freeze_fields_first
+    else:
+        cls.__message_init__ = own
     return True
 
 
-def _freezing_init(self: Any) -> None:
-    cls = type(self)
-    for name in cls.__message_converts__:
+def _freeze_fields(self: Any) -> None:
+    for name, where in self.__message_converts__:
         value = getattr(self, name)
-        frozen = freeze(value, f"{cls.__name__}.{name}")
+        frozen = freeze(value, where)
         if frozen is not value:
             force_setattr(self, name, frozen)
-    own = getattr(cls, "__own_post_init__", None)
-    if own is not None:
-        own(self)
+
+
+def _freeze_fields_first(self: Any) -> None:
+    _freeze_fields(self)
+    self.__own_post_init__()
 
 
 def _first_init(self: Any) -> None:
@@ -124,3 +139,14 @@ def _first_init(self: Any) -> None:
 def is_message(value: object) -> TypeGuard[AnyMessage]:
     """Return whether a value is a message. The test of the metaclass is faster than `isinstance`."""
     return type(type(value)) is MessageMeta
+
+
+def fields_of(cls: type[AnyMessage]) -> list[tuple[str, FieldType]]:
+    """Return the names and types of the fields of a class, in their order.
+
+    Raises:
+        MutableFieldError: The type of a field is not known yet.
+    """
+    if cls.__message_fields__ is None:
+        raise MutableFieldError(f"{cls.__qualname__}: the type of a field is not known yet")
+    return list(cls.__message_fields__.items())

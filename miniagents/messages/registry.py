@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from miniagents.messages.fields import FieldType
+from miniagents.messages.plans import Build
 
 
 class MessageClass(Protocol):
@@ -12,6 +13,7 @@ class MessageClass(Protocol):
     __qualname__: str
     __wire_tag__: str
     __message_fields__: dict[str, FieldType] | None
+    __build_plan__: Build | None
 
     def __call__(self, **fields: object) -> object:
         """Make a message."""
@@ -59,7 +61,7 @@ def default_tag(cls: type) -> str:
 
 def message_class(tag: object) -> MessageClass | None:
     """Return the message class of a tag, or None."""
-    return _messages.get(tag) if isinstance(tag, str) else None
+    return _messages.get(tag) if type(tag) is str else None
 
 
 def register_value_type(cls: type) -> None:

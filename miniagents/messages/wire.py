@@ -1,10 +1,16 @@
 """The wire: messages as bytes and back, in msgpack. Nothing is ever unpickled."""
 
+from typing import Any
+
 import msgspec
 
 from miniagents.errors import DecodeError, NotSendableError, UnencodableError
-from miniagents.messages.codec import from_wire, to_wire
+from miniagents.messages.codec import DICT, MESSAGE, TUPLE, from_wire, to_wire, warn_of_main
+from miniagents.messages.fields import SCALARS
+from miniagents.messages.frozen import MAX_DEPTH, is_frozen_dict
 from miniagents.messages.message import Message
+from miniagents.messages.meta import AnyMessage, MessageMeta, fields_of, is_message
+from miniagents.messages.plans import Flatten, flatten_plan
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
@@ -24,6 +30,10 @@ def encode(message: Message) -> bytes:
         >>> decode(encode(TextMessage("hello")))
         TextMessage(content='hello', role=None, metadata=FrozenDict({}))
     """
+    try:
+        return _pack(_message_to_wire(message, 0))
+    except Exception:
+        pass  # the code below fails with the same error, and says where the value is
     if not isinstance(message, Message):
         raise NotSendableError(f"encode() takes a Message, not {type(message).__name__} ({message!r})")
     try:
@@ -45,14 +55,14 @@ def decode(data: bytes) -> Message:
         miniagents.errors.DecodeError: ...
     """
     try:
-        message = from_wire(_unpack(data), 0)
+        message: Any = from_wire(_unpack(data), 0)
     except DecodeError:
         raise
     except Exception as error:  # the caller need not tell the failures of hostile bytes apart
         raise DecodeError(f"these bytes are not a message: {type(error).__name__}: {error}") from error
-    if not isinstance(message, Message):
+    if type(type(message)) is not MessageMeta:  # `isinstance` takes longer
         raise DecodeError(f"these bytes are a {type(message).__name__}, not a message")
-    return message
+    return message  # type: ignore[no-any-return]
 
 
 def field_sizes(message: Message) -> dict[str, int]:
@@ -70,3 +80,40 @@ def field_sizes(message: Message) -> dict[str, int]:
         field: len(_pack(to_wire(getattr(message, field), f"{name}.{field}", 1)))
         for field in type(message).__struct_fields__
     }
+
+
+def _message_to_wire(message: AnyMessage, depth: int) -> list[Any]:
+    plan = type(message).__wire_plan__ or _compile_plan(type(message))
+    return plan(message, depth, True)
+
+
+def _compile_plan(cls: type[AnyMessage]) -> Flatten:
+    warn_of_main(cls)
+    head = f"{MESSAGE}, {cls.__wire_tag__!r}"
+    plan = flatten_plan(head, fields_of(cls), f"[{TUPLE}, *v],", _to_wire)
+    cls.__wire_plan__ = plan
+    return plan
+
+
+def _to_wire(value: Any, depth: int, _: bool) -> object:
+    """Return what `to_wire` does. The place of the value is not known, and msgspec refuses the scalars that cannot
+    travel."""
+    if type(value) in SCALARS:
+        return value
+    if depth > MAX_DEPTH:
+        raise UnencodableError(f"nested more than {MAX_DEPTH} deep")
+    if is_message(value):
+        return _message_to_wire(value, depth)
+    if type(value) is tuple:
+        if SCALARS.issuperset(map(type, value)):
+            return [TUPLE, *value]
+        return [TUPLE, *[_to_wire(item, depth + 1, True) for item in value]]
+    if is_frozen_dict(value):
+        flat: list[object] = [DICT]
+        for key, item in value.items():
+            flat += (
+                key if type(key) in SCALARS else _to_wire(key, depth + 1, True),
+                item if type(item) in SCALARS else _to_wire(item, depth + 1, True),
+            )
+        return flat
+    return to_wire(value, "", depth)
