@@ -57,6 +57,10 @@ WORKLOADS = {
         Workload("hash_key_cached", "of a message, asked for again", group="messages"),
         Workload("encode", "a message to bytes", group="messages"),
         Workload("decode", "bytes to a message", group="messages"),
+        Workload("journal_accept", "envelopes on disk, one sender", group="journal"),
+        Workload("journal_accept_64", "64 senders at once", group="journal"),
+        Workload("journal_accept_1000", "1,000 senders at once", group="journal"),
+        Workload("journal_recovery", "100,000 envelopes that wait, from open to the last", "time", "journal"),
         Workload("spawn_mem", "of an idle actor, at 100,000", "bytes", "memory", rounds=2),
         Workload("spawn_mem_million", "of an idle actor, at 1,000,000", "bytes", "memory", rounds=1),
         Workload("agent_mem_rest", "of an LLM agent at rest, after its first call", "bytes", "memory", rounds=2),
@@ -72,6 +76,7 @@ GROUPS = {
     "actors": "Actors",
     "agents": "Agents",
     "messages": "Messages",
+    "journal": "The journal: SQLite, every envelope synced before its sender goes on",
     "memory": "Bytes, growth of RSS",
 }
 
@@ -107,6 +112,7 @@ PEERS = {
         Peer("raw-queue", "peer_raw.py", arguments=("--variant", "queue"), kind="floor"),
         Peer("event-loop", "peer_loop.py", kind="floor"),
         Peer("msgspec", "peer_msgspec.py", kind="floor"),
+        Peer("sqlite", "peer_sqlite.py", kind="floor"),
         Peer("pykka", "peer_pykka.py", "actors"),
         Peer("thespian", "peer_thespian.py", "actors"),
         Peer("xoscar", "peer_xoscar.py", "actors"),

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import llm_common
+import ours_journal
 import ours_llms
 import ours_messages
 import structlog
@@ -282,6 +283,7 @@ DEFAULTS = dict(
     flatten=100_000, hash_key=100_000, hash_key_cached=500_000, encode=100_000, decode=100_000,
     spawn_mem=100_000, spawn_mem_million=1_000_000,
     **llm_common.DEFAULTS | dict(model_call=3_000, agent_loop=300),
+    **ours_journal.DEFAULTS,
 )  # fmt: skip
 WORKLOADS = dict(
     tell=in_system(tell), ask=in_system(ask), ask_concurrent=in_system(waves(100, 1000)), ring=in_system(ring),
@@ -291,6 +293,7 @@ WORKLOADS = dict(
     agent_call=agent_call, agent_call_concurrent=agent_call_concurrent,
     spawn_mem=mem, spawn_mem_million=mem,
     **ours_messages.WORKLOADS,
+    **ours_journal.WORKLOADS,
     **ours_llms.WORKLOADS,
 )  # fmt: skip
 

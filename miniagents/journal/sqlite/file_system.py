@@ -1,6 +1,7 @@
 """The ground that a journal stands on: the file system, the modes of its files, and SQLite itself."""
 
 import os
+import re
 import sqlite3
 from pathlib import Path
 
@@ -37,6 +38,9 @@ _SHARED = {
 """File systems on which the shared memory or the locks of SQLite's WAL do not work, or cannot be relied on: those of
 networks and clusters, and the mounts through which a desktop's containers and virtual machines see the host."""
 
+_ESCAPED = re.compile(r"\\([0-7]{3})")
+"""A space, tab, line feed or backslash in the table of mounts: \\040 is a space."""
+
 _OLDEST = (3, 35, 0)
 
 
@@ -72,7 +76,7 @@ def check_file_system(path: Path, mounts: str | None = None) -> None:
     kind, deepest = "", ""
     for line in mounts.splitlines():
         _, mounted_at, mounted_kind, *_ = line.split(" ")
-        point = mounted_at.encode(errors="surrogateescape").decode("unicode_escape")  # \040 is a space
+        point = _ESCAPED.sub(lambda octal: chr(int(octal[1], 8)), mounted_at)
         is_above = folder == point or folder.startswith(point.rstrip("/") + "/")
         if is_above and len(point) >= len(deepest):  # a later mount covers an earlier one
             kind, deepest = mounted_kind, point

@@ -1,11 +1,11 @@
 """The tables of a `SqliteJournal`: which method carries out which operation, and in what groups."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from miniagents.journal import jobs, lives, mail, retention, rows, states, timers, waits
-from miniagents.journal.operations import Query
+from miniagents.journal.operations import Batch, Query
 from miniagents.journal.sqlite.codes import WAIT_STATES
 from miniagents.journal.sqlite.jobs import SqliteJobs
 from miniagents.journal.sqlite.lives import SqliteLives, SqliteStates
@@ -24,8 +24,11 @@ _GROUPED = (
     states.Save,
 )
 """The operations that come in great numbers. Neighbours of these kinds are carried out kind by kind, in this order, the
-operations of a kind together. No result and no row depends on their order, save that an envelope is accepted before it
-is handled, which `Tables.execute` sees to."""
+operations of a kind together. No row depends on their order, save that an envelope is accepted before it is handled,
+which `Tables.execute` sees to. One result does: where one caller sends a message id again while another one handles it,
+the answer is that it was handled."""
+
+_NO_RESULT = -1
 
 _PLACES: dict[type, int] = {kind: place for place, kind in enumerate(_GROUPED)}
 
@@ -100,28 +103,34 @@ class Tables:
             retention.Count: self._count,
         }
 
-    def execute(self, operations: Iterable[Any]) -> list[Any]:
-        """Carry out operations within the open transaction, and return their results in the order of the operations."""
-        results: list[Any] = []
+    def execute(self, writes: Sequence[Batch]) -> list[Any]:
+        """Carry out writes within the open transaction, and return the result of the first operation of each."""
+        results: list[Any] = [None] * len(writes)
         waiting: list[list[tuple[int, Any]]] = [[] for _ in _GROUPED]
         accepted: set[int] = set()
         has_waiting = False
 
-        for index, operation in enumerate(operations):
-            kind = type(operation)
-            place = _PLACES.get(kind)
-            results.append(None)
-            if has_waiting and (place is None or (kind is mail.Handle and operation.number in accepted)):
-                self._execute_groups(waiting, results)
-                accepted.clear()
-                has_waiting = False
-            if place is None:
-                results[index] = self._singles[kind](operation)
-                continue
-            if kind is mail.Accept:
-                accepted.add(operation.number)
-            waiting[place].append((index, operation))
-            has_waiting = True
+        for index, write in enumerate(writes):
+            has_accepted_id = False
+            operation: Any
+            for position, operation in enumerate(write):
+                kind = type(operation)
+                place = _PLACES.get(kind)
+                is_handle_of_these = kind is mail.Handle and (has_accepted_id or operation.number in accepted)
+                if has_waiting and (place is None or is_handle_of_these):
+                    self._execute_groups(waiting, results)
+                    accepted.clear()
+                    has_waiting = False
+                if place is None:
+                    result = self._singles[kind](operation)
+                    if position == 0:
+                        results[index] = result
+                    continue
+                if kind is mail.Accept:
+                    accepted.add(operation.number)
+                    has_accepted_id = has_accepted_id or operation.message_id is not None
+                waiting[place].append((index if position == 0 else _NO_RESULT, operation))
+                has_waiting = True
         if has_waiting:
             self._execute_groups(waiting, results)
         return results
@@ -169,7 +178,8 @@ class Tables:
                 found = self._groups[kind]([operation for _, operation in group])
                 if found is not None:
                     for (index, _), result in zip(group, found, strict=True):
-                        results[index] = result
+                        if index != _NO_RESULT:
+                            results[index] = result
                 group.clear()
 
     def _count(self, _: retention.Count) -> retention.Counts:

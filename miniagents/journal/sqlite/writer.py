@@ -191,13 +191,7 @@ class Writer:
         return outcomes
 
     def _write(self, writes: Sequence[Batch]) -> list[tuple[Any, Exception | None]]:
-        results = self.tables.execute([operation for write in writes for operation in write])
-        outcomes: list[tuple[Any, Exception | None]] = []
-        place = 0
-        for write in writes:
-            outcomes.append((results[place], None))
-            place += len(write)
-        return outcomes
+        return [(result, None) for result in self.tables.execute(writes)]
 
     def _answer(self, work: Work) -> tuple[Any, Exception | None]:
         was_in_transaction = self.database.in_transaction

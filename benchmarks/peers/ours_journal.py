@@ -1,0 +1,71 @@
+"""The journal of MiniAgents: envelopes that are accepted and waited for, and envelopes that are read again."""
+
+import asyncio
+import functools
+import tempfile
+from typing import Any
+
+from common import clock
+
+from miniagents import TextMessage
+from miniagents.journal import Accept, SqliteJournal, encoded, kind_of, waiting_mail
+
+PENDING = 100_000
+
+
+def message(number: int) -> TextMessage:
+    return TextMessage(f"a line of an order, number {number}")
+
+
+def envelope(number: int) -> Accept:
+    one = message(number)
+    return Accept(number, "/orders/counter", encoded(one, 10_000), kind_of(one))
+
+
+async def accept(senders: int, n: int) -> tuple[Any, int]:
+    with tempfile.TemporaryDirectory() as folder:
+        journal = SqliteJournal(f"{folder}/journal.db")
+        journal.open()
+
+        async def send() -> None:
+            for _ in range(each):
+                await journal.write(envelope(journal.next_id()))
+
+        each = max(1, n // senders)
+        t = clock()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(senders):
+                group.create_task(send())
+        t = clock() - t
+        await journal.close()
+        return t, each * senders
+
+
+async def recover(n: int) -> tuple[Any, int]:
+    """One operation is all of the pending envelopes."""
+    pending = min(PENDING, n * PENDING)
+    with tempfile.TemporaryDirectory() as folder:
+        journal = SqliteJournal(f"{folder}/journal.db", synchronous="NORMAL")
+        journal.open()
+        for start in range(0, pending, 1000):
+            await journal.write(*(envelope(start + number) for number in range(1, 1001)))
+        await journal.close()
+        journal = SqliteJournal(f"{folder}/journal.db")
+        t = clock()
+        journal.open()
+        seen = 0
+        async for _ in waiting_mail(journal, "/orders/counter", page=10_000):
+            seen += 1
+        t = clock() - t
+        assert seen == pending
+        await journal.close()
+        return t, 1
+
+
+WORKLOADS = dict(
+    journal_accept=functools.partial(accept, 1),
+    journal_accept_64=functools.partial(accept, 64),
+    journal_accept_1000=functools.partial(accept, 1000),
+    journal_recovery=recover,
+)
+DEFAULTS = dict(journal_accept=500, journal_accept_64=20_000, journal_accept_1000=100_000, journal_recovery=1)
