@@ -74,7 +74,7 @@ class RemoteCell(StandIn):
 
     # To the actor
 
-    def post(self, envelope: Enveloped) -> "asyncio.Future[None] | None":
+    def post(self, envelope: Enveloped) -> "asyncio.Future[bool] | None":
         """Hand a message on. The mailbox that gets it decides what becomes of it: a full one makes it a dead letter
         there, or fails the ask.
 
@@ -219,7 +219,7 @@ class Link(Protocol):
     with `answer` or `fail`, unless the ask has ended.
     """
 
-    def deliver(self, cell: "RemoteCell", entry: Enveloped) -> "asyncio.Future[None] | None":
+    def deliver(self, cell: "RemoteCell", entry: Enveloped) -> "asyncio.Future[bool] | None":
         """Hand a message to the mailbox of the actor, with all that its envelope carries: the sender, the time that is
         left until the deadline, correlation id and trace. If the entry has an ask, its answer is wanted.
 
