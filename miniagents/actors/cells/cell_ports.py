@@ -88,14 +88,16 @@ class ChildSupervisor(Protocol):
 class Inbox(Protocol):
     """The part of a journal that keeps the mailbox of one durable actor.
 
-    It settles every future that it gives out, with None or an error, also when the journal closes. It cancels none.
+    It settles every future that it gives out, also when the journal closes. It cancels none.
     """
 
-    def commit(self, entry: "Enveloped") -> "asyncio.Future[None]":
+    def commit(self, entry: "Enveloped") -> "asyncio.Future[bool]":
         """Begin to write an entry, for which the mailbox has room.
 
         Returns:
-            A future of the moment when the entry is on disk. If that fails, nothing is on disk.
+            A future of the moment when the entry is on disk. If it fails, nothing is on disk. It is True for a new
+            entry; False for one that is known already, by its message id: that one is not posted and has no outcome,
+            and the inbox ends its ask, if it has one.
 
         Raises:
             Exception: The entry cannot be written, whatever happens: it is too large, for example. The sender gets it.

@@ -81,12 +81,12 @@ class DurableMailbox(ReceivingCell):
 
     # The three steps
 
-    def post(self, envelope: Enveloped) -> "asyncio.Future[None] | None":
+    def post(self, envelope: Enveloped) -> "asyncio.Future[bool] | None":
         """Reserve room for an entry and begin to write it. When it is on disk it goes into the queue.
 
         Returns:
-            A future of the moment when the entry is on disk; it fails if it cannot be written. None if the entry was
-            refused, or is none that is written: a call of an agent.
+            What `Inbox.commit` returned, which `send` waits for. None if the entry was refused, or is none that is
+            written: a call of an agent.
 
         Raises:
             MailboxFullError: The mailbox is full and refuses; an ask's promise fails instead.
@@ -126,7 +126,7 @@ class DurableMailbox(ReceivingCell):
             return False
         return True
 
-    def _written(self, entry: Enveloped, written: "asyncio.Future[None]") -> None:
+    def _written(self, entry: Enveloped, written: "asyncio.Future[bool]") -> None:
         """The write of an entry has ended."""
         if written.cancelled():  # an inbox does not do that; an ask must not get it as its own cancellation
             error: BaseException | None = ActorStoppedError(f"{self.path}: its journal was closed", path=self.path)
@@ -135,6 +135,8 @@ class DurableMailbox(ReceivingCell):
         outcome = self._ended.pop(entry, None)
         if error is not None:
             self._not_written(entry, error, outcome)
+        elif not written.result():
+            self._known_already(entry, outcome)
         elif outcome is not None:
             self.acknowledge(entry, outcome)
         else:
@@ -150,6 +152,13 @@ class DurableMailbox(ReceivingCell):
                 entry.ask.fail(error)
             else:
                 log_failure("mailbox.not_written", error, actor=self.path)
+        if outcome is None:
+            self._leave_line(entry)
+            self._post_written()
+
+    def _known_already(self, entry: Enveloped, outcome: Outcome | None) -> None:
+        """The same message was written before, and is not posted again; its ask is the inbox's to end."""
+        entry.taken = True
         if outcome is None:
             self._leave_line(entry)
             self._post_written()

@@ -92,7 +92,7 @@ class ReceivingCell(Node):
         """How many messages wait or are in hand."""
         return self.depth + (self.current is not None)
 
-    def post(self, envelope: Enveloped) -> "asyncio.Future[None] | None":
+    def post(self, envelope: Enveloped) -> "asyncio.Future[bool] | None":
         """Put an `Envelope` or an `Ask` into the mailbox. Check and put are one step: nothing can come in between.
 
         Returns:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Protocol
 
-from miniagents.actors.cells.cell_state import ENDED, StopRequest
+from miniagents.actors.cells.cell_state import StopRequest
 from miniagents.actors.cells.stand_in import StandIn
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
 from miniagents.actors.messaging.entries import Enveloped
@@ -45,17 +45,17 @@ class RemoteCell(StandIn):
         "life",
         "link",
         "reason",
-        "stopping",
         "system",
         "watchers",
     )
+
+    stopping: StopRequest | None = None
 
     def __init__(self, system: "System", identity: Identity, link: "Link", kind: type[ActorRef] = ActorRef) -> None:
         super().__init__(identity, kind)
         self.system = system
         self.link = link
         self.life: Life = BORN
-        self.stopping: StopRequest | None = None
         self.reason: StopReason | BaseException | None = None
         self.watchers: dict[Cell, None] | None = None
         self._asks: dict[Ask[Any], None] = {}
@@ -74,7 +74,7 @@ class RemoteCell(StandIn):
 
     # To the actor
 
-    def post(self, envelope: Enveloped) -> "asyncio.Future[None] | None":
+    def post(self, envelope: Enveloped) -> "asyncio.Future[bool] | None":
         """Hand a message on. The mailbox that gets it decides what becomes of it: a full one makes it a dead letter
         there, or fails the ask.
 
@@ -184,12 +184,11 @@ class RemoteCell(StandIn):
 
     def has_started(self, error: BaseException | None = None) -> None:
         """The link reports the start, or what it failed with."""
-        started = self._started
-        if started is not None and not started.done():
+        if self._started is not None:
             if error is None:
-                started.resolve(None)
+                self._started.resolve(None)
             else:
-                started.reject(error)
+                self._started.reject(error)
 
     def ended(self, reason: StopReason | BaseException) -> None:
         """The link reports the end, or the loss of the node: every wait ends with it.
@@ -199,7 +198,7 @@ class RemoteCell(StandIn):
         """
         if self.life is OVER:
             return
-        self.life, self.stopping, self.reason = OVER, ENDED, reason
+        self.life, self.reason = OVER, reason
         for ask in tuple(self._asks):
             ask.stopped(reason)
         self.has_started(reason if isinstance(reason, BaseException) else None)
@@ -220,7 +219,7 @@ class Link(Protocol):
     with `answer` or `fail`, unless the ask has ended.
     """
 
-    def deliver(self, cell: "RemoteCell", entry: Enveloped) -> "asyncio.Future[None] | None":
+    def deliver(self, cell: "RemoteCell", entry: Enveloped) -> "asyncio.Future[bool] | None":
         """Hand a message to the mailbox of the actor, with all that its envelope carries: the sender, the time that is
         left until the deadline, correlation id and trace. If the entry has an ask, its answer is wanted.
 

@@ -43,7 +43,7 @@ class PoolCell(SupervisorCell):
         """True if the members have started, and the pool is not about to end."""
         return self.life.phase is Phase.UP and self.stopping is None
 
-    def post(self, envelope: Enveloped) -> "asyncio.Future[None] | None":
+    def post(self, envelope: Enveloped) -> "asyncio.Future[bool] | None":
         """Hand a message on to a member.
 
         Raises:
@@ -53,7 +53,7 @@ class PoolCell(SupervisorCell):
             return self._hand_on(envelope)
         return ReceivingCell.post(self, envelope)
 
-    def _hand_on(self, envelope: Enveloped) -> "asyncio.Future[None] | None":
+    def _hand_on(self, envelope: Enveloped) -> "asyncio.Future[bool] | None":
         ask = envelope.ask
         try:
             member = self.pick(envelope.message)

@@ -55,7 +55,7 @@ class SupervisorCell(LivingCell):
         """False: it only waits for its children."""
         return False
 
-    def post(self, envelope: Enveloped) -> "asyncio.Future[None] | None":
+    def post(self, envelope: Enveloped) -> "asyncio.Future[bool] | None":
         """A supervisor handles no messages."""
         if envelope.ask is not None:
             envelope.ask.stopped(self.reason if not self.is_alive else "it is a supervisor")

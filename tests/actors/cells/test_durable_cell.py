@@ -37,6 +37,7 @@ from miniagents.actors.cells.actor_cell import ActorCell
 from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.durable_cell import DurableActorCell, DurableMailbox
 from miniagents.actors.cells.living_cell import LivingCell
+from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.messaging.entries import Enveloped
 from miniagents.actors.messaging.envelope import Envelope
 from miniagents.actors.messaging.outcome import Outcome
@@ -56,14 +57,14 @@ class Disk:
     """The inbox of every actor of a system. It writes when a test says so."""
 
     def __init__(self) -> None:
-        self.writing: dict[Any, asyncio.Future[None]] = {}
+        self.writing: dict[Any, asyncio.Future[bool]] = {}
         self.written: list[Any] = []
         self.outcomes: list[tuple[Any, Outcome, Any]] = []
         self.attempts: list[int] = []
         self.acknowledging: asyncio.Future[None] | None = None
         self.refused: Exception | None = None
 
-    def commit(self, entry: Enveloped) -> "asyncio.Future[None]":
+    def commit(self, entry: Enveloped) -> "asyncio.Future[bool]":
         if self.refused is not None:
             raise self.refused
         assert entry not in self.writing
@@ -76,14 +77,16 @@ class Disk:
         self.attempts.append(entry.crashes)
         return self.acknowledging
 
-    async def write(self, *messages: Message, error: Exception | None = None) -> None:
+    async def write(self, *messages: Message, error: Exception | None = None, known: bool = False) -> None:
         """End the writes of some messages, or of all, and let the loop turn."""
         for entry in tuple(self.writing):
             if not messages or entry.message in messages:
                 future = self.writing.pop(entry)
-                if error is None:
+                if known:
+                    future.set_result(False)
+                elif error is None:
                     self.written.append(entry)
-                    future.set_result(None)
+                    future.set_result(True)
                 else:
                     future.set_exception(error)
         await turns()
@@ -297,6 +300,42 @@ async def test_nothing_is_written_that_was_refused() -> None:
             await ended.ask(Add(2))
         assert {entry.message for entry in disk.writing} == {Add(1)}
         await disk.write()
+
+
+async def test_what_is_known_already_is_not_handled_again_and_its_ask_is_the_inboxs_to_end() -> None:
+    disk, log = Disk(), list[Any]()
+    async with DurableSystem(disk) as system:
+        ref = system.spawn(Counter, log=log, options=mailbox(3))
+        known = ref.ask(TextMessage("asked"))
+        sending = asyncio.create_task(ref.send(TextMessage("sent")))
+        cancelled = ref.ask(TextMessage("cancelled"))
+        await turns()
+        cancelled.cancel("not wanted")
+        cancelled.mark_seen()
+        await disk.write(known=True)
+        await sending
+        assert isinstance(known, Ask)
+        assert not known.done()
+        known.answer(Total(value=7))
+        assert await known == Total(value=7)
+        for number in range(3):  # there is room again
+            ref.tell(Add(number))
+        await disk.write()
+        assert log == ["start"]
+        assert [outcome for _, outcome, _ in disk.outcomes] == [Outcome.HANDLED] * 3
+
+
+async def test_an_actor_that_drains_waits_for_nothing_that_is_known_already() -> None:
+    disk = Disk()
+    async with DurableSystem(disk) as system:
+        ref = system.spawn(Counter)
+        await ref.started()
+        ref.tell(Add(1))
+        began, ending = system.time(), ref.stop(drain=True)
+        await turns()
+        await disk.write(known=True)
+        assert await ending is StopReason.SHUTDOWN
+        assert system.time() - began < 1.0
 
 
 async def test_a_priority_that_raises_refuses_before_anything_is_written() -> None:

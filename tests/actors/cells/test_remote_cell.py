@@ -48,6 +48,7 @@ class LinkEnd:
         self.refuses: Exception | None = None
         self.is_cut = False
         self._cells: dict[Identity, RemoteCell] = {}
+        self._watched: set[RemoteCell] = set()
         self._numbers = itertools.count(1)
         self._waiting: dict[int, Any] = {}  # here: asks, futures and promises that a frame from there ends
         self._running: dict[int, Ask[Any]] = {}  # here: the questions from there
@@ -87,7 +88,7 @@ class LinkEnd:
 
     # As the cells here use it
 
-    def deliver(self, cell: RemoteCell, entry: Enveloped) -> "asyncio.Future[None] | None":
+    def deliver(self, cell: RemoteCell, entry: Enveloped) -> "asyncio.Future[bool] | None":
         if self.refuses is not None:
             raise self.refuses
         number = None
@@ -121,6 +122,8 @@ class LinkEnd:
         self._send("stop", cell.identity, reason, drain, number)
 
     def watch(self, cell: RemoteCell) -> None:
+        assert cell not in self._watched
+        self._watched.add(cell)
         self._send("watch", cell.identity)
 
     # As the other end uses it
@@ -359,6 +362,14 @@ async def test_a_cancel_reaches_the_handler_there_and_waits_until_it_has_cleaned
             await ask
 
 
+async def test_the_cancel_of_an_ask_that_was_never_handed_on_stays_here() -> None:
+    async with two_nodes() as (_, there, link):
+        ask: Ask[Any] = Ask(link._cell(there.spawn(Counter)._cell.identity), Read())  # type: ignore[arg-type]
+        await ask.aclose("not wanted")
+        with pytest.raises(PromiseCancelledError):
+            await ask
+
+
 async def test_a_cancel_of_an_ask_that_another_actor_asks_there_goes_all_the_way() -> None:
     log = list[Any]()
     async with two_nodes() as (here, there, link):
@@ -531,4 +542,5 @@ async def test_an_end_that_is_reported_twice_counts_once() -> None:
         cell.ended(StopReason.NORMAL)
         cell.ended(NodeLost("later"))
         await turns()
+        assert cell.reason is StopReason.NORMAL
         assert [message.reason for message, _ in log] == [StopReason.NORMAL]
