@@ -12,7 +12,6 @@ import traceback
 import typing
 from collections.abc import Callable
 from decimal import Decimal
-from functools import partial
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -183,7 +182,7 @@ def from_wire(value: object, depth: int) -> object:
         raise DecodeError(f"a {type(value).__name__} where a value should be")
     code = value[0]
     if code == MESSAGE:
-        return _message_from_wire(value, depth + 1)
+        return _build_plan_of(value[1])(value, depth + 1)
     rest = value[1:]
     if code == TUPLE:
         return tuple(_items_from_wire(rest, depth + 1))
@@ -202,58 +201,45 @@ def _dict_from_wire(rest: list[Any], depth: int) -> FrozenDict[Any, Any]:
     return FrozenDict.adopt(dict(zip(parts, parts, strict=True)), checked_depth)
 
 
-def _message_from_wire(array: list[Any], depth: int) -> object:
-    tag = array[1]
+def _build_plan_of(tag: object) -> Build:
     cls = registry.message_class(tag)
     if cls is None:
         raise DecodeError(f"an unknown type of message: {tag!r}; import the module that defines it first")
     build = cls.__build_plan__
     if build is None:
-        build = _compile_build(cls)
-    return build(array, depth)
-
-
-def _compile_build(cls: registry.MessageClass) -> Build:
-    fields = cls.__message_fields__
-    if fields is None:
-        raise DecodeError(f"{cls.__qualname__}: its fields have types that are not defined yet")
-    read = partial(_field_from_wire, cls.__qualname__)
-    build = build_plan(cls, fields, read, partial(build_by_name, cls, fields), TUPLE)
-    cls.__build_plan__ = build
+        if cls.__message_fields__ is None:
+            raise DecodeError(f"{cls.__qualname__}: its fields have types that are not defined yet")
+        build = build_plan(cls, cls.__message_fields__, from_wire, _checked, fields_from_wire, TUPLE)
+        cls.__build_plan__ = build
     return build
 
 
-def build_by_name(cls: registry.MessageClass, fields: dict[str, FieldType], array: list[Any], depth: int) -> object:
-    """Make a message of its array, whatever fields there are: see `plans.Build`.
+def fields_from_wire(owner: type, fields: dict[str, FieldType], flat: list[Any], depth: int) -> dict[str, Any]:
+    """Return the values of fields by name, whatever fields there are.
 
     Args:
-        cls: The message class.
-        fields: Its fields.
-        array: As for a plan.
-        depth: As for a plan.
+        owner: The class with the fields.
+        fields: All its fields.
+        flat: Names and data.
+        depth: How deep the data are nested.
 
     Raises:
         DecodeError: A field is not of the class, or not of its type.
     """
-    return cls(**_fields_from_wire(cls.__qualname__, fields, array[2:], depth))
-
-
-def _fields_from_wire(owner: str, fields: dict[str, FieldType], flat: list[Any], depth: int) -> dict[str, Any]:
     if len(flat) % 2:
-        raise DecodeError(f"{owner}: a field without a value")
+        raise DecodeError(f"{owner.__qualname__}: a field without a value")
     values = {}
     for name, wire in zip(flat[::2], flat[1::2], strict=True):
         field = fields.get(name) if isinstance(name, str) else None
         if field is None:
-            raise DecodeError(f"{owner}: it has no field {name!r}")
-        values[name] = _field_from_wire(owner, wire, name, field, depth)
+            raise DecodeError(f"{owner.__qualname__}: it has no field {name!r}")
+        values[name] = _checked(owner, name, field, from_wire(wire, depth))
     return values
 
 
-def _field_from_wire(owner: str, wire: object, name: str, field: FieldType, depth: int) -> object:
-    value = from_wire(wire, depth)
+def _checked(owner: type, name: str, field: FieldType, value: object) -> object:
     if not field.matches(value):
-        raise DecodeError(f"{owner}.{name}: a {type(value).__name__} is not of the field's type")
+        raise DecodeError(f"{owner.__qualname__}.{name}: a {type(value).__name__} is not of the field's type")
     return value
 
 
@@ -273,7 +259,7 @@ def _record_from_wire(rest: list[Any], depth: int) -> object:
     kind = registry.value_type(rest[0])
     if kind is None or issubclass(kind, enum.Enum):
         raise DecodeError(f"an unknown type of record: {rest[0]!r}")
-    return kind(**_fields_from_wire(kind.__qualname__, _record_fields(kind), rest[1:], depth))
+    return kind(**fields_from_wire(kind, _record_fields(kind), rest[1:], depth))
 
 
 def _record_fields(kind: type) -> dict[str, FieldType]:

@@ -82,8 +82,9 @@ def flatten_plan(
 def build_plan(
     cls: Any,
     fields: dict[str, FieldType],
-    read: Callable[[Any, str, FieldType, int], object],
-    otherwise: Build,
+    read: Callable[[Any, int], object],
+    checked: Callable[[type, str, FieldType, object], object],
+    by_name: Callable[[type, dict[str, FieldType], list[Any], int], dict[str, Any]],
     tuple_code: int,
 ) -> Build:
     """Compile the function that makes a message of its array.
@@ -97,39 +98,42 @@ def build_plan(
             elif len(array) == 8:
                 [_, _, n0, v0, n1, v1, n2, v2] = array
             else:
-                return otherwise(array, depth)
+                return cls(**by_name(cls, FIELDS, array[2:], depth))
             if n0 != 'number' or n1 != 'note' or n2 != 'metadata':
-                return otherwise(array, depth)
-            if type(v0) is not T0: v0 = read(v0, 'number', F0, depth)
-            if type(v1) not in T1: v1 = read(v1, 'note', F1, depth)
-            if v2 is not EMPTY: v2 = read(v2, 'metadata', F2, depth)
+                return cls(**by_name(cls, FIELDS, array[2:], depth))
+            if type(v0) is not T0: v0 = checked(cls, 'number', F0, read(v0, depth))
+            if type(v1) not in T1: v1 = checked(cls, 'note', F1, read(v1, depth))
+            if v2 is not EMPTY: v2 = checked(cls, 'metadata', F2, read(v2, depth))
             return cls(v0, v1) if v2 is EMPTY else cls(v0, v1, metadata=v2)
 
     For a field `tags: tuple[str, ...]` there would be:
 
             if (type(v3) is list and v3 and type(v3[0]) is int and v3[0] == 0 and depth <= 200
                 and I3.issuperset(map(type, items := v3[1:]))): v3 = tuple(items)
-            else: v3 = read(v3, 'tags', F3, depth)
+            else: v3 = checked(cls, 'tags', F3, read(v3, depth))
 
     Args:
         cls: The message class.
         fields: The types of its fields.
-        read: Makes the value of a field of its data, of its name, type and depth. Raises what is to be raised.
-        otherwise: Makes the message if its fields are not all there, or in another order.
+        read: Makes a value of its data. Called with the depth of the data.
+        checked: Returns the value of a field, or raises if the value is not of the field's type.
+        by_name: Makes the values of the fields if these are not all there, or in another order. Called with the class,
+            its fields, the names and data, and their depth.
+        tuple_code: The kind of value that tuples are.
 
     Returns:
-        The function; `otherwise` if a name is no ASCII identifier, or the class has metadata by default.
+        The function. It calls `by_name` always if a name is no ASCII identifier, or the class has metadata by default.
     """
     names = list(fields)
     defaults = (NODEFAULT,) * (len(names) - len(cls.__struct_defaults__)) + cls.__struct_defaults__
     if not _are_identifiers(names) or defaults[names.index("metadata")] is not EMPTY:
-        return otherwise
+        return lambda array, depth: cls(**by_name(cls, fields, array[2:], depth))
     metadata = names.index("metadata")
     pairs = [f"n{i}, v{i}" for i in range(len(names))]
     bare_pairs = pairs[:metadata] + pairs[metadata + 1 :]
     arguments = [f"v{i}" if name in cls.__match_args__ else f"{name}=v{i}" for i, name in enumerate(names)]
     bare_arguments = arguments[:metadata] + arguments[metadata + 1 :]
-    constants: dict[str, object] = {"cls": cls, "read": read, "otherwise": otherwise}
+    constants: dict[str, object] = {"cls": cls, "read": read, "checked": checked, "by_name": by_name, "FIELDS": fields}
     lines = [
         "def build(array, depth):",
         f"    if len(array) == {2 * len(names)}:",
@@ -138,15 +142,15 @@ def build_plan(
         f"    elif len(array) == {2 + 2 * len(names)}:",
         f"        [{', '.join(['_, _', *pairs])}] = array",
         "    else:",
-        "        return otherwise(array, depth)",
+        "        return cls(**by_name(cls, FIELDS, array[2:], depth))",
         f"    if {' or '.join(f'n{i} != {name!r}' for i, name in enumerate(names))}:",
-        "        return otherwise(array, depth)",
+        "        return cls(**by_name(cls, FIELDS, array[2:], depth))",
     ]
     for i, (name, field) in enumerate(fields.items()):
         constants[f"F{i}"] = field
         constants[f"T{i}"], test = (*field.exact, "is not") if len(field.exact) == 1 else (field.exact, "not in")
         constants[f"I{i}"] = field.items
-        reads = f"v{i} = read(v{i}, {name!r}, F{i}, depth)"
+        reads = f"v{i} = checked(cls, {name!r}, F{i}, read(v{i}, depth))"
         if name == "metadata":
             lines.append(f"    if v{i} is not EMPTY: {reads}")
         elif field.items:
