@@ -170,6 +170,20 @@ async def test_a_page_goes_on_behind_an_actor_that_has_ended_meanwhile() -> None
         assert "/a/Parent-1" in [node.path for node in system.tree(changed_since=page.version).nodes]
 
 
+async def test_a_child_that_is_started_again_is_the_youngest_and_on_one_page_alone() -> None:
+    async with ActorSystem() as system:
+        children = [ChildSpec(child, Counter) for child in "abc"]
+        supervisor = await system.supervise(Supervisor("s", children=children))
+        await supervisor.terminate_child("a")
+        await supervisor.restart_child("a")
+
+        nodes = [node for page in pages_of(system, limit=1) for node in page.nodes]
+
+        assert [node.path for node in nodes] == ["/", "/s", "/s/b", "/s/c", "/s/a"]
+        assert [node.uid for node in nodes] == sorted(node.uid for node in nodes)
+        assert nodes[1].below.actors == 3
+
+
 async def test_changes_tell_what_appeared_changed_and_ended_and_nothing_else() -> None:
     async with ActorSystem() as system:
         await some_tree(system)
@@ -624,3 +638,5 @@ async def test_who_follows_the_pages_knows_the_tree_whatever_happens_between_the
             assert reader.fresh == 1
         root = system.tree()
         assert root.below.actors == len(flat(root)) - 1
+        nodes = [node for page in pages_of(system, limit=3) for node in page.nodes]
+        assert [node.uid for node in nodes] == [node.uid for node in flat(root)]
