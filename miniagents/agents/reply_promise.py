@@ -164,7 +164,7 @@ class ReplyPromise(MessageSequencePromise, Generic[CallT]):
             not self.finished or any(isinstance(piece, Promise) and not piece.done() for piece in self.pieces)
         )
 
-    def end_ring(self, error: BaseException) -> None:
+    def end_cycle(self, error: BaseException) -> None:
         """Cancel the call with `error`, since waiting for it would close a cycle."""
         if self._interaction is not None:
             self._interaction.begin_cancel(error)

@@ -72,8 +72,8 @@ class Storm:
     """One storm: the agents, and what they do.
 
     The classes come in an order, and call only those behind them, so that none waits for itself; in some storms they
-    call each other, and whoever would close a ring must be told so. Whoever serves a bounded number of calls at once
-    calls nobody: a ring through such an agent is for a deadline to end.
+    call each other, and whoever would close a cycle must be told so. Whoever serves a bounded number of calls at once
+    calls nobody: a cycle through such an agent is for a deadline to end.
     """
 
     def __init__(self, sim: Simulation) -> None:
@@ -83,7 +83,7 @@ class Storm:
         self.seen: list[tuple[Any, Any]] = []
         self.store: Any = None
         random = self.random
-        self.rings = random.random() < 0.3
+        self.cycles = random.random() < 0.3
         self.functions = [self.function(f"f{number}", calling=True) for number in range(2)]
         self.leaves = [
             self.function("one", calling=False, max_concurrency=1),
@@ -126,7 +126,7 @@ class Storm:
     def pick(self, above: int) -> MiniAgent:
         """An agent that may be called from below the class of this number."""
         random = self.random
-        classes = self.classes if self.rings else self.classes[above + 1 :]
+        classes = self.classes if self.cycles else self.classes[above + 1 :]
         kinds = [self.functions, self.functions, self.leaves, classes, classes]
         return random.choice(random.choice([kind for kind in kinds if kind]))
 

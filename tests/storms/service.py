@@ -84,7 +84,7 @@ class Storm:
         self.connections: list[asyncio.Task[Any]] = []
         agents = self.agents = Agents(sim)
         agents.calls = self.calls
-        agents.rings = False
+        agents.cycles = False
         storm = self
 
         @miniagent

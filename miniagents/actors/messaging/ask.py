@@ -5,7 +5,7 @@ from collections.abc import Collection, Generator
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from miniagents.actors.messaging.envelope import Envelope
-from miniagents.actors.waiting.deadlock import Node, ring_through
+from miniagents.actors.waiting.deadlock import Node, cycle_through
 from miniagents.errors import ActorStoppedError, AskTimeoutError, NotSendableError
 from miniagents.messages.sendable import hint
 from miniagents.promising import Promise
@@ -181,8 +181,8 @@ class Ask(Promise[T]):
         # An answer that is owed may come from anywhere.
         return (True, (cell,)) if cell.current is self and not getattr(cell, "_replied", False) else None
 
-    def end_ring(self, error: BaseException) -> None:
-        """Waiting for it would have closed a ring: it ends with that error."""
+    def end_cycle(self, error: BaseException) -> None:
+        """Waiting for it would have closed a cycle: it ends with that error."""
         self.fail(error)
         self.cell.withdraw(self)
 
@@ -215,9 +215,9 @@ class Ask(Promise[T]):
         if self.done():
             return
         cell = self.cell
-        ring = ring_through(self._asker, self) if self._asker is not None else ()
-        held = f"; it was held up by a ring: {' -> '.join(ring)}" if ring else ""
-        error = AskTimeoutError(f"{cell.path}: no answer in time{held}", path=cell.path, ring=ring)
+        cycle = cycle_through(self._asker, self) if self._asker is not None else ()
+        held = f"; it was held up by a cycle: {' -> '.join(cycle)}" if cycle else ""
+        error = AskTimeoutError(f"{cell.path}: no answer in time{held}", path=cell.path, ring=cycle)
         started = self._all_started()
         self.reject(error)
         cell.ask_expired(self)

@@ -76,19 +76,12 @@ class Changes:
 
     def read(self) -> None:
         """Somebody reads the log: keep it, from now on or for longer."""
-        if not self.wanted:
-            self.wanted = True
-            self.forgotten = self.version
+        self.wanted = True
         self._read_at = self.version
 
     def note(self, cell: Shown) -> None:
-        """An actor has appeared or changed, and with it the sums of those above it.
-
-        Args:
-            cell: Its cell. One that has ended is left out: its end is noted by `note_end`.
-        """
-        if not cell.is_alive:
-            return
+        """An actor has appeared or changed, and with it the sums of those above it. Those that have ended are left out:
+        `note_end` notes an end."""
         changed, version = self.changed, self.version
         above: Shown | None = cell
         while above is not None:

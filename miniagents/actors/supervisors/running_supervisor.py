@@ -103,7 +103,7 @@ class RunningSupervisor:
         return None if self.jobs.is_idle or self.starting.child is not None else self.jobs.when_idle()
 
     async def _wait(self, promise: Promise[Any]) -> None:
-        """Wait for a child, seen by the detection of rings, but never its victim."""
+        """Wait for a child, seen by the detection of cycles, but never its victim."""
         host = self.host
         if host.is_supervisor:
             host.waits = Held((promise, None))

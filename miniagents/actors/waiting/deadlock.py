@@ -1,10 +1,10 @@
-"""Deadlock detection: who waits for whom, and whether an await closes a ring.
+"""Deadlock detection: who waits for whom, and whether an await closes a cycle.
 
 Nodes are interactions and serial actors. What holds up a wait is found by going on from the promise that is awaited to
 whoever its missing pieces come from: the handler of an ask, the code of an agent, and, where that has returned or only
 hands on what others say, the tasks that flatten and stream, and the promises that those wait for in turn (`Search`).
 
-The await that closes a ring fails at once. A ring may be closed by an end as well: of a producer that leaves streams
+The await that closes a cycle fails at once. A cycle may be closed by an end as well: of a producer that leaves streams
 behind, of a task beside others. One of those who wait in it fails then.
 """
 
@@ -47,7 +47,7 @@ class Node(Scope):
 
     is_node = True
     is_awaited = True
-    """Whether anybody may wait for what its code brings; without that it can be part of no ring."""
+    """Whether anybody may wait for what its code brings; without that it can be part of no cycle."""
 
     system: "System"
     task: Any
@@ -70,7 +70,7 @@ class Node(Scope):
 
     @property
     def node_path(self) -> str:
-        """The path that a ring shows."""
+        """The path that a cycle shows."""
         return self.path
 
     def begin_wait(self, promise: Promise[Any], at: int | None) -> None:
@@ -82,7 +82,7 @@ class Node(Scope):
         look_again(self.system, promise)
 
     def deadlocked(self, error: BaseException) -> None:
-        """A wait of its code would have closed a ring."""
+        """A wait of its code would have closed a cycle."""
         self.system.events.publish(EventKind.DEADLOCK, self.path, error=error, detail=getattr(self, "id", None))
 
 
@@ -141,8 +141,8 @@ class Watches:
         self._later = {}
         search = Search()
         stuck = search.stuck(*waiting) if waiting else []
-        if stuck and _fail_one(search, search.ring(stuck[0])):
-            waiting = stuck  # there may be another ring
+        if stuck and _fail_one(search, search.cycle(stuck[0])):
+            waiting = stuck  # there may be another cycle
         elif not search.is_passing:
             return
         for one in waiting:
@@ -180,7 +180,7 @@ def begin_wait(promise: Promise[Any], at: int | None, system: "System") -> None:
     node = scope.node
     search = Search((asyncio.current_task(system.loop), (promise, at, node)), limit=_MOST)
     if search.stuck((promise, at)):
-        nodes = search.nodes(search.ring((promise, at)))
+        nodes = search.nodes(search.cycle((promise, at)))
         if nodes:  # else it is between streams that belong to nobody
             raise _break(promise, node, nodes)
     else:
@@ -188,7 +188,7 @@ def begin_wait(promise: Promise[Any], at: int | None, system: "System") -> None:
 
 
 def _is_awaited(scope: Any) -> bool:
-    """Whether anybody may wait for what the current task brings: otherwise its wait closes no ring, and whoever comes
+    """Whether anybody may wait for what the current task brings: otherwise its wait closes no cycle, and whoever comes
     to wait for it looks for one then."""
     work = get_work()
     if work is not None and hasattr(work, "piece_waiters"):
@@ -201,12 +201,12 @@ def look_again(system: "System", promise: Promise[Any]) -> None:
     system.loop.call_soon(_look_at_all, system, promise)
 
 
-def ring_through(node: Node, promise: Promise[Any]) -> tuple[str, ...]:
-    """The paths of the ring in which `node` waits for `promise`, or (); timeouts are no way out of it."""
+def cycle_through(node: Node, promise: Promise[Any]) -> tuple[str, ...]:
+    """The paths of the cycle in which `node` waits for `promise`, or (); timeouts are no way out of it."""
     search = Search(ignores_timeouts=True)
     if not search.stuck((promise, None)):
         return ()
-    nodes = search.nodes(search.ring((promise, None)))
+    nodes = search.nodes(search.cycle((promise, None)))
     return _paths(_beginning_with(node, nodes)) if node in nodes else ()
 
 
@@ -249,7 +249,7 @@ def _look(system: "System", one: Holder, turns: int = _TURNS) -> None:
         return
     search = Search(limit=_MOST)
     if search.stuck(one):
-        _fail_one(search, search.ring(one))
+        _fail_one(search, search.cycle(one))
     else:
         _watch(system, search, one, turns)
 
@@ -276,14 +276,14 @@ def _watch(system: "System", search: Search, one: Holder, turns: int) -> None:
         system.watches.add(holder, witness)
 
 
-def _fail_one(search: Search, ring: list[Holder]) -> bool:
-    """Let the first wait of a ring fail.
+def _fail_one(search: Search, cycle: list[Holder]) -> bool:
+    """Let the first wait of a cycle fail.
 
     Returns:
         Whether there is one that belongs to anybody.
     """
-    nodes = search.nodes(ring)
-    for waiter, (promise, _, node) in search.waits_in(ring) if nodes else ():
+    nodes = search.nodes(cycle)
+    for waiter, (promise, _, node) in search.waits_in(cycle) if nodes else ():
         if not waiter.done():
             error = _break(promise, node, nodes)
             if not waiter.done():
@@ -293,10 +293,10 @@ def _fail_one(search: Search, ring: list[Holder]) -> bool:
 
 
 def _break(promise: Promise[Any], node: Node | None, nodes: list[Node]) -> DeadlockError:
-    """Make the error of whoever waits for `promise` in a ring, and end that, if it is an ask or a call."""
+    """Make the error of whoever waits for `promise` in a cycle, and end that, if it is an ask or a call."""
     paths = _paths(_beginning_with(node, nodes) if node in nodes else nodes)
     error = _error(paths)
-    end = getattr(promise, "end_ring", None)
+    end = getattr(promise, "end_cycle", None)
     if end is not None:
         end(error)
         promise.mark_seen()  # its awaiter gets the error here and now

@@ -1,4 +1,4 @@
-"""The search for a deadlock: whether something is held up for ever, and in which ring.
+"""The search for a deadlock: whether something is held up for ever, and in which cycle.
 
 Some things need all of what holds them up to go on (the whole of a sequence), others go on with any of it (the next
 piece, where several streams may bring it; a handler in `gather`): the AND-OR model of Knapp (1987), in what one
@@ -237,13 +237,13 @@ class Search:
 
     # Why it is stuck
 
-    def ring(self, start: Holder) -> list[Holder]:
-        """The ring that something stuck waits in, in order."""
+    def cycle(self, start: Holder) -> list[Holder]:
+        """The cycle that something stuck waits in, in order."""
         way = [start]
         places = {start: 0}
         while True:
             causes = [cause for cause in self._causes[way[-1]][1] if cause not in self._free]
-            # What might speak beside the code of an agent is no part of the ring, where it can be told without.
+            # What might speak beside the code of an agent is no part of the cycle, where it can be told without.
             following = self._towards(start, [cause for cause in causes if cause not in self._beside] or causes)
             if following in places:
                 return way[places[following] :]
@@ -251,7 +251,7 @@ class Search:
             way.append(following)
 
     def _towards(self, start: Holder, causes: list[Holder]) -> Holder:
-        """Which of these is on the shortest way to `start`; any leads into a ring."""
+        """Which of these is on the shortest way to `start`; any leads into a cycle."""
         if len(causes) == 1 or start in causes:
             return start if start in causes else causes[0]
         via: dict[Holder, Holder] = {cause: cause for cause in causes}
@@ -266,9 +266,9 @@ class Search:
                     queue.append(cause)
         return causes[0]
 
-    def nodes(self, ring: list[Holder]) -> list[Any]:
-        """The nodes of a ring, in order; a task stands for the one that it belongs to."""
-        found = [one if getattr(one, "is_node", False) else self._node_of(one) for one in ring]
+    def nodes(self, cycle: list[Holder]) -> list[Any]:
+        """The nodes of a cycle, in order; a task stands for the one that it belongs to."""
+        found = [one if getattr(one, "is_node", False) else self._node_of(one) for one in cycle]
         return [one for one in found if one is not None]
 
     def _node_of(self, one: Holder) -> Holder:
@@ -279,8 +279,8 @@ class Search:
         found = wait_of(one)
         return found[1][2] if found is not None else None
 
-    def waits_in(self, ring: list[Holder]) -> "list[tuple[asyncio.Future[Any], Wait]]":
-        """The waits in a ring, those of handlers first."""
-        tasks = [one.task for one in ring if getattr(one, "is_node", False) and one.task is not None]
-        tasks += [one for one in ring if isinstance(one, asyncio.Future)]
+    def waits_in(self, cycle: list[Holder]) -> "list[tuple[asyncio.Future[Any], Wait]]":
+        """The waits in a cycle, those of handlers first."""
+        tasks = [one.task for one in cycle if getattr(one, "is_node", False) and one.task is not None]
+        tasks += [one for one in cycle if isinstance(one, asyncio.Future)]
         return [found for task in tasks if (found := wait_of(task)) is not None]

@@ -42,11 +42,11 @@ class Ending:
         return self._cell
 
 
-def own_end(node: Node, ring: tuple[str, ...]) -> DeadlockError:
+def own_end(node: Node, cycle: tuple[str, ...]) -> DeadlockError:
     """The error of one that would wait for its own end."""
     error = DeadlockError(
-        f"{node.node_path}: would wait for its own end: {' -> '.join(ring)}; ask for it without awaiting it",
-        ring=ring,
+        f"{node.node_path}: would wait for its own end: {' -> '.join(cycle)}; ask for it without awaiting it",
+        ring=cycle,
     )
     node.deadlocked(error)
     return error

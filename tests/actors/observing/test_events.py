@@ -99,7 +99,7 @@ async def test_an_event_of_something_that_has_no_actor_here_names_none() -> None
         assert (event.uid, event.restarts) == (None, None)
 
 
-async def test_the_event_of_a_deadlock_names_the_ring() -> None:
+async def test_the_event_of_a_deadlock_names_the_cycle() -> None:
     class Narcissus(Actor):
         async def receive(self, message: Message, ctx: ActorContext) -> None:
             await ctx.self.ask(Read())

@@ -159,12 +159,29 @@ async def test_a_page_goes_on_behind_an_actor_that_has_ended_meanwhile() -> None
         assert page.cursor is not None
         await refs[1].stop()
         await refs[2].stop()
+        refs[0].tell(Add(1))
+        await turns()
         system.spawn(Parent, name="e")
 
         page = system.tree(cursor=page.cursor, limit=4)
 
         assert [node.path for node in page.nodes] == ["/d", "/e"]
         assert page.cursor is None
+        assert "/a/Parent-1" in [node.path for node in system.tree(changed_since=page.version).nodes]
+
+
+async def test_a_child_that_is_started_again_is_the_youngest_and_on_one_page_alone() -> None:
+    async with ActorSystem() as system:
+        children = [ChildSpec(child, Counter) for child in "abc"]
+        supervisor = await system.supervise(Supervisor("s", children=children))
+        await supervisor.terminate_child("a")
+        await supervisor.restart_child("a")
+
+        nodes = [node for page in pages_of(system, limit=1) for node in page.nodes]
+
+        assert [node.path for node in nodes] == ["/", "/s", "/s/b", "/s/c", "/s/a"]
+        assert [node.uid for node in nodes] == sorted(node.uid for node in nodes)
+        assert nodes[1].below.actors == 3
 
 
 async def test_changes_tell_what_appeared_changed_and_ended_and_nothing_else() -> None:
@@ -366,6 +383,81 @@ async def test_nothing_is_kept_before_somebody_asks_nor_after_nobody_has_for_lon
         assert system.changes.wanted
 
 
+async def test_who_reads_keeps_the_log_also_in_the_middle_of_a_tree(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes_module, "UNREAD", 50)
+    async with ActorSystem() as system:
+        for number in range(10):
+            await system.spawn(Counter, name=f"{number}").started()
+
+        async def some_changes() -> None:
+            before = system.changes.version
+            for _ in range(7):
+                await system.spawn(Counter).stop()
+            assert 25 < system.changes.version - before < 50
+
+        page = system.tree(cursor="", limit=4)
+        while page.cursor is not None:
+            await some_changes()
+            page = system.tree(cursor=page.cursor, limit=4)
+        for _ in range(4):
+            await some_changes()
+            page = system.tree(changed_since=page.version)
+            assert not page.is_fresh
+
+
+async def test_a_log_that_was_begun_anew_for_another_reader_does_not_know_what_was_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(changes_module, "UNREAD", 3)
+    async with ActorSystem() as system:
+        version = pages_of(system)[-1].version
+        await system.spawn(Counter).stop()
+        assert not system.changes.wanted
+        pages_of(system)
+
+        assert system.tree(changed_since=version).is_fresh
+
+
+async def test_an_end_changes_the_sums_above_also_where_the_end_took_its_time() -> None:
+    class Slow(Actor):
+        async def on_stop(self, reason: Any) -> None:
+            await asyncio.sleep(1)
+
+        async def receive(self, message: Message, ctx: ActorContext) -> None: ...
+
+    async with ActorSystem() as system:
+        ref = system.spawn(Slow)
+        await ref.started()
+        end = ref.stop()
+        await asyncio.sleep(0.5)
+        page = system.tree(cursor="")
+        assert [(node.state, node.below.actors) for node in page.nodes] == [("idle", 1), ("stopping", 0)]
+        await end
+
+        page = system.tree(changed_since=page.version)
+
+        assert [(node.path, node.below.actors) for node in page.nodes] == [("/", 0)]
+        assert [ended.path for ended in page.ended] == ["/Slow-1"]
+
+
+async def test_the_log_names_no_ended_actor_as_changed_though_one_below_it_lives_on() -> None:
+    async with ActorSystem() as system:
+        parent = system.spawn(Parent)
+        parent.tell(Add(1))
+        await turns()
+        child = system.lookup("/Parent-1/Parent-1")
+        assert child is not None
+        pages_of(system)
+        parent._cell.break_down(RuntimeError("a fault of the runtime"))  # type: ignore[attr-defined]
+
+        child.tell(Crash())
+        await turns()
+
+        changed = {cell.path for cell in system.changes.changed}
+        assert changed == {"", "/Parent-1/Parent-1"}
+        await child.stop()
+
+
 async def test_the_log_keeps_no_actor_that_has_ended() -> None:
     async with ActorSystem() as system:
         pages_of(system)
@@ -469,6 +561,9 @@ async def test_mailboxes_are_counted_as_far_as_the_time_of_a_page_allows(monkeyp
         monkeypatch.setattr(pages_module, "COUNTED", 5)
         waiting = {node.path: node.below.waiting for node in system.tree(cursor="").nodes}
         assert (waiting["/left"], waiting["/right"], waiting["/parent"]) == (0, None, 0)
+        monkeypatch.setattr(pages_module, "COUNTED", 13)
+        waiting = {node.path: node.below.waiting for node in system.tree(cursor="").nodes}
+        assert (waiting["/"], waiting["/left"], waiting["/right"], waiting["/parent"]) == (0, 0, 0, 0)
 
 
 async def test_a_page_holds_the_loop_up_no_longer_in_a_tree_that_is_larger() -> None:
@@ -543,3 +638,5 @@ async def test_who_follows_the_pages_knows_the_tree_whatever_happens_between_the
             assert reader.fresh == 1
         root = system.tree()
         assert root.below.actors == len(flat(root)) - 1
+        nodes = [node for page in pages_of(system, limit=3) for node in page.nodes]
+        assert [node.uid for node in nodes] == [node.uid for node in flat(root)]

@@ -12,7 +12,7 @@ from tests.actors.actors import Counter, Read, turns
 
 
 class Ask(Message):
-    """Ask the next one in the ring."""
+    """Ask the next one in the cycle."""
 
     how: str = "await"
 
@@ -20,13 +20,13 @@ class Ask(Message):
 class Link(Actor):
     """Asks the next one, in several ways."""
 
-    def __init__(self, ring: list[ActorRef], n: int) -> None:
-        self.ring = ring
+    def __init__(self, cycle: list[ActorRef], n: int) -> None:
+        self.cycle = cycle
         self.n = n
 
     async def receive(self, message: Message, ctx: ActorContext) -> Any:
         assert isinstance(message, Ask)
-        following = self.ring[(self.n + 1) % len(self.ring)]
+        following = self.cycle[(self.n + 1) % len(self.cycle)]
         match message.how:
             case "await":
                 return await following.ask(message)
@@ -54,64 +54,64 @@ async def wait(promise: Any) -> Any:
     return await promise
 
 
-def ring_of(system: ActorSystem, n: int) -> list[ActorRef]:
-    ring: list[ActorRef] = []
-    ring.extend(system.spawn(Link, name=f"link{i}", ring=ring, n=i) for i in range(n))
-    return ring
+def cycle_of(system: ActorSystem, n: int) -> list[ActorRef]:
+    cycle: list[ActorRef] = []
+    cycle.extend(system.spawn(Link, name=f"link{i}", cycle=cycle, n=i) for i in range(n))
+    return cycle
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 50])
-async def test_a_ring_fails_at_once_and_names_itself(size: int) -> None:
+async def test_a_cycle_fails_at_once_and_names_itself(size: int) -> None:
     async with ActorSystem() as system:
-        ring = ring_of(system, size)
+        cycle = cycle_of(system, size)
         began = system.time()
         with pytest.raises(DeadlockError) as info:
-            await ring[0].ask(Ask())
+            await cycle[0].ask(Ask())
         assert system.time() == began
-        assert set(info.value.ring) == {ref.path for ref in ring}
+        assert set(info.value.ring) == {ref.path for ref in cycle}
         assert info.value.ring[0] == info.value.ring[-1]
         assert len(info.value.ring) == size + 1
         assert " -> ".join(info.value.ring) in str(info.value)
 
 
-async def test_the_error_of_a_ring_is_not_logged_as_one_that_nobody_awaited(log: list[Any]) -> None:
+async def test_the_error_of_a_cycle_is_not_logged_as_one_that_nobody_awaited(log: list[Any]) -> None:
     async with ActorSystem() as system:
         with pytest.raises(DeadlockError):
-            await ring_of(system, 3)[0].ask(Ask())
+            await cycle_of(system, 3)[0].ask(Ask())
     gc.collect()
     assert not any("unawaited" in entry["event"] for entry in log)
 
 
 @pytest.mark.parametrize("how", ["gather", "group"])
-async def test_a_ring_through_tasks_for_all_of_which_the_handler_waits_is_found(how: str) -> None:
+async def test_a_cycle_through_tasks_for_all_of_which_the_handler_waits_is_found(how: str) -> None:
     async with ActorSystem() as system:
-        ring = ring_of(system, 2)
+        cycle = cycle_of(system, 2)
         with pytest.raises((DeadlockError, ExceptionGroup)):
-            await ring[0].ask(Ask(how=how), timeout=60)
+            await cycle[0].ask(Ask(how=how), timeout=60)
         assert system.time() < 1030
 
 
-async def test_an_ask_that_is_not_awaited_is_no_ring() -> None:
+async def test_an_ask_that_is_not_awaited_is_no_cycle() -> None:
     async with ActorSystem() as system:
-        assert await ring_of(system, 1)[0].ask(Ask(how="not awaited")) is None
+        assert await cycle_of(system, 1)[0].ask(Ask(how="not awaited")) is None
 
 
-async def test_an_ask_raced_against_a_fallback_is_no_ring() -> None:
+async def test_an_ask_raced_against_a_fallback_is_no_cycle() -> None:
     async with ActorSystem() as system:
-        assert await ring_of(system, 1)[0].ask(Ask(how="raced")) is None
+        assert await cycle_of(system, 1)[0].ask(Ask(how="raced")) is None
 
 
-async def test_a_ring_in_which_an_ask_has_its_own_timeout_is_left_to_it_and_the_error_names_it() -> None:
+async def test_a_cycle_in_which_an_ask_has_its_own_timeout_is_left_to_it_and_the_error_names_it() -> None:
     async with ActorSystem() as system:
-        ring = ring_of(system, 2)
+        cycle = cycle_of(system, 2)
         began = system.time()
         with pytest.raises(AskTimeoutError) as info:
-            await ring[0].ask(Ask(how="timeout"))
+            await cycle[0].ask(Ask(how="timeout"))
         assert system.time() - began == pytest.approx(1.0)
         assert info.value.ring
 
 
-async def test_a_child_that_asks_its_supervisor_to_terminate_it_is_a_ring() -> None:
+async def test_a_child_that_asks_its_supervisor_to_terminate_it_is_a_cycle() -> None:
     class Suicidal(Actor):
         async def receive(self, message: Message, ctx: ActorContext) -> None:
             await supervisor.terminate_child("child")
@@ -124,7 +124,7 @@ async def test_a_child_that_asks_its_supervisor_to_terminate_it_is_a_ring() -> N
             await child.ask(Read())
 
 
-async def test_a_ring_through_function_agents_is_found() -> None:
+async def test_a_cycle_through_function_agents_is_found() -> None:
     @miniagent
     async def relay(ctx: Any, depth: int) -> None:
         await waiting.ask(Ask())
@@ -140,7 +140,7 @@ async def test_a_ring_through_function_agents_is_found() -> None:
         assert set(info.value.ring) == {"/waiting", "/agents/relay"}
 
 
-async def test_a_ring_through_a_class_agent_is_found() -> None:
+async def test_a_cycle_through_a_class_agent_is_found() -> None:
     @miniagent
     class Selfish:
         async def __call__(self, ctx: Any) -> None:
@@ -151,7 +151,7 @@ async def test_a_ring_through_a_class_agent_is_found() -> None:
             await Selfish.inquire("x")  # type: ignore[attr-defined]
 
 
-async def test_a_concurrent_agent_that_can_still_answer_is_no_ring() -> None:
+async def test_a_concurrent_agent_that_can_still_answer_is_no_cycle() -> None:
     @miniagent
     async def recursive(ctx: Any, depth: int) -> None:
         if depth:
@@ -162,7 +162,7 @@ async def test_a_concurrent_agent_that_can_still_answer_is_no_ring() -> None:
         assert [str(m) for m in await recursive.inquire(depth=3)] == ["0", "1", "2", "3"]
 
 
-async def test_waiting_in_a_line_is_no_ring() -> None:
+async def test_waiting_in_a_line_is_no_cycle() -> None:
     class Forwards(Actor):
         def __init__(self, to: ActorRef) -> None:
             self.to = to
@@ -180,11 +180,11 @@ async def test_waiting_in_a_line_is_no_ring() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 3])
-async def test_an_ask_that_would_have_closed_a_ring_is_no_longer_counted_in_a_mailbox(size: int) -> None:
+async def test_an_ask_that_would_have_closed_a_cycle_is_no_longer_counted_in_a_mailbox(size: int) -> None:
     async with ActorSystem() as system:
-        ring = ring_of(system, size)
+        cycle = cycle_of(system, size)
         with pytest.raises(DeadlockError):
-            await ring[0].ask(Ask())
+            await cycle[0].ask(Ask())
         await turns()
 
-        assert [ref._cell.depth for ref in ring] == [0] * size  # type: ignore[attr-defined]
+        assert [ref._cell.depth for ref in cycle] == [0] * size  # type: ignore[attr-defined]

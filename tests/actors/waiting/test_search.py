@@ -8,14 +8,14 @@ import pytest
 
 from miniagents import Actor, ActorContext, Message, MiniAgents, miniagent
 from miniagents.errors import DeadlockError
-from tests.actors.waiting.rings import disagreement, draw
+from tests.actors.waiting.cycles import disagreement, draw
 
 SEEDS = [*range(1, 151), 461, 1439, 3289, 12419, 20717]
-"""The first ones, and others in which a ring was once missed."""
+"""The first ones, and others in which a cycle was once missed."""
 
 
 @pytest.mark.filterwarnings("ignore:.*await_now:RuntimeWarning")
-def test_a_ring_is_found_where_a_program_hangs_and_nowhere_else() -> None:
+def test_a_cycle_is_found_where_a_program_hangs_and_nowhere_else() -> None:
     wrong = {seed: said for seed in SEEDS if (said := disagreement(draw(seed))) is not None}
 
     assert wrong == {}
@@ -43,7 +43,7 @@ WAYS = [whole, pieces, gathered, grouped]
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_ring_through_replies_that_flow_from_others_is_found(way: Any) -> None:
+async def test_a_cycle_through_replies_that_flow_from_others_is_found(way: Any) -> None:
     """One replies what another says, and has returned when that other waits for it."""
 
     @miniagent
@@ -67,7 +67,7 @@ async def test_a_ring_through_replies_that_flow_from_others_is_found(way: Any) -
         assert "/agents/last" in error.ring
 
 
-async def test_a_ring_through_replies_and_an_actor_is_found() -> None:
+async def test_a_cycle_through_replies_and_an_actor_is_found() -> None:
     @miniagent
     async def speaker(ctx: Any) -> None:
         ctx.reply(asks.inquire())
@@ -89,7 +89,7 @@ async def test_a_ring_through_replies_and_an_actor_is_found() -> None:
         assert {"/reader", "/agents/asks"} <= set(info.value.ring)
 
 
-async def test_a_ring_through_a_class_agent_that_serves_one_call_at_a_time_is_found() -> None:
+async def test_a_cycle_through_a_class_agent_that_serves_one_call_at_a_time_is_found() -> None:
     @miniagent
     class Serial:
         async def __call__(self, ctx: Any, again: bool = True) -> None:
@@ -106,7 +106,7 @@ async def test_a_ring_through_a_class_agent_that_serves_one_call_at_a_time_is_fo
         assert set(info.value.ring) == {"/agents/Serial", "/agents/relay"}
 
 
-async def test_a_ring_through_an_input_that_flows_from_who_waits_is_found() -> None:
+async def test_a_cycle_through_an_input_that_flows_from_who_waits_is_found() -> None:
     @miniagent
     async def caller(ctx: Any) -> None:
         await callee.inquire(replies[0])
@@ -124,7 +124,7 @@ async def test_a_ring_through_an_input_that_flows_from_who_waits_is_found() -> N
         assert set(info.value.ring) == {"/agents/caller", "/agents/callee"}
 
 
-async def test_a_ring_through_a_call_that_is_still_open_is_found() -> None:
+async def test_a_cycle_through_a_call_that_is_still_open_is_found() -> None:
     @miniagent
     class Serial:
         async def __call__(self, ctx: Any) -> None:
@@ -142,7 +142,7 @@ async def test_a_ring_through_a_call_that_is_still_open_is_found() -> None:
         assert set(info.value.ring) == {"/agents/caller", "/agents/Serial"}
 
 
-async def test_a_ring_that_the_end_of_a_task_closes_is_found() -> None:
+async def test_a_cycle_that_the_end_of_a_task_closes_is_found() -> None:
     """As long as the task runs, it might reply."""
 
     @miniagent
@@ -172,7 +172,7 @@ async def test_a_ring_that_the_end_of_a_task_closes_is_found() -> None:
 
 
 @pytest.mark.parametrize("beside", ["a task", "a call"])
-async def test_a_reply_that_a_task_or_a_call_beside_may_still_send_is_no_ring(beside: str) -> None:
+async def test_a_reply_that_a_task_or_a_call_beside_may_still_send_is_no_cycle(beside: str) -> None:
     @miniagent
     async def talks(ctx: Any) -> None:
         async def later() -> None:
@@ -201,7 +201,7 @@ async def test_a_reply_that_a_task_or_a_call_beside_may_still_send_is_no_ring(be
         assert [str(message) for message in await replies[0]] == ["later"]
 
 
-async def test_an_open_call_that_others_feed_is_no_ring() -> None:
+async def test_an_open_call_that_others_feed_is_no_cycle() -> None:
     @miniagent
     async def echoes(ctx: Any) -> None:
         async for message in ctx.message_promises:
@@ -218,7 +218,7 @@ async def test_an_open_call_that_others_feed_is_no_ring() -> None:
         assert [str(message) for message in await opens.inquire()] == ["from a callback"]
 
 
-async def test_a_stream_that_goes_on_while_its_reader_is_waited_for_is_no_ring() -> None:
+async def test_a_stream_that_goes_on_while_its_reader_is_waited_for_is_no_cycle() -> None:
     @miniagent
     async def speaks(ctx: Any) -> None:
         async def numbers() -> AsyncIterator[str]:
@@ -241,7 +241,7 @@ async def test_a_stream_that_goes_on_while_its_reader_is_waited_for_is_no_ring()
         assert [str(message) for message in await copies.inquire()] == ["0", "1", "2"]
 
 
-async def test_a_ring_that_is_too_long_to_be_followed_at_once_is_found_in_a_while() -> None:
+async def test_a_cycle_that_is_too_long_to_be_followed_at_once_is_found_in_a_while() -> None:
     @miniagent
     async def link(ctx: Any, number: int) -> None:
         ready.append(None)

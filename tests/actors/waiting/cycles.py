@@ -302,10 +302,10 @@ def play(program: Program, *, detects: bool = True) -> tuple[bool, int]:
     alarms = 0
     stuck, look, error = Search.stuck, deadlock._look, deadlock._error
 
-    def counted(ring: Any) -> Any:
+    def counted(cycle: Any) -> Any:
         nonlocal alarms
         alarms += 1
-        return error(ring)
+        return error(cycle)
 
     deadlock._error = counted  # type: ignore[assignment]
     if not detects:
