@@ -111,7 +111,7 @@ from miniagents.messages import (
     decode,
     encode,
 )
-from miniagents.promising import Promise, StreamAppender, StreamedPromise
+from miniagents.promising import Promise, StreamAppender, StreamedPromise, as_completed, gather, merge
 from miniagents.supervision import (
     AutoShutdown,
     Backoff,
@@ -247,8 +247,11 @@ __all__ = [
     "UserMessage",
     "WrongThreadError",
     "__version__",
+    "as_completed",
     "as_single_text_promise",
     "decode",
     "encode",
+    "gather",
+    "merge",
     "miniagent",
 ]
