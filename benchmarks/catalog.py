@@ -36,6 +36,7 @@ WORKLOADS = {
         Workload("tell", "one sender, one actor, until the last message is handled"),
         Workload("ask", "request and reply, one after the other"),
         Workload("ask_concurrent", "1,000 asks in flight over 100 actors"),
+        Workload("gather", "1,000 asks of 10 actors at a time, awaited as one"),
         Workload("ring", "one message around 1,000 actors"),
         Workload("fanout", "one asks 1,000 actors and gathers the replies"),
         Workload("spawn", "actors made and started"),

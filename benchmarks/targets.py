@@ -45,6 +45,7 @@ TARGETS = (
     Target("ask", FASTEST, 1.3),
     Target("ask_concurrent", FLOOR, 0.7),
     Target("ask_concurrent", FASTEST, 3.0),
+    Target("gather", FLOOR, 0.85),
     Target("ring", FLOOR, 1.0),
     Target("ring", FASTEST, 2.5),
     Target("fanout", FLOOR, 0.7),

@@ -6,7 +6,7 @@ from collections import Counter
 
 import structlog
 
-from miniagents import Actor, ActorContext, ActorSystem, Message, Routing, TextMessage
+from miniagents import Actor, ActorContext, ActorSystem, Message, Routing, TextMessage, gather
 
 
 class Job(Message):
@@ -27,7 +27,7 @@ class Worker(Actor):
 async def main() -> None:
     async with ActorSystem() as system:
         pool = await system.pool(Worker, size=3, routing=Routing.ROUND_ROBIN, name="workers")
-        results = await asyncio.gather(
+        results = await gather(
             *(pool.ask(Job(number=number), timeout=5.0) for number in range(12)), return_exceptions=True
         )
         done = Counter(str(result) for result in results if not isinstance(result, BaseException))

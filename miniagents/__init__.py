@@ -119,7 +119,7 @@ from miniagents.messages import (
     decode,
     encode,
 )
-from miniagents.promising import Promise, StreamAppender, StreamedPromise
+from miniagents.promising import Promise, StreamAppender, StreamedPromise, as_completed, gather, merge
 from miniagents.supervision import (
     AutoShutdown,
     Backoff,
@@ -263,8 +263,11 @@ __all__ = [
     "UserMessage",
     "WrongThreadError",
     "__version__",
+    "as_completed",
     "as_single_text_promise",
     "decode",
     "encode",
+    "gather",
+    "merge",
     "miniagent",
 ]

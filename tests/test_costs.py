@@ -24,6 +24,7 @@ from miniagents import (
     Observer,
     OneForOne,
     SpawnOptions,
+    gather,
     miniagent,
 )
 from tests.clocks import stopped_clock  # noqa: F401 - every test here has it
@@ -48,6 +49,8 @@ BOUNDS = {
     "Python calls per hop": 10.4,
     "Python calls per ask": 19.2,
     "Python calls per ask of many": 9.2,
+    "Python calls per gathered ask": 8.2,
+    "Python calls per gathered agent call": 90.0,
     "Python calls per agent call": 81.5,
     "Python calls per agent call of many": 76.0,
     "Python calls per crash": 91.0,
@@ -57,6 +60,8 @@ BOUNDS = {
     "loop callbacks per hop": 0.01,
     "loop callbacks per ask": 0.01,
     "loop callbacks per ask of many": 0.01,
+    "loop callbacks per gathered ask": 0.01,
+    "loop callbacks per gathered agent call": 0.02,
     "loop callbacks per agent call": 0.01,
     "loop callbacks per agent call of many": 0.01,
     "loop callbacks per crash": 0.01,
@@ -113,6 +118,17 @@ async def asks_of_many(n: int) -> None:
         for _ in range(n // 100):
             for ask in [echoes[number % 10].ask(Number(n=number)) for number in range(100)]:
                 await ask
+        note_counts()
+
+
+async def gathered_asks(n: int) -> None:
+    async with ActorSystem() as system:
+        echoes = [system.spawn(Echo) for _ in range(10)]
+        for echo in echoes:
+            await echo.ask(Number(n=0))
+        note_counts()
+        for _ in range(n // 100):
+            await gather(*[echoes[number % 10].ask(Number(n=number)) for number in range(100)])
         note_counts()
 
 
@@ -176,6 +192,15 @@ async def agent_calls_of_many(n: int) -> None:
         note_counts()
 
 
+async def gathered_agent_calls(n: int) -> None:
+    async with MiniAgents():
+        await parrot.inquire("warm")
+        note_counts()
+        for _ in range(n // 100):
+            await gather(*[parrot.inquire("Hi") for _ in range(100)])
+        note_counts()
+
+
 _calls = 0
 _seen: list[tuple[int, int, int]] = []
 
@@ -195,6 +220,7 @@ def count(workload: Callable[[int], Awaitable[None]]) -> tuple[float, float, flo
             _calls += 1
 
     _seen.clear()
+    gc.collect()  # what earlier workloads have left is none of the costs of this one
     with asyncio.Runner(loop_factory=CountingLoop) as runner:
         sys.setprofile(profile)
         try:
@@ -238,6 +264,8 @@ WORKLOADS: dict[str, Callable[[int], Awaitable[None]]] = {
     "hop": hops,
     "ask": asks,
     "ask of many": asks_of_many,
+    "gathered ask": gathered_asks,
+    "gathered agent call": gathered_agent_calls,
     "agent call": agent_calls,
     "agent call of many": agent_calls_of_many,
     "crash": crashes,

@@ -24,6 +24,7 @@ from miniagents import (
     OneForOne,
     SpawnOptions,
     TextMessage,
+    gather,
     miniagent,
 )
 
@@ -126,6 +127,18 @@ def waves(actors_n: int, wave: int) -> Callable[..., Any]:
 
     run.note = "each promise is awaited in turn, which asyncio.gather would wrap in a task"  # type: ignore[attr-defined]
     return run
+
+
+async def gathered(system: Any, n: int) -> tuple[Any, int]:
+    refs = [system.spawn(Echo) for _ in range(10)]
+    await refs[-1].started()
+    rounds = max(1, n // 1000)
+    t = clock()
+    for _ in range(rounds):
+        got = await gather(*[refs[i % 10].ask(Msg(n=i)) for i in range(1000)])
+        assert len(got) == 1000
+    t = clock() - t
+    return t, rounds * 1000
 
 
 async def spawn(system: Any, n: int) -> tuple[Any, int]:
@@ -277,7 +290,7 @@ async def agent_call_concurrent(n: int) -> tuple[Any, int]:
 
 
 DEFAULTS = dict(
-    tell=200_000, ask=100_000, ask_concurrent=200_000, ring=100_000, fanout=100_000, spawn=20_000, stop=100_000,
+    tell=200_000, ask=100_000, ask_concurrent=200_000, gather=200_000, ring=100_000, fanout=100_000, spawn=20_000, stop=100_000,
     stream=100_000, stream_live=100_000, stream3=100_000, stream3_live=100_000, crash=50_000, recovery=20_000,
     agent_call=10_000, agent_call_concurrent=10_000,
     flatten=100_000, hash_key=100_000, hash_key_cached=500_000, encode=100_000, decode=100_000,
@@ -286,7 +299,8 @@ DEFAULTS = dict(
     **ours_journal.DEFAULTS,
 )  # fmt: skip
 WORKLOADS = dict(
-    tell=in_system(tell), ask=in_system(ask), ask_concurrent=in_system(waves(100, 1000)), ring=in_system(ring),
+    tell=in_system(tell), ask=in_system(ask), ask_concurrent=in_system(waves(100, 1000)), gather=in_system(gathered),
+    ring=in_system(ring),
     fanout=in_system(waves(1000, 1000)), spawn=in_system(spawn), stop=in_system(stop),
     stream=stream(False), stream_live=stream(True), stream3=stream(False, relays=2), stream3_live=stream(True, relays=2),
     crash=in_system(crash), recovery=in_system(recovery),

@@ -296,6 +296,12 @@ def waves(kind: str, actors_n: int, wave: int) -> Callable[..., Any]:
     return run
 
 
+def gathered(kind: str) -> Callable[..., Any]:
+    run = waves(kind, 10, 1000)
+    run.note = "asyncio.gather over the futures"  # type: ignore[attr-defined]
+    return run
+
+
 def spawn(kind: str) -> Callable[..., Any]:
     async def run(n: int) -> tuple[Any, int]:
         t = clock()
@@ -421,7 +427,7 @@ def crash(kind: str) -> Callable[..., Any]:
 
 
 DEFAULTS = dict(
-    tell=200_000, ask=100_000, ask_concurrent=200_000, ring=100_000, fanout=100_000, spawn=20_000, stop=100_000,
+    tell=200_000, ask=100_000, ask_concurrent=200_000, gather=200_000, ring=100_000, fanout=100_000, spawn=20_000, stop=100_000,
     stream=100_000, stream_live=100_000, stream3=100_000, stream3_live=100_000, crash=50_000, recovery=20_000,
     spawn_mem=100_000,
 )  # fmt: skip
@@ -431,7 +437,8 @@ if __name__ == "__main__":
         "raw",
         None,
         dict(
-            tell=tell, ask=ask, ask_concurrent=lambda k: waves(k, 100, 1000), ring=ring,
+            tell=tell, ask=ask, ask_concurrent=lambda k: waves(k, 100, 1000),
+            gather=gathered, ring=ring,
             fanout=lambda k: waves(k, 1000, 1000), spawn=spawn, stop=stop,
             stream=stream, stream_live=lambda k: stream(k, live=True),
             stream3=lambda k: stream(k, relays=2), stream3_live=lambda k: stream(k, live=True, relays=2),

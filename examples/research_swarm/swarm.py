@@ -20,6 +20,7 @@ from miniagents import (
     RetryPolicy,
     Routing,
     SpawnOptions,
+    gather,
 )
 
 SEARCHERS = 3
@@ -102,8 +103,8 @@ class Swarm:
         self._say(f"planner: {len(queries)} queries: {'; '.join(queries)}")
         scores: Counter[int] = Counter()
         asks = [self._searchers.ask(Search(query=query, k=HITS)) for query in queries]
-        for ask in asks:
-            for number, score in (await ask).passages:
+        for hits in await gather(*asks):
+            for number, score in hits.passages:
                 scores[number] += score
         best = [number for number, _ in sorted(scores.items(), key=lambda hit: (-hit[1], hit[0]))[:HITS]]
         self._say(f"searchers: {len(scores)} passages found, the best {len(best)} are read")
@@ -119,7 +120,7 @@ class Swarm:
         """Let the readers read in parallel, and return the most relevant lines, best first."""
         weights = {word: self._weights[word] for word in words_of(question) if word in self._weights}
         calls = [self._readers.inquire(question, passage=number, weights=weights) for number in numbers]
-        findings = [message for call in calls for message in await call if isinstance(message, Finding)]
+        findings = [message for replies in await gather(*calls) for message in replies if isinstance(message, Finding)]
         findings.sort(key=lambda finding: (-finding.score, finding.passage))
         different = {finding.quote: finding for finding in reversed(findings) if finding.score > 0}
         return sorted(different.values(), key=lambda finding: (-finding.score, finding.passage))[:STATEMENTS]

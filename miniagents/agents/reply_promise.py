@@ -21,6 +21,7 @@ class Replier(Protocol):
     is_running: bool
     is_submitted: bool
     are_replies_closed: bool
+    task: asyncio.Task[Any] | None
 
     def submit(self) -> None:
         """Put the call into the agent's mailbox, once."""
@@ -164,10 +165,17 @@ class ReplyPromise(MessageSequencePromise, Generic[CallT]):
             not self.finished or any(isinstance(piece, Promise) and not piece.done() for piece in self.pieces)
         )
 
-    def end_cycle(self, error: BaseException) -> None:
-        """Cancel the call with `error`, since waiting for it would close a cycle."""
-        if self._interaction is not None:
-            self._interaction.begin_cancel(error)
+    def end_cycle(self, error: BaseException) -> bool:
+        """Cancel the call with `error`, since waiting for it would close a cycle.
+
+        Returns:
+            Whether the call ends by that. The code that waits for its own replies is not interrupted by itself.
+        """
+        call = self._interaction
+        if call is None:
+            return True
+        call.begin_cancel(error)
+        return self.done() or call.task is not asyncio.current_task()
 
     def cut_off(self, error: BaseException) -> None:
         if self._interaction is not None:

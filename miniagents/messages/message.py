@@ -334,11 +334,6 @@ class MessagePromise(StreamedPromise[Token, Message]):
             self.pieces = self.settled_value.message_to_tokens()
         return super().__aiter__()
 
-    def start_whole(self) -> None:
-        """Begin to stream, for a reader that wants the message and not its tokens."""
-        self.want_whole()
-        self.start()
-
     def __str__(self) -> str:
         if self.settled_value is NO_VALUE and self.settled_error is None:
             raise PromiseNotReadyError(

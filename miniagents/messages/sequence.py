@@ -129,6 +129,10 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
             self._complete()
         return super().__await__()
 
+    def start_whole(self) -> None:
+        self._awaited = True
+        super().start_whole()
+
     def push_error(self, error: BaseException) -> None:
         if self.errors_as_messages and isinstance(error, Exception):
             trace = tuple(getattr(error, "agent_trace", ()))

@@ -44,14 +44,19 @@ hook                what it does                                                
                     into a piece here.
 `_complete`         A stream has ended: make the whole.                         never
 `_assembled`        Return the whole that is made of the pieces.                where no piece stands for a failure
-`run_ready`         A task is about to wait for a piece: do now what can be     never
-                    done for it.
+`start_whole`       Begin what an `await` would begin, for a reader that        always
+                    waits by a callback.
+`run_ready`         A task is about to wait for the value or a piece: do now    never
+                    what can be done for it.
 ==================  ==========================================================  ========================================
 """
 
 from miniagents.promising.appender import StreamAppender
+from miniagents.promising.completing import as_completed
 from miniagents.promising.flattening import Flattener
 from miniagents.promising.flow import Flow
+from miniagents.promising.gathering import gather
+from miniagents.promising.merging import merge
 from miniagents.promising.promise import NO_VALUE, Promise
 from miniagents.promising.scope import PromisingContext, Scope, current_scope
 from miniagents.promising.streamed import StreamedPromise
@@ -65,5 +70,8 @@ __all__ = [
     "Scope",
     "StreamAppender",
     "StreamedPromise",
+    "as_completed",
     "current_scope",
+    "gather",
+    "merge",
 ]

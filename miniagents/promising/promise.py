@@ -87,6 +87,9 @@ class Promise(Generic[T]):
         "waiters",
     )
 
+    begins_by_itself = False
+    """Whether the work never waits for a reader, so that `start_whole` has nothing to do."""
+
     deadline: float | None = None
     """The time by which the promise will have settled, on `loop.time()`; None if there is no such time."""
 
@@ -271,6 +274,14 @@ class Promise(Generic[T]):
         else:
             self.callbacks.append(callback)
 
+    def remove_done_callback(self, callback: "Callable[[Promise[T]], None]") -> None:
+        """Take a callback back, once, if it was not called."""
+        callbacks = self.callbacks
+        if callbacks is not None and callback in callbacks:
+            callbacks.remove(callback)
+            if not callbacks:
+                self.callbacks = None
+
     def owns(self, work: Cancellable) -> None:
         """Let `work`, which was started for the promise, be cancelled with it."""
         if self.settled_value is NO_VALUE and self.settled_error is None:
@@ -327,6 +338,20 @@ class Promise(Generic[T]):
         scope = self._scope
         if scope is not None:
             self._task = scope.start_soon(self._run(), on_cancelled=self.reject)
+
+    def start_whole(self) -> None:
+        """Begin what an `await` would begin, for a reader that waits by a callback. A hook: see
+        `miniagents.promising`."""
+        if self._resolver is not None and self._task is None:
+            self.start()
+
+    def run_ready(self) -> bool:
+        """Do now what can be done for the promise, before a task waits for it. A hook: see `miniagents.promising`.
+
+        Returns:
+            Whether anything was done, so that the value or the next piece may be there.
+        """
+        return False
 
     async def _run(self) -> None:
         """Call the resolver, and settle the promise with the outcome."""

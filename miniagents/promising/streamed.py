@@ -218,14 +218,6 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         """Return whether a task waits for the whole or for a piece."""
         return bool(self.waiters or self.piece_waiters)
 
-    def run_ready(self) -> bool:
-        """Do now what can be done for the next piece, before a task waits for it. A hook: see `miniagents.promising`.
-
-        Returns:
-            Whether anything was done, so that the piece may be there.
-        """
-        return False
-
     def _complete(self) -> None:
         """Make the whole of the pieces, at once. A hook: see `miniagents.promising`."""
         if self.done():
@@ -279,6 +271,14 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
             self.stream_task = scope.start_soon(self._stream(), on_cancelled=self.end_stream)
         elif self.finished and self._whole is not None and self._task is None:
             self._task = scope.start_soon(self._assemble(), on_cancelled=self.reject)
+
+    def start_whole(self) -> None:
+        if not self.done():
+            self.want_whole()
+            if self.finished and self._whole is None:
+                self._complete()
+            else:
+                self.start()
 
     def has_all_pieces(self) -> bool:
         """Return whether all pieces have arrived, so that only an `await` is missing to put the whole together."""
@@ -373,6 +373,48 @@ class Replay(Generic[Piece]):
         at = self._index - self._promise.dropped - 1
         piece = self._promise.pieces[at] if at >= 0 else None
         return type(piece) is Failure and piece.error is error
+
+    @property
+    def place(self) -> tuple[StreamedPromise[Piece, Any], int]:
+        """The stream, and the index of the next piece."""
+        return self._promise, self._index
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the next piece, or the end of the stream, is there."""
+        promise = self._promise
+        return promise.finished or self._index - promise.dropped < len(promise.pieces)
+
+    def prepare(self) -> bool:
+        """Begin the stream, and do now what can be done for the next piece.
+
+        Returns:
+            Whether the next piece, or the end of the stream, is there.
+        """
+        promise = self._promise
+        if not self.is_ready and promise.stream_task is None:
+            promise.start()
+        while not self.is_ready:
+            if promise.producer is None or not promise.run_ready():
+                return False
+        return True
+
+    def add_waiter(self, waiter: "asyncio.Future[None]") -> None:
+        """Let a future resolve with the next piece. Until then, or until `remove_waiter`, the stream does not pause."""
+        promise = self._promise
+        promise.end_pause()
+        if promise.piece_waiters is None:
+            promise.piece_waiters = [waiter]
+        else:
+            promise.piece_waiters.append(waiter)
+
+    def remove_waiter(self, waiter: "asyncio.Future[None]") -> None:
+        """Take back a future that `add_waiter` was given, if it is still there."""
+        waiters = self._promise.piece_waiters
+        if waiters is not None and waiter in waiters:
+            waiters.remove(waiter)
+            if not waiters:
+                self._promise.piece_waiters = None
 
     def __aiter__(self) -> "Replay[Piece]":
         return self

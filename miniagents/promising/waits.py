@@ -32,3 +32,10 @@ class Producer(Protocol):
 
     def node_behind(self, promise: Any) -> object:
         """Return the node that must go on before the promise can settle; None if there is none for certain."""
+
+
+class Combined:
+    """A wait for several promises, as the deadlock detection sees it. A cycle through one of them fails that one, and
+    the wait goes on as after any failure."""
+
+    __slots__ = ()

@@ -97,6 +97,8 @@ class Ask(Promise[T]):
         self.behind: CallOfAgent | None = None
         self._timer: asyncio.TimerHandle | None = None
 
+    begins_by_itself = True
+
     @property
     def ask(self) -> "Ask[T]":
         """Itself: it is the envelope, too."""
@@ -181,10 +183,15 @@ class Ask(Promise[T]):
         # An answer that is owed may come from anywhere.
         return (True, (cell,)) if cell.current is self and not getattr(cell, "_replied", False) else None
 
-    def end_cycle(self, error: BaseException) -> None:
-        """Waiting for it would have closed a cycle: it ends with that error."""
+    def end_cycle(self, error: BaseException) -> bool:
+        """Fail, since to wait for the answer would close a cycle.
+
+        Returns:
+            True: the ask has settled.
+        """
         self.fail(error)
         self.cell.withdraw(self)
+        return True
 
     def stopped(self, reason: object, cause: BaseException | None = None) -> None:
         """End it because the actor ended, for `reason`; see `stopped_before_answer`."""
@@ -204,6 +211,14 @@ class Ask(Promise[T]):
         if self.settled_error is None and self.settled_value is not NO_VALUE:
             return self.settled_value  # type: ignore[no-any-return]
         return (yield from Promise.__await__(self))
+
+    def run_ready(self) -> bool:
+        if self._timer is None and self.deadline is not None:
+            return False
+        scope: Any = get_scope()  # the rest is as in `__await__`, which writes it out (benchmark `ask`)
+        return (
+            scope is None or not scope.is_node or scope.keeps_asks
+        ) and self.cell.system.dispatcher.helpers.run_ready()
 
     def event_loop(self) -> asyncio.AbstractEventLoop:
         return self.cell.system.loop

@@ -18,7 +18,7 @@ from miniagents.actors.waiting.search import Causes, Held, Holder, Search
 from miniagents.errors import DeadlockError
 from miniagents.promising import Promise
 from miniagents.promising.scope import PromisingContext, Scope, get_scope, get_work
-from miniagents.promising.waits import waits
+from miniagents.promising.waits import Combined, waits
 
 if TYPE_CHECKING:
     from miniagents.actors.ports import System
@@ -106,7 +106,7 @@ class Watches:
         return len(self._witnesses)
 
     def add(self, holder: Holder, witness: Holder) -> None:
-        """Look at `holder` again when `witness`, a task or an interaction, has ended or begins to wait."""
+        """Look at `holder` again when `witness`, a task, an interaction or a promise, has ended or begins to wait."""
         before = self._holders.pop(holder, None)
         if before is not None:
             self._witnesses[before].pop(holder, None)
@@ -117,6 +117,8 @@ class Watches:
             self._witnesses[witness] = {holder: None}
             if isinstance(witness, asyncio.Future):
                 witness.add_done_callback(self.stirred)
+            elif witness.__class__ is tuple:
+                witness[0].add_done_callback(lambda _: self.stirred(witness))
 
     def stirred(self, witness: Holder) -> None:
         """Look again at what `witness` kept from being stuck: it has ended, or waits."""
@@ -141,7 +143,7 @@ class Watches:
         self._later = {}
         search = Search()
         stuck = search.stuck(*waiting) if waiting else []
-        if stuck and _fail_one(search, search.cycle(stuck[0])):
+        if stuck and _fail_one(self._system, search, stuck[0]):
             waiting = stuck  # there may be another cycle
         elif not search.is_passing:
             return
@@ -175,14 +177,16 @@ def begin_wait(promise: Promise[Any], at: int | None, system: "System") -> None:
     if not _is_awaited(scope):
         return
     held = promise.held_by(at)
-    if held is None or _goes_on(held, scope, system):
+    if held is None or (_all_go_on if isinstance(promise, Combined) else _goes_on)(held, scope, system):
         return
     node = scope.node
     search = Search((asyncio.current_task(system.loop), (promise, at, node)), limit=_MOST)
     if search.stuck((promise, at)):
         nodes = search.nodes(search.cycle((promise, at)))
         if nodes:  # else it is between streams that belong to nobody
-            raise _break(promise, node, nodes)
+            error = _break(system, search, (promise, at), (promise, at, node), nodes)
+            if error is not None:
+                raise error
     else:
         _watch(system, search, (promise, at), _TURNS)
 
@@ -208,6 +212,15 @@ def cycle_through(node: Node, promise: Promise[Any]) -> tuple[str, ...]:
         return ()
     nodes = search.nodes(search.cycle((promise, None)))
     return _paths(_beginning_with(node, nodes)) if node in nodes else ()
+
+
+def _all_go_on(held: Causes, scope: Scope, system: "System") -> bool:
+    """Whether each of several promises waits for nobody: if one did, it would have to be looked at when others end."""
+    members = held[1]
+    if len(members) > _MOST:
+        return False
+    causes = [promise.held_by(at) for promise, at in members]
+    return all(cause is None or _goes_on(cause, scope, system) for cause in causes)
 
 
 def _goes_on(held: Causes, scope: Scope, system: "System") -> bool:
@@ -249,7 +262,7 @@ def _look(system: "System", one: Holder, turns: int = _TURNS) -> None:
         return
     search = Search(limit=_MOST)
     if search.stuck(one):
-        _fail_one(search, search.cycle(one))
+        _fail_one(system, search, one)
     else:
         _watch(system, search, one, turns)
 
@@ -276,31 +289,53 @@ def _watch(system: "System", search: Search, one: Holder, turns: int) -> None:
         system.watches.add(holder, witness)
 
 
-def _fail_one(search: Search, cycle: list[Holder]) -> bool:
-    """Let the first wait of a cycle fail.
+def _fail_one(system: "System", search: Search, start: Holder) -> bool:
+    """Let the first wait of the cycle that `start` waits in fail.
 
     Returns:
         Whether there is one that belongs to anybody.
     """
+    cycle = search.cycle(start)
     nodes = search.nodes(cycle)
-    for waiter, (promise, _, node) in search.waits_in(cycle) if nodes else ():
+    for waiter, wait in search.waits_in(cycle) if nodes else ():
         if not waiter.done():
-            error = _break(promise, node, nodes)
-            if not waiter.done():
-                waiter.set_exception(error)
+            error = _break(system, search, start, wait, nodes)
+            if error is not None:
+                if not waiter.done():
+                    waiter.set_exception(error)
+                if start.__class__ is tuple and isinstance(start[0], Combined):
+                    system.loop.call_soon(_look, system, start)  # another of its promises may be part of another cycle
             return True
     return False
 
 
-def _break(promise: Promise[Any], node: Node | None, nodes: list[Node]) -> DeadlockError:
-    """Make the error of whoever waits for `promise` in a cycle, and end that, if it is an ask or a call."""
-    paths = _paths(_beginning_with(node, nodes) if node in nodes else nodes)
-    error = _error(paths)
-    end = getattr(promise, "end_cycle", None)
-    if end is not None:
-        end(error)
-        promise.mark_seen()  # its awaiter gets the error here and now
+def _break(
+    system: "System", search: Search, start: Holder, wait: tuple[Any, int | None, Any], nodes: list[Node]
+) -> DeadlockError | None:
+    """End what is waited for in a cycle, if it is an ask or a call.
+
+    Args:
+        system: The system.
+        search: The search that found the cycle.
+        start: Where it began.
+        wait: One of the waits of the cycle.
+        nodes: The nodes of the cycle.
+
+    Returns:
+        The error of whoever waits; None if the wait goes on, since it is for several promises, and one of them failed.
+    """
+    promise, at, node = wait
+    error = _error(_paths(_beginning_with(node, nodes) if node in nodes else nodes))
+    ended = search.member_in_cycle((promise, at), start)
+    end = getattr(ended, "end_cycle", None)
+    settles = end is not None and end(error)
     (node if node is not None else nodes[0]).deadlocked(error)
+    if ended is not promise and settles:
+        # The others may be part of another cycle, which is looked for when the wait has heard of this one.
+        ended.add_done_callback(lambda _: system.loop.call_soon(_look, system, (promise, at)))
+        return None
+    if end is not None:
+        ended.mark_seen()  # who waits gets the error here and now
     return error
 
 

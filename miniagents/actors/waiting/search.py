@@ -14,7 +14,7 @@ from typing import Any
 
 from miniagents.actors.waiting.helper_tasks import awaited_future, tasks_in_scope, waited_for_together
 from miniagents.promising import Promise
-from miniagents.promising.waits import Wait, waits
+from miniagents.promising.waits import Combined, Wait, waits
 
 Holder = Any
 """What can hold something up: a node, a task, or a promise with the piece that is missing (None for the whole)."""
@@ -100,7 +100,10 @@ class Search:
                 return None
             if not self._ignores_timeouts and getattr(promise, "own_timeout", False):
                 return None
-            return None if self._is_left_to_others(promise) else promise.held_by(at)
+            held: Causes | None = None if self._is_left_to_others(promise) else promise.held_by(at)
+            if isinstance(promise, Combined) and held is not None and not held[0]:
+                self._together.append(one)
+            return held
         if not getattr(one, "is_node", False):
             return self._task_held_by(one, one)
         if one.waits is not None:
@@ -211,12 +214,19 @@ class Search:
         found = []
         for one in self._together:
             if one in self._free:
-                witness = self._witness(one if not getattr(one, "is_node", False) else one.task)
+                witness = self._witness_of(one)
                 if witness is None:
                     self.is_passing = True
                 else:
                     found.append((one, witness))
         return found
+
+    def _witness_of(self, one: Holder) -> Holder:
+        if one.__class__ is not tuple:
+            return self._witness(one.task if getattr(one, "is_node", False) else one)
+        members = set(one[0].held_by(one[1])[1])
+        # What was found to go on first does so by itself, others because of it.
+        return next((holder for holder in self._free if holder in members or holder in self._beside), None)
 
     def _witness(self, task: "asyncio.Task[Any]") -> Holder:
         """One of those a task waits for together that goes on by itself; None if it is about to run."""
@@ -242,13 +252,30 @@ class Search:
         way = [start]
         places = {start: 0}
         while True:
-            causes = [cause for cause in self._causes[way[-1]][1] if cause not in self._free]
-            # What might speak beside the code of an agent is no part of the cycle, where it can be told without.
-            following = self._towards(start, [cause for cause in causes if cause not in self._beside] or causes)
+            following = self._following(way[-1], start)
             if following in places:
                 return way[places[following] :]
             places[following] = len(way)
             way.append(following)
+
+    def _following(self, one: Holder, start: Holder) -> Holder:
+        causes = [cause for cause in self._causes[one][1] if cause not in self._free]
+        # What might speak beside the code of an agent is no part of the cycle, where it can be told without.
+        return self._towards(start, [cause for cause in causes if cause not in self._beside] or causes)
+
+    def member_in_cycle(self, one: Holder, start: Holder) -> Holder:
+        """Return the promise of several that a cycle goes through; the promise itself if it waits for no others.
+
+        Args:
+            one: The promise, with the piece that is waited for.
+            start: Where the cycle was looked for.
+        """
+        while isinstance(one[0], Combined):
+            following = self._following(one, start)
+            if following.__class__ is not tuple:
+                break
+            one = following
+        return one[0]
 
     def _towards(self, start: Holder, causes: list[Holder]) -> Holder:
         """Which of these is on the shortest way to `start`; any leads into a cycle."""

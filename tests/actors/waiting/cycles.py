@@ -11,7 +11,17 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from miniagents import Actor, ActorContext, Message, MiniAgents, TextMessage, miniagent
+from miniagents import (
+    Actor,
+    ActorContext,
+    Message,
+    MiniAgents,
+    TextMessage,
+    as_completed,
+    gather,
+    merge,
+    miniagent,
+)
 from miniagents.actors.waiting import deadlock
 from miniagents.actors.waiting.search import Search
 from miniagents.testing import VirtualTimeLoop
@@ -41,8 +51,17 @@ class Program:
     actors: int = 0
 
 
-def draw(seed: int) -> Program:
-    """The program of a seed."""
+WAYS = ["gather", "gather", "returned", "returned", "completed", "first completed", "merged", "first merged"]
+"""How a step waits for several promises at once."""
+
+
+def draw(seed: int, *, together: bool = False) -> Program:
+    """The program of a seed.
+
+    Args:
+        seed: The seed.
+        together: Let steps wait for several promises at once, by `miniagents.gather` and its relatives.
+    """
     random = Random(seed)
     program = Program()
     number = random.randint(1, 5)
@@ -57,7 +76,26 @@ def draw(seed: int) -> Program:
         program.inputs.append(
             [random.randrange(number) if random.random() < 0.4 else f"text {n}" for n in range(_few(random))]
         )
+        if together:
+            for _ in range(_few(random)):
+                program.calls[me].insert(
+                    random.randint(0, len(program.calls[me])), _together(random, me, number, program)
+                )
     return program
+
+
+def _together(random: Random, me: int, calls: int, program: Program) -> Step:
+    # As in `_step`: with a timeout around them, asks hang in no cycle.
+    actors = 0 if program.timeouts[me] is not None else program.actors
+    others = [random.randrange(calls) for _ in range(random.randint(0, 2))]
+    asks = []
+    for _ in range(random.randint(0, 2) if actors else 0):
+        steps = [_step(random, me, calls, 0, 0) for _ in range(_few(random))]
+        timed = random.random() < 0.2
+        if not timed:
+            steps += [_step(random, me, calls, actors, 0) for _ in range(_few(random))]
+        asks.append((random.randrange(actors), steps, random.choice([3.0, 30.0]) if timed else None))
+    return "together", random.choice(WAYS), others, asks
 
 
 def _few(random: Random) -> int:
@@ -141,6 +179,12 @@ class Steps:
                 await asyncio.sleep(seconds)
             case ("ask", actor, inner, timeout):
                 await self.play.actors[actor].ask(self.play.to_do(inner), timeout=timeout)
+            case ("together", way, others, asks):
+                asked = [
+                    self.play.actors[actor].ask(self.play.to_do(inner), timeout=timeout)
+                    for actor, inner, timeout in asks
+                ]
+                await wait_for(way, [replies[other] for other in others], asked)
             case ("gather", parts):
                 await asyncio.gather(*(self.take_one(part) for part in parts))
             case ("group", parts):
@@ -189,6 +233,24 @@ class Steps:
         await asyncio.sleep(seconds)
         if not self.ctx.interaction.are_replies_closed:
             self.ctx.reply("later")
+
+
+async def wait_for(way: str, streams: list[Any], asks: list[Any]) -> None:
+    """Wait for several promises at once."""
+    match way:
+        case "gather":
+            await gather(*streams, gather(*asks))
+        case "returned":
+            await gather(*streams, *asks, return_exceptions=True)
+        case "completed":
+            async for promise in as_completed(*streams, *asks):
+                await promise
+        case "first completed":
+            await first_of(as_completed(*asks, *streams), 1)
+        case "merged":
+            await first_of(merge(*streams, as_completed(*asks)), 0)
+        case _:
+            await first_of(merge(*streams), 2)
 
 
 async def first_of(promise: Any, n: int) -> None:

@@ -6,7 +6,21 @@ from typing import Any
 
 import pytest
 
-from miniagents import Actor, ActorContext, ActorRef, ActorSystem, ChildSpec, Message, MiniAgents, Supervisor, miniagent
+from miniagents import (
+    Actor,
+    ActorContext,
+    ActorRef,
+    ActorSystem,
+    ChildSpec,
+    Message,
+    MiniAgents,
+    Supervisor,
+    TextMessage,
+    as_completed,
+    gather,
+    merge,
+    miniagent,
+)
 from miniagents.errors import AskTimeoutError, DeadlockError
 from tests.actors.actors import Counter, Read, turns
 
@@ -188,3 +202,128 @@ async def test_an_ask_that_would_have_closed_a_cycle_is_no_longer_counted_in_a_m
         await turns()
 
         assert [ref._cell.depth for ref in cycle] == [0] * size  # type: ignore[attr-defined]
+
+
+class Asker(Actor):
+    """Asks several actors at once."""
+
+    def __init__(self, others: list[ActorRef], returns: bool = False) -> None:
+        self.others = others
+        self.returns = returns
+
+    async def receive(self, message: Message, ctx: ActorContext) -> Message:
+        if isinstance(message, Read):
+            return message
+        asks = [ref.ask(Ask()) for ref in self.others]
+        answers: list[Any] = await gather(*asks, return_exceptions=True) if self.returns else await gather(*asks)
+        return TextMessage(", ".join(type(answer).__name__ for answer in answers))
+
+
+class Answerer(Actor):
+    """Answers after a while, or asks the asker back."""
+
+    def __init__(self, asker: list[ActorRef], seconds: float | None) -> None:
+        self.asker = asker
+        self.seconds = seconds
+
+    async def receive(self, message: Message, ctx: ActorContext) -> Message:
+        if self.seconds is None:
+            await self.asker[0].ask(Read())
+        else:
+            await asyncio.sleep(self.seconds)
+        return TextMessage("answer")
+
+
+def asker_of(system: ActorSystem, *seconds: float | None, returns: bool = False) -> ActorRef:
+    asker: list[ActorRef] = []
+    others = [system.spawn(Answerer, name=f"other{n}", asker=asker, seconds=s) for n, s in enumerate(seconds)]
+    asker.append(system.spawn(Asker, name="asker", others=others, returns=returns))
+    return asker[0]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "when"), [((None,), 0.0), ((None, None), 0.0), ((5.0, None, 3.0), 5.0), ((None, 5.0, 3.0), 5.0)]
+)
+async def test_a_cycle_through_any_member_of_a_gather_is_found_once_the_others_have_settled(
+    seconds: tuple[float | None, ...], when: float
+) -> None:
+    async with ActorSystem() as system:
+        began = system.time()
+        with pytest.raises(DeadlockError) as info:
+            await asker_of(system, *seconds).ask(Ask())
+        assert system.time() - began == when
+        assert "/asker" in info.value.ring
+
+
+async def test_a_cycle_through_a_member_of_a_gather_that_returns_exceptions_fails_that_member_at_once() -> None:
+    async with ActorSystem() as system:
+        answer = await asker_of(system, None, 5.0, None, returns=True).ask(Ask())
+        assert str(answer) == "DeadlockError, TextMessage, DeadlockError"
+
+
+async def test_a_gather_whose_other_member_fails_is_no_cycle() -> None:
+    """The failure ends the wait, and with it what would have been a cycle."""
+
+    class Fails(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> Message:
+            await asyncio.sleep(1)
+            raise ValueError("boom")
+
+    class Catches(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> Message:
+            if isinstance(message, Read):
+                return message
+            with pytest.raises(ValueError, match="boom"):
+                await gather(back.ask(Ask()), fails.ask(Ask()))
+            return TextMessage("caught")
+
+    async with ActorSystem() as system:
+        asker = [system.spawn(Catches)]
+        back, fails = system.spawn(Answerer, asker=asker, seconds=None), system.spawn(Fails)
+        assert str(await asker[0].ask(Ask())) == "caught"
+
+
+async def test_a_cycle_through_one_of_several_that_come_as_they_settle_comes_as_a_failed_promise() -> None:
+    class Reads(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> Message:
+            if isinstance(message, Read):
+                return message
+            came = []
+            async for promise in as_completed(*(ref.ask(Ask()) for ref in others)):
+                came.append(type(promise.exception()).__name__)
+            return TextMessage(", ".join(came))
+
+    async with ActorSystem() as system:
+        asker = [system.spawn(Reads)]
+        others = [system.spawn(Answerer, asker=asker, seconds=s) for s in (None, 2.0)]
+        assert str(await asker[0].ask(Ask())) == "NoneType, DeadlockError"
+
+
+async def test_a_cycle_through_one_of_merged_replies_is_raised_there_and_the_others_come() -> None:
+    @miniagent
+    async def reads(ctx: Any) -> None:
+        came = []
+        merged = merge(back.inquire(), slow.inquire())
+        while True:
+            try:
+                came.append(str(await (await anext(merged))))
+            except StopAsyncIteration:
+                break
+            except DeadlockError:
+                came.append("cycle")
+        ctx.reply(", ".join(came))
+
+    @miniagent
+    async def back(ctx: Any) -> None:
+        await replies[0]
+
+    @miniagent
+    async def slow(ctx: Any) -> None:
+        ctx.reply("slow 1")
+        await asyncio.sleep(1)
+        ctx.reply("slow 2")
+
+    replies: list[Any] = []
+    async with MiniAgents():
+        replies.append(reads.inquire())
+        assert str(await replies[0]) == "slow 1, slow 2, cycle"

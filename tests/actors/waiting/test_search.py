@@ -21,6 +21,17 @@ def test_a_cycle_is_found_where_a_program_hangs_and_nowhere_else() -> None:
     assert wrong == {}
 
 
+TOGETHER_SEEDS = [*range(1, 151)]
+
+
+@pytest.mark.filterwarnings("ignore:.*await_now:RuntimeWarning")
+def test_a_cycle_is_found_where_a_program_that_waits_for_several_promises_hangs_and_nowhere_else() -> None:
+    programs = {seed: draw(seed, together=True) for seed in TOGETHER_SEEDS}
+    wrong = {seed: said for seed, program in programs.items() if (said := disagreement(program)) is not None}
+
+    assert wrong == {}
+
+
 async def whole(promise: Any) -> None:
     await promise
 
