@@ -76,6 +76,9 @@ class AskedResponse(msgspec.Struct, frozen=True):
     specials: tuple[Special, ...] = ()
 
 
+_ECHOED = msgspec.structs.fields(Echoed)
+
+
 def echoed_in(body: bytes, own: frozenset[str]) -> Echoed:
     """The options that a response repeats.
 
@@ -88,7 +91,7 @@ def echoed_in(body: bytes, own: frozenset[str]) -> Echoed:
     """
     given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     found: dict[str, Any] = {}
-    for field in msgspec.structs.fields(Echoed):
+    for field in _ECHOED:
         if field.name not in given:
             continue
         try:
