@@ -262,6 +262,7 @@ class Interaction(ReplyingCall):
         self.is_running = False
         if self._run_timer is not None:
             self._run_timer.cancel()
+            self._run_timer = None  # its context leads back to here, and so does that of the other timer
         if self.open_calls:
             self._finish_open_calls()
         if error is not None and not self._is_crash(error) and self.goes_unheard(error):
@@ -280,6 +281,7 @@ class Interaction(ReplyingCall):
             self.leave_background()
         elif self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         if self._below:
             self.leave_below()
         if self.parent is not None:
@@ -287,8 +289,11 @@ class Interaction(ReplyingCall):
         self.context = self.envelope = self.ctx = None  # they lead back to here
         if self.system.watches:
             self.system.watches.stirred(self)
-        if self._sequence is not None and self.replies.is_waited_for():
-            look_again(self.system, self.replies)  # those who wait for the replies wait for others from now on
+        if self._sequence is not None:
+            if self.replies.done():
+                self._sequence = None  # it leads back to here
+            elif self.replies.is_waited_for():
+                look_again(self.system, self.replies)  # those who wait for the replies wait for others from now on
         self.system.interaction_ended(self)
         self.cell.interaction_ended(self)
 

@@ -121,9 +121,3 @@ class QueuedCall(CallNode):
             cell.ask_expired(envelope)
             envelope.taken = True  # it is no longer counted as waiting
         self.cut_off(error)
-
-    def replies_settled(self) -> None:
-        """Release what is only needed as long as replies come."""
-        self._left_below = ()
-        if self._done and self._timer is not None:
-            self._timer.cancel()  # they flowed on after the end of the call, and have come

@@ -9,7 +9,7 @@ from miniagents.messages import Messages, MessageSequencePromise
 from miniagents.promising import Promise
 from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.scope import PromisingContext
-from miniagents.promising.work import Cancellable, Endings
+from miniagents.promising.work import Cancellable, Endings, forget_ended
 
 
 class Replier(Protocol):
@@ -104,6 +104,7 @@ class ReplyPromise(MessageSequencePromise, Generic[CallT]):
         """Keep what still runs of the call for `aclose`, and return it with what was kept before."""
         earlier: Endings | None = getattr(self, "endings", None)
         self.endings = endings = {**earlier, **endings} if earlier else endings
+        forget_ended(endings)
         return endings
 
     def failed_with(self, error: BaseException) -> bool:

@@ -69,6 +69,15 @@ class ReplyingCall(QueuedCall):
         else:
             self.replies.end_stream()
 
+    def replies_settled(self) -> None:
+        """Release what is only needed as long as replies come."""
+        self._left_below = ()
+        if self._done:
+            self._sequence = None  # it leads back to here
+            if self._timer is not None:
+                self._timer.cancel()  # they flowed on after the end of the call, and have come
+                self._timer = None
+
     def make_sure_to_wait(self, awaitable: Awaitable[Any]) -> None:
         """Let the call end after `awaitable` has."""
         if self._to_wait_for is None:

@@ -21,6 +21,7 @@ from miniagents.promising.work import (
     each_of,
     end_all,
     end_task,
+    forget_ended,
     wait_for_all,
     with_one_more,
 )
@@ -264,6 +265,7 @@ class Promise(Generic[T]):
         self._resolver = None
         self._scope = None
         self.started_work = None
+        self._task = None  # its context leads back to here
 
     def add_done_callback(self, callback: "Callable[[Promise[T]], None]") -> None:
         """Call `callback(self)` when the promise settles; at once if it has."""
@@ -302,6 +304,7 @@ class Promise(Generic[T]):
         endings = end_all(self, reason=reason)
         if endings:
             self.endings = endings
+            forget_ended(endings)
         return endings
 
     def cut_off(self, error: BaseException) -> None:
@@ -337,7 +340,9 @@ class Promise(Generic[T]):
         """Begin the work, if it has not begun. A hook: see `miniagents.promising`."""
         scope = self._scope
         if scope is not None:
-            self._task = scope.start_soon(self._run(), on_cancelled=self.reject)
+            task = scope.start_soon(self._run(), on_cancelled=self.reject)
+            if not self.done():  # an eager task may have run to its end
+                self._task = task
 
     def start_whole(self) -> None:
         """Begin what an `await` would begin, for a reader that waits by a callback. A hook: see
@@ -363,6 +368,8 @@ class Promise(Generic[T]):
             self.resolve(await resolver(self))
         except BaseException as error:
             self.reject(error)
+        finally:
+            del self, resolver  # else the promise, its error and this frame would be a cycle
 
     def event_loop(self) -> asyncio.AbstractEventLoop:
         """Return the loop of the awaiters. Where the loop is known, to ask asyncio for it would be a system call."""

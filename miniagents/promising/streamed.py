@@ -209,10 +209,12 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         for waiter in waiters or ():
             if not waiter.done():
                 waiter.set_result(None)
-        if self._whole is None:
+        if self.settled_value is not NO_VALUE or self.settled_error is not None:
+            self._scope = self.flattener = self.tap = None  # they were only kept for the rest of the stream
+        elif self._whole is None:
             self._complete()
-        elif self._task is None and self._scope is not None and not self.done():
-            self._task = self._scope.start_soon(self._assemble(), on_cancelled=self.reject)
+        elif self._task is None and self._scope is not None:
+            self._begin_whole(self._scope)
 
     def is_waited_for(self) -> bool:
         """Return whether a task waits for the whole or for a piece."""
@@ -237,6 +239,12 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         """Return the whole that is made of all pieces, none of which is an exception. A hook."""
         return tuple(pieces)  # type: ignore[return-value]
 
+    def _begin_whole(self, scope: Scope) -> None:
+        """Make the whole of the pieces in a task."""
+        task = scope.start_soon(self._assemble(), on_cancelled=self.reject)
+        if not self.done():  # an eager task may have run to its end
+            self._task = task
+
     async def _assemble(self) -> None:
         whole = self._whole
         if whole is None:
@@ -246,6 +254,8 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
             self.resolve(await whole(self))
         except BaseException as error:
             self.reject(error)
+        finally:
+            del self, whole  # else the promise, its error and this frame would be a cycle
 
     def _settled(self) -> None:
         scope = self._scope
@@ -253,8 +263,10 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
         if not self.finished:
             # The stream may go on although the promise has settled: it was cancelled, or its value was given.
             self._scope = scope
-            if self.settled_error is not None:
-                self.end_stream(self.settled_error)
+            if self.settled_error is None:
+                return
+            self.end_stream(self.settled_error)
+        self.flattener = self.tap = None  # they lead back to here
 
     # The work behind it
 
@@ -268,9 +280,11 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
                 attach(self)
                 self._streamer = None  # the appender pushes straight into this promise
                 return
-            self.stream_task = scope.start_soon(self._stream(), on_cancelled=self.end_stream)
+            task = scope.start_soon(self._stream(), on_cancelled=self._was_cut_off)
+            if not task.done():  # an eager task may have run to its end
+                self.stream_task = task
         elif self.finished and self._whole is not None and self._task is None:
-            self._task = scope.start_soon(self._assemble(), on_cancelled=self.reject)
+            self._begin_whole(scope)
 
     def start_whole(self) -> None:
         if not self.done():
@@ -287,15 +301,16 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
     async def _stream(self) -> None:
         streamer = self._streamer
         if streamer is None:
+            self.stream_task = None
             return
         current_work.set(self)
         error: BaseException | None = None
         pieces: AsyncIterator[Piece] | None = None
+        push, flow = self.push_piece, current_flow.get()
         try:
             pieces = streamer(self)
             if not hasattr(pieces, "__anext__"):
                 raise TypeError(f"a streamer must return an async iterator, not {type(pieces).__name__}")
-            push, flow = self.push_piece, current_flow.get()
             async for piece in pieces:
                 push(piece)
                 if self.finished:
@@ -311,6 +326,15 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
                     await close()
                 except BaseException as raised:
                     error = error or raised
+        self.stream_task = None  # its context leads back to here
+        try:
+            self.end_stream(error)
+        finally:
+            del self, push, error  # else the promise, its error and this frame would be a cycle
+
+    def _was_cut_off(self, error: asyncio.CancelledError) -> None:
+        """End the stream, since its task was cancelled before the first step."""
+        self.stream_task = None
         self.end_stream(error)
 
     def held_by(self, at: int | None) -> Held | None:
@@ -435,7 +459,10 @@ class Replay(Generic[Piece]):
                 if type(piece) is Failure:
                     promise.mark_seen()
                     note_seen(piece.error)
-                    raise piece.error.with_traceback(piece.traceback)
+                    try:
+                        raise piece.error.with_traceback(piece.traceback)
+                    finally:
+                        del self, promise, piece  # else the promise, its error and this frame would be a cycle
                 return piece  # type: ignore[no-any-return]
             if promise.finished:
                 raise StopAsyncIteration

@@ -87,6 +87,16 @@ def end_all(*items: Cancellable, reason: object, expired: bool = False) -> Endin
     return endings
 
 
+def forget_ended(endings: Endings) -> None:
+    """Let each task leave `endings` when it has ended: what it holds leads back to who keeps the dict."""
+
+    def ended(task: "asyncio.Future[Any]") -> None:
+        endings.pop(task, None)
+
+    for task in endings:
+        task.add_done_callback(ended)
+
+
 def end_task(task: "asyncio.Task[Any] | None", reason: object, endings: Endings, owner: object) -> None:
     """Cancel a task once, and add it to `endings`; not if it has ended, and not if it is the current task."""
     if task is None or task.done() or task in endings or task is asyncio.current_task():

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import msgspec
@@ -90,19 +90,18 @@ def text_in(body: Json) -> str:
     """
     if not isinstance(body, Mapping):
         return ""
-    texts: list[str] = []
+    return "\n".join(
+        text for name in ("system", "messages", "input", "instructions") for text in _texts_in(body.get(name))
+    )
 
-    def walk(value: Json) -> None:
-        if isinstance(value, str):
-            texts.append(value)
-        elif isinstance(value, list):
-            for item in value:
-                walk(item)
-        elif isinstance(value, Mapping):
-            for name in ("content", "text", "arguments", "output", "function", "tool_calls"):
-                if name in value:
-                    walk(value[name])
 
-    for name in ("system", "messages", "input", "instructions"):
-        walk(body.get(name))
-    return "\n".join(texts)
+def _texts_in(value: Json) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts_in(item)
+    elif isinstance(value, Mapping):
+        for name in ("content", "text", "arguments", "output", "function", "tool_calls"):
+            if name in value:
+                yield from _texts_in(value[name])

@@ -150,10 +150,13 @@ class Cell(ReceivingCell):
 
     @property
     def ref(self) -> ActorRef:
-        """The reference to it, always the same object."""
-        if self._ref is None:
-            self._ref = self.new_ref()
-        return self._ref
+        """The reference to it: always the same object as long as it lives, and an equal one afterwards."""
+        ref = self._ref
+        if ref is None:
+            ref = self.new_ref()
+            if self.life is not OVER:
+                self._ref = ref
+        return ref
 
     def new_ref(self) -> ActorRef:
         """Make the reference."""

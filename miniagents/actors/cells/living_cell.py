@@ -274,6 +274,7 @@ class LivingCell(Cell):
         self.close()
         self.leave_watched()
         self.leave_parent()
+        self._ref = None  # it leads back to here
         system = self.system
         system.actor_ended(self)
         if self._started is not None and not self._started.done():

@@ -262,6 +262,7 @@ class Dispatcher:
                     if waiting is MIGRATE:
                         me.lane = None  # it is not to be gone on with again, should this task end as cancelled
                         self.go_on(lane)
+                        error = None  # else it and this frame would be a cycle
                         return
                     # The handler suspends. Whoever is ready must not wait for it.
                     looks = 0

@@ -210,7 +210,10 @@ class Ask(Promise[T]):
                 self.cell.system.dispatcher.helpers.run_ready()
         if self.settled_error is None and self.settled_value is not NO_VALUE:
             return self.settled_value  # type: ignore[no-any-return]
-        return (yield from Promise.__await__(self))
+        try:
+            return (yield from Promise.__await__(self))
+        finally:
+            del self  # else the ask, its error and this frame would be a cycle
 
     def run_ready(self) -> bool:
         if self._timer is None and self.deadline is not None:
@@ -227,6 +230,7 @@ class Ask(Promise[T]):
         return self.cell.system  # type: ignore[return-value]  # every system is one
 
     def _expire(self) -> None:
+        self._timer = None  # it leads back to here
         if self.done():
             return
         cell = self.cell

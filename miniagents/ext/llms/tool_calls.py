@@ -55,16 +55,17 @@ class _ResultPromise(MessagePromise):
     __slots__ = ("_result",)
 
     def __init__(self, result: "_Result") -> None:
-        self._result = result
+        self._result: _Result | None = result
         call = result.call
         super().__init__(
             message_token_streamer=result.tokens, message_class=ToolResultMessage, call_id=call.id, name=call.name
         )
 
     def end_stream(self, error: BaseException | None = None) -> None:
-        if isinstance(error, asyncio.CancelledError) and not self.finished:
+        result, self._result = self._result, None  # it leads to the call, whose replies lead back to here
+        if isinstance(error, asyncio.CancelledError) and result is not None:
             self._late["is_error"] = True
-            self.push_piece(self._result.cancelled(bool(self.pieces)))
+            self.push_piece(result.cancelled(bool(self.pieces)))
             error = None
         super().end_stream(error)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 import structlog
 
@@ -164,7 +164,9 @@ class ToolLoop:
             if problem is None:
                 break
             if self._repairs >= settings.repairs or isinstance(problem, _FinalOutputError):
-                self._fail(reply, OutputError(*problem.args, **vars(problem)))
+                failure = OutputError(*problem.args, **vars(problem))
+                self._failed(reply, failure)
+                raise failure
             self._repairs += 1
             _log.warning(
                 "llm.output_repaired",
@@ -207,7 +209,8 @@ class ToolLoop:
         try:
             answer = await requesting.ask(self._provider, request, reply, settings.terms, ctx.interaction)
         except BaseException as error:
-            self._fail(reply, error)
+            self._failed(reply, error)
+            raise
         return answer.message(**settings.metadata, agent_alias=alias, **output), reply
 
     def _options(self) -> Mapping[str, Any]:
@@ -219,7 +222,7 @@ class ToolLoop:
             return options
         return {name: value for name, value in options.items() if name != "tool_choice"}
 
-    def _fail(self, reply: ModelReplyPromise, error: BaseException) -> NoReturn:
+    def _failed(self, reply: ModelReplyPromise, error: BaseException) -> None:
         """End the reply and the call with an error; the readers of the replies get it once, in its place."""
         interaction = self._ctx.interaction
         if isinstance(error, ProviderError) and reply.was_delivered and not isinstance(error, IncompleteResponseError):
@@ -230,7 +233,6 @@ class ToolLoop:
         interaction.mark(explained)
         reply.break_off(explained)
         self._ctx.close_replies()
-        raise error
 
     def _problem(self, message: ReplyMessage) -> OutputError | None:
         """Return what is wrong with the structured output, or None."""

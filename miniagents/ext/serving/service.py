@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import structlog
@@ -185,12 +186,7 @@ class Service:
             ClientDisconnect: The client has disconnected.
         """
         listener = asyncio.create_task(disconnected(request))
-
-        def gone(task: "asyncio.Task[None]") -> None:
-            if not task.cancelled():
-                run.cancel("the client went away")
-
-        listener.add_done_callback(gone)
+        listener.add_done_callback(partial(_left, run))
         try:
             return await run.replies
         except FAILURES:
@@ -202,6 +198,7 @@ class Service:
             raise
         finally:
             listener.cancel()
+            del self, request, run  # else the run, its error and this frame would be a cycle
 
     def problem(self, error: BaseException, run: Run | None = None) -> Problem:
         """Return the problem of a failure for the client, and log the facts that the client does not see."""
@@ -289,6 +286,12 @@ class Endpoint:
 
     def _refusal(self, request: Request, problem: Problem) -> Response:
         return problem.response(self._as_body(request, problem) if self._as_body is not None else None)
+
+
+def _left(run: Run, listener: "asyncio.Task[None]") -> None:
+    """End a run whose client was found to have gone, or to have broken its connection."""
+    if not listener.cancelled():
+        run.cancel("the client went away")
 
 
 async def _send(response: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

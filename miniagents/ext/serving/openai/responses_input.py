@@ -76,6 +76,9 @@ class AskedResponse(msgspec.Struct, frozen=True):
     specials: tuple[Special, ...] = ()
 
 
+_ECHOED = msgspec.structs.fields(Echoed)
+
+
 def echoed_in(body: bytes, own: frozenset[str]) -> Echoed:
     """Return the options that a response repeats.
 
@@ -89,7 +92,7 @@ def echoed_in(body: bytes, own: frozenset[str]) -> Echoed:
     """
     fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     options: dict[str, Any] = {}
-    for field in msgspec.structs.fields(Echoed):
+    for field in _ECHOED:
         if field.name not in fields:
             continue
         try:
