@@ -4,6 +4,7 @@ The two stand in one module because a message makes its promise, and a promise m
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar, overload
 
 import msgspec
@@ -264,6 +265,8 @@ class MessagePromise(StreamedPromise[Token, Message]):
 
     __slots__ = ("_late", "known_beforehand", "message_class")
 
+    known_beforehand: Mapping[str, Any]
+
     is_retractable = False
     """True if the stream may start again as long as no token has been read."""
 
@@ -285,9 +288,7 @@ class MessagePromise(StreamedPromise[Token, Message]):
             return
         if message_token_streamer is None:
             raise ValueError("a message promise needs a message_token_streamer= or a prefill_message=")
-        self.known_beforehand: Mapping[str, Any] = (
-            freeze(known_beforehand, "known_beforehand") if known_beforehand else EMPTY
-        )
+        self.known_beforehand = _freeze_known(known_beforehand) if known_beforehand else EMPTY
         self.message_class = message_class
         self._late: dict[str, Any] = {}
         streamer = message_token_streamer
@@ -350,6 +351,23 @@ class MessagePromise(StreamedPromise[Token, Message]):
         super()._settled()
         if scope is not None and message is not NO_VALUE:
             scope.promising_context.message_resolved(message)
+
+
+_TEXTS = frozenset({str})
+
+
+def _freeze_known(known_beforehand: dict[str, Any]) -> FrozenDict[str, Any]:
+    # The replies of an agent have the same few short texts (its alias, the model), as long as it lives. They share one
+    # dict. Numbers are not shared, since 1, 1.0 and True are equal.
+    values = known_beforehand.values()
+    if _TEXTS.issuperset(map(type, values)) and len("".join(values)) < 200:
+        return _freeze_texts(tuple(known_beforehand.items()))
+    return freeze(known_beforehand, "known_beforehand")  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=128)
+def _freeze_texts(items: tuple[tuple[str, str], ...]) -> FrozenDict[str, Any]:
+    return freeze(dict(items), "known_beforehand")  # type: ignore[no-any-return]
 
 
 class _Late:

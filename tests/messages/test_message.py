@@ -4,7 +4,7 @@ import dataclasses
 import datetime
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miniagents import DataMessage, FrozenDict, Message, TextMessage, UserMessage
+from miniagents import DataMessage, FrozenDict, Message, MiniAgents, TextMessage, UserMessage
 from miniagents.errors import MutableFieldError, UnencodableError
 from miniagents.messages import freeze, hashing
 
@@ -156,6 +156,38 @@ def test_the_hash_key_is_the_same_in_every_process(seed: str) -> None:
         timeout=50,
     )
     assert done.stdout.strip() == _KEY
+
+
+async def _tokens(_: object) -> AsyncIterator[str]:
+    yield "hello"
+
+
+async def test_promises_share_what_is_known_beforehand_if_it_is_a_few_short_texts() -> None:
+    async with MiniAgents():
+        first, second, other = (
+            TextMessage.promise(message_token_streamer=_tokens, model=model, alias="a") for model in ("m", "m", "n")
+        )
+
+    assert first.known_beforehand is second.known_beforehand == FrozenDict(model="m", alias="a")
+    assert other.known_beforehand == FrozenDict(model="n", alias="a")
+
+
+@pytest.mark.parametrize("known", [1, 1.0, True, None, b"m", ("m",), "m" * 200])
+async def test_promises_do_not_share_what_else_is_known_beforehand(known: Any) -> None:
+    async with MiniAgents():
+        TextMessage.promise(message_token_streamer=_tokens, known=1)
+        first, second = (TextMessage.promise(message_token_streamer=_tokens, known=known) for _ in range(2))
+
+    assert first.known_beforehand is not second.known_beforehand
+    assert type(first.known_beforehand["known"]) is type(known)
+    assert (await first).metadata == FrozenDict(known=known)
+
+
+async def test_what_is_known_beforehand_is_refused_each_time_that_the_wire_cannot_carry_it() -> None:
+    async with MiniAgents():
+        for _ in range(2):
+            with pytest.raises(UnencodableError, match=r"known_beforehand\['model'\]"):
+                TextMessage.promise(message_token_streamer=_tokens, model="\ud800")
 
 
 scalars = st.one_of(

@@ -160,7 +160,7 @@ class Maker:
                 return self.random.choice(PLAIN)
 
     def scalar_key(self) -> Any:
-        return self.random.choice(("a", "b", "\u00e4", 1, 2.5, None, b"k"))
+        return self.random.choice(("a", "b", "\u00e4", 1, 2.5, None, b"k", Level.LOW))
 
     def metadata(self, depth: int) -> Any:
         return {"id": self.data(depth)} if self.random.random() < 0.3 else EMPTY
