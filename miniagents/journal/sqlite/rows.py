@@ -109,7 +109,8 @@ class SqliteRows:
         _insert_messages(self._database, [(each.key, each.body) for each in operations])
 
     def finish(self, operations: Sequence[FinishRow]) -> None:
-        """Do several `FinishRow`."""
+        """Do several `FinishRow`; of those of one row the last one counts."""
+        operations = tuple({each.id: each for each in operations}.values())
         rows = [(ROW_STATES.of[each.state], each.finished, each.error, each.at, each.id) for each in operations]
         self._database.executemany("UPDATE rows SET state = ?, finished = ?, error = ?, at = ? WHERE id = ?", rows)
         ids = [(each.id,) for each in operations]

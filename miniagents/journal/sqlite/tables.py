@@ -7,30 +7,12 @@ from typing import Any
 from miniagents.journal import jobs, lives, mail, retention, rows, states, timers, waits
 from miniagents.journal.operations import Batch, Query
 from miniagents.journal.sqlite.codes import WAIT_STATES
+from miniagents.journal.sqlite.grouping import NO_RESULT, Run
 from miniagents.journal.sqlite.jobs import SqliteJobs
 from miniagents.journal.sqlite.lives import SqliteLives, SqliteStates
 from miniagents.journal.sqlite.mail import SqliteMail
 from miniagents.journal.sqlite.names import Names
 from miniagents.journal.sqlite.timers import SqliteTimers
-
-_GROUPED = (
-    mail.Handle,
-    mail.Accept,
-    rows.StartRow,
-    rows.NoteInputs,
-    rows.KeepMessage,
-    rows.Record,
-    rows.FinishRow,
-    states.Save,
-)
-"""The operations that come in great numbers. Neighbours of these kinds are carried out kind by kind, in this order, the
-operations of a kind together. No row depends on their order, save that an envelope is accepted before it is handled,
-which `Tables.execute` sees to. One result does: where one caller sends a message id again while another one handles it,
-the answer is that it was handled."""
-
-_NO_RESULT = -1
-
-_PLACES: dict[type, int] = {kind: place for place, kind in enumerate(_GROUPED)}
 
 
 class Tables:
@@ -106,33 +88,21 @@ class Tables:
     def execute(self, writes: Sequence[Batch]) -> list[Any]:
         """Carry out writes within the open transaction, and return the result of the first operation of each."""
         results: list[Any] = [None] * len(writes)
-        waiting: list[list[tuple[int, Any]]] = [[] for _ in _GROUPED]
-        accepted: set[int] = set()
-        has_waiting = False
-
+        run = Run()
         for index, write in enumerate(writes):
-            has_accepted_id = False
-            operation: Any
+            run.begin_write()
             for position, operation in enumerate(write):
-                kind = type(operation)
-                place = _PLACES.get(kind)
-                is_handle_of_these = kind is mail.Handle and (has_accepted_id or operation.number in accepted)
-                if has_waiting and (place is None or is_handle_of_these):
-                    self._execute_groups(waiting, results)
-                    accepted.clear()
-                    has_waiting = False
-                if place is None:
-                    result = self._singles[kind](operation)
-                    if position == 0:
-                        results[index] = result
-                    continue
-                if kind is mail.Accept:
-                    accepted.add(operation.number)
-                    has_accepted_id = has_accepted_id or operation.message_id is not None
-                waiting[place].append((index if position == 0 else _NO_RESULT, operation))
-                has_waiting = True
-        if has_waiting:
-            self._execute_groups(waiting, results)
+                place = index if position == 0 else NO_RESULT
+                if not run.takes(operation):
+                    self._execute_run(run, results)
+                    run = Run()
+                if type(operation) in self._groups:
+                    run.add(place, operation)
+                else:
+                    result = self._singles[type(operation)](operation)
+                    if place != NO_RESULT:
+                        results[place] = result
+        self._execute_run(run, results)
         return results
 
     def read(self, query: Query[Any]) -> Any:
@@ -172,15 +142,13 @@ class Tables:
         self._lives.forget()
         self.last_id = 0  # so that the next transaction notes it again
 
-    def _execute_groups(self, waiting: list[list[tuple[int, Any]]], results: list[Any]) -> None:
-        for kind, group in zip(_GROUPED, waiting, strict=True):
+    def _execute_run(self, run: Run, results: list[Any]) -> None:
+        for kind, group in run.groups.items():
             if group:
                 found = self._groups[kind]([operation for _, operation in group])
-                if found is not None:
-                    for (index, _), result in zip(group, found, strict=True):
-                        if index != _NO_RESULT:
-                            results[index] = result
-                group.clear()
+                for (place, _), result in zip(group, found or (), strict=found is not None):
+                    if place != NO_RESULT:
+                        results[place] = result
 
     def _count(self, _: retention.Count) -> retention.Counts:
         tables = ("envelopes", "letters", "message_ids", "timers", "jobs", "rows", "records", "messages")

@@ -130,10 +130,17 @@ class Writer:
                 self._settle_all()
             if time.monotonic() >= self._expire_at:
                 self._expire()
-        self.database.close()
+        self._close()
+
+    def _close(self) -> None:
+        failure: Exception | None = None
+        try:
+            self.database.close()
+        except sqlite3.Error as error:
+            failure = error
         self._on_close()
         if self._closing is not None:
-            self._settle(self._closing, None, None)
+            self._settle(self._closing, None, failure)
             self._settle_all()
 
     def _collect(self) -> tuple[list[Work], bool]:

@@ -73,6 +73,13 @@ async def _finishes_and_restarts(journal: Journal) -> None:
     assert (row.inputs, row.is_input_complete, row.error) == ((), False, b""), "its inputs and error are gone"
     assert await journal.read(Replies(start.id)) == (), "its replies are gone"
     assert len(await journal.read(Records(start.id))) == 1, "its records stay"
+    journal.write(FinishRow(start.id, RowState.FAILED, journal.next_id(), replies))
+    last = FinishRow(start.id, RowState.FINISHED, journal.next_id(), replies[:1], at=11.5)
+    await journal.write(last)
+    row = await journal.read(RowOf(start.id))
+    assert row is not None, "a row that was finished twice is there"
+    assert (row.state, row.finished, row.at) == (RowState.FINISHED, last.finished, 11.5), "its last end counts"
+    assert await journal.read(Replies(start.id)) == replies[:1], "the replies of its last end count"
     unknown = journal.next_id()
     await journal.write(FinishRow(unknown, RowState.FINISHED, unknown, replies), NoteInputs(unknown, (), True))
     assert await journal.read(RowOf(unknown)) is None, "an unknown row is neither finished nor made"

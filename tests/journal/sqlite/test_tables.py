@@ -85,7 +85,7 @@ REPLIES = st.lists(st.builds(Reply, KEYS, st.integers(-1, 3), st.lists(NUMBERS, 
 ANSWERS = st.builds(GivenAnswer, KEYS, st.sampled_from(["", "A"]), PATHS, TIMES)
 WAIT_IDS = st.builds(WaitId, JOBS, NUMBERS, st.sampled_from("xy"), st.integers(0, 1))
 
-# Numbers of envelopes and rows are unique, as those of `next_id`: they are put in when an operation is used.
+# The numbers of envelopes and rows that are made are put in by `as_programs_write`.
 OPERATIONS: st.SearchStrategy[Operation[Any]] = st.one_of(
     st.builds(Accept, st.just(0), PATHS, KEYS, PATHS, st.sampled_from([None, "m", "n"]), KEYS, KEYS, TIMES),
     st.builds(CountAttempt, PATHS, NUMBERS),
@@ -141,38 +141,44 @@ QUERIES: list[Query[Any]] = [
 ]
 
 
-def numbered(operation: Operation[Any], journal: Journal) -> Operation[Any]:
-    """The operation with a number of its own, if it makes something that has one."""
-    match operation:
-        case Accept(number=0):
-            field = "number"
-        case Resend(number=0):
-            field = "number"
-        case StartRow(id=0):
-            field = "id"
-        case _:
-            return operation
-    values = {name: getattr(operation, name) for name in operation.__struct_fields__}
-    return type(operation)(**{**values, field: journal.next_id()})
+def replaced(operation: Operation[Any], **values: Any) -> Operation[Any]:
+    """The operation with other values."""
+    return type(operation)(**{**{name: getattr(operation, name) for name in operation.__struct_fields__}, **values})
 
 
-def without_children_of_later_rows(operation: Operation[Any]) -> Operation[Any]:
-    """The operation; a row is never below itself or below one that is started later."""
-    if isinstance(operation, StartRow) and operation.parent >= operation.id:
-        values = {name: getattr(operation, name) for name in operation.__struct_fields__}
-        return StartRow(**{**values, "parent": 0})
-    return operation
+def as_programs_write(operations: list[Operation[Any]], journal: Journal, given: list[int]) -> list[Operation[Any]]:
+    """The operations with numbers of their own, without those that name a row which is started later.
+
+    Args:
+        operations: The operations.
+        journal: The journal, which gives the numbers.
+        given: The numbers that it has given, which grow.
+    """
+    written = []
+    for operation in operations:
+        match operation:
+            case Accept() | Resend():
+                given.append(journal.next_id())
+                written.append(replaced(operation, number=given[-1]))
+            case StartRow(parent=parent):
+                written.append(replaced(operation, id=journal.next_id(), parent=parent if parent in given else 0))
+                given.append(written[-1].id)  # type: ignore[attr-defined]
+            case NoteInputs(id=row) | FinishRow(id=row) | Record(row=row) if row not in given:
+                pass
+            case _:
+                written.append(operation)
+    return written
 
 
 async def play(steps: list[Any], journal: Journal) -> list[Any]:
     journal.open()
+    given: list[int] = []
     results: list[Any] = []
     for step in steps:
         if step == REOPEN:
             await journal.close()
             journal.open()
-        else:
-            operations = [without_children_of_later_rows(numbered(operation, journal)) for operation in step]
+        elif operations := as_programs_write(step, journal, given):
             results.append(await journal.write(*operations))
     for query in QUERIES:
         results.append((query, await journal.read(query)))

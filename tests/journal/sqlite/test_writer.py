@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 
 from miniagents import JournalError
-from miniagents.journal import Accept, Count, Handle, SqliteJournal, StandingOf, Unacknowledged
+from miniagents.journal import (
+    Accept,
+    Begin,
+    Claim,
+    Count,
+    Handle,
+    SqliteJournal,
+    StandingOf,
+    Unacknowledged,
+    mailbox_subject,
+)
 from miniagents.journal.sqlite import database as connection
 from tests.journal.sqlite.opened import accept, bodies, on_connection, opened
 from tests.journal.sqlite.test_journal import python
@@ -194,6 +204,38 @@ async def test_names_of_a_transaction_that_was_rolled_back_are_entered_again(tmp
         await accept(journal, b"body", "/new")
 
         assert await bodies(journal, "/new") == [b"body"]
+
+
+async def test_progress_of_a_transaction_that_was_rolled_back_is_noted_when_it_comes_again(tmp_path: Path) -> None:
+    subject = mailbox_subject("/a")
+    async with opened(tmp_path / "journal.db") as journal:
+        await journal.write(Begin(subject))
+        number = journal.next_id()
+        with pytest.raises(JournalError):
+            await journal.write(Accept(number, "/a", b""), Handle("/a", number), Claim("/a", 2**63))
+        await journal.write(Accept(number, "/a", b""), Handle("/a", number))
+
+    async with opened(tmp_path / "journal.db") as journal:
+        assert await journal.write(Begin(subject)) == 0
+
+
+async def test_a_commit_that_fails_leaves_nothing_and_the_same_write_can_be_tried_again(tmp_path: Path) -> None:
+    def deny_commit(action: int, argument: str | None, *_: object) -> int:
+        is_commit = action == sqlite3.SQLITE_TRANSACTION and argument == "COMMIT"
+        return sqlite3.SQLITE_DENY if is_commit else sqlite3.SQLITE_OK
+
+    async with opened(tmp_path / "journal.db") as journal:
+        write = Accept(journal.next_id(), "/a", b"body")
+        await on_connection(journal, lambda database: database.set_authorizer(deny_commit))
+        with pytest.raises(JournalError):
+            await journal.write(write)
+        await on_connection(journal, lambda database: database.set_authorizer(None))
+
+        assert await bodies(journal) == []
+        await journal.write(write)
+        assert await bodies(journal) == [b"body"]
+    async with opened(tmp_path / "journal.db") as journal:
+        assert journal.next_id() == write.number + 1
 
 
 async def test_a_write_of_accepts_and_handles_keeps_its_order(tmp_path: Path) -> None:
