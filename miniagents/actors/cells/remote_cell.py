@@ -10,7 +10,6 @@ from miniagents.actors.messaging.dead_letters import DeadLetterReason
 from miniagents.actors.messaging.entries import Enveloped
 from miniagents.actors.messaging.identity import Identity
 from miniagents.actors.messaging.ref import ActorRef
-from miniagents.actors.waiting.helper_tasks import OfHelper
 from miniagents.promising import Promise
 from miniagents.supervision import StopReason
 from miniagents.supervision.lifecycle import BORN, OVER, Life
@@ -140,7 +139,7 @@ class RemoteCell(StandIn):
 
     def all_started(self, those: "Iterable[Any]") -> list[Any]:
         """Return those: no handler here has started them."""
-        return [one.what if one.__class__ is OfHelper else one for one in those]
+        return list(those)
 
     # From the actor
 
