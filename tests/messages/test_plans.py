@@ -25,6 +25,7 @@ from miniagents import (
     decode,
     encode,
 )
+from miniagents.errors import DecodeError
 from miniagents.messages import EMPTY, hashing
 from miniagents.messages.codec import fields_from_wire, to_wire
 
@@ -285,6 +286,10 @@ def test_a_plan_encodes_the_same_bytes_or_fails_with_the_same_error(message: Mes
 @example(nested(200), "content_key")
 @example(nested(201), "hash_key")
 @example(Everything(tags=("a",) * 70_000), "hash_key")
+@example(ErrorMessage("a", agent_trace=("a",) * 8), "hash_key")  # a list of 15 items
+@example(ErrorMessage("a", agent_trace=("a",) * 9), "hash_key")  # of 16, which has a longer header
+@example(Everything(anything=tuple(range(15))), "hash_key")
+@example(Everything(anything=frozenset({TextMessage("a", metadata=FrozenDict(x=1))})), "content_key")
 @example(Everything(data=FrozenDict({str(i): i for i in range(20)})), "hash_key")
 def test_a_plan_makes_the_same_key_or_fails_with_the_same_error(message: Message, name: str) -> None:
     forget_keys(message)
@@ -383,6 +388,27 @@ def test_arrays_that_nest_up_to_the_limit_decode_to_the_same_message_or_error(de
         hostile = msgspec.msgpack.encode(whole)
 
         assert repr(outcome(lambda: decode(hostile))) == repr(decode_by_name(hostile))  # noqa: B023
+
+
+@pytest.mark.parametrize(
+    "head", [[0], [1, "a"], [3], [2, "tests:everything", "part"], [2, "tests:child_alone", "child"]]
+)
+def test_arrays_may_be_nested_200_deep(head: list[Any]) -> None:
+    class ChildAlone(Message, tag="tests:child_alone"):
+        child: Message | None = None
+
+    def decoded(levels: int) -> object:
+        array: Any = None
+        for _ in range(levels):
+            array = [*head, array]
+        if head[0] == 2:
+            return outcome(lambda: decode(msgspec.msgpack.encode(array)))
+        return outcome(lambda: decode(msgspec.msgpack.encode([2, "tests:everything", "anything", array])))
+
+    too_deep = (DecodeError, "nested more than 200 deep")
+    most = 201 if head[0] == 2 else 200  # the outermost message is not nested
+    assert isinstance(decoded(most), Message)
+    assert decoded(most + 1) == too_deep
 
 
 # Written down once: stored bytes and keys stay what they are.
