@@ -18,6 +18,9 @@ from miniagents import (
     RetryPolicy,
     SpawnOptions,
     TextMessage,
+    as_completed,
+    gather,
+    merge,
     miniagent,
 )
 from miniagents.errors import MiniAgentsError
@@ -227,8 +230,7 @@ class Storm:
             case "wait":
                 await self.call(depth, above)
             case "gather":
-                both = [self.call(depth, above, timeout=5.0) for _ in range(2)]
-                await asyncio.gather(*both, return_exceptions=True)
+                await self.together([self.call(depth, above, timeout=5.0) for _ in range(2)])
             case "part":
                 async for _ in self.call(depth, above):
                     if random.random() < 0.5:
@@ -304,6 +306,29 @@ class Storm:
                 ref = system.lookup(path)
                 if ref is not None and path != "/agents":
                     self.calls.watch(f"the end of {path}", random.choice([ref.kill, ref.stop])())
+
+    async def together(self, calls: list[Any]) -> None:
+        """Wait for several calls at once."""
+        random = self.random
+        match random.choice(["asyncio", "gather", "returned", "cancel", "completed", "merged"]):
+            case "asyncio":
+                await asyncio.gather(*calls, return_exceptions=True)
+            case "gather":
+                await gather(*calls)
+            case "returned":
+                await gather(*calls, return_exceptions=True)
+            case "cancel":
+                await gather(*calls, cancel=True)
+            case "completed":
+                async for call in as_completed(*calls):
+                    await call
+                    if random.random() < 0.3:
+                        break
+            case "merged":
+                async for promise in merge(*calls):
+                    await promise
+                    if random.random() < 0.3:
+                        break
 
     def watch(self, call: Any) -> None:
         self.seen.append((call, self.calls.watch(f"a call of {call._interaction and call._interaction.path}", call)))

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import sys
 from typing import Any
 
 import pytest
@@ -327,3 +328,16 @@ async def test_a_cycle_through_one_of_merged_replies_is_raised_there_and_the_oth
     async with MiniAgents():
         replies.append(reads.inquire())
         assert str(await replies[0]) == "slow 1, slow 2, cycle"
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks are new in Python 3.12")
+async def test_a_cycle_through_a_gather_is_found_with_eager_tasks() -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]
+    try:
+        async with ActorSystem() as system:
+            with pytest.raises(DeadlockError) as info:
+                await asker_of(system, 5.0, None).ask(Ask())
+            assert set(info.value.ring) == {"/asker", "/other1"}
+    finally:
+        loop.set_task_factory(None)
