@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from miniagents.actors.collecting import Collecting, check_collecting
 from miniagents.agents import MiniAgents
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.serving.asgi import AgentApp
@@ -42,6 +43,7 @@ def agent_app(
     metrics: "bool | CollectorRegistry" = False,
     shows_errors: bool = False,
     expose: Iterable[str] = (),
+    gc: Collecting | None = None,
 ) -> AgentApp:
     """An ASGI app that serves agents: to mount in another one, or to run alone.
 
@@ -67,12 +69,16 @@ def agent_app(
         shows_errors: Whether clients see the text of agents' own errors; otherwise it is in the log alone.
         expose: What clients see besides answers: "tools" for the agents' own tool calls and their results, at
             `/agents/{name}`. Calls that nobody has answered are the client's to make, and shown to all.
+        gc: "service" for a process that only serves: full collections of Python's garbage collector, for which all
+            clients would wait, become rare as long as the app runs (docs/benchmarking.md). None leaves the collector
+            alone; `miniagents serve` sets it itself.
 
     Raises:
         InvalidOptionError: An option is outside its range.
         MissingDependencyError: `metrics=` needs OpenTelemetry's exporter, and that is not installed.
     """
     check_grace(grace)
+    check_collecting(gc)
     if not conversation_idle > 0:
         raise InvalidOptionError(f"conversation_idle= must be more than 0 s, not {conversation_idle!r}")
     shows_tools = are_tools_shown(expose)
@@ -102,4 +108,5 @@ def agent_app(
         allowed_origins=(allowed_origins,) if isinstance(allowed_origins, str) else allowed_origins,
         responses=responses if responses is not None else MemoryResponses(),
         metrics=None if metrics is False else metrics_app(None if metrics is True else metrics),
+        gc=gc,
     )

@@ -28,7 +28,7 @@ class Limits:
         body_timeout: Seconds in which a request's body must come, and a WebSocket's first frame, more than 0; None for
             no limit. Slower is a 408.
         send_timeout: Seconds for which a client may read nothing of a stream, more than 0; None for no limit. After
-            that, at the next `ping`, it counts as gone.
+            that, or up to a second later, it counts as gone.
         reply: Bytes of what an agent replies to one request, 1 or more; None for no limit. Each piece and each message
             counts with its text and 100 bytes. With more the agent is cancelled, and the answer is a 500.
         ahead: Bytes of a reply that may wait for a client which does not read, 0 or more, counted in the same way. With
@@ -45,7 +45,8 @@ class Limits:
         kept_bytes: Bytes of such streams of one key, counted as `reply`, 1 or more. More push out the oldest that have
             ended and that nobody reads; if that is not enough, one more is a 429.
         head_wait: Seconds for which a stream's first event is waited for, 0 or more, so that an early failure has a
-            status of its own. After that the response begins with a 200, and a failure is an event.
+            status of its own. After that, or up to a second later, the response begins with a 200, and a failure is an
+            event.
         conversation_messages: Messages of a conversation, 1 or more. A request with which it would become longer is a
             409, before its agent is called. What the agent replies in its last turn (see `reply`) comes on top.
         conversation_bytes: Bytes of a conversation, as it is saved, 1 or more. It is the same, save that the first
@@ -53,7 +54,8 @@ class Limits:
         instances: Instances of class agents that conversations of one key have while nobody speaks in them, 0 or more.
             One more passivates that which was not used for longest.
         conversation_waiting: Requests of one conversation that wait for their turn, 0 or more. More is a 429.
-        ping: Seconds of silence after which a stream sends a comment, more than 0, so that proxies keep it open.
+        ping: Seconds of silence after which a stream sends a comment, or up to a second later, so that proxies keep it
+            open; more than 0.
 
     Raises:
         InvalidOptionError: A limit is outside its range.
