@@ -35,6 +35,7 @@ ROOMS = {
     "actors": [
         "arguments",
         "threads",
+        "collecting",
         "observing",
         "ports",
         "waiting",

@@ -9,6 +9,7 @@ from inspect import isawaitable
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
+from miniagents.actors.collecting import Collecting, check_collecting, collecting
 from miniagents.actors.threads import DaemonExecutor, use_daemon_threads
 from miniagents.errors import InvalidOptionError
 from miniagents.promising.abandoning import INSIST_EVERY, abandon, log_abandoned
@@ -31,20 +32,30 @@ class System(Protocol):
     ) -> object: ...
 
 
-def run_main(system: System, main: Coroutine[Any, Any, T]) -> T:
+def run_main(system: System, main: Coroutine[Any, Any, T], gc: Collecting | None = None) -> T:
     """Run `main` inside `system`, on uvloop where it is there.
 
     Ctrl-C cancels `main`, so that the system stops in supervised order, and raises `KeyboardInterrupt`; SIGTERM does
     the same and then ends the process as the signal would have. If `main` swallows that for longer than the system's
     `grace`, it is abandoned.
 
+    Args:
+        system: The system.
+        main: The program.
+        gc: The setting of the garbage collector meanwhile; see `collecting`.
+
     Raises:
-        InvalidOptionError: `main` is nothing that can be awaited.
+        InvalidOptionError: `main` is nothing that can be awaited, or there is no such setting.
     """
     if not isawaitable(main):
         name = getattr(main, "__name__", None) if callable(main) else None
         instead = f"; call it: run({name}())" if name is not None else ""
         raise InvalidOptionError(f"run() takes the coroutine of a program, not {main!r}{instead}")
+    try:
+        check_collecting(gc)
+    except InvalidOptionError:
+        main.close()  # else Python warns that it was never awaited
+        raise
     terminated = False
 
     async def body() -> T:
@@ -70,7 +81,7 @@ def run_main(system: System, main: Coroutine[Any, Any, T]) -> T:
                 loop.remove_signal_handler(signal.SIGTERM)
 
     try:
-        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        with collecting(gc), asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(body())
     except asyncio.CancelledError:
         if terminated:

@@ -21,6 +21,7 @@ from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.actors.cells.root import RootCell
 from miniagents.actors.cells.spawning import PoolOptions, Spawner
 from miniagents.actors.cells.timers import Timer, Timers
+from miniagents.actors.collecting import Collecting
 from miniagents.actors.dispatch.dispatcher import Dispatcher
 from miniagents.actors.dispatch.scheduling import Scheduling, scheduling_of
 from miniagents.actors.from_thread import FromThread
@@ -155,21 +156,25 @@ class ActorSystem(Spawner, StoppableSystem):
         self.scheduling.system_started(self)
         return self
 
-    def run(self, main: Coroutine[Any, Any, T]) -> T:
+    def run(self, main: Coroutine[Any, Any, T], *, gc: Collecting | None = None) -> T:
         """Run a program in this system, on uvloop where it is there.
 
         Ctrl-C and SIGTERM stop the tree in supervised order; then the process ends with the usual status.
 
         Args:
             main: The coroutine of the program.
+            gc: "service" for a program that serves: full collections of Python's garbage collector, for which all
+                clients would wait, become rare until the program ends (docs/benchmarking.md). None leaves the collector
+                alone.
 
         Returns:
             What it returned.
 
         Raises:
-            InvalidOptionError: `main` is nothing that can be awaited, as the function without a call of it.
+            InvalidOptionError: `main` is nothing that can be awaited, as the function without a call of it; or `gc` is
+                no setting of the collector.
         """
-        return run_main(self, main)
+        return run_main(self, main, gc)
 
     # Actors
 

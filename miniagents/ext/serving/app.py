@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from miniagents.actors.collecting import Collecting, check_collecting
 from miniagents.agents import MiniAgents
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.serving.asgi import AgentApp
@@ -42,6 +43,7 @@ def agent_app(
     metrics: "bool | CollectorRegistry" = False,
     shows_errors: bool = False,
     expose: Iterable[str] = (),
+    gc: Collecting | None = None,
 ) -> AgentApp:
     """Return an ASGI app that serves agents, to run alone or to mount in another app.
 
@@ -69,6 +71,9 @@ def agent_app(
         shows_errors: Whether clients see the texts of agents' own errors; otherwise only the log has them.
         expose: The parts that clients see besides answers: "tools" for the agents' own tool calls and their results, at
             `/agents/{name}`. All clients see the calls that an agent leaves to the client.
+        gc: "service" for a process that only serves: full collections of Python's garbage collector, for which all
+            clients would wait, become rare as long as the app runs (docs/benchmarking.md). None leaves the collector
+            alone; `miniagents serve` sets it itself.
 
     Returns:
         The app.
@@ -86,6 +91,7 @@ def agent_app(
         10.0
     """
     check_grace(grace)
+    check_collecting(gc)
     if not conversation_idle > 0:
         raise InvalidOptionError(f"conversation_idle= must be more than 0 s, not {conversation_idle!r}")
     shows_tools = are_tools_shown(expose)
@@ -115,4 +121,5 @@ def agent_app(
         allowed_origins=(allowed_origins,) if isinstance(allowed_origins, str) else allowed_origins,
         responses=responses if responses is not None else MemoryResponses(),
         metrics=None if metrics is False else metrics_app(None if metrics is True else metrics),
+        gc=gc,
     )

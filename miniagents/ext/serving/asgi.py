@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from miniagents.actors.collecting import Collecting, collecting
 from miniagents.agents import MiniAgents
 from miniagents.ext.serving.anthropic.client import anthropic_body, body_for, refusal_for
 from miniagents.ext.serving.anthropic.messages_api import AnthropicApi
@@ -79,6 +80,7 @@ class AgentApp(Starlette):
         allowed_origins: Iterable[str],
         responses: ResponseStore,
         metrics: MetricsApp | None,
+        gc: Collecting | None = None,
     ) -> None:
         self.system = service.system
         self._service = service
@@ -88,6 +90,7 @@ class AgentApp(Starlette):
         self._references = References(responses, service.limits)
         self._responses = ResponsesApi(service, responses, self._references)
         self._metrics = metrics
+        self._gc = gc
         self.hosts = hosts
         origins = tuple(allowed_origins)
         middleware = [
@@ -200,7 +203,7 @@ class AgentApp(Starlette):
                 await self._on_start(system)
             await service.turns.store.check()
             self._announce()
-            with self._drain.on_signals():
+            with collecting(self._gc), self._drain.on_signals():
                 yield
             await self._drain.begin()
         finally:

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from miniagents.actors.collecting import collecting
 from miniagents.actors.threads import EXIT_GRACE, DaemonExecutor, use_daemon_threads
 from miniagents.errors import InvalidOptionError, MissingDependencyError
 from miniagents.ext.importing import import_named
@@ -58,6 +59,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         dest="access_log",
         help="log no requests (default: one event `service.request` for each)",
     )
+    parser.add_argument(
+        "--gc",
+        choices=("service", "python"),
+        default="service",
+        help="how Python's garbage collector works: 'service' makes full collections, for which all clients wait, rare "
+        "(default), 'python' leaves it as it is",
+    )
     parser.set_defaults(run=run)
 
 
@@ -79,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until the process gets a signal to stop.
 
     Args:
-        arguments: `app`, `host`, `port`, `grace`, `allowed_host`, `access_log`; see `configure`.
+        arguments: `app`, `host`, `port`, `grace`, `allowed_host`, `access_log`, `gc`; see `configure`.
 
     Returns:
         The exit status.
@@ -151,7 +159,7 @@ def run(arguments: argparse.Namespace) -> int:
                 threads.grace = min(EXIT_GRACE, inner.grace_left)
 
     server = Server(config)
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt), collecting("service" if arguments.gc == "service" else None):
         server.run()
     return 0 if server.started or server.is_told else _NOT_STARTED  # as uvicorn's own command
 

@@ -28,7 +28,7 @@ class Limits:
         body_timeout: Seconds until the body of a request, or the first frame of a WebSocket, must have arrived, more
             than 0; None for no limit. Later is a 408.
         send_timeout: Seconds for which a client may read nothing of a stream, more than 0; None for no limit. After
-            that, at the next `ping`, the client counts as disconnected.
+            that, or up to a second later, the client counts as disconnected.
         reply: Bytes of the replies to one request, 1 or more; None for no limit. Each piece and each message counts as
             its text plus 100 bytes. With more, the call is cancelled, and the answer is a 500.
         ahead: Bytes of the replies that may wait for a client which does not read, 0 or more, counted as for `reply`.
@@ -45,7 +45,7 @@ class Limits:
         kept_bytes: Bytes of such streams of one key, counted as for `reply`, 1 or more. More bytes remove the oldest
             streams that have ended and have no reader; if that is not enough, another stream is a 429.
         head_wait: Seconds to wait for the first event of a stream, 0 or more, so that an early failure has a status of
-            its own. After that the response begins with a 200, and a failure is an event.
+            its own. After that, or up to a second later, the response begins with a 200, and a failure is an event.
         conversation_messages: Messages of a conversation, 1 or more. A request that would exceed the limit is a 409,
             before its agent is called. The replies to the last request (see `reply`) may exceed it.
         conversation_bytes: Bytes of a saved conversation, 1 or more; works as `conversation_messages`. Only `body`
@@ -53,7 +53,8 @@ class Limits:
         instances: Instances of class agents that idle conversations of one key have, 0 or more. One more passivates the
             least recently used instance.
         conversation_waiting: Requests of one conversation that wait for their turn, 0 or more. More is a 429.
-        ping: Seconds without an event after which a stream sends a comment, more than 0, so that proxies keep it open.
+        ping: Seconds without an event after which, or up to a second later, a stream sends a comment, more than 0, so
+            that proxies keep it open.
 
     Raises:
         InvalidOptionError: A limit is outside its range.

@@ -10,6 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.problems import FAILURES, Problem
 from miniagents.ext.serving.http.reply_reading import Reader
+from miniagents.ext.serving.http.ticking import ticker_of
 from miniagents.ext.wire.sse import PING
 
 _HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
@@ -21,8 +22,9 @@ class EventStream(Response):
     The head of the response waits for the first event after the prelude, at most `Limits.head_wait` seconds. So an
     early failure has a status of its own.
 
-    Starlette's own streaming response notices a disconnect only when it sends, and a model may be silent for a long
-    time.
+    Starlette's own streaming response notices a disconnect only when it sends, and a model may be silent for a long time.
+    The task of the request sends the events. The ticker of the event loop finds what is due without an event (the head,
+    a ping, the end of a client that reads nothing), up to a second later (`Ticker`).
 
     Args:
         events: The events, as bytes. The generator is closed when the response ends.
@@ -34,6 +36,9 @@ class EventStream(Response):
         gone: Called when the client has disconnected.
         prelude: The number of events at the beginning that do not show yet whether the call succeeds; None to send the
             head at once.
+
+    Attributes:
+        patience: The shortest of the timeouts, in seconds, more than 0; see `Ticker`.
     """
 
     media_type = "text/event-stream"
@@ -60,8 +65,12 @@ class EventStream(Response):
         self._prelude = prelude
         self._held: list[bytes] = []
         self._has_head = False
-        self._is_over = False
-        self._was_silent = True
+        self._is_sending = False
+        self._since = 0.0  # when the last sending began, on the loop's clock
+        self._beside: asyncio.Task[None] | None = None
+        self._request: asyncio.Task[Any] | None = None
+        self._has_left = False
+        self.patience = min(limits.ping, limits.head_wait or limits.ping, limits.send_timeout or limits.ping)
         self.status_code = 200
         self.background = None  # FastAPI sets it to the background tasks of the route
         self.init_headers(_HEADERS)
@@ -74,92 +83,144 @@ class EventStream(Response):
             await self.background()
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
-        outlet = _Outlet(send)
-        sending = asyncio.create_task(self._send_all(scope, receive, outlet))
-        listening = asyncio.create_task(self._listen(receive, outlet))
+        loop = asyncio.get_running_loop()
+        request = self._request = asyncio.current_task()
+        assert request is not None  # a server runs an app in a task
+        cancelled_before = request.cancelling()
+        listening = loop.create_task(self._listen(receive))
+        listening.add_done_callback(self._heard)
+        self._send, self._loop, self._since = send, loop, loop.time()
+        ticker = ticker_of(loop)
+        ticker.add(self)
+        has_ended = False
         try:
-            await asyncio.wait({sending, listening}, return_when=asyncio.FIRST_COMPLETED)
+            await self._send_all(scope, receive)
+            has_ended = True
+        except _GoneError:
+            pass
+        except asyncio.CancelledError:
+            if not self._has_left or request.uncancel() > cancelled_before:
+                raise
         finally:
-            ended = sending.done() and not sending.cancelled() and sending.exception() is None
-            for task in (sending, listening):
-                task.cancel()
-            if not ended:
+            self._request = None
+            ticker.remove(self)
+            listening.cancel()
+            if self._beside is not None:
+                self._beside.cancel()
+            if not has_ended:
                 self._gone()
-            await asyncio.wait({sending, listening})
             await self._events.aclose()
-        for task in (sending, listening):
-            if not task.cancelled() and not isinstance(task.exception(), _GoneError):
-                task.result()
+        if listening.done() and not listening.cancelled():
+            listening.result()
 
-    async def _send_all(self, scope: Scope, receive: Receive, outlet: "_Outlet") -> None:
-        begin_sending, end_sending = self._reader.begins_sending, self._reader.has_sent
+    async def _send_all(self, scope: Scope, receive: Receive) -> None:
+        reader, send = self._reader, self._send
         prelude = self._prelude if self._prelude is not None else 0
         try:
-            if self._prelude is None:
-                async with outlet.lock:
-                    await self._begin(outlet)
+            if self._prelude is None or not self._limits.head_wait:
+                await self._begin()
             async for event in self._events:
-                self._was_silent = False
-                if not self._has_head and len(self._held) < prelude:
+                if self._has_head:
+                    reader.begins_sending()
+                    if self._beside is not None:
+                        await self._beside
+                elif len(self._held) < prelude:
                     self._held.append(event)
                     continue
-                begin_sending()
-                if self._has_head and not outlet.lock.locked():
-                    await outlet(_body(event))  # a ping does not begin meanwhile, see `since`
                 else:
-                    async with outlet.lock:
-                        await self._begin(outlet)
-                        await outlet(_body(event))
-                end_sending()
+                    reader.begins_sending()
+                    await self._begin()
+                self._since = self._loop.time()
+                self._is_sending = True
+                try:
+                    await send({"type": "http.response.body", "body": event, "more_body": True})
+                except OSError as error:
+                    raise _GoneError from error
+                self._is_sending = False
+                reader.has_sent()
         except _GoneError:
             raise
         except FAILURES as error:
-            problem = self._problem(error)
-            async with outlet.lock:
-                self._is_over = True
-                if self._has_head:
-                    await outlet(_body(self._as_event(problem)))
-                    await outlet(_body(b"", more=False))
-                else:
-                    body = self._as_body(problem) if self._as_body is not None else None
-                    await problem.response(body)(scope, receive, outlet)
+            await self._send_problem(self._problem(error), scope, receive)
             return
-        async with outlet.lock:
-            self._is_over = True
-            await self._begin(outlet)
-            await outlet(_body(b"", more=False))
+        await self._begin()
+        await self._put(_body(b"", more=False))
 
-    async def _begin(self, outlet: "_Outlet") -> None:
-        """Send the head and the held events, unless they have been sent. The caller has the lock."""
+    async def _send_problem(self, problem: Problem, scope: Scope, receive: Receive) -> None:
+        """End the stream with a problem: as the last event, or as a response of its own."""
+        if self._beside is not None:
+            await self._beside
+        if self._has_head:
+            await self._put(_body(self._as_event(problem)))
+            await self._put(_body(b"", more=False))
+            return
+        self._has_head = True  # that of the problem
+        body = self._as_body(problem) if self._as_body is not None else None
+        await problem.response(body)(scope, receive, self._put)
+
+    async def _begin(self) -> None:
+        """Send the head and the held events, unless they have been sent."""
+        if self._beside is not None:
+            await self._beside
         if not self._has_head:
-            self._has_head = True
-            await outlet({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            if self._held:
-                await outlet(_body(b"".join(self._held)))
+            await self._send_head()
 
-    async def _listen(self, receive: Receive, outlet: "_Outlet") -> None:
-        """Return when the client has disconnected, or reads nothing. Until then, keep the connection open."""
-        time, most = asyncio.get_running_loop().time, self._limits.send_timeout
-        while True:
-            try:
-                async with asyncio.timeout(self._limits.ping if self._has_head else self._limits.head_wait):
-                    while (await receive())["type"] != "http.disconnect":
-                        pass
-                return
-            except TimeoutError:
-                since = outlet.since
-                if since is not None:  # a ping would have to wait for that message
-                    if most is not None and time() - since >= most:
-                        return
-                else:
-                    async with outlet.lock:
-                        if self._is_over:
-                            pass  # possibly with a problem, which has a head of its own
-                        elif not self._has_head:
-                            await self._begin(outlet)
-                        elif self._was_silent:
-                            await outlet(_body(PING))
-                self._was_silent = True
+    async def _send_head(self) -> None:
+        self._has_head = True
+        await self._put({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        if self._held:
+            await self._put(_body(b"".join(self._held)))
+
+    async def _put(self, message: Message) -> None:
+        """Send a message.
+
+        Raises:
+            _GoneError: The client has disconnected.
+        """
+        self._since = self._loop.time()
+        self._is_sending = True
+        try:
+            await self._send(message)
+        except OSError as error:
+            raise _GoneError from error
+        self._is_sending = False
+
+    # The client that goes away, or is to hear something meanwhile
+
+    async def _listen(self, receive: Receive) -> None:
+        """Return when the client has disconnected."""
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    def _heard(self, listening: "asyncio.Task[None]") -> None:
+        if not listening.cancelled():
+            self._break_off()
+
+    def _break_off(self) -> None:
+        """End the response, since the client has disconnected."""
+        if self._request is not None and not self._has_left:
+            self._has_left = True
+            self._request.cancel()
+
+    def look(self, now: float) -> None:
+        """Do what is due: see `Ticker`."""
+        quiet = now - self._since
+        if self._is_sending:  # a ping would only wait behind it
+            most = self._limits.send_timeout
+            if most is not None and quiet >= most:
+                self._break_off()
+        elif quiet >= (self._limits.ping if self._has_head else self._limits.head_wait):
+            self._is_sending = True
+            self._beside = asyncio.get_running_loop().create_task(self._send_beside())
+
+    async def _send_beside(self) -> None:
+        """Send the head, or a ping. The request sends nothing meanwhile."""
+        try:
+            await (self._put(_body(PING)) if self._has_head else self._send_head())
+        except _GoneError:
+            self._break_off()
+        finally:
+            self._beside = None
 
 
 def _body(body: bytes, *, more: bool = True) -> Message:
@@ -168,37 +229,3 @@ def _body(body: bytes, *, more: bool = True) -> Message:
 
 class _GoneError(Exception):
     """The client has disconnected: the last message did not reach it."""
-
-
-class _Outlet:
-    """The way out of a response.
-
-    Args:
-        send: Sends a message.
-
-    Attributes:
-        lock: The lock of the sender. Without it, the second of two concurrent messages could overtake the first.
-        since: The time at which the current message began to be sent, on the loop's clock; None if none is being sent.
-    """
-
-    __slots__ = ("_send", "_time", "lock", "since")
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self._time = asyncio.get_running_loop().time
-        self.lock = asyncio.Lock()
-        self.since: float | None = None
-
-    async def __call__(self, message: Message) -> None:
-        """Send a message.
-
-        Raises:
-            _GoneError: The client has disconnected.
-        """
-        self.since = self._time()
-        try:
-            await self._send(message)
-        except OSError as error:
-            raise _GoneError from error
-        finally:
-            self.since = None
