@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from miniagents.ext.serving.http.problems import Problem, stopping
@@ -13,13 +13,15 @@ class Place:
     request, and the call that it has begun, which may go on without it.
 
     Args:
-        leave: Called when it is free.
+        gate: The gate that it is free for again.
+        key: The key that it is of.
     """
 
-    __slots__ = ("_holders", "_leave")
+    __slots__ = ("_gate", "_holders", "_key")
 
-    def __init__(self, leave: Callable[[], None]) -> None:
-        self._leave = leave
+    def __init__(self, gate: "Gate", key: str) -> None:
+        self._gate = gate
+        self._key = key
         self._holders = 0
 
     def hold(self) -> None:
@@ -30,7 +32,7 @@ class Place:
         """Somebody lets go."""
         self._holders -= 1
         if not self._holders:
-            self._leave()
+            self._gate.leave(self._key)
 
     def __enter__(self) -> "Place":
         self.hold()
@@ -80,9 +82,10 @@ class Gate:
                 retry_after=1.0,
             )
         self._inside[key] += 1
-        return Place(lambda: self._leave(key))
+        return Place(self, key)
 
-    def _leave(self, key: str) -> None:
+    def leave(self, key: str) -> None:
+        """Take back a place of a key."""
         self._inside[key] -= 1
         if not self._inside[key]:
             del self._inside[key]
