@@ -37,7 +37,8 @@ _ROUND = 300.0
 # The servers
 
 
-def _agents_app() -> Any:
+def agents_app() -> Any:
+    """Return the service of agents."""
     from miniagents import InteractionContext, TextMessage, TextToken, miniagent
     from miniagents.ext.serving import Limits, agent_app
 
@@ -55,7 +56,8 @@ def _agents_app() -> Any:
     return agent_app(streamer, auth=TOKEN, admin_auth=None, limits=Limits(concurrent=None))
 
 
-def _app_by_hand() -> Any:
+def app_by_hand() -> Any:
+    """Return the same endpoint written by hand."""
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import PlainTextResponse, StreamingResponse
@@ -117,9 +119,11 @@ def raise_file_limit() -> None:
 
 
 @contextmanager
-def server(kind: str, core: int, module: str = "benchmarks.serving") -> Iterator[tuple[int, psutil.Process]]:
+def server(
+    kind: str, core: int, module: str = "benchmarks.serving", *arguments: str
+) -> Iterator[tuple[int, psutil.Process]]:
     """Start a server in a process of its own; return its port and the process."""
-    command = [sys.executable, "-m", module, "--serve", kind]
+    command = [sys.executable, "-m", module, "--serve", kind, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             os.sched_setaffinity(process.pid, {core})
@@ -212,7 +216,15 @@ class Client(asyncio.Protocol):
 
 
 async def load_on(
-    port: int, *, clients: int, warm: int, times: int, tokens: int, pause: float = 0.0, during: Any = None
+    port: int,
+    *,
+    clients: int,
+    warm: int,
+    times: int,
+    tokens: int,
+    pause: float = 0.0,
+    during: Any = None,
+    client: "type[Client] | None" = None,
 ) -> Load:
     """Let many clients request streams at once.
 
@@ -225,7 +237,9 @@ async def load_on(
         pause: Seconds between two tokens. With a pause, clients begin one after the other, within the length of a
             stream.
         during: Called between the two.
+        client: The class of the clients; None for `Client`.
     """
+    kind = client if client is not None else Client
     asked = {"model": "streamer", "stream": True, "messages": [{"role": "user", "content": f"{tokens} {pause}"}]}
     body = json.dumps(asked).encode()
     head = (
@@ -237,9 +251,9 @@ async def load_on(
         made = []
         for _ in range(clients):
             made.append(
-                (await loop.create_connection(lambda: Client(head.encode() + body, tokens, load), "127.0.0.1", port))[1]
+                (await loop.create_connection(lambda: kind(head.encode() + body, tokens, load), "127.0.0.1", port))[1]
             )
-        await asyncio.gather(*(client.ask(warm) for client in made))
+        await asyncio.gather(*(connection.ask(warm) for connection in made))
         if load.broken:
             raise RuntimeError(f"{load.broken} streams were broken before anything was measured")
         load.first.clear()
@@ -247,18 +261,19 @@ async def load_on(
             during()
         began = time.perf_counter()
         asked_for = []
-        for client in made:
-            asked_for.append(client.ask(times))
+        for connection in made:
+            asked_for.append(connection.ask(times))
             if pause:
                 await asyncio.sleep(pause * tokens / clients)
         await asyncio.gather(*asked_for)
         load.seconds = time.perf_counter() - began
-    for client in made:
-        client.transport.close()
+    for connection in made:
+        connection.transport.close()
     return load
 
 
-def _measure(port: int, **how: Any) -> Load:
+def measure(port: int, **how: Any) -> Load:
+    """Run the clients of `load_on` on a loop of their own."""
     import uvloop
 
     return uvloop.run(load_on(port, **how))
@@ -274,7 +289,7 @@ def compare(clients: int, times: int, tokens: int, pause: float, rounds: int, co
     for number in range(1, rounds + 1):
         for kind in KINDS:
             with server(kind, cores[0]) as (port, _):
-                load = _measure(port, clients=clients, warm=1, times=times, tokens=tokens, pause=pause)
+                load = measure(port, clients=clients, warm=1, times=times, tokens=tokens, pause=pause)
             loads[kind].append(load)
             print(
                 f"round {number}, {kind:8} {load.rate:8.0f} streams/s   first token p50 "
@@ -293,7 +308,7 @@ def memory(requests: int, clients: int, tokens: int, cores: tuple[int, int]) -> 
     warm = max(requests // 10 // clients, 1)
     with server("agents", cores[0]) as (port, process):
         before: list[float] = []
-        load = _measure(
+        load = measure(
             port,
             clients=clients,
             warm=warm,
@@ -320,7 +335,7 @@ def main() -> None:
     parser.add_argument("--serve", choices=KINDS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve is not None:
-        serve(_agents_app() if arguments.serve == "agents" else _app_by_hand())
+        serve(agents_app() if arguments.serve == "agents" else app_by_hand())
         return
     raise_file_limit()
     available = sorted(os.sched_getaffinity(0))

@@ -190,7 +190,8 @@ def test_importing_the_package_loads_no_optional_library() -> None:
     optional = ["openai", "anthropic", "starlette", "uvicorn", "ray", "rich", "opentelemetry", "xllamacpp", "anyio"]
     # structlog's console loads rich where it is installed; what counts is what the package adds to that.
     code = (
-        "import sys, msgspec, structlog; before = set(sys.modules); import miniagents, miniagents.ext.telemetry; "
+        "import sys, msgspec, structlog; before = set(sys.modules); "
+        "import miniagents, miniagents.ext.telemetry, miniagents.journal; "
         f"print([name for name in {optional!r} if name in sys.modules and name not in before])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=50)

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 _PROGRAM = """
+from collections.abc import Mapping, Sequence
+
 from miniagents import Actor, ActorContext, ActorRef, ActorStoppedError, AgentRef, Caller, DataMessage, Interaction
 from miniagents import InteractionContext, Message, MiniAgents, Request, Restart, TextMessage, __version__, miniagent
 from miniagents.agents.reply_promise import ReplyPromise
@@ -21,6 +23,10 @@ class Read(Request[Total]):
 
 class Plain(Message):
     pass
+
+class Order(Message):
+    tags: Sequence[str] = ()
+    prices: Mapping[str, float] = {}
 
 @miniagent
 async def agent(ctx: object) -> None: ...
@@ -41,6 +47,7 @@ class OwnReplies(ReplyPromise[OwnCall]):
 def dicts_and_lists(ref: AgentRef) -> None:
     DataMessage({"a": 1, "b": [object()], 3: {"c": None}})
     TextMessage("x", metadata={"a": 1})
+    Order(tags=["new"], prices={"tea": 2.5})
     Caller("ann", {"groups": ["staff"]})
     NativeMessage(api="openai", item={"type": "reasoning"})
     agent_app({"a": agent, "b": Served(agent), "c": "/path", "d": ref})

@@ -49,7 +49,8 @@ class Message(msgspec.Struct, kw_only=True, metaclass=MessageMeta):
     """The base of all messages. Subclasses declare typed fields.
 
     Messages are frozen, and their fields must have immutable types. A list that is given for a tuple field becomes a
-    tuple, and a dict a `FrozenDict`, deeply. The class keyword `tag="..."` sets the name on the wire, by default
+    tuple, and a dict a `FrozenDict`, deeply. Type checkers take lists and dicts too if the field is annotated as
+    `Sequence[X]` or `Mapping[K, V]`. The class keyword `tag="..."` sets the name on the wire, by default
     `module:qualname`.
 
     Attributes:

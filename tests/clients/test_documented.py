@@ -10,7 +10,7 @@ ROW = re.compile(r"^\| `([^`]+)`( \(Node\))? \| ([\d.]+) \|", re.MULTILINE)
 
 def test_the_docs_have_the_versions_that_are_tried() -> None:
     text = (TESTS.parents[1] / "docs" / "serving.md").read_text()
-    rows = ROW.findall(text.split("### Clients that are tried\n")[1].split("\n## ")[0])
+    rows = ROW.findall(text.split("### Tested clients\n")[1].split("\n## ")[0])
     pins = re.findall(r"^([^=\s]+)==(\S+)$", (TESTS / "python" / "requirements.txt").read_text(), re.MULTILINE)
     python, node = dict(pins), json.loads((TESTS / "node" / "package.json").read_text())["dependencies"]
 

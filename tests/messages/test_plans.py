@@ -108,6 +108,7 @@ Named = type(
     "Named",
     (Message,),
     {"__annotations__": {"\ufb01t": int, "x": int}, "__module__": __name__, "\ufb01t": 0, "x": 0},
+    kw_only=True,
     tag="tests:named",
 )
 """A class with the name of a field that source code would change: a ligature."""

@@ -93,6 +93,12 @@ async def _sees_an_id_twice_in_one_write(journal: Journal) -> None:
     third = journal.write(Accept(second, "/mail/twice", b"body", message_id="m", content_key=b"key"))
     await both
     assert (await third).standing is Standing.HANDLED, "a message is accepted after all that was written before it"
+    number = await _accept(journal, "/mail/twice", b"two outcomes", "n")
+    journal.write(Handle("/mail/twice", number, b"first"))
+    await journal.write(Handle("/mail/twice", number, b"second"))
+    standing = await journal.read(StandingOf("/mail/twice", "n"))
+    assert standing is not None, "an id that was handled has a standing"
+    assert standing.outcome == b"first", "of two outcomes that come at once, the first one counts"
 
 
 async def _buries_and_digs_up(journal: Journal) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from miniagents.ext.serving.http.problems import Problem, stopping
@@ -15,13 +15,15 @@ class Place:
     free when nothing holds it any more.
 
     Args:
-        leave: Called when the place is free.
+        gate: The gate that counts the requests.
+        key: The name of the key of the request.
     """
 
-    __slots__ = ("_holders", "_leave")
+    __slots__ = ("_gate", "_holders", "_key")
 
-    def __init__(self, leave: Callable[[], None]) -> None:
-        self._leave = leave
+    def __init__(self, gate: "Gate", key: str) -> None:
+        self._gate = gate
+        self._key = key
         self._holders = 0
 
     def hold(self) -> None:
@@ -32,7 +34,7 @@ class Place:
         """Remove one holder."""
         self._holders -= 1
         if not self._holders:
-            self._leave()
+            self._gate.leave(self._key)
 
     def __enter__(self) -> "Place":
         self.hold()
@@ -82,9 +84,10 @@ class Gate:
                 retry_after=1.0,
             )
         self._inside[key] += 1
-        return Place(lambda: self._leave(key))
+        return Place(self, key)
 
-    def _leave(self, key: str) -> None:
+    def leave(self, key: str) -> None:
+        """Take back a place of a key."""
         self._inside[key] -= 1
         if not self._inside[key]:
             del self._inside[key]

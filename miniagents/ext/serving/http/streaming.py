@@ -22,9 +22,9 @@ class EventStream(Response):
     The head of the response waits for the first event after the prelude, at most `Limits.head_wait` seconds. So an
     early failure has a status of its own.
 
-    Starlette's own streaming response notices a disconnect only when it sends, and a model may be silent for a long time.
-    The task of the request sends the events. The ticker of the event loop finds what is due without an event (the head,
-    a ping, the end of a client that reads nothing), up to a second later (`Ticker`).
+    Starlette's own streaming response notices a disconnect only when it sends, and a model may be silent for a long
+    time. The task of the request sends the events. The ticker of the event loop finds what is due without an event (the
+    head, a ping, the end of a client that reads nothing), up to a second later (`Ticker`).
 
     Args:
         events: The events, as bytes. The generator is closed when the response ends.
