@@ -42,6 +42,7 @@ ROOMS = {
         "messaging",
         "dispatch",
         "cells",
+        "durable",
         "supervisors",
         "from_thread",
         "runner",
