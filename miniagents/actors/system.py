@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from typing import Any, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 from miniagents.actors.arguments import check_names
 from miniagents.actors.cells.absent import cell_of
@@ -53,6 +53,9 @@ from miniagents.promising.tracebacks import traceback_text
 from miniagents.supervision import AutoShutdown, ChildSpec, Pool, Strategy, Supervisor
 from miniagents.supervision.checking import check_count, check_function, check_kind, check_seconds
 
+if TYPE_CHECKING:
+    from miniagents.journal import Journal
+
 T = TypeVar("T")
 
 SUPERVISOR_PROPS = Props(lambda: None, DEFAULT_OPTIONS)
@@ -76,8 +79,11 @@ class ActorSystem(Spawner, StoppableSystem):
             stack; an actor that is still within its own time to shut down is waited for.
         dead_letters_kept: How many dead letters are kept whole, 0 or more; all are counted.
         on_failure: Called with the error when a supervisor at the root gives up and the system ends because of it.
+        journal: What durable actors keep on disk (`miniagents.journal.SqliteJournal`), or None. The system opens it at
+            its start, and closes it last.
 
     Attributes:
+        journal: The journal, or None.
         id: What tells it from all other systems, also those of other processes.
 
     Example:
@@ -101,12 +107,15 @@ class ActorSystem(Spawner, StoppableSystem):
         grace: float = DEFAULT_GRACE,
         dead_letters_kept: int = 1000,
         on_failure: Callable[[BaseException], object] | None = None,
+        journal: "Journal | None" = None,
     ) -> None:
         super().__init__(on_failure)
+        _check_journal(journal)
         check_seconds("grace=", grace)
         check_count("dead_letters_kept=", dead_letters_kept, 0)
         check_function("on_failure=", on_failure)
         self.name = name
+        self.journal = journal
         self.id = register(self)
         self.id_hash = hash_of(self.id)
         self.grace = grace
@@ -138,7 +147,10 @@ class ActorSystem(Spawner, StoppableSystem):
 
         Raises:
             RuntimeError: It is active already.
+            JournalError: The journal cannot be opened. Nothing has been started.
         """
+        if self.journal is not None and self.active_loop is None:
+            self.journal.open()
         super().activate()
         loop = self.loop = asyncio.get_running_loop()
         use_daemon_threads(loop)
@@ -223,6 +235,8 @@ class ActorSystem(Spawner, StoppableSystem):
         """Make the cell of an actor, without starting it."""
         if options is not None:
             check_kind(f"{parent.path}/{name}: options=", options, SpawnOptions, or_none=True)
+            if options.durable:
+                self.check_durable(f"{parent.path}/{name}")
         if isinstance(actor, type) and issubclass(actor, Actor):
             if actor is Actor:
                 raise InvalidOptionError(
@@ -484,6 +498,18 @@ class ActorSystem(Spawner, StoppableSystem):
             what = "is not running: use `async with` around this" if self.active_loop is None else "is stopping"
             raise SystemNotRunningError(f"system {self.name!r} {what}")
 
+    def check_durable(self, path: str) -> None:
+        """Refuse a durable actor or agent in a system without a journal.
+
+        Raises:
+            InvalidOptionError: The system has no journal.
+        """
+        if self.journal is None:
+            raise InvalidOptionError(
+                f"{path}: durable=True needs a journal, and system {self.name!r} has none; give it one: "
+                f"journal=SqliteJournal(path), of miniagents.journal"
+            )
+
     # For the detection of deadlocks
 
     def begin_wait(self, promise: Promise[Any], at: int | None) -> None:
@@ -520,3 +546,15 @@ class ActorSystem(Spawner, StoppableSystem):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
+
+
+def _check_journal(journal: object) -> None:
+    """Check that `journal=` is a journal, and not the path of one.
+
+    Raises:
+        InvalidOptionError: It is something else.
+    """
+    if journal is not None and not callable(getattr(journal, "next_id", None)):
+        raise InvalidOptionError(
+            f"journal= takes a journal, not {journal!r}; write journal=SqliteJournal(path), of miniagents.journal"
+        )

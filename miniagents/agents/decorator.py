@@ -75,7 +75,7 @@ def miniagent(
         poison_after: With `retry`, the number of crashes after which a message is set aside, even if `retry` allows
             more attempts.
         passivate_after: Seconds without a call after which the agent gives its memory back; None for never.
-        durable: Whether the agent has a journal.
+        durable: Whether the calls of the agent outlive the process. The system needs a journal.
         node: The node on which to place the agent, across machines.
         non_freezable_kwargs: Live arguments, passed as they are.
         kwargs: Arguments whose names the decorator takes for itself.

@@ -4,7 +4,7 @@ import asyncio
 import concurrent.futures
 import itertools
 from collections.abc import Mapping
-from typing import Any, Self, Unpack, overload
+from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
 from miniagents.actors import Actor, EventKind, SpawnOptions, SupervisorRef
 from miniagents.actors.cells.cell import Cell
@@ -24,9 +24,13 @@ from miniagents.agents.interaction import Interaction
 from miniagents.agents.interaction_context import InteractionContext
 from miniagents.agents.message_observers import MessageObservers, PersistHandler
 from miniagents.agents.reply_promise import ReplyPromise
+from miniagents.errors import InvalidOptionError
 from miniagents.messages import Message, Messages, Sendable
 from miniagents.promising.abandoning import INSIST_EVERY
 from miniagents.supervision import Pool
+
+if TYPE_CHECKING:
+    from miniagents.journal import Journal
 
 _AGENTS = "agents"
 
@@ -43,6 +47,8 @@ class MiniAgents(AgentHost):
         on_persist_messages: An async function of an iterable of messages, which sees every message object once.
         budget: A `Budget` of `miniagents.ext.llms`, or several, which limit what all models of this system may spend
             together.
+        journal: What durable actors and agents keep on disk, or None; see `ActorSystem`.
+        durable_agents: Whether all agents are durable, and not only those with `@miniagent(durable=True)`.
         llm_logger_agent: The agent that logs the prompts and answers of LLM agents; True for Markdown files in
             `llm_logs/`, None for no log. An agent's own option wins.
         stream_llm_tokens_by_default: Whether LLM agents without an option of their own stream.
@@ -67,11 +73,18 @@ class MiniAgents(AgentHost):
         errors_as_messages: bool = False,
         on_persist_messages: PersistHandler | None = None,
         budget: object = None,
+        journal: "Journal | None" = None,
+        durable_agents: bool = False,
         llm_logger_agent: MiniAgent | bool | None = None,
         stream_llm_tokens_by_default: bool = True,
         **options: Any,
     ) -> None:
-        super().__init__(**options)
+        super().__init__(journal=journal, **options)
+        if durable_agents and journal is None:
+            raise InvalidOptionError(
+                "durable_agents=True needs a journal: journal=SqliteJournal(path), of miniagents.journal"
+            )
+        self.durable_agents = durable_agents
         self.budgets: tuple[Any, ...] = (
             () if budget is None else tuple(budget) if isinstance(budget, (tuple, list)) else (budget,)
         )

@@ -725,6 +725,7 @@ async def test_the_sender_belongs_to_the_message_and_is_none_from_outside() -> N
         assert str(await system.spawn(Tells, name="teller").ask(Read())) == "/teller"
 
 
-def test_what_needs_a_journal_says_so() -> None:
-    with pytest.raises(ValueError, match="journal"):
-        SpawnOptions(durable=True)
+async def test_a_durable_actor_in_a_system_without_a_journal_is_refused_and_the_error_says_what_to_do() -> None:
+    async with ActorSystem() as system:
+        with pytest.raises(ValueError, match=r"/scribe: durable=True needs a journal.*SqliteJournal"):
+            system.spawn(Actor, name="scribe", options=SpawnOptions(durable=True))
