@@ -2,8 +2,6 @@
 
 import asyncio
 import math
-import uuid
-from dataclasses import replace
 
 import structlog
 
@@ -80,7 +78,6 @@ async def _attempts(
     retry, system = terms.retry, interaction.system
     backoff = retry.backoff or DEFAULT_BACKOFF
     max_attempts = retry.attempts_of(None, DEFAULT_ATTEMPTS)
-    request = replace(request, idempotency_key=request.idempotency_key or str(uuid.uuid4()))
     path, began, attempt = interaction.path, system.time(), 0
     failover = current_failover.get()
     if failover is not None and failover.asked_by is not interaction.parent:

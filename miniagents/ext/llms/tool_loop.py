@@ -17,13 +17,13 @@ from miniagents.errors import (
 )
 from miniagents.ext.llms import requesting
 from miniagents.ext.llms.attempting import Terms
+from miniagents.ext.llms.conversation import Conversation
 from miniagents.ext.llms.endings import Ending, ending_of, lets_calls_run
-from miniagents.ext.llms.history_repair import is_blank, well_formed
+from miniagents.ext.llms.history_repair import is_blank
 from miniagents.ext.llms.messages import ReplyMessage, ToolResultMessage
 from miniagents.ext.llms.provider import ModelRequest, Provider
 from miniagents.ext.llms.replies import ModelReplyPromise
 from miniagents.ext.llms.schemas import OutputType
-from miniagents.ext.llms.sound import sound_message
 from miniagents.ext.llms.tool_calls import Approve, call_tools
 from miniagents.ext.llms.tools import Tool
 from miniagents.messages import AssistantMessage, Message, MessagePromise, SystemMessage, UserMessage
@@ -80,7 +80,7 @@ class ToolLoop:
         self._ctx = ctx
         self._provider = provider
         self._settings = settings
-        self._messages: list[Message] = []
+        self._conversation = Conversation(())
         self._repairs = 0
         self._was_called = False
         self._reply: ModelReplyPromise | None = None
@@ -94,16 +94,15 @@ class ToolLoop:
         settings = self._settings
         received = await self._ctx.message_promises
         messages = [SystemMessage(settings.system), *received] if settings.system else received
-        repaired, repairs = well_formed(messages)
-        for repair in repairs:
+        self._conversation = conversation = Conversation(messages)
+        for repair in conversation.repairs:
             _log.warning("llm.history_repaired", actor=self._ctx.interaction.path, repair=repair)
-        if is_blank(repaired):
+        if is_blank(conversation.messages):
             raise EmptyConversationError(
                 f"{self._ctx.interaction.path}: there is nothing to send: no message has a text, and there is no "
                 f"system prompt: call the agent with messages, or give it system=",
                 path=self._ctx.interaction.path,
             )
-        self._messages = list(repaired)
         for _ in range(settings.max_turns):
             if await self._turn():
                 return
@@ -129,10 +128,8 @@ class ToolLoop:
             )
             for result in results:
                 self._ctx.reply(result)
-            self._messages.append(message)
             self._was_called = True
-            for result in results:
-                self._messages.append(await result)
+            self._conversation.add_turn(message, [await result for result in results])
             return False
         return True
 
@@ -174,10 +171,10 @@ class ToolLoop:
                 error=str(problem),
                 no=self._repairs,
             )
-            self._messages += [
+            self._conversation.add(
                 AssistantMessage(message.content),
                 UserMessage(f"{problem}\nAnswer again, with nothing but JSON that fits the schema."),
-            ]
+            )
             if reply.was_delivered:
                 reply.end(message)  # a reader has its tokens: it stays, and the next reply follows it
                 self._reply = None
@@ -198,7 +195,7 @@ class ToolLoop:
         reply = self._reply
         request = ModelRequest(
             model=settings.model,
-            messages=well_formed(tuple(map(sound_message, self._messages)))[0],
+            messages=self._conversation.messages,
             stream=settings.stream,
             options=self._options(),
             tools=tuple(tool.spec for tool in settings.tools.values()),
