@@ -11,6 +11,7 @@ import asyncio
 import logging
 import sys
 from collections import deque
+from collections.abc import Coroutine
 from contextvars import Context
 from sys import getrefcount
 from time import monotonic
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
     from miniagents.actors.cells.cell_ports import System
 
 _log = structlog.get_logger("miniagents")
+
+LIVES = object()
+"""Returned where a failure has not ended the instance."""
 
 
 class ActorCell(InterruptibleCell):
@@ -202,7 +206,10 @@ class ActorCell(InterruptibleCell):
                         # Without this frame, which would make a cycle of the error and the ask that it ends.
                         error.__traceback__ = trace.tb_next
                     trace = None
-                    if not await self._failed(error):
+                    rest = self._failed(error)
+                    if rest is not LIVES:
+                        if rest is not None:
+                            await rest
                         return
                 else:
                     if hang is not None:
@@ -218,8 +225,12 @@ class ActorCell(InterruptibleCell):
                             self.answered_nobody(result)
                         self.current = None
                         self.handled += 1
-                    elif not await self._failed(asyncio.CancelledError()):
-                        return
+                    else:
+                        rest = self._failed(asyncio.CancelledError())
+                        if rest is not LIVES:
+                            if rest is not None:
+                                await rest
+                            return
                 # After the last message of a turn whoever runs it looks, before the next turn.
                 if (queue or own_task) and getrefcount(task) + getweakrefcount(task) > task.held and self._is_spent():
                     await self._cleanse()
@@ -316,14 +327,19 @@ class ActorCell(InterruptibleCell):
             error, self._failure = self._failure, None
             # It is what dooms; test: test_the_parent_crashes_when_the_strategy_for_its_children_is_used_up
             assert error is not None
-            return not await self._crashed(None, error)
+            rest = self._crashed(None, error)
+            if rest is not None:
+                await rest
+            return True
         if self.life.wish is Wish.NONE:
             self._noticed = True
             return False
         self.apply(Event.LET_GO if self.depth else Event.DRAINED)
         if self.life.phase is Phase.UP:
             return False  # it drains
-        await self._end_instance()
+        rest = self._end_instance()
+        if rest is not None:
+            await rest
         return True
 
     # Start and end of an instance
@@ -366,7 +382,9 @@ class ActorCell(InterruptibleCell):
             was_stopped = was_stopped and isinstance(error, asyncio.CancelledError) and self.life.wish >= Wish.STOP
             error = self._explain(error)
             if self._instance is not None:
-                await self._crashed(None, error)
+                rest = self._crashed(None, error)
+                if rest is not None:
+                    await rest
             else:
                 if not was_stopped:
                     self.reason = error
@@ -403,17 +421,28 @@ class ActorCell(InterruptibleCell):
         await self._release()
         self.apply(Event.GONE)
 
-    async def _end_instance(self) -> None:
+    def _end_instance(self) -> Coroutine[Any, Any, None] | None:
+        """End the instance, with all that it owns.
+
+        Returns:
+            What is left to do, where code of the user has to end first; None if there is nothing, the usual case.
+        """
+        cleans_up = type(self._instance).on_stop is not Actor.on_stop
+        if cleans_up or self.children or self._timers or self._owed or self._tasks:
+            return self._clean_up(cleans_up)
+        self._forget_instance()
+        self.apply(Event.GONE)
+        return None
+
+    async def _clean_up(self, cleans_up: bool) -> None:
         """Children first, then `on_stop`, then the tasks and timers: what the instance owns ends with it."""
-        instance = self._instance
-        cleans_up = type(instance).on_stop is not Actor.on_stop
         if cleans_up:
             self._cancel_timers()
             if self._is_spent():
                 await self._cleanse()
             await self._stop_children()
             self.apply(Event.CLEANING)
-            await self._run_on_stop(instance)
+            await self._run_on_stop(self._instance)
             if self.life.phase is not Phase.CLEANUP:
                 return  # it was abandoned
             self.apply(Event.CLEANED)
@@ -428,7 +457,15 @@ class ActorCell(InterruptibleCell):
                 await self._cleanse()
             assert self.reason is not None  # that of the exit
             await self._drop_belongings(self.reason)
-        self._instance = self._ctx = self.context = None
+        self._forget_instance()
+
+    def _forget_instance(self) -> None:
+        """Keep nothing of the instance; its context only where that is as good as a new one."""
+        self._turn_is_due = True  # this one goes on without an instance
+        self._instance = self._ctx = None
+        context = self.context
+        if context is not None and (len(context) > 1 or self.props.own_task):
+            self.context = None
         self._failure = self._interruption = None
         if self._done_waiters is not None:
             self._tell_done()
@@ -455,20 +492,21 @@ class ActorCell(InterruptibleCell):
     def settle(self) -> None:
         """Settle all that waits for the actor, which has ended for good."""
         self.scheduled = True
+        self.context = None
         if self.warm:
             self.system.dispatcher.forget(self)
         super().settle()
 
     # Failures
 
-    async def _failed(self, error: BaseException) -> bool:
+    def _failed(self, error: BaseException) -> Any:
         """The handler raised, or was interrupted.
 
         Returns:
-            Whether the instance lives.
+            `LIVES` if the instance does; else what is left to do of its end, or None.
         """
         if self.life.phase is not Phase.UP and self.life.phase is not Phase.DOOMED:
-            return False  # it was abandoned
+            return None  # it was abandoned
         envelope = self.current if self.current.__class__ is Ask else self.envelope
         assert envelope is not None  # a handler has a message
         cause, ask = self._interruption, envelope.ask
@@ -479,7 +517,7 @@ class ActorCell(InterruptibleCell):
             if self.inbox is not None:
                 self.acknowledge(envelope, Outcome.CANCELLED)
             self._tell_done()
-            return True
+            return LIVES
         if (cause is STOP or cause is SUSPEND) and isinstance(error, asyncio.CancelledError):
             self._interruption = None
             self.current = None
@@ -487,7 +525,7 @@ class ActorCell(InterruptibleCell):
                 self._keep_cut_off(envelope)
             elif ask is not None:
                 ask.stopped(self.reason)
-            return True
+            return LIVES
         if cause is not None:
             error = self._explain(error)
         if self.props.errors and isinstance(error, self.props.errors):
@@ -499,21 +537,21 @@ class ActorCell(InterruptibleCell):
                 ask.fail(error)
             else:
                 log_failure("actor.answer_failed", error, actor=self.path)
-            return True
+            return LIVES
         if ask is not None and ask.done() and is_of_the_caller(error):
             # Nothing but the end of what the caller wanted: its deadline passed, or it cancelled. That fails the
             # promise and is no crash (else a few impatient clients take a supervisor down).
             self.current = None
             if self.inbox is not None:
                 self.acknowledge(envelope, outcome_of(envelope))
-            return True
-        return await self._crashed(envelope, error)
+            return LIVES
+        return self._crashed(envelope, error)
 
-    async def _crashed(self, envelope: Enveloped | None, error: BaseException) -> bool:
+    def _crashed(self, envelope: Enveloped | None, error: BaseException) -> Coroutine[Any, Any, None] | None:
         """Handle a crash: run `on_stop`, and then what the supervision says.
 
         Returns:
-            Whether the instance lives: it does not.
+            What is left to do of the end of the instance, or None.
         """
         self.failed(error)
         ask = envelope.ask if envelope is not None else None
@@ -531,8 +569,7 @@ class ActorCell(InterruptibleCell):
         self._log_crash(error, call, is_asked=ask is not None, is_awaited=is_awaited)
         self.reason = error
         self.apply(Event.CRASHED)
-        await self._end_instance()
-        return False
+        return self._end_instance()
 
     def _after_crash(self, envelope: Enveloped, error: BaseException) -> None:
         """Retry the current message, or make it a dead letter, or fail its ask."""
