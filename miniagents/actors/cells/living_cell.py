@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from miniagents.actors.cells.cell import Cell
-from miniagents.actors.cells.cell_state import ENDED, StopRequest
 from miniagents.actors.cells.graces import Grace
 from miniagents.actors.observing.events import EventKind
-from miniagents.actors.waiting.termination import Ending
+from miniagents.actors.waiting.termination import ENDED, StopRequest
 from miniagents.errors import ActorStoppedError
 from miniagents.promising import Promise
 from miniagents.promising.abandoning import INSIST_EVERY
@@ -106,8 +105,7 @@ class LivingCell(Cell):
             return self.terminated()
         request = self.stopping
         if request is None:
-            request = self.stopping = StopRequest(reason)
-            request.ended.producer = Ending(self)
+            request = self.stopping = StopRequest(self, reason)
         wish = self.life.wish
         if own:
             if wish < Wish.STOP:
@@ -123,14 +121,14 @@ class LivingCell(Cell):
                 if not drains or self.life.phase not in (CLEARING, ENDING, CLEANUP):
                     self.reason = reason  # else it drains after the restart that the exit under way leads to
             self.apply(Event.STOP_DRAIN if drains else _STOP)
-        return request.ended
+        return request
 
     def terminate(self, reason: StopReason | BaseException = StopReason.SHUTDOWN) -> Promise[Any]:
         """Ask for the end in the name of the supervisor or parent: for good, whatever the restart type says."""
         if self.life is OVER:
             return self.terminated()
         if self.stopping is None:
-            self.stopping = StopRequest(reason)
+            self.stopping = StopRequest(self, reason)
         if self.life.wish < Wish.TERMINATE or reason is StopReason.KILLED:
             self.reason = self.stopping.reason = reason
         self.apply(Event.TERMINATE_NOW if reason is StopReason.KILLED else Event.TERMINATE)
@@ -260,7 +258,7 @@ class LivingCell(Cell):
         """Settle what `stop()` returned."""
         request, self.stopping = self.stopping, None
         if request is not None:
-            request.ended.resolve(self.reason)
+            request.grant(self.reason)
 
     def report_suspended(self) -> None:
         """Settle what `suspend()` returned."""
