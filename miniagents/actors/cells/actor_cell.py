@@ -337,7 +337,7 @@ class ActorCell(InterruptibleCell):
             error, self._failure = self._failure, None
             # It is what dooms; test: test_the_parent_crashes_when_the_strategy_for_its_children_is_used_up
             assert error is not None
-            rest = self._crashed(None, error)
+            rest = self._crashed(error)
             if rest is not None:
                 await rest
             return True
@@ -392,7 +392,7 @@ class ActorCell(InterruptibleCell):
             was_stopped = was_stopped and isinstance(error, asyncio.CancelledError) and self.life.wish >= Wish.STOP
             error = self._explain(error)
             if self._instance is not None:
-                rest = self._crashed(None, error)
+                rest = self._crashed(error)
                 if rest is not None:
                     await rest
             else:
@@ -519,7 +519,7 @@ class ActorCell(InterruptibleCell):
             return None  # it was abandoned
         envelope = self.current if self.current.__class__ is Ask else self.envelope
         assert envelope is not None  # a handler has a message
-        cause, ask = self._interruption, envelope.ask
+        cause, ask = self._interruption, envelope if envelope.__class__ is Ask else envelope.ask
         self._replied = False
         if cause is CANCEL and isinstance(error, asyncio.CancelledError):
             self._interruption = None
@@ -555,25 +555,31 @@ class ActorCell(InterruptibleCell):
             if self.inbox is not None:
                 self.acknowledge(envelope, outcome_of(envelope))
             return LIVES
-        return self._crashed(envelope, error)
+        return self._crashed(error, envelope, ask)
 
-    def _crashed(self, envelope: Enveloped | None, error: BaseException) -> Coroutine[Any, Any, None] | None:
+    def _crashed(
+        self, error: BaseException, envelope: Enveloped | None = None, ask: Any = None
+    ) -> Coroutine[Any, Any, None] | None:
         """Handle a crash: run `on_stop`, and then what the supervision says.
+
+        Args:
+            error: The exception.
+            envelope: The envelope of the message that was in hand, if any.
+            ask: The ask of that envelope.
 
         Returns:
             What is left to do of the end of the instance, or None.
         """
         self.failed(error)
-        ask = envelope.ask if envelope is not None else None
         # Who runs this turn until it has to wait, waits as well.
         is_awaited = ask is not None and (bool(ask.waiters) or (self.task is not None and self.task.handed is not None))
         if envelope is not None:
             if envelope.started_work is not None:
                 end_all(*self.started_for(envelope), reason=error)
-            self._after_crash(envelope, error)
+            self._after_crash(error, envelope, ask)
         self.current = None
         # The ask of an agent's call is its interaction.
-        call = getattr(ask, "id", None)
+        call = getattr(ask, "id", None) if ask is not envelope else None
         if self.system.events.wanted:
             self.system.events.publish(EventKind.CRASH, self.path, error=error, detail=call, logged=True, actor=self)
         self._log_crash(error, call, is_asked=ask is not None, is_awaited=is_awaited)
@@ -581,21 +587,21 @@ class ActorCell(InterruptibleCell):
         self.apply(_CRASHED)
         return self._end_instance()
 
-    def _after_crash(self, envelope: Enveloped, error: BaseException) -> None:
+    def _after_crash(self, error: BaseException, envelope: Enveloped, ask: Any) -> None:
         """Retry the current message, or make it a dead letter, or fail its ask."""
         retry = self.props.options.retry
         envelope.crashes += 1
-        if retry is not None and isinstance(error, retry.on) and not (envelope.ask is not None and envelope.ask.done()):
+        if retry is not None and isinstance(error, retry.on) and not (ask is not None and ask.done()):
             if envelope.crashes < retry.attempts_of(self.props.options.poison_after):
                 self.put_back(envelope)
                 if self._owed is not None:
-                    self._owed.pop(envelope.ask, None)  # the next attempt may answer, and this one no more
+                    self._owed.pop(ask, None)  # the next attempt may answer, and this one no more
                 return
             self.system.dead_letters.add(DeadLetterReason.POISONOUS, envelope, self.ref)
         if self.inbox is not None:
             self.acknowledge(envelope, Outcome.CRASHED, error)
-        if envelope.ask is not None:
-            envelope.ask.fail(error)
+        if ask is not None:
+            ask.fail(error)
 
     def _keep_cut_off(self, envelope: Enveloped) -> None:
         """The message in hand was cut off: a durable mailbox keeps it, for the next instance or the next actor."""

@@ -295,7 +295,9 @@ class LivingCell(Cell):
         assert reason is not None  # whatever leads to an exit gives one; test: test_every_exit_has_a_reason
         if self.spec is not None:
             restarts = self.will_restart(reason)
-        elif not isinstance(reason, BaseException) or wish is Wish.OWN_STOP or wish is Wish.STOP:
+        elif not isinstance(reason, BaseException) or (
+            wish is not NO_WISH and (wish is Wish.OWN_STOP or wish is Wish.STOP)
+        ):
             restarts = False  # without a specification a stop is for good, whatever happened meanwhile
         elif self.supervisor is not None:
             restarts = self.supervisor.answers(self, reason)
