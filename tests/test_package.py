@@ -21,6 +21,7 @@ LAYERS = [
     "promising",
     "messages",
     "supervision",
+    "control",
     "journal",
     "actors",
     "agents",

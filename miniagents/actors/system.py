@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 from miniagents.actors.arguments import check_names
@@ -84,6 +85,7 @@ class ActorSystem(Spawner, StoppableSystem):
 
     Attributes:
         journal: The journal, or None.
+        control: The socket by which the commands of `miniagents` ask this system; None without a journal in a file.
         id: What tells it from all other systems, also those of other processes.
 
     Example:
@@ -165,6 +167,9 @@ class ActorSystem(Spawner, StoppableSystem):
         self._failure = None
         self._ending = None
         self._terminated = Promise()
+        if self.journal is not None:
+            # Not imported at the top: a program without a journal does not load it.
+            self.control = import_module("miniagents.journal.operating").open_control(self, self.journal)
         self.scheduling.system_started(self)
         return self
 
