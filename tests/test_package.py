@@ -35,6 +35,7 @@ ROOMS = {
     "actors": [
         "arguments",
         "threads",
+        "wall_clock",
         "collecting",
         "observing",
         "ports",
