@@ -45,6 +45,7 @@ from miniagents.actors.supervisors.supervisor_cell import SupervisorCell
 from miniagents.actors.supervisors.supervisor_ref import SupervisorRef
 from miniagents.actors.threads import use_daemon_threads
 from miniagents.actors.waiting.deadlock import Watches, begin_wait, look_again
+from miniagents.actors.wall_clock import WallClock
 from miniagents.errors import InvalidOptionError, RestartLimitError, StartError, SystemNotRunningError
 from miniagents.messages import Message
 from miniagents.promising import Promise
@@ -132,6 +133,7 @@ class ActorSystem(Spawner, StoppableSystem):
         self.dispatcher: Dispatcher = None  # type: ignore[assignment]  # set by activate()
         self.graces: Graces = None  # type: ignore[assignment]  # set by activate()
         self.time: Callable[[], float] = None  # type: ignore[assignment]  # set by activate()
+        self.wall_clock: WallClock = None  # type: ignore[assignment]  # set by activate()
         self.root: RootCell = None  # type: ignore[assignment]  # set by activate()
         self._debug = debug
         self.uids = itertools.count(1)
@@ -157,6 +159,7 @@ class ActorSystem(Spawner, StoppableSystem):
         loop = self.loop = asyncio.get_running_loop()
         use_daemon_threads(loop)
         self.time = loop.time
+        self.wall_clock = WallClock(loop)
         self.thread_id = threading.get_ident()
         self.scheduling = scheduling_of(loop)
         self.dispatcher = Dispatcher(loop, self.scheduling, debug=self._debug)
