@@ -46,6 +46,7 @@ from miniagents.actors.supervisors.supervisor_cell import SupervisorCell
 from miniagents.actors.supervisors.supervisor_ref import SupervisorRef
 from miniagents.actors.threads import use_daemon_threads
 from miniagents.actors.waiting.deadlock import Watches, begin_wait, look_again
+from miniagents.actors.wall_clock import WallClock
 from miniagents.errors import InvalidOptionError, RestartLimitError, StartError, SystemNotRunningError
 from miniagents.messages import Message
 from miniagents.promising import Promise
@@ -86,6 +87,7 @@ class ActorSystem(Spawner, StoppableSystem):
 
     Attributes:
         journal: The journal, or None.
+        control: The socket by which the commands of `miniagents` ask this system; None without a journal in a file.
         id: What tells it from all other systems, also those of other processes.
 
     Example:
@@ -132,6 +134,7 @@ class ActorSystem(Spawner, StoppableSystem):
         self.dispatcher: Dispatcher = None  # type: ignore[assignment]  # set by activate()
         self.graces: Graces = None  # type: ignore[assignment]  # set by activate()
         self.time: Callable[[], float] = None  # type: ignore[assignment]  # set by activate()
+        self.wall_clock: WallClock = None  # type: ignore[assignment]  # set by activate()
         self.root: RootCell = None  # type: ignore[assignment]  # set by activate()
         self._debug = debug
         self.uids = itertools.count(1)
@@ -158,6 +161,7 @@ class ActorSystem(Spawner, StoppableSystem):
         loop = self.loop = asyncio.get_running_loop()
         use_daemon_threads(loop)
         self.time = loop.time
+        self.wall_clock = WallClock(loop)
         self.thread_id = threading.get_ident()
         self.scheduling = scheduling_of(loop)
         self.dispatcher = Dispatcher(loop, self.scheduling, debug=self._debug)
@@ -172,6 +176,7 @@ class ActorSystem(Spawner, StoppableSystem):
             # Not imported at the top: a program without a journal does not load it.
             mail: DurableMail = import_module("miniagents.actors.durable.mail").JournalMail(self.journal)
             self.durable_mail, self.dead_letters.on_disk = mail, mail.letters
+            self.control = import_module("miniagents.journal.operating").open_control(self, self.journal)
         self.scheduling.system_started(self)
         return self
 

@@ -17,11 +17,13 @@ from miniagents.errors import HandlerTimeoutError, PromiseCancelledError
 from miniagents.messages import MessageSequencePromise
 from miniagents.promising.abandoning import log_abandoned
 from miniagents.promising.failures import log_failure
+from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.scope import current_scope, current_work, get_work
 from miniagents.promising.tracebacks import traceback_text
 
 if TYPE_CHECKING:
     from miniagents.agents.agent import MiniAgent
+    from miniagents.agents.records import Records
 
 _log = structlog.get_logger("miniagents")
 
@@ -50,6 +52,9 @@ class Interaction(ReplyingCall):
         tokens: Tokens used so far, as far as models reported them.
         cost: The cost of these tokens, in the currency of the price list.
         label: The label that tells equal calls apart.
+        job: The name of the job that the call belongs to, "" for none.
+        records: The records of a call that is in a journal; None for any other call.
+        replaying: Whether the call is run again and has come to nothing new yet; see `InteractionContext.replaying`.
 
     Example:
         >>> @miniagent
@@ -72,6 +77,12 @@ class Interaction(ReplyingCall):
     )
 
     scheduled = False
+
+    job: str = ""
+    records: "Records | None" = None
+    replaying = False
+    is_silent = False
+    """Whether observers and events are told nothing of the call, since its answer is in the journal."""
 
     agent: "MiniAgent"
     agent_trace: "tuple[MiniAgent, ...]"
@@ -138,6 +149,11 @@ class Interaction(ReplyingCall):
         self._sequence = None
         self.are_replies_closed = False
         self._was_awaited = False
+
+    @property
+    def row(self) -> int:
+        """The number of the call in the journal, which outlives the process; without a journal its `id`."""
+        return self.id
 
     # The run
 
@@ -289,11 +305,11 @@ class Interaction(ReplyingCall):
         self.context = self.envelope = self.ctx = None  # they lead back to here
         if self.system.watches:
             self.system.watches.stirred(self)
-        if self._sequence is not None:
-            if self.replies.done():
-                self._sequence = None  # it leads back to here
-            elif self.replies.is_waited_for():
-                look_again(self.system, self.replies)  # those who wait for the replies wait for others from now on
+        replies = self.replies
+        if replies.settled_value is not NO_VALUE or replies.settled_error is not None:
+            self._sequence = None  # it leads back to here
+        elif replies.is_waited_for():
+            look_again(self.system, replies)  # those who wait for the replies wait for others from now on
         self.system.interaction_ended(self)
         self.cell.interaction_ended(self)
 

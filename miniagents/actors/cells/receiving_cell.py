@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from miniagents.actors.cells.cell_state import StopRequest
 from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
 from miniagents.actors.messaging.entries import (
@@ -29,6 +28,7 @@ from miniagents.actors.messaging.envelope import Envelope
 from miniagents.actors.messaging.mailbox import Overflow, PriorityQueue
 from miniagents.actors.messaging.outcome import Outcome
 from miniagents.actors.waiting.deadlock import Node
+from miniagents.actors.waiting.termination import StopRequest
 from miniagents.errors import DroppedError, InvalidOptionError, MailboxFullError
 from miniagents.supervision import StopReason
 from miniagents.supervision.lifecycle import OVER, Life
