@@ -272,10 +272,11 @@ class MiniAgents(AgentHost):
     async def _stop_interactions(self) -> None:
         for call in tuple(self._open_calls):
             call.finish()
-        calls_from_outside = [interaction for interaction in self._interactions.values() if interaction.parent is None]
-        for interaction in calls_from_outside:
-            interaction.begin_cancel("the system ends")
-        tasks = [interaction.task for interaction in self._interactions.values()]
+        ending = [interaction for interaction in self._interactions.values() if not interaction.ends_with_its_agent]
+        for interaction in ending:
+            if interaction.parent is None:
+                interaction.begin_cancel("the system ends")
+        tasks = [interaction.task for interaction in ending]
         running = [task for task in tasks if task is not None and not task.done()]
         if running:
             await asyncio.wait(running, timeout=INSIST_EVERY)

@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from miniagents.actors.cells.durable_cell import DurableMailbox
 from miniagents.actors.shutdown import RUNS
 from miniagents.agents.durable.below import Below
 from miniagents.agents.durable.durability import Durability
@@ -120,6 +121,12 @@ class DurableInteraction(Interaction):
         """The durability of the system."""
         durability: Durability = self.system.durability
         return durability
+
+    @property
+    def ends_with_its_agent(self) -> bool:  # type: ignore[override]  # an attribute of the class, elsewhere
+        """True for a message in a durable mailbox that became this call: cut off with the agent, it stays there."""
+        envelope = self.envelope
+        return envelope is not None and envelope.message is not self and isinstance(self.cell, DurableMailbox)
 
     def begin_job(
         self, above: Below, on_end: Callable[[RowState | None, BaseException | None], tuple[Operation[Any], ...]]

@@ -72,13 +72,13 @@ async def test_a_message_to_a_class_agent_comes_back_until_it_is_handled() -> No
     with pytest.raises(ProgramFails):
         async with MiniAgents(journal=journal) as system:
             ref = system.spawn(Secretary, name="secretary")
-            ref.inquire("wait").mark_seen()
+            await ref.send(TextMessage("wait"))
             await ref.send(TextMessage("kept"))
             await turns()
             raise ProgramFails
-    assert await mail_in(journal, "/secretary") == [TextMessage("kept")]
+    assert await mail_in(journal, "/secretary") == [TextMessage("wait"), TextMessage("kept")]
     async with MiniAgents(journal=journal) as system:
-        assert str(await system.spawn(Secretary, name="secretary").inquire("new")) == "kept,new"
+        assert str(await system.spawn(Secretary, name="secretary").inquire("new")) == "wait,kept,new"
 
 
 async def test_what_a_call_that_crashed_has_changed_is_not_in_the_state(log: list[Any]) -> None:
