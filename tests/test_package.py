@@ -44,6 +44,7 @@ ROOMS = {
         "messaging",
         "dispatch",
         "cells",
+        "durable",
         "supervisors",
         "from_thread",
         "runner",
