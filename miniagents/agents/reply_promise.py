@@ -79,7 +79,10 @@ class ReplyPromise(MessageSequencePromise, Generic[CallT]):
 
     def run_ready(self) -> bool:
         call = self._interaction
-        return call is not None and call.system.dispatcher.helpers.run_ready()
+        if call is None:
+            return False
+        dispatcher = call.system.dispatcher
+        return bool(dispatcher.ready) and dispatcher.helpers.run_ready()
 
     def start(self) -> None:
         if self._interaction is not None:

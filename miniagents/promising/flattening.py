@@ -254,7 +254,8 @@ class Flattener(Generic[In, Out]):
 
     async def _drain_stack(self, stack: "list[Any] | None") -> None:
         """Flatten the rest, waiting where an item is not ready."""
-        push_error, flow = self.sequence_promise.push_error, current_flow.get()
+        push, push_error = self.sequence_promise.push_piece, self.sequence_promise.push_error
+        leaf, flow = self._leaf, current_flow.get()
         while stack:
             top = stack[-1]
             if not hasattr(top, "__anext__"):
@@ -273,7 +274,15 @@ class Flattener(Generic[In, Out]):
                 if not isinstance(top, Replay) or (isinstance(error, DeadlockError) and not top.raised(error)):
                     stack.pop()
             else:
-                stack.append(iter((item,)))
+                try:
+                    piece = leaf(item)
+                except Exception as error:
+                    push_error(error)
+                else:
+                    if piece is not None:
+                        push(piece)  # the usual case: what comes is in order already
+                    else:
+                        stack.append(iter((item,)))
 
 
 async def _once(promise: Promise[Any]) -> AsyncIterator[Any]:

@@ -391,7 +391,7 @@ class Promise(Generic[T]):
             return
         watch: Scope | Producer = scope if self.producer is None else self.producer
         watch.begin_wait(self, at)
-        waits[waiter] = self, at, scope.node
+        waits[waiter] = self, at, scope if scope.is_node else scope.node
         try:
             yield from waiter
         finally:
