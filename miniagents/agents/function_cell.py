@@ -21,7 +21,7 @@ from miniagents.agents.agent_cell import AgentCell, answer_of
 from miniagents.agents.host import AgentHost
 from miniagents.agents.interaction import Interaction
 from miniagents.errors import ActorStoppedError
-from miniagents.messages import Message
+from miniagents.messages import EMPTY, Message
 from miniagents.promising.abandoning import INSIST_EVERY
 from miniagents.supervision.lifecycle import Event, Phase, Wish, life
 
@@ -146,7 +146,9 @@ class FunctionAgentCell(AgentCell):
         ctx = interaction.ctx = self.system.context_class(interaction)
         function, arguments = self.agent.wrapped, interaction.arguments
         coro: Awaitable[object] = (
-            function(ctx, **{**self._arguments, **arguments}) if self._arguments or arguments else function(ctx)
+            function(ctx, **{**self._arguments, **arguments})
+            if self._arguments or arguments is not EMPTY
+            else function(ctx)
         )
         return coro
 

@@ -117,7 +117,7 @@ def _finished(journal: MemoryJournal) -> dict[int, tuple[int, list[bytes]]]:
 
 
 _WRITES = 60
-"""More writes than one undisturbed life makes."""
+"""About as many as one life makes; their number depends on what is drawn."""
 
 
 @pytest.mark.parametrize("die_at", range(1, _WRITES))
