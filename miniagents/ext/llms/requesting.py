@@ -60,21 +60,6 @@ def ask(
         LLMError: There is no answer.
         JournalError: The journal cannot be read.
     """
-<<<<<<< HEAD
-    records = interaction.records
-    if records is not None:
-        return recorded(
-            records, provider.key, request, sink, partial(_unrecorded, provider, request, sink, terms, interaction)
-        )
-    return _unrecorded(provider, request, sink, terms, interaction)
-
-
-def _unrecorded(
-    provider: Provider, request: ModelRequest, sink: Sink, terms: Terms, interaction: Interaction
-) -> Coroutine[Any, Any, Answer]:
-    """Send a request, or take its answer from the cache; takes, returns and raises the same as `ask`."""
-=======
->>>>>>> main
     # No coroutine of its own: each one that waits for a model is stepped for each token.
     records = interaction.records
     if records is not None:

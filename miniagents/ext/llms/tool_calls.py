@@ -68,7 +68,7 @@ class _ResultPromise(MessagePromise):
         self._call = result.call
         self.is_error = True
         self.message_class = ToolResultMessage
-        StreamedPromise.__init__(self, result.tokens if result.records is None else result.recorded_tokens)
+        StreamedPromise.__init__(self, result.tokens)
 
     @property
     def known_beforehand(self) -> Mapping[str, Any]:  # type: ignore[override]  # it is made when it is asked for
@@ -89,7 +89,7 @@ class _ResultPromise(MessagePromise):
 
 
 class _Result:
-    __slots__ = ("_approve", "_ctx", "_on_start", "_timeout", "_tools", "call", "records")
+    __slots__ = ("_approve", "_ctx", "_timeout", "_tools", "call")
 
     def __init__(
         self,
@@ -104,49 +104,6 @@ class _Result:
         self._ctx = ctx
         self._approve = approve
         self._timeout = timeout
-<<<<<<< HEAD
-=======
-        self._on_start: Callable[[], Awaitable[None]] | None = None
-
-    async def recorded_tokens(self, promise: _ResultPromise) -> AsyncGenerator[Token, None]:
-        """Make the call, or give the result that it had, in a system with a journal.
-
-        A call of an agent has a row of its own. A call of a function is a record: first that it was started, then its
-        result.
-        """
-        records, tool = self.records, self._tools.get(self.call.name)
-        if records is None or tool is None or tool.is_agent:
-            async with aclosing(self.tokens(promise)) as pieces:
-                async for token in pieces:
-                    yield token
-            return
-        result = await ToolRecord.of(records, self.call)
-        if result.has_ended:
-            promise.is_error = result.is_error
-            for text in result.texts:
-                yield TextToken(text)
-            return
-        current_interruption.set(result.was_started)
-        if result.was_started and tool.recovery is not Recovery.RERUN:
-            if tool.recovery is Recovery.FAIL or self._approve is None:
-                promise.is_error = True
-                yield TextToken("failed: the process ended while it ran, and nobody knows how far it came")
-                return
-        elif self._approve is not None and await self._was_approved(records):
-            self._approve = None
-        texts: list[str] = []
-        self._on_start = partial(result.start, is_awaited=tool.recovery is not Recovery.RERUN)
-        async with aclosing(self.tokens(promise)) as pieces:
-            async for token in pieces:
-                texts.append(str(token))
-                yield token
-        if self._ctx.interaction.cancelled is None:
-            result.end(texts, is_error=promise.is_error)
-
-    async def _was_approved(self, records: Records) -> bool:
-        record = await records.recorded(_APPROVAL, self.call.id.encode())
-        return record is not None and record.value is not None
->>>>>>> main
 
     async def tokens(self, promise: _ResultPromise) -> AsyncGenerator[Token, None]:
         """Make the call and stream the text of its result; the promise is told whether the tool has answered."""
