@@ -17,6 +17,8 @@ DEFAULT_MAX_TOKENS = 4096
 VARIABLE = "ANTHROPIC_API_KEY"
 """The environment variable of the key."""
 
+_LATE_MODULES = ("opentelemetry.propagate",)
+
 
 async def _connect(connection: ConnectionSettings) -> Provider:
     connection.options.setdefault("max_tokens", DEFAULT_MAX_TOKENS)
@@ -31,7 +33,7 @@ async def _connect(connection: ConnectionSettings) -> Provider:
         return sdk("anthropic", "anthropic").AsyncAnthropic(api_key=key.reveal(), base_url=base_url, max_retries=0)
 
     client = connection.ctx.system.shared(
-        ("anthropic", base_url, key), lambda: SharedClient(make, "anthropic"), SharedClient.close
+        ("anthropic", base_url, key), lambda: SharedClient(make, "anthropic", _LATE_MODULES), SharedClient.close
     )
     return AnthropicProvider(await client.ready("messages"), key_source(connection.api_key, VARIABLE))
 

@@ -1,8 +1,10 @@
 """`SharedClient`: a client of an SDK that a system shares, made ready in threads."""
 
 import asyncio
+import contextlib
+import importlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -18,11 +20,13 @@ class SharedClient:
     Args:
         make: Imports the SDK and makes the client; it is called in a thread, once if it succeeds.
         extra: The extra of the package that installs the SDK.
+        modules: More modules that the SDK imports with its first request.
     """
 
-    def __init__(self, make: Callable[[], Any], extra: str) -> None:
+    def __init__(self, make: Callable[[], Any], extra: str, modules: Sequence[str] = ()) -> None:
         self._make = make
         self._extra = extra
+        self._modules = modules
         self._lock = threading.Lock()
         self._client: Any = None
         self._ready: dict[str, asyncio.Future[None]] = {}
@@ -51,6 +55,9 @@ class SharedClient:
             if self._client is None:
                 self._client = self._make()
         getattr(attrgetter(resource)(self._client), "with_streaming_response")  # noqa: B009 - it imports the resource
+        for module in self._modules:
+            with contextlib.suppress(Exception):  # the SDK imports it again, and says what is wrong with it
+                importlib.import_module(module)
         anyio = sdk("anyio", self._extra)
         anyio.run(anyio.sleep, 0)  # the SDK's connections run on anyio, which imports its backend when it first runs
 
