@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from miniagents import InteractionContext, MiniAgents, RetryPolicy, miniagent
+from miniagents import DataMessage, InteractionContext, MiniAgents, RetryPolicy, miniagent
 from miniagents.errors import InvalidOptionError, MessageTooLargeError, NotSendableError
 from miniagents.journal import MemoryJournal
 from tests.agents.agents import words
@@ -54,6 +54,7 @@ async def test_calls_of_one_key_at_the_same_time_share_one_call_of_an_async_func
 
     async with system():
         (reply,) = await buyer.inquire()
+        assert isinstance(reply, DataMessage)
         assert reply["results"] == ((1, 2),) * 3
     assert called == ["slow"]
 
@@ -127,10 +128,14 @@ async def test_what_was_committed_is_not_taken_again_wherever_the_process_dies(a
     effects: list[str] = []
     seen: list[tuple[str, object]] = []
 
+    def effect(key: str) -> str:
+        effects.append(key)
+        return f"effect {len(effects)}"
+
     @miniagent
     async def taker(ctx: InteractionContext) -> None:
         for key in ("a", "b"):
-            seen.append((key, await ctx.once(key, lambda key=key: effects.append(key) or f"effect {len(effects)}")))
+            seen.append((key, await ctx.once(key, effect, key)))
             seen.append((f"now {key}", await ctx.now()))
             seen.append((f"random {key}", await ctx.random()))
             seen.append((f"key {key}", await ctx.idempotency_key(key)))
