@@ -133,10 +133,6 @@ class AgentHost(ActorSystem):
         """Note that a call is under way."""
         raise NotImplementedError
 
-    def announce_start(self, interaction: Any) -> None:
-        """Tell observers and events that a call is under way, which was silent at its start."""
-        raise NotImplementedError
-
     def interaction_ended(self, interaction: Any) -> None:
         """Note that a call is over."""
         raise NotImplementedError

@@ -212,19 +212,16 @@ class MiniAgents(AgentHost):
         return tuple(self._interactions.values())
 
     def interaction_started(self, interaction: Interaction) -> None:
-        """Note that a call is under way."""
+        """Note that a call is under way. One that was silent is noted again when it turns out to be no replay."""
         self._interactions[interaction.id] = interaction
-        if (self.observers.interaction_started or self.events.wanted) and not interaction.is_silent:
-            self.announce_start(interaction)
-
-    def announce_start(self, interaction: Interaction) -> None:
-        """Tell observers and events that a call is under way."""
         for hook in self.observers.interaction_started:
+            if interaction.is_silent:
+                break
             try:
                 hook(interaction)
             except Exception as error:
                 observer_failed(hook, error)
-        if self.events.wanted:
+        if self.events.wanted and not interaction.is_silent:
             self.events.publish(
                 EventKind.INTERACTION_STARTED, interaction.path, detail=interaction.id, actor=interaction.cell
             )

@@ -1,11 +1,11 @@
 """`Durability`: what the calls of a system with a journal share."""
 
-import asyncio
 from typing import Any, Protocol
 
 import structlog
 
 from miniagents.agents.durable.identity import Identity
+from miniagents.agents.durable.records import log_failed_write
 from miniagents.errors import JournalError
 from miniagents.journal import Journal, Operation, Record
 
@@ -49,7 +49,7 @@ class Durability:
     def write(self, first: Operation[Any], *more: Operation[Any]) -> None:
         """Write something that nobody waits for. A failure is logged: what was to be written will be paid for again."""
         try:
-            self.journal.write(first, *more).add_done_callback(_written)
+            self.journal.write(first, *more).add_done_callback(log_failed_write)
         except JournalError as error:  # it is closed: the system has ended
             _log.warning("journal.not_written", error=str(error))
 
@@ -72,8 +72,3 @@ class Durability:
         settings.root = settings.root or row
         settings.versions[identity.name] = identity.version
         return (Record(settings.root, VERSION, identity.name.encode(), 0, identity.version.encode()),)
-
-
-def _written(future: "asyncio.Future[Any]") -> None:
-    if not future.cancelled() and (error := future.exception()) is not None:
-        _log.error("journal.not_written", error=str(error))

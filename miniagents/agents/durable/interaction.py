@@ -149,7 +149,7 @@ class DurableInteraction(Interaction):
         elif not await self._is_answered():
             if self.is_silent:
                 self.is_silent = False
-                self.system.announce_start(self)
+                self.system.interaction_started(self)
             await code(self)
 
     async def _is_answered(self) -> bool:

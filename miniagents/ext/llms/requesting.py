@@ -4,6 +4,7 @@ import asyncio
 import math
 import uuid
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -25,6 +26,7 @@ from miniagents.ext.llms.delays import duration
 from miniagents.ext.llms.endings import lets_calls_run
 from miniagents.ext.llms.messages import Usage
 from miniagents.ext.llms.provider import Answer, ModelRequest, Provider
+from miniagents.ext.llms.recorded import recorded
 from miniagents.supervision import Backoff
 
 _log = structlog.get_logger("miniagents")
@@ -36,7 +38,8 @@ _SPREAD = 0.5
 
 
 async def ask(provider: Provider, request: ModelRequest, sink: Sink, terms: Terms, interaction: Interaction) -> Answer:
-    """Send one request to a model, retrying as the policy allows.
+    """Send one request to a model, retrying as the policy allows. In a call that is in a journal, a request that was
+    answered before is not sent again.
 
     Every request of every agent goes through this function, requests for embeddings too. Agents call it as an attribute
     of this module, so that what records or replays requests can take its place.
@@ -49,11 +52,23 @@ async def ask(provider: Provider, request: ModelRequest, sink: Sink, terms: Term
         interaction: The call of the agent that sends the request.
 
     Returns:
-        The answer: the whole of it, from the provider or from the cache.
+        The answer: the whole of it, from the provider, from the cache or from the journal.
 
     Raises:
         LLMError: There is no answer.
+        JournalError: The journal cannot be read.
     """
+    records = interaction.records
+    if records is None:
+        return await _cached(provider, request, sink, terms, interaction)
+    send = partial(_cached, provider, request, sink, terms, interaction)
+    return await recorded(records, provider.key, request, sink, send)
+
+
+async def _cached(
+    provider: Provider, request: ModelRequest, sink: Sink, terms: Terms, interaction: Interaction
+) -> Answer:
+    """Answer a request from the cache, or send it; takes and raises the same as `ask`."""
     cache = terms.cache
     if cache is None:
         return await _attempts(provider, request, sink, terms, interaction)
