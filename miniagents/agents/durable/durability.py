@@ -12,7 +12,8 @@ from miniagents.journal import Journal, Operation, Record
 _log = structlog.get_logger("miniagents")
 
 VERSION = "version"
-"""The kind of the records of a root that tell which version of an agent its job has run."""
+"""The kind of the records of a root that tell which version of an agent its job has run. Name and version are the key,
+and there is no value: it is nothing that was paid for, so a job that has got no further has made no progress."""
 
 
 class JobSettings(Protocol):
@@ -71,4 +72,5 @@ class Durability:
             return ()
         settings.root = settings.root or row
         settings.versions[identity.name] = identity.version
-        return (Record(settings.root, VERSION, identity.name.encode(), 0, identity.version.encode()),)
+        key = f"{identity.name}\n{identity.version}".encode()
+        return (Record(settings.root, VERSION, key, self.journal.next_id()),)

@@ -10,8 +10,9 @@ import structlog
 from miniagents.actors.shutdown import RUNS
 from miniagents.agents.durable.below import Below
 from miniagents.agents.durable.durability import Durability
-from miniagents.agents.durable.identity import Identity, chained, identity_of, key_of_arguments, name_of, slot_of
+from miniagents.agents.durable.identity import Identity, chained, identity_of, key_of_arguments, slot_of
 from miniagents.agents.durable.inputs import ENDED, LiveInput
+from miniagents.agents.durable.names import name_of
 from miniagents.agents.durable.records import JournalRecords
 from miniagents.agents.durable.replies import decoded_error, encoded_error, restored, stored
 from miniagents.agents.interaction import AgentCode, Interaction

@@ -37,7 +37,7 @@ class JournalRecords(Records):
         """Read the records, if that was not done.
 
         Returns:
-            Whether there are any.
+            Whether there is any with a result.
 
         Raises:
             JournalError: The journal cannot be read.
@@ -53,7 +53,7 @@ class JournalRecords(Records):
                 self._loading = None
                 for record in records:
                     self._values.setdefault((record.kind, record.key, record.number), _recorded(record, bodies))
-        return bool(self._values)
+        return any(record.value is not None for record in self._values.values())
 
     async def recorded(self, kind: str, key: bytes) -> Recorded | None:
         """Return the next record of a kind and key; see `Records.recorded`.

@@ -13,7 +13,19 @@ KIND = "tool"
 
 
 class Recovery(enum.Enum):
-    """What becomes of a call of a function tool that was started when the process ended, and has no result."""
+    """What becomes of a call of a function tool that was started when the process ended, and has no result.
+
+    Example:
+        ```python
+        from miniagents.ext.llms import OpenAIAgent, Recovery, Tool
+
+        async def pay(amount: float) -> str:
+            return f"paid {amount}"
+
+        cashier = OpenAIAgent.fork(model="gpt-5-mini", tools=[Tool(pay, recovery=Recovery.FAIL)])
+        print(cashier.alias)  # OpenAIAgent
+        ```
+    """
 
     RERUN = "rerun"
     """The function is called again, and `ctx.interrupted` tells it so."""
