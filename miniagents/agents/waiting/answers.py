@@ -71,7 +71,15 @@ class Answers:
     # Inside
 
     async def wait(
-        self, interaction: Interaction, name: str, prompt: object, timeout: float | None, kind: type[Message]
+        self,
+        interaction: Interaction,
+        name: str,
+        prompt: object,
+        timeout: float | None,
+        kind: type[Message],
+        *,
+        number: int | None = None,
+        again: bool = False,
     ) -> Answer:
         """Wait for an answer; see `InteractionContext.wait_for`.
 
@@ -81,17 +89,22 @@ class Answers:
             prompt: A text, or data, for those who answer.
             timeout: Seconds until it waits no more, more than 0, or None.
             kind: The class that the answer must be of.
+            number: The number of the wait among those of its name; None for the next one.
+            again: Do not take an answer that the call got in an earlier process: wait for another one.
         """
         check_name(name)
         if timeout is not None:
             check_seconds("wait_for(timeout=)", timeout, above_zero=True, finite=True)
         records = records_of(interaction)
         while True:
-            number = records.number("wait", name.encode())
+            number = records.number("wait", name.encode()) if number is None else number
             id = WaitId(interaction.job, interaction.row, name, number)
             key = text_of(id).encode()
             recorded = await records.recorded(_ANSWER, key)
+            number = None
             if recorded is not None and recorded.value is not None and recorded.message is not None:
+                if again:
+                    continue
                 by, at = msgspec.msgpack.decode(recorded.value, type=tuple[str, float])
                 return Answer(recorded.message, by, at)
             given = await self._given(interaction, id, prompt, timeout, kind)
