@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from miniagents.actors import ActorRef, Caller, SpawnOptions
-from miniagents.actors.cells.spawning import Spawner
 from miniagents.actors.observing.caller import current_caller
 from miniagents.actors.observing.request_id import current_request_id
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.interaction import Interaction
+from miniagents.agents.lasting_context import LastingContext
 from miniagents.agents.records import current_interruption
 from miniagents.errors import NoActiveSystemError
 from miniagents.messages import MessageSequencePromise, Sendable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("miniagents")
 
 
-class InteractionContext(Spawner):
+class InteractionContext(LastingContext):
     """A call as the agent's code sees it, with the messages that came and the way for replies.
 
     Example:
@@ -122,8 +122,9 @@ class InteractionContext(Spawner):
 
     @property
     def interrupted(self) -> bool:
-        """True in the function of a tool that was started before, in a process that ended before it had a result."""
-        return current_interruption.get()
+        """True if this was started before, in a process that ended before it had a result: the function of a tool, or
+        else the code of the agent."""
+        return current_interruption.get() or self._interaction.interrupted
 
     def get_agent_trace(self) -> list[MiniAgent]:
         """Return this agent, the one that called it, and so on, up to 64."""

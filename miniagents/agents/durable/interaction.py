@@ -11,8 +11,9 @@ from miniagents.actors.cells.durable_cell import DurableMailbox
 from miniagents.actors.shutdown import RUNS
 from miniagents.agents.durable.below import Below
 from miniagents.agents.durable.durability import Durability
-from miniagents.agents.durable.identity import Identity, chained, identity_of, key_of_arguments, name_of, slot_of
+from miniagents.agents.durable.identity import Identity, chained, identity_of, key_of_arguments, slot_of
 from miniagents.agents.durable.inputs import ENDED, LiveInput
+from miniagents.agents.durable.names import name_of
 from miniagents.agents.durable.records import JournalRecords
 from miniagents.agents.durable.replies import decoded_error, encoded_error, restored, stored
 from miniagents.agents.interaction import AgentCode, Interaction
@@ -81,6 +82,7 @@ class DurableInteraction(Interaction):
         "_to_drop",
         "_unsettled",
         "chain",
+        "interrupted",
         "is_silent",
         "job",
         "place",
@@ -99,7 +101,7 @@ class DurableInteraction(Interaction):
         parent: Any = self.parent  # the calls of this system are of this class
         self.row: int = self.id
         self.records = None
-        self.replaying = False
+        self.replaying = self.interrupted = False
         self.place = None
         self._is_recorded = self.agent.options.spawn.durable or self.durability.records_all
         self._above: Below | None = parent.place if parent is not None else None
@@ -195,6 +197,7 @@ class DurableInteraction(Interaction):
                 except DecodeError as error:
                     _log.warning("journal.answer_undecodable", actor=self.path, row=row.id, error=str(error))
             above.ended(row)
+            self.interrupted = row.state is RowState.RUNNING
             if above.is_own(row):
                 await self._restart(row.id)
             else:

@@ -13,7 +13,8 @@ from miniagents.agents.durable.below import Below
 from miniagents.agents.durable.durability import VERSION, Durability
 from miniagents.agents.durable.finding import agent_named, version_now
 from miniagents.agents.durable.freeing import freed
-from miniagents.agents.durable.identity import Identity, identity_of, key_of_arguments, name_of
+from miniagents.agents.durable.identity import Identity, identity_of, key_of_arguments
+from miniagents.agents.durable.names import name_of
 from miniagents.agents.durable.replies import encoded_error
 from miniagents.agents.host import AgentHost
 from miniagents.agents.job_options import Change, Retry
