@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from miniagents.actors import SpawnOptions
 from miniagents.actors.arguments import parameters
@@ -33,16 +33,22 @@ class AgentOptions:
         errors: Exceptions that are answers, not crashes.
         max_concurrency: The number of calls of a function that run at once, 1 or more; None for no limit.
         spawn: The options of the actor.
+        version: The version of the code, as the journal knows it; None for a hash of the code.
     """
 
-    __slots__ = ("errors", "max_concurrency", "spawn")
+    __slots__ = ("errors", "max_concurrency", "spawn", "version")
 
     def __init__(
-        self, errors: tuple[type[BaseException], ...], max_concurrency: int | None, spawn: SpawnOptions
+        self,
+        errors: tuple[type[BaseException], ...],
+        max_concurrency: int | None,
+        spawn: SpawnOptions,
+        version: str | None = None,
     ) -> None:
         self.errors = errors
         self.max_concurrency = max_concurrency
         self.spawn = spawn
+        self.version = version
 
 
 class MiniAgent(CallTarget):
@@ -89,6 +95,9 @@ class MiniAgent(CallTarget):
 
     __miniagents_immutable__ = True
 
+    in_no_key: ClassVar[frozenset[str]] = frozenset()
+    """The names of arguments by which the journal does not tell calls apart: they change no answer."""
+
     if TYPE_CHECKING:
         _reference: AgentRef  # see `Spawnable`
 
@@ -123,7 +132,7 @@ class MiniAgent(CallTarget):
         self._system = system
         self._needs_nothing = False  # whether a call without arguments has been found to be right
         live = tuple((name, identity(value)) for name, value in sorted(self.live_arguments.items()))
-        self._key = (wrapped, self.alias, self.arguments, live, options.spawn)
+        self._key = (wrapped, self.alias, self.arguments, live, options.spawn, options.version)
         self._hash = hash(self._key)
         self.as_trace = (self,)
         self.__name__ = self.alias
@@ -196,7 +205,7 @@ class MiniAgent(CallTarget):
             type(self),
             alias=alias if alias is not None else self.alias,
             description=description if description is not None else self.description,
-            options=AgentOptions(self.options.errors, self.options.max_concurrency, spawn),
+            options=AgentOptions(self.options.errors, self.options.max_concurrency, spawn, self.options.version),
             arguments={**self.arguments, **changed},
             live_arguments={**self.live_arguments, **(non_freezable_kwargs or {})},
         )

@@ -22,6 +22,7 @@ from miniagents.promising.tracebacks import traceback_text
 
 if TYPE_CHECKING:
     from miniagents.agents.agent import MiniAgent
+    from miniagents.agents.records import Records
 
 _log = structlog.get_logger("miniagents")
 
@@ -50,6 +51,9 @@ class Interaction(ReplyingCall):
         tokens: Tokens used so far, as far as models reported them.
         cost: The cost of these tokens, in the currency of the price list.
         label: The label that tells equal calls apart.
+        job: The name of the job that the call belongs to, "" for none.
+        records: The records of a call that is in a journal; None for any other call.
+        replaying: Whether the call is run again and has come to nothing new yet; see `InteractionContext.replaying`.
 
     Example:
         >>> @miniagent
@@ -72,6 +76,12 @@ class Interaction(ReplyingCall):
     )
 
     scheduled = False
+
+    job: str = ""
+    records: "Records | None" = None
+    replaying = False
+    is_silent = False
+    """Whether observers and events are told nothing of the call, since its answer is in the journal."""
 
     agent: "MiniAgent"
     agent_trace: "tuple[MiniAgent, ...]"
@@ -138,6 +148,11 @@ class Interaction(ReplyingCall):
         self._sequence = None
         self.are_replies_closed = False
         self._was_awaited = False
+
+    @property
+    def row(self) -> int:
+        """The number of the call in the journal, which outlives the process; without a journal its `id`."""
+        return self.id
 
     # The run
 

@@ -111,6 +111,14 @@ class InteractionContext(Spawner):
         fields = {name: value for name, value in optional.items() if value is not None}
         return _log.bind(actor=self._interaction.path, interaction=self._interaction.id, **fields)
 
+    @property
+    def replaying(self) -> bool:
+        """True while the code runs again after a crash, and all that it has asked so far was answered by the journal.
+
+        It turns False with the first call, request or value that the journal does not have.
+        """
+        return self._interaction.replaying
+
     def get_agent_trace(self) -> list[MiniAgent]:
         """Return this agent, the one that called it, and so on, up to 64."""
         return list(self._interaction.agent_trace)

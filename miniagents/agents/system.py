@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import importlib
 import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self, Unpack, overload
@@ -22,15 +23,17 @@ from miniagents.agents.function_cell import FunctionAgentCell
 from miniagents.agents.host import AgentHost, OpenCall, ServingCell
 from miniagents.agents.interaction import Interaction
 from miniagents.agents.interaction_context import InteractionContext
+from miniagents.agents.job_options import Change, Retry
 from miniagents.agents.message_observers import MessageObservers, PersistHandler
 from miniagents.agents.reply_promise import ReplyPromise
 from miniagents.errors import InvalidOptionError
-from miniagents.messages import Message, Messages, Sendable
+from miniagents.messages import Message, Messages, MessageSequencePromise, Sendable
 from miniagents.promising.abandoning import INSIST_EVERY
 from miniagents.supervision import Pool
+from miniagents.supervision.checking import check_count, check_kind
 
 if TYPE_CHECKING:
-    from miniagents.journal import Journal
+    from miniagents.journal import Job, Journal
 
 _AGENTS = "agents"
 
@@ -85,6 +88,11 @@ class MiniAgents(AgentHost):
                 "durable_agents=True needs a journal: journal=SqliteJournal(path), of miniagents.journal"
             )
         self.durable_agents = durable_agents
+        self._jobs: Any = None
+        if journal is not None:
+            # Loaded here alone, so that a program without a journal does not load what needs SQLite.
+            durable = importlib.import_module("miniagents.agents.durable.system")
+            self._jobs = durable.make_durable(self, journal, records_all=durable_agents)
         self.budgets: tuple[Any, ...] = (
             () if budget is None else tuple(budget) if isinstance(budget, (tuple, list)) else (budget,)
         )
@@ -201,14 +209,16 @@ class MiniAgents(AgentHost):
         return tuple(self._interactions.values())
 
     def interaction_started(self, interaction: Interaction) -> None:
-        """Note that a call is under way."""
+        """Note that a call is under way. One that was silent is noted again when it turns out to be no replay."""
         self._interactions[interaction.id] = interaction
         for hook in self.observers.interaction_started:
+            if interaction.is_silent:
+                break
             try:
                 hook(interaction)
             except Exception as error:
                 observer_failed(hook, error)
-        if self.events.wanted:
+        if self.events.wanted and not interaction.is_silent:
             self.events.publish(
                 EventKind.INTERACTION_STARTED, interaction.path, detail=interaction.id, actor=interaction.cell
             )
@@ -216,12 +226,13 @@ class MiniAgents(AgentHost):
     def interaction_ended(self, interaction: Interaction) -> None:
         """Note that a call is over."""
         if self._interactions.pop(interaction.id, None) is not None:
-            for hook in self.observers.interaction_ended:
-                try:
-                    hook(interaction)
-                except Exception as error:
-                    observer_failed(hook, error)
-            if self.events.wanted:
+            if self.observers.interaction_ended and not interaction.is_silent:
+                for hook in self.observers.interaction_ended:
+                    try:
+                        hook(interaction)
+                    except Exception as error:
+                        observer_failed(hook, error)
+            if self.events.wanted and not interaction.is_silent:
                 self.events.publish(
                     EventKind.INTERACTION_ENDED,
                     interaction.path,
@@ -262,6 +273,114 @@ class MiniAgents(AgentHost):
     def _that_run(self) -> list[Any]:
         # A call on a worker is in both.
         return list(dict.fromkeys((*self._interactions.values(), *super()._that_run())))
+
+    # Jobs
+
+    def run_job(
+        self,
+        name: str,
+        agent: CallTarget,
+        messages: Sendable | None = None,
+        *,
+        retry: Retry | None = None,
+        on_change: Change = Change.RUN,
+        **kwargs: Any,
+    ) -> MessageSequencePromise:
+        """Run an agent as a job, which outlives the process.
+
+        Run again under its name, after a crash or in another program, the job continues: what its agents were answered
+        is not asked again. A job that has finished returns its replies at once. A job that runs is joined.
+
+        Args:
+            name: The name of the job, unique in the journal.
+            agent: The agent. It need not be durable itself.
+            messages: The messages, in any form that can be sent. The job starts once all of them are there and on disk.
+            retry: Which recorded answers are thrown away first; None for none. It also frees a job that is stuck or
+                was cancelled.
+            on_change: What becomes of the recorded answers of agents whose code has changed.
+            **kwargs: The arguments of `inquire`: `timeout=`, `errors_as_messages=`, and those of the agent.
+
+        Returns:
+            The promise of the replies, as from `inquire`. It fails with `JobConflictError` if the name belongs to a job
+            with another agent or input, with `JobStuckError` if the job has killed its process three times in a row,
+            and with `PromiseCancelledError` if it was cancelled.
+
+        Raises:
+            InvalidOptionError: The system has no journal.
+            AgentArgumentError: The agent does not take these arguments.
+            NotSendableError: `messages` cannot be sent.
+
+        Example:
+            >>> from miniagents.journal import MemoryJournal
+            >>> @miniagent
+            ... async def writer(ctx):
+            ...     print("writing")
+            ...     ctx.reply(f"a poem about {await ctx.message_promises}")
+            >>> async with MiniAgents(journal=MemoryJournal()) as mini:
+            ...     print(await mini.run_job("poem-1", writer, "the sea"))
+            ...     print(await mini.run_job("poem-1", writer, "the sea"))
+            writing
+            a poem about the sea
+            a poem about the sea
+        """
+        check_kind("run_job(name=)", name, str)
+        if not name:
+            raise InvalidOptionError("run_job(name=) is the name of the job, and must not be empty")
+        check_kind("run_job(retry=)", retry, Retry, or_none=True)
+        check_kind("run_job(on_change=)", on_change, Change)
+        promise: MessageSequencePromise = self._with_jobs().run(name, agent, messages, retry, on_change, kwargs)
+        return promise
+
+    async def unfinished_jobs(self) -> "tuple[Job, ...]":
+        """Return the jobs that have not ended, oldest first: those that run or can be resumed, and the stuck ones.
+
+        Raises:
+            InvalidOptionError: The system has no journal.
+            JournalError: The journal cannot be read.
+        """
+        jobs: tuple[Job, ...] = await self._with_jobs().unfinished()
+        return jobs
+
+    async def resume_all(self, max_concurrency: int = 16) -> dict[str, MessageSequencePromise]:
+        """Resume the jobs that have not ended, oldest first. Their agents are looked up in the modules that are loaded;
+        a job whose agent is not there is logged and left alone.
+
+        Args:
+            max_concurrency: How many jobs run at the same time, 1 or more. A job that only waits does not count. The
+                call returns once the last job has begun.
+
+        Returns:
+            The promises of the replies, by the names of the jobs.
+
+        Raises:
+            InvalidOptionError: The system has no journal, or `max_concurrency` is below 1.
+            JournalError: The journal cannot be read.
+        """
+        check_count("resume_all(max_concurrency=)", max_concurrency, 1)
+        resumed: dict[str, MessageSequencePromise] = await self._with_jobs().resume_all(max_concurrency)
+        return resumed
+
+    async def cancel_job(self, name: str) -> bool:
+        """Cancel a job, with all calls below it and what they wait for. The job stays cancelled after a restart.
+
+        Returns:
+            False if there is no such job, or it has ended.
+
+        Raises:
+            InvalidOptionError: The system has no journal.
+            JournalError: The journal cannot be written.
+        """
+        was_cancelled: bool = await self._with_jobs().cancel(name)
+        return was_cancelled
+
+    def _with_jobs(self) -> Any:
+        self.check_running()
+        if self._jobs is None:
+            raise InvalidOptionError(
+                f"system {self.name!r} has no journal, and jobs need one: journal=SqliteJournal(path), of "
+                f"miniagents.journal"
+            )
+        return self._jobs
 
     # Messages
 

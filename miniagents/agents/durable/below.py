@@ -1,0 +1,218 @@
+"""`Below`: the recorded calls below a row, as the calls that the code of this row makes now find them."""
+
+import asyncio
+from collections.abc import Iterable
+
+from miniagents.journal import Children, Journal, Row, RowState
+
+_PAGE = 1000
+
+
+class Below:
+    """The place of a row in the journal, for the calls that its code makes.
+
+    A row is found by its slot. Several rows of a slot are told apart by their inputs; equal ones are given out in the
+    order of their numbers. A row is given out once.
+
+    Args:
+        journal: The journal.
+        row: The row; 0 for the place above the root of a job.
+        job: The name of the job.
+        chain: The chain of agents down to this row.
+        is_fresh: Whether the row is new, so that nothing is below it.
+        former: The rows of the same call under other versions of its code, below which calls may be adopted.
+        adopts: Whether calls below other versions of the code are adopted.
+
+    Attributes:
+        row: As above.
+        job: As above.
+        chain: As above.
+    """
+
+    __slots__ = (
+        "_adopts",
+        "_former",
+        "_given",
+        "_is_loaded",
+        "_journal",
+        "_loading",
+        "_numbers",
+        "_rows",
+        "_turns",
+        "chain",
+        "job",
+        "row",
+    )
+
+    def __init__(
+        self,
+        journal: Journal,
+        row: int,
+        job: str,
+        chain: bytes,
+        *,
+        is_fresh: bool,
+        former: tuple[int, ...] = (),
+        adopts: bool = False,
+    ) -> None:
+        self.row = row
+        self.job = job
+        self.chain = chain
+        self._journal = journal
+        self._adopts = adopts
+        self._former = former
+        self._is_loaded = is_fresh and not former
+        self._loading: asyncio.Task[None] | None = None
+        self._rows: dict[bytes, list[Row]] = {}
+        self._given: set[int] = set()
+        self._numbers: dict[bytes, int] = {}
+        self._turns = Turns()
+
+    def next_number(self, slot: bytes) -> int:
+        """Return the number of a new row in a slot."""
+        number = self._numbers.get(slot, 0)
+        self._numbers[slot] = number + 1
+        return number
+
+    @property
+    def is_empty(self) -> bool:
+        """True if it is known that nothing is recorded below the row."""
+        return self._is_loaded and not self._rows
+
+    async def load(self) -> None:
+        """Read the recorded rows, once.
+
+        Raises:
+            JournalError: The journal cannot be read.
+        """
+        while not self._is_loaded:
+            if self._loading is None:
+                self._loading = asyncio.get_running_loop().create_task(self._load())
+            loading = self._loading
+            try:
+                await asyncio.shield(loading)
+            finally:
+                if loading.done() and self._loading is loading:
+                    self._loading = None  # a reader that comes later tries again if this one has failed
+
+    async def _load(self) -> None:
+        rows: list[Row] = []
+        for parent in (self.row, *self._former):
+            page = await self._journal.read(Children(parent, 0, _PAGE))
+            rows += page
+            while len(page) == _PAGE:
+                page = await self._journal.read(Children(parent, page[-1].id, _PAGE))
+                rows += page
+        self.take_in(rows)
+
+    def take_in(self, rows: Iterable[Row]) -> None:
+        """Take in the recorded rows."""
+        rows = tuple(rows)
+        for row in rows:
+            self._rows.setdefault(row.slot, []).append(row)
+            if row.parent == self.row:
+                self._numbers[row.slot] = max(self._numbers.get(row.slot, 0), row.number + 1)
+        for candidates in self._rows.values():
+            candidates.sort(key=lambda row: (row.parent != self.row, row.number, row.id))
+        self._turns.expect(row for row in rows if row.finished)
+        self._is_loaded = True
+
+    def former(self, agent: str) -> tuple[int, ...]:
+        """Return the rows of an agent that have not been given out, for a call of it that has none of its own: they are
+        of other code, or of other arguments. () unless the job adopts what is below them."""
+        if not self._adopts:
+            return ()
+        rows = [row for candidates in self._rows.values() for row in candidates if row.agent == agent]
+        former = tuple(sorted(row.id for row in rows if row.id not in self._given))
+        self._given.update(former)
+        return former
+
+    def recorded(self, slot: bytes) -> list[Row]:
+        """Return the rows of a slot that have not been given out, in the order of their numbers."""
+        return [row for row in self._rows.get(slot, ()) if row.id not in self._given]
+
+    def is_own(self, row: Row) -> bool:
+        """Return True if a row is below this one, and not below one of another version."""
+        return row.parent == self.row
+
+    def give(self, row: Row) -> None:
+        """Give a row out to a call."""
+        self._given.add(row.id)
+
+    def take_back(self, row: Row) -> None:
+        """Take a row back, since the call that it was given to is another one."""
+        self._given.discard(row.id)
+
+    def was_repeated(self, row: Row) -> bool:
+        """Return True if an equal call came after a row: the code has tried again."""
+        return any(
+            other.inputs == row.inputs and other.number > row.number and other.parent == row.parent
+            for other in self._rows.get(row.slot, ())
+        )
+
+    async def turn(self, row: Row, patience: float) -> None:
+        """Wait until the calls that had ended before a row have ended again, or for `patience` seconds."""
+        await self._turns.wait(row.finished, patience)
+
+    def ended(self, row: Row) -> None:
+        """Note that a row has ended again, or will not end as it did."""
+        self._turns.ended(row.finished)
+
+    def forget(self) -> None:
+        """Forget what was recorded, since the code of the row has ended and makes no more calls."""
+        self._rows.clear()
+        self._turns.forget()
+
+
+class Turns:
+    """The order in which recorded calls end, which is that in which they had ended.
+
+    A call that had ended before others may never be made again. So each wait is bounded, and what has been waited for
+    in vain is not waited for again.
+    """
+
+    __slots__ = ("_expected", "_waiting")
+
+    def __init__(self) -> None:
+        self._expected: dict[int, None] = {}  # in the order of the ends
+        self._waiting: dict[int, asyncio.Future[None]] = {}
+
+    def expect(self, rows: Iterable[Row]) -> None:
+        """Expect these calls to end again."""
+        ends = sorted(row.finished for row in rows if row.state is not RowState.CANCELLED)
+        self._expected = dict.fromkeys(ends)
+
+    async def wait(self, end: int, patience: float) -> None:
+        """Wait until a call may end.
+
+        Args:
+            end: The number of its recorded end.
+            patience: The most seconds to wait.
+        """
+        if self._first() >= end:
+            return
+        future = self._waiting[end] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(patience):
+                await future
+        except TimeoutError:
+            for earlier in [number for number in self._expected if number < end]:
+                del self._expected[earlier]
+        finally:
+            self._waiting.pop(end, None)
+
+    def ended(self, end: int) -> None:
+        """Note that a call has ended, and let the next one end."""
+        self._expected.pop(end, None)
+        first = self._first()
+        for number in sorted(self._waiting):
+            if number <= first and not self._waiting[number].done():
+                self._waiting[number].set_result(None)
+
+    def forget(self) -> None:
+        """Let all end that wait."""
+        self._expected.clear()
+        self.ended(0)
+
+    def _first(self) -> float:
+        return next(iter(self._expected), float("inf"))
