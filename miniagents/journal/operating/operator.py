@@ -7,11 +7,13 @@ from typing import Any
 from miniagents.control.protocol import CommandError, failed, mistake
 from miniagents.journal.encoding import encoded, kind_of
 from miniagents.journal.jobs import ChangeJob, DeleteJob, Forget, Job, JobOf, Jobs, JobState
+from miniagents.journal.lives import Pardon, job_subject
 from miniagents.journal.mail import Drop, Letters, Resend, StoredLetter
 from miniagents.journal.operating.answers import answer_of, kinds_of
 from miniagents.journal.operating.views import JobDetails, JobView, LetterView, StatsView, WaitView
+from miniagents.journal.operations import Operation
 from miniagents.journal.retention import Count
-from miniagents.journal.rows import RowsOfJob
+from miniagents.journal.rows import FinishRow, RestartRow, Row, RowOf, RowsOfJob, RowState
 from miniagents.journal.sqlite import SqliteJournal
 from miniagents.journal.waits import Deliver, Delivered, Delivery, GivenAnswer, Wait, WaitId, Waits
 from miniagents.messages import Message, TextMessage
@@ -19,12 +21,9 @@ from miniagents.messages import Message, TextMessage
 MOST = 1000
 """The number of things in an answer, at most."""
 
-_COUNTED = 10_000
-"""The number of rows of a job that are counted, at most."""
-
 _PAGE = 1000
 
-_CAN_BE_CANCELLED = (JobState.RUNNING, JobState.STUCK)
+_OVER = (JobState.FINISHED, JobState.CANCELLED)
 
 
 class Operator:
@@ -56,12 +55,8 @@ class Operator:
             CommandError: There is no such job.
         """
         job = await self._job(name)
-        rows: collections.Counter[str] = collections.Counter()
-        after = 0
-        while rows.total() < _COUNTED and (page := await self._journal.read(RowsOfJob(name, after, _PAGE))):
-            rows.update(row.state.value for row in page)
-            after = page[-1].id
-        return JobDetails(JobView.of(job), dict(rows), tuple(await self.waits(name)))
+        states = collections.Counter(row.state.value for row in await self._rows(name))
+        return JobDetails(JobView.of(job), dict(states), tuple(await self.waits(name)))
 
     async def cancel(self, name: str, by: str) -> JobView:
         """Cancel a job for good: it is not resumed.
@@ -74,9 +69,10 @@ class Operator:
             CommandError: There is no such job, or it has ended.
         """
         job = await self._job(name)
-        if job.state not in _CAN_BE_CANCELLED:
+        if job.state in _OVER:
             raise failed(f"job {name!r} is {job.state.value} already, and cannot be cancelled")
-        await self._cancel(name, by)
+        detail = encoded(TextMessage(f"cancelled by {by}" if by else "cancelled"), self._journal.max_message_bytes)
+        await self._cancel(ChangeJob(name, JobState.CANCELLED, detail))
         return JobView.of(await self._job(name))
 
     async def delete(self, name: str) -> JobView:
@@ -99,7 +95,8 @@ class Operator:
 
         Args:
             name: The name of the job.
-            row: The interaction whose answers are thrown away, with all below it; 0 for all of the job.
+            row: The interaction whose answers are thrown away, with all below it; 0 for all of the job. Those above it
+                run again, since they had its answer.
 
         Returns:
             How many interactions were forgotten.
@@ -109,10 +106,11 @@ class Operator:
         """
         job = await self._job(name)
         await self._check_at_rest(job)
-        forgotten = await self._journal.write(Forget(name, row), ChangeJob(name, JobState.RUNNING))
-        if row and not forgotten:
-            raise mistake(f"job {name!r} has no interaction {row}")
-        return forgotten
+        again: list[Operation[Any]] = [Pardon(job_subject(name))]
+        again += [RestartRow(above.id, above.started) for above in await self._above(name, row)]
+        if job.state is not JobState.CANCELLED:  # which holds until somebody runs it with `retry=`
+            again.append(ChangeJob(name, JobState.RUNNING))
+        return await self._journal.write(Forget(name, row), *again)
 
     # Waits
 
@@ -216,9 +214,10 @@ class Operator:
 
     # What a running system does in its own way
 
-    async def _cancel(self, name: str, by: str) -> None:
-        detail = encoded(TextMessage(f"cancelled by {by}"), self._journal.max_message_bytes)
-        await self._journal.write(ChangeJob(name, JobState.CANCELLED, detail))
+    async def _cancel(self, change: ChangeJob) -> None:
+        rows = [row for row in await self._rows(change.name) if row.state is RowState.RUNNING]
+        ends = [FinishRow(row.id, RowState.CANCELLED, self._journal.next_id()) for row in rows]
+        await self._journal.write(change, *ends)
 
     async def _deliver(self, job: str, target: str | WaitId, message: Message, by: str) -> Delivered:
         answer = GivenAnswer(encoded(message, self._journal.max_message_bytes), kind_of(message), by)
@@ -239,6 +238,30 @@ class Operator:
             there = f"; the last ones are {', '.join(names[-5:])}" if names else "; the journal has none"
             raise mistake(f"there is no job {name!r}{there}")
         return job
+
+    async def _rows(self, name: str) -> list[Row]:
+        rows: list[Row] = []
+        while page := await self._journal.read(RowsOfJob(name, rows[-1].id if rows else 0, _PAGE)):
+            rows += page
+        return rows
+
+    async def _above(self, name: str, number: int) -> list[Row]:
+        """Return the rows above a row of a job.
+
+        Raises:
+            CommandError: The job has no such row.
+        """
+        if not number:
+            return []
+        row = await self._journal.read(RowOf(number))
+        if row is None or row.job != name:
+            raise mistake(f"job {name!r} has no call {number}")
+        above: list[Row] = []
+        while row is not None and row.parent:
+            row = await self._journal.read(RowOf(row.parent))
+            if row is not None:
+                above.append(row)
+        return above
 
     async def _letter(self, number: int) -> StoredLetter:
         letters = await self._journal.read(Letters(None, number - 1, 1))

@@ -92,7 +92,7 @@ class JobDetails(msgspec.Struct, frozen=True):
 
     Attributes:
         job: The job.
-        rows: How many interactions it has by state, at most 10,000 of them counted.
+        rows: How many interactions it has, by state.
         waits: The waits that are open.
     """
 

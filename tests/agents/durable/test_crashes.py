@@ -6,10 +6,10 @@ import random
 from typing import Any
 
 import pytest
-from tests.agents.durable.lives import Killed, life, replies, rows
 
 from miniagents import MiniAgents, miniagent
 from miniagents.journal import MemoryJournal, RowState
+from tests.agents.durable.lives import Killed, life, replies, rows
 
 _sample = random.Random(17)
 _numbers = itertools.count()
