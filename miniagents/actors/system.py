@@ -17,6 +17,7 @@ from miniagents.actors.cells.absent import cell_of
 from miniagents.actors.cells.actor import Actor
 from miniagents.actors.cells.actor_cell import ActorCell
 from miniagents.actors.cells.cell import Cell
+from miniagents.actors.cells.cell_ports import DurableMail
 from miniagents.actors.cells.graces import Graces
 from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.actors.cells.root import RootCell
@@ -45,6 +46,7 @@ from miniagents.actors.supervisors.supervisor_cell import SupervisorCell
 from miniagents.actors.supervisors.supervisor_ref import SupervisorRef
 from miniagents.actors.threads import use_daemon_threads
 from miniagents.actors.waiting.deadlock import Watches, begin_wait, look_again
+from miniagents.actors.wall_clock import WallClock
 from miniagents.errors import InvalidOptionError, RestartLimitError, StartError, SystemNotRunningError
 from miniagents.messages import Message
 from miniagents.promising import Promise
@@ -132,10 +134,12 @@ class ActorSystem(Spawner, StoppableSystem):
         self.dispatcher: Dispatcher = None  # type: ignore[assignment]  # set by activate()
         self.graces: Graces = None  # type: ignore[assignment]  # set by activate()
         self.time: Callable[[], float] = None  # type: ignore[assignment]  # set by activate()
+        self.wall_clock: WallClock = None  # type: ignore[assignment]  # set by activate()
         self.root: RootCell = None  # type: ignore[assignment]  # set by activate()
         self._debug = debug
         self.uids = itertools.count(1)
         self._groups: dict[str, Group] = {}
+        self.durable_mail: DurableMail | None = None  # set by activate(), if there is a journal
 
     @property
     def random(self) -> Callable[[], float]:
@@ -157,6 +161,7 @@ class ActorSystem(Spawner, StoppableSystem):
         loop = self.loop = asyncio.get_running_loop()
         use_daemon_threads(loop)
         self.time = loop.time
+        self.wall_clock = WallClock(loop)
         self.thread_id = threading.get_ident()
         self.scheduling = scheduling_of(loop)
         self.dispatcher = Dispatcher(loop, self.scheduling, debug=self._debug)
@@ -169,6 +174,8 @@ class ActorSystem(Spawner, StoppableSystem):
         self._terminated = Promise()
         if self.journal is not None:
             # Not imported at the top: a program without a journal does not load it.
+            mail: DurableMail = import_module("miniagents.actors.durable.mail").JournalMail(self.journal)
+            self.durable_mail, self.dead_letters.on_disk = mail, mail.letters
             self.control = import_module("miniagents.journal.operating").open_control(self, self.journal)
         self.scheduling.system_started(self)
         return self
@@ -211,6 +218,8 @@ class ActorSystem(Spawner, StoppableSystem):
             raise InvalidOptionError("a Supervisor is started with `await system.supervise(...)`, not with spawn()")
         if kwargs and isinstance(actor, type) and issubclass(actor, Actor):
             check_names(actor, kwargs)
+        if name is None:
+            self.check_unnamed(actor, options)
         cell = self.new_cell(parent, actor, parent.child_name(name, self.base_name(actor)), options, kwargs)
         strategy = parent.props.strategy
         if strategy is None:
@@ -229,6 +238,18 @@ class ActorSystem(Spawner, StoppableSystem):
             parent.crash(error)
 
         return RunningSupervisor(parent, strategy, AutoShutdown.NEVER, give_up)
+
+    def check_unnamed(self, actor: object, options: SpawnOptions | None) -> None:
+        """Refuse an actor without a name that needs one.
+
+        Raises:
+            InvalidOptionError: The actor is durable: a journal knows it by its path.
+        """
+        if isinstance(options, SpawnOptions) and options.durable:
+            raise InvalidOptionError(
+                f"{self.base_name(actor)}: a durable actor needs a name: spawn(..., name=); its mail waits under "
+                f"its path until that is spawned again"
+            )
 
     def base_name(self, actor: object) -> str:
         """Return the base of the name of an actor that has none."""
@@ -255,6 +276,10 @@ class ActorSystem(Spawner, StoppableSystem):
                 if "_default_props" not in actor.__dict__:
                     actor._default_props = Props(actor, DEFAULT_OPTIONS, actor.errors, actor.strategy)  # noqa: SLF001
                 props = actor._default_props  # noqa: SLF001 - the classes of actors carry it for us
+            if props.options.durable:
+                assert self.durable_mail is not None  # `check_durable` has looked
+                durable_cell: LivingCell = self.durable_mail.new_cell(self, parent, name, props)
+                return durable_cell
             return ActorCell(self, parent, name, props)
         if isinstance(actor, Pool):
             return PoolCell(self, parent, name, SUPERVISOR_PROPS, actor)

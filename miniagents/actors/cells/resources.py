@@ -182,7 +182,16 @@ class ResourceCell(LivingCell):
         gets its error: the message will be handled again.
         """
         ask, replied, self._replied = entry.ask, self._replied, False
-        written = self.acknowledge(entry, Outcome.HANDLED, None if replied else answer)
+        assert self.inbox is not None  # that of a durable mailbox
+        try:
+            self.inbox.save()
+        except Exception as error:  # of the user's `snapshot`: the message counts as one that has crashed the actor
+            self.acknowledge(entry, Outcome.CRASHED, error)
+            if ask is not None:
+                ask.fail(error)
+            self.crash(error)
+            return
+        written = self.acknowledge(entry, Outcome.HANDLED, ask if replied else answer)
         if replied:
             return
         if ask is None:

@@ -2,8 +2,8 @@
 
 import asyncio
 import math
-import uuid
-from dataclasses import replace
+from collections.abc import Coroutine
+from typing import Any
 
 import structlog
 
@@ -20,7 +20,7 @@ from miniagents.errors import (
 )
 from miniagents.ext.llms.attempting import Sink, Terms, attempt_once
 from miniagents.ext.llms.breaker import Failover, current_failover, patience
-from miniagents.ext.llms.cache import cache_key
+from miniagents.ext.llms.cache import Cache, cache_key
 from miniagents.ext.llms.delays import duration
 from miniagents.ext.llms.endings import lets_calls_run
 from miniagents.ext.llms.messages import Usage
@@ -35,7 +35,9 @@ _SPREAD = 0.5
 """The largest share of a `Retry-After` that is added at random."""
 
 
-async def ask(provider: Provider, request: ModelRequest, sink: Sink, terms: Terms, interaction: Interaction) -> Answer:
+def ask(
+    provider: Provider, request: ModelRequest, sink: Sink, terms: Terms, interaction: Interaction
+) -> Coroutine[Any, Any, Answer]:
     """Send one request to a model, retrying as the policy allows.
 
     Every request of every agent goes through this function, requests for embeddings too. Agents call it as an attribute
@@ -49,14 +51,21 @@ async def ask(provider: Provider, request: ModelRequest, sink: Sink, terms: Term
         interaction: The call of the agent that sends the request.
 
     Returns:
-        The answer: the whole of it, from the provider or from the cache.
+        The coroutine of the answer: the whole of it, from the provider or from the cache.
 
     Raises:
         LLMError: There is no answer.
     """
-    cache = terms.cache
-    if cache is None:
-        return await _attempts(provider, request, sink, terms, interaction)
+    # No coroutine of its own: each one that waits for a model is stepped for each token.
+    if terms.cache is None:
+        return _attempts(provider, request, sink, terms, interaction)
+    return _cached(terms.cache, provider, request, sink, terms, interaction)
+
+
+async def _cached(
+    cache: Cache, provider: Provider, request: ModelRequest, sink: Sink, terms: Terms, interaction: Interaction
+) -> Answer:
+    """Take the answer from the cache, or send the request and store it; takes and raises the same as `ask`."""
     key = cache_key(provider.key, request)
     stored = await cache.get(key)
     if stored is not None:
@@ -80,7 +89,6 @@ async def _attempts(
     retry, system = terms.retry, interaction.system
     backoff = retry.backoff or DEFAULT_BACKOFF
     max_attempts = retry.attempts_of(None, DEFAULT_ATTEMPTS)
-    request = replace(request, idempotency_key=request.idempotency_key or str(uuid.uuid4()))
     path, began, attempt = interaction.path, system.time(), 0
     failover = current_failover.get()
     if failover is not None and failover.asked_by is not interaction.parent:

@@ -14,7 +14,8 @@ from miniagents.agents import InteractionContext, MiniAgent
 from miniagents.ext.llms.messages import ToolCall, ToolResultMessage
 from miniagents.ext.llms.tool_results import ToolEndedError, contained
 from miniagents.ext.llms.tools import Tool
-from miniagents.messages import MessagePromise, TextToken, Token
+from miniagents.messages import FrozenDict, Message, MessagePromise, TextToken, Token
+from miniagents.promising import StreamedPromise
 
 _log = structlog.get_logger("miniagents")
 
@@ -52,25 +53,38 @@ def call_tools(
 class _ResultPromise(MessagePromise):
     """The promise of a result, which also resolves if its task was cancelled before its first step."""
 
-    __slots__ = ("_result",)
+    __slots__ = ("_call", "_result", "is_error")
+
+    message_class: type[Message]
 
     def __init__(self, result: "_Result") -> None:
         self._result: _Result | None = result
-        call = result.call
-        super().__init__(
-            message_token_streamer=result.tokens, message_class=ToolResultMessage, call_id=call.id, name=call.name
-        )
+        self._call = result.call
+        self.is_error = True
+        self.message_class = ToolResultMessage
+        StreamedPromise.__init__(self, result.tokens)
+
+    @property
+    def known_beforehand(self) -> Mapping[str, Any]:  # type: ignore[override]  # it is made when it is asked for
+        """The id of the call and the name of the tool."""
+        return FrozenDict(call_id=self._call.id, name=self._call.name)
 
     def end_stream(self, error: BaseException | None = None) -> None:
         result, self._result = self._result, None  # it leads to the call, whose replies lead back to here
         if isinstance(error, asyncio.CancelledError) and result is not None:
-            self._late["is_error"] = True
+            self.is_error = True
             self.push_piece(result.cancelled(bool(self.pieces)))
             error = None
         super().end_stream(error)
 
+    def _assembled(self, pieces: Sequence[Token]) -> Message:
+        call, text = self._call, "".join(map(str, pieces))
+        return ToolResultMessage(text, call_id=call.id, name=call.name, is_error=self.is_error)
+
 
 class _Result:
+    __slots__ = ("_approve", "_ctx", "_timeout", "_tools", "call")
+
     def __init__(
         self,
         call: ToolCall,
@@ -85,8 +99,8 @@ class _Result:
         self._approve = approve
         self._timeout = timeout
 
-    async def tokens(self, late: dict[str, Any]) -> AsyncGenerator[Token, None]:
-        late["is_error"] = True
+    async def tokens(self, promise: _ResultPromise) -> AsyncGenerator[Token, None]:
+        """Make the call and stream the text of its result; the promise is told whether the tool has answered."""
         any_token = False
         try:
             tool = self._tools.get(self.call.name)
@@ -94,7 +108,7 @@ class _Result:
                 there_are = ", ".join(self._tools) or "none"
                 yield TextToken(f"failed: there is no tool {self.call.name!r}; there are: {there_are}")
                 return
-            refusal = await self._refusal()
+            refusal = await self._refusal(self._approve) if self._approve is not None else None
             if refusal is not None:
                 yield TextToken(f"failed: not approved: {refusal}")
                 return
@@ -102,7 +116,7 @@ class _Result:
                 async for token in pieces:
                     any_token = True
                     yield token
-            late["is_error"] = False
+            promise.is_error = False
         except asyncio.CancelledError:
             # Providers refuse a history with a call that has no result.
             yield self.cancelled(any_token)
@@ -150,11 +164,8 @@ class _Result:
                 seen.ended(None, failed)
             failed = None  # or the error would hold this frame, and the frame the error
 
-    async def _refusal(self) -> str | None:
+    async def _refusal(self, approve: Approve) -> str | None:
         """Return why the call may not run; None if it may."""
-        approve = self._approve
-        if approve is None:
-            return None
         answer = await contained(self._answer(approve))
         if answer is True:
             return None

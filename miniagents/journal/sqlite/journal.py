@@ -129,11 +129,11 @@ class SqliteJournal:
 
     def write(self, first: Operation[R], *more: Operation[Any]) -> asyncio.Future[R]:
         """Write operations; see `Journal`."""
-        return self._opened().put((first, *more))
+        return (self._writer or self._opened()).put((first, *more))
 
     def read(self, query: Query[R]) -> asyncio.Future[R]:
         """Ask a question; see `Journal`."""
-        return self._opened().put(query)
+        return (self._writer or self._opened()).put(query)
 
     async def close(self) -> None:
         """Write what waits, and close the journal; see `Journal`."""
