@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from miniagents.actors import ActorRef, Caller, SpawnOptions
-from miniagents.actors.cells.spawning import Spawner
 from miniagents.actors.observing.caller import current_caller
 from miniagents.actors.observing.request_id import current_request_id
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.interaction import Interaction
+from miniagents.agents.lasting_context import LastingContext
 from miniagents.errors import NoActiveSystemError
 from miniagents.messages import MessageSequencePromise, Sendable
 from miniagents.promising.failures import log_failure
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("miniagents")
 
 
-class InteractionContext(Spawner):
+class InteractionContext(LastingContext):
     """A call as the agent's code sees it, with the messages that came and the way for replies.
 
     Example:

@@ -79,6 +79,7 @@ class DurableInteraction(Interaction):
         "_to_drop",
         "_unsettled",
         "chain",
+        "interrupted",
         "is_silent",
         "job",
         "place",
@@ -96,7 +97,7 @@ class DurableInteraction(Interaction):
         parent: Any = self.parent  # the calls of this system are of this class
         self.row: int = self.id
         self.records = None
-        self.replaying = False
+        self.replaying = self.interrupted = False
         self.place = None
         self._is_recorded = self.agent.options.spawn.durable or self.durability.records_all
         self._above: Below | None = parent.place if parent is not None else None
@@ -185,6 +186,7 @@ class DurableInteraction(Interaction):
                 except DecodeError as error:
                     _log.warning("journal.answer_undecodable", actor=self.path, row=row.id, error=str(error))
             above.ended(row)
+            self.interrupted = row.state is RowState.RUNNING
             if above.is_own(row):
                 await self._restart(row.id)
             else:
