@@ -11,12 +11,12 @@ from miniagents.actors.observing.caller import current_caller
 from miniagents.agents.host import AgentHost
 from miniagents.agents.interaction import Interaction
 from miniagents.agents.records import records_of
-from miniagents.agents.waiting.pending_wait import PendingWait, check_name, refusal, target_of, text_of
 from miniagents.agents.waiting.process_waits import ProcessWaits
 from miniagents.agents.waiting.resting import Resting
 from miniagents.errors import ActorStoppedError, DeadlineExceededError
 from miniagents.journal import Journal, encoded, kind_of
 from miniagents.journal.limits import MAX_MESSAGE_BYTES
+from miniagents.journal.pending_wait import PendingWait, check_name, check_name_or_id, refusal, target_of, text_of
 from miniagents.journal.waits import (
     ConsumeAnswer,
     Deliver,
@@ -173,10 +173,14 @@ class Answers:
 
     async def pending(self, job: str | None = None) -> tuple[PendingWait, ...]:
         """Return what waits; see `MiniAgents.pending`."""
+        return tuple(PendingWait.of(wait) for wait in await self.open_waits(job))
+
+    async def open_waits(self, job: str | None = None) -> list[Wait]:
+        """Return the waits of a job, or of all (None), as the journal has them, the oldest first."""
         waits = list(self._process.open_waits(job))
         if self._journal is not None:
             waits += await self._journal.read(Waits(job))
-        return tuple(PendingWait.of(wait) for wait in sorted(waits, key=lambda wait: (wait.since, wait.id)))
+        return sorted(waits, key=lambda wait: (wait.since, wait.id))
 
     async def deliver(self, job: str, name_or_id: str, message: object, by: str | None) -> str | None:
         """Answer a wait; see `MiniAgents.deliver`."""
@@ -187,9 +191,8 @@ class Answers:
         kind = kind_of(answer)
         given = GivenAnswer(encoded(answer, self._limit), kind, by, self._system.wall_clock.time())
         kinds = tuple(cls.__wire_tag__ for cls in type(answer).__mro__ if issubclass(cls, Message))
+        check_name_or_id(name_or_id)
         target = target_of(job, name_or_id)
-        if isinstance(target, str):
-            check_name(target)
         journal = self._journal
         is_here = self._process.takes(job, target) or journal is None
         if is_here and job and not self._process.takes(job, target):

@@ -20,7 +20,7 @@ _PENDING = """
 _DELIVER = """
   miniagents deliver job-42 approval "yes"
   miniagents deliver job-42 approval --data '{"approved": true, "reason": "looks good"}'
-  miniagents deliver job-42 approval --id 17.0 "yes"     where several waits have the name
+  miniagents deliver job-42 approval#17.0 "yes"     one of several waits with the name, by its id
   cat answer.txt | miniagents deliver job-42 review -
 """
 
@@ -35,24 +35,22 @@ def add_deliver(commands: Commands) -> None:
     """Add the parser of `miniagents deliver`."""
     parser = add_command(commands, "deliver", help="answer what waits", examples=_DELIVER, run=_deliver)
     parser.add_argument("job", metavar="JOB")
-    parser.add_argument("name", metavar="NAME", help="the name that is waited for")
+    parser.add_argument("name", metavar="NAME", help="the name that is waited for, or the id that `pending` shows")
     parser.add_argument("text", metavar="TEXT", nargs="?", help="the answer; - reads it from standard input")
     parser.add_argument("--data", metavar="JSON", help="an answer of fields, as a JSON object; - reads it")
     parser.add_argument("--type", metavar="TYPE", default="", help="the message type (default: what the wait is for)")
-    parser.add_argument("--id", metavar="ROW.NUMBER", type=_id, help="which of several waits; `pending` shows it")
     add_by(parser)
 
 
 def wait_rows(waits: Any) -> str:
     """Return waits as a table."""
-    heads = ("JOB", "NAME", "ID", "AGENT", "SINCE", "EXPIRES", "TYPE", "PROMPT")
+    heads = ("JOB", "ID", "AGENT", "SINCE", "EXPIRES", "TYPE", "PROMPT")
     return table(
         heads,
         [
             (
                 wait["job"] or "-",
-                wait["name"],
-                f"{wait['row']}.{wait['number']}",
+                wait["id"],
                 wait["agent"],
                 moment(wait["since"]),
                 moment(wait["due_at"]),
@@ -76,18 +74,16 @@ def _pending(args: argparse.Namespace) -> int:
 def _deliver(args: argparse.Namespace) -> int:
     if (args.text is None) == (args.data is None):
         raise InvalidOptionError("deliver takes a TEXT, or --data JSON")
-    arguments: dict[str, Any] = {"job": args.job, "name": args.name, "type": args.type, "by": args.by or login()}
-    if args.id is not None:
-        arguments["row"], arguments["number"] = args.id
+    arguments = {"job": args.job, "name_or_id": args.name, "type": args.type, "by": args.by or login()}
     if args.data is not None:
         arguments["data"] = _read_json(sys.stdin.read() if args.data == "-" else args.data)
     else:
         arguments["text"] = sys.stdin.read() if args.text == "-" else args.text
 
     def show(result: Any) -> str:
-        if result["delivery"] == "kept":
+        if result["id"] is None:
             return f"kept: nothing waits for {plain(args.name)} yet, and {plain(args.job)} gets it when it does"
-        return f"delivered to {plain(args.name)} of {plain(args.job)}"
+        return f"delivered to {plain(result['id'])} of {plain(args.job)}"
 
     return carry_out(args, "deliver", lambda target: target.ask("waits.deliver", arguments), show)
 
@@ -97,11 +93,3 @@ def _read_json(text: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise InvalidOptionError(f"--data is no JSON: {error}") from None
-
-
-def _id(text: str) -> tuple[int, int]:
-    row, _, number = text.partition(".")
-    try:
-        return int(row), int(number or 0)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}: an id is ROW.NUMBER, as `miniagents pending` shows it") from None

@@ -1,6 +1,7 @@
 """`Operator`: what an operator can look at and do in a journal that is open in this process."""
 
 import collections
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from miniagents.journal.mail import Drop, Letters, Resend, StoredLetter
 from miniagents.journal.operating.answers import answer_of, kinds_of
 from miniagents.journal.operating.views import JobDetails, JobView, LetterView, StatsView, WaitView
 from miniagents.journal.operations import Operation
+from miniagents.journal.pending_wait import check_name_or_id, refusal, target_of, text_of
 from miniagents.journal.retention import Count
 from miniagents.journal.rows import FinishRow, RestartRow, Row, RowOf, RowsOfJob, RowState
 from miniagents.journal.sqlite import SqliteJournal
-from miniagents.journal.waits import Deliver, Delivered, Delivery, GivenAnswer, Wait, WaitId, Waits
+from miniagents.journal.waits import Deliver, Delivery, GivenAnswer, Wait, WaitId, Waits
 from miniagents.messages import Message, TextMessage
 
 MOST = 1000
@@ -120,35 +122,30 @@ class Operator:
         Args:
             job: Only those of this job; None for all.
         """
-        return [WaitView.of(wait) for wait in (await self._journal.read(Waits(job)))[:MOST]]
+        return [WaitView.of(wait) for wait in (await self._open_waits(job))[:MOST]]
 
-    async def deliver(
-        self, job: str, target: str | WaitId, text: str | None, data: Any, kind: str, by: str
-    ) -> tuple[str, list[WaitView]]:
+    async def deliver(self, job: str, name_or_id: str, text: str | None, data: Any, kind: str, by: str) -> str | None:
         """Answer a wait.
 
         Args:
             job: The name of the job.
-            target: The name of the wait, or its id.
+            name_or_id: The name of the wait, or its id.
             text: The answer, or None if it is data.
             data: The answer as JSON has it.
             kind: The type of the message; "" for that of the wait, or for a plain one.
             by: Who answers.
 
         Returns:
-            "delivered" or "kept", and the wait that has the answer.
+            The id of the wait that has the answer; None for an answer that is kept for a wait to come.
 
         Raises:
-            CommandError: The answer was refused; the text says why.
+            CommandError: It is no answer.
+            AnswerRefusedError: It was refused; the text says why.
         """
-        name = target.name if isinstance(target, WaitId) else target
+        check_name_or_id(name_or_id)
         if not kind:
-            kind = await self._kind_of_wait(job, target)
-        message = answer_of(text, data, kind)
-        delivered = await self._deliver(job, target, message, by)
-        if delivered.delivery not in (Delivery.DELIVERED, Delivery.KEPT):
-            raise _refusal(job, name, kind_of(message), delivered)
-        return delivered.delivery.value, [WaitView.of(wait) for wait in delivered.waits]
+            kind = await self._kind_of_wait(job, target_of(job, name_or_id))
+        return await self._deliver(job, name_or_id, answer_of(text, data, kind), by)
 
     # Dead letters
 
@@ -187,7 +184,7 @@ class Operator:
             CommandError: There is none of this number.
         """
         letter = await self._letter(number)
-        if not await self._journal.write(Drop(number)):
+        if not await self._drop(number):
             raise _no_letter(number)
         return LetterView.of(letter)
 
@@ -219,12 +216,23 @@ class Operator:
         ends = [FinishRow(row.id, RowState.CANCELLED, self._journal.next_id()) for row in rows]
         await self._journal.write(change, *ends)
 
-    async def _deliver(self, job: str, target: str | WaitId, message: Message, by: str) -> Delivered:
+    async def _open_waits(self, job: str | None) -> Sequence[Wait]:
+        return await self._journal.read(Waits(job))
+
+    async def _deliver(self, job: str, name_or_id: str, message: Message, by: str) -> str | None:
         answer = GivenAnswer(encoded(message, self._journal.max_message_bytes), kind_of(message), by)
-        return await self._journal.write(Deliver(job, target, answer, kinds_of(message)))
+        delivered = await self._journal.write(Deliver(job, target_of(job, name_or_id), answer, kinds_of(message)))
+        if delivered.delivery is Delivery.KEPT:
+            return None
+        if delivered.delivery is not Delivery.DELIVERED:
+            raise refusal(delivered, job, name_or_id, kind_of(message))
+        return text_of(delivered.waits[0].id)
 
     async def _resend(self, number: int) -> bool:
         return await self._journal.write(Resend(number, self._journal.next_id()))
+
+    async def _drop(self, number: int) -> bool:
+        return await self._journal.write(Drop(number))
 
     async def _check_at_rest(self, job: Job) -> None:
         """Refuse what needs a job that does not run now. In a file that nobody has open none does."""
@@ -271,33 +279,9 @@ class Operator:
 
     async def _kind_of_wait(self, job: str, target: str | WaitId) -> str:
         """Return the type that a wait is for, if there is one wait: an operator need not write it down."""
-        waits = await self._journal.read(Waits(job))
-        kinds = {wait.kind for wait in waits if target in (wait.id, wait.id.name)}
+        kinds = {wait.kind for wait in await self._open_waits(job) if target in (wait.id, wait.id.name)}
         return kinds.pop() if len(kinds) == 1 else ""
 
 
 def _no_letter(number: int) -> CommandError:
     return mistake(f"there is no dead letter {number}")
-
-
-def _refusal(job: str, name: str, kind: str, delivered: Delivered) -> CommandError:
-    """Return the error for an answer that was refused."""
-    waits = delivered.waits
-    match delivered.delivery:
-        case Delivery.TAKEN:
-            return failed(f"{name!r} of job {job!r} is answered already, by {_by(waits)}")
-        case Delivery.AMBIGUOUS:
-            ids = ", ".join(f"{wait.id.row}.{wait.id.number} ({wait.agent or 'no agent'})" for wait in waits[:10])
-            return mistake(f"{len(waits)} waits of job {job!r} have the name {name!r}; say which by --id: {ids}")
-        case Delivery.WRONG_KIND:
-            return mistake(f"{name!r} of job {job!r} takes {waits[0].kind}, and the answer is {kind}")
-        case Delivery.ENDED:
-            what = f"its wait is {waits[0].state.value}" if waits else "the job has ended"
-            return failed(f"{name!r} of job {job!r} takes no answer any more: {what}")
-        case _:
-            return mistake(f"there is no job {job!r}, or no wait {name!r} with this id")
-
-
-def _by(waits: tuple[Wait, ...]) -> str:
-    answers = [wait.answer for wait in waits if wait.answer is not None]
-    return answers[0].by or "somebody without a name" if answers else "somebody"

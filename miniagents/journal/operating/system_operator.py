@@ -1,12 +1,32 @@
 """`SystemOperator`: what an operator asks of a system that runs with a journal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from miniagents.control.protocol import failed
 from miniagents.journal.jobs import ChangeJob, Job
 from miniagents.journal.operating.operator import Operator
 from miniagents.journal.sqlite import SqliteJournal
+from miniagents.journal.waits import Wait
+from miniagents.messages import Message
+
+
+class LettersOfSystem(Protocol):
+    """The dead letters in the journal of a running system."""
+
+    async def resend(self, number: int) -> bool:
+        """Have a dead letter handled again."""
+
+    async def drop(self, number: int) -> bool:
+        """Throw a dead letter away."""
+
+
+class DeadLettersOfSystem(Protocol):
+    """The dead letters of a running system."""
+
+    @property
+    def durable(self) -> LettersOfSystem:
+        """Those in the journal."""
 
 
 class JobsThatRun(Protocol):
@@ -17,6 +37,13 @@ class JobsThatRun(Protocol):
         """The jobs that run now, by their names."""
 
 
+class OpenWaits(Protocol):
+    """What the calls of a system wait for."""
+
+    async def open_waits(self, job: str | None) -> Sequence[Wait]:
+        """Return the waits of a job, or of all (None)."""
+
+
 class LiveSystem(Protocol):
     """A running system, as an operator sees it."""
 
@@ -24,16 +51,27 @@ class LiveSystem(Protocol):
     def name(self) -> str:
         """The name of the system."""
 
+    @property
+    def dead_letters(self) -> DeadLettersOfSystem:
+        """Its dead letters."""
 
-class SystemWithJobs(LiveSystem, Protocol):
-    """A running system that has agents, and so jobs."""
+
+class SystemOfAgents(LiveSystem, Protocol):
+    """A running system with agents, and so with jobs and waits."""
 
     @property
     def durability(self) -> JobsThatRun | None:
         """What is under way; None if nothing is recorded."""
 
+    @property
+    def answers(self) -> OpenWaits:
+        """What its calls wait for."""
+
     async def cancel_job(self, name: str) -> bool:
         """Cancel a job with all calls below it."""
+
+    async def deliver(self, job: str, name_or_id: str, message: Message, *, by: str | None) -> str | None:
+        """Answer a wait, and wake the call that waits."""
 
 
 class SystemOperator(Operator):
@@ -46,15 +84,32 @@ class SystemOperator(Operator):
 
     def __init__(self, journal: SqliteJournal, system: LiveSystem) -> None:
         super().__init__(journal)
-        self._with_jobs: SystemWithJobs | None = system if hasattr(system, "cancel_job") else None  # type: ignore[assignment]
+        self._system = system
+        self._of_agents: SystemOfAgents | None = system if hasattr(system, "cancel_job") else None  # type: ignore[assignment]
 
     async def _cancel(self, change: ChangeJob) -> None:
-        if self._with_jobs is None:
+        if self._of_agents is None:
             await super()._cancel(change)
-        elif await self._with_jobs.cancel_job(change.name):
+        elif await self._of_agents.cancel_job(change.name):
             await self._journal.write(change)  # again, for who has cancelled it
 
+    async def _open_waits(self, job: str | None) -> Sequence[Wait]:
+        if self._of_agents is None:
+            return await super()._open_waits(job)
+        return await self._of_agents.answers.open_waits(job)
+
+    async def _deliver(self, job: str, name_or_id: str, message: Message, by: str) -> str | None:
+        if self._of_agents is None:
+            return await super()._deliver(job, name_or_id, message, by)
+        return await self._of_agents.deliver(job, name_or_id, message, by=by)
+
+    async def _resend(self, number: int) -> bool:
+        return await self._system.dead_letters.durable.resend(number)
+
+    async def _drop(self, number: int) -> bool:
+        return await self._system.dead_letters.durable.drop(number)
+
     async def _check_at_rest(self, job: Job) -> None:
-        running = self._with_jobs.durability if self._with_jobs is not None else None
+        running = self._of_agents.durability if self._of_agents is not None else None
         if running is not None and job.name in running.jobs:
             raise failed(f"job {job.name!r} runs now; cancel it first: miniagents jobs cancel {job.name}")

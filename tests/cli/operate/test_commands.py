@@ -50,11 +50,45 @@ def file(path: Path) -> Path:
 
 
 def test_a_running_program_shows_its_jobs_dead_letters_and_counts(do: Commands, program: Program, path: Path) -> None:
-    (job,) = do("jobs", "--json").envelope["result"]["jobs"]
-    assert (job["name"], job["state"]) == ("job-42", "running")
+    jobs = do("jobs", "--json").envelope["result"]["jobs"]
+    assert [(job["name"], job["state"]) for job in jobs] == [("job-42", "running"), ("job-43", "running")]
+    assert "Publish it?" in do("jobs", "show", "job-43").out
     assert [line.split()[0] for line in do("dead-letters").out.splitlines()] == ["ID", "901", "902"]
     assert "letter 902" in do("dead-letters", "show", "902").out
     assert f"{path}," in do("journal", "stats").out
+
+
+def test_a_delivered_answer_wakes_its_wait_at_once_and_gets_the_type_that_is_waited_for(
+    do: Commands, program: Program
+) -> None:
+    (wait,) = do("pending", "--json").envelope["result"]["waits"]
+    assert (wait["job"], wait["name"], wait["prompt"]["content"]) == ("job-43", "approval", "Publish it?")
+
+    answer = '{"content": "", "approved": true}'
+    assert do("deliver", "job-43", "approval", "--data", answer).out == f"delivered to {wait['id']} of job-43\n"
+
+    assert program.line() == "approved: True"
+    assert do("deliver", "job-43", wait["id"], "--data", answer).status == 1
+    assert do("pending").out == "nothing waits\n"
+
+
+def test_an_answer_to_a_dead_program_is_there_when_it_runs_again(do: Commands, program: Program, path: Path) -> None:
+    (wait,) = do("pending", "--json").envelope["result"]["waits"]
+    program.kill()
+
+    assert do("pending", "--json").envelope["result"]["waits"] == [wait]
+    assert "no message type 'tests.program:Approval'" in do.refused("deliver", "job-43", "approval", "yes")
+    with running(PROGRAM, path) as again:
+        assert do("deliver", "job-43", wait["id"], "yes").out == f"delivered to {wait['id']} of job-43\n"
+        assert again.line() == "approved: False"
+
+
+def test_a_dead_letter_of_a_running_program_is_sent_again_and_handled_at_once(do: Commands, program: Program) -> None:
+    assert do("dead-letters", "resend", "901").out == "resent 901 (/counter)\n"
+
+    assert program.line() == "got letter 901"
+    assert do("dead-letters", "drop", "902").out == "dropped 902 (/counter)\n"
+    assert do("dead-letters").out == "no dead letters\n"
 
 
 def test_a_job_of_a_running_program_is_cancelled_there_and_stays_cancelled_when_it_is_dead(
@@ -104,7 +138,8 @@ def test_the_file_of_a_dead_program_is_read_and_changed(do: Commands, file: Path
     assert do("dead-letters").out == "no dead letters\n"
     assert do("journal", "forget", "job-42").out == "forgot 1 calls of job-42; they run again next time\n"
     assert do("journal", "delete", "job-42").out == "deleted job-42, which was running\n"
-    assert do("jobs").out == "no jobs\n"
+    assert do("jobs", "list", "--state", "finished").out == "no jobs\n"
+    assert len(do("jobs").out.splitlines()) == 2
 
 
 def test_an_answer_is_given_as_text_as_data_and_from_standard_input(
@@ -117,8 +152,8 @@ def test_an_answer_is_given_as_text_as_data_and_from_standard_input(
     with open(os.devnull) as nothing:
         monkeypatch.setattr(sys, "stdin", nothing)
         assert do("deliver", "job-42", "third", "-").out == kept.format("third")
-    assert "answered already" in do("deliver", "job-42", "first", "no").err
-    assert do("pending").out == "nothing waits\n"
+    assert "has an answer already" in do("deliver", "job-42", "first", "no").err
+    assert len(do("pending").out.splitlines()) == 2
 
 
 def test_a_wrong_number_among_dead_letters_changes_nothing(do: Commands, file: Path) -> None:
@@ -156,7 +191,7 @@ def test_a_command_waits_for_a_process_that_is_just_ending(do: Commands, file: P
     [
         (("jobs", "show", "nope"), "no job 'nope'"),
         (("jobs", "cancel", "nope"), "no job 'nope'"),
-        (("deliver", "nope", "x", "y"), "no job 'nope'"),
+        (("deliver", "nope", "x", "y"), "no such job or wait"),
         (("deliver", "job-42", "x"), "a TEXT, or --data"),
         (("deliver", "job-42", "x", "y", "--data", "{}"), "a TEXT, or --data"),
         (("deliver", "job-42", "x", "--data", "{"), "--data is no JSON"),

@@ -102,7 +102,7 @@ async def test_jobs_are_listed_by_state_and_shown_with_their_calls_and_waits(jou
     details = await do("jobs.show", job="job-42")
     assert details["rows"] == {"finished": 4}
     (wait,) = details["waits"]
-    assert (wait["prompt"]["content"], wait["row"], wait["number"]) == ("Publish?", 2, 0)
+    assert (wait["prompt"]["content"], wait["id"], wait["row"], wait["number"]) == ("Publish?", "approval#2.0", 2, 0)
 
 
 async def test_a_job_that_is_not_there_is_a_mistake_and_the_error_names_some_that_are(journal: SqliteJournal) -> None:
@@ -133,14 +133,14 @@ async def test_an_answer_is_delivered_by_name_and_a_second_one_is_told_who_was_f
     do = operated(journal)
     await a_wait(journal)
 
-    delivered = await do("waits.deliver", job="job-42", name="approval", text="yes", by="ada")
+    delivered = await do("waits.deliver", job="job-42", name_or_id="approval", text="yes", by="ada")
 
-    assert delivered["delivery"] == "delivered"
+    assert delivered == {"id": "approval#2.0"}
     answer = (await the_wait(journal)).answer
     assert answer is not None
     assert (decode(answer.body), answer.by) == (TextMessage("yes"), "ada")
-    with pytest.raises(CommandError, match="answered already, by ada") as info:
-        await do("waits.deliver", job="job-42", name="approval", text="no", by="bob")
+    with pytest.raises(CommandError, match="has an answer already, given by 'ada'") as info:
+        await do("waits.deliver", job="job-42", name_or_id="approval", text="no", by="bob")
     assert info.value.kind == "failed"
 
 
@@ -148,7 +148,7 @@ async def test_an_answer_of_fields_gets_the_type_that_the_wait_is_for(journal: S
     do = operated(journal)
     await a_wait(journal, kind="tests:Approval")
 
-    await do("waits.deliver", job="job-42", name="approval", data={"content": "", "approved": True, "by": ["x"]})
+    await do("waits.deliver", job="job-42", name_or_id="approval", data={"content": "", "approved": True, "by": ["x"]})
 
     answer = (await the_wait(journal)).answer
     assert answer is not None
@@ -160,9 +160,9 @@ async def test_a_subclass_answers_a_wait_for_its_base_and_another_type_is_refuse
     do = operated(journal)
     await a_wait(journal, kind="miniagents:TextMessage")
 
-    with pytest.raises(CommandError, match="takes miniagents:TextMessage, and the answer is miniagents:DataMessage"):
-        await do("waits.deliver", job="job-42", name="approval", data={"data": {}}, type="miniagents:DataMessage")
-    await do("waits.deliver", job="job-42", name="approval", text="ok", type="tests:Approval")
+    with pytest.raises(CommandError, match=r"of type 'miniagents:TextMessage', .* 'miniagents:DataMessage'"):
+        await do("waits.deliver", job="job-42", name_or_id="approval", data={"data": {}}, type="miniagents:DataMessage")
+    await do("waits.deliver", job="job-42", name_or_id="approval", text="ok", type="tests:Approval")
 
     answer = (await the_wait(journal)).answer
     assert answer is not None
@@ -176,8 +176,9 @@ async def test_a_subclass_answers_a_wait_for_its_base_and_another_type_is_refuse
         ({"data": {"colour": 1}, "type": "tests:Approval"}, "no field 'colour'"),
         ({"data": [1], "type": ""}, "JSON object, not list"),
         ({"text": "x", "type": "app:Unknown"}, "no message type 'app:Unknown'"),
-        ({"text": "x", "job": "job-1"}, "no job 'job-1'"),
-        ({"text": "x", "row": 77}, "no wait 'approval' with this id"),
+        ({"text": "x", "job": "job-1"}, "no such job or wait"),
+        ({"text": "x", "name_or_id": "approval#77.0"}, "no such job or wait"),
+        ({"text": "x", "name_or_id": "a#b"}, "without '#'"),
         ({"text": 7}, "wrong arguments"),
         ({"shout": "x"}, "wrong arguments"),
     ],
@@ -189,7 +190,7 @@ async def test_a_wrong_answer_is_a_mistake_and_is_not_delivered(
     await a_wait(journal)
 
     with pytest.raises(CommandError, match=text) as info:
-        await do("waits.deliver", **{"job": "job-42", "name": "approval", **arguments})
+        await do("waits.deliver", **{"job": "job-42", "name_or_id": "approval", **arguments})
 
     assert info.value.kind == "mistake"
     assert (await the_wait(journal)).answer is None
@@ -199,9 +200,9 @@ async def test_several_waits_of_a_name_are_told_apart_by_their_ids(journal: Sqli
     do = operated(journal)
     first, second = await a_wait(journal, 2), await a_wait(journal, 4)
 
-    with pytest.raises(CommandError, match=r"2 waits .* say which by --id: 2\.0 \(/writer\), 4\.0"):
-        await do("waits.deliver", job="job-42", name="approval", text="yes")
-    await do("waits.deliver", job="job-42", name="approval", row=4, text="yes")
+    with pytest.raises(CommandError, match=r"2 waits have the name; .*: approval#2\.0, approval#4\.0"):
+        await do("waits.deliver", job="job-42", name_or_id="approval", text="yes")
+    await do("waits.deliver", job="job-42", name_or_id="approval#4.0", text="yes")
 
     waits = await journal.read(Waits("job-42", tuple(WaitState)))
     assert {wait.id: wait.state for wait in waits} == {first: WaitState.WAITING, second: WaitState.ANSWERED}
@@ -210,10 +211,18 @@ async def test_several_waits_of_a_name_are_told_apart_by_their_ids(journal: Sqli
 async def test_an_answer_before_its_wait_is_kept_and_one_after_the_end_is_refused(journal: SqliteJournal) -> None:
     do = operated(journal)
 
-    assert (await do("waits.deliver", job="job-42", name="approval", text="yes"))["delivery"] == "kept"
+    assert (await do("waits.deliver", job="job-42", name_or_id="approval", text="yes"))["id"] is None
     await do("jobs.cancel", job="job-42")
-    with pytest.raises(CommandError, match="the job has ended"):
-        await do("waits.deliver", job="job-42", name="other", text="yes")
+    with pytest.raises(CommandError, match="waits no more"):
+        await do("waits.deliver", job="job-42", name_or_id="other", text="yes")
+
+
+async def test_an_answer_that_is_larger_than_the_journal_takes_is_a_mistake(tmp_path: Path) -> None:
+    async with opened(tmp_path / "small.db", max_message_bytes=1000) as journal:
+        await journal.write(StartJob("job-42", "app:writer", b"", b""))
+        with pytest.raises(CommandError, match=r"TextMessage\.content: the message has") as info:
+            await operated(journal)("waits.deliver", job="job-42", name_or_id="x", text="y" * 1000)
+        assert info.value.kind == "mistake"
 
 
 async def test_dead_letters_are_shown_sent_again_and_dropped(journal: SqliteJournal) -> None:
