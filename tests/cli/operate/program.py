@@ -69,7 +69,7 @@ async def main() -> None:
             await journal.write(Accept(number, "/counter", body, "miniagents:TextMessage"))
             await journal.write(Bury("/counter", number, "poisonous", "ValueError: no"))
         await started.wait()
-        while not await system.pending():
+        while not await system.pending():  # noqa: ASYNC110 - nothing tells when a wait begins
             await asyncio.sleep(0.01)
         print("ready", flush=True)
         await asyncio.to_thread(sys.stdin.read)
