@@ -11,8 +11,8 @@ import structlog
 
 from miniagents.cli.operate.options import ENVIRONMENT
 from miniagents.control import CommandError, NotListeningError, ask, live_sockets, sockets_of
-from miniagents.control.protocol import mistake
-from miniagents.errors import JournalError, JournalLockedError
+from miniagents.control.protocol import failed, mistake
+from miniagents.errors import JournalError, JournalLockedError, MiniAgentsError
 from miniagents.journal import SqliteJournal
 from miniagents.journal.operating import Operator, commands_of
 from miniagents.journal.sqlite.schema import APPLICATION_ID
@@ -74,8 +74,8 @@ class Target:
             except JournalLockedError as error:
                 if time.monotonic() > until:
                     raise mistake(
-                        f"{self.path} is open in process {error.pid or 'unknown'}, which answers no commands; end it "
-                        f"first, or run its system with this journal"
+                        f"{self.path} is open in process {error.pid or 'unknown'}, which answers no commands of this "
+                        f"user; end it first, or give the command as its user"
                     ) from None
                 time.sleep(_LOOK_EVERY)
 
@@ -83,8 +83,10 @@ class Target:
         journal = self._open()
         try:
             return await commands_of(Operator(journal))[command](arguments)
-        except JournalError as error:
-            raise CommandError(str(error), kind="failed") from error
+        except CommandError:
+            raise
+        except MiniAgentsError as error:
+            raise failed(str(error)) from error
         finally:
             await journal.close()
 
@@ -93,11 +95,13 @@ class Target:
             structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
         try:
             with self.path.open("rb") as file:
-                head = file.read(_HEAD)
+                owner, head = os.fstat(file.fileno()).st_uid, file.read(_HEAD)
         except OSError as error:
             raise mistake(f"{self.path} cannot be read: {error.strerror}") from error
         if not head.startswith(_MAGIC) or head[_APPLICATION] != APPLICATION_ID.to_bytes(4, "big"):
             raise mistake(f"{self.path} is no journal of miniagents, or its first page is damaged")
+        if owner != os.geteuid():  # files beside it that this user made would keep its own user out
+            raise mistake(f"{self.path} belongs to user {owner}; give the command as that user")
         place, without_log = _ROLLBACK
         journal = SqliteJournal(self.path, rollback_journal=head[place] == without_log)
         try:

@@ -1,11 +1,13 @@
 """`carry_out`: one command for a journal, from its arguments to its exit status."""
 
 import argparse
+import io
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from miniagents.cli.operate.printing import envelope
+from miniagents.errors import InvalidOptionError
 
 FAILED = 1
 MISTAKE = 2
@@ -25,11 +27,18 @@ def carry_out(args: argparse.Namespace, command: str, do: Callable[[Any], Any], 
     """
     # Not imported at the top: help loads no journal.
     from miniagents.cli.operate.asking import Target
-    from miniagents.control import CommandError
+    from miniagents.control.protocol import CommandError, mistake
 
     is_json = getattr(args, "json", False)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # for a terminal that has not all characters
     try:
-        result = do(Target(getattr(args, "journal", None)))
+        try:
+            result = do(Target(getattr(args, "journal", None)))
+        except UnicodeError as error:  # of an argument or the input; the journal holds none that is wrong
+            raise mistake(f"this is no text in UTF-8: {error}") from error
+        except InvalidOptionError as error:
+            raise mistake(str(error)) from error
     except CommandError as error:
         if is_json:
             print(envelope(command, error={"kind": error.kind, "text": str(error)}))

@@ -36,7 +36,9 @@ def add_deliver(commands: Commands) -> None:
     parser = add_command(commands, "deliver", help="answer what waits", examples=_DELIVER, run=_deliver)
     parser.add_argument("job", metavar="JOB")
     parser.add_argument("name", metavar="NAME", help="the name that is waited for, or the id that `pending` shows")
-    parser.add_argument("text", metavar="TEXT", nargs="?", help="the answer; - reads it from standard input")
+    parser.add_argument(
+        "text", metavar="TEXT", nargs="?", help="the answer; - reads standard input, without its last line feed"
+    )
     parser.add_argument("--data", metavar="JSON", help="an answer of fields, as a JSON object; - reads it")
     parser.add_argument("--type", metavar="TYPE", default="", help="the message type (default: what the wait is for)")
     add_by(parser)
@@ -72,24 +74,27 @@ def _pending(args: argparse.Namespace) -> int:
 
 
 def _deliver(args: argparse.Namespace) -> int:
-    if (args.text is None) == (args.data is None):
-        raise InvalidOptionError("deliver takes a TEXT, or --data JSON")
     arguments = {"job": args.job, "name_or_id": args.name, "type": args.type, "by": args.by or login()}
-    if args.data is not None:
-        arguments["data"] = _read_json(sys.stdin.read() if args.data == "-" else args.data)
-    else:
-        arguments["text"] = sys.stdin.read() if args.text == "-" else args.text
+
+    def do(target: Any) -> Any:
+        if (args.text is None) == (args.data is None):
+            raise InvalidOptionError("deliver takes a TEXT, or --data JSON")
+        if args.data is not None:
+            answer = {"data": _read_json(sys.stdin.read() if args.data == "-" else args.data)}
+        else:
+            answer = {"text": sys.stdin.read().removesuffix("\n") if args.text == "-" else args.text}
+        return target.ask("waits.deliver", arguments | answer)
 
     def show(result: Any) -> str:
         if result["id"] is None:
             return f"kept: nothing waits for {plain(args.name)} yet, and {plain(args.job)} gets it when it does"
         return f"delivered to {plain(result['id'])} of {plain(args.job)}"
 
-    return carry_out(args, "deliver", lambda target: target.ask("waits.deliver", arguments), show)
+    return carry_out(args, "deliver", do, show)
 
 
 def _read_json(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidOptionError(f"--data is no JSON: {error}") from None

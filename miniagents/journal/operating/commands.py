@@ -7,7 +7,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from miniagents.control.protocol import Command, CommandError, mistake
-from miniagents.errors import AnswerRefusedError, InvalidOptionError, MessageTooLargeError
+from miniagents.errors import (
+    AnswerRefusedError,
+    InvalidOptionError,
+    MessageTooLargeError,
+    NotSendableError,
+    UnencodableError,
+)
 from miniagents.journal.jobs import JobState
 from miniagents.journal.operating.operator import Operator
 
@@ -148,7 +154,7 @@ def _command(kind: type[A], call: Callable[[A], Awaitable[Any]]) -> Command:
             return msgspec.to_builtins(await call(converted))
         except AnswerRefusedError as error:
             raise CommandError(str(error), kind="failed" if error.reason in _TOO_LATE else "mistake") from error
-        except (InvalidOptionError, MessageTooLargeError) as error:
+        except (InvalidOptionError, MessageTooLargeError, NotSendableError, UnencodableError) as error:
             raise mistake(str(error)) from error
 
     return command

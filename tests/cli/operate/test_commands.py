@@ -1,5 +1,6 @@
 """The commands for a journal: against a running program, against its file when it is dead, and with mistakes."""
 
+import io
 import json
 import os
 import sqlite3
@@ -11,15 +12,20 @@ from pathlib import Path
 
 import pytest
 
+from miniagents import Message, TextMessage
 from miniagents.cli import main
 from miniagents.cli.operate import asking
 from miniagents.cli.operate.options import ENVIRONMENT
 from miniagents.control import address, sockets_of
 from miniagents.journal.sqlite import schema
+from miniagents.messages import DataMessage, decode
 from tests.cli.operate.commands import ROOT, Commands, Program, running
 
 PROGRAM = "tests.cli.operate.program"
 HOLDER = "tests.cli.operate.holder"
+
+COMMAND = [sys.executable, "-c", "import sys; from miniagents.cli import main; sys.exit(main())"]
+"""The command in a process of its own."""
 
 
 @pytest.fixture
@@ -142,6 +148,14 @@ def test_the_file_of_a_dead_program_is_read_and_changed(do: Commands, file: Path
     assert len(do("jobs").out.splitlines()) == 2
 
 
+def early_answers(file: Path) -> list[Message]:
+    """The answers that are kept for waits to come, the oldest first."""
+    database = sqlite3.connect(file)
+    answers = [decode(body) for (body,) in database.execute("SELECT answer FROM early_answers ORDER BY id")]
+    database.close()
+    return answers
+
+
 def test_an_answer_is_given_as_text_as_data_and_from_standard_input(
     do: Commands, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,9 +163,16 @@ def test_an_answer_is_given_as_text_as_data_and_from_standard_input(
 
     assert do("deliver", "job-42", "first", "yes").out == kept.format("first")
     assert do("deliver", "job-42", "second", "--data", '{"approved": true}').out == kept.format("second")
-    with open(os.devnull) as nothing:
-        monkeypatch.setattr(sys, "stdin", nothing)
-        assert do("deliver", "job-42", "third", "-").out == kept.format("third")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("line 1\nline 2\n"))
+    assert do("deliver", "job-42", "third", "-").out == kept.format("third")
+    monkeypatch.setattr(sys, "stdin", io.StringIO('{"a": 1}\n'))
+    assert do("deliver", "job-42", "fourth", "--data", "-").out == kept.format("fourth")
+    assert early_answers(file) == [
+        TextMessage("yes"),
+        DataMessage({"approved": True}),
+        TextMessage("line 1\nline 2"),
+        DataMessage({"a": 1}),
+    ]
     assert "has an answer already" in do("deliver", "job-42", "first", "no").err
     assert len(do("pending").out.splitlines()) == 2
 
@@ -173,7 +194,7 @@ def test_a_process_that_has_the_file_without_a_system_is_named(
 def test_a_command_waits_for_a_process_that_is_just_ending(do: Commands, file: Path) -> None:
     with running(HOLDER, file) as holder:
         waiting = subprocess.Popen(
-            [sys.executable, "-c", "import sys; from miniagents.cli import main; sys.exit(main())", "jobs"],
+            [*COMMAND, "jobs"],
             cwd=ROOT,
             env={**os.environ, ENVIRONMENT: str(file)},
             stdout=subprocess.PIPE,
@@ -196,6 +217,10 @@ def test_a_command_waits_for_a_process_that_is_just_ending(do: Commands, file: P
         (("deliver", "job-42", "x", "y", "--data", "{}"), "a TEXT, or --data"),
         (("deliver", "job-42", "x", "--data", "{"), "--data is no JSON"),
         (("deliver", "job-42", "x", "--data", "[1]"), "JSON object, not list"),
+        (("deliver", "job-42", "x", "--data", "[" * 100_000), "--data is no JSON"),
+        (("deliver", "job-42", "x", "--data", '{"n": 36893488147419103232}'), "n"),
+        (("deliver", "job-42", "x", "\udcff"), "no Unicode text"),
+        (("deliver", "job-42", "a#b", "y"), "without '#'"),
         (("deliver", "job-42", "x", "y", "--type", "app:No"), "no message type 'app:No'"),
         (("dead-letters", "show", "1"), "no dead letter 1"),
         (("journal", "forget", "job-42", "--from", "77"), "no call 77"),
@@ -232,6 +257,28 @@ def test_what_is_no_journal_is_refused_and_stays_as_it_was(do: Commands, path: P
     other.close()
     assert "is no journal of miniagents" in do.refused("journal", "vacuum")
     assert os.listdir(path.parent) == [path.name]
+
+
+def test_the_file_of_another_user_is_left_alone(do: Commands, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    monkeypatch.setattr(asking, "sockets_of", lambda path: [])
+
+    assert f"belongs to user {os.getuid()}; give the command as that user" in do.refused("jobs")
+
+
+def test_an_output_without_all_characters_is_no_error(file: Path) -> None:
+    done = subprocess.run(
+        [*COMMAND, "deliver", "job-42", "größe", "yes", "--journal", str(file)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "gr\\xf6\\xdfe" in done.stdout
 
 
 def test_a_newer_schema_is_a_mistake(do: Commands, file: Path) -> None:
