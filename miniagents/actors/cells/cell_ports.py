@@ -135,6 +135,9 @@ class Inbox(Protocol):
             Exception: The instance cannot say its state. That is a crash of the message.
         """
 
+    def saved(self) -> tuple[Any, ...]:
+        """Return the operation that saves the snapshot which was taken last, unless that was handed out before."""
+
     def forget(self, entry: "Enveloped") -> None:
         """Forget an entry that was to be committed, and was not posted."""
 

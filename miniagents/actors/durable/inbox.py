@@ -288,6 +288,10 @@ class JournalInbox:
         """Take a snapshot of the instance; see `Inbox.save`."""
         self._state.take()
 
+    def saved(self) -> tuple[Operation[Any], ...]:
+        """Return what saves the snapshot; see `Inbox.saved`."""
+        return self._state.operations()
+
     def _drop(self, entry: Enveloped) -> None:
         self._numbers.pop(entry, None)
         self._attempts.pop(entry, None)

@@ -6,7 +6,8 @@ from types import ModuleType
 from typing import Any
 
 from miniagents.agents.agent import MiniAgent
-from miniagents.agents.durable.identity import identity_of, module_of, name_of
+from miniagents.agents.durable.identity import identity_of
+from miniagents.agents.durable.names import module_of, name_of
 
 
 def agent_named(name: str, arguments: Mapping[str, Any] | None = None) -> MiniAgent | None:

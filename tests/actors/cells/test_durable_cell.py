@@ -72,6 +72,9 @@ class Disk:
 
     def save(self) -> None: ...
 
+    def saved(self) -> tuple[Any, ...]:
+        return ()
+
     def forget(self, entry: Enveloped) -> None: ...
 
     def put_back(self, entry: Enveloped) -> None: ...
