@@ -33,8 +33,8 @@ from miniagents.supervision import Pool
 from miniagents.supervision.checking import check_count, check_kind
 
 if TYPE_CHECKING:
-    from miniagents.agents.waiting.pending_wait import PendingWait
     from miniagents.journal import Job, Journal
+    from miniagents.journal.pending_wait import PendingWait
 
 _AGENTS = "agents"
 
