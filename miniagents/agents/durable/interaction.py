@@ -82,6 +82,7 @@ class DurableInteraction(Interaction):
         "_to_drop",
         "_unsettled",
         "chain",
+        "interrupted",
         "is_silent",
         "job",
         "place",
@@ -100,7 +101,7 @@ class DurableInteraction(Interaction):
         parent: Any = self.parent  # the calls of this system are of this class
         self.row: int = self.id
         self.records = None
-        self.replaying = False
+        self.replaying = self.interrupted = False
         self.place = None
         self._is_recorded = self.agent.options.spawn.durable or self.durability.records_all
         self._above: Below | None = parent.place if parent is not None else None
@@ -196,6 +197,7 @@ class DurableInteraction(Interaction):
                 except DecodeError as error:
                     _log.warning("journal.answer_undecodable", actor=self.path, row=row.id, error=str(error))
             above.ended(row)
+            self.interrupted = row.state is RowState.RUNNING
             if above.is_own(row):
                 await self._restart(row.id)
             else:
@@ -434,8 +436,6 @@ class DurableInteraction(Interaction):
         if state is RowState.FINISHED and any(_error_of(piece) is not None for piece, _ in noted):
             state = RowState.FAILED  # a reply has broken off
         more = on_end(state, self.error) if on_end is not None else ()
-        if self.place is not None and self.place is not self._above:
-            self.place.forget()
         if answered_by is not None or not is_recorded or state is None or live is None:
             if more:
                 self.durability.write(*more)
