@@ -31,6 +31,8 @@ The module is longer than most: somebody who handles an error looks for its clas
     ├── MissingDependencyError (ImportError)    an optional package is not installed
     ├── JournalError (RuntimeError)             the journal cannot be opened, read or written
     │   └── JournalLockedError                  another process has the journal
+    ├── MessageIdConflictError (ValueError)     a message id was used before, for another message
+    ├── MessageDeadError                        the message of this id lies in the dead letters
     ├── JobConflictError (ValueError)           the name of the job belongs to another agent, input or code
     ├── JobStuckError                           the job has killed its process too often
     ├── MessageTooLargeError (ValueError)       the message is larger than the journal takes
@@ -277,6 +279,32 @@ class JournalLockedError(JournalError):
     """
 
     pid: int = 0
+
+
+class MessageIdConflictError(MiniAgentsError, ValueError):
+    """The receiver has accepted another message under the same message id. The new message was refused.
+
+    Attributes:
+        path: The path of the receiver.
+        message_id: The message id.
+    """
+
+    path: str = ""
+    message_id: str = ""
+
+
+class MessageDeadError(MiniAgentsError):
+    """The message of this message id lies in the dead letters of the journal, and is not handled again.
+
+    Attributes:
+        path: The path of the receiver.
+        message_id: The message id.
+        number: The number of the dead letter.
+    """
+
+    path: str = ""
+    message_id: str = ""
+    number: int = 0
 
 
 class JobConflictError(MiniAgentsError, ValueError):

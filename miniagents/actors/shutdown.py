@@ -23,6 +23,7 @@ from miniagents.supervision import StopReason
 from miniagents.supervision.lifecycle import OVER, Phase, Wish, life
 
 if TYPE_CHECKING:
+    from miniagents.control import ControlServer
     from miniagents.journal import Journal
 
 _log = structlog.get_logger("miniagents")
@@ -66,6 +67,7 @@ class StoppableSystem(PromisingContext):
     events: Events
     watches: Watches
     journal: "Journal | None"
+    control: "ControlServer | None" = None
 
     def __init__(self, on_failure: Callable[[BaseException], object] | None) -> None:
         super().__init__()
@@ -243,6 +245,9 @@ class StoppableSystem(PromisingContext):
 
     async def _close_journal(self) -> None:
         """Close the journal, after all that writes to it has ended. An error there is logged, and ends nothing else."""
+        if self.control is not None:
+            await self.control.close()
+            self.control = None
         if self.journal is not None:
             try:
                 await self.journal.close()

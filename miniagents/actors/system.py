@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 from miniagents.actors.arguments import check_names
@@ -16,6 +17,7 @@ from miniagents.actors.cells.absent import cell_of
 from miniagents.actors.cells.actor import Actor
 from miniagents.actors.cells.actor_cell import ActorCell
 from miniagents.actors.cells.cell import Cell
+from miniagents.actors.cells.cell_ports import DurableMail
 from miniagents.actors.cells.graces import Graces
 from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.actors.cells.root import RootCell
@@ -85,6 +87,7 @@ class ActorSystem(Spawner, StoppableSystem):
 
     Attributes:
         journal: The journal, or None.
+        control: The socket by which the commands of `miniagents` ask this system; None without a journal in a file.
         id: What tells it from all other systems, also those of other processes.
 
     Example:
@@ -136,6 +139,7 @@ class ActorSystem(Spawner, StoppableSystem):
         self._debug = debug
         self.uids = itertools.count(1)
         self._groups: dict[str, Group] = {}
+        self.durable_mail: DurableMail | None = None  # set by activate(), if there is a journal
 
     @property
     def random(self) -> Callable[[], float]:
@@ -168,6 +172,11 @@ class ActorSystem(Spawner, StoppableSystem):
         self._failure = None
         self._ending = None
         self._terminated = Promise()
+        if self.journal is not None:
+            # Not imported at the top: a program without a journal does not load it.
+            mail: DurableMail = import_module("miniagents.actors.durable.mail").JournalMail(self.journal)
+            self.durable_mail, self.dead_letters.on_disk = mail, mail.letters
+            self.control = import_module("miniagents.journal.operating").open_control(self, self.journal)
         self.scheduling.system_started(self)
         return self
 
@@ -209,6 +218,8 @@ class ActorSystem(Spawner, StoppableSystem):
             raise InvalidOptionError("a Supervisor is started with `await system.supervise(...)`, not with spawn()")
         if kwargs and isinstance(actor, type) and issubclass(actor, Actor):
             check_names(actor, kwargs)
+        if name is None:
+            self.check_unnamed(actor, options)
         cell = self.new_cell(parent, actor, parent.child_name(name, self.base_name(actor)), options, kwargs)
         strategy = parent.props.strategy
         if strategy is None:
@@ -227,6 +238,18 @@ class ActorSystem(Spawner, StoppableSystem):
             parent.crash(error)
 
         return RunningSupervisor(parent, strategy, AutoShutdown.NEVER, give_up)
+
+    def check_unnamed(self, actor: object, options: SpawnOptions | None) -> None:
+        """Refuse an actor without a name that needs one.
+
+        Raises:
+            InvalidOptionError: The actor is durable: a journal knows it by its path.
+        """
+        if isinstance(options, SpawnOptions) and options.durable:
+            raise InvalidOptionError(
+                f"{self.base_name(actor)}: a durable actor needs a name: spawn(..., name=); its mail waits under "
+                f"its path until that is spawned again"
+            )
 
     def base_name(self, actor: object) -> str:
         """Return the base of the name of an actor that has none."""
@@ -253,6 +276,10 @@ class ActorSystem(Spawner, StoppableSystem):
                 if "_default_props" not in actor.__dict__:
                     actor._default_props = Props(actor, DEFAULT_OPTIONS, actor.errors, actor.strategy)  # noqa: SLF001
                 props = actor._default_props  # noqa: SLF001 - the classes of actors carry it for us
+            if props.options.durable:
+                assert self.durable_mail is not None  # `check_durable` has looked
+                durable_cell: LivingCell = self.durable_mail.new_cell(self, parent, name, props)
+                return durable_cell
             return ActorCell(self, parent, name, props)
         if isinstance(actor, Pool):
             return PoolCell(self, parent, name, SUPERVISOR_PROPS, actor)

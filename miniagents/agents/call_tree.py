@@ -89,6 +89,8 @@ class CallNode(Node):
 
     keeps_asks = True
     is_interaction = True
+    ends_with_its_agent = False
+    """True if the end of the system leaves the call to the end of its agent."""
 
     id: int
     system: AgentHost

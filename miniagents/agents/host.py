@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Iterator
 from typing import Any, Protocol, TypeVar
 
 from miniagents.actors import ActorRef, ActorSystem
-from miniagents.actors.cells.cell_state import StopRequest
+from miniagents.actors.waiting.termination import StopRequest
 from miniagents.promising import Promise
 
 CallT = TypeVar("CallT", contravariant=True)

@@ -17,6 +17,7 @@ from miniagents.errors import HandlerTimeoutError, PromiseCancelledError
 from miniagents.messages import MessageSequencePromise
 from miniagents.promising.abandoning import log_abandoned
 from miniagents.promising.failures import log_failure
+from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.scope import current_scope, current_work, get_work
 from miniagents.promising.tracebacks import traceback_text
 
@@ -306,11 +307,11 @@ class Interaction(ReplyingCall):
         self.context = self.envelope = self.ctx = None  # they lead back to here
         if self.system.watches:
             self.system.watches.stirred(self)
-        if self._sequence is not None:
-            if self.replies.done():
-                self._sequence = None  # it leads back to here
-            elif self.replies.is_waited_for():
-                look_again(self.system, self.replies)  # those who wait for the replies wait for others from now on
+        replies = self.replies
+        if replies.settled_value is not NO_VALUE or replies.settled_error is not None:
+            self._sequence = None  # it leads back to here
+        elif replies.is_waited_for():
+            look_again(self.system, replies)  # those who wait for the replies wait for others from now on
         self.system.interaction_ended(self)
         self.cell.interaction_ended(self)
 

@@ -46,14 +46,18 @@ class ReplyingCall(QueuedCall):
         """Send something to the caller."""
         sequence = self._sequence
         if sequence is None:
-            if (
-                (messages.__class__ is str or isinstance(messages, Message))
+            # The usual cases: nothing to flatten, nobody to wait for (benchmarks `agent_call` and `model_call`).
+            if messages.__class__ is str or isinstance(messages, Message):
+                if not self.are_replies_closed and not self.system.persists_messages:
+                    message = messages if isinstance(messages, Message) else TextMessage(str(messages))
+                    self.replies.push_piece(MessagePromise.of(message))
+                    return
+            elif (
+                isinstance(messages, MessagePromise)
                 and not self.are_replies_closed
-                and not self.system.persists_messages
+                and not self.replies.errors_as_messages
             ):
-                # The usual case: nothing to flatten, nobody to wait for (benchmark `agent_call`).
-                message = messages if isinstance(messages, Message) else TextMessage(str(messages))
-                self.replies.push_piece(MessagePromise.of(message))
+                self.replies.push_piece(messages)
                 return
             sequence = self._sequence = MessageSequence(promise=self.replies)
             sequence.open()

@@ -159,6 +159,13 @@ class MiniAgents(AgentHost):
         """Return the base of the name of an actor that is spawned without one."""
         return actor.alias if isinstance(actor, MiniAgent) else super().base_name(actor)
 
+    def check_unnamed(self, actor: object, options: SpawnOptions | None) -> None:
+        """Refuse a durable actor or class agent without a name."""
+        if options is None and isinstance(actor, MiniAgent) and actor.is_class:
+            options = actor.options.spawn
+        if not isinstance(actor, MiniAgent) or actor.is_class:
+            super().check_unnamed(actor, options)
+
     def new_cell(
         self, parent: Cell, actor: object, name: str, options: SpawnOptions | None, kwargs: Mapping[str, Any]
     ) -> LivingCell:
@@ -191,8 +198,11 @@ class MiniAgents(AgentHost):
             above = self._agents_cell = ActivationRoot(self, self.root, name)
             self.root.add_child(above)
             above.begin()
-        taken = above.children is not None and agent.alias in above.children
-        name = above.child_name(None if taken else agent.alias, agent.alias)
+        if self.durability is not None and self.durability.keeps(agent):
+            name = self.durability.name_of_cell(above, agent)
+        else:
+            taken = above.children is not None and agent.alias in above.children
+            name = above.child_name(None if taken else agent.alias, agent.alias)
         cell = self._activations[agent] = new_agent_cell(self, above, name, agent, is_activated=True)
         above.add_child(cell)
         cell.begin()
@@ -265,10 +275,11 @@ class MiniAgents(AgentHost):
     async def _stop_interactions(self) -> None:
         for call in tuple(self._open_calls):
             call.finish()
-        calls_from_outside = [interaction for interaction in self._interactions.values() if interaction.parent is None]
-        for interaction in calls_from_outside:
-            interaction.begin_cancel("the system ends")
-        tasks = [interaction.task for interaction in self._interactions.values()]
+        ending = [interaction for interaction in self._interactions.values() if not interaction.ends_with_its_agent]
+        for interaction in ending:
+            if interaction.parent is None:
+                interaction.begin_cancel("the system ends")
+        tasks = [interaction.task for interaction in ending]
         running = [task for task in tasks if task is not None and not task.done()]
         if running:
             await asyncio.wait(running, timeout=INSIST_EVERY)

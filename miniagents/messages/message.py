@@ -289,7 +289,7 @@ class MessagePromise(StreamedPromise[Token, Message]):
             return
         if message_token_streamer is None:
             raise ValueError("a message promise needs a message_token_streamer= or a prefill_message=")
-        self.known_beforehand = _freeze_known(known_beforehand) if known_beforehand else EMPTY
+        self.known_beforehand = freeze_known(known_beforehand) if known_beforehand else EMPTY
         self.message_class = message_class
         self._late: dict[str, Any] = {}
         streamer = message_token_streamer
@@ -357,9 +357,16 @@ class MessagePromise(StreamedPromise[Token, Message]):
 _TEXTS = frozenset({str})
 
 
-def _freeze_known(known_beforehand: dict[str, Any]) -> FrozenDict[str, Any]:
-    # The replies of an agent have the same few short texts (its alias, the model), as long as it lives. They share one
-    # dict. Numbers are not shared, since 1, 1.0 and True are equal.
+def freeze_known(known_beforehand: dict[str, Any]) -> FrozenDict[str, Any]:
+    """Freeze what is known beforehand of a message.
+
+    The replies of an agent have the same few short texts (its alias, the model), as long as it lives: they share one
+    dict. Numbers are not shared, since 1, 1.0 and True are equal.
+
+    Raises:
+        NotSendableError: A value cannot be part of a message.
+        UnencodableError: The wire cannot carry a value.
+    """
     values = known_beforehand.values()
     if _TEXTS.issuperset(map(type, values)) and len("".join(values)) < 200:
         return _freeze_texts(tuple(known_beforehand.items()))

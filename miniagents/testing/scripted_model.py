@@ -35,8 +35,10 @@ class _ScriptedProvider:
             raise status_failure(self.name, reply.status, error, reply.headers, reply.error)
         answer.model = request.model
         sent = 0
-        for token in reply.tokens:
-            await self._fault(reply, sent)
+        tokens, may_fail = reply.tokens, reply.fault is not None
+        for token in tokens:
+            if may_fail:
+                await self._fault(reply, sent)
             await asyncio.sleep(reply.delay)
             yield token
             sent += 1
@@ -44,15 +46,17 @@ class _ScriptedProvider:
         for index, call in enumerate(reply.calls):
             answer.call_piece(index, call.id or f"call_{next(_ids)}", call.name, "")
             for piece in pieces_of(call.json):
-                await self._fault(reply, sent)
+                if may_fail:
+                    await self._fault(reply, sent)
                 await asyncio.sleep(reply.delay)
                 answer.call_piece(index, "", "", piece)
                 yield ""
                 sent += 1
-        await self._fault(reply, sent, at_the_end=True)
+        if may_fail:
+            await self._fault(reply, sent, at_the_end=True)
         read = len(text_of(request.messages).split()) if reply.input_tokens is None else reply.input_tokens
         if reply.reports_usage:
-            answer.usage = Usage(read, reply.output_tokens, reply.cached_tokens)
+            answer.usage = Usage(read, sent, reply.cached_tokens)  # all that there is has been sent
         answer.stop_reason = reply.stop_reason or ("tool_calls" if reply.calls else "stop")
         check_ending(self.name, request, answer)
 
@@ -70,7 +74,7 @@ class _ScriptedProvider:
         return replace(reply, status=fault)
 
     async def _fault(self, reply: Reply, sent: int, *, at_the_end: bool = False) -> None:
-        if reply.fault is None or (sent < reply.fault_at and not at_the_end):
+        if sent < reply.fault_at and not at_the_end:
             return
         if reply.fault is Fault.STALL:
             await asyncio.get_running_loop().create_future()

@@ -194,6 +194,12 @@ class ActorContext(Spawner):
         return envelope if isinstance(envelope, Envelope) else envelope.envelope
 
     @property
+    def message_id(self) -> str | None:
+        """The sender's own id of the message in hand (`message_id=` of `send` and `ask`), or None."""
+        cell = self._cell
+        return cell.inbox.message_id_of(cell.current) if cell.inbox is not None else None
+
+    @property
     def log(self) -> Any:
         """A structlog logger, bound to the path."""
         return structlog.get_logger("miniagents").bind(actor=self._cell.path)

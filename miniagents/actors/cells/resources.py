@@ -14,7 +14,7 @@ from miniagents.actors.cells.reply_to import ReplyTo
 from miniagents.actors.cells.timers import Timer, Timers
 from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
-from miniagents.actors.messaging.entries import Enveloped, has_envelope
+from miniagents.actors.messaging.entries import Enveloped, has_envelope, is_of_a_user
 from miniagents.actors.messaging.envelope import Envelope, not_sendable
 from miniagents.actors.messaging.of_task import OfTask
 from miniagents.actors.messaging.outcome import Outcome
@@ -182,7 +182,17 @@ class ResourceCell(LivingCell):
         gets its error: the message will be handled again.
         """
         ask, replied, self._replied = entry.ask, self._replied, False
-        written = self.acknowledge(entry, Outcome.HANDLED, None if replied else answer)
+        assert self.inbox is not None  # that of a durable mailbox
+        try:
+            if is_of_a_user(entry):
+                self.inbox.save()
+        except Exception as error:  # of the user's `snapshot`: the message counts as one that has crashed the actor
+            self.acknowledge(entry, Outcome.CRASHED, error)
+            if ask is not None:
+                ask.fail(error)
+            self.crash(error)
+            return
+        written = self.acknowledge(entry, Outcome.HANDLED, ask if replied else answer)
         if replied:
             return
         if ask is None:

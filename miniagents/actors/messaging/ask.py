@@ -254,6 +254,14 @@ class Ask(Promise[T]):
             endings[handled] = self.cell
 
 
+def follow(ask: Ask[Any], first: Any) -> None:
+    """End an ask as another one, `first`, has ended."""
+    if first.settled_error is not None:
+        ask.fail(first.settled_error)
+    else:
+        ask.answer(first.settled_value)
+
+
 def stopped_before_answer(path: str, reason: object, cause: BaseException | None = None) -> ActorStoppedError:
     """Return the error of a question whose actor ended before it answered.
 

@@ -4,8 +4,12 @@ from typing import Any, Protocol
 
 import structlog
 
+from miniagents.actors.cells.cell import Cell
+from miniagents.agents.agent import MiniAgent
+from miniagents.agents.durable.class_cell import DurableClassAgentCell, stable_name
 from miniagents.agents.durable.identity import Identity
 from miniagents.agents.durable.records import log_failed_write
+from miniagents.agents.host import AgentHost
 from miniagents.errors import JournalError
 from miniagents.journal import Journal, Operation, Record
 
@@ -46,6 +50,21 @@ class Durability:
     def patience(self) -> float:
         """Seconds that a call waits to find out which of several recorded ones it is."""
         return self.journal.patience
+
+    def keeps(self, agent: MiniAgent) -> bool:
+        """Return True for a class agent whose mailbox and state are in the journal."""
+        wrapped = agent.wrapped
+        return agent.is_class and (agent.options.spawn.durable or (self.records_all and hasattr(wrapped, "snapshot")))
+
+    def new_class_cell(
+        self, system: AgentHost, parent: Cell, name: str, agent: MiniAgent, is_activated: bool
+    ) -> DurableClassAgentCell:
+        """Make the cell of such an agent."""
+        return DurableClassAgentCell(system, parent, name, agent, is_activated=is_activated)
+
+    def name_of_cell(self, above: Cell, agent: MiniAgent) -> str:
+        """Return the name of the cell that the first use of such an agent makes; see `stable_name`."""
+        return stable_name(above, agent)
 
     def write(self, first: Operation[Any], *more: Operation[Any]) -> None:
         """Write something that nobody waits for. A failure is logged: what was to be written will be paid for again."""

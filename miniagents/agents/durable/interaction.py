@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from miniagents.actors.cells.durable_cell import DurableMailbox
 from miniagents.actors.shutdown import RUNS
 from miniagents.agents.durable.below import Below
 from miniagents.agents.durable.durability import Durability
@@ -64,6 +65,7 @@ class DurableInteraction(Interaction):
     Attributes:
         place: The row, as the calls that the code makes see it.
         chain: The chain of agents down to this call.
+        saves: Returns what saves the state of a class agent together with the end of this call; None if nothing does.
     """
 
     __slots__ = (
@@ -87,6 +89,7 @@ class DurableInteraction(Interaction):
         "records",
         "replaying",
         "row",
+        "saves",
     )
 
     is_silent: bool
@@ -113,12 +116,19 @@ class DurableInteraction(Interaction):
         self._on_end: Callable[[RowState | None, BaseException | None], tuple[Operation[Any], ...]] | None = None
         self._released = self._to_drop = self._unsettled = 0
         self._slot = b""
+        self.saves: Callable[[], tuple[Operation[Any], ...]] | None = None
 
     @property
     def durability(self) -> Durability:
         """The durability of the system."""
         durability: Durability = self.system.durability
         return durability
+
+    @property
+    def ends_with_its_agent(self) -> bool:  # type: ignore[override]  # an attribute of the class, elsewhere
+        """True for a message in a durable mailbox that became this call: cut off with the agent, it stays there."""
+        envelope = self.envelope
+        return envelope is not None and envelope.message is not self and isinstance(self.cell, DurableMailbox)
 
     def begin_job(
         self, above: Below, on_end: Callable[[RowState | None, BaseException | None], tuple[Operation[Any], ...]]
@@ -417,7 +427,8 @@ class DurableInteraction(Interaction):
         live, on_end = self._input, self._on_end
         noted, answered_by = self._noted, self._answered_by
         is_recorded = self._is_recorded and self.place is not None
-        self._on_end = self._input = None
+        saves = self.saves
+        self._on_end = self._input = self.saves = None
         self._noted = []
         if live is None and on_end is None:
             return  # it was recorded, or never began
@@ -451,6 +462,7 @@ class DurableInteraction(Interaction):
             ),
             *(keep for _, keep in replies if keep is not None),
             NoteInputs(self.row, tuple(live.keys), live.has_ended),
+            *(saves() if saves is not None else ()),
             *more,
         )
 

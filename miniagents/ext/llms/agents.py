@@ -112,6 +112,9 @@ async def llm_agent(
 show_options(llm_agent.wrapped)
 
 
+_DEFAULT_RETRY = RetryPolicy()
+
+
 def terms_of(
     ctx: InteractionContext,
     retry: RetryPolicy | None,
@@ -123,7 +126,7 @@ def terms_of(
     """Return the terms of the requests of an agent: its own options, and the budgets of its system."""
     own = () if budget is None else budget if isinstance(budget, Sequence) else (budget,)
     return Terms(
-        retry=retry if retry is not None else RetryPolicy(),
+        retry=retry if retry is not None else _DEFAULT_RETRY,
         idle_timeout=idle_timeout,
         rate_limit=rate_limit,
         budgets=(*own, *(b for b in ctx.system.budgets if covers(b, ctx.interaction) and b not in own)),

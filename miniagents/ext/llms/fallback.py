@@ -117,7 +117,7 @@ class _Run:
     def _begin(self, promise: ModelReplyPromise) -> ModelReplyPromise:
         reply = self._reply
         if reply is None:
-            reply = self._reply = ModelReplyPromise(self._ctx.interaction, **promise.known_beforehand)
+            reply = self._reply = ModelReplyPromise(self._ctx.interaction, promise.known_beforehand)
             self._ctx.reply(reply)
         else:
             reply.retract()

@@ -69,7 +69,7 @@ def well_formed(messages: Sequence[Message]) -> tuple[tuple[Message, ...], tuple
             result = messages[at]
             assert isinstance(result, ToolResultMessage)  # _result_of looks for nothing else
             whole.append(result)
-    return _with_own_ids(whole, repairs), tuple(repairs)
+    return with_own_ids(whole, set(), repairs), tuple(repairs)
 
 
 def is_blank(messages: Sequence[Message]) -> bool:
@@ -77,9 +77,14 @@ def is_blank(messages: Sequence[Message]) -> bool:
     return not any(isinstance(message, ToolResultMessage) or str(message).strip() for message in messages)
 
 
-def _with_own_ids(messages: Sequence[Message], repairs: list[str]) -> tuple[Message, ...]:
-    """Replace ids, names and arguments that not all providers accept; the results follow their calls already."""
-    taken: set[str] = set()
+def with_own_ids(messages: Sequence[Message], taken: set[str], repairs: list[str]) -> tuple[Message, ...]:
+    """Replace ids, names and arguments that not all providers accept.
+
+    Args:
+        messages: A part of a conversation, in which the results follow their calls already.
+        taken: The ids of the calls before this part. Those of this part are added.
+        repairs: A description of each repair is added.
+    """
     repaired: list[Message] = []
     calls: list[ToolCall] = []  # the calls whose results follow, the last one first
     for message in messages:

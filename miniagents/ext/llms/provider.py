@@ -1,5 +1,6 @@
 """The interface between agents and providers: `ModelRequest`, `Answer`, `Provider`."""
 
+import os
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
@@ -31,6 +32,10 @@ class ToolSpec:
     strict_schema: Mapping[str, Any] | None = None
 
 
+def _new_key() -> str:
+    return os.urandom(16).hex()
+
+
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
     """One request to a model.
@@ -43,7 +48,8 @@ class ModelRequest:
         tools: The tools that the model may call.
         output: The type of structured output, or None for text.
         timeout: Seconds until the deadline, or None.
-        idempotency_key: A key that all attempts of the request share.
+        idempotency_key: A key that all attempts of the request share; by default a new one. Equal requests may have
+            different keys.
     """
 
     model: str
@@ -53,7 +59,7 @@ class ModelRequest:
     tools: tuple[ToolSpec, ...] = ()
     output: OutputType | None = None
     timeout: float | None = None
-    idempotency_key: str = ""
+    idempotency_key: str = field(default_factory=_new_key, compare=False)
 
 
 @dataclass(slots=True)
@@ -142,7 +148,7 @@ class Answer:
 
     def message(self, **more: object) -> ReplyMessage:
         """Return the answer as a message, with `more` in its metadata."""
-        return ReplyMessage("".join(self.tokens), tool_calls=self.tool_calls).with_metadata(**self.metadata(**more))
+        return ReplyMessage("".join(self.tokens), tool_calls=self.tool_calls, metadata=self.metadata(**more))
 
 
 class Provider(Protocol):

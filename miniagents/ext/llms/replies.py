@@ -1,12 +1,13 @@
 """`ModelReplyPromise`: the reply of a model, which can start again until a reader has taken a token."""
 
-from collections.abc import AsyncIterator, Generator, Iterable
+from collections.abc import AsyncIterator, Generator, Iterable, Mapping
 from typing import Any
 
 from miniagents.agents import Interaction
 from miniagents.ext.llms.messages import ReplyMessage
-from miniagents.messages import MessagePromise, MessageTokenAppender, TextToken, Token
-from miniagents.promising import Flow
+from miniagents.messages import MessagePromise, TextToken, Token
+from miniagents.promising import Flow, StreamedPromise
+from miniagents.promising.scope import get_scope, started
 from miniagents.promising.streamed import Replay
 from miniagents.promising.work import Cancellable, Endings
 
@@ -19,7 +20,8 @@ class ModelReplyPromise(MessagePromise):
 
     Args:
         interaction: The call of the agent that replies: cancelling the promise cancels it.
-        **known_beforehand: Metadata that is known before the first token: model and alias.
+        known_beforehand: The role, and the metadata that are known before the first token: model and alias. All replies
+            of a call share it.
 
     Attributes:
         was_taken: Whether an iterator of this promise has taken a token.
@@ -29,13 +31,16 @@ class ModelReplyPromise(MessagePromise):
 
     is_retractable = True
 
-    def __init__(self, interaction: Interaction, **known_beforehand: Any) -> None:
+    def __init__(self, interaction: Interaction, known_beforehand: Mapping[str, Any]) -> None:
         self.was_taken = False
-        self._followers: list[ModelReplyPromise] = []
+        self._followers: tuple[ModelReplyPromise, ...] = ()
         self._interaction: Interaction | None = interaction
-        super().__init__(
-            message_token_streamer=MessageTokenAppender().open(), message_class=ReplyMessage, **known_beforehand
-        )
+        # Its tokens are pushed and its message is given to `end`: it needs neither streamer nor late fields.
+        StreamedPromise.__init__(self)
+        self.known_beforehand = known_beforehand
+        self.message_class = ReplyMessage
+        self._scope = get_scope()
+        started(self, self._scope)
 
     @property
     def was_delivered(self) -> bool:
@@ -45,8 +50,9 @@ class ModelReplyPromise(MessagePromise):
     def push(self, text: str) -> None:
         """Add a token."""
         self.push_piece(TextToken(text))
-        for follower in self._followers:
-            follower.push(text)
+        if self._followers:
+            for follower in self._followers:
+                follower.push(text)
 
     async def room(self, flow: Flow) -> None:
         """Wait while a flow is full. With followers, do not wait: each of them has readers of its own."""
@@ -79,7 +85,7 @@ class ModelReplyPromise(MessagePromise):
         for piece in self.pieces:
             if isinstance(piece, Token):
                 follower.push(str(piece))
-        self._followers.append(follower)
+        self._followers += (follower,)
         self.want_whole()  # its own reader sets its pace no longer
 
     def __aiter__(self) -> AsyncIterator[Token]:
@@ -100,11 +106,12 @@ class ModelReplyPromise(MessagePromise):
 
 
 class _NotingReplay(Replay[Token]):
-    """An iterator that notes on its promise that a token was taken."""
+    """An iterator that notes on its promise that a token was taken, and is a plain one from then on."""
 
     __slots__ = ()
 
     def __await__(self) -> Generator[Any, Any, Token]:
         piece = yield from super().__await__()
         self._promise.was_taken = True  # type: ignore[attr-defined]  # `ModelReplyPromise.__aiter__` made this
+        self.__class__ = Replay  # type: ignore[assignment]  # nothing is left to note, at the cost of a frame a token
         return piece

@@ -2,9 +2,9 @@
 
 import asyncio
 import math
-import uuid
-from dataclasses import replace
+from collections.abc import Coroutine
 from functools import partial
+from typing import Any
 
 import structlog
 
@@ -21,7 +21,7 @@ from miniagents.errors import (
 )
 from miniagents.ext.llms.attempting import Sink, Terms, attempt_once
 from miniagents.ext.llms.breaker import Failover, current_failover, patience
-from miniagents.ext.llms.cache import cache_key
+from miniagents.ext.llms.cache import Cache, cache_key
 from miniagents.ext.llms.delays import duration
 from miniagents.ext.llms.endings import lets_calls_run
 from miniagents.ext.llms.messages import Usage
@@ -37,7 +37,9 @@ _SPREAD = 0.5
 """The largest share of a `Retry-After` that is added at random."""
 
 
-async def ask(provider: Provider, request: ModelRequest, sink: Sink, terms: Terms, interaction: Interaction) -> Answer:
+def ask(
+    provider: Provider, request: ModelRequest, sink: Sink, terms: Terms, interaction: Interaction
+) -> Coroutine[Any, Any, Answer]:
     """Send one request to a model, retrying as the policy allows. In a call that is in a journal, a request that was
     answered before is not sent again.
 
@@ -52,26 +54,34 @@ async def ask(provider: Provider, request: ModelRequest, sink: Sink, terms: Term
         interaction: The call of the agent that sends the request.
 
     Returns:
-        The answer: the whole of it, from the provider, from the cache or from the journal.
+        The coroutine of the answer: the whole of it, from the provider, from the cache or from the journal.
 
     Raises:
         LLMError: There is no answer.
         JournalError: The journal cannot be read.
     """
     records = interaction.records
-    if records is None:
-        return await _cached(provider, request, sink, terms, interaction)
-    send = partial(_cached, provider, request, sink, terms, interaction)
-    return await recorded(records, provider.key, request, sink, send)
+    if records is not None:
+        return recorded(
+            records, provider.key, request, sink, partial(_unrecorded, provider, request, sink, terms, interaction)
+        )
+    return _unrecorded(provider, request, sink, terms, interaction)
+
+
+def _unrecorded(
+    provider: Provider, request: ModelRequest, sink: Sink, terms: Terms, interaction: Interaction
+) -> Coroutine[Any, Any, Answer]:
+    """Send a request, or take its answer from the cache; takes, returns and raises the same as `ask`."""
+    # No coroutine of its own: each one that waits for a model is stepped for each token.
+    if terms.cache is None:
+        return _attempts(provider, request, sink, terms, interaction)
+    return _cached(terms.cache, provider, request, sink, terms, interaction)
 
 
 async def _cached(
-    provider: Provider, request: ModelRequest, sink: Sink, terms: Terms, interaction: Interaction
+    cache: Cache, provider: Provider, request: ModelRequest, sink: Sink, terms: Terms, interaction: Interaction
 ) -> Answer:
-    """Answer a request from the cache, or send it; takes and raises the same as `ask`."""
-    cache = terms.cache
-    if cache is None:
-        return await _attempts(provider, request, sink, terms, interaction)
+    """Take the answer from the cache, or send the request and store it; takes and raises the same as `ask`."""
     key = cache_key(provider.key, request)
     stored = await cache.get(key)
     if stored is not None:
@@ -95,7 +105,6 @@ async def _attempts(
     retry, system = terms.retry, interaction.system
     backoff = retry.backoff or DEFAULT_BACKOFF
     max_attempts = retry.attempts_of(None, DEFAULT_ATTEMPTS)
-    request = replace(request, idempotency_key=request.idempotency_key or str(uuid.uuid4()))
     path, began, attempt = interaction.path, system.time(), 0
     failover = current_failover.get()
     if failover is not None and failover.asked_by is not interaction.parent:

@@ -1,9 +1,8 @@
 """`call_tools`: run the tool calls of a reply at once, each of them with a result in any case."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,12 +11,13 @@ import structlog
 from miniagents.actors import EventKind
 from miniagents.agents import InteractionContext
 from miniagents.agents.records import Records, current_interruption
-from miniagents.ext.llms.approvals import WAIT, Approve, ToolApproval, refusal_by
+from miniagents.ext.llms.approvals import WAIT, Approve, Decider, ToolApproval, refusal_by
 from miniagents.ext.llms.messages import ToolCall, ToolResultMessage
 from miniagents.ext.llms.tool_records import Recovery, ToolRecord
 from miniagents.ext.llms.tool_results import ToolEndedError, contained
 from miniagents.ext.llms.tools import Tool
-from miniagents.messages import MessagePromise, TextToken, Token
+from miniagents.messages import FrozenDict, Message, MessagePromise, TextToken, Token
+from miniagents.promising import StreamedPromise
 
 _log = structlog.get_logger("miniagents")
 
@@ -48,93 +48,65 @@ def call_tools(
         The promises of the results, in order. They stream, and each one resolves to a result, also when the call fails
         or is cancelled.
     """
-    return [_ResultPromise(_Result(call, tools, ctx, approve, timeout, approve_timeout)) for call in calls]
+    made = _Result if ctx.interaction.records is None else _RecordedResult
+    results = []
+    for call in calls:
+        decider = ToolApproval(call, ctx, approve_timeout) if approve == WAIT else approve
+        results.append(_ResultPromise(made(call, tools, ctx, decider, timeout)))
+    return [*results]
 
 
 class _ResultPromise(MessagePromise):
     """The promise of a result, which also resolves if its task was cancelled before its first step."""
 
-    __slots__ = ("_result",)
+    __slots__ = ("_call", "_result", "is_error")
+
+    message_class: type[Message]
 
     def __init__(self, result: "_Result") -> None:
         self._result: _Result | None = result
-        call = result.call
-        tokens = result.tokens if result.records is None else result.recorded_tokens
-        super().__init__(
-            message_token_streamer=tokens, message_class=ToolResultMessage, call_id=call.id, name=call.name
-        )
+        self._call = result.call
+        self.is_error = True
+        self.message_class = ToolResultMessage
+        StreamedPromise.__init__(self, result.tokens)
+
+    @property
+    def known_beforehand(self) -> Mapping[str, Any]:  # type: ignore[override]  # it is made when it is asked for
+        """The id of the call and the name of the tool."""
+        return FrozenDict(call_id=self._call.id, name=self._call.name)
 
     def end_stream(self, error: BaseException | None = None) -> None:
         result, self._result = self._result, None  # it leads to the call, whose replies lead back to here
         if isinstance(error, asyncio.CancelledError) and result is not None:
-            self._late["is_error"] = True
+            self.is_error = True
             self.push_piece(result.cancelled(bool(self.pieces)))
             error = None
         super().end_stream(error)
 
+    def _assembled(self, pieces: Sequence[Token]) -> Message:
+        call, text = self._call, "".join(map(str, pieces))
+        return ToolResultMessage(text, call_id=call.id, name=call.name, is_error=self.is_error)
+
 
 class _Result:
+    __slots__ = ("_approve", "_ctx", "_timeout", "_tools", "call")
+
     def __init__(
         self,
         call: ToolCall,
         tools: Mapping[str, Tool],
         ctx: InteractionContext,
-        approve: Approve | None,
+        approve: Decider | None,
         timeout: float | None,
-        approve_timeout: float | None,
     ) -> None:
         self.call = call
-        self._approval = ToolApproval(call, ctx, approve_timeout) if approve == WAIT else None
-        self._asks_again = False
-        self.records = ctx.interaction.records
         self._tools = tools
         self._ctx = ctx
         self._approve = approve
         self._timeout = timeout
-        self._on_start: Callable[[], Awaitable[None]] | None = None
 
-    async def recorded_tokens(self, late: dict[str, Any]) -> AsyncGenerator[Token, None]:
-        """Make the call, or give the result that it had, in a system with a journal.
-
-        A call of an agent has a row of its own. A call of a function is a record: first that it was started, then its
-        result.
-        """
-        records, tool = self.records, self._tools.get(self.call.name)
-        if records is None or tool is None or tool.is_agent:
-            async with aclosing(self.tokens(late)) as pieces:
-                async for token in pieces:
-                    yield token
-            return
-        result = await ToolRecord.of(records, self.call)
-        if result.has_ended:
-            late["is_error"] = result.is_error
-            for text in result.texts:
-                yield TextToken(text)
-            return
-        current_interruption.set(result.was_started)
-        if result.was_started and tool.recovery is not Recovery.RERUN:
-            if tool.recovery is Recovery.FAIL or self._approve is None:
-                late["is_error"] = True
-                yield TextToken("failed: the process ended while it ran, and nobody knows how far it came")
-                return
-            self._asks_again = True
-        elif self._approve is not None and await self._was_approved(records):
-            self._approve = None
-        texts: list[str] = []
-        self._on_start = partial(result.start, is_awaited=tool.recovery is not Recovery.RERUN)
-        async with aclosing(self.tokens(late)) as pieces:
-            async for token in pieces:
-                texts.append(str(token))
-                yield token
-        if self._ctx.interaction.cancelled is None:
-            result.end(texts, is_error=late["is_error"])
-
-    async def _was_approved(self, records: Records) -> bool:
-        record = await records.recorded(_APPROVAL, self.call.id.encode())
-        return record is not None and record.value is not None
-
-    async def tokens(self, late: dict[str, Any]) -> AsyncGenerator[Token, None]:
-        late["is_error"] = True
+    async def tokens(self, promise: _ResultPromise) -> AsyncGenerator[Token, None]:
+        """Make the call and stream the text of its result; the promise is told whether the tool has answered."""
         any_token = False
         try:
             tool = self._tools.get(self.call.name)
@@ -142,17 +114,15 @@ class _Result:
                 there_are = ", ".join(self._tools) or "none"
                 yield TextToken(f"failed: there is no tool {self.call.name!r}; there are: {there_are}")
                 return
-            refusal = await self._refusal()
+            refusal = await self._refusal(self._approve) if self._approve is not None else None
             if refusal is not None:
                 yield TextToken(f"failed: not approved: {refusal}")
                 return
-            if self._on_start is not None:
-                await self._on_start()
             async with aclosing(self._pieces(tool)) as pieces:
                 async for token in pieces:
                     any_token = True
                     yield token
-            late["is_error"] = False
+            promise.is_error = False
         except asyncio.CancelledError:
             # Providers refuse a history with a call that has no result.
             yield self.cancelled(any_token)
@@ -200,17 +170,11 @@ class _Result:
                 seen.ended(None, failed)
             failed = None  # or the error would hold this frame, and the frame the error
 
-    async def _refusal(self) -> str | None:
+    async def _refusal(self, approve: Decider) -> str | None:
         """Return why the call may not run; None if it may."""
-        approve = self._approve
-        if approve is None:
-            return None
-        if self._approval is not None:
-            return await self._approval.refusal(again=self._asks_again)
-        assert approve != WAIT  # it has an approval
+        if isinstance(approve, ToolApproval):
+            return await approve.refusal()
         refusal: str | None = await contained(refusal_by(approve, self.call))
-        if refusal is None and self.records is not None:
-            self.records.record_soon(_APPROVAL, self.call.id.encode(), b"yes")
         return refusal
 
     def _report(self, error: Exception) -> None:
@@ -218,3 +182,70 @@ class _Result:
         crashed = f"{path}/{self.call.name}"
         self._ctx.system.events.publish(EventKind.CRASH, crashed, error=error, detail=number, logged=True)
         _log.warning("llm.tool_failed", actor=path, interaction=number, tool=self.call.name, error=repr(error))
+
+
+class _RecordedResult(_Result):
+    """The result of a call in a system with a journal.
+
+    A call of an agent has a row of its own. A call of a function is a record of the agent that makes it: first that it
+    was started, then its result. So is the approval of a call.
+    """
+
+    __slots__ = ("_record",)
+
+    async def tokens(self, promise: _ResultPromise) -> AsyncGenerator[Token, None]:
+        """Make the call and stream the text of its result, or give the result that it had."""
+        tool = self._tools.get(self.call.name)
+        self._record: ToolRecord | None = None
+        if tool is None or tool.is_agent:
+            async with aclosing(super().tokens(promise)) as pieces:
+                async for token in pieces:
+                    yield token
+            return
+        record = await ToolRecord.of(self._records, self.call)
+        if record.has_ended:
+            promise.is_error = record.is_error
+            for text in record.texts:
+                yield TextToken(text)
+            return
+        if record.was_started and tool.recovery is not Recovery.RERUN:
+            if tool.recovery is Recovery.FAIL or self._approve is None:
+                yield TextToken("failed: the process ended while it ran, and nobody knows how far it came")
+                return
+            await self._was_approved()  # it is asked again
+            if isinstance(self._approve, ToolApproval):
+                self._approve.asks_again = True
+        elif self._approve is not None and await self._was_approved():
+            self._approve = None
+        current_interruption.set(record.was_started)
+        self._record = record
+        texts: list[str] = []
+        async with aclosing(super().tokens(promise)) as pieces:
+            async for token in pieces:
+                texts.append(str(token))
+                yield token
+        if self._ctx.interaction.cancelled is None:
+            record.end(texts, is_error=promise.is_error)
+
+    @property
+    def _records(self) -> Records:
+        records = self._ctx.interaction.records
+        assert records is not None  # or `call_tools` would have made another result
+        return records
+
+    async def _pieces(self, tool: Tool) -> AsyncGenerator[Token, None]:
+        if self._record is not None:
+            await self._record.start(is_awaited=tool.recovery is not Recovery.RERUN)
+        async with aclosing(super()._pieces(tool)) as pieces:
+            async for token in pieces:
+                yield token
+
+    async def _refusal(self, approve: Decider) -> str | None:
+        refusal = await super()._refusal(approve)
+        if refusal is None:
+            self._records.record_soon(_APPROVAL, self.call.id.encode(), b"yes")
+        return refusal
+
+    async def _was_approved(self) -> bool:
+        record = await self._records.recorded(_APPROVAL, self.call.id.encode())
+        return record is not None and record.value is not None

@@ -18,16 +18,17 @@ from miniagents.errors import (
 from miniagents.ext.llms import requesting
 from miniagents.ext.llms.approvals import Approve
 from miniagents.ext.llms.attempting import Terms
+from miniagents.ext.llms.conversation import Conversation
 from miniagents.ext.llms.endings import Ending, ending_of, lets_calls_run
-from miniagents.ext.llms.history_repair import is_blank, well_formed
+from miniagents.ext.llms.history_repair import is_blank
 from miniagents.ext.llms.messages import ReplyMessage, ToolResultMessage
 from miniagents.ext.llms.provider import ModelRequest, Provider
 from miniagents.ext.llms.replies import ModelReplyPromise
 from miniagents.ext.llms.schemas import OutputType
-from miniagents.ext.llms.sound import sound_message
 from miniagents.ext.llms.tool_calls import call_tools
 from miniagents.ext.llms.tools import Tool
 from miniagents.messages import AssistantMessage, Message, MessagePromise, SystemMessage, UserMessage
+from miniagents.messages.message import freeze_known
 from miniagents.messages.standard import error_text
 
 _log = structlog.get_logger("miniagents")
@@ -83,10 +84,15 @@ class ToolLoop:
         self._ctx = ctx
         self._provider = provider
         self._settings = settings
-        self._messages: list[Message] = []
+        self._conversation = Conversation(())
         self._repairs = 0
         self._was_called = False
         self._reply: ModelReplyPromise | None = None
+        self._tools = tuple(tool.spec for tool in settings.tools.values())
+        self._metadata = {"agent_alias": ctx.this_agent.alias, **settings.metadata}
+        if settings.output is not None:
+            self._metadata["output_type"] = settings.output.name
+        self._known = freeze_known({"role": "assistant", "model": settings.model, **self._metadata})
 
     async def run(self) -> None:
         """Send requests and run the tools that the model calls, until it replies without calling any.
@@ -97,48 +103,43 @@ class ToolLoop:
         settings = self._settings
         received = await self._ctx.message_promises
         messages = [SystemMessage(settings.system), *received] if settings.system else received
-        repaired, repairs = well_formed(messages)
-        for repair in repairs:
+        self._conversation = conversation = Conversation(messages)
+        for repair in conversation.repairs:
             _log.warning("llm.history_repaired", actor=self._ctx.interaction.path, repair=repair)
-        if is_blank(repaired):
+        if is_blank(conversation.messages):
             raise EmptyConversationError(
                 f"{self._ctx.interaction.path}: there is nothing to send: no message has a text, and there is no "
                 f"system prompt: call the agent with messages, or give it system=",
                 path=self._ctx.interaction.path,
             )
-        self._messages = list(repaired)
         for _ in range(settings.max_turns):
-            if await self._turn():
+            message = await self._reply_that_fits()
+            if not (message.tool_calls and settings.tools):
                 return
+            if not lets_calls_run(message.stop_reason):
+                self._refuse(message)
+                return
+            await self._run_tools(message)
         raise MaxTurnsError(
             f"{self._ctx.interaction.path}: the model still calls tools after {settings.max_turns} turns: raise "
             f"max_turns=, or look at what the tools answer",
             path=self._ctx.interaction.path,
         )
 
-    async def _turn(self) -> bool:
-        """Send one request and run its tool calls. Return whether the model has replied without calling a tool."""
-        message = await self._reply_that_fits()
-        if message.tool_calls and self._settings.tools:
-            if not lets_calls_run(message.stop_reason):
-                self._refuse(message)
-                return True
-            results = call_tools(
-                message.tool_calls,
-                dict(self._settings.tools),
-                self._ctx,
-                approve=self._settings.approve,
-                approve_timeout=self._settings.approve_timeout,
-                timeout=self._settings.tool_timeout,
-            )
-            for result in results:
-                self._ctx.reply(result)
-            self._messages.append(message)
-            self._was_called = True
-            for result in results:
-                self._messages.append(await result)
-            return False
-        return True
+    async def _run_tools(self, message: ReplyMessage) -> None:
+        """Run the tool calls of a reply, and add both to the conversation."""
+        results = call_tools(
+            message.tool_calls,
+            self._settings.tools,
+            self._ctx,
+            approve=self._settings.approve,
+            approve_timeout=self._settings.approve_timeout,
+            timeout=self._settings.tool_timeout,
+        )
+        for result in results:
+            self._ctx.reply(result)
+        self._was_called = True
+        self._conversation.add_turn(message, [await result for result in results])
 
     def _refuse(self, message: ReplyMessage) -> None:
         """Run no call of an answer that was cut off: its arguments may be incomplete."""
@@ -163,7 +164,16 @@ class ToolLoop:
         """Send a request, and send it again with the problem until the reply fits `output=`."""
         settings = self._settings
         while True:
-            message, reply = await self._request()
+            reply = self._reply if self._reply is not None else self._begin_reply()
+            request = self._request()
+            if settings.logger is not None:
+                self._log(settings.logger, request, reply)
+            try:
+                answer = await requesting.ask(self._provider, request, reply, settings.terms, self._ctx.interaction)
+            except BaseException as error:
+                self._failed(reply, error)
+                raise
+            message = answer.message(**self._metadata)
             problem = self._problem(message)
             if problem is None:
                 break
@@ -178,10 +188,10 @@ class ToolLoop:
                 error=str(problem),
                 no=self._repairs,
             )
-            self._messages += [
+            self._conversation.add(
                 AssistantMessage(message.content),
                 UserMessage(f"{problem}\nAnswer again, with nothing but JSON that fits the schema."),
-            ]
+            )
             if reply.was_delivered:
                 reply.end(message)  # a reader has its tokens: it stays, and the next reply follows it
                 self._reply = None
@@ -191,31 +201,21 @@ class ToolLoop:
         self._reply = None
         return message
 
-    async def _request(self) -> tuple[ReplyMessage, ModelReplyPromise]:
-        settings, ctx = self._settings, self._ctx
-        alias = ctx.this_agent.alias
-        output = {} if settings.output is None else {"output_type": settings.output.name}
-        known = {"model": settings.model, "agent_alias": alias, **settings.metadata, **output}
-        if self._reply is None:
-            self._reply = ModelReplyPromise(ctx.interaction, role="assistant", **known)
-            ctx.reply(self._reply)
-        reply = self._reply
-        request = ModelRequest(
+    def _begin_reply(self) -> ModelReplyPromise:
+        self._reply = reply = ModelReplyPromise(self._ctx.interaction, self._known)
+        self._ctx.reply(reply)
+        return reply
+
+    def _request(self) -> ModelRequest:
+        settings = self._settings
+        return ModelRequest(
             model=settings.model,
-            messages=well_formed(tuple(map(sound_message, self._messages)))[0],
+            messages=self._conversation.messages,
             stream=settings.stream,
             options=self._options(),
-            tools=tuple(tool.spec for tool in settings.tools.values()),
+            tools=self._tools,
             output=settings.output,
         )
-        if settings.logger is not None:
-            self._log(settings.logger, request, reply)
-        try:
-            answer = await requesting.ask(self._provider, request, reply, settings.terms, ctx.interaction)
-        except BaseException as error:
-            self._failed(reply, error)
-            raise
-        return answer.message(**settings.metadata, agent_alias=alias, **output), reply
 
     def _options(self) -> Mapping[str, Any]:
         """Return the parameters of the API call. A `tool_choice` that demands a call holds for the first turn alone,

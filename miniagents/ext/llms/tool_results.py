@@ -46,18 +46,16 @@ def outcome_of(call: Callable[[], object], is_wanted: Callable[[], bool]) -> obj
 async def pieces_of(result: object) -> AsyncGenerator[str, None]:
     """Stream the text of a result.
 
-    An awaitable is awaited. The items of an iterator, async or not, are streamed: strings as they are, other items as
+    The items of an iterator, async or not, are streamed: strings as they are, other items as
     lines of JSON.
 
     Args:
-        result: The return value of the tool.
+        result: The return value of the tool, awaited if it could be.
 
     Raises:
         ValueError: The result is neither text nor data.
         ToolEndedError: The tool raised an exception that is no `Exception`.
     """
-    while inspect.isawaitable(result):
-        result = await contained(result)
     if _is_iterator(result):
         result = _turns(result)
     if not isinstance(result, AsyncIterator):

@@ -24,7 +24,7 @@ from miniagents.ext.llms.messages import ToolCall
 from miniagents.ext.llms.provider import ToolSpec
 from miniagents.ext.llms.signatures import Injected, Signature, injected_parameters, signature_of
 from miniagents.ext.llms.tool_records import Recovery
-from miniagents.ext.llms.tool_results import each, outcome_of, pieces_of
+from miniagents.ext.llms.tool_results import contained, each, outcome_of, pieces_of
 from miniagents.messages import TextToken, Token, UserMessage
 from miniagents.supervision.checking import check_kind
 
@@ -102,6 +102,7 @@ class Tool:
         self.recovery = recovery
         self._injected: Injected = {}
         self._parameters: Signature | GivenSchema = _OF_AGENTS
+        self._runs_in_loop = False
         agent = _agent_of(target)
         name = _allowed(name or _own_name(agent or target))
         if agent is not None:
@@ -114,6 +115,7 @@ class Tool:
             else:
                 self._parameters = signature = signature_of(target, name)
                 self._injected = signature.injected
+            self._runs_in_loop = _is_async(target) or _is_async(getattr(target, "__call__", None))  # noqa: B004
             own_description = inspect.getdoc(target.func if isinstance(target, partial) else target)
         else:
             raise InvalidOptionError(f"tools= takes functions and agents, not {target!r}")
@@ -176,9 +178,15 @@ class Tool:
     async def _run_function(
         self, function: Callable[..., object], arguments: dict[str, object], call: ToolCall, ctx: InteractionContext
     ) -> AsyncGenerator[Token, None]:
-        runs_in_loop = any(map(_is_async, (function, getattr(function, "__call__", None))))  # noqa: B004
-        work = partial(function, **arguments)
-        result = work() if runs_in_loop else await _in_thread(work, call, ctx)
+        if self._runs_in_loop:
+            result = function(**arguments)
+        else:
+            result = await _in_thread(partial(function, **arguments), call, ctx)
+        while inspect.isawaitable(result):
+            result = await contained(result)
+        if isinstance(result, str):
+            yield TextToken(result)
+            return
         async with aclosing(pieces_of(result)) as pieces:
             async for piece in pieces:
                 yield TextToken(piece)

@@ -1,0 +1,52 @@
+"""`Conversation`: the messages of a call of an LLM agent, as its requests send them."""
+
+from collections.abc import Sequence
+
+from miniagents.ext.llms.history_repair import well_formed, with_own_ids
+from miniagents.ext.llms.messages import ReplyMessage
+from miniagents.ext.llms.sound import sound_message
+from miniagents.messages import Message
+
+
+class Conversation:
+    """The messages of one call of an agent, repaired so that every provider accepts them.
+
+    Each message is repaired once, when it is added: a request of a long conversation costs no more than its last turn.
+
+    Args:
+        received: The messages that the conversation begins with.
+
+    Attributes:
+        messages: All messages so far. A request holds this tuple itself and no copy of it.
+        repairs: A description of each repair of the received messages.
+
+    Example:
+        >>> from miniagents import UserMessage
+        >>> conversation = Conversation([UserMessage("Hi")])
+        >>> conversation.add(UserMessage("Are you there?"))
+        >>> [str(message) for message in conversation.messages]
+        ['Hi', 'Are you there?']
+    """
+
+    __slots__ = ("_call_ids", "messages", "repairs")
+
+    def __init__(self, received: Sequence[Message]) -> None:
+        repaired, self.repairs = well_formed(received)
+        self.messages: tuple[Message, ...] = tuple(map(sound_message, repaired))
+        self._call_ids = {
+            call.id for message in self.messages if isinstance(message, ReplyMessage) for call in message.tool_calls
+        }
+
+    def add(self, *messages: Message) -> None:
+        """Add messages without tool calls."""
+        self.messages += tuple(map(sound_message, messages))
+
+    def add_turn(self, reply: ReplyMessage, results: Sequence[Message]) -> None:
+        """Add a reply that calls tools, with the results of its calls.
+
+        Args:
+            reply: The reply.
+            results: One result for each call, in the order of the calls.
+        """
+        # The ids first: they make texts of other alphabets plain, so that two ids never become one.
+        self.messages += tuple(map(sound_message, with_own_ids((reply, *results), self._call_ids, [])))
