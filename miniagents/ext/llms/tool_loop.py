@@ -80,11 +80,12 @@ class ToolLoop:
         settings: The settings of the agent.
     """
 
+    _conversation: Conversation
+
     def __init__(self, ctx: InteractionContext, provider: Provider, settings: Settings) -> None:
         self._ctx = ctx
         self._provider = provider
         self._settings = settings
-        self._conversation = Conversation(())
         self._repairs = 0
         self._was_called = False
         self._reply: ModelReplyPromise | None = None
