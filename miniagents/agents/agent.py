@@ -212,6 +212,16 @@ class MiniAgent(CallTarget):
         fork.check_fork()
         return fork
 
+    def key_of_live(self, name: str, value: object) -> str | None:
+        """Return the key of a live argument in a journal; None if it has none of its own.
+
+        Args:
+            name: The name of the argument.
+            value: The argument, or a part of it.
+        """
+        key = getattr(value, "journal_key", None)
+        return key if isinstance(key, str) else None
+
     def check_fork(self) -> None:
         """Check that the arguments are those of the function, or of the class's constructor."""
         function = self.wrapped.__init__ if self.is_class else self.wrapped

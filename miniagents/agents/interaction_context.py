@@ -13,6 +13,7 @@ from miniagents.actors.observing.caller import current_caller
 from miniagents.actors.observing.request_id import current_request_id
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.interaction import Interaction
+from miniagents.agents.records import current_interruption
 from miniagents.errors import NoActiveSystemError
 from miniagents.messages import MessageSequencePromise, Sendable
 from miniagents.promising.failures import log_failure
@@ -118,6 +119,11 @@ class InteractionContext(Spawner):
         It turns False with the first call, request or value that the journal does not have.
         """
         return self._interaction.replaying
+
+    @property
+    def interrupted(self) -> bool:
+        """True in the function of a tool that was started before, in a process that ended before it had a result."""
+        return current_interruption.get()
 
     def get_agent_trace(self) -> list[MiniAgent]:
         """Return this agent, the one that called it, and so on, up to 64."""

@@ -3,12 +3,17 @@
 import asyncio
 import weakref
 from collections import deque
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from miniagents.messages import Message
 
 Key = tuple[str, bytes]
 """The kind of a record and its key."""
+
+
+current_interruption: ContextVar[bool] = ContextVar("miniagents.current_interruption", default=False)
+"""Whether the tool whose code runs was started before, in a process that has ended."""
 
 
 class Recorded(NamedTuple):
@@ -82,6 +87,17 @@ class Records:
         number = self._number(kind, key, is_result=value is not None) if number is None else number
         self._values[kind, key, number] = Recorded(number, value, message)
         return self._write(kind, key, number, value, message)
+
+    def record_soon(self, kind: str, key: bytes, value: bytes | None, message: Message | None = None) -> None:
+        """Record a result for which nobody waits. If that fails, a log says so, and the result will be paid for again.
+
+        Args:
+            kind: As for `record`.
+            key: As for `record`.
+            value: As for `record`.
+            message: As for `record`.
+        """
+        self.record(kind, key, value, message)
 
     def _write(
         self, kind: str, key: bytes, number: int, value: bytes | None, message: Message | None

@@ -1,6 +1,5 @@
 """`Durability`: what the calls of a system with a journal share."""
 
-import asyncio
 from typing import Any, Protocol
 
 import structlog
@@ -9,6 +8,7 @@ from miniagents.actors.cells.cell import Cell
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.durable.class_cell import DurableClassAgentCell, stable_name
 from miniagents.agents.durable.identity import Identity
+from miniagents.agents.durable.records import log_failed_write
 from miniagents.agents.host import AgentHost
 from miniagents.errors import JournalError
 from miniagents.journal import Journal, Operation, Record
@@ -16,7 +16,8 @@ from miniagents.journal import Journal, Operation, Record
 _log = structlog.get_logger("miniagents")
 
 VERSION = "version"
-"""The kind of the records of a root that tell which version of an agent its job has run."""
+"""The kind of the records of a root that tell which version of an agent its job has run. Name and version are the key,
+and there is no value: it is nothing that was paid for, so a job that has got no further has made no progress."""
 
 
 class JobSettings(Protocol):
@@ -68,7 +69,7 @@ class Durability:
     def write(self, first: Operation[Any], *more: Operation[Any]) -> None:
         """Write something that nobody waits for. A failure is logged: what was to be written will be paid for again."""
         try:
-            self.journal.write(first, *more).add_done_callback(_written)
+            self.journal.write(first, *more).add_done_callback(log_failed_write)
         except JournalError as error:  # it is closed: the system has ended
             _log.warning("journal.not_written", error=str(error))
 
@@ -90,9 +91,5 @@ class Durability:
             return ()
         settings.root = settings.root or row
         settings.versions[identity.name] = identity.version
-        return (Record(settings.root, VERSION, identity.name.encode(), 0, identity.version.encode()),)
-
-
-def _written(future: "asyncio.Future[Any]") -> None:
-    if not future.cancelled() and (error := future.exception()) is not None:
-        _log.error("journal.not_written", error=str(error))
+        key = f"{identity.name}\n{identity.version}".encode()
+        return (Record(settings.root, VERSION, key, self.journal.next_id()),)

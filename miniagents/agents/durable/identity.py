@@ -4,7 +4,7 @@ import hashlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, get_origin
@@ -112,8 +112,8 @@ def _hash(*parts: object) -> bytes:
 
 def _described(value: Any, agent: MiniAgent, name: str) -> object:
     """Return a value of an argument with keys in the place of live objects."""
-    key = getattr(value, "journal_key", None)
-    if isinstance(key, str):
+    key = agent.key_of_live(name, value)
+    if key is not None:
         return f"{type(value).__qualname__} {key}"
     if isinstance(value, MiniAgent):
         other = identity_of(value)
@@ -124,6 +124,9 @@ def _described(value: Any, agent: MiniAgent, name: str) -> object:
         return (f"method {value.__func__.__qualname__}", _described(value.__self__, agent, name))
     if isinstance(value, (type, FunctionType)) and get_origin(value) is None:
         return f"code {module_of(value)}:{value.__qualname__} {version_of(value)}"
+    if isinstance(value, partial):
+        arguments = tuple(_described(item, agent, name) for item in (value.func, value.args, value.keywords))
+        return ("partial", *arguments)
     if isinstance(value, BuiltinFunctionType) or get_origin(value) is not None:
         return f"code {value!r}"
     if isinstance(value, Mapping):

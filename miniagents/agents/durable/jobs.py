@@ -13,7 +13,7 @@ from miniagents.agents.durable.below import Below
 from miniagents.agents.durable.durability import VERSION, Durability
 from miniagents.agents.durable.finding import agent_named, version_now
 from miniagents.agents.durable.freeing import freed
-from miniagents.agents.durable.identity import identity_of, key_of_arguments, name_of
+from miniagents.agents.durable.identity import Identity, identity_of, key_of_arguments, name_of
 from miniagents.agents.durable.replies import encoded_error
 from miniagents.agents.host import AgentHost
 from miniagents.agents.job_options import Change, Retry
@@ -244,7 +244,7 @@ class Jobs:
             await journal.write(Pardon(subject), ChangeJob(name, JobState.RUNNING), *operations)
             rows = await self._rows(name)
         roots = [row for row in rows if row.parent == 0]
-        await self._check_changes(run, roots, rows, on_change)
+        await self._check_changes(run, identity_of(agent), roots, rows, on_change)
         above.take_in(roots)
         is_over = job.state is JobState.FINISHED and retry is None
         if not is_over or run.versions.get(run.agent) != identity_of(agent).version:
@@ -255,16 +255,18 @@ class Jobs:
                 raise _stuck(name, deaths)
         return above
 
-    async def _check_changes(self, run: JobRun, roots: list[Row], rows: list[Row], on_change: Change) -> None:
+    async def _check_changes(
+        self, run: JobRun, own: Identity, roots: list[Row], rows: list[Row], on_change: Change
+    ) -> None:
         """Read which versions of the agents a job has run, and say which of them have changed."""
         for root in roots:
             run.root = root.id
-            for record in await self._journal.read(Records(root.id)):
-                if record.kind == VERSION and record.value is not None:
-                    run.versions[record.key.decode()] = record.value.decode()
-        changed = tuple(
-            name for name, version in sorted(run.versions.items()) if version_now(name) not in (version, None)
-        )
+            records = [record for record in await self._journal.read(Records(root.id)) if record.kind == VERSION]
+            for record in sorted(records, key=lambda record: record.number):
+                name, _, version = record.key.decode().partition("\n")
+                run.versions[name] = version
+        now = {name: own.version if name == own.name else version_now(name) for name in run.versions}
+        changed = tuple(name for name, version in sorted(run.versions.items()) if now[name] not in (version, None))
         if not changed:
             return
         answers = sum(row.agent in changed and row.state is RowState.FINISHED for row in rows)

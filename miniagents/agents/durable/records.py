@@ -4,11 +4,15 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import structlog
+
 from miniagents.agents.records import Recorded, Records
-from miniagents.errors import DecodeError
+from miniagents.errors import DecodeError, JournalError, MessageTooLargeError, UnencodableError
 from miniagents.journal import Journal, KeepMessage, KeptMessages, Operation, Record, encoded
 from miniagents.journal import Records as RecordsOf
 from miniagents.messages import Message, decode
+
+_log = structlog.get_logger("miniagents")
 
 
 class JournalRecords(Records):
@@ -33,7 +37,7 @@ class JournalRecords(Records):
         """Read the records, if that was not done.
 
         Returns:
-            Whether there are any.
+            Whether there is any with a result.
 
         Raises:
             JournalError: The journal cannot be read.
@@ -49,7 +53,7 @@ class JournalRecords(Records):
                 self._loading = None
                 for record in records:
                     self._values.setdefault((record.kind, record.key, record.number), _recorded(record, bodies))
-        return bool(self._values)
+        return any(record.value is not None for record in self._values.values())
 
     async def recorded(self, kind: str, key: bytes) -> Recorded | None:
         """Return the next record of a kind and key; see `Records.recorded`.
@@ -64,6 +68,13 @@ class JournalRecords(Records):
             self._on_new()
         return record
 
+    def record_soon(self, kind: str, key: bytes, value: bytes | None, message: Message | None = None) -> None:
+        """Record a result for which nobody waits; see `Records.record_soon`."""
+        try:
+            self.record(kind, key, value, message).add_done_callback(log_failed_write)
+        except (JournalError, MessageTooLargeError, UnencodableError) as error:
+            _log.error("journal.not_recorded", row=self._row, kind=kind, error=str(error))
+
     def _write(
         self, kind: str, key: bytes, number: int, value: bytes | None, message: Message | None
     ) -> "asyncio.Future[None]":
@@ -73,6 +84,12 @@ class JournalRecords(Records):
             name = key_of(message)
             kept.append(KeepMessage(name, encoded(message, self._journal.max_message_bytes)))
         return self._journal.write(Record(self._row, kind, key, number, value, name), *kept)
+
+
+def log_failed_write(write: "asyncio.Future[Any]") -> None:
+    """Log a write for which nobody waits, if it has failed."""
+    if not write.cancelled() and (error := write.exception()) is not None:
+        _log.error("journal.not_written", error=str(error))
 
 
 def key_of(message: Message) -> bytes:

@@ -42,6 +42,14 @@ class LLMAgent(MiniAgent):
     more_options: ClassVar[frozenset[str]] = frozenset()
     """The options that only this class of agents has."""
 
+    in_no_key = frozenset({"rate_limit", "budget", "cache", "approve", "retry", "llm_logger_agent"})
+
+    def key_of_live(self, name: str, value: object) -> str | None:
+        """Return the key of a live argument in a journal; a client of an SDK has the address that it talks to."""
+        if name == "async_client" and value is not None:
+            return f"{type(value).__module__}:{type(value).__qualname__} {getattr(value, 'base_url', '')}"
+        return super().key_of_live(name, value)
+
     def apis(self, arguments: Mapping[str, Any]) -> tuple[Api, ...]:
         """Return the APIs whose parameters the agent takes, with these arguments."""
         return (CHAT, RESPONSES, MESSAGES)

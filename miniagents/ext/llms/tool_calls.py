@@ -2,8 +2,9 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any, TypeAlias
 
 import msgspec
@@ -11,7 +12,9 @@ import structlog
 
 from miniagents.actors import EventKind
 from miniagents.agents import InteractionContext, MiniAgent
+from miniagents.agents.records import Records, current_interruption
 from miniagents.ext.llms.messages import ToolCall, ToolResultMessage
+from miniagents.ext.llms.tool_records import Recovery, ToolRecord
 from miniagents.ext.llms.tool_results import ToolEndedError, contained
 from miniagents.ext.llms.tools import Tool
 from miniagents.messages import FrozenDict, Message, MessagePromise, TextToken, Token
@@ -22,6 +25,9 @@ _log = structlog.get_logger("miniagents")
 Approve: TypeAlias = Callable[[ToolCall], object] | MiniAgent
 """A function, async or not, or an agent, that gets each tool call before it runs. Return True (an agent replies `yes`)
 to allow the call. Any other value refuses it and is sent to the model as the reason."""
+
+_APPROVAL = "approval"
+"""The kind of the records of approved calls."""
 
 _YES = frozenset({"true", "yes", "y", "ok", "approve", "approved"})
 
@@ -62,7 +68,7 @@ class _ResultPromise(MessagePromise):
         self._call = result.call
         self.is_error = True
         self.message_class = ToolResultMessage
-        StreamedPromise.__init__(self, result.tokens)
+        StreamedPromise.__init__(self, result.tokens if result.records is None else result.recorded_tokens)
 
     @property
     def known_beforehand(self) -> Mapping[str, Any]:  # type: ignore[override]  # it is made when it is asked for
@@ -83,7 +89,7 @@ class _ResultPromise(MessagePromise):
 
 
 class _Result:
-    __slots__ = ("_approve", "_ctx", "_timeout", "_tools", "call")
+    __slots__ = ("_approve", "_ctx", "_on_start", "_timeout", "_tools", "call", "records")
 
     def __init__(
         self,
@@ -94,10 +100,51 @@ class _Result:
         timeout: float | None,
     ) -> None:
         self.call = call
+        self.records = ctx.interaction.records
         self._tools = tools
         self._ctx = ctx
         self._approve = approve
         self._timeout = timeout
+        self._on_start: Callable[[], Awaitable[None]] | None = None
+
+    async def recorded_tokens(self, promise: _ResultPromise) -> AsyncGenerator[Token, None]:
+        """Make the call, or give the result that it had, in a system with a journal.
+
+        A call of an agent has a row of its own. A call of a function is a record: first that it was started, then its
+        result.
+        """
+        records, tool = self.records, self._tools.get(self.call.name)
+        if records is None or tool is None or tool.is_agent:
+            async with aclosing(self.tokens(promise)) as pieces:
+                async for token in pieces:
+                    yield token
+            return
+        result = await ToolRecord.of(records, self.call)
+        if result.has_ended:
+            promise.is_error = result.is_error
+            for text in result.texts:
+                yield TextToken(text)
+            return
+        current_interruption.set(result.was_started)
+        if result.was_started and tool.recovery is not Recovery.RERUN:
+            if tool.recovery is Recovery.FAIL or self._approve is None:
+                promise.is_error = True
+                yield TextToken("failed: the process ended while it ran, and nobody knows how far it came")
+                return
+        elif self._approve is not None and await self._was_approved(records):
+            self._approve = None
+        texts: list[str] = []
+        self._on_start = partial(result.start, is_awaited=tool.recovery is not Recovery.RERUN)
+        async with aclosing(self.tokens(promise)) as pieces:
+            async for token in pieces:
+                texts.append(str(token))
+                yield token
+        if self._ctx.interaction.cancelled is None:
+            result.end(texts, is_error=promise.is_error)
+
+    async def _was_approved(self, records: Records) -> bool:
+        record = await records.recorded(_APPROVAL, self.call.id.encode())
+        return record is not None and record.value is not None
 
     async def tokens(self, promise: _ResultPromise) -> AsyncGenerator[Token, None]:
         """Make the call and stream the text of its result; the promise is told whether the tool has answered."""
@@ -112,6 +159,8 @@ class _Result:
             if refusal is not None:
                 yield TextToken(f"failed: not approved: {refusal}")
                 return
+            if self._on_start is not None:
+                await self._on_start()
             async with aclosing(self._pieces(tool)) as pieces:
                 async for token in pieces:
                     any_token = True
@@ -168,6 +217,8 @@ class _Result:
         """Return why the call may not run; None if it may."""
         answer = await contained(self._answer(approve))
         if answer is True:
+            if self.records is not None:
+                self.records.record_soon(_APPROVAL, self.call.id.encode(), b"yes")
             return None
         return str(answer) if answer else "the call was refused"
 

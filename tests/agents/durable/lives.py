@@ -20,42 +20,28 @@ def life(journal: MemoryJournal, main: Callable[[MemoryJournal], Awaitable[T]]) 
         Killed: The journal has died. What the program has written up to then is in `journal.after_death()`.
     """
 
-    async def until_death() -> T:
-        task = asyncio.ensure_future(main(journal))
-        loop = asyncio.get_running_loop()
-        # An own callback for each life, since the loop is new.
-        setattr(journal, "_on_death", lambda: loop.call_soon(task.cancel))  # noqa: B010
+    loop = asyncio.new_event_loop()
+    setattr(journal, "_on_death", loop.stop)  # noqa: B010 - an own callback for each life, since the loop is new
+    try:
+        task = loop.create_task(_as_coroutine(main(journal)))
         try:
-            return await task
-        except asyncio.CancelledError:
-            if journal.is_dead:
-                raise Killed from None
-            raise
+            return loop.run_until_complete(task)
+        except RuntimeError:
+            if not journal.is_dead:
+                raise
+        loop.set_exception_handler(lambda *_: None)
+        while tasks := asyncio.all_tasks(loop):
+            for other in tasks:
+                other.cancel()
+            loop.run_until_complete(asyncio.wait(tasks, timeout=0.05))
+        raise Killed
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
 
-    return asyncio.run(until_death())
 
-
-def lives(
-    main: Callable[[MemoryJournal], Awaitable[T]], *, die_at: int, patience: float = 0.05
-) -> tuple[T, MemoryJournal, int]:
-    """Run a program to its end, through one death.
-
-    Args:
-        main: The program.
-        die_at: The number of the write at which its first life ends.
-        patience: That of the journal.
-
-    Returns:
-        What the program returned, its journal, and how many lives it had.
-    """
-    journal = MemoryJournal(die_at=die_at, patience=patience)
-    number = 1
-    while True:
-        try:
-            return life(journal, main), journal, number
-        except Killed:
-            journal = journal.after_death()
-            number += 1
+async def _as_coroutine(main: Awaitable[T]) -> T:
+    return await main
 
 
 def rows(journal: MemoryJournal) -> dict[int, Row]:
