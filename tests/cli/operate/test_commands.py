@@ -7,8 +7,10 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -191,20 +193,20 @@ def test_a_process_that_has_the_file_without_a_system_is_named(
         assert f"is open in process {holder.pid}, which answers no commands" in do.refused("jobs")
 
 
-def test_a_command_waits_for_a_process_that_is_just_ending(do: Commands, file: Path) -> None:
+def test_a_command_waits_for_a_process_that_is_just_ending(
+    do: Commands, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with running(HOLDER, file) as holder:
-        waiting = subprocess.Popen(
-            [*COMMAND, "jobs"],
-            cwd=ROOT,
-            env={**os.environ, ENVIRONMENT: str(file)},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        holder.end()
-        out, _ = waiting.communicate(timeout=30)
+        sleeps: list[float] = []
 
-    assert waiting.returncode == 0
-    assert "job-42" in out
+        def sleep(seconds: float) -> None:
+            sleeps.append(seconds)
+            holder.end()
+
+        monkeypatch.setattr(asking, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+
+        assert "job-42" in do("jobs").out
+        assert len(sleeps) == 1
 
 
 @pytest.mark.parametrize(
