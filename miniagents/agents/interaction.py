@@ -295,13 +295,12 @@ class Interaction(ReplyingCall):
             if self._sequence is not None:
                 self._sequence.cancel(self.cancelled)
             self.replies.reject(error)
-        if (self._background or self._timer is not None) and self.replies.is_flowing:
-            self.leave_background()
-        elif self._timer is not None:
+        flows = bool(self._background or self._timer is not None) and self.replies.is_flowing
+        if self._timer is not None and not flows:
             self._timer.cancel()
             self._timer = None
-        if self._below:
-            self.leave_below()
+        if flows or self._below:
+            self.leave(flows=flows)
         if self.parent is not None:
             self.parent.remove_below(self)
         self.context = self.envelope = self.ctx = None  # they lead back to here

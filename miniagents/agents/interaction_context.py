@@ -122,8 +122,9 @@ class InteractionContext(LastingContext):
 
     @property
     def interrupted(self) -> bool:
-        """True in the function of a tool that was started before, in a process that ended before it had a result."""
-        return current_interruption.get()
+        """True if this was started before, in a process that ended before it had a result: the function of a tool, or
+        else the code of the agent."""
+        return current_interruption.get() or self._interaction.interrupted
 
     def get_agent_trace(self) -> list[MiniAgent]:
         """Return this agent, the one that called it, and so on, up to 64."""

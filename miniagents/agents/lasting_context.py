@@ -32,11 +32,6 @@ class LastingContext(Spawner):
 
     _interaction: Interaction
 
-    @property
-    def interrupted(self) -> bool:
-        """True if an earlier process has begun this call and was killed before the call ended."""
-        return self._interaction.interrupted
-
     async def sleep(self, seconds: float) -> None:
         """Wait. After a restart of the process only the rest is waited for.
 

@@ -443,7 +443,8 @@ class MiniAgents(AgentHost):
         Args:
             job: The name of the job; "" for a call without one.
             name_or_id: The name that the agent waits for, or the id of the wait, which `pending` shows.
-            message: The answer: a text, a dict, or a message.
+            message: The answer: a text, a dict, or a message. A dict is taken as the fields of the class that is waited
+                for, if there is one.
             by: The name of the user who answers; None for the caller of the code that calls this.
 
         Returns:

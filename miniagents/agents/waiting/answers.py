@@ -1,6 +1,7 @@
 """`Answers`: what the calls of a system wait for from outside, and the way in for it."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,7 @@ from miniagents.agents.waiting.resting import Resting
 from miniagents.errors import ActorStoppedError, DeadlineExceededError
 from miniagents.journal import Journal, encoded, kind_of
 from miniagents.journal.limits import MAX_MESSAGE_BYTES
-from miniagents.journal.pending_wait import PendingWait, check_name, check_name_or_id, refusal, target_of, text_of
+from miniagents.journal.pending_wait import PendingWait, check_name, refusal, target_of, text_of
 from miniagents.journal.waits import (
     ConsumeAnswer,
     Deliver,
@@ -30,7 +31,8 @@ from miniagents.journal.waits import (
     Waits,
     WaitState,
 )
-from miniagents.messages import Message, decode, to_message
+from miniagents.messages import DataMessage, Message, decode, to_json, to_message
+from miniagents.messages.registry import message_class
 from miniagents.supervision.checking import check_seconds
 
 _log = structlog.get_logger("miniagents")
@@ -71,7 +73,15 @@ class Answers:
     # Inside
 
     async def wait(
-        self, interaction: Interaction, name: str, prompt: object, timeout: float | None, kind: type[Message]
+        self,
+        interaction: Interaction,
+        name: str,
+        prompt: object,
+        timeout: float | None,
+        kind: type[Message],
+        *,
+        number: int | None = None,
+        again: bool = False,
     ) -> Answer:
         """Wait for an answer; see `InteractionContext.wait_for`.
 
@@ -81,17 +91,22 @@ class Answers:
             prompt: A text, or data, for those who answer.
             timeout: Seconds until it waits no more, more than 0, or None.
             kind: The class that the answer must be of.
+            number: The number of the wait among those of its name; None for the next one.
+            again: Do not take an answer that the call got in an earlier process: wait for another one.
         """
         check_name(name)
         if timeout is not None:
             check_seconds("wait_for(timeout=)", timeout, above_zero=True, finite=True)
         records = records_of(interaction)
         while True:
-            number = records.number("wait", name.encode())
+            number = records.number("wait", name.encode()) if number is None else number
             id = WaitId(interaction.job, interaction.row, name, number)
             key = text_of(id).encode()
             recorded = await records.recorded(_ANSWER, key)
+            number = None
             if recorded is not None and recorded.value is not None and recorded.message is not None:
+                if again:
+                    continue
                 by, at = msgspec.msgpack.decode(recorded.value, type=tuple[str, float])
                 return Answer(recorded.message, by, at)
             given = await self._given(interaction, id, prompt, timeout, kind)
@@ -182,30 +197,56 @@ class Answers:
             waits += await self._journal.read(Waits(job))
         return sorted(waits, key=lambda wait: (wait.since, wait.id))
 
-    async def deliver(self, job: str, name_or_id: str, message: object, by: str | None) -> str | None:
-        """Answer a wait; see `MiniAgents.deliver`."""
-        answer = to_message(message)
+    async def deliver(
+        self, job: str, name_or_id: str, message: object, by: str | None, *, owner: str | None = None
+    ) -> str | None:
+        """Answer a wait; see `MiniAgents.deliver`.
+
+        Args:
+            owner: The user whose waits alone may be answered; None for all.
+        """
         if by is None:
             caller = current_caller.get()
             by = caller.name if caller is not None else ""
-        kind = kind_of(answer)
-        given = GivenAnswer(encoded(answer, self._limit), kind, by, self._system.wall_clock.time())
-        kinds = tuple(cls.__wire_tag__ for cls in type(answer).__mro__ if issubclass(cls, Message))
-        check_name_or_id(name_or_id)
         target = target_of(job, name_or_id)
-        journal = self._journal
-        is_here = self._process.takes(job, target) or journal is None
-        if is_here and job and not self._process.takes(job, target):
-            raise refusal(Delivered(Delivery.UNKNOWN), job, name_or_id, kind)
-        store: Any = self._process if is_here else journal
-        future: asyncio.Future[Delivered] = store.write(Deliver(job, target, given, kinds))
-        future.add_done_callback(self._delivered)
-        delivered = await asyncio.shield(future)  # whoever delivers may leave before it is on disk
+        is_data = isinstance(message, (Mapping, DataMessage))
+        waits = await self._at(job, target) if owner is not None or is_data else ()
+        answer = _fitting(message, waits)
+        kind = kind_of(answer)
+        delivered = Delivered(Delivery.UNKNOWN)
+        if owner is not None:
+            own = tuple(wait for wait in waits if wait.owner == owner)
+            own = tuple(wait for wait in own if wait.state is WaitState.WAITING) or own
+            if len(own) != 1:
+                raise refusal(Delivered(Delivery.AMBIGUOUS, own) if own else delivered, job, name_or_id, kind)
+            target = own[0].id
+        if isinstance(target, WaitId) or (target and "#" not in target):
+            given = GivenAnswer(encoded(answer, self._limit), kind, by, self._system.wall_clock.time())
+            kinds = tuple(cls.__wire_tag__ for cls in type(answer).__mro__ if issubclass(cls, Message))
+            delivered = await self._written(Deliver(job, target, given, kinds))
         if delivered.delivery is Delivery.KEPT:
             return None
         if delivered.delivery is not Delivery.DELIVERED:
             raise refusal(delivered, job, name_or_id, kind)
         return text_of(delivered.waits[0].id)
+
+    async def _written(self, deliver: Deliver) -> Delivered:
+        """Write an answer where its wait is, and wake that."""
+        journal, is_here = self._journal, self._process.takes(deliver.job, deliver.target)
+        if journal is None and deliver.job and not is_here:
+            return Delivered(Delivery.UNKNOWN)  # there are no jobs
+        store: Any = self._process if is_here or journal is None else journal
+        future: asyncio.Future[Delivered] = store.write(deliver)
+        future.add_done_callback(self._delivered)
+        return await asyncio.shield(future)  # whoever delivers may leave before it is on disk
+
+    async def _at(self, job: str, target: WaitId | str) -> tuple[Wait, ...]:
+        """Return the waits with an id, or with a name."""
+        waits = self._process.at(job, target)
+        if not waits and self._journal is not None:
+            every = await self._journal.read(Waits(job, tuple(WaitState)))
+            waits = tuple(wait for wait in every if target in (wait.id, wait.id.name))
+        return waits
 
     def _delivered(self, future: "asyncio.Future[Delivered]") -> None:
         if future.cancelled() or future.exception() is not None:
@@ -224,6 +265,20 @@ class Answers:
     @property
     def _limit(self) -> int:
         return self._journal.max_message_bytes if self._journal is not None else MAX_MESSAGE_BYTES
+
+
+def _fitting(message: Any, waits: Sequence[Wait]) -> Message:
+    """Return an answer as a message. Data become a message of the class that is waited for, if they fit its fields."""
+    answer = to_message(message)
+    kinds = {wait.kind for wait in waits if wait.state is WaitState.WAITING}
+    cls: Any = message_class(kinds.pop()) if len(kinds) == 1 else None
+    if cls is None or isinstance(answer, cls) or not isinstance(answer, DataMessage):
+        return answer
+    try:
+        fields = msgspec.json.decode(to_json(answer.data))
+        return msgspec.convert(fields, cls)  # type: ignore[no-any-return]  # it is a class of messages
+    except (msgspec.ValidationError, TypeError):
+        return answer  # and it is refused, since it has another type
 
 
 def _wake(woken: "asyncio.Future[Wait | None]", wait: Wait | None) -> None:

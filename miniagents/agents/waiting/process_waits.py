@@ -11,6 +11,8 @@ from miniagents.journal.waits import ConsumeAnswer, Deliver, EndWait, OpenWait, 
 
 R = TypeVar("R")
 
+_ALL = tuple(WaitState)
+
 REMEMBERED = 1000
 """How many waits are remembered after their end, so that a second answer is told who was first."""
 
@@ -53,6 +55,10 @@ class ProcessWaits:
         if isinstance(target, WaitId):
             return target in self._waits.waits
         return any(wait.id.name == target for wait in self.open_waits(job))
+
+    def at(self, job: str, target: WaitId | str) -> tuple[Wait, ...]:
+        """Return the waits with an id, or with a name, whatever their states."""
+        return tuple(wait for wait in self._waits.waits_of(Waits(job, _ALL)) if target in (wait.id, wait.id.name))
 
     def open_waits(self, job: str | None = None) -> tuple[Wait, ...]:
         """Return the waits without an answer of a job, or of all (None)."""

@@ -60,19 +60,18 @@ def ask(
         LLMError: There is no answer.
         JournalError: The journal cannot be read.
     """
+    # No coroutine of its own: each one that waits for a model is stepped for each token.
     records = interaction.records
     if records is not None:
-        return recorded(
-            records, provider.key, request, sink, partial(_unrecorded, provider, request, sink, terms, interaction)
-        )
+        send = partial(_unrecorded, provider, request, sink, terms, interaction)
+        return recorded(records, provider.key, request, sink, send)
     return _unrecorded(provider, request, sink, terms, interaction)
 
 
 def _unrecorded(
     provider: Provider, request: ModelRequest, sink: Sink, terms: Terms, interaction: Interaction
 ) -> Coroutine[Any, Any, Answer]:
-    """Send a request, or take its answer from the cache; takes, returns and raises the same as `ask`."""
-    # No coroutine of its own: each one that waits for a model is stepped for each token.
+    """Answer a request without the journal; takes, returns and raises the same as `ask`."""
     if terms.cache is None:
         return _attempts(provider, request, sink, terms, interaction)
     return _cached(terms.cache, provider, request, sink, terms, interaction)

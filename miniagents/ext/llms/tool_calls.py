@@ -1,17 +1,17 @@
 """`call_tools`: run the tool calls of a reply at once, each of them with a result in any case."""
 
 import asyncio
-import inspect
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 import structlog
 
 from miniagents.actors import EventKind
-from miniagents.agents import InteractionContext, MiniAgent
+from miniagents.agents import InteractionContext
 from miniagents.agents.records import Records, current_interruption
+from miniagents.ext.llms.approvals import WAIT, Approve, ToolApproval, refusal_by
 from miniagents.ext.llms.messages import ToolCall, ToolResultMessage
 from miniagents.ext.llms.tool_records import Recovery, ToolRecord
 from miniagents.ext.llms.tool_results import ToolEndedError, contained
@@ -21,14 +21,8 @@ from miniagents.promising import StreamedPromise
 
 _log = structlog.get_logger("miniagents")
 
-Approve: TypeAlias = Callable[[ToolCall], object] | MiniAgent
-"""A function, async or not, or an agent, that gets each tool call before it runs. Return True (an agent replies `yes`)
-to allow the call. Any other value refuses it and is sent to the model as the reason."""
-
 _APPROVAL = "approval"
 """The kind of the records of approved calls."""
-
-_YES = frozenset({"true", "yes", "y", "ok", "approve", "approved"})
 
 
 def call_tools(
@@ -38,6 +32,7 @@ def call_tools(
     *,
     approve: Approve | None,
     timeout: float | None,
+    approve_timeout: float | None = None,
 ) -> list[MessagePromise]:
     """Run all calls of a reply at once.
 
@@ -47,13 +42,14 @@ def call_tools(
         ctx: The context of the agent.
         approve: Decides about each call before it runs; None to allow all calls.
         timeout: Seconds that each call may take, more than 0, without the approval; None for no limit.
+        approve_timeout: Seconds to wait for an approval from outside, more than 0; None for no limit.
 
     Returns:
         The promises of the results, in order. They stream, and each one resolves to a result, also when the call fails
         or is cancelled.
     """
     made = _Result if ctx.interaction.records is None else _RecordedResult
-    return [_ResultPromise(made(call, tools, ctx, approve, timeout)) for call in calls]
+    return [_ResultPromise(made(call, tools, ctx, approve, timeout, approve_timeout)) for call in calls]
 
 
 class _ResultPromise(MessagePromise):
@@ -89,7 +85,7 @@ class _ResultPromise(MessagePromise):
 
 
 class _Result:
-    __slots__ = ("_approve", "_ctx", "_timeout", "_tools", "call")
+    __slots__ = ("_approval", "_approve", "_asks_again", "_ctx", "_timeout", "_tools", "call")
 
     def __init__(
         self,
@@ -98,8 +94,11 @@ class _Result:
         ctx: InteractionContext,
         approve: Approve | None,
         timeout: float | None,
+        approve_timeout: float | None,
     ) -> None:
         self.call = call
+        self._approval = ToolApproval(call, ctx, approve_timeout) if approve == WAIT else None
+        self._asks_again = False
         self._tools = tools
         self._ctx = ctx
         self._approve = approve
@@ -172,17 +171,11 @@ class _Result:
 
     async def _refusal(self, approve: Approve) -> str | None:
         """Return why the call may not run; None if it may."""
-        answer = await contained(self._answer(approve))
-        if answer is True:
-            return None
-        return str(answer) if answer else "the call was refused"
-
-    async def _answer(self, approve: Approve) -> object:
-        if isinstance(approve, MiniAgent):
-            reply = str(await approve.inquire(self.call)).strip()
-            return True if reply.lower() in _YES else reply
-        answer = approve(self.call)
-        return await answer if inspect.isawaitable(answer) else answer
+        if self._approval is not None:
+            return await self._approval.refusal(again=self._asks_again)
+        assert approve != WAIT  # it has an approval
+        refusal: str | None = await contained(refusal_by(approve, self.call))
+        return refusal
 
     def _report(self, error: Exception) -> None:
         path, number = self._ctx.interaction.path, self._ctx.interaction.id
@@ -219,7 +212,8 @@ class _RecordedResult(_Result):
             if tool.recovery is Recovery.FAIL or self._approve is None:
                 yield TextToken("failed: the process ended while it ran, and nobody knows how far it came")
                 return
-            await self._was_approved()  # it is asked again
+            await self._was_approved()
+            self._asks_again = True
         elif self._approve is not None and await self._was_approved():
             self._approve = None
         current_interruption.set(record.was_started)
@@ -247,7 +241,7 @@ class _RecordedResult(_Result):
 
     async def _refusal(self, approve: Approve) -> str | None:
         refusal = await super()._refusal(approve)
-        if refusal is None:
+        if refusal is None and self._approval is None:
             self._records.record_soon(_APPROVAL, self.call.id.encode(), b"yes")
         return refusal
 
