@@ -158,11 +158,6 @@ class Below:
         """Note that a row has ended again, or will not end as it did."""
         self._turns.ended(row.finished)
 
-    def forget(self) -> None:
-        """Forget what was recorded, since the code of the row has ended and makes no more calls."""
-        self._rows.clear()
-        self._turns.forget()
-
 
 class Turns:
     """The order in which recorded calls end, which is that in which they had ended.
@@ -208,11 +203,6 @@ class Turns:
         for number in sorted(self._waiting):
             if number <= first and not self._waiting[number].done():
                 self._waiting[number].set_result(None)
-
-    def forget(self) -> None:
-        """Let all end that wait."""
-        self._expected.clear()
-        self.ended(0)
 
     def _first(self) -> float:
         return next(iter(self._expected), float("inf"))

@@ -436,8 +436,6 @@ class DurableInteraction(Interaction):
         if state is RowState.FINISHED and any(_error_of(piece) is not None for piece, _ in noted):
             state = RowState.FAILED  # a reply has broken off
         more = on_end(state, self.error) if on_end is not None else ()
-        if self.place is not None and self.place is not self._above:
-            self.place.forget()
         if answered_by is not None or not is_recorded or state is None or live is None:
             if more:
                 self.durability.write(*more)
