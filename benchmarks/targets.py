@@ -96,7 +96,10 @@ LIMITS: dict[tuple[str, str], str] = {
     "that every ask pays for a turn",
     ("stream_live", OLD): "near the target (7.6 to 8.0 in two runs): what is left is mostly the turn of the loop after "
     "each token, which is the workload",
-    ("crash", FLOOR): "six steps in the table of lives, a fresh instance, its start, and the failure kept until somebody "
+    (
+        "crash",
+        FLOOR,
+    ): "six steps in the table of lives, a fresh instance, its start, and the failure kept until somebody "
     "receives it; the floor replaces an attribute",
     ("agent_loop", AWAKEN): "it is Python: 150 µs for each request with retries, deadlines, limits, stall detection, "
     "streaming and a tool in a task of its own; no framework in Python is within seven times of it",
