@@ -36,6 +36,7 @@ The module is longer than most: somebody who handles an error looks for its clas
     ├── JobConflictError (ValueError)           the name of the job belongs to another agent, input or code
     ├── JobStuckError                           the job has killed its process too often
     ├── MessageTooLargeError (ValueError)       the message is larger than the journal takes
+    ├── AnswerRefusedError (ValueError)         nothing waits for this answer, or it has one already
     ├── LLMError                                a language model did not answer as it should
     │   ├── MissingKeyError                     there is no key for the provider
     │   ├── ProviderError                       the provider refused a request, or failed at it
@@ -329,6 +330,23 @@ class JobStuckError(MiniAgentsError):
 
     job: str = ""
     deaths: int = 0
+
+
+class AnswerRefusedError(MiniAgentsError, ValueError):
+    """An answer from outside was refused: nothing of what waits takes it.
+
+    Attributes:
+        reason: Why, in a word: "taken" (it has an answer), "ambiguous" (several have the name), "wrong_kind", "ended",
+            "unknown".
+        job: The name of the job, or "".
+        waits: The ids of the waits that the answer may have been meant for.
+        by: With "taken", the name of the user who was first, or "".
+    """
+
+    reason: str = ""
+    job: str = ""
+    waits: tuple[str, ...] = ()
+    by: str = ""
 
 
 class MessageTooLargeError(MiniAgentsError, ValueError):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from miniagents.actors import SpawnOptions
 from miniagents.actors.arguments import parameters
+from miniagents.actors.messaging.options import Props
 from miniagents.agents.arguments import (
     as_live,
     check_arguments,
@@ -34,9 +35,12 @@ class AgentOptions:
         max_concurrency: The number of calls of a function that run at once, 1 or more; None for no limit.
         spawn: The options of the actor.
         version: The version of the code, as the journal knows it; None for a hash of the code.
+
+    Attributes:
+        props: What the actors of functions with these options are made of.
     """
 
-    __slots__ = ("errors", "max_concurrency", "spawn", "version")
+    __slots__ = ("_of_forks", "errors", "max_concurrency", "props", "spawn", "version")
 
     def __init__(
         self,
@@ -49,6 +53,22 @@ class AgentOptions:
         self.max_concurrency = max_concurrency
         self.spawn = spawn
         self.version = version
+        self.props = Props(_no_instance, spawn, errors)
+        self._of_forks: AgentOptions | None = None
+
+    @property
+    def of_forks(self) -> "AgentOptions":
+        """The options of all forks: they are passivated when they rest for long, if nothing else was said."""
+        if self.spawn.passivate_after is not None:
+            return self
+        if self._of_forks is None:
+            spawn = self.spawn.but(passivate_after=FORK_PASSIVATE_AFTER)
+            self._of_forks = AgentOptions(self.errors, self.max_concurrency, spawn, self.version)
+        return self._of_forks
+
+
+def _no_instance() -> None:
+    """Make nothing: an agent that is a function has no instance."""
 
 
 class MiniAgent(CallTarget):
@@ -197,15 +217,16 @@ class MiniAgent(CallTarget):
             InvalidOptionError: An option is of the wrong kind.
         """
         check_kind(f"agent {self.alias}: options=", options, SpawnOptions, or_none=True)
-        spawn = options if options is not None else self.options.spawn
-        if options is None and spawn.passivate_after is None:
-            spawn = spawn.but(passivate_after=FORK_PASSIVATE_AFTER)
+        own = self.options
+        of_fork = own.of_forks
+        if options is not None:
+            of_fork = AgentOptions(own.errors, own.max_concurrency, options, own.version)
         changed = {**arguments, **(kwargs or {})}
         fork = self._made(
             type(self),
             alias=alias if alias is not None else self.alias,
             description=description if description is not None else self.description,
-            options=AgentOptions(self.options.errors, self.options.max_concurrency, spawn, self.options.version),
+            options=of_fork,
             arguments={**self.arguments, **changed},
             live_arguments={**self.live_arguments, **(non_freezable_kwargs or {})},
         )

@@ -62,6 +62,7 @@ class AgentCell(LivingCell):
     is_activated: bool
     system: AgentHost
     _passivation: asyncio.TimerHandle | None
+    _rests_since: float
 
     def new_ref(self) -> ActorRef:
         """Make a reference that can be called."""
@@ -158,19 +159,35 @@ class AgentCell(LivingCell):
     def rests(self) -> None:
         """Begin to count the seconds without a call, after which the cell ends and gives its memory back."""
         after = self.props.options.passivate_after
-        if after is not None and self.is_activated and self._passivation is None:
-            # In a context of its own: that of the call that ends here would keep the call, and what it failed with.
-            self._passivation = self.system.loop.call_later(after, self._passivate, context=Context())
+        if after is not None and self.is_activated:
+            # A timer that is there already moves on when it fires: to move it for each call would cost a new timer.
+            self._rests_since = self.system.time()
+            if self._passivation is None:
+                self._passivate_at(self._rests_since + after)
 
-    def _works(self) -> None:
+    def _passivate_at(self, at: float) -> None:
+        # In a context of its own: that of the call that ends here would keep the call, and what it failed with.
+        self._passivation = self.system.loop.call_at(at, self._passivate, context=Context())
+
+    def _forget_passivation(self) -> None:
         if self._passivation is not None:
             self._passivation.cancel()
             self._passivation = None
 
     def _passivate(self) -> None:
         self._passivation = None
-        if self.state is State.IDLE and not self.depth and not self.children:
+        after = self.props.options.passivate_after
+        if after is None or self.state is not State.IDLE or self.depth or self.children:
+            return
+        if self.system.time() < self._rests_since + after:
+            self._passivate_at(self._rests_since + after)
+        else:
             self.terminate(StopReason.NORMAL)
+
+    def settle(self) -> None:
+        """Settle everything that depends on the agent, which has ended for good."""
+        self._forget_passivation()
+        super().settle()
 
 
 async def answer_of(replies: MessageSequencePromise, asked: object) -> Message | None:

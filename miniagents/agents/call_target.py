@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from miniagents.actors import ActorRef
-from miniagents.agents.call import AgentCall, begin, new_interaction
+from miniagents.agents.call import AgentCall, new_interaction, put_off
 from miniagents.agents.call_once import inquire_once
 from miniagents.agents.host import ServingCell
 from miniagents.messages import MessageSequence, MessageSequencePromise, Sendable
@@ -72,7 +72,10 @@ class CallTarget:
         if messages is not None:
             sent = MessageSequence.turn_into_sequence_promise(messages, errors_as_messages=False)
             interaction.message_promises = sent
-        begin(interaction, start_soon)
+        if start_soon:
+            interaction.submit()
+        else:
+            put_off(interaction)
         return interaction.replies
 
     trigger = inquire

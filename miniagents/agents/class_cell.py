@@ -35,7 +35,7 @@ class ClassAgentCell(AgentCell, ActorCell):
         is_activated: Whether the first use of the agent makes the cell.
     """
 
-    __slots__ = ("_passivation", "agent", "is_activated")
+    __slots__ = ("_passivation", "_rests_since", "agent", "is_activated")
 
     passivates = True
     actor_class: "type[ClassAgentActor]"
@@ -48,11 +48,7 @@ class ClassAgentCell(AgentCell, ActorCell):
         self.agent = agent
         self.is_activated = is_activated
         self._passivation = None
-
-    def wake(self) -> None:
-        """Run a turn of the actor soon, since there is something to do."""
-        self._works()
-        super().wake()
+        self._rests_since = 0.0
 
     def interaction_ended(self, interaction: Interaction) -> None:
         """Do nothing: the turn that waits for the call goes on by itself."""

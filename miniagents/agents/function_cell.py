@@ -15,13 +15,12 @@ import structlog
 from miniagents.actors import DeadLetterReason, Envelope, EventKind
 from miniagents.actors.cells.cell import Cell
 from miniagents.actors.messaging.entries import BARRIER
-from miniagents.actors.messaging.options import Props
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.agent_cell import AgentCell, answer_of
 from miniagents.agents.host import AgentHost
 from miniagents.agents.interaction import Interaction
 from miniagents.errors import ActorStoppedError
-from miniagents.messages import Message
+from miniagents.messages import EMPTY, Message
 from miniagents.promising.abandoning import INSIST_EVERY
 from miniagents.supervision.lifecycle import Event, Phase, Wish, life
 
@@ -43,17 +42,27 @@ class FunctionAgentCell(AgentCell):
         is_activated: Whether the first use of the agent makes the cell.
     """
 
-    __slots__ = ("_arguments", "_ending", "_failure", "_passivation", "_running", "agent", "is_activated")
+    __slots__ = (
+        "_arguments",
+        "_ending",
+        "_failure",
+        "_passivation",
+        "_rests_since",
+        "_running",
+        "agent",
+        "is_activated",
+    )
 
     is_serial = False
 
     def __init__(
         self, system: AgentHost, parent: Cell, name: str, agent: MiniAgent, *, is_activated: bool = False
     ) -> None:
-        super().__init__(system, parent, name, Props(lambda: None, agent.options.spawn, agent.options.errors))
+        super().__init__(system, parent, name, agent.options.props)
         self.agent = agent
         self.is_activated = is_activated
         self._passivation = None
+        self._rests_since = 0.0
         self._arguments = {**agent.arguments, **agent.live_arguments}
         self._running: dict[Interaction, None] = {}
         self._ending: asyncio.Task[None] | None = None
@@ -71,8 +80,6 @@ class FunctionAgentCell(AgentCell):
             self.announce_start(is_first, restarted)
             self.rests()
             self.wake()
-        else:
-            self._works()
         self._end_if_idle()
 
     @property
@@ -125,8 +132,6 @@ class FunctionAgentCell(AgentCell):
             super().take_call(interaction)
 
     def _run(self, interaction: Interaction, envelope: Envelope | None) -> None:
-        if self._passivation is not None:
-            self._works()
         self._running[interaction] = None
         retry = self.props.options.retry
         if retry is not None:
@@ -146,7 +151,9 @@ class FunctionAgentCell(AgentCell):
         ctx = interaction.ctx = self.system.context_class(interaction)
         function, arguments = self.agent.wrapped, interaction.arguments
         coro: Awaitable[object] = (
-            function(ctx, **{**self._arguments, **arguments}) if self._arguments or arguments else function(ctx)
+            function(ctx, **{**self._arguments, **arguments})
+            if self._arguments or arguments is not EMPTY
+            else function(ctx)
         )
         return coro
 
@@ -197,6 +204,7 @@ class FunctionAgentCell(AgentCell):
         if error is not None:
             self.failed(error)
         if not self._running and self.is_activated and self.life is _UP:
+            self._running.clear()  # gives the memory of its table back
             self.rests()
         if self.queue:
             self.wake()
@@ -264,8 +272,3 @@ class FunctionAgentCell(AgentCell):
             self._end_if_idle()
         else:
             self.apply(Event.GONE)
-
-    def settle(self) -> None:
-        """Settle everything that depends on the agent, which has ended for good."""
-        self._works()
-        super().settle()

@@ -109,6 +109,11 @@ class AgentHost(ActorSystem):
     context_class: type[Any]
     durability: Any = None
 
+    @property
+    def answers(self) -> Any:
+        """What the calls wait for from outside: `Answers` of `miniagents.agents.waiting`."""
+        raise NotImplementedError
+
     errors_as_messages: bool
     interaction_ids: Iterator[int]
 

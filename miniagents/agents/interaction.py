@@ -54,6 +54,7 @@ class Interaction(ReplyingCall):
         label: The label that tells equal calls apart.
         job: The name of the job that the call belongs to, "" for none.
         records: The records of a call that is in a journal; None for any other call.
+        interrupted: Whether an earlier process has begun the call and was killed before the call ended.
         replaying: Whether the call is run again and has come to nothing new yet; see `InteractionContext.replaying`.
 
     Example:
@@ -81,6 +82,7 @@ class Interaction(ReplyingCall):
     job: str = ""
     records: "Records | None" = None
     replaying = False
+    interrupted = False
     is_silent = False
     """Whether observers and events are told nothing of the call, since its answer is in the journal."""
 
@@ -293,13 +295,12 @@ class Interaction(ReplyingCall):
             if self._sequence is not None:
                 self._sequence.cancel(self.cancelled)
             self.replies.reject(error)
-        if (self._background or self._timer is not None) and self.replies.is_flowing:
-            self.leave_background()
-        elif self._timer is not None:
+        flows = bool(self._background or self._timer is not None) and self.replies.is_flowing
+        if self._timer is not None and not flows:
             self._timer.cancel()
             self._timer = None
-        if self._below:
-            self.leave_below()
+        if flows or self._below:
+            self.leave(flows=flows)
         if self.parent is not None:
             self.parent.remove_below(self)
         self.context = self.envelope = self.ctx = None  # they lead back to here

@@ -57,6 +57,12 @@ class Records:
         self._asked.clear()
         self._open.clear()
 
+    def number(self, kind: str, key: bytes) -> int:
+        """Take the next number of a kind and key, whatever is recorded under it: 0, then 1, and so on."""
+        number = self._asked.get((kind, key), 0)
+        self._asked[kind, key] = number + 1
+        return number
+
     async def recorded(self, kind: str, key: bytes) -> Recorded | None:
         """Return the next record of a kind and key.
 
@@ -70,7 +76,14 @@ class Records:
         return self._next(kind, key)
 
     def record(
-        self, kind: str, key: bytes, value: bytes | None, message: Message | None = None, *, number: int | None = None
+        self,
+        kind: str,
+        key: bytes,
+        value: bytes | None,
+        message: Message | None = None,
+        *,
+        number: int | None = None,
+        also: tuple[Any, ...] = (),
     ) -> "asyncio.Future[None]":
         """Record a result.
 
@@ -80,13 +93,14 @@ class Records:
             value: The result; None for what is started and has none yet.
             message: A message that belongs to the result, or None.
             number: Which of the equal ones it is; None for the first one that was asked for and has no result yet.
+            also: Operations of the journal, which are written in the same transaction.
 
         Returns:
             A future that resolves once the record is as safe as this system can make it.
         """
         number = self._number(kind, key, is_result=value is not None) if number is None else number
         self._values[kind, key, number] = Recorded(number, value, message)
-        return self._write(kind, key, number, value, message)
+        return self._write(kind, key, number, value, message, also)
 
     def record_soon(self, kind: str, key: bytes, value: bytes | None, message: Message | None = None) -> None:
         """Record a result for which nobody waits. If that fails, a log says so, and the result will be paid for again.
@@ -100,15 +114,14 @@ class Records:
         self.record(kind, key, value, message)
 
     def _write(
-        self, kind: str, key: bytes, number: int, value: bytes | None, message: Message | None
+        self, kind: str, key: bytes, number: int, value: bytes | None, message: Message | None, also: tuple[Any, ...]
     ) -> "asyncio.Future[None]":
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         future.set_result(None)
         return future
 
     def _next(self, kind: str, key: bytes) -> Recorded | None:
-        number = self._asked.get((kind, key), 0)
-        self._asked[kind, key] = number + 1
+        number = self.number(kind, key)
         record = self._values.get((kind, key, number))
         if record is None or record.value is None:
             self._open.setdefault((kind, key), deque()).append(number)
@@ -119,19 +132,25 @@ class Records:
         numbers = self._open.get((kind, key))
         if numbers:
             return numbers.popleft() if is_result else numbers[0]
-        number = self._asked.get((kind, key), 0)
-        self._asked[kind, key] = number + 1
-        return number
+        return self.number(kind, key)
 
 
-_of_plain_calls: "weakref.WeakKeyDictionary[Any, Records]" = weakref.WeakKeyDictionary()
+_of_plain_calls: "weakref.WeakKeyDictionary[Any, tuple[Records, weakref.ref[Any]]]" = weakref.WeakKeyDictionary()
+"""The records of calls that are in no journal, each with the task that runs the code."""
 
 
 def records_of(interaction: Any) -> Records:
     """Return the records of a call: in the journal, or, without one, in memory as long as the call lives."""
     records: Records | None = interaction.records
+    if records is not None:
+        return records
+    task = interaction.task
+    records, last = _of_plain_calls.get(interaction, (None, None))
     if records is None:
-        records = _of_plain_calls.get(interaction)
-    if records is None:
-        records = _of_plain_calls[interaction] = Records()
+        records = Records()
+    elif task is None or (last is not None and last() is task):
+        return records
+    else:
+        records.rewind()  # a `RetryPolicy` tries the call again, in a task of its own
+    _of_plain_calls[interaction] = records, weakref.ref(task if task is not None else interaction)
     return records

@@ -34,6 +34,7 @@ from miniagents.supervision.checking import check_count, check_kind
 
 if TYPE_CHECKING:
     from miniagents.journal import Job, Journal
+    from miniagents.journal.pending_wait import PendingWait
 
 _AGENTS = "agents"
 
@@ -88,6 +89,7 @@ class MiniAgents(AgentHost):
                 "durable_agents=True needs a journal: journal=SqliteJournal(path), of miniagents.journal"
             )
         self.durable_agents = durable_agents
+        self._answers: Any = None
         self._jobs: Any = None
         if journal is not None:
             # Loaded here alone, so that a program without a journal does not load what needs SQLite.
@@ -118,6 +120,7 @@ class MiniAgents(AgentHost):
         super().activate()
         self._activations = {}
         self._agents_cell = None
+        self._answers = None
         return self
 
     # Agents
@@ -392,6 +395,62 @@ class MiniAgents(AgentHost):
                 f"miniagents.journal"
             )
         return self._jobs
+
+    # Waits
+
+    async def pending(self, job: str | None = None) -> "tuple[PendingWait, ...]":
+        """Return what waits for an answer from outside (`ctx.wait_for`), oldest first.
+
+        Args:
+            job: The job whose waits are returned; "" for the calls without a job, None for all.
+
+        Returns:
+            The waits, each with its id, the path of its agent and its prompt. Waits of jobs that do not run at this
+            moment are among them.
+
+        Raises:
+            SystemNotRunningError: The system is not running.
+            JournalError: The journal cannot be read.
+        """
+        self.check_running()
+        waits: tuple[PendingWait, ...] = await self.answers.pending(job)
+        return waits
+
+    async def deliver(
+        self, job: str, name_or_id: str, message: "str | Mapping[str, Any] | Message", *, by: str | None = None
+    ) -> str | None:
+        """Answer what waits for an answer from outside (`ctx.wait_for`), once.
+
+        An answer to something that does not wait yet is kept until it does.
+
+        Args:
+            job: The name of the job; "" for a call without one.
+            name_or_id: The name that the agent waits for, or the id of the wait, which `pending` shows.
+            message: The answer: a text, a dict, or a message. A dict is taken as the fields of the class that is waited
+                for, if there is one.
+            by: The name of the user who answers; None for the caller of the code that calls this.
+
+        Returns:
+            The id of the wait that has the answer, once it is on disk; None for an answer that is kept.
+
+        Raises:
+            AnswerRefusedError: It has an answer already; several have this name; the answer is of another type than is
+                waited for; the job has ended, or there is no such job or wait.
+            MessageTooLargeError: The answer is larger than the journal takes.
+            SystemNotRunningError: The system is not running.
+            JournalError: The journal cannot be written.
+        """
+        self.check_running()
+        id: str | None = await self.answers.deliver(job, name_or_id, message, by)
+        return id
+
+    @property
+    def answers(self) -> Any:
+        """What the calls wait for from outside; made when it is first asked for."""
+        if self._answers is None:
+            # Loaded here alone, so that a program in which nothing waits does not load the journal.
+            self._answers = importlib.import_module("miniagents.agents.waiting.answers").Answers(self)
+        return self._answers
 
     # Messages
 

@@ -65,10 +65,10 @@ from miniagents.journal.waits import (
 )
 
 if TYPE_CHECKING:
-    from miniagents.journal.memory import MemoryJournal
+    from miniagents.journal.memory.journal import MemoryJournal
     from miniagents.journal.sqlite import SqliteJournal
 
-_STORES = {"MemoryJournal": "miniagents.journal.memory", "SqliteJournal": "miniagents.journal.sqlite"}
+_STORES = {"MemoryJournal": "miniagents.journal.memory.journal", "SqliteJournal": "miniagents.journal.sqlite"}
 
 __all__ = [
     "UNDECODABLE",

@@ -2,7 +2,6 @@
 
 import enum
 import re
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -171,7 +170,7 @@ class Script:
     __miniagents_immutable__ = True  # all forks of an agent share the script
 
     def __init__(self, *replies: Scripted) -> None:
-        self._replies: deque[Scripted] = deque(replies)
+        self._replies = list(replies)
         self.requests: list[Any] = []
 
     def then(self, *replies: Scripted) -> "Script":
@@ -195,7 +194,7 @@ class Script:
         self.requests.append(request)
         if not self._replies:
             return Reply("This reply was not scripted.")
-        reply = self._replies.popleft() if len(self._replies) > 1 else self._replies[0]
+        reply = self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
         if callable(reply):
             reply = reply(request)
         return Reply(reply) if isinstance(reply, str) else reply

@@ -13,6 +13,7 @@ from miniagents.ext.llms.messages import Usage, text_of
 from miniagents.ext.llms.provider import Answer, ModelRequest, Provider
 from miniagents.ext.llms.providers.checking import check_ending
 from miniagents.ext.llms.providers.error_mapping import status_failure
+from miniagents.messages import Message
 from miniagents.testing.script import Fault, Reply, Script, pieces_of
 from miniagents.testing.simulated import Simulation
 
@@ -26,6 +27,8 @@ class _ScriptedProvider:
         self._script = script
         self._path = path
         self.key = f"scripted {id(script)}"
+        self._counted: tuple[Message, ...] = ()
+        self._words = 0
 
     async def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str | None, None]:
         """Answer with the next reply of the script; see `Provider`."""
@@ -54,11 +57,20 @@ class _ScriptedProvider:
                 sent += 1
         if may_fail:
             await self._fault(reply, sent, at_the_end=True)
-        read = len(text_of(request.messages).split()) if reply.input_tokens is None else reply.input_tokens
+        read = self._words_of(request.messages) if reply.input_tokens is None else reply.input_tokens
         if reply.reports_usage:
             answer.usage = Usage(read, sent, reply.cached_tokens)  # all that there is has been sent
         answer.stop_reason = reply.stop_reason or ("tool_calls" if reply.calls else "stop")
         check_ending(self.name, request, answer)
+
+    def _words_of(self, messages: tuple[Message, ...]) -> int:
+        """Count the words of a conversation; of one that goes on, only those that are new."""
+        known = len(self._counted)
+        if messages[:known] != self._counted:
+            known = self._words = 0
+        self._words += len(text_of(messages[known:]).split())
+        self._counted = messages
+        return self._words
 
     def _disturbed(self, reply: Reply) -> Reply:
         """Return the reply with the fault that a running simulation draws for it, if any."""

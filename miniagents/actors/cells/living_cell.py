@@ -294,7 +294,7 @@ class LivingCell(Cell):
         reason, wish = self.reason, self.life.wish
         assert reason is not None  # whatever leads to an exit gives one; test: test_every_exit_has_a_reason
         if self.spec is not None:
-            restarts = self.will_restart(reason)
+            restarts = self.supervisor is not None and self.supervisor.answers(self, reason)
         elif not isinstance(reason, BaseException) or (
             wish is not NO_WISH and (wish is Wish.OWN_STOP or wish is Wish.STOP)
         ):

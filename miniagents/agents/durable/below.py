@@ -1,7 +1,10 @@
 """`Below`: the recorded calls below a row, as the calls that the code of this row makes now find them."""
 
 import asyncio
-from collections.abc import Iterable
+import bisect
+import heapq
+from collections import deque
+from collections.abc import Iterable, Sequence
 
 from miniagents.journal import Children, Journal, Row, RowState
 
@@ -31,6 +34,7 @@ class Below:
 
     __slots__ = (
         "_adopts",
+        "_by_input",
         "_former",
         "_given",
         "_is_loaded",
@@ -64,6 +68,7 @@ class Below:
         self._is_loaded = is_fresh and not former
         self._loading: asyncio.Task[None] | None = None
         self._rows: dict[bytes, list[Row]] = {}
+        self._by_input: dict[tuple[bytes, tuple[bytes, ...]], deque[Row]] = {}
         self._given: set[int] = set()
         self._numbers: dict[bytes, int] = {}
         self._turns = Turns()
@@ -114,6 +119,9 @@ class Below:
                 self._numbers[row.slot] = max(self._numbers.get(row.slot, 0), row.number + 1)
         for candidates in self._rows.values():
             candidates.sort(key=lambda row: (row.parent != self.row, row.number, row.id))
+            for row in candidates:
+                if row.is_input_complete:
+                    self._by_input.setdefault((row.slot, row.inputs), deque()).append(row)
         self._turns.expect(row for row in rows if row.finished)
         self._is_loaded = True
 
@@ -131,6 +139,14 @@ class Below:
         """Return the rows of a slot that have not been given out, in the order of their numbers."""
         return [row for row in self._rows.get(slot, ()) if row.id not in self._given]
 
+    def with_input(self, slot: bytes, inputs: Sequence[bytes]) -> Row | None:
+        """Return the first row of a slot that has not been given out and has exactly this input; None if there is
+        none. In a fan-out all calls are in one slot, so they are found by their inputs."""
+        rows = self._by_input.get((slot, tuple(inputs)))
+        while rows and rows[0].id in self._given:
+            rows.popleft()
+        return rows[0] if rows else None
+
     def is_own(self, row: Row) -> bool:
         """Return True if a row is below this one, and not below one of another version."""
         return row.parent == self.row
@@ -142,6 +158,10 @@ class Below:
     def take_back(self, row: Row) -> None:
         """Take a row back, since the call that it was given to is another one."""
         self._given.discard(row.id)
+        if row.is_input_complete:
+            rows = self._by_input[row.slot, row.inputs]
+            if row not in rows:
+                rows.appendleft(row)
 
     def was_repeated(self, row: Row) -> bool:
         """Return True if an equal call came after a row: the code has tried again."""
@@ -158,11 +178,6 @@ class Below:
         """Note that a row has ended again, or will not end as it did."""
         self._turns.ended(row.finished)
 
-    def forget(self) -> None:
-        """Forget what was recorded, since the code of the row has ended and makes no more calls."""
-        self._rows.clear()
-        self._turns.forget()
-
 
 class Turns:
     """The order in which recorded calls end, which is that in which they had ended.
@@ -171,16 +186,19 @@ class Turns:
     in vain is not waited for again.
     """
 
-    __slots__ = ("_expected", "_waiting")
+    __slots__ = ("_at", "_ends", "_gone", "_heap", "_waiting")
 
     def __init__(self) -> None:
-        self._expected: dict[int, None] = {}  # in the order of the ends
+        self._ends: list[int] = []
+        self._at = 0
+        self._gone: set[int] = set()
+        self._heap: list[int] = []
         self._waiting: dict[int, asyncio.Future[None]] = {}
 
     def expect(self, rows: Iterable[Row]) -> None:
         """Expect these calls to end again."""
-        ends = sorted(row.finished for row in rows if row.state is not RowState.CANCELLED)
-        self._expected = dict.fromkeys(ends)
+        self._ends = sorted(row.finished for row in rows if row.state is not RowState.CANCELLED)
+        self._at = 0
 
     async def wait(self, end: int, patience: float) -> None:
         """Wait until a call may end.
@@ -192,27 +210,29 @@ class Turns:
         if self._first() >= end:
             return
         future = self._waiting[end] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._heap, end)
         try:
             async with asyncio.timeout(patience):
                 await future
         except TimeoutError:
-            for earlier in [number for number in self._expected if number < end]:
-                del self._expected[earlier]
+            self._at = max(self._at, bisect.bisect_left(self._ends, end))
         finally:
             self._waiting.pop(end, None)
 
     def ended(self, end: int) -> None:
-        """Note that a call has ended, and let the next one end."""
-        self._expected.pop(end, None)
+        """Note that a call has ended, and let those end that waited for it alone."""
+        self._gone.add(end)
         first = self._first()
-        for number in sorted(self._waiting):
-            if number <= first and not self._waiting[number].done():
-                self._waiting[number].set_result(None)
-
-    def forget(self) -> None:
-        """Let all end that wait."""
-        self._expected.clear()
-        self.ended(0)
+        while self._heap and self._heap[0] <= first:
+            future = self._waiting.get(heapq.heappop(self._heap))
+            if future is not None and not future.done():
+                future.set_result(None)
 
     def _first(self) -> float:
-        return next(iter(self._expected), float("inf"))
+        while self._at < len(self._ends):
+            end = self._ends[self._at]
+            if end not in self._gone:
+                return end
+            self._gone.discard(end)
+            self._at += 1
+        return float("inf")

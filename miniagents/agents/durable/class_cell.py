@@ -11,7 +11,8 @@ from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.durable_cell import DURABLE_SLOTS, DurableMailbox
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.class_cell import ClassAgentActor, ClassAgentCell
-from miniagents.agents.durable.identity import key_of_arguments, name_of
+from miniagents.agents.durable.identity import key_of_arguments
+from miniagents.agents.durable.names import name_of
 from miniagents.agents.host import AgentHost
 from miniagents.agents.interaction import Interaction
 from miniagents.errors import InvalidOptionError

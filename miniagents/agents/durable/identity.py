@@ -1,11 +1,9 @@
 """What tells one call from another in the journal: the identity of its agent, its version, its arguments."""
 
 import hashlib
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, get_origin
 
@@ -13,6 +11,7 @@ import msgspec
 
 from miniagents.actors import ActorRef
 from miniagents.agents.agent import MiniAgent
+from miniagents.agents.durable.names import module_of, name_of
 from miniagents.agents.durable.versions import version_of
 from miniagents.errors import AgentArgumentError, NotSendableError
 from miniagents.messages import DataMessage, FrozenDict, Secret, freeze
@@ -48,25 +47,6 @@ def identity_of(agent: MiniAgent) -> Identity:
         own if own is not None else version_of(agent.wrapped),
         key_of_arguments(agent, {**agent.arguments, **agent.live_arguments}),
     )
-
-
-def name_of(agent: MiniAgent) -> str:
-    """Return the name of an agent in the journal: `module:qualname#alias`."""
-    return f"{module_of(agent.wrapped)}:{agent.wrapped.__qualname__}#{agent.alias}"
-
-
-def module_of(code: Any) -> str:
-    """Return the name under which the module of a function or class can be imported, also if it runs as a program."""
-    module = str(code.__module__)
-    if module != "__main__":
-        return module
-    main = sys.modules["__main__"]
-    spec = getattr(main, "__spec__", None)
-    if spec is not None:
-        name = str(spec.name)
-        return name.removesuffix(".__main__")
-    file = getattr(main, "__file__", None)
-    return Path(file).stem if file else module
 
 
 def key_of_arguments(agent: MiniAgent, arguments: Mapping[str, Any]) -> str:

@@ -11,8 +11,9 @@ from miniagents.actors.cells.durable_cell import DurableMailbox
 from miniagents.actors.shutdown import RUNS
 from miniagents.agents.durable.below import Below
 from miniagents.agents.durable.durability import Durability
-from miniagents.agents.durable.identity import Identity, chained, identity_of, key_of_arguments, name_of, slot_of
+from miniagents.agents.durable.identity import Identity, chained, identity_of, key_of_arguments, slot_of
 from miniagents.agents.durable.inputs import ENDED, LiveInput
+from miniagents.agents.durable.names import name_of
 from miniagents.agents.durable.records import JournalRecords
 from miniagents.agents.durable.replies import decoded_error, encoded_error, restored, stored
 from miniagents.agents.interaction import AgentCode, Interaction
@@ -81,6 +82,7 @@ class DurableInteraction(Interaction):
         "_to_drop",
         "_unsettled",
         "chain",
+        "interrupted",
         "is_silent",
         "job",
         "place",
@@ -99,7 +101,7 @@ class DurableInteraction(Interaction):
         parent: Any = self.parent  # the calls of this system are of this class
         self.row: int = self.id
         self.records = None
-        self.replaying = False
+        self.replaying = self.interrupted = False
         self.place = None
         self._is_recorded = self.agent.options.spawn.durable or self.durability.records_all
         self._above: Below | None = parent.place if parent is not None else None
@@ -175,8 +177,10 @@ class DurableInteraction(Interaction):
         if above is None:
             self._start(())
             return False
-        if not above.is_empty:
-            await above.load()
+        if above.is_empty:
+            self._start(())
+            return False
+        await above.load()
         patience_ends = self.system.time() + self.durability.patience
         while True:
             row = await self._which(above, patience_ends)
@@ -195,6 +199,7 @@ class DurableInteraction(Interaction):
                 except DecodeError as error:
                     _log.warning("journal.answer_undecodable", actor=self.path, row=row.id, error=str(error))
             above.ended(row)
+            self.interrupted = row.state is RowState.RUNNING
             if above.is_own(row):
                 await self._restart(row.id)
             else:
@@ -210,6 +215,8 @@ class DurableInteraction(Interaction):
         assert live is not None
         live.look()
         while True:
+            if live.has_ended and (exact := above.with_input(self._slot, live.keys)) is not None:
+                return exact
             rows = [row for row in above.recorded(self._slot) if _fits(row, live)]
             pause = patience_ends - self.system.time()
             if len(rows) < 2 or live.has_ended or pause <= 0:
@@ -220,8 +227,6 @@ class DurableInteraction(Interaction):
                     await live.more()
             except TimeoutError:
                 pass
-        exact = [row for row in rows if row.is_input_complete and row.inputs == tuple(live.keys)]
-        rows = exact if live.has_ended and exact else rows
         return rows[0] if rows else None
 
     async def _release_what_is_sure(self, rows: list[Row], live: LiveInput) -> None:
@@ -433,8 +438,6 @@ class DurableInteraction(Interaction):
         if state is RowState.FINISHED and any(_error_of(piece) is not None for piece, _ in noted):
             state = RowState.FAILED  # a reply has broken off
         more = on_end(state, self.error) if on_end is not None else ()
-        if self.place is not None and self.place is not self._above:
-            self.place.forget()
         if answered_by is not None or not is_recorded or state is None or live is None:
             if more:
                 self.durability.write(*more)

@@ -13,11 +13,12 @@ from miniagents.agents.durable.below import Below
 from miniagents.agents.durable.durability import VERSION, Durability
 from miniagents.agents.durable.finding import agent_named, version_now
 from miniagents.agents.durable.freeing import freed
-from miniagents.agents.durable.identity import Identity, identity_of, key_of_arguments, name_of
+from miniagents.agents.durable.identity import Identity, identity_of, key_of_arguments
+from miniagents.agents.durable.names import name_of
 from miniagents.agents.durable.replies import encoded_error
 from miniagents.agents.host import AgentHost
 from miniagents.agents.job_options import Change, Retry
-from miniagents.errors import DecodeError, JobConflictError, JobStuckError, PromiseCancelledError
+from miniagents.errors import AgentArgumentError, DecodeError, JobConflictError, JobStuckError, PromiseCancelledError
 from miniagents.journal import (
     Begin,
     ChangeJob,
@@ -309,7 +310,7 @@ class Jobs:
             await places.acquire()
             try:
                 agent, about = self._input_of(job)
-            except (DecodeError, LookupError) as error:
+            except (DecodeError, LookupError, AgentArgumentError) as error:
                 places.release()
                 _log.error("job.not_resumed", job=job.name, error=str(error))
                 continue

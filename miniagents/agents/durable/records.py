@@ -76,14 +76,14 @@ class JournalRecords(Records):
             _log.error("journal.not_recorded", row=self._row, kind=kind, error=str(error))
 
     def _write(
-        self, kind: str, key: bytes, number: int, value: bytes | None, message: Message | None
+        self, kind: str, key: bytes, number: int, value: bytes | None, message: Message | None, also: tuple[Any, ...]
     ) -> "asyncio.Future[None]":
         kept: list[Operation[Any]] = []
         name = b""
         if message is not None:
             name = key_of(message)
             kept.append(KeepMessage(name, encoded(message, self._journal.max_message_bytes)))
-        return self._journal.write(Record(self._row, kind, key, number, value, name), *kept)
+        return self._journal.write(Record(self._row, kind, key, number, value, name), *kept, *also)
 
 
 def log_failed_write(write: "asyncio.Future[Any]") -> None:

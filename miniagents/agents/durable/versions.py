@@ -16,6 +16,7 @@ from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 from miniagents.agents.agent import MiniAgent
+from miniagents.agents.durable.names import name_of
 
 _SKIPPED = frozenset({"type_comment", "kind", "type_ignores", "type_params", "decorator_list"})
 """The fields of syntax trees that change nothing, or that not every version of Python has."""
@@ -71,13 +72,15 @@ class _Reader:
 
     def _value_parts(self, value: Any) -> Iterator[str]:
         if isinstance(value, MiniAgent):
-            yield f"agent {value.wrapped.__module__}:{value.wrapped.__qualname__}#{value.alias}"
+            yield f"agent {name_of(value)}"
         elif isinstance(value, MethodType):
             yield from self._value_parts(value.__func__)
         elif isinstance(value, (FunctionType, type)):
-            yield f"{value.__module__}:{value.__qualname__}"
             if self._is_own(value):
+                yield value.__qualname__
                 yield from self._code_parts(value)
+            else:
+                yield f"{value.__module__}:{value.__qualname__}"
         elif isinstance(value, (set, frozenset)):
             yield "set"
             yield from sorted("".join(self._value_parts(item)) for item in value)
@@ -95,7 +98,7 @@ class _Reader:
         elif value is Ellipsis:
             yield "..."
         else:
-            yield f"a {type(value).__module__}:{type(value).__qualname__}"
+            yield f"a {type(value).__qualname__}"
 
     def _is_own(self, code: Any) -> bool:
         return str(code.__module__).partition(".")[0] == self._package

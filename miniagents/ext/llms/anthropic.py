@@ -8,7 +8,8 @@ from miniagents.ext.llms.llm_agent import LLMAgent
 from miniagents.ext.llms.parameters import MESSAGES, Api
 from miniagents.ext.llms.provider import Provider
 from miniagents.ext.llms.providers.anthropic import AnthropicProvider
-from miniagents.ext.llms.providers.clients import close_client, key_or_environment, key_source, loaded
+from miniagents.ext.llms.providers.clients import key_or_environment, key_source, sdk
+from miniagents.ext.llms.providers.shared_client import SharedClient
 
 DEFAULT_MAX_TOKENS = 4096
 """The default of `max_tokens`, since the API has none."""
@@ -16,19 +17,25 @@ DEFAULT_MAX_TOKENS = 4096
 VARIABLE = "ANTHROPIC_API_KEY"
 """The environment variable of the key."""
 
+_LATE_MODULES = ("opentelemetry.propagate",)
+
 
 async def _connect(connection: ConnectionSettings) -> Provider:
     connection.options.setdefault("max_tokens", DEFAULT_MAX_TOKENS)
     if connection.client is not None:
         return AnthropicProvider(connection.client)
-    anthropic = await loaded("anthropic", "anthropic")
-    key = key_or_environment(connection.api_key, VARIABLE, connection.ctx.interaction.path)
-    client = connection.ctx.system.shared(
-        ("anthropic", connection.base_url, key),
-        lambda: anthropic.AsyncAnthropic(api_key=key.reveal(), base_url=connection.base_url, max_retries=0),
-        close_client,
+    key, base_url = (
+        key_or_environment(connection.api_key, VARIABLE, connection.ctx.interaction.path),
+        connection.base_url,
     )
-    return AnthropicProvider(client, key_source(connection.api_key, VARIABLE))
+
+    def make() -> Any:
+        return sdk("anthropic", "anthropic").AsyncAnthropic(api_key=key.reveal(), base_url=base_url, max_retries=0)
+
+    client = connection.ctx.system.shared(
+        ("anthropic", base_url, key), lambda: SharedClient(make, "anthropic", _LATE_MODULES), SharedClient.close
+    )
+    return AnthropicProvider(await client.ready("messages"), key_source(connection.api_key, VARIABLE))
 
 
 class AnthropicLLMAgent(LLMAgent):

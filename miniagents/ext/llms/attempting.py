@@ -160,6 +160,7 @@ async def _read(
     first: float | None = None
     flow = current_flow.get()
     pieces = provider.stream(request, answer)
+    add, push = answer.tokens.append, sink.push
     silence = Silence(idle_timeout)
     try:
         async with silence.timeout:
@@ -172,8 +173,8 @@ async def _read(
                 if piece:
                     if first is None:
                         first = interaction.system.time()
-                    answer.tokens.append(piece)
-                    sink.push(piece)
+                    add(piece)
+                    push(piece)
                     if flow is not None and flow.is_full:
                         silence.stop()  # this pause is the reader's, not the provider's
                         await sink.room(flow)

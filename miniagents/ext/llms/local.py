@@ -12,8 +12,9 @@ from miniagents.ext.llms.agents import ConnectionSettings, llm_agent
 from miniagents.ext.llms.llm_agent import LLMAgent
 from miniagents.ext.llms.parameters import CHAT, Api
 from miniagents.ext.llms.provider import Provider
-from miniagents.ext.llms.providers.clients import loaded, sdk
+from miniagents.ext.llms.providers.clients import sdk
 from miniagents.ext.llms.providers.llama import LocalProvider
+from miniagents.ext.llms.providers.shared_client import SharedClient
 
 DEFAULT_CONTEXT = 8192
 DEFAULT_PARALLEL = 4
@@ -84,26 +85,23 @@ class _Local:
 
     def __init__(self, key: _Key) -> None:
         self._key = key
-        self._starting = asyncio.ensure_future(asyncio.to_thread(_acquire, key))
-        self._client: Any = None
+        self._server: _Server | None = None
+        self._shared = SharedClient(self._make, "local")
+
+    def _make(self) -> Any:
+        openai = sdk("openai", "local")
+        if self._server is None:
+            self._server = _acquire(self._key)
+        # The server needs no key, and the user's own key must not be sent.
+        return openai.AsyncOpenAI(base_url=f"{self._server.address}/v1", api_key="none", max_retries=0)
 
     async def client(self) -> Any:
-        server = await asyncio.shield(self._starting)
-        if self._client is None:
-            # The server needs no key, and the user's own key must not be sent.
-            self._client = sdk("openai", "local").AsyncOpenAI(
-                base_url=f"{server.address}/v1", api_key="none", max_retries=0
-            )
-        return self._client
+        return await self._shared.ready("chat.completions")
 
     async def close(self) -> None:
-        if self._client is not None:
-            await self._client.close()
-        try:
-            await self._starting
-        except Exception:
-            return  # the call of the agent got the error
-        await asyncio.to_thread(_release, self._key)
+        await self._shared.close()
+        if self._server is not None:
+            await asyncio.to_thread(_release, self._key)
 
 
 async def _connect(connection: ConnectionSettings) -> Provider:
@@ -112,8 +110,6 @@ async def _connect(connection: ConnectionSettings) -> Provider:
     path = Path(model_path) if model_path is not None else default_model()
     if not path.is_file():
         raise FileNotFoundError(f"{connection.ctx.interaction.path}: model_path={str(path)!r} is no file")
-    await loaded("xllamacpp", "local")
-    await loaded("openai", "local")
     key = (path.resolve(), options.pop("n_ctx", DEFAULT_CONTEXT), options.pop("n_parallel", DEFAULT_PARALLEL))
     local = connection.ctx.system.shared(("local", key), lambda: _Local(key), _Local.close)
     return LocalProvider(await local.client(), f"local {key}")

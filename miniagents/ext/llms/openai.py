@@ -14,31 +14,33 @@ from miniagents.ext.llms.llm_agent import LLMAgent
 from miniagents.ext.llms.messages import EmbeddingMessage
 from miniagents.ext.llms.parameters import CHAT, EMBEDDINGS, RESPONSES, Api
 from miniagents.ext.llms.provider import ModelRequest, Provider
-from miniagents.ext.llms.providers.clients import close_client, key_or_environment, key_source, loaded
+from miniagents.ext.llms.providers.clients import key_or_environment, key_source, sdk
 from miniagents.ext.llms.providers.embeddings import EmbeddingProvider
 from miniagents.ext.llms.providers.openai import OpenAIProvider
+from miniagents.ext.llms.providers.shared_client import SharedClient
 from miniagents.messages import EMPTY, Message, Secret, TextMessage
 
 VARIABLE = "OPENAI_API_KEY"
 """The environment variable of the key."""
 
 
-async def _client(ctx: InteractionContext, base_url: str | None, api_key: Secret | None) -> Any:
-    openai = await loaded("openai", "openai")
+async def _client(ctx: InteractionContext, base_url: str | None, api_key: Secret | None, resource: str) -> Any:
     key = key_or_environment(api_key, VARIABLE, ctx.interaction.path)
-    return ctx.system.shared(
-        ("openai", base_url, key),
-        lambda: openai.AsyncOpenAI(api_key=key.reveal(), base_url=base_url, max_retries=0),
-        close_client,
-    )
+
+    def make() -> Any:
+        return sdk("openai", "openai").AsyncOpenAI(api_key=key.reveal(), base_url=base_url, max_retries=0)
+
+    client = ctx.system.shared(("openai", base_url, key), lambda: SharedClient(make, "openai"), SharedClient.close)
+    return await client.ready(resource)
 
 
 async def _connect(connection: ConnectionSettings) -> Provider:
-    client = connection.client
+    api, client = connection.options.pop("api", "chat"), connection.client
     if client is None:
-        client = await _client(connection.ctx, connection.base_url, connection.api_key)
+        resource = "responses" if api == "responses" else "chat.completions"
+        client = await _client(connection.ctx, connection.base_url, connection.api_key, resource)
     source = key_source(connection.api_key, VARIABLE, connection.client)
-    return OpenAIProvider(client, connection.options.pop("api", "chat"), key_source=source)
+    return OpenAIProvider(client, api, key_source=source)
 
 
 class OpenAILLMAgent(LLMAgent):
@@ -145,7 +147,7 @@ async def openai_embedding_agent(
     if not batch_mode:
         messages = (TextMessage(str(messages)),)
     request = ModelRequest(model, tuple(messages), options={"max_tokens": 0, **options})
-    client = async_client if async_client is not None else await _client(ctx, base_url, api_key)
+    client = async_client if async_client is not None else await _client(ctx, base_url, api_key, "embeddings")
     provider = EmbeddingProvider(client, key_source(api_key, VARIABLE, async_client))
     terms = terms_of(ctx, retry, idle_timeout, rate_limit, budget)
     answer = await requesting.ask(provider, request, NoTokens(), terms, ctx.interaction)

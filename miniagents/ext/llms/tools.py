@@ -16,7 +16,7 @@ import structlog
 
 from miniagents.actors.threads import DaemonExecutor, exit_grace
 from miniagents.agents import AgentRef, InteractionContext, MiniAgent
-from miniagents.agents.durable.identity import module_of, name_of
+from miniagents.agents.durable.names import module_of, name_of
 from miniagents.agents.durable.versions import version_of
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.llms.given_schema import GivenSchema

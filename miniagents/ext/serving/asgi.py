@@ -38,6 +38,7 @@ from miniagents.ext.serving.openai.response_store import ResponseStore
 from miniagents.ext.serving.openai.responses_api import ResponsesApi
 from miniagents.ext.serving.operations.admin_api import Operations
 from miniagents.ext.serving.operations.openapi import OpenApi
+from miniagents.ext.serving.operations.waits_api import WaitsApi
 from miniagents.ext.serving.service import AsBody, Endpoint, Handler, Service
 from miniagents.ext.serving.tracking import P
 from miniagents.ext.telemetry.prometheus import MetricsApp
@@ -234,7 +235,7 @@ class AgentApp(Starlette):
 
     def _all_routes(self) -> list[BaseRoute]:
         service, agents, responses = self._service, self._agents, self._responses
-        chat, operations = ChatApi(service), Operations(service)
+        chat, operations, waits = ChatApi(service), Operations(service), WaitsApi(service)
         conversations = ConversationsApi(service, self._references)
         items = ConversationItemsApi(service, self._references)
 
@@ -269,6 +270,8 @@ class AgentApp(Starlette):
             WebSocketRoute("/agents/{name}", AgentSocket(service)),
             route("GET", "/interactions", operations.interactions, admin),
             route("DELETE", "/interactions/{id}", operations.stop, admin),
+            route("GET", "/waits", waits.waits, None),
+            route("POST", "/waits", waits.answer, None),
         ]
 
     def _anthropic_routes(self, chat: ChatApi) -> list[BaseRoute]:

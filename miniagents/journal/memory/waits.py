@@ -45,6 +45,8 @@ class MemoryWaits:
         answers = self.early.get((wait.id.job, wait.id.name))
         if wait.state is WaitState.WAITING and answers:
             wait = msgspec.structs.replace(wait, state=WaitState.ANSWERED, answer=answers.pop(0))
+            if not answers:
+                del self.early[wait.id.job, wait.id.name]
         return self._put(wait)
 
     def deliver(self, operation: Deliver) -> Delivered:
@@ -62,11 +64,11 @@ class MemoryWaits:
         if waiting:
             return self._answer(waiting[0], operation)
         answered = [wait for wait in named if wait.state in _WITH_ANSWER]
-        early = self.early.setdefault((operation.job, operation.target), [])
+        early = self.early.get((operation.job, operation.target), [])
         if answered or early:
             kept = [Wait(WaitId(operation.job, 0, operation.target), since=e.at, answer=e) for e in early]
             return Delivered(Delivery.TAKEN, tuple(answered or kept))
-        early.append(operation.answer)
+        self.early[operation.job, operation.target] = [operation.answer]
         return Delivered(Delivery.KEPT)
 
     def consume(self, operation: ConsumeAnswer) -> bool:

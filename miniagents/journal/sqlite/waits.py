@@ -167,6 +167,7 @@ class SqliteWaits:
             wait.since,
             WAIT_STATES.of[wait.state],
             *answer,
+            wait.owner,
         )
         self._database.execute(f"INSERT OR REPLACE INTO waits VALUES ({', '.join('?' * len(row))})", row)
         return wait
@@ -174,6 +175,6 @@ class SqliteWaits:
 
 def _wait(row: tuple[Any, ...]) -> Wait:
     id, state = WaitId(*row[:4]), WAIT_STATES.member[row[9]]
-    answer = GivenAnswer(*row[10:]) if row[10] is not None else None
+    answer = GivenAnswer(*row[10:14]) if row[10] is not None else None
     agent, prompt, kind, due_at, since = row[4:9]
-    return Wait(id, agent, prompt, kind, due_at, since, state, answer)
+    return Wait(id, agent, prompt, kind, due_at, since, state, answer, row[14])

@@ -37,7 +37,7 @@ async def _row(journal: Journal, job: str) -> int:
 
 async def _answers_once(journal: Journal) -> None:
     row = await _row(journal, "waits/once")
-    wait = Wait(WaitId("waits/once", row, "approval"), "/agent", b"prompt", "Answer", 99.0, 1.0)
+    wait = Wait(WaitId("waits/once", row, "approval"), "/agent", b"prompt", "Answer", 99.0, 1.0, owner="ada")
     answered = msgspec.structs.replace(wait, state=WaitState.ANSWERED, answer=_YES)
 
     assert await journal.write(OpenWait(wait)) == wait, "a wait is opened"

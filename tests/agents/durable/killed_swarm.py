@@ -4,7 +4,7 @@ import asyncio
 import sys
 from typing import Any
 
-from miniagents import InteractionContext, MiniAgents, miniagent
+from miniagents import InteractionContext, JobStuckError, MiniAgents, Retry, miniagent
 from miniagents.ext.llms import OpenAIAgent
 from miniagents.journal import SqliteJournal
 
@@ -80,7 +80,10 @@ async def swarm(ctx: InteractionContext, url: str, size: int) -> None:
 
 async def main(path: str, url: str, size: int) -> None:
     async with MiniAgents(journal=SqliteJournal(path), durable_agents=True) as mini:
-        print(await mini.run_job("swarm", swarm, url=url, size=size))
+        try:
+            print(await mini.run_job("swarm", swarm, url=url, size=size))
+        except JobStuckError:  # three kills before anything was on disk: that is bad luck here
+            print(await mini.run_job("swarm", swarm, url=url, size=size, retry=Retry.FAILED))
 
 
 if __name__ == "__main__":

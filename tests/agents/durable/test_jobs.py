@@ -229,6 +229,31 @@ async def slow(ctx: Any) -> None:
     ctx.reply("done")
 
 
+@miniagent
+async def keyed(ctx: Any, api_key: Any = None, size: int = 1, thing: Any = None) -> None:
+    ctx.reply(f"{size} {api_key is not None} {thing is not None}")
+    if answers["fails"]:
+        await asyncio.sleep(1e9)
+
+
+keyed_fork = keyed.fork(alias="keyed-fork", api_key="secret", size=2, non_freezable_kwargs={"thing": counted})
+
+
+async def test_a_fork_with_a_secret_and_live_arguments_is_found_among_the_variables_of_the_program() -> None:
+    journal = MemoryJournal()
+    with pytest.raises(KeyError):
+        async with _system(journal) as mini:
+            await anext(aiter(mini.run_job("fork", keyed_fork)))
+            await anext(aiter(mini.run_job("of no variable", keyed.fork(size=3))))
+            raise KeyError
+    answers["fails"] = False
+    async with _system(journal) as mini:
+        resumed = await mini.resume_all()
+        heard = {name: str(await promise) for name, promise in resumed.items()}
+
+    assert heard == {"fork": "2 True True", "of no variable": "3 False False"}
+
+
 class _Refused(Exception):
     pass
 

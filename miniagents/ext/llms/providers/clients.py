@@ -1,10 +1,8 @@
-"""Clients of the SDKs: a system shares one for each provider, address and key, and closes it at its end."""
+"""The SDKs and their clients: imports, keys and options."""
 
-import asyncio
 import importlib
 import inspect
 import os
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -26,17 +24,6 @@ def sdk(package: str, extra: str) -> Any:
         raise MissingDependencyError(
             f"this needs the package {package}: pip install 'miniagents[{extra}]'", name=package
         ) from error
-
-
-async def loaded(package: str, extra: str) -> Any:
-    """Import an optional package, the first time in a thread: the import takes a second, which would block the loop.
-
-    Raises:
-        MissingDependencyError: The package is not installed.
-    """
-    if package in sys.modules:
-        return sdk(package, extra)
-    return await asyncio.to_thread(sdk, package, extra)
 
 
 def key_or_environment(api_key: Secret | None, variable: str, agent: str) -> Secret:
@@ -61,11 +48,6 @@ def key_source(api_key: Secret | None, variable: str, client: object = None) -> 
     if client is not None:
         return "async_client="
     return "api_key=" if api_key is not None else variable
-
-
-async def close_client(client: Any) -> None:
-    """Close a client of an SDK."""
-    await client.close()
 
 
 def as_parameters(method: Callable[..., object], options: Mapping[str, Any]) -> dict[str, Any]:
