@@ -4,15 +4,18 @@ import asyncio
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from miniagents.agents.durable.changes import changes_of
 from miniagents.cli.operate.options import ENVIRONMENT
 from miniagents.control import CommandError, NotListeningError, ask, live_sockets, sockets_of
 from miniagents.control.protocol import failed, mistake
 from miniagents.errors import JournalError, JournalLockedError, MiniAgentsError
+from miniagents.ext.importing import import_named
 from miniagents.journal import SqliteJournal
 from miniagents.journal.operating import Operator, commands_of
 from miniagents.journal.sqlite.schema import APPLICATION_ID
@@ -38,15 +41,21 @@ class Target:
     Args:
         path: The file that was named on the command line, or None.
 
+        modules: Modules of the user's to import, whose agents are compared with those that have run.
+
     Raises:
         CommandError: It is not clear which journal is meant, or there is none.
+        InvalidOptionError: A module cannot be imported.
     """
 
-    def __init__(self, path: str | None) -> None:
+    def __init__(self, path: str | None, modules: Sequence[str] = ()) -> None:
         named = path or os.environ.get(ENVIRONMENT)
         self.path = Path(named).absolute() if named else _only_one()
         if not self.path.is_file():
             raise mistake(f"{self.path}: there is no such file; name the journal by --journal or {ENVIRONMENT}")
+        self._needs_file = bool(modules)
+        for name in modules:
+            import_named(name)
 
     def ask(self, command: str, arguments: dict[str, Any], *, patience: float = PATIENCE) -> Any:
         """Carry out a command, in the process that has the journal, or here if none has it.
@@ -64,7 +73,7 @@ class Target:
         """
         until = time.monotonic() + _SETTLING
         while True:
-            for socket in sockets_of(self.path):
+            for socket in sockets_of(self.path) if not self._needs_file else ():
                 try:
                     return ask(socket, command, arguments, patience=patience)
                 except NotListeningError:  # a dead process has left it
@@ -72,6 +81,11 @@ class Target:
             try:
                 return asyncio.run(self._ask_file(command, arguments))
             except JournalLockedError as error:
+                if self._needs_file:
+                    raise mistake(
+                        f"{self.path} is open in process {error.pid or 'unknown'}, which compares with its own code: "
+                        f"leave --import out, or check a copy (miniagents journal export)"
+                    ) from None
                 if time.monotonic() > until:
                     raise mistake(
                         f"{self.path} is open in process {error.pid or 'unknown'}, which answers no commands of this "
@@ -82,7 +96,7 @@ class Target:
     async def _ask_file(self, command: str, arguments: dict[str, Any]) -> Any:
         journal = self._open()
         try:
-            return await commands_of(Operator(journal))[command](arguments)
+            return await commands_of(Operator(journal, changes_of))[command](arguments)
         except CommandError:
             raise
         except MiniAgentsError as error:

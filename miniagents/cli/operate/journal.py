@@ -13,10 +13,17 @@ _EXAMPLES = """
   miniagents journal stats --journal swarm.db        what it holds, and its size
   miniagents journal export copy.db                  a copy of one moment, while the system runs
   miniagents journal vacuum                          give unused room back to the disk
-  miniagents journal check                           look for damage in the file
+  miniagents journal check --import app.agents       damage in the file, and jobs whose code has changed
   miniagents journal forget job-42                   run all of it again next time, and pay again
   miniagents journal forget job-42 --from 17         only call 17 and those below it
   miniagents journal delete job-42                   the job, and everything of it
+"""
+
+_CHECKS = """
+  miniagents journal check --journal copy.db --import app.agents     before a new version runs; needs no model
+  miniagents journal check job-42                                    one job, against the code of the running system
+
+The status is 1 if something is wrong, has changed, or cannot be compared.
 """
 
 _LONG = 3600.0
@@ -31,7 +38,11 @@ def add_journal(commands: Commands) -> None:
     add_command(below, "vacuum", help="give unused room back to the disk", examples="", run=_vacuum)
     exporting = add_command(below, "export", help="copy the journal into a new file", examples="", run=_export)
     exporting.add_argument("path", metavar="NEW_FILE", type=Path)
-    add_command(below, "check", help="look through the file for damage", examples="", run=_check)
+    help = "look for damage in the file, and for jobs whose code has changed"
+    checking = add_command(below, "check", help=help, examples=_CHECKS, run=_check)
+    checking.add_argument("job", metavar="JOB", nargs="?", help="only the code of this job, and not the file")
+    help = "a module with your agents; may be repeated. A running system compares with its own code"
+    checking.add_argument("--import", dest="modules", metavar="MODULE", action="append", default=[], help=help)
     help = "remove a job and everything of it that nobody else needs"
     add_command(below, "delete", help=help, examples="", run=_delete).add_argument("job", metavar="JOB")
     help = "throw recorded answers of a job away, so that they are asked for, and paid for, again"
@@ -69,17 +80,35 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    problems: list[str] = []
+    has_findings = False
 
     def do(target: Any) -> Any:
-        result = target.ask("journal.check", {}, patience=_LONG)
-        problems.extend(result["problems"])
+        nonlocal has_findings
+        result = {"problems": []} if args.job is not None else target.ask("journal.check", {}, patience=_LONG)
+        jobs = target.ask("journal.changes", {"job": args.job}, patience=_LONG)["jobs"]
+        result["jobs"] = [job for job in jobs if job["changed"] or job["not_loaded"]]
+        has_findings = bool(result["problems"] or result["jobs"])
         return result
 
-    def show(_: Any) -> str:
-        return "\n".join(plain(problem) for problem in problems) or "the file is whole"
+    def show(result: Any) -> str:
+        lines = [plain(problem) for problem in result["problems"]]
+        if args.job is None and not lines:
+            lines.append("the file is whole")
+        for job in result["jobs"]:
+            lines += _changes(job)
+        return "\n".join(lines) or "nothing has changed"
 
-    return carry_out(args, "journal check", do, show) or (FAILED if problems else 0)
+    return carry_out(args, "journal check", do, show) or (FAILED if has_findings else 0)
+
+
+def _changes(job: Any) -> list[str]:
+    name = plain(job["job"])
+    lines = [f"{name}: the code of {plain(agent)} has changed" for agent in job["changed"]]
+    if job["changed"]:
+        lines.append(f"{name}: {job['answers']:,} recorded answers would not be used")
+    lines += [f"{name}: the wait {plain(wait)} would vanish" for wait in job["waits"]]
+    lines += [f"{name}: {plain(agent)} is in no loaded module; name it by --import" for agent in job["not_loaded"]]
+    return lines
 
 
 def _delete(args: argparse.Namespace) -> int:

@@ -17,7 +17,7 @@ def carry_out(args: argparse.Namespace, command: str, do: Callable[[Any], Any], 
     """Do what a command asks for, and print the result.
 
     Args:
-        args: The parsed arguments: `journal` and `json`.
+        args: The parsed arguments: `journal`, `json`, and `modules` where modules of the user's are needed.
         command: The command as it was typed, for the JSON object: "jobs list".
         do: Asks a `Target`, and returns the result in the types of JSON.
         show: Returns the result as text.
@@ -34,7 +34,7 @@ def carry_out(args: argparse.Namespace, command: str, do: Callable[[Any], Any], 
         sys.stdout.reconfigure(errors="backslashreplace")  # for a terminal that has not all characters
     try:
         try:
-            result = do(Target(getattr(args, "journal", None)))
+            result = do(Target(getattr(args, "journal", None), getattr(args, "modules", ())))
         except UnicodeError as error:  # of an argument or the input; the journal holds none that is wrong
             raise mistake(f"this is no text in UTF-8: {error}") from error
         except InvalidOptionError as error:

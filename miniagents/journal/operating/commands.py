@@ -53,8 +53,8 @@ class FromRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     row: int = 0
 
 
-class OfWaits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The arguments of `waits.list`."""
+class OfJobOrAll(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The arguments of a command for one job, or for all."""
 
     job: str | None = None
 
@@ -116,10 +116,13 @@ def commands_of(operator: Operator) -> dict[str, Command]:
     async def check(_: OfAll) -> Any:
         return {"problems": await operator.check()}
 
+    async def changes(a: OfJobOrAll) -> Any:
+        return {"jobs": await operator.changes(a.job)}
+
     async def jobs(a: InStates) -> Any:
         return {"jobs": await operator.jobs(a.states)}
 
-    async def waits(a: OfWaits) -> Any:
+    async def waits(a: OfJobOrAll) -> Any:
         return {"waits": await operator.waits(a.job)}
 
     async def letters(a: OfLetters) -> Any:
@@ -129,7 +132,7 @@ def commands_of(operator: Operator) -> dict[str, Command]:
         "jobs.list": _command(InStates, jobs),
         "jobs.show": _command(OfJob, lambda a: operator.job(a.job)),
         "jobs.cancel": _command(ByPerson, lambda a: operator.cancel(a.job, a.by)),
-        "waits.list": _command(OfWaits, waits),
+        "waits.list": _command(OfJobOrAll, waits),
         "waits.deliver": _command(Delivering, deliver),
         "letters.list": _command(OfLetters, letters),
         "letters.show": _command(OfLetter, lambda a: operator.letter(a.id)),
@@ -139,6 +142,7 @@ def commands_of(operator: Operator) -> dict[str, Command]:
         "journal.vacuum": _command(OfAll, vacuum),
         "journal.export": _command(Exporting, export),
         "journal.check": _command(OfAll, check),
+        "journal.changes": _command(OfJobOrAll, changes),
         "journal.delete": _command(OfJob, lambda a: operator.delete(a.job)),
         "journal.forget": _command(FromRow, forget),
     }

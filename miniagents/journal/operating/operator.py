@@ -1,13 +1,15 @@
 """`Operator`: what an operator can look at and do in a journal that is open in this process."""
 
 import collections
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from miniagents.control.protocol import CommandError, failed, mistake
+from miniagents.journal.changes import JobChanges
 from miniagents.journal.encoding import encoded, kind_of
 from miniagents.journal.jobs import ChangeJob, DeleteJob, Forget, Job, JobOf, Jobs, JobState
+from miniagents.journal.journal import Journal
 from miniagents.journal.lives import Pardon, job_subject
 from miniagents.journal.mail import Drop, Letters, Resend, StoredLetter
 from miniagents.journal.operating.answers import answer_of, kinds_of
@@ -26,6 +28,9 @@ MOST = 1000
 _PAGE = 1000
 
 _OVER = (JobState.FINISHED, JobState.CANCELLED)
+_UNFINISHED = tuple(state for state in JobState if state not in _OVER)
+
+ChangesOf: TypeAlias = Callable[[Journal, str], Awaitable[JobChanges]]
 
 
 class Operator:
@@ -35,10 +40,13 @@ class Operator:
 
     Args:
         journal: The journal, which is open.
+        changes_of: Compares the agents that a job has run with the code of this process; None for a process that has
+            no agents.
     """
 
-    def __init__(self, journal: SqliteJournal) -> None:
+    def __init__(self, journal: SqliteJournal, changes_of: ChangesOf | None = None) -> None:
         self._journal = journal
+        self._changes_of = changes_of
 
     # Jobs
 
@@ -90,6 +98,22 @@ class Operator:
         await self._check_at_rest(job)
         await self._journal.write(DeleteJob(name))
         return JobView.of(job)
+
+    async def changes(self, name: str | None = None) -> list[JobChanges]:
+        """Compare the agents that jobs have run with the code of this process.
+
+        Args:
+            name: The job; None for all that are not over.
+
+        Raises:
+            CommandError: There is no such job, or the process has no agents.
+        """
+        if self._changes_of is None:
+            raise mistake("the process has no agents, and so nothing to compare")
+        if name is not None:
+            return [await self._changes_of(self._journal, (await self._job(name)).name)]
+        jobs = await self._journal.read(Jobs(_UNFINISHED))
+        return [await self._changes_of(self._journal, job.name) for job in jobs[-MOST:]]
 
     async def forget(self, name: str, row: int) -> int:
         """Throw away recorded answers of a job, so that they are asked for again when it is run again. Answers that

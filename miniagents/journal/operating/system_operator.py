@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from miniagents.control.protocol import failed
+from miniagents.journal.changes import JobChanges
 from miniagents.journal.jobs import ChangeJob, Job
 from miniagents.journal.operating.operator import Operator
 from miniagents.journal.sqlite import SqliteJournal
@@ -67,6 +68,9 @@ class SystemOfAgents(LiveSystem, Protocol):
     def answers(self) -> OpenWaits:
         """What its calls wait for."""
 
+    async def changes_of_job(self, name: str) -> JobChanges:
+        """Compare the agents that a job has run with the code of the program."""
+
     async def cancel_job(self, name: str) -> bool:
         """Cancel a job with all calls below it."""
 
@@ -83,9 +87,10 @@ class SystemOperator(Operator):
     """
 
     def __init__(self, journal: SqliteJournal, system: LiveSystem) -> None:
-        super().__init__(journal)
+        agents: SystemOfAgents | None = system if hasattr(system, "cancel_job") else None  # type: ignore[assignment]
+        super().__init__(journal, (lambda _, job: agents.changes_of_job(job)) if agents is not None else None)
         self._system = system
-        self._of_agents: SystemOfAgents | None = system if hasattr(system, "cancel_job") else None  # type: ignore[assignment]
+        self._of_agents = agents
 
     async def _cancel(self, change: ChangeJob) -> None:
         if self._of_agents is None:

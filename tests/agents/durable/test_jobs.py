@@ -309,7 +309,7 @@ async def test_changed_code_runs_again_or_is_refused_and_what_lies_below_may_be_
 
     journal = MemoryJournal()
     assert await run("1") == "1: x-1"
-    with pytest.raises(JobConflictError, match="changing has changed, and 1 recorded"):
+    with pytest.raises(JobConflictError, match="changing has changed, and 2 recorded"):
         await run("2", on_change=Change.FAIL)
     assert await run("2", on_change=Change.ADOPT) == "2: x-1"
     assert await run("3") == "3: x-2"

@@ -7,8 +7,10 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -191,20 +193,20 @@ def test_a_process_that_has_the_file_without_a_system_is_named(
         assert f"is open in process {holder.pid}, which answers no commands" in do.refused("jobs")
 
 
-def test_a_command_waits_for_a_process_that_is_just_ending(do: Commands, file: Path) -> None:
+def test_a_command_waits_for_a_process_that_is_just_ending(
+    do: Commands, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with running(HOLDER, file) as holder:
-        waiting = subprocess.Popen(
-            [*COMMAND, "jobs"],
-            cwd=ROOT,
-            env={**os.environ, ENVIRONMENT: str(file)},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        holder.end()
-        out, _ = waiting.communicate(timeout=30)
+        sleeps: list[float] = []
 
-    assert waiting.returncode == 0
-    assert "job-42" in out
+        def sleep(seconds: float) -> None:
+            sleeps.append(seconds)
+            holder.end()
+
+        monkeypatch.setattr(asking, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+
+        assert "job-42" in do("jobs").out
+        assert len(sleeps) == 1
 
 
 @pytest.mark.parametrize(
@@ -279,6 +281,70 @@ def test_an_output_without_all_characters_is_no_error(file: Path) -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     assert "gr\\xf6\\xdfe" in done.stdout
+
+
+@pytest.fixture
+def app(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of a module with an agent, whose job waits in the journal of a dead process."""
+    source = (ROOT / "tests" / "cli" / "operate" / "program.py").read_text()
+    file = tmp_path / "app_to_check.py"
+    file.write_text(source)
+    code = "import asyncio, app_to_check; asyncio.run(app_to_check.main())"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.kill()
+    return file
+
+
+def checked(app: Path, *arguments: str) -> tuple[int, str]:
+    """The status and the output of a check in the folder of the module."""
+    done = subprocess.run(
+        [*COMMAND, "journal", "check", "--journal", "swarm.db", *arguments],
+        cwd=app.parent,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_check_names_the_agents_that_changed_and_the_waits_that_would_vanish(app: Path) -> None:
+    assert checked(app, "--import", "app_to_check") == (0, "the file is whole\n")
+    assert checked(app, "job-43", "--import", "app_to_check") == (0, "nothing has changed\n")
+
+    app.write_text(app.read_text().replace('prompt="Publish it?"', 'prompt="Really?"') + "\n# a comment\n")
+    status, out = checked(app, "--import", "app_to_check")
+
+    assert status == 1
+    name = "job-43: the code of app_to_check:publisher#publisher has changed"
+    first, second, third, fourth = out.splitlines()
+    assert (first, second) == ("the file is whole", name)
+    assert third == "job-43: 0 recorded answers would not be used"
+    assert fourth.startswith("job-43: the wait approval#")
+
+
+def test_a_check_without_the_code_says_which_modules_it_needs(app: Path) -> None:
+    status, out = checked(app, "job-43")
+
+    assert status == 1
+    assert out == "job-43: app_to_check:publisher#publisher is in no loaded module; name it by --import\n"
+    assert "no module named 'nowhere'" in checked(app, "--import", "nowhere")[1]
+    assert "no job 'job-44'" in checked(app, "job-44", "--import", "app_to_check")[1]
+
+
+def test_a_running_system_compares_with_its_own_code(do: Commands, program: Program) -> None:
+    assert do("journal", "check").out == "the file is whole\n"
+    assert "which compares with its own code" in do.refused("journal", "check", "--import", "json")
 
 
 def test_a_newer_schema_is_a_mistake(do: Commands, file: Path) -> None:
