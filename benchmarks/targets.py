@@ -75,6 +75,7 @@ TARGETS = (
     Target("loop_mem", AWAKEN, 0.1),
     Target("model_call", LEANEST, 4.0),
     Target("journal_accept_1000", "sqlite", 0.45),
+    Target("durable_send_1000", "sqlite", 0.45),
 )
 """All targets. That of `model_call` is "at most a quarter of the overhead", as a ratio of rates."""
 
