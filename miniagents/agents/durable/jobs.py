@@ -10,6 +10,7 @@ import structlog
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.call_target import CallTarget
 from miniagents.agents.durable.below import Below
+from miniagents.agents.durable.changed_waits import released
 from miniagents.agents.durable.durability import VERSION, Durability
 from miniagents.agents.durable.finding import agent_named, version_now
 from miniagents.agents.durable.freeing import freed
@@ -34,6 +35,8 @@ from miniagents.journal import (
     RowsOfJob,
     RowState,
     StartJob,
+    Waits,
+    WaitState,
     encoded,
     job_subject,
 )
@@ -279,6 +282,10 @@ class Jobs:
                 agents=changed,
             )
         _log.warning("job.code_changed", job=run.name, agents=list(changed), answers=answers, on_change=on_change.value)
+        waits = await self._journal.read(Waits(run.name, tuple(WaitState)))
+        releases = released(run.name, rows, waits, changed, adopts=run.adopts)
+        if releases:
+            await self._journal.write(*releases)
 
     def _ended(self, run: JobRun, state: RowState | None, error: BaseException | None) -> tuple[Operation[Any], ...]:
         """Return what is to be written with the end of the root of a job."""

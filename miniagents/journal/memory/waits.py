@@ -12,6 +12,7 @@ from miniagents.journal.waits import (
     EndWait,
     GivenAnswer,
     OpenWait,
+    ReleaseWaits,
     Wait,
     WaitId,
     Waits,
@@ -99,6 +100,10 @@ class MemoryWaits:
         for wait in self._named(job, None):
             if wait.state is WaitState.WAITING:
                 self._put(msgspec.structs.replace(wait, state=WaitState.CLOSED))
+
+    def release(self, operation: ReleaseWaits) -> None:
+        """Do `ReleaseWaits`."""
+        self.forget(operation.row, keep_answers=True)
 
     def forget(self, row: int, keep_answers: bool) -> None:
         """Remove the waits of a row; their answers may be kept for the waits that come in their place."""
