@@ -103,11 +103,12 @@ class MemoryWaits:
 
     def release(self, operation: ReleaseWaits) -> None:
         """Do `ReleaseWaits`."""
-        self.forget(operation.row, keep_answers=True)
+        self.forget(operation.job, operation.row, keep_answers=True)
 
-    def forget(self, row: int, keep_answers: bool) -> None:
+    def forget(self, job: str, row: int, keep_answers: bool) -> None:
         """Remove the waits of a row; their answers may be kept for the waits that come in their place."""
-        for wait in sorted((w for w in self.waits.values() if w.id.row == row), key=lambda wait: wait.id):
+        ids = (job, row)
+        for wait in sorted((w for w in self.waits.values() if (w.id.job, w.id.row) == ids), key=lambda wait: wait.id):
             del self.waits[wait.id]
             if keep_answers and wait.answer is not None:
                 self.early.setdefault((wait.id.job, wait.id.name), []).append(wait.answer)
