@@ -26,7 +26,7 @@ def write() -> str:
 async def main() -> None:
     mini = MiniAgents(journal=SqliteJournal(os.environ.get("JOURNAL", "approval.db"))).activate()
     replies = mini.run_job("poem", publisher)
-    while not (waits := await mini.pending("poem")) and not replies.done():
+    while not (waits := await mini.pending("poem")) and not replies.done():  # noqa: ASYNC110 - as an operator looks
         await asyncio.sleep(0.01)
     for wait in waits:
         print(wait.prompt)
