@@ -108,6 +108,14 @@ class EndWait(Operation[Wait | None], frozen=True):
     state: WaitState
 
 
+class ReleaseWaits(Operation[None], frozen=True):
+    """Remove the waits of a row whose code has changed, and keep their answers for the waits of the same name that the
+    job opens next, in their order."""
+
+    job: str
+    row: int
+
+
 class Delivery(enum.Enum):
     """What became of an answer."""
 

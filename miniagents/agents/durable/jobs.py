@@ -10,6 +10,7 @@ import structlog
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.call_target import CallTarget
 from miniagents.agents.durable.below import Below
+from miniagents.agents.durable.changed_waits import released
 from miniagents.agents.durable.changes import changed_agents, changes_of, recorded_versions, rows_of, unused_rows
 from miniagents.agents.durable.durability import Durability
 from miniagents.agents.durable.finding import agent_named, version_now
@@ -33,6 +34,8 @@ from miniagents.journal import (
     Row,
     RowState,
     StartJob,
+    Waits,
+    WaitState,
     encoded,
     job_subject,
 )
@@ -276,6 +279,10 @@ class Jobs:
                 agents=changed,
             )
         _log.warning("job.code_changed", job=run.name, agents=list(changed), answers=answers, on_change=on_change.value)
+        waits = await self._journal.read(Waits(run.name, tuple(WaitState)))
+        releases = released(run.name, rows, waits, changed, adopts=run.adopts)
+        if releases:
+            await self._journal.write(*releases)
 
     def _ended(self, run: JobRun, state: RowState | None, error: BaseException | None) -> tuple[Operation[Any], ...]:
         """Return what is to be written with the end of the root of a job."""

@@ -12,6 +12,7 @@ from miniagents.journal.waits import (
     EndWait,
     GivenAnswer,
     OpenWait,
+    ReleaseWaits,
     Wait,
     WaitId,
     Waits,
@@ -100,9 +101,14 @@ class MemoryWaits:
             if wait.state is WaitState.WAITING:
                 self._put(msgspec.structs.replace(wait, state=WaitState.CLOSED))
 
-    def forget(self, row: int, keep_answers: bool) -> None:
+    def release(self, operation: ReleaseWaits) -> None:
+        """Do `ReleaseWaits`."""
+        self.forget(operation.job, operation.row, keep_answers=True)
+
+    def forget(self, job: str, row: int, keep_answers: bool) -> None:
         """Remove the waits of a row; their answers may be kept for the waits that come in their place."""
-        for wait in sorted((w for w in self.waits.values() if w.id.row == row), key=lambda wait: wait.id):
+        ids = (job, row)
+        for wait in sorted((w for w in self.waits.values() if (w.id.job, w.id.row) == ids), key=lambda wait: wait.id):
             del self.waits[wait.id]
             if keep_answers and wait.answer is not None:
                 self.early.setdefault((wait.id.job, wait.id.name), []).append(wait.answer)

@@ -80,6 +80,7 @@ class Tables:
             waits.Deliver: self._jobs.waits.deliver,
             waits.ConsumeAnswer: self._jobs.waits.consume,
             waits.EndWait: self._jobs.waits.end,
+            waits.ReleaseWaits: self._jobs.waits.release,
             waits.Waits: self._jobs.waits.waits_of,
             retention.Expire: self.expire,
             retention.Count: self._count,

@@ -15,6 +15,7 @@ from miniagents.journal.waits import (
     EndWait,
     GivenAnswer,
     OpenWait,
+    ReleaseWaits,
     Wait,
     WaitId,
     Waits,
@@ -114,6 +115,10 @@ class SqliteWaits:
         sql = "UPDATE waits SET state = ? WHERE job = ? AND state = ?"
         closed, waiting = WAIT_STATES.of[WaitState.CLOSED], WAIT_STATES.of[WaitState.WAITING]
         self._database.execute(sql, (closed, job, waiting))
+
+    def release(self, operation: ReleaseWaits) -> None:
+        """Do `ReleaseWaits`."""
+        self.forget(operation.job, [operation.row], keep_answers=True)
 
     def forget(self, job: str, rows: Iterable[int], keep_answers: bool) -> None:
         """Remove the waits of rows; their answers may be kept for the waits that come in their place."""

@@ -550,3 +550,73 @@ async def test_jobs_that_only_wait_do_not_hold_up_those_that_are_resumed_after_t
         for number in range(5):
             await mini.deliver(f"job {number}", "approval", f"{number}")
         assert [str(await replies) for replies in resumed.values()] == [f"got {number}" for number in range(5)]
+
+
+# Changed code
+
+seen: list[str] = []
+
+
+async def waiter(ctx: InteractionContext) -> None:
+    for name in ("first", "second"):
+        seen.append(f"{ctx.this_agent.options.version} got {await ctx.wait_for(name)}")
+    ctx.reply(seen[-1])
+
+
+async def boss(ctx: InteractionContext) -> None:
+    ctx.reply(await agents["waiter"].inquire())
+
+
+agents: dict[str, Any] = {}
+code = (waiter, boss)
+
+
+def change_code(monkeypatch: pytest.MonkeyPatch, **versions: str) -> Any:
+    """Make the agents of this module again, as another version of it does."""
+    for function in code:
+        agent: Any = miniagent(version=versions[function.__name__])(function)
+        agents[function.__name__] = agent
+        monkeypatch.setitem(globals(), function.__name__, agent)
+    return agents["boss"]
+
+
+@pytest.mark.parametrize("answered", [(), ("first",), ("first", "second")])
+@pytest.mark.parametrize("changed", ["waiter", "boss"])
+async def test_an_answer_reaches_the_wait_of_the_same_name_in_changed_code(
+    changed: str, answered: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = MemoryJournal()
+    seen.clear()
+
+    async def first(mini: MiniAgents) -> None:
+        mini.run_job("job", change_code(monkeypatch, waiter="1", boss="1"))
+        await turns()
+        for name in answered[:1]:
+            await mini.deliver("job", name, f"yes to {name}")
+            await turns()
+        raise Died
+
+    async def between(mini: MiniAgents) -> None:  # the job does not run
+        for name in answered[1:]:
+            await mini.deliver("job", name, f"yes to {name}")
+
+    async def second(mini: MiniAgents) -> str:
+        versions = {"waiter": "1", "boss": "1", changed: "2"}
+        replies = mini.run_job("job", change_code(monkeypatch, **versions))
+        await turns()
+        for name in ("first", "second"):
+            if name not in answered:
+                assert [wait.name for wait in await mini.pending("job")] == [name]
+                await mini.deliver("job", name, f"yes to {name}")
+                await turns()
+        assert await mini.pending("job") == ()
+        return str(await replies)
+
+    with pytest.raises(Died):
+        await lived(journal, first)
+    await lived(journal, between)
+    result = await lived(journal, second)
+
+    version = "2" if changed == "waiter" else "1"
+    assert result == f"{version} got yes to second"
+    assert seen[-2:] == [f"{version} got yes to first", f"{version} got yes to second"]
