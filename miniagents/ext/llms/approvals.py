@@ -3,7 +3,7 @@
 import hashlib
 import inspect
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import structlog
 
@@ -20,7 +20,7 @@ Approve: TypeAlias = Callable[[ToolCall], object] | MiniAgent | Literal["wait"]
 to allow the call. Any other value refuses it and is sent to the model as the reason. With "wait", the call waits until
 `MiniAgents.deliver` brings the answer."""
 
-WAIT: Literal["wait"] = "wait"
+WAIT: Final = "wait"
 
 _YES = frozenset({"true", "yes", "y", "ok", "approve", "approved"})
 
@@ -35,24 +35,27 @@ class ToolApproval:
         call: The tool call.
         ctx: The context of the agent.
         timeout: Seconds to wait for the answer, more than 0; None for no limit.
+
+    Attributes:
+        asks_again: Whether to ask even if there was an answer before: the call was started, and nobody knows how far it
+            came.
     """
+
+    __slots__ = ("_call", "_ctx", "_number", "_timeout", "asks_again", "name")
 
     def __init__(self, call: ToolCall, ctx: InteractionContext, timeout: float | None) -> None:
         self._call = call
         self._ctx = ctx
         self._timeout = timeout
+        self.asks_again = False
         parts = "\n".join((call.id, call.name, call.arguments))
         self.name = f"approve {call.name} {hashlib.sha256(parts.encode()).hexdigest()[:12]}"
         # Taken in the order of the calls, also of those that have a result already: the same after a restart.
         self._number = records_of(ctx.interaction).number("wait", self.name.encode())
 
-    async def refusal(self, *, again: bool) -> str | None:
-        """Return why the call may not run; None if it may.
-
-        Args:
-            again: Ask even if there was an answer before: the call was started, and nobody knows how far it came.
-        """
-        call, interaction = self._call, self._ctx.interaction
+    async def refusal(self) -> str | None:
+        """Return why the call may not run; None if it may."""
+        call, interaction, again = self._call, self._ctx.interaction, self.asks_again
         prompt = {"tool": call.name, "arguments": call.arguments, "call": call.id, "was_started": again}
         try:
             answer = await interaction.system.answers.wait(
@@ -71,6 +74,10 @@ class ToolApproval:
             at=answer.at,
         )
         return _reason(verdict)
+
+
+Decider: TypeAlias = Callable[[ToolCall], object] | MiniAgent | ToolApproval
+"""Decides about one call."""
 
 
 async def refusal_by(approve: Callable[[ToolCall], object] | MiniAgent, call: ToolCall) -> str | None:

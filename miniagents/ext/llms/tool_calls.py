@@ -11,7 +11,7 @@ import structlog
 from miniagents.actors import EventKind
 from miniagents.agents import InteractionContext
 from miniagents.agents.records import Records, current_interruption
-from miniagents.ext.llms.approvals import WAIT, Approve, ToolApproval, refusal_by
+from miniagents.ext.llms.approvals import WAIT, Approve, Decider, ToolApproval, refusal_by
 from miniagents.ext.llms.messages import ToolCall, ToolResultMessage
 from miniagents.ext.llms.tool_records import Recovery, ToolRecord
 from miniagents.ext.llms.tool_results import ToolEndedError, contained
@@ -49,7 +49,11 @@ def call_tools(
         or is cancelled.
     """
     made = _Result if ctx.interaction.records is None else _RecordedResult
-    return [_ResultPromise(made(call, tools, ctx, approve, timeout, approve_timeout)) for call in calls]
+    results = []
+    for call in calls:
+        decider = ToolApproval(call, ctx, approve_timeout) if approve == WAIT else approve
+        results.append(_ResultPromise(made(call, tools, ctx, decider, timeout)))
+    return [*results]
 
 
 class _ResultPromise(MessagePromise):
@@ -85,20 +89,17 @@ class _ResultPromise(MessagePromise):
 
 
 class _Result:
-    __slots__ = ("_approval", "_approve", "_asks_again", "_ctx", "_timeout", "_tools", "call")
+    __slots__ = ("_approve", "_ctx", "_timeout", "_tools", "call")
 
     def __init__(
         self,
         call: ToolCall,
         tools: Mapping[str, Tool],
         ctx: InteractionContext,
-        approve: Approve | None,
+        approve: Decider | None,
         timeout: float | None,
-        approve_timeout: float | None,
     ) -> None:
         self.call = call
-        self._approval = ToolApproval(call, ctx, approve_timeout) if approve == WAIT else None
-        self._asks_again = False
         self._tools = tools
         self._ctx = ctx
         self._approve = approve
@@ -169,11 +170,10 @@ class _Result:
                 seen.ended(None, failed)
             failed = None  # or the error would hold this frame, and the frame the error
 
-    async def _refusal(self, approve: Approve) -> str | None:
+    async def _refusal(self, approve: Decider) -> str | None:
         """Return why the call may not run; None if it may."""
-        if self._approval is not None:
-            return await self._approval.refusal(again=self._asks_again)
-        assert approve != WAIT  # it has an approval
+        if isinstance(approve, ToolApproval):
+            return await approve.refusal()
         refusal: str | None = await contained(refusal_by(approve, self.call))
         return refusal
 
@@ -212,8 +212,9 @@ class _RecordedResult(_Result):
             if tool.recovery is Recovery.FAIL or self._approve is None:
                 yield TextToken("failed: the process ended while it ran, and nobody knows how far it came")
                 return
-            await self._was_approved()
-            self._asks_again = True
+            await self._was_approved()  # it is asked again
+            if isinstance(self._approve, ToolApproval):
+                self._approve.asks_again = True
         elif self._approve is not None and await self._was_approved():
             self._approve = None
         current_interruption.set(record.was_started)
@@ -239,9 +240,9 @@ class _RecordedResult(_Result):
             async for token in pieces:
                 yield token
 
-    async def _refusal(self, approve: Approve) -> str | None:
+    async def _refusal(self, approve: Decider) -> str | None:
         refusal = await super()._refusal(approve)
-        if refusal is None and self._approval is None:
+        if refusal is None:
             self._records.record_soon(_APPROVAL, self.call.id.encode(), b"yes")
         return refusal
 
