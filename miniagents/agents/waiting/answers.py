@@ -190,12 +190,13 @@ class Answers:
         """Return what waits; see `MiniAgents.pending`."""
         return tuple(PendingWait.of(wait) for wait in await self.open_waits(job))
 
-    async def open_waits(self, job: str | None = None) -> list[Wait]:
+    async def open_waits(self, job: str | None = None) -> Sequence[Wait]:
         """Return the waits of a job, or of all (None), as the journal has them, the oldest first."""
-        waits = list(self._process.open_waits(job))
-        if self._journal is not None:
-            waits += await self._journal.read(Waits(job))
-        return sorted(waits, key=lambda wait: (wait.since, wait.id))
+        here = self._process.open_waits(job)
+        recorded = await self._journal.read(Waits(job)) if self._journal is not None else ()
+        if not here or not recorded:
+            return here or recorded  # each is in order
+        return sorted((*here, *recorded), key=lambda wait: (wait.since, wait.id))
 
     async def deliver(
         self, job: str, name_or_id: str, message: object, by: str | None, *, owner: str | None = None

@@ -1,9 +1,10 @@
 """`Operator`: what an operator can look at and do in a journal that is open in this process."""
 
+import asyncio
 import collections
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from miniagents.control.protocol import CommandError, failed, mistake
 from miniagents.journal.changes import JobChanges
@@ -26,6 +27,10 @@ MOST = 1000
 """The number of things in an answer, at most."""
 
 _PAGE = 1000
+_SLICE = 100
+
+T = TypeVar("T")
+V = TypeVar("V")
 
 _OVER = (JobState.FINISHED, JobState.CANCELLED)
 _UNFINISHED = tuple(state for state in JobState if state not in _OVER)
@@ -56,7 +61,7 @@ class Operator:
         Args:
             states: Only jobs in one of these states; () for all.
         """
-        return [JobView.of(job) for job in (await self._journal.read(Jobs(states)))[-MOST:]]
+        return await _views(JobView.of, (await self._journal.read(Jobs(states)))[-MOST:])
 
     async def job(self, name: str) -> JobDetails:
         """Return a job with what is recorded of it.
@@ -146,7 +151,7 @@ class Operator:
         Args:
             job: Only those of this job; None for all.
         """
-        return [WaitView.of(wait) for wait in (await self._open_waits(job))[:MOST]]
+        return await _views(WaitView.of, (await self._open_waits(job))[:MOST])
 
     async def deliver(self, job: str, name_or_id: str, text: str | None, data: Any, kind: str, by: str) -> str | None:
         """Answer a wait.
@@ -180,7 +185,7 @@ class Operator:
             receiver: Only those for this actor; None for all.
             after: Only those with a larger number.
         """
-        return [LetterView.of(letter) for letter in await self._journal.read(Letters(receiver, after, MOST))]
+        return await _views(LetterView.of, await self._journal.read(Letters(receiver, after, MOST)))
 
     async def letter(self, number: int) -> LetterView:
         """Return a dead letter with its message.
@@ -305,6 +310,15 @@ class Operator:
         """Return the type that a wait is for, if there is one wait: an operator need not write it down."""
         kinds = {wait.kind for wait in await self._open_waits(job) if target in (wait.id, wait.id.name)}
         return kinds.pop() if len(kinds) == 1 else ""
+
+
+async def _views(view: Callable[[T], V], things: Sequence[T]) -> list[V]:
+    """Return the views of things, and let the loop go on every hundred of them."""
+    views: list[V] = []
+    for start in range(0, len(things), _SLICE):
+        views += map(view, things[start : start + _SLICE])
+        await asyncio.sleep(0)
+    return views
 
 
 def _no_letter(number: int) -> CommandError:
