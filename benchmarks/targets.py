@@ -97,11 +97,8 @@ LIMITS: dict[tuple[str, str], str] = {
     "that every ask pays for a turn",
     ("stream_live", OLD): "near the target (7.6 to 8.0 in two runs): what is left is mostly the turn of the loop after "
     "each token, which is the workload",
-    (
-        "crash",
-        FLOOR,
-    ): "six steps in the table of lives, a fresh instance, its start, and the failure kept until somebody "
-    "receives it; the floor replaces an attribute",
+    ("crash", FLOOR): "six steps in the table of lives, a look at the log's level, a fresh instance and its start; the "
+    "floor replaces an attribute",
     ("agent_loop", AWAKEN): "it is Python: 150 µs for each request with retries, deadlines, limits, stall detection, "
     "streaming and a tool in a task of its own; no framework in Python is within seven times of it",
     ("loop_mem", AWAKEN): "the conversation of ten turns as messages with metadata, and the promises that can be "
