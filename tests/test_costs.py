@@ -352,19 +352,21 @@ class Turns(Script):
         super().__init__()
         self.turns = turns
         self.last = last
-        self.wait_for(0)
+        self.missing = 0
+        self.all_wait: asyncio.Event | None = None
 
-    def wait_for(self, runs: int) -> None:
-        """Set `all_wait` when so many more runs have asked for their last reply."""
+    async def wait_for(self, runs: int) -> None:
+        """Wait until so many runs have asked for their last reply."""
         self.missing = runs
         self.all_wait = asyncio.Event()
+        await self.all_wait.wait()
 
     def next(self, request: Any) -> Reply:
         turn = sum(isinstance(message, ToolResultMessage) for message in request.messages)
         if turn < self.turns:
             return Reply(calls=(Call("look_up", {"number": turn}),))
         self.missing -= 1
-        if not self.missing:
+        if self.all_wait is not None and not self.missing:
             self.all_wait.set()
         return self.last
 
@@ -427,7 +429,11 @@ async def traced_bytes(make: Callable[[int], Awaitable[object]], n: int) -> floa
 
 async def test_an_agent_with_a_model_takes_no_more_memory_at_rest_than_it_did() -> None:
     async def called(n: int) -> object:
-        agents = [ScriptedModel.fork(script=Turns(0, Reply("ok")), system=f"You are agent {i}.") for i in range(n)]
+        # Without an idle timeout, since asyncio keeps timers that were cancelled for a while.
+        agents = [
+            ScriptedModel.fork(script=Turns(0, Reply("ok")), system=f"You are agent {i}.", idle_timeout=None)
+            for i in range(n)
+        ]
         for agent in agents:
             await agent.inquire("Hi")
         return agents
@@ -442,9 +448,8 @@ async def test_a_run_that_waits_for_its_last_reply_takes_no_more_memory_than_it_
     runs = list[Any]()
 
     async def waiting(n: int) -> object:
-        script.wait_for(n)
         runs.extend(agent.inquire("Hi") for _ in range(n))
-        await script.all_wait.wait()
+        await script.wait_for(n)
         return None
 
     async with MiniAgents():

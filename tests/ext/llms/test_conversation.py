@@ -7,6 +7,7 @@ import pytest
 from miniagents import MiniAgents, UserMessage
 from miniagents.ext.llms import ReplyMessage, ToolCall, ToolResultMessage, conversation, well_formed
 from miniagents.ext.llms.conversation import Conversation
+from miniagents.ext.llms.sound import sound_message
 from miniagents.messages import Message
 from miniagents.testing import Call, Reply, Script, ScriptedModel
 
@@ -62,7 +63,6 @@ async def test_a_turn_repairs_its_own_messages_alone_and_requests_share_the_othe
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     repaired: list[Message] = []
-    sound_message = conversation.sound_message
 
     def counted(message: Message) -> Message:
         repaired.append(message)
