@@ -27,6 +27,8 @@ from miniagents import (
     gather,
     miniagent,
 )
+from miniagents.ext.llms import ToolResultMessage
+from miniagents.testing import Call, Fault, Reply, Script, ScriptedModel
 from tests.clocks import stopped_clock  # noqa: F401 - every test here has it
 
 
@@ -65,8 +67,13 @@ BOUNDS = {
     "loop callbacks per agent call": 0.01,
     "loop callbacks per agent call of many": 0.01,
     "loop callbacks per crash": 0.01,
+    "Python calls per model call": 331.0,
+    "Python calls per turn with a tool": 464.0,
+    "Python calls per token": 31.5,
     "bytes per idle actor": 830.0,
     "bytes per idle agent": 1_165.0,
+    "bytes per LLM agent at rest": 3_500.0,
+    "bytes per run that waits after ten turns": 34_000.0,
 }
 """At most so many, on any Python from 3.11 to 3.13. The calls are those of asyncio's loop, too."""
 
@@ -326,6 +333,129 @@ def test_who_follows_the_tree_adds_nothing_to_a_message(name: str, monkeypatch: 
     monkeypatch.setattr(ActorSystem, "activate", followed)
     calls, _, _ = count(workload)
     assert calls <= plain + 0.02, f"{name}: {plain:.2f} calls, {calls:.2f} while somebody follows the tree"
+
+
+async def look_up(number: int) -> str:
+    """Look up a number."""
+    return "42"
+
+
+class Turns(Script):
+    """Calls the tool a number of times and then answers, in each conversation anew; keeps no requests.
+
+    Args:
+        turns: The number of turns with a call of the tool.
+        last: The last reply.
+    """
+
+    def __init__(self, turns: int, last: Reply) -> None:
+        super().__init__()
+        self.turns = turns
+        self.last = last
+        self.missing = 0
+        self.all_wait: asyncio.Event | None = None
+
+    async def wait_for(self, runs: int) -> None:
+        """Wait until so many runs have asked for their last reply."""
+        self.missing = runs
+        self.all_wait = asyncio.Event()
+        await self.all_wait.wait()
+
+    def next(self, request: Any) -> Reply:
+        turn = sum(isinstance(message, ToolResultMessage) for message in request.messages)
+        if turn < self.turns:
+            return Reply(calls=(Call("look_up", {"number": turn}),))
+        self.missing -= 1
+        if self.all_wait is not None and not self.missing:
+            self.all_wait.set()
+        return self.last
+
+
+async def model_calls(n: int) -> None:
+    async with MiniAgents():
+        agent = ScriptedModel.fork(script=Turns(0, Reply("ok")), system="Be brief.")
+        await agent.inquire("warm")
+        note_counts()
+        for _ in range(n):
+            await agent.inquire("Hi")
+        note_counts()
+
+
+async def turns_with_a_tool(n: int) -> None:
+    async with MiniAgents():
+        agent = ScriptedModel.fork(script=Turns(10, Reply("ok")), system="Be brief.", tools=(look_up,))
+        await agent.inquire("warm")
+        note_counts()
+        for _ in range(n // 10):
+            await agent.inquire("Hi")
+        note_counts()
+
+
+async def tokens(n: int) -> None:
+    async with MiniAgents():
+        agent = ScriptedModel.fork(script=Turns(0, Reply(["token "] * n)))
+        await agent.inquire("warm")
+        note_counts()
+        await agent.inquire("Hi")
+        note_counts()
+
+
+LLM_WORKLOADS: dict[str, Callable[[int], Awaitable[None]]] = {
+    "model call": model_calls,
+    "turn with a tool": turns_with_a_tool,
+    "token": tokens,
+}
+
+
+@pytest.mark.parametrize(("name", "workload"), LLM_WORKLOADS.items())
+def test_what_a_model_says_costs_no_more_than_it_did(name: str, workload: Callable[[int], Awaitable[None]]) -> None:
+    calls, _, _ = count(workload)
+    check(f"Python calls per {name}", calls)
+
+
+async def traced_bytes(make: Callable[[int], Awaitable[object]], n: int) -> float:
+    """Return the bytes that each of `n` things takes; `make` gets the number of things and keeps them alive."""
+    kept = [await make(10)]
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        kept.append(await make(n))
+        gc.collect()
+        return (tracemalloc.get_traced_memory()[0] - before) / n
+    finally:
+        tracemalloc.stop()
+
+
+async def test_an_agent_with_a_model_takes_no_more_memory_at_rest_than_it_did() -> None:
+    async def called(n: int) -> object:
+        # Without an idle timeout, since asyncio keeps timers that were cancelled for a while.
+        agents = [
+            ScriptedModel.fork(script=Turns(0, Reply("ok")), system=f"You are agent {i}.", idle_timeout=None)
+            for i in range(n)
+        ]
+        for agent in agents:
+            await agent.inquire("Hi")
+        return agents
+
+    async with MiniAgents():
+        check("bytes per LLM agent at rest", await traced_bytes(called, 500))
+
+
+async def test_a_run_that_waits_for_its_last_reply_takes_no_more_memory_than_it_did() -> None:
+    script = Turns(10, Reply(fault=Fault.STALL))
+    agent = ScriptedModel.fork(script=script, system="You are an agent.", tools=(look_up,))
+    runs = list[Any]()
+
+    async def waiting(n: int) -> object:
+        runs.extend(agent.inquire("Hi") for _ in range(n))
+        await script.wait_for(n)
+        return None
+
+    async with MiniAgents():
+        check("bytes per run that waits after ten turns", await traced_bytes(waiting, 200))
+        for run in runs:
+            run.cancel()
 
 
 @pytest.mark.parametrize(("name", "kind", "n"), [("actor", Echo, 20_000), ("agent", parrot, 2_000)])
