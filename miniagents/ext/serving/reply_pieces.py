@@ -97,23 +97,24 @@ async def spoken(replies: MessageSequencePromise, reader: Reader | None = None) 
         Exception: The failure of the agent.
     """
     count = 0
-    calls = OpenCalls()
+    calls: OpenCalls | None = None  # until the first message has ended: live streams are many
     async for promise in replies:
         index = None
         if not issubclass(promise.message_class, ToolResultMessage):
-            halves = Halves()
+            halves: Halves | None = None
             async for token in promise:
                 text = token.content if type(token) is TextToken else str(token)  # benchmark `serving`
                 if reader is not None:
                     reader.took(text)
-                if halves.held or not text.isascii():
+                if halves is not None or not text.isascii():
+                    halves = halves if halves is not None else Halves()
                     text = halves.joined(text)
                 if text:
                     if index is None:
                         index = count
                         count += 1
                     yield Text(index, text)
-            if text := halves.end():
+            if halves is not None and (text := halves.end()):
                 if index is None:
                     index = count
                     count += 1
@@ -121,13 +122,14 @@ async def spoken(replies: MessageSequencePromise, reader: Reader | None = None) 
         message = sound_message(await promise)
         if reader is not None:
             reader.took(None)
+        calls = calls if calls is not None else OpenCalls()
         calls.saw(message)
         if isinstance(message, ToolResultMessage):
             if reader is not None:
                 reader.took(str(message))
             continue
         yield Said(index, message)
-    yield Calls(calls.calls)
+    yield Calls(calls.calls if calls is not None else ())
 
 
 def as_assistant(replies: Iterable[Message]) -> Messages:

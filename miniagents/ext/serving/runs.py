@@ -9,7 +9,8 @@ from typing import Any
 from starlette.requests import HTTPConnection
 
 from miniagents.actors.observing.request_id import current_request_id
-from miniagents.agents import AgentCall, Interaction
+from miniagents.agents import AgentCall, AgentRef, Interaction, MiniAgent
+from miniagents.agents.reply_promise import ReplyPromise
 from miniagents.errors import AgentArgumentError, MiniAgentsError
 from miniagents.ext.llms.metering import Meter, current_meter
 from miniagents.ext.serving.conversations.turn import Turn
@@ -30,7 +31,8 @@ class Run:
         id: The name, which cannot be guessed.
         entry: The agent.
         key: The name of the key that made the request.
-        call: The call.
+        interaction: The call.
+        call: The open end of the call, which takes more messages; None if all were there.
         replies: The replies. They can be iterated several times.
         options: The options of the model's API that the client has given.
         request_id: The id of the request, or None.
@@ -41,7 +43,8 @@ class Run:
     Args:
         entry: The agent.
         key: The name of the key that made the request.
-        call: The call.
+        interaction: The call.
+        call: The open end of the call; None if all its messages were there.
         meter: The meter of all models below the call.
         reading: The size of the replies so far, and the positions of their readers.
         turn: The turn in a conversation, or None.
@@ -50,9 +53,12 @@ class Run:
 
     __slots__ = (
         "_stopping",
+        "_under_way",
+        "_when_stopped",
         "call",
         "entry",
         "id",
+        "interaction",
         "key",
         "meter",
         "options",
@@ -66,7 +72,8 @@ class Run:
         self,
         entry: Entry,
         key: str,
-        call: AgentCall,
+        interaction: Interaction,
+        call: AgentCall | None,
         meter: Meter,
         reading: Reading,
         turn: Turn | None = None,
@@ -75,10 +82,12 @@ class Run:
         self.id = id if id is not None else secrets.token_urlsafe(18)
         self.entry = entry
         self.key = key
+        self.interaction = interaction
         self.call = call
-        replies: MessageSequencePromise = call.reply_sequence(finish_call=False)
+        replies: MessageSequencePromise = interaction.replies
         if turn is not None:  # the replies end when they are saved
-            replies = MessageSequence.turn_into_sequence_promise(turn.replies(call, self.id), errors_as_messages=False)
+            saved = turn.replies(interaction, call, self.id)
+            replies = MessageSequence.turn_into_sequence_promise(saved, errors_as_messages=False)
         self.replies = replies
         self.meter = meter
         self.options: tuple[str, ...] = ()
@@ -86,38 +95,57 @@ class Run:
         self.turn = turn
         self.request_id = current_request_id.get()
         self._stopping: asyncio.Task[None] | None = None
-
-    @property
-    def interaction(self) -> Interaction:
-        """The interaction of the call."""
-        return self.call.interaction
+        self._when_stopped: Callable[[], None] | None = None
+        self._under_way: dict[int, Run] = {}
 
     def cancel(self, reason: str) -> None:
-        """Cancel the call, and all calls below it."""
-        self.call.finish().reply_sequence().cancel(reason)
+        """Cancel the call, and all calls below it. Nothing happens if it has ended."""
+        if self.call is not None:
+            self.call.finish()
+        self.interaction.replies.cancel(reason)
+
+    def leave(self) -> None:
+        """Cancel the call, since the client has disconnected."""
+        self.cancel("the client went away")
 
     def stop(self, error: MiniAgentsError) -> None:
         """Cut off the call, and all calls below it, with an error for the client."""
-        for replies in (self.replies, self.call.finish().reply_sequence()):
+        if self.call is not None:
+            self.call.finish()
+        for replies in (self.replies, self.interaction.replies):
             replies.mark_seen()  # the client may have disconnected, and then nobody awaits them
         self.interaction.cut_off(error)
 
     def when_stopped(self, callback: Callable[[], None]) -> None:
-        """Call back when nothing of the call runs any more: cancelled work may need some time."""
+        """Call back once, when nothing of the call runs any more: cancelled work may need some time."""
+        self._when_stopped = callback
+        self.replies.add_done_callback(self._settled)
 
-        def settled(_: object) -> None:
-            interaction = self.interaction
-            if interaction.done() and not interaction.below:
-                callback()
-                return
-            stopping = interaction.system.loop.create_task(_stopped(interaction))
-            self._stopping = stopping  # the loop itself does not keep a reference to the task
-            stopping.add_done_callback(lambda _: callback())
+    def _settled(self, _: object) -> None:
+        interaction = self.interaction
+        if interaction.done() and not interaction.below:
+            self._stopped()
+            return
+        self._stopping = interaction.system.loop.create_task(_wait_stopped(interaction))  # the loop keeps no reference
+        self._stopping.add_done_callback(self._stopped)
 
-        self.replies.add_done_callback(settled)
+    def _stopped(self, _: object = None) -> None:
+        callback, self._stopping, self._when_stopped = self._when_stopped, None, None
+        if callback is not None:
+            callback()
 
-    def ended(self) -> None:
-        """End the turn: the replies have arrived, or never will, even if nobody has read them."""
+    def enter(self, under_way: "dict[int, Run]") -> None:
+        """Be one of the runs under way until the replies have settled. Then the turn ends, read or not.
+
+        Args:
+            under_way: The runs under way, by the numbers of their interactions.
+        """
+        under_way[self.interaction.id] = self
+        self._under_way = under_way
+        self.replies.add_done_callback(self._ended)
+
+    def _ended(self, _: object) -> None:
+        del self._under_way[self.interaction.id]
         if self.turn is not None:
             self.turn.give_up(self.interaction)
 
@@ -166,35 +194,34 @@ class Runs:
         reading = Reading(
             self._limits.ahead,
             self._limits.reply,
-            lambda problem: end_soon(call.interaction, problem),
+            lambda problem: end_soon(interaction, problem),
             whose=repr(entry.name),
         )
         metering, flowing = current_meter.set(meter), current_flow.set(reading)
         try:
-            call = target.initiate_call(timeout=timeout, errors_as_messages=False, kwargs=arguments)
-            run = Run(entry, key, call, meter, reading, turn, id)
+            if messages is None:
+                call = target.initiate_call(timeout=timeout, errors_as_messages=False, kwargs=arguments)
+                interaction = call.interaction
+            else:
+                call, interaction = None, _asked(target, sent or (), timeout, arguments)
+            interaction.replies.tap = reading.came
+            run = Run(entry, key, interaction, call, meter, reading, turn, id)
+            if call is None:
+                interaction.replies.start()
+            elif sent is not None:
+                call.send_message(sent)
         except AgentArgumentError as error:  # of this call: inside an agent it would be a failure of the agent
             raise Problem(422, str(error), param="arguments", code="invalid_arguments") from None
         finally:
             current_meter.reset(metering)
             current_flow.reset(flowing)
         run.options = entry.options_in(arguments)
-        run.interaction.replies.tap = reading.came
-        if sent is not None:
-            call.send_message(sent)
-        if messages is not None:
-            call.finish()
-        number = run.interaction.id
-        self._runs[number] = run
-        run.replies.add_done_callback(lambda _: self._ended(number))
+        run.enter(self._runs)
         return run
 
     def of(self, interaction: int) -> Run | None:
         """Return the run of an interaction; None if the interaction is not the call of a client."""
         return self._runs.get(interaction)
-
-    def _ended(self, number: int) -> None:
-        self._runs.pop(number).ended()
 
     def interactions(self) -> tuple[Interaction, ...]:
         """Return the interactions of all runs, also of those that have ended while their replies still arrive from
@@ -215,6 +242,23 @@ class Runs:
             await settled(next(iter(self._runs.values())).replies)
 
 
+def _asked(
+    target: MiniAgent | AgentRef, messages: tuple[Message, ...], timeout: float | None, arguments: Mapping[str, Any]
+) -> Interaction:
+    """Make a call with all its messages, which `replies.start()` begins."""
+    replies = target.inquire(
+        messages[0] if len(messages) == 1 else messages,  # one needs no sequence
+        timeout=timeout,
+        start_soon=False,
+        errors_as_messages=False,
+        kwargs=arguments,
+    )
+    assert isinstance(replies, ReplyPromise)  # `inquire` promises the replies of one call
+    interaction: Interaction | None = replies.interaction
+    assert interaction is not None  # the call has not begun
+    return interaction
+
+
 def end_soon(interaction: Interaction, problem: Problem) -> None:
     """End a call whose replies are too large, and all calls below it. The loop interrupts its code at the next turn.
 
@@ -226,7 +270,7 @@ def end_soon(interaction: Interaction, problem: Problem) -> None:
         call.system.loop.call_soon(call.begin_cancel, problem)
 
 
-async def _stopped(interaction: Interaction) -> None:
+async def _wait_stopped(interaction: Interaction) -> None:
     await interaction.wait_stopped()
 
 

@@ -296,4 +296,4 @@ class Endpoint:
 def _left(run: Run, listener: "asyncio.Task[None]") -> None:
     """End a run whose client was found to have gone, or to have broken its connection."""
     if not listener.cancelled():
-        run.cancel("the client went away")
+        run.leave()

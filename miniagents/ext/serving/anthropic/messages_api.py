@@ -83,7 +83,7 @@ class AnthropicApi:
             as_body=lambda problem: anthropic_body(request, problem),
             as_event=lambda problem: sse(anthropic_body(request, problem), "error"),
             limits=service.limits,
-            gone=lambda: run.cancel("the client went away"),
+            gone=run.leave,
         )
 
     async def count(self, request: Request, key: str) -> Response:
@@ -150,7 +150,7 @@ class AnthropicApi:
                     await run.replies  # until the interaction has ended, and its usage is known
                     yield stream.end(_stop(last, piece.calls), DeltaUsage.of(*_used(run)))
         finally:
-            run.cancel("the client went away")  # nothing happens if it has ended
+            run.leave()  # nothing happens if it has ended
 
 
 async def _counted(entry: Entry, messages: tuple[Message, ...], estimated: int) -> int:

@@ -178,26 +178,30 @@ class Turn:
         instance = self.live.instance
         return instance if instance is not None and instance.has_state else None
 
-    async def replies(self, call: AgentCall, name: str) -> AsyncGenerator[MessagePromise, None]:
+    async def replies(
+        self, interaction: Interaction, call: AgentCall | None, name: str
+    ) -> AsyncGenerator[MessagePromise, None]:
         """Yield the replies of a call. The iteration ends after they are saved, and then the turn is over.
 
         Args:
-            call: The call.
+            interaction: The call.
+            call: The open end of the call; None if all its messages were there.
             name: The name of the run.
         """
         is_whole = False
-        replies = call.reply_sequence(finish_call=False)
+        replies = interaction.replies
         try:
             async for promise in replies:
                 promise.start()  # also without a reader
                 yield promise
             await settled(replies)  # an `await` would ask for all of them at once, however slow the reader is
             messages = await replies
-            call.finish()  # later messages are not part of this turn
+            if call is not None:
+                call.finish()  # later messages are not part of this turn
             await self._save(messages, name)
             is_whole = True
         finally:
-            self._release(self, call.interaction, is_whole)
+            self._release(self, interaction, is_whole)
 
     async def _save(self, replies: Messages, name: str) -> None:
         stateful = self._stateful

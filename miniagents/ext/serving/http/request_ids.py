@@ -35,11 +35,11 @@ def with_id(send: Send, id: str) -> Send:
         send: Sends the answer.
         id: The id.
     """
-    own = [(name, id.encode()) for name in _HEADERS]
 
     def send_with_id(message: Message) -> Awaitable[None]:
         if message["type"] in _STARTS:
-            message["headers"] = [pair for pair in message.get("headers", ()) if pair[0] not in _HEADERS] + own
+            others = [pair for pair in message.get("headers", ()) if pair[0] not in _HEADERS]
+            message["headers"] = [*others, *((name, id.encode()) for name in _HEADERS)]
         return send(message)  # not a coroutine of its own, since each event of a stream takes this way
 
     return send_with_id

@@ -88,7 +88,6 @@ class EventStream(Response):
             assert request is not None  # a server runs an app in a task
             cancelled_before = request.cancelling()
             listening = loop.create_task(self._listen(receive))
-            listening.add_done_callback(self._heard)
             self._send, self._loop, self._since = send, loop, loop.time()
             ticker = ticker_of(loop)
             ticker.add(self)
@@ -190,13 +189,16 @@ class EventStream(Response):
     # The client that goes away, or is to hear something meanwhile
 
     async def _listen(self, receive: Receive) -> None:
-        """Return when the client has disconnected."""
-        while (await receive())["type"] != "http.disconnect":
-            pass
-
-    def _heard(self, listening: "asyncio.Task[None]") -> None:
-        if not listening.cancelled():
-            self._break_off()
+        """End the response when the client disconnects."""
+        try:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        except asyncio.CancelledError:  # the response has ended
+            raise
+        except BaseException:
+            self._break_off()  # `__call__` raises it
+            raise
+        self._break_off()
 
     def _break_off(self) -> None:
         """End the response, since the client has disconnected."""

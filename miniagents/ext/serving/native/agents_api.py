@@ -152,7 +152,7 @@ class AgentsApi:
             problem=lambda error: service.problem(error, run),
             as_event=lambda problem: sse(Failed.of(problem.body), "error", f"{run.id}:{place.number}"),
             limits=service.limits,
-            gone=(lambda: None) if is_kept else (lambda: run.cancel("the client went away")),
+            gone=_stay if is_kept else run.leave,
             prelude=prelude,
         )
 
@@ -175,6 +175,10 @@ class AgentsApi:
         finally:
             if not is_whole and not self.kept.keeps(run):
                 run.cancel("its stream broke off")
+
+
+def _stay() -> None:
+    """Do nothing when the client disconnects: its stream is kept."""
 
 
 class _Place:

@@ -106,7 +106,7 @@ class AgentSocket:
             raise service.problem(error, run) from None
         finally:
             if run is not None:
-                run.cancel("the client went away")
+                run.leave()
 
     async def _write(self, socket: WebSocket, run: Run, reader: "asyncio.Task[None]") -> None:
         """Send the events until the last one, or until a wrong frame arrives."""
@@ -137,7 +137,8 @@ class AgentSocket:
 
     async def _read(self, socket: WebSocket, run: Run, first: Frame) -> None:
         """Pass on the frames that arrive, until the client disconnects."""
-        frame, count = first, 0
+        frame, count, call = first, 0, run.call
+        assert call is not None  # the call was begun without messages
         while True:
             match frame:
                 case Send():
@@ -147,11 +148,11 @@ class AgentSocket:
                     if run.turn is not None:
                         run.turn.add(message)
                     try:
-                        run.call.send_message(message)
+                        call.send_message(message)
                     except AppenderClosedError:
                         raise Problem(400, "A message arrived after the call was finished.", code="finished") from None
                 case Finish():
-                    run.call.finish()
+                    call.finish()
                 case Cancel():
                     run.cancel("the client cancelled it")
                 case Open() if frame is not first:

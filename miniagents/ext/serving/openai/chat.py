@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -13,7 +14,7 @@ from miniagents.ext.llms.messages import ToolCall
 from miniagents.ext.serving.http.json_messages import check_count
 from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.parsing import Parsed
-from miniagents.ext.serving.http.problems import json_response
+from miniagents.ext.serving.http.problems import Problem, json_response
 from miniagents.ext.serving.http.reply_reading import Reader
 from miniagents.ext.serving.http.request_body import decode, read_body
 from miniagents.ext.serving.http.streaming import EventStream
@@ -93,10 +94,10 @@ class ChatApi:
         return EventStream(
             self._events(run, reader, created, has_usage=has_usage),
             reader,
-            problem=lambda error: service.problem(error, run),
-            as_event=lambda problem: sse(problem.body),
+            problem=partial(service.problem, run=run),
+            as_event=_as_event,
             limits=service.limits,
-            gone=lambda: run.cancel("the client went away"),
+            gone=run.leave,
         )
 
     async def _whole(self, request: Request, run: Run, created: int) -> ChatCompletion:
@@ -146,7 +147,7 @@ class ChatApi:
                     yield stream.finish(finish_reason(last, piece.calls))
             await run.replies  # until the interaction has ended, and its usage is known
         finally:
-            run.cancel("the client went away")  # nothing happens if it has ended
+            run.leave()  # nothing happens if it has ended
         if has_usage:
             yield stream.usage(_usage(run))
         yield DONE
@@ -159,6 +160,10 @@ def parse_chat(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
     messages, specials = chat_messages(wanted.messages)
     asked = AskedChat(msgspec.structs.replace(wanted, messages=[]), specials)
     return Parsed(asked, messages, fields_in(body, names))
+
+
+def _as_event(problem: Problem) -> bytes:
+    return sse(problem.body)
 
 
 def _usage(run: Run) -> ChatUsage:

@@ -221,7 +221,7 @@ class ResponsesApi:
 
         def leave() -> None:
             if run is not None and not stored.is_background:
-                run.cancel("the client went away")
+                run.leave()
 
         return EventStream(
             self._events(made, after, leave),
