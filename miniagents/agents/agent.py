@@ -218,7 +218,9 @@ class MiniAgent(CallTarget):
         """
         check_kind(f"agent {self.alias}: options=", options, SpawnOptions, or_none=True)
         own = self.options
-        of_fork = own.of_forks if options is None else AgentOptions(own.errors, own.max_concurrency, options)
+        of_fork = own.of_forks
+        if options is not None:
+            of_fork = AgentOptions(own.errors, own.max_concurrency, options, own.version)
         changed = {**arguments, **(kwargs or {})}
         fork = self._made(
             type(self),

@@ -116,7 +116,7 @@ class ClassAgentActor(Actor):
             raise error
         if is_call or interaction.cancelled is not None:
             return None
-        return await answer_of(interaction.replies)
+        return await answer_of(interaction.replies, message)
 
     async def _serve(self, interaction: Interaction, is_call: bool) -> BaseException | None:
         task = interaction.start(self._call, settles=False)

@@ -165,7 +165,7 @@ class FunctionAgentCell(AgentCell):
 
             async def answer() -> None:
                 try:
-                    ask.answer(await answer_of(interaction.replies))
+                    ask.answer(await answer_of(interaction.replies, ask.message))
                 except (Exception, KeyboardInterrupt, SystemExit) as error:
                     ask.fail(error)
 

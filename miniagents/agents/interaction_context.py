@@ -110,7 +110,8 @@ class InteractionContext(LastingContext):
         request_id = context.get(current_request_id) if context is not None else current_request_id.get()
         optional = {"caller": caller.name if caller is not None else None, "request_id": request_id}
         fields = {name: value for name, value in optional.items() if value is not None}
-        return _log.bind(actor=self._interaction.path, interaction=self._interaction.id, **fields)
+        log = _log.bind(actor=self._interaction.path, interaction=self._interaction.id, **fields)
+        return QuietLogger(log, self._interaction) if self._interaction.replaying else log
 
     @property
     def replaying(self) -> bool:
@@ -217,3 +218,38 @@ async def _logged(coro: Awaitable[object], path: str) -> None:
         await coro
     except (Exception, KeyboardInterrupt, SystemExit) as error:
         log_failure("call.side_task_failed", error, actor=path)
+
+
+class QuietLogger:
+    """The logger of a call that runs again. It says nothing as long as the code comes to nothing new, since the first
+    run has logged that.
+
+    Args:
+        log: The logger.
+        interaction: The call.
+    """
+
+    def __init__(self, log: Any, interaction: Interaction) -> None:
+        self._quiet_log = log
+        self._quiet_interaction = interaction
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self._quiet_log, name)
+        if name in _BINDS:
+            return lambda *values, **fields: QuietLogger(attribute(*values, **fields), self._quiet_interaction)
+        if not self._quiet_interaction.replaying or not callable(attribute):
+            return attribute
+        return _awaitable_nothing if name in _AWAITED else _nothing
+
+
+_AWAITED = frozenset({"adebug", "ainfo", "awarning", "awarn", "aerror", "aexception", "acritical", "afatal", "alog"})
+
+_BINDS = frozenset({"bind", "unbind", "try_unbind", "new"})
+
+
+def _nothing(*_: object, **__: object) -> None:
+    """Log nothing."""
+
+
+async def _awaitable_nothing(*_: object, **__: object) -> None:
+    """Log nothing."""

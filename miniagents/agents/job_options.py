@@ -6,7 +6,20 @@ from typing import ClassVar
 
 
 class Change(enum.Enum):
-    """What `run_job` does with recorded answers of agents whose code has changed."""
+    """What `run_job` does with recorded answers of agents whose code has changed.
+
+    Example:
+        >>> from miniagents.journal import MemoryJournal
+        >>> @miniagent(version="1", alias="writer")
+        ... async def old(ctx):
+        ...     ctx.reply("a poem")
+        >>> @miniagent(version="2", alias="writer")
+        ... async def new(ctx):
+        ...     ctx.reply("a better poem")
+        >>> async with MiniAgents(journal=MemoryJournal()) as mini:
+        ...     print(await mini.run_job("poem", old))
+        a poem
+    """
 
     RUN = "run"
     """The changed agents run again, and so do the calls that they make."""

@@ -33,8 +33,9 @@ from miniagents.supervision import Pool
 from miniagents.supervision.checking import check_count, check_kind
 
 if TYPE_CHECKING:
-    from miniagents.agents.waiting.pending_wait import PendingWait
     from miniagents.journal import Job, Journal
+    from miniagents.journal.changes import JobChanges
+    from miniagents.journal.pending_wait import PendingWait
 
 _AGENTS = "agents"
 
@@ -373,6 +374,22 @@ class MiniAgents(AgentHost):
         check_count("resume_all(max_concurrency=)", max_concurrency, 1)
         resumed: dict[str, MessageSequencePromise] = await self._with_jobs().resume_all(max_concurrency)
         return resumed
+
+    async def changes_of_job(self, name: str) -> "JobChanges":
+        """Compare the agents that a job has run with the code of this program, before anything of it runs.
+
+        Args:
+            name: The name of the job.
+
+        Returns:
+            The agents that have changed, how many recorded answers would not be used, and which waits would vanish.
+
+        Raises:
+            InvalidOptionError: The system has no journal.
+            JournalError: The journal cannot be read.
+        """
+        changes: JobChanges = await self._with_jobs().changes(name)
+        return changes
 
     async def cancel_job(self, name: str) -> bool:
         """Cancel a job, with all calls below it and what they wait for. The job stays cancelled after a restart.

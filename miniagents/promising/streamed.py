@@ -205,6 +205,8 @@ class StreamedPromise(Promise[Whole], Generic[Piece, Whole]):
             self.push_error(error)
         self.finished = True
         self._streamer = None
+        if self._keep is None:
+            self.pieces = tuple(self.pieces)  # no piece follows, and a tuple takes half the memory of a list
         waiters, self.piece_waiters = self.piece_waiters, None
         for waiter in waiters or ():
             if not waiter.done():

@@ -102,6 +102,20 @@ class Inbox(Protocol):
     def restore(self, instance: Any) -> None:
         """Give a fresh instance the state that was saved last, if it can take one."""
 
+    def schedule(self, delay: float, message: Any, name: str | None, *, repeats: bool) -> Any:
+        """Make a timer that outlives the process, or return the one that is the same.
+
+        Args:
+            delay: Seconds, until it is due, and between its ticks.
+            message: The message.
+            name: Its name, once for each actor; None for one made of message and rule. Another rule under the same name
+                replaces the old one.
+            repeats: Whether it comes again and again.
+        """
+
+    def schedule_cron(self, rule: str, message: Any, zone: str, name: str | None, max_late: float | None) -> Any:
+        """The same for a cron rule; see `ActorContext.schedule_cron`."""
+
     def commit(self, entry: "Enveloped") -> "asyncio.Future[Any]":
         """Begin to write an entry, for which the mailbox has room.
 

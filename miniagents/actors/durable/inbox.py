@@ -9,7 +9,9 @@ import msgspec
 import structlog
 
 from miniagents.actors.durable.outcomes import decode_outcome, encode_outcome
+from miniagents.actors.durable.rules import Cron, Every, Once
 from miniagents.actors.durable.state import KeptState
+from miniagents.actors.durable.timers import DurableTimer, JournalTimers
 from miniagents.actors.messaging.ask import Ask, follow
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
 from miniagents.actors.messaging.entries import Enveloped
@@ -59,6 +61,7 @@ class JournalInbox:
         self._journal = journal
         self._closed = closed
         self._state = KeptState(self.path)
+        self.timers = JournalTimers(cell, journal)
         self._numbers: dict[Any, int] = {}  # of the entries that are being written, wait, or are in hand
         self._ids: dict[Any, str] = {}
         self._accepted: dict[Any, asyncio.Future[None]] = {}
@@ -72,9 +75,10 @@ class JournalInbox:
 
     async def recover(self) -> Sequence[Enveloped]:
         """Read what the journal has kept for the actor; see `Inbox.recover`."""
-        saved = self._journal.read(self._state.query())
+        saved, timers = self._journal.read(self._state.query()), self._journal.read(self.timers.query())
         kept = [mail async for mail in waiting_mail(self._journal, self.path) if mail[0].number < self._first]
         self._state.keep(await saved)
+        stored_timers = await timers
         entries = [self._entry_of(envelope, message) for envelope, message in kept]
         if entries and not self._has_begun:
             self._has_begun = True
@@ -82,6 +86,7 @@ class JournalInbox:
             if deaths >= MOST_DEATHS:
                 await self._bury_deadly(entries, deaths)
         self._end_postponing()
+        self.timers.recover(stored_timers)
         return entries
 
     def _end_postponing(self) -> None:
@@ -124,7 +129,20 @@ class JournalInbox:
 
     def restore(self, instance: Any) -> None:
         """Give a fresh instance the state that was saved last; see `Inbox.restore`."""
+        self.timers.new_instance()
         self._state.restore(instance)
+
+    # Timers
+
+    def schedule(self, delay: float, message: Message, name: str | None, *, repeats: bool) -> DurableTimer:
+        """Make a timer; see `Inbox.schedule`."""
+        return self.timers.start(Every(delay) if repeats else Once(delay), message, name)
+
+    def schedule_cron(
+        self, rule: str, message: Message, zone: str, name: str | None, max_late: float | None
+    ) -> DurableTimer:
+        """Make a timer with a cron rule; see `Inbox.schedule_cron`."""
+        return self.timers.start(Cron(rule, zone, max_late), message, name)
 
     # Accepting
 
@@ -144,11 +162,10 @@ class JournalInbox:
             _meta.encode(trace) if trace.__class__ is str else b"",
         )
         written: asyncio.Future[Any]
-        if self._has_begun:
+        if self._has_begun and not self.timers.ticks:
             written = journal.write(operation)
         else:
-            written = journal.write(operation, Begin(mailbox_subject(self.path)))
-            self._has_begun = True
+            written = journal.write(operation, *self._beside(entry))
         self._numbers[entry] = number
         if message_id is None:
             return written
@@ -156,6 +173,17 @@ class JournalInbox:
         is_new: asyncio.Future[bool] = written.get_loop().create_future()
         written.add_done_callback(partial(self._has_standing, entry, message_id, is_new))
         return is_new
+
+    def _beside(self, entry: Enveloped) -> list[Operation[Any]]:
+        """Return what is written together with an entry: that work begins, or that a timer has ticked."""
+        operations: list[Operation[Any]] = []
+        if not self._has_begun:
+            self._has_begun = True
+            operations.append(Begin(mailbox_subject(self.path)))
+        after_tick = self.timers.ticks.pop(entry, None)
+        if after_tick is not None:
+            operations.append(after_tick)
+        return operations
 
     def identify(self, entry: Enveloped, message_id: str, accepted: "asyncio.Future[None] | None") -> None:
         """Note the message id of an entry; see `Inbox.identify`."""
@@ -307,6 +335,7 @@ class JournalInbox:
     def close(self) -> None:
         """The actor has ended; see `Inbox.close`."""
         self._state.let_go()
+        self.timers.close()
         self._end_postponing()
         if self._has_begun:
             self._journal.write(Rest(mailbox_subject(self.path))).add_done_callback(self._log_unwritten)

@@ -18,6 +18,7 @@ RESERVED_NAMES = frozenset(
         "options",
         "timeout",
         "label",
+        "message_id",
         "start_soon",
         "errors_as_messages",
         "non_freezable_kwargs",

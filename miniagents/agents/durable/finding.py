@@ -8,6 +8,7 @@ from typing import Any
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.durable.identity import identity_of
 from miniagents.agents.durable.names import module_of, name_of
+from miniagents.messages import Secret
 
 
 def agent_named(name: str, arguments: Mapping[str, Any] | None = None) -> MiniAgent | None:
@@ -24,18 +25,16 @@ def agent_named(name: str, arguments: Mapping[str, Any] | None = None) -> MiniAg
     module_name, _, rest = name.partition(":")
     qualname, _, alias = rest.rpartition("#")
     module = _module(module_name)
-    if module is None:
-        return None
-    for agent in _agents_of(module):
-        if name_of(agent) == name and (arguments is None or agent.arguments == arguments):
-            return agent
-    agent = _walk(module, qualname)
-    if not isinstance(agent, MiniAgent):
-        return None
-    if arguments is None:
-        return agent
-    known = {key: value for key, value in arguments.items() if agent.arguments.get(key) != value}
-    return agent.fork(alias=alias, options=agent.options.spawn, kwargs=known)
+    # A fork of an agent of a library is a variable of the program: the agent's own module first, then all others.
+    for place in (module, *tuple(sys.modules.values())):
+        for agent in _agents_of(place):
+            if name_of(agent) == name and (arguments is None or _public(agent.arguments) == arguments):
+                return agent
+    base = _walk(module, qualname) if module is not None else None
+    if not isinstance(base, MiniAgent) or arguments is None:
+        return base if isinstance(base, MiniAgent) else None
+    changed = {key: value for key, value in arguments.items() if base.arguments.get(key) != value}
+    return base.fork(alias=alias, options=base.options.spawn, kwargs=changed)
 
 
 def version_now(name: str) -> str | None:
@@ -58,10 +57,15 @@ class _InMain:
 _InMain.__module__ = "__main__"
 
 
-def _agents_of(module: ModuleType) -> Iterator[MiniAgent]:
-    for value in tuple(vars(module).values()):
+def _agents_of(module: ModuleType | None) -> Iterator[MiniAgent]:
+    for value in tuple(vars(module).values()) if isinstance(module, ModuleType) else ():
         if isinstance(value, MiniAgent):
             yield value
+
+
+def _public(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments without the secrets, which no journal has."""
+    return {name: value for name, value in arguments.items() if not isinstance(value, Secret)}
 
 
 def _walk(module: ModuleType, qualname: str) -> Any:

@@ -177,8 +177,10 @@ class DurableInteraction(Interaction):
         if above is None:
             self._start(())
             return False
-        if not above.is_empty:
-            await above.load()
+        if above.is_empty:
+            self._start(())
+            return False
+        await above.load()
         patience_ends = self.system.time() + self.durability.patience
         while True:
             row = await self._which(above, patience_ends)
@@ -213,6 +215,8 @@ class DurableInteraction(Interaction):
         assert live is not None
         live.look()
         while True:
+            if live.has_ended and (exact := above.with_input(self._slot, live.keys)) is not None:
+                return exact
             rows = [row for row in above.recorded(self._slot) if _fits(row, live)]
             pause = patience_ends - self.system.time()
             if len(rows) < 2 or live.has_ended or pause <= 0:
@@ -223,8 +227,6 @@ class DurableInteraction(Interaction):
                     await live.more()
             except TimeoutError:
                 pass
-        exact = [row for row in rows if row.is_input_complete and row.inputs == tuple(live.keys)]
-        rows = exact if live.has_ended and exact else rows
         return rows[0] if rows else None
 
     async def _release_what_is_sure(self, rows: list[Row], live: LiveInput) -> None:
@@ -436,8 +438,6 @@ class DurableInteraction(Interaction):
         if state is RowState.FINISHED and any(_error_of(piece) is not None for piece, _ in noted):
             state = RowState.FAILED  # a reply has broken off
         more = on_end(state, self.error) if on_end is not None else ()
-        if self.place is not None and self.place is not self._above:
-            self.place.forget()
         if answered_by is not None or not is_recorded or state is None or live is None:
             if more:
                 self.durability.write(*more)

@@ -11,7 +11,8 @@ from miniagents.agents.agent import MiniAgent
 from miniagents.agents.call_target import CallTarget
 from miniagents.agents.durable.below import Below
 from miniagents.agents.durable.changed_waits import released
-from miniagents.agents.durable.durability import VERSION, Durability
+from miniagents.agents.durable.changes import changed_agents, changes_of, recorded_versions, rows_of, unused_rows
+from miniagents.agents.durable.durability import Durability
 from miniagents.agents.durable.finding import agent_named, version_now
 from miniagents.agents.durable.freeing import freed
 from miniagents.agents.durable.identity import Identity, identity_of, key_of_arguments
@@ -19,7 +20,7 @@ from miniagents.agents.durable.names import name_of
 from miniagents.agents.durable.replies import encoded_error
 from miniagents.agents.host import AgentHost
 from miniagents.agents.job_options import Change, Retry
-from miniagents.errors import DecodeError, JobConflictError, JobStuckError, PromiseCancelledError
+from miniagents.errors import AgentArgumentError, DecodeError, JobConflictError, JobStuckError, PromiseCancelledError
 from miniagents.journal import (
     Begin,
     ChangeJob,
@@ -29,10 +30,8 @@ from miniagents.journal import (
     JobState,
     Operation,
     Pardon,
-    Records,
     Rest,
     Row,
-    RowsOfJob,
     RowState,
     StartJob,
     Waits,
@@ -41,6 +40,7 @@ from miniagents.journal import (
     job_subject,
 )
 from miniagents.journal import Jobs as JobsIn
+from miniagents.journal.changes import JobChanges
 from miniagents.messages import (
     EMPTY,
     FrozenDict,
@@ -58,7 +58,6 @@ _log = structlog.get_logger("miniagents")
 MOST_DEATHS = 3
 """How often in a row the process may die in the hands of a job before the job is stuck."""
 
-_PAGE = 1000
 _OF_INQUIRE = frozenset({"timeout", "errors_as_messages"})
 """The arguments of `run_job` that say how to wait, and are no arguments of the agent."""
 
@@ -242,11 +241,11 @@ class Jobs:
             raise PromiseCancelledError(
                 f"job {name!r} was cancelled; run_job(..., retry=Retry.FAILED) runs it again", reason="cancelled"
             )
-        rows = await self._rows(name)
+        rows = await rows_of(self._journal, name)
         if retry is not None:
             operations = freed(name, rows, retry)
             await journal.write(Pardon(subject), ChangeJob(name, JobState.RUNNING), *operations)
-            rows = await self._rows(name)
+            rows = await rows_of(self._journal, name)
         roots = [row for row in rows if row.parent == 0]
         await self._check_changes(run, identity_of(agent), roots, rows, on_change)
         above.take_in(roots)
@@ -265,15 +264,13 @@ class Jobs:
         """Read which versions of the agents a job has run, and say which of them have changed."""
         for root in roots:
             run.root = root.id
-            records = [record for record in await self._journal.read(Records(root.id)) if record.kind == VERSION]
-            for record in sorted(records, key=lambda record: record.number):
-                name, _, version = record.key.decode().partition("\n")
-                run.versions[name] = version
+        run.versions.update(await recorded_versions(self._journal, roots))
         now = {name: own.version if name == own.name else version_now(name) for name in run.versions}
-        changed = tuple(name for name, version in sorted(run.versions.items()) if now[name] not in (version, None))
+        changed = changed_agents(run.versions, now)
         if not changed:
             return
-        answers = sum(row.agent in changed and row.state is RowState.FINISHED for row in rows)
+        unused = unused_rows(rows, changed, adopts=on_change is Change.ADOPT)
+        answers = sum(row.state is RowState.FINISHED for row in rows if row.id in unused)
         if on_change is Change.FAIL:
             raise JobConflictError(
                 f"job {run.name!r}: the code of {', '.join(changed)} has changed, and {answers} recorded answers would "
@@ -317,7 +314,7 @@ class Jobs:
             await places.acquire()
             try:
                 agent, about = self._input_of(job)
-            except (DecodeError, LookupError) as error:
+            except (DecodeError, LookupError, AgentArgumentError) as error:
                 places.release()
                 _log.error("job.not_resumed", job=job.name, error=str(error))
                 continue
@@ -336,6 +333,10 @@ class Jobs:
             )
         return agent, about
 
+    async def changes(self, name: str) -> JobChanges:
+        """Return what changed code would mean for a job; see `changes_of`."""
+        return await changes_of(self._journal, name)
+
     async def cancel(self, name: str) -> bool:
         """Cancel a job; see `MiniAgents.cancel_job`."""
         job = await self._journal.read(JobOf(name))
@@ -346,19 +347,10 @@ class Jobs:
         if run is not None:
             replies = await asyncio.shield(run.replies)
             await replies.aclose(f"job {name!r} was cancelled")
-        rows = [row for row in await self._rows(name) if row.state is RowState.RUNNING]
+        rows = [row for row in await rows_of(self._journal, name) if row.state is RowState.RUNNING]
         for row in rows:
             self._durability.write(FinishRow(row.id, RowState.CANCELLED, self._journal.next_id()))
         return True
-
-    async def _rows(self, name: str) -> list[Row]:
-        rows: list[Row] = []
-        page = await self._journal.read(RowsOfJob(name, 0, _PAGE))
-        rows += page
-        while len(page) == _PAGE:
-            page = await self._journal.read(RowsOfJob(name, page[-1].id, _PAGE))
-            rows += page
-        return rows
 
 
 def _without_secrets(arguments: Mapping[str, Any]) -> FrozenDict[str, Any]:

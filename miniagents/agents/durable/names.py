@@ -1,12 +1,14 @@
 """The names that agents have in a journal, in every process the same."""
 
 import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from miniagents.agents.agent import MiniAgent
 
 
+@lru_cache(maxsize=4096)
 def name_of(agent: MiniAgent) -> str:
     """Return the name of an agent in the journal: `module:qualname#alias`."""
     return f"{module_of(agent.wrapped)}:{agent.wrapped.__qualname__}#{agent.alias}"
@@ -23,4 +25,9 @@ def module_of(code: Any) -> str:
         name = str(spec.name)
         return name.removesuffix(".__main__")
     file = getattr(main, "__file__", None)
-    return Path(file).stem if file else module
+    return _stem(file) if file else module
+
+
+@lru_cache(maxsize=16)
+def _stem(file: str) -> str:
+    return Path(file).stem

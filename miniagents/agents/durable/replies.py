@@ -80,7 +80,7 @@ def _ends_of_tokens(tokens: Sequence[Any], message: Message) -> tuple[int, ...]:
     """Return where the tokens of a text end, in characters; () if it was no stream of text alone."""
     if len(tokens) < 2 or not isinstance(message, TextMessage):
         return ()
-    texts = [str(token) for token in tokens if type(token) is TextToken]
+    texts = [str(token) for token in tokens if type(token) in (TextToken, str)]
     if len(texts) < len(tokens) or "".join(texts) != message.content:
         return ()
     return tuple(accumulate(map(len, texts)))

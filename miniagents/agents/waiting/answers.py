@@ -12,12 +12,12 @@ from miniagents.actors.observing.caller import current_caller
 from miniagents.agents.host import AgentHost
 from miniagents.agents.interaction import Interaction
 from miniagents.agents.records import records_of
-from miniagents.agents.waiting.pending_wait import PendingWait, check_name, refusal, target_of, text_of
 from miniagents.agents.waiting.process_waits import ProcessWaits
 from miniagents.agents.waiting.resting import Resting
 from miniagents.errors import ActorStoppedError, DeadlineExceededError
 from miniagents.journal import Journal, encoded, kind_of
 from miniagents.journal.limits import MAX_MESSAGE_BYTES
+from miniagents.journal.pending_wait import PendingWait, check_name, refusal, target_of, text_of
 from miniagents.journal.waits import (
     ConsumeAnswer,
     Deliver,
@@ -188,10 +188,15 @@ class Answers:
 
     async def pending(self, job: str | None = None) -> tuple[PendingWait, ...]:
         """Return what waits; see `MiniAgents.pending`."""
-        waits = list(self._process.open_waits(job))
-        if self._journal is not None:
-            waits += await self._journal.read(Waits(job))
-        return tuple(PendingWait.of(wait) for wait in sorted(waits, key=lambda wait: (wait.since, wait.id)))
+        return tuple(PendingWait.of(wait) for wait in await self.open_waits(job))
+
+    async def open_waits(self, job: str | None = None) -> Sequence[Wait]:
+        """Return the waits of a job, or of all (None), as the journal has them, the oldest first."""
+        here = self._process.open_waits(job)
+        recorded = await self._journal.read(Waits(job)) if self._journal is not None else ()
+        if not here or not recorded:
+            return here or recorded  # each is in order
+        return sorted((*here, *recorded), key=lambda wait: (wait.since, wait.id))
 
     async def deliver(
         self, job: str, name_or_id: str, message: object, by: str | None, *, owner: str | None = None

@@ -11,7 +11,7 @@ from miniagents.messages import Message
 class Conversation:
     """The messages of one call of an agent, repaired so that every provider accepts them.
 
-    Each message is repaired once, when it is added: a request of a long conversation costs no more than its last turn.
+    Each message is repaired once, when it is added.
 
     Args:
         received: The messages that the conversation begins with.
@@ -28,14 +28,11 @@ class Conversation:
         ['Hi', 'Are you there?']
     """
 
-    __slots__ = ("_call_ids", "messages", "repairs")
+    __slots__ = ("messages", "repairs")
 
     def __init__(self, received: Sequence[Message]) -> None:
         repaired, self.repairs = well_formed(received)
         self.messages: tuple[Message, ...] = tuple(map(sound_message, repaired))
-        self._call_ids = {
-            call.id for message in self.messages if isinstance(message, ReplyMessage) for call in message.tool_calls
-        }
 
     def add(self, *messages: Message) -> None:
         """Add messages without tool calls."""
@@ -48,5 +45,8 @@ class Conversation:
             reply: The reply.
             results: One result for each call, in the order of the calls.
         """
-        # The ids first: they make texts of other alphabets plain, so that two ids never become one.
-        self.messages += tuple(map(sound_message, with_own_ids((reply, *results), self._call_ids, [])))
+        taken = {
+            call.id for message in self.messages if isinstance(message, ReplyMessage) for call in message.tool_calls
+        }
+        # The ids first: that makes texts of other alphabets plain, so that two ids never become one.
+        self.messages += tuple(map(sound_message, with_own_ids((reply, *results), taken, [])))

@@ -6,12 +6,21 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from miniagents.control.protocol import Command, mistake
+from miniagents.control.protocol import Command, CommandError, mistake
+from miniagents.errors import (
+    AnswerRefusedError,
+    InvalidOptionError,
+    MessageTooLargeError,
+    NotSendableError,
+    UnencodableError,
+)
 from miniagents.journal.jobs import JobState
 from miniagents.journal.operating.operator import Operator
-from miniagents.journal.waits import WaitId
 
 A = TypeVar("A")
+
+_TOO_LATE = ("taken", "ended")
+"""The reasons of a refused answer that are nobody's mistake."""
 
 
 class OfAll(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,28 +53,21 @@ class FromRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     row: int = 0
 
 
-class OfWaits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The arguments of `waits.list`."""
+class OfJobOrAll(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The arguments of a command for one job, or for all."""
 
     job: str | None = None
 
 
 class Delivering(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The arguments of `waits.deliver`: the wait by its name, or by its row and number, too."""
+    """The arguments of `waits.deliver`."""
 
     job: str
-    name: str
-    row: int | None = None
-    number: int = 0
+    name_or_id: str
     text: str | None = None
     data: Any = None
     type: str = ""
     by: str = ""
-
-    @property
-    def target(self) -> str | WaitId:
-        """The name or id of the wait."""
-        return self.name if self.row is None else WaitId(self.job, self.row, self.name, self.number)
 
 
 class OfLetters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,8 +100,7 @@ def commands_of(operator: Operator) -> dict[str, Command]:
     """
 
     async def deliver(a: Delivering) -> Any:
-        delivery, waits = await operator.deliver(a.job, a.target, a.text, a.data, a.type, a.by)
-        return {"delivery": delivery, "waits": waits}
+        return {"id": await operator.deliver(a.job, a.name_or_id, a.text, a.data, a.type, a.by)}
 
     async def forget(a: FromRow) -> Any:
         return {"job": a.job, "forgotten": await operator.forget(a.job, a.row)}
@@ -115,10 +116,13 @@ def commands_of(operator: Operator) -> dict[str, Command]:
     async def check(_: OfAll) -> Any:
         return {"problems": await operator.check()}
 
+    async def changes(a: OfJobOrAll) -> Any:
+        return {"jobs": await operator.changes(a.job)}
+
     async def jobs(a: InStates) -> Any:
         return {"jobs": await operator.jobs(a.states)}
 
-    async def waits(a: OfWaits) -> Any:
+    async def waits(a: OfJobOrAll) -> Any:
         return {"waits": await operator.waits(a.job)}
 
     async def letters(a: OfLetters) -> Any:
@@ -128,7 +132,7 @@ def commands_of(operator: Operator) -> dict[str, Command]:
         "jobs.list": _command(InStates, jobs),
         "jobs.show": _command(OfJob, lambda a: operator.job(a.job)),
         "jobs.cancel": _command(ByPerson, lambda a: operator.cancel(a.job, a.by)),
-        "waits.list": _command(OfWaits, waits),
+        "waits.list": _command(OfJobOrAll, waits),
         "waits.deliver": _command(Delivering, deliver),
         "letters.list": _command(OfLetters, letters),
         "letters.show": _command(OfLetter, lambda a: operator.letter(a.id)),
@@ -138,6 +142,7 @@ def commands_of(operator: Operator) -> dict[str, Command]:
         "journal.vacuum": _command(OfAll, vacuum),
         "journal.export": _command(Exporting, export),
         "journal.check": _command(OfAll, check),
+        "journal.changes": _command(OfJobOrAll, changes),
         "journal.delete": _command(OfJob, lambda a: operator.delete(a.job)),
         "journal.forget": _command(FromRow, forget),
     }
@@ -149,6 +154,11 @@ def _command(kind: type[A], call: Callable[[A], Awaitable[Any]]) -> Command:
             converted = msgspec.convert(arguments, kind)
         except msgspec.ValidationError as error:
             raise mistake(f"wrong arguments: {error}") from None
-        return msgspec.to_builtins(await call(converted))
+        try:
+            return msgspec.to_builtins(await call(converted))
+        except AnswerRefusedError as error:
+            raise CommandError(str(error), kind="failed" if error.reason in _TOO_LATE else "mistake") from error
+        except (InvalidOptionError, MessageTooLargeError, NotSendableError, UnencodableError) as error:
+            raise mistake(str(error)) from error
 
     return command

@@ -1,30 +1,41 @@
 """`Operator`: what an operator can look at and do in a journal that is open in this process."""
 
+import asyncio
 import collections
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 from miniagents.control.protocol import CommandError, failed, mistake
+from miniagents.journal.changes import JobChanges
 from miniagents.journal.encoding import encoded, kind_of
 from miniagents.journal.jobs import ChangeJob, DeleteJob, Forget, Job, JobOf, Jobs, JobState
+from miniagents.journal.journal import Journal
+from miniagents.journal.lives import Pardon, job_subject
 from miniagents.journal.mail import Drop, Letters, Resend, StoredLetter
 from miniagents.journal.operating.answers import answer_of, kinds_of
 from miniagents.journal.operating.views import JobDetails, JobView, LetterView, StatsView, WaitView
+from miniagents.journal.operations import Operation
+from miniagents.journal.pending_wait import check_name_or_id, refusal, target_of, text_of
 from miniagents.journal.retention import Count
-from miniagents.journal.rows import RowsOfJob
+from miniagents.journal.rows import FinishRow, RestartRow, Row, RowOf, RowsOfJob, RowState
 from miniagents.journal.sqlite import SqliteJournal
-from miniagents.journal.waits import Deliver, Delivered, Delivery, GivenAnswer, Wait, WaitId, Waits
+from miniagents.journal.waits import Deliver, Delivery, GivenAnswer, Wait, WaitId, Waits
 from miniagents.messages import Message, TextMessage
 
 MOST = 1000
 """The number of things in an answer, at most."""
 
-_COUNTED = 10_000
-"""The number of rows of a job that are counted, at most."""
-
 _PAGE = 1000
+_SLICE = 100
 
-_CAN_BE_CANCELLED = (JobState.RUNNING, JobState.STUCK)
+T = TypeVar("T")
+V = TypeVar("V")
+
+_OVER = (JobState.FINISHED, JobState.CANCELLED)
+_UNFINISHED = tuple(state for state in JobState if state not in _OVER)
+
+ChangesOf: TypeAlias = Callable[[Journal, str], Awaitable[JobChanges]]
 
 
 class Operator:
@@ -34,10 +45,13 @@ class Operator:
 
     Args:
         journal: The journal, which is open.
+        changes_of: Compares the agents that a job has run with the code of this process; None for a process that has
+            no agents.
     """
 
-    def __init__(self, journal: SqliteJournal) -> None:
+    def __init__(self, journal: SqliteJournal, changes_of: ChangesOf | None = None) -> None:
         self._journal = journal
+        self._changes_of = changes_of
 
     # Jobs
 
@@ -47,7 +61,7 @@ class Operator:
         Args:
             states: Only jobs in one of these states; () for all.
         """
-        return [JobView.of(job) for job in (await self._journal.read(Jobs(states)))[-MOST:]]
+        return await _views(JobView.of, (await self._journal.read(Jobs(states)))[-MOST:])
 
     async def job(self, name: str) -> JobDetails:
         """Return a job with what is recorded of it.
@@ -56,12 +70,8 @@ class Operator:
             CommandError: There is no such job.
         """
         job = await self._job(name)
-        rows: collections.Counter[str] = collections.Counter()
-        after = 0
-        while rows.total() < _COUNTED and (page := await self._journal.read(RowsOfJob(name, after, _PAGE))):
-            rows.update(row.state.value for row in page)
-            after = page[-1].id
-        return JobDetails(JobView.of(job), dict(rows), tuple(await self.waits(name)))
+        states = collections.Counter(row.state.value for row in await self._rows(name))
+        return JobDetails(JobView.of(job), dict(states), tuple(await self.waits(name)))
 
     async def cancel(self, name: str, by: str) -> JobView:
         """Cancel a job for good: it is not resumed.
@@ -74,9 +84,10 @@ class Operator:
             CommandError: There is no such job, or it has ended.
         """
         job = await self._job(name)
-        if job.state not in _CAN_BE_CANCELLED:
+        if job.state in _OVER:
             raise failed(f"job {name!r} is {job.state.value} already, and cannot be cancelled")
-        await self._cancel(name, by)
+        detail = encoded(TextMessage(f"cancelled by {by}" if by else "cancelled"), self._journal.max_message_bytes)
+        await self._cancel(ChangeJob(name, JobState.CANCELLED, detail))
         return JobView.of(await self._job(name))
 
     async def delete(self, name: str) -> JobView:
@@ -93,13 +104,30 @@ class Operator:
         await self._journal.write(DeleteJob(name))
         return JobView.of(job)
 
+    async def changes(self, name: str | None = None) -> list[JobChanges]:
+        """Compare the agents that jobs have run with the code of this process.
+
+        Args:
+            name: The job; None for all that are not over.
+
+        Raises:
+            CommandError: There is no such job, or the process has no agents.
+        """
+        if self._changes_of is None:
+            raise mistake("the process has no agents, and so nothing to compare")
+        if name is not None:
+            return [await self._changes_of(self._journal, (await self._job(name)).name)]
+        jobs = await self._journal.read(Jobs(_UNFINISHED))
+        return [await self._changes_of(self._journal, job.name) for job in jobs[-MOST:]]
+
     async def forget(self, name: str, row: int) -> int:
         """Throw away recorded answers of a job, so that they are asked for again when it is run again. Answers that
         people gave to its waits are kept.
 
         Args:
             name: The name of the job.
-            row: The interaction whose answers are thrown away, with all below it; 0 for all of the job.
+            row: The interaction whose answers are thrown away, with all below it; 0 for all of the job. Those above it
+                run again, since they had its answer.
 
         Returns:
             How many interactions were forgotten.
@@ -109,10 +137,11 @@ class Operator:
         """
         job = await self._job(name)
         await self._check_at_rest(job)
-        forgotten = await self._journal.write(Forget(name, row), ChangeJob(name, JobState.RUNNING))
-        if row and not forgotten:
-            raise mistake(f"job {name!r} has no interaction {row}")
-        return forgotten
+        again: list[Operation[Any]] = [Pardon(job_subject(name))]
+        again += [RestartRow(above.id, above.started) for above in await self._above(name, row)]
+        if job.state is not JobState.CANCELLED:  # which holds until somebody runs it with `retry=`
+            again.append(ChangeJob(name, JobState.RUNNING))
+        return await self._journal.write(Forget(name, row), *again)
 
     # Waits
 
@@ -122,35 +151,30 @@ class Operator:
         Args:
             job: Only those of this job; None for all.
         """
-        return [WaitView.of(wait) for wait in (await self._journal.read(Waits(job)))[:MOST]]
+        return await _views(WaitView.of, (await self._open_waits(job))[:MOST])
 
-    async def deliver(
-        self, job: str, target: str | WaitId, text: str | None, data: Any, kind: str, by: str
-    ) -> tuple[str, list[WaitView]]:
+    async def deliver(self, job: str, name_or_id: str, text: str | None, data: Any, kind: str, by: str) -> str | None:
         """Answer a wait.
 
         Args:
             job: The name of the job.
-            target: The name of the wait, or its id.
+            name_or_id: The name of the wait, or its id.
             text: The answer, or None if it is data.
             data: The answer as JSON has it.
             kind: The type of the message; "" for that of the wait, or for a plain one.
             by: Who answers.
 
         Returns:
-            "delivered" or "kept", and the wait that has the answer.
+            The id of the wait that has the answer; None for an answer that is kept for a wait to come.
 
         Raises:
-            CommandError: The answer was refused; the text says why.
+            CommandError: It is no answer.
+            AnswerRefusedError: It was refused; the text says why.
         """
-        name = target.name if isinstance(target, WaitId) else target
+        check_name_or_id(name_or_id)
         if not kind:
-            kind = await self._kind_of_wait(job, target)
-        message = answer_of(text, data, kind)
-        delivered = await self._deliver(job, target, message, by)
-        if delivered.delivery not in (Delivery.DELIVERED, Delivery.KEPT):
-            raise _refusal(job, name, kind_of(message), delivered)
-        return delivered.delivery.value, [WaitView.of(wait) for wait in delivered.waits]
+            kind = await self._kind_of_wait(job, target_of(job, name_or_id))
+        return await self._deliver(job, name_or_id, answer_of(text, data, kind), by)
 
     # Dead letters
 
@@ -161,7 +185,7 @@ class Operator:
             receiver: Only those for this actor; None for all.
             after: Only those with a larger number.
         """
-        return [LetterView.of(letter) for letter in await self._journal.read(Letters(receiver, after, MOST))]
+        return await _views(LetterView.of, await self._journal.read(Letters(receiver, after, MOST)))
 
     async def letter(self, number: int) -> LetterView:
         """Return a dead letter with its message.
@@ -189,7 +213,7 @@ class Operator:
             CommandError: There is none of this number.
         """
         letter = await self._letter(number)
-        if not await self._journal.write(Drop(number)):
+        if not await self._drop(number):
             raise _no_letter(number)
         return LetterView.of(letter)
 
@@ -216,16 +240,28 @@ class Operator:
 
     # What a running system does in its own way
 
-    async def _cancel(self, name: str, by: str) -> None:
-        detail = encoded(TextMessage(f"cancelled by {by}"), self._journal.max_message_bytes)
-        await self._journal.write(ChangeJob(name, JobState.CANCELLED, detail))
+    async def _cancel(self, change: ChangeJob) -> None:
+        rows = [row for row in await self._rows(change.name) if row.state is RowState.RUNNING]
+        ends = [FinishRow(row.id, RowState.CANCELLED, self._journal.next_id()) for row in rows]
+        await self._journal.write(change, *ends)
 
-    async def _deliver(self, job: str, target: str | WaitId, message: Message, by: str) -> Delivered:
+    async def _open_waits(self, job: str | None) -> Sequence[Wait]:
+        return await self._journal.read(Waits(job))
+
+    async def _deliver(self, job: str, name_or_id: str, message: Message, by: str) -> str | None:
         answer = GivenAnswer(encoded(message, self._journal.max_message_bytes), kind_of(message), by)
-        return await self._journal.write(Deliver(job, target, answer, kinds_of(message)))
+        delivered = await self._journal.write(Deliver(job, target_of(job, name_or_id), answer, kinds_of(message)))
+        if delivered.delivery is Delivery.KEPT:
+            return None
+        if delivered.delivery is not Delivery.DELIVERED:
+            raise refusal(delivered, job, name_or_id, kind_of(message))
+        return text_of(delivered.waits[0].id)
 
     async def _resend(self, number: int) -> bool:
         return await self._journal.write(Resend(number, self._journal.next_id()))
+
+    async def _drop(self, number: int) -> bool:
+        return await self._journal.write(Drop(number))
 
     async def _check_at_rest(self, job: Job) -> None:
         """Refuse what needs a job that does not run now. In a file that nobody has open none does."""
@@ -240,6 +276,30 @@ class Operator:
             raise mistake(f"there is no job {name!r}{there}")
         return job
 
+    async def _rows(self, name: str) -> list[Row]:
+        rows: list[Row] = []
+        while page := await self._journal.read(RowsOfJob(name, rows[-1].id if rows else 0, _PAGE)):
+            rows += page
+        return rows
+
+    async def _above(self, name: str, number: int) -> list[Row]:
+        """Return the rows above a row of a job.
+
+        Raises:
+            CommandError: The job has no such row.
+        """
+        if not number:
+            return []
+        row = await self._journal.read(RowOf(number))
+        if row is None or row.job != name:
+            raise mistake(f"job {name!r} has no call {number}")
+        above: list[Row] = []
+        while row is not None and row.parent:
+            row = await self._journal.read(RowOf(row.parent))
+            if row is not None:
+                above.append(row)
+        return above
+
     async def _letter(self, number: int) -> StoredLetter:
         letters = await self._journal.read(Letters(None, number - 1, 1))
         if not letters or letters[0].envelope.number != number:
@@ -248,33 +308,18 @@ class Operator:
 
     async def _kind_of_wait(self, job: str, target: str | WaitId) -> str:
         """Return the type that a wait is for, if there is one wait: an operator need not write it down."""
-        waits = await self._journal.read(Waits(job))
-        kinds = {wait.kind for wait in waits if target in (wait.id, wait.id.name)}
+        kinds = {wait.kind for wait in await self._open_waits(job) if target in (wait.id, wait.id.name)}
         return kinds.pop() if len(kinds) == 1 else ""
+
+
+async def _views(view: Callable[[T], V], things: Sequence[T]) -> list[V]:
+    """Return the views of things, and let the loop go on every hundred of them."""
+    views: list[V] = []
+    for start in range(0, len(things), _SLICE):
+        views += map(view, things[start : start + _SLICE])
+        await asyncio.sleep(0)
+    return views
 
 
 def _no_letter(number: int) -> CommandError:
     return mistake(f"there is no dead letter {number}")
-
-
-def _refusal(job: str, name: str, kind: str, delivered: Delivered) -> CommandError:
-    """Return the error for an answer that was refused."""
-    waits = delivered.waits
-    match delivered.delivery:
-        case Delivery.TAKEN:
-            return failed(f"{name!r} of job {job!r} is answered already, by {_by(waits)}")
-        case Delivery.AMBIGUOUS:
-            ids = ", ".join(f"{wait.id.row}.{wait.id.number} ({wait.agent or 'no agent'})" for wait in waits[:10])
-            return mistake(f"{len(waits)} waits of job {job!r} have the name {name!r}; say which by --id: {ids}")
-        case Delivery.WRONG_KIND:
-            return mistake(f"{name!r} of job {job!r} takes {waits[0].kind}, and the answer is {kind}")
-        case Delivery.ENDED:
-            what = f"its wait is {waits[0].state.value}" if waits else "the job has ended"
-            return failed(f"{name!r} of job {job!r} takes no answer any more: {what}")
-        case _:
-            return mistake(f"there is no job {job!r}, or no wait {name!r} with this id")
-
-
-def _by(waits: tuple[Wait, ...]) -> str:
-    answers = [wait.answer for wait in waits if wait.answer is not None]
-    return answers[0].by or "somebody without a name" if answers else "somebody"

@@ -7,6 +7,7 @@ import msgspec
 from miniagents.journal.jobs import Job
 from miniagents.journal.mail import StoredLetter
 from miniagents.journal.operating.showing import shown
+from miniagents.journal.pending_wait import text_of
 from miniagents.journal.retention import Counts
 from miniagents.journal.waits import Wait
 
@@ -44,46 +45,46 @@ class WaitView(msgspec.Struct, frozen=True):
     """A wait for an answer from outside.
 
     Attributes:
+        id: Its id within its job: `name#row.number`.
         job: The name of the job, "" for none.
-        row: The row of the interaction.
-        name: The name that the interaction waits for.
+        name: The name that the call waits for.
+        row: The row of the call.
         number: The number of the wait among those of the same name in this row.
         agent: The path of the agent.
         prompt: What is asked, or None.
         type: The type that the answer is to have, "" for any.
         since: When the wait was opened first.
         due_at: When it expires, or None.
-        state: "waiting", "answered", "consumed", "expired" or "closed".
-        by: Who has answered, or None.
+        owner: On whose behalf the agent waits, or "".
     """
 
+    id: str
     job: str
-    row: int
     name: str
+    row: int
     number: int
     agent: str
     prompt: Any
     type: str
     since: float
     due_at: float | None
-    state: str
-    by: str | None
+    owner: str
 
     @classmethod
     def of(cls, wait: Wait) -> "WaitView":
         """Return the view of a wait."""
         return cls(
+            text_of(wait.id),
             wait.id.job,
-            wait.id.row,
             wait.id.name,
+            wait.id.row,
             wait.id.number,
             wait.agent,
             shown(wait.prompt) if wait.prompt else None,
             wait.kind,
             wait.since,
             wait.due_at,
-            wait.state.value,
-            wait.answer.by if wait.answer is not None else None,
+            wait.owner,
         )
 
 
@@ -92,7 +93,7 @@ class JobDetails(msgspec.Struct, frozen=True):
 
     Attributes:
         job: The job.
-        rows: How many interactions it has by state, at most 10,000 of them counted.
+        rows: How many interactions it has, by state.
         waits: The waits that are open.
     """
 

@@ -229,6 +229,31 @@ async def slow(ctx: Any) -> None:
     ctx.reply("done")
 
 
+@miniagent
+async def keyed(ctx: Any, api_key: Any = None, size: int = 1, thing: Any = None) -> None:
+    ctx.reply(f"{size} {api_key is not None} {thing is not None}")
+    if answers["fails"]:
+        await asyncio.sleep(1e9)
+
+
+keyed_fork = keyed.fork(alias="keyed-fork", api_key="secret", size=2, non_freezable_kwargs={"thing": counted})
+
+
+async def test_a_fork_with_a_secret_and_live_arguments_is_found_among_the_variables_of_the_program() -> None:
+    journal = MemoryJournal()
+    with pytest.raises(KeyError):
+        async with _system(journal) as mini:
+            await anext(aiter(mini.run_job("fork", keyed_fork)))
+            await anext(aiter(mini.run_job("of no variable", keyed.fork(size=3))))
+            raise KeyError
+    answers["fails"] = False
+    async with _system(journal) as mini:
+        resumed = await mini.resume_all()
+        heard = {name: str(await promise) for name, promise in resumed.items()}
+
+    assert heard == {"fork": "2 True True", "of no variable": "3 False False"}
+
+
 class _Refused(Exception):
     pass
 
@@ -284,7 +309,7 @@ async def test_changed_code_runs_again_or_is_refused_and_what_lies_below_may_be_
 
     journal = MemoryJournal()
     assert await run("1") == "1: x-1"
-    with pytest.raises(JobConflictError, match="changing has changed, and 1 recorded"):
+    with pytest.raises(JobConflictError, match="changing has changed, and 2 recorded"):
         await run("2", on_change=Change.FAIL)
     assert await run("2", on_change=Change.ADOPT) == "2: x-1"
     assert await run("3") == "3: x-2"

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import structlog
 
 from miniagents import EventKind, MiniAgents, TextMessage, as_completed, miniagent
 from miniagents.journal import MemoryJournal, RowState
@@ -245,10 +246,12 @@ async def test_an_unfinished_stream_is_discarded_and_run_again() -> None:
 async def test_a_replay_is_silent() -> None:
     async def body(ctx: Any) -> str:
         later.setdefault("replaying", []).append(ctx.replaying)
+        ctx.log.bind(a=1).info("at the start")
         await answers.inquire("old")
         later["replaying"].append(ctx.replaying)
         if "failed" in later:
             await answers.inquire("new")
+            ctx.log.info("at something new")
             later["replaying"].append(ctx.replaying)
         return ""
 
@@ -258,7 +261,7 @@ async def test_a_replay_is_silent() -> None:
         with pytest.raises(ValueError, match="later"):
             await mini.run_job("j", root)
     async with MiniAgents(journal=journal) as mini:
-        with mini.events.subscribe() as events:
+        with mini.events.subscribe() as events, structlog.testing.capture_logs() as logs:
             await mini.run_job("j", root)
             mini.events.publish(EventKind.CRASH, "/the end")
             started = []
@@ -270,6 +273,7 @@ async def test_a_replay_is_silent() -> None:
 
     assert later["replaying"] == [False, False, True, True, False]
     assert started == ["/agents/body", "/agents/answers"]
+    assert [entry["event"] for entry in logs] == ["at something new"]
 
 
 async def test_a_class_agent_without_a_snapshot_runs_again_and_what_it_asks_is_answered() -> None:

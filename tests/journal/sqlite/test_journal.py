@@ -136,8 +136,11 @@ FORKED_AWAY = """
 
     journal = SqliteJournal(sys.argv[1])
     journal.open()
+    reading, writing = os.pipe()
     if os.fork() == 0:
+        os.write(writing, b"the child runs")
         time.sleep(30)
+    os.read(reading, 1)
     print("forked", flush=True)
     os._exit(0)
 """

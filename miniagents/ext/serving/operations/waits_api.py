@@ -4,12 +4,12 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from miniagents.agents.waiting.pending_wait import PendingWait
 from miniagents.errors import AnswerRefusedError, InvalidOptionError, MessageTooLargeError
 from miniagents.ext.serving.http.json_messages import MessageIn
 from miniagents.ext.serving.http.problems import Problem, json_response
 from miniagents.ext.serving.http.request_body import decode, read_body
 from miniagents.ext.serving.service import Service
+from miniagents.journal.pending_wait import PendingWait
 from miniagents.messages import UserMessage
 
 _STATUS = {"taken": 409, "ambiguous": 409, "ended": 409, "wrong_kind": 422, "unknown": 404}

@@ -72,6 +72,16 @@ def check_name(name: Any) -> None:
         raise InvalidOptionError(f"the name of a wait must be a text without '#', and not empty: not {name!r}")
 
 
+def check_name_or_id(name_or_id: str) -> None:
+    """Check the name or the id of a wait, as `deliver` takes it.
+
+    Raises:
+        InvalidOptionError: It is neither.
+    """
+    if _ID.fullmatch(name_or_id) is None:
+        check_name(name_or_id)
+
+
 def text_of(id: WaitId) -> str:
     """Return the id of a wait within its job, as a text."""
     return f"{id.name}#{id.row}.{id.number}"
