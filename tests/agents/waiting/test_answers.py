@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from miniagents import (
 )
 from miniagents.actors.observing.caller import current_caller
 from miniagents.errors import DeadlineExceededError, InvalidOptionError, MessageTooLargeError, SystemNotRunningError
-from miniagents.journal import MemoryJournal, Waits, WaitState
+from miniagents.journal import MemoryJournal, Records, Waits, WaitState
 from tests.agents.agents import words
 from tests.agents.deaths import Died, lived, lived_twice
 
@@ -620,3 +621,27 @@ async def test_an_answer_reaches_the_wait_of_the_same_name_in_changed_code(
     version = "2" if changed == "waiter" else "1"
     assert result == f"{version} got yes to second"
     assert seen[-2:] == [f"{version} got yes to first", f"{version} got yes to second"]
+
+
+@pytest.mark.parametrize("at", range(10))
+async def test_an_answer_is_consumed_in_the_transaction_that_records_it(at: int) -> None:
+    died = asyncio.Event()
+    journal = MemoryJournal(die_at=at, on_death=died.set)
+
+    async def program(mini: MiniAgents) -> None:
+        replies = mini.run_job("job", asks)
+        await turns()
+        await mini.deliver("job", "approval", "yes")
+        await replies
+
+    with suppress(Died):
+        await lived(journal, program, died)
+
+    survivor = journal.after_death()
+    survivor.open()
+    waits = await survivor.read(Waits("job", tuple(WaitState)))
+    records = [record for wait in waits for record in await survivor.read(Records(wait.id.row))]
+    recorded = [record.value is not None for record in records if record.kind == "answer"]
+    consumed = [True for wait in waits if wait.state is WaitState.CONSUMED]
+    assert consumed == recorded
+    assert bool(recorded) == (at > 7)

@@ -125,18 +125,25 @@ async def test_nothing_but_a_clear_yes_approves(answer: Any) -> None:
 
 
 async def test_an_approval_does_not_hold_for_the_same_tool_with_other_arguments() -> None:
+    def answer(request: ModelRequest) -> Reply:
+        results = sum(isinstance(message, ToolResultMessage) for message in request.messages)
+        names = ("ann", "bob")
+        if results == len(names):
+            return Reply("done")
+        return Reply(calls=(Call("send", {"to": names[results]}, id="call-1"),))  # of a provider that counts badly
+
     async with MiniAgents() as mini:
-        replies = model(script_of("ann")).inquire("Hi")
+        replies = model(KeptScript(answer)).inquire("Hi")
         await turns()
         (ann,) = await mini.pending()
-        await mini.deliver("", ann.id, "yes")
-        await replies
-        other = model(script_of("bob")).inquire("Hi")
+        await mini.deliver("", ann.name, "yes")
         await turns()
         (bob,) = await mini.pending()
         assert bob.name != ann.name
-        await mini.deliver("", bob.id, "no")
-        await other
+        with pytest.raises(AnswerRefusedError, match="has an answer already"):
+            await mini.deliver("", ann.name, "yes")
+        await mini.deliver("", bob.name, "no")
+        assert results(await replies) == ["sent to ann", "failed: not approved: no"]
     assert sent == ["ann"]
 
 
