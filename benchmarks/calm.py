@@ -7,7 +7,7 @@ the collector. Each is a process of its own on the first core, started anew for 
 on the second core. Rounds are interleaved.
 
 `python -m benchmarks.calm --clients 10000 --pause 2 --tokens 10 --times 1 --rounds 1` has 10,000 live streams.
-`DURATION=3600 python -m benchmarks.calm --soak` reads the memory of the service 20 times in an hour of calm streams.
+`DURATION=3600 python -m benchmarks.calm --soak` reads the memory of the service 10 to 20 times in an hour.
 """
 
 import argparse
@@ -228,7 +228,7 @@ def compare(arguments: argparse.Namespace, cores: tuple[int, int]) -> None:
 
 
 def soak(arguments: argparse.Namespace, cores: tuple[int, int]) -> None:
-    """Play calm streams for `DURATION` seconds, and print the memory of the service 20 times."""
+    """Play calm streams for `DURATION` seconds, and print the memory of the service 10 to 20 times."""
     import uvloop
 
     seconds = float(os.environ.get("DURATION", "600"))
@@ -261,7 +261,9 @@ def main() -> None:
     parser.add_argument("--pause", type=float, default=0.4, help="seconds between tokens (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each server (default: %(default)s)")
     parser.add_argument("--gc", choices=("service", "python"), default="service", help="the collector of both servers")
-    parser.add_argument("--soak", action="store_true", help="memory over DURATION seconds (environment; 600)")
+    parser.add_argument(
+        "--soak", action="store_true", help="memory over DURATION seconds (environment; 600 by default)"
+    )
     parser.add_argument("--serve", choices=KINDS, help=argparse.SUPPRESS)
     parser.add_argument("--notes", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

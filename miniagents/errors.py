@@ -31,7 +31,12 @@ The module is longer than most: somebody who handles an error looks for its clas
     ├── MissingDependencyError (ImportError)    an optional package is not installed
     ├── JournalError (RuntimeError)             the journal cannot be opened, read or written
     │   └── JournalLockedError                  another process has the journal
+    ├── MessageIdConflictError (ValueError)     a message id was used before, for another message
+    ├── MessageDeadError                        the message of this id lies in the dead letters
+    ├── JobConflictError (ValueError)           the name of the job belongs to another agent, input or code
+    ├── JobStuckError                           the job has killed its process too often
     ├── MessageTooLargeError (ValueError)       the message is larger than the journal takes
+    ├── AnswerRefusedError (ValueError)         nothing waits for this answer, or it has one already
     ├── LLMError                                a language model did not answer as it should
     │   ├── MissingKeyError                     there is no key for the provider
     │   ├── ProviderError                       the provider refused a request, or failed at it
@@ -66,7 +71,9 @@ A usage error is also the builtin that it resembles. Every error pickles: its te
 and its facts are attributes.
 """
 
-from typing import Any
+from typing import Any, TypeVar
+
+ErrorT = TypeVar("ErrorT", bound=Exception)
 
 
 class MiniAgentsError(Exception):
@@ -272,6 +279,74 @@ class JournalLockedError(JournalError):
     """
 
     pid: int = 0
+
+
+class MessageIdConflictError(MiniAgentsError, ValueError):
+    """The receiver has accepted another message under the same message id. The new message was refused.
+
+    Attributes:
+        path: The path of the receiver.
+        message_id: The message id.
+    """
+
+    path: str = ""
+    message_id: str = ""
+
+
+class MessageDeadError(MiniAgentsError):
+    """The message of this message id lies in the dead letters of the journal, and is not handled again.
+
+    Attributes:
+        path: The path of the receiver.
+        message_id: The message id.
+        number: The number of the dead letter.
+    """
+
+    path: str = ""
+    message_id: str = ""
+    number: int = 0
+
+
+class JobConflictError(MiniAgentsError, ValueError):
+    """The name of the job belongs to a job with another agent or other input, or its code has changed and
+    `on_change=Change.FAIL` refuses that. The text names the difference.
+
+    Attributes:
+        job: The name of the job.
+        agents: The names of the agents whose code has changed, or ().
+    """
+
+    job: str = ""
+    agents: tuple[str, ...] = ()
+
+
+class JobStuckError(MiniAgentsError):
+    """The job has killed its process too often in a row, and is not run again until `run_job(..., retry=)` frees it.
+
+    Attributes:
+        job: The name of the job.
+        deaths: How often the process died.
+    """
+
+    job: str = ""
+    deaths: int = 0
+
+
+class AnswerRefusedError(MiniAgentsError, ValueError):
+    """An answer from outside was refused: nothing of what waits takes it.
+
+    Attributes:
+        reason: Why, in a word: "taken" (it has an answer), "ambiguous" (several have the name), "wrong_kind", "ended",
+            "unknown".
+        job: The name of the job, or "".
+        waits: The ids of the waits that the answer may have been meant for.
+        by: With "taken", the name of the user who was first, or "".
+    """
+
+    reason: str = ""
+    job: str = ""
+    waits: tuple[str, ...] = ()
+    by: str = ""
 
 
 class MessageTooLargeError(MiniAgentsError, ValueError):
@@ -505,3 +580,37 @@ class SimpleOneForOneError(SupervisorError):
     """The call makes no sense for a `SimpleOneForOne` supervisor."""
 
     reason = "simple_one_for_one"
+
+
+_registered: dict[str, type[Exception]] = {}
+
+
+def register(cls: type[ErrorT]) -> type[ErrorT]:
+    """Let exceptions of a class be rebuilt when they come back from bytes: from a journal, or from another process.
+
+    An exception whose class is not registered comes back as a `RemoteError`, so that `except MyError` does not catch
+    it. The class is called with the text of the exception. It can be used as a decorator.
+
+    Args:
+        cls: The class. Its constructor takes one text.
+
+    Raises:
+        TypeError: `cls` is no class of exceptions.
+
+    Example:
+        >>> from miniagents import errors
+        >>> @errors.register
+        ... class OutOfStock(Exception):
+        ...     pass
+        >>> errors.registered(f"{OutOfStock.__module__}:OutOfStock") is OutOfStock
+        True
+    """
+    if not (isinstance(cls, type) and issubclass(cls, Exception)):
+        raise TypeError(f"register() takes a class of exceptions, not {cls!r}")
+    _registered[f"{cls.__module__}:{cls.__qualname__}"] = cls
+    return cls
+
+
+def registered(name: str) -> type[Exception] | None:
+    """Return the class of exceptions that is registered under `module:qualname`, or None."""
+    return _registered.get(name)

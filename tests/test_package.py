@@ -21,9 +21,10 @@ LAYERS = [
     "promising",
     "messages",
     "supervision",
+    "control",
+    "journal",
     "actors",
     "agents",
-    "journal",
     "miniagents",
     "ext",
     "testing",
@@ -35,6 +36,7 @@ ROOMS = {
     "actors": [
         "arguments",
         "threads",
+        "wall_clock",
         "collecting",
         "observing",
         "ports",
@@ -42,6 +44,7 @@ ROOMS = {
         "messaging",
         "dispatch",
         "cells",
+        "durable",
         "supervisors",
         "from_thread",
         "runner",
@@ -196,6 +199,16 @@ def test_importing_the_package_loads_no_optional_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=50)
     assert done.stdout.strip() == "[]"
+
+
+def test_importing_the_operations_of_the_journal_does_not_load_sqlite() -> None:
+    code = (
+        "import sys, msgspec, structlog; before = set(sys.modules); import miniagents, miniagents.journal.waits; "
+        "print(*[name for name in sys.modules if name not in before and 'sqlite' in name]); "
+        "from miniagents.journal import SqliteJournal; print('sqlite3' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=50)
+    assert done.stdout.splitlines() == ["", "True"]
 
 
 def test_the_public_names_are_all_there_and_sorted() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from common import clock
 
-from miniagents import TextMessage
+from miniagents import Actor, ActorContext, ActorSystem, Message, SpawnOptions, TextMessage
 from miniagents.journal import Accept, SqliteJournal, encoded, kind_of, waiting_mail
 
 PENDING = 100_000
@@ -41,6 +41,34 @@ async def accept(senders: int, n: int) -> tuple[Any, int]:
         return t, each * senders
 
 
+class Busy(Actor):
+    """Keeps its first message in hand, so that all others wait: what is measured is the sending alone."""
+
+    async def receive(self, message: Message, ctx: ActorContext) -> None:
+        await asyncio.Event().wait()
+
+
+async def send(senders: int, durable: bool, n: int) -> tuple[Any, int]:
+    """`send` to an actor: a durable one, whose journal is on disk, or one in memory."""
+    each = max(1, n // senders)
+    with tempfile.TemporaryDirectory() as folder:
+        async with ActorSystem(journal=SqliteJournal(f"{folder}/journal.db") if durable else None) as system:
+            ref = system.spawn(Busy, name="counter", options=SpawnOptions(durable=durable))
+            await ref.send(message(0))
+
+            async def send_all() -> None:
+                for number in range(each):
+                    await ref.send(message(number))
+
+            t = clock()
+            async with asyncio.TaskGroup() as group:
+                for _ in range(senders):
+                    group.create_task(send_all())
+            t = clock() - t
+            await ref.kill()
+        return t, each * senders
+
+
 async def recover(n: int) -> tuple[Any, int]:
     """One operation is all of the pending envelopes."""
     pending = min(PENDING, n * PENDING)
@@ -67,5 +95,18 @@ WORKLOADS = dict(
     journal_accept_64=functools.partial(accept, 64),
     journal_accept_1000=functools.partial(accept, 1000),
     journal_recovery=recover,
+    durable_send=functools.partial(send, 1, True),
+    durable_send_64=functools.partial(send, 64, True),
+    durable_send_1000=functools.partial(send, 1000, True),
+    memory_send_1000=functools.partial(send, 1000, False),
 )
-DEFAULTS = dict(journal_accept=500, journal_accept_64=20_000, journal_accept_1000=100_000, journal_recovery=1)
+DEFAULTS = dict(
+    journal_accept=500,
+    journal_accept_64=20_000,
+    journal_accept_1000=100_000,
+    journal_recovery=1,
+    durable_send=500,
+    durable_send_64=20_000,
+    durable_send_1000=100_000,
+    memory_send_1000=100_000,
+)

@@ -45,6 +45,9 @@ WORKLOADS = dict(
     journal_accept=functools.partial(accept, 1),
     journal_accept_64=functools.partial(accept, 64),
     journal_accept_1000=functools.partial(accept, 1000),
+    durable_send=functools.partial(accept, 1),
+    durable_send_64=functools.partial(accept, 64),
+    durable_send_1000=functools.partial(accept, 1000),
 )
 
 if __name__ == "__main__":

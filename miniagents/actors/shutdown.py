@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 import structlog
 
@@ -14,13 +14,17 @@ from miniagents.actors.dispatch.dispatcher import Dispatcher
 from miniagents.actors.observing.events import Events
 from miniagents.actors.supervisors.supervisor_cell import SupervisorCell
 from miniagents.actors.waiting.deadlock import Watches
-from miniagents.errors import SystemNotRunningError
+from miniagents.errors import JournalError, SystemNotRunningError
 from miniagents.promising import Promise, PromisingContext
 from miniagents.promising.abandoning import INSIST_EVERY
 from miniagents.promising.promise import settled
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.supervision import StopReason
 from miniagents.supervision.lifecycle import OVER, Phase, Wish, life
+
+if TYPE_CHECKING:
+    from miniagents.control import ControlServer
+    from miniagents.journal import Journal
 
 _log = structlog.get_logger("miniagents")
 
@@ -62,6 +66,8 @@ class StoppableSystem(PromisingContext):
     time: Callable[[], float]
     events: Events
     watches: Watches
+    journal: "Journal | None"
+    control: "ControlServer | None" = None
 
     def __init__(self, on_failure: Callable[[BaseException], object] | None) -> None:
         super().__init__()
@@ -184,6 +190,7 @@ class StoppableSystem(PromisingContext):
             watch.cancel()
         await self.dispatcher.aclose(self.gives_up)
         await self._report_unseen()
+        await self._close_journal()
         root.life = OVER
         self.events.close()
         if self._terminated is not None:
@@ -235,6 +242,17 @@ class StoppableSystem(PromisingContext):
                 closing = self.start_soon(_close(close, value))
                 await asyncio.wait([closing], timeout=max(self.grace, INSIST_EVERY))
                 await self._end_background()
+
+    async def _close_journal(self) -> None:
+        """Close the journal, after all that writes to it has ended. An error there is logged, and ends nothing else."""
+        if self.control is not None:
+            await self.control.close()
+            self.control = None
+        if self.journal is not None:
+            try:
+                await self.journal.close()
+            except (JournalError, OSError) as error:
+                _log.error("system.journal_not_closed", error=repr(error), stack=traceback_text(error))
 
     async def _finish(self) -> None:
         """Finish what is under way, without what nobody waits for any more when that has had its grace."""

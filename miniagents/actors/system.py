@@ -9,13 +9,15 @@ import logging
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from typing import Any, Self, TypeVar, Unpack, overload
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 from miniagents.actors.arguments import check_names
 from miniagents.actors.cells.absent import cell_of
 from miniagents.actors.cells.actor import Actor
 from miniagents.actors.cells.actor_cell import ActorCell
 from miniagents.actors.cells.cell import Cell
+from miniagents.actors.cells.cell_ports import DurableMail
 from miniagents.actors.cells.graces import Graces
 from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.actors.cells.root import RootCell
@@ -44,6 +46,7 @@ from miniagents.actors.supervisors.supervisor_cell import SupervisorCell
 from miniagents.actors.supervisors.supervisor_ref import SupervisorRef
 from miniagents.actors.threads import use_daemon_threads
 from miniagents.actors.waiting.deadlock import Watches, begin_wait, look_again
+from miniagents.actors.wall_clock import WallClock
 from miniagents.errors import InvalidOptionError, RestartLimitError, StartError, SystemNotRunningError
 from miniagents.messages import Message
 from miniagents.promising import Promise
@@ -52,6 +55,9 @@ from miniagents.promising.failures import logger_for
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.supervision import AutoShutdown, ChildSpec, Pool, Strategy, Supervisor
 from miniagents.supervision.checking import check_count, check_function, check_kind, check_seconds
+
+if TYPE_CHECKING:
+    from miniagents.journal import Journal
 
 T = TypeVar("T")
 
@@ -76,8 +82,12 @@ class ActorSystem(Spawner, StoppableSystem):
             stack; an actor that is still within its own time to shut down is waited for.
         dead_letters_kept: How many dead letters are kept whole, 0 or more; all are counted.
         on_failure: Called with the error when a supervisor at the root gives up and the system ends because of it.
+        journal: What durable actors keep on disk (`miniagents.journal.SqliteJournal`), or None. The system opens it at
+            its start, and closes it last.
 
     Attributes:
+        journal: The journal, or None.
+        control: The socket by which the commands of `miniagents` ask this system; None without a journal in a file.
         id: What tells it from all other systems, also those of other processes.
 
     Example:
@@ -101,12 +111,15 @@ class ActorSystem(Spawner, StoppableSystem):
         grace: float = DEFAULT_GRACE,
         dead_letters_kept: int = 1000,
         on_failure: Callable[[BaseException], object] | None = None,
+        journal: "Journal | None" = None,
     ) -> None:
         super().__init__(on_failure)
+        _check_journal(journal)
         check_seconds("grace=", grace)
         check_count("dead_letters_kept=", dead_letters_kept, 0)
         check_function("on_failure=", on_failure)
         self.name = name
+        self.journal = journal
         self.id = register(self)
         self.id_hash = hash_of(self.id)
         self.grace = grace
@@ -121,10 +134,12 @@ class ActorSystem(Spawner, StoppableSystem):
         self.dispatcher: Dispatcher = None  # type: ignore[assignment]  # set by activate()
         self.graces: Graces = None  # type: ignore[assignment]  # set by activate()
         self.time: Callable[[], float] = None  # type: ignore[assignment]  # set by activate()
+        self.wall_clock: WallClock = None  # type: ignore[assignment]  # set by activate()
         self.root: RootCell = None  # type: ignore[assignment]  # set by activate()
         self._debug = debug
         self.uids = itertools.count(1)
         self._groups: dict[str, Group] = {}
+        self.durable_mail: DurableMail | None = None  # set by activate(), if there is a journal
 
     @property
     def random(self) -> Callable[[], float]:
@@ -138,11 +153,15 @@ class ActorSystem(Spawner, StoppableSystem):
 
         Raises:
             RuntimeError: It is active already.
+            JournalError: The journal cannot be opened. Nothing has been started.
         """
+        if self.journal is not None and self.active_loop is None:
+            self.journal.open()
         super().activate()
         loop = self.loop = asyncio.get_running_loop()
         use_daemon_threads(loop)
         self.time = loop.time
+        self.wall_clock = WallClock(loop)
         self.thread_id = threading.get_ident()
         self.scheduling = scheduling_of(loop)
         self.dispatcher = Dispatcher(loop, self.scheduling, debug=self._debug)
@@ -153,6 +172,11 @@ class ActorSystem(Spawner, StoppableSystem):
         self._failure = None
         self._ending = None
         self._terminated = Promise()
+        if self.journal is not None:
+            # Not imported at the top: a program without a journal does not load it.
+            mail: DurableMail = import_module("miniagents.actors.durable.mail").JournalMail(self.journal)
+            self.durable_mail, self.dead_letters.on_disk = mail, mail.letters
+            self.control = import_module("miniagents.journal.operating").open_control(self, self.journal)
         self.scheduling.system_started(self)
         return self
 
@@ -194,6 +218,8 @@ class ActorSystem(Spawner, StoppableSystem):
             raise InvalidOptionError("a Supervisor is started with `await system.supervise(...)`, not with spawn()")
         if kwargs and isinstance(actor, type) and issubclass(actor, Actor):
             check_names(actor, kwargs)
+        if name is None:
+            self.check_unnamed(actor, options)
         cell = self.new_cell(parent, actor, parent.child_name(name, self.base_name(actor)), options, kwargs)
         strategy = parent.props.strategy
         if strategy is None:
@@ -213,6 +239,18 @@ class ActorSystem(Spawner, StoppableSystem):
 
         return RunningSupervisor(parent, strategy, AutoShutdown.NEVER, give_up)
 
+    def check_unnamed(self, actor: object, options: SpawnOptions | None) -> None:
+        """Refuse an actor without a name that needs one.
+
+        Raises:
+            InvalidOptionError: The actor is durable: a journal knows it by its path.
+        """
+        if isinstance(options, SpawnOptions) and options.durable:
+            raise InvalidOptionError(
+                f"{self.base_name(actor)}: a durable actor needs a name: spawn(..., name=); its mail waits under "
+                f"its path until that is spawned again"
+            )
+
     def base_name(self, actor: object) -> str:
         """Return the base of the name of an actor that has none."""
         return str(getattr(actor, "__name__", None) or type(actor).__name__)
@@ -223,6 +261,8 @@ class ActorSystem(Spawner, StoppableSystem):
         """Make the cell of an actor, without starting it."""
         if options is not None:
             check_kind(f"{parent.path}/{name}: options=", options, SpawnOptions, or_none=True)
+            if options.durable:
+                self.check_durable(f"{parent.path}/{name}")
         if isinstance(actor, type) and issubclass(actor, Actor):
             if actor is Actor:
                 raise InvalidOptionError(
@@ -236,6 +276,10 @@ class ActorSystem(Spawner, StoppableSystem):
                 if "_default_props" not in actor.__dict__:
                     actor._default_props = Props(actor, DEFAULT_OPTIONS, actor.errors, actor.strategy)  # noqa: SLF001
                 props = actor._default_props  # noqa: SLF001 - the classes of actors carry it for us
+            if props.options.durable:
+                assert self.durable_mail is not None  # `check_durable` has looked
+                durable_cell: LivingCell = self.durable_mail.new_cell(self, parent, name, props)
+                return durable_cell
             return ActorCell(self, parent, name, props)
         if isinstance(actor, Pool):
             return PoolCell(self, parent, name, SUPERVISOR_PROPS, actor)
@@ -484,6 +528,18 @@ class ActorSystem(Spawner, StoppableSystem):
             what = "is not running: use `async with` around this" if self.active_loop is None else "is stopping"
             raise SystemNotRunningError(f"system {self.name!r} {what}")
 
+    def check_durable(self, path: str) -> None:
+        """Refuse a durable actor or agent in a system without a journal.
+
+        Raises:
+            InvalidOptionError: The system has no journal.
+        """
+        if self.journal is None:
+            raise InvalidOptionError(
+                f"{path}: durable=True needs a journal, and system {self.name!r} has none; give it one: "
+                f"journal=SqliteJournal(path), of miniagents.journal"
+            )
+
     # For the detection of deadlocks
 
     def begin_wait(self, promise: Promise[Any], at: int | None) -> None:
@@ -520,3 +576,15 @@ class ActorSystem(Spawner, StoppableSystem):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
+
+
+def _check_journal(journal: object) -> None:
+    """Check that `journal=` is a journal, and not the path of one.
+
+    Raises:
+        InvalidOptionError: It is something else.
+    """
+    if journal is not None and not callable(getattr(journal, "next_id", None)):
+        raise InvalidOptionError(
+            f"journal= takes a journal, not {journal!r}; write journal=SqliteJournal(path), of miniagents.journal"
+        )

@@ -8,16 +8,19 @@ from miniagents.agents.call_target import AgentRef
 from miniagents.agents.decorator import miniagent
 from miniagents.agents.interaction import Interaction
 from miniagents.agents.interaction_context import InteractionContext
+from miniagents.agents.job_options import Change, Retry
 from miniagents.agents.system import MiniAgents
 
 __all__ = [
     "AgentCall",
     "AgentPoolRef",
     "AgentRef",
+    "Change",
     "Interaction",
     "InteractionContext",
     "Live",
     "MiniAgent",
     "MiniAgents",
+    "Retry",
     "miniagent",
 ]

@@ -61,7 +61,13 @@ def new_agent_cell(
     system: AgentHost, parent: Cell, name: str, agent: MiniAgent, *, is_activated: bool = False
 ) -> ClassAgentCell | FunctionAgentCell:
     """Make the cell of an agent, without starting it."""
+    if agent.options.spawn.durable:
+        system.check_durable(f"{parent.path}/{name}")
     if agent.is_class:
+        durability = system.durability
+        if durability is not None and durability.keeps(agent):
+            durable_cell: ClassAgentCell = durability.new_class_cell(system, parent, name, agent, is_activated)
+            return durable_cell
         return ClassAgentCell(system, parent, name, agent, is_activated=is_activated)
     return FunctionAgentCell(system, parent, name, agent, is_activated=is_activated)
 

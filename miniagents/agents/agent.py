@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from miniagents.actors import SpawnOptions
 from miniagents.actors.arguments import parameters
@@ -34,19 +34,25 @@ class AgentOptions:
         errors: Exceptions that are answers, not crashes.
         max_concurrency: The number of calls of a function that run at once, 1 or more; None for no limit.
         spawn: The options of the actor.
+        version: The version of the code, as the journal knows it; None for a hash of the code.
 
     Attributes:
         props: What the actors of functions with these options are made of.
     """
 
-    __slots__ = ("_of_forks", "errors", "max_concurrency", "props", "spawn")
+    __slots__ = ("_of_forks", "errors", "max_concurrency", "props", "spawn", "version")
 
     def __init__(
-        self, errors: tuple[type[BaseException], ...], max_concurrency: int | None, spawn: SpawnOptions
+        self,
+        errors: tuple[type[BaseException], ...],
+        max_concurrency: int | None,
+        spawn: SpawnOptions,
+        version: str | None = None,
     ) -> None:
         self.errors = errors
         self.max_concurrency = max_concurrency
         self.spawn = spawn
+        self.version = version
         self.props = Props(_no_instance, spawn, errors)
         self._of_forks: AgentOptions | None = None
 
@@ -57,7 +63,7 @@ class AgentOptions:
             return self
         if self._of_forks is None:
             spawn = self.spawn.but(passivate_after=FORK_PASSIVATE_AFTER)
-            self._of_forks = AgentOptions(self.errors, self.max_concurrency, spawn)
+            self._of_forks = AgentOptions(self.errors, self.max_concurrency, spawn, self.version)
         return self._of_forks
 
 
@@ -109,6 +115,9 @@ class MiniAgent(CallTarget):
 
     __miniagents_immutable__ = True
 
+    in_no_key: ClassVar[frozenset[str]] = frozenset()
+    """The names of arguments by which the journal does not tell calls apart: they change no answer."""
+
     if TYPE_CHECKING:
         _reference: AgentRef  # see `Spawnable`
 
@@ -143,7 +152,7 @@ class MiniAgent(CallTarget):
         self._system = system
         self._needs_nothing = False  # whether a call without arguments has been found to be right
         live = tuple((name, identity(value)) for name, value in sorted(self.live_arguments.items()))
-        self._key = (wrapped, self.alias, self.arguments, live, options.spawn)
+        self._key = (wrapped, self.alias, self.arguments, live, options.spawn, options.version)
         self._hash = hash(self._key)
         self.as_trace = (self,)
         self.__name__ = self.alias
@@ -209,7 +218,9 @@ class MiniAgent(CallTarget):
         """
         check_kind(f"agent {self.alias}: options=", options, SpawnOptions, or_none=True)
         own = self.options
-        of_fork = own.of_forks if options is None else AgentOptions(own.errors, own.max_concurrency, options)
+        of_fork = own.of_forks
+        if options is not None:
+            of_fork = AgentOptions(own.errors, own.max_concurrency, options, own.version)
         changed = {**arguments, **(kwargs or {})}
         fork = self._made(
             type(self),
@@ -221,6 +232,16 @@ class MiniAgent(CallTarget):
         )
         fork.check_fork()
         return fork
+
+    def key_of_live(self, name: str, value: object) -> str | None:
+        """Return the key of a live argument in a journal; None if it has none of its own.
+
+        Args:
+            name: The name of the argument.
+            value: The argument, or a part of it.
+        """
+        key = getattr(value, "journal_key", None)
+        return key if isinstance(key, str) else None
 
     def check_fork(self) -> None:
         """Check that the arguments are those of the function, or of the class's constructor."""

@@ -11,6 +11,7 @@ from miniagents.actors.cells.cell_state import State
 from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.actors.messaging.ask import Ask
 from miniagents.agents.agent import MiniAgent
+from miniagents.agents.call_once import RecordedCall, RecordedReplies
 from miniagents.agents.call_target import AgentRef
 from miniagents.agents.host import AgentHost
 from miniagents.agents.interaction import Interaction
@@ -128,12 +129,14 @@ class AgentCell(LivingCell):
         Args:
             envelope: Its `Envelope`, or its `Ask`.
         """
+        message = envelope.message
+        is_recorded = isinstance(message, RecordedCall)
         interaction: Interaction = self.system.interaction_class(
             system=self.system,
             cell=self,
             agent=self.agent,
-            arguments=EMPTY,
-            message_promises=MessageSequence.turn_into_sequence_promise(envelope.message),
+            arguments=message.arguments if is_recorded else EMPTY,
+            message_promises=MessageSequence.turn_into_sequence_promise(message.messages if is_recorded else message),
             context=Context(),
             sender=envelope.sender,
             correlation_id=envelope.correlation_id,
@@ -187,9 +190,16 @@ class AgentCell(LivingCell):
         super().settle()
 
 
-async def answer_of(replies: MessageSequencePromise) -> Message | None:
-    """Return the replies of an agent as one answer to a plain ask: None, the one message, or all as one text."""
+async def answer_of(replies: MessageSequencePromise, asked: object) -> Message | None:
+    """Return the replies of an agent as one answer to a plain ask: None, the one message, or all as one text.
+
+    Args:
+        replies: The replies.
+        asked: The message that was asked; the answer to a `RecordedCall` has all replies in it.
+    """
     messages = await replies
+    if isinstance(asked, RecordedCall):
+        return RecordedReplies(tuple(messages))
     if not messages:
         return None
     return messages[0] if len(messages) == 1 else TextMessage(str(messages))

@@ -54,7 +54,10 @@ class AgentCall:
         self._owner: CallNode | AgentHost = parent if parent is not None else interaction.system
         self._owner.opened(self)
         self._input.fed_by = parent
-        begin(interaction, start_soon)
+        if start_soon:
+            interaction.submit()
+        else:
+            put_off(interaction)
 
     @property
     def interaction(self) -> "Interaction":
@@ -128,7 +131,7 @@ def new_interaction(
         raise PromiseCancelledError(
             f"{parent.path}: this interaction was cancelled and starts nothing more", reason=parent.cancelled
         )
-    node = scope.node if scope is not None else None
+    node: Any = None if scope is None else scope if scope.is_node else scope.node
     interaction: Interaction = system.interaction_class(
         system=system,
         cell=cell,
@@ -150,13 +153,10 @@ def new_interaction(
     return interaction
 
 
-def begin(interaction: "Interaction", start_soon: bool) -> None:
-    """Let a call begin as soon as the loop turns, or when somebody first asks for a reply."""
-    if start_soon:
-        interaction.submit()
-    else:
-        interaction.is_lazy = True
-        interaction.system.keep_lazy(interaction.replies)
+def put_off(interaction: "Interaction") -> None:
+    """Let a call begin when somebody first asks for a reply."""
+    interaction.is_lazy = True
+    interaction.system.keep_lazy(interaction.replies)
 
 
 NO_MESSAGES = MessageSequence.turn_into_sequence_promise((), errors_as_messages=False)

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from miniagents.actors import ActorRef
-from miniagents.agents.call import AgentCall, begin, new_interaction
+from miniagents.agents.call import AgentCall, new_interaction, put_off
+from miniagents.agents.call_once import inquire_once
 from miniagents.agents.host import ServingCell
 from miniagents.messages import MessageSequence, MessageSequencePromise, Sendable
 
@@ -32,6 +33,7 @@ class CallTarget:
         start_soon: bool = True,
         errors_as_messages: bool | None = None,
         label: str | None = None,
+        message_id: str | None = None,
         kwargs: Mapping[str, Any] | None = None,
         **arguments: object,
     ) -> MessageSequencePromise:
@@ -44,20 +46,36 @@ class CallTarget:
             start_soon: Begin as soon as the loop turns; otherwise when somebody first asks for a reply.
             errors_as_messages: Whether errors arrive as `ErrorMessage`s; None for the system's own setting.
             label: A name that tells equal calls apart.
+            message_id: For a durable class agent that was spawned, the caller's own id of the call. The call waits on
+                disk and is served once, however often it is made under this id; its replies come together, from the
+                journal if it was served before. None for a call that waits in memory.
             kwargs: Arguments of the agent whose names `inquire` takes for itself.
             **arguments: Arguments of the agent.
 
         Raises:
+            InvalidOptionError: `message_id` is given, and the agent has no durable mailbox.
             AgentArgumentError: The agent does not take these arguments.
             NotSendableError: `messages` cannot be sent.
         """
         agent = self.called_agent()
         frozen = agent.check_call({**arguments, **kwargs} if kwargs else arguments)
+        if message_id is not None:
+            return inquire_once(
+                self._called_cell(),
+                messages,
+                frozen,
+                message_id=message_id,
+                timeout=timeout,
+                errors_as_messages=errors_as_messages,
+            )
         interaction = new_interaction(agent, self._called_cell(), frozen, timeout, errors_as_messages, label)
         if messages is not None:
             sent = MessageSequence.turn_into_sequence_promise(messages, errors_as_messages=False)
             interaction.message_promises = sent
-        begin(interaction, start_soon)
+        if start_soon:
+            interaction.submit()
+        else:
+            put_off(interaction)
         return interaction.replies
 
     trigger = inquire

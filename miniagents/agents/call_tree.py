@@ -1,7 +1,7 @@
 """The tree of calls: which call made which, what each has started, and how cancelling goes down."""
 
 import asyncio
-from collections.abc import Collection, Coroutine, Iterable
+from collections.abc import Coroutine, Iterable
 from typing import Any, Self
 
 import structlog
@@ -20,13 +20,8 @@ from miniagents.promising.work import Cancellable, Endings, Work, end_all, end_t
 
 _log = structlog.get_logger("miniagents")
 
-NOTHING: Collection[Any] = ()
-"""In the place of a dict that most calls never need."""
-
-
-def as_dict(items: Collection[Any]) -> dict[Any, None]:
-    """Return the dict that `items` is, or a new one in the place of `NOTHING`. A dict keeps order, a set does not."""
-    return items if isinstance(items, dict) else {}
+NOTHING: Any = ()
+"""In the place of a dict that most calls never need. Whoever puts something in makes the dict first."""
 
 
 class CallNode(Node):
@@ -89,6 +84,8 @@ class CallNode(Node):
 
     keeps_asks = True
     is_interaction = True
+    ends_with_its_agent = False
+    """True if the end of the system leaves the call to the end of its agent."""
 
     id: int
     system: AgentHost
@@ -105,12 +102,12 @@ class CallNode(Node):
     task: asyncio.Task[Any] | None
     waits: Held | None
     asks: Work | None
-    open_calls: Collection[OpenCall]
+    open_calls: dict[OpenCall, None]
     replies: ReplyPromise[Any]
     envelope: Envelope | None
-    _below: Collection[Any]
+    _below: dict[Any, None]
     _left_below: tuple[Any, ...]
-    _background: Collection[asyncio.Task[Any]]
+    _background: dict[asyncio.Task[Any], None]
     _coro: Coroutine[Any, Any, Any] | None
     _correlation_id: int
     _deadline: float | None
@@ -180,9 +177,10 @@ class CallNode(Node):
 
     def own_task(self, task: "asyncio.Task[Any]") -> None:
         """Cancel a task with this call."""
-        background = self._background = as_dict(self._background)
-        background[task] = None
-        task.add_done_callback(background.pop)
+        if self._background is NOTHING:
+            self._background = {}
+        self._background[task] = None
+        task.add_done_callback(self._background.pop)
 
     def started_ask(self, ask: Cancellable) -> None:
         """Cancel an ask that the code has sent with this call."""
@@ -192,13 +190,14 @@ class CallNode(Node):
 
     def opened(self, call: OpenCall) -> None:
         """Finish an `AgentCall` that the code has begun when the code ends, at the latest."""
-        calls = self.open_calls = as_dict(self.open_calls)
-        calls[call] = None
+        if self.open_calls is NOTHING:
+            self.open_calls = {}
+        self.open_calls[call] = None
 
     def closed(self, call: OpenCall) -> None:
         """Forget an `AgentCall` that is finished."""
         if self.open_calls:
-            as_dict(self.open_calls).pop(call, None)
+            self.open_calls.pop(call, None)
 
     # As a node of the wait-for graph
 
@@ -235,36 +234,32 @@ class CallNode(Node):
 
     def add_below(self, call: "CallNode") -> None:
         """Take in a call that this one has made."""
-        below = self._below = as_dict(self._below)
-        below[call] = None
+        if self._below is NOTHING:
+            self._below = {}
+        self._below[call] = None
 
     def remove_below(self, call: "CallNode") -> None:
         """Forget a call that has ended."""
         if self._below:
-            as_dict(self._below).pop(call, None)
+            self._below.pop(call, None)
 
-    def nearest_above(self) -> Self | None:
-        """Return the nearest call above this one that has not ended."""
+    def leave(self, *, flows: bool) -> None:
+        """Hand what outlives this call to the nearest call above that has not ended.
+
+        Args:
+            flows: Replies are still to come from the background tasks: the call above cancels these tasks, too.
+        """
         parent = self.parent
         while parent is not None and parent.done():
             parent = parent.parent
-        return parent
-
-    def leave_background(self) -> None:
-        """Let the call above cancel the background tasks too, since they outlive this call."""
-        parent = self.nearest_above()
-        if parent is not None:
+        if flows and parent is not None:
             for task in self._background:
                 parent.own_task(task)
-
-    def leave_below(self) -> None:
-        """Hand the calls that outlive this one to the call above."""
-        parent = self.nearest_above()
         for call in self._below:
             call.parent = parent
             if parent is not None:
                 parent.add_below(call)
-        if not self.replies.done():
+        if self._below and not self.replies.done():
             self._left_below = tuple(self._below)  # its replies may still come from these
         self._below = NOTHING
 

@@ -1,9 +1,9 @@
 """The cells of class agents.
 
 A class agent has one instance, which serves one call at a time and lives across calls. So it is an actor
-(`_ClassAgent`) with a mailbox, a start and restarts, and a call is a message to it. The code of each call does not run
-in the turn of the actor but in a task of its own, which that turn waits for: the code has the context variables of the
-caller, and cancelling it does not cancel the actor. The calls of a function agent go another way; see
+(`ClassAgentActor`) with a mailbox, a start and restarts, and a call is a message to it. The code of each call does not
+run in the turn of the actor but in a task of its own, which that turn waits for: the code has the context variables of
+the caller, and cancelling it does not cancel the actor. The calls of a function agent go another way; see
 `miniagents.agents.function_cell`.
 """
 
@@ -38,11 +38,13 @@ class ClassAgentCell(AgentCell, ActorCell):
     __slots__ = ("_passivation", "_rests_since", "agent", "is_activated")
 
     passivates = True
+    actor_class: "type[ClassAgentActor]"
+    """Makes the actor around the instance."""
 
     def __init__(
         self, system: AgentHost, parent: Cell, name: str, agent: MiniAgent, *, is_activated: bool = False
     ) -> None:
-        super().__init__(system, parent, name, Props(partial(_ClassAgent, self), agent.options.spawn))
+        super().__init__(system, parent, name, Props(partial(self.actor_class, self), agent.options.spawn))
         self.agent = agent
         self.is_activated = is_activated
         self._passivation = None
@@ -71,14 +73,21 @@ class ClassAgentCell(AgentCell, ActorCell):
         return super().ask_cancelled(ask)
 
 
-class _ClassAgent(Actor):
-    """The actor around an instance of the user's class."""
+class ClassAgentActor(Actor):
+    """The actor around an instance of the user's class.
+
+    Args:
+        cell: The cell.
+
+    Attributes:
+        instance: The instance of the user's class.
+    """
 
     def __init__(self, cell: ClassAgentCell) -> None:
         agent = cell.agent
         self._cell = cell
         self._agent = agent
-        self._instance = agent.wrapped(**agent.arguments, **agent.live_arguments)
+        self.instance = agent.wrapped(**agent.arguments, **agent.live_arguments)
 
     async def receive(self, message: object, ctx: ActorContext) -> Any:
         """Serve one call, or one plain message as a call."""
@@ -107,7 +116,7 @@ class _ClassAgent(Actor):
             raise error
         if is_call or interaction.cancelled is not None:
             return None
-        return await answer_of(interaction.replies)
+        return await answer_of(interaction.replies, message)
 
     async def _serve(self, interaction: Interaction, is_call: bool) -> BaseException | None:
         task = interaction.start(self._call, settles=False)
@@ -130,4 +139,7 @@ class _ClassAgent(Actor):
 
     async def _call(self, interaction: Interaction) -> None:
         ctx = interaction.ctx = interaction.system.context_class(interaction)
-        await self._instance(ctx, **interaction.arguments)
+        await self.instance(ctx, **interaction.arguments)
+
+
+ClassAgentCell.actor_class = ClassAgentActor

@@ -50,6 +50,7 @@ def miniagent(
     poison_after: int | None = None,
     passivate_after: float | None = None,
     durable: bool = False,
+    version: str | None = None,
     node: str | None = None,
     non_freezable_kwargs: Mapping[str, Any] | None = None,
     kwargs: Mapping[str, Any] | None = None,
@@ -75,7 +76,9 @@ def miniagent(
         poison_after: With `retry`, the number of crashes after which a message is set aside, even if `retry` allows
             more attempts.
         passivate_after: Seconds without a call after which the agent gives its memory back; None for never.
-        durable: Whether the agent has a journal.
+        durable: Whether the calls of the agent outlive the process. The system needs a journal.
+        version: The version of the code of a durable agent: answers of another version are not used. None for a hash of
+            the code, its constants and its helpers.
         node: The node on which to place the agent, across machines.
         non_freezable_kwargs: Live arguments, passed as they are.
         kwargs: Arguments whose names the decorator takes for itself.
@@ -123,7 +126,7 @@ def miniagent(
             target,
             alias=alias,
             description=description,
-            options=AgentOptions(errors, max_concurrency, spawn),
+            options=AgentOptions(errors, max_concurrency, spawn, version),
             arguments={**arguments, **(kwargs or {})},
             live_arguments=non_freezable_kwargs or {},
         )

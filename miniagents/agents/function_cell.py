@@ -20,7 +20,7 @@ from miniagents.agents.agent_cell import AgentCell, answer_of
 from miniagents.agents.host import AgentHost
 from miniagents.agents.interaction import Interaction
 from miniagents.errors import ActorStoppedError
-from miniagents.messages import Message
+from miniagents.messages import EMPTY, Message
 from miniagents.promising.abandoning import INSIST_EVERY
 from miniagents.supervision.lifecycle import Event, Phase, Wish, life
 
@@ -151,7 +151,9 @@ class FunctionAgentCell(AgentCell):
         ctx = interaction.ctx = self.system.context_class(interaction)
         function, arguments = self.agent.wrapped, interaction.arguments
         coro: Awaitable[object] = (
-            function(ctx, **{**self._arguments, **arguments}) if self._arguments or arguments else function(ctx)
+            function(ctx, **{**self._arguments, **arguments})
+            if self._arguments or arguments is not EMPTY
+            else function(ctx)
         )
         return coro
 
@@ -163,7 +165,7 @@ class FunctionAgentCell(AgentCell):
 
             async def answer() -> None:
                 try:
-                    ask.answer(await answer_of(interaction.replies))
+                    ask.answer(await answer_of(interaction.replies, ask.message))
                 except (Exception, KeyboardInterrupt, SystemExit) as error:
                     ask.fail(error)
 

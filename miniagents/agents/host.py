@@ -1,10 +1,10 @@
 """The two sides that a call of an agent depends on: the system that it runs in, and the cell that serves it."""
 
 from collections.abc import Awaitable, Iterator
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from miniagents.actors import ActorRef, ActorSystem
-from miniagents.actors.cells.cell_state import StopRequest
+from miniagents.actors.waiting.termination import StopRequest
 from miniagents.promising import Promise
 
 CallT = TypeVar("CallT", contravariant=True)
@@ -97,15 +97,22 @@ class AgentHost(ActorSystem):
         interaction_class: Makes the calls: `Interaction`, or a subclass.
         reply_promise_class: Makes the promises of their replies: `ReplyPromise`, or a subclass.
         context_class: Makes what the code of an agent gets as `ctx`: `InteractionContext`, or a subclass.
+        durability: What the calls of a system with a journal share; None without one.
         errors_as_messages: Whether errors of agents arrive as `ErrorMessage`s where a call says nothing else.
         interaction_ids: The numbers of the calls to come.
     """
 
     _public_name = "MiniAgents"
 
-    interaction_class: ClassVar[type[Any]]
-    reply_promise_class: ClassVar[type[Any]]
-    context_class: ClassVar[type[Any]]
+    interaction_class: type[Any]
+    reply_promise_class: type[Any]
+    context_class: type[Any]
+    durability: Any = None
+
+    @property
+    def answers(self) -> Any:
+        """What the calls wait for from outside: `Answers` of `miniagents.agents.waiting`."""
+        raise NotImplementedError
 
     errors_as_messages: bool
     interaction_ids: Iterator[int]

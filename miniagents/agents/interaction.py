@@ -23,6 +23,7 @@ from miniagents.promising.tracebacks import traceback_text
 
 if TYPE_CHECKING:
     from miniagents.agents.agent import MiniAgent
+    from miniagents.agents.records import Records
 
 _log = structlog.get_logger("miniagents")
 
@@ -51,6 +52,10 @@ class Interaction(ReplyingCall):
         tokens: Tokens used so far, as far as models reported them.
         cost: The cost of these tokens, in the currency of the price list.
         label: The label that tells equal calls apart.
+        job: The name of the job that the call belongs to, "" for none.
+        records: The records of a call that is in a journal; None for any other call.
+        interrupted: Whether an earlier process has begun the call and was killed before the call ended.
+        replaying: Whether the call is run again and has come to nothing new yet; see `InteractionContext.replaying`.
 
     Example:
         >>> @miniagent
@@ -73,6 +78,13 @@ class Interaction(ReplyingCall):
     )
 
     scheduled = False
+
+    job: str = ""
+    records: "Records | None" = None
+    replaying = False
+    interrupted = False
+    is_silent = False
+    """Whether observers and events are told nothing of the call, since its answer is in the journal."""
 
     agent: "MiniAgent"
     agent_trace: "tuple[MiniAgent, ...]"
@@ -139,6 +151,11 @@ class Interaction(ReplyingCall):
         self._sequence = None
         self.are_replies_closed = False
         self._was_awaited = False
+
+    @property
+    def row(self) -> int:
+        """The number of the call in the journal, which outlives the process; without a journal its `id`."""
+        return self.id
 
     # The run
 
@@ -278,13 +295,12 @@ class Interaction(ReplyingCall):
             if self._sequence is not None:
                 self._sequence.cancel(self.cancelled)
             self.replies.reject(error)
-        if (self._background or self._timer is not None) and self.replies.is_flowing:
-            self.leave_background()
-        elif self._timer is not None:
+        flows = bool(self._background or self._timer is not None) and self.replies.is_flowing
+        if self._timer is not None and not flows:
             self._timer.cancel()
             self._timer = None
-        if self._below:
-            self.leave_below()
+        if flows or self._below:
+            self.leave(flows=flows)
         if self.parent is not None:
             self.parent.remove_below(self)
         self.context = self.envelope = self.ctx = None  # they lead back to here

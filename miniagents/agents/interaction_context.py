@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from miniagents.actors import ActorRef, Caller, SpawnOptions
-from miniagents.actors.cells.spawning import Spawner
 from miniagents.actors.observing.caller import current_caller
 from miniagents.actors.observing.request_id import current_request_id
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.interaction import Interaction
+from miniagents.agents.lasting_context import LastingContext
+from miniagents.agents.records import current_interruption
 from miniagents.errors import NoActiveSystemError
 from miniagents.messages import MessageSequencePromise, Sendable
 from miniagents.promising.failures import log_failure
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("miniagents")
 
 
-class InteractionContext(Spawner):
+class InteractionContext(LastingContext):
     """A call as the agent's code sees it, with the messages that came and the way for replies.
 
     Example:
@@ -109,7 +110,22 @@ class InteractionContext(Spawner):
         request_id = context.get(current_request_id) if context is not None else current_request_id.get()
         optional = {"caller": caller.name if caller is not None else None, "request_id": request_id}
         fields = {name: value for name, value in optional.items() if value is not None}
-        return _log.bind(actor=self._interaction.path, interaction=self._interaction.id, **fields)
+        log = _log.bind(actor=self._interaction.path, interaction=self._interaction.id, **fields)
+        return QuietLogger(log, self._interaction) if self._interaction.replaying else log
+
+    @property
+    def replaying(self) -> bool:
+        """True while the code runs again after a crash, and all that it has asked so far was answered by the journal.
+
+        It turns False with the first call, request or value that the journal does not have.
+        """
+        return self._interaction.replaying
+
+    @property
+    def interrupted(self) -> bool:
+        """True if this was started before, in a process that ended before it had a result: the function of a tool, or
+        else the code of the agent."""
+        return current_interruption.get() or self._interaction.interrupted
 
     def get_agent_trace(self) -> list[MiniAgent]:
         """Return this agent, the one that called it, and so on, up to 64."""
@@ -202,3 +218,38 @@ async def _logged(coro: Awaitable[object], path: str) -> None:
         await coro
     except (Exception, KeyboardInterrupt, SystemExit) as error:
         log_failure("call.side_task_failed", error, actor=path)
+
+
+class QuietLogger:
+    """The logger of a call that runs again. It says nothing as long as the code comes to nothing new, since the first
+    run has logged that.
+
+    Args:
+        log: The logger.
+        interaction: The call.
+    """
+
+    def __init__(self, log: Any, interaction: Interaction) -> None:
+        self._quiet_log = log
+        self._quiet_interaction = interaction
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self._quiet_log, name)
+        if name in _BINDS:
+            return lambda *values, **fields: QuietLogger(attribute(*values, **fields), self._quiet_interaction)
+        if not self._quiet_interaction.replaying or not callable(attribute):
+            return attribute
+        return _awaitable_nothing if name in _AWAITED else _nothing
+
+
+_AWAITED = frozenset({"adebug", "ainfo", "awarning", "awarn", "aerror", "aexception", "acritical", "afatal", "alog"})
+
+_BINDS = frozenset({"bind", "unbind", "try_unbind", "new"})
+
+
+def _nothing(*_: object, **__: object) -> None:
+    """Log nothing."""
+
+
+async def _awaitable_nothing(*_: object, **__: object) -> None:
+    """Log nothing."""

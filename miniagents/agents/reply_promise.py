@@ -79,12 +79,15 @@ class ReplyPromise(MessageSequencePromise, Generic[CallT]):
 
     def run_ready(self) -> bool:
         call = self._interaction
-        return call is not None and call.system.dispatcher.helpers.run_ready()
+        if call is None:
+            return False
+        dispatcher = call.system.dispatcher
+        return bool(dispatcher.ready) and dispatcher.helpers.run_ready()
 
     def start(self) -> None:
-        if self._interaction is not None:
-            self._interaction.submit()
-        super().start()
+        call = self._interaction
+        if call is not None and not call.is_submitted:
+            call.submit()  # there is nothing else to start: the call fills the promise
 
     def _watch(self, error: BaseException) -> None:
         if self._interaction is None or not self._interaction.ends_with_its_caller(error):
@@ -162,7 +165,7 @@ class ReplyPromise(MessageSequencePromise, Generic[CallT]):
     @property
     def is_flowing(self) -> bool:
         """True if more replies are to come, or more tokens of a reply."""
-        return not self.done() and (
+        return (self.settled_value is NO_VALUE and self.settled_error is None) and (
             not self.finished or any(isinstance(piece, Promise) and not piece.done() for piece in self.pieces)
         )
 

@@ -2,9 +2,10 @@
 
 import asyncio
 import concurrent.futures
+import importlib
 import itertools
 from collections.abc import Mapping
-from typing import Any, Self, Unpack, overload
+from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
 from miniagents.actors import Actor, EventKind, SpawnOptions, SupervisorRef
 from miniagents.actors.cells.cell import Cell
@@ -22,11 +23,19 @@ from miniagents.agents.function_cell import FunctionAgentCell
 from miniagents.agents.host import AgentHost, OpenCall, ServingCell
 from miniagents.agents.interaction import Interaction
 from miniagents.agents.interaction_context import InteractionContext
+from miniagents.agents.job_options import Change, Retry
 from miniagents.agents.message_observers import MessageObservers, PersistHandler
 from miniagents.agents.reply_promise import ReplyPromise
-from miniagents.messages import Message, Messages, Sendable
+from miniagents.errors import InvalidOptionError
+from miniagents.messages import Message, Messages, MessageSequencePromise, Sendable
 from miniagents.promising.abandoning import INSIST_EVERY
 from miniagents.supervision import Pool
+from miniagents.supervision.checking import check_count, check_kind
+
+if TYPE_CHECKING:
+    from miniagents.journal import Job, Journal
+    from miniagents.journal.changes import JobChanges
+    from miniagents.journal.pending_wait import PendingWait
 
 _AGENTS = "agents"
 
@@ -43,6 +52,8 @@ class MiniAgents(AgentHost):
         on_persist_messages: An async function of an iterable of messages, which sees every message object once.
         budget: A `Budget` of `miniagents.ext.llms`, or several, which limit what all models of this system may spend
             together.
+        journal: What durable actors and agents keep on disk, or None; see `ActorSystem`.
+        durable_agents: Whether all agents are durable, and not only those with `@miniagent(durable=True)`.
         llm_logger_agent: The agent that logs the prompts and answers of LLM agents; True for Markdown files in
             `llm_logs/`, None for no log. An agent's own option wins.
         stream_llm_tokens_by_default: Whether LLM agents without an option of their own stream.
@@ -67,11 +78,24 @@ class MiniAgents(AgentHost):
         errors_as_messages: bool = False,
         on_persist_messages: PersistHandler | None = None,
         budget: object = None,
+        journal: "Journal | None" = None,
+        durable_agents: bool = False,
         llm_logger_agent: MiniAgent | bool | None = None,
         stream_llm_tokens_by_default: bool = True,
         **options: Any,
     ) -> None:
-        super().__init__(**options)
+        super().__init__(journal=journal, **options)
+        if durable_agents and journal is None:
+            raise InvalidOptionError(
+                "durable_agents=True needs a journal: journal=SqliteJournal(path), of miniagents.journal"
+            )
+        self.durable_agents = durable_agents
+        self._answers: Any = None
+        self._jobs: Any = None
+        if journal is not None:
+            # Loaded here alone, so that a program without a journal does not load what needs SQLite.
+            durable = importlib.import_module("miniagents.agents.durable.system")
+            self._jobs = durable.make_durable(self, journal, records_all=durable_agents)
         self.budgets: tuple[Any, ...] = (
             () if budget is None else tuple(budget) if isinstance(budget, (tuple, list)) else (budget,)
         )
@@ -97,6 +121,7 @@ class MiniAgents(AgentHost):
         super().activate()
         self._activations = {}
         self._agents_cell = None
+        self._answers = None
         return self
 
     # Agents
@@ -135,6 +160,13 @@ class MiniAgents(AgentHost):
         """Return the base of the name of an actor that is spawned without one."""
         return actor.alias if isinstance(actor, MiniAgent) else super().base_name(actor)
 
+    def check_unnamed(self, actor: object, options: SpawnOptions | None) -> None:
+        """Refuse a durable actor or class agent without a name."""
+        if options is None and isinstance(actor, MiniAgent) and actor.is_class:
+            options = actor.options.spawn
+        if not isinstance(actor, MiniAgent) or actor.is_class:
+            super().check_unnamed(actor, options)
+
     def new_cell(
         self, parent: Cell, actor: object, name: str, options: SpawnOptions | None, kwargs: Mapping[str, Any]
     ) -> LivingCell:
@@ -167,8 +199,11 @@ class MiniAgents(AgentHost):
             above = self._agents_cell = ActivationRoot(self, self.root, name)
             self.root.add_child(above)
             above.begin()
-        taken = above.children is not None and agent.alias in above.children
-        name = above.child_name(None if taken else agent.alias, agent.alias)
+        if self.durability is not None and self.durability.keeps(agent):
+            name = self.durability.name_of_cell(above, agent)
+        else:
+            taken = above.children is not None and agent.alias in above.children
+            name = above.child_name(None if taken else agent.alias, agent.alias)
         cell = self._activations[agent] = new_agent_cell(self, above, name, agent, is_activated=True)
         above.add_child(cell)
         cell.begin()
@@ -188,14 +223,16 @@ class MiniAgents(AgentHost):
         return tuple(self._interactions.values())
 
     def interaction_started(self, interaction: Interaction) -> None:
-        """Note that a call is under way."""
+        """Note that a call is under way. One that was silent is noted again when it turns out to be no replay."""
         self._interactions[interaction.id] = interaction
         for hook in self.observers.interaction_started:
+            if interaction.is_silent:
+                break
             try:
                 hook(interaction)
             except Exception as error:
                 observer_failed(hook, error)
-        if self.events.wanted:
+        if self.events.wanted and not interaction.is_silent:
             self.events.publish(
                 EventKind.INTERACTION_STARTED, interaction.path, detail=interaction.id, actor=interaction.cell
             )
@@ -203,12 +240,13 @@ class MiniAgents(AgentHost):
     def interaction_ended(self, interaction: Interaction) -> None:
         """Note that a call is over."""
         if self._interactions.pop(interaction.id, None) is not None:
-            for hook in self.observers.interaction_ended:
-                try:
-                    hook(interaction)
-                except Exception as error:
-                    observer_failed(hook, error)
-            if self.events.wanted:
+            if self.observers.interaction_ended and not interaction.is_silent:
+                for hook in self.observers.interaction_ended:
+                    try:
+                        hook(interaction)
+                    except Exception as error:
+                        observer_failed(hook, error)
+            if self.events.wanted and not interaction.is_silent:
                 self.events.publish(
                     EventKind.INTERACTION_ENDED,
                     interaction.path,
@@ -238,10 +276,11 @@ class MiniAgents(AgentHost):
     async def _stop_interactions(self) -> None:
         for call in tuple(self._open_calls):
             call.finish()
-        calls_from_outside = [interaction for interaction in self._interactions.values() if interaction.parent is None]
-        for interaction in calls_from_outside:
-            interaction.begin_cancel("the system ends")
-        tasks = [interaction.task for interaction in self._interactions.values()]
+        ending = [interaction for interaction in self._interactions.values() if not interaction.ends_with_its_agent]
+        for interaction in ending:
+            if interaction.parent is None:
+                interaction.begin_cancel("the system ends")
+        tasks = [interaction.task for interaction in ending]
         running = [task for task in tasks if task is not None and not task.done()]
         if running:
             await asyncio.wait(running, timeout=INSIST_EVERY)
@@ -249,6 +288,186 @@ class MiniAgents(AgentHost):
     def _that_run(self) -> list[Any]:
         # A call on a worker is in both.
         return list(dict.fromkeys((*self._interactions.values(), *super()._that_run())))
+
+    # Jobs
+
+    def run_job(
+        self,
+        name: str,
+        agent: CallTarget,
+        messages: Sendable | None = None,
+        *,
+        retry: Retry | None = None,
+        on_change: Change = Change.RUN,
+        **kwargs: Any,
+    ) -> MessageSequencePromise:
+        """Run an agent as a job, which outlives the process.
+
+        Run again under its name, after a crash or in another program, the job continues: what its agents were answered
+        is not asked again. A job that has finished returns its replies at once. A job that runs is joined.
+
+        Args:
+            name: The name of the job, unique in the journal.
+            agent: The agent. It need not be durable itself.
+            messages: The messages, in any form that can be sent. The job starts once all of them are there and on disk.
+            retry: Which recorded answers are thrown away first; None for none. It also frees a job that is stuck or
+                was cancelled.
+            on_change: What becomes of the recorded answers of agents whose code has changed.
+            **kwargs: The arguments of `inquire`: `timeout=`, `errors_as_messages=`, and those of the agent.
+
+        Returns:
+            The promise of the replies, as from `inquire`. It fails with `JobConflictError` if the name belongs to a job
+            with another agent or input, with `JobStuckError` if the job has killed its process three times in a row,
+            and with `PromiseCancelledError` if it was cancelled.
+
+        Raises:
+            InvalidOptionError: The system has no journal.
+            AgentArgumentError: The agent does not take these arguments.
+            NotSendableError: `messages` cannot be sent.
+
+        Example:
+            >>> from miniagents.journal import MemoryJournal
+            >>> @miniagent
+            ... async def writer(ctx):
+            ...     print("writing")
+            ...     ctx.reply(f"a poem about {await ctx.message_promises}")
+            >>> async with MiniAgents(journal=MemoryJournal()) as mini:
+            ...     print(await mini.run_job("poem-1", writer, "the sea"))
+            ...     print(await mini.run_job("poem-1", writer, "the sea"))
+            writing
+            a poem about the sea
+            a poem about the sea
+        """
+        check_kind("run_job(name=)", name, str)
+        if not name:
+            raise InvalidOptionError("run_job(name=) is the name of the job, and must not be empty")
+        check_kind("run_job(retry=)", retry, Retry, or_none=True)
+        check_kind("run_job(on_change=)", on_change, Change)
+        promise: MessageSequencePromise = self._with_jobs().run(name, agent, messages, retry, on_change, kwargs)
+        return promise
+
+    async def unfinished_jobs(self) -> "tuple[Job, ...]":
+        """Return the jobs that have not ended, oldest first: those that run or can be resumed, and the stuck ones.
+
+        Raises:
+            InvalidOptionError: The system has no journal.
+            JournalError: The journal cannot be read.
+        """
+        jobs: tuple[Job, ...] = await self._with_jobs().unfinished()
+        return jobs
+
+    async def resume_all(self, max_concurrency: int = 16) -> dict[str, MessageSequencePromise]:
+        """Resume the jobs that have not ended, oldest first. Their agents are looked up in the modules that are loaded;
+        a job whose agent is not there is logged and left alone.
+
+        Args:
+            max_concurrency: How many jobs run at the same time, 1 or more. A job that only waits does not count. The
+                call returns once the last job has begun.
+
+        Returns:
+            The promises of the replies, by the names of the jobs.
+
+        Raises:
+            InvalidOptionError: The system has no journal, or `max_concurrency` is below 1.
+            JournalError: The journal cannot be read.
+        """
+        check_count("resume_all(max_concurrency=)", max_concurrency, 1)
+        resumed: dict[str, MessageSequencePromise] = await self._with_jobs().resume_all(max_concurrency)
+        return resumed
+
+    async def changes_of_job(self, name: str) -> "JobChanges":
+        """Compare the agents that a job has run with the code of this program, before anything of it runs.
+
+        Args:
+            name: The name of the job.
+
+        Returns:
+            The agents that have changed, how many recorded answers would not be used, and which waits would vanish.
+
+        Raises:
+            InvalidOptionError: The system has no journal.
+            JournalError: The journal cannot be read.
+        """
+        changes: JobChanges = await self._with_jobs().changes(name)
+        return changes
+
+    async def cancel_job(self, name: str) -> bool:
+        """Cancel a job, with all calls below it and what they wait for. The job stays cancelled after a restart.
+
+        Returns:
+            False if there is no such job, or it has ended.
+
+        Raises:
+            InvalidOptionError: The system has no journal.
+            JournalError: The journal cannot be written.
+        """
+        was_cancelled: bool = await self._with_jobs().cancel(name)
+        return was_cancelled
+
+    def _with_jobs(self) -> Any:
+        self.check_running()
+        if self._jobs is None:
+            raise InvalidOptionError(
+                f"system {self.name!r} has no journal, and jobs need one: journal=SqliteJournal(path), of "
+                f"miniagents.journal"
+            )
+        return self._jobs
+
+    # Waits
+
+    async def pending(self, job: str | None = None) -> "tuple[PendingWait, ...]":
+        """Return what waits for an answer from outside (`ctx.wait_for`), oldest first.
+
+        Args:
+            job: The job whose waits are returned; "" for the calls without a job, None for all.
+
+        Returns:
+            The waits, each with its id, the path of its agent and its prompt. Waits of jobs that do not run at this
+            moment are among them.
+
+        Raises:
+            SystemNotRunningError: The system is not running.
+            JournalError: The journal cannot be read.
+        """
+        self.check_running()
+        waits: tuple[PendingWait, ...] = await self.answers.pending(job)
+        return waits
+
+    async def deliver(
+        self, job: str, name_or_id: str, message: "str | Mapping[str, Any] | Message", *, by: str | None = None
+    ) -> str | None:
+        """Answer what waits for an answer from outside (`ctx.wait_for`), once.
+
+        An answer to something that does not wait yet is kept until it does.
+
+        Args:
+            job: The name of the job; "" for a call without one.
+            name_or_id: The name that the agent waits for, or the id of the wait, which `pending` shows.
+            message: The answer: a text, a dict, or a message. A dict is taken as the fields of the class that is waited
+                for, if there is one.
+            by: The name of the user who answers; None for the caller of the code that calls this.
+
+        Returns:
+            The id of the wait that has the answer, once it is on disk; None for an answer that is kept.
+
+        Raises:
+            AnswerRefusedError: It has an answer already; several have this name; the answer is of another type than is
+                waited for; the job has ended, or there is no such job or wait.
+            MessageTooLargeError: The answer is larger than the journal takes.
+            SystemNotRunningError: The system is not running.
+            JournalError: The journal cannot be written.
+        """
+        self.check_running()
+        id: str | None = await self.answers.deliver(job, name_or_id, message, by)
+        return id
+
+    @property
+    def answers(self) -> Any:
+        """What the calls wait for from outside; made when it is first asked for."""
+        if self._answers is None:
+            # Loaded here alone, so that a program in which nothing waits does not load the journal.
+            self._answers = importlib.import_module("miniagents.agents.waiting.answers").Answers(self)
+        return self._answers
 
     # Messages
 

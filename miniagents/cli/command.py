@@ -5,12 +5,14 @@ exit status. Optional libraries are imported when the command runs, so that `--h
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
-from importlib.metadata import version
+from typing import Any
 
 from miniagents.cli.bench import add_bench
 from miniagents.cli.commands import Commands
+from miniagents.cli.operate import add_dead_letters, add_deliver, add_jobs, add_journal, add_pending
 from miniagents.errors import InvalidOptionError, MissingDependencyError
 from miniagents.ext.serving.command import configure as configure_serve
 
@@ -20,7 +22,15 @@ def add_serve(commands: Commands) -> None:
     configure_serve(commands.add_parser("serve", help="serve agents over HTTP, with OpenAI-compatible endpoints"))
 
 
-COMMANDS: tuple[Callable[[Commands], None], ...] = (add_bench, add_serve)
+COMMANDS: tuple[Callable[[Commands], None], ...] = (
+    add_bench,
+    add_serve,
+    add_jobs,
+    add_pending,
+    add_deliver,
+    add_dead_letters,
+    add_journal,
+)
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C, as in shells."""
@@ -40,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         2
     """
     parser = argparse.ArgumentParser(prog="miniagents", description="An actor runtime for LLM agents in Python.")
-    parser.add_argument("--version", action="version", version=f"miniagents {version('miniagents')}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for add in COMMANDS:
         add(commands)
@@ -50,9 +60,23 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     try:
         status: int = parsed.run(parsed)
+        sys.stdout.flush()
     except (InvalidOptionError, MissingDependencyError) as error:
         print(f"miniagents: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:  # the reader of the output has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python itself writes there at its exit
+        return 0
     return status
+
+
+class _Version(argparse.Action):
+    """Prints the version. Only then is it looked up, since that loads forty modules."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import version
+
+        print(f"miniagents {version('miniagents')}")
+        parser.exit()

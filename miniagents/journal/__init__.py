@@ -1,8 +1,12 @@
 """The journal: what durable mailboxes, interactions and waits keep on disk.
 
 `Journal` is the interface, `SqliteJournal` and `MemoryJournal` are stores. What is written and read are values, the
-operations and queries below.
+operations and queries below. The stores are loaded when they are first named, so that a program without a journal does
+not load SQLite.
 """
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from miniagents.journal.encoding import UNDECODABLE, encoded, kind_of, waiting_mail
 from miniagents.journal.jobs import ChangeJob, DeleteJob, Forget, Job, JobOf, Jobs, JobState, StartJob
@@ -24,7 +28,6 @@ from miniagents.journal.mail import (
     StoredLetter,
     Unacknowledged,
 )
-from miniagents.journal.memory import MemoryJournal
 from miniagents.journal.operations import Operation, Query
 from miniagents.journal.retention import Count, Counts, Expire, Removed
 from miniagents.journal.rows import (
@@ -45,7 +48,6 @@ from miniagents.journal.rows import (
     RowState,
     StartRow,
 )
-from miniagents.journal.sqlite import SqliteJournal
 from miniagents.journal.states import Claim, Clear, Save, Snapshot, SnapshotOf
 from miniagents.journal.timers import Advance, Schedule, Timer, Timers, Unschedule
 from miniagents.journal.waits import (
@@ -56,11 +58,18 @@ from miniagents.journal.waits import (
     EndWait,
     GivenAnswer,
     OpenWait,
+    ReleaseWaits,
     Wait,
     WaitId,
     Waits,
     WaitState,
 )
+
+if TYPE_CHECKING:
+    from miniagents.journal.memory.journal import MemoryJournal
+    from miniagents.journal.sqlite import SqliteJournal
+
+_STORES = {"MemoryJournal": "miniagents.journal.memory.journal", "SqliteJournal": "miniagents.journal.sqlite"}
 
 __all__ = [
     "UNDECODABLE",
@@ -106,6 +115,7 @@ __all__ = [
     "Query",
     "Record",
     "Records",
+    "ReleaseWaits",
     "Removed",
     "Replies",
     "Reply",
@@ -142,3 +152,9 @@ __all__ = [
     "mailbox_subject",
     "waiting_mail",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _STORES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_STORES[name]), name)

@@ -68,6 +68,7 @@ class Wait(msgspec.Struct, frozen=True):
         since: When it was opened first, in seconds since the epoch.
         state: How far it is.
         answer: The answer, or None.
+        owner: The name of the user on whose behalf the interaction waits, or "".
     """
 
     id: WaitId
@@ -78,6 +79,7 @@ class Wait(msgspec.Struct, frozen=True):
     since: float = msgspec.field(default_factory=time.time)
     state: WaitState = WaitState.WAITING
     answer: GivenAnswer | None = None
+    owner: str = ""
 
 
 class OpenWait(Operation[Wait], frozen=True):
@@ -104,6 +106,14 @@ class EndWait(Operation[Wait | None], frozen=True):
 
     id: WaitId
     state: WaitState
+
+
+class ReleaseWaits(Operation[None], frozen=True):
+    """Remove the waits of a row whose code has changed, and keep their answers for the waits of the same name that the
+    job opens next, in their order."""
+
+    job: str
+    row: int
 
 
 class Delivery(enum.Enum):

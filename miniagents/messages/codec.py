@@ -155,7 +155,7 @@ def _exception_to_wire(error: BaseException) -> Wire:
 
 def _exception_from_wire(name: str, text: str, trace: str) -> BaseException:
     module, _, qualname = name.partition(":")
-    cls = getattr({"builtins": builtins, "miniagents": errors}.get(module), qualname, None)
+    cls = getattr({"builtins": builtins, "miniagents": errors}.get(module), qualname, None) or errors.registered(name)
     if isinstance(cls, type) and issubclass(cls, Exception) and cls is not RemoteError:
         try:
             return cls(text)

@@ -35,7 +35,7 @@ class Messages(tuple[Message, ...]):
     __slots__ = ()
 
     def __str__(self) -> str:
-        return "\n\n".join(str(message) for message in self)
+        return "\n\n".join(map(str, self))
 
 
 class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
@@ -125,8 +125,6 @@ class MessageSequencePromise(StreamedPromise[MessagePromise, Messages]):
 
     def __await__(self) -> Generator[Any, Any, Messages]:
         self._awaited = True
-        if self.finished and not self.done():
-            self._complete()
         return super().__await__()
 
     def start_whole(self) -> None:
@@ -345,9 +343,16 @@ class MessageSequence(Flattener[Any, MessagePromise]):
             AppenderNotOpenError: The sequence was never opened.
             AppenderClosedError: The sequence was closed.
         """
-        if not self._busy and self.is_open and (messages.__class__ is str or isinstance(messages, Message)):
-            # Nothing to flatten and nothing to wait for: a str or a message is always one piece.
+        # Two usual cases in which there is nothing to wait for: one piece, and a sequence that is all there.
+        is_open = self._was_open and not self._closed and not self._busy
+        if is_open and (messages.__class__ is str or isinstance(messages, Message)):
             self.sequence_promise.push_piece(self._leaf(messages))  # type: ignore[arg-type]
+        elif is_open and isinstance(messages, MessageSequencePromise) and messages.finished:
+            for piece in messages.pieces:
+                if type(piece) is Failure:
+                    self.sequence_promise.push_error(piece.error)
+                else:
+                    self.sequence_promise.push_piece(self._leaf(piece))  # type: ignore[arg-type]
         else:
             self.append(_snapshot(messages), out_of_order=out_of_order)
 

@@ -102,7 +102,7 @@ class Flattener(Generic[In, Out]):
                 self._line = deque()
             self._line.append(item)
         else:
-            rest = self._flatten(iter((item,)))
+            rest = self._flatten([iter((item,))])
             if rest is not None:
                 self._busy = True
                 self._go_on(self._drain(rest), self._line_broke)
@@ -111,7 +111,6 @@ class Flattener(Generic[In, Out]):
         """Take no more items. The promise ends when all items have been flattened."""
         self._closed = True
         self._finish_if_done()
-        self.sequence_promise.look_again()
 
     def cancel(self, reason: object) -> None:
         """Stop flattening."""
@@ -144,11 +143,14 @@ class Flattener(Generic[In, Out]):
         return ()
 
     def _finish_if_done(self) -> None:
+        """End the stream if nothing more comes; else there may be fewer than before who can bring it on."""
         if self._closed and not self._busy and not self._beside:
             self.sequence_promise.end_stream()
+        else:
+            self.sequence_promise.look_again()
 
     def _append_beside(self, item: In) -> None:
-        rest = self._flatten(iter((item,)))
+        rest = self._flatten([iter((item,))])
         if rest is not None:
             self._beside += 1
             self._go_on(self._drain_beside(rest), self._beside_ended)
@@ -164,15 +166,15 @@ class Flattener(Generic[In, Out]):
         self._tasks[task] = None
         task.add_done_callback(self._tasks.pop)
 
-    def _flatten(self, items: Iterator[Any]) -> "list[Any] | None":
+    def _flatten(self, stack: list[Any]) -> "list[Any] | None":
         """Flatten up to the first item that must be waited for.
+
+        Args:
+            stack: Iterators of what is to be flattened, the innermost last.
 
         Returns:
             None if all is flattened; else the stack of iterators, the async one on top.
         """
-        return self._flatten_stack([items])
-
-    def _flatten_stack(self, stack: list[Any]) -> "list[Any] | None":
         push = self.sequence_promise.push_piece
         leaf = self._leaf
         while stack:
@@ -226,7 +228,6 @@ class Flattener(Generic[In, Out]):
         else:
             self._busy = False
             self._finish_if_done()
-            self.sequence_promise.look_again()
 
     def _line_broke(self, error: BaseException) -> None:
         """Drop the items in line, since the item before them was cut off."""
@@ -250,15 +251,15 @@ class Flattener(Generic[In, Out]):
             self.sequence_promise.push_error(error)
         self._beside -= 1
         self._finish_if_done()
-        self.sequence_promise.look_again()
 
     async def _drain_stack(self, stack: "list[Any] | None") -> None:
         """Flatten the rest, waiting where an item is not ready."""
-        push_error, flow = self.sequence_promise.push_error, current_flow.get()
+        push, push_error = self.sequence_promise.push_piece, self.sequence_promise.push_error
+        leaf, flow = self._leaf, current_flow.get()
         while stack:
             top = stack[-1]
             if not hasattr(top, "__anext__"):
-                stack = self._flatten_stack(stack)
+                stack = self._flatten(stack)
                 continue
             if flow is not None and flow.is_full:
                 await flow.room(self.sequence_promise)
@@ -273,7 +274,15 @@ class Flattener(Generic[In, Out]):
                 if not isinstance(top, Replay) or (isinstance(error, DeadlockError) and not top.raised(error)):
                     stack.pop()
             else:
-                stack.append(iter((item,)))
+                try:
+                    piece = leaf(item)
+                except Exception as error:
+                    push_error(error)
+                else:
+                    if piece is not None:
+                        push(piece)  # the usual case: what comes is in order already
+                    else:
+                        stack.append(iter((item,)))
 
 
 async def _once(promise: Promise[Any]) -> AsyncIterator[Any]:

@@ -27,18 +27,14 @@ class Flow:
 
     Attributes:
         is_full: Whether streams that no task waits for are to pause. They look at it after each piece.
+        paused: The streams that pause, each with the number of tasks that pause for it.
     """
 
-    __slots__ = ("_paused", "is_full")
+    __slots__ = ("is_full", "paused")
 
     def __init__(self) -> None:
-        self._paused: dict[Pausable, int] = {}  # the number of tasks that pause for each
+        self.paused: dict[Pausable, int] = {}
         self.is_full = False
-
-    @property
-    def has_paused(self) -> bool:
-        """Whether any stream pauses."""
-        return bool(self._paused)
 
     async def room(self, promise: Pausable) -> None:
         """Pause the calling task while the flow is full and no task waits for the promise that it feeds.
@@ -49,20 +45,20 @@ class Flow:
             pause = promise.pause
             if pause is None or pause.done():
                 pause = promise.pause = asyncio.get_running_loop().create_future()
-            self._paused[promise] = self._paused.get(promise, 0) + 1
+            self.paused[promise] = self.paused.get(promise, 0) + 1
             try:
                 await asyncio.shield(pause)  # a task that is cancelled ends its own pause alone
             finally:
-                count = self._paused.pop(promise) - 1
+                count = self.paused.pop(promise) - 1
                 if count:
-                    self._paused[promise] = count
+                    self.paused[promise] = count
                 elif promise.pause is pause:
                     promise.pause = None
 
     def resume(self) -> None:
         """Let the paused streams go on, unless the flow is full."""
         if not self.is_full:
-            for promise in self._paused:
+            for promise in self.paused:
                 promise.end_pause()
 
 

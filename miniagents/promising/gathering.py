@@ -43,7 +43,7 @@ class Gathered(Linked, Promise[list[T]], Generic[T]):
         self._returns_exceptions = return_exceptions
         self._cancels = cancel
         self._link: Link | None = None
-        if cancel or not members:
+        if cancel:
             self._connect()
 
     def __await__(self) -> Generator[Any, Any, list[T]]:

@@ -287,7 +287,8 @@ class Promise(Generic[T]):
     def owns(self, work: Cancellable) -> None:
         """Let `work`, which was started for the promise, be cancelled with it."""
         if self.settled_value is NO_VALUE and self.settled_error is None:
-            self.started_work = with_one_more(self.started_work, work)
+            before = self.started_work
+            self.started_work = work if before is None else with_one_more(before, work)
 
     def _all_started(self) -> Iterable[Cancellable]:
         """Return what was started for the promise and may still run."""
@@ -391,7 +392,7 @@ class Promise(Generic[T]):
             return
         watch: Scope | Producer = scope if self.producer is None else self.producer
         watch.begin_wait(self, at)
-        waits[waiter] = self, at, scope.node
+        waits[waiter] = self, at, scope if scope.is_node else scope.node
         try:
             yield from waiter
         finally:
@@ -444,7 +445,7 @@ class Promise(Generic[T]):
 
 async def settled(promise: Promise[Any]) -> None:
     """Wait until a promise has settled, unseen by the deadlock detection. The outcome is not received by this."""
-    if not promise.done():
+    if promise.settled_value is NO_VALUE and promise.settled_error is None:
         waiter = asyncio.get_running_loop().create_future()
 
         def wake(_: Promise[Any]) -> None:

@@ -468,17 +468,17 @@ class Replay(Generic[Piece]):
                 return piece  # type: ignore[no-any-return]
             if promise.finished:
                 raise StopAsyncIteration
-            if promise.stream_task is None:
-                promise.start()
-                if promise.finished or self._index - promise.dropped < len(promise.pieces):
-                    continue
+            loop = self._loop
+            if loop is None:  # the first wait
+                loop = self._loop = promise.event_loop()
+                if promise.stream_task is None:
+                    promise.start()
+                    if promise.finished or self._index - promise.dropped < len(promise.pieces):
+                        continue
             if promise.producer is not None and promise.run_ready():
                 continue
             if promise.pause is not None:
                 promise.end_pause()
-            loop = self._loop
-            if loop is None:
-                loop = self._loop = promise.event_loop()
             waiter: asyncio.Future[None] = loop.create_future()
             if promise.piece_waiters is None:
                 promise.piece_waiters = [waiter]
@@ -494,7 +494,7 @@ class Replay(Generic[Piece]):
             if promise.producer is not None or source is None or source._fut_waiter in waits:  # noqa: SLF001
                 watch: Scope | Producer = scope if promise.producer is None else promise.producer
                 watch.begin_wait(promise, self._index)
-            waits[waiter] = promise, self._index, scope.node
+            waits[waiter] = promise, self._index, scope if scope.is_node else scope.node
             try:
                 yield from waiter
             finally:

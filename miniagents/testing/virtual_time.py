@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+_WALL_BEGINS = 1_767_225_600.0  # 2026-01-01, 00:00 UTC
+
 
 class _JumpingSelector(selectors.DefaultSelector):
     def __init__(self, loop: "VirtualTimeLoop") -> None:
@@ -37,6 +39,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     Attributes:
         now: The virtual time, in seconds.
+        wall_offset: What is added to it for the virtual time of day, which begins with the year 2026. Change it to set
+            the time of day, as an operator or the network does.
         threads: The number of calls of `run_in_executor` that are under way. While there are any, the clock does not
             jump.
 
@@ -52,12 +56,17 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self.now = 1000.0
+        self.wall_offset = _WALL_BEGINS - self.now
         self.threads = 0
         super().__init__(_JumpingSelector(self))
 
     def time(self) -> float:
         """Return the virtual time, in seconds."""
         return self.now
+
+    def wall_time(self) -> float:
+        """Return the virtual time of day, in seconds since the epoch."""
+        return self.now + self.wall_offset
 
     def timers(self) -> list[asyncio.TimerHandle]:
         """Return the timers that have not fired and are not cancelled."""

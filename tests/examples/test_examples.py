@@ -1,5 +1,6 @@
 """Every example does what it says, run as a user runs it."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -40,7 +41,30 @@ def test_it_prints_what_it_says(name: str) -> None:
     assert (done.stdout, done.stderr, done.returncode) == (EXPECTED[name], "", 0)
 
 
+def test_an_approval_is_waited_for_across_runs(tmp_path: Path) -> None:
+    def run(*answer: str) -> list[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "examples.approval", *answer],
+            cwd=ROOT,
+            env={**os.environ, "JOURNAL": str(tmp_path / "approval.db")},
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=False,
+        )
+        assert (done.stderr, done.returncode) == ("", 0)
+        return done.stdout.splitlines()
+
+    prompt = "Publish 'A poem about the sea.'?"
+    hint = "(answer with: python -m examples.approval yes)"
+    published = "published: A poem about the sea."
+    assert run() == ["writing a draft", prompt, hint]
+    assert run() == [prompt, hint]
+    assert run("yes") == [prompt, published]
+    assert run("yes") == [published]
+
+
 def test_every_example_is_tested() -> None:
     files = {path.stem for path in (ROOT / "examples").glob("*.py")} - {"__init__", "models"}
     talks_to_models = {"chat", "debate", "extraction", "fallback", "tools"}  # test_llm_examples.py
-    assert files == set(EXPECTED) | talks_to_models
+    assert files == set(EXPECTED) | talks_to_models | {"approval"}

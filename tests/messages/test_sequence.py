@@ -140,6 +140,30 @@ async def test_what_cannot_be_sent_is_refused_at_once_and_by_name() -> None:
             sequence_of(object())
 
 
+async def test_what_cannot_be_sent_is_an_error_at_its_place_where_it_comes_later() -> None:
+    async with PromisingContext():
+        promise = sequence_of(later("a", object(), "b"))
+        replay = promise.__aiter__()
+        assert str(await (await replay.__anext__())) == "a"
+        with pytest.raises(NotSendableError, match="object"):
+            await replay.__anext__()
+        assert str(await (await replay.__anext__())) == "b"
+
+
+async def test_a_sequence_that_is_all_there_keeps_its_errors_at_their_places() -> None:
+    async with PromisingContext():
+        inner = sequence_of("a", ValueError("boom"), "b")
+        for promise in (sequence_of(inner), sequence_of(inner, errors_as_messages=True)):
+            assert promise.finished
+        strict, lenient = sequence_of(inner), sequence_of(inner, errors_as_messages=True)
+        assert [str(message) for message in await lenient][::2] == ["a", "b"]
+        replay = strict.__aiter__()
+        assert str(await (await replay.__anext__())) == "a"
+        with pytest.raises(ValueError, match="boom"):
+            await replay.__anext__()
+        assert str(await (await replay.__anext__())) == "b"
+
+
 async def test_an_appender_must_be_open_before_it_takes_anything() -> None:
     async with PromisingContext():
         with pytest.raises(AppenderNotOpenError):

@@ -472,3 +472,30 @@ async def test_a_start_that_whoever_asked_for_it_has_given_up_is_no_failure_to_r
         assert await top.which_children() == ()
     gc.collect()
     assert log == []
+
+
+class Slow(Actor):
+    """Answers with a failure once its gate opens."""
+
+    def __init__(self, gate: asyncio.Event) -> None:
+        self.gate = gate
+
+    async def receive(self, message: Message, ctx: ActorContext) -> Exception:
+        await self.gate.wait()
+        return BoomError("boom")
+
+
+async def test_a_failure_is_logged_though_somebody_has_waited_and_went_away_before(log: list[Any]) -> None:
+    gate = asyncio.Event()
+    async with MiniAgents() as system:
+        slow = system.spawn(Slow, gate=gate)
+        await slow.started()
+        ask = slow.ask(TextMessage("hello"))
+        waiting = asyncio.ensure_future(asyncio.wait_for(ask, 60.0))
+        await turns()
+        waiting.cancel()
+        await turns()
+        gate.set()
+        await turns()
+        assert ask.done()
+    assert [entry["event"] for entry in log] == ["promise.failed_unawaited"]

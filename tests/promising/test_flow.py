@@ -172,7 +172,7 @@ async def test_a_stream_that_is_cancelled_while_it_pauses_ends(after: int) -> No
         await turns(5)
 
         assert promise.done()
-        assert not flow.has_paused
+        assert not flow.paused
 
 
 async def pausing(flow: Flow, promise: Any) -> "list[asyncio.Task[None]]":
@@ -198,7 +198,7 @@ async def test_several_may_pause_for_one_promise_and_all_go_on() -> None:
         await turns(3)
 
         assert all(task.done() and task.exception() is None for task in tasks)
-        assert not flow.has_paused
+        assert not flow.paused
         assert promise.pause is None
 
 
@@ -216,7 +216,7 @@ async def test_one_that_is_cancelled_leaves_the_pauses_of_the_others_as_they_are
         flow.resume()
         await turns(3)
         assert all(task.done() and task.exception() is None for task in others)
-        assert not flow.has_paused
+        assert not flow.paused
 
 
 async def test_without_a_flow_nothing_pauses() -> None:

@@ -249,6 +249,51 @@ async def test_the_failure_that_the_awaiter_receives_is_not_logged(log: list[Any
     assert "promise.failed_unawaited" not in [entry["event"] for entry in log]
 
 
+class FrozenError(Exception):
+    """An error that takes no attributes, so that it cannot be marked as received."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(name)
+
+
+async def test_the_failure_that_the_awaiter_receives_is_not_logged_although_it_takes_no_mark(log: list[Any]) -> None:
+    async def fails(_: Any) -> None:
+        raise FrozenError
+
+    async with PromisingContext():
+        with pytest.raises(FrozenError):
+            await gather(Promise(fails))
+        gc.collect()
+
+    assert log == []
+
+
+async def test_an_error_in_a_list_that_is_received_is_not_logged_for_another_promise(log: list[Any]) -> None:
+    error = BoomError("shared")
+    async with PromisingContext():
+        first, other = promises(2)
+        gathered = gather(first, return_exceptions=True)
+        first.reject(error)
+        other.reject(error)
+        await gathered
+        del other
+        gc.collect()
+
+    assert log == []
+
+
+async def test_a_gather_that_has_failed_keeps_none_of_its_promises() -> None:
+    slow, fails = promises(2)
+    gathered = gather(slow, fails)
+    assert not gathered.done()
+    fails.reject(BoomError())
+    reference = weakref.ref(slow)
+    del slow
+
+    assert reference() is None
+    assert isinstance(gathered.exception(), BoomError)
+
+
 async def test_the_failures_in_a_list_that_is_received_are_not_logged(log: list[Any]) -> None:
     async with PromisingContext():
         gathered = gather(Promise(boom), Promise(boom), return_exceptions=True)
@@ -430,12 +475,13 @@ async def test_a_callback_is_called_although_nobody_keeps_the_gather() -> None:
 
 
 @pytest.mark.parametrize("how", ["value", "error", "cancelled"])
-async def test_a_gather_is_gone_without_the_garbage_collector(how: str) -> None:
+@pytest.mark.parametrize("cancel", [False, True])
+async def test_a_gather_is_gone_without_the_garbage_collector(how: str, cancel: bool) -> None:
     gc.collect()
     gc.disable()
     try:
         (member,) = promises(1)
-        gathered = gather(member)
+        gathered = gather(member, cancel=cancel)
         reference = weakref.ref(gathered)
         waiting = asyncio.create_task(wait(gathered))
         await turns()

@@ -4,12 +4,13 @@ import copyreg
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from miniagents.actors.cells.cell_state import ENDED, State
+from miniagents.actors.cells.cell_state import State
 from miniagents.actors.cells.stand_in import StandIn
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
 from miniagents.actors.messaging.entries import Enveloped
 from miniagents.actors.messaging.identity import Identity, find, system_of
 from miniagents.actors.messaging.ref import ActorRef
+from miniagents.actors.waiting.termination import ENDED
 from miniagents.errors import ActorStoppedError, NoActiveSystemError
 from miniagents.messages import register_wire_type
 from miniagents.promising import Promise, PromisingContext

@@ -194,6 +194,12 @@ class ActorContext(Spawner):
         return envelope if isinstance(envelope, Envelope) else envelope.envelope
 
     @property
+    def message_id(self) -> str | None:
+        """The sender's own id of the message in hand (`message_id=` of `send` and `ask`), or None."""
+        cell = self._cell
+        return cell.inbox.message_id_of(cell.current) if cell.inbox is not None else None
+
+    @property
     def log(self) -> Any:
         """A structlog logger, bound to the path."""
         return structlog.get_logger("miniagents").bind(actor=self._cell.path)
@@ -236,19 +242,57 @@ class ActorContext(Spawner):
         check_kind(f"{self._cell.path}: unwatch(ref=)", ref, ActorRef)
         self._cell.unwatch(cell_of(ref))
 
-    def schedule(self, delay: float, message: Message) -> Timer:
+    def schedule(self, delay: float, message: Message, *, name: str | None = None) -> Timer:
         """Tell this actor `message` in `delay` seconds, unless it restarts or ends before.
 
         As of a `send`, the mailbox's capacity counts: under BACKPRESSURE the message waits for room.
 
+        The timer of a durable actor is in the journal, by the time of day, and goes on after the death of the process.
+        It exists once for each name, so that `on_start` may make it at every start; one with another delay or message
+        under the same name replaces the old one.
+
+        Args:
+            delay: Seconds, 0 or more.
+            message: The message.
+            name: For a durable actor, the name of the timer; None for one made of message and delay.
+
         Returns:
             A handle with `cancel()`, which also takes back a message that waits in the mailbox already.
         """
-        return self._cell.add_timer(delay, message, repeats=False)
+        return self._cell.add_timer(delay, message, name, repeats=False)
 
-    def schedule_every(self, interval: float, message: Message) -> Timer:
-        """Tell this actor `message` every `interval` seconds; of the ticks at most one waits in the mailbox."""
-        return self._cell.add_timer(interval, message, repeats=True)
+    def schedule_every(self, interval: float, message: Message, *, name: str | None = None) -> Timer:
+        """Tell this actor `message` every `interval` seconds; of the ticks at most one waits in the mailbox.
+
+        See `schedule` for the timers of a durable actor. Ticks that were missed while the process was down come as one.
+        """
+        return self._cell.add_timer(interval, message, name, repeats=True)
+
+    def schedule_cron(
+        self, rule: str, message: Message, *, zone: str = "UTC", name: str | None = None, max_late: float | None = None
+    ) -> Timer:
+        """Tell this durable actor `message` at times of day.
+
+        A rule with fixed hours that is skipped in spring comes at the jump of the clock, and one that comes twice in
+        autumn comes the first time. A rule with a wildcard hour follows the time that has passed. Ticks that were
+        missed while the process was down come as one, and none comes while the last one waits or runs.
+
+        Args:
+            rule: The five fields of cron: minute, hour, day of the month, month, day of the week.
+            message: The message.
+            zone: The name of the time zone.
+            name: The name of the timer, once for each actor; None for one made of message and rule. Another rule under
+                the same name replaces the old one.
+            max_late: How many seconds late a missed tick may come, 0 or more; None for one period.
+
+        Returns:
+            A handle with `cancel()`.
+
+        Raises:
+            InvalidOptionError: The actor is not durable, the rule is none, or the zone is not known.
+            MissingDependencyError: `miniagents[journal]` is not installed.
+        """
+        return self._cell.add_cron(rule, message, zone, name, max_late)
 
     def reply(self, answer: Message | BaseException | None) -> None:
         """Answer the message in hand now, before the handler returns; the return value is then ignored.

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import sys
 from collections import deque
+from collections.abc import Coroutine
 from contextvars import Context
 from sys import getrefcount
 from time import monotonic
@@ -38,12 +39,25 @@ from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.scope import current_scope
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.promising.work import end_all
-from miniagents.supervision.lifecycle import OVER, Event, Phase, Wish
+from miniagents.supervision.lifecycle import CLEANUP, DOOMED, DUE, NO_WISH, OVER, STARTING, UP, Event, Wish
 
 if TYPE_CHECKING:
     from miniagents.actors.cells.cell_ports import System
 
+# On Python 3.11 an attribute of an enum costs as much as a call (benchmarks `crash`, `stop`).
+_BEGUN, _STARTED, _CRASHED, _LET_GO, _DRAINED, _GONE = (
+    Event.BEGUN,
+    Event.STARTED,
+    Event.CRASHED,
+    Event.LET_GO,
+    Event.DRAINED,
+    Event.GONE,
+)
+
 _log = structlog.get_logger("miniagents")
+
+LIVES = object()
+"""Returned where a failure has not ended the instance."""
 
 
 class ActorCell(InterruptibleCell):
@@ -71,11 +85,11 @@ class ActorCell(InterruptibleCell):
     def take_notice(self) -> None:
         """See to it that a turn comes that looks at what was asked."""
         phase = self.life.phase
-        if phase is Phase.UP or phase is Phase.DOOMED:
+        if phase is UP or phase is DOOMED:
             self._noticed = False
             if not self.scheduled:
                 self.wake()
-        elif phase is Phase.DUE and not self._turn_is_due:
+        elif phase is DUE and not self._turn_is_due:
             self._turn_is_due = True
             self.wake()
 
@@ -133,7 +147,7 @@ class ActorCell(InterruptibleCell):
         if self.task is task:
             self.task = None
         self._turn_is_due = False
-        if self.life.phase is Phase.DUE:
+        if self.life.phase is DUE:
             self.take_notice()
 
     # Turns
@@ -150,8 +164,10 @@ class ActorCell(InterruptibleCell):
             watched, inbox = self.props.handler_timeout is not None, self.inbox
             budget, look_at = QUANTUM, QUANTUM - 2
             while True:
-                if not self._noticed and await self._ends():
-                    return
+                if not self._noticed:
+                    if await self._ends():
+                        return
+                    receive, ctx = self._instance.receive, self._ctx
                 queue = self.queue
                 if not queue:
                     # Nothing to do.
@@ -202,8 +218,21 @@ class ActorCell(InterruptibleCell):
                         # Without this frame, which would make a cycle of the error and the ask that it ends.
                         error.__traceback__ = trace.tb_next
                     trace = None
-                    if not await self._failed(error):
-                        return
+                    rest = self._failed(error)
+                    if rest is not LIVES:
+                        if rest is not None:
+                            await rest
+                        if (
+                            self.life.phase is not DUE
+                            or self.context is None
+                            or getrefcount(task) + getweakrefcount(task) > task.held
+                            or monotonic() > self.system.dispatcher.turn_until
+                        ):
+                            return
+                        # The fresh instance starts in this turn, since it needs neither another context nor another
+                        # task (benchmark `crash`): outside of this block, or its errors would carry this one.
+                        self._noticed = False
+                        continue
                 else:
                     if hang is not None:
                         hang.cancel()
@@ -218,8 +247,12 @@ class ActorCell(InterruptibleCell):
                             self.answered_nobody(result)
                         self.current = None
                         self.handled += 1
-                    elif not await self._failed(asyncio.CancelledError()):
-                        return
+                    else:
+                        rest = self._failed(asyncio.CancelledError())
+                        if rest is not LIVES:
+                            if rest is not None:
+                                await rest
+                            return
                 # After the last message of a turn whoever runs it looks, before the next turn.
                 if (queue or own_task) and getrefcount(task) + getweakrefcount(task) > task.held and self._is_spent():
                     await self._cleanse()
@@ -239,7 +272,7 @@ class ActorCell(InterruptibleCell):
             if not own_task:
                 self.task = None
                 if self._instance is None:
-                    self._turn_is_due = self.life.phase is Phase.DUE
+                    self._turn_is_due = self.life.phase is DUE
                     if self._turn_is_due:
                         self.wake()
 
@@ -250,7 +283,7 @@ class ActorCell(InterruptibleCell):
             Whether it counts as handled; one that has run for too long, whose children have failed, or that was
             abandoned, is not.
         """
-        if self._interruption is HANG or self._interruption is CRASH or self.life.phase is not Phase.UP:
+        if self._interruption is HANG or self._interruption is CRASH or self.life.phase is not UP:
             return False
         self._interruption = None
         self._tell_done()
@@ -307,23 +340,30 @@ class ActorCell(InterruptibleCell):
         task.interrupted_at = 0.0
 
     async def _ends(self) -> bool:
-        """Look at what was asked of the actor from outside its handlers.
+        """Look at what was asked of the actor from outside its handlers, or start the instance that is due.
 
         Returns:
-            Whether there is no instance any more.
+            Whether there is no instance.
         """
-        if self.life.phase is Phase.DOOMED:
+        if self._instance is None:
+            return not await self._start()
+        if self.life.phase is DOOMED:
             error, self._failure = self._failure, None
             # It is what dooms; test: test_the_parent_crashes_when_the_strategy_for_its_children_is_used_up
             assert error is not None
-            return not await self._crashed(None, error)
-        if self.life.wish is Wish.NONE:
+            rest = self._crashed(error)
+            if rest is not None:
+                await rest
+            return True
+        if self.life.wish is NO_WISH:
             self._noticed = True
             return False
-        self.apply(Event.LET_GO if self.depth else Event.DRAINED)
-        if self.life.phase is Phase.UP:
+        self.apply(_LET_GO if self.depth else _DRAINED)
+        if self.life.phase is UP:
             return False  # it drains
-        await self._end_instance()
+        rest = self._end_instance()
+        if rest is not None:
+            await rest
         return True
 
     # Start and end of an instance
@@ -335,8 +375,8 @@ class ActorCell(InterruptibleCell):
             Whether it is there.
         """
         self._interruption = None
-        self.apply(Event.BEGUN)
-        if self.life.phase is not Phase.STARTING:
+        self.apply(_BEGUN)
+        if self.life.phase is not STARTING:
             return False  # the start is off
         restarted, self._restart_reason = self._restart_reason, None
         is_first = not self.life.again
@@ -349,24 +389,26 @@ class ActorCell(InterruptibleCell):
             if kind.on_start is not Actor.on_start:
                 await instance.on_start(ctx)
                 self._check_interruption()
-            if self.life.phase is not Phase.STARTING:
+            if self.life.phase is not STARTING:
                 return False  # it was abandoned
             self._instance = instance
             if restarted is not None and kind.on_restart is not Actor.on_restart:
                 await instance.on_restart(restarted)
                 self._check_interruption()
-                if self.life.phase is not Phase.STARTING:
+                if self.life.phase is not STARTING:
                     return False
         except BaseException as error:
             if hang is not None:
                 hang.cancel()
-            if self.life.phase is not Phase.STARTING:
+            if self.life.phase is not STARTING:
                 return False  # it was abandoned
             was_stopped = self._interruption is STOP or self._interruption is SUSPEND
             was_stopped = was_stopped and isinstance(error, asyncio.CancelledError) and self.life.wish >= Wish.STOP
             error = self._explain(error)
             if self._instance is not None:
-                await self._crashed(None, error)
+                rest = self._crashed(error)
+                if rest is not None:
+                    await rest
             else:
                 if not was_stopped:
                     self.reason = error
@@ -375,8 +417,8 @@ class ActorCell(InterruptibleCell):
         if hang is not None:
             hang.cancel()
         self._interruption = None
-        self.apply(Event.STARTED)
-        self._noticed = self.life.wish is Wish.NONE
+        self.apply(_STARTED)
+        self._noticed = self.life.wish is NO_WISH
         if not is_first or self.system.events.wanted:
             self.announce_start(is_first, restarted)
         # `_is_spent` alone would do; the look before it spares a call (benchmark `spawn`).
@@ -394,31 +436,42 @@ class ActorCell(InterruptibleCell):
         self.failed(error)
         self.start_error = error
         is_ignored = isinstance(error, IgnoreStart)
-        if not is_ignored and self.on_started is None and self.life.wish is Wish.NONE:
+        if not is_ignored and self.on_started is None and self.life.wish is NO_WISH:
             if is_first:
                 self.system.start_failed(self, error)
             else:
                 self._log_crash(error)
         self.apply(Event.IGNORED if is_ignored else Event.START_FAILED)
         await self._release()
-        self.apply(Event.GONE)
+        self.apply(_GONE)
 
-    async def _end_instance(self) -> None:
+    def _end_instance(self) -> Coroutine[Any, Any, None] | None:
+        """End the instance, with all that it owns.
+
+        Returns:
+            What is left to do, where code of the user has to end first; None if there is nothing, the usual case.
+        """
+        cleans_up = type(self._instance).on_stop is not Actor.on_stop
+        if cleans_up or self.children or self._timers or self._owed or self._tasks:
+            return self._clean_up(cleans_up)
+        self._forget_instance()
+        self.apply(_GONE)
+        return None
+
+    async def _clean_up(self, cleans_up: bool) -> None:
         """Children first, then `on_stop`, then the tasks and timers: what the instance owns ends with it."""
-        instance = self._instance
-        cleans_up = type(instance).on_stop is not Actor.on_stop
         if cleans_up:
             self._cancel_timers()
             if self._is_spent():
                 await self._cleanse()
             await self._stop_children()
             self.apply(Event.CLEANING)
-            await self._run_on_stop(instance)
-            if self.life.phase is not Phase.CLEANUP:
+            await self._run_on_stop(self._instance)
+            if self.life.phase is not CLEANUP:
                 return  # it was abandoned
             self.apply(Event.CLEANED)
         await self._release()
-        self.apply(Event.GONE)
+        self.apply(_GONE)
 
     async def _release(self) -> None:
         """Let go of all that the instance has had."""
@@ -428,7 +481,15 @@ class ActorCell(InterruptibleCell):
                 await self._cleanse()
             assert self.reason is not None  # that of the exit
             await self._drop_belongings(self.reason)
-        self._instance = self._ctx = self.context = None
+        self._forget_instance()
+
+    def _forget_instance(self) -> None:
+        """Keep nothing of the instance; its context only where that is as good as a new one."""
+        self._turn_is_due = True  # this one goes on without an instance
+        self._instance = self._ctx = None
+        context = self.context
+        if context is not None and (len(context) > 1 or self.props.own_task):
+            self.context = None
         self._failure = self._interruption = None
         if self._done_waiters is not None:
             self._tell_done()
@@ -455,23 +516,24 @@ class ActorCell(InterruptibleCell):
     def settle(self) -> None:
         """Settle all that waits for the actor, which has ended for good."""
         self.scheduled = True
+        self.context = None
         if self.warm:
             self.system.dispatcher.forget(self)
         super().settle()
 
     # Failures
 
-    async def _failed(self, error: BaseException) -> bool:
+    def _failed(self, error: BaseException) -> Any:
         """The handler raised, or was interrupted.
 
         Returns:
-            Whether the instance lives.
+            `LIVES` if the instance does; else what is left to do of its end, or None.
         """
-        if self.life.phase is not Phase.UP and self.life.phase is not Phase.DOOMED:
-            return False  # it was abandoned
+        if self.life.phase is not UP and self.life.phase is not DOOMED:
+            return None  # it was abandoned
         envelope = self.current if self.current.__class__ is Ask else self.envelope
         assert envelope is not None  # a handler has a message
-        cause, ask = self._interruption, envelope.ask
+        cause, ask = self._interruption, envelope if envelope.__class__ is Ask else envelope.ask
         self._replied = False
         if cause is CANCEL and isinstance(error, asyncio.CancelledError):
             self._interruption = None
@@ -479,7 +541,7 @@ class ActorCell(InterruptibleCell):
             if self.inbox is not None:
                 self.acknowledge(envelope, Outcome.CANCELLED)
             self._tell_done()
-            return True
+            return LIVES
         if (cause is STOP or cause is SUSPEND) and isinstance(error, asyncio.CancelledError):
             self._interruption = None
             self.current = None
@@ -487,7 +549,7 @@ class ActorCell(InterruptibleCell):
                 self._keep_cut_off(envelope)
             elif ask is not None:
                 ask.stopped(self.reason)
-            return True
+            return LIVES
         if cause is not None:
             error = self._explain(error)
         if self.props.errors and isinstance(error, self.props.errors):
@@ -499,56 +561,61 @@ class ActorCell(InterruptibleCell):
                 ask.fail(error)
             else:
                 log_failure("actor.answer_failed", error, actor=self.path)
-            return True
+            return LIVES
         if ask is not None and ask.done() and is_of_the_caller(error):
             # Nothing but the end of what the caller wanted: its deadline passed, or it cancelled. That fails the
             # promise and is no crash (else a few impatient clients take a supervisor down).
             self.current = None
             if self.inbox is not None:
                 self.acknowledge(envelope, outcome_of(envelope))
-            return True
-        return await self._crashed(envelope, error)
+            return LIVES
+        return self._crashed(error, envelope, ask)
 
-    async def _crashed(self, envelope: Enveloped | None, error: BaseException) -> bool:
+    def _crashed(
+        self, error: BaseException, envelope: Enveloped | None = None, ask: Any = None
+    ) -> Coroutine[Any, Any, None] | None:
         """Handle a crash: run `on_stop`, and then what the supervision says.
 
+        Args:
+            error: The exception.
+            envelope: The envelope of the message that was in hand, if any.
+            ask: The ask of that envelope.
+
         Returns:
-            Whether the instance lives: it does not.
+            What is left to do of the end of the instance, or None.
         """
         self.failed(error)
-        ask = envelope.ask if envelope is not None else None
         # Who runs this turn until it has to wait, waits as well.
         is_awaited = ask is not None and (bool(ask.waiters) or (self.task is not None and self.task.handed is not None))
         if envelope is not None:
             if envelope.started_work is not None:
                 end_all(*self.started_for(envelope), reason=error)
-            self._after_crash(envelope, error)
+            self._after_crash(error, envelope, ask)
         self.current = None
         # The ask of an agent's call is its interaction.
-        call = getattr(ask, "id", None)
+        call = getattr(ask, "id", None) if ask is not envelope else None
         if self.system.events.wanted:
             self.system.events.publish(EventKind.CRASH, self.path, error=error, detail=call, logged=True, actor=self)
         self._log_crash(error, call, is_asked=ask is not None, is_awaited=is_awaited)
         self.reason = error
-        self.apply(Event.CRASHED)
-        await self._end_instance()
-        return False
+        self.apply(_CRASHED)
+        return self._end_instance()
 
-    def _after_crash(self, envelope: Enveloped, error: BaseException) -> None:
+    def _after_crash(self, error: BaseException, envelope: Enveloped, ask: Any) -> None:
         """Retry the current message, or make it a dead letter, or fail its ask."""
         retry = self.props.options.retry
         envelope.crashes += 1
-        if retry is not None and isinstance(error, retry.on) and not (envelope.ask is not None and envelope.ask.done()):
+        if retry is not None and isinstance(error, retry.on) and not (ask is not None and ask.done()):
             if envelope.crashes < retry.attempts_of(self.props.options.poison_after):
                 self.put_back(envelope)
                 if self._owed is not None:
-                    self._owed.pop(envelope.ask, None)  # the next attempt may answer, and this one no more
+                    self._owed.pop(ask, None)  # the next attempt may answer, and this one no more
                 return
             self.system.dead_letters.add(DeadLetterReason.POISONOUS, envelope, self.ref)
         if self.inbox is not None:
             self.acknowledge(envelope, Outcome.CRASHED, error)
-        if envelope.ask is not None:
-            envelope.ask.fail(error)
+        if ask is not None:
+            ask.fail(error)
 
     def _keep_cut_off(self, envelope: Enveloped) -> None:
         """The message in hand was cut off: a durable mailbox keeps it, for the next instance or the next actor."""

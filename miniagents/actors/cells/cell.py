@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Coroutine, Iterable
 from typing import TYPE_CHECKING, Any
 
-from miniagents.actors.cells.cell_state import State, StopRequest
+from miniagents.actors.cells.cell_state import State
 from miniagents.actors.cells.receiving_cell import ReceivingCell
 from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.messaging.backlog import oldest_at
@@ -21,6 +21,7 @@ from miniagents.actors.messaging.terminated import Terminated
 from miniagents.actors.observing.children import Children
 from miniagents.actors.waiting.helper_tasks import OfHelper
 from miniagents.actors.waiting.search import Held
+from miniagents.actors.waiting.termination import StopRequest
 from miniagents.messages import error_text
 from miniagents.promising import Promise
 from miniagents.promising.promise import settled

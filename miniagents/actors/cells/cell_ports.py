@@ -1,6 +1,6 @@
 """Ports of the cells: what cells need of the system and of supervisors, as types. See `miniagents.actors.ports`."""
 
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from miniagents.actors import ports
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from miniagents.actors.dispatch.dispatcher import Dispatcher
     from miniagents.actors.dispatch.scheduling import Scheduling
     from miniagents.actors.messaging.dead_letters import DeadLetters
+    from miniagents.actors.messaging.durable_letters import DurableLetters
     from miniagents.actors.messaging.entries import Enveloped
     from miniagents.actors.messaging.options import SpawnOptions
     from miniagents.actors.messaging.outcome import Outcome
@@ -91,13 +92,37 @@ class Inbox(Protocol):
     It settles every future that it gives out, also when the journal closes. It cancels none.
     """
 
-    def commit(self, entry: "Enveloped") -> "asyncio.Future[bool]":
+    async def recover(self) -> "Sequence[Enveloped]":
+        """Read what the journal has kept for the actor, before its start; called again if it has failed.
+
+        Returns:
+            The entries that wait, in their order. They count as committed.
+        """
+
+    def restore(self, instance: Any) -> None:
+        """Give a fresh instance the state that was saved last, if it can take one."""
+
+    def schedule(self, delay: float, message: Any, name: str | None, *, repeats: bool) -> Any:
+        """Make a timer that outlives the process, or return the one that is the same.
+
+        Args:
+            delay: Seconds, until it is due, and between its ticks.
+            message: The message.
+            name: Its name, once for each actor; None for one made of message and rule. Another rule under the same name
+                replaces the old one.
+            repeats: Whether it comes again and again.
+        """
+
+    def schedule_cron(self, rule: str, message: Any, zone: str, name: str | None, max_late: float | None) -> Any:
+        """The same for a cron rule; see `ActorContext.schedule_cron`."""
+
+    def commit(self, entry: "Enveloped") -> "asyncio.Future[Any]":
         """Begin to write an entry, for which the mailbox has room.
 
         Returns:
-            A future of the moment when the entry is on disk. If it fails, nothing is on disk. It is True for a new
-            entry; False for one that is known already, by its message id: that one is not posted and has no outcome,
-            and the inbox ends its ask, if it has one.
+            A future of the moment when the entry is on disk. If it fails, nothing is on disk. It is False for an entry
+            that is known already, by its message id: that one is not posted and has no outcome, and the inbox ends its
+            ask, if it has one. Any other result is that of a new entry.
 
         Raises:
             Exception: The entry cannot be written, whatever happens: it is too large, for example. The sender gets it.
@@ -109,13 +134,58 @@ class Inbox(Protocol):
         Args:
             entry: The object that was committed. Its `crashes` are the attempts that crashed the actor.
             outcome: What became of it. For `Outcome.CUT_OFF` nothing is to be written.
-            answer: With `Outcome.HANDLED` what the handler returned, or None if it has answered or will answer in
-                another way; with `Outcome.CRASHED` the error; None otherwise.
+            answer: With `Outcome.HANDLED` what the handler returned, or the ask of the entry if the handler has
+                answered in another way, or somebody will; with `Outcome.CRASHED` the error; None otherwise.
 
         Returns:
             A future of the moment when that is on disk, which the answer of a handler waits for; None to let it go at
             once.
         """
+
+    def save(self) -> None:
+        """Take a snapshot of the instance, for the acknowledgement of the message that it has just handled.
+
+        Raises:
+            Exception: The instance cannot say its state. That is a crash of the message.
+        """
+
+    def saved(self) -> tuple[Any, ...]:
+        """Return the operation that saves the snapshot which was taken last, unless that was handed out before."""
+
+    def forget(self, entry: "Enveloped") -> None:
+        """Forget an entry that was to be committed, and was not posted."""
+
+    def put_back(self, entry: "Enveloped") -> None:
+        """Write down that an entry will be tried again, if it has crashed the actor since the last time."""
+
+    def identify(self, entry: "Enveloped", message_id: str, accepted: "asyncio.Future[None] | None") -> None:
+        """Note the message id of an entry that is about to be committed.
+
+        Args:
+            entry: The entry.
+            message_id: The sender's id of the message.
+            accepted: Resolved once the message is on disk, or was before; it fails if it is refused.
+        """
+
+    def message_id_of(self, entry: object) -> str | None:
+        """Return the sender's id of a message that waits or is in hand, or None."""
+
+    def close(self) -> None:
+        """The actor has ended. What is on disk waits for the next actor of that path."""
+
+
+class DurableMail(Protocol):
+    """The durable mailboxes of a system that has a journal."""
+
+    @property
+    def letters(self) -> "DurableLetters":
+        """The dead letters in the journal."""
+
+    def new_cell(self, system: "System", parent: Any, name: str, props: Any) -> Any:
+        """Make the cell of a durable actor."""
+
+    def inbox_of(self, cell: Any) -> Inbox:
+        """Make the inbox of a durable cell that has just been made."""
 
 
 class Watchable(Protocol):

@@ -1,5 +1,7 @@
 """The mailbox of a durable actor: an entry is accepted in three steps, and is on disk before it is in the queue.
 
+Before the actor starts, its inbox recovers what the journal has kept for its path. These entries come first.
+
 1. *Reserve*: the entry takes its place in line, and room in the mailbox; or it is refused, as the mailbox's policy
    says. So nothing is on disk that was refused.
 2. *Commit*: the inbox writes the entry. If that fails, the room is given back and the sender gets the error.
@@ -14,14 +16,15 @@ by its asker, or with the actor, whose end does not wait for a write.
 """
 
 import asyncio
+import enum
 from collections import OrderedDict, deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from miniagents.actors.cells.actor_cell import ActorCell
 from miniagents.actors.cells.cell import Cell
-from miniagents.actors.cells.receiving_cell import ReceivingCell
-from miniagents.actors.messaging.ask import Ask
+from miniagents.actors.cells.living_cell import LivingCell
+from miniagents.actors.messaging.ask import Ask, follow
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
 from miniagents.actors.messaging.entries import (
     BARRIER,
@@ -35,16 +38,30 @@ from miniagents.actors.messaging.entries import (
 from miniagents.actors.messaging.mailbox import BoundedQueue, PriorityQueue
 from miniagents.actors.messaging.options import Props
 from miniagents.actors.messaging.outcome import Outcome
-from miniagents.errors import ActorStoppedError
+from miniagents.errors import ActorStoppedError, InvalidOptionError
 from miniagents.promising.failures import log_failure
 from miniagents.supervision import StopReason
-from miniagents.supervision.lifecycle import BORN
+from miniagents.supervision.lifecycle import BORN, OVER, Phase
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from miniagents.actors.cells.cell_ports import Inbox, System
 
 
-class DurableMailbox(ReceivingCell):
+class Recovery(enum.Enum):
+    """How far the recovery of what a journal has kept is."""
+
+    TO_COME = "to_come"
+    RUNS = "runs"
+    DONE = "done"
+
+
+DURABLE_SLOTS = ("_askers", "_ended", "_recovery", "_reserved", "_start_failure", "inbox")
+"""The slots of a class of cells that begins with `DurableMailbox`."""
+
+
+class DurableMailbox(LivingCell):
     """The mailbox of a durable actor, in front of the class of its cell: `class X(DurableMailbox, XCell)`.
 
     Attributes:
@@ -54,16 +71,68 @@ class DurableMailbox(ReceivingCell):
     __slots__ = tuple[str]()  # the kinds of cells have the slots: two bases with some cannot be joined
 
     inbox: "Inbox"
+    _recovery: "Recovery"
+    _start_failure: BaseException | None  # of the recovery, for the start that it was for
+    _askers: dict[Ask[Any], Ask[Any]]  # the asks with a message id, and the entry that each follows
     _reserved: "OrderedDict[Enveloped, bool]"  # the entries in line, and whether each may be posted
     _ended: dict[Enveloped, Outcome]  # those that have ended while they are written
 
     def open_mailbox(self, inbox: "Inbox") -> None:
         """Begin to accept entries, which the inbox writes."""
         self.inbox = inbox
+        self._recovery = Recovery.TO_COME
+        self._start_failure = None
         self._reserved = OrderedDict()
         self._ended = {}
+        self._askers = {}
+        props = self.props
+        self.props = Props(partial(self._new_instance, props.factory), props.options, props.errors, props.strategy)
         queue = self.props.options.mailbox.new_queue()
         self.queue = BoundedQueue() if queue.__class__ is deque else queue  # so that `tell` asks us first
+
+    # The start
+
+    def take_notice(self) -> None:
+        """Recover what the journal has kept, before the start; then do what a mailbox in memory does."""
+        if self.life.phase is not Phase.DUE or self._recovery is Recovery.DONE:
+            super().take_notice()
+        elif self._recovery is Recovery.TO_COME:
+            self._recovery = Recovery.RUNS
+            self.scheduled = True  # no message wakes it before
+            self.system.start_soon(self._recover(), on_cancelled=self._recovered)
+
+    async def _recover(self) -> None:
+        try:
+            entries = await self.inbox.recover()
+        except Exception as error:
+            self._recovered(error)
+            return
+        if self.life is not OVER:
+            for entry in entries:
+                self.queue.append(entry)
+            self._recovered()
+
+    def _recovered(self, error: BaseException | None = None) -> None:
+        """Let the start begin that has waited; after a failure it fails."""
+        self._start_failure = error
+        self._recovery = Recovery.DONE
+        if error is None:
+            self._post_written()
+        if self.life.phase is Phase.DUE:
+            self.take_notice()
+
+    def _new_instance(self, factory: "Callable[..., Any]") -> Any:
+        error, self._start_failure = self._start_failure, None
+        if error is not None:
+            self._recovery = Recovery.TO_COME  # the next start tries again
+            raise error
+        instance = factory()
+        self.inbox.restore(self.with_state(instance))
+        return instance
+
+    def with_state(self, instance: Any) -> Any:
+        """Return the object that may have `snapshot` and `restore`: the actor itself, or what it is made of."""
+        return instance
 
     @property
     def depth(self) -> int:
@@ -112,6 +181,50 @@ class DurableMailbox(ReceivingCell):
         written.add_done_callback(partial(self._written, envelope))
         return written
 
+    def check_message_id(self, message_id: object) -> None:
+        """Check that a message can be sent under a message id; here it can.
+
+        Raises:
+            InvalidOptionError: The id is no text, or is empty.
+        """
+        if not isinstance(message_id, str) or not message_id:
+            raise InvalidOptionError(f"{self.path}: message_id= is a text that is not empty, not {message_id!r}")
+
+    def post_once(self, entry: Enveloped, message_id: str) -> "asyncio.Future[None] | None":
+        """Post a message under a message id. It is handled once, however often it is sent under that id.
+
+        The entry in the mailbox is an ask of the mailbox's own. The ask of the sender follows that, and may leave.
+
+        Args:
+            entry: The envelope of a `send`, or the ask of the sender.
+            message_id: The sender's id of the message.
+
+        Returns:
+            For an envelope, a future of the moment when the message is on disk, or was before; it fails if the message
+            is refused. None for an ask.
+        """
+        kept: Ask[Any] = Ask(self, entry.message, None, entry.sender, None, entry.correlation_id, entry.trace, entry.at)
+        kept.mark_seen()
+        accepted: asyncio.Future[None] | None = None
+        if entry.ask is None:
+            accepted = self.system.loop.create_future()
+        else:
+            self._askers[entry.ask] = kept
+            kept.add_done_callback(partial(self._answer_asker, entry.ask))
+        self.inbox.identify(kept, message_id, accepted)
+        if self.post(kept) is None:
+            self.inbox.forget(kept)
+        return accepted
+
+    def _answer_asker(self, ask: Ask[Any], kept: Any) -> None:
+        follow(ask, kept)
+        del self._askers[ask]
+
+    def ask_expired(self, ask: Ask[Any]) -> None:
+        """An ask ended because its deadline passed. If it has a message id, the message is handled all the same."""
+        if ask not in self._askers:
+            super().ask_expired(ask)
+
     def _reserve(self, envelope: Enveloped) -> bool:
         """Look whether there is room, or make some, as the mailbox's policy says.
 
@@ -145,6 +258,7 @@ class DurableMailbox(ReceivingCell):
 
     def _not_written(self, entry: Enveloped, error: BaseException, outcome: Outcome | None) -> None:
         """Give the room of an entry back, and tell its sender; `send` gets the error from its future."""
+        self.inbox.forget(entry)
         if outcome is None or outcome is Outcome.CUT_OFF:
             entry.taken = True
             self.system.dead_letters.add(DeadLetterReason.NOT_WRITTEN, entry, self.ref)
@@ -158,14 +272,15 @@ class DurableMailbox(ReceivingCell):
 
     def _known_already(self, entry: Enveloped, outcome: Outcome | None) -> None:
         """The same message was written before, and is not posted again; its ask is the inbox's to end."""
+        self.inbox.forget(entry)
         entry.taken = True
         if outcome is None:
             self._leave_line(entry)
             self._post_written()
 
     def _post_written(self) -> None:
-        """Post from the front of the line what may be posted."""
-        while self._reserved:
+        """Post from the front of the line what may be posted; before the actor has recovered nothing is."""
+        while self._reserved and self._recovery is Recovery.DONE:
             entry = next(iter(self._reserved))
             if not self._reserved[entry]:
                 return
@@ -192,6 +307,18 @@ class DurableMailbox(ReceivingCell):
         if not self.scheduled and self.life is not BORN:
             self.wake()
 
+    def deliver_behind(self, entry: Enveloped) -> None:
+        """Deliver an entry that is on disk behind all that is being written."""
+        if self.life is OVER:
+            self.acknowledge(entry, Outcome.CUT_OFF)
+        else:
+            self._line_up(entry)
+
+    def put_back(self, envelope: Enveloped) -> None:
+        """Let the message in hand be tried again before all others, and count an attempt that has crashed."""
+        self.inbox.put_back(envelope)
+        super().put_back(envelope)
+
     def _line_up(self, entry: Enveloped) -> None:
         """Let an entry that is not written wait behind those that are being written."""
         self._reserved[entry] = True
@@ -207,8 +334,10 @@ class DurableMailbox(ReceivingCell):
 
     def barrier(self) -> "Ask[None] | None":
         """A promise that settles when all that waits now, in the queue or in line, has been handled."""
-        if not self._reserved:
+        if not self._reserved and self._recovery is Recovery.DONE:
             return super().barrier()
+        if self.life is OVER:
+            return None
         ask = self.new_barrier()
         self._line_up(ask)
         return ask
@@ -217,7 +346,7 @@ class DurableMailbox(ReceivingCell):
         """Let an entry die that waits; one that is being written is acknowledged when it is on disk."""
         if entry in self._reserved:
             self._end_in_line(entry, outcome)
-        else:
+        elif entry not in self._askers:
             super().withdraw(entry, outcome)
 
     def _end_in_line(self, entry: Enveloped, outcome: Outcome) -> None:
@@ -248,6 +377,7 @@ class DurableMailbox(ReceivingCell):
             self._end_in_line(entry, Outcome.CUT_OFF)
             self._end_with_actor(entry)
         super().close()
+        self.inbox.close()
 
     def _refuse_all(self, queue: "deque[Any] | PriorityQueue", waiting: int) -> None:
         for waiting_entry, at in living(queue, 0.0):
@@ -272,11 +402,18 @@ class DurableActorCell(DurableMailbox, ActorCell):
         parent: The cell that it is a child of.
         name: Its name.
         props: How it is made.
-        inbox: Writes what it accepts.
+        new_inbox: Makes the inbox, which writes what it accepts.
     """
 
-    __slots__ = ("_ended", "_reserved", "inbox")
+    __slots__ = DURABLE_SLOTS
 
-    def __init__(self, system: "System", parent: Cell | None, name: str, props: Props, inbox: "Inbox") -> None:
+    def __init__(
+        self,
+        system: "System",
+        parent: Cell | None,
+        name: str,
+        props: Props,
+        new_inbox: "Callable[[Cell], Inbox]",
+    ) -> None:
         super().__init__(system, parent, name, props)
-        self.open_mailbox(inbox)
+        self.open_mailbox(new_inbox(self))

@@ -23,7 +23,7 @@ from miniagents.errors import HandlerTimeoutError
 from miniagents.promising.abandoning import log_abandoned
 from miniagents.promising.work import end_all
 from miniagents.supervision import StopReason
-from miniagents.supervision.lifecycle import Event, Phase, Wish
+from miniagents.supervision.lifecycle import CLEANUP, DOOMED, ENDING, NO_WISH, STARTING, UP, Event, Wish
 
 if TYPE_CHECKING:
     from miniagents.actors.cells.cell_ports import System
@@ -81,16 +81,16 @@ class InterruptibleCell(ResourceCell):
 
     def crash(self, error: BaseException) -> None:
         """Crash with `error`, now: the supervision of its children is used up."""
-        if self._failure is None and self.life.phase in (Phase.UP, Phase.STARTING):
+        if self._failure is None and self.life.phase in (UP, STARTING):
             self._failure = error
             self.apply(Event.FAIL)
 
     def _runs_code(self) -> bool:
         """Return True if the turn waits for code of the user."""
         phase = self.life.phase
-        if phase is Phase.UP or phase is Phase.DOOMED:
+        if phase is UP or phase is DOOMED:
             return self.current is not None
-        return phase is Phase.STARTING or phase is Phase.CLEANUP
+        return phase is STARTING or phase is CLEANUP
 
     def interrupt(self) -> None:
         """Cancel the code that runs, and do so again in a second if that is swallowed."""
@@ -113,7 +113,7 @@ class InterruptibleCell(ResourceCell):
 
     def crash_under_way(self) -> "asyncio.Future[None] | None":
         """A future of the moment when a crash whose `on_stop` still runs has become an exit; None if there is none."""
-        if self.life.wish is Wish.NONE and self.life.phase in (Phase.ENDING, Phase.CLEANUP):
+        if self.life.wish is NO_WISH and self.life.phase in (ENDING, CLEANUP):
             return self._when_done()
         return None
 
@@ -146,7 +146,7 @@ class InterruptibleCell(ResourceCell):
         current = self.current
         ask = current.ask if current.__class__ in ENVELOPES else None
         is_over = ask is not None and ask.done() and not self._replied
-        return is_over and self.life.phase is Phase.UP and self.life.wish < Wish.STOP
+        return is_over and self.life.phase is UP and self.life.wish < Wish.STOP
 
     def end_unwanted(self) -> None:
         """The system ends, and has waited for that code for long enough: it gets the time to shut down."""

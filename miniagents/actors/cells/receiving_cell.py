@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from miniagents.actors.cells.cell_state import StopRequest
 from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
 from miniagents.actors.messaging.entries import (
@@ -29,7 +28,8 @@ from miniagents.actors.messaging.envelope import Envelope
 from miniagents.actors.messaging.mailbox import Overflow, PriorityQueue
 from miniagents.actors.messaging.outcome import Outcome
 from miniagents.actors.waiting.deadlock import Node
-from miniagents.errors import DroppedError, MailboxFullError
+from miniagents.actors.waiting.termination import StopRequest
+from miniagents.errors import DroppedError, InvalidOptionError, MailboxFullError
 from miniagents.supervision import StopReason
 from miniagents.supervision.lifecycle import OVER, Life
 
@@ -122,6 +122,21 @@ class ReceivingCell(Node):
         if not self.scheduled:
             self.wake()
         return None
+
+    def check_message_id(self, message_id: object) -> None:
+        """Check that a message can be sent under a message id.
+
+        Raises:
+            InvalidOptionError: The mailbox is in memory, and remembers no ids.
+        """
+        raise InvalidOptionError(
+            f"{self.path}: message_id= is for durable actors, whose journal remembers the ids; spawn it with name= and "
+            f"options=SpawnOptions(durable=True)"
+        )
+
+    def post_once(self, entry: Enveloped, message_id: str) -> "asyncio.Future[None] | None":
+        """Post a message under a message id, which `check_message_id` has allowed."""
+        raise NotImplementedError
 
     def post_system(self, envelope: Envelope) -> None:
         """Put a message of the runtime into the mailbox, whatever its capacity."""

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Protocol
 
-from miniagents.actors.cells.cell_state import StopRequest
 from miniagents.actors.cells.stand_in import StandIn
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
 from miniagents.actors.messaging.entries import Enveloped
 from miniagents.actors.messaging.identity import Identity
 from miniagents.actors.messaging.ref import ActorRef
+from miniagents.actors.waiting.termination import StopRequest
 from miniagents.promising import Promise
 from miniagents.supervision import StopReason
 from miniagents.supervision.lifecycle import BORN, OVER, Life

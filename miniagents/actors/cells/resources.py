@@ -14,7 +14,7 @@ from miniagents.actors.cells.reply_to import ReplyTo
 from miniagents.actors.cells.timers import Timer, Timers
 from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
-from miniagents.actors.messaging.entries import Enveloped, has_envelope
+from miniagents.actors.messaging.entries import Enveloped, has_envelope, is_of_a_user
 from miniagents.actors.messaging.envelope import Envelope, not_sendable
 from miniagents.actors.messaging.of_task import OfTask
 from miniagents.actors.messaging.outcome import Outcome
@@ -29,6 +29,7 @@ from miniagents.promising.stacks import stack_of
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.promising.work import each_of, end_all
 from miniagents.supervision import StopReason
+from miniagents.supervision.checking import check_seconds
 
 if TYPE_CHECKING:
     from miniagents.actors.cells.cell_ports import System
@@ -56,9 +57,28 @@ class ResourceCell(LivingCell):
             self._timers = Timers(self.create_task)
         return self._timers
 
-    def add_timer(self, delay: float, message: Message, *, repeats: bool) -> Timer:
-        """Start a timer."""
+    def add_timer(self, delay: float, message: Message, name: str | None, *, repeats: bool) -> Timer:
+        """Start a timer: of the instance, or, of a durable actor, in its journal."""
+        if self.inbox is not None:
+            option = "schedule_every(interval=)" if repeats else "schedule(delay=)"
+            check_seconds(f"{self.path}: {option}", delay, above_zero=repeats, finite=True)
+            durable_timer: Timer = self.inbox.schedule(delay, message, name, repeats=repeats)
+            return durable_timer
+        if name is not None:
+            raise InvalidOptionError(f"{self.path}: name= of a timer is for durable actors, whose journal keeps it")
         return self.timers.start(self, delay, message, repeats, self.ref)
+
+    def add_cron(self, rule: str, message: Message, zone: str, name: str | None, max_late: float | None) -> Timer:
+        """Start a timer with a cron rule, in the journal of a durable actor."""
+        if self.inbox is None:
+            raise InvalidOptionError(
+                f"{self.path}: schedule_cron() is for durable actors: spawn it with name= and "
+                f"options=SpawnOptions(durable=True)"
+            )
+        if max_late is not None:
+            check_seconds(f"{self.path}: schedule_cron(max_late=)", max_late)
+        durable_timer: Timer = self.inbox.schedule_cron(rule, message, zone, name, max_late)
+        return durable_timer
 
     def _cancel_timers(self) -> None:
         timers, self._timers = self._timers, None
@@ -182,7 +202,17 @@ class ResourceCell(LivingCell):
         gets its error: the message will be handled again.
         """
         ask, replied, self._replied = entry.ask, self._replied, False
-        written = self.acknowledge(entry, Outcome.HANDLED, None if replied else answer)
+        assert self.inbox is not None  # that of a durable mailbox
+        try:
+            if is_of_a_user(entry):
+                self.inbox.save()
+        except Exception as error:  # of the user's `snapshot`: the message counts as one that has crashed the actor
+            self.acknowledge(entry, Outcome.CRASHED, error)
+            if ask is not None:
+                ask.fail(error)
+            self.crash(error)
+            return
+        written = self.acknowledge(entry, Outcome.HANDLED, ask if replied else answer)
         if replied:
             return
         if ask is None:

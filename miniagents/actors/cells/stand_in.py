@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from miniagents.actors.messaging.identity import Identity, hash_of
 from miniagents.actors.messaging.ref import ActorRef
+from miniagents.errors import InvalidOptionError
 
 if TYPE_CHECKING:
     from miniagents.actors.cells.cell import Cell
@@ -48,6 +49,18 @@ class StandIn:
     def route(self, message: object) -> Self:
         """Itself."""
         return self
+
+    def check_message_id(self, message_id: object) -> None:
+        """Refuse a message id: the mailbox that would remember it is elsewhere.
+
+        Raises:
+            InvalidOptionError: Always.
+        """
+        raise InvalidOptionError(f"{self.path}: message_id= is for durable actors of this node; it lives elsewhere")
+
+    def post_once(self, entry: object, message_id: str) -> None:
+        """Refused by `check_message_id` before."""
+        raise NotImplementedError
 
     def is_full(self) -> bool:
         """Return False: there is no mailbox here."""

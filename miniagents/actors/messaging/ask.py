@@ -9,6 +9,7 @@ from miniagents.actors.waiting.deadlock import Node, cycle_through
 from miniagents.errors import ActorStoppedError, AskTimeoutError, NotSendableError
 from miniagents.messages.sendable import hint
 from miniagents.promising import Promise
+from miniagents.promising.failures import SEEN
 from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.scope import PromisingContext, get_scope
 from miniagents.promising.work import Cancellable, Endings, end_all
@@ -206,8 +207,12 @@ class Ask(Promise[T]):
         ):
             scope: Any = get_scope()
             if scope is None or not scope.is_node or scope.keeps_asks:
-                # Somebody outside of the actors waits: as long as the loop need not turn for it, it does not.
+                # Somebody outside of the actors waits: as long as the loop need not turn for it, it does not. A failure
+                # is received here and now then, so that nothing need watch over it (benchmark `crash`).
+                unseen, self._unseen = self._unseen, SEEN
                 self.cell.system.dispatcher.helpers.run_ready()
+                if self.settled_error is None:
+                    self._unseen = unseen
         if self.settled_error is None and self.settled_value is not NO_VALUE:
             return self.settled_value  # type: ignore[no-any-return]
         try:
@@ -252,6 +257,14 @@ class Ask(Promise[T]):
         handled = self.cell.ask_cancelled(self)
         if handled is not None:
             endings[handled] = self.cell
+
+
+def follow(ask: Ask[Any], first: Any) -> None:
+    """End an ask as another one, `first`, has ended."""
+    if first.settled_error is not None:
+        ask.fail(first.settled_error)
+    else:
+        ask.answer(first.settled_value)
 
 
 def stopped_before_answer(path: str, reason: object, cause: BaseException | None = None) -> ActorStoppedError:

@@ -8,7 +8,9 @@ from typing import Any, Protocol
 
 import msgspec
 
+from miniagents.actors.messaging.durable_letters import DurableLetters
 from miniagents.actors.messaging.ref import ActorRef
+from miniagents.errors import JournalError
 
 
 class DeadLetterReason(enum.Enum):
@@ -95,14 +97,27 @@ class DeadLetters:
 
     Attributes:
         most: How many are kept at most.
+        on_disk: The dead letters in the journal; None without a journal. See `durable`.
     """
 
     def __init__(self, keep: int, on_letter: Callable[[DeadLetter], None]) -> None:
         self._letters: collections.deque[DeadLetter] = collections.deque(maxlen=keep)
         self._on_letter = on_letter
         self.most = keep
+        self.on_disk: DurableLetters | None = None
         self.counts: collections.Counter[DeadLetterReason] = collections.Counter()
         """How many there were, by reason."""
+
+    @property
+    def durable(self) -> DurableLetters:
+        """The dead letters of durable actors, which the journal keeps.
+
+        Raises:
+            JournalError: The system has no journal, or has not started.
+        """
+        if self.on_disk is None:
+            raise JournalError("the dead letters in a journal are those of a system that runs with journal=")
+        return self.on_disk
 
     @property
     def total(self) -> int:

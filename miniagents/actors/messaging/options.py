@@ -5,7 +5,6 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from miniagents.actors.messaging.mailbox import Mailbox
-from miniagents.errors import InvalidOptionError
 from miniagents.supervision import DEFAULT_SUPERVISION, Backoff, Strategy
 from miniagents.supervision.checking import check_count, check_exceptions, check_kind, check_seconds
 
@@ -19,6 +18,7 @@ RESERVED_NAMES = frozenset(
         "options",
         "timeout",
         "label",
+        "message_id",
         "start_soon",
         "errors_as_messages",
         "non_freezable_kwargs",
@@ -101,7 +101,7 @@ class SpawnOptions:
         supervision: The strategy for the actor's own restarts. When its limit is reached, the actor ends.
         strategy: The strategy for the children that the actor spawns. When its limit is reached, the actor crashes.
         passivate_after: For agents: seconds without a call after which the agent gives its memory back; None for never.
-        durable: For agents and actors with a journal.
+        durable: Whether the actor or agent outlives the process. The system needs a journal.
         node: For runtimes across machines: the node on which to place the actor.
 
     Raises:
@@ -139,8 +139,6 @@ class SpawnOptions:
         check_kind("strategy=", self.strategy, Strategy, or_none=True)
         if self.passivate_after is not None:
             check_seconds("passivate_after=", self.passivate_after, above_zero=True)
-        if self.durable:
-            raise InvalidOptionError("durable=True needs a system with a journal, and this one has none")
 
     def but(self, **changes: Any) -> "SpawnOptions":
         """Return the options with other values; None leaves a value as it is."""

@@ -125,15 +125,24 @@ class ActorRef:
         if not cell.scheduled:
             cell.wake()
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: Message, *, message_id: str | None = None) -> None:
         """Like `tell`, but wait while the mailbox is full (overflow BACKPRESSURE), and, if the actor is durable, until
         the message is on disk.
 
         If it is cancelled while it waits for room, nothing was sent. If it is cancelled later, the message is sent all
         the same.
 
+        Args:
+            message: The message.
+            message_id: For a durable actor, the sender's own id of the message. The message is handled once, however
+                often it is sent under this id. None for a message that counts anew each time.
+
         Raises:
             MailboxFullError: The mailbox is full and its overflow is REJECT.
+            MessageIdConflictError: The actor knows the message id of another message.
+            MessageDeadError: The message of this id lies in the dead letters of the journal.
+            InvalidOptionError: `message_id` is given, and the actor is not durable.
+            JournalError: The journal cannot write; nothing was sent.
         """
         cell = self._cell
         if not isinstance(message, Message):
@@ -149,31 +158,39 @@ class ActorRef:
             envelope = Envelope(message, trace=trace, at=system.dispatcher.time())
         else:
             envelope = node.envelope_for(message)
+        if message_id is not None:
+            cell.check_message_id(message_id)
         member = cell.route(message)
         await member.room()
-        written = member.post(envelope)
+        written = member.post(envelope) if message_id is None else member.post_once(envelope, message_id)
         if written is not None:
             await shield(written)
 
     @overload
-    def ask(self, message: Request[T], *, timeout: float | None = None) -> Promise[T]: ...
+    def ask(
+        self, message: Request[T], *, timeout: float | None = None, message_id: str | None = None
+    ) -> Promise[T]: ...
 
     @overload
-    def ask(self, message: Message, *, timeout: float | None = None) -> Promise[Any]: ...
+    def ask(self, message: Message, *, timeout: float | None = None, message_id: str | None = None) -> Promise[Any]: ...
 
-    def ask(self, message: Message, *, timeout: float | None = None) -> Promise[Any]:
+    def ask(self, message: Message, *, timeout: float | None = None, message_id: str | None = None) -> Promise[Any]:
         """Put a message into the actor's mailbox and promise the answer.
 
         Args:
             timeout: Seconds until the promise ends with `AskTimeoutError`, 0 or more (0: at the next turn of the
                 loop); None for the deadline of the message in hand, if there is one.
+            message_id: For a durable actor, the sender's own id of the message. An id that was handled before is
+                answered from the journal; one that waits is joined. The message is handled also if the promise is
+                cancelled or runs into its timeout.
 
         Returns:
             The promise of what the handler returns or replies. It ends with the handler's exception,
             `AskTimeoutError`, `ActorStoppedError`, `DeadlockError`, `MailboxFullError` or `DroppedError` otherwise.
 
         Raises:
-            InvalidOptionError: `timeout` is no number of seconds, 0 or more.
+            InvalidOptionError: `timeout` is no number of seconds, 0 or more; or `message_id` is given, and the actor is
+                not durable.
             NotSendableError: `message` is no `Message`.
             WrongThreadError: Called from another thread than the system's.
         """
@@ -186,8 +203,11 @@ class ActorRef:
         system = cell.system
         if get_ident() != system.thread_id:
             raise _wrong_thread(cell.path, "ask")
-        if timeout is not None:
-            check_seconds(f"{cell.path}: ask(timeout=)", timeout)
+        if timeout is not message_id:  # type: ignore[comparison-overlap]  # one is given: one test (benchmark `ask`)
+            if timeout is not None:
+                check_seconds(f"{cell.path}: ask(timeout=)", timeout)
+            if message_id is not None:
+                cell.check_message_id(message_id)
         scope: Any = get_scope()
         dispatcher = system.dispatcher
         now = dispatcher.now if dispatcher.awake else dispatcher.time()
@@ -232,7 +252,10 @@ class ActorRef:
             return ask
         queue = cell.queue
         if queue.__class__ is not deque or cell.stopping is not None:
-            cell.post(ask)
+            if message_id is None:
+                cell.post(ask)
+            else:
+                cell.post_once(ask, message_id)
         else:
             queue.append(ask)
             if not cell.scheduled:

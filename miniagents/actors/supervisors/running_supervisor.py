@@ -8,6 +8,7 @@ together with `supervisor.erl`.
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import structlog
@@ -161,22 +162,18 @@ class RunningSupervisor:
             Why it did not start. One that raises `IgnoreStart` is no failure: it stays UNDEFINED. Neither is one that
             was stopped meanwhile and whose restart type does not answer that.
         """
-        started: Promise[None] = Promise()
+        started: Promise[BaseException | None] = Promise()
 
         def report(error: BaseException | None) -> None:
             # At once: whatever ends the child from now on is an ordinary exit.
             self.starting.end()
             child.awaits_group = False
-            if error is None:
-                child.status = Status.RUNNING
-                started.resolve(None)
-            else:
-                child.status = Status.UNDEFINED
-                started.reject(error)
+            child.status = Status.RUNNING if error is None else Status.UNDEFINED
+            started.resolve(error)
 
         existing = child.cell
         is_new = existing is None or not existing.is_alive
-        if existing is not None and existing.is_alive:
+        if existing is not None and not is_new:
             cell = existing
         else:
             try:
@@ -185,7 +182,7 @@ class RunningSupervisor:
                 child.cell = None
                 child.status = Status.UNDEFINED
                 return unmade
-        self.starting.begin(child)
+        self.starting.child = child
         self.jobs.tell_idle_waiters()
         started.producer = cell
         if is_new:
@@ -198,7 +195,7 @@ class RunningSupervisor:
             # It starts those that are still to come, as OTP's does, but waits for none of them for ever.
             self.hurry() if life.brutal and life.wish >= Wish.STOP else self.limit_start()
         await self._wait(started)
-        error = started.exception()
+        error: BaseException | None = started.settled_value
         if error is None:
             return None
         if cell.is_alive:
@@ -257,14 +254,7 @@ class RunningSupervisor:
 
     def child_down(self, cell: LivingCell, reason: StopReason | BaseException) -> None:
         """Restart a child that has exited, as soon as the jobs before it are done."""
-        child = self._of[cell]
-        token = child.down = object()
-
-        async def job() -> None:
-            if child.down is token:
-                await self._restart(child, reason)
-
-        self.jobs.submit(job)
+        self._submit_restart(self._of[cell], reason)
 
     def child_ended(self, cell: LivingCell, reason: StopReason | BaseException) -> None:
         """Account for a child that has ended for good."""
@@ -321,7 +311,14 @@ class RunningSupervisor:
 
     # Restarts
 
-    async def _restart(self, child: Child, reason: StopReason | BaseException) -> None:
+    def _submit_restart(self, child: Child, reason: StopReason | BaseException) -> None:
+        token = child.down = object()
+        self.jobs.submit(partial(self._restart, child, reason, token))
+
+    async def _restart(self, child: Child, reason: StopReason | BaseException, token: object) -> None:
+        """Restart a child, at once or after its pause, unless its exit has become void in between."""
+        if child.down is not token:
+            return
         host = self.host
         child.withdraw_exit()
         if self.jobs.is_closed:
@@ -340,10 +337,11 @@ class RunningSupervisor:
         delay = backoff.delay(child.in_row, host.system.random)
         child.in_row += 1
         child.status = Status.RESTARTING
-        token = child.down = object()
+        pause = child.down = object()
 
         async def later() -> None:
-            if child.down is token and not self.jobs.is_closed:
+            if child.down is pause and not self.jobs.is_closed:
+                child.withdraw_exit()
                 await self._restart_group(child, reason)
 
         child.backoff = host.system.loop.call_later(delay, self.jobs.submit, later)
@@ -351,9 +349,13 @@ class RunningSupervisor:
     async def _restart_group(self, child: Child, reason: StopReason | BaseException) -> None:
         """Stop those that the strategy restarts with the child, and start all of them, in order."""
         group = self._group(child)
-        child.withdraw_exit()
         child.awaits_group = True
         child.status = Status.UNDEFINED
+        if len(group) == 1:
+            error = await self.start(child, reason)
+            if error is not None:
+                self._try_again(child, error)
+            return
         for sibling in reversed(group):
             if sibling is not child:
                 await self._suspend(sibling)
@@ -361,18 +363,15 @@ class RunningSupervisor:
 
     async def _start_group(self, group: list[Child], reason: StopReason | BaseException | None) -> None:
         failed = await self._start_in_order(group, reason)
-        if failed is None or self.jobs.is_closed:
-            return
-        again, error = failed
-        again.status = Status.RESTARTING
-        token = again.down = object()
-        _log.warning("supervisor.restart_failed", actor=f"{self.host.path}/{again.id}", error=repr(error))
+        if failed is not None:
+            self._try_again(*failed)
 
-        async def job() -> None:
-            if again.down is token:
-                await self._restart(again, error)
-
-        self.jobs.submit(job)
+    def _try_again(self, child: Child, error: BaseException) -> None:
+        """Have a restart that failed tried again, as one more restart."""
+        if not self.jobs.is_closed:
+            child.status = Status.RESTARTING
+            _log.warning("supervisor.restart_failed", actor=f"{self.host.path}/{child.id}", error=repr(error))
+            self._submit_restart(child, error)
 
     def _group(self, child: Child) -> list[Child]:
         return restart_group(self._strategy, list(self.children.values()), child)

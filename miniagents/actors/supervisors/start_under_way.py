@@ -27,10 +27,6 @@ class StartUnderWay:
         self._cut_off_at: asyncio.TimerHandle | None = None
         self.child: Child | None = None
 
-    def begin(self, child: Child) -> None:
-        """A start has begun."""
-        self.child = child
-
     def end(self) -> None:
         """The start has succeeded or failed."""
         self.child = None

@@ -86,35 +86,34 @@ class Node(Scope):
         self.system.events.publish(EventKind.DEADLOCK, self.path, error=error, detail=getattr(self, "id", None))
 
 
-class Watches:
+class Watches(dict[Any, dict[Holder, None]]):
     """What is to be looked at again: it is not stuck only as long as something else goes on.
+
+    The keys are the witnesses, that is, what goes on; each value is what is not stuck because of that.
 
     Args:
         system: The system.
     """
 
-    __slots__ = ("_holders", "_later", "_system", "_timer", "_witnesses")
+    __slots__ = ("_holders", "_later", "_system", "_timer")
 
     def __init__(self, system: "System") -> None:
+        super().__init__()
         self._system = system
-        self._witnesses: dict[Any, dict[Holder, None]] = {}
         self._holders: dict[Holder, Any] = {}
         self._later: dict[Holder, None] = {}
         self._timer: asyncio.TimerHandle | None = None
-
-    def __len__(self) -> int:
-        return len(self._witnesses)
 
     def add(self, holder: Holder, witness: Holder) -> None:
         """Look at `holder` again when `witness`, a task, an interaction or a promise, has ended or begins to wait."""
         before = self._holders.pop(holder, None)
         if before is not None:
-            self._witnesses[before].pop(holder, None)
+            self[before].pop(holder, None)
         self._holders[holder] = witness
-        if witness in self._witnesses:
-            self._witnesses[witness][holder] = None
+        if witness in self:
+            self[witness][holder] = None
         else:
-            self._witnesses[witness] = {holder: None}
+            self[witness] = {holder: None}
             if isinstance(witness, asyncio.Future):
                 witness.add_done_callback(self.stirred)
             elif witness.__class__ is tuple:
@@ -122,11 +121,11 @@ class Watches:
 
     def stirred(self, witness: Holder) -> None:
         """Look again at what `witness` kept from being stuck: it has ended, or waits."""
-        if witness not in self._witnesses:
+        if witness not in self:
             return
         if isinstance(witness, asyncio.Future):
             witness.remove_done_callback(self.stirred)
-        for holder in self._witnesses.pop(witness):
+        for holder in self.pop(witness):
             del self._holders[holder]
             # Whoever is woken by the same end has its turn first.
             self._system.loop.call_soon(_look, self._system, holder)
@@ -169,17 +168,23 @@ def begin_wait(promise: Promise[Any], at: int | None, system: "System") -> None:
     Raises:
         DeadlockError: The wait would last for ever. The promise, if it is an ask or a call, ends with it too.
     """
-    scope = get_scope()
+    scope: Any = get_scope()
     if scope is None:
         return
     if system.watches:
         system.watches.stirred(asyncio.current_task(system.loop))
-    if not _is_awaited(scope):
+    # As long as nobody waits for what the current task brings, its wait closes no cycle: whoever comes to wait for that
+    # looks for one then.
+    work = get_work()
+    if work is None:
+        if not scope.is_awaited:
+            return
+    elif hasattr(work, "piece_waiters") and not (work.piece_waiters or work.waiters or work.callbacks):
         return
     held = promise.held_by(at)
     if held is None or (_all_go_on if isinstance(promise, Combined) else _goes_on)(held, scope, system):
         return
-    node = scope.node
+    node = scope if scope.is_node else scope.node
     search = Search((asyncio.current_task(system.loop), (promise, at, node)), limit=_MOST)
     if search.stuck((promise, at)):
         nodes = search.nodes(search.cycle((promise, at)))
@@ -189,15 +194,6 @@ def begin_wait(promise: Promise[Any], at: int | None, system: "System") -> None:
                 raise error
     else:
         _watch(system, search, (promise, at), _TURNS)
-
-
-def _is_awaited(scope: Any) -> bool:
-    """Whether anybody may wait for what the current task brings: otherwise its wait closes no cycle, and whoever comes
-    to wait for it looks for one then."""
-    work = get_work()
-    if work is not None and hasattr(work, "piece_waiters"):
-        return bool(work.piece_waiters or work.waiters or work.callbacks)
-    return bool(work is not None or scope.is_awaited)
 
 
 def look_again(system: "System", promise: Promise[Any]) -> None:
@@ -230,7 +226,7 @@ def _goes_on(held: Causes, scope: Scope, system: "System") -> bool:
         return False
     first = next(iter(holders), None)
     if isinstance(first, Node):
-        if first.waits is not None or first is scope.node:
+        if first.waits is not None or first is (scope if scope.is_node else scope.node):
             return False
         first = first.task
         if first is None:

@@ -1,4 +1,4 @@
-"""The promise of an actor's end, and who must not wait for it."""
+"""The request that an actor ends, and who must not wait for that end."""
 
 import asyncio
 from typing import TYPE_CHECKING, Any
@@ -7,18 +7,38 @@ from miniagents.actors.waiting.deadlock import Node
 from miniagents.errors import DeadlockError
 from miniagents.promising import Promise
 from miniagents.promising.scope import current_scope
+from miniagents.supervision import StopReason
 
 if TYPE_CHECKING:
     from miniagents.actors.ports import Cell
 
 
-class Ending:
-    """The producer of the promise of an actor's end: the actor, and those below it, must not wait for it."""
+class StopRequest(Promise[Any]):
+    """A request that an actor ends, and the promise of the exit's reason. It resolves when the exit is judged.
 
-    __slots__ = ("_cell",)
+    The actor, and those below it, must not wait for it. The request sees to that as its own producer: one object for
+    each stop (benchmark `stop`).
 
-    def __init__(self, cell: "Cell") -> None:
+    Args:
+        cell: The actor; None for `ENDED`.
+        reason: The reason that was given.
+
+    Attributes:
+        reason: The same; a later, stronger request changes it.
+    """
+
+    __slots__ = ("_cell", "reason")
+
+    def __init__(self, cell: "Cell | None", reason: StopReason | BaseException) -> None:
+        super().__init__()
         self._cell = cell
+        self.reason = reason
+        self.producer = self
+
+    def grant(self, reason: StopReason | BaseException | None) -> None:
+        """Resolve to the reason of the exit."""
+        self._cell = None
+        self.resolve(reason)
 
     def begin_wait(self, promise: "Promise[Any]", at: int | None) -> None:
         """Somebody is about to wait for the end.
@@ -28,18 +48,23 @@ class Ending:
         """
         scope = current_scope.get()
         node = scope.node if scope is not None else None
-        cell: Cell | None = node
+        cell, whose = node, self._cell
+        assert whose is not None  # the exit is to come, since somebody is about to wait for it
         if node is not None and node.task is asyncio.current_task():
             while cell is not None:
-                if cell is self._cell:
+                if cell is whose:
                     path: str = node.node_path
-                    raise own_end(node, (path, self._cell.path, path) if node is not cell else (path, path))
+                    raise own_end(node, (path, whose.path, path) if node is not cell else (path, path))
                 cell = cell.parent
-        self._cell.begin_wait(promise, at)
+        whose.begin_wait(promise, at)
 
-    def node_behind(self, promise: "Promise[Any]") -> "Cell":
+    def node_behind(self, promise: "Promise[Any]") -> "Cell | None":
         """Return the cell, which must go on before it can end."""
         return self._cell
+
+
+ENDED = StopRequest(None, StopReason.NORMAL)
+"""The value of `stopping` once an actor has ended: its mailbox stays closed."""
 
 
 def own_end(node: Node, cycle: tuple[str, ...]) -> DeadlockError:

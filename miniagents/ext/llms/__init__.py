@@ -26,6 +26,7 @@ from miniagents.ext.llms.prices import PRICES, Price
 from miniagents.ext.llms.providers.anthropic_history import from_anthropic
 from miniagents.ext.llms.providers.anthropic_mapping import to_anthropic
 from miniagents.ext.llms.providers.openai_mapping import from_openai, to_openai
+from miniagents.ext.llms.tool_records import Recovery
 from miniagents.ext.llms.tool_sources import ToolSource
 from miniagents.ext.llms.tools import Tool
 from miniagents.messages import AssistantMessage, SystemMessage, UserMessage
@@ -48,6 +49,7 @@ __all__ = [
     "OpenAIAgent",
     "Price",
     "RateLimit",
+    "Recovery",
     "ReplyMessage",
     "Spent",
     "SystemMessage",

@@ -8,6 +8,7 @@ from miniagents.actors import RetryPolicy
 from miniagents.agents import Interaction, InteractionContext, Live, MiniAgent, miniagent
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.agents.loggers import markdown_llm_logger_agent
+from miniagents.ext.llms.approvals import Approve
 from miniagents.ext.llms.attempting import Terms
 from miniagents.ext.llms.budgets import Budget
 from miniagents.ext.llms.cache import Cache
@@ -15,7 +16,6 @@ from miniagents.ext.llms.limits import RateLimit
 from miniagents.ext.llms.llm_agent import show_options
 from miniagents.ext.llms.provider import Provider
 from miniagents.ext.llms.schemas import output_type
-from miniagents.ext.llms.tool_calls import Approve
 from miniagents.ext.llms.tool_loop import Settings, ToolLoop
 from miniagents.ext.llms.tool_sources import ToolChoice, listed
 from miniagents.ext.llms.tools import tools_of
@@ -60,6 +60,7 @@ async def llm_agent(
     async_client: Live[Any] = None,
     tools: Live[Sequence[ToolChoice] | None] = (),
     approve: Live[Approve | None] = None,
+    approve_timeout: float | None = None,
     tool_timeout: float | None = 60.0,
     max_turns: int = 16,
     output: Live[Any] = None,
@@ -97,6 +98,7 @@ async def llm_agent(
         terms=terms_of(ctx, retry, idle_timeout, rate_limit, budget, cache),
         tools=tools_of(await listed(tools or (), path, tool_timeout)),
         approve=approve,
+        approve_timeout=approve_timeout,
         tool_timeout=tool_timeout,
         max_turns=max_turns,
         output=output_type(output) if output is not None else None,

@@ -42,6 +42,14 @@ class LLMAgent(MiniAgent):
     more_options: ClassVar[frozenset[str]] = frozenset()
     """The options that only this class of agents has."""
 
+    in_no_key = frozenset({"rate_limit", "budget", "cache", "approve", "approve_timeout", "retry", "llm_logger_agent"})
+
+    def key_of_live(self, name: str, value: object) -> str | None:
+        """Return the key of a live argument in a journal; a client of an SDK has the address that it talks to."""
+        if name == "async_client" and value is not None:
+            return f"{type(value).__module__}:{type(value).__qualname__} {getattr(value, 'base_url', '')}"
+        return super().key_of_live(name, value)
+
     def apis(self, arguments: Mapping[str, Any]) -> tuple[Api, ...]:
         """Return the APIs whose parameters the agent takes, with these arguments."""
         return (CHAT, RESPONSES, MESSAGES)
@@ -72,7 +80,9 @@ class LLMAgent(MiniAgent):
             api_key: The key; None for the key in the environment. No log and no error shows it.
             async_client: A client of the SDK to use instead of an own one. It is not closed.
             tools: Functions, agents, `Tool`s, and `ToolSource`s, which list their tools at the start of each call.
-            approve: A function or an agent that decides about each tool call before it runs; see `Approve`.
+            approve: A function or an agent that decides about each tool call before it runs; "wait" to wait for the
+                answer of somebody outside. See `Approve`.
+            approve_timeout: Seconds to wait for that answer, more than 0; None for no limit.
             tool_timeout: Seconds that a tool call may take, more than 0; None for no limit.
             max_turns: The most requests of one call of the agent, 1 or more.
             output: The type of structured output: any type that msgspec can decode.

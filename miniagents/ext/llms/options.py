@@ -13,6 +13,7 @@ import msgspec
 from miniagents.actors import RetryPolicy
 from miniagents.agents import MiniAgent
 from miniagents.errors import AgentArgumentError, InvalidOptionError
+from miniagents.ext.llms.approvals import Approve
 from miniagents.ext.llms.budgets import Budget
 from miniagents.ext.llms.cache import Cache
 from miniagents.ext.llms.limits import RateLimit
@@ -25,7 +26,6 @@ from miniagents.ext.llms.parameters import (
     ResponsesParameters,
 )
 from miniagents.ext.llms.schemas import output_type
-from miniagents.ext.llms.tool_calls import Approve
 from miniagents.ext.llms.tool_sources import ToolChoice
 from miniagents.messages import Secret
 
@@ -74,7 +74,8 @@ class LLMOptions(
         Sequence[ToolChoice] | None,
         "a list of functions and agents (the provider's own tools go through api_options={'tools': [...]})",
     ]
-    approve: Annotated[Approve | None, "a function or an agent"]
+    approve: Annotated[Approve | None, "a function or an agent, or 'wait'"]
+    approve_timeout: _Seconds
     tool_timeout: _Seconds
     max_turns: Annotated[int, msgspec.Meta(ge=1), "a whole number, 1 or more"]
     output: Annotated[Any, "a type that msgspec can decode, or None"]

@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 import structlog
@@ -25,6 +26,7 @@ from miniagents.ext.llms.delays import duration
 from miniagents.ext.llms.endings import lets_calls_run
 from miniagents.ext.llms.messages import Usage
 from miniagents.ext.llms.provider import Answer, ModelRequest, Provider
+from miniagents.ext.llms.recorded import recorded
 from miniagents.supervision import Backoff
 
 _log = structlog.get_logger("miniagents")
@@ -38,7 +40,8 @@ _SPREAD = 0.5
 def ask(
     provider: Provider, request: ModelRequest, sink: Sink, terms: Terms, interaction: Interaction
 ) -> Coroutine[Any, Any, Answer]:
-    """Send one request to a model, retrying as the policy allows.
+    """Send one request to a model, retrying as the policy allows. In a call that is in a journal, a request that was
+    answered before is not sent again.
 
     Every request of every agent goes through this function, requests for embeddings too. Agents call it as an attribute
     of this module, so that what records or replays requests can take its place.
@@ -51,12 +54,24 @@ def ask(
         interaction: The call of the agent that sends the request.
 
     Returns:
-        The coroutine of the answer: the whole of it, from the provider or from the cache.
+        The coroutine of the answer: the whole of it, from the provider, from the cache or from the journal.
 
     Raises:
         LLMError: There is no answer.
+        JournalError: The journal cannot be read.
     """
     # No coroutine of its own: each one that waits for a model is stepped for each token.
+    records = interaction.records
+    if records is not None:
+        send = partial(_unrecorded, provider, request, sink, terms, interaction)
+        return recorded(records, provider.key, request, sink, send)
+    return _unrecorded(provider, request, sink, terms, interaction)
+
+
+def _unrecorded(
+    provider: Provider, request: ModelRequest, sink: Sink, terms: Terms, interaction: Interaction
+) -> Coroutine[Any, Any, Answer]:
+    """Answer a request without the journal; takes, returns and raises the same as `ask`."""
     if terms.cache is None:
         return _attempts(provider, request, sink, terms, interaction)
     return _cached(terms.cache, provider, request, sink, terms, interaction)

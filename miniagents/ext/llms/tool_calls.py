@@ -1,17 +1,19 @@
 """`call_tools`: run the tool calls of a reply at once, each of them with a result in any case."""
 
 import asyncio
-import inspect
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 import structlog
 
 from miniagents.actors import EventKind
-from miniagents.agents import InteractionContext, MiniAgent
+from miniagents.agents import InteractionContext
+from miniagents.agents.records import Records, current_interruption
+from miniagents.ext.llms.approvals import WAIT, Approve, Decider, ToolApproval, refusal_by
 from miniagents.ext.llms.messages import ToolCall, ToolResultMessage
+from miniagents.ext.llms.tool_records import Recovery, ToolRecord
 from miniagents.ext.llms.tool_results import ToolEndedError, contained
 from miniagents.ext.llms.tools import Tool
 from miniagents.messages import FrozenDict, Message, MessagePromise, TextToken, Token
@@ -19,11 +21,8 @@ from miniagents.promising import StreamedPromise
 
 _log = structlog.get_logger("miniagents")
 
-Approve: TypeAlias = Callable[[ToolCall], object] | MiniAgent
-"""A function, async or not, or an agent, that gets each tool call before it runs. Return True (an agent replies `yes`)
-to allow the call. Any other value refuses it and is sent to the model as the reason."""
-
-_YES = frozenset({"true", "yes", "y", "ok", "approve", "approved"})
+_APPROVAL = "approval"
+"""The kind of the records of approved calls."""
 
 
 def call_tools(
@@ -33,6 +32,7 @@ def call_tools(
     *,
     approve: Approve | None,
     timeout: float | None,
+    approve_timeout: float | None = None,
 ) -> list[MessagePromise]:
     """Run all calls of a reply at once.
 
@@ -42,12 +42,18 @@ def call_tools(
         ctx: The context of the agent.
         approve: Decides about each call before it runs; None to allow all calls.
         timeout: Seconds that each call may take, more than 0, without the approval; None for no limit.
+        approve_timeout: Seconds to wait for an approval from outside, more than 0; None for no limit.
 
     Returns:
         The promises of the results, in order. They stream, and each one resolves to a result, also when the call fails
         or is cancelled.
     """
-    return [_ResultPromise(_Result(call, tools, ctx, approve, timeout)) for call in calls]
+    made = _Result if ctx.interaction.records is None else _RecordedResult
+    results = []
+    for call in calls:
+        decider = ToolApproval(call, ctx, approve_timeout) if approve == WAIT else approve
+        results.append(_ResultPromise(made(call, tools, ctx, decider, timeout)))
+    return [*results]
 
 
 class _ResultPromise(MessagePromise):
@@ -90,7 +96,7 @@ class _Result:
         call: ToolCall,
         tools: Mapping[str, Tool],
         ctx: InteractionContext,
-        approve: Approve | None,
+        approve: Decider | None,
         timeout: float | None,
     ) -> None:
         self.call = call
@@ -164,22 +170,82 @@ class _Result:
                 seen.ended(None, failed)
             failed = None  # or the error would hold this frame, and the frame the error
 
-    async def _refusal(self, approve: Approve) -> str | None:
+    async def _refusal(self, approve: Decider) -> str | None:
         """Return why the call may not run; None if it may."""
-        answer = await contained(self._answer(approve))
-        if answer is True:
-            return None
-        return str(answer) if answer else "the call was refused"
-
-    async def _answer(self, approve: Approve) -> object:
-        if isinstance(approve, MiniAgent):
-            reply = str(await approve.inquire(self.call)).strip()
-            return True if reply.lower() in _YES else reply
-        answer = approve(self.call)
-        return await answer if inspect.isawaitable(answer) else answer
+        if isinstance(approve, ToolApproval):
+            return await approve.refusal()
+        refusal: str | None = await contained(refusal_by(approve, self.call))
+        return refusal
 
     def _report(self, error: Exception) -> None:
         path, number = self._ctx.interaction.path, self._ctx.interaction.id
         crashed = f"{path}/{self.call.name}"
         self._ctx.system.events.publish(EventKind.CRASH, crashed, error=error, detail=number, logged=True)
         _log.warning("llm.tool_failed", actor=path, interaction=number, tool=self.call.name, error=repr(error))
+
+
+class _RecordedResult(_Result):
+    """The result of a call in a system with a journal.
+
+    A call of an agent has a row of its own. A call of a function is a record of the agent that makes it: first that it
+    was started, then its result. So is the approval of a call.
+    """
+
+    __slots__ = ("_record",)
+
+    async def tokens(self, promise: _ResultPromise) -> AsyncGenerator[Token, None]:
+        """Make the call and stream the text of its result, or give the result that it had."""
+        tool = self._tools.get(self.call.name)
+        self._record: ToolRecord | None = None
+        if tool is None or tool.is_agent:
+            async with aclosing(super().tokens(promise)) as pieces:
+                async for token in pieces:
+                    yield token
+            return
+        record = await ToolRecord.of(self._records, self.call)
+        if record.has_ended:
+            promise.is_error = record.is_error
+            for text in record.texts:
+                yield TextToken(text)
+            return
+        if record.was_started and tool.recovery is not Recovery.RERUN:
+            if tool.recovery is Recovery.FAIL or self._approve is None:
+                yield TextToken("failed: the process ended while it ran, and nobody knows how far it came")
+                return
+            await self._was_approved()  # it is asked again
+            if isinstance(self._approve, ToolApproval):
+                self._approve.asks_again = True
+        elif self._approve is not None and await self._was_approved():
+            self._approve = None
+        current_interruption.set(record.was_started)
+        self._record = record
+        texts: list[str] = []
+        async with aclosing(super().tokens(promise)) as pieces:
+            async for token in pieces:
+                texts.append(str(token))
+                yield token
+        if self._ctx.interaction.cancelled is None:
+            record.end(texts, is_error=promise.is_error)
+
+    @property
+    def _records(self) -> Records:
+        records = self._ctx.interaction.records
+        assert records is not None  # or `call_tools` would have made another result
+        return records
+
+    async def _pieces(self, tool: Tool) -> AsyncGenerator[Token, None]:
+        if self._record is not None:
+            await self._record.start(is_awaited=tool.recovery is not Recovery.RERUN)
+        async with aclosing(super()._pieces(tool)) as pieces:
+            async for token in pieces:
+                yield token
+
+    async def _refusal(self, approve: Decider) -> str | None:
+        refusal = await super()._refusal(approve)
+        if refusal is None:
+            self._records.record_soon(_APPROVAL, self.call.id.encode(), b"yes")
+        return refusal
+
+    async def _was_approved(self) -> bool:
+        record = await self._records.recorded(_APPROVAL, self.call.id.encode())
+        return record is not None and record.value is not None

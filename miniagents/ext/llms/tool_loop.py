@@ -16,6 +16,7 @@ from miniagents.errors import (
     ProviderError,
 )
 from miniagents.ext.llms import requesting
+from miniagents.ext.llms.approvals import Approve
 from miniagents.ext.llms.attempting import Terms
 from miniagents.ext.llms.conversation import Conversation
 from miniagents.ext.llms.endings import Ending, ending_of, lets_calls_run
@@ -24,7 +25,7 @@ from miniagents.ext.llms.messages import ReplyMessage, ToolResultMessage
 from miniagents.ext.llms.provider import ModelRequest, Provider
 from miniagents.ext.llms.replies import ModelReplyPromise
 from miniagents.ext.llms.schemas import OutputType
-from miniagents.ext.llms.tool_calls import Approve, call_tools
+from miniagents.ext.llms.tool_calls import call_tools
 from miniagents.ext.llms.tools import Tool
 from miniagents.messages import AssistantMessage, Message, MessagePromise, SystemMessage, UserMessage
 from miniagents.messages.message import freeze_known
@@ -44,7 +45,8 @@ class Settings:
         options: The parameters of the API call.
         terms: Limits, budgets and retry policy of each request.
         tools: The tools, by name.
-        approve: The function or agent that decides about tool calls, or None.
+        approve: The function or agent that decides about tool calls, "wait" for somebody outside, or None.
+        approve_timeout: Seconds to wait for somebody outside, or None for no limit.
         tool_timeout: Seconds that a tool call may take, or None for no limit.
         max_turns: The most requests, 1 or more.
         output: The type of structured output, or None.
@@ -60,6 +62,7 @@ class Settings:
     terms: Terms
     tools: Mapping[str, Tool]
     approve: Approve | None
+    approve_timeout: float | None
     tool_timeout: float | None
     max_turns: int
     output: OutputType | None
@@ -131,6 +134,7 @@ class ToolLoop:
             self._settings.tools,
             self._ctx,
             approve=self._settings.approve,
+            approve_timeout=self._settings.approve_timeout,
             timeout=self._settings.tool_timeout,
         )
         for result in results:

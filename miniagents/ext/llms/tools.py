@@ -11,17 +11,22 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
 
+import msgspec
 import structlog
 
 from miniagents.actors.threads import DaemonExecutor, exit_grace
 from miniagents.agents import AgentRef, InteractionContext, MiniAgent
+from miniagents.agents.durable.names import module_of, name_of
+from miniagents.agents.durable.versions import version_of
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.llms.given_schema import GivenSchema
 from miniagents.ext.llms.messages import ToolCall
 from miniagents.ext.llms.provider import ToolSpec
 from miniagents.ext.llms.signatures import Injected, Signature, injected_parameters, signature_of
+from miniagents.ext.llms.tool_records import Recovery
 from miniagents.ext.llms.tool_results import contained, each, outcome_of, pieces_of
 from miniagents.messages import TextToken, Token, UserMessage
+from miniagents.supervision.checking import check_kind
 
 _log = structlog.get_logger("miniagents")
 
@@ -48,9 +53,12 @@ class Tool:
         schema: The JSON schema of the arguments, for a function; None for the one that its type hints give. With a
             schema, the function gets what the model wrote, as dicts, lists, strings, numbers and None. Only the names
             of the properties and `required` are checked.
+        recovery: In a system with a journal: what becomes of a call of the function that was started when the process
+            ended, and has no result.
 
     Attributes:
         target: The function or the agent.
+        recovery: As above.
         spec: The name, description and schemas that the model is told.
 
     Raises:
@@ -87,8 +95,11 @@ class Tool:
         *,
         description: str | None = None,
         schema: Mapping[str, Any] | None = None,
+        recovery: Recovery = Recovery.RERUN,
     ) -> None:
         self.target = target
+        check_kind("Tool(recovery=)", recovery, Recovery)
+        self.recovery = recovery
         self._injected: Injected = {}
         self._parameters: Signature | GivenSchema = _OF_AGENTS
         self._runs_in_loop = False
@@ -114,6 +125,23 @@ class Tool:
 
     def __repr__(self) -> str:
         return f"Tool({self.spec.name!r}, {self.target!r})"
+
+    @property
+    def is_agent(self) -> bool:
+        """True if the tool is an agent, and no function."""
+        return isinstance(self.target, (MiniAgent, AgentRef))
+
+    @property
+    def journal_key(self) -> str:
+        """What the journal knows the tool by: what the model is told, and the code of the function."""
+        spec, target = self.spec, self.target
+        if isinstance(target, (MiniAgent, AgentRef)):
+            own = name_of(target.called_agent())
+        else:
+            code: Any = target.func if isinstance(target, partial) else target
+            function: Any = getattr(code, "__func__", code if hasattr(code, "__qualname__") else type(code))
+            own = f"{module_of(function)}:{function.__qualname__} {version_of(function)}"
+        return f"{spec.name} {own} {msgspec.json.encode((spec.description, spec.schema), order='sorted').decode()}"
 
     def renamed(self, name: str) -> "Tool":
         """Return the same tool under another name."""

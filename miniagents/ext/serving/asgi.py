@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from miniagents.actors.collecting import Collecting, collecting
+from miniagents.actors.observing.request_id import current_request_id
 from miniagents.agents import MiniAgents
 from miniagents.ext.serving.anthropic.client import anthropic_body, body_for, refusal_for
 from miniagents.ext.serving.anthropic.messages_api import AnthropicApi
@@ -26,7 +27,7 @@ from miniagents.ext.serving.http.hosts import HostCheck, Hosts
 from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.origins import ALLOWED_HEADERS, EXPOSED_HEADERS, OriginCheck
 from miniagents.ext.serving.http.problems import Problem
-from miniagents.ext.serving.http.request_ids import identified
+from miniagents.ext.serving.http.request_ids import id_of, with_id
 from miniagents.ext.serving.native.agents_api import AgentsApi
 from miniagents.ext.serving.native.routes import handlers_of
 from miniagents.ext.serving.native.websocket import AgentSocket
@@ -38,6 +39,7 @@ from miniagents.ext.serving.openai.response_store import ResponseStore
 from miniagents.ext.serving.openai.responses_api import ResponsesApi
 from miniagents.ext.serving.operations.admin_api import Operations
 from miniagents.ext.serving.operations.openapi import OpenApi
+from miniagents.ext.serving.operations.waits_api import WaitsApi
 from miniagents.ext.serving.service import AsBody, Endpoint, Handler, Service
 from miniagents.ext.serving.tracking import P
 from miniagents.ext.telemetry.prometheus import MetricsApp
@@ -122,8 +124,12 @@ class AgentApp(Starlette):
         path = scope.get("path", "")
         if len(path) > 1 and path.endswith("/"):
             scope = {**scope, "path": path.rstrip("/") or "/"}
-        with identified(scope, send) as send:  # outermost, so that Starlette's own answers have an id too
-            await super().__call__(scope, receive, send)
+        id = id_of(scope)
+        token = current_request_id.set(id)
+        try:
+            await super().__call__(scope, receive, with_id(send, id))  # outermost: Starlette's own answers have it too
+        finally:
+            current_request_id.reset(token)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return the middleware of Starlette around the routes. Within this app, Starlette's own errors get our
@@ -234,7 +240,7 @@ class AgentApp(Starlette):
 
     def _all_routes(self) -> list[BaseRoute]:
         service, agents, responses = self._service, self._agents, self._responses
-        chat, operations = ChatApi(service), Operations(service)
+        chat, operations, waits = ChatApi(service), Operations(service), WaitsApi(service)
         conversations = ConversationsApi(service, self._references)
         items = ConversationItemsApi(service, self._references)
 
@@ -244,13 +250,15 @@ class AgentApp(Starlette):
         keys, admin = service.keys, service.admin_keys
         metrics = [route("GET", "/metrics", self._show_metrics, admin)] if self._metrics is not None else []
         return [
+            # The calls of agents come first, since each route before that of a request is tried (benchmark `serving`).
+            route("POST", "/v1/chat/completions", chat.complete, keys, is_counted=True),
+            route("POST", "/v1/responses", responses.create, keys, is_counted=True),
+            route("POST", "/agents/{name}", agents.call, keys, is_counted=True),
             *self._anthropic_routes(chat),
             route("GET", "/healthz", operations.live, None),
             route("GET", "/readyz", operations.ready, None),
             *metrics,
             route("GET", "/openapi.json", OpenApi(service, has_metrics=bool(metrics)).document, keys),
-            route("POST", "/v1/chat/completions", chat.complete, keys, is_counted=True),
-            route("POST", "/v1/responses", responses.create, keys, is_counted=True),
             route("GET", "/v1/responses/{id}", responses.retrieve, keys, is_counted=True),
             route("GET", "/v1/responses/{id}/input_items", responses.input_items, keys),
             route("POST", "/v1/responses/{id}/cancel", responses.cancel, keys),
@@ -264,11 +272,12 @@ class AgentApp(Starlette):
             route("GET", "/v1/conversations/{id}/items/{item}", items.retrieve, keys),
             route("DELETE", "/v1/conversations/{id}/items/{item}", items.delete, keys, is_counted=True),
             route("GET", "/agents", agents.agents, keys),
-            route("POST", "/agents/{name}", agents.call, keys, is_counted=True),
             route("GET", "/agents/{name}/streams/{stream}", agents.resume, keys, is_counted=True),
             WebSocketRoute("/agents/{name}", AgentSocket(service)),
             route("GET", "/interactions", operations.interactions, admin),
             route("DELETE", "/interactions/{id}", operations.stop, admin),
+            route("GET", "/waits", waits.waits, None),
+            route("POST", "/waits", waits.answer, None),
         ]
 
     def _anthropic_routes(self, chat: ChatApi) -> list[BaseRoute]:

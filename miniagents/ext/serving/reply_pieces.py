@@ -15,6 +15,7 @@ from miniagents.messages import (
     MessageSequencePromise,
     SystemMessage,
     TextMessage,
+    TextToken,
     UserMessage,
 )
 
@@ -102,10 +103,12 @@ async def spoken(replies: MessageSequencePromise, reader: Reader | None = None) 
         if not issubclass(promise.message_class, ToolResultMessage):
             halves = Halves()
             async for token in promise:
-                text = str(token)
+                text = token.content if type(token) is TextToken else str(token)  # benchmark `serving`
                 if reader is not None:
                     reader.took(text)
-                if text := halves.joined(text):
+                if halves.held or not text.isascii():
+                    text = halves.joined(text)
+                if text:
                     if index is None:
                         index = count
                         count += 1

@@ -16,12 +16,11 @@ from miniagents.ext.serving.conversations.turn import Turn
 from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.problems import Problem
 from miniagents.ext.serving.http.reply_reading import Reading
+from miniagents.ext.serving.http.request_headers import header
 from miniagents.ext.serving.served_agent import Entry
 from miniagents.messages import Message, MessageSequence, MessageSequencePromise
 from miniagents.promising.flow import current_flow
 from miniagents.promising.promise import settled
-
-_TIMEOUT = "x-request-timeout"
 
 
 class Run:
@@ -241,13 +240,13 @@ def timeout_of(request: HTTPConnection, longest: float | None) -> float | None:
     Raises:
         Problem: 400: the header is not a number of seconds.
     """
-    header = request.headers.get(_TIMEOUT)
-    if header is None:
+    value = header(request.scope, b"x-request-timeout")
+    if value is None:
         return longest
     try:
-        seconds = float(header)
+        seconds = float(value)
     except ValueError:
         seconds = math.nan
     if not 0 < seconds < math.inf:
-        raise Problem(400, "X-Request-Timeout must be more than 0 seconds.", param=_TIMEOUT, code="invalid")
+        raise Problem(400, "X-Request-Timeout must be more than 0 seconds.", param="x-request-timeout", code="invalid")
     return seconds if longest is None else min(seconds, longest)

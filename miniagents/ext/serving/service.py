@@ -110,7 +110,7 @@ class Service:
             Problem: 401: the token is missing or unknown; 500: the application's own `auth=` failed.
         """
         try:
-            caller = request.scope[_CALLER] = await keys.caller_of(request.headers)
+            caller = request.scope[_CALLER] = await keys.caller_of(request.scope)
         except FAILURES as error:
             raise self.problem(error) from None
         return caller.name if caller is not None else ANYBODY
@@ -258,20 +258,25 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         request = Request(scope, receive, send)
+        place: Place | None = None
         response: ASGIApp
         try:
-            key = await self._service.key_of(request, self._keys) if self._keys is not None else ""
-            if self._is_counted:
-                with self._service.gate.enter(key) as request.scope[PLACE]:
-                    response = await self._answer(request, key)
-                    await _send(response, scope, receive, send)
-                return
-            response = await self._answer(request, key)
-        except Problem as problem:
-            response = self._refusal(request, problem)
-        except ClientDisconnect:
-            response = Response(status_code=_GONE)  # nobody reads it, but outer middleware needs an answer
-        await _send(response, scope, receive, send)
+            try:
+                key = await self._service.key_of(request, self._keys) if self._keys is not None else ""
+                if self._is_counted:
+                    place = scope[PLACE] = self._service.gate.enter(key)
+                    place.hold()
+                response = await self._answer(request, key)
+            except Problem as problem:
+                response = self._refusal(request, problem)
+            except ClientDisconnect:
+                response = Response(status_code=_GONE)  # nobody reads it, but outer middleware needs an answer
+            await response(scope, receive, send)
+        except OSError:
+            pass  # the client has disconnected (since ASGI 2.4)
+        finally:
+            if place is not None:
+                place.release()
 
     async def _answer(self, request: Request, key: str) -> ASGIApp:
         try:
@@ -292,10 +297,3 @@ def _left(run: Run, listener: "asyncio.Task[None]") -> None:
     """End a run whose client was found to have gone, or to have broken its connection."""
     if not listener.cancelled():
         run.cancel("the client went away")
-
-
-async def _send(response: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    try:
-        await response(scope, receive, send)
-    except OSError:
-        pass  # the client has disconnected (since ASGI 2.4)

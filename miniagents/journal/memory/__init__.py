@@ -1,5 +1,1 @@
 """A journal in memory: the simplest one, for tests and as the model of what a journal does."""
-
-from miniagents.journal.memory.journal import MemoryJournal
-
-__all__ = ["MemoryJournal"]

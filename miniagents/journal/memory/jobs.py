@@ -56,7 +56,7 @@ class MemoryJobs:
             rows = self.rows.below(operation.row) if operation.row in rows else []
         for row in sorted(rows):
             self.rows.forget(row)
-            self.waits.forget(row, operation.keep_answers)
+            self.waits.forget(operation.job, row, operation.keep_answers)
         return len(rows)
 
     def delete(self, operation: DeleteJob) -> bool:
@@ -83,7 +83,7 @@ class MemoryJobs:
         for root in old:
             for row in self.rows.below(root):
                 self.rows.forget(row)
-                self.waits.forget(row, keep_answers=False)
+                self.waits.forget("", row, keep_answers=False)
         return len(old)
 
     def job_of(self, query: JobOf) -> Job | None:

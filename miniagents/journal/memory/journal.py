@@ -185,6 +185,7 @@ class _Model:
             waits.Deliver: self.jobs.waits.deliver,
             waits.ConsumeAnswer: self.jobs.waits.consume,
             waits.EndWait: self.jobs.waits.end,
+            waits.ReleaseWaits: self.jobs.waits.release,
             waits.Waits: self.jobs.waits.waits_of,
             retention.Expire: self.expire,
             retention.Count: self.count,

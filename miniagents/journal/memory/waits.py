@@ -12,6 +12,7 @@ from miniagents.journal.waits import (
     EndWait,
     GivenAnswer,
     OpenWait,
+    ReleaseWaits,
     Wait,
     WaitId,
     Waits,
@@ -45,6 +46,8 @@ class MemoryWaits:
         answers = self.early.get((wait.id.job, wait.id.name))
         if wait.state is WaitState.WAITING and answers:
             wait = msgspec.structs.replace(wait, state=WaitState.ANSWERED, answer=answers.pop(0))
+            if not answers:
+                del self.early[wait.id.job, wait.id.name]
         return self._put(wait)
 
     def deliver(self, operation: Deliver) -> Delivered:
@@ -62,11 +65,11 @@ class MemoryWaits:
         if waiting:
             return self._answer(waiting[0], operation)
         answered = [wait for wait in named if wait.state in _WITH_ANSWER]
-        early = self.early.setdefault((operation.job, operation.target), [])
+        early = self.early.get((operation.job, operation.target), [])
         if answered or early:
             kept = [Wait(WaitId(operation.job, 0, operation.target), since=e.at, answer=e) for e in early]
             return Delivered(Delivery.TAKEN, tuple(answered or kept))
-        early.append(operation.answer)
+        self.early[operation.job, operation.target] = [operation.answer]
         return Delivered(Delivery.KEPT)
 
     def consume(self, operation: ConsumeAnswer) -> bool:
@@ -98,9 +101,14 @@ class MemoryWaits:
             if wait.state is WaitState.WAITING:
                 self._put(msgspec.structs.replace(wait, state=WaitState.CLOSED))
 
-    def forget(self, row: int, keep_answers: bool) -> None:
+    def release(self, operation: ReleaseWaits) -> None:
+        """Do `ReleaseWaits`."""
+        self.forget(operation.job, operation.row, keep_answers=True)
+
+    def forget(self, job: str, row: int, keep_answers: bool) -> None:
         """Remove the waits of a row; their answers may be kept for the waits that come in their place."""
-        for wait in sorted((w for w in self.waits.values() if w.id.row == row), key=lambda wait: wait.id):
+        ids = (job, row)
+        for wait in sorted((w for w in self.waits.values() if (w.id.job, w.id.row) == ids), key=lambda wait: wait.id):
             del self.waits[wait.id]
             if keep_answers and wait.answer is not None:
                 self.early.setdefault((wait.id.job, wait.id.name), []).append(wait.answer)

@@ -19,8 +19,6 @@ GROUPED: tuple[type, ...] = (
 NO_RESULT = -1
 """The write of an operation whose result nobody gets, since it is not the first one of its write."""
 
-_KINDS = frozenset(GROUPED)
-
 
 class Run:
     """Neighbours among the operations of a transaction that can be carried out kind by kind.
@@ -35,26 +33,28 @@ class Run:
         self.groups: dict[type, list[tuple[int, Any]]] = {kind: [] for kind in GROUPED}
         """The operations by kind, each with the number of the write that gets its result, or `NO_RESULT`."""
         self._accepted: set[int] = set()
-        self._has_id = False
+        self._write_with_id = NO_RESULT
 
-    def begin_write(self) -> None:
-        """Say that the operations of another write follow."""
-        self._has_id = False
-
-    def takes(self, operation: Any) -> bool:
-        """Return whether an operation can be carried out with those that are here."""
-        if type(operation) is mail.Handle:
-            return not self._has_id and operation.number not in self._accepted
-        return type(operation) in _KINDS
-
-    def add(self, write: int, operation: Any) -> None:
-        """Add an operation of one of the kinds.
+    def add(self, write: int, operation: Any, *, is_first: bool) -> bool:
+        """Add an operation, unless it cannot be carried out with those that are here.
 
         Args:
-            write: The number of the write that gets the result, or `NO_RESULT`.
+            write: The number of its write, from 0.
             operation: The operation.
+            is_first: Whether it is the first one of its write, so that its result is that of the write.
+
+        Returns:
+            Whether it was added.
         """
-        if type(operation) is mail.Accept:
+        kind = type(operation)
+        group = self.groups.get(kind)
+        if group is None:
+            return False
+        if kind is mail.Accept:
             self._accepted.add(operation.number)
-            self._has_id = self._has_id or operation.message_id is not None
-        self.groups[type(operation)].append((write, operation))
+            if operation.message_id is not None:
+                self._write_with_id = write
+        elif kind is mail.Handle and (self._write_with_id == write or operation.number in self._accepted):
+            return False
+        group.append((write if is_first else NO_RESULT, operation))
+        return True

@@ -129,11 +129,11 @@ class SqliteJournal:
 
     def write(self, first: Operation[R], *more: Operation[Any]) -> asyncio.Future[R]:
         """Write operations; see `Journal`."""
-        return self._opened().put((first, *more))
+        return (self._writer or self._opened()).put((first, *more))
 
     def read(self, query: Query[R]) -> asyncio.Future[R]:
         """Ask a question; see `Journal`."""
-        return self._opened().put(query)
+        return (self._writer or self._opened()).put(query)
 
     async def close(self) -> None:
         """Write what waits, and close the journal; see `Journal`."""
@@ -164,6 +164,14 @@ class SqliteJournal:
             JournalError: In the future: the disk has no room for a copy of the file, which this needs for a while.
         """
         return self._opened().put(_vacuum)
+
+    def check(self) -> asyncio.Future[list[str]]:
+        """Look through all of the file for damage. Writes wait meanwhile.
+
+        Returns:
+            What SQLite has found, 100 findings at most; [] for a file that is whole.
+        """
+        return self._opened().put(_check)
 
     def size(self) -> int:
         """Return how many bytes the journal takes on the disk, with its write-ahead log."""
@@ -211,6 +219,11 @@ def _export(database: sqlite3.Connection, path: Path) -> None:
         raise
     finally:
         copy.close()
+
+
+def _check(database: sqlite3.Connection, _: Tables) -> list[str]:
+    found = [text for (text,) in database.execute("PRAGMA integrity_check").fetchall()]
+    return [] if found == ["ok"] else found
 
 
 def _vacuum(database: sqlite3.Connection, tables: Tables) -> None:

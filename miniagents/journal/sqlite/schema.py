@@ -66,7 +66,8 @@ _VERSION_1 = (
     """CREATE TABLE waits (
         job TEXT NOT NULL, row INTEGER NOT NULL, name TEXT NOT NULL, number INTEGER NOT NULL, agent TEXT NOT NULL,
         prompt BLOB NOT NULL, kind TEXT NOT NULL, due_at REAL, since REAL NOT NULL, state INTEGER NOT NULL,
-        answer BLOB, answer_kind TEXT, answered_by TEXT, answered_at REAL, PRIMARY KEY (job, row, name, number)
+        answer BLOB, answer_kind TEXT, answered_by TEXT, answered_at REAL, owner TEXT NOT NULL,
+        PRIMARY KEY (job, row, name, number)
     ) WITHOUT ROWID""",
     "CREATE INDEX waits_in_state ON waits (state)",
     """CREATE TABLE early_answers (

@@ -80,6 +80,7 @@ class Tables:
             waits.Deliver: self._jobs.waits.deliver,
             waits.ConsumeAnswer: self._jobs.waits.consume,
             waits.EndWait: self._jobs.waits.end,
+            waits.ReleaseWaits: self._jobs.waits.release,
             waits.Waits: self._jobs.waits.waits_of,
             retention.Expire: self.expire,
             retention.Count: self._count,
@@ -90,18 +91,16 @@ class Tables:
         results: list[Any] = [None] * len(writes)
         run = Run()
         for index, write in enumerate(writes):
-            run.begin_write()
-            for position, operation in enumerate(write):
-                place = index if position == 0 else NO_RESULT
-                if not run.takes(operation):
+            is_first = True
+            for operation in write:
+                if not run.add(index, operation, is_first=is_first):
                     self._execute_run(run, results)
                     run = Run()
-                if type(operation) in self._groups:
-                    run.add(place, operation)
-                else:
-                    result = self._singles[type(operation)](operation)
-                    if place != NO_RESULT:
-                        results[place] = result
+                    if not run.add(index, operation, is_first=is_first):
+                        result = self._singles[type(operation)](operation)
+                        if is_first:
+                            results[index] = result
+                is_first = False
         self._execute_run(run, results)
         return results
 

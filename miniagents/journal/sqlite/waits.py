@@ -15,6 +15,7 @@ from miniagents.journal.waits import (
     EndWait,
     GivenAnswer,
     OpenWait,
+    ReleaseWaits,
     Wait,
     WaitId,
     Waits,
@@ -115,6 +116,10 @@ class SqliteWaits:
         closed, waiting = WAIT_STATES.of[WaitState.CLOSED], WAIT_STATES.of[WaitState.WAITING]
         self._database.execute(sql, (closed, job, waiting))
 
+    def release(self, operation: ReleaseWaits) -> None:
+        """Do `ReleaseWaits`."""
+        self.forget(operation.job, [operation.row], keep_answers=True)
+
     def forget(self, job: str, rows: Iterable[int], keep_answers: bool) -> None:
         """Remove the waits of rows; their answers may be kept for the waits that come in their place."""
         for row in sorted(rows):
@@ -167,6 +172,7 @@ class SqliteWaits:
             wait.since,
             WAIT_STATES.of[wait.state],
             *answer,
+            wait.owner,
         )
         self._database.execute(f"INSERT OR REPLACE INTO waits VALUES ({', '.join('?' * len(row))})", row)
         return wait
@@ -174,6 +180,6 @@ class SqliteWaits:
 
 def _wait(row: tuple[Any, ...]) -> Wait:
     id, state = WaitId(*row[:4]), WAIT_STATES.member[row[9]]
-    answer = GivenAnswer(*row[10:]) if row[10] is not None else None
+    answer = GivenAnswer(*row[10:14]) if row[10] is not None else None
     agent, prompt, kind, due_at, since = row[4:9]
-    return Wait(id, agent, prompt, kind, due_at, since, state, answer)
+    return Wait(id, agent, prompt, kind, due_at, since, state, answer, row[14])

@@ -180,8 +180,12 @@ class Writer:
             for work in batch:
                 self._settle(work, None, error)
             return
-        for work, outcome in zip(batch, outcomes, strict=True):
-            self._settle(work, *outcome)
+        settled = self._settled
+        for work, (result, failure) in zip(batch, outcomes, strict=True):
+            if failure is None:
+                settled[work.loop].append((work.future, result, None))
+            else:
+                self._settle(work, None, failure)
 
     def _carry_out(self, batch: Sequence[Work]) -> list[tuple[Any, Exception | None]]:
         outcomes: list[tuple[Any, Exception | None]] = []

@@ -73,9 +73,9 @@ async def _finishes_and_restarts(journal: Journal) -> None:
     assert (row.inputs, row.is_input_complete, row.error) == ((), False, b""), "its inputs and error are gone"
     assert await journal.read(Replies(start.id)) == (), "its replies are gone"
     assert len(await journal.read(Records(start.id))) == 1, "its records stay"
-    journal.write(FinishRow(start.id, RowState.FAILED, journal.next_id(), replies))
+    first = FinishRow(start.id, RowState.FAILED, journal.next_id(), replies)
     last = FinishRow(start.id, RowState.FINISHED, journal.next_id(), replies[:1], at=11.5)
-    await journal.write(last)
+    await journal.write(first, last)
     row = await journal.read(RowOf(start.id))
     assert row is not None, "a row that was finished twice is there"
     assert (row.state, row.finished, row.at) == (RowState.FINISHED, last.finished, 11.5), "its last end counts"

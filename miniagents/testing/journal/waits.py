@@ -16,6 +16,8 @@ from miniagents.journal import (
     OpenWait,
     Record,
     Records,
+    ReleaseWaits,
+    RowOf,
     StartJob,
     StartRow,
     Wait,
@@ -37,7 +39,7 @@ async def _row(journal: Journal, job: str) -> int:
 
 async def _answers_once(journal: Journal) -> None:
     row = await _row(journal, "waits/once")
-    wait = Wait(WaitId("waits/once", row, "approval"), "/agent", b"prompt", "Answer", 99.0, 1.0)
+    wait = Wait(WaitId("waits/once", row, "approval"), "/agent", b"prompt", "Answer", 99.0, 1.0, owner="ada")
     answered = msgspec.structs.replace(wait, state=WaitState.ANSWERED, answer=_YES)
 
     assert await journal.write(OpenWait(wait)) == wait, "a wait is opened"
@@ -142,10 +144,31 @@ async def _keeps_answers_of_forgotten_rows(journal: Journal) -> None:
     assert last.answer is None, "answers are forgotten with their waits if asked for"
 
 
+async def _keeps_answers_of_changed_code(journal: Journal) -> None:
+    row, fresh = await _row(journal, "waits/change"), journal.next_id()
+    ids = [WaitId("waits/change", row, "approval", number) for number in range(3)]
+    for id in ids:
+        await journal.write(OpenWait(Wait(id)))
+    await journal.write(Deliver("waits/change", ids[0], _YES))
+    await journal.write(ConsumeAnswer(ids[0]))
+    await journal.write(Deliver("waits/change", ids[1], _NO))
+
+    await journal.write(ReleaseWaits("waits/change", row))
+    assert await journal.read(Waits("waits/change", tuple(WaitState))) == (), "a released row has no waits"
+    opened = [
+        await journal.write(OpenWait(Wait(WaitId("waits/change", fresh, "approval", number)))) for number in range(3)
+    ]
+    assert [wait.answer for wait in opened] == [_YES, _NO, None], (
+        "the next waits of the name have the answers, in order"
+    )
+    assert await journal.read(RowOf(row)) is not None, "the row itself stays"
+
+
 CHECKS = (
     _answers_once,
     _tells_waits_of_one_name_apart,
     _keeps_early_answers,
     _ends_waits,
     _keeps_answers_of_forgotten_rows,
+    _keeps_answers_of_changed_code,
 )

@@ -49,6 +49,85 @@ async def test_a_restart_keeps_mailbox_and_ref_and_replaces_the_instance() -> No
         assert log == ["start", ("stop", error), "start", ("restart", error)]
 
 
+async def test_a_restart_that_fails_does_not_carry_the_crash_that_it_answers() -> None:
+    class Starts(Actor):
+        made = 0
+
+        def __init__(self) -> None:
+            Starts.made += 1
+            if Starts.made > 1:
+                raise KeyError("no second instance")
+
+        async def receive(self, message: Message, ctx: ActorContext) -> None:
+            raise ValueError("boom")
+
+    async with ActorSystem() as system:
+        ref = system.spawn(Starts, options=SpawnOptions(supervision=OneForOne(max_restarts=1)))
+        ref.tell(TextMessage("hello"))
+        error = await ref.terminated()
+        assert isinstance(error, KeyError)
+        assert error.__context__ is None
+
+
+async def test_what_a_crashed_instance_set_in_its_context_is_not_there_for_the_next_one() -> None:
+    mood: ContextVar[str] = ContextVar("mood", default="calm")
+
+    class Moody(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> Message:
+            before = mood.get()
+            mood.set(str(message))
+            if str(message) == "angry":
+                raise ValueError("boom")
+            return TextMessage(before)
+
+    async with ActorSystem() as system:
+        ref = system.spawn(Moody, options=SpawnOptions(supervision=OneForOne(max_restarts=None)))
+        ref.tell(TextMessage("angry"))
+        assert str(await ref.ask(TextMessage("content"))) == "calm"
+        assert str(await ref.ask(TextMessage("glad"))) == "content"
+
+
+async def test_a_task_that_a_crashed_instance_kept_is_not_that_of_the_next_start() -> None:
+    kept: list[asyncio.Task[Any] | None] = []
+    starting, gate = asyncio.Event(), asyncio.Event()
+
+    class Keeper(Actor):
+        async def on_start(self, ctx: ActorContext) -> None:
+            if kept:
+                starting.set()
+                await gate.wait()
+
+        async def receive(self, message: Message, ctx: ActorContext) -> Message:
+            if not kept:
+                kept.append(asyncio.current_task())
+                raise ValueError("boom")
+            return message
+
+    async with ActorSystem() as system:
+        ref = system.spawn(Keeper, options=SpawnOptions(supervision=OneForOne(max_restarts=1)))
+        ref.tell(TextMessage("keep"))
+        answer = ref.ask(TextMessage("hello"))
+        await starting.wait()
+        assert kept[0] is not None
+        kept[0].cancel()
+        await turns()
+        gate.set()
+        assert str(await answer) == "hello"
+
+
+async def test_an_actor_that_crashes_on_each_message_lets_the_loop_turn() -> None:
+    async with ActorSystem() as system:
+        ref = system.spawn(Counter, options=SpawnOptions(supervision=OneForOne(max_restarts=None)))
+        for _ in range(3_000):
+            ref.tell(Crash())
+        last = ref.ask(Read())
+        loop_turns = 0
+        while not last.done():
+            await asyncio.sleep(0)
+            loop_turns += 1
+        assert loop_turns > 5
+
+
 async def test_crashes_in_a_row_wait_longer_and_longer_and_a_handled_message_resets_that() -> None:
     async with ActorSystem() as system:
         options = SpawnOptions(supervision=OneForOne(max_restarts=None, backoff=Backoff(1.0, 4.0)))
@@ -725,6 +804,7 @@ async def test_the_sender_belongs_to_the_message_and_is_none_from_outside() -> N
         assert str(await system.spawn(Tells, name="teller").ask(Read())) == "/teller"
 
 
-def test_what_needs_a_journal_says_so() -> None:
-    with pytest.raises(ValueError, match="journal"):
-        SpawnOptions(durable=True)
+async def test_a_durable_actor_in_a_system_without_a_journal_is_refused_and_the_error_says_what_to_do() -> None:
+    async with ActorSystem() as system:
+        with pytest.raises(ValueError, match=r"/scribe: durable=True needs a journal.*SqliteJournal"):
+            system.spawn(Actor, name="scribe", options=SpawnOptions(durable=True))

@@ -21,7 +21,7 @@ def test_a_cycle_is_found_where_a_program_hangs_and_nowhere_else() -> None:
     assert wrong == {}
 
 
-TOGETHER_SEEDS = [*range(1, 151)]
+TOGETHER_SEEDS = [*range(1, 151), 527, 696, 1162, 2502, 4891, 5590, 5901, 10393]
 
 
 @pytest.mark.filterwarnings("ignore:.*await_now:RuntimeWarning")

@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -135,8 +136,11 @@ FORKED_AWAY = """
 
     journal = SqliteJournal(sys.argv[1])
     journal.open()
+    reading, writing = os.pipe()
     if os.fork() == 0:
+        os.write(writing, b"the child runs")
         time.sleep(30)
+    os.read(reading, 1)
     print("forked", flush=True)
     os._exit(0)
 """
@@ -237,22 +241,22 @@ READ_ONLY = """
 """
 
 
-async def test_a_file_that_this_user_cannot_write_is_refused_until_it_can(tmp_path: Path) -> None:
-    path = tmp_path / "journal.db"
-    async with opened(path) as journal:
-        await accept(journal, b"read")
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o777)
-    if os.geteuid() == 0:
-        for file in (path, tmp_path / "journal.db.lock"):
-            os.chown(file, 65534, -1)
-    path.chmod(0o400)
+async def test_a_file_that_this_user_cannot_write_is_refused_until_it_can() -> None:
+    with tempfile.TemporaryDirectory() as folder:  # not in that of pytest, where others may not enter
+        path = Path(folder) / "journal.db"
+        async with opened(path) as journal:
+            await accept(journal, b"read")
+        Path(folder).chmod(0o777)
+        if os.geteuid() == 0:
+            for file in (path, path.with_name("journal.db.lock")):
+                os.chown(file, 65534, -1)
+        path.chmod(0o400)
 
-    with python(READ_ONLY, path) as process:
-        refused, _ = process.communicate(timeout=30)
-    path.chmod(0o600)
-    with python(READ_ONLY, path) as process:
-        accepted, _ = process.communicate(timeout=30)
+        with python(READ_ONLY, path) as process:
+            refused, _ = process.communicate(timeout=30)
+        path.chmod(0o600)
+        with python(READ_ONLY, path) as process:
+            accepted, _ = process.communicate(timeout=30)
 
     assert refused.startswith(f"{path}: ")
     assert "Permission denied" in refused

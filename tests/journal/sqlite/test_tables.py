@@ -46,6 +46,7 @@ from miniagents.journal import (
     Query,
     Record,
     Records,
+    ReleaseWaits,
     Replies,
     Reply,
     Resend,
@@ -116,6 +117,7 @@ OPERATIONS: st.SearchStrategy[Operation[Any]] = st.one_of(
     st.builds(Deliver, JOBS, WAIT_IDS | st.sampled_from("xy"), ANSWERS, st.sampled_from([(), ("A",)])),
     st.builds(ConsumeAnswer, WAIT_IDS),
     st.builds(EndWait, WAIT_IDS, st.sampled_from([WaitState.EXPIRED, WaitState.CLOSED])),
+    WAIT_IDS.map(lambda id: ReleaseWaits(id.job, id.row)),
     st.builds(Expire, TIMES, TIMES),
 )
 REOPEN = "reopen"

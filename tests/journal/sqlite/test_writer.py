@@ -21,6 +21,7 @@ from miniagents.journal import (
     mailbox_subject,
 )
 from miniagents.journal.sqlite import database as connection
+from miniagents.journal.sqlite.tables import Tables
 from tests.journal.sqlite.opened import accept, bodies, on_connection, opened
 from tests.journal.sqlite.test_journal import python
 
@@ -38,6 +39,15 @@ async def test_a_thousand_senders_share_one_transaction(tmp_path: Path) -> None:
         assert len(statements) < 100
         await on_connection(journal, lambda database: database.set_trace_callback(None))
         assert await bodies(journal) == [b"%d" % n for n in range(1000)]
+
+
+async def test_the_writes_of_a_turn_of_the_loop_are_handed_over_at_its_end(tmp_path: Path) -> None:
+    async with opened(tmp_path / "journal.db") as journal:
+        assert journal._writer is not None
+        writes = [journal.write(Accept(journal.next_id(), "/a", b"")) for _ in range(3)]
+
+        assert journal._writer._queue.empty()
+        await asyncio.gather(*writes)
 
 
 async def test_the_loop_goes_on_while_a_write_waits_for_the_disk(tmp_path: Path) -> None:
@@ -196,6 +206,27 @@ async def test_a_read_shows_nothing_of_a_write_that_fails(tmp_path: Path) -> Non
         assert await bodies(journal) == []
 
 
+async def test_a_read_that_ends_the_transaction_fails_the_writes_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(tables: Tables, _: object) -> None:
+        tables._database.execute("ROLLBACK")  # as SQLite does after some errors of the disk
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+        raise error
+
+    async with opened(tmp_path / "journal.db") as journal:
+        with monkeypatch.context() as patched:
+            patched.setattr(Tables, "read", fail)
+            early = journal.write(Accept(journal.next_id(), "/a", b"early"))
+            read = journal.read(Unacknowledged("/a"))
+            late = journal.write(Accept(journal.next_id(), "/a", b"late"))
+            results = await asyncio.gather(early, read, late, return_exceptions=True)
+
+        assert [getattr(result, "reason", None) for result in results] == ["io"] * 3
+        assert await bodies(journal) == []
+
+
 async def test_names_of_a_transaction_that_was_rolled_back_are_entered_again(tmp_path: Path) -> None:
     async with opened(tmp_path / "journal.db") as journal:
         with pytest.raises(JournalError):
@@ -299,12 +330,13 @@ async def test_nothing_that_was_acknowledged_is_lost_when_the_process_is_killed(
 
 
 WITHOUT_CLOSE = """
-    import asyncio, sys
+    import asyncio, sys, time
     from miniagents.journal import Accept, SqliteJournal
 
     async def main():
         journal = SqliteJournal(sys.argv[1])
         journal.open()
+        journal._writer.put(lambda *_: time.sleep(0.5))  # the thread is busy until the loop has ended
         for n in range(100):
             journal.write(Accept(journal.next_id(), "/a", b"%d" % n))
 

@@ -50,7 +50,7 @@ class Instance:
             alias=agent.alias,
             description=agent.description,
             # The instance is passivated together with its conversation, and not earlier.
-            options=AgentOptions(options.errors, None, replace(options.spawn, passivate_after=None)),
+            options=AgentOptions(options.errors, None, replace(options.spawn, passivate_after=None), options.version),
             arguments={},
             live_arguments={},
             system=system,

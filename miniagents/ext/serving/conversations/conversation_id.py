@@ -8,8 +8,9 @@ from msgspec import Meta
 from starlette.requests import HTTPConnection
 
 from miniagents.ext.serving.http.problems import Problem
+from miniagents.ext.serving.http.request_headers import header
 
-HEADER = "x-conversation"
+_HEADER = b"x-conversation"
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -36,8 +37,8 @@ def conversation_id(request: HTTPConnection, named: ConversationIn) -> str | Non
         Problem: 400: the id has other characters than allowed, or a wrong length.
     """
     id = named.id if isinstance(named, ConversationRef) else named
-    header = request.headers.get(HEADER)
-    if not all(_ID.fullmatch(value) for value in (id, header) if value is not None):
+    named_by_header = header(request.scope, _HEADER)
+    if not all(_ID.fullmatch(value) for value in (id, named_by_header) if value is not None):
         text = "The id of a conversation must have 1 to 128 letters, digits, '.', '_', ':' and '-' (conversation)"
         raise Problem(400, text, param="conversation", code="invalid")
-    return id if id is not None else header
+    return id if id is not None else named_by_header

@@ -10,11 +10,12 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final, TypeAlias
 
-from starlette.datastructures import Headers
+from starlette.types import Scope
 
 from miniagents.actors import Caller
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.serving.http.problems import Problem
+from miniagents.ext.serving.http.request_headers import header
 
 _TOKEN = re.compile(r"[!-~]+")
 
@@ -86,20 +87,20 @@ class Keys:
         """Whether clients need a token."""
         return self._digests is not None or self._authenticate is not None
 
-    async def caller_of(self, headers: Headers) -> Caller | None:
+    async def caller_of(self, scope: Scope) -> Caller | None:
         """Return the caller of a request; None in a service without tokens.
 
         Args:
-            headers: The headers of the request: `Authorization: Bearer ...`, or `X-API-Key`.
+            scope: The request, with the header `Authorization: Bearer ...` or `X-API-Key`.
 
         Raises:
             Problem: 401: the token is missing or unknown.
         """
         if not self.are_needed:
             return None
-        scheme, _, token = headers.get("authorization", "").partition(" ")
+        scheme, _, token = (header(scope, b"authorization") or "").partition(" ")
         if scheme.lower() != "bearer":
-            token = headers.get("x-api-key", "")
+            token = header(scope, b"x-api-key") or ""
         token, found_caller = token.strip(), None
         if self._authenticate is not None:
             found_caller = await self._asked(self._authenticate, token) if token else None

@@ -2,13 +2,13 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.serving.http.problems import Problem
+from miniagents.ext.serving.http.request_headers import header, header_values
 
 HOSTS_VARIABLE = "MINIAGENTS_ALLOWED_HOSTS"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -92,21 +92,20 @@ class HostCheck:
         self._hosts = hosts
         self._free = frozenset(free)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass the request on, or answer with a 400."""
         if scope["type"] in ("http", "websocket") and not self._passes(scope):
-            host = Headers(scope=scope).get("host", "")
+            host = header(scope, b"host") or ""
             text = (
                 f"This service may not be called {host[:_LONGEST]!r}. Allow the name with "
                 f"agent_app(allowed_hosts=[...]), with miniagents serve --allowed-host, or with {HOSTS_VARIABLE}."
             )
             problem = Problem(400, text, param="host", code="host_not_allowed")
-            await problem.response()(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
+            return problem.response()(scope, receive, send)
+        return self._app(scope, receive, send)  # without a coroutine of its own, through which each event would go
 
     def _passes(self, scope: Scope) -> bool:
-        headers = Headers(scope=scope).getlist("host")
+        headers = header_values(scope, b"host")
         host = headers[0] if len(headers) == 1 else ""
         if self._hosts.allow(host) or _is_test_client(scope, host):
             return True

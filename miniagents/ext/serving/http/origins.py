@@ -1,12 +1,12 @@
 """Origins: the web pages that may use a service from a browser."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from miniagents.ext.serving.http.problems import Problem
+from miniagents.ext.serving.http.request_headers import header, header_values
 
 _OWN_HEADERS = ("Last-Event-ID", "X-Conversation", "X-Request-ID", "X-Request-Timeout", "traceparent", "tracestate")
 _SDK_HEADERS = (
@@ -66,16 +66,15 @@ class OriginCheck:
         self._app = app
         self._allowed = frozenset(origin.lower().rstrip("/") for origin in allowed)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass the request on, or answer with a 403."""
-        if scope["type"] in ("http", "websocket") and not self._passes(Headers(scope=scope)):
+        if scope["type"] in ("http", "websocket") and not self._passes(scope):
             problem = Problem(403, "Pages of this origin may not use the service.", code="origin_not_allowed")
-            await problem.response()(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
+            return problem.response()(scope, receive, send)
+        return self._app(scope, receive, send)  # without a coroutine of its own, through which each event would go
 
-    def _passes(self, headers: Headers) -> bool:
-        origins = headers.getlist("origin")
+    def _passes(self, scope: Scope) -> bool:
+        origins = header_values(scope, b"origin")
         if not origins or "*" in self._allowed:
             return True
         if len(origins) > 1:
@@ -87,4 +86,4 @@ class OriginCheck:
             parts = urlsplit(origin)
         except ValueError:
             return False
-        return parts.scheme in ("http", "https") and parts.netloc == headers.get("host", "").lower() != ""
+        return parts.scheme in ("http", "https") and parts.netloc == (header(scope, b"host") or "").lower() != ""

@@ -64,7 +64,7 @@ class Reading(Flow):
         else:
             self.full_at = None
             self.is_full = False
-            if self.has_paused:  # unless the reader goes on to send at once, it waits for replies
+            if self.paused:  # unless the reader goes on to send at once, it waits for replies
                 asyncio.get_running_loop().call_soon(self.resume)
 
     def came(self, promise: StreamedPromise[Any, Any], piece: Any) -> None:
@@ -134,7 +134,10 @@ class Reader:
 
     def took(self, text: str | None) -> None:
         """Count a piece with this text; None for the end of a message."""
-        self.read += _PIECE if text is None else weight(text)
+        if text is None:
+            self.read += _PIECE
+        else:  # `weight`, written out (benchmark `serving`)
+            self.read += _PIECE + len(text) if text.isascii() else weight(text)
 
     def begins_sending(self) -> None:
         """Note that the reader begins to send."""
@@ -152,7 +155,7 @@ class Reader:
         reading = self._reading
         reading.is_full = False
         reading.full_at = None
-        if reading.has_paused:
+        if reading.paused:
             reading.look()
 
     def __enter__(self) -> "Reader":

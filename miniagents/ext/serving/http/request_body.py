@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.problems import Problem
+from miniagents.ext.serving.http.request_headers import header
 
 T = TypeVar("T")
 
@@ -24,10 +25,10 @@ async def read_body(request: Request, limits: Limits) -> bytes:
         Problem: 415: the content type is not JSON; 413: the body is too large; 408: the body arrives too slowly.
         starlette.requests.ClientDisconnect: The client has disconnected.
     """
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = (header(request.scope, b"content-type") or "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise Problem(415, "The content type must be application/json.", code="unsupported_media_type")
-    announced = request.headers.get("content-length", "")
+    announced = header(request.scope, b"content-length") or ""
     if announced.isdecimal() and int(announced) > limits.body:
         raise too_large(limits)
     body = bytearray()

@@ -2,52 +2,44 @@
 
 import re
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import Message, Scope, Send
 
-from miniagents.actors.observing.request_id import current_request_id
+from miniagents.ext.serving.http.request_headers import header_values
 
 _ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
-_HEADERS = ("x-request-id", "request-id")
+_HEADERS = (b"x-request-id", b"request-id")
 """The headers that clients of OpenAI's and of Anthropic's API read."""
 
-_STARTS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
+_STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 
 
-@contextmanager
-def identified(scope: Scope, send: Send) -> Iterator[Send]:
-    """Run the block for a request with an id: the id in the header `X-Request-ID` if it is valid (1 to 128 letters,
-    digits and `._:/+=@-`), or else a new one.
+def id_of(scope: Scope) -> str:
+    """Return the id of a request: that in the header `X-Request-ID` if it is valid (1 to 128 letters, digits and
+    `._:/+=@-`), or else a new one.
 
     Args:
         scope: The request.
-        send: Sends the answer.
-
-    Yields:
-        A function that sends the answer with the id.
     """
-    id = _id_of(scope)
-
-    async def send_with_id(message: Message) -> None:
-        if message["type"] in _STARTS:
-            message.setdefault("headers", [])
-            headers = MutableHeaders(scope=message)
-            for name in _HEADERS:
-                headers[name] = id
-        await send(message)
-
-    token = current_request_id.set(id)
-    try:
-        yield send_with_id
-    finally:
-        current_request_id.reset(token)
-
-
-def _id_of(scope: Scope) -> str:
-    ids = Headers(scope=scope).getlist("x-request-id")
+    ids = header_values(scope, b"x-request-id")
     if len(ids) == 1 and _ID.fullmatch(ids[0]):
         return ids[0]
     return f"req_{secrets.token_hex(12)}"
+
+
+def with_id(send: Send, id: str) -> Send:
+    """Return a function that sends an answer with the id of its request.
+
+    Args:
+        send: Sends the answer.
+        id: The id.
+    """
+    own = [(name, id.encode()) for name in _HEADERS]
+
+    def send_with_id(message: Message) -> Awaitable[None]:
+        if message["type"] in _STARTS:
+            message["headers"] = [pair for pair in message.get("headers", ()) if pair[0] not in _HEADERS] + own
+        return send(message)  # not a coroutine of its own, since each event of a stream takes this way
+
+    return send_with_id

@@ -13,7 +13,12 @@ from miniagents.ext.serving.http.reply_reading import Reader
 from miniagents.ext.serving.http.ticking import ticker_of
 from miniagents.ext.wire.sse import PING
 
-_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+_MEDIA_TYPE = "text/event-stream"
+_HEADERS = (
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+    (b"content-type", f"{_MEDIA_TYPE}; charset=utf-8".encode()),
+)
 
 
 class EventStream(Response):
@@ -41,7 +46,7 @@ class EventStream(Response):
         patience: The shortest of the timeouts, in seconds, more than 0; see `Ticker`.
     """
 
-    media_type = "text/event-stream"
+    media_type = _MEDIA_TYPE
 
     def __init__(
         self,
@@ -73,45 +78,42 @@ class EventStream(Response):
         self.patience = min(limits.ping, limits.head_wait or limits.ping, limits.send_timeout or limits.ping)
         self.status_code = 200
         self.background = None  # FastAPI sets it to the background tasks of the route
-        self.init_headers(_HEADERS)
+        self.raw_headers = [*_HEADERS]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response."""
         with self._reader:
-            await self._run(scope, receive, send)
+            loop = asyncio.get_running_loop()
+            request = self._request = asyncio.current_task()
+            assert request is not None  # a server runs an app in a task
+            cancelled_before = request.cancelling()
+            listening = loop.create_task(self._listen(receive))
+            listening.add_done_callback(self._heard)
+            self._send, self._loop, self._since = send, loop, loop.time()
+            ticker = ticker_of(loop)
+            ticker.add(self)
+            has_ended = False
+            try:
+                await self._send_all(scope, receive)
+                has_ended = True
+            except _GoneError:
+                pass
+            except asyncio.CancelledError:
+                if not self._has_left or request.uncancel() > cancelled_before:
+                    raise
+            finally:
+                self._request = None
+                ticker.remove(self)
+                listening.cancel()
+                if self._beside is not None:
+                    self._beside.cancel()
+                if not has_ended:
+                    self._gone()
+                await self._events.aclose()
+            if listening.done() and not listening.cancelled():
+                listening.result()
         if self.background is not None:
             await self.background()
-
-    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
-        loop = asyncio.get_running_loop()
-        request = self._request = asyncio.current_task()
-        assert request is not None  # a server runs an app in a task
-        cancelled_before = request.cancelling()
-        listening = loop.create_task(self._listen(receive))
-        listening.add_done_callback(self._heard)
-        self._send, self._loop, self._since = send, loop, loop.time()
-        ticker = ticker_of(loop)
-        ticker.add(self)
-        has_ended = False
-        try:
-            await self._send_all(scope, receive)
-            has_ended = True
-        except _GoneError:
-            pass
-        except asyncio.CancelledError:
-            if not self._has_left or request.uncancel() > cancelled_before:
-                raise
-        finally:
-            self._request = None
-            ticker.remove(self)
-            listening.cancel()
-            if self._beside is not None:
-                self._beside.cancel()
-            if not has_ended:
-                self._gone()
-            await self._events.aclose()
-        if listening.done() and not listening.cancelled():
-            listening.result()
 
     async def _send_all(self, scope: Scope, receive: Receive) -> None:
         reader, send = self._reader, self._send

@@ -17,6 +17,7 @@ from miniagents.ext.serving.openai.chat_input import ChatRequest
 from miniagents.ext.serving.openai.responses_input import ResponsesRequest
 from miniagents.ext.serving.openai.schemas import REFERENCE
 from miniagents.ext.serving.operations import admin_api as operations
+from miniagents.ext.serving.operations import waits_api
 from miniagents.ext.serving.operations.openapi_schemas import request_of, schemas_of
 from miniagents.ext.serving.service import Service
 from miniagents.ext.wire.anthropic import AnthropicError, AnthropicMessage
@@ -273,6 +274,21 @@ def document(service: Service, *, has_metrics: bool) -> dict[str, Any]:
                 "parameters": [grace],
             },
         },
+    }
+    either = keys + admin if keys and admin else []
+    job = _query("job", "The job whose waits are listed; all if it is missing.", {"type": "string"})
+    paths["/waits"] = {
+        "get": {
+            **make("What waits for an answer", waits_api.WaitList, (*_GUARDED, 503), either),
+            "parameters": [job],
+        },
+        "post": make(
+            "Answer what waits",
+            waits_api.AnswerTaken,
+            (*_GUARDED, 404, 408, 409, 413, 415, 422, 503),
+            either,
+            body=waits_api.AnswerRequest,
+        ),
     }
     if has_metrics:
         shown = {kind: {"schema": {"type": "string"}} for kind in ("text/plain", "application/openmetrics-text")}

@@ -15,6 +15,7 @@ from miniagents.ext.serving.openai.item_input import CUSTOM, InputItem
 from miniagents.ext.serving.openai.responses_input import Echoed, ResponsesRequest
 from miniagents.ext.serving.openai.schemas import REFERENCE, list_in, mend
 from miniagents.ext.serving.operations import admin_api as operations
+from miniagents.ext.serving.operations import waits_api
 from miniagents.ext.serving.served_agent import Entry
 from miniagents.ext.serving.service import Service
 from miniagents.ext.wire.anthropic import AnthropicError, AnthropicMessage
@@ -62,6 +63,9 @@ _BODY_TYPES: tuple[Any, ...] = (
     operations.Health,
     operations.InteractionList,
     operations.Stopped,
+    waits_api.WaitList,
+    waits_api.AnswerRequest,
+    waits_api.AnswerTaken,
 )
 
 

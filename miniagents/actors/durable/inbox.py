@@ -1,0 +1,349 @@
+"""`JournalInbox`: the mailbox of one durable actor in a journal."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+import structlog
+
+from miniagents.actors.durable.outcomes import decode_outcome, encode_outcome
+from miniagents.actors.durable.rules import Cron, Every, Once
+from miniagents.actors.durable.state import KeptState
+from miniagents.actors.durable.timers import DurableTimer, JournalTimers
+from miniagents.actors.messaging.ask import Ask, follow
+from miniagents.actors.messaging.dead_letters import DeadLetterReason
+from miniagents.actors.messaging.entries import Enveloped
+from miniagents.actors.messaging.envelope import Envelope
+from miniagents.actors.messaging.outcome import Outcome
+from miniagents.errors import (
+    ActorStoppedError,
+    DecodeError,
+    DroppedError,
+    MessageDeadError,
+    MessageIdConflictError,
+)
+from miniagents.journal.encoding import encoded, kind_of, waiting_mail
+from miniagents.journal.journal import Journal
+from miniagents.journal.lives import Begin, Rest, mailbox_subject
+from miniagents.journal.mail import Accept, Acceptance, Bury, CountAttempt, Handle, Standing, StoredEnvelope
+from miniagents.journal.operations import Operation
+from miniagents.messages import Message, error_text
+from miniagents.promising.failures import log_failure
+
+_log = structlog.get_logger("miniagents")
+
+MOST_DEATHS = 3
+"""How many times in a row the process may die with the same message in hand, before that is a dead letter."""
+
+DEADLY = "deadly"
+"""The reason of a dead letter that was in hand each time when the process died."""
+
+_meta = msgspec.msgpack.Encoder()
+
+
+class JournalInbox:
+    """The mailbox of one durable actor in a journal; see `miniagents.actors.cells.cell_ports.Inbox`.
+
+    An entry with a message id is an `Ask` that the mailbox has made itself: whoever asked follows it, also if the
+    message was sent twice, and may leave without ending it.
+
+    Args:
+        cell: The cell of the actor.
+        journal: The journal.
+        closed: Called with the inbox when the actor has ended.
+    """
+
+    def __init__(self, cell: Any, journal: Journal, closed: "Callable[[JournalInbox], None]") -> None:
+        self.path: str = cell.path
+        self._cell = cell
+        self._journal = journal
+        self._closed = closed
+        self._state = KeptState(self.path)
+        self.timers = JournalTimers(cell, journal)
+        self._numbers: dict[Any, int] = {}  # of the entries that are being written, wait, or are in hand
+        self._ids: dict[Any, str] = {}
+        self._accepted: dict[Any, asyncio.Future[None]] = {}
+        self._by_id: dict[str, Ask[Any]] = {}  # until the outcome is on disk
+        self._attempts: dict[Any, int] = {}
+        self._postponed: list[Callable[[], None]] | None = []  # None once the actor has recovered
+        self._has_begun = False
+        self._first = journal.next_id()  # lower numbers were given out before this actor came
+
+    # The start
+
+    async def recover(self) -> Sequence[Enveloped]:
+        """Read what the journal has kept for the actor; see `Inbox.recover`."""
+        saved, timers = self._journal.read(self._state.query()), self._journal.read(self.timers.query())
+        kept = [mail async for mail in waiting_mail(self._journal, self.path) if mail[0].number < self._first]
+        self._state.keep(await saved)
+        stored_timers = await timers
+        entries = [self._entry_of(envelope, message) for envelope, message in kept]
+        if entries and not self._has_begun:
+            self._has_begun = True
+            deaths = await self._journal.write(Begin(mailbox_subject(self.path)))
+            if deaths >= MOST_DEATHS:
+                await self._bury_deadly(entries, deaths)
+        self._end_postponing()
+        self.timers.recover(stored_timers)
+        return entries
+
+    def _end_postponing(self) -> None:
+        postponed, self._postponed = self._postponed, None
+        for look_again in postponed or ():
+            look_again()
+
+    async def _bury_deadly(self, entries: list[Enveloped], deaths: int) -> None:
+        """Bury the message that would be in hand next: the process has died with it too often."""
+        priority: Any = self._cell.props.options.mailbox.priority
+        entry = entries[0] if priority is None else min(entries, key=lambda one: priority(one.message))
+        number = self._numbers[entry]
+        error = f"the process died {deaths} times in a row while this message was in hand"
+        await self._journal.write(Bury(self.path, number, DEADLY, error))
+        entries.remove(entry)
+        self._drop(entry)
+        _log.error("mailbox.deadly_message", actor=self.path, number=number, deaths=deaths)
+
+    def take_resent(self, mail: StoredEnvelope, message: Message) -> None:
+        """Deliver a dead letter that was sent again, unless the start of the actor reads it."""
+        if mail.number >= self._first:
+            self._cell.deliver_behind(self._entry_of(mail, message))
+
+    def _entry_of(self, envelope: StoredEnvelope, message: Message) -> Enveloped:
+        trace = msgspec.msgpack.decode(envelope.meta) if envelope.meta else None
+        at = self._cell.system.time()
+        entry: Enveloped
+        if envelope.message_id is None:
+            entry = Envelope(message, trace=trace, at=at, crashes=envelope.attempts)
+        else:
+            entry = Ask(self._cell, message, trace=trace, at=at)
+            entry.crashes = envelope.attempts
+            entry.mark_seen()
+            self._ids[entry] = envelope.message_id
+            self._by_id[envelope.message_id] = entry
+        if envelope.attempts:
+            self._attempts[entry] = envelope.attempts
+        self._numbers[entry] = envelope.number
+        return entry
+
+    def restore(self, instance: Any) -> None:
+        """Give a fresh instance the state that was saved last; see `Inbox.restore`."""
+        self.timers.new_instance()
+        self._state.restore(instance)
+
+    # Timers
+
+    def schedule(self, delay: float, message: Message, name: str | None, *, repeats: bool) -> DurableTimer:
+        """Make a timer; see `Inbox.schedule`."""
+        return self.timers.start(Every(delay) if repeats else Once(delay), message, name)
+
+    def schedule_cron(
+        self, rule: str, message: Message, zone: str, name: str | None, max_late: float | None
+    ) -> DurableTimer:
+        """Make a timer with a cron rule; see `Inbox.schedule_cron`."""
+        return self.timers.start(Cron(rule, zone, max_late), message, name)
+
+    # Accepting
+
+    def commit(self, entry: Enveloped) -> "asyncio.Future[Any]":
+        """Begin to write an entry; see `Inbox.commit`."""
+        journal, message, trace = self._journal, entry.message, entry.trace
+        body = encoded(message, journal.max_message_bytes)
+        message_id = self._ids.get(entry) if self._ids else None
+        number = journal.next_id()
+        operation = Accept(
+            number,
+            self.path,
+            body,
+            kind_of(message),
+            message_id,
+            b"" if message_id is None else message.content_key.encode(),
+            _meta.encode(trace) if trace.__class__ is str else b"",
+        )
+        written: asyncio.Future[Any]
+        if self._has_begun and not self.timers.ticks:
+            written = journal.write(operation)
+        else:
+            written = journal.write(operation, *self._beside(entry))
+        self._numbers[entry] = number
+        if message_id is None:
+            return written
+        assert isinstance(entry, Ask)  # whatever has a message id is one; see `DurableMailbox.post_once`
+        is_new: asyncio.Future[bool] = written.get_loop().create_future()
+        written.add_done_callback(partial(self._has_standing, entry, message_id, is_new))
+        return is_new
+
+    def _beside(self, entry: Enveloped) -> list[Operation[Any]]:
+        """Return what is written together with an entry: that work begins, or that a timer has ticked."""
+        operations: list[Operation[Any]] = []
+        if not self._has_begun:
+            self._has_begun = True
+            operations.append(Begin(mailbox_subject(self.path)))
+        after_tick = self.timers.ticks.pop(entry, None)
+        if after_tick is not None:
+            operations.append(after_tick)
+        return operations
+
+    def identify(self, entry: Enveloped, message_id: str, accepted: "asyncio.Future[None] | None") -> None:
+        """Note the message id of an entry; see `Inbox.identify`."""
+        self._ids[entry] = message_id
+        if accepted is not None:
+            self._accepted[entry] = accepted
+
+    def message_id_of(self, entry: object) -> str | None:
+        """Return the sender's id of a message, or None."""
+        return self._ids.get(entry)
+
+    def _has_standing(
+        self, entry: Ask[Any], message_id: str, is_new: "asyncio.Future[bool]", written: "asyncio.Future[Acceptance]"
+    ) -> None:
+        """The journal has said what it knows of a message id."""
+        if self._postponed is not None:  # what waits in the journal is not known yet
+            self._postponed.append(partial(self._has_standing, entry, message_id, is_new, written))
+            return
+        error = written.exception()
+        if error is not None:
+            self._tell_sender(entry, error)
+            is_new.set_exception(error)
+            return
+        acceptance = written.result()
+        first = self._by_id.get(message_id)
+        refused: Exception | None = None
+        match acceptance.standing:
+            case Standing.NEW:
+                self._by_id[message_id] = entry
+            case Standing.WAITING if first is not None:
+                first.add_done_callback(partial(follow, entry))
+            case Standing.WAITING:  # it was cut off in this life of the actor: the new entry takes its place
+                self._by_id[message_id] = entry
+                self._numbers[entry] = acceptance.number
+            case Standing.HANDLED:
+                try:
+                    entry.answer(decode_outcome(acceptance.outcome))
+                except DecodeError as undecodable:
+                    entry.fail(undecodable)
+            case Standing.DEAD:
+                refused = MessageDeadError(
+                    f"{self.path}: the message of id {message_id!r} is dead letter {acceptance.number} of the journal; "
+                    f"`await system.dead_letters.durable.resend({acceptance.number})` has it handled again",
+                    path=self.path,
+                    message_id=message_id,
+                    number=acceptance.number,
+                )
+            case Standing.CONFLICT:
+                refused = MessageIdConflictError(
+                    f"{self.path}: the message id {message_id!r} was used before for another message; an id belongs to "
+                    f"one message of this receiver",
+                    path=self.path,
+                    message_id=message_id,
+                )
+        if refused is not None:
+            entry.fail(refused)
+        self._tell_sender(entry, refused)
+        is_new.set_result(self._by_id.get(message_id) is entry)
+
+    def _tell_sender(self, entry: Ask[Any], error: BaseException | None) -> None:
+        accepted = self._accepted.pop(entry, None)
+        if accepted is not None and not accepted.done():
+            if error is None:
+                accepted.set_result(None)
+            else:
+                accepted.set_exception(error)
+
+    def forget(self, entry: Enveloped) -> None:
+        """Forget an entry that was not posted; see `Inbox.forget`."""
+        self._drop(entry)
+        if isinstance(entry, Ask) and entry in self._accepted:
+            self._tell_sender(entry, entry.settled_error)
+
+    def put_back(self, entry: Enveloped) -> None:
+        """Count an attempt that has crashed the actor; see `Inbox.put_back`."""
+        number = self._numbers.get(entry)
+        if number is not None and entry.crashes > self._attempts.get(entry, 0):
+            self._attempts[entry] = entry.crashes
+            self._journal.write(CountAttempt(self.path, number)).add_done_callback(self._log_unwritten)
+
+    # Acknowledging
+
+    def handled(self, entry: Enveloped, outcome: Outcome, answer: object) -> "asyncio.Future[None] | None":
+        """Write down what became of an entry; see `Inbox.handled`."""
+        if outcome is Outcome.CUT_OFF or (outcome is Outcome.CANCELLED and not self._cell.system.is_running):
+            # The end of the system is no ending of the work: what it cancels waits in the journal.
+            self._drop(entry)
+            return None
+        if outcome is Outcome.CRASHED:
+            assert isinstance(answer, BaseException)
+            return self._write(entry, Bury(self.path, self._numbers[entry], POISONOUS, error_text(answer)))
+        message_id = self._ids.get(entry) if self._ids else None
+        if message_id is None:
+            return self._write(entry, Handle(self.path, self._numbers[entry]), *self._state.operations())
+        if outcome is Outcome.DROPPED:
+            answer = DroppedError(f"{self.path}: a full mailbox dropped the message for a newer one", path=self.path)
+        elif isinstance(answer, Ask):
+            if not answer.done():
+                answer.add_done_callback(partial(self._answered_later, entry))
+                return None
+            answer = _ending_of(answer)
+        return self._acknowledge(entry, answer)
+
+    def _answered_later(self, entry: Enveloped, ask: Ask[Any]) -> None:
+        """Acknowledge a message once its answer is given, unless the actor has ended before."""
+        if entry in self._numbers:
+            answer = _ending_of(ask)
+            if isinstance(answer, ActorStoppedError) and answer.path == self.path:
+                self._drop(entry)
+            else:
+                self._acknowledge(entry, answer)
+
+    def _acknowledge(self, entry: Enveloped, answer: object) -> "asyncio.Future[None]":
+        handle = Handle(self.path, self._numbers[entry], encode_outcome(answer))
+        return self._write(entry, handle, *self._state.operations())
+
+    def _write(self, entry: Enveloped, first: Operation[None], *more: Operation[Any]) -> "asyncio.Future[None]":
+        written = self._journal.write(first, *more)
+        del self._numbers[entry]
+        if self._attempts:
+            self._attempts.pop(entry, None)
+        if self._ids:
+            message_id = self._ids.pop(entry, None)
+            if message_id is not None:
+                written.add_done_callback(lambda _: self._by_id.pop(message_id, None))
+        written.add_done_callback(self._log_unwritten)
+        return written
+
+    def save(self) -> None:
+        """Take a snapshot of the instance; see `Inbox.save`."""
+        self._state.take()
+
+    def saved(self) -> tuple[Operation[Any], ...]:
+        """Return what saves the snapshot; see `Inbox.saved`."""
+        return self._state.operations()
+
+    def _drop(self, entry: Enveloped) -> None:
+        self._numbers.pop(entry, None)
+        self._attempts.pop(entry, None)
+        message_id = self._ids.pop(entry, None)
+        if message_id is not None and self._by_id.get(message_id) is entry:
+            del self._by_id[message_id]
+
+    def _log_unwritten(self, written: "asyncio.Future[Any]") -> None:
+        error = written.exception()
+        if error is not None:
+            log_failure("mailbox.not_acknowledged", error, actor=self.path)
+
+    def close(self) -> None:
+        """The actor has ended; see `Inbox.close`."""
+        self._state.let_go()
+        self.timers.close()
+        self._end_postponing()
+        if self._has_begun:
+            self._journal.write(Rest(mailbox_subject(self.path))).add_done_callback(self._log_unwritten)
+        self._closed(self)
+
+
+POISONOUS = DeadLetterReason.POISONOUS.value
+
+
+def _ending_of(ask: Ask[Any]) -> object:
+    return ask.settled_error if ask.settled_error is not None else ask.settled_value

@@ -1,0 +1,84 @@
+"""The dead letters in a journal: list, show, send again, throw away."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from miniagents.actors.messaging.durable_letters import DurableLetter
+from miniagents.errors import DecodeError
+from miniagents.journal.journal import Journal
+from miniagents.journal.mail import Drop, Letters, Resend, StoredLetter, Unacknowledged
+from miniagents.messages import decode
+
+if TYPE_CHECKING:
+    from miniagents.actors.durable.inbox import JournalInbox
+
+
+class JournalLetters:
+    """The dead letters in the journal of a system; see `miniagents.actors.messaging.durable_letters.DurableLetters`.
+
+    Args:
+        journal: The journal.
+        inboxes: The mailboxes of the actors that live, by path.
+    """
+
+    def __init__(self, journal: Journal, inboxes: "Mapping[str, JournalInbox]") -> None:
+        self._journal = journal
+        self._inboxes = inboxes
+
+    async def list(self, receiver: str | None = None, *, after: int = 0, limit: int = 100) -> list[DurableLetter]:
+        """Return dead letters; see `DurableLetters.list`."""
+        return [_letter(stored) for stored in await self._journal.read(Letters(receiver, after, limit))]
+
+    async def show(self, number: int) -> DurableLetter | None:
+        """Return one dead letter; see `DurableLetters.show`."""
+        stored = await self._stored(number)
+        return _letter(stored) if stored is not None else None
+
+    async def resend(self, number: int) -> bool:
+        """Have a dead letter handled again; see `DurableLetters.resend`."""
+        stored = await self._stored(number)
+        if stored is None:
+            return False
+        path = stored.envelope.receiver
+        new = self._journal.next_id()
+        resent = self._journal.write(Resend(number, new))  # without a pause: an actor that starts now has read it
+        if not await resent:
+            return False
+        inbox = self._inboxes.get(path)
+        if inbox is not None:
+            (mail,) = await self._journal.read(Unacknowledged(path, new - 1, 1))
+            try:
+                message = decode(mail.body)
+            except DecodeError:
+                return True  # the next start buries it again
+            inbox.take_resent(mail, message)
+        return True
+
+    async def drop(self, number: int) -> bool:
+        """Throw a dead letter away; see `DurableLetters.drop`."""
+        return await self._journal.write(Drop(number))
+
+    async def _stored(self, number: int) -> StoredLetter | None:
+        letters = await self._journal.read(Letters(None, number - 1, 1))
+        return letters[0] if letters and letters[0].envelope.number == number else None
+
+
+def _letter(stored: StoredLetter) -> DurableLetter:
+    envelope = stored.envelope
+    try:
+        message = decode(envelope.body)
+    except DecodeError:
+        message = None
+    return DurableLetter(
+        number=envelope.number,
+        receiver=envelope.receiver,
+        message=message,
+        kind=envelope.kind,
+        body=envelope.body,
+        reason=stored.reason,
+        error=stored.error,
+        message_id=envelope.message_id,
+        attempts=envelope.attempts,
+        accepted_at=envelope.at,
+        buried_at=stored.at,
+    )

@@ -1,0 +1,41 @@
+"""`JournalMail`: the durable mailboxes of one system."""
+
+from typing import TYPE_CHECKING, Any
+
+from miniagents.actors.cells.durable_cell import DurableActorCell
+from miniagents.actors.durable.inbox import JournalInbox
+from miniagents.actors.durable.letters import JournalLetters
+from miniagents.actors.messaging.options import Props
+from miniagents.journal.journal import Journal
+
+if TYPE_CHECKING:
+    from miniagents.actors.cells.cell_ports import System
+
+
+class JournalMail:
+    """The durable mailboxes of one system, by the paths of their actors.
+
+    Args:
+        journal: The journal, which is open.
+
+    Attributes:
+        letters: The dead letters in the journal.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._inboxes: dict[str, JournalInbox] = {}
+        self.letters = JournalLetters(journal, self._inboxes)
+
+    def new_cell(self, system: "System", parent: Any, name: str, props: Props) -> DurableActorCell:
+        """Make the cell of a durable actor."""
+        return DurableActorCell(system, parent, name, props, self.inbox_of)
+
+    def inbox_of(self, cell: Any) -> JournalInbox:
+        """Make the inbox of a durable cell that has just been made."""
+        inbox = self._inboxes[cell.path] = JournalInbox(cell, self._journal, self._closed)
+        return inbox
+
+    def _closed(self, inbox: JournalInbox) -> None:
+        if self._inboxes.get(inbox.path) is inbox:
+            del self._inboxes[inbox.path]

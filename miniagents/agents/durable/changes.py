@@ -1,0 +1,90 @@
+"""What changed code means for a job: which recorded answers would not be used, before anything is run."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from miniagents.agents.durable.durability import VERSION
+from miniagents.agents.durable.finding import version_now
+from miniagents.journal import Journal, Records, Row, RowsOfJob, RowState, Waits
+from miniagents.journal.changes import JobChanges
+from miniagents.journal.pending_wait import text_of
+
+_PAGE = 1000
+
+
+async def changes_of(journal: Journal, job: str) -> JobChanges:
+    """Compare the agents that a job has run with those of the modules that are loaded. Nothing is run or imported.
+
+    Args:
+        journal: The journal, which is open.
+        job: The name of the job.
+
+    Raises:
+        JournalError: The journal cannot be read.
+    """
+    rows = await rows_of(journal, job)
+    versions = await recorded_versions(journal, [row for row in rows if row.parent == 0])
+    now = {name: version_now(name) for name in versions}
+    changed = changed_agents(versions, now)
+    unused = unused_rows(rows, changed, adopts=False)
+    waits = await journal.read(Waits(job))
+    return JobChanges(
+        job=job,
+        changed=changed,
+        not_loaded=tuple(name for name in sorted(now) if now[name] is None),
+        answers=sum(row.state is RowState.FINISHED for row in rows if row.id in unused),
+        waits=tuple(text_of(wait.id) for wait in waits if wait.id.row in unused),
+    )
+
+
+async def rows_of(journal: Journal, job: str) -> list[Row]:
+    """Return all rows of a job."""
+    rows: list[Row] = []
+    page = await journal.read(RowsOfJob(job, 0, _PAGE))
+    rows += page
+    while len(page) == _PAGE:
+        page = await journal.read(RowsOfJob(job, page[-1].id, _PAGE))
+        rows += page
+    return rows
+
+
+async def recorded_versions(journal: Journal, roots: Iterable[Row]) -> dict[str, str]:
+    """Return the versions of the agents that a job has run last, by their names.
+
+    Args:
+        journal: The journal.
+        roots: The rows of the job without a parent.
+    """
+    versions: dict[str, str] = {}
+    for root in roots:
+        records = [record for record in await journal.read(Records(root.id)) if record.kind == VERSION]
+        for record in sorted(records, key=lambda record: record.number):
+            name, _, version = record.key.decode().partition("\n")
+            versions[name] = version
+    return versions
+
+
+def changed_agents(versions: Mapping[str, str], now: Mapping[str, str | None]) -> tuple[str, ...]:
+    """Return the names of the agents that have another version now, sorted. One that is not loaded may be the same."""
+    return tuple(name for name, version in sorted(versions.items()) if now[name] not in (version, None))
+
+
+def unused_rows(rows: Sequence[Row], changed: Collection[str], *, adopts: bool) -> set[int]:
+    """Return the rows whose answers are not used any more, since the code of agents has changed.
+
+    Args:
+        rows: All rows of a job.
+        changed: The names of the agents.
+        adopts: Whether what lies below a changed agent is adopted, where it is the same itself.
+    """
+    unused = {row.id for row in rows if row.agent in changed}
+    if adopts:
+        return unused
+    below: dict[int, list[int]] = {}
+    for row in rows:
+        below.setdefault(row.parent, []).append(row.id)
+    to_see = list(unused)
+    while to_see:
+        found = below.pop(to_see.pop(), ())
+        unused.update(found)
+        to_see += found
+    return unused

@@ -1,0 +1,75 @@
+"""Finding the agents of recorded calls among the modules that are loaded. No module is ever imported for that."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from types import ModuleType
+from typing import Any
+
+from miniagents.agents.agent import MiniAgent
+from miniagents.agents.durable.identity import identity_of
+from miniagents.agents.durable.names import module_of, name_of
+from miniagents.messages import Secret
+
+
+def agent_named(name: str, arguments: Mapping[str, Any] | None = None) -> MiniAgent | None:
+    """Return the agent of a name, as the program has it now.
+
+    Args:
+        name: `module:qualname#alias`.
+        arguments: The frozen arguments that the agent is to have; None for any.
+
+    Returns:
+        The agent: one that a module has as a variable, or else a fork of the one that the code defines. None if no
+        module that is loaded has it.
+    """
+    module_name, _, rest = name.partition(":")
+    qualname, _, alias = rest.rpartition("#")
+    module = _module(module_name)
+    # A fork of an agent of a library is a variable of the program: the agent's own module first, then all others.
+    for place in (module, *tuple(sys.modules.values())):
+        for agent in _agents_of(place):
+            if name_of(agent) == name and (arguments is None or _public(agent.arguments) == arguments):
+                return agent
+    base = _walk(module, qualname) if module is not None else None
+    if not isinstance(base, MiniAgent) or arguments is None:
+        return base if isinstance(base, MiniAgent) else None
+    changed = {key: value for key, value in arguments.items() if base.arguments.get(key) != value}
+    return base.fork(alias=alias, options=base.options.spawn, kwargs=changed)
+
+
+def version_now(name: str) -> str | None:
+    """Return the version that the agent of a name has now; None if it is not loaded."""
+    agent = agent_named(name)
+    return identity_of(agent).version if agent is not None else None
+
+
+def _module(name: str) -> ModuleType | None:
+    main = sys.modules.get("__main__")
+    if main is not None and name == module_of(_InMain):
+        return main
+    return sys.modules.get(name)
+
+
+class _InMain:
+    """Stands for code of the file that runs as the program."""
+
+
+_InMain.__module__ = "__main__"
+
+
+def _agents_of(module: ModuleType | None) -> Iterator[MiniAgent]:
+    for value in tuple(vars(module).values()) if isinstance(module, ModuleType) else ():
+        if isinstance(value, MiniAgent):
+            yield value
+
+
+def _public(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments without the secrets, which no journal has."""
+    return {name: value for name, value in arguments.items() if not isinstance(value, Secret)}
+
+
+def _walk(module: ModuleType, qualname: str) -> Any:
+    value: Any = module
+    for part in qualname.split("."):
+        value = getattr(value, part, None)
+    return value

@@ -1,0 +1,415 @@
+"""Jobs: named roots of calls, which continue where they were when they are run again."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+
+from miniagents.agents.agent import MiniAgent
+from miniagents.agents.call_target import CallTarget
+from miniagents.agents.durable.below import Below
+from miniagents.agents.durable.changed_waits import released
+from miniagents.agents.durable.changes import changed_agents, changes_of, recorded_versions, rows_of, unused_rows
+from miniagents.agents.durable.durability import Durability
+from miniagents.agents.durable.finding import agent_named, version_now
+from miniagents.agents.durable.freeing import freed
+from miniagents.agents.durable.identity import Identity, identity_of, key_of_arguments
+from miniagents.agents.durable.names import name_of
+from miniagents.agents.durable.replies import encoded_error
+from miniagents.agents.host import AgentHost
+from miniagents.agents.job_options import Change, Retry
+from miniagents.errors import AgentArgumentError, DecodeError, JobConflictError, JobStuckError, PromiseCancelledError
+from miniagents.journal import (
+    Begin,
+    ChangeJob,
+    FinishRow,
+    Job,
+    JobOf,
+    JobState,
+    Operation,
+    Pardon,
+    Rest,
+    Row,
+    RowState,
+    StartJob,
+    Waits,
+    WaitState,
+    encoded,
+    job_subject,
+)
+from miniagents.journal import Jobs as JobsIn
+from miniagents.journal.changes import JobChanges
+from miniagents.messages import (
+    EMPTY,
+    FrozenDict,
+    Message,
+    MessageSequence,
+    MessageSequencePromise,
+    Secret,
+    Sendable,
+    decode,
+)
+from miniagents.promising.scope import current_scope, current_work
+
+_log = structlog.get_logger("miniagents")
+
+MOST_DEATHS = 3
+"""How often in a row the process may die in the hands of a job before the job is stuck."""
+
+_OF_INQUIRE = frozenset({"timeout", "errors_as_messages"})
+"""The arguments of `run_job` that say how to wait, and are no arguments of the agent."""
+
+_STATES = {
+    RowState.FINISHED: JobState.FINISHED,
+    RowState.FAILED: JobState.FAILED,
+    RowState.CANCELLED: JobState.CANCELLED,
+}
+
+
+class JobInput(Message, tag="miniagents:JobInput"):
+    """What a job was started with, from which it can be resumed.
+
+    Attributes:
+        agent: The name of its agent.
+        agent_arguments: The frozen arguments of the agent.
+        arguments: Those of the call.
+        messages: The messages.
+    """
+
+    agent: str
+    agent_arguments: FrozenDict[str, Any] = EMPTY
+    arguments: FrozenDict[str, Any] = EMPTY
+    messages: tuple[Message, ...] = ()
+
+
+class JobRun:
+    """A job that runs in this process.
+
+    Args:
+        name: Its name.
+        agent: The name of its agent.
+        input_key: The hash of its input.
+        adopts: Whether calls below changed code are adopted.
+
+    Attributes:
+        root: The row of the root, 0 as long as it is not known.
+        versions: The versions of the agents that are recorded.
+        replies: A future of the replies of the root.
+        on_rest: Called when nothing of the job runs: it has ended, or only waits.
+    """
+
+    def __init__(self, name: str, agent: str, input_key: bytes, *, adopts: bool) -> None:
+        self.name = name
+        self.agent = agent
+        self.input_key = input_key
+        self.adopts = adopts
+        self.root = 0
+        self.versions: dict[str, str] = {}
+        self.replies: asyncio.Future[MessageSequencePromise] = asyncio.get_running_loop().create_future()
+        self.replies.add_done_callback(lambda future: future.cancelled() or future.exception())
+        self.on_rest: Callable[[], None] | None = None
+
+    def rests(self) -> None:
+        """Note that nothing of the job runs."""
+        on_rest, self.on_rest = self.on_rest, None
+        if on_rest is not None:
+            on_rest()
+
+
+class Jobs:
+    """The jobs of a system.
+
+    Args:
+        system: The system.
+        durability: That of the system.
+    """
+
+    def __init__(self, system: AgentHost, durability: Durability) -> None:
+        self._system = system
+        self._durability = durability
+        self._journal = durability.journal
+
+    def run(
+        self,
+        name: str,
+        agent: CallTarget,
+        messages: Sendable | None,
+        retry: Retry | None,
+        on_change: Change,
+        arguments: Mapping[str, Any],
+        on_rest: Callable[[], None] | None = None,
+    ) -> MessageSequencePromise:
+        """Start or continue a job; see `MiniAgents.run_job`.
+
+        Args:
+            on_rest: Called when the job has ended, or only waits.
+        """
+        system: Any = self._system
+        target = agent.bind(system) if isinstance(agent, MiniAgent) else agent
+        how = {key: value for key, value in arguments.items() if key in _OF_INQUIRE}
+        frozen = target.called_agent().check_call({key: arguments[key] for key in arguments if key not in how})
+        as_messages = how.get("errors_as_messages")
+        promise = MessageSequencePromise(
+            errors_as_messages=system.errors_as_messages if as_messages is None else as_messages
+        )
+        given = MessageSequence.turn_into_sequence_promise(
+            messages if messages is not None else (), errors_as_messages=False
+        )
+
+        async def run() -> None:
+            current_scope.set(system)
+            current_work.set(None)  # a job belongs to no call that starts it
+            try:
+                replies = await self._opened(name, target, tuple(await given), frozen, how, retry, on_change, on_rest)
+            except BaseException as error:
+                if on_rest is not None:
+                    on_rest()
+                promise.end_stream(error)
+                if not isinstance(error, Exception):
+                    raise
+            else:
+                promise.owns(replies)
+                sequence = MessageSequence(promise=promise)
+                sequence.open()
+                sequence.append(replies)
+                sequence.close()
+
+        system.start_soon(run(), on_cancelled=promise.end_stream)
+        return promise
+
+    async def _opened(
+        self,
+        name: str,
+        target: CallTarget,
+        messages: tuple[Message, ...],
+        arguments: FrozenDict[str, Any],
+        how: Mapping[str, Any],
+        retry: Retry | None,
+        on_change: Change,
+        on_rest: Callable[[], None] | None,
+    ) -> MessageSequencePromise:
+        """Return the replies of a job, which runs already or begins now."""
+        agent = target.called_agent()
+        about = JobInput(
+            agent=name_of(agent),
+            agent_arguments=_without_secrets(agent.arguments),
+            arguments=_without_secrets(arguments),
+            messages=messages,
+        )
+        key = _key_of(agent, arguments, messages)
+        running: JobRun | None = self._durability.jobs.get(name)
+        if running is not None:
+            if (running.agent, running.input_key) != (about.agent, key):
+                raise _conflict(name, running.agent, about, None)
+            if on_rest is not None:
+                on_rest()
+            return await asyncio.shield(running.replies)
+        run = self._durability.jobs[name] = JobRun(name, about.agent, key, adopts=on_change is Change.ADOPT)
+        run.on_rest = on_rest
+        try:
+            above = await self._begun(run, agent, about, retry, on_change)
+            replies = target.inquire(messages, start_soon=False, kwargs=arguments, **how)
+            call: Any = getattr(replies, "interaction", None)
+            call.begin_job(above, lambda state, error: self._ended(run, state, error))
+            run.replies.set_result(replies)
+            call.submit()
+        except BaseException as error:
+            self._durability.jobs.pop(name, None)
+            if not run.replies.done():
+                run.replies.set_exception(_for_others(name, error))
+            raise
+        return replies
+
+    async def _begun(
+        self, run: JobRun, agent: MiniAgent, about: JobInput, retry: Retry | None, on_change: Change
+    ) -> Below:
+        """Write that a job begins, and return the place above its root."""
+        journal, name, subject = self._journal, run.name, job_subject(run.name)
+        body = encoded(about, journal.max_message_bytes)
+        job = await journal.write(StartJob(name, about.agent, run.input_key, body))
+        above = Below(journal, 0, name, b"", is_fresh=True, adopts=run.adopts)
+        if job is None:
+            await journal.write(Begin(subject))
+            return above
+        if (job.agent, job.input_key) != (run.agent, run.input_key):
+            raise _conflict(name, job.agent, about, job)
+        if retry is None and job.state is JobState.STUCK:
+            raise _stuck(name, MOST_DEATHS)
+        if retry is None and job.state is JobState.CANCELLED:
+            raise PromiseCancelledError(
+                f"job {name!r} was cancelled; run_job(..., retry=Retry.FAILED) runs it again", reason="cancelled"
+            )
+        rows = await rows_of(self._journal, name)
+        if retry is not None:
+            operations = freed(name, rows, retry)
+            await journal.write(Pardon(subject), ChangeJob(name, JobState.RUNNING), *operations)
+            rows = await rows_of(self._journal, name)
+        roots = [row for row in rows if row.parent == 0]
+        await self._check_changes(run, identity_of(agent), roots, rows, on_change)
+        above.take_in(roots)
+        is_over = job.state is JobState.FINISHED and retry is None
+        if not is_over or run.versions.get(run.agent) != identity_of(agent).version:
+            begin: list[Operation[Any]] = [] if job.state is JobState.RUNNING else [ChangeJob(name, JobState.RUNNING)]
+            deaths = await journal.write(Begin(subject), *begin)
+            if deaths >= MOST_DEATHS:
+                await journal.write(ChangeJob(name, JobState.STUCK), Rest(subject))
+                raise _stuck(name, deaths)
+        return above
+
+    async def _check_changes(
+        self, run: JobRun, own: Identity, roots: list[Row], rows: list[Row], on_change: Change
+    ) -> None:
+        """Read which versions of the agents a job has run, and say which of them have changed."""
+        for root in roots:
+            run.root = root.id
+        run.versions.update(await recorded_versions(self._journal, roots))
+        now = {name: own.version if name == own.name else version_now(name) for name in run.versions}
+        changed = changed_agents(run.versions, now)
+        if not changed:
+            return
+        unused = unused_rows(rows, changed, adopts=on_change is Change.ADOPT)
+        answers = sum(row.state is RowState.FINISHED for row in rows if row.id in unused)
+        if on_change is Change.FAIL:
+            raise JobConflictError(
+                f"job {run.name!r}: the code of {', '.join(changed)} has changed, and {answers} recorded answers would "
+                f"not be used; on_change=Change.RUN runs the changed code, Change.ADOPT keeps what lies below it",
+                job=run.name,
+                agents=changed,
+            )
+        _log.warning("job.code_changed", job=run.name, agents=list(changed), answers=answers, on_change=on_change.value)
+        waits = await self._journal.read(Waits(run.name, tuple(WaitState)))
+        releases = released(run.name, rows, waits, changed, adopts=run.adopts)
+        if releases:
+            await self._journal.write(*releases)
+
+    def _ended(self, run: JobRun, state: RowState | None, error: BaseException | None) -> tuple[Operation[Any], ...]:
+        """Return what is to be written with the end of the root of a job."""
+        self._durability.jobs.pop(run.name, None)
+        run.rests()
+        rest = Rest(job_subject(run.name))
+        if state is None:
+            return (rest,)
+        detail = b""
+        if state is RowState.FAILED and error is not None:
+            detail = encoded_error(error)
+            error.add_note(
+                f"job {run.name!r} has failed; run again, it asks only for what has failed; "
+                f"run_job(..., retry=Retry.FAILED) also throws away the answers that led there"
+            )
+        return (ChangeJob(run.name, _STATES[state], detail), rest)
+
+    async def unfinished(self) -> tuple[Job, ...]:
+        """Return the jobs that have not ended; see `MiniAgents.unfinished_jobs`."""
+        return await self._journal.read(JobsIn((JobState.RUNNING, JobState.STUCK)))
+
+    async def resume_all(self, max_concurrency: int) -> dict[str, MessageSequencePromise]:
+        """Resume the jobs that have not ended; see `MiniAgents.resume_all`."""
+        places = asyncio.Semaphore(max_concurrency)
+        resumed: dict[str, MessageSequencePromise] = {}
+        for job in await self._journal.read(JobsIn((JobState.RUNNING,))):
+            if job.name in self._durability.jobs:
+                continue
+            await places.acquire()
+            try:
+                agent, about = self._input_of(job)
+            except (DecodeError, LookupError, AgentArgumentError) as error:
+                places.release()
+                _log.error("job.not_resumed", job=job.name, error=str(error))
+                continue
+            resumed[job.name] = self.run(
+                job.name, agent, about.messages, None, Change.RUN, about.arguments, on_rest=_once(places.release)
+            )
+        return resumed
+
+    def _input_of(self, job: Job) -> tuple[MiniAgent, JobInput]:
+        about = decode(job.input)
+        assert isinstance(about, JobInput)  # `_begun` writes nothing else
+        agent = agent_named(about.agent, about.agent_arguments)
+        if agent is None:
+            raise LookupError(
+                f"job {job.name!r}: its agent {about.agent} is in no module that is loaded; import the module first"
+            )
+        return agent, about
+
+    async def changes(self, name: str) -> JobChanges:
+        """Return what changed code would mean for a job; see `changes_of`."""
+        return await changes_of(self._journal, name)
+
+    async def cancel(self, name: str) -> bool:
+        """Cancel a job; see `MiniAgents.cancel_job`."""
+        job = await self._journal.read(JobOf(name))
+        if job is None or job.state in (JobState.FINISHED, JobState.CANCELLED):
+            return False
+        await self._journal.write(ChangeJob(name, JobState.CANCELLED))
+        run: JobRun | None = self._durability.jobs.get(name)
+        if run is not None:
+            replies = await asyncio.shield(run.replies)
+            await replies.aclose(f"job {name!r} was cancelled")
+        rows = [row for row in await rows_of(self._journal, name) if row.state is RowState.RUNNING]
+        for row in rows:
+            self._durability.write(FinishRow(row.id, RowState.CANCELLED, self._journal.next_id()))
+        return True
+
+
+def _without_secrets(arguments: Mapping[str, Any]) -> FrozenDict[str, Any]:
+    return FrozenDict({name: value for name, value in arguments.items() if not isinstance(value, Secret)})
+
+
+def _key_of(agent: MiniAgent, arguments: Mapping[str, Any], messages: tuple[Message, ...]) -> bytes:
+    parts = (
+        identity_of(agent).arguments,
+        key_of_arguments(agent, arguments),
+        *(message.content_key for message in messages),
+    )
+    return hashlib.sha256("\n".join(parts).encode()).digest()
+
+
+def _conflict(name: str, agent: str, about: JobInput, job: Job | None) -> JobConflictError:
+    """Return the error of a name that belongs to another job."""
+    if agent != about.agent:
+        difference = f"its agent is {agent}, not {about.agent}"
+    else:
+        difference = "it has other input"
+        before = decode(job.input) if job is not None else None
+        if isinstance(before, JobInput):
+            difference = _difference(before, about)
+    return JobConflictError(f"job {name!r} is there already, and {difference}; run it under another name", job=name)
+
+
+def _difference(before: JobInput, now: JobInput) -> str:
+    if before.agent_arguments != now.agent_arguments:
+        return f"its agent has the arguments {dict(before.agent_arguments)}, not {dict(now.agent_arguments)}"
+    if before.arguments != now.arguments:
+        return f"it has the arguments {dict(before.arguments)}, not {dict(now.arguments)}"
+    pairs = zip(before.messages, now.messages, strict=False)
+    for place, (old, new) in enumerate(pairs):
+        if old.content_key != new.content_key:
+            return f"its message {place} is {str(old)[:80]!r}, not {str(new)[:80]!r}"
+    return f"it has {len(before.messages)} messages, not {len(now.messages)}"
+
+
+def _stuck(name: str, deaths: int) -> JobStuckError:
+    return JobStuckError(
+        f"job {name!r} is stuck: the process has died {deaths} times while it ran, and nothing of it was committed in "
+        f"between; run_job(..., retry=Retry.FAILED) lets it run again",
+        job=name,
+        deaths=deaths,
+    )
+
+
+def _for_others(name: str, error: BaseException) -> Exception:
+    """Return the error for those who have joined a job that did not begin."""
+    return error if isinstance(error, Exception) else PromiseCancelledError(f"job {name!r} did not begin", reason=error)
+
+
+def _once(function: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that calls another one the first time only."""
+    calls = [function]
+
+    def call() -> None:
+        if calls:
+            calls.pop()()
+
+    return call

@@ -1,0 +1,149 @@
+"""How a command reaches a journal: through the process that has it, or by itself."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from miniagents.agents.durable.changes import changes_of
+from miniagents.cli.operate.options import ENVIRONMENT
+from miniagents.control import CommandError, NotListeningError, ask, live_sockets, sockets_of
+from miniagents.control.protocol import failed, mistake
+from miniagents.errors import JournalError, JournalLockedError, MiniAgentsError
+from miniagents.ext.importing import import_named
+from miniagents.journal import SqliteJournal
+from miniagents.journal.operating import Operator, commands_of
+from miniagents.journal.sqlite.schema import APPLICATION_ID
+
+PATIENCE = 60.0
+"""Seconds that a process has to answer."""
+
+_SETTLING = 3.0
+"""Seconds that a process which has the journal, and does not listen, has to start or to end."""
+
+_LOOK_EVERY = 0.05
+
+_HEAD = 100
+_MAGIC = b"SQLite format 3\0"
+_APPLICATION = slice(68, 72)
+_ROLLBACK = (18, 1)
+"""The byte of the head that says how the file is written, and what stands there without a write-ahead log."""
+
+
+class Target:
+    """A journal that commands are for.
+
+    Args:
+        path: The file that was named on the command line, or None.
+
+        modules: Modules of the user's to import, whose agents are compared with those that have run.
+
+    Raises:
+        CommandError: It is not clear which journal is meant, or there is none.
+        InvalidOptionError: A module cannot be imported.
+    """
+
+    def __init__(self, path: str | None, modules: Sequence[str] = ()) -> None:
+        named = path or os.environ.get(ENVIRONMENT)
+        self.path = Path(named).absolute() if named else _only_one()
+        if not self.path.is_file():
+            raise mistake(f"{self.path}: there is no such file; name the journal by --journal or {ENVIRONMENT}")
+        self._needs_file = bool(modules)
+        for name in modules:
+            import_named(name)
+
+    def ask(self, command: str, arguments: dict[str, Any], *, patience: float = PATIENCE) -> Any:
+        """Carry out a command, in the process that has the journal, or here if none has it.
+
+        Args:
+            command: The name of the command.
+            arguments: Its arguments.
+            patience: Seconds to wait for the answer of another process.
+
+        Returns:
+            The result, in the types of JSON.
+
+        Raises:
+            CommandError: It was refused, or failed.
+        """
+        until = time.monotonic() + _SETTLING
+        while True:
+            for socket in sockets_of(self.path) if not self._needs_file else ():
+                try:
+                    return ask(socket, command, arguments, patience=patience)
+                except NotListeningError:  # a dead process has left it
+                    pass
+            try:
+                return asyncio.run(self._ask_file(command, arguments))
+            except JournalLockedError as error:
+                if self._needs_file:
+                    raise mistake(
+                        f"{self.path} is open in process {error.pid or 'unknown'}, which compares with its own code: "
+                        f"leave --import out, or check a copy (miniagents journal export)"
+                    ) from None
+                if time.monotonic() > until:
+                    raise mistake(
+                        f"{self.path} is open in process {error.pid or 'unknown'}, which answers no commands of this "
+                        f"user; end it first, or give the command as its user"
+                    ) from None
+                time.sleep(_LOOK_EVERY)
+
+    async def _ask_file(self, command: str, arguments: dict[str, Any]) -> Any:
+        journal = self._open()
+        try:
+            return await commands_of(Operator(journal, changes_of))[command](arguments)
+        except CommandError:
+            raise
+        except MiniAgentsError as error:
+            raise failed(str(error)) from error
+        finally:
+            await journal.close()
+
+    def _open(self) -> SqliteJournal:
+        if not structlog.is_configured():  # standard output is for the result
+            structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+        try:
+            with self.path.open("rb") as file:
+                owner, head = os.fstat(file.fileno()).st_uid, file.read(_HEAD)
+        except OSError as error:
+            raise mistake(f"{self.path} cannot be read: {error.strerror}") from error
+        if not head.startswith(_MAGIC) or head[_APPLICATION] != APPLICATION_ID.to_bytes(4, "big"):
+            raise mistake(f"{self.path} is no journal of miniagents, or its first page is damaged")
+        if owner != os.geteuid():  # files beside it that this user made would keep its own user out
+            raise mistake(f"{self.path} belongs to user {owner}; give the command as that user")
+        place, without_log = _ROLLBACK
+        journal = SqliteJournal(self.path, rollback_journal=head[place] == without_log)
+        try:
+            journal.open()
+        except JournalLockedError:
+            raise
+        except JournalError as error:
+            raise mistake(str(error)) from error
+        return journal
+
+
+def _only_one() -> Path:
+    """Return the journal of the only process that has one.
+
+    Raises:
+        CommandError: There is none, or there are several.
+    """
+    journals = {}
+    for socket in live_sockets():
+        try:
+            hello = ask(socket, "hello", {}, patience=2.0)
+            journals[hello["journal"]] = hello["pid"]
+        except (CommandError, NotListeningError, KeyError, TypeError):
+            continue
+    if not journals:
+        raise mistake(f"no process has a journal open; name the file by --journal or {ENVIRONMENT}")
+    if len(journals) > 1:
+        which = ", ".join(f"{path} (process {pid})" for path, pid in sorted(journals.items()))
+        raise mistake(f"several processes have a journal open; say which by --journal: {which}")
+    (path,) = journals
+    return Path(path)
