@@ -1,4 +1,7 @@
-"""`MiniAgents`: the actor system that agents live in."""
+"""`MiniAgents`: the actor system that agents live in.
+
+The module is longer than most: it holds the public methods for agents and jobs, each with its documentation.
+"""
 
 import asyncio
 import concurrent.futures

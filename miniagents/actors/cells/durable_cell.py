@@ -1,5 +1,7 @@
 """The mailbox of a durable actor: an entry is accepted in three steps, and is on disk before it is in the queue.
 
+The module is longer than most: the three steps and what may happen between them have to be read together.
+
 Before the actor starts, its inbox recovers what the journal has kept for its path. These entries come first.
 
 1. *Reserve*: the entry takes its place in line, and room in the mailbox; or it is refused, as the mailbox's policy

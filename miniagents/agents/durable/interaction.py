@@ -1,4 +1,7 @@
-"""`DurableInteraction`: a call that is answered from the journal, or run and recorded."""
+"""`DurableInteraction`: a call that is answered from the journal, or run and recorded.
+
+The module is longer than most: a replay may turn into a run at any reply, so both have to be read together.
+"""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,8 @@
-"""Jobs: named roots of calls, which continue where they were when they are run again."""
+"""Jobs: named roots of calls, which continue where they were when they are run again.
+
+The module is longer than most: each method of a job's life begins with what the journal says of the job, and ends with
+what is written of it.
+"""
 
 import asyncio
 import hashlib
