@@ -1,8 +1,8 @@
 """The cell: one actor as the system sees it, whatever runs inside.
 
 It has an identity, a mailbox, a parent and children, watchers, and an end. What a message does, and how the actor is
-started and restarted, is for the kinds of cells: `ActorCell`, `SupervisorCell`, and the agents' own. The module is longer
-than most, since it declares all that other rooms use of a cell, with its documentation.
+started and restarted, is for the kinds of cells: `ActorCell`, `SupervisorCell`, and the agents' own. The module is
+longer than most, since it declares all that other rooms use of a cell, with its documentation.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """The mailbox at work: it takes messages, refuses them, lets senders wait for room, and closes at the end.
 
 What a mailbox is (its bound, its order, its overflow) is a value, `Mailbox`; this is the part of a cell that carries it
-out. Whether anything is taken at all is for the cell to say. The module is longer than most: the ways into one queue and
-out of it change the same numbers, and have to be read together.
+out. Whether anything is taken at all is for the cell to say. The module is longer than most: the ways into one queue
+and out of it change the same numbers, and have to be read together.
 """
 
 import asyncio
