@@ -18,6 +18,7 @@ TESTS = Path(__file__).parent
 
 LAYERS = [
     "errors",
+    "log",
     "promising",
     "messages",
     "supervision",
@@ -191,9 +192,8 @@ def test_the_core_imports_nothing_inside_of_a_function() -> None:
 
 def test_importing_the_package_loads_no_optional_library() -> None:
     optional = ["openai", "anthropic", "starlette", "uvicorn", "ray", "rich", "opentelemetry", "xllamacpp", "anyio"]
-    # structlog's console loads rich where it is installed; what counts is what the package adds to that.
     code = (
-        "import sys, msgspec, structlog; before = set(sys.modules); "
+        "import sys, msgspec; before = set(sys.modules); "
         "import miniagents, miniagents.ext.telemetry, miniagents.journal; "
         f"print([name for name in {optional!r} if name in sys.modules and name not in before])"
     )

@@ -5,8 +5,6 @@ from collections.abc import Awaitable, Callable, Hashable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
-import structlog
-
 from miniagents.actors.cells.cell import DEFAULT_SHUTDOWN, Cell
 from miniagents.actors.cells.root import RootCell
 from miniagents.actors.cells.timers import Timers
@@ -15,6 +13,7 @@ from miniagents.actors.observing.events import Events
 from miniagents.actors.supervisors.supervisor_cell import SupervisorCell
 from miniagents.actors.waiting.deadlock import Watches
 from miniagents.errors import JournalError, SystemNotRunningError
+from miniagents.log import log as _log
 from miniagents.promising import Promise, PromisingContext
 from miniagents.promising.abandoning import INSIST_EVERY
 from miniagents.promising.promise import settled
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from miniagents.control import ControlServer
     from miniagents.journal import Journal
 
-_log = structlog.get_logger("miniagents")
 
 T = TypeVar("T")
 

@@ -10,12 +10,9 @@ from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import structlog
-
 from miniagents.errors import InvalidOptionError
+from miniagents.log import log as _log
 from miniagents.promising.cpython import has_default_executor
-
-_log = structlog.get_logger("miniagents")
 
 MOST_THREADS = 128
 MOST_HUNG = 1000

@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Coroutine, Iterable
 from typing import Any, Self
 
-import structlog
-
 from miniagents.actors import ActorRef
 from miniagents.actors.messaging.envelope import Envelope, new_correlation_id
 from miniagents.actors.waiting.deadlock import Node
@@ -13,12 +11,11 @@ from miniagents.actors.waiting.search import Held
 from miniagents.agents.host import AgentHost, OpenCall, ServingCell
 from miniagents.agents.reply_promise import ReplyPromise
 from miniagents.errors import PromiseCancelledError
+from miniagents.log import log as _log
 from miniagents.promising.abandoning import DEFAULT_GRACE
 from miniagents.promising.scope import OnCancelled
 from miniagents.promising.stacks import stack_of
 from miniagents.promising.work import Cancellable, Endings, Work, end_all, end_task, wait_for_all
-
-_log = structlog.get_logger("miniagents")
 
 NOTHING: Any = ()
 """In the place of a dict that most calls never need. Whoever puts something in makes the dict first."""

@@ -10,8 +10,6 @@ from contextvars import Context
 from functools import partial
 from typing import Any
 
-import structlog
-
 from miniagents.actors import DeadLetterReason, Envelope, EventKind
 from miniagents.actors.cells.cell import Cell
 from miniagents.actors.messaging.entries import BARRIER
@@ -20,12 +18,10 @@ from miniagents.agents.agent_cell import AgentCell, answer_of
 from miniagents.agents.host import AgentHost
 from miniagents.agents.interaction import Interaction
 from miniagents.errors import ActorStoppedError
+from miniagents.log import log as _log
 from miniagents.messages import EMPTY, Message
 from miniagents.promising.abandoning import INSIST_EVERY
 from miniagents.supervision.lifecycle import Event, Phase, Wish, life
-
-_log = structlog.get_logger("miniagents")
-
 
 _UP = life(Phase.UP, again=True)
 """The state in which calls begin as they come."""

@@ -5,8 +5,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from miniagents.actors import ActorRef, EventKind
 from miniagents.actors.dispatch.workers import WorkerTask
 from miniagents.actors.waiting.deadlock import look_again
@@ -14,6 +12,7 @@ from miniagents.agents.call_tree import NOTHING
 from miniagents.agents.host import AgentHost, ServingCell
 from miniagents.agents.replying_call import ReplyingCall
 from miniagents.errors import HandlerTimeoutError, PromiseCancelledError
+from miniagents.log import log as _log
 from miniagents.messages import MessageSequencePromise
 from miniagents.promising.abandoning import log_abandoned
 from miniagents.promising.failures import log_failure
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from miniagents.agents.agent import MiniAgent
     from miniagents.agents.records import Records
 
-_log = structlog.get_logger("miniagents")
 
 AgentCode = Callable[["Interaction"], Awaitable[object]]
 """The code of an agent, ready to be run for a call."""

@@ -5,8 +5,6 @@ import warnings
 from collections.abc import Awaitable, Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from miniagents.actors import ActorRef, Caller, SpawnOptions
 from miniagents.actors.observing.caller import current_caller
 from miniagents.actors.observing.request_id import current_request_id
@@ -15,6 +13,7 @@ from miniagents.agents.interaction import Interaction
 from miniagents.agents.lasting_context import LastingContext
 from miniagents.agents.records import current_interruption
 from miniagents.errors import NoActiveSystemError
+from miniagents.log import log as _log
 from miniagents.messages import MessageSequencePromise, Sendable
 from miniagents.promising.failures import log_failure
 from miniagents.promising.flow import current_flow
@@ -22,8 +21,6 @@ from miniagents.promising.scope import get_scope
 
 if TYPE_CHECKING:
     from miniagents.agents.system import MiniAgents
-
-_log = structlog.get_logger("miniagents")
 
 
 class InteractionContext(LastingContext):

@@ -3,14 +3,11 @@
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
 
-import structlog
-
+from miniagents.log import log as _log
 from miniagents.messages import Message
 from miniagents.messages.frozen import FrozenDict
 from miniagents.promising import PromisingContext
 from miniagents.promising.tracebacks import traceback_text
-
-_log = structlog.get_logger("miniagents")
 
 PersistHandler = Callable[[Iterable[Message]], Awaitable[None]]
 """An async function that gets a batch of messages."""

@@ -8,7 +8,6 @@ from collections.abc import MutableMapping
 from pathlib import Path
 
 import msgspec
-import structlog
 
 from miniagents.control.peer import peer_user
 from miniagents.control.protocol import (
@@ -24,6 +23,7 @@ from miniagents.control.protocol import (
     mistake,
 )
 from miniagents.errors import MiniAgentsError
+from miniagents.log import log as _log
 from miniagents.promising.tracebacks import traceback_text
 
 MOST_CLIENTS = 16
@@ -35,7 +35,6 @@ SILENCE = 30.0
 _ENDING = 5.0
 """Seconds that a command which swallows its cancellation has to end."""
 
-_log = structlog.get_logger("miniagents")
 _open: "weakref.WeakSet[ControlServer]" = weakref.WeakSet()
 
 

@@ -15,10 +15,9 @@ from decimal import Decimal
 from typing import Any, TypeAlias
 from uuid import UUID
 
-import structlog
-
 from miniagents import errors
 from miniagents.errors import DecodeError, NotSendableError, RemoteError, UnencodableError
+from miniagents.log import log as _log
 from miniagents.messages import registry
 from miniagents.messages.fields import SCALARS, FieldType, field_type, record_fields
 from miniagents.messages.frozen import MAX_DEPTH, FrozenDict, check_int, check_str, is_frozen_dict, is_frozen_record
@@ -45,7 +44,6 @@ from miniagents.messages.plans import Build, build_plan
 Wire: TypeAlias = "bool | int | float | str | bytes | list[Wire] | None"
 """Plain data."""
 
-_log = structlog.get_logger("miniagents")
 _warned: set[str] = set()
 _records: dict[type, dict[str, FieldType]] = {}
 

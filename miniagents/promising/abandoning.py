@@ -3,11 +3,8 @@
 import asyncio
 from typing import Any
 
-import structlog
-
+from miniagents.log import log as _log
 from miniagents.promising.cpython import forget_task
-
-_log = structlog.get_logger("miniagents")
 
 DEFAULT_GRACE = 5.0
 """Seconds that a task which swallows its cancellation gets, where no other grace is set."""

@@ -6,23 +6,23 @@ import sys
 import weakref
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import structlog
-from structlog.typing import FilteringBoundLogger
-
+from miniagents.log import log as _log
+from miniagents.log import wrapper_class
 from miniagents.promising.tracebacks import traceback_text
 
-_log = structlog.get_logger("miniagents")
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 
-def logger_for(level: int) -> FilteringBoundLogger | None:
+def logger_for(level: int) -> "FilteringBoundLogger | None":
     """Return the logger, or None if the level is off: to format a traceback costs more than the crash itself.
 
     Args:
         level: A level of `logging`: `logging.ERROR`.
     """
-    lowest = _lowest_level(structlog.get_config()["wrapper_class"])
+    lowest = _lowest_level(wrapper_class())
     if lowest is not None:
         return _log if level >= lowest else None
     logger: FilteringBoundLogger = _log.bind()

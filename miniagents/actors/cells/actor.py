@@ -6,8 +6,6 @@ from inspect import iscoroutinefunction, signature, unwrap
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-import structlog
-
 from miniagents.actors.cells.absent import cell_of
 from miniagents.actors.cells.reply_to import ReplyTo
 from miniagents.actors.cells.spawning import Spawner
@@ -17,6 +15,7 @@ from miniagents.actors.messaging.envelope import Envelope
 from miniagents.actors.messaging.options import SpawnOptions
 from miniagents.actors.messaging.ref import ActorRef
 from miniagents.errors import InvalidOptionError, UnhandledMessageError
+from miniagents.log import log as _log
 from miniagents.messages import Message
 from miniagents.supervision import StopReason, Strategy
 from miniagents.supervision.checking import check_exceptions, check_kind
@@ -202,7 +201,7 @@ class ActorContext(Spawner):
     @property
     def log(self) -> Any:
         """A structlog logger, bound to the path."""
-        return structlog.get_logger("miniagents").bind(actor=self._cell.path)
+        return _log.bind(actor=self._cell.path)
 
     @property
     def system(self) -> "ActorSystem":

@@ -18,8 +18,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 from weakref import getweakrefcount
 
-import structlog
-
 from miniagents.actors.cells.actor import Actor, ActorContext
 from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.cell_state import IgnoreStart
@@ -34,6 +32,7 @@ from miniagents.actors.messaging.options import Props
 from miniagents.actors.messaging.outcome import Outcome, outcome_of
 from miniagents.actors.observing.events import EventKind
 from miniagents.errors import HandlerTimeoutError, PromiseCancelledError
+from miniagents.log import log as _log
 from miniagents.promising.failures import log_failure, logger_for, mark_logged
 from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.scope import current_scope
@@ -54,7 +53,6 @@ _BEGUN, _STARTED, _CRASHED, _LET_GO, _DRAINED, _GONE = (
     Event.GONE,
 )
 
-_log = structlog.get_logger("miniagents")
 
 LIVES = object()
 """Returned where a failure has not ended the instance."""

@@ -10,8 +10,6 @@ import enum
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.resources import ResourceCell
 from miniagents.actors.dispatch.workers import stack_of_worker
@@ -20,6 +18,7 @@ from miniagents.actors.messaging.options import Props
 from miniagents.actors.messaging.outcome import Outcome
 from miniagents.actors.observing.events import EventKind
 from miniagents.errors import HandlerTimeoutError
+from miniagents.log import log as _log
 from miniagents.promising.abandoning import log_abandoned
 from miniagents.promising.work import end_all
 from miniagents.supervision import StopReason
@@ -27,8 +26,6 @@ from miniagents.supervision.lifecycle import CLEANUP, DOOMED, ENDING, NO_WISH, S
 
 if TYPE_CHECKING:
     from miniagents.actors.cells.cell_ports import System
-
-_log = structlog.get_logger("miniagents")
 
 
 class Interruption(enum.Enum):

@@ -8,13 +8,12 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.graces import Grace
 from miniagents.actors.observing.events import EventKind
 from miniagents.actors.waiting.termination import ENDED, StopRequest
 from miniagents.errors import ActorStoppedError
+from miniagents.log import log as _log
 from miniagents.promising import Promise
 from miniagents.promising.abandoning import INSIST_EVERY
 from miniagents.supervision import RestartWindow, Shutdown, StopReason
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 # On Python 3.11 an attribute of an enum costs as much as a call (benchmarks `crash`, `stop`).
 _START, _STOP, _RESTARTS, _ENDS = Event.START, Event.STOP, Event.RESTARTS, Event.ENDS
 
-_log = structlog.get_logger("miniagents")
 
 KILL_GRACE = 1.0
 """Seconds that `on_stop` has after a kill."""

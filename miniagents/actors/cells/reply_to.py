@@ -4,20 +4,17 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any
 
-import structlog
-
 from miniagents.actors.cells.absent import cell_of
 from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
 from miniagents.actors.messaging.envelope import Envelope
 from miniagents.actors.messaging.ref import ActorRef
+from miniagents.log import log as _log
 from miniagents.messages import Message
 from miniagents.promising import Promise
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.promising.work import Endings
 from miniagents.supervision.checking import check_function
-
-_log = structlog.get_logger("miniagents")
 
 
 class ReplyTo:

@@ -6,8 +6,6 @@ from contextvars import copy_context
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.actors.cells.reply_to import ReplyTo
@@ -20,6 +18,7 @@ from miniagents.actors.messaging.of_task import OfTask
 from miniagents.actors.messaging.outcome import Outcome
 from miniagents.actors.messaging.terminated import Terminated
 from miniagents.errors import InvalidOptionError, MailboxFullError, PromiseCancelledError, UnhandledMessageError
+from miniagents.log import log as _log
 from miniagents.messages import Message
 from miniagents.promising import Promise
 from miniagents.promising.abandoning import INSIST_EVERY, abandon, log_abandoned
@@ -34,8 +33,6 @@ from miniagents.supervision.checking import check_seconds
 if TYPE_CHECKING:
     from miniagents.actors.cells.cell_ports import System
     from miniagents.actors.messaging.options import Props
-
-_log = structlog.get_logger("miniagents")
 
 
 class ResourceCell(LivingCell):

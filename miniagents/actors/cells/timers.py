@@ -5,11 +5,10 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from miniagents.actors.messaging.envelope import Envelope, not_sendable
 from miniagents.actors.messaging.mailbox import Overflow
 from miniagents.errors import MailboxFullError
+from miniagents.log import log as _log
 from miniagents.messages import Message
 from miniagents.promising.tracebacks import traceback_text
 from miniagents.supervision.checking import check_seconds
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from miniagents.actors.cells.cell import Cell
     from miniagents.actors.messaging.ref import ActorRef
 
-_log = structlog.get_logger("miniagents")
 
 CreateTask = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 

@@ -16,18 +16,16 @@ from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 from weakref import getweakrefcount
 
-import structlog
-
 from miniagents.actors.dispatch.handoff import Handoff
 from miniagents.actors.dispatch.scheduling import Scheduling, scheduling_of
 from miniagents.actors.dispatch.workers import MIGRATE, TURN_OVER, Trampoline, WorkerTask, stack_of_worker
+from miniagents.log import log as _log
 from miniagents.promising.abandoning import INSIST_EVERY, abandon, log_abandoned
 from miniagents.promising.failures import log_failure
 
 if TYPE_CHECKING:
     from miniagents.actors.ports import Coolable, Runnable
 
-_log = structlog.get_logger("miniagents")
 
 QUANTUM = 64
 """Messages that one actor handles before the next actor has its turn."""

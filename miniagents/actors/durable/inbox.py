@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import msgspec
-import structlog
 
 from miniagents.actors.durable.outcomes import decode_outcome, encode_outcome
 from miniagents.actors.durable.rules import Cron, Every, Once
@@ -29,10 +28,9 @@ from miniagents.journal.journal import Journal
 from miniagents.journal.lives import Begin, Rest, mailbox_subject
 from miniagents.journal.mail import Accept, Acceptance, Bury, CountAttempt, Handle, Standing, StoredEnvelope
 from miniagents.journal.operations import Operation
+from miniagents.log import log as _log
 from miniagents.messages import Message, error_text
 from miniagents.promising.failures import log_failure
-
-_log = structlog.get_logger("miniagents")
 
 MOST_DEATHS = 3
 """How many times in a row the process may die with the same message in hand, before that is a dead letter."""

@@ -8,8 +8,6 @@ import asyncio
 from functools import partial
 from typing import Any
 
-import structlog
-
 from miniagents.actors.cells.timers import Timer
 from miniagents.actors.durable.rules import Rule, rule_of, text_of
 from miniagents.actors.messaging.envelope import Envelope, not_sendable
@@ -21,11 +19,10 @@ from miniagents.journal.journal import Journal
 from miniagents.journal.operations import Operation
 from miniagents.journal.timers import Advance, Schedule, Timers, Unschedule
 from miniagents.journal.timers import Timer as StoredTimer
+from miniagents.log import log as _log
 from miniagents.messages import Message, decode
 from miniagents.promising.failures import log_failure
 from miniagents.promising.tracebacks import traceback_text
-
-_log = structlog.get_logger("miniagents")
 
 
 class DurableTimer(Timer):

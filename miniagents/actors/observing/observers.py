@@ -3,12 +3,9 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import structlog
-
 from miniagents.actors.observing.observer import ObservedCall, Observer
+from miniagents.log import log as _log
 from miniagents.promising.tracebacks import traceback_text
-
-_log = structlog.get_logger("miniagents")
 
 Hook = Callable[..., Any]
 """A method of an observer."""

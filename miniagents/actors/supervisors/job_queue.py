@@ -6,16 +6,14 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from miniagents.errors import ActorStoppedError
+from miniagents.log import log as _log
 from miniagents.promising import Promise
 from miniagents.promising.tracebacks import traceback_text
 
 if TYPE_CHECKING:
     from miniagents.actors.cells.cell import Cell
 
-_log = structlog.get_logger("miniagents")
 
 Job = Callable[[], Awaitable[None]]
 

@@ -11,8 +11,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-import structlog
-
 from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.cell_state import IgnoreStart
 from miniagents.actors.cells.living_cell import LivingCell
@@ -22,6 +20,7 @@ from miniagents.actors.supervisors.job_queue import Job, JobQueue
 from miniagents.actors.supervisors.start_under_way import StartUnderWay
 from miniagents.actors.waiting.search import Held
 from miniagents.errors import ActorStoppedError, StartError
+from miniagents.log import log as _log
 from miniagents.promising import Promise
 from miniagents.promising.promise import settled
 from miniagents.supervision import (
@@ -37,8 +36,6 @@ from miniagents.supervision import (
 )
 from miniagents.supervision.lifecycle import Wish
 from miniagents.supervision.strategy import restart_group
-
-_log = structlog.get_logger("miniagents")
 
 
 class RunningSupervisor:

@@ -2,8 +2,6 @@
 
 from typing import Any, Protocol
 
-import structlog
-
 from miniagents.actors.cells.cell import Cell
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.durable.class_cell import DurableClassAgentCell, stable_name
@@ -12,8 +10,7 @@ from miniagents.agents.durable.records import log_failed_write
 from miniagents.agents.host import AgentHost
 from miniagents.errors import JournalError
 from miniagents.journal import Journal, Operation, Record
-
-_log = structlog.get_logger("miniagents")
+from miniagents.log import log as _log
 
 VERSION = "version"
 """The kind of the records of a root that tell which version of an agent its job has run. Name and version are the key,

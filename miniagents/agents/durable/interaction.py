@@ -8,8 +8,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import structlog
-
 from miniagents.actors.cells.durable_cell import DurableMailbox
 from miniagents.actors.shutdown import RUNS
 from miniagents.agents.durable.below import Below
@@ -40,9 +38,8 @@ from miniagents.journal import (
     RowState,
     StartRow,
 )
+from miniagents.log import log as _log
 from miniagents.promising.streamed import Failure
-
-_log = structlog.get_logger("miniagents")
 
 _NO_ARGUMENTS = ""
 

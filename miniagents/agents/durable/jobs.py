@@ -9,8 +9,6 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import structlog
-
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.call_target import CallTarget
 from miniagents.agents.durable.below import Below
@@ -45,6 +43,7 @@ from miniagents.journal import (
 )
 from miniagents.journal import Jobs as JobsIn
 from miniagents.journal.changes import JobChanges
+from miniagents.log import log as _log
 from miniagents.messages import (
     EMPTY,
     FrozenDict,
@@ -56,8 +55,6 @@ from miniagents.messages import (
     decode,
 )
 from miniagents.promising.scope import current_scope, current_work
-
-_log = structlog.get_logger("miniagents")
 
 MOST_DEATHS = 3
 """How often in a row the process may die in the hands of a job before the job is stuck."""

@@ -4,15 +4,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import structlog
-
 from miniagents.agents.records import Recorded, Records
 from miniagents.errors import DecodeError, JournalError, MessageTooLargeError, UnencodableError
 from miniagents.journal import Journal, KeepMessage, KeptMessages, Operation, Record, encoded
 from miniagents.journal import Records as RecordsOf
+from miniagents.log import log as _log
 from miniagents.messages import Message, decode
-
-_log = structlog.get_logger("miniagents")
 
 
 class JournalRecords(Records):

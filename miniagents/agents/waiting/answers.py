@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import msgspec
-import structlog
 
 from miniagents.actors.observing.caller import current_caller
 from miniagents.agents.host import AgentHost
@@ -31,11 +30,10 @@ from miniagents.journal.waits import (
     Waits,
     WaitState,
 )
+from miniagents.log import log as _log
 from miniagents.messages import DataMessage, Message, decode, to_json, to_message
 from miniagents.messages.registry import message_class
 from miniagents.supervision.checking import check_seconds
-
-_log = structlog.get_logger("miniagents")
 
 _ANSWER = "answer"
 """The kind of the records of answers."""

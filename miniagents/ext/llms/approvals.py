@@ -5,15 +5,12 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Final, Literal, TypeAlias
 
-import structlog
-
 from miniagents.agents import InteractionContext, MiniAgent
 from miniagents.agents.records import records_of
 from miniagents.errors import DeadlineExceededError
 from miniagents.ext.llms.messages import ToolCall
+from miniagents.log import log as _log
 from miniagents.messages import DataMessage, Message
-
-_log = structlog.get_logger("miniagents")
 
 Approve: TypeAlias = Callable[[ToolCall], object] | MiniAgent | Literal["wait"]
 """A function, async or not, or an agent, that gets each tool call before it runs. Return True (an agent replies `yes`)

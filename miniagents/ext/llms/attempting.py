@@ -3,8 +3,6 @@
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import structlog
-
 from miniagents.actors import EventKind, RetryPolicy
 from miniagents.actors.observing.observer import ObservedCall
 from miniagents.agents import Interaction
@@ -20,10 +18,9 @@ from miniagents.ext.llms.metering import current_meter
 from miniagents.ext.llms.prices import price_of
 from miniagents.ext.llms.provider import Answer, ModelRequest, Provider
 from miniagents.ext.llms.silence import Silence
+from miniagents.log import log as _log
 from miniagents.promising import Flow
 from miniagents.promising.flow import current_flow
-
-_log = structlog.get_logger("miniagents")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,6 @@
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
-import structlog
-
 from miniagents.agents import AgentRef, InteractionContext, Live, MiniAgent, miniagent
 from miniagents.errors import (
     AllModelsFailedError,
@@ -19,9 +17,8 @@ from miniagents.ext.llms.breaker import Breaker, Failover, current_failover
 from miniagents.ext.llms.messages import ReplyMessage
 from miniagents.ext.llms.replies import ModelReplyPromise
 from miniagents.ext.llms.requesting import is_down
+from miniagents.log import log as _log
 from miniagents.messages import MessagePromise, Messages, MessageSequencePromise
-
-_log = structlog.get_logger("miniagents")
 
 
 def _moves_on(error: LLMError) -> bool:

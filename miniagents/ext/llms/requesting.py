@@ -6,8 +6,6 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
-import structlog
-
 from miniagents.actors import RetryPolicy
 from miniagents.agents import Interaction
 from miniagents.errors import (
@@ -27,9 +25,9 @@ from miniagents.ext.llms.endings import lets_calls_run
 from miniagents.ext.llms.messages import Usage
 from miniagents.ext.llms.provider import Answer, ModelRequest, Provider
 from miniagents.ext.llms.recorded import recorded
+from miniagents.log import is_configured
+from miniagents.log import log as _log
 from miniagents.supervision import Backoff
-
-_log = structlog.get_logger("miniagents")
 
 DEFAULT_ATTEMPTS = 6
 DEFAULT_BACKOFF = Backoff(0.5, 30.0, jitter=0.5)
@@ -141,7 +139,7 @@ async def _attempts(
             sink.retract()
             await asyncio.sleep(pause)
         else:
-            if structlog.is_configured():  # without configuration structlog prints to the terminal, which is the user's
+            if is_configured():  # without configuration structlog prints to the terminal, which is the user's
                 _log_call(provider, request, answer, interaction, first, began, attempt)
             return answer
 

@@ -6,7 +6,6 @@ from contextlib import aclosing
 from typing import Any
 
 import msgspec
-import structlog
 
 from miniagents.actors import EventKind
 from miniagents.agents import InteractionContext
@@ -16,10 +15,9 @@ from miniagents.ext.llms.messages import ToolCall, ToolResultMessage
 from miniagents.ext.llms.tool_records import Recovery, ToolRecord
 from miniagents.ext.llms.tool_results import ToolEndedError, contained
 from miniagents.ext.llms.tools import Tool
+from miniagents.log import log as _log
 from miniagents.messages import FrozenDict, Message, MessagePromise, TextToken, Token
 from miniagents.promising import StreamedPromise
-
-_log = structlog.get_logger("miniagents")
 
 _APPROVAL = "approval"
 """The kind of the records of approved calls."""

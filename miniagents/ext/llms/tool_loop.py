@@ -4,8 +4,6 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import structlog
-
 from miniagents.agents import InteractionContext, MiniAgent
 from miniagents.errors import (
     EmptyConversationError,
@@ -27,11 +25,10 @@ from miniagents.ext.llms.replies import ModelReplyPromise
 from miniagents.ext.llms.schemas import OutputType
 from miniagents.ext.llms.tool_calls import call_tools
 from miniagents.ext.llms.tools import Tool
+from miniagents.log import log as _log
 from miniagents.messages import AssistantMessage, Message, MessagePromise, SystemMessage, UserMessage
 from miniagents.messages.message import freeze_known
 from miniagents.messages.standard import error_text
-
-_log = structlog.get_logger("miniagents")
 
 
 @dataclass(frozen=True, slots=True)

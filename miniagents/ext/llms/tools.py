@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import msgspec
-import structlog
 
 from miniagents.actors.threads import DaemonExecutor, exit_grace
 from miniagents.agents import AgentRef, InteractionContext, MiniAgent
@@ -25,10 +24,9 @@ from miniagents.ext.llms.provider import ToolSpec
 from miniagents.ext.llms.signatures import Injected, Signature, injected_parameters, signature_of
 from miniagents.ext.llms.tool_records import Recovery
 from miniagents.ext.llms.tool_results import contained, each, outcome_of, pieces_of
+from miniagents.log import log as _log
 from miniagents.messages import TextToken, Token, UserMessage
 from miniagents.supervision.checking import check_kind
-
-_log = structlog.get_logger("miniagents")
 
 _LONGEST_NAME = 64
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]+")

@@ -11,12 +11,9 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-import structlog
-
 from miniagents.errors import InvalidOptionError, ServiceStoppingError
 from miniagents.ext.serving.service import Service
-
-_log = structlog.get_logger("miniagents")
+from miniagents.log import log as _log
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _LAST_WORDS = 1.0

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
@@ -26,10 +25,9 @@ from miniagents.ext.serving.http.tracing import traced
 from miniagents.ext.serving.runs import Run, Runs, timeout_of
 from miniagents.ext.serving.served_agent import Entry
 from miniagents.ext.serving.tracking import Tracking
+from miniagents.log import log as _log
 from miniagents.messages import Message, Messages
 from miniagents.promising import Promise
-
-_log = structlog.get_logger("miniagents")
 
 _GONE = 499
 _RUN = "miniagents.run"

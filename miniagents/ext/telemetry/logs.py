@@ -4,15 +4,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-import structlog
-
 from miniagents.actors import ActorSystem, DeadLetter, Event, EventKind
 from miniagents.actors.observing.events import Subscription
 from miniagents.agents import Interaction
 from miniagents.errors import InvalidOptionError
+from miniagents.log import log as _log
 from miniagents.supervision import StopReason
-
-_log = structlog.get_logger("miniagents")
 
 _LEVELS = ("debug", "info", "warning", "error")
 

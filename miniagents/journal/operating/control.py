@@ -5,15 +5,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from miniagents.control import Command, ControlServer, live_sockets, socket_path
 from miniagents.errors import MiniAgentsError
 from miniagents.journal.operating.commands import commands_of
 from miniagents.journal.operating.system_operator import LiveSystem, SystemOperator
 from miniagents.journal.sqlite import SqliteJournal
-
-_log = structlog.get_logger("miniagents")
+from miniagents.log import log as _log
 
 
 def open_control(system: LiveSystem, journal: object) -> ControlServer | None:

@@ -12,20 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import structlog
 
 from miniagents.journal.operations import Batch, Query
 from miniagents.journal.retention import Expire
 from miniagents.journal.sqlite.database import as_journal_error, is_of_the_disk
 from miniagents.journal.sqlite.tables import Tables
+from miniagents.log import log as _log
 
 _MOST = 10_000
 """A transaction takes no further turn of the loop once it has so many writes."""
 
 _EXPIRE_EVERY = 600.0
 """Seconds between two looks for what is to be forgotten."""
-
-_log = structlog.get_logger("miniagents")
 
 
 class Work(msgspec.Struct, eq=False):

@@ -5,16 +5,14 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-import structlog
 
 from miniagents.errors import DecodeError, UnencodableError
 from miniagents.ext.serving.conversations.item_ids import Identified, Ids
 from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.problems import Problem
+from miniagents.log import log as _log
 from miniagents.messages import Message, decode, encode
 from miniagents.messages.frozen import FrozenDict
-
-_log = structlog.get_logger("miniagents")
 
 
 class ConversationState(Message, tag="miniagents:ConversationState"):

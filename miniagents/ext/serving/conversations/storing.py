@@ -4,13 +4,10 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
-import structlog
-
 from miniagents.ext.serving.conversations.conversations import ConversationStore, SavedConversation
 from miniagents.ext.serving.http.problems import Problem
+from miniagents.log import log as _log
 from miniagents.promising.tracebacks import traceback_text
-
-_log = structlog.get_logger("miniagents")
 
 T = TypeVar("T")
 

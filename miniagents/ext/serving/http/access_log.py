@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import Awaitable
 from urllib.parse import quote
 
-import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_log = structlog.get_logger("miniagents")
+from miniagents.log import log as _log
 
 _STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.close", "websocket.http.response.start"})
 """The messages that decide about the status."""

@@ -5,7 +5,6 @@ import math
 from typing import Any
 
 import msgspec
-import structlog
 from starlette.responses import Response
 
 from miniagents.actors.observing.request_id import current_request_id
@@ -31,6 +30,7 @@ from miniagents.errors import (
     UnsupportedContentError,
 )
 from miniagents.ext.wire.openai_errors import ErrorBody, error_body
+from miniagents.log import log as _log
 from miniagents.messages import error_text
 from miniagents.promising.tracebacks import traceback_text
 
@@ -40,7 +40,6 @@ FAILURES = (Exception, SystemExit, KeyboardInterrupt)
 _LOGGED_STATUSES = (500, 502)
 _LOGGED = "__miniagents_logged__"
 
-_log = structlog.get_logger("miniagents")
 STOPPING = "stopping"
 """The code of the problem that the service is stopping."""
 

@@ -1,0 +1,133 @@
+"""The logger of the package: when structlog is loaded, and that its lines are those of structlog."""
+
+import copy
+import inspect
+import logging
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from miniagents.log import LazyLogger
+
+
+def _output(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=50)
+    return done.stdout.strip()
+
+
+def test_importing_the_package_loads_neither_structlog_nor_its_console() -> None:
+    code = "import sys, miniagents; print([name for name in ('structlog', 'rich') if name in sys.modules])"
+
+    assert _output(code) == "[]"
+
+
+def test_the_first_line_loads_structlog_and_is_logged() -> None:
+    code = (
+        "import sys; from miniagents.log import log; before = 'structlog' in sys.modules; "
+        "log.error('shop.closed', reason='night'); print(before, 'structlog' in sys.modules)"
+    )
+    line, loaded = _output(code).splitlines()
+
+    assert "shop.closed" in line
+    assert "night" in line
+    assert loaded == "False True"
+
+
+def test_asking_whether_structlog_is_configured_does_not_load_it_and_sees_a_later_configuration() -> None:
+    code = (
+        "import sys; from miniagents.log import is_configured; print(is_configured(), 'structlog' in sys.modules); "
+        "import structlog; print(is_configured()); structlog.configure(); print(is_configured())"
+    )
+
+    assert _output(code).splitlines() == ["False False", "False", "True"]
+
+
+def test_a_crash_is_logged_as_structlog_is_configured_after_the_import() -> None:
+    code = (
+        "import logging, sys; from miniagents.promising.failures import log_failure, logger_for; import structlog\n"
+        "log_failure('first', ValueError('a'))\n"
+        "structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))\n"
+        "log_failure('second', ValueError('b')); print(logger_for(logging.ERROR))\n"
+        "structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR), "
+        "processors=[structlog.processors.KeyValueRenderer(key_order=['event', 'error'])])\n"
+        "log_failure('third', ValueError('c'))"
+    )
+    output = _output(code)
+
+    assert "first" in output
+    assert "second" not in output
+    assert "None" in output.splitlines()
+    assert output.splitlines()[-1].startswith("event='third' error=\"ValueError('c')\"")
+
+
+def test_a_failure_that_is_collected_while_the_first_line_loads_structlog_is_logged_too() -> None:
+    code = """
+import gc, sys
+from miniagents.promising.failures import Unseen, log_failure
+
+class Cycle:
+    pass
+
+class Finder:
+    def find_spec(name, path, target=None):  # called when structlog imports its own modules
+        if name.startswith("structlog.") and Finder in sys.meta_path:
+            sys.meta_path.remove(Finder)
+            cycle = Cycle()
+            cycle.itself, cycle.failure = cycle, Unseen(OSError("lost"))
+            gc.set_threshold(1)
+
+sys.meta_path.insert(0, Finder)
+log_failure("first", ValueError("a"))
+gc.collect()
+print(Finder in sys.meta_path, gc.isenabled())
+"""
+    output = _output(code)
+
+    assert "promise.failed_unawaited" in output
+    assert "first" in output
+    assert output.splitlines()[-1] == "False True"
+
+
+def test_the_logger_and_what_is_bound_to_it_follow_a_level_and_are_captured() -> None:
+    logger = LazyLogger("shop")
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    try:
+        with capture_logs() as lines:
+            logger.info("too low")
+            logger.bind(order=7).info("too low")
+            logger.bind(order=7).warning("late")
+    finally:
+        structlog.configure(**before)
+
+    assert lines == [{"order": 7, "event": "late", "log_level": "warning"}]
+
+
+def test_the_name_reaches_the_factory_of_loggers_and_the_logger_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    names: list[Any] = []
+    make = structlog.get_logger
+
+    def counted(*args: Any) -> Any:
+        names.append(args)
+        return make(*args)
+
+    monkeypatch.setattr(structlog, "get_logger", counted)
+    logger = LazyLogger("shop")
+    assert names == []
+
+    logger.error("once")
+    logger.error("twice")
+
+    assert names == [("shop",)]
+
+
+def test_looking_at_the_logger_makes_none() -> None:
+    logger = LazyLogger("shop")
+
+    assert inspect.unwrap(logger) is logger  # type: ignore[arg-type]
+    assert isinstance(copy.copy(logger), LazyLogger)
+    assert "_logger" not in vars(logger)
