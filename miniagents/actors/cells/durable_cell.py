@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from miniagents.actors.cells.cell_ports import Inbox, System
 
 
-class Recovery(enum.Enum):
+class MailRecovery(enum.Enum):
     """How far the recovery of what a journal has kept is."""
 
     TO_COME = "to_come"
@@ -73,7 +73,7 @@ class DurableMailbox(LivingCell):
     __slots__ = tuple[str]()  # the kinds of cells have the slots: two bases with some cannot be joined
 
     inbox: "Inbox"
-    _recovery: "Recovery"
+    _recovery: "MailRecovery"
     _start_failure: BaseException | None  # of the recovery, for the start that it was for
     _askers: dict[Ask[Any], Ask[Any]]  # the asks with a message id, and the entry that each follows
     _reserved: "OrderedDict[Enveloped, bool]"  # the entries in line, and whether each may be posted
@@ -82,7 +82,7 @@ class DurableMailbox(LivingCell):
     def open_mailbox(self, inbox: "Inbox") -> None:
         """Begin to accept entries, which the inbox writes."""
         self.inbox = inbox
-        self._recovery = Recovery.TO_COME
+        self._recovery = MailRecovery.TO_COME
         self._start_failure = None
         self._reserved = OrderedDict()
         self._ended = {}
@@ -96,10 +96,10 @@ class DurableMailbox(LivingCell):
 
     def take_notice(self) -> None:
         """Recover what the journal has kept, before the start; then do what a mailbox in memory does."""
-        if self.life.phase is not Phase.DUE or self._recovery is Recovery.DONE:
+        if self.life.phase is not Phase.DUE or self._recovery is MailRecovery.DONE:
             super().take_notice()
-        elif self._recovery is Recovery.TO_COME:
-            self._recovery = Recovery.RUNS
+        elif self._recovery is MailRecovery.TO_COME:
+            self._recovery = MailRecovery.RUNS
             self.scheduled = True  # no message wakes it before
             self.system.start_soon(self._recover(), on_cancelled=self._recovered)
 
@@ -117,7 +117,7 @@ class DurableMailbox(LivingCell):
     def _recovered(self, error: BaseException | None = None) -> None:
         """Let the start begin that has waited; after a failure it fails."""
         self._start_failure = error
-        self._recovery = Recovery.DONE
+        self._recovery = MailRecovery.DONE
         if error is None:
             self._post_written()
         if self.life.phase is Phase.DUE:
@@ -126,7 +126,7 @@ class DurableMailbox(LivingCell):
     def _new_instance(self, factory: "Callable[..., Any]") -> Any:
         error, self._start_failure = self._start_failure, None
         if error is not None:
-            self._recovery = Recovery.TO_COME  # the next start tries again
+            self._recovery = MailRecovery.TO_COME  # the next start tries again
             raise error
         instance = factory()
         self.inbox.restore(self.with_state(instance))
@@ -282,7 +282,7 @@ class DurableMailbox(LivingCell):
 
     def _post_written(self) -> None:
         """Post from the front of the line what may be posted; before the actor has recovered nothing is."""
-        while self._reserved and self._recovery is Recovery.DONE:
+        while self._reserved and self._recovery is MailRecovery.DONE:
             entry = next(iter(self._reserved))
             if not self._reserved[entry]:
                 return
@@ -336,7 +336,7 @@ class DurableMailbox(LivingCell):
 
     def barrier(self) -> "Ask[None] | None":
         """A promise that settles when all that waits now, in the queue or in line, has been handled."""
-        if not self._reserved and self._recovery is Recovery.DONE:
+        if not self._reserved and self._recovery is MailRecovery.DONE:
             return super().barrier()
         if self.life is OVER:
             return None
