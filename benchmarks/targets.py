@@ -99,6 +99,16 @@ LIMITS: dict[tuple[str, str], str] = {
     "each token, which is the workload",
     ("crash", FLOOR): "six steps in the table of lives, a look at the log's level, a fresh instance and its start; the "
     "floor replaces an attribute",
+    (
+        "stop",
+        FASTEST,
+    ): "each end goes through the table of lives, and frees the actor's place in the tree, its name and its sums",
+    (
+        "durable_send_1000",
+        "sqlite",
+    ): "each message is an envelope, a task that waits, a future and an operation in Python, "
+    "where the floor has rows of bytes; nearly half of the time is Python's garbage collector, with 1,000 of "
+    "them in flight",
     ("agent_loop", AWAKEN): "it is Python: 150 µs for each request with retries, deadlines, limits, stall detection, "
     "streaming and a tool in a task of its own; no framework in Python is within seven times of it",
     ("loop_mem", AWAKEN): "the conversation of ten turns as messages with metadata, and the promises that can be "
