@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from benchmarks.serving import KINDS, Client, Load, agents_app, app_by_hand, load_on, raise_file_limit, serve, server
+from benchmarks.serving import KINDS, Client, Load, agents_app, app_by_hand, divide_cores, load_on, serve, server
 from miniagents.actors.collecting import collecting
 
 _MODULE = "benchmarks.calm"
@@ -272,10 +272,7 @@ def main() -> None:
         with collecting("service" if arguments.gc == "service" else None):
             serve(agents_app() if arguments.serve == "agents" else app_by_hand())
         return
-    raise_file_limit()
-    available = sorted(os.sched_getaffinity(0))
-    cores = (available[0], available[-1])
-    os.sched_setaffinity(0, {cores[1]})
+    cores = divide_cores()
     if arguments.soak:
         soak(arguments, cores)
     else:

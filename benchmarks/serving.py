@@ -118,6 +118,18 @@ def raise_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def divide_cores() -> tuple[int, int]:
+    """Allow many clients, and pin this process to the last core.
+
+    Returns:
+        The core for the server, and that of this process.
+    """
+    raise_file_limit()
+    available = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {available[-1]})
+    return available[0], available[-1]
+
+
 @contextmanager
 def server(
     kind: str, core: int, module: str = "benchmarks.serving", *arguments: str
@@ -337,10 +349,7 @@ def main() -> None:
     if arguments.serve is not None:
         serve(agents_app() if arguments.serve == "agents" else app_by_hand())
         return
-    raise_file_limit()
-    available = sorted(os.sched_getaffinity(0))
-    cores = (available[0], available[-1])
-    os.sched_setaffinity(0, {cores[1]})
+    cores = divide_cores()
     if arguments.rounds:
         for times, pause in ((arguments.times, 0.0), (2, arguments.pause)):
             compare(arguments.clients, times, arguments.tokens, pause, arguments.rounds, cores)

@@ -55,3 +55,12 @@ def log() -> Iterator[list[Any]]:
     """What was logged, as dicts."""
     with structlog.testing.capture_logs() as entries:
         yield entries
+
+
+@pytest.fixture
+def thresholds() -> Iterator[None]:
+    """Thresholds of the garbage collector that can be told from the usual ones: 701, 11 and 12."""
+    before = gc.get_threshold()
+    gc.set_threshold(701, 11, 12)
+    yield
+    gc.set_threshold(*before)

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import tempfile
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from common import clock
@@ -22,21 +23,26 @@ def envelope(number: int) -> Accept:
     return Accept(number, "/orders/counter", encoded(one, 10_000), kind_of(one))
 
 
+async def time_of(senders: int, send_all: Callable[[], Coroutine[Any, Any, None]]) -> Any:
+    """The time until all senders, which begin at once, have sent all of theirs."""
+    t = clock()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(senders):
+            group.create_task(send_all())
+    return clock() - t
+
+
 async def accept(senders: int, n: int) -> tuple[Any, int]:
     with tempfile.TemporaryDirectory() as folder:
         journal = SqliteJournal(f"{folder}/journal.db")
         journal.open()
 
-        async def send() -> None:
+        async def send_all() -> None:
             for _ in range(each):
                 await journal.write(envelope(journal.next_id()))
 
         each = max(1, n // senders)
-        t = clock()
-        async with asyncio.TaskGroup() as group:
-            for _ in range(senders):
-                group.create_task(send())
-        t = clock() - t
+        t = await time_of(senders, send_all)
         await journal.close()
         return t, each * senders
 
@@ -60,11 +66,7 @@ async def send(senders: int, durable: bool, n: int) -> tuple[Any, int]:
                 for number in range(each):
                     await ref.send(message(number))
 
-            t = clock()
-            async with asyncio.TaskGroup() as group:
-                for _ in range(senders):
-                    group.create_task(send_all())
-            t = clock() - t
+            t = await time_of(senders, send_all)
             await ref.kill()
         return t, each * senders
 

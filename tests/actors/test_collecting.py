@@ -2,7 +2,6 @@
 
 import gc
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,15 +10,8 @@ from miniagents import ActorSystem, InvalidOptionError, MiniAgents
 from miniagents.actors import collecting as module
 from miniagents.actors.collecting import collecting
 
+pytestmark = pytest.mark.usefixtures("thresholds")
 generations = pytest.mark.skipif(sys.version_info >= (3, 14), reason="the collector is left alone")
-
-
-@pytest.fixture(autouse=True)
-def thresholds() -> Iterator[None]:
-    before = gc.get_threshold()
-    gc.set_threshold(701, 11, 12)
-    yield
-    gc.set_threshold(*before)
 
 
 @generations

@@ -1,14 +1,13 @@
-"""`MemoryJournal`: the public class, and the table from operations to what carries them out."""
+"""`MemoryJournal`: a journal in memory, which can die at a write."""
 
 import asyncio
 import itertools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import msgspec
-
 from miniagents.errors import JournalError
-from miniagents.journal import jobs, lives, mail, retention, rows, states, timers, waits
+from miniagents.journal import mail, retention, rows, states, waits
+from miniagents.journal.handlers import handlers
 from miniagents.journal.limits import MAX_MESSAGE_BYTES, PATIENCE
 from miniagents.journal.memory.jobs import MemoryJobs
 from miniagents.journal.memory.lives import MemoryLives, MemoryStates
@@ -121,15 +120,15 @@ class MemoryJournal:
         waiting, self._waiting = self._waiting, []
         for work, future in waiting:
             if isinstance(work, tuple):
-                result, *_ = [self._model.tables[type(operation)](operation) for operation in work]
+                result, *_ = [self._model.handlers[type(operation)](operation) for operation in work]
             else:
-                result = self._model.tables[type(work)](work)
+                result = self._model.handlers[type(work)](work)
             if not future.done():
                 future.set_result(result)
 
 
 class _Model:
-    """What is in the journal, and the table from operations and queries to the methods that know them."""
+    """What is in the journal."""
 
     def __init__(self) -> None:
         self.ids = itertools.count(1)
@@ -138,55 +137,16 @@ class _Model:
         self.mail = MemoryMail(self.lives)
         self.timers = MemoryTimers()
         self.jobs = MemoryJobs(self.lives)
-        found = self.jobs.rows
-        self.tables: dict[type[msgspec.Struct], Callable[[Any], Any]] = {
+        self.handlers: dict[type, Callable[[Any], Any]] = {
+            **handlers(self),
             mail.Accept: self.mail.accept,
-            mail.CountAttempt: self.mail.count_attempt,
             mail.Handle: self.mail.handle,
-            mail.Bury: self.mail.bury,
-            mail.Resend: self.mail.resend,
-            mail.Drop: self.mail.drop,
-            mail.Unacknowledged: self.mail.unacknowledged,
-            mail.Mailboxes: self.mail.mailboxes,
-            mail.StandingOf: self.mail.standing_of,
-            mail.Letters: self.mail.letters_of,
-            timers.Schedule: self.timers.schedule,
-            timers.Advance: self.timers.advance,
-            timers.Unschedule: self.timers.unschedule,
-            timers.Timers: self.timers.timers_of,
-            lives.Begin: self.lives.begin,
-            lives.Rest: self.lives.rest,
-            lives.Pardon: self.lives.pardon,
-            lives.Deaths: self.lives.deaths,
-            states.Claim: self.states.claim,
             states.Save: self.states.save,
-            states.Clear: self.states.clear,
-            states.SnapshotOf: self.states.snapshot_of,
-            jobs.StartJob: self.jobs.start,
-            jobs.ChangeJob: self.jobs.change,
-            jobs.Forget: self.jobs.forget,
-            jobs.DeleteJob: self.jobs.delete,
-            jobs.JobOf: self.jobs.job_of,
-            jobs.Jobs: self.jobs.jobs_in,
-            rows.StartRow: found.start,
-            rows.RestartRow: found.restart,
-            rows.NoteInputs: found.note_inputs,
-            rows.KeepMessage: found.keep_message,
-            rows.FinishRow: found.finish,
-            rows.Record: found.record,
-            rows.RowsAt: found.rows_at,
-            rows.Children: found.children,
-            rows.RowOf: found.row_of,
-            rows.RowsOfJob: found.rows_of_job,
-            rows.Replies: found.replies_of,
-            rows.Records: found.records_of,
-            rows.KeptMessages: found.kept_messages,
-            waits.OpenWait: self.jobs.waits.open,
-            waits.Deliver: self.jobs.waits.deliver,
-            waits.ConsumeAnswer: self.jobs.waits.consume,
-            waits.EndWait: self.jobs.waits.end,
-            waits.ReleaseWaits: self.jobs.waits.release,
-            waits.Waits: self.jobs.waits.waits_of,
+            rows.StartRow: self.jobs.rows.start,
+            rows.NoteInputs: self.jobs.rows.note_inputs,
+            rows.KeepMessage: self.jobs.rows.keep_message,
+            rows.FinishRow: self.jobs.rows.finish,
+            rows.Record: self.jobs.rows.record,
             retention.Expire: self.expire,
             retention.Count: self.count,
         }

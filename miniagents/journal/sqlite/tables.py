@@ -4,7 +4,8 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from miniagents.journal import jobs, lives, mail, retention, rows, states, timers, waits
+from miniagents.journal import mail, retention, rows, states, waits
+from miniagents.journal.handlers import handlers
 from miniagents.journal.operations import Batch, Query
 from miniagents.journal.sqlite.codes import WAIT_STATES
 from miniagents.journal.sqlite.grouping import NO_RESULT, Run
@@ -26,62 +27,23 @@ class Tables:
         self._database = database
         (self.process, self.last_id) = database.execute("SELECT number, last_id FROM process").fetchone()
         self._names = Names(database)
-        self._lives = SqliteLives(database, self.process)
-        self._states = SqliteStates(database)
-        self._mail = SqliteMail(database, self._names, self._lives)
-        self._timers = SqliteTimers(database)
-        self._jobs = SqliteJobs(database, self._names, self._lives)
-        found = self._jobs.rows
+        self.lives = SqliteLives(database, self.process)
+        self.states = SqliteStates(database)
+        self.mail = SqliteMail(database, self._names, self.lives)
+        self.timers = SqliteTimers(database)
+        self.jobs = SqliteJobs(database, self._names, self.lives)
         self._groups: dict[type, Callable[[Any], Sequence[Any] | None]] = {
-            mail.Handle: self._mail.handle,
-            mail.Accept: self._mail.accept,
-            rows.StartRow: found.start,
-            rows.NoteInputs: found.note_inputs,
-            rows.KeepMessage: found.keep_messages,
-            rows.Record: found.record,
-            rows.FinishRow: found.finish,
-            states.Save: self._states.save,
+            mail.Handle: self.mail.handle,
+            mail.Accept: self.mail.accept,
+            rows.StartRow: self.jobs.rows.start,
+            rows.NoteInputs: self.jobs.rows.note_inputs,
+            rows.KeepMessage: self.jobs.rows.keep_messages,
+            rows.Record: self.jobs.rows.record,
+            rows.FinishRow: self.jobs.rows.finish,
+            states.Save: self.states.save,
         }
         self._singles: dict[type, Callable[[Any], Any]] = {
-            mail.CountAttempt: self._mail.count_attempt,
-            mail.Bury: self._mail.bury,
-            mail.Resend: self._mail.resend,
-            mail.Drop: self._mail.drop,
-            mail.Unacknowledged: self._mail.unacknowledged,
-            mail.Mailboxes: self._mail.mailboxes,
-            mail.StandingOf: self._mail.standing_of,
-            mail.Letters: self._mail.letters_of,
-            timers.Schedule: self._timers.schedule,
-            timers.Advance: self._timers.advance,
-            timers.Unschedule: self._timers.unschedule,
-            timers.Timers: self._timers.timers_of,
-            lives.Begin: self._lives.begin,
-            lives.Rest: self._lives.rest,
-            lives.Pardon: self._lives.pardon,
-            lives.Deaths: self._lives.deaths,
-            states.Claim: self._states.claim,
-            states.Clear: self._states.clear,
-            states.SnapshotOf: self._states.snapshot_of,
-            jobs.StartJob: self._jobs.start,
-            jobs.ChangeJob: self._jobs.change,
-            jobs.Forget: self._jobs.forget,
-            jobs.DeleteJob: self._jobs.delete,
-            jobs.JobOf: self._jobs.job_of,
-            jobs.Jobs: self._jobs.jobs_in,
-            rows.RestartRow: found.restart,
-            rows.RowsAt: found.rows_at,
-            rows.Children: found.children,
-            rows.RowOf: found.row_of,
-            rows.RowsOfJob: found.rows_of_job,
-            rows.Replies: found.replies_of,
-            rows.Records: found.records_of,
-            rows.KeptMessages: found.kept_messages,
-            waits.OpenWait: self._jobs.waits.open,
-            waits.Deliver: self._jobs.waits.deliver,
-            waits.ConsumeAnswer: self._jobs.waits.consume,
-            waits.EndWait: self._jobs.waits.end,
-            waits.ReleaseWaits: self._jobs.waits.release,
-            waits.Waits: self._jobs.waits.waits_of,
+            **handlers(self),
             retention.Expire: self.expire,
             retention.Count: self._count,
         }
@@ -121,24 +83,24 @@ class Tables:
             operation: The operation.
             is_sweep_due: Whether kept messages are looked through although no row was removed.
         """
-        found_jobs = self._jobs.expire_jobs(operation.ended_before)
-        roots = self._jobs.expire_roots(operation.ended_before)
+        found_jobs = self.jobs.expire_jobs(operation.ended_before)
+        roots = self.jobs.expire_roots(operation.ended_before)
         return retention.Removed(
             jobs=found_jobs,
             roots=roots,
-            message_ids=self._mail.forget_ids(operation.handled_before),
-            messages=self._jobs.rows.sweep() if is_sweep_due or found_jobs or roots else 0,
+            message_ids=self.mail.forget_ids(operation.handled_before),
+            messages=self.jobs.rows.sweep() if is_sweep_due or found_jobs or roots else 0,
         )
 
     def sweep(self) -> None:
         """Remove names and kept messages that nothing needs, within the open transaction."""
-        self._jobs.rows.sweep()
+        self.jobs.rows.sweep()
         self._names.sweep()
 
     def forget(self) -> None:
         """Forget what is in memory, after a transaction was rolled back."""
         self._names.forget()
-        self._lives.forget()
+        self.lives.forget()
         self.last_id = 0  # so that the next transaction notes it again
 
     def _execute_run(self, run: Run, results: list[Any]) -> None:

@@ -3,7 +3,6 @@
 import gc
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,8 @@ from miniagents.ext.serving import agent_app
 from tests.ext.serving.agents import echo
 
 ROOT = Path(__file__).parents[3]
+pytestmark = pytest.mark.usefixtures("thresholds")
 generations = pytest.mark.skipif(sys.version_info >= (3, 14), reason="the collector is left alone")
-
-
-@pytest.fixture(autouse=True)
-def thresholds() -> Iterator[None]:
-    before = gc.get_threshold()
-    gc.set_threshold(701, 11, 12)
-    yield
-    gc.set_threshold(*before)
 
 
 @generations
