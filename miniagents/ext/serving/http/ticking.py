@@ -25,23 +25,19 @@ class Watched(Protocol):
 class Ticker:
     """Looks at the streams of an event loop, once a second, or more often if one of them has less patience.
 
-    The timer runs only while there is a stream.
-
-    Args:
-        loop: The event loop.
+    The timer runs only while there is a stream. The ticker has no reference to its loop, which could not end otherwise.
     """
 
-    __slots__ = ("_loop", "_streams", "_timer")
+    __slots__ = ("_streams", "_timer")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self) -> None:
         self._streams: dict[Watched, None] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, stream: Watched) -> None:
         """Look at a stream from now on, until it is removed."""
         self._streams[stream] = None
-        at = self._loop.time() + min(stream.patience, SECONDS)
+        at = asyncio.get_running_loop().time() + min(stream.patience, SECONDS)
         if self._timer is None or self._timer.when() > at:
             self._set(at)
 
@@ -56,10 +52,10 @@ class Ticker:
         if self._timer is not None:
             self._timer.cancel()
         # In a context of its own: that of the request which comes first would live as long as the timer.
-        self._timer = self._loop.call_at(at, self._tick, context=Context())
+        self._timer = asyncio.get_running_loop().call_at(at, self._tick, context=Context())
 
     def _tick(self) -> None:
-        now, soon = self._loop.time(), SECONDS
+        now, soon = asyncio.get_running_loop().time(), SECONDS
         for stream in tuple(self._streams):
             if stream in self._streams:  # a look at another one may have removed it
                 stream.look(now)
@@ -75,5 +71,5 @@ def ticker_of(loop: asyncio.AbstractEventLoop) -> Ticker:
     """Return the ticker of an event loop."""
     ticker = _tickers.get(loop)
     if ticker is None:
-        ticker = _tickers[loop] = Ticker(loop)
+        ticker = _tickers[loop] = Ticker()
     return ticker

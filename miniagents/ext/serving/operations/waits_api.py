@@ -6,6 +6,8 @@ from starlette.responses import Response
 
 from miniagents.errors import AnswerRefusedError, InvalidOptionError, MessageTooLargeError
 from miniagents.ext.serving.http.json_messages import MessageIn
+from miniagents.ext.serving.http.limits import Limits
+from miniagents.ext.serving.http.parsing import Parsed
 from miniagents.ext.serving.http.problems import Problem, json_response
 from miniagents.ext.serving.http.request_body import decode, read_body
 from miniagents.ext.serving.service import Service
@@ -45,6 +47,14 @@ class AnswerTaken(msgspec.Struct, frozen=True):
     id: str | None
 
 
+def parse_answer(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
+    """Parse an answer to a wait; see `Parse`."""
+    wanted = decode(body, AnswerRequest, status=422)
+    given = wanted.message
+    message = UserMessage(given) if isinstance(given, str) else given.message("message")
+    return Parsed(msgspec.structs.replace(wanted, message=""), (message,))
+
+
 class WaitsApi:
     """The endpoints of waits.
 
@@ -67,9 +77,7 @@ class WaitsApi:
         """Answer `POST /waits`."""
         service = self._service
         name, owner = await self._who(request)
-        wanted = decode(await read_body(request, service.limits), AnswerRequest, status=422)
-        given = wanted.message
-        message = UserMessage(given) if isinstance(given, str) else given.message("message")
+        wanted, (message,), _ = await service.parser.parsed(parse_answer, await read_body(request, service.limits))
         try:
             id = await service.system.answers.deliver(wanted.job, wanted.wait, message, name, owner=owner)
         except AnswerRefusedError as refused:
@@ -84,13 +92,13 @@ class WaitsApi:
 
         Raises:
             Problem: 401: the token is neither an operator's nor a client's. In a service without tokens for clients,
-                a wait belongs to no client.
+                a wait belongs to no client. 500: the application's function for tokens fails.
         """
         service = self._service
         try:
             return await service.key_of(request, service.admin_keys), None
-        except Problem:
-            if not service.keys.are_needed:
+        except Problem as problem:
+            if problem.status != 401 or not service.keys.are_needed:
                 raise
             name = await service.key_of(request, service.keys)
             return name, name

@@ -1,6 +1,8 @@
 """One timer for all streams of an event loop."""
 
 import asyncio
+import gc
+import weakref
 from typing import Any
 
 from miniagents.ext.serving.http.ticking import Ticker, ticker_of
@@ -21,7 +23,7 @@ def timers() -> list[float]:
 
 
 async def test_all_streams_are_looked_at_once_a_second_by_one_timer() -> None:
-    ticker, began = Ticker(asyncio.get_running_loop()), asyncio.get_running_loop().time()
+    ticker, began = Ticker(), asyncio.get_running_loop().time()
     streams = [Stream(15.0), Stream(15.0)]
     for stream in streams:
         ticker.add(stream)
@@ -33,7 +35,7 @@ async def test_all_streams_are_looked_at_once_a_second_by_one_timer() -> None:
 
 
 async def test_a_stream_with_less_patience_is_looked_at_more_often() -> None:
-    ticker, began = Ticker(asyncio.get_running_loop()), asyncio.get_running_loop().time()
+    ticker, began = Ticker(), asyncio.get_running_loop().time()
     patient, hasty = Stream(15.0), Stream(0.3)
     ticker.add(patient)
     ticker.add(hasty)
@@ -47,7 +49,7 @@ async def test_a_stream_with_less_patience_is_looked_at_more_often() -> None:
 
 
 async def test_without_streams_there_is_no_timer() -> None:
-    ticker, stream = Ticker(asyncio.get_running_loop()), Stream(15.0)
+    ticker, stream = Ticker(), Stream(15.0)
     ticker.add(stream)
     ticker.remove(stream)
 
@@ -57,7 +59,7 @@ async def test_without_streams_there_is_no_timer() -> None:
 
 
 async def test_a_stream_that_is_removed_by_a_look_at_another_one_ends_the_timer() -> None:
-    ticker, others = Ticker(asyncio.get_running_loop()), Stream(15.0)
+    ticker, others = Ticker(), Stream(15.0)
 
     class Ending(Stream):
         def look(self, now: float) -> None:
@@ -76,3 +78,16 @@ async def test_a_loop_has_one_ticker() -> None:
     loop = asyncio.get_running_loop()
 
     assert ticker_of(loop) is ticker_of(loop)
+
+
+def test_a_loop_that_has_ended_is_not_kept() -> None:
+    async def streams() -> "weakref.ref[asyncio.AbstractEventLoop]":
+        loop, stream = asyncio.get_running_loop(), Stream(15.0)
+        ticker_of(loop).add(stream)
+        ticker_of(loop).remove(stream)
+        return weakref.ref(loop)
+
+    loop = asyncio.run(streams())
+    gc.collect()
+
+    assert loop() is None

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from miniagents import InteractionContext, Message, MiniAgents, miniagent
-from miniagents.ext.serving import agent_app
+from miniagents.ext.serving import Limits, agent_app
 from miniagents.journal import MemoryJournal
 from tests.ext.serving.servers import ADMIN, ADMIN_AUTH, in_process, served
 
@@ -161,3 +161,23 @@ async def test_a_call_whose_stream_is_kept_waits_on_when_its_client_disconnects(
         name = line.removeprefix("id:").strip().rpartition(":")[0]
         resumed = await client.get(f"/agents/says_and_asks/streams/{name}")
     assert "got yes" in resumed.text
+
+
+@pytest.mark.parametrize("data", [[[[[[1]]]]], list(range(100))])
+async def test_an_answer_has_the_limits_of_a_request(data: list[Any]) -> None:
+    async with in_process(app_of(asks, limits=Limits(depth=6, elements=40))) as client:
+        body = {"wait": "approval", "message": {"data": {"x": data}}}
+        refused = await client.post("/waits", json=body, headers=ANN)
+        same = await client.post("/agents/asks", json={"messages": [body["message"]]}, headers=ANN)
+
+    assert refused.status_code == same.status_code == 400
+    assert refused.json()["error"]["code"] == same.json()["error"]["code"]
+
+
+async def test_an_operator_whose_token_cannot_be_checked_is_not_taken_for_a_client() -> None:
+    def breaks(token: str) -> str:
+        raise RuntimeError("the directory is down")
+
+    app = agent_app(asks, auth={"ann": "token-of-ann"}, admin_auth=breaks)
+    async with in_process(app) as client:
+        assert (await client.get("/waits", headers=ANN)).status_code == 500
