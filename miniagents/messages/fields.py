@@ -54,27 +54,24 @@ class FieldType:
     Attributes:
         converts: A value must be frozen at construction.
         matches: Tells whether a value is of the type, for values that come from the wire.
-        plain: Values of the type cannot be part of a reference cycle.
         kinds: The enums and frozen records in the type, which the codec must know.
         exact: The scalar types all of whose values match. Other values may match, too.
         items: Of a type of tuples, the scalar types all of whose values match as items; otherwise None.
     """
 
-    __slots__ = ("converts", "exact", "items", "kinds", "matches", "plain")
+    __slots__ = ("converts", "exact", "items", "kinds", "matches")
 
     def __init__(
         self,
         matches: Matches,
         *,
         converts: bool = False,
-        plain: bool = False,
         kinds: tuple[type, ...] = (),
         exact: Iterable[type] = (),
         items: frozenset[type] | None = None,
     ) -> None:
         self.matches = matches
         self.converts = converts
-        self.plain = plain
         self.kinds = kinds
         self.exact = frozenset(exact)
         self.items = items
@@ -102,15 +99,14 @@ def field_type(tp: Any, where: str) -> FieldType:
         scalar = None
     if scalar is not None:
         if tp is int or tp is float:  # a bool is no number here, though Python says so
-            return FieldType(lambda v: isinstance(v, scalar) and v.__class__ is not bool, plain=True, exact=scalar)
-        exact = SCALARS.intersection(scalar)
-        return FieldType(lambda v: isinstance(v, scalar), plain=bool(exact), exact=exact)
+            return FieldType(lambda v: isinstance(v, scalar) and v.__class__ is not bool, exact=scalar)
+        return FieldType(lambda v: isinstance(v, scalar), exact=SCALARS.intersection(scalar))
     origin = typing.get_origin(tp)
     args = typing.get_args(tp)
     if origin is typing.Annotated:
         return field_type(args[0], where)
     if origin is typing.Literal:
-        return FieldType(lambda v: any(v == a and type(v) is type(a) for a in args), plain=True)
+        return FieldType(lambda v: any(v == a and type(v) is type(a) for a in args))
     if origin is typing.Union or origin is types.UnionType:
         return _any_of([field_type(a, where) for a in args])
     if isinstance(tp, typing.NewType):
@@ -138,7 +134,7 @@ def _class(kind: type, where: str) -> FieldType:
     if kind in _INSTEAD:
         raise MutableFieldError(f"{where}: {kind.__name__} is mutable; use {_INSTEAD[kind]}")
     if issubclass(kind, enum.Enum):
-        return FieldType(lambda v: isinstance(v, kind), plain=True, kinds=(kind,))
+        return FieldType(lambda v: isinstance(v, kind), kinds=(kind,))
     if getattr(kind, "__miniagents_immutable__", False):
         return FieldType(lambda v: isinstance(v, kind))
     if is_frozen_record(kind):
@@ -215,7 +211,6 @@ def _any_of(arms: list[FieldType]) -> FieldType:
     return FieldType(
         lambda v: any(arm.matches(v) for arm in arms),
         converts=any(arm.converts for arm in arms),
-        plain=all(arm.plain for arm in arms),
         exact=[kind for arm in arms for kind in arm.exact],
         kinds=tuple(k for arm in arms for k in arm.kinds),
     )

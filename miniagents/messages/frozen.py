@@ -155,10 +155,11 @@ def is_frozen_dict(value: object) -> TypeGuard[FrozenDict[Any, Any]]:
 
 
 _KEPT = frozenset({bool, float, type(None), dt.datetime, dt.date, dt.time, dt.timedelta, Decimal, UUID, bytes})
-_TEXTS = frozenset({str})
+TEXTS = frozenset({str})
+"""The types of values that are all texts."""
 
 
-def freeze(value: Any, where: str, depth: int = 0) -> Any:
+def freeze(value: Any, where: str) -> Any:
     """Return the same data, deeply immutable: lists become tuples, dicts `FrozenDict`s, sets frozensets.
 
     A tuple or a `FrozenDict` that is deeply immutable already is returned as it is, and not copied.
@@ -166,16 +167,15 @@ def freeze(value: Any, where: str, depth: int = 0) -> Any:
     Args:
         value: The data.
         where: The name of the data in errors: "metadata".
-        depth: How deep the data are nested already.
 
     Raises:
         NotSendableError: A value in the data cannot be part of a message; the text says which.
         UnencodableError: The wire cannot carry a value in the data.
     """
-    if type(value) is tuple and _TEXTS.issuperset(map(type, value)) and "".join(value).isascii():
+    if type(value) is tuple and TEXTS.issuperset(map(type, value)) and "".join(value).isascii():
         return value  # the usual value of a field with a tuple
     try:
-        return _freeze(value, depth)
+        return _freeze(value, 0)
     except _Refused as refused:
         raise refused.error(where) from None
 

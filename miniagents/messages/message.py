@@ -13,7 +13,7 @@ from msgspec.structs import force_setattr
 from miniagents.errors import AppenderNotOpenError, NotSendableError, PromiseNotReadyError
 from miniagents.messages import hashing
 from miniagents.messages.fields import FieldType
-from miniagents.messages.frozen import EMPTY, FrozenDict, freeze, is_frozen_dict
+from miniagents.messages.frozen import EMPTY, TEXTS, FrozenDict, freeze, is_frozen_dict
 from miniagents.messages.meta import MessageMeta
 from miniagents.messages.plans import Flatten
 from miniagents.messages.tokens import MessageTokenAppender, TextToken, Token
@@ -354,9 +354,6 @@ class MessagePromise(StreamedPromise[Token, Message]):
             scope.promising_context.message_resolved(message)
 
 
-_TEXTS = frozenset({str})
-
-
 def freeze_known(known_beforehand: dict[str, Any]) -> FrozenDict[str, Any]:
     """Freeze what is known beforehand of a message.
 
@@ -368,7 +365,7 @@ def freeze_known(known_beforehand: dict[str, Any]) -> FrozenDict[str, Any]:
         UnencodableError: The wire cannot carry a value.
     """
     values = known_beforehand.values()
-    if _TEXTS.issuperset(map(type, values)) and len("".join(values)) < 200:
+    if TEXTS.issuperset(map(type, values)) and len("".join(values)) < 200:
         return _freeze_texts(tuple(known_beforehand.items()))
     return freeze(known_beforehand, "known_beforehand")  # type: ignore[no-any-return]
 

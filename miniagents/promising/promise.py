@@ -378,21 +378,20 @@ class Promise(Generic[T]):
         loop = scope.promising_context.active_loop if scope is not None else None
         return loop if loop is not None else asyncio.get_running_loop()
 
-    def _wait_for(self, waiter: "asyncio.Future[None]", at: int | None = None) -> Generator[Any, Any, None]:
+    def _wait_for(self, waiter: "asyncio.Future[None]") -> Generator[Any, Any, None]:
         """Wait for a future. The deadlock detection sees the wait if it may be part of a cycle, that is, if the code
         runs in a node or works for another promise.
 
         Args:
-            waiter: The future, which is resolved when the promise settles or the piece is there.
-            at: The index of the piece that is waited for; None for the whole.
+            waiter: The future, which is resolved when the promise settles.
         """
         scope = get_scope()
         if scope is None or not (scope.is_node or get_work() is not None):
             yield from waiter
             return
         watch: Scope | Producer = scope if self.producer is None else self.producer
-        watch.begin_wait(self, at)
-        waits[waiter] = self, at, scope if scope.is_node else scope.node
+        watch.begin_wait(self, None)
+        waits[waiter] = self, None, scope if scope.is_node else scope.node
         try:
             yield from waiter
         finally:

@@ -52,7 +52,6 @@ class Cell(ReceivingCell):
 
     __slots__ = (
         "__weakref__",
-        "_correlation_id",
         "_path",
         "_ref",
         "_started",
@@ -117,7 +116,6 @@ class Cell(ReceivingCell):
         self._ref: ActorRef | None = None
         self._started: Promise[None] | None = None
         self._terminated: Promise[Any] | None = None
-        self._correlation_id = 0
 
     # Identity
 

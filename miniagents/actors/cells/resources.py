@@ -213,8 +213,7 @@ class ResourceCell(LivingCell):
         if replied:
             return
         if ask is None:
-            if isinstance(answer, BaseException):
-                self.answered_nobody(answer)
+            self.answered_nobody(answer)
         elif written is None:
             ask.answer(answer)
         else:

@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from miniagents.agents import AgentCall, AgentRef, Interaction, MiniAgent
 from miniagents.agents.reply_promise import ReplyPromise
 from miniagents.errors import AgentArgumentError, MiniAgentsError
 from miniagents.ext.llms.metering import Meter, current_meter
+from miniagents.ext.serving.conversations.item_ids import new_name
 from miniagents.ext.serving.conversations.turn import Turn
 from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.problems import Problem
@@ -79,7 +79,7 @@ class Run:
         turn: Turn | None = None,
         id: str | None = None,
     ) -> None:
-        self.id = id if id is not None else secrets.token_urlsafe(18)
+        self.id = id if id is not None else new_name()
         self.entry = entry
         self.key = key
         self.interaction = interaction

@@ -96,7 +96,6 @@ class Entry:
             if want not in WANTS:
                 raise InvalidOptionError(f"{name}: wants= takes {', '.join(map(repr, WANTS))}, not {want!r}")
         self.name = name
-        self.wants = frozenset[str](served.wants)
         self._system = system
         agent = served.agent
         self._target = agent.bind(system) if isinstance(agent, MiniAgent) else agent
@@ -104,7 +103,7 @@ class Entry:
         self.description = (
             served.description if served.description is not None else known.description if known is not None else None
         )
-        self.wants = frozenset((*served.wants, *_wants_of(known)))
+        self.wants = frozenset[str]((*served.wants, *_wants_of(known)))
         self.count_tokens = served.count_tokens
         self._into_api_options: frozenset[str] = frozenset()
         if known is None:

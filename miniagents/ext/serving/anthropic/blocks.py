@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from miniagents.ext.serving.http.problems import Problem
-from miniagents.ext.serving.http.request_body import invalid
+from miniagents.ext.serving.http.request_body import BASE64, invalid
 from miniagents.ext.serving.wants import Special
 
 
@@ -15,7 +15,7 @@ class Base64Source(msgspec.Struct, frozen=True, tag="base64", tag_field="type"):
     """Bytes, in base64."""
 
     media_type: str
-    data: Annotated[str, Meta(pattern="^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$")]
+    data: Annotated[str, Meta(pattern=BASE64)]
 
 
 class UrlSource(msgspec.Struct, frozen=True, tag="url", tag_field="type"):

@@ -7,14 +7,15 @@ from starlette.responses import Response
 
 from miniagents.ext.serving.anthropic.threads import details_of
 from miniagents.ext.serving.http.problems import Problem
+from miniagents.ext.serving.http.request_headers import header
 from miniagents.ext.wire.anthropic import AnthropicError, anthropic_error
 
-_VERSION = "anthropic-version"
+_VERSION = b"anthropic-version"
 
 
 def speaks_anthropic(request: HTTPConnection) -> bool:
     """Return whether a request comes from a client of Anthropic's API: all of these send the version of the API."""
-    return _VERSION in request.headers
+    return header(request.scope, _VERSION) is not None
 
 
 def anthropic_body(request: HTTPConnection, problem: Problem) -> AnthropicError:

@@ -12,17 +12,16 @@ from miniagents.ext.serving.http.request_headers import header
 
 _HEADER = b"x-conversation"
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_IdIn = Annotated[str, Meta(pattern="^[A-Za-z0-9._:-]+$", min_length=1, max_length=128)]
 
 
 class ConversationRef(msgspec.Struct, frozen=True):
     """The id of a conversation, as an object."""
 
-    id: Annotated[str, Meta(pattern="^[A-Za-z0-9._:-]+$", min_length=1, max_length=128)]
+    id: _IdIn
 
 
-ConversationIn = (
-    Annotated[str, Meta(pattern="^[A-Za-z0-9._:-]+$", min_length=1, max_length=128)] | ConversationRef | None
-)
+ConversationIn = _IdIn | ConversationRef | None
 """The field of a request that names its conversation; null if the request belongs to none."""
 
 

@@ -7,9 +7,10 @@ from urllib.parse import quote
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from miniagents.ext.serving.http.request_ids import STARTS
 from miniagents.log import log as _log
 
-_STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.close", "websocket.http.response.start"})
+_STARTS = STARTS | {"websocket.close"}
 """The messages that decide about the status."""
 
 _STATUSES = {"websocket.accept": 101, "websocket.close": 403}

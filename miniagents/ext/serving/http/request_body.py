@@ -13,6 +13,9 @@ from miniagents.ext.serving.http.request_headers import header
 
 T = TypeVar("T")
 
+BASE64 = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+"""The pattern of bytes in base64, for the types of fields."""
+
 _NO_BRACKETS = bytes(sorted(set(range(256)) - set(b"[]{}")))
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _PLACE = re.compile(r" - at `(?:key in )?\$\.?(.*?)`$")

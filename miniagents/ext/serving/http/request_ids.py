@@ -12,7 +12,8 @@ _ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 _HEADERS = (b"x-request-id", b"request-id")
 """The headers that clients of OpenAI's and of Anthropic's API read."""
 
-_STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+"""The messages with the headers of an answer."""
 
 
 def id_of(scope: Scope) -> str:
@@ -37,7 +38,7 @@ def with_id(send: Send, id: str) -> Send:
     """
 
     def send_with_id(message: Message) -> Awaitable[None]:
-        if message["type"] in _STARTS:
+        if message["type"] in STARTS:
             others = [pair for pair in message.get("headers", ()) if pair[0] not in _HEADERS]
             message["headers"] = [*others, *((name, id.encode()) for name in _HEADERS)]
         return send(message)  # not a coroutine of its own, since each event of a stream takes this way

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from starlette.requests import HTTPConnection
 
 from miniagents.agents import MiniAgents
+from miniagents.ext.serving.http.request_headers import header
 
 
 @contextmanager
@@ -18,7 +19,7 @@ def traced(system: MiniAgents, request: HTTPConnection) -> Iterator[None]:
         system: The system that runs the agents.
         request: The request, with its `traceparent` and `tracestate`.
     """
-    if system.observers.outer_trace is None or "traceparent" not in request.headers:
+    if system.observers.outer_trace is None or header(request.scope, b"traceparent") is None:
         yield
         return
     try:

@@ -17,6 +17,7 @@ from miniagents.ext.serving.http.parsing import Parsed
 from miniagents.ext.serving.http.problems import Problem, json_response
 from miniagents.ext.serving.http.reply_reading import Reader
 from miniagents.ext.serving.http.request_body import decode, read_body
+from miniagents.ext.serving.http.request_headers import header
 from miniagents.ext.serving.http.streaming import EventStream
 from miniagents.ext.serving.native.events import Ended, Failed, Opened, events_of
 from miniagents.ext.serving.native.resumable_streams import KeptRuns
@@ -25,6 +26,7 @@ from miniagents.ext.serving.service import Service
 from miniagents.ext.serving.shown import Shown
 from miniagents.ext.wire.sse import sse
 
+_LAST = b"last-event-id"
 _NUMBER = re.compile(r"[0-9]{1,18}")
 
 
@@ -108,7 +110,7 @@ class AgentsApi:
         service = self._service
         entry = service.entry(request.path_params["name"])
         body = await read_body(request, service.limits)
-        if "last-event-id" in request.headers:
+        if header(request.scope, _LAST) is not None:
             return self._resumed(request, key)  # a client repeats its request to resume its stream
         wanted, messages, _ = await service.parser.parsed(parse_call, body)
         if wanted.keep > service.limits.keep:
@@ -134,7 +136,7 @@ class AgentsApi:
         return self._resumed(request, key)
 
     def _resumed(self, request: Request, key: str) -> Response:
-        last = request.headers.get("last-event-id", "")
+        last = header(request.scope, _LAST) or ""
         of, _, number = last.rpartition(":")
         stream = request.path_params.get("stream", of)
         run = self.kept.get(stream, key, request.path_params["name"])
@@ -182,7 +184,7 @@ def _stay() -> None:
 
 
 class _Place:
-    """Return the number of the next event of a stream."""
+    """The place of one reader of a stream: the number of its next event."""
 
     __slots__ = ("number",)
 

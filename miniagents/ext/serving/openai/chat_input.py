@@ -8,11 +8,10 @@ from msgspec import Meta
 from miniagents.ext.llms.providers.openai_mapping import from_openai
 from miniagents.ext.serving.conversations.conversation_id import ConversationIn
 from miniagents.ext.serving.http.problems import Problem
+from miniagents.ext.serving.http.request_body import BASE64
 from miniagents.ext.serving.wants import Special
 from miniagents.ext.wire.openai_chat import Function
 from miniagents.messages import Message
-
-BASE64 = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 
 
 class TextPart(msgspec.Struct, frozen=True, tag="text", tag_field="type"):

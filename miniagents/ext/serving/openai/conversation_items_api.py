@@ -1,6 +1,5 @@
 """`/v1/conversations/{id}/items`: the items of a conversation, for clients of OpenAI's API."""
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -18,15 +17,14 @@ from miniagents.ext.serving.http.request_body import decode, read_body
 from miniagents.ext.serving.openai.conversations_api import (
     AskedItems,
     ConversationInfo,
+    changed_state,
     entries_for,
-    not_found,
     parsed_items,
     saved_state,
 )
 from miniagents.ext.serving.openai.items import item_of
 from miniagents.ext.serving.openai.paging import Page, check_include, item_not_found
 from miniagents.ext.serving.openai.references import References
-from miniagents.ext.serving.runs import timeout_of
 from miniagents.ext.serving.service import Service
 from miniagents.ext.wire.openai_items import Item, ItemList
 from miniagents.messages import Message, encode
@@ -72,7 +70,7 @@ class ConversationItemsApi:
         agent = (await saved_state(service, key, id)).agent
         entries = await entries_for(service, self._references, key, parsed.messages, asked.specials, agent)
         encoded_messages, ids_of_each = encoded(entry.message for entry in entries), [entry.ids for entry in entries]
-        await self._change(request, key, lambda state: with_more(state, encoded_messages, ids_of_each))
+        await changed_state(self._service, request, key, lambda state: with_more(state, encoded_messages, ids_of_each))
         places = places_of(ids_of_each)
         items = tuple(
             item_of(id, [entry.message for entry in entries[place.first : place.last + 1]], place.call)
@@ -94,18 +92,8 @@ class ConversationItemsApi:
     async def delete(self, request: Request, key: str) -> Response:
         """Answer `DELETE /v1/conversations/{id}/items/{item}` with the conversation."""
         item = request.path_params["item"]
-        changed = await self._change(request, key, lambda state: _without(state, item))
+        changed = await changed_state(self._service, request, key, lambda state: _without(state, item))
         return json_response(ConversationInfo.of(request.path_params["id"], changed))
-
-    async def _change(
-        self, request: Request, key: str, change: Callable[[ConversationState], ConversationState]
-    ) -> ConversationState:
-        service, id = self._service, request.path_params["id"]
-        timeout = timeout_of(request, service.limits.request_timeout)
-        changed = await service.turns.change(request, key, id, change, timeout)
-        if changed is None:
-            raise not_found(id)
-        return changed
 
 
 def _places_in(state: ConversationState) -> dict[str, Place]:

@@ -1,5 +1,6 @@
 """`/v1/conversations`: create, read, change and delete conversations, for clients of OpenAI's API."""
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
@@ -141,18 +142,10 @@ class ConversationsApi:
         body = await read_body(request, self._service.limits)
         wanted: ConversationUpdate = (await self._service.parser.parsed(parse_update, body)).wanted
         labels = FrozenDict(wanted.metadata or {})
-        id = request.path_params["id"]
-        service = self._service
-        changed = await service.turns.change(
-            request,
-            key,
-            id,
-            lambda state: msgspec.structs.replace(state, labels=labels),
-            timeout_of(request, service.limits.request_timeout),
+        changed = await changed_state(
+            self._service, request, key, lambda state: msgspec.structs.replace(state, labels=labels)
         )
-        if changed is None:
-            raise not_found(id)
-        return json_response(ConversationInfo.of(id, changed))
+        return json_response(ConversationInfo.of(request.path_params["id"], changed))
 
     async def delete(self, request: Request, key: str) -> Response:
         """Answer `DELETE /v1/conversations/{id}`."""
@@ -202,6 +195,21 @@ async def saved_state(service: Service, key: str, id: str) -> ConversationState:
     if saved is None:
         raise not_found(id)
     return state_of(saved.data)
+
+
+async def changed_state(
+    service: Service, request: Request, key: str, change: Callable[[ConversationState], ConversationState]
+) -> ConversationState:
+    """Change the conversation of a request, in its turn, and return it.
+
+    Raises:
+        Problem: 404: there is no such conversation; or what `change` raises.
+    """
+    id = request.path_params["id"]
+    changed = await service.turns.change(request, key, id, change, timeout_of(request, service.limits.request_timeout))
+    if changed is None:
+        raise not_found(id)
+    return changed
 
 
 def not_found(id: str) -> Problem:
