@@ -72,7 +72,10 @@ def test_a_block_prints_what_its_comments_say(block: str, fake_provider: FakePro
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    for said in re.findall(r"print\(.*\)  # (?:prints )?\"?([^\":\n]+(?:: \w+!?)?)", block):
+    for said in re.findall(r'# (?:[\w :]*: )?prints "(.*)"$', block, re.M):
+        for part in said.split('", then "'):
+            assert part in done.stdout
+    for said in re.findall(r"print\(.*\)  # (?!prints )\"?([^\":\n]+(?:: \w+!?)?)", block):
         assert said in done.stdout
 
 

@@ -1,4 +1,4 @@
-"""For code in other threads than the event loop's."""
+"""`FromThread`: tells, asks and calls from other threads than the event loop's."""
 
 import asyncio
 import concurrent.futures

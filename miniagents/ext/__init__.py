@@ -1,5 +1,8 @@
-"""The packages that are built on the core: agents, models, a service, telemetry. Each has an extra of its own for the
-libraries that it needs. The ready agents can be imported from here, as from MiniAgents 0.0.35."""
+"""Packages that are built on the core: agents, models, a service, telemetry.
+
+Each has an extra of its own for the libraries that it needs. The ready agents can be imported from here, as from
+MiniAgents 0.0.35.
+"""
 
 from miniagents.ext.agents import (
     AWAIT,

@@ -1,5 +1,4 @@
-"""`Spawner` and `PoolOptions`: the one place for the signatures of `spawn` and `pool`, for systems and for the contexts
-of actors and agents."""
+"""`Spawner` and `PoolOptions`: the signatures of `spawn` and `pool`, for systems and contexts."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypedDict, TypeVar, overload

@@ -1,4 +1,4 @@
-"""Sound texts, which any encoding takes.
+"""Texts without lone surrogates, which any encoding takes.
 
 Strings of Python may hold lone surrogates, halves of a letter: providers' JSON that was cut within an emoji has them,
 and so have file names that are not UTF-8. Neither JSON nor the wire format takes them.

@@ -1,5 +1,4 @@
-"""Draining: on SIGTERM a service reports that it is not ready, finishes the requests under way, and lets the server
-stop."""
+"""Draining: on SIGTERM a service finishes the requests under way, and lets the server stop."""
 
 import asyncio
 import math

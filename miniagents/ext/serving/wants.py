@@ -1,5 +1,4 @@
-"""The content that not every agent takes: sound, files by their ids, parts that only the models of one provider
-understand."""
+"""The content that not every agent takes: sound, files by id, parts of one provider's API."""
 
 from collections.abc import Collection
 from typing import Literal, TypeAlias, get_args

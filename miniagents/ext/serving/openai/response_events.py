@@ -1,5 +1,7 @@
-"""A response of the Responses API, made from the replies of an agent: its body, and its events. Every replay gives the
-same events."""
+"""A response of the Responses API, made from an agent's replies: its body and its events.
+
+Every replay gives the same events.
+"""
 
 from collections.abc import AsyncGenerator
 from typing import Any

@@ -1,5 +1,4 @@
-"""`/v1/responses`: responses that can run in the background, be retrieved, be resumed in the middle of a stream, and be
-cancelled."""
+"""`/v1/responses`: responses that run in the background, can be resumed, and can be cancelled."""
 
 import time
 from collections.abc import AsyncGenerator, Callable

@@ -1,5 +1,7 @@
-"""The facts about OpenAI's bodies that their types cannot express, for the OpenAPI document: the items that agents
-take, and the fields that exclude each other."""
+"""Facts about OpenAI's bodies for the OpenAPI document, which their types cannot express.
+
+These are the items that agents take, and the fields that exclude each other.
+"""
 
 from collections.abc import Iterable
 from typing import Any
