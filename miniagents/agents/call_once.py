@@ -65,12 +65,12 @@ def inquire_once(
                 replies.append(reply)
         except Exception as error:
             replies.append(error)
-        finally:
-            replies.close()
+        replies.close()
 
     def cut_off(_: BaseException) -> None:
-        if replies.is_open:  # the task never ran
-            replies.append(ActorStoppedError(f"{cell.path}: the system ended before the call began", path=cell.path))
+        if replies.is_open:
+            stopped = ActorStoppedError(f"{cell.path}: the system ended before the call was answered", path=cell.path)
+            replies.append(stopped)
             replies.close()
 
     cell.system.start_soon(call(), on_cancelled=cut_off)

@@ -154,7 +154,7 @@ class ControlServer:
         if len(self._clients) > MOST_CLIENTS:
             raise failed(f"the process answers {MOST_CLIENTS} commands already; try again later")
 
-    async def _answer(self, line: bytes) -> Answer:
+    async def _answer(self, line: bytes) -> bytes:
         name = ""
         try:
             try:
@@ -167,7 +167,7 @@ class ControlServer:
             command = self.commands.get(name)
             if command is None:
                 raise mistake(f"the process has no command {name!r}; it has {', '.join(sorted(self.commands))}")
-            return Answer(await command(request.arguments))
+            return line_of(Answer(await command(request.arguments)))
         except CommandError as error:
             return _refused(error)
         except MiniAgentsError as error:
@@ -177,14 +177,15 @@ class ControlServer:
             return _refused(failed(f"{name}: {type(error).__name__}: {error}"))
 
 
-async def _send(writer: asyncio.StreamWriter, answer: Answer) -> None:
-    writer.write(line_of(answer))
+async def _send(writer: asyncio.StreamWriter, answer: bytes) -> None:
+    writer.write(answer)
     async with asyncio.timeout(SILENCE):
         await writer.drain()
 
 
-def _refused(error: CommandError) -> Answer:
-    return Answer(error=Refusal(error.kind, str(error)))
+def _refused(error: CommandError) -> bytes:
+    text = str(error).encode(errors="backslashreplace").decode()  # it may name a path that is no UTF-8
+    return line_of(Answer(error=Refusal(error.kind, text)))
 
 
 def _leave_to_parent() -> None:

@@ -107,6 +107,26 @@ async def test_a_command_that_fails_is_told_by_its_text_and_only_the_unexpected_
     assert [entry["event"] for entry in log] == ["control.command_failed"]
 
 
+async def test_a_result_or_an_error_that_json_cannot_carry_is_told_as_an_error_and_the_connection_stays() -> None:
+    async def give(arguments: dict[str, Any]) -> Any:
+        if arguments["what"] == "error":
+            raise failed("/tmp/j\udcff.db: not now")
+        return {"text": "\udcff", "object": object()}[arguments["what"]]
+
+    async with opened() as control:
+        control.commands["give"] = give
+        reader, writer = await asyncio.open_unix_connection(str(control.path))
+        texts = {}
+        for what in ("text", "object", "error"):
+            writer.write(json.dumps({"command": "give", "arguments": {"what": what}}).encode() + b"\n")
+            texts[what] = json.loads(await reader.readline())["error"]["text"]
+        writer.close()
+
+    assert texts["text"].startswith("give: UnicodeEncodeError: ")
+    assert texts["object"].startswith("give: TypeError: ")
+    assert texts["error"] == "/tmp/j\\udcff.db: not now"
+
+
 async def test_a_client_that_says_nothing_is_closed_after_a_while_and_keeps_nobody_waiting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

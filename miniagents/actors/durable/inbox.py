@@ -79,8 +79,9 @@ class JournalInbox:
         stored_timers = await timers
         entries = [self._entry_of(envelope, message) for envelope, message in kept]
         if entries and not self._has_begun:
-            self._has_begun = True
-            deaths = await self._journal.write(Begin(mailbox_subject(self.path)))
+            begun = self._journal.write(Begin(mailbox_subject(self.path)))
+            self._begin(begun)
+            deaths = await begun
             if deaths >= MOST_DEATHS:
                 await self._bury_deadly(entries, deaths)
         self._end_postponing()
@@ -163,7 +164,10 @@ class JournalInbox:
         if self._has_begun and not self.timers.ticks:
             written = journal.write(operation)
         else:
+            has_begun = self._has_begun
             written = journal.write(operation, *self._beside(entry))
+            if not has_begun:
+                self._begin(written)
         self._numbers[entry] = number
         if message_id is None:
             return written
@@ -176,12 +180,20 @@ class JournalInbox:
         """Return what is written together with an entry: that work begins, or that a timer has ticked."""
         operations: list[Operation[Any]] = []
         if not self._has_begun:
-            self._has_begun = True
             operations.append(Begin(mailbox_subject(self.path)))
         after_tick = self.timers.ticks.pop(entry, None)
         if after_tick is not None:
             operations.append(after_tick)
         return operations
+
+    def _begin(self, written: "asyncio.Future[Any]") -> None:
+        """Work begins with a write. If that fails the next one begins it, so that a death counts all the same."""
+        self._has_begun = True
+        written.add_done_callback(self._begun)
+
+    def _begun(self, written: "asyncio.Future[Any]") -> None:
+        if not written.cancelled() and written.exception() is not None:
+            self._has_begun = False
 
     def identify(self, entry: Enveloped, message_id: str, accepted: "asyncio.Future[None] | None") -> None:
         """Note the message id of an entry; see `Inbox.identify`."""

@@ -13,7 +13,7 @@ from miniagents.actors.durable.rules import Rule, rule_of, text_of
 from miniagents.actors.messaging.envelope import Envelope, not_sendable
 from miniagents.actors.messaging.mailbox import Overflow
 from miniagents.actors.wall_clock import WallTimer
-from miniagents.errors import DecodeError, MailboxFullError
+from miniagents.errors import DecodeError, MailboxFullError, MissingDependencyError
 from miniagents.journal.encoding import encoded, kind_of
 from miniagents.journal.journal import Journal
 from miniagents.journal.operations import Operation
@@ -132,11 +132,18 @@ class JournalTimers:
         return Timers(self.cell.path)
 
     def recover(self, stored: tuple[StoredTimer, ...]) -> None:
-        """Take the timers that were in the journal. Those that are due come as soon as the loop turns."""
+        """Take the timers that were in the journal. Those that are due come as soon as the loop turns.
+
+        A timer that this process cannot follow is skipped, and stays in the journal: its message is of another program,
+        or its cron rule needs `cronsim` or a time zone that is missing here.
+        """
+        now = self.cell.system.wall_clock.time()
         for one in stored:
             try:
-                timer = DurableTimer(self, one, decode(one.body), rule_of(one.rule))
-            except (DecodeError, ValueError) as error:
+                rule = rule_of(one.rule)
+                rule.next_after(one.due_at, now)
+                timer = DurableTimer(self, one, decode(one.body), rule)
+            except (DecodeError, ValueError, MissingDependencyError) as error:
                 _log.error("timer.undecodable", actor=self.cell.path, name=one.name, kind=one.kind, error=str(error))
                 continue
             self._timers[one.name] = timer

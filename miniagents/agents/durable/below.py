@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from miniagents.agents.durable.read_once import ReadOnce
 from miniagents.journal import Children, Journal, Row, RowState
 
 _PAGE = 1000
@@ -15,7 +16,7 @@ _NOBODY: set[int] = set()
 """In the place of containers of a row with nothing below it. Nothing is ever put into them."""
 
 
-class Below:
+class Below(ReadOnce):
     """The place of a row in the journal, for the calls that its code makes.
 
     A row is found by its slot. Several rows of a slot are told apart by their inputs; equal ones are given out in the
@@ -41,9 +42,7 @@ class Below:
         "_by_input",
         "_former",
         "_given",
-        "_is_loaded",
         "_journal",
-        "_loading",
         "_numbers",
         "_rows",
         "_turns",
@@ -63,14 +62,13 @@ class Below:
         former: tuple[int, ...] = (),
         adopts: bool = False,
     ) -> None:
+        super().__init__(is_loaded=is_fresh and not former)
         self.row = row
         self.job = job
         self.chain = chain
         self._journal = journal
         self._adopts = adopts
         self._former = former
-        self._is_loaded = is_fresh and not former
-        self._loading: asyncio.Task[None] | None = None
         # Most calls have nothing below them, and there may be very many: they make no containers.
         self._rows: dict[bytes, list[Row]] | None = None
         self._by_input: dict[tuple[bytes, tuple[bytes, ...]], deque[Row]] = _NOTHING
@@ -90,22 +88,6 @@ class Below:
     def is_empty(self) -> bool:
         """True if it is known that nothing is recorded below the row."""
         return self._is_loaded and not self._rows
-
-    async def load(self) -> None:
-        """Read the recorded rows, once.
-
-        Raises:
-            JournalError: The journal cannot be read.
-        """
-        while not self._is_loaded:
-            if self._loading is None:
-                self._loading = asyncio.get_running_loop().create_task(self._load())
-            loading = self._loading
-            try:
-                await asyncio.shield(loading)
-            finally:
-                if loading.done() and self._loading is loading:
-                    self._loading = None  # a reader that comes later tries again if this one has failed
 
     async def _load(self) -> None:
         rows: list[Row] = []
@@ -229,12 +211,17 @@ class Turns:
                 await future
         except TimeoutError:
             self._at = max(self._at, bisect.bisect_left(self._ends, end))
+            self._let_go()
         finally:
             self._waiting.pop(end, None)
 
     def ended(self, end: int) -> None:
-        """Note that a call has ended, and let those end that waited for it alone."""
+        """Note that a call has ended, and end the waits for it alone."""
         self._gone.add(end)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """End the waits for which nothing is left to be waited for."""
         first = self._first()
         while self._heap and self._heap[0] <= first:
             future = self._waiting.get(heapq.heappop(self._heap))

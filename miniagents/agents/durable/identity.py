@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from types import BuiltinFunctionType, FunctionType, MethodType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, get_origin
 
 import msgspec
@@ -107,6 +107,8 @@ def _described(value: Any, agent: MiniAgent, name: str) -> object:
     if isinstance(value, partial):
         arguments = tuple(_described(item, agent, name) for item in (value.func, value.args, value.keywords))
         return ("partial", *arguments)
+    if isinstance(value, BuiltinFunctionType) and not isinstance(value.__self__, ModuleType | None):
+        return (f"method {value.__qualname__}", _described(value.__self__, agent, name))
     if isinstance(value, BuiltinFunctionType) or get_origin(value) is not None:
         return f"code {value!r}"
     if isinstance(value, Mapping):
@@ -115,6 +117,8 @@ def _described(value: Any, agent: MiniAgent, name: str) -> object:
         )
     if isinstance(value, (tuple, list)):
         return tuple(_described(item, agent, name) for item in value if not isinstance(item, Secret))
+    if isinstance(value, frozenset):
+        return frozenset(_described(item, agent, name) for item in value if not isinstance(item, Secret))
     try:
         return freeze(value, name)
     except NotSendableError:

@@ -4,7 +4,7 @@ The module is longer than most: a replay may turn into a run at any reply, so bo
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -213,6 +213,7 @@ class DurableInteraction(Interaction):
         """
         live = self._input
         assert live is not None
+        replies: dict[int, tuple[Reply, ...]] = {}
         live.look()
         while True:
             if live.has_ended and (exact := above.with_input(self._slot, live.keys)) is not None:
@@ -221,7 +222,7 @@ class DurableInteraction(Interaction):
             pause = patience_ends - self.system.time()
             if len(rows) < 2 or live.has_ended or pause <= 0:
                 break
-            await self._release_what_is_sure(rows, live)
+            await self._release_what_is_sure(rows, replies, live)
             try:
                 async with asyncio.timeout(pause):
                     await live.more()
@@ -229,19 +230,34 @@ class DurableInteraction(Interaction):
                 pass
         return rows[0] if rows else None
 
-    async def _release_what_is_sure(self, rows: list[Row], live: LiveInput) -> None:
-        """Release the replies that all rows agree on, since the caller may need them before it sends more."""
+    async def _release_what_is_sure(
+        self, rows: list[Row], replies: dict[int, tuple[Reply, ...]], live: LiveInput
+    ) -> None:
+        """Release the replies that all rows agree on, since the caller may need them before it sends more.
+
+        Args:
+            rows: The rows that fit.
+            replies: The replies of rows that were read before; those of others are put in.
+            live: The input.
+        """
         if not all(self._may_answer(row) for row in rows):
             return
-        replies = [await self.durability.journal.read(Replies(row.id)) for row in rows]
+        journal = self.durability.journal
+        for row in rows:
+            if row.id not in replies:
+                replies[row.id] = await journal.read(Replies(row.id))
         sure: list[Reply] = []
-        for same in zip(*replies, strict=False):
+        for same in zip(*(replies[row.id] for row in rows), strict=False):
             if any(reply != same[0] for reply in same) or not _has_come(same[0].inputs, live):
                 break
             sure.append(same[0])
-        bodies = await self.durability.journal.read(KeptMessages(tuple(reply.message for reply in sure)))
-        for reply in sure[self._released :]:
-            self._release(restored(reply, bodies))
+        fresh = sure[self._released :]
+        bodies = await journal.read(_messages_of(fresh))
+        try:
+            for reply in fresh:
+                self._release(restored(reply, bodies))
+        except DecodeError:
+            return  # the replay comes to it, too, and makes the code run
 
     def _may_answer(self, row: Row) -> bool:
         """Return True if a row has an answer that is used again."""
@@ -266,7 +282,7 @@ class DurableInteraction(Interaction):
         live, journal = self._input, self.durability.journal
         assert live is not None
         replies = await journal.read(Replies(row.id))
-        bodies = await journal.read(KeptMessages(tuple(reply.message for reply in replies if reply.message)))
+        bodies = await journal.read(_messages_of(replies))
         pieces = [restored(reply, bodies) for reply in replies]
         self._answered_by = row
         try:
@@ -339,8 +355,8 @@ class DurableInteraction(Interaction):
         adopts = self.durability.adopts(self.job)
         self.place = place = Below(journal, row, self.job, self.chain, is_fresh=False, adopts=adopts)
         await place.load()
-        has_records = await self.records.load() if isinstance(self.records, JournalRecords) else False
-        self.replaying = has_records or not place.is_empty
+        await self.records.load()
+        self.replaying = self.records.has_results or not place.is_empty
         self._begin()
 
     def is_at_new_work(self) -> None:
@@ -499,6 +515,11 @@ def _fits(row: Row, live: LiveInput) -> bool:
 def _has_come(count: int, live: LiveInput) -> bool:
     """Return True if so many messages of the input have come; `ENDED` means all of them."""
     return live.has_ended if count == ENDED else len(live.keys) >= count
+
+
+def _messages_of(replies: Iterable[Reply]) -> KeptMessages:
+    """Return the query for the messages of replies, of which some may be exceptions."""
+    return KeptMessages(tuple(reply.message for reply in replies if reply.message))
 
 
 def _needed(row: Row, replies: tuple[Reply, ...]) -> int:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from miniagents.agents.durable.read_once import ReadOnce
 from miniagents.agents.records import Recorded, Records
 from miniagents.errors import DecodeError, JournalError, MessageTooLargeError, UnencodableError
 from miniagents.journal import Journal, KeepMessage, KeptMessages, Operation, Record, encoded
@@ -12,7 +13,7 @@ from miniagents.log import log as _log
 from miniagents.messages import Message, decode
 
 
-class JournalRecords(Records):
+class JournalRecords(ReadOnce, Records):
     """The records of a call in the journal. They are read once, when the first one is asked for.
 
     Args:
@@ -23,33 +24,23 @@ class JournalRecords(Records):
     """
 
     def __init__(self, journal: Journal, row: int, on_new: Callable[[], None], *, is_fresh: bool = False) -> None:
-        super().__init__()
+        ReadOnce.__init__(self, is_loaded=is_fresh)
+        Records.__init__(self)
         self._on_new = on_new
         self._journal = journal
         self._row = row
-        self._loading: asyncio.Future[tuple[Record, ...]] | None = None
-        self._is_loaded = is_fresh
 
-    async def load(self) -> bool:
-        """Read the records, if that was not done.
+    async def _load(self) -> None:
+        records = await self._journal.read(RecordsOf(self._row))
+        keys = tuple(record.message for record in records if record.message)
+        bodies = await self._journal.read(KeptMessages(keys)) if keys else {}
+        for record in records:
+            self._values.setdefault((record.kind, record.key, record.number), _recorded(record, bodies))
+        self._is_loaded = True
 
-        Returns:
-            Whether there is any with a result.
-
-        Raises:
-            JournalError: The journal cannot be read.
-        """
-        while not self._is_loaded:
-            if self._loading is None:
-                self._loading = self._journal.read(RecordsOf(self._row))
-            records = await asyncio.shield(self._loading)
-            keys = tuple(record.message for record in records if record.message)
-            bodies = await self._journal.read(KeptMessages(keys)) if keys else {}
-            if not self._is_loaded:  # another reader was quicker
-                self._is_loaded = True
-                self._loading = None
-                for record in records:
-                    self._values.setdefault((record.kind, record.key, record.number), _recorded(record, bodies))
+    @property
+    def has_results(self) -> bool:
+        """True if any record that was read, or made since, has a result."""
         return any(record.value is not None for record in self._values.values())
 
     async def recorded(self, kind: str, key: bytes) -> Recorded | None:

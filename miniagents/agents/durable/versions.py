@@ -48,6 +48,7 @@ class _Reader:
         self._code = code
         self._package = str(getattr(code, "__module__", "")).partition(".")[0]
         self._seen: set[int] = set()
+        self._open: set[int] = set()
 
     def parts(self) -> Iterator[str]:
         """Yield what the version is made of, in an order that does not depend on the process."""
@@ -81,24 +82,33 @@ class _Reader:
                 yield from self._code_parts(value)
             else:
                 yield f"{value.__module__}:{value.__qualname__}"
-        elif isinstance(value, (set, frozenset)):
-            yield "set"
-            yield from sorted("".join(self._value_parts(item)) for item in value)
-        elif isinstance(value, (tuple, list)):
-            yield type(value).__name__
-            for item in value:
-                yield from self._value_parts(item)
-        elif isinstance(value, Mapping):
-            yield "dict"
-            yield from sorted(
-                "=".join((*self._value_parts(key), *self._value_parts(item))) for key, item in value.items()
-            )
+        elif isinstance(value, (set, frozenset, tuple, list, Mapping)):
+            yield from self._container_parts(value)
         elif value is None or isinstance(value, (str, bytes, int, float, complex)):
             yield f"{type(value).__name__} {value!r}"
         elif value is Ellipsis:
             yield "..."
         else:
             yield f"a {type(value).__qualname__}"
+
+    def _container_parts(self, value: Any) -> Iterator[str]:
+        if id(value) in self._open:
+            yield "itself"
+            return
+        self._open.add(id(value))
+        if isinstance(value, (set, frozenset)):
+            yield "set"
+            yield from sorted("".join(self._value_parts(item)) for item in value)
+        elif isinstance(value, (tuple, list)):
+            yield type(value).__name__
+            for item in value:
+                yield from self._value_parts(item)
+        else:
+            yield "dict"
+            yield from sorted(
+                "=".join((*self._value_parts(key), *self._value_parts(item))) for key, item in value.items()
+            )
+        self._open.discard(id(value))
 
     def _is_own(self, code: Any) -> bool:
         return str(code.__module__).partition(".")[0] == self._package

@@ -59,7 +59,7 @@ class ToolApproval:
                 interaction, self.name, prompt, self._timeout, Message, number=self._number, again=again
             )
         except DeadlineExceededError:
-            return f"nobody answered within {self._timeout:g} s"
+            return "nobody answered" + (f" within {self._timeout:g} s" if self._timeout is not None else " in time")
         verdict = _verdict(answer.message)
         _log.info(
             "llm.tool_answered",

@@ -9,6 +9,7 @@ from miniagents.control import Command, ControlServer, live_sockets, socket_path
 from miniagents.errors import MiniAgentsError
 from miniagents.journal.operating.commands import commands_of
 from miniagents.journal.operating.system_operator import LiveSystem, SystemOperator
+from miniagents.journal.operating.views import path_text
 from miniagents.journal.sqlite import SqliteJournal
 from miniagents.log import log as _log
 
@@ -41,7 +42,7 @@ def open_control(system: LiveSystem, journal: object) -> ControlServer | None:
 
 
 def _hello(system: LiveSystem, path: Path) -> Command:
-    facts = {"pid": os.getpid(), "journal": str(path), "system": system.name, "started_at": time.time()}
+    facts = {"pid": os.getpid(), "journal": path_text(path), "system": system.name, "started_at": time.time()}
 
     async def hello(_: dict[str, Any]) -> Any:
         return facts

@@ -14,7 +14,7 @@ from miniagents.journal.journal import Journal
 from miniagents.journal.lives import Pardon, job_subject
 from miniagents.journal.mail import Drop, Letters, Resend, StoredLetter
 from miniagents.journal.operating.answers import answer_of, kinds_of
-from miniagents.journal.operating.views import JobDetails, JobView, LetterView, StatsView, WaitView
+from miniagents.journal.operating.views import JobDetails, JobView, LetterView, StatsView, WaitView, path_text
 from miniagents.journal.operations import Operation
 from miniagents.journal.pending_wait import check_name_or_id, refusal, target_of, text_of
 from miniagents.journal.retention import Count
@@ -222,7 +222,7 @@ class Operator:
     async def stats(self) -> StatsView:
         """Return how much the journal holds."""
         counts = await self._journal.read(Count())
-        return StatsView(str(self._journal.path), self._journal.size(), counts)
+        return StatsView(path_text(self._journal.path), self._journal.size(), counts)
 
     async def vacuum(self) -> tuple[int, int]:
         """Give unused room back to the disk. Return the sizes before and after, in bytes."""

@@ -28,7 +28,7 @@ ITEMS = 100
 _DEPTH = 12
 
 _PLAIN = (bool, int, float, type(None))
-_FIRST = {DATETIME, DATE, TIME, DECIMAL}  # one text says it all
+_FIRST = (DATETIME, DATE, TIME, DECIMAL)  # one text says it all; a tuple, since a foreign code may have no hash
 
 
 def shown(body: bytes, *, text: int = TEXT) -> Any:

@@ -34,7 +34,7 @@ class FileLock:
         Raises:
             JournalLockedError: Another process, or another journal object of this process, has it.
             JournalError: This system has no `flock`, or its file system does not support it.
-            OSError: The file cannot be opened.
+            OSError: The file cannot be opened or written.
         """
         if fcntl is None:
             raise JournalError(
@@ -58,9 +58,13 @@ class FileLock:
                 path=str(self._journal),
                 pid=int(holder) if holder.isdigit() else 0,
             ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
         self._descriptor = descriptor
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+        except OSError:
+            self.release()
+            raise
 
     def release(self) -> None:
         """Release the lock. In a forked child this closes the child's copy, and the parent keeps the lock."""

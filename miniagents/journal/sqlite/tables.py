@@ -21,11 +21,16 @@ class Tables:
 
     Args:
         database: The connection, in the thread of the journal.
+
+    Attributes:
+        process: The number of the process that has opened the database, 1 for the first one.
+        last_id: The last number that earlier processes have given out.
     """
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
         (self.process, self.last_id) = database.execute("SELECT number, last_id FROM process").fetchone()
+        self._noted_id = self.last_id
         self._names = Names(database)
         self.lives = SqliteLives(database, self.process)
         self.states = SqliteStates(database)
@@ -72,9 +77,9 @@ class Tables:
 
     def note_last_id(self, last_id: int) -> None:
         """Note the last number that was given out, within the open transaction."""
-        if last_id > self.last_id:
+        if last_id > self._noted_id:
             self._database.execute("UPDATE process SET last_id = ?", (last_id,))
-            self.last_id = last_id
+            self._noted_id = last_id
 
     def expire(self, operation: retention.Expire, *, is_sweep_due: bool = True) -> retention.Removed:
         """Do `Expire`.
@@ -101,7 +106,7 @@ class Tables:
         """Forget what is in memory, after a transaction was rolled back."""
         self._names.forget()
         self.lives.forget()
-        self.last_id = 0  # so that the next transaction notes it again
+        self._noted_id = 0  # so that the next transaction notes it again
 
     def _execute_run(self, run: Run, results: list[Any]) -> None:
         for kind, group in run.groups.items():

@@ -26,7 +26,7 @@ from miniagents import (
     SpawnOptions,
     TextMessage,
 )
-from miniagents.journal import MemoryJournal
+from miniagents.journal import Begin, MemoryJournal, mailbox_subject
 from tests.actors.actors import Add, Counter, Crash, Hold, Read, Total, turns
 from tests.actors.durable.counting import DURABLE, Account, counter, letters_in, mail_in, one_life
 
@@ -567,6 +567,27 @@ async def test_a_message_that_kills_the_process_three_times_in_a_row_is_a_dead_l
     (letter,) = await letters_in(journal)
     assert letter.reason == "deadly"
     assert "died 3 times" in letter.error
+
+
+async def test_a_death_counts_also_if_the_first_write_of_that_life_failed() -> None:
+    journal = FullDisk()
+
+    async def life(system: ActorSystem) -> None:
+        ref = counter(system, gate=asyncio.Event())
+        await ref.started()
+        journal.is_full = True
+        with pytest.raises(JournalError, match="full"):
+            await ref.send(Hold())
+        await turns()  # this disk says no at once, and the future tells its callbacks in the next turn
+        journal.is_full = False
+        await ref.send(Hold())
+        journal.is_dead = True
+        await asyncio.sleep(3600)
+
+    assert not await one_life(journal, life)
+    survivor = journal.after_death()
+    survivor.open()
+    assert await survivor.write(Begin(mailbox_subject("/counter"))) == 1
 
 
 async def test_a_system_that_ends_in_order_is_no_death() -> None:

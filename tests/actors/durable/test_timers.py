@@ -2,10 +2,12 @@
 
 import asyncio
 import datetime as dt
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
+import msgspec
 import pytest
 
 from miniagents import (
@@ -22,6 +24,7 @@ from miniagents import (
 )
 from miniagents.journal import Accept, Advance, MemoryJournal, Schedule, Timers, Unschedule
 from miniagents.journal import Timer as StoredTimer
+from miniagents.messages import encode
 from tests.actors.actors import Add, Crash, Hold, turns
 from tests.actors.durable.counting import DURABLE, mail_in, one_life
 
@@ -259,6 +262,24 @@ async def test_a_timer_with_a_message_of_another_program_is_skipped_and_the_othe
         await asyncio.sleep(20)
     assert [text for text, _ in seen] == ["due"]
     assert "timer.undecodable" in [entry["event"] for entry in log]
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Atlantis/Poseidonis"])
+async def test_a_timer_with_a_cron_rule_that_this_program_cannot_follow_is_skipped_and_stays_in_the_journal(
+    monkeypatch: pytest.MonkeyPatch, log: list[Any], zone: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "cronsim", None)  # as if it were not installed
+    journal, seen = MemoryJournal(), list[Any]()
+    await end(journal, seen, lambda ctx: ctx.schedule(10, TextMessage("due")), 1)
+    journal.open()
+    rule = msgspec.json.encode({"type": "cron", "rule": "0 9 * * *", "zone": zone}).decode()
+    await journal.write(Schedule(StoredTimer("/clerk", "daily", rule, now() + 5, encode(TextMessage("daily")))))
+    async with ActorSystem(journal=journal) as system:
+        clerk(system, seen)
+        await asyncio.sleep(20)
+    assert [text for text, _ in seen] == ["due"]
+    assert [entry["name"] for entry in log if entry["event"] == "timer.undecodable"] == ["daily"]
+    assert [timer.name for timer in await stored(journal)] == ["daily"]
 
 
 async def test_what_cannot_be_scheduled_is_refused() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from miniagents import (
+    ActorStoppedError,
     AskTimeoutError,
     ErrorMessage,
     InteractionContext,
@@ -97,6 +98,18 @@ async def test_a_call_whose_caller_waits_no_longer_is_served_all_the_same() -> N
             await ref.inquire("late", message_id="an id", timeout=0)
         assert str((await ref.inquire("late", message_id="an id"))[0]) == "late"
     assert served == ["late"]
+
+
+@pytest.mark.parametrize("later", [0, 1, 20], ids=["before it began", "as it began", "while it was served"])
+async def test_a_call_under_a_message_id_that_the_end_of_the_system_cuts_off_fails(later: int) -> None:
+    with pytest.raises(KeyError):
+        async with MiniAgents(journal=MemoryJournal()) as system:
+            replies = system.spawn(clerk, name="clerk").inquire("wait", message_id="an id")
+            await turns(later)
+            raise KeyError
+
+    with pytest.raises(ActorStoppedError, match="/clerk: "):
+        await replies
 
 
 async def test_a_message_id_is_refused_for_an_agent_without_a_durable_mailbox() -> None:

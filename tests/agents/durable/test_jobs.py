@@ -131,6 +131,17 @@ async def test_a_job_under_the_name_of_another_one_is_refused_and_the_difference
             await mini.run_job("j", may_fail, "a")
 
 
+async def test_a_job_with_another_live_argument_is_refused_and_the_difference_named() -> None:
+    one, other = (keyed.fork(non_freezable_kwargs={"thing": thing}) for thing in (len, abs))
+    answers["fails"] = False
+    async with _system(MemoryJournal()) as mini:
+        await mini.run_job("j", one, "a")
+        with pytest.raises(JobConflictError, match="its live arguments, or their code, are others"):
+            await mini.run_job("j", other, "a")
+        with pytest.raises(JobConflictError, match="it has 1 messages, not 2"):
+            await mini.run_job("j", one, ["a", "b"])
+
+
 async def test_a_job_that_was_cancelled_stays_cancelled_until_it_is_freed() -> None:
     journal = MemoryJournal()
     async with _system(journal) as mini:

@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from miniagents import EventKind, MiniAgents, TextMessage, as_completed, miniagent
-from miniagents.journal import MemoryJournal, RowState
+from miniagents.journal import KeptMessages, MemoryJournal, RowState
 from tests.agents.durable.lives import rows
 
 calls: Counter[str] = Counter()
@@ -117,6 +117,50 @@ async def test_a_call_whose_input_changes_runs_live_and_repeats_no_reply() -> No
     assert first_a == second_a
     assert second_c.startswith("c:")
     assert calls == {"a": 2, "b": 1, "c": 1}
+
+
+class _Forgetful(MemoryJournal):
+    """A journal that loses all messages while it is told to."""
+
+    def read(self, query: Any) -> Any:
+        if not later.get("forgets") or not isinstance(query, KeptMessages):
+            return super().read(query)
+        nothing = asyncio.get_running_loop().create_future()
+        nothing.set_result({})
+        return nothing
+
+
+async def test_a_call_of_several_rows_whose_reply_is_lost_runs_again() -> None:
+    @miniagent(durable=True)
+    async def greets(ctx: Any) -> None:
+        """Answer the first message always alike, and the next ones by their number."""
+        calls["greets"] += 1
+        async for promise in ctx.message_promises:
+            text = str(await promise)
+            ctx.reply(text if text == "hello" else f"{text}:{next(_numbers)}")
+
+    async def body(ctx: Any) -> str:
+        heard = []
+        for name in ("a", "b"):
+            call = greets.initiate_call()
+            replies = aiter(call.reply_sequence(finish_call=False))
+            for message in ("hello", name):
+                call.send_message(message)
+                heard.append(str(await (await anext(replies))))
+            call.finish()
+        return " ".join(heard)
+
+    journal = _Forgetful(patience=0.3)
+    root = _body(body)
+    with pytest.raises(ValueError, match="later"):
+        async with MiniAgents(journal=journal) as mini:
+            await mini.run_job("j", root)
+    later["forgets"] = True
+    async with MiniAgents(journal=journal) as mini:
+        heard = str(await mini.run_job("j", root))
+
+    assert [text.partition(":")[0] for text in heard.split()] == ["hello", "a", "hello", "b"]
+    assert calls == {"greets": 4}
 
 
 async def test_equal_calls_get_their_answers_in_the_order_in_which_they_start() -> None:

@@ -25,6 +25,16 @@ async def agent(ctx, loud=False):
     return helper("x") in KNOWN
 """
 
+_ENDLESS = """
+LIST = []
+TABLE = {"list": LIST, "twice": [LIST, LIST]}
+LIST.append(TABLE)
+NUMBER = 1
+
+async def agent(ctx):
+    return LIST, TABLE, NUMBER
+"""
+
 
 def _version(path: Path, code: str) -> str:
     path.write_text(code)
@@ -58,6 +68,13 @@ def test_a_version_changes_with_what_the_code_does_and_with_nothing_else(
     second = _version(tmp_path / "second.py", _CODE.replace(old, new))
 
     assert (first == second) is is_same
+
+
+def test_constants_that_contain_themselves_are_read_once(tmp_path: Path) -> None:
+    first, same = (_version(tmp_path / f"{name}.py", _ENDLESS) for name in ("first", "same"))
+    other = _version(tmp_path / "other.py", _ENDLESS.replace("NUMBER = 1", "NUMBER = 2"))
+
+    assert first == same != other
 
 
 @pytest.mark.parametrize("seed", ["0", "1"])

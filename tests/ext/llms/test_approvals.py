@@ -206,6 +206,29 @@ async def test_a_tool_call_that_is_approved_tomorrow_goes_on_without_asking_the_
     assert sent == ["ann"]
 
 
+async def test_an_approval_whose_time_is_over_is_refused_also_where_calls_have_no_time_any_more() -> None:
+    script = script_of("ann")
+    journal = MemoryJournal()
+    timeouts: list[float | None] = [3600, None]
+
+    @miniagent
+    async def patient(ctx: InteractionContext) -> None:
+        ctx.reply(await model(script, approve_timeout=timeouts.pop(0)).inquire("Hi"))
+
+    async def program(mini: MiniAgents) -> Any:
+        return await mini.run_job("job", patient)
+
+    died = asyncio.Event()
+    asyncio.get_running_loop().call_later(10, died.set)
+    with pytest.raises(Died):
+        await lived(journal, program, died)
+
+    replies = await lived(journal.after_death(), program)
+
+    assert "failed: not approved: nobody answered in time" in results(replies)
+    assert sent == []
+
+
 async def test_a_call_that_was_started_and_has_no_result_is_asked_for_again() -> None:
     scripts["script"] = script_of("ann")
     journal = MemoryJournal()

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,14 @@ async def test_a_system_listens_at_the_path_of_its_journal_as_long_as_it_runs(pa
     assert (hello["pid"], hello["journal"], hello["system"]) == (os.getpid(), str(path), "ours")
     assert not socket_path(path).exists()
     assert system.control is None
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems take names in UTF-8 only")
+async def test_a_journal_whose_path_is_no_utf_8_is_answered_for(path: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(path) + b"\xff"))
+    async with ActorSystem(journal=SqliteJournal(odd)) as system:
+        assert (await asked(system, "hello"))["journal"] == f"{path}\\xff"
+        assert (await asked(system, "journal.stats"))["path"] == f"{path}\\xff"
 
 
 async def test_a_system_that_is_started_again_listens_again(path: Path) -> None:

@@ -96,6 +96,8 @@ def test_long_texts_many_items_and_deep_nesting_are_cut() -> None:
         (b"\xff\xfe", "<2 bytes>"),
         (msgspec.msgpack.encode([]), "<list>"),
         (msgspec.msgpack.encode([2]), []),
+        (msgspec.msgpack.encode([[1]]), []),
+        (msgspec.msgpack.encode([{}, 1]), [1]),
         (msgspec.msgpack.encode([99, "x"]), ["x"]),
         (msgspec.msgpack.encode([2, ["odd"], "a"]), {"type": []}),
         (b"\x91" * 100_000, "<100,000 bytes>"),

@@ -1,5 +1,6 @@
 """`SqliteJournal`: the rules of a journal, opening and closing, export and vacuum."""
 
+import errno
 import os
 import signal
 import sqlite3
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -27,6 +29,8 @@ from miniagents.journal import (
     StartJob,
 )
 from miniagents.journal.sqlite import schema
+from miniagents.journal.sqlite.tables import Tables
+from miniagents.journal.sqlite.writer import Writer
 from miniagents.testing import check_journal
 from tests.journal.sqlite.opened import accept, bodies, on_connection, opened
 
@@ -263,6 +267,22 @@ async def test_a_file_that_this_user_cannot_write_is_refused_until_it_can() -> N
     assert accepted == "opened\n"
 
 
+async def test_a_lock_is_free_again_after_its_pid_could_not_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    journal = SqliteJournal(tmp_path / "journal.db")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        with pytest.raises(JournalError, match="No space left on device"):
+            journal.open()
+
+    journal.open()
+    await journal.close()
+
+
 def test_a_system_without_flock_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("miniagents.journal.sqlite.file_lock.fcntl", None)
 
@@ -372,3 +392,31 @@ async def test_numbers_go_on_after_a_restart_also_where_nothing_of_them_is_left(
 
     async with opened(tmp_path / "journal.db") as journal:
         assert journal.next_id() == 43
+
+
+async def test_numbers_go_on_although_the_first_look_for_what_is_old_failed_while_the_journal_was_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    has_looked = threading.Event()
+    start, expire = threading.Thread.start, Writer._expire
+
+    def fail(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    def look(writer: Writer) -> None:
+        expire(writer)
+        has_looked.set()
+
+    def start_and_wait(thread: threading.Thread) -> None:
+        start(thread)
+        assert has_looked.wait(20)
+
+    async with opened(tmp_path / "journal.db") as journal:
+        await accept(journal, b"")
+        last = journal.next_id()
+        await accept(journal, b"")
+    monkeypatch.setattr(Tables, "expire", fail)
+    monkeypatch.setattr(Writer, "_expire", look)
+    monkeypatch.setattr(threading.Thread, "start", start_and_wait)
+    async with opened(tmp_path / "journal.db", keep_for=1.0) as journal:
+        assert journal.next_id() > last
