@@ -349,14 +349,15 @@ class DurableInteraction(Interaction):
         journal = self.durability.journal
         self.row = row
         self.durability.write(RestartRow(row, journal.next_id()), *self._inputs_now())
-        if self.records is None:
-            self.records = JournalRecords(journal, row, self.is_at_new_work)
-        self.records.rewind()
+        records = self.records
+        if not isinstance(records, JournalRecords):
+            self.records = records = JournalRecords(journal, row, self.is_at_new_work)
+        records.rewind()
         adopts = self.durability.adopts(self.job)
         self.place = place = Below(journal, row, self.job, self.chain, is_fresh=False, adopts=adopts)
         await place.load()
-        await self.records.load()
-        self.replaying = self.records.has_results or not place.is_empty
+        await records.load()
+        self.replaying = records.has_results or not place.is_empty
         self._begin()
 
     def is_at_new_work(self) -> None:
