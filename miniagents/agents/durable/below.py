@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from miniagents.agents.durable.read_once import ReadOnce
-from miniagents.journal import Children, Journal, Row, RowState
+from miniagents.journal import Journal, Row, RowState
+from miniagents.journal.paging import children_of
 
-_PAGE = 1000
 _NOTHING: dict[Any, Any] = {}
 _NOBODY: set[int] = set()
 """In the place of containers of a row with nothing below it. Nothing is ever put into them."""
@@ -92,11 +92,7 @@ class Below(ReadOnce):
     async def _load(self) -> None:
         rows: list[Row] = []
         for parent in (self.row, *self._former):
-            page = await self._journal.read(Children(parent, 0, _PAGE))
-            rows += page
-            while len(page) == _PAGE:
-                page = await self._journal.read(Children(parent, page[-1].id, _PAGE))
-                rows += page
+            rows += await children_of(self._journal, parent)
         self.take_in(rows)
 
     def take_in(self, rows: Iterable[Row]) -> None:

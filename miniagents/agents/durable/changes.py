@@ -4,11 +4,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from miniagents.agents.durable.durability import VERSION
 from miniagents.agents.durable.finding import version_now
-from miniagents.journal import Journal, Records, Row, RowsOfJob, RowState, Waits
+from miniagents.journal import Journal, Records, Row, RowState, Waits
 from miniagents.journal.changes import JobChanges
+from miniagents.journal.paging import rows_of
 from miniagents.journal.pending_wait import text_of
-
-_PAGE = 1000
 
 
 async def changes_of(journal: Journal, job: str) -> JobChanges:
@@ -34,17 +33,6 @@ async def changes_of(journal: Journal, job: str) -> JobChanges:
         answers=sum(row.state is RowState.FINISHED for row in rows if row.id in unused),
         waits=tuple(text_of(wait.id) for wait in waits if wait.id.row in unused),
     )
-
-
-async def rows_of(journal: Journal, job: str) -> list[Row]:
-    """Return all rows of a job."""
-    rows: list[Row] = []
-    page = await journal.read(RowsOfJob(job, 0, _PAGE))
-    rows += page
-    while len(page) == _PAGE:
-        page = await journal.read(RowsOfJob(job, page[-1].id, _PAGE))
-        rows += page
-    return rows
 
 
 async def recorded_versions(journal: Journal, roots: Iterable[Row]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from miniagents.agents.durable.identity import Identity, chained, identity_of, k
 from miniagents.agents.durable.inputs import ENDED, LiveInput
 from miniagents.agents.durable.names import name_of
 from miniagents.agents.durable.records import JournalRecords
-from miniagents.agents.durable.replies import decoded_error, encoded_error, restored, stored
+from miniagents.agents.durable.replies import decoded_error, encoded_error, error_of, restored, stored
 from miniagents.agents.interaction import AgentCode, Interaction
 from miniagents.agents.reply_promise import ReplyPromise
 from miniagents.errors import (
@@ -174,10 +174,7 @@ class DurableInteraction(Interaction):
         self._identity = identity_of(agent)
         arguments = key_of_arguments(agent, self.arguments) if self.arguments else _NO_ARGUMENTS
         self._slot = slot_of(self.job, self.chain, self._identity, arguments, self.label)
-        if above is None:
-            self._start(())
-            return False
-        if above.is_empty:
+        if above is None or above.is_empty:
             self._start(())
             return False
         await above.load()
@@ -452,7 +449,7 @@ class DurableInteraction(Interaction):
         if live is None and on_end is None:
             return  # it was recorded, or never began
         state = self._state() if answered_by is None else answered_by.state
-        if state is RowState.FINISHED and any(_error_of(piece) is not None for piece, _ in noted):
+        if state is RowState.FINISHED and any(error_of(piece) is not None for piece, _ in noted):
             state = RowState.FAILED  # a reply has broken off
         more = on_end(state, self.error) if on_end is not None else ()
         if answered_by is not None or not is_recorded or state is None or live is None:
@@ -495,11 +492,6 @@ class DurableInteraction(Interaction):
         if self.cancelled is None or isinstance(self.cancelled, DeadlineExceededError):
             return RowState.FAILED
         return RowState.CANCELLED
-
-
-def _error_of(piece: Any) -> BaseException | None:
-    error: BaseException | None = piece.error if type(piece) is Failure else piece.settled_error
-    return error
 
 
 def _fits(row: Row, live: LiveInput) -> bool:

@@ -13,7 +13,7 @@ from miniagents.agents.agent import MiniAgent
 from miniagents.agents.call_target import CallTarget
 from miniagents.agents.durable.below import Below
 from miniagents.agents.durable.changed_waits import released
-from miniagents.agents.durable.changes import changed_agents, changes_of, recorded_versions, rows_of, unused_rows
+from miniagents.agents.durable.changes import changed_agents, changes_of, recorded_versions, unused_rows
 from miniagents.agents.durable.durability import Durability
 from miniagents.agents.durable.finding import agent_named, version_now
 from miniagents.agents.durable.freeing import freed
@@ -43,6 +43,7 @@ from miniagents.journal import (
 )
 from miniagents.journal import Jobs as JobsIn
 from miniagents.journal.changes import JobChanges
+from miniagents.journal.paging import rows_of
 from miniagents.log import log as _log
 from miniagents.messages import (
     EMPTY,

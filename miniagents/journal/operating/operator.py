@@ -16,9 +16,10 @@ from miniagents.journal.mail import Drop, Letters, Resend, StoredLetter
 from miniagents.journal.operating.answers import answer_of, kinds_of
 from miniagents.journal.operating.views import JobDetails, JobView, LetterView, StatsView, WaitView, path_text
 from miniagents.journal.operations import Operation
+from miniagents.journal.paging import rows_of
 from miniagents.journal.pending_wait import check_name_or_id, refusal, target_of, text_of
 from miniagents.journal.retention import Count
-from miniagents.journal.rows import FinishRow, RestartRow, Row, RowOf, RowsOfJob, RowState
+from miniagents.journal.rows import FinishRow, RestartRow, Row, RowOf, RowState
 from miniagents.journal.sqlite import SqliteJournal
 from miniagents.journal.waits import Deliver, Delivery, GivenAnswer, Wait, WaitId, Waits
 from miniagents.messages import Message, TextMessage
@@ -26,7 +27,6 @@ from miniagents.messages import Message, TextMessage
 MOST = 1000
 """The number of things in an answer, at most."""
 
-_PAGE = 1000
 _SLICE = 100
 
 T = TypeVar("T")
@@ -70,7 +70,7 @@ class Operator:
             CommandError: There is no such job.
         """
         job = await self._job(name)
-        states = collections.Counter(row.state.value for row in await self._rows(name))
+        states = collections.Counter(row.state.value for row in await rows_of(self._journal, name))
         return JobDetails(JobView.of(job), dict(states), tuple(await self.waits(name)))
 
     async def cancel(self, name: str, by: str) -> JobView:
@@ -241,7 +241,7 @@ class Operator:
     # What a running system does in its own way
 
     async def _cancel(self, change: ChangeJob) -> None:
-        rows = [row for row in await self._rows(change.name) if row.state is RowState.RUNNING]
+        rows = [row for row in await rows_of(self._journal, change.name) if row.state is RowState.RUNNING]
         ends = [FinishRow(row.id, RowState.CANCELLED, self._journal.next_id()) for row in rows]
         await self._journal.write(change, *ends)
 
@@ -275,12 +275,6 @@ class Operator:
             there = f"; the last ones are {', '.join(names[-5:])}" if names else "; the journal has none"
             raise mistake(f"there is no job {name!r}{there}")
         return job
-
-    async def _rows(self, name: str) -> list[Row]:
-        rows: list[Row] = []
-        while page := await self._journal.read(RowsOfJob(name, rows[-1].id if rows else 0, _PAGE)):
-            rows += page
-        return rows
 
     async def _above(self, name: str, number: int) -> list[Row]:
         """Return the rows above a row of a job.
