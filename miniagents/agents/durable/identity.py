@@ -68,6 +68,11 @@ def key_of_arguments(agent: MiniAgent, arguments: Mapping[str, Any]) -> str:
     return DataMessage(FrozenDict(described)).content_key
 
 
+def without_secrets(arguments: Mapping[str, Any]) -> FrozenDict[str, Any]:
+    """Return arguments without those that are secrets, which no journal has."""
+    return FrozenDict({name: value for name, value in arguments.items() if not isinstance(value, Secret)})
+
+
 def slot_of(job: str, chain: bytes, identity: Identity, arguments: str, label: str | None) -> bytes:
     """Return the slot of a call: the hash of all that is equal in calls that may be the same one, but for the input.
 

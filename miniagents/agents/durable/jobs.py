@@ -12,12 +12,11 @@ from typing import Any
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.call_target import CallTarget
 from miniagents.agents.durable.below import Below
-from miniagents.agents.durable.changed_waits import released
 from miniagents.agents.durable.changes import changed_agents, changes_of, recorded_versions, unused_rows
 from miniagents.agents.durable.durability import Durability
 from miniagents.agents.durable.finding import agent_named, version_now
 from miniagents.agents.durable.freeing import freed
-from miniagents.agents.durable.identity import Identity, identity_of, key_of_arguments
+from miniagents.agents.durable.identity import Identity, identity_of, key_of_arguments, without_secrets
 from miniagents.agents.durable.names import name_of
 from miniagents.agents.durable.replies import encoded_error
 from miniagents.agents.host import AgentHost
@@ -32,6 +31,7 @@ from miniagents.journal import (
     JobState,
     Operation,
     Pardon,
+    ReleaseWaits,
     Rest,
     Row,
     RowState,
@@ -51,7 +51,6 @@ from miniagents.messages import (
     Message,
     MessageSequence,
     MessageSequencePromise,
-    Secret,
     Sendable,
     decode,
 )
@@ -196,8 +195,8 @@ class Jobs:
         agent = target.called_agent()
         about = JobInput(
             agent=name_of(agent),
-            agent_arguments=_without_secrets(agent.arguments),
-            arguments=_without_secrets(arguments),
+            agent_arguments=without_secrets(agent.arguments),
+            arguments=without_secrets(arguments),
             messages=messages,
         )
         key = _key_of(agent, arguments, messages)
@@ -264,8 +263,8 @@ class Jobs:
         self, run: JobRun, own: Identity, roots: list[Row], rows: list[Row], on_change: Change
     ) -> None:
         """Read which versions of the agents a job has run, and say which of them have changed."""
-        for root in roots:
-            run.root = root.id
+        if roots:
+            run.root = roots[-1].id
         run.versions.update(await recorded_versions(self._journal, roots))
         now = {name: own.version if name == own.name else version_now(name) for name in run.versions}
         changed = changed_agents(run.versions, now)
@@ -281,8 +280,9 @@ class Jobs:
                 agents=changed,
             )
         _log.warning("job.code_changed", job=run.name, agents=list(changed), answers=answers, on_change=on_change.value)
-        waits = await self._journal.read(Waits(run.name, tuple(WaitState)))
-        releases = released(run.name, rows, waits, changed, adopts=run.adopts)
+        with_waits = {wait.id.row for wait in await self._journal.read(Waits(run.name, tuple(WaitState)))}
+        # These rows do not run again: the answers that their waits have are for the waits of the new code.
+        releases = tuple(ReleaseWaits(run.name, row.id) for row in rows if row.id in unused & with_waits)
         if releases:
             await self._journal.write(*releases)
 
@@ -350,13 +350,10 @@ class Jobs:
             replies = await asyncio.shield(run.replies)
             await replies.aclose(f"job {name!r} was cancelled")
         rows = [row for row in await rows_of(self._journal, name) if row.state is RowState.RUNNING]
-        for row in rows:
-            self._durability.write(FinishRow(row.id, RowState.CANCELLED, self._journal.next_id()))
+        ends = [FinishRow(row.id, RowState.CANCELLED, self._journal.next_id()) for row in rows]
+        if ends:
+            self._durability.write(*ends)
         return True
-
-
-def _without_secrets(arguments: Mapping[str, Any]) -> FrozenDict[str, Any]:
-    return FrozenDict({name: value for name, value in arguments.items() if not isinstance(value, Secret)})
 
 
 def _key_of(agent: MiniAgent, arguments: Mapping[str, Any], messages: tuple[Message, ...]) -> bytes:

@@ -10,7 +10,7 @@ import msgspec
 from miniagents.actors.observing.caller import current_caller
 from miniagents.agents.host import AgentHost
 from miniagents.agents.interaction import Interaction
-from miniagents.agents.records import records_of
+from miniagents.agents.records import WAIT_KIND, records_of
 from miniagents.agents.waiting.process_waits import ProcessWaits
 from miniagents.agents.waiting.resting import Resting
 from miniagents.errors import ActorStoppedError, DeadlineExceededError
@@ -97,7 +97,7 @@ class Answers:
             check_seconds("wait_for(timeout=)", timeout, above_zero=True, finite=True)
         records = records_of(interaction)
         while True:
-            number = records.number("wait", name.encode()) if number is None else number
+            number = records.number(WAIT_KIND, name.encode()) if number is None else number
             id = WaitId(interaction.job, interaction.row, name, number)
             key = text_of(id).encode()
             recorded = await records.recorded(_ANSWER, key)
