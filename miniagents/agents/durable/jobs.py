@@ -20,6 +20,7 @@ from miniagents.agents.durable.identity import Identity, identity_of, key_of_arg
 from miniagents.agents.durable.names import name_of
 from miniagents.agents.durable.replies import encoded_error
 from miniagents.agents.host import AgentHost
+from miniagents.agents.interaction import Interaction
 from miniagents.agents.job_options import Change, Retry
 from miniagents.errors import AgentArgumentError, DecodeError, JobConflictError, JobStuckError, PromiseCancelledError
 from miniagents.journal import (
@@ -99,6 +100,7 @@ class JobRun:
         versions: The versions of the agents that are recorded.
         replies: A future of the replies of the root.
         on_rest: Called when nothing of the job runs: it has ended, or only waits.
+        busy: A call of the job that did something when `Resting` looked; None if none did.
     """
 
     def __init__(self, name: str, agent: str, input_key: bytes, *, adopts: bool) -> None:
@@ -111,6 +113,7 @@ class JobRun:
         self.replies: asyncio.Future[MessageSequencePromise] = asyncio.get_running_loop().create_future()
         self.replies.add_done_callback(lambda future: future.cancelled() or future.exception())
         self.on_rest: Callable[[], None] | None = None
+        self.busy: Interaction | None = None
 
     def rests(self) -> None:
         """Note that nothing of the job runs."""

@@ -45,12 +45,18 @@ class Resting:
         """Let the job rest if all calls of it wait, or have calls below that do."""
         durability, job = self._system.durability, interaction.job
         run: Any = durability.jobs.get(job) if durability is not None else None
-        if run is None or job in self._jobs:
+        if run is None or job in self._jobs or (run.busy is not None and self._is_busy(run.busy)):
             return
         root = interaction
         while root.parent is not None:
             root = root.parent
-        if all(call in self._waits or call.below for call in (root, *root.all_below())):
+        # From the last one: calls that were made one after the other begin to wait in this order, too.
+        run.busy = next((call for call in reversed((root, *root.all_below())) if self._is_busy(call)), None)
+        if run.busy is None:
             self._jobs.add(job)
             durability.write(Rest(job_subject(job)))
             run.rests()
+
+    def _is_busy(self, call: Interaction) -> bool:
+        """Return True if a call does something, and neither waits nor has calls below."""
+        return not call.done() and call not in self._waits and not call.below
