@@ -15,8 +15,9 @@ from miniagents.agents.waiting.process_waits import ProcessWaits
 from miniagents.agents.waiting.resting import Resting
 from miniagents.errors import ActorStoppedError, DeadlineExceededError
 from miniagents.journal import Journal, encoded, kind_of
+from miniagents.journal.encoding import kinds_of
 from miniagents.journal.limits import MAX_MESSAGE_BYTES
-from miniagents.journal.pending_wait import PendingWait, check_name, refusal, target_of, text_of
+from miniagents.journal.pending_wait import PendingWait, answered_id, check_name, refusal, target_of, text_of
 from miniagents.journal.waits import (
     ConsumeAnswer,
     Deliver,
@@ -221,13 +222,8 @@ class Answers:
             target = own[0].id
         if isinstance(target, WaitId) or (target and "#" not in target):
             given = GivenAnswer(encoded(answer, self._limit), kind, by, self._system.wall_clock.time())
-            kinds = tuple(cls.__wire_tag__ for cls in type(answer).__mro__ if issubclass(cls, Message))
-            delivered = await self._written(Deliver(job, target, given, kinds))
-        if delivered.delivery is Delivery.KEPT:
-            return None
-        if delivered.delivery is not Delivery.DELIVERED:
-            raise refusal(delivered, job, name_or_id, kind)
-        return text_of(delivered.waits[0].id)
+            delivered = await self._written(Deliver(job, target, given, kinds_of(answer)))
+        return answered_id(delivered, job, name_or_id, kind)
 
     async def _written(self, deliver: Deliver) -> Delivered:
         """Write an answer where its wait is, and wake that."""

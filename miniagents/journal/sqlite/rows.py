@@ -45,11 +45,10 @@ _encode = msgspec.msgpack.Encoder().encode
 _keys = msgspec.msgpack.Decoder(tuple[bytes, ...]).decode
 _numbers = msgspec.msgpack.Decoder(tuple[int, ...]).decode
 
-BELOW = (
-    "WITH RECURSIVE below (id) AS (SELECT value FROM json_each(?) UNION ALL "
+_BELOW = (
+    "WITH RECURSIVE below (id) AS (SELECT id FROM rows WHERE id = ? AND job = ? UNION ALL "
     "SELECT rows.id FROM below JOIN rows ON rows.parent = below.id) SELECT id FROM below"
 )
-"""The ids of rows, as JSON, and of all rows below them."""
 
 
 class SqliteRows:
@@ -164,9 +163,14 @@ class SqliteRows:
         rows = (self._database.execute(sql, (key,)).fetchone() for key in query.keys)
         return dict(row for row in rows if row is not None)
 
-    def below(self, *rows: int) -> list[int]:
-        """Return rows and all rows below them."""
-        return [id for (id,) in self._database.execute(BELOW, (json.dumps(rows),)).fetchall()]
+    def below(self, row: int, job: int | None) -> list[int]:
+        """Return a row and all rows below it.
+
+        Args:
+            row: The row.
+            job: The number of the name of its job, None for a job without rows. A row of another job counts as none.
+        """
+        return [id for (id,) in self._database.execute(_BELOW, (row, job)).fetchall()]
 
     def forget(self, rows: Sequence[int]) -> None:
         """Remove rows with their replies and records."""
