@@ -1,4 +1,4 @@
-"""The mailbox of a durable actor: an entry is accepted in three steps, and is on disk before it is in the queue.
+"""`DurableMailbox` and `DurableActorCell`: a mailbox that accepts an entry in three steps, on disk before the queue.
 
 The module is longer than most: the three steps and what may happen between them have to be read together.
 

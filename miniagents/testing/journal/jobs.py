@@ -1,7 +1,5 @@
 """The rules of jobs, of forgetting, and of retention."""
 
-from collections.abc import Callable
-
 from miniagents.journal import (
     Accept,
     Bury,
@@ -110,9 +108,7 @@ async def _deletes_all_of_a_job(journal: Journal) -> None:
     assert wait.answer is None, "its early answers are gone"
 
 
-async def _expires_what_has_ended(open_journal: Callable[[], Journal]) -> None:
-    journal = open_journal()
-    journal.open()
+async def _expires_what_has_ended(journal: Journal) -> None:
     await journal.write(Expire(1e12, 1e12))
     before = await journal.read(Count())
     for name, state in (("done", JobState.FINISHED), ("new", JobState.FINISHED), ("stuck", JobState.STUCK)):
@@ -151,8 +147,6 @@ async def _expires_what_has_ended(open_journal: Callable[[], Journal]) -> None:
     assert (counts.records - before.records, counts.messages - before.messages) == (12, 12), "and what they have"
     assert (counts.envelopes - before.envelopes, counts.letters - before.letters) == (1, 1), "and mail"
     assert counts.message_ids - before.message_ids == 3, "and message ids"
-    await journal.close()
 
 
-CHECKS = (_starts_a_job_once, _forgets_what_is_below_a_row, _deletes_all_of_a_job)
-OPENING_CHECKS = (_expires_what_has_ended,)
+CHECKS = (_starts_a_job_once, _forgets_what_is_below_a_row, _deletes_all_of_a_job, _expires_what_has_ended)
