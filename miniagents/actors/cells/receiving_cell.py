@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from miniagents.actors.cells.cell_ports import Inbox, System
     from miniagents.actors.messaging.options import Props
     from miniagents.actors.messaging.ref import ActorRef
+    from miniagents.actors.ports import Writing
 
 
 class ReceivingCell(Node):
@@ -93,11 +94,11 @@ class ReceivingCell(Node):
         """How many messages wait or are in hand."""
         return self.depth + (self.current is not None)
 
-    def post(self, envelope: Enveloped) -> "asyncio.Future[bool] | None":
+    def post(self, envelope: Enveloped) -> "Writing | None":
         """Put an `Envelope` or an `Ask` into the mailbox. Check and put are one step: nothing can come in between.
 
         Returns:
-            None: the message has been accepted or refused. A `DurableMailbox` returns a future, since it writes the
+            None: the message has been accepted or refused. A `DurableMailbox` returns itself, since it writes the
             message first.
 
         Raises:

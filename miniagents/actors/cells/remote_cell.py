@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from miniagents.actors.cells.cell import Cell
     from miniagents.actors.cells.cell_ports import System
     from miniagents.actors.messaging.ask import Ask
+    from miniagents.actors.ports import Writing
 
 
 class RemoteCell(StandIn):
@@ -73,7 +74,7 @@ class RemoteCell(StandIn):
 
     # To the actor
 
-    def post(self, envelope: Enveloped) -> "asyncio.Future[bool] | None":
+    def post(self, envelope: Enveloped) -> "Writing | None":
         """Hand a message on. The mailbox that gets it decides what becomes of it: a full one makes it a dead letter
         there, or fails the ask.
 
@@ -218,12 +219,12 @@ class Link(Protocol):
     with `answer` or `fail`, unless the ask has ended.
     """
 
-    def deliver(self, cell: "RemoteCell", entry: Enveloped) -> "asyncio.Future[bool] | None":
+    def deliver(self, cell: "RemoteCell", entry: Enveloped) -> "Writing | None":
         """Hand a message to the mailbox of the actor, with all that its envelope carries: the sender, the time that is
         left until the deadline, correlation id and trace. If the entry has an ask, its answer is wanted.
 
         Returns:
-            As `ReceivingCell.post`: a future of the moment when a durable mailbox has it on disk, or None.
+            As `ReceivingCell.post`: what says when a durable mailbox has it on disk, or None.
 
         Raises:
             Exception: The message cannot be sent, whatever happens. The sender gets it.

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from miniagents.actors.durable.group_commit import GroupCommit
 from miniagents.actors.durable.outcomes import decode_outcome, encode_outcome
 from miniagents.actors.durable.rules import Cron, Every, Once
 from miniagents.actors.durable.state import KeptState
@@ -50,14 +51,18 @@ class JournalInbox:
     Args:
         cell: The cell of the actor.
         journal: The journal.
+        group: Writes what is accepted, together with what the other mailboxes of the system accept.
         closed: Called with the inbox when the actor has ended.
     """
 
-    def __init__(self, cell: Any, journal: Journal, closed: "Callable[[JournalInbox], None]") -> None:
+    def __init__(
+        self, cell: Any, journal: Journal, group: GroupCommit, closed: "Callable[[JournalInbox], None]"
+    ) -> None:
         self.path: str = cell.path
         self._cell = cell
         self._journal = journal
         self._log_unwritten = partial(log_failed, "mailbox.not_acknowledged", actor=cell.path)
+        self._group = group
         self._closed = closed
         self._state = KeptState(self.path)
         self.timers = JournalTimers(cell, journal)
@@ -146,7 +151,7 @@ class JournalInbox:
 
     # Accepting
 
-    def commit(self, entry: Enveloped) -> "asyncio.Future[Any]":
+    def commit(self, entry: Enveloped) -> None:
         """Begin to write an entry; see `Inbox.commit`."""
         journal, message, trace = self._journal, entry.message, entry.trace
         body = encoded(message, journal.max_message_bytes)
@@ -161,21 +166,47 @@ class JournalInbox:
             b"" if message_id is None else message.content_key.encode(),
             _meta.encode(trace) if trace.__class__ is str else b"",
         )
-        written: asyncio.Future[Any]
-        if self._has_begun and not self.timers.ticks:
-            written = journal.write(operation)
+        if message_id is None and self._has_begun and not self.timers.ticks:
+            self._group.add(self, entry, operation)
         else:
-            has_begun = self._has_begun
-            written = journal.write(operation, *self._beside(entry))
-            if not has_begun:
-                self._begin(written)
+            self.write_alone(entry, operation)
         self._numbers[entry] = number
-        if message_id is None:
-            return written
-        assert isinstance(entry, Ask)  # whatever has a message id is one; see `DurableMailbox.post_once`
-        is_new: asyncio.Future[bool] = written.get_loop().create_future()
-        written.add_done_callback(partial(self._has_standing, entry, message_id, is_new))
-        return is_new
+
+    def write_alone(self, entry: Enveloped, operation: Accept) -> None:
+        """Write an entry with what belongs to it: that work begins, or that a timer has ticked.
+
+        Raises:
+            JournalError: The journal is not open.
+        """
+        has_begun = self._has_begun
+        written = self._journal.write(operation, *self._beside(entry))
+        if not has_begun:
+            self._begin(written)
+        if operation.message_id is None:
+            written.add_done_callback(partial(self._written_alone, entry))
+        else:
+            assert isinstance(entry, Ask)  # whatever has a message id is one; see `DurableMailbox.post_once`
+            written.add_done_callback(partial(self._has_standing, entry, operation.message_id))
+
+    def _written_alone(self, entry: Enveloped, written: "asyncio.Future[Any]") -> None:
+        error = self._error_of(written)
+        if error is None:
+            self._cell.written((entry,))
+        else:
+            self._cell.not_written(entry, error)
+
+    def not_written(self, entry: Enveloped, error: Exception) -> None:
+        """An entry of a group cannot be written."""
+        self._cell.not_written(entry, error)
+
+    def _error_of(self, written: "asyncio.Future[Any]") -> BaseException | None:
+        if written.cancelled():  # an ask must not get that as its own cancellation
+            return ActorStoppedError(f"{self.path}: its journal was closed", path=self.path)
+        return written.exception()
+
+    def written(self, entries: Sequence[Enveloped]) -> None:
+        """A group of entries is on disk."""
+        self._cell.written(entries)
 
     def _beside(self, entry: Enveloped) -> list[Operation[Any]]:
         """Return what is written together with an entry: that work begins, or that a timer has ticked."""
@@ -206,17 +237,15 @@ class JournalInbox:
         """Return the sender's id of a message, or None."""
         return self._ids.get(entry)
 
-    def _has_standing(
-        self, entry: Ask[Any], message_id: str, is_new: "asyncio.Future[bool]", written: "asyncio.Future[Acceptance]"
-    ) -> None:
+    def _has_standing(self, entry: Ask[Any], message_id: str, written: "asyncio.Future[Acceptance]") -> None:
         """The journal has said what it knows of a message id."""
         if self._postponed is not None:  # what waits in the journal is not known yet
-            self._postponed.append(partial(self._has_standing, entry, message_id, is_new, written))
+            self._postponed.append(partial(self._has_standing, entry, message_id, written))
             return
-        error = written.exception()
+        error = self._error_of(written)
         if error is not None:
             self._tell_sender(entry, error)
-            is_new.set_exception(error)
+            self._cell.not_written(entry, error)
             return
         acceptance = written.result()
         first = self._by_id.get(message_id)
@@ -252,7 +281,10 @@ class JournalInbox:
         if refused is not None:
             entry.fail(refused)
         self._tell_sender(entry, refused)
-        is_new.set_result(self._by_id.get(message_id) is entry)
+        if self._by_id.get(message_id) is entry:
+            self._cell.written((entry,))
+        else:
+            self._cell.known_already(entry)
 
     def _tell_sender(self, entry: Ask[Any], error: BaseException | None) -> None:
         accepted = self._accepted.pop(entry, None)
@@ -345,6 +377,7 @@ class JournalInbox:
         self._state.let_go()
         self.timers.close()
         self._end_postponing()
+        self._group.flush()  # before the next actor of this path reads its mail, and before it rests
         if self._has_begun:
             self._journal.write(Rest(mailbox_subject(self.path))).add_done_callback(self._log_unwritten)
         self._closed(self)

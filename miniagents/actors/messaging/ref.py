@@ -1,6 +1,5 @@
 """References to actors."""
 
-from asyncio import shield
 from collections import deque
 from collections.abc import Awaitable
 from threading import get_ident
@@ -163,9 +162,13 @@ class ActorRef:
             cell.check_message_id(message_id)
         member = cell.route(message)
         await member.room()
-        written = member.post(envelope) if message_id is None else member.post_once(envelope, message_id)
-        if written is not None:
-            await shield(written)
+        if message_id is not None:
+            accepted = member.post_once(envelope, message_id)
+        else:
+            mailbox = member.post(envelope)
+            accepted = mailbox.until_written(envelope) if mailbox is not None else None
+        if accepted is not None:
+            await accepted
 
     @overload
     def ask(
