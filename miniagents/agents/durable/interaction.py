@@ -54,6 +54,17 @@ class DurableReplyPromise(ReplyPromise["DurableInteraction"]):
         if call is None or self.finished or call.takes_reply(piece):
             super().push_piece(piece)
 
+    def push_error(self, error: BaseException) -> None:
+        call = self._interaction
+        if call is None or error is not call.error:
+            super().push_error(error)
+            return
+        call.is_ending = True  # it is no reply, but the end of the call, which is recorded as such
+        try:
+            super().push_error(error)
+        finally:
+            call.is_ending = False
+
 
 class DurableInteraction(Interaction):
     """One call of an agent in a system with a journal.
@@ -66,6 +77,7 @@ class DurableInteraction(Interaction):
         place: The row, as the calls that the code makes see it.
         chain: The chain of agents down to this call.
         saves: Returns what saves the state of a class agent together with the end of this call; None if nothing does.
+        is_ending: Whether the error that the call has ended with is put among the replies right now.
     """
 
     __slots__ = (
@@ -73,7 +85,6 @@ class DurableInteraction(Interaction):
         "_answered_by",
         "_identity",
         "_input",
-        "_is_ending",
         "_is_recorded",
         "_noted",
         "_on_end",
@@ -83,6 +94,7 @@ class DurableInteraction(Interaction):
         "_unsettled",
         "chain",
         "interrupted",
+        "is_ending",
         "is_silent",
         "job",
         "place",
@@ -111,7 +123,7 @@ class DurableInteraction(Interaction):
         self._answered_by: Row | None = None
         self._identity: Identity | None = None
         self._input: LiveInput | None = None
-        self._is_ending = False
+        self.is_ending = False
         self._noted: list[tuple[Any, int]] = []
         self._on_end: Callable[[RowState | None, BaseException | None], tuple[Operation[Any], ...]] | None = None
         self._released = self._to_drop = self._unsettled = 0
@@ -395,7 +407,7 @@ class DurableInteraction(Interaction):
         Returns:
             False if the caller has this reply already, from the journal.
         """
-        if self._answered_by is not None or self._is_ending or self.place is None or not self._is_recorded:
+        if self._answered_by is not None or self.is_ending or self.place is None or not self._is_recorded:
             return True
         place = len(self._noted)
         live = self._input
@@ -425,7 +437,6 @@ class DurableInteraction(Interaction):
         """End the call, and record that once its replies have settled."""
         if self._done:
             return
-        self._is_ending = True
         super().finish(error)
         if self._above is not None and self._answered_by is not None:
             self._above.ended(self._answered_by)
