@@ -35,7 +35,7 @@ The module is longer than most: somebody who handles an error looks for its clas
     ├── MessageDeadError                        the message of this id lies in the dead letters
     ├── JobConflictError (ValueError)           the name of the job belongs to another agent, input or code
     ├── JobStuckError                           the job has killed its process too often
-    ├── MessageTooLargeError (ValueError)       the message is larger than the journal takes
+    ├── MessageTooLargeError (ValueError)       the message is larger than the journal or a link takes
     ├── AnswerRefusedError (ValueError)         nothing waits for this answer, or it has one already
     ├── LLMError                                a language model did not answer as it should
     │   ├── MissingKeyError                     there is no key for the provider
@@ -350,7 +350,8 @@ class AnswerRefusedError(MiniAgentsError, ValueError):
 
 
 class MessageTooLargeError(MiniAgentsError, ValueError):
-    """The message is larger than `max_message_bytes` of the journal. Another attempt would fail again.
+    """The message is larger than `max_message_bytes` of the journal, or than a link between nodes takes.
+    Another attempt would fail again.
 
     Attributes:
         field: The largest field of the message.

@@ -26,6 +26,7 @@ LAYERS = [
     "journal",
     "actors",
     "agents",
+    "cluster",
     "miniagents",
     "ext",
     "testing",
