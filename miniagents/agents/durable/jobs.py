@@ -100,6 +100,7 @@ class JobRun:
         versions: The versions of the agents that are recorded.
         replies: A future of the replies of the root.
         on_rest: Called when nothing of the job runs: it has ended, or only waits.
+        call: The call that is the root, once it is made.
         busy: A call of the job that did something when `Resting` looked; None if none did.
     """
 
@@ -113,6 +114,7 @@ class JobRun:
         self.replies: asyncio.Future[MessageSequencePromise] = asyncio.get_running_loop().create_future()
         self.replies.add_done_callback(lambda future: future.cancelled() or future.exception())
         self.on_rest: Callable[[], None] | None = None
+        self.call: Interaction | None = None
         self.busy: Interaction | None = None
 
     def rests(self) -> None:
@@ -216,6 +218,7 @@ class Jobs:
             above = await self._begun(run, agent, about, retry, on_change)
             replies = target.inquire(messages, start_soon=False, kwargs=arguments, **how)
             call: Any = getattr(replies, "interaction", None)
+            run.call = call
             call.begin_job(above, lambda state, error: self._ended(run, state, error))
             run.replies.set_result(replies)
             call.submit()
