@@ -314,10 +314,12 @@ class JobConflictError(MiniAgentsError, ValueError):
     Attributes:
         job: The name of the job.
         agents: The names of the agents whose code has changed, or ().
+        waits: The ids of the open waits that would vanish with their code, or ().
     """
 
     job: str = ""
     agents: tuple[str, ...] = ()
+    waits: tuple[str, ...] = ()
 
 
 class JobStuckError(MiniAgentsError):

@@ -12,7 +12,7 @@ from typing import Any
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.call_target import CallTarget
 from miniagents.agents.durable.below import Below
-from miniagents.agents.durable.changes import changed_agents, changes_of, recorded_versions, unused_rows
+from miniagents.agents.durable.changes import changed_agents, changes_of, lost_with, recorded_versions, unused_rows
 from miniagents.agents.durable.durability import Durability
 from miniagents.agents.durable.finding import agent_named, version_now
 from miniagents.agents.durable.freeing import freed
@@ -100,6 +100,7 @@ class JobRun:
         versions: The versions of the agents that are recorded.
         replies: A future of the replies of the root.
         on_rest: Called when nothing of the job runs: it has ended, or only waits.
+        call: The call that is the root, once it is made.
         busy: A call of the job that did something when `Resting` looked; None if none did.
     """
 
@@ -113,6 +114,7 @@ class JobRun:
         self.replies: asyncio.Future[MessageSequencePromise] = asyncio.get_running_loop().create_future()
         self.replies.add_done_callback(lambda future: future.cancelled() or future.exception())
         self.on_rest: Callable[[], None] | None = None
+        self.call: Interaction | None = None
         self.busy: Interaction | None = None
 
     def rests(self) -> None:
@@ -216,6 +218,7 @@ class Jobs:
             above = await self._begun(run, agent, about, retry, on_change)
             replies = target.inquire(messages, start_soon=False, kwargs=arguments, **how)
             call: Any = getattr(replies, "interaction", None)
+            run.call = call
             call.begin_job(above, lambda state, error: self._ended(run, state, error))
             run.replies.set_result(replies)
             call.submit()
@@ -274,16 +277,27 @@ class Jobs:
         if not changed:
             return
         unused = unused_rows(rows, changed, adopts=on_change is Change.ADOPT)
-        answers = sum(row.state is RowState.FINISHED for row in rows if row.id in unused)
+        waits = await self._journal.read(Waits(run.name, tuple(WaitState)))
+        answers, lost = lost_with(unused, rows, waits)
         if on_change is Change.FAIL:
+            and_waits = f", and the waits {', '.join(lost)} would vanish" if lost else ""
             raise JobConflictError(
                 f"job {run.name!r}: the code of {', '.join(changed)} has changed, and {answers} recorded answers would "
-                f"not be used; on_change=Change.RUN runs the changed code, Change.ADOPT keeps what lies below it",
+                f"not be used{and_waits}; on_change=Change.RUN runs the changed code, Change.ADOPT keeps what lies "
+                f"below it",
                 job=run.name,
                 agents=changed,
+                waits=lost,
             )
-        _log.warning("job.code_changed", job=run.name, agents=list(changed), answers=answers, on_change=on_change.value)
-        with_waits = {wait.id.row for wait in await self._journal.read(Waits(run.name, tuple(WaitState)))}
+        _log.warning(
+            "job.code_changed",
+            job=run.name,
+            agents=list(changed),
+            answers=answers,
+            waits=list(lost),
+            on_change=on_change.value,
+        )
+        with_waits = {wait.id.row for wait in waits}
         # These rows do not run again: the answers that their waits have are for the waits of the new code.
         releases = tuple(ReleaseWaits(run.name, row.id) for row in rows if row.id in unused & with_waits)
         if releases:
