@@ -252,15 +252,16 @@ class DurableMailbox(LivingCell):
                 self.acknowledge(entry, ended.pop(entry))
             else:
                 reserved[entry] = True
-            if senders:
-                self._tell_sender(entry)
+            sender = senders.pop(entry, None)
+            if sender is not None and not sender.done():
+                sender.set_result(None)
         self._post_written()
 
     def not_written(self, entry: Enveloped, error: BaseException) -> None:
         """Nothing of an entry is on disk: give its room back, and tell its sender."""
         self.inbox.forget(entry)
         outcome = self._ended.pop(entry, None)
-        is_told = self._tell_sender(entry, error)
+        is_told = self._let_sender_fail(entry, error)
         if outcome is None or outcome is Outcome.CUT_OFF:
             entry.taken = True
             self.system.dead_letters.add(DeadLetterReason.NOT_WRITTEN, entry, self.ref)
@@ -275,33 +276,40 @@ class DurableMailbox(LivingCell):
     def known_already(self, entry: Enveloped) -> None:
         """The same message was written before, and is not posted again; its ask is the inbox's to end."""
         self.inbox.forget(entry)
-        self._tell_sender(entry)
+        sender = self._senders.pop(entry, None)
+        if sender is not None and not sender.done():
+            sender.set_result(None)
         entry.taken = True
         if self._ended.pop(entry, None) is None:
             self._leave_line(entry)
             self._post_written()
 
-    def _tell_sender(self, entry: Enveloped, error: BaseException | None = None) -> bool:
-        """Let the `send` of an entry go on, or fail. Return False if none waits."""
+    def _let_sender_fail(self, entry: Enveloped, error: BaseException) -> bool:
+        """Let the `send` of an entry fail. Return False if none waits."""
         sender = self._senders.pop(entry, None)
         if sender is None or sender.done():
             return False
-        if error is None:
-            sender.set_result(None)
-        else:
-            sender.set_exception(error)
+        sender.set_exception(error)
         return True
 
     def _post_written(self) -> None:
         """Post from the front of the line what may be posted; before the actor has recovered nothing is."""
-        reserved = self._reserved
-        while reserved and self._recovery is MailRecovery.DONE:
+        if self._recovery is not MailRecovery.DONE:
+            return
+        reserved, ready = self._reserved, list[Enveloped]()
+        while reserved:
             entry, is_written = reserved.popitem(last=False)
             if not is_written:
                 reserved[entry] = False
                 reserved.move_to_end(entry, last=False)
-                return
-            self.deliver(entry)
+                break
+            ready.append(entry)
+        if self.queue.__class__ is not BoundedQueue:
+            for entry in ready:
+                self.deliver(entry)
+        elif ready:
+            self.queue.extend(ready)
+            self._wake_for_mail()
 
     def deliver(self, entry: Enveloped) -> None:
         """Put an entry that is on disk into the queue, whatever the capacity.
@@ -320,6 +328,9 @@ class DurableMailbox(LivingCell):
                 entry.ask.fail(error)
             log_failure("mailbox.not_posted", error, actor=self.path)
             return
+        self._wake_for_mail()
+
+    def _wake_for_mail(self) -> None:
         if not self.scheduled and self.life is not BORN:
             self.wake()
 

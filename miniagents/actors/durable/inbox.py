@@ -80,10 +80,13 @@ class JournalInbox:
     async def recover(self) -> Sequence[Enveloped]:
         """Read what the journal has kept for the actor; see `Inbox.recover`."""
         saved, timers = self._journal.read(self._state.query()), self._journal.read(self.timers.query())
-        kept = [mail async for mail in waiting_mail(self._journal, self.path) if mail[0].number < self._first]
+        at = self._cell.system.time()
+        entries: list[Enveloped] = []
+        async for envelope, message in waiting_mail(self._journal, self.path):
+            if envelope.number < self._first:
+                entries.append(self._entry_of(envelope, message, at))  # here, so that the loop goes on between pages
         self._state.keep(await saved)
         stored_timers = await timers
-        entries = [self._entry_of(envelope, message) for envelope, message in kept]
         if entries and not self._has_begun:
             begun = self._journal.write(Begin(mailbox_subject(self.path)))
             self._begin(begun)
@@ -113,11 +116,10 @@ class JournalInbox:
     def take_resent(self, mail: StoredEnvelope, message: Message) -> None:
         """Deliver a dead letter that was sent again, unless the start of the actor reads it."""
         if mail.number >= self._first:
-            self._cell.deliver_behind(self._entry_of(mail, message))
+            self._cell.deliver_behind(self._entry_of(mail, message, self._cell.system.time()))
 
-    def _entry_of(self, envelope: StoredEnvelope, message: Message) -> Enveloped:
+    def _entry_of(self, envelope: StoredEnvelope, message: Message, at: float) -> Enveloped:
         trace = msgspec.msgpack.decode(envelope.meta) if envelope.meta else None
-        at = self._cell.system.time()
         entry: Enveloped
         if envelope.message_id is None:
             entry = Envelope(message, trace=trace, at=at, crashes=envelope.attempts)

@@ -145,8 +145,11 @@ class ActorRef:
             JournalError: The journal cannot write; nothing was sent.
         """
         cell = self._cell
-        if not isinstance(message, Message):
-            raise not_sendable(cell.path, message)
+        kind: Any = message.__class__
+        try:
+            kind.__message_fields__  # noqa: B018 - as in `tell`
+        except AttributeError:
+            raise not_sendable(cell.path, message) from None
         system = cell.system
         if get_ident() != system.thread_id:
             raise _wrong_thread(cell.path, "send")

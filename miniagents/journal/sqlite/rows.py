@@ -38,9 +38,9 @@ _SELECT = (
     "JOIN names AS jobs_ ON jobs_.id = job JOIN names AS agents ON agents.id = agent"
 )
 _RUNNING = ROW_STATES.of[RowState.RUNNING]
-_insert_rows = Insert("INSERT INTO rows VALUES", 14)
-_insert_messages = Insert("INSERT INTO messages (key, body) VALUES", 2, "ON CONFLICT DO NOTHING")
-_insert_records = Insert("INSERT OR REPLACE INTO records VALUES", 6)
+_insert_rows = Insert("INSERT INTO rows VALUES", f"?, ?, ?, ?, ?, ?, {_RUNNING}, ?, 0, 1, x'', FALSE, x'', ?")
+_insert_messages = Insert("INSERT INTO messages (key, body) VALUES", "?, ?", "ON CONFLICT DO NOTHING")
+_insert_records = Insert("INSERT OR REPLACE INTO records VALUES", "?, ?, ?, ?, ?, ?")
 _encode = msgspec.msgpack.Encoder().encode
 _keys = msgspec.msgpack.Decoder(tuple[bytes, ...]).decode
 _numbers = msgspec.msgpack.Decoder(tuple[int, ...]).decode
@@ -68,25 +68,10 @@ class SqliteRows:
     def start(self, operations: Sequence[StartRow]) -> None:
         """Do several `StartRow`."""
         number = self._names.number
-        rows = [
-            (
-                each.id,
-                each.parent,
-                each.slot,
-                each.number,
-                number(each.job),
-                number(each.agent),
-                _RUNNING,
-                each.started,
-                0,
-                1,
-                b"",
-                False,
-                b"",
-                each.at,
-            )
-            for each in operations
-        ]
+        rows: list[Any] = []
+        for each in operations:
+            job, agent = number(each.job), number(each.agent)
+            rows += (each.id, each.parent, each.slot, each.number, job, agent, each.started, each.at)
         _insert_rows(self._database, rows)
 
     def restart(self, operation: RestartRow) -> None:
@@ -105,7 +90,7 @@ class SqliteRows:
 
     def keep_messages(self, operations: Sequence[KeepMessage]) -> None:
         """Do several `KeepMessage`."""
-        _insert_messages(self._database, [(each.key, each.body) for each in operations])
+        _insert_messages(self._database, [value for each in operations for value in (each.key, each.body)])
 
     def finish(self, operations: Sequence[FinishRow]) -> None:
         """Do several `FinishRow`; of those of one row the last one counts."""
@@ -121,8 +106,10 @@ class SqliteRows:
 
     def record(self, operations: Sequence[Record]) -> None:
         """Do several `Record`."""
-        rows = [(each.row, each.kind, each.key, each.number, each.value, each.message) for each in operations]
-        _insert_records(self._database, rows)
+        records: list[Any] = []
+        for each in operations:
+            records += (each.row, each.kind, each.key, each.number, each.value, each.message)
+        _insert_records(self._database, records)
         self._progress(each.row for each in operations if each.value is not None)
 
     def rows_at(self, query: RowsAt) -> tuple[Row, ...]:
