@@ -95,6 +95,40 @@ async def test_replies_that_come_after_the_code_has_ended_are_recorded_in_their_
     }
 
 
+@miniagent(durable=True)
+async def shouts(ctx: Any) -> None:
+    """Ask for each message as it comes, and want all of them."""
+    async for promise in ctx.message_promises:
+        ctx.reply(await upper.inquire(await promise))
+
+
+async def test_the_end_of_the_system_in_the_middle_of_an_input_keeps_what_was_made_of_its_beginning() -> None:
+    goes_on = asyncio.Event()
+
+    async def pieces() -> AsyncIterator[str]:
+        yield "one"
+        yield "two"
+        await goes_on.wait()
+        yield "three"
+
+    @miniagent(durable=True, version="1")
+    async def sends(ctx: Any) -> None:
+        ctx.reply([str(message) for message in await shouts.inquire(pieces())])
+
+    journal = MemoryJournal()
+    with pytest.raises(InterruptedError):
+        async with MiniAgents(journal=journal) as mini:
+            mini.run_job("j", sends)
+            await asyncio.sleep(1)
+            raise InterruptedError
+    assert calls == {"one": 1, "two": 1}
+    goes_on.set()
+    async with MiniAgents(journal=journal) as mini:
+        assert [str(message) for message in await mini.run_job("j", sends)] == ["ONE", "TWO", "THREE"]
+
+    assert calls == {"one": 1, "two": 1, "three": 1}
+
+
 @miniagent
 async def plain(ctx: Any) -> None:
     """An agent that is not durable, between two that are."""
