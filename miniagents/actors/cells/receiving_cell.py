@@ -244,9 +244,11 @@ class ReceivingCell(Node):
         Of a million messages most would not be kept as dead letters: those are only counted, so that the loop is not
         held up for a second.
         """
-        queue, waiting, self.queue, self.dead_entries = self.queue, self.depth, None, 0
-        if queue:
-            self._refuse_all(queue, waiting)
+        queue = self.queue
+        if queue is not None:
+            waiting, self.queue, self.dead_entries = self.depth, None, 0
+            if queue:
+                self._refuse_all(queue, waiting)
         room, self._room = self._room, None
         for turn in room or ():
             if not turn.done():
