@@ -187,9 +187,9 @@ class ActorSystem(Spawner, StoppableSystem):
 
         Args:
             main: The coroutine of the program.
-            gc: "service" for a program that serves: full collections of Python's garbage collector, for which all
-                clients would wait, become rare until the program ends (docs/benchmarking.md). None leaves the collector
-                alone.
+            gc: "service" for a program that serves: collections of Python's garbage collector, for which all clients
+                would wait, become rare and short until the program ends (docs/benchmarking.md). None leaves the
+                collector alone.
 
         Returns:
             What it returned.
