@@ -4,7 +4,7 @@ The module is longer than most: a replay may turn into a run at any reply, so bo
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -28,10 +28,8 @@ from miniagents.errors import (
 )
 from miniagents.journal import (
     FinishRow,
-    KeptMessages,
     NoteInputs,
     Operation,
-    Replies,
     Reply,
     RestartRow,
     Row,
@@ -213,7 +211,6 @@ class DurableInteraction(Interaction):
         """
         live = self._input
         assert live is not None
-        replies: dict[int, tuple[Reply, ...]] = {}
         live.look()
         while True:
             if live.has_ended and (exact := above.with_input(self._slot, live.keys)) is not None:
@@ -222,7 +219,7 @@ class DurableInteraction(Interaction):
             pause = patience_ends - self.system.time()
             if len(rows) < 2 or live.has_ended or pause <= 0:
                 break
-            await self._release_what_is_sure(rows, replies, live)
+            await self._release_what_is_sure(rows, above, live)
             try:
                 async with asyncio.timeout(pause):
                     await live.more()
@@ -230,32 +227,25 @@ class DurableInteraction(Interaction):
                 pass
         return rows[0] if rows else None
 
-    async def _release_what_is_sure(
-        self, rows: list[Row], replies: dict[int, tuple[Reply, ...]], live: LiveInput
-    ) -> None:
+    async def _release_what_is_sure(self, rows: list[Row], above: Below, live: LiveInput) -> None:
         """Release the replies that all rows agree on, since the caller may need them before it sends more.
 
         Args:
             rows: The rows that fit.
-            replies: The replies of rows that were read before; those of others are put in.
+            above: The place above them.
             live: The input.
         """
         if not all(self._may_answer(row) for row in rows):
             return
-        journal = self.durability.journal
-        for row in rows:
-            if row.id not in replies:
-                replies[row.id] = await journal.read(Replies(row.id))
+        answers = [await above.answer(row) for row in rows]
         sure: list[Reply] = []
-        for same in zip(*(replies[row.id] for row in rows), strict=False):
+        for same in zip(*(answer.replies for answer in answers), strict=False):
             if any(reply != same[0] for reply in same) or not _has_come(same[0].inputs, live):
                 break
             sure.append(same[0])
-        fresh = sure[self._released :]
-        bodies = await journal.read(_messages_of(fresh))
         try:
-            for reply in fresh:
-                self._release(restored(reply, bodies))
+            for reply in sure[self._released :]:
+                self._release(restored(reply, answers[0].bodies))
         except DecodeError:
             return  # the replay comes to it, too, and makes the code run
 
@@ -279,11 +269,10 @@ class DurableInteraction(Interaction):
         Raises:
             DecodeError: A reply is no message in this process.
         """
-        live, journal = self._input, self.durability.journal
+        live, answer = self._input, await above.answer(row)
         assert live is not None
-        replies = await journal.read(Replies(row.id))
-        bodies = await journal.read(_messages_of(replies))
-        pieces = [restored(reply, bodies) for reply in replies]
+        replies = answer.replies
+        pieces = [restored(reply, answer.bodies) for reply in replies]
         self._answered_by = row
         try:
             for place, (reply, piece) in enumerate(zip(replies, pieces, strict=True)):
@@ -516,11 +505,6 @@ def _fits(row: Row, live: LiveInput) -> bool:
 def _has_come(count: int, live: LiveInput) -> bool:
     """Return True if so many messages of the input have come; `ENDED` means all of them."""
     return live.has_ended if count == ENDED else len(live.keys) >= count
-
-
-def _messages_of(replies: Iterable[Reply]) -> KeptMessages:
-    """Return the query for the messages of replies, of which some may be exceptions."""
-    return KeptMessages(tuple(reply.message for reply in replies if reply.message))
 
 
 def _needed(row: Row, replies: tuple[Reply, ...]) -> int:
