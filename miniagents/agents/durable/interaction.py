@@ -61,7 +61,6 @@ class DurableInteraction(Interaction):
     that.
 
     Attributes:
-        place: The row, as the calls that the code makes see it.
         chain: The chain of agents down to this call.
         saves: Returns what saves the state of a class agent together with the end of this call; None if nothing does.
     """
@@ -69,12 +68,16 @@ class DurableInteraction(Interaction):
     __slots__ = (
         "_above",
         "_answered_by",
+        "_former",
+        "_has_begun",
         "_identity",
         "_input",
         "_is_ending",
         "_is_recorded",
         "_noted",
         "_on_end",
+        "_place",
+        "_records",
         "_released",
         "_slot",
         "_to_drop",
@@ -83,24 +86,23 @@ class DurableInteraction(Interaction):
         "interrupted",
         "is_silent",
         "job",
-        "place",
-        "records",
         "replaying",
         "row",
         "saves",
     )
 
     is_silent: bool
-    place: Below | None
     chain: bytes
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         parent: Any = self.parent  # the calls of this system are of this class
         self.row: int = self.id
-        self.records = None
         self.replaying = self.interrupted = False
-        self.place = None
+        self._place: Below | None = None
+        self._records: JournalRecords | None = None
+        self._former: tuple[int, ...] = ()
+        self._has_begun = False
         self._is_recorded = self.agent.options.spawn.durable or self.durability.records_all
         self._above: Below | None = parent.place if parent is not None else None
         self.job: str = parent.job if parent is not None else ""
@@ -121,6 +123,25 @@ class DurableInteraction(Interaction):
         """The durability of the system."""
         durability: Durability = self.system.durability
         return durability
+
+    @property
+    def place(self) -> Below | None:
+        """The row, as the calls that the code makes see it; None before it is begun. Most calls make no others, so it
+        is made when it is first asked for."""
+        if self._place is None and self._has_begun:
+            adopts = self.durability.adopts(self.job)
+            journal = self.durability.journal
+            self._place = Below(
+                journal, self.row, self.job, self.chain, is_fresh=True, former=self._former, adopts=adopts
+            )
+        return self._place
+
+    @property
+    def records(self) -> JournalRecords | None:  # type: ignore[override]  # an attribute of the class, elsewhere
+        """The records of the row; None before it is begun, and for a call that is not recorded."""
+        if self._records is None and self._has_begun:
+            self._records = JournalRecords(self.durability.journal, self.row, self.is_at_new_work, is_fresh=True)
+        return self._records
 
     @property
     def ends_with_its_agent(self) -> bool:  # type: ignore[override]  # an attribute of the class, elsewhere
@@ -150,9 +171,9 @@ class DurableInteraction(Interaction):
 
     async def _answer_or_run(self, code: AgentCode, _: Interaction) -> None:
         if not self._is_recorded:
-            self.place = self._above  # what it calls belongs to the row above
+            self._place = self._above  # what it calls belongs to the row above
             await code(self)
-        elif self.place is not None:  # a `RetryPolicy` tries the call again
+        elif self._has_begun:  # a `RetryPolicy` tries the call again
             await self._restart(self.row)
             await code(self)
         elif not await self._is_answered():
@@ -323,9 +344,8 @@ class DurableInteraction(Interaction):
         self.row = journal.next_id()
         number = above.next_number(self._slot) if above is not None else 0
         parent = above.row if above is not None else 0
-        adopts = self.durability.adopts(self.job)
-        self.place = Below(journal, self.row, self.job, self.chain, is_fresh=True, former=former, adopts=adopts)
-        self.records = JournalRecords(journal, self.row, self.is_at_new_work, is_fresh=True)
+        self._former = former
+        self._has_begun = True
         self.durability.write(
             StartRow(self.row, parent, self._slot, number, self.job, identity.name, journal.next_id()),
             *self._inputs_now(),
@@ -339,11 +359,12 @@ class DurableInteraction(Interaction):
         self.row = row
         self.durability.write(RestartRow(row, journal.next_id()), *self._inputs_now())
         records = self.records
-        if not isinstance(records, JournalRecords):
-            self.records = records = JournalRecords(journal, row, self.is_at_new_work)
+        if records is None:
+            self._records = records = JournalRecords(journal, row, self.is_at_new_work)
         records.rewind()
         adopts = self.durability.adopts(self.job)
-        self.place = place = Below(journal, row, self.job, self.chain, is_fresh=False, adopts=adopts)
+        self._place = place = Below(journal, row, self.job, self.chain, is_fresh=False, adopts=adopts)
+        self._has_begun = True
         await place.load()
         await records.load()
         self.replaying = records.has_results or not place.is_empty
@@ -387,7 +408,7 @@ class DurableInteraction(Interaction):
         Returns:
             False if the caller has this reply already, from the journal.
         """
-        if self._answered_by is not None or self._is_ending or self.place is None or not self._is_recorded:
+        if self._answered_by is not None or self._is_ending or not self._has_begun:
             return True
         place = len(self._noted)
         live = self._input
@@ -434,7 +455,7 @@ class DurableInteraction(Interaction):
             return
         live, on_end = self._input, self._on_end
         noted, answered_by = self._noted, self._answered_by
-        is_recorded = self._is_recorded and self.place is not None
+        has_begun = self._has_begun
         saves = self.saves
         self._on_end = self._input = self.saves = None
         self._noted = []
@@ -444,7 +465,7 @@ class DurableInteraction(Interaction):
         if state is RowState.FINISHED and any(_error_of(piece) is not None for piece, _ in noted):
             state = RowState.FAILED  # a reply has broken off
         more = on_end(state, self.error) if on_end is not None else ()
-        if answered_by is not None or not is_recorded or state is None or live is None:
+        if answered_by is not None or not has_begun or state is None or live is None:
             if more:
                 self.durability.write(*more)
             return

@@ -7,7 +7,7 @@ from functools import partial
 
 from miniagents.journal import Answer, Answers, Journal, Row, RowState
 
-_ROWS = 2000
+_ROWS = 4000
 """How many rows are read at a time, unless their messages are large (`Answers.most_bytes`)."""
 
 
