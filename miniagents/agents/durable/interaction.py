@@ -62,6 +62,7 @@ class DurableInteraction(Interaction):
 
     Attributes:
         chain: The chain of agents down to this call.
+        durability: That of the system.
         saves: Returns what saves the state of a class agent together with the end of this call; None if nothing does.
     """
 
@@ -83,6 +84,7 @@ class DurableInteraction(Interaction):
         "_to_drop",
         "_unsettled",
         "chain",
+        "durability",
         "interrupted",
         "is_silent",
         "job",
@@ -97,6 +99,7 @@ class DurableInteraction(Interaction):
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         parent: Any = self.parent  # the calls of this system are of this class
+        self.durability: Durability = self.system.durability
         self.row: int = self.id
         self.replaying = self.interrupted = False
         self._place: Below | None = None
@@ -117,12 +120,6 @@ class DurableInteraction(Interaction):
         self._released = self._to_drop = self._unsettled = 0
         self._slot = b""
         self.saves: Callable[[], tuple[Operation[Any], ...]] | None = None
-
-    @property
-    def durability(self) -> Durability:
-        """The durability of the system."""
-        durability: Durability = self.system.durability
-        return durability
 
     @property
     def place(self) -> Below | None:
