@@ -2,6 +2,8 @@
 
 from miniagents.journal import (
     Accept,
+    Answer,
+    Answers,
     Bury,
     ChangeJob,
     Count,
@@ -24,7 +26,6 @@ from miniagents.journal import (
     Record,
     Records,
     Removed,
-    Replies,
     Reply,
     RowOf,
     RowsOfJob,
@@ -85,7 +86,7 @@ async def _forgets_what_is_below_a_row(journal: Journal) -> None:
     assert await journal.write(Forget("jobs/forget", other)) == 0, "a row of another job is not forgotten"
     assert await journal.write(Forget("jobs/forget", child)) == 2, "a row is forgotten with all below it"
     assert [row.id for row in await journal.read(RowsOfJob("jobs/forget"))] == [root, sibling], "others stay"
-    assert await journal.read(Replies(child)) == (), "a forgotten row has no replies"
+    assert await journal.read(Answers((child,))) == {child: Answer()}, "a forgotten row has no replies"
     assert await journal.read(Records(grandchild)) == (), "a forgotten row has no records"
     assert await journal.write(Forget("jobs/forget")) == 2, "all rows of a job can be forgotten"
     assert await journal.read(JobOf("jobs/forget")) is not None, "the job itself stays"
