@@ -10,6 +10,7 @@ from miniagents.actors.messaging.entries import Enveloped
 from miniagents.actors.messaging.identity import Identity
 from miniagents.actors.messaging.ref import ActorRef
 from miniagents.actors.waiting.termination import StopRequest
+from miniagents.errors import InvalidOptionError
 from miniagents.promising import Promise
 from miniagents.supervision import StopReason
 from miniagents.supervision.lifecycle import BORN, OVER, Life
@@ -73,7 +74,24 @@ class RemoteCell(StandIn):
 
     # To the actor
 
-    def post(self, envelope: Enveloped) -> "asyncio.Future[bool] | None":
+    def check_message_id(self, message_id: object) -> None:
+        """Check that a message can be sent under a message id. Whether the actor is durable is found out there.
+
+        Raises:
+            InvalidOptionError: The id is empty, or no text.
+        """
+        if not isinstance(message_id, str) or not message_id:
+            raise InvalidOptionError(f"{self.path}: message_id= is a text that is not empty, not {message_id!r}")
+
+    def post_once(self, entry: Enveloped, message_id: str) -> "asyncio.Future[bool] | None":
+        """Hand a message on under a message id.
+
+        Returns:
+            For a message that wants no answer, a future of the moment when it is on disk there.
+        """
+        return self.post(entry, message_id)
+
+    def post(self, envelope: Enveloped, message_id: str | None = None) -> "asyncio.Future[bool] | None":
         """Hand a message on. The mailbox that gets it decides what becomes of it: a full one makes it a dead letter
         there, or fails the ask.
 
@@ -88,7 +106,7 @@ class RemoteCell(StandIn):
             self.system.dead_letters.add(DeadLetterReason.STOPPED, envelope, self.ref)
             return None
         try:
-            written = self.link.deliver(self, envelope)
+            written = self.link.deliver(self, envelope, message_id)
         except Exception as error:
             if ask is None:
                 raise
@@ -218,9 +236,10 @@ class Link(Protocol):
     with `answer` or `fail`, unless the ask has ended.
     """
 
-    def deliver(self, cell: "RemoteCell", entry: Enveloped) -> "asyncio.Future[bool] | None":
+    def deliver(self, cell: "RemoteCell", entry: Enveloped, message_id: str | None) -> "asyncio.Future[bool] | None":
         """Hand a message to the mailbox of the actor, with all that its envelope carries: the sender, the time that is
-        left until the deadline, correlation id and trace. If the entry has an ask, its answer is wanted.
+        left until the deadline, correlation id and trace. If the entry has an ask, its answer is wanted. With a message
+        id a durable mailbox takes it once, however often it is delivered.
 
         Returns:
             As `ReceivingCell.post`: a future of the moment when a durable mailbox has it on disk, or None.

@@ -88,7 +88,7 @@ class LinkEnd:
 
     # As the cells here use it
 
-    def deliver(self, cell: RemoteCell, entry: Enveloped) -> "asyncio.Future[bool] | None":
+    def deliver(self, cell: RemoteCell, entry: Enveloped, message_id: str | None) -> "asyncio.Future[bool] | None":
         if self.refuses is not None:
             raise self.refuses
         number = None
