@@ -96,6 +96,7 @@ class OwnRay:
                     pass_fds=(lock,),
                     start_new_session=True,
                 )
+            os.write(lock, str(self._keeper.pid).encode())  # the id of the session of all of Ray's processes
         finally:
             os.close(lock)
         head = await self._ask(Head(OBJECT_STORE_BYTES))
@@ -162,11 +163,13 @@ def remove_abandoned() -> None:
 
 def _kill_members(folder: Path) -> None:
     """Kill the processes of a cluster without a keeper: some of Ray's wait for long before they miss it."""
-    variable = f"RAY_TMPDIR={folder}".encode()
+    keeper = int((folder / _LOCK).read_text() or 0)
     for process in Path("/proc").glob("[0-9]*"):
+        pid = int(process.name)
         with contextlib.suppress(OSError):  # it has ended, or belongs to another user
-            if variable in (process / "environ").read_bytes().split(b"\0"):
-                os.kill(int(process.name), signal.SIGKILL)
+            told = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+            if os.getsid(pid) == keeper and str(folder).encode() in told:
+                os.kill(pid, signal.SIGKILL)
 
 
 def _is_used(folder: Path) -> bool:
