@@ -3,7 +3,6 @@
 import asyncio
 import importlib
 import os
-import sys
 import threading
 import time
 from typing import Any
@@ -14,8 +13,11 @@ from miniagents.cluster.transport import NodeId
 from miniagents.ext.ray.library import load_ray
 from miniagents.ext.ray.transport import Hosts, HostTransport
 
-ORPHAN_CHECK = 0.5
-"""Seconds between two looks whether the raylet that has started this process is still there."""
+GUARD_EVERY = 0.25
+"""Seconds between two looks of the guard of a node."""
+
+GRACE = 0.5
+"""Seconds for which the loop of a node may go on after its lease has lapsed, to end in order."""
 
 
 class Boarding(msgspec.Struct, frozen=True):
@@ -27,9 +29,7 @@ class Boarding(msgspec.Struct, frozen=True):
         driver: The name of the driver.
         driver_epoch: The epoch of the driver.
         namespace: Ray's namespace, in which the hosts find each other.
-        modules: The modules that define messages, actors and agents.
-        requires: The environment variables that the node must have.
-        runtime: The class of the node runtime, "module:name".
+        runtime: The class of the node runtime, `module:name`.
         settings: What it is made with.
     """
 
@@ -38,8 +38,6 @@ class Boarding(msgspec.Struct, frozen=True):
     driver: str
     driver_epoch: int
     namespace: str
-    modules: tuple[str, ...]
-    requires: tuple[str, ...]
     runtime: str
     settings: bytes
 
@@ -49,27 +47,26 @@ class Boarded(msgspec.Struct, frozen=True):
 
     Attributes:
         pid: Its process.
-        raylet: Ray's id of the machine that it is on.
-        lacks: The required variables that are not there.
-        error: What the import of a module failed with, or "".
+        refusal: What keeps the node from starting, or "".
     """
 
     pid: int
-    raylet: str
-    lacks: tuple[str, ...] = ()
-    error: str = ""
+    refusal: str = ""
 
 
 class NodeHost:
-    """The Ray actor. Its methods are called by other processes, with values that are plain: str, int and bytes."""
+    """The Ray actor. Its methods are called by other processes, with values that are plain: str, int and bytes.
+
+    Ray runs `beat` in a thread of its own (the concurrency group of that name), all others in the loop of the node.
+    """
 
     def __init__(self) -> None:
         self._transport: Any = None
         self._runtime: Any = None
-        self._run: asyncio.Task[None] | None = None
+        self._run: asyncio.Task[Any] | None = None
 
     async def open(self, boarding: bytes) -> bytes:
-        """Start the node. Nothing runs afterwards if variables or modules are missing.
+        """Start the node, and wait until it can receive frames.
 
         Args:
             boarding: A `Boarding`, as msgpack.
@@ -78,23 +75,32 @@ class NodeHost:
             A `Boarded`, as msgpack.
         """
         told = msgspec.msgpack.decode(boarding, type=Boarding)
-        raylet = load_ray().get_runtime_context().get_node_id()
-        lacks = tuple(name for name in told.requires if not os.environ.get(name))
-        module, _, runtime = told.runtime.partition(":")
-        error = _import_all((*told.modules, module))
-        if not lacks and not error:
-            _exit_with_parent()
-            here = NodeId(told.name, told.epoch)
-            hosts = Hosts(here, lambda node: load_ray().get_actor(str(node), namespace=told.namespace))
-            self._transport = HostTransport(NodeId(told.driver, told.driver_epoch), hosts)
-            self._runtime = getattr(sys.modules[module], runtime)(told.settings, self._transport)
-            self._run = asyncio.create_task(self._runtime.run())
-        return msgspec.msgpack.encode(Boarded(os.getpid(), raylet, lacks, error))
+        refusal = ""
+        try:
+            await self._start(told)
+        except Exception as error:  # an exception would cross to the driver as a pickle
+            refusal = f"{type(error).__name__}: {error}"
+        return msgspec.msgpack.encode(Boarded(os.getpid(), refusal))
+
+    async def _start(self, told: Boarding) -> None:
+        hosts = Hosts(
+            NodeId(told.name, told.epoch), lambda node: load_ray().get_actor(str(node), namespace=told.namespace)
+        )
+        self._transport = HostTransport(NodeId(told.driver, told.driver_epoch), hosts)
+        module, _, name = told.runtime.partition(":")
+        self._runtime = getattr(importlib.import_module(module), name)(told.settings, self._transport)
+        threading.Thread(target=guard, args=(self._runtime,), name="miniagents-guard", daemon=True).start()
+        run = self._run = asyncio.create_task(self._runtime.run())
+        ready = asyncio.create_task(self._runtime.ready())
+        await asyncio.wait((run, ready), return_when=asyncio.FIRST_COMPLETED)
+        if run.done():
+            ready.cancel()
+            run.result()
 
     async def ended(self) -> None:
         """Return when the node has ended by itself. The call fails when the process is lost."""
         assert self._run is not None
-        await self._run
+        await asyncio.wait((self._run,))
 
     async def receive(self, name: str, epoch: int, *pieces: bytes) -> None:
         """Take a frame of another node."""
@@ -105,24 +111,21 @@ class NodeHost:
         number, is_last, data = await self._transport.pull()
         return number, is_last, data
 
-
-def _import_all(modules: tuple[str, ...]) -> str:
-    for name in modules:
-        try:
-            importlib.import_module(name)
-        except Exception as error:
-            return f"importing {name} failed: {type(error).__name__}: {error}"
-    return ""
+    async def beat(self, request: bytes) -> bytes:
+        """Answer a heartbeat of the driver. It runs beside the loop of the node, whatever that does."""
+        answer: bytes = self._runtime.beat(request)
+        return answer
 
 
-def _exit_with_parent() -> None:
-    """End this process soon after the raylet that has started it. Ray takes up to a minute for that, and meanwhile the
-    node would run beside its replacement."""
+def guard(runtime: Any) -> None:
+    """End this process when its node must not run any more, in a thread that no code of the user can hold up.
+
+    One cause is a lease that has lapsed while the loop is held. The other is the death of the raylet that has started
+    this process: Ray takes up to a minute to end it, and meanwhile the node would run beside its replacement.
+    """
     parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(ORPHAN_CHECK)
-        os._exit(1)
-
-    threading.Thread(target=watch, name="miniagents-orphan-check", daemon=True).start()
+    while os.getppid() == parent and runtime.lease_left > 0:
+        time.sleep(GUARD_EVERY)
+    if os.getppid() == parent:
+        time.sleep(GRACE)
+    os._exit(1)

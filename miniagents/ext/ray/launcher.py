@@ -29,9 +29,7 @@ class RayLauncher:
         places: The places for nodes. In an own cluster each is a raylet with these resources.
         address: The address of an existing cluster, or None for an own one on this machine.
         holder: The resource of which each node of an existing cluster takes 1, or "" to have Ray spread the nodes.
-        modules: The modules that each node imports.
-        requires: The environment variables that each node must have.
-        runtime: The class of the node runtime, "module:name".
+        runtime: The class of the node runtime, `module:name`.
 
     Attributes:
         lost: Called with each node whose end Ray reports, and the cause.
@@ -44,17 +42,13 @@ class RayLauncher:
         *,
         address: str | None,
         holder: str,
-        modules: tuple[str, ...],
-        requires: tuple[str, ...],
-        runtime: str = "miniagents.cluster.runtime:NodeRuntime",
+        runtime: str = "miniagents.cluster.node_runtime:NodeRuntime",
     ) -> None:
         self.lost: Callable[[NodeId, LossCause], None] = lambda node, cause: None
         self.own = OwnRay() if address is None else None
         self._places = tuple(places)
         self._address = address
         self._holder = holder
-        self._modules = modules
-        self._requires = requires
         self._runtime = runtime
         self._namespace = f"miniagents-{uuid.uuid4().hex}"
         self._driver: NodeId | None = None
@@ -93,7 +87,7 @@ class RayLauncher:
 
         Raises:
             ConnectionError: Ray cannot start it now.
-            InvalidOptionError: The node lacks environment variables or modules.
+            InvalidOptionError: The node refuses to start: it lacks environment variables or modules, for example.
         """
         assert self._driver is not None
         assert self._transport is not None
@@ -101,11 +95,7 @@ class RayLauncher:
         if self.own is not None and node.name in self._broken:
             await self.own.start(node.name, _with_mark(place))
             self._broken.discard(node.name)
-        boarding = Boarding(
-            *(*node, *self._driver, self._namespace, self._modules, self._requires),
-            runtime=self._runtime,
-            settings=settings,
-        )
+        boarding = Boarding(*node, *self._driver, self._namespace, self._runtime, settings)
         actor = self._actor(node)
         try:
             answer = await asyncio.wait_for(_result(actor.open.remote(msgspec.msgpack.encode(boarding))), START_TIMEOUT)
@@ -116,9 +106,9 @@ class RayLauncher:
                 f"node {node.name!r}: Ray did not start it: {error or 'no place was free'}"
             ) from error
         boarded = msgspec.msgpack.decode(answer, type=Boarded)
-        if boarded.lacks or boarded.error:
+        if boarded.refusal:
             self._ray.kill(actor, no_restart=True)
-            raise InvalidOptionError(f"node {node.name!r}: {_refusal(boarded)}")
+            raise InvalidOptionError(f"node {node.name!r} does not start: {boarded.refusal}")
         self._transport.add(node, actor)
         life = self._lives[node] = _Life(actor, boarded.pid if self.own is not None else None)
         life.watch = asyncio.create_task(self._watch(node, life))
@@ -131,7 +121,8 @@ class RayLauncher:
         else:
             where = {"scheduling_strategy": "SPREAD"}
         options = {"num_cpus": 0, "max_restarts": 0, "max_task_retries": 0, **where}
-        return self._ray.remote(NodeHost).options(name=str(node), namespace=self._namespace, **options).remote()
+        host = self._ray.remote(concurrency_groups={_BEAT: 2})(NodeHost)
+        return host.options(name=str(node), namespace=self._namespace, **options).remote()
 
     async def _watch(self, node: NodeId, life: "_Life") -> None:
         """Wait in a call that returns when the node ends, and fails when its process does."""
@@ -157,6 +148,21 @@ class RayLauncher:
         if self._transport is not None:
             self._transport.remove(node)
 
+    async def beat(self, node: NodeId, request: bytes) -> bytes:
+        """Hand a heartbeat to a node.
+
+        Raises:
+            ConnectionError: The node has ended.
+        """
+        life = self._lives.get(node)
+        if life is None:
+            raise ConnectionError(f"{node} has ended")
+        try:
+            answer: bytes = await life.beat.remote(request)
+        except self._ray.exceptions.RayError as error:
+            raise ConnectionError(f"{node} does not answer: {error}") from error
+        return answer
+
     async def kill(self, node: NodeId) -> None:
         """End a node at once. One whose process is stopped ends, too."""
         life = self._lives.get(node)
@@ -178,11 +184,15 @@ class RayLauncher:
             await self.own.close()
 
 
+_BEAT = "beat"
+
+
 class _Life:
     """A node that runs: its actor and, in an own cluster, its process."""
 
     def __init__(self, actor: Any, pid: int | None) -> None:
         self.actor = actor
+        self.beat = actor.beat.options(concurrency_group=_BEAT)
         self.watch: asyncio.Task[None] | None = None
         self._process: int | None = None
         if pid is not None and hasattr(os, "pidfd_open"):
@@ -224,12 +234,6 @@ def _mark(place: str) -> str:
 
 def _with_mark(place: Place) -> Mapping[str, float]:
     return {**place.resources, _mark(place.name): 1}
-
-
-def _refusal(boarded: Boarded) -> str:
-    if boarded.error:
-        return f"{boarded.error}. Install the code there, or correct RayCluster(modules=)"
-    return f"the environment lacks {', '.join(boarded.lacks)}. Set what is missing where its raylet is started"
 
 
 async def _result(call: Any) -> Any:

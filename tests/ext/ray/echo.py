@@ -16,12 +16,27 @@ class EchoRuntime:
         self._transport = transport
         self._end = asyncio.Event()
         self._settings = settings
+        self._is_held = False
         transport.receive = self._received
         self._tasks: set[asyncio.Task[None]] = set()
 
+    lease_left = 1.0
+
+    async def ready(self) -> None:
+        """Be ready at once, unless the settings are a reason not to start."""
+        if self._settings.startswith(b"refuse"):
+            raise ValueError(self._settings.decode())
+
     async def run(self) -> None:
         """Run until told to end."""
+        await self.ready()
         await self._end.wait()
+
+    def beat(self, request: bytes) -> bytes:
+        """Answer with the request and whether the loop is held; end the lease if that is the request."""
+        if request == b"lapse":
+            self.lease_left = 0.0
+        return request + (b" held" if self._is_held else b" free")
 
     def _received(self, sender: NodeId, frame: bytes) -> None:
         task = asyncio.create_task(self._obey(sender, frame))
@@ -41,7 +56,9 @@ class EchoRuntime:
                 driver, rest = msgspec.msgpack.decode(frame[1:], type=tuple[str, bytes])
                 await self._transport.send(NodeId(driver, 1), f"{sender} ".encode() + rest)
             case b"b":
-                time.sleep(float(frame[1:]))  # noqa: ASYNC251 - the loop is to be blocked
+                self._is_held = True
+                time.sleep(float(frame[1:]))  # noqa: ASYNC251 - the loop is to be held
+                self._is_held = False
             case b"x":
                 self._end.set()
             case _:

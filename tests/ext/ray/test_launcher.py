@@ -28,7 +28,6 @@ pytestmark = [
     pytest.mark.timeout(120),
 ]
 
-KEY = "MINIAGENTS_TEST_KEY"
 EPOCHS = itertools.count(1)
 
 
@@ -39,24 +38,29 @@ async def driver() -> AsyncIterator[Driver]:
         patch.setenv("RAY_ADDRESS", "192.0.2.1:6379")
         patch.setenv("RAY_REDIS_ADDRESS", "192.0.2.1:6380")
         patch.setenv("RAY_TMPDIR", "/nonexistent")
-        patch.setenv(KEY, "secret-value")
-        async with driving(echo_launcher("node-1", "node-2", requires=(KEY,))) as driver:
+        async with driving(echo_launcher("node-1", "node-2")) as driver:
             yield driver
 
 
-async def started(driver: Driver, name: str = "node-1") -> NodeId:
+async def started(driver: Driver, name: str = "node-1", settings: bytes = b"settings") -> NodeId:
     """Start a node with a new epoch, after those that are there were killed."""
     for life in tuple(driver.launcher._lives):
         if life.name == name:
             await driver.launcher.kill(life)
     node = NodeId(name, next(EPOCHS))
-    await driver.launcher.start(node, b"settings")
+    await driver.launcher.start(node, settings)
     return node
 
 
 def own_pids(driver: Driver) -> list[int]:
     assert driver.launcher.own is not None
     return processes(str(driver.launcher.own.folder))
+
+
+async def held(driver: Driver, node: NodeId) -> None:
+    """Wait until the loop of a node is held."""
+    while await driver.launcher.beat(node, b"") != b" held":
+        pass
 
 
 async def gone(pid: int) -> None:
@@ -168,26 +172,45 @@ async def test_a_raylet_that_is_stopped_is_reported_and_replaced(driver: Driver)
     await asyncio.wait_for(gone(raylet), 5)
 
 
-async def test_a_node_that_lacks_a_required_variable_is_refused_by_its_name_and_no_value_travels(
-    driver: Driver,
-) -> None:
-    launcher = driver.launcher
-    launcher._requires = (KEY, "MINIAGENTS_ABSENT_KEY")
-    try:
-        with pytest.raises(InvalidOptionError, match="'node-1': the environment lacks MINIAGENTS_ABSENT_KEY"):
-            await started(driver)
-    finally:
-        launcher._requires = (KEY,)
+async def test_a_node_that_refuses_to_start_says_why_and_its_place_is_free_again(driver: Driver) -> None:
+    with pytest.raises(InvalidOptionError, match="node 'node-1' does not start: ValueError: refused for a test"):
+        await started(driver, settings=b"refused for a test")
+
+    assert await driver.ask(await started(driver), b"e") == b"e"
 
 
-async def test_a_node_that_cannot_import_a_module_is_refused(driver: Driver) -> None:
-    launcher = driver.launcher
-    launcher._modules = ("absent_module_of_a_test",)
-    try:
-        with pytest.raises(InvalidOptionError, match="importing absent_module_of_a_test failed: ModuleNotFoundError"):
-            await started(driver)
-    finally:
-        launcher._modules = ()
+async def test_a_heartbeat_is_answered_by_a_thread_while_the_loop_of_the_node_is_held(driver: Driver) -> None:
+    node = await started(driver)
+    holding = asyncio.create_task(driver.transport.send(node, b"b2"))
+    await held(driver, node)
+
+    answers = [await driver.launcher.beat(node, b"%d" % number) for number in range(3)]
+
+    assert answers == [b"0 held", b"1 held", b"2 held"]
+    await holding
+    assert await driver.launcher.beat(node, b"3") == b"3 free"
+
+
+async def test_a_heartbeat_to_a_node_that_is_gone_is_a_connection_error(driver: Driver) -> None:
+    node = await started(driver)
+    await driver.launcher.kill(node)
+
+    with pytest.raises(ConnectionError, match="has ended"):
+        await driver.launcher.beat(node, b"")
+
+
+async def test_a_node_whose_lease_lapses_while_its_loop_is_held_ends_its_process(driver: Driver) -> None:
+    node = await started(driver)
+    pid = (await driver.facts(node))["pid"]
+    holding = asyncio.create_task(driver.transport.send(node, b"b30"))
+    await held(driver, node)
+
+    await driver.launcher.beat(node, b"lapse")
+
+    assert (await asyncio.wait_for(driver.losses.get(), 3))[0] == node
+    await asyncio.wait_for(gone(pid), 3)
+    with pytest.raises(ConnectionError):
+        await holding
 
 
 async def test_files_and_ports_of_an_own_cluster_are_for_its_user_on_this_machine_alone(driver: Driver) -> None:
