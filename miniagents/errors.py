@@ -23,6 +23,7 @@ The module is longer than most: somebody who handles an error looks for its clas
     ├── HandlerTimeoutError (TimeoutError)      a handler ran for longer than its handler_timeout
     ├── ActorStoppedError                       the actor ended before it could answer
     │   └── ServiceStoppingError                the service stops, and the call was cut off or came too late
+    ├── NodeLostError (ConnectionError)         a node of the cluster is gone
     ├── UnhandledMessageError                   the asked actor has no case for the message
     ├── DeadlockError                           an await that would have closed a cycle of waiting actors
     ├── MailboxFullError                        the mailbox refused the message
@@ -204,6 +205,19 @@ class ServiceStoppingError(ActorStoppedError):
 
     Another instance of the service may answer the call.
     """
+
+
+class NodeLostError(MiniAgentsError, ConnectionError):
+    """A node of the cluster is gone, with all actors that lived there. It is the cause of the `ActorStoppedError` of an
+    ask to one of them, and the reason of its end for those who watch it.
+
+    Attributes:
+        node: The name of the node.
+        cause: The cause of the loss: "out of memory", "killed", "drained", "silent" or "unknown".
+    """
+
+    node: str = ""
+    cause: str = "unknown"
 
 
 class UnhandledMessageError(MiniAgentsError):
