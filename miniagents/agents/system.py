@@ -286,6 +286,8 @@ class MiniAgents(AgentHost):
         running = [task for task in tasks if task is not None and not task.done()]
         if running:
             await asyncio.wait(running, timeout=INSIST_EVERY)
+        if self._answers is not None:
+            self._answers.close()
 
     def _that_run(self) -> list[Any]:
         # A call on a worker is in both.

@@ -69,6 +69,10 @@ class Answers:
         self._woken: dict[WaitId, asyncio.Future[Wait | None]] = {}
         self.resting = Resting(system)
 
+    def close(self) -> None:
+        """Let no timer run on: the system ends."""
+        self.resting.close()
+
     # Inside
 
     async def wait(

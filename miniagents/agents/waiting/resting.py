@@ -1,5 +1,6 @@
 """`Resting`: which jobs do nothing but wait, so that the death of the process is not theirs."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -28,6 +29,7 @@ class Resting:
         self._waits: dict[Interaction, int] = {}
         self._jobs: set[str] = set()
         self._watched: set[Interaction] = set()
+        self._timers: dict[str, asyncio.TimerHandle] = {}  # by job
 
     @contextmanager
     def of(self, interaction: Interaction) -> Iterator[None]:
@@ -50,6 +52,7 @@ class Resting:
 
     def _look(self, job: str) -> None:
         """Let a job rest if all calls of it wait, or have calls below that do."""
+        self._end_timer(job)
         durability = self._system.durability
         run: Any = durability.jobs.get(job) if durability is not None else None
         if run is None or job in self._jobs or (run.busy is not None and self._is_busy(run.busy)):
@@ -76,4 +79,16 @@ class Resting:
     def _has_ended(self, job: str, call: Interaction, _: object) -> None:
         self._watched.discard(call)
         if self._system.is_running:
-            self._system.loop.call_later(_SETTLING, self._look, job)
+            self._end_timer(job)
+            self._timers[job] = self._system.loop.call_later(_SETTLING, self._look, job)
+
+    def _end_timer(self, job: str) -> None:
+        timer = self._timers.pop(job, None)
+        if timer is not None:
+            timer.cancel()
+
+    def close(self) -> None:
+        """Look no more: the system ends."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
