@@ -76,6 +76,10 @@ TARGETS = (
     Target("model_call", LEANEST, 4.0),
     Target("journal_accept_1000", "sqlite", 0.45),
     Target("durable_send_1000", "sqlite", 0.45),
+    Target("durable_steps", "dbos", 10.0),
+    Target("durable_steps", "langgraph", 10.0),
+    Target("durable_steps_100", "dbos", 10.0),
+    Target("durable_steps_100", "langgraph", 10.0),
 )
 """All targets. That of `model_call` is "at most a quarter of the overhead", as a ratio of rates."""
 
