@@ -1,7 +1,6 @@
 """Nothing waits for the disk that need not: the loop, other actors, and the first token of an agent."""
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,16 +11,7 @@ from miniagents import MiniAgents, SpawnOptions, TextMessage, miniagent
 from miniagents.journal import MemoryJournal, RowState, SqliteJournal
 from tests.actors.actors import Add, Counter, Read, Total
 from tests.agents.durable.lives import rows
-
-
-class HeldJournal(SqliteJournal):
-    """A journal whose thread a test can hold, as a disk does that does not answer."""
-
-    def hold(self) -> threading.Event:
-        """Hold the thread until the event is set."""
-        released = threading.Event()
-        self._opened().put(lambda database, tables: released.wait())
-        return released
+from tests.journal.sqlite.opened import hold
 
 
 @miniagent(version="1")
@@ -45,11 +35,11 @@ async def first_token(call: Any) -> str:
 
 @pytest.mark.real_time
 async def test_the_loop_and_what_is_in_memory_go_on_while_the_disk_does_not_answer(tmp_path: Path) -> None:
-    journal = HeldJournal(tmp_path / "held.db")
+    journal = SqliteJournal(tmp_path / "held.db")
     async with MiniAgents(journal=journal) as mini:
         durable = mini.spawn(Counter, name="durable", options=SpawnOptions(durable=True))
         await durable.send(Add(1))
-        released = journal.hold()
+        released, _ = hold(journal)
         try:
             sends = [asyncio.create_task(durable.send(Add(1))) for _ in range(3)]
             asked = durable.ask(Read())
@@ -82,11 +72,11 @@ async def test_the_first_token_of_a_call_comes_while_the_disk_does_not_answer(tm
         has_heard.set()
         await asyncio.sleep(3600)
 
-    journal = HeldJournal(tmp_path / "held.db")
+    journal = SqliteJournal(tmp_path / "held.db")
     async with MiniAgents(journal=journal, durable_agents=True) as mini:
         job = mini.run_job("job", root)
         await root_began.wait()
-        released = journal.hold()
+        released, _ = hold(journal)
         try:
             assert await first_token(speaks.inquire("outside of a job")) == "one"
             may_ask.set()
