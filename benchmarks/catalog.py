@@ -77,6 +77,11 @@ WORKLOADS = {
         Workload("durable_send_64", "64 senders at once", group="journal"),
         Workload("durable_send_1000", "1,000 senders at once", group="journal"),
         Workload("memory_send_1000", "the same, to an actor in memory", group="journal"),
+        Workload(
+            "durable_recovery", "an actor with 100,000 messages on disk, to the first it handles", "time", "journal"
+        ),
+        Workload("durable_steps", "steps of no work, ten in a job, one job after the other", group="jobs"),
+        Workload("durable_steps_100", "100 jobs at once", group="jobs"),
         Workload("spawn_mem", "of an idle actor, at 100,000", "bytes", "memory", rounds=2),
         Workload("spawn_mem_million", "of an idle actor, at 1,000,000", "bytes", "memory", rounds=1),
         Workload("agent_mem_rest", "of an LLM agent at rest, after its first call", "bytes", "memory", rounds=2),
@@ -110,6 +115,7 @@ GROUPS = {
     "agents": "Agents",
     "messages": "Messages",
     "journal": "The journal: SQLite, every envelope synced before its sender goes on",
+    "jobs": "Durable jobs: steps recorded in SQLite, synced",
     "memory": "Bytes, growth of RSS",
     "start": "The start of a program",
 }
@@ -152,6 +158,7 @@ PEERS = {
         Peer("xoscar", "peer_xoscar.py", "actors"),
         Peer("autogen-core", "peer_autogen_core.py", "actors"),
         Peer("torchmonarch", "peer_torchmonarch.py", "torchmonarch"),
+        Peer("dbos", "peer_dbos.py", "dbos"),
         Peer("langgraph", "peer_langgraph.py", "langgraph", kind="agents"),
         Peer("openai-agents", "peer_openai_agents.py", "openai-agents", kind="agents"),
         Peer("pydantic-ai", "peer_pydantic_ai.py", "pydantic-ai", kind="agents"),
@@ -165,7 +172,8 @@ ENVIRONMENTS: dict[str, tuple[str, ...]] = {
     "ours": (),
     "actors": ("uvloop", "msgspec", "pykka==4.5.0", "thespian==4.0.1", "xoscar==0.12.2", "autogen-core==0.7.5"),
     "torchmonarch": ("uvloop", "msgspec", "torchmonarch==0.7.0"),
-    "langgraph": ("uvloop", "msgspec", "langgraph==1.2.24"),
+    "dbos": ("uvloop", "msgspec", "dbos==3.4.0"),
+    "langgraph": ("uvloop", "msgspec", "langgraph==1.2.24", "langgraph-checkpoint-sqlite==3.1.2"),
     "openai-agents": ("uvloop", "msgspec", "openai-agents==0.24.0"),
     "pydantic-ai": ("uvloop", "msgspec", "pydantic-ai-slim==2.68.0"),
     "old": ("uvloop", "msgspec", "miniagents==0.0.35"),

@@ -92,6 +92,10 @@ TARGETS = (
     Target("first_call", LIMIT, 20),
     Target("journal_accept_1000", "sqlite", 0.45),
     Target("durable_send_1000", "sqlite", 0.45),
+    Target("durable_steps", "dbos", 10.0),
+    Target("durable_steps", "langgraph", 10.0),
+    Target("durable_steps_100", "dbos", 10.0),
+    Target("durable_steps_100", "langgraph", 10.0),
 )
 """All targets. That of `model_call` beside other frameworks is "at most a quarter of the overhead", as a ratio of
 rates. Those of a token are 0.65 and 0.70 of what it took before, on the machine of RESULTS.md."""

@@ -212,6 +212,19 @@ def test_importing_the_operations_of_the_journal_does_not_load_sqlite() -> None:
     assert done.stdout.splitlines() == ["", "True"]
 
 
+def test_a_journal_is_used_and_tested_where_no_extra_is_installed() -> None:
+    extras = ["openai", "anthropic", "starlette", "uvicorn", "websockets", "opentelemetry", "cronsim", "psutil", "rich"]
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({extras!r})); "  # to import one of them is an error now
+        "import asyncio, tempfile, miniagents.journal as journal; "
+        "print(*[name for name in sys.modules if name.startswith('miniagents.ext')]); "
+        "from miniagents.testing import check_journal; folder = tempfile.TemporaryDirectory(); "
+        "store = journal.SqliteJournal(folder.name + '/a.db'); asyncio.run(check_journal(lambda: store)); print('kept')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=50)
+    assert done.stdout.splitlines() == ["", "kept"]
+
+
 def test_the_public_names_are_all_there_and_sorted() -> None:
     assert miniagents.__all__ == sorted(miniagents.__all__)
     assert [name for name in miniagents.__all__ if not hasattr(miniagents, name)] == []

@@ -10,6 +10,7 @@ from typing import Any
 
 import elsewhere
 import llm_common
+import ours_jobs
 import ours_journal
 import ours_llms
 import ours_messages
@@ -299,6 +300,7 @@ DEFAULTS = dict(
     **llm_common.DEFAULTS | dict(model_call=3_000, agent_loop=300, token=50_000, token_read=50_000),
     **ours_journal.DEFAULTS,
     **elsewhere.DEFAULTS,
+    **ours_jobs.DEFAULTS,
 )  # fmt: skip
 WORKLOADS = dict(
     tell=in_system(tell), ask=in_system(ask), ask_concurrent=in_system(waves(100, 1000)), gather=in_system(gathered),
@@ -310,6 +312,7 @@ WORKLOADS = dict(
     spawn_mem=mem, spawn_mem_million=mem,
     **ours_messages.WORKLOADS,
     **ours_journal.WORKLOADS,
+    **ours_jobs.WORKLOADS,
     **ours_llms.WORKLOADS,
     **elsewhere.WORKLOADS,
 )  # fmt: skip

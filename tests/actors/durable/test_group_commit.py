@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +18,12 @@ from miniagents import (
     Message,
     SpawnOptions,
     StopReason,
+    TextMessage,
 )
-from miniagents.journal import Accept, MemoryJournal
-from tests.actors.actors import Add, Counter, Read, Total, turns
+from miniagents.journal import Accept, MemoryJournal, SqliteJournal
+from tests.actors.actors import Add, Counter, Hold, Read, Total, turns
 from tests.actors.durable.counting import DURABLE, counter, mail_in
+from tests.journal.sqlite.opened import hold
 
 
 class Told(MemoryJournal):
@@ -183,3 +186,25 @@ async def test_a_send_that_is_cancelled_is_delivered_and_the_others_of_its_group
         await asyncio.gather(sends[0], sends[2])
         await turns()
         assert await ref.ask(Read()) == Total(value=31)
+
+
+@pytest.mark.real_time
+async def test_acknowledgements_and_what_is_accepted_meanwhile_share_one_transaction(tmp_path: Path) -> None:
+    journal, gate, log = SqliteJournal(tmp_path / "held.db"), asyncio.Event(), list[Any]()
+    async with ActorSystem(journal=journal) as system:
+        ref = counter(system, log, gate=gate)
+        await ref.send(Hold())
+        await asyncio.gather(*(ref.send(TextMessage(f"{number}")) for number in range(3)))
+
+        released, statements = hold(journal)
+        sends = asyncio.gather(*(ref.send(Add(1)) for _ in range(3)))
+        gate.set()
+        await turns()
+        assert log == ["start", "0", "1", "2"], "they are handled, and the disk does not know of that"
+        released.set()
+        await sends
+
+        assert statements.count("COMMIT") == 1
+        (deletes,) = [statement for statement in statements if statement.startswith("DELETE FROM envelopes")]
+        assert deletes.count(",") >= 3
+        assert await ref.ask(Read()) == Total(value=3)
