@@ -64,6 +64,7 @@ ROOMS = {
         "tracking",
         "service",
         "draining",
+        "first_routes",
         "openai",
         "anthropic",
         "native",

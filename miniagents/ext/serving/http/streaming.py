@@ -21,6 +21,12 @@ _HEADERS = (
 )
 
 
+class End(bytes):
+    """The last event of a stream. The response ends with it, in place of an empty part."""
+
+    __slots__ = ()
+
+
 class EventStream(Response):
     """A stream of server-sent events.
 
@@ -32,7 +38,7 @@ class EventStream(Response):
     head, a ping, the end of a client that reads nothing), up to a second later (`Ticker`).
 
     Args:
-        events: The events, as bytes. The generator is closed when the response ends.
+        events: The events, as bytes. An `End` is the last one. The generator is closed when the response ends.
         reader: The reader of the events.
         problem: Returns the problem of a failure for the client.
         as_event: Returns a problem as the bytes of an event.
@@ -133,12 +139,15 @@ class EventStream(Response):
                     await self._begin()
                 self._since = self._loop.time()
                 self._is_sending = True
+                has_more = type(event) is not End
                 try:
-                    await send({"type": "http.response.body", "body": event, "more_body": True})
+                    await send({"type": "http.response.body", "body": event, "more_body": has_more})
                 except OSError as error:
                     raise _GoneError from error
                 self._is_sending = False
                 reader.has_sent()
+                if not has_more:
+                    return
         except _GoneError:
             raise
         except FAILURES as error:
@@ -152,8 +161,7 @@ class EventStream(Response):
         if self._beside is not None:
             await self._beside
         if self._has_head:
-            await self._put(_body(self._as_event(problem)))
-            await self._put(_body(b"", more=False))
+            await self._put(_body(self._as_event(problem), more=False))
             return
         self._has_head = True  # that of the problem
         body = self._as_body(problem) if self._as_body is not None else None

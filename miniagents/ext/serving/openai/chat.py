@@ -1,7 +1,7 @@
 """`/v1/models` and `/v1/chat/completions`: an agent as a model, for clients of OpenAI's API."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from functools import partial
 from typing import Literal
 
@@ -17,7 +17,7 @@ from miniagents.ext.serving.http.parsing import Parsed
 from miniagents.ext.serving.http.problems import Problem, json_response
 from miniagents.ext.serving.http.reply_reading import Reader
 from miniagents.ext.serving.http.request_body import decode, read_body
-from miniagents.ext.serving.http.streaming import EventStream
+from miniagents.ext.serving.http.streaming import End, EventStream
 from miniagents.ext.serving.openai.chat_input import AskedChat, ChatRequest, chat_messages
 from miniagents.ext.serving.reply_pieces import Calls, Said, Text, finish_reason, refusal_of, spoken
 from miniagents.ext.serving.request_options import fields_in, options_for
@@ -127,30 +127,34 @@ class ChatApi:
         last: Message | None = None
         try:
             async for piece in spoken(run.replies, reader):
-                if not has_begun:
-                    has_begun = True
-                    yield stream.begin()
+                event = b"" if has_begun else stream.begin()
+                has_begun = True
                 if isinstance(piece, Text):
                     if piece.index != index:
                         index = piece.index
-                        yield stream.text(DELIMITER)
-                    yield stream.text(piece.text)
+                        event += stream.text(DELIMITER)
+                    event += stream.text(piece.text)
                 elif isinstance(piece, Said):
                     last = piece.message
                     refusal = refusal_of(last)
                     if refusal:
-                        yield stream.refusal(refusal)
+                        event += stream.refusal(refusal)
                 else:
-                    for number, call in enumerate(piece.calls):
-                        yield stream.call(number, call.id, call.name)
-                        yield stream.arguments(number, call.arguments)
-                    yield stream.finish(finish_reason(last, piece.calls))
-            await run.replies  # until the interaction has ended, and its usage is known
+                    event += _calls(stream, piece.calls) + stream.finish(finish_reason(last, piece.calls))
+                    await run.replies  # until the interaction has ended, and its usage is known
+                    yield End(event + (stream.usage(_usage(run)) if has_usage else b"") + DONE)
+                    return
+                if event:
+                    yield event
         finally:
             run.leave()  # nothing happens if it has ended
-        if has_usage:
-            yield stream.usage(_usage(run))
-        yield DONE
+
+
+def _calls(stream: ChatStream, calls: Iterable[ToolCall]) -> bytes:
+    return b"".join(
+        stream.call(number, call.id, call.name) + stream.arguments(number, call.arguments)
+        for number, call in enumerate(calls)
+    )
 
 
 def parse_chat(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:
