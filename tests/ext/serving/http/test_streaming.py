@@ -106,6 +106,58 @@ async def test_an_end_is_the_last_part_of_the_response_and_nothing_comes_after_i
     assert (is_closed, gone) == (True, [])
 
 
+async def test_events_that_fail_end_the_call_and_the_failure_is_the_last_part() -> None:
+    async def events() -> AsyncGenerator[int, None]:
+        yield 1
+        yield 0
+
+    gone: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        stream = EventStream(
+            events(),
+            Reading().reader(),
+            write=lambda number: b"%d " % (1 / number),
+            problem=lambda error: Problem(500, str(error)),
+            as_event=lambda problem: problem.message.encode(),
+            limits=Limits(),
+            gone=lambda: gone.append("gone"),
+        )
+        await stream(scope, receive, send)
+
+    client = Client(app, "/")
+    await client.asking
+
+    assert gone == ["gone"]
+    assert client.sent[1:] == [
+        {"type": "http.response.body", "body": b"1 ", "more_body": True},
+        {"type": "http.response.body", "body": b"division by zero", "more_body": False},
+    ]
+
+
+async def test_an_event_that_writes_nothing_is_left_out() -> None:
+    async def events() -> AsyncGenerator[bytes, None]:
+        yield b""
+        yield b"one"
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        stream = EventStream(
+            events(),
+            Reading().reader(),
+            write=bytes,
+            problem=lambda error: Problem(500, str(error)),
+            as_event=lambda problem: b"failed",
+            limits=Limits(),
+            gone=lambda: None,
+        )
+        await stream(scope, receive, send)
+
+    client = Client(app, "/")
+    await client.asking
+
+    assert [message.get("body") for message in client.sent] == [None, b"one", b""]
+
+
 async def test_the_head_comes_after_a_while_whatever_the_prelude_has_said() -> None:
     @miniagent
     async def silent(ctx: InteractionContext) -> None:
