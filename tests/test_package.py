@@ -65,6 +65,7 @@ ROOMS = {
         "tracking",
         "service",
         "draining",
+        "first_routes",
         "openai",
         "anthropic",
         "native",
