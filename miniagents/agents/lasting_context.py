@@ -54,7 +54,7 @@ class LastingContext(Spawner):
         else:
             due_at = clock.time() + seconds
             await records.record("sleep", key, msgspec.msgpack.encode(due_at))
-        resting = interaction.system.answers.resting.of(interaction) if interaction.job else nullcontext()
+        resting = interaction.system.answers.resting.of(interaction, due_at) if interaction.job else nullcontext()
         with resting:
             await clock.sleep_until(due_at)
 
