@@ -170,10 +170,11 @@ class DurableInteraction(Interaction):
         self._above = above
         self._is_recorded = self.is_silent = True
         self._on_end = on_end
-        self.system.forget_lazy(self.replies)
-        self._released = len(promise.pieces)
-        promise.taken_over(self)
-        self.replies = promise
+        if not promise.done():
+            self.system.forget_lazy(self.replies)
+            self._released = len(promise.pieces)
+            promise.taken_over(self)
+            self.replies = promise
 
     def leave_promise(self) -> None:
         """Reply to nobody from now on: the promise waits for the call that comes in the place of this one."""

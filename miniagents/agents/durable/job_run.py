@@ -79,12 +79,13 @@ class JobRun:
         self.timer: WallTimer | None = None
         self.on_rest: Callable[[], None] | None = None
 
-    def bound(self, system: AgentHost) -> CallTarget:
-        """Return the agent in a system."""
-        return self.target.bind(system) if isinstance(self.target, MiniAgent) else self.target
-
     def rests(self) -> None:
         """Note that nothing of the job runs."""
         on_rest, self.on_rest = self.on_rest, None
         if on_rest is not None:
             on_rest()
+
+
+def bound(target: CallTarget, system: AgentHost) -> CallTarget:
+    """Return the agent that was given to `run_job`, in a system."""
+    return target.bind(system) if isinstance(target, MiniAgent) else target

@@ -19,7 +19,7 @@ from miniagents.agents.durable.finding import agent_named, version_now
 from miniagents.agents.durable.freeing import freed
 from miniagents.agents.durable.identity import Identity, identity_of, key_of_arguments
 from miniagents.agents.durable.interaction import DurableInteraction, DurableReplyPromise
-from miniagents.agents.durable.job_run import JobRun
+from miniagents.agents.durable.job_run import JobRun, bound
 from miniagents.agents.durable.names import name_of
 from miniagents.agents.durable.passivation import Passivation
 from miniagents.agents.durable.replies import encoded_error
@@ -118,7 +118,7 @@ class Jobs:
             on_rest: Called when the job has ended, or only waits.
         """
         system: Any = self._system
-        target = agent.bind(system) if isinstance(agent, MiniAgent) else agent
+        target = bound(agent, system)
         how = {key: value for key, value in arguments.items() if key in _OF_INQUIRE}
         frozen = target.called_agent().check_call({key: arguments[key] for key in arguments if key not in how})
         as_messages = how.get("errors_as_messages")
@@ -128,13 +128,13 @@ class Jobs:
             messages if messages is not None else (), errors_as_messages=False
         )
 
-        async def run() -> None:
+        async def opens() -> None:
             current_scope.set(system)
             current_work.set(None)  # a job belongs to no call that starts it
             run = JobRun(name, agent, frozen, how, promise, adopts=on_change is Change.ADOPT)
             run.on_rest = on_rest
             try:
-                running = await self._opened(run, tuple(await given), retry, on_change)
+                running = await self._opened(run, target, tuple(await given), retry, on_change)
             except BaseException as error:
                 self._did_not_open(run, error)
             else:
@@ -145,7 +145,7 @@ class Jobs:
                     sequence.append(running.promise)
                     sequence.close()
 
-        system.start_soon(run(), on_cancelled=promise.end_stream)
+        system.start_soon(opens(), on_cancelled=promise.end_stream)
         return promise
 
     def _did_not_open(self, run: JobRun, error: BaseException) -> None:
@@ -157,10 +157,15 @@ class Jobs:
             raise error
 
     async def _opened(
-        self, run: JobRun, messages: tuple[Message, ...], retry: Retry | None, on_change: Change
+        self,
+        run: JobRun,
+        target: CallTarget,
+        messages: tuple[Message, ...],
+        retry: Retry | None,
+        on_change: Change,
     ) -> JobRun:
         """Begin a job. Return it, or the one of this name that is there already."""
-        agent = run.bound(self._system).called_agent()
+        agent = target.called_agent()
         about = JobInput(
             agent=name_of(agent),
             agent_arguments=_without_secrets(agent.arguments),
@@ -175,12 +180,13 @@ class Jobs:
             run.rests()
             return running
         self._durability.jobs[run.name] = run
-        await self._begin(run, about, retry, on_change)
+        await self._begin(run, target, about, retry, on_change)
         return run
 
-    async def _begin(self, run: JobRun, about: JobInput, retry: Retry | None, on_change: Change) -> None:
+    async def _begin(
+        self, run: JobRun, target: CallTarget, about: JobInput, retry: Retry | None, on_change: Change
+    ) -> None:
         """Begin a job, or go on with it: make its root, which replies to the promise of the job."""
-        target = run.bound(self._system)
         above = await self._begun(run, target.called_agent(), about, retry, on_change)
         replies = target.inquire(about.messages, start_soon=False, kwargs=run.arguments, **run.how)
         call: Any = getattr(replies, "interaction", None)
@@ -199,7 +205,8 @@ class Jobs:
                 raise PromiseCancelledError(f"job {run.name!r} was deleted while it waited", reason="deleted")
             about = decode(job.input)
             assert isinstance(about, JobInput)  # `_begun` writes nothing else
-            await self._begin(run, about, None, Change.ADOPT if run.adopts else Change.RUN)
+            on_change = Change.ADOPT if run.adopts else Change.RUN
+            await self._begin(run, bound(run.target, self._system), about, None, on_change)
         except BaseException as error:
             self._did_not_open(run, error)
 
