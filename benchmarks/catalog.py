@@ -66,12 +66,22 @@ WORKLOADS = {
         Workload("durable_send_64", "64 senders at once", group="journal"),
         Workload("durable_send_1000", "1,000 senders at once", group="journal"),
         Workload("memory_send_1000", "the same, to an actor in memory", group="journal"),
+        Workload("durable_call", "what the journal adds to a call, one after the other", "time", "durable"),
+        Workload("durable_call_1000", "1,000 at once", "time", "durable"),
+        Workload("durable_replay", "a call that is answered from the journal, one after the other", "time", "durable"),
+        Workload("durable_replay_1000", "1,000 at once", "time", "durable"),
+        Workload("job_wake", "a job that gave its memory back, from the answer to its replies", "time", "durable"),
         Workload("spawn_mem", "of an idle actor, at 100,000", "bytes", "memory", rounds=2),
         Workload("spawn_mem_million", "of an idle actor, at 1,000,000", "bytes", "memory", rounds=1),
         Workload("agent_mem_rest", "of an LLM agent at rest, after its first call", "bytes", "memory", rounds=2),
         Workload("agent_mem_call", "of an LLM agent whose model is thinking", "bytes", "memory", rounds=2),
         Workload(
             "loop_mem", "of a run that waits for its last reply, ten turns behind it", "bytes", "memory", rounds=2
+        ),
+        Workload("durable_call_disk", "of a call in the journal's file", "bytes", "memory", rounds=2),
+        Workload("job_mem_wait", "of a job that waits for an answer", "bytes", "memory", rounds=2),
+        Workload(
+            "job_mem_passive", "of a job that waits and gave its memory back, at 100,000", "bytes", "memory", rounds=1
         ),
     )
 }
@@ -82,7 +92,8 @@ GROUPS = {
     "agents": "Agents",
     "messages": "Messages",
     "journal": "The journal: SQLite, every envelope synced before its sender goes on",
-    "memory": "Bytes, growth of RSS",
+    "durable": "Durable calls and jobs, with the journal on disk",
+    "memory": "Bytes, growth of RSS or of a file",
 }
 
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import llm_common
+import ours_durable
 import ours_journal
 import ours_llms
 import ours_messages
@@ -297,6 +298,7 @@ DEFAULTS = dict(
     spawn_mem=100_000, spawn_mem_million=1_000_000,
     **llm_common.DEFAULTS | dict(model_call=3_000, agent_loop=300),
     **ours_journal.DEFAULTS,
+    **ours_durable.DEFAULTS,
 )  # fmt: skip
 WORKLOADS = dict(
     tell=in_system(tell), ask=in_system(ask), ask_concurrent=in_system(waves(100, 1000)), gather=in_system(gathered),
@@ -308,6 +310,7 @@ WORKLOADS = dict(
     spawn_mem=mem, spawn_mem_million=mem,
     **ours_messages.WORKLOADS,
     **ours_journal.WORKLOADS,
+    **ours_durable.WORKLOADS,
     **ours_llms.WORKLOADS,
 )  # fmt: skip
 
