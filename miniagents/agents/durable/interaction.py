@@ -186,9 +186,8 @@ class DurableInteraction(Interaction):
 
     @property
     def can_be_thrown_away(self) -> bool:
-        """True if a call that only waits is in the journal with all that it has: it has started no other work and no
-        tool, none of its replies is on its way, and no time limit ends it."""
-        flat = self.replies.flattener
+        """True if a call that only waits is in the journal with all that it has: it has started no tool, the root of a
+        job has no reply on its way, and no time limit ends it."""
         return (
             self._is_recorded
             and self._has_begun
@@ -196,11 +195,16 @@ class DurableInteraction(Interaction):
             and self.cancelled is None
             and self._deadline is None
             and self._run_timer is None
-            and not (self._done or self._unsettled or self._background or self.open_calls or self._to_wait_for)
+            and not (self._done or self.open_calls or self._to_wait_for)
+            and (self.parent is not None or not (self._unsettled or self._flows))
             and all(ask.is_over() for ask in self.asks or ())
-            and (flat is None or not flat.tasks)
             and not (self._records is not None and self._records.has_started)
         )
+
+    @property
+    def _flows(self) -> bool:
+        flat = self.replies.flattener
+        return flat is not None and bool(flat.tasks)
 
     # The run
 

@@ -11,8 +11,11 @@ from miniagents.agents.host import AgentHost
 from miniagents.errors import ActorStoppedError, PromiseCancelledError
 
 
-class PassivatedError(ActorStoppedError):
-    """The call was thrown away while its job only waits; it runs again, by replay, when the job goes on."""
+class PassivatedError(ActorStoppedError, PromiseCancelledError):
+    """The call was thrown away while its job only waits; it runs again, by replay, when the job goes on.
+
+    As an end of its agent it ends no work, and as a cancel it is no failure that somebody has to hear of.
+    """
 
 
 class Passivation:

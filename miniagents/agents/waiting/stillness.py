@@ -7,6 +7,7 @@ from typing import Any
 from miniagents.actors.waiting.helper_tasks import waited_for_together
 from miniagents.actors.waiting.search import wait_of
 from miniagents.agents.interaction import Interaction
+from miniagents.promising.streamed import Failure
 
 
 class Stillness:
@@ -23,8 +24,16 @@ class Stillness:
         self._seen: set[object] = set()
 
     def is_complete(self) -> bool:
-        """Return True if the code of all calls waits."""
-        return all(call.task is not None and self._waits(call.task) for call in self._calls)
+        """Return True if the code of all calls waits, with the tasks that it has started, and their replies wait for
+        nothing else."""
+        return all(
+            call.task is not None
+            and all(map(self._waits, call.tasks()))
+            and all(
+                type(reply) is Failure or reply.done() or self._is_held(reply, None) for reply in call.replies.pieces
+            )
+            for call in self._calls
+        )
 
     def _waits(self, task: "asyncio.Future[Any]") -> bool:
         if task in self._resting or task in self._seen:

@@ -326,6 +326,37 @@ async def test_a_journal_that_cannot_be_read_fails_the_promise_and_the_job_can_b
         assert len(await mini.run_job("j", asks)) == 2
 
 
+async def test_a_task_of_the_code_that_waits_is_thrown_away_with_it() -> None:
+    @miniagent(durable=True, passivate_after=AFTER)
+    async def root(ctx: InteractionContext) -> None:
+        first = ctx.interaction.start_soon(_wait(ctx, "a"))
+        ctx.reply(await _wait(ctx, "b") + await first)
+
+    async def _wait(ctx: InteractionContext, name: str) -> str:
+        return str(await ctx.wait_for(name))
+
+    async with MiniAgents(journal=MemoryJournal()) as mini:
+        replies = mini.run_job("j", root)
+        for name in "ab":
+            await _passive(mini)
+            await mini.deliver("j", name, name)
+        assert str(await replies) == "ba"
+
+
+async def test_nothing_is_logged_of_code_that_was_thrown_away(log: list[Any]) -> None:
+    @miniagent(durable=True, passivate_after=AFTER)
+    async def root(ctx: InteractionContext) -> None:
+        ctx.reply(await asks.inquire().answer())
+
+    async with MiniAgents(journal=MemoryJournal()) as mini:
+        replies = mini.run_job("j", root)
+        await _passive(mini)
+        gc.collect()
+        await mini.deliver("j", "approval", "yes")
+        assert len(await replies) == 2
+    assert log == []
+
+
 # What stays in memory
 
 
@@ -358,6 +389,23 @@ async def with_a_stream(ctx: InteractionContext) -> None:
     ran.append("root")
     ctx.reply(TextMessage.promise(message_token_streamer=tokens, start_soon=True))
     await ctx.wait_for("approval")
+
+
+@miniagent(durable=True)
+async def streams_and_waits(ctx: InteractionContext) -> None:
+    async def tokens(_: Any) -> AsyncIterator[str]:
+        yield "a "
+        await _work()
+        yield "stream"
+
+    ctx.reply(TextMessage.promise(message_token_streamer=tokens, start_soon=True))
+    await ctx.wait_for("approval")
+
+
+@miniagent(durable=True, passivate_after=AFTER)
+async def with_a_stream_below(ctx: InteractionContext) -> None:
+    ran.append("root")
+    await streams_and_waits.inquire()
 
 
 @miniagent
@@ -423,6 +471,7 @@ STAYING: list[Any] = [
     with_a_task,
     with_background_work,
     with_a_stream,
+    with_a_stream_below,
     with_an_unrecorded_call,
     WithState,
     works_beside_a_call_that_waits,
