@@ -82,6 +82,11 @@ WORKLOADS = {
         ),
         Workload("durable_steps", "steps of no work, ten in a job, one job after the other", group="jobs"),
         Workload("durable_steps_100", "100 jobs at once", group="jobs"),
+        Workload("durable_call", "what the journal adds to a call, one after the other", "time", "durable"),
+        Workload("durable_call_1000", "1,000 at once", "time", "durable"),
+        Workload("durable_replay", "a call that is answered from the journal, one after the other", "time", "durable"),
+        Workload("durable_replay_1000", "1,000 at once", "time", "durable"),
+        Workload("job_wake", "a job that gave its memory back, from the answer to its replies", "time", "durable"),
         Workload("spawn_mem", "of an idle actor, at 100,000", "bytes", "memory", rounds=2),
         Workload("spawn_mem_million", "of an idle actor, at 1,000,000", "bytes", "memory", rounds=1),
         Workload("agent_mem_rest", "of an LLM agent at rest, after its first call", "bytes", "memory", rounds=2),
@@ -90,6 +95,11 @@ WORKLOADS = {
             "loop_mem", "of a run that waits for its last reply, ten turns behind it", "bytes", "memory", rounds=2
         ),
         Workload("served_mem", "of a stream of chat completions that a service has begun", "bytes", "memory", rounds=2),
+        Workload("durable_call_disk", "of a call in the journal's file", "bytes", "memory", rounds=2),
+        Workload("job_mem_wait", "of a job that waits for an answer", "bytes", "memory", rounds=2),
+        Workload(
+            "job_mem_passive", "of a job that waits and gave its memory back, at 100,000", "bytes", "memory", rounds=1
+        ),
         Workload("import", "`import miniagents`, as a multiple of `import asyncio`", "ratio", "start", rounds=1),
         Workload(
             "import_used",
@@ -116,7 +126,8 @@ GROUPS = {
     "messages": "Messages",
     "journal": "The journal: SQLite, every envelope synced before its sender goes on",
     "jobs": "Durable jobs: steps recorded in SQLite, synced",
-    "memory": "Bytes, growth of RSS",
+    "durable": "Durable calls and jobs, with the journal on disk",
+    "memory": "Bytes, growth of RSS or of a file",
     "start": "The start of a program",
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import elsewhere
 import llm_common
+import ours_durable
 import ours_jobs
 import ours_journal
 import ours_llms
@@ -301,6 +302,7 @@ DEFAULTS = dict(
     **ours_journal.DEFAULTS,
     **elsewhere.DEFAULTS,
     **ours_jobs.DEFAULTS,
+    **ours_durable.DEFAULTS,
 )  # fmt: skip
 WORKLOADS = dict(
     tell=in_system(tell), ask=in_system(ask), ask_concurrent=in_system(waves(100, 1000)), gather=in_system(gathered),
@@ -313,6 +315,7 @@ WORKLOADS = dict(
     **ours_messages.WORKLOADS,
     **ours_journal.WORKLOADS,
     **ours_jobs.WORKLOADS,
+    **ours_durable.WORKLOADS,
     **ours_llms.WORKLOADS,
     **elsewhere.WORKLOADS,
 )  # fmt: skip

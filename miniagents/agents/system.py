@@ -269,6 +269,8 @@ class MiniAgents(AgentHost):
             if self._interactions:
                 self._no_interactions = self.loop.create_future()
                 await self._no_interactions
+            elif self._jobs is not None and self._jobs.passivation.has_any:
+                await self._jobs.passivation.until_none_is_left()
             elif not self._background_to_wait_for() and not self._open_calls:
                 break
         await super()._wait_until_quiet()
@@ -278,6 +280,8 @@ class MiniAgents(AgentHost):
     async def _stop_interactions(self) -> None:
         for call in tuple(self._open_calls):
             call.finish()
+        if self._jobs is not None:
+            self._jobs.passivation.stop()
         ending = [interaction for interaction in self._interactions.values() if not interaction.ends_with_its_agent]
         for interaction in ending:
             if interaction.parent is None:

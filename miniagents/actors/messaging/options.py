@@ -101,6 +101,7 @@ class SpawnOptions:
         supervision: The strategy for the actor's own restarts. When its limit is reached, the actor ends.
         strategy: The strategy for the children that the actor spawns. When its limit is reached, the actor crashes.
         passivate_after: For agents: seconds without a call after which the agent gives its memory back; None for never.
+            A job whose root has this gives its memory back after as many seconds in which it only waits.
         durable: Whether the actor or agent outlives the process. The system needs a journal.
         node: For runtimes across machines: the node on which to place the actor.
 

@@ -151,7 +151,7 @@ class Answers:
         try:
             standing: Wait | None = await self._write(interaction, OpenWait(wait))
             if standing is not None and standing.state is WaitState.WAITING:
-                with self.resting.of(interaction):
+                with self.resting.of(interaction, standing.due_at):
                     standing = await self._woken_by(woken, standing.due_at)
             if standing is None:  # its time is over, unless an answer was quicker
                 standing = await self._write(interaction, EndWait(id, WaitState.EXPIRED))
@@ -256,6 +256,8 @@ class Answers:
             woken = self._woken.get(wait.id)
             if woken is not None:
                 _wake(woken, wait)
+            if self._system.durability is not None:
+                self._system.durability.passivation.wake(wait.id.job)
 
     @property
     def _journal(self) -> Journal | None:
