@@ -237,8 +237,10 @@ class Cluster:
             return
         links = self.links
         assert links is not None  # nodes are lost while the cluster runs
-        log = _log.info if cause is LossCause.DRAINED else _log.error
-        log("node.lost", node=node.name, epoch=node.epoch, cause=cause.value)
+        if cause is LossCause.DRAINED:
+            _log.info("node.left", node=node.name, epoch=node.epoch)
+        else:
+            _log.error("node.lost", node=node.name, epoch=node.epoch, cause=cause.value)
         self._running().events.publish(EventKind.NODE_LOST, node.name, detail=cause.value, logged=True)
         self._publish()
         self._settle_later(node)
