@@ -97,6 +97,8 @@ class NodeLink:
             self._asks[number] = entry
             if message_id is None:
                 self._asked[entry] = number, queued
+                if entry.sender is not None and not entry.own_timeout:
+                    self._nodes.probing.asked(entry)
             entry.add_done_callback(lambda ask: self._ask_ended(number, ask))
             return None
         written = self._writes[number] = self._system.loop.create_future()
@@ -104,9 +106,15 @@ class NodeLink:
 
     def _ask_ended(self, number: int, ask: Any) -> None:
         self._asks.pop(number, None)
+        self._nodes.probing.ended(ask)
         sent = self._asked.pop(ask, None)
         if sent is not None:
             self.channel.withdraw(sent[1])  # its deadline has passed, perhaps, before it could leave
+
+    def number_of(self, ask: Ask[Any]) -> int | None:
+        """Return the number of an ask that is under way, or None."""
+        sent = self._asked.get(ask)
+        return sent[0] if sent is not None else None
 
     def cancel(self, cell: RemoteCell, ask: Ask[Any]) -> "asyncio.Future[None] | None":
         """Cancel what runs for an ask there; see `Link.cancel`."""

@@ -298,6 +298,13 @@ class Serving:
     def _child_ask(self, uid: int, what: str, reason: Any) -> None:
         self._nodes.hosting.asked(uid, what, items.reason_from_wire(reason) if reason is not None else None)
 
+    # Waits
+
+    def _probe(self, number: int, name: str, epoch: int, origin: int, age: float, ring: list[str]) -> None:
+        ask = self._asks.get(number)
+        start = (ask, None) if ask is not None else None
+        self._nodes.probing.received(start, (name, epoch, origin), age, ring)
+
     # The end
 
     def lost(self, error: BaseException) -> None:
@@ -332,5 +339,6 @@ _TAKES: dict[int, tuple[Callable[..., None], int]] = {
     items.CREDIT: (Serving._credit, 2),  # noqa: SLF001
     items.SPAWN: (Serving._spawn, 7),  # noqa: SLF001
     items.CHILD_ASK: (Serving._child_ask, 3),  # noqa: SLF001
+    items.PROBE: (Serving._probe, 6),  # noqa: SLF001
 }
 """What takes an item of each kind, and how many fields it has."""
