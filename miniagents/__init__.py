@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         ObservedCall,
         Observer,
         Overflow,
+        Placement,
         ReplyTo,
         RetryPolicy,
         SpawnOptions,
@@ -110,6 +111,7 @@ if TYPE_CHECKING:
         UnencodableError,
         UnhandledMessageError,
         UnsupportedContentError,
+        VersionMismatchError,
         WrongThreadError,
     )
     from miniagents.messages import (
@@ -239,6 +241,7 @@ __all__ = [
     "OneForOne",
     "OutputError",
     "Overflow",
+    "Placement",
     "Pool",
     "Promise",
     "PromiseCancelledError",
@@ -285,6 +288,7 @@ __all__ = [
     "UnhandledMessageError",
     "UnsupportedContentError",
     "UserMessage",
+    "VersionMismatchError",
     "WrongThreadError",
     "__version__",
     "as_completed",
