@@ -180,6 +180,11 @@ class NodeLink:
         if kind in (items.STARTED, items.ENDED):
             self._life(*parts)
             return True
+        if kind == items.CHILD_REPORT:
+            if len(parts) != 4:
+                raise DecodeError(f"an item of kind {kind} has 3 fields, not {len(parts) - 1}")
+            self._nodes.placing.reported(parts[1], parts[2], _reason(parts[3]) if parts[3] is not None else None)
+            return True
         if kind in _OF_CALLS:
             call = self._calls.get(parts[1])
             if call is not None:
