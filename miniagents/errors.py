@@ -24,6 +24,7 @@ The module is longer than most: somebody who handles an error looks for its clas
     ├── ActorStoppedError                       the actor ended before it could answer
     │   └── ServiceStoppingError                the service stops, and the call was cut off or came too late
     ├── NodeLostError (ConnectionError)         a node of the cluster is gone
+    ├── VersionMismatchError                    two nodes of a cluster would not understand each other
     ├── UnhandledMessageError                   the asked actor has no case for the message
     ├── DeadlockError                           an await that would have closed a cycle of waiting actors
     ├── MailboxFullError                        the mailbox refused the message
@@ -218,6 +219,11 @@ class NodeLostError(MiniAgentsError, ConnectionError):
 
     node: str = ""
     cause: str = "unknown"
+
+
+class VersionMismatchError(MiniAgentsError):
+    """Two nodes of a cluster would not understand each other: the package, the codec, Python or a message type differ.
+    The text names both nodes."""
 
 
 class UnhandledMessageError(MiniAgentsError):

@@ -13,6 +13,7 @@ from miniagents.cluster.authority import Authority, Member, Standing
 from miniagents.cluster.heartbeat import Beat, NodeSettings, answer_of, pack
 from miniagents.cluster.nodes import ClusterNodes
 from miniagents.cluster.transport import Launcher, LossCause, NodeId, Place, Transport
+from miniagents.cluster.versions import versions_here
 from miniagents.errors import DecodeError, InvalidOptionError, MiniAgentsError
 from miniagents.log import log as _log
 from miniagents.supervision import Backoff
@@ -114,6 +115,7 @@ class Cluster:
 
         Raises:
             ConnectionError: A node does not start. Those that have started are ended again.
+            VersionMismatchError: A node does not fit to the driver.
             InvalidOptionError: The cluster serves another system.
         """
         if self._system is not None:
@@ -192,6 +194,7 @@ class Cluster:
             self._variables,
             self._setup,
             self._suspect_after,
+            versions_here(),
         )
         await self._launcher.start(node, pack(settings))
         self._authority.joined(node, self._now())

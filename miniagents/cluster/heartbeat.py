@@ -9,6 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from miniagents.cluster.authority import View
+from miniagents.cluster.versions import Versions
 from miniagents.errors import DecodeError
 
 T = TypeVar("T")
@@ -63,6 +64,7 @@ class NodeSettings(msgspec.Struct, array_like=True, frozen=True):
         setup: The name of a function (`module:name`) that makes the system of the node, a `MiniAgents`; "" for one
             without options.
         suspect_after: As in `Cluster`.
+        versions: The versions of the driver.
     """
 
     system: str
@@ -75,6 +77,7 @@ class NodeSettings(msgspec.Struct, array_like=True, frozen=True):
     variables: tuple[str, ...]
     setup: str
     suspect_after: int | None
+    versions: Versions
 
 
 pack = msgspec.msgpack.encode

@@ -15,6 +15,7 @@ from miniagents.cluster.lease import Lease
 from miniagents.cluster.names import named
 from miniagents.cluster.nodes import ClusterNodes
 from miniagents.cluster.transport import NodeId, Transport
+from miniagents.cluster.versions import check_fit, versions_here
 from miniagents.errors import InvalidOptionError, NodeLostError
 from miniagents.log import log as _log
 
@@ -40,6 +41,8 @@ class NodeRuntime:
 
     Raises:
         InvalidOptionError: The node lacks environment variables that the cluster requires.
+        ImportError: A module of the settings is not there.
+        VersionMismatchError: The node does not fit to the driver.
     """
 
     system: MiniAgents
@@ -57,6 +60,9 @@ class NodeRuntime:
         self._pulsed_at = clock()
         self._known = 0
         self._check_variables()
+        for module in self.settings.modules:
+            importlib.import_module(module)
+        check_fit(self.settings.driver[0], self.settings.versions, self.node.name, versions_here())
 
     def _check_variables(self) -> None:
         lacking = [name for name in self.settings.variables if not os.environ.get(name)]
@@ -75,8 +81,6 @@ class NodeRuntime:
         Returns:
             True if the node was told to stop, False if its lease has lapsed. In both cases nothing of it runs any more.
         """
-        for module in self.settings.modules:
-            importlib.import_module(module)
         system = self.system = named(self.settings.setup)() if self.settings.setup else MiniAgents()
         self._join(system)
         await system.__aenter__()

@@ -177,9 +177,11 @@ class ClusterNodes(Observer):
         """Return the link to a life of a node that is not lost; it is made with its first use."""
         peer = self._peers.get(node)
         if peer is None:
+            # A node is replaced once its lease has lapsed, and not before: all older lives are lost, also those that
+            # nothing was heard of, whose frames may still be on their way.
             for other in [known for known in self._peers if known.name == node.name and known.epoch < node.epoch]:
-                # A node is replaced once its lease has lapsed, and not before: the news of the loss is on its way.
                 self.lost(other, LossCause.UNKNOWN)
+            self._lost_epochs[node.name] = max(self._lost_epochs.get(node.name, 0), node.epoch - 1)
             peer = self._peers[node] = Peer(self, node)
         return peer
 
