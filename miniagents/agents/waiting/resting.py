@@ -41,6 +41,10 @@ class Resting:
                 if self._system.is_running:
                     self._system.durability.write(Begin(job_subject(interaction.job)))
 
+    def is_at_rest(self, job: str) -> bool:
+        """Return True if a job runs in this process, and all its calls wait."""
+        return job in self._jobs
+
     def _look(self, interaction: Interaction) -> None:
         """Let the job rest if all calls of it wait, or have calls below that do."""
         durability, job = self._system.durability, interaction.job
