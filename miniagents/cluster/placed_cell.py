@@ -28,8 +28,6 @@ from miniagents.supervision import StopReason
 from miniagents.supervision.lifecycle import OVER, Event, Phase, Wish
 
 if TYPE_CHECKING:
-    import asyncio
-
     from miniagents.actors.waiting.termination import StopRequest
     from miniagents.cluster.placing import Placing
 
@@ -105,9 +103,9 @@ class PlacedCell(LivingCell):
 
     # Messages, where a pool hands them on
 
-    def post(self, envelope: Enveloped) -> "asyncio.Future[bool] | None":
+    def post(self, envelope: Enveloped) -> None:
         """Hand a message on to the other node."""
-        return self.remote.post(envelope)
+        self.remote.post(envelope)
 
     async def room(self) -> None:
         """Wait for room on the other node."""

@@ -68,6 +68,10 @@ class Resting:
                     self._system.durability.write(Begin(job_subject(job)))
                     self._await_end(job, interaction)
 
+    def is_at_rest(self, job: str) -> bool:
+        """Return True if a job runs in this process, and all its calls wait."""
+        return job in self._jobs
+
     def _look(self, job: str) -> None:
         """Let a job rest if all calls of it wait, or have calls below that do."""
         self._end_timer(job)
