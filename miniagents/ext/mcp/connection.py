@@ -15,7 +15,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from miniagents.actors import Actor, ActorContext, EventKind, SpawnOptions, Terminated
 from miniagents.errors import McpUnavailableError
-from miniagents.ext.mcp.link import Link, LinkState
+from miniagents.ext.mcp.link import Link
 from miniagents.ext.mcp.reconnecting import Reconnecting
 from miniagents.ext.mcp.texts import shortened
 from miniagents.log import log as _log
@@ -31,9 +31,8 @@ CLOSE_TIMEOUT = 10.0
 _MOST_PAGES = 1000
 _RELISTEN = Backoff(first=0.5, maximum=60.0, jitter=0.3)
 
-Open = Callable[[Callable[[str], None], Callable[[], None]], AbstractAsyncContextManager[Any]]
-"""Opens the transport of a server, given a function that is called with the reason when it ends by itself, and one that
-is called when the server does not know the session any more."""
+Open = Callable[[Callable[[str], None]], AbstractAsyncContextManager[Any]]
+"""Opens the transport of a server, given a function that is called with the reason when it ends by itself."""
 
 MakeClient = Callable[..., Client]
 """Makes the SDK's client of a transport."""
@@ -82,10 +81,11 @@ class Keeper(Actor):
 
     def _ended(self, ctx: ActorContext) -> None:
         link = self._link
-        link.down("its connection crashed")  # unless the connection itself has said why it ended
-        if link.state is LinkState.CONNECTING:  # the session was lost: the server is there
+        if link.is_renewed:
+            link.is_renewed = False
             self._connect(ctx)
             return
+        link.down("its connection crashed")  # unless the connection itself has said why it ended
         delay = self._reconnecting.failed(ctx.system.time())
         _log.warning("mcp.down", server=link.name, reason=link.reason, pause=round(delay, 3))
         error = McpUnavailableError(f"the MCP server {link.name!r} is down: {link.reason}", server=link.name)
@@ -129,14 +129,14 @@ class Connection(Actor):
             ctx.stop()
             return
         self._reconnecting.connected(ctx.system.time())
-        link.up(self._client)
+        link.up(self._client, ctx.self.stop)
         _log.info("mcp.up", server=link.name, protocol=self._client.protocol_version, tools=len(link.tools or ()))
         tools = self._client.server_capabilities.tools
         if self._client.protocol_version in MODERN_PROTOCOL_VERSIONS and tools is not None and tools.list_changed:
             ctx.create_task(self._listen(ctx))
 
     async def _connect(self, ctx: ActorContext) -> None:
-        transport = self._open(partial(self._ended, ctx), partial(self._lost_session, ctx))
+        transport = self._open(partial(self._ended, ctx))
         self._client = client = self._make_client(transport, message_handler=partial(self._notified, ctx))
         await self._stack.enter_async_context(client)
         # What does not fit its schema is a result with a warning, and no failure.
@@ -158,13 +158,6 @@ class Connection(Actor):
         if self._ending is not None and not is_of_http:
             return self._ending
         return f"it cannot be connected: {_described(cause)}"
-
-    def _lost_session(self, ctx: ActorContext) -> None:
-        """The server does not know the session any more: a new one is opened at once."""
-        if self._link.client is self._client:
-            self._link.reason = "it does not know the session any more"
-            self._link.connecting()
-            ctx.self.stop()
 
     async def receive(self, message: Message, ctx: ActorContext) -> Any:
         if not isinstance(message, _ListAgain):
@@ -222,7 +215,8 @@ class Connection(Actor):
             _log.warning("mcp.unfit_result", server=self._link.name, tool=name, error=shortened(str(error)))
 
     async def on_stop(self, reason: StopReason | BaseException) -> None:
-        self._link.down("its connection was closed")
+        if self._link.client is self._client:
+            self._link.down("its connection was closed")
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 await self._stack.aclose()

@@ -87,7 +87,7 @@ def fit_schema(schema: Mapping[str, Any]) -> FitSchema:
     properties: dict[str, Any] = {}
     renamed: dict[str, str] = {}
     for name, kind in whole["properties"].items():
-        fit = _fit(name, LONGEST_NAME, _NOT_IN_PROPERTIES) or "_"
+        fit = _fit(name, LONGEST_NAME, _NOT_IN_PROPERTIES)
         if fit != name:
             if fit in whole["properties"] or fit in renamed:
                 fit = _hashed(name, LONGEST_NAME, _NOT_IN_PROPERTIES)
@@ -159,7 +159,7 @@ def _check_references(value: Any, depth: int) -> None:
 
 
 def _fit(name: str, longest: int, unfit: "re.Pattern[str]") -> str:
-    return unfit.sub("_", name) if len(name) <= longest else _hashed(name, longest, unfit)
+    return unfit.sub("_", name or "_") if len(name) <= longest else _hashed(name, longest, unfit)
 
 
 def _hashed(name: str, longest: int, unfit: "re.Pattern[str]") -> str:

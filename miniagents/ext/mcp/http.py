@@ -34,10 +34,12 @@ class HttpFailure:
     Attributes:
         was_sent: False if the request provably never left.
         was_answered: Whether the server has answered, so that the outcome is known.
+        has_no_session: Whether the answer is that the server does not know the session.
     """
 
     was_sent: bool
     was_answered: bool
+    has_no_session: bool = False
 
 
 class HttpFailures:
@@ -48,7 +50,7 @@ class HttpFailures:
 
     def response(self, request: httpx2.Request, failure: HttpFailure, code: int, text: str) -> httpx2.Response:
         """Return the response that makes the SDK raise an `MCPError` for one request."""
-        data = {self._key: [failure.was_sent, failure.was_answered]}
+        data = {self._key: [failure.was_sent, failure.was_answered, failure.has_no_session]}
         error = {"code": code, "message": text, "data": data}
         return httpx2.Response(502, json={"jsonrpc": "2.0", "id": None, "error": error}, request=request)
 
@@ -67,7 +69,6 @@ async def http_transport(
     max_bytes: int,
     failures: HttpFailures,
     on_end: Callable[[str], None],
-    on_lost_session: Callable[[], None],
 ) -> AsyncGenerator[Streams, None]:
     """Connect to a server at a URL.
 
@@ -78,7 +79,6 @@ async def http_transport(
         max_bytes: The longest JSON body or event that is taken.
         failures: Tells the failures of HTTP from errors of the server.
         on_end: Called with the reason when the connection ends by itself.
-        on_lost_session: Called when the server does not know the session any more.
 
     Yields:
         The streams of the messages that come and go.
@@ -87,7 +87,6 @@ async def http_transport(
         headers if callable(headers) else None,
         failures,
         max_bytes,
-        on_lost_session,
         headers=dict(headers) if headers is not None and not callable(headers) else None,
         auth=auth,
         timeout=_TIMEOUT,
@@ -103,14 +102,12 @@ class _Client(httpx2.AsyncClient):
         given_headers: Callable[[], Headers | Awaitable[Headers]] | None,
         failures: HttpFailures,
         max_bytes: int,
-        on_lost_session: Callable[[], None],
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self._given_headers = given_headers
         self._failures = failures
         self._max_bytes = max_bytes
-        self._on_lost_session = on_lost_session
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         """Send a request. A failure of a POST is returned as a JSON-RPC error instead of being raised."""
@@ -130,12 +127,12 @@ class _Client(httpx2.AsyncClient):
         if request.method != "POST":
             return response
         is_json = response.headers.get("content-type", "").lower().startswith("application/json")
-        if response.status_code == 404 and MCP_SESSION_ID in request.headers:
-            self._on_lost_session()
-        if response.status_code >= 400 and not (is_json and response.status_code != 401):
+        has_no_session = response.status_code == 404 and MCP_SESSION_ID in request.headers
+        if has_no_session or response.status_code == 401 or (response.status_code >= 400 and not is_json):
             body = await _beginning(response)
             text = f"HTTP {response.status_code} {response.reason_phrase}{f': {body}' if body else ''}"
-            return self._failed(request, HttpFailure(was_sent=True, was_answered=True), text, None)
+            failure = HttpFailure(was_sent=True, was_answered=True, has_no_session=has_no_session)
+            return self._failed(request, failure, text, None)
         if is_json:
             response.stream = _Bounded(response.stream, self._max_bytes)
         return response

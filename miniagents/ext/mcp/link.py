@@ -43,6 +43,7 @@ class Link:
         state: The state. Calls wait while it is CONNECTING; each attempt to connect has a time limit.
         reason: The reason why the server is not connected.
         client: The SDK's client while the state is UP, otherwise None.
+        is_renewed: Whether another connection is to be made as soon as this one is closed.
         tools: The tools that the server listed last, in an order that does not change; None before the first list.
         failures: Tells the failures of HTTP from errors of the server.
     """
@@ -52,24 +53,24 @@ class Link:
         self.state = LinkState.CONNECTING
         self.reason = "it was not reached yet"
         self.client: Client | None = None
+        self.is_renewed = False
         self.tools: tuple[types.Tool, ...] | None = None
         self.failures = HttpFailures()
+        self._begin_close: Callable[[], object] = lambda: None
         self._is_settled = asyncio.Event()
         self._is_up = asyncio.Event()
 
-    def connecting(self) -> None:
-        """Note that a new connection is on its way, so that calls wait for it."""
-        if self.state is not LinkState.CLOSED:
-            self.state = LinkState.CONNECTING
-            self.client = None
-            self._is_settled.clear()
-            self._is_up.clear()
+    def up(self, client: Client, close: Callable[[], object]) -> None:
+        """Note that the server is connected.
 
-    def up(self, client: Client) -> None:
-        """Note that the server is connected."""
+        Args:
+            client: The client.
+            close: Begins to close the connection.
+        """
         if self.state is not LinkState.CLOSED:
             self.state = LinkState.UP
             self.client = client
+            self._begin_close = close
             self._is_settled.set()
             self._is_up.set()
 
@@ -88,6 +89,16 @@ class Link:
         self.state = LinkState.CLOSED
         self._is_settled.set()
         self._is_up.set()
+
+    def _renew(self, reason: str) -> None:
+        """Close the connection, which is of no use any more. Calls wait for another one, which is made at once."""
+        self.state = LinkState.CONNECTING
+        self.reason = reason
+        self.is_renewed = True
+        self.client = None
+        self._is_settled.clear()
+        self._is_up.clear()
+        self._begin_close()
 
     def list_changed(self, tools: list[types.Tool]) -> None:
         """Take over a new list of tools."""
@@ -111,12 +122,12 @@ class Link:
             raise McpUnavailableError(f"the MCP server {self.name!r} is unavailable: {self.reason}", server=self.name)
         return self.client
 
-    async def request(self, send: Callable[[Client], Awaitable[T]], *, may_repeat: bool) -> T:
+    async def request(self, send: Callable[[Client], Awaitable[T]], *, may_repeat: Callable[[], bool]) -> T:
         """Send a request to the server, once.
 
         Args:
             send: Sends it.
-            may_repeat: Send it a second time if its answer was lost.
+            may_repeat: Returns whether to send it a second time, if its answer was lost.
 
         Returns:
             The answer.
@@ -131,7 +142,7 @@ class Link:
             return await send(client)
         except MCPError as error:
             failure = self._explained(error, client)
-            if not (may_repeat and isinstance(failure, McpOutcomeUnknownError)):
+            if not (isinstance(failure, McpOutcomeUnknownError) and may_repeat()):
                 raise failure from error
         except (ValidationError, InputRequiredRoundsExceededError) as error:
             raise self._malformed(error) from error
@@ -140,7 +151,7 @@ class Link:
                 await self._is_up.wait()
         except TimeoutError:
             raise failure from None
-        return await self.request(send, may_repeat=False)
+        return await self.request(send, may_repeat=lambda: False)
 
     def _malformed(self, error: Exception) -> McpError:
         return McpError(
@@ -151,6 +162,8 @@ class Link:
         """Return an error of the SDK as one of ours, with the reason why a connection ended."""
         text, code = shortened(error.message), error.code
         failure = self.failures.of(error.error)
+        if failure is not None and failure.has_no_session and client is self.client:
+            self._renew("it did not know the session any more")
         if failure is not None and not failure.was_sent:
             return McpUnavailableError(
                 f"the MCP server {self.name!r} is unavailable: {text}; nothing was sent", server=self.name, code=code

@@ -247,10 +247,10 @@ class _Connected:
     async def _request(
         self, name: str, send: Callable[[Client], Awaitable[types.CallToolResult]]
     ) -> types.CallToolResult:
-        may_repeat = self._options.trusted and self._may_repeat(
-            next((tool for tool in self.link.tools or () if tool.name == name), None)
-        )
-        return await self.link.request(send, may_repeat=may_repeat)
+        return await self.link.request(send, may_repeat=lambda: self._may_repeat(self._remote(name)))
+
+    def _remote(self, name: str) -> types.Tool | None:
+        return next((tool for tool in self.link.tools or () if tool.name == name), None)
 
     async def _watched(self, name: str, arguments: dict[str, Any], idle: float) -> types.CallToolResult:
         """Call a tool that must make progress."""
@@ -304,7 +304,6 @@ def _transport(
     caller: Caller | None,
     link: Link,
     on_end: Callable[[str], None],
-    on_lost_session: Callable[[], None],
 ) -> Any:
     """Return the transport of a server, to be opened."""
     if options.command is not None:
@@ -320,7 +319,6 @@ def _transport(
         max_bytes=options.max_bytes,
         failures=link.failures,
         on_end=on_end,
-        on_lost_session=on_lost_session,
     )
 
 
