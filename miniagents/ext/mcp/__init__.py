@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 from miniagents.errors import MissingDependencyError
 
 if TYPE_CHECKING:
+    from miniagents.ext.mcp.reading import ResourceMessage
     from miniagents.ext.mcp.server import McpServer
 
 __all__ = [
     "McpServer",
+    "ResourceMessage",
 ]
 
 _MODULES = {
     "McpServer": "server",
+    "ResourceMessage": "reading",
 }
 
 

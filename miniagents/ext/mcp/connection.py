@@ -16,6 +16,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from miniagents.actors import Actor, ActorContext, EventKind, SpawnOptions, Terminated
 from miniagents.errors import McpUnavailableError
 from miniagents.ext.mcp.link import Link
+from miniagents.ext.mcp.listing import all_pages
 from miniagents.ext.mcp.reconnecting import Reconnecting
 from miniagents.ext.mcp.texts import shortened
 from miniagents.log import log as _log
@@ -28,7 +29,6 @@ CONNECT_TIMEOUT = 30.0
 CLOSE_TIMEOUT = 10.0
 """Seconds in which a connection must be closed. A process needs at most half of them."""
 
-_MOST_PAGES = 1000
 _RELISTEN = Backoff(first=0.5, maximum=60.0, jitter=0.3)
 
 Open = Callable[[Callable[[str], None]], AbstractAsyncContextManager[Any]]
@@ -173,24 +173,14 @@ class Connection(Actor):
         if client.server_capabilities.tools is None:
             self._link.list_changed([])
             return
-        tools: list[types.Tool] = []
-        cursor: str | None = None
-        seen: set[str] = set()
-        while True:
-            page = await client.list_tools(cursor=cursor)
-            tools += page.tools
-            cursor = page.next_cursor
-            if cursor is None:
-                break
-            if cursor in seen or len(seen) >= _MOST_PAGES:
-                _log.warning("mcp.endless_list", server=self._link.name, tools=len(tools))
-                break
-            seen.add(cursor)
-        self._link.list_changed(tools)
+        pages = await all_pages(self._link.name, lambda cursor: client.list_tools(cursor=cursor))
+        self._link.list_changed([tool for page in pages for tool in page.tools])
 
     async def _notified(self, ctx: ActorContext, message: object) -> None:
         if isinstance(message, types.ToolListChangedNotification):
             ctx.self.tell(_ListAgain())
+        elif isinstance(message, types.ResourceUpdatedNotification):
+            self._link.updates.changed(str(message.params.uri))
 
     async def _listen(self, ctx: ActorContext) -> None:
         """Hold the stream of changes open; after each time that it broke off, the list is read again."""

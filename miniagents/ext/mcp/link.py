@@ -13,6 +13,7 @@ from miniagents.errors import McpError, McpOutcomeUnknownError, McpUnavailableEr
 from miniagents.ext.mcp.fitting import order_kept
 from miniagents.ext.mcp.http import HttpFailures
 from miniagents.ext.mcp.texts import shortened
+from miniagents.ext.mcp.updates import Updates
 
 T = TypeVar("T")
 
@@ -46,6 +47,7 @@ class Link:
         is_renewed: Whether another connection is to be made as soon as this one is closed.
         tools: The tools that the server listed last, in an order that does not change; None before the first list.
         failures: Tells the failures of HTTP from errors of the server.
+        updates: The subscriptions to resources, in the era in which servers push changes.
     """
 
     def __init__(self, name: str) -> None:
@@ -56,6 +58,7 @@ class Link:
         self.is_renewed = False
         self.tools: tuple[types.Tool, ...] | None = None
         self.failures = HttpFailures()
+        self.updates = Updates()
         self._begin_close: Callable[[], object] = lambda: None
         self._is_settled = asyncio.Event()
         self._is_up = asyncio.Event()
@@ -82,6 +85,7 @@ class Link:
             self.client = None
             self._is_up.clear()
             self._is_settled.set()
+            self.updates.end()
 
     def close(self, reason: str) -> None:
         """Note that there will be no more connections."""
@@ -98,6 +102,7 @@ class Link:
         self.client = None
         self._is_settled.clear()
         self._is_up.clear()
+        self.updates.end()
         self._begin_close()
 
     def list_changed(self, tools: list[types.Tool]) -> None:
@@ -122,6 +127,16 @@ class Link:
             raise McpUnavailableError(f"the MCP server {self.name!r} is unavailable: {self.reason}", server=self.name)
         return self.client
 
+    async def connected(self) -> Client:
+        """Return the client, after waiting until the server is connected, however long that takes.
+
+        Raises:
+            McpUnavailableError: There will be no more connections.
+        """
+        while self.client is None and self.state is not LinkState.CLOSED:
+            await self._is_up.wait()
+        return await self.ready()
+
     async def request(self, send: Callable[[Client], Awaitable[T]], *, may_repeat: Callable[[], bool]) -> T:
         """Send a request to the server, once.
 
@@ -141,7 +156,7 @@ class Link:
         try:
             return await send(client)
         except MCPError as error:
-            failure = self._explained(error, client)
+            failure = self.explained(error, client)
             if not (isinstance(failure, McpOutcomeUnknownError) and may_repeat()):
                 raise failure from error
         except (ValidationError, InputRequiredRoundsExceededError) as error:
@@ -158,7 +173,7 @@ class Link:
             f"the answer of the MCP server {self.name!r} is malformed: {shortened(str(error))}", server=self.name
         )
 
-    def _explained(self, error: MCPError, client: Client) -> McpError:
+    def explained(self, error: MCPError, client: Client) -> McpError:
         """Return an error of the SDK as one of ours, with the reason why a connection ended."""
         text, code = shortened(error.message), error.code
         failure = self.failures.of(error.error)

@@ -1,7 +1,7 @@
 """`McpServer`: a server of the Model Context Protocol, for agents and for programs."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,12 @@ from miniagents.ext.mcp.fitting import FitSchema, UnfitSchemaError, fit_names, f
 from miniagents.ext.mcp.http import Headers, http_transport
 from miniagents.ext.mcp.link import Link
 from miniagents.ext.mcp.options import DEFAULT_MAX_BYTES, AuthOf, HeadersOf, ServerOptions
+from miniagents.ext.mcp.reading import ResourceMessage, contents_of, prompt_of, resources_of, versions_of
 from miniagents.ext.mcp.results import result_message
 from miniagents.ext.mcp.stdio import stdio_transport
 from miniagents.ext.mcp.texts import clean
 from miniagents.log import log as _log
+from miniagents.messages import Messages
 
 
 class McpServer:
@@ -174,6 +176,58 @@ class McpServer:
             McpError: The server refused the call, or its answer is malformed.
         """
         return await self._connected().call(name, arguments)
+
+    async def resources(self) -> list[ResourceMessage]:
+        """Return all resources of the server, and then its templates.
+
+        Raises:
+            McpUnavailableError: The server is not connected.
+            McpError: The server refused, or its answer is malformed.
+        """
+        return await resources_of(self._connected().link)
+
+    async def read(self, uri: str) -> Messages:
+        """Read a resource.
+
+        Args:
+            uri: The address of the resource.
+
+        Returns:
+            The contents: texts are `UserMessage`s, and images, sound and files are messages of their kinds.
+
+        Raises:
+            McpUnavailableError: The server is not connected.
+            McpError: The server refused, or its answer is malformed.
+        """
+        return await contents_of(self._connected().link, uri)
+
+    async def prompt(self, name: str, /, **arguments: str) -> Messages:
+        """Return the messages of a prompt, to be sent to a model.
+
+        Args:
+            name: The name of the prompt.
+            **arguments: The arguments of the prompt.
+
+        Raises:
+            McpUnavailableError: The server is not connected.
+            McpError: The server refused, or its answer is malformed.
+        """
+        return await prompt_of(self._connected().link, name, arguments)
+
+    def subscribe(self, uri: str) -> AsyncGenerator[Messages, None]:
+        """Iterate over the contents of a resource: those of now, and the new ones after each change.
+
+        The iterator goes on after a connection that broke off; the contents are then read again. Close it with
+        `contextlib.aclosing` if you leave the loop.
+
+        Args:
+            uri: The address of the resource.
+
+        Raises:
+            McpUnavailableError: The server was stopped.
+            McpError: The server refused, or has no subscriptions.
+        """
+        return versions_of(self._connected().link, uri)
 
     def _connected(self) -> "_Connected":
         """Return the connection of the current system for the current caller; the first time, begin to make it."""

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,8 +21,8 @@ import uvicorn
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel.server import NotificationOptions, Server
 from mcp.server.stdio import stdio_server
-from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
-from mcp.shared.exceptions import MCPError
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourceUpdated, ToolsListChanged
+from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
 from mcp.shared.message import SessionMessage
 from starlette.types import Message, Receive, Scope, Send
 
@@ -44,6 +45,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "environment": NOTHING,
     "change": NOTHING,
     "noise": NOTHING,
+    "touch": NOTHING,
     "once": NOTHING,
 }
 OUTPUT = {"type": "object", "properties": {"degrees": {"type": "integer"}}, "required": ["degrees"]}
@@ -139,6 +141,11 @@ async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> types.
             await ctx.session.send_tool_list_changed()
             await bus.publish(ToolsListChanged())
             return text("changed")
+        case "touch":
+            contents["text"] += "!"
+            await ctx.session.send_resource_updated("notes://one")
+            await bus.publish(ResourceUpdated(uri="notes://one"))
+            return text("touched")
         case "noise":
             os.write(int(os.environ["MCP_TEST_STDOUT"]), b"starting...\n\xff\xfe{not json\n\n")
             return text("quiet again")
@@ -150,9 +157,70 @@ async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> types.
             return text(f"{params.name} does nothing")
 
 
-server: Server[Any] = Server(
-    "tests", on_list_tools=list_tools, on_call_tool=call_tool, on_subscriptions_listen=ListenHandler(bus)
-)
+contents = {"text": "one"}
+
+
+async def list_resources(ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
+    if params is None or params.cursor is None:
+        one = types.Resource(name="one", uri="notes://one", description="The first.", mime_type="text/plain")
+        return types.ListResourcesResult(resources=[one], next_cursor="next")
+    return types.ListResourcesResult(resources=[types.Resource(name="two", uri="notes://two", title="Two")])
+
+
+async def list_templates(
+    ctx: Context, params: types.PaginatedRequestParams | None
+) -> types.ListResourceTemplatesResult:
+    return types.ListResourceTemplatesResult(
+        resource_templates=[types.ResourceTemplate(name="any", uri_template="notes://{number}")]
+    )
+
+
+async def read_resource(ctx: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+    uri = str(params.uri)
+    if uri == "notes://one":
+        return types.ReadResourceResult(contents=[types.TextResourceContents(uri=uri, text=contents["text"])])
+    if uri == "notes://two":
+        blob = base64.b64encode(PNG).decode()
+        return types.ReadResourceResult(
+            contents=[types.BlobResourceContents(uri=uri, mime_type="image/png", blob=blob)]
+        )
+    raise MCPError(types.INVALID_PARAMS, f"no resource {uri}")
+
+
+async def get_prompt(ctx: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
+    about = (params.arguments or {})["about"]
+    return types.GetPromptResult(
+        messages=[
+            types.PromptMessage(role="user", content=types.TextContent(text=f"What is {about}?")),
+            types.PromptMessage(role="assistant", content=types.TextContent(text="Let me think.")),
+        ]
+    )
+
+
+async def subscribe(ctx: Context, params: types.SubscribeRequestParams) -> types.EmptyResult:
+    note(f"subscribed {params.uri}")
+    return types.EmptyResult()
+
+
+async def unsubscribe(ctx: Context, params: types.UnsubscribeRequestParams) -> types.EmptyResult:
+    note(f"unsubscribed {params.uri}")
+    return types.EmptyResult()
+
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", MCPDeprecationWarning)
+    server: Server[Any] = Server(
+        "tests",
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+        on_list_resources=list_resources,
+        on_list_resource_templates=list_templates,
+        on_read_resource=read_resource,
+        on_get_prompt=get_prompt,
+        on_subscribe_resource=subscribe,
+        on_unsubscribe_resource=unsubscribe,
+        on_subscriptions_listen=ListenHandler(bus),
+    )
 
 
 @asynccontextmanager
