@@ -52,6 +52,9 @@ $(VENV)/.swarm-stamp: pyproject.toml
 swarm: $(VENV)/.swarm-stamp
 	$(BIN)/python -m examples.research_swarm
 
+soak: $(VENV)/.test-stamp
+	CLUSTER_RUNS=10000 $(BIN)/pytest tests/cluster/test_model.py -o timeout=7200 -q
+
 lint: $(VENV)/.test-stamp
 	$(BIN)/ruff check miniagents tests examples benchmarks
 	$(BIN)/ruff format --check miniagents tests examples benchmarks

@@ -12,8 +12,8 @@ class Workload:
     Args:
         name: The name on the command line and in results.
         title: The title in the report.
-        shown: The unit in the report: "rate" (operations per second), "time" (seconds for each) or "bytes". Results
-            hold a rate for the first two.
+        shown: The unit in the report: "rate" (operations per second), "time" (µs for each), "bytes", "ms" or "ratio".
+            Results hold a rate for the first two.
         group: The heading in the report.
         rounds: The most rounds that measure the workload; None for all.
     """
@@ -26,8 +26,17 @@ class Workload:
 
     @property
     def lower_is_better(self) -> bool:
-        """Whether a lower value is better: for bytes, not for rates."""
-        return self.shown == "bytes"
+        """Whether a lower value is better: not for rates, which the results hold for times, too."""
+        return self.shown not in ("rate", "time")
+
+    @property
+    def unit(self) -> str:
+        """The unit of the values in the report; "" for rates and ratios."""
+        return {"time": "µs", "bytes": "bytes", "ms": "ms"}.get(self.shown, "")
+
+    def as_shown(self, value: float) -> float:
+        """Return a value of the results as the report shows it."""
+        return 1e6 / value if self.shown == "time" else value
 
 
 WORKLOADS = {
@@ -53,6 +62,8 @@ WORKLOADS = {
         Workload(
             "agent_loop", "ten turns on a scripted model, each a call of a tool, and the last reply", "time", "agents"
         ),
+        Workload("token", "of a scripted model whose reply is awaited", "time", "agents"),
+        Workload("token_read", "of a scripted model, each read as it comes", "time", "agents"),
         Workload("flatten", "messages in nested lists, 100,000 of them", group="messages"),
         Workload("hash_key", "of a message, computed", group="messages"),
         Workload("hash_key_cached", "of a message, asked for again", group="messages"),
@@ -66,12 +77,44 @@ WORKLOADS = {
         Workload("durable_send_64", "64 senders at once", group="journal"),
         Workload("durable_send_1000", "1,000 senders at once", group="journal"),
         Workload("memory_send_1000", "the same, to an actor in memory", group="journal"),
+        Workload(
+            "durable_recovery", "an actor with 100,000 messages on disk, to the first it handles", "time", "journal"
+        ),
+        Workload("durable_steps", "steps of no work, ten in a job, one job after the other", group="jobs"),
+        Workload("durable_steps_100", "100 jobs at once", group="jobs"),
+        Workload("durable_call", "what the journal adds to a call, one after the other", "time", "durable"),
+        Workload("durable_call_1000", "1,000 at once", "time", "durable"),
+        Workload("durable_replay", "a call that is answered from the journal, one after the other", "time", "durable"),
+        Workload("durable_replay_1000", "1,000 at once", "time", "durable"),
+        Workload("job_wake", "a job that gave its memory back, from the answer to its replies", "time", "durable"),
         Workload("spawn_mem", "of an idle actor, at 100,000", "bytes", "memory", rounds=2),
         Workload("spawn_mem_million", "of an idle actor, at 1,000,000", "bytes", "memory", rounds=1),
         Workload("agent_mem_rest", "of an LLM agent at rest, after its first call", "bytes", "memory", rounds=2),
         Workload("agent_mem_call", "of an LLM agent whose model is thinking", "bytes", "memory", rounds=2),
         Workload(
             "loop_mem", "of a run that waits for its last reply, ten turns behind it", "bytes", "memory", rounds=2
+        ),
+        Workload("served_mem", "of a stream of chat completions that a service has begun", "bytes", "memory", rounds=2),
+        Workload("durable_call_disk", "of a call in the journal's file", "bytes", "memory", rounds=2),
+        Workload("job_mem_wait", "of a job that waits for an answer", "bytes", "memory", rounds=2),
+        Workload(
+            "job_mem_passive", "of a job that waits and gave its memory back, at 100,000", "bytes", "memory", rounds=1
+        ),
+        Workload("import", "`import miniagents`, as a multiple of `import asyncio`", "ratio", "start", rounds=1),
+        Workload(
+            "import_used",
+            "`import miniagents; miniagents.MiniAgents`, as a multiple of `import asyncio`",
+            "ratio",
+            "start",
+            rounds=1,
+        ),
+        Workload(
+            "first_call",
+            "the longest callback of the loop, from the first call of a provider, by 500 agents at once, to the first "
+            "tokens; of three APIs the longest",
+            "ms",
+            "start",
+            rounds=1,
         ),
     )
 }
@@ -82,7 +125,10 @@ GROUPS = {
     "agents": "Agents",
     "messages": "Messages",
     "journal": "The journal: SQLite, every envelope synced before its sender goes on",
-    "memory": "Bytes, growth of RSS",
+    "jobs": "Durable jobs: steps recorded in SQLite, synced",
+    "durable": "Durable calls and jobs, with the journal on disk",
+    "memory": "Bytes, growth of RSS or of a file",
+    "start": "The start of a program",
 }
 
 
@@ -123,6 +169,7 @@ PEERS = {
         Peer("xoscar", "peer_xoscar.py", "actors"),
         Peer("autogen-core", "peer_autogen_core.py", "actors"),
         Peer("torchmonarch", "peer_torchmonarch.py", "torchmonarch"),
+        Peer("dbos", "peer_dbos.py", "dbos"),
         Peer("langgraph", "peer_langgraph.py", "langgraph", kind="agents"),
         Peer("openai-agents", "peer_openai_agents.py", "openai-agents", kind="agents"),
         Peer("pydantic-ai", "peer_pydantic_ai.py", "pydantic-ai", kind="agents"),
@@ -136,7 +183,8 @@ ENVIRONMENTS: dict[str, tuple[str, ...]] = {
     "ours": (),
     "actors": ("uvloop", "msgspec", "pykka==4.5.0", "thespian==4.0.1", "xoscar==0.12.2", "autogen-core==0.7.5"),
     "torchmonarch": ("uvloop", "msgspec", "torchmonarch==0.7.0"),
-    "langgraph": ("uvloop", "msgspec", "langgraph==1.2.24"),
+    "dbos": ("uvloop", "msgspec", "dbos==3.4.0"),
+    "langgraph": ("uvloop", "msgspec", "langgraph==1.2.24", "langgraph-checkpoint-sqlite==3.1.2"),
     "openai-agents": ("uvloop", "msgspec", "openai-agents==0.24.0"),
     "pydantic-ai": ("uvloop", "msgspec", "pydantic-ai-slim==2.68.0"),
     "old": ("uvloop", "msgspec", "miniagents==0.0.35"),

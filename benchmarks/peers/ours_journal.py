@@ -12,6 +12,7 @@ from miniagents import Actor, ActorContext, ActorSystem, Message, SpawnOptions, 
 from miniagents.journal import Accept, SqliteJournal, encoded, kind_of, waiting_mail
 
 PENDING = 100_000
+COUNTER = "/counter"
 
 
 def message(number: int) -> TextMessage:
@@ -20,7 +21,7 @@ def message(number: int) -> TextMessage:
 
 def envelope(number: int) -> Accept:
     one = message(number)
-    return Accept(number, "/orders/counter", encoded(one, 10_000), kind_of(one))
+    return Accept(number, COUNTER, encoded(one, 10_000), kind_of(one))
 
 
 async def time_of(senders: int, send_all: Callable[[], Coroutine[Any, Any, None]]) -> Any:
@@ -71,24 +72,55 @@ async def send(senders: int, durable: bool, n: int) -> tuple[Any, int]:
         return t, each * senders
 
 
+async def fill(path: str, pending: int) -> None:
+    """Make a journal in which so many envelopes wait."""
+    journal = SqliteJournal(path, synchronous="NORMAL")
+    journal.open()
+    for _ in range(0, pending, 1000):
+        await journal.write(*(envelope(journal.next_id()) for _ in range(1000)))
+    await journal.close()
+
+
 async def recover(n: int) -> tuple[Any, int]:
     """One operation is all of the pending envelopes."""
     pending = min(PENDING, n * PENDING)
     with tempfile.TemporaryDirectory() as folder:
-        journal = SqliteJournal(f"{folder}/journal.db", synchronous="NORMAL")
-        journal.open()
-        for start in range(0, pending, 1000):
-            await journal.write(*(envelope(start + number) for number in range(1, 1001)))
-        await journal.close()
+        await fill(f"{folder}/journal.db", pending)
         journal = SqliteJournal(f"{folder}/journal.db")
         t = clock()
         journal.open()
         seen = 0
-        async for _ in waiting_mail(journal, "/orders/counter", page=10_000):
+        async for _ in waiting_mail(journal, COUNTER, page=10_000):
             seen += 1
         t = clock() - t
         assert seen == pending
         await journal.close()
+        return t, 1
+
+
+class First(Actor):
+    """Says when it has its first message, and keeps that."""
+
+    def __init__(self, has_begun: asyncio.Event) -> None:
+        self.has_begun = has_begun
+
+    async def receive(self, message: Message, ctx: ActorContext) -> None:
+        self.has_begun.set()
+        await asyncio.Event().wait()
+
+
+async def recover_actor(n: int) -> tuple[Any, int]:
+    """One operation is the recovery of an actor with all of the pending messages."""
+    pending = min(PENDING, n * PENDING)
+    with tempfile.TemporaryDirectory() as folder:
+        await fill(f"{folder}/journal.db", pending)
+        has_begun = asyncio.Event()
+        t = clock()
+        async with ActorSystem(journal=SqliteJournal(f"{folder}/journal.db")) as system:
+            ref = system.spawn(First, has_begun=has_begun, name="counter", options=SpawnOptions(durable=True))
+            await has_begun.wait()
+            t = clock() - t
+            await ref.kill()
         return t, 1
 
 
@@ -97,6 +129,7 @@ WORKLOADS = dict(
     journal_accept_64=functools.partial(accept, 64),
     journal_accept_1000=functools.partial(accept, 1000),
     journal_recovery=recover,
+    durable_recovery=recover_actor,
     durable_send=functools.partial(send, 1, True),
     durable_send_64=functools.partial(send, 64, True),
     durable_send_1000=functools.partial(send, 1000, True),
@@ -107,6 +140,7 @@ DEFAULTS = dict(
     journal_accept_64=20_000,
     journal_accept_1000=100_000,
     journal_recovery=1,
+    durable_recovery=1,
     durable_send=500,
     durable_send_64=20_000,
     durable_send_1000=100_000,

@@ -1,19 +1,23 @@
 """LangGraph: a graph written by hand (model, tools, and the edge between them), leaner than `create_agent` of LangChain.
 
-The model is a `BaseChatModel`; no checkpointer, no tracing.
+The model is a `BaseChatModel`; no tracing, and a checkpointer for `durable_steps` alone.
 """
 
 import asyncio
+import functools
 import os
-from typing import Any
+import tempfile
+from typing import Any, TypedDict
 
 os.environ["LANGSMITH_TRACING"] = "false"
 
-from common import clock, main
+import job_common
+from common import clock, main, note
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
-from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
 from llm_common import DEFAULTS, QUESTION, Plan, look_up, workloads
 from pydantic import ConfigDict
@@ -94,6 +98,37 @@ async def agent_call_concurrent(n: int) -> tuple[Any, int]:
     return clock() - t, rounds * 1000
 
 
+class State(TypedDict):
+    number: int
+
+
+async def step(state: State) -> State:
+    return {"number": state["number"] + 1}
+
+
+def go_on(state: State) -> str:
+    return "step" if state["number"] < job_common.STEPS else END
+
+
+@note("SQLite, WAL, synchronous=FULL; durability='async', its default: the next step goes on while the disk works")
+async def steps(jobs_at_once: int, n: int) -> tuple[Any, int]:
+    with tempfile.TemporaryDirectory() as folder:
+        async with AsyncSqliteSaver.from_conn_string(f"{folder}/checkpoints.sqlite") as saver:
+            await saver.setup()
+            await saver.conn.execute("PRAGMA synchronous = FULL")
+            graph = StateGraph(State)
+            graph.add_node("step", step)
+            graph.add_edge(START, "step")
+            graph.add_conditional_edges("step", go_on)
+            compiled = graph.compile(checkpointer=saver)
+
+            async def run(name: str) -> str:
+                ended = await compiled.ainvoke({"number": 0}, {"configurable": {"thread_id": name}})
+                return "done" if ended["number"] == job_common.STEPS else ""
+
+            return await job_common.steps(run, jobs_at_once, n)
+
+
 if __name__ == "__main__":
     main(
         "langgraph",
@@ -101,7 +136,9 @@ if __name__ == "__main__":
         dict(
             agent_call=agent_call,
             agent_call_concurrent=agent_call_concurrent,
+            durable_steps=functools.partial(steps, 1),
+            durable_steps_100=functools.partial(steps, 100),
             **workloads(make, start, lambda result: result["messages"][-1].content),
         ),
-        dict(agent_call=500, agent_call_concurrent=1000, **DEFAULTS),
+        dict(agent_call=500, agent_call_concurrent=1000, **DEFAULTS, **job_common.DEFAULTS),
     )

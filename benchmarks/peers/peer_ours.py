@@ -8,7 +8,10 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import elsewhere
 import llm_common
+import ours_durable
+import ours_jobs
 import ours_journal
 import ours_llms
 import ours_messages
@@ -295,8 +298,11 @@ DEFAULTS = dict(
     agent_call=10_000, agent_call_concurrent=10_000,
     flatten=100_000, hash_key=100_000, hash_key_cached=500_000, encode=100_000, decode=100_000,
     spawn_mem=100_000, spawn_mem_million=1_000_000,
-    **llm_common.DEFAULTS | dict(model_call=3_000, agent_loop=300),
+    **llm_common.DEFAULTS | dict(model_call=3_000, agent_loop=300, token=50_000, token_read=50_000),
     **ours_journal.DEFAULTS,
+    **elsewhere.DEFAULTS,
+    **ours_jobs.DEFAULTS,
+    **ours_durable.DEFAULTS,
 )  # fmt: skip
 WORKLOADS = dict(
     tell=in_system(tell), ask=in_system(ask), ask_concurrent=in_system(waves(100, 1000)), gather=in_system(gathered),
@@ -308,7 +314,10 @@ WORKLOADS = dict(
     spawn_mem=mem, spawn_mem_million=mem,
     **ours_messages.WORKLOADS,
     **ours_journal.WORKLOADS,
+    **ours_jobs.WORKLOADS,
+    **ours_durable.WORKLOADS,
     **ours_llms.WORKLOADS,
+    **elsewhere.WORKLOADS,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -115,14 +115,19 @@ class Swarm:
         self._began = time.monotonic()
 
     async def start(self) -> None:
-        """Start all actors, in order."""
+        """Start the model and who talks to it. The others start when they have an index to work with."""
         system = self._system
-        index = await asyncio.to_thread(Index, self._library.passages)
-        self._weights = _weights(self._library)
-        strategy = OneForOne(max_restarts=None)
         counted = metered.fork(model=self._model, non_freezable_kwargs={"usage": self.usage})
-        self._phrases = system.spawn(counted, name="model")
-        self._planner = system.spawn(planner, name="planner", model=self._phrases)
+        phrases = system.spawn(counted, name="model")
+        self._planner = system.spawn(planner, name="planner", model=phrases)
+        self._writer = system.spawn(writer, name="writer", model=phrases)
+        if self._job:
+            self.figures.recorded = await self._answers()
+
+    async def _start_workers(self) -> None:
+        """Index the documents in a thread, and start searchers and readers."""
+        system, strategy = self._system, OneForOne(max_restarts=None)
+        index, self._weights = await asyncio.to_thread(_indexed, self._library)
         self._searchers = await system.pool(
             Searcher,
             size=SEARCHERS,
@@ -133,10 +138,6 @@ class Swarm:
         )
         reader = Reader.fork(options=_AGAIN, non_freezable_kwargs={"library": self._library, "chaos": self._chaos})
         self._readers = await system.pool(reader, size=READERS, name="readers", strategy=strategy)
-        self._writer = system.spawn(writer, name="writer", model=self._phrases)
-
-        if self._job:
-            self.figures.recorded = await self._answers()
 
     def answer(self, question: str, *, frees: bool = False) -> MessageSequencePromise:
         """Return what was found, and the statements of the answer, which are streamed.
@@ -156,7 +157,9 @@ class Swarm:
         Args:
             question: The question.
         """
-        queries = list(dict.fromkeys([str(message) for message in await self._planner.inquire(question)]))
+        planned = self._planner.inquire(question)  # the model takes longest to start
+        await self._start_workers()
+        queries = list(dict.fromkeys([str(message) for message in await planned]))
         self._say(f"planner: {len(queries)} queries: {'; '.join(queries)}")
         scores: Counter[int] = Counter()
         asks = [self._searchers.ask(Search(query=query, k=HITS)) for query in queries]
@@ -203,10 +206,11 @@ class Swarm:
         return await recorded_answers(self._system.journal, self._job)
 
 
-def _weights(library: Library) -> dict[str, float]:
-    """Return the weight of each word: a word in few passages has a high weight."""
+def _indexed(library: Library) -> tuple[Index, dict[str, float]]:
+    """Return the index, and the weight of each word: a word in few passages has a high weight."""
     counts = Counter(word for passage in library.passages for word in set(words_of(passage.text)))
-    return {word: math.log(1 + len(library.passages) / count) for word, count in counts.items()}
+    weights = {word: math.log(1 + len(library.passages) / count) for word, count in counts.items()}
+    return Index(library.passages), weights
 
 
 def _restarts(info: ActorInfo) -> int:

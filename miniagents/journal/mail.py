@@ -27,7 +27,7 @@ class Standing(enum.Enum):
     """Its id was accepted before with other content. It is refused."""
 
 
-class Acceptance(msgspec.Struct, frozen=True):
+class Acceptance(msgspec.Struct, frozen=True, gc=False):
     """The answer to `Accept`.
 
     Attributes:

@@ -42,6 +42,8 @@ class System(ports.System, Protocol):
     @property
     def node_name(self) -> str: ...
     @property
+    def placing(self) -> "Placing": ...
+    @property
     def random(self) -> "Callable[[], float]": ...
     @property
     def scheduling(self) -> "Scheduling": ...
@@ -76,6 +78,21 @@ class System(ports.System, Protocol):
     ) -> "asyncio.Task[Any]": ...
 
 
+class Placing(Protocol):
+    """The part of a cluster that places actors on nodes."""
+
+    def new_cell(
+        self, parent: Any, actor: object, name: str, options: "SpawnOptions", kwargs: Mapping[str, Any]
+    ) -> Any:
+        """Make the cell of an actor on the node that its options choose."""
+
+    def pause(self, lost: int) -> float:
+        """Return the seconds before one of so many actors that were lost together is placed again, at random."""
+
+    def when_ready(self, options: "SpawnOptions", callback: "Callable[[], None]") -> None:
+        """Call a function once an actor with these options may be placed again."""
+
+
 class ChildSupervisor(Protocol):
     """A supervisor of a cell, or of the children of one."""
 
@@ -89,7 +106,8 @@ class ChildSupervisor(Protocol):
 class Inbox(Protocol):
     """The part of a journal that keeps the mailbox of one durable actor.
 
-    It settles every future that it gives out, also when the journal closes. It cancels none.
+    It says of every entry that it commits how the write has ended, also when the journal closes, and settles every
+    future that it gives out. It cancels none.
     """
 
     async def recover(self) -> "Sequence[Enveloped]":
@@ -116,13 +134,15 @@ class Inbox(Protocol):
     def schedule_cron(self, rule: str, message: Any, zone: str, name: str | None, max_late: float | None) -> Any:
         """The same for a cron rule; see `ActorContext.schedule_cron`."""
 
-    def commit(self, entry: "Enveloped") -> "asyncio.Future[Any]":
+    def commit(self, entry: "Enveloped") -> None:
         """Begin to write an entry, for which the mailbox has room.
 
-        Returns:
-            A future of the moment when the entry is on disk. If it fails, nothing is on disk. It is False for an entry
-            that is known already, by its message id: that one is not posted and has no outcome, and the inbox ends its
-            ask, if it has one. Any other result is that of a new entry.
+        In a later turn of the loop, and once for each entry, the inbox calls one of these methods of the mailbox:
+
+        - `written` with this entry, and others that are on disk with it.
+        - `not_written`: nothing of the entry is on disk, and the error says why.
+        - `known_already`: it is known by its message id. It is not posted and has no outcome, and the inbox ends its
+          ask, if it has one.
 
         Raises:
             Exception: The entry cannot be written, whatever happens: it is too large, for example. The sender gets it.

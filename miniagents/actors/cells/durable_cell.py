@@ -1,4 +1,4 @@
-"""The mailbox of a durable actor: an entry is accepted in three steps, and is on disk before it is in the queue.
+"""`DurableMailbox` and `DurableActorCell`: a mailbox that accepts an entry in three steps, on disk before the queue.
 
 The module is longer than most: the three steps and what may happen between them have to be read together.
 
@@ -12,16 +12,16 @@ Before the actor starts, its inbox recovers what the journal has kept for its pa
 Between the first and the third step the sender may leave, and the actor may end. The write goes on, and what is on disk
 is acknowledged with what became of it meanwhile.
 
-Each wait is ended by the inbox, which settles every future that it gives out: a `send` waits for its own write alone,
-and an actor that drains waits for the writes of all that it has accepted. An ask ends as any ask does: by its answer,
-by its asker, or with the actor, whose end does not wait for a write.
+Each wait is ended by the inbox, which says of every entry how its write has ended: a `send` waits for its own write
+alone, and an actor that drains waits for the writes of all that it has accepted. An ask ends as any ask does: by its
+answer, by its asker, or with the actor, whose end does not wait for a write.
 """
 
 import asyncio
 import enum
 from collections import OrderedDict, deque
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from miniagents.actors.cells.actor_cell import ActorCell
 from miniagents.actors.cells.cell import Cell
@@ -32,7 +32,6 @@ from miniagents.actors.messaging.entries import (
     BARRIER,
     Enveloped,
     in_envelope,
-    is_dead,
     is_of_a_user,
     living,
     may_be_dropped,
@@ -40,13 +39,13 @@ from miniagents.actors.messaging.entries import (
 from miniagents.actors.messaging.mailbox import BoundedQueue, PriorityQueue
 from miniagents.actors.messaging.options import Props
 from miniagents.actors.messaging.outcome import Outcome
-from miniagents.errors import ActorStoppedError, InvalidOptionError
+from miniagents.errors import InvalidOptionError
 from miniagents.promising.failures import log_failure
 from miniagents.supervision import StopReason
 from miniagents.supervision.lifecycle import BORN, OVER, Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from miniagents.actors.cells.cell_ports import Inbox, System
 
@@ -59,7 +58,7 @@ class MailRecovery(enum.Enum):
     DONE = "done"
 
 
-DURABLE_SLOTS = ("_askers", "_ended", "_recovery", "_reserved", "_start_failure", "inbox")
+DURABLE_SLOTS = ("_askers", "_ended", "_recovery", "_reserved", "_senders", "_start_failure", "inbox")
 """The slots of a class of cells that begins with `DurableMailbox`."""
 
 
@@ -78,6 +77,7 @@ class DurableMailbox(LivingCell):
     _askers: dict[Ask[Any], Ask[Any]]  # the asks with a message id, and the entry that each follows
     _reserved: "OrderedDict[Enveloped, bool]"  # the entries in line, and whether each may be posted
     _ended: dict[Enveloped, Outcome]  # those that have ended while they are written
+    _senders: "dict[Enveloped, asyncio.Future[None]]"  # the futures of the sends that wait for a write
 
     def open_mailbox(self, inbox: "Inbox") -> None:
         """Begin to accept entries, which the inbox writes."""
@@ -86,6 +86,7 @@ class DurableMailbox(LivingCell):
         self._start_failure = None
         self._reserved = OrderedDict()
         self._ended = {}
+        self._senders = {}
         self._askers = {}
         props = self.props
         self.props = Props(partial(self._new_instance, props.factory), props.options, props.errors, props.strategy)
@@ -143,21 +144,17 @@ class DurableMailbox(LivingCell):
 
     def is_full(self) -> bool:
         """Return True if the mailbox has a capacity, and as many messages wait or have reserved room as it allows."""
-        capacity = self.props.capacity
-        if capacity is not None and self._reserved and self.depth >= capacity:
-            first = self.queue.first if self.queue else None
-            is_tried_again = first is not None and first.crashes and not is_dead(first)
-            return not is_tried_again or self.depth > capacity
-        return super().is_full()
+        capacity, depth = self.props.capacity, self.depth
+        return capacity is not None and depth >= capacity and self.is_full_at(depth, capacity)
 
     # The three steps
 
-    def post(self, envelope: Enveloped) -> "asyncio.Future[bool] | None":
+    def post(self, envelope: Enveloped) -> Self | None:
         """Reserve room for an entry and begin to write it. When it is on disk it goes into the queue.
 
         Returns:
-            What `Inbox.commit` returned, which `send` waits for. None if the entry was refused, or is none that is
-            written: a call of an agent.
+            Itself: `until_written` is the moment that `send` waits for. None if the entry was refused, or is none that
+            is written: a call of an agent.
 
         Raises:
             MailboxFullError: The mailbox is full and refuses; an ask's promise fails instead.
@@ -173,15 +170,19 @@ class DurableMailbox(LivingCell):
             priority = self.props.options.mailbox.priority
             if priority is not None:
                 priority(envelope.message)  # it refuses before anything is written, and not after
-            written = self.inbox.commit(envelope)
+            self.inbox.commit(envelope)
         except Exception as error:
             if envelope.ask is None:
                 raise
             envelope.ask.fail(error)
             return None
         self._reserved[envelope] = False
-        written.add_done_callback(partial(self._written, envelope))
-        return written
+        return self
+
+    def until_written(self, entry: Enveloped) -> "asyncio.Future[None]":
+        """Return a future of the moment when an entry that was just posted is on disk. To cancel it changes nothing."""
+        sender = self._senders[entry] = self.system.loop.create_future()
+        return sender
 
     def check_message_id(self, message_id: object) -> None:
         """Check that a message can be sent under a message id; here it can.
@@ -241,53 +242,74 @@ class DurableMailbox(LivingCell):
             return False
         return True
 
-    def _written(self, entry: Enveloped, written: "asyncio.Future[bool]") -> None:
-        """The write of an entry has ended."""
-        if written.cancelled():  # an inbox does not do that; an ask must not get it as its own cancellation
-            error: BaseException | None = ActorStoppedError(f"{self.path}: its journal was closed", path=self.path)
-        else:
-            error = written.exception()
-        outcome = self._ended.pop(entry, None)
-        if error is not None:
-            self._not_written(entry, error, outcome)
-        elif not written.result():
-            self._known_already(entry, outcome)
-        elif outcome is not None:
-            self.acknowledge(entry, outcome)
-        else:
-            self._reserved[entry] = True
-            self._post_written()
+    # What the inbox says of the entries that it was to commit
 
-    def _not_written(self, entry: Enveloped, error: BaseException, outcome: Outcome | None) -> None:
-        """Give the room of an entry back, and tell its sender; `send` gets the error from its future."""
+    def written(self, entries: "Iterable[Enveloped]") -> None:
+        """Entries are on disk: post them, and let their senders go on."""
+        reserved, ended, senders = self._reserved, self._ended, self._senders
+        for entry in entries:
+            if ended and entry in ended:
+                self.acknowledge(entry, ended.pop(entry))
+            else:
+                reserved[entry] = True
+            sender = senders.pop(entry, None)
+            if sender is not None and not sender.done():
+                sender.set_result(None)
+        self._post_written()
+
+    def not_written(self, entry: Enveloped, error: BaseException) -> None:
+        """Nothing of an entry is on disk: give its room back, and tell its sender."""
         self.inbox.forget(entry)
+        outcome = self._ended.pop(entry, None)
+        is_told = self._let_sender_fail(entry, error)
         if outcome is None or outcome is Outcome.CUT_OFF:
             entry.taken = True
             self.system.dead_letters.add(DeadLetterReason.NOT_WRITTEN, entry, self.ref)
             if entry.ask is not None:
                 entry.ask.fail(error)
-            else:
+            elif not is_told:
                 log_failure("mailbox.not_written", error, actor=self.path)
         if outcome is None:
             self._leave_line(entry)
             self._post_written()
 
-    def _known_already(self, entry: Enveloped, outcome: Outcome | None) -> None:
+    def known_already(self, entry: Enveloped) -> None:
         """The same message was written before, and is not posted again; its ask is the inbox's to end."""
         self.inbox.forget(entry)
+        sender = self._senders.pop(entry, None)
+        if sender is not None and not sender.done():
+            sender.set_result(None)
         entry.taken = True
-        if outcome is None:
+        if self._ended.pop(entry, None) is None:
             self._leave_line(entry)
             self._post_written()
 
+    def _let_sender_fail(self, entry: Enveloped, error: BaseException) -> bool:
+        """Let the `send` of an entry fail. Return False if none waits."""
+        sender = self._senders.pop(entry, None)
+        if sender is None or sender.done():
+            return False
+        sender.set_exception(error)
+        return True
+
     def _post_written(self) -> None:
         """Post from the front of the line what may be posted; before the actor has recovered nothing is."""
-        while self._reserved and self._recovery is MailRecovery.DONE:
-            entry = next(iter(self._reserved))
-            if not self._reserved[entry]:
-                return
-            del self._reserved[entry]
-            self.deliver(entry)
+        if self._recovery is not MailRecovery.DONE:
+            return
+        reserved, ready = self._reserved, list[Enveloped]()
+        while reserved:
+            entry, is_written = reserved.popitem(last=False)
+            if not is_written:
+                reserved[entry] = False
+                reserved.move_to_end(entry, last=False)
+                break
+            ready.append(entry)
+        if self.queue.__class__ is not BoundedQueue:
+            for entry in ready:
+                self.deliver(entry)
+        elif ready:
+            self.queue.extend(ready)
+            self._wake_for_mail()
 
     def deliver(self, entry: Enveloped) -> None:
         """Put an entry that is on disk into the queue, whatever the capacity.
@@ -306,6 +328,9 @@ class DurableMailbox(LivingCell):
                 entry.ask.fail(error)
             log_failure("mailbox.not_posted", error, actor=self.path)
             return
+        self._wake_for_mail()
+
+    def _wake_for_mail(self) -> None:
         if not self.scheduled and self.life is not BORN:
             self.wake()
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from miniagents.actors.cells.cell_ports import Inbox, System
     from miniagents.actors.messaging.options import Props
     from miniagents.actors.messaging.ref import ActorRef
+    from miniagents.actors.ports import Writing
 
 
 class ReceivingCell(Node):
@@ -93,11 +94,11 @@ class ReceivingCell(Node):
         """How many messages wait or are in hand."""
         return self.depth + (self.current is not None)
 
-    def post(self, envelope: Enveloped) -> "asyncio.Future[bool] | None":
+    def post(self, envelope: Enveloped) -> "Writing | None":
         """Put an `Envelope` or an `Ask` into the mailbox. Check and put are one step: nothing can come in between.
 
         Returns:
-            None: the message has been accepted or refused. A `DurableMailbox` returns a future, since it writes the
+            None: the message has been accepted or refused. A `DurableMailbox` returns itself, since it writes the
             message first.
 
         Raises:
@@ -162,11 +163,16 @@ class ReceivingCell(Node):
     def is_full(self) -> bool:
         """Return True if the mailbox has a capacity, and as many messages wait as it allows."""
         queue, capacity = self.queue, self.props.capacity
-        if not queue or capacity is None or len(queue) - self.dead_entries < capacity:
+        if not queue or capacity is None:
             return False
-        first = queue.first
+        depth = len(queue) - self.dead_entries
+        return depth >= capacity and self.is_full_at(depth, capacity)
+
+    def is_full_at(self, depth: int, capacity: int) -> bool:
+        """Return True if the mailbox is full with as many messages as its capacity, or more."""
+        first = self.queue.first if self.queue else None
         # What is tried again was the message in hand, and counts as that; it is in front of all.
-        return not first.crashes or is_dead(first) or len(queue) - self.dead_entries > capacity
+        return first is None or not first.crashes or is_dead(first) or depth > capacity
 
     def put_stamp(self, now: float) -> None:
         """Let the bare messages that follow in the queue be known to have come at `now`."""
@@ -238,9 +244,11 @@ class ReceivingCell(Node):
         Of a million messages most would not be kept as dead letters: those are only counted, so that the loop is not
         held up for a second.
         """
-        queue, waiting, self.queue, self.dead_entries = self.queue, self.depth, None, 0
-        if queue:
-            self._refuse_all(queue, waiting)
+        queue = self.queue
+        if queue is not None:
+            waiting, self.queue, self.dead_entries = self.depth, None, 0
+            if queue:
+                self._refuse_all(queue, waiting)
         room, self._room = self._room, None
         for turn in room or ():
             if not turn.done():

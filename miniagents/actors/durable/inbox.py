@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from miniagents.actors.durable.group_commit import GroupCommit
 from miniagents.actors.durable.outcomes import decode_outcome, encode_outcome
 from miniagents.actors.durable.rules import Cron, Every, Once
 from miniagents.actors.durable.state import KeptState
@@ -30,7 +31,7 @@ from miniagents.journal.mail import Accept, Acceptance, Bury, CountAttempt, Hand
 from miniagents.journal.operations import Operation
 from miniagents.log import log as _log
 from miniagents.messages import Message, error_text
-from miniagents.promising.failures import log_failure
+from miniagents.promising.failures import log_failed
 
 MOST_DEATHS = 3
 """How many times in a row the process may die with the same message in hand, before that is a dead letter."""
@@ -50,13 +51,18 @@ class JournalInbox:
     Args:
         cell: The cell of the actor.
         journal: The journal.
+        group: Writes what is accepted, together with what the other mailboxes of the system accept.
         closed: Called with the inbox when the actor has ended.
     """
 
-    def __init__(self, cell: Any, journal: Journal, closed: "Callable[[JournalInbox], None]") -> None:
+    def __init__(
+        self, cell: Any, journal: Journal, group: GroupCommit, closed: "Callable[[JournalInbox], None]"
+    ) -> None:
         self.path: str = cell.path
         self._cell = cell
         self._journal = journal
+        self._log_unwritten = partial(log_failed, "mailbox.not_acknowledged", actor=cell.path)
+        self._group = group
         self._closed = closed
         self._state = KeptState(self.path)
         self.timers = JournalTimers(cell, journal)
@@ -74,10 +80,13 @@ class JournalInbox:
     async def recover(self) -> Sequence[Enveloped]:
         """Read what the journal has kept for the actor; see `Inbox.recover`."""
         saved, timers = self._journal.read(self._state.query()), self._journal.read(self.timers.query())
-        kept = [mail async for mail in waiting_mail(self._journal, self.path) if mail[0].number < self._first]
+        at = self._cell.system.time()
+        entries: list[Enveloped] = []
+        async for envelope, message in waiting_mail(self._journal, self.path):
+            if envelope.number < self._first:
+                entries.append(self._entry_of(envelope, message, at))  # here, so that the loop goes on between pages
         self._state.keep(await saved)
         stored_timers = await timers
-        entries = [self._entry_of(envelope, message) for envelope, message in kept]
         if entries and not self._has_begun:
             begun = self._journal.write(Begin(mailbox_subject(self.path)))
             self._begin(begun)
@@ -107,11 +116,10 @@ class JournalInbox:
     def take_resent(self, mail: StoredEnvelope, message: Message) -> None:
         """Deliver a dead letter that was sent again, unless the start of the actor reads it."""
         if mail.number >= self._first:
-            self._cell.deliver_behind(self._entry_of(mail, message))
+            self._cell.deliver_behind(self._entry_of(mail, message, self._cell.system.time()))
 
-    def _entry_of(self, envelope: StoredEnvelope, message: Message) -> Enveloped:
+    def _entry_of(self, envelope: StoredEnvelope, message: Message, at: float) -> Enveloped:
         trace = msgspec.msgpack.decode(envelope.meta) if envelope.meta else None
-        at = self._cell.system.time()
         entry: Enveloped
         if envelope.message_id is None:
             entry = Envelope(message, trace=trace, at=at, crashes=envelope.attempts)
@@ -145,7 +153,7 @@ class JournalInbox:
 
     # Accepting
 
-    def commit(self, entry: Enveloped) -> "asyncio.Future[Any]":
+    def commit(self, entry: Enveloped) -> None:
         """Begin to write an entry; see `Inbox.commit`."""
         journal, message, trace = self._journal, entry.message, entry.trace
         body = encoded(message, journal.max_message_bytes)
@@ -160,21 +168,47 @@ class JournalInbox:
             b"" if message_id is None else message.content_key.encode(),
             _meta.encode(trace) if trace.__class__ is str else b"",
         )
-        written: asyncio.Future[Any]
-        if self._has_begun and not self.timers.ticks:
-            written = journal.write(operation)
+        if message_id is None and self._has_begun and not self.timers.ticks:
+            self._group.add(self, entry, operation)
         else:
-            has_begun = self._has_begun
-            written = journal.write(operation, *self._beside(entry))
-            if not has_begun:
-                self._begin(written)
+            self.write_alone(entry, operation)
         self._numbers[entry] = number
-        if message_id is None:
-            return written
-        assert isinstance(entry, Ask)  # whatever has a message id is one; see `DurableMailbox.post_once`
-        is_new: asyncio.Future[bool] = written.get_loop().create_future()
-        written.add_done_callback(partial(self._has_standing, entry, message_id, is_new))
-        return is_new
+
+    def write_alone(self, entry: Enveloped, operation: Accept) -> None:
+        """Write an entry with what belongs to it: that work begins, or that a timer has ticked.
+
+        Raises:
+            JournalError: The journal is not open.
+        """
+        has_begun = self._has_begun
+        written = self._journal.write(operation, *self._beside(entry))
+        if not has_begun:
+            self._begin(written)
+        if operation.message_id is None:
+            written.add_done_callback(partial(self._written_alone, entry))
+        else:
+            assert isinstance(entry, Ask)  # whatever has a message id is one; see `DurableMailbox.post_once`
+            written.add_done_callback(partial(self._has_standing, entry, operation.message_id))
+
+    def _written_alone(self, entry: Enveloped, written: "asyncio.Future[Any]") -> None:
+        error = self._error_of(written)
+        if error is None:
+            self._cell.written((entry,))
+        else:
+            self._cell.not_written(entry, error)
+
+    def not_written(self, entry: Enveloped, error: Exception) -> None:
+        """An entry of a group cannot be written."""
+        self._cell.not_written(entry, error)
+
+    def _error_of(self, written: "asyncio.Future[Any]") -> BaseException | None:
+        if written.cancelled():  # an ask must not get that as its own cancellation
+            return ActorStoppedError(f"{self.path}: its journal was closed", path=self.path)
+        return written.exception()
+
+    def written(self, entries: Sequence[Enveloped]) -> None:
+        """A group of entries is on disk."""
+        self._cell.written(entries)
 
     def _beside(self, entry: Enveloped) -> list[Operation[Any]]:
         """Return what is written together with an entry: that work begins, or that a timer has ticked."""
@@ -205,17 +239,15 @@ class JournalInbox:
         """Return the sender's id of a message, or None."""
         return self._ids.get(entry)
 
-    def _has_standing(
-        self, entry: Ask[Any], message_id: str, is_new: "asyncio.Future[bool]", written: "asyncio.Future[Acceptance]"
-    ) -> None:
+    def _has_standing(self, entry: Ask[Any], message_id: str, written: "asyncio.Future[Acceptance]") -> None:
         """The journal has said what it knows of a message id."""
         if self._postponed is not None:  # what waits in the journal is not known yet
-            self._postponed.append(partial(self._has_standing, entry, message_id, is_new, written))
+            self._postponed.append(partial(self._has_standing, entry, message_id, written))
             return
-        error = written.exception()
+        error = self._error_of(written)
         if error is not None:
             self._tell_sender(entry, error)
-            is_new.set_exception(error)
+            self._cell.not_written(entry, error)
             return
         acceptance = written.result()
         first = self._by_id.get(message_id)
@@ -251,7 +283,10 @@ class JournalInbox:
         if refused is not None:
             entry.fail(refused)
         self._tell_sender(entry, refused)
-        is_new.set_result(self._by_id.get(message_id) is entry)
+        if self._by_id.get(message_id) is entry:
+            self._cell.written((entry,))
+        else:
+            self._cell.known_already(entry)
 
     def _tell_sender(self, entry: Ask[Any], error: BaseException | None) -> None:
         accepted = self._accepted.pop(entry, None)
@@ -284,7 +319,9 @@ class JournalInbox:
             return None
         if outcome is Outcome.CRASHED:
             assert isinstance(answer, BaseException)
-            return self._write(entry, Bury(self.path, self._numbers[entry], POISONOUS, error_text(answer)))
+            return self._write(
+                entry, Bury(self.path, self._numbers[entry], DeadLetterReason.POISONOUS.value, error_text(answer))
+            )
         message_id = self._ids.get(entry) if self._ids else None
         if message_id is None:
             return self._write(entry, Handle(self.path, self._numbers[entry]), *self._state.operations())
@@ -337,22 +374,15 @@ class JournalInbox:
         if message_id is not None and self._by_id.get(message_id) is entry:
             del self._by_id[message_id]
 
-    def _log_unwritten(self, written: "asyncio.Future[Any]") -> None:
-        error = written.exception()
-        if error is not None:
-            log_failure("mailbox.not_acknowledged", error, actor=self.path)
-
     def close(self) -> None:
         """The actor has ended; see `Inbox.close`."""
         self._state.let_go()
         self.timers.close()
         self._end_postponing()
+        self._group.flush()  # before the next actor of this path reads its mail, and before it rests
         if self._has_begun:
             self._journal.write(Rest(mailbox_subject(self.path))).add_done_callback(self._log_unwritten)
         self._closed(self)
-
-
-POISONOUS = DeadLetterReason.POISONOUS.value
 
 
 def _ending_of(ask: Ask[Any]) -> object:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from miniagents.actors.cells.durable_cell import DurableActorCell
+from miniagents.actors.durable.group_commit import GroupCommit
 from miniagents.actors.durable.inbox import JournalInbox
 from miniagents.actors.durable.letters import JournalLetters
 from miniagents.actors.messaging.options import Props
@@ -24,6 +25,7 @@ class JournalMail:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
+        self._group = GroupCommit(journal)
         self._inboxes: dict[str, JournalInbox] = {}
         self.letters = JournalLetters(journal, self._inboxes)
 
@@ -33,7 +35,7 @@ class JournalMail:
 
     def inbox_of(self, cell: Any) -> JournalInbox:
         """Make the inbox of a durable cell that has just been made."""
-        inbox = self._inboxes[cell.path] = JournalInbox(cell, self._journal, self._closed)
+        inbox = self._inboxes[cell.path] = JournalInbox(cell, self._journal, self._group, self._closed)
         return inbox
 
     def _closed(self, inbox: JournalInbox) -> None:

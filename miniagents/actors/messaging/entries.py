@@ -27,7 +27,7 @@ from typing import Any, TypeGuard
 from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.messaging.envelope import Envelope
 from miniagents.actors.messaging.terminated import Terminated
-from miniagents.messages import Message
+from miniagents.messages.meta import MessageMeta
 
 Enveloped = Envelope | Ask[Any]
 """The type of an entry that is an envelope."""
@@ -81,7 +81,8 @@ def is_of_the_runtime(envelope: Enveloped) -> bool:
 
 def is_of_a_user(envelope: Enveloped) -> bool:
     """Return True for a message that somebody sent: no message of the runtime, and no call of an agent."""
-    return isinstance(envelope.message, Message) and not isinstance(envelope.message, Terminated)
+    kind = type(envelope.message)
+    return type(kind) is MessageMeta and kind is not Terminated  # isinstance() takes thrice as long
 
 
 def may_be_dropped(envelope: Enveloped) -> bool:

@@ -1,6 +1,5 @@
 """References to actors."""
 
-from asyncio import current_task, shield
 from collections import deque
 from collections.abc import Awaitable
 from threading import get_ident
@@ -13,6 +12,7 @@ from miniagents.actors.messaging.of_task import OfTask
 from miniagents.errors import AskTimeoutError, WrongThreadError
 from miniagents.messages import Message, Request
 from miniagents.promising import Promise
+from miniagents.promising.cpython import current_tasks
 from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.scope import Scope, get_scope, get_work
 from miniagents.supervision import StopReason
@@ -145,8 +145,11 @@ class ActorRef:
             JournalError: The journal cannot write; nothing was sent.
         """
         cell = self._cell
-        if not isinstance(message, Message):
-            raise not_sendable(cell.path, message)
+        kind: Any = message.__class__
+        try:
+            kind.__message_fields__  # noqa: B018 - as in `tell`
+        except AttributeError:
+            raise not_sendable(cell.path, message) from None
         system = cell.system
         if get_ident() != system.thread_id:
             raise _wrong_thread(cell.path, "send")
@@ -162,9 +165,13 @@ class ActorRef:
             cell.check_message_id(message_id)
         member = cell.route(message)
         await member.room()
-        written = member.post(envelope) if message_id is None else member.post_once(envelope, message_id)
-        if written is not None:
-            await shield(written)
+        if message_id is not None:
+            accepted = member.post_once(envelope, message_id)
+        else:
+            mailbox = member.post(envelope)
+            accepted = mailbox.until_written(envelope) if mailbox is not None else None
+        if accepted is not None:
+            await accepted
 
     @overload
     def ask(
@@ -234,7 +241,7 @@ class ActorRef:
                     or (before.__class__ is Ask and (before.settled_value is not NO_VALUE or before.settled_error))
                 )
                 and (work.settled_value is NO_VALUE and work.settled_error is None)
-                and current_task() is scope.task
+                and current_tasks.get(system.loop) is scope.task
             ):
                 work.started_work = ask  # what `owns` does in the usual case
             else:

@@ -13,9 +13,8 @@ from miniagents.supervision.lifecycle import Phase
 from miniagents.supervision.routing import HashRing, RoundRobin
 
 if TYPE_CHECKING:
-    import asyncio
-
     from miniagents.actors.cells.cell_ports import System
+    from miniagents.actors.ports import Writing
 
 
 class PoolCell(SupervisorCell):
@@ -43,7 +42,7 @@ class PoolCell(SupervisorCell):
         """True if the members have started, and the pool is not about to end."""
         return self.life.phase is Phase.UP and self.stopping is None
 
-    def post(self, envelope: Enveloped) -> "asyncio.Future[bool] | None":
+    def post(self, envelope: Enveloped) -> "Writing | None":
         """Hand a message on to a member.
 
         Raises:
@@ -53,7 +52,7 @@ class PoolCell(SupervisorCell):
             return self._hand_on(envelope)
         return ReceivingCell.post(self, envelope)
 
-    def _hand_on(self, envelope: Enveloped) -> "asyncio.Future[bool] | None":
+    def _hand_on(self, envelope: Enveloped) -> "Writing | None":
         ask = envelope.ask
         try:
             member = self.pick(envelope.message)

@@ -15,9 +15,8 @@ from miniagents.supervision import StopReason, Supervisor
 from miniagents.supervision.lifecycle import Event, Phase, Wish
 
 if TYPE_CHECKING:
-    import asyncio
-
     from miniagents.actors.cells.cell_ports import System
+    from miniagents.actors.ports import Writing
 
 
 class SupervisorCell(LivingCell):
@@ -55,7 +54,7 @@ class SupervisorCell(LivingCell):
         """False: it only waits for its children."""
         return False
 
-    def post(self, envelope: Enveloped) -> "asyncio.Future[bool] | None":
+    def post(self, envelope: Enveloped) -> "Writing | None":
         """A supervisor handles no messages."""
         if envelope.ask is not None:
             envelope.ask.stopped(self.reason if not self.is_alive else "it is a supervisor")

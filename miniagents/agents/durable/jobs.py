@@ -12,13 +12,15 @@ from typing import Any
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.call_target import CallTarget
 from miniagents.agents.durable.below import Below
-from miniagents.agents.durable.changed_waits import released
-from miniagents.agents.durable.changes import changed_agents, changes_of, recorded_versions, rows_of, unused_rows
+from miniagents.agents.durable.changes import changed_agents, changes_of, lost_with, recorded_versions, unused_rows
 from miniagents.agents.durable.durability import Durability
 from miniagents.agents.durable.finding import agent_named, version_now
 from miniagents.agents.durable.freeing import freed
-from miniagents.agents.durable.identity import Identity, identity_of, key_of_arguments
+from miniagents.agents.durable.identity import Identity, identity_of, key_of_arguments, without_secrets
+from miniagents.agents.durable.interaction import DurableInteraction, DurableReplyPromise
+from miniagents.agents.durable.job_run import JobRun, bound
 from miniagents.agents.durable.names import name_of
+from miniagents.agents.durable.passivation import Passivation
 from miniagents.agents.durable.replies import encoded_error
 from miniagents.agents.host import AgentHost
 from miniagents.agents.job_options import Change, Retry
@@ -32,6 +34,7 @@ from miniagents.journal import (
     JobState,
     Operation,
     Pardon,
+    ReleaseWaits,
     Rest,
     Row,
     RowState,
@@ -43,6 +46,7 @@ from miniagents.journal import (
 )
 from miniagents.journal import Jobs as JobsIn
 from miniagents.journal.changes import JobChanges
+from miniagents.journal.paging import rows_of
 from miniagents.log import log as _log
 from miniagents.messages import (
     EMPTY,
@@ -50,7 +54,6 @@ from miniagents.messages import (
     Message,
     MessageSequence,
     MessageSequencePromise,
-    Secret,
     Sendable,
     decode,
 )
@@ -85,40 +88,6 @@ class JobInput(Message, tag="miniagents:JobInput"):
     messages: tuple[Message, ...] = ()
 
 
-class JobRun:
-    """A job that runs in this process.
-
-    Args:
-        name: Its name.
-        agent: The name of its agent.
-        input_key: The hash of its input.
-        adopts: Whether calls below changed code are adopted.
-
-    Attributes:
-        root: The row of the root, 0 as long as it is not known.
-        versions: The versions of the agents that are recorded.
-        replies: A future of the replies of the root.
-        on_rest: Called when nothing of the job runs: it has ended, or only waits.
-    """
-
-    def __init__(self, name: str, agent: str, input_key: bytes, *, adopts: bool) -> None:
-        self.name = name
-        self.agent = agent
-        self.input_key = input_key
-        self.adopts = adopts
-        self.root = 0
-        self.versions: dict[str, str] = {}
-        self.replies: asyncio.Future[MessageSequencePromise] = asyncio.get_running_loop().create_future()
-        self.replies.add_done_callback(lambda future: future.cancelled() or future.exception())
-        self.on_rest: Callable[[], None] | None = None
-
-    def rests(self) -> None:
-        """Note that nothing of the job runs."""
-        on_rest, self.on_rest = self.on_rest, None
-        if on_rest is not None:
-            on_rest()
-
-
 class Jobs:
     """The jobs of a system.
 
@@ -131,6 +100,7 @@ class Jobs:
         self._system = system
         self._durability = durability
         self._journal = durability.journal
+        self.passivation = durability.passivation = Passivation(system, self._reopened, self._passive_cancelled)
 
     def run(
         self,
@@ -148,80 +118,97 @@ class Jobs:
             on_rest: Called when the job has ended, or only waits.
         """
         system: Any = self._system
-        target = agent.bind(system) if isinstance(agent, MiniAgent) else agent
+        target = bound(agent, system)
         how = {key: value for key, value in arguments.items() if key in _OF_INQUIRE}
         frozen = target.called_agent().check_call({key: arguments[key] for key in arguments if key not in how})
         as_messages = how.get("errors_as_messages")
-        promise = MessageSequencePromise(
-            errors_as_messages=system.errors_as_messages if as_messages is None else as_messages
-        )
+        as_messages = system.errors_as_messages if as_messages is None else as_messages
+        promise = DurableReplyPromise(None, as_messages)  # type: ignore[arg-type]  # the call comes later
         given = MessageSequence.turn_into_sequence_promise(
             messages if messages is not None else (), errors_as_messages=False
         )
 
-        async def run() -> None:
+        async def opens() -> None:
             current_scope.set(system)
             current_work.set(None)  # a job belongs to no call that starts it
+            run = JobRun(name, agent, frozen, how, promise, adopts=on_change is Change.ADOPT)
+            run.on_rest = on_rest
             try:
-                replies = await self._opened(name, target, tuple(await given), frozen, how, retry, on_change, on_rest)
+                running = await self._opened(run, target, tuple(await given), retry, on_change)
             except BaseException as error:
-                if on_rest is not None:
-                    on_rest()
-                promise.end_stream(error)
-                if not isinstance(error, Exception):
-                    raise
+                self._did_not_open(run, error)
             else:
-                promise.owns(replies)
-                sequence = MessageSequence(promise=promise)
-                sequence.open()
-                sequence.append(replies)
-                sequence.close()
+                if running is not run:
+                    promise.owns(running.promise)
+                    sequence = MessageSequence(promise=promise)
+                    sequence.open()
+                    sequence.append(running.promise)
+                    sequence.close()
 
-        system.start_soon(run(), on_cancelled=promise.end_stream)
+        system.start_soon(opens(), on_cancelled=promise.end_stream)
         return promise
+
+    def _did_not_open(self, run: JobRun, error: BaseException) -> None:
+        if self._durability.jobs.get(run.name) is run:
+            del self._durability.jobs[run.name]
+        run.rests()
+        run.promise.end_stream(error)
+        if not isinstance(error, Exception):
+            raise error
 
     async def _opened(
         self,
-        name: str,
+        run: JobRun,
         target: CallTarget,
         messages: tuple[Message, ...],
-        arguments: FrozenDict[str, Any],
-        how: Mapping[str, Any],
         retry: Retry | None,
         on_change: Change,
-        on_rest: Callable[[], None] | None,
-    ) -> MessageSequencePromise:
-        """Return the replies of a job, which runs already or begins now."""
+    ) -> JobRun:
+        """Begin a job. Return it, or the one of this name that is there already."""
         agent = target.called_agent()
         about = JobInput(
             agent=name_of(agent),
-            agent_arguments=_without_secrets(agent.arguments),
-            arguments=_without_secrets(arguments),
+            agent_arguments=without_secrets(agent.arguments),
+            arguments=without_secrets(run.arguments),
             messages=messages,
         )
-        key = _key_of(agent, arguments, messages)
-        running: JobRun | None = self._durability.jobs.get(name)
+        run.agent, run.input_key = about.agent, _key_of(agent, run.arguments, messages)
+        running: JobRun | None = self._durability.jobs.get(run.name)
         if running is not None:
-            if (running.agent, running.input_key) != (about.agent, key):
-                raise _conflict(name, running.agent, about, None)
-            if on_rest is not None:
-                on_rest()
-            return await asyncio.shield(running.replies)
-        run = self._durability.jobs[name] = JobRun(name, about.agent, key, adopts=on_change is Change.ADOPT)
-        run.on_rest = on_rest
+            if (running.agent, running.input_key) != (run.agent, run.input_key):
+                raise _conflict(run.name, running.agent, about, None)
+            run.rests()
+            return running
+        self._durability.jobs[run.name] = run
+        await self._begin(run, target, about, retry, on_change)
+        return run
+
+    async def _begin(
+        self, run: JobRun, target: CallTarget, about: JobInput, retry: Retry | None, on_change: Change
+    ) -> None:
+        """Begin a job, or go on with it: make its root, which replies to the promise of the job."""
+        above = await self._begun(run, target.called_agent(), about, retry, on_change)
+        replies = target.inquire(about.messages, start_soon=False, kwargs=run.arguments, **run.how)
+        call: Any = getattr(replies, "interaction", None)
+        run.call = call
+        is_cancelled = run.promise.done()
+        call.begin_job(above, run.promise, lambda state, error: self._ended(run, call, state, error))
+        if is_cancelled:
+            call.begin_cancel(run.promise.settled_error)
+        call.submit()
+
+    async def _reopened(self, run: JobRun) -> None:
+        """Run a job again that was passive."""
         try:
-            above = await self._begun(run, agent, about, retry, on_change)
-            replies = target.inquire(messages, start_soon=False, kwargs=arguments, **how)
-            call: Any = getattr(replies, "interaction", None)
-            call.begin_job(above, lambda state, error: self._ended(run, state, error))
-            run.replies.set_result(replies)
-            call.submit()
+            job = await self._journal.read(JobOf(run.name))
+            if job is None:
+                raise PromiseCancelledError(f"job {run.name!r} was deleted while it waited", reason="deleted")
+            about = decode(job.input)
+            assert isinstance(about, JobInput)  # `_begun` writes nothing else
+            on_change = Change.ADOPT if run.adopts else Change.RUN
+            await self._begin(run, bound(run.target, self._system), about, None, on_change)
         except BaseException as error:
-            self._durability.jobs.pop(name, None)
-            if not run.replies.done():
-                run.replies.set_exception(_for_others(name, error))
-            raise
-        return replies
+            self._did_not_open(run, error)
 
     async def _begun(
         self, run: JobRun, agent: MiniAgent, about: JobInput, retry: Retry | None, on_change: Change
@@ -263,30 +250,46 @@ class Jobs:
         self, run: JobRun, own: Identity, roots: list[Row], rows: list[Row], on_change: Change
     ) -> None:
         """Read which versions of the agents a job has run, and say which of them have changed."""
-        for root in roots:
-            run.root = root.id
+        if roots:
+            run.root = roots[-1].id
         run.versions.update(await recorded_versions(self._journal, roots))
         now = {name: own.version if name == own.name else version_now(name) for name in run.versions}
         changed = changed_agents(run.versions, now)
         if not changed:
             return
         unused = unused_rows(rows, changed, adopts=on_change is Change.ADOPT)
-        answers = sum(row.state is RowState.FINISHED for row in rows if row.id in unused)
+        waits = await self._journal.read(Waits(run.name, tuple(WaitState)))
+        answers, lost = lost_with(unused, rows, waits)
         if on_change is Change.FAIL:
+            and_waits = f", and the waits {', '.join(lost)} would vanish" if lost else ""
             raise JobConflictError(
                 f"job {run.name!r}: the code of {', '.join(changed)} has changed, and {answers} recorded answers would "
-                f"not be used; on_change=Change.RUN runs the changed code, Change.ADOPT keeps what lies below it",
+                f"not be used{and_waits}; on_change=Change.RUN runs the changed code, Change.ADOPT keeps what lies "
+                f"below it",
                 job=run.name,
                 agents=changed,
+                waits=lost,
             )
-        _log.warning("job.code_changed", job=run.name, agents=list(changed), answers=answers, on_change=on_change.value)
-        waits = await self._journal.read(Waits(run.name, tuple(WaitState)))
-        releases = released(run.name, rows, waits, changed, adopts=run.adopts)
+        _log.warning(
+            "job.code_changed",
+            job=run.name,
+            agents=list(changed),
+            answers=answers,
+            waits=list(lost),
+            on_change=on_change.value,
+        )
+        with_waits = {wait.id.row for wait in waits}
+        # These rows do not run again: the answers that their waits have are for the waits of the new code.
+        releases = tuple(ReleaseWaits(run.name, row.id) for row in rows if row.id in unused & with_waits)
         if releases:
             await self._journal.write(*releases)
 
-    def _ended(self, run: JobRun, state: RowState | None, error: BaseException | None) -> tuple[Operation[Any], ...]:
+    def _ended(
+        self, run: JobRun, call: DurableInteraction, state: RowState | None, error: BaseException | None
+    ) -> tuple[Operation[Any], ...]:
         """Return what is to be written with the end of the root of a job."""
+        if run.call is not call:
+            return ()  # it was passivated
         self._durability.jobs.pop(run.name, None)
         run.rests()
         rest = Rest(job_subject(run.name))
@@ -346,16 +349,21 @@ class Jobs:
         await self._journal.write(ChangeJob(name, JobState.CANCELLED))
         run: JobRun | None = self._durability.jobs.get(name)
         if run is not None:
-            replies = await asyncio.shield(run.replies)
-            await replies.aclose(f"job {name!r} was cancelled")
+            reason = f"job {name!r} was cancelled"
+            if run.call is not None:  # the end of the call is among its replies, as `errors_as_messages` says
+                await run.call.cancel(reason)
+            else:
+                await run.promise.aclose(reason)
         rows = [row for row in await rows_of(self._journal, name) if row.state is RowState.RUNNING]
-        for row in rows:
-            self._durability.write(FinishRow(row.id, RowState.CANCELLED, self._journal.next_id()))
+        ends = [FinishRow(row.id, RowState.CANCELLED, self._journal.next_id()) for row in rows]
+        if ends:
+            self._durability.write(*ends)
         return True
 
-
-def _without_secrets(arguments: Mapping[str, Any]) -> FrozenDict[str, Any]:
-    return FrozenDict({name: value for name, value in arguments.items() if not isinstance(value, Secret)})
+    async def _passive_cancelled(self, run: JobRun) -> None:
+        """Cancel a job whose promise was cancelled while it was passive."""
+        self._durability.jobs.pop(run.name, None)
+        await self.cancel(run.name)
 
 
 def _key_of(agent: MiniAgent, arguments: Mapping[str, Any], messages: tuple[Message, ...]) -> bytes:
@@ -400,11 +408,6 @@ def _stuck(name: str, deaths: int) -> JobStuckError:
         job=name,
         deaths=deaths,
     )
-
-
-def _for_others(name: str, error: BaseException) -> Exception:
-    """Return the error for those who have joined a job that did not begin."""
-    return error if isinstance(error, Exception) else PromiseCancelledError(f"job {name!r} did not begin", reason=error)
 
 
 def _once(function: Callable[[], None]) -> Callable[[], None]:

@@ -30,8 +30,8 @@ class Run:
     """
 
     def __init__(self) -> None:
-        self.groups: dict[type, list[tuple[int, Any]]] = {kind: [] for kind in GROUPED}
-        """The operations by kind, each with the number of the write that gets its result, or `NO_RESULT`."""
+        self.groups: dict[type, tuple[list[int], list[Any]]] = {kind: ([], []) for kind in GROUPED}
+        """The operations by kind, behind the numbers of the writes that get their results, or `NO_RESULT`."""
         self._accepted: set[int] = set()
         self._write_with_id = NO_RESULT
 
@@ -56,5 +56,7 @@ class Run:
                 self._write_with_id = write
         elif kind is mail.Handle and (self._write_with_id == write or operation.number in self._accepted):
             return False
-        group.append((write if is_first else NO_RESULT, operation))
+        places, operations = group
+        places.append(write if is_first else NO_RESULT)
+        operations.append(operation)
         return True

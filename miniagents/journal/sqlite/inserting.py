@@ -1,8 +1,6 @@
 """Inserting many rows."""
 
 import sqlite3
-from collections.abc import Sequence
-from itertools import chain
 from typing import Any
 
 _AT_ONCE = 50
@@ -16,19 +14,29 @@ class Insert:
 
     Args:
         head: The beginning of the statement, up to `VALUES`.
-        columns: How many values a row has.
+        row: The values of a row: a question mark for each that differs. What is the same in all rows is written out
+            (`NULL`, `0`), since to bind a value takes as long as to store it.
         tail: The end of the statement, after the values.
     """
 
-    def __init__(self, head: str, columns: int, tail: str = "") -> None:
-        row = f"({', '.join('?' * columns)})"
-        self._one = f"{head} {row} {tail}"
-        self._many = f"{head} {', '.join([row] * _AT_ONCE)} {tail}"
+    def __init__(self, head: str, row: str, tail: str = "") -> None:
+        self._columns = row.count("?")
+        self._one = f"{head} ({row}) {tail}"
+        self._many = f"{head} {', '.join([f'({row})'] * _AT_ONCE)} {tail}"
 
-    def __call__(self, database: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Insert rows, in their order."""
-        whole = len(rows) - len(rows) % _AT_ONCE
-        for start in range(0, whole, _AT_ONCE):
-            database.execute(self._many, tuple(chain.from_iterable(rows[start : start + _AT_ONCE])))
-        if whole < len(rows):
-            database.executemany(self._one, rows[whole:])
+    def __call__(self, database: sqlite3.Connection, values: list[Any]) -> None:
+        """Insert rows, in their order.
+
+        Args:
+            database: The connection.
+            values: The values of all rows, one row behind the other. A tuple for each row would be one more object for
+                the garbage collector to look at.
+        """
+        columns = self._columns
+        step = _AT_ONCE * columns
+        whole = len(values) - len(values) % step
+        for start in range(0, whole, step):
+            database.execute(self._many, values[start : start + step])
+        if whole < len(values):
+            rows = [values[start : start + columns] for start in range(whole, len(values), columns)]
+            database.executemany(self._one, rows)

@@ -28,7 +28,8 @@ from miniagents.journal.sqlite.lives import SqliteLives
 from miniagents.journal.sqlite.names import Names
 
 _COLUMNS = "number, receivers.name, body, kinds.name, message_id, meta, attempts, at"
-_insert = Insert("INSERT INTO envelopes VALUES", 8)
+_insert = Insert("INSERT INTO envelopes VALUES", "?, ?, ?, ?, ?, ?, 0, ?")
+_insert_plain = Insert("INSERT INTO envelopes VALUES", "?, ?, ?, ?, NULL, x'', 0, ?")  # what most envelopes are
 _NAMES = "JOIN names AS receivers ON receivers.id = receiver JOIN names AS kinds ON kinds.id = kind"
 
 
@@ -49,7 +50,8 @@ class SqliteMail:
     def accept(self, operations: Sequence[Accept]) -> list[Acceptance]:
         """Do several `Accept`."""
         number = self._names.number
-        rows: list[tuple[Any, ...]] = []
+        plain: list[Any] = []
+        others: list[Any] = []
         results = []
         for each in operations:
             receiver = number(each.receiver)
@@ -58,9 +60,14 @@ class SqliteMail:
                 if known is not None:
                     results.append(known)
                     continue
-            rows.append((each.number, receiver, each.body, number(each.kind), each.message_id, each.meta, 0, each.at))
+            if each.message_id is None and not each.meta:
+                plain += (each.number, receiver, each.body, number(each.kind), each.at)
+            else:
+                kind = number(each.kind)
+                others += (each.number, receiver, each.body, kind, each.message_id, each.meta, each.at)
             results.append(Acceptance(Standing.NEW, each.number))
-        _insert(self._database, rows)
+        _insert_plain(self._database, plain)
+        _insert(self._database, others)
         return results
 
     def count_attempt(self, operation: CountAttempt) -> None:

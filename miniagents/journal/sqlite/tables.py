@@ -109,10 +109,10 @@ class Tables:
         self._noted_id = 0  # so that the next transaction notes it again
 
     def _execute_run(self, run: Run, results: list[Any]) -> None:
-        for kind, group in run.groups.items():
-            if group:
-                found = self._groups[kind]([operation for _, operation in group])
-                for (place, _), result in zip(group, found or (), strict=found is not None):
+        for kind, (places, operations) in run.groups.items():
+            if operations:
+                found = self._groups[kind](operations)
+                for place, result in zip(places, found or (), strict=found is not None):
                     if place != NO_RESULT:
                         results[place] = result
 

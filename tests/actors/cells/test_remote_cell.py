@@ -88,7 +88,7 @@ class LinkEnd:
 
     # As the cells here use it
 
-    def deliver(self, cell: RemoteCell, entry: Enveloped) -> "asyncio.Future[bool] | None":
+    def deliver(self, cell: RemoteCell, entry: Enveloped, message_id: str | None) -> None:
         if self.refuses is not None:
             raise self.refuses
         number = None
@@ -100,7 +100,6 @@ class LinkEnd:
         self._send(
             "message", cell.identity, encode(entry.message), sender, left, entry.correlation_id, entry.trace, number
         )
-        return None
 
     def cancel(self, cell: RemoteCell, ask: Ask[Any]) -> "asyncio.Future[None] | None":
         asked = next(number for number, waiting in self._waiting.items() if waiting is ask)

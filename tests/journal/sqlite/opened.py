@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,23 @@ async def on_connection(journal: SqliteJournal, call: Callable[[sqlite3.Connecti
     """What a call returns that is made with the connection, in its thread."""
     assert journal._writer is not None
     return await journal._writer.put(lambda database, _: call(database))
+
+
+def hold(journal: SqliteJournal) -> tuple[threading.Event, list[str]]:
+    """Hold the thread of a journal, as a disk does that does not answer, until an event is set.
+
+    Returns:
+        The event, and the list of all statements that come after it.
+    """
+    released, statements = threading.Event(), list[str]()
+
+    def wait(database: sqlite3.Connection, _: object) -> None:
+        database.set_trace_callback(statements.append)
+        released.wait()
+
+    assert journal._writer is not None
+    journal._writer.put(wait)
+    return released, statements
 
 
 async def accept(journal: SqliteJournal, body: bytes, receiver: str = "/a") -> None:
