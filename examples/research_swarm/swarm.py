@@ -115,13 +115,29 @@ class Swarm:
         self._began = time.monotonic()
 
     async def start(self) -> None:
-        """Start what asks the model."""
+        """Start the model and who talks to it. The others start when they have an index to work with."""
+        system = self._system
         counted = metered.fork(model=self._model, non_freezable_kwargs={"usage": self.usage})
-        self._phrases = self._system.spawn(counted, name="model")
-        self._planner = self._system.spawn(planner, name="planner", model=self._phrases)
-        self._writer = self._system.spawn(writer, name="writer", model=self._phrases)
+        phrases = system.spawn(counted, name="model")
+        self._planner = system.spawn(planner, name="planner", model=phrases)
+        self._writer = system.spawn(writer, name="writer", model=phrases)
         if self._job:
             self.figures.recorded = await self._answers()
+
+    async def _start_workers(self) -> None:
+        """Index the documents in a thread, and start searchers and readers."""
+        system, strategy = self._system, OneForOne(max_restarts=None)
+        index, self._weights = await asyncio.to_thread(_indexed, self._library)
+        self._searchers = await system.pool(
+            Searcher,
+            size=SEARCHERS,
+            routing=Routing.LEAST_LOADED,
+            name="searchers",
+            options=_AGAIN,
+            kwargs={"index": index, "chaos": self._chaos},
+        )
+        reader = Reader.fork(options=_AGAIN, non_freezable_kwargs={"library": self._library, "chaos": self._chaos})
+        self._readers = await system.pool(reader, size=READERS, name="readers", strategy=strategy)
 
     def answer(self, question: str, *, frees: bool = False) -> MessageSequencePromise:
         """Return what was found, and the statements of the answer, which are streamed.
@@ -135,29 +151,15 @@ class Swarm:
             return agent.inquire(question)
         return self._system.run_job(self._job, agent, question, retry=Retry.FAILED if frees else None)
 
-    async def _start_searchers(self) -> None:
-        index, self._weights = await asyncio.to_thread(_indexed, self._library)
-        self._searchers = await self._system.pool(
-            Searcher,
-            size=SEARCHERS,
-            routing=Routing.LEAST_LOADED,
-            name="searchers",
-            options=_AGAIN,
-            kwargs={"index": index, "chaos": self._chaos},
-        )
-        reader = Reader.fork(options=_AGAIN, non_freezable_kwargs={"library": self._library, "chaos": self._chaos})
-        strategy = OneForOne(max_restarts=None)
-        self._readers = await self._system.pool(reader, size=READERS, name="readers", strategy=strategy)
-
     async def find(self, question: str) -> Found:
-        """Search and read. The model takes longest to start: the planner begins while a thread indexes the documents.
+        """Search and read.
 
         Args:
             question: The question.
         """
-        asked = self._planner.inquire(question)
-        await self._start_searchers()
-        queries = list(dict.fromkeys([str(message) for message in await asked]))
+        planned = self._planner.inquire(question)  # the model takes longest to start
+        await self._start_workers()
+        queries = list(dict.fromkeys([str(message) for message in await planned]))
         self._say(f"planner: {len(queries)} queries: {'; '.join(queries)}")
         scores: Counter[int] = Counter()
         asks = [self._searchers.ask(Search(query=query, k=HITS)) for query in queries]
