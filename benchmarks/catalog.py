@@ -12,8 +12,8 @@ class Workload:
     Args:
         name: The name on the command line and in results.
         title: The title in the report.
-        shown: The unit in the report: "rate" (operations per second), "time" (seconds for each) or "bytes". Results
-            hold a rate for the first two.
+        shown: The unit in the report: "rate" (operations per second), "time" (µs for each), "bytes", "ms" or "ratio".
+            Results hold a rate for the first two.
         group: The heading in the report.
         rounds: The most rounds that measure the workload; None for all.
     """
@@ -26,8 +26,17 @@ class Workload:
 
     @property
     def lower_is_better(self) -> bool:
-        """Whether a lower value is better: for bytes, not for rates."""
-        return self.shown == "bytes"
+        """Whether a lower value is better: not for rates, which the results hold for times, too."""
+        return self.shown not in ("rate", "time")
+
+    @property
+    def unit(self) -> str:
+        """The unit of the values in the report; "" for rates and ratios."""
+        return {"time": "µs", "bytes": "bytes", "ms": "ms"}.get(self.shown, "")
+
+    def as_shown(self, value: float) -> float:
+        """Return a value of the results as the report shows it."""
+        return 1e6 / value if self.shown == "time" else value
 
 
 WORKLOADS = {
@@ -53,6 +62,8 @@ WORKLOADS = {
         Workload(
             "agent_loop", "ten turns on a scripted model, each a call of a tool, and the last reply", "time", "agents"
         ),
+        Workload("token", "of a scripted model whose reply is awaited", "time", "agents"),
+        Workload("token_read", "of a scripted model, each read as it comes", "time", "agents"),
         Workload("flatten", "messages in nested lists, 100,000 of them", group="messages"),
         Workload("hash_key", "of a message, computed", group="messages"),
         Workload("hash_key_cached", "of a message, asked for again", group="messages"),
@@ -78,6 +89,23 @@ WORKLOADS = {
         Workload(
             "loop_mem", "of a run that waits for its last reply, ten turns behind it", "bytes", "memory", rounds=2
         ),
+        Workload("served_mem", "of a stream of chat completions that a service has begun", "bytes", "memory", rounds=2),
+        Workload("import", "`import miniagents`, as a multiple of `import asyncio`", "ratio", "start", rounds=1),
+        Workload(
+            "import_used",
+            "`import miniagents; miniagents.MiniAgents`, as a multiple of `import asyncio`",
+            "ratio",
+            "start",
+            rounds=1,
+        ),
+        Workload(
+            "first_call",
+            "the longest callback of the loop, from the first call of a provider, by 500 agents at once, to the first "
+            "tokens; of three APIs the longest",
+            "ms",
+            "start",
+            rounds=1,
+        ),
     )
 }
 """The entries by name, in the order of the report."""
@@ -89,6 +117,7 @@ GROUPS = {
     "journal": "The journal: SQLite, every envelope synced before its sender goes on",
     "jobs": "Durable jobs: steps recorded in SQLite, synced",
     "memory": "Bytes, growth of RSS",
+    "start": "The start of a program",
 }
 
 

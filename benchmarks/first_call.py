@@ -77,6 +77,7 @@ def main() -> None:
     """Measure all APIs in processes of their own, or one of them in this process."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--one", nargs=3, metavar=("API", "AGENTS", "URL"))
+    parser.add_argument("--longest", type=int, metavar="AGENTS", help="print the longest callback as JSON")
     parser.add_argument("--serve", action="store_true")
     arguments = parser.parse_args()
     if arguments.one:
@@ -92,12 +93,19 @@ def main() -> None:
     with subprocess.Popen([*this, "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None  # it is a pipe
         url = server.stdout.readline().strip()
-        for api in APIS:
-            for agents in (1, 500):
-                one = [*this, "--one", api, str(agents), url]
-                ran = subprocess.run(one, stdout=subprocess.PIPE, text=True, check=True)
-                figures = ", ".join(f"{name} {1000 * value:.0f} ms" for name, value in json.loads(ran.stdout).items())
-                print(f"{api}, {agents} at once: {figures}")
+
+        def figures(api: str, agents: int) -> dict[str, float]:
+            one = [*this, "--one", api, str(agents), url]
+            return json.loads(subprocess.run(one, stdout=subprocess.PIPE, text=True, check=True).stdout)  # type: ignore[no-any-return]
+
+        if arguments.longest:
+            longest = max(figures(api, arguments.longest)["longest callback"] for api in APIS)
+            print(json.dumps({"longest callback": longest}))
+        else:
+            for api in APIS:
+                for agents in (1, 500):
+                    shown = ", ".join(f"{name} {1000 * value:.0f} ms" for name, value in figures(api, agents).items())
+                    print(f"{api}, {agents} at once: {shown}")
         server.communicate("")
 
 

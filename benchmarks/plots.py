@@ -118,9 +118,7 @@ def _panels(
 
 def _bars(axes: Axes, name: str, found: dict[str, Rounds], theme: Theme, *, logarithmic: bool) -> None:
     workload = WORKLOADS[name]
-    middle = {peer: statistics.median(rounds.values()) for peer, rounds in found.items()}
-    if workload.shown == "time":
-        middle = {peer: 1e6 / value for peer, value in middle.items()}
+    middle = {peer: workload.as_shown(statistics.median(rounds.values())) for peer, rounds in found.items()}
     lower = workload.shown != "rate"
     order = sorted(middle, key=lambda peer: middle[peer], reverse=lower)
     values = [middle[peer] for peer in order]
@@ -157,8 +155,8 @@ def _targets(results: dict[str, Any], theme: Theme) -> Figure | None:
     found = []
     for verdict in verdicts(results["rows"]):
         if verdict.value:
-            lower = WORKLOADS[verdict.target.workload].lower_is_better
-            far = verdict.target.factor / verdict.value if lower else verdict.value / verdict.target.factor
+            factor = verdict.target.factor
+            far = factor / verdict.value if verdict.target.lower_is_better else verdict.value / factor
             other = "" if verdict.target.against == LIMIT else f" / {verdict.other}"
             found.append((f"{verdict.target.workload}{other}", far))
     if not found:

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Any
 
 from benchmarks.catalog import GROUPS, OURS, PEERS, WORKLOADS, Workload
-from benchmarks.targets import LIMIT, SOURCES, Rounds, Samples, Verdict, samples_of, verdicts
+from benchmarks.targets import LIMIT, SOURCES, Rounds, Samples, Target, Verdict, samples_of, verdicts
 
 PLOTS = {
     "readme": "MiniAgents beside other libraries: tell, ask, agent call, stream",
@@ -74,13 +74,9 @@ def picture(path: str, about: str) -> str:
 
 def figure(workload: Workload, rounds: Rounds) -> str:
     """Return the median, with the range in brackets if there are several values."""
-    values = [_shown(workload, value) for value in rounds.values()]
+    values = [workload.as_shown(value) for value in rounds.values()]
     middle = _number(statistics.median(values))
     return middle if len(values) == 1 else f"{middle} ({_number(min(values))}-{_number(max(values))})"
-
-
-def _shown(workload: Workload, value: float) -> float:
-    return 1e6 / value if workload.shown == "time" else value
 
 
 def _number(value: float) -> str:
@@ -104,13 +100,14 @@ def _targets(found: list[Verdict]) -> list[str]:
     lines = [
         f"## Targets: {reached} of {measured} reached",
         "",
-        "A ratio is the median of the ratios of the rounds; of rates it should be high, of bytes low.",
+        "A ratio is the median of the ratios of the rounds; of rates it should be high, of bytes low. A number is the "
+        "median of the rounds.",
         "",
         "| workload | against | target | measured | by CPU time | | what limits it |",
         "|---|---|---:|---:|---:|---|---|",
     ]
     for verdict in found:
-        cpu = "" if verdict.cpu is None else _times(verdict.cpu)
+        cpu = "" if verdict.cpu is None else _compared(verdict.target, verdict.cpu)
         word = {True: "reached", False: "**not reached**", None: "not measured"}[verdict.reached]
         cells = (verdict.target.workload, _against(verdict), _goal(verdict), _value(verdict), cpu, word, verdict.limit)
         lines.append(f"| {' | '.join(cells)} |")
@@ -128,16 +125,21 @@ def _against(verdict: Verdict) -> str:
 
 def _goal(verdict: Verdict) -> str:
     target = verdict.target
-    lower = WORKLOADS[target.workload].lower_is_better
-    if target.against == LIMIT:
-        return f"at most {target.factor:,.0f} bytes"
-    return f"at {'most' if lower else 'least'} {_times(target.factor)}"
+    return f"at {'most' if target.lower_is_better else 'least'} {_compared(target, target.factor)}"
 
 
 def _value(verdict: Verdict) -> str:
     if verdict.value is None:
         return ""
-    return f"{verdict.value:,.0f} bytes" if verdict.target.against == LIMIT else _times(verdict.value)
+    return _compared(verdict.target, verdict.value)
+
+
+def _compared(target: Target, value: float) -> str:
+    """Return a ratio, or a number with its unit."""
+    workload = WORKLOADS[target.workload]
+    if target.against == LIMIT and workload.shown != "ratio":
+        return f"{_number(value)} {workload.unit}"
+    return _times(value)
 
 
 def _times(value: float) -> str:
@@ -149,7 +151,7 @@ def _table(names: list[str], samples: Samples) -> list[str]:
     lines = [f"| | {' | '.join(peers)} |", f"|---|{'---:|' * len(peers)}"]
     for name in names:
         workload = WORKLOADS[name]
-        unit = " (µs)" if workload.shown == "time" else ""
+        unit = f" ({workload.unit})" if workload.shown in ("time", "ms") else ""
         cells = [figure(workload, samples[name][peer]) if peer in samples[name] else "" for peer in peers]
         best = _best(workload, samples[name])
         cells = [f"**{cell}**" if peer == best else cell for peer, cell in zip(peers, cells, strict=True)]

@@ -26,6 +26,8 @@ from typing import Any
 
 import psutil
 
+from miniagents.actors.collecting import Collecting, collecting
+
 TOKEN = "a-token"
 KINDS = ("agents", "by hand")
 _TEXT = "token "
@@ -92,11 +94,12 @@ def app_by_hand() -> Any:
     return Starlette(routes=[Route("/v1/chat/completions", complete, methods=["POST"])])
 
 
-def serve(app: Any, *, buffer: int | None = None) -> None:
+def serve(app: Any, *, gc: Collecting | None = None, buffer: int | None = None) -> None:
     """Serve until SIGTERM, on a free port, and print the port.
 
     Args:
         app: The ASGI app.
+        gc: The setting of the garbage collector.
         buffer: The send buffer of each socket, in bytes; None for the default of the system.
     """
     import uvicorn
@@ -109,7 +112,13 @@ def serve(app: Any, *, buffer: int | None = None) -> None:
     config = uvicorn.Config(
         app, loop="uvloop", log_level="error", access_log=False, backlog=2048, timeout_keep_alive=120
     )
-    uvicorn.Server(config).run(sockets=[listener])
+
+    class Server(uvicorn.Server):
+        async def serve(self, sockets: Any = None) -> None:
+            with collecting(gc):
+                await super().serve(sockets)
+
+    Server(config).run(sockets=[listener])
 
 
 def raise_file_limit() -> None:

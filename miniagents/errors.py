@@ -23,6 +23,7 @@ The module is longer than most: somebody who handles an error looks for its clas
     ├── HandlerTimeoutError (TimeoutError)      a handler ran for longer than its handler_timeout
     ├── ActorStoppedError                       the actor ended before it could answer
     │   └── ServiceStoppingError                the service stops, and the call was cut off or came too late
+    ├── NodeLostError (ConnectionError)         a node of the cluster is gone
     ├── UnhandledMessageError                   the asked actor has no case for the message
     ├── DeadlockError                           an await that would have closed a cycle of waiting actors
     ├── MailboxFullError                        the mailbox refused the message
@@ -35,7 +36,7 @@ The module is longer than most: somebody who handles an error looks for its clas
     ├── MessageDeadError                        the message of this id lies in the dead letters
     ├── JobConflictError (ValueError)           the name of the job belongs to another agent, input or code
     ├── JobStuckError                           the job has killed its process too often
-    ├── MessageTooLargeError (ValueError)       the message is larger than the journal takes
+    ├── MessageTooLargeError (ValueError)       the message is larger than the journal or a link takes
     ├── AnswerRefusedError (ValueError)         nothing waits for this answer, or it has one already
     ├── LLMError                                a language model did not answer as it should
     │   ├── MissingKeyError                     there is no key for the provider
@@ -206,6 +207,19 @@ class ServiceStoppingError(ActorStoppedError):
     """
 
 
+class NodeLostError(MiniAgentsError, ConnectionError):
+    """A node of the cluster is gone, with all actors that lived there. It is the cause of the `ActorStoppedError` of an
+    ask to one of them, and the reason of its end for those who watch it.
+
+    Attributes:
+        node: The name of the node.
+        cause: The cause of the loss: "out of memory", "killed", "drained", "silent" or "unknown".
+    """
+
+    node: str = ""
+    cause: str = "unknown"
+
+
 class UnhandledMessageError(MiniAgentsError):
     """The asked actor does not handle the message: it called `ctx.unhandled(message)`.
 
@@ -314,10 +328,12 @@ class JobConflictError(MiniAgentsError, ValueError):
     Attributes:
         job: The name of the job.
         agents: The names of the agents whose code has changed, or ().
+        waits: The ids of the open waits that would vanish with their code, or ().
     """
 
     job: str = ""
     agents: tuple[str, ...] = ()
+    waits: tuple[str, ...] = ()
 
 
 class JobStuckError(MiniAgentsError):
@@ -350,7 +366,8 @@ class AnswerRefusedError(MiniAgentsError, ValueError):
 
 
 class MessageTooLargeError(MiniAgentsError, ValueError):
-    """The message is larger than `max_message_bytes` of the journal. Another attempt would fail again.
+    """The message is larger than `max_message_bytes` of the journal, or than a link between nodes takes.
+    Another attempt would fail again.
 
     Attributes:
         field: The largest field of the message.

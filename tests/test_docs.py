@@ -22,7 +22,7 @@ BLOCKS = [
     for number, block in enumerate(re.findall(r"^```python\n(.*?)^```", path.read_text(), re.S | re.M), 1)
 ]
 
-LOGS = re.compile(r"(_?log|logger)\.(debug|info|warning|error)|log_failure")
+LOGS = re.compile(r"(_?log|logger)\.(debug|info|warning|error)|log_fail(ure|ed)")
 
 
 def any_answer(exchange: Exchange) -> Reply:
@@ -100,14 +100,17 @@ def test_every_test_that_the_documentation_names_exists() -> None:
 
 
 def logged_events() -> set[str]:
-    """The events that the package logs: the first argument of each call of a logger."""
+    """The events that the package logs: the first argument of each call of a logger, or of a partial one."""
     found = {event for _, event in _SAID.values()}
     for path in (ROOT / "miniagents").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and LOGS.fullmatch(ast.unparse(node.func)) and node.args:
-                event = node.args[0]
-                if isinstance(event, ast.Constant) and isinstance(event.value, str):
-                    found.add(event.value)
+            if isinstance(node, ast.Call):
+                function, *arguments = (node.func, *node.args)
+                if ast.unparse(function) == "partial":
+                    function, *arguments = arguments
+                event = arguments[0] if arguments else None
+                if isinstance(event, ast.Constant) and LOGS.fullmatch(ast.unparse(function)):
+                    found.add(str(event.value))
     return found
 
 

@@ -26,6 +26,7 @@ LAYERS = [
     "journal",
     "actors",
     "agents",
+    "cluster",
     "miniagents",
     "ext",
     "testing",
@@ -64,6 +65,7 @@ ROOMS = {
         "tracking",
         "service",
         "draining",
+        "first_routes",
         "openai",
         "anthropic",
         "native",
@@ -229,6 +231,46 @@ def test_the_public_names_are_all_there_and_sorted() -> None:
     assert [name for name in miniagents.__all__ if not hasattr(miniagents, name)] == []
 
 
+def test_importing_the_package_loads_none_of_its_parts() -> None:
+    code = "import sys, miniagents; print(*[name for name in sys.modules if name.startswith('miniagents')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=50)
+    assert done.stdout.split() == ["miniagents"]
+
+
+def test_a_public_name_loads_no_package_above_its_own() -> None:
+    code = (
+        "import sys; from miniagents import Message, Supervisor; "
+        "print([name for name in ('supervision', 'actors', 'agents') if f'miniagents.{name}' in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=50)
+    assert done.stdout.strip() == "['supervision']"
+
+
+def test_a_public_name_is_what_type_checkers_take_it_for() -> None:
+    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    (typed, *_) = [node for node in tree.body if isinstance(node, ast.If)]
+    sources = {name.name: node.module for node in typed.body if isinstance(node, ast.ImportFrom) for name in node.names}
+
+    assert {*sources, "__version__"} == set(miniagents.__all__)
+    for name, module in sources.items():
+        assert getattr(miniagents, name) is getattr(importlib.import_module(str(module)), name), name
+
+
+def test_a_star_import_and_dir_give_all_public_names() -> None:
+    names: dict[str, object] = {}
+    exec("from miniagents import *", names)
+
+    assert set(miniagents.__all__) <= set(names)
+    assert set(miniagents.__all__) <= set(dir(miniagents))
+
+
+def test_a_name_that_the_package_does_not_have_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'miniagents' has no attribute 'MiniAgnets'"):
+        miniagents.MiniAgnets  # type: ignore[attr-defined]  # noqa: B018 - the look-up is the test
+    with pytest.raises(ImportError, match="cannot import name 'MiniAgnets' from 'miniagents'"):
+        from miniagents import MiniAgnets  # type: ignore[attr-defined]  # noqa: F401
+
+
 def test_every_error_can_be_imported_from_the_package() -> None:
     names = [name for name, value in vars(errors).items() if inspect.isclass(value) and issubclass(value, Exception)]
 
@@ -251,7 +293,7 @@ def test_the_package_ships_its_types() -> None:
 
 
 def test_the_tests_have_the_folders_of_the_package() -> None:
-    across = {"benchmarks", "clients", "examples", "otp", "storms"}
+    across = {"benchmarks", "clients", "examples", "otp", "soak", "storms"}
     folders = {path.parent.relative_to(TESTS) for path in TESTS.rglob("test_*.py")}
 
     strangers = {folder for folder in folders if not across & set(folder.parts) and not (PACKAGE / folder).is_dir()}

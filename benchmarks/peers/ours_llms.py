@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from common import clock
 from llm_common import QUESTION, look_up, workloads
 
 from miniagents import MiniAgents
@@ -35,4 +36,24 @@ def start(agent: Any) -> Any:
     return agent.inquire(QUESTION)
 
 
-WORKLOADS = workloads(make, start, str, MiniAgents)
+async def token(n: int) -> tuple[Any, int]:
+    async with MiniAgents():
+        agent = ScriptedModel.fork(script=Script(Reply(["token "] * n)))
+        t = clock()
+        assert len(str(await agent.inquire(QUESTION))) == 6 * n
+        return clock() - t, n
+
+
+async def token_read(n: int) -> tuple[Any, int]:
+    async with MiniAgents():
+        agent = ScriptedModel.fork(script=Script(Reply(["token "] * n)))
+        t = clock()
+        seen = 0
+        async for promise in agent.inquire(QUESTION):
+            async for _ in promise:
+                seen += 1
+        assert seen == n
+        return clock() - t, n
+
+
+WORKLOADS = workloads(make, start, str, MiniAgents) | dict(token=token, token_read=token_read)

@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import elsewhere
 import llm_common
 import ours_jobs
 import ours_journal
@@ -296,8 +297,9 @@ DEFAULTS = dict(
     agent_call=10_000, agent_call_concurrent=10_000,
     flatten=100_000, hash_key=100_000, hash_key_cached=500_000, encode=100_000, decode=100_000,
     spawn_mem=100_000, spawn_mem_million=1_000_000,
-    **llm_common.DEFAULTS | dict(model_call=3_000, agent_loop=300),
+    **llm_common.DEFAULTS | dict(model_call=3_000, agent_loop=300, token=50_000, token_read=50_000),
     **ours_journal.DEFAULTS,
+    **elsewhere.DEFAULTS,
     **ours_jobs.DEFAULTS,
 )  # fmt: skip
 WORKLOADS = dict(
@@ -312,6 +314,7 @@ WORKLOADS = dict(
     **ours_journal.WORKLOADS,
     **ours_jobs.WORKLOADS,
     **ours_llms.WORKLOADS,
+    **elsewhere.WORKLOADS,
 )  # fmt: skip
 
 if __name__ == "__main__":

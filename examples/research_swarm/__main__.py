@@ -70,10 +70,10 @@ async def _answer(library: Library, question: str, model: MiniAgent, chaos: Chao
         screen.say(f"documents: {library.files} files, {len(library.passages)} passages")
         for name, reason in library.skipped.items():
             screen.say(f"skipped: {name}: {reason}")
-        swarm = Swarm(system, library, model, chaos, screen.say)
+        swarm = Swarm(question, system, library, model, chaos, screen.say)
         await swarm.start()
         screen.piece("\n")
-        async for statement in swarm.answer(question):
+        async for statement in swarm.answer():
             screen.piece("  * ")
             async for piece in statement:
                 pieces.append(piece)

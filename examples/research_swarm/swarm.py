@@ -50,6 +50,7 @@ class Swarm:
     """Answers one question.
 
     Args:
+        question: The question.
         system: The system of the actors.
         library: The documents, with at least one passage.
         model: The model that phrases the answer.
@@ -58,10 +59,17 @@ class Swarm:
     """
 
     def __init__(
-        self, system: MiniAgents, library: Library, model: MiniAgent, chaos: Chaos, say: Callable[[str], None]
+        self,
+        question: str,
+        system: MiniAgents,
+        library: Library,
+        model: MiniAgent,
+        chaos: Chaos,
+        say: Callable[[str], None],
     ) -> None:
         self.usage = Usage()
         self.figures = Figures()
+        self._question = question
         self._system = system
         self._library = library
         self._model = model
@@ -70,14 +78,14 @@ class Swarm:
         self._began = time.monotonic()
 
     async def start(self) -> None:
-        """Start all actors, in order."""
+        """Start all actors, in order. The planner begins with the question at once, while a thread indexes the
+        documents: the model takes longest to start."""
         system = self._system
-        index = await asyncio.to_thread(Index, self._library.passages)
-        self._weights = _weights(self._library)
         strategy = OneForOne(max_restarts=None)
         counted = metered.fork(model=self._model, non_freezable_kwargs={"usage": self.usage})
         self._phrases = system.spawn(counted, name="model")
-        self._planner = system.spawn(planner, name="planner", model=self._phrases)
+        self._queries = system.spawn(planner, name="planner", model=self._phrases).inquire(self._question)
+        index, self._weights = await asyncio.to_thread(_indexed, self._library)
         self._searchers = await system.pool(
             Searcher,
             size=SEARCHERS,
@@ -92,13 +100,9 @@ class Swarm:
         self._readers = await system.pool(reader, size=READERS, name="readers", strategy=strategy)
         self._writer = system.spawn(writer, name="writer", model=self._phrases)
 
-    async def answer(self, question: str) -> AsyncIterator[AsyncIterator[str]]:
-        """Return the statements of the answer, each as a stream of pieces of text.
-
-        Args:
-            question: The question.
-        """
-        queries = list(dict.fromkeys([str(message) for message in await self._planner.inquire(question)]))
+    async def answer(self) -> AsyncIterator[AsyncIterator[str]]:
+        """Return the statements of the answer, each as a stream of pieces of text."""
+        queries = list(dict.fromkeys([str(message) for message in await self._queries]))
         self.figures.queries = len(queries)
         self._say(f"planner: {len(queries)} queries: {'; '.join(queries)}")
         scores: Counter[int] = Counter()
@@ -108,7 +112,7 @@ class Swarm:
                 scores[number] += score
         best = [number for number, _ in sorted(scores.items(), key=lambda hit: (-hit[1], hit[0]))[:HITS]]
         self._say(f"searchers: {len(scores)} passages found, the best {len(best)} are read")
-        findings = await self._read(question, best)
+        findings = await self._read(best)
         self.figures.passages_read = len(best)
         self.figures.sources = findings
         self._say(f"readers: {len(findings)} lines to cite")
@@ -116,10 +120,10 @@ class Swarm:
             async for statement in self._writer.inquire(findings):
                 yield (str(token) async for token in statement)
 
-    async def _read(self, question: str, numbers: list[int]) -> list[Finding]:
+    async def _read(self, numbers: list[int]) -> list[Finding]:
         """Let the readers read in parallel, and return the most relevant lines, best first."""
-        weights = {word: self._weights[word] for word in words_of(question) if word in self._weights}
-        calls = [self._readers.inquire(question, passage=number, weights=weights) for number in numbers]
+        weights = {word: self._weights[word] for word in words_of(self._question) if word in self._weights}
+        calls = [self._readers.inquire(self._question, passage=number, weights=weights) for number in numbers]
         findings = [message for replies in await gather(*calls) for message in replies if isinstance(message, Finding)]
         findings.sort(key=lambda finding: (-finding.score, finding.passage))
         different = {finding.quote: finding for finding in reversed(findings) if finding.score > 0}
@@ -136,10 +140,11 @@ class Swarm:
         return figures
 
 
-def _weights(library: Library) -> dict[str, float]:
-    """Return the weight of each word: a word in few passages has a high weight."""
+def _indexed(library: Library) -> tuple[Index, dict[str, float]]:
+    """Return the index, and the weight of each word: a word in few passages has a high weight."""
     counts = Counter(word for passage in library.passages for word in set(words_of(passage.text)))
-    return {word: math.log(1 + len(library.passages) / count) for word, count in counts.items()}
+    weights = {word: math.log(1 + len(library.passages) / count) for word, count in counts.items()}
+    return Index(library.passages), weights
 
 
 def _restarts(info: ActorInfo) -> int:

@@ -74,14 +74,15 @@ def run_main(system: System, main: Coroutine[Any, Any, T], gc: Collecting | None
         if catches:
             loop.add_signal_handler(signal.SIGTERM, on_sigterm)
         try:
-            async with system:
-                return await _result_of(main, system.grace)
+            with collecting(gc):
+                async with system:
+                    return await _result_of(main, system.grace)
         finally:
             if catches:
                 loop.remove_signal_handler(signal.SIGTERM)
 
     try:
-        with collecting(gc), asyncio.Runner(loop_factory=loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(body())
     except asyncio.CancelledError:
         if terminated:

@@ -17,7 +17,6 @@ from miniagents.actors.cells.absent import cell_of
 from miniagents.actors.cells.actor import Actor
 from miniagents.actors.cells.actor_cell import ActorCell
 from miniagents.actors.cells.cell import Cell
-from miniagents.actors.cells.cell_ports import DurableMail
 from miniagents.actors.cells.graces import Graces
 from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.actors.cells.root import RootCell
@@ -57,6 +56,7 @@ from miniagents.supervision import AutoShutdown, ChildSpec, Pool, Strategy, Supe
 from miniagents.supervision.checking import check_count, check_function, check_kind, check_seconds
 
 if TYPE_CHECKING:
+    from miniagents.actors.cells.cell_ports import DurableMail
     from miniagents.journal import Journal
 
 T = TypeVar("T")
@@ -187,9 +187,9 @@ class ActorSystem(Spawner, StoppableSystem):
 
         Args:
             main: The coroutine of the program.
-            gc: "service" for a program that serves: full collections of Python's garbage collector, for which all
-                clients would wait, become rare until the program ends (docs/benchmarking.md). None leaves the collector
-                alone.
+            gc: "service" for a program that serves: collections of Python's garbage collector, for which all clients
+                would wait, become rare and short until the program ends (docs/benchmarking.md). None leaves the
+                collector alone.
 
         Returns:
             What it returned.

@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from miniagents.errors import ActorStoppedError
-from miniagents.messages import FrozenDict, Message, MessageSequence, MessageSequencePromise, Sendable
-
-NO_ARGUMENTS: FrozenDict[Any, Any] = FrozenDict({})
+from miniagents.messages import EMPTY, FrozenDict, Message, MessageSequence, MessageSequencePromise, Sendable
 
 
 class RecordedCall(Message, tag="miniagents:RecordedCall"):
@@ -22,7 +20,7 @@ class RecordedCall(Message, tag="miniagents:RecordedCall"):
     """
 
     messages: tuple[Message, ...]
-    arguments: FrozenDict[str, Any] = NO_ARGUMENTS
+    arguments: FrozenDict[str, Any] = EMPTY
 
 
 class RecordedReplies(Message, tag="miniagents:RecordedReplies"):
@@ -59,7 +57,7 @@ def inquire_once(
 
     async def call() -> None:
         try:
-            recorded = RecordedCall(tuple(await sent), FrozenDict(arguments) if arguments else NO_ARGUMENTS)
+            recorded = RecordedCall(tuple(await sent), FrozenDict(arguments))
             answer = await cell.ref.ask(recorded, timeout=timeout, message_id=message_id)
             for reply in answer.messages:
                 replies.append(reply)

@@ -59,7 +59,9 @@ class Retry:
         """Throw away the answers of some calls, and of all below them.
 
         Args:
-            where: The number of a row, or the path or name of an agent, whose calls are meant.
+            where: The number of a row, or the path or name of an agent, whose calls are meant. Of a path only the last
+                part counts, as the alias of the agent: agents of one alias are meant together, and the number that
+                tells their paths apart is left out.
         """
         return cls("from", where)
 

@@ -9,8 +9,7 @@ import msgspec
 
 from miniagents.actors.cells.spawning import Spawner
 from miniagents.agents.interaction import Interaction
-from miniagents.agents.recorded_values import taken_once
-from miniagents.agents.records import records_of
+from miniagents.agents.recorded_values import taken_number, taken_once
 from miniagents.errors import InvalidOptionError
 from miniagents.messages import Message
 from miniagents.supervision.checking import check_seconds
@@ -47,13 +46,8 @@ class LastingContext(Spawner):
         """
         check_seconds("sleep(seconds)", seconds, finite=True)
         interaction, clock = self._interaction, self._interaction.system.wall_clock
-        records, key = records_of(interaction), msgspec.msgpack.encode(float(seconds))
-        recorded = await records.recorded("sleep", key)
-        if recorded is not None and recorded.value is not None:
-            due_at: float = msgspec.msgpack.decode(recorded.value, type=float)
-        else:
-            due_at = clock.time() + seconds
-            await records.record("sleep", key, msgspec.msgpack.encode(due_at))
+        key = msgspec.msgpack.encode(float(seconds))
+        due_at = await taken_number(interaction, "sleep", key, lambda: clock.time() + seconds)
         resting = interaction.system.answers.resting.of(interaction) if interaction.job else nullcontext()
         with resting:
             await clock.sleep_until(due_at)
@@ -148,24 +142,12 @@ class LastingContext(Spawner):
 
     async def now(self) -> datetime:
         """Return the time, in UTC. When the call is run again, it gets the times that it got before."""
-        records = records_of(self._interaction)
-        recorded = await records.recorded("now", b"")
-        if recorded is not None and recorded.value is not None:
-            at: float = msgspec.msgpack.decode(recorded.value, type=float)
-        else:
-            at = self._interaction.system.wall_clock.time()
-            await records.record("now", b"", msgspec.msgpack.encode(at))
+        at = await taken_number(self._interaction, "now", b"", self._interaction.system.wall_clock.time)
         return datetime.fromtimestamp(at, UTC)
 
     async def random(self) -> float:
         """Return a random number, 0 or more and less than 1. When the call is run again, it gets the same ones."""
-        records = records_of(self._interaction)
-        recorded = await records.recorded("random", b"")
-        if recorded is not None and recorded.value is not None:
-            return msgspec.msgpack.decode(recorded.value, type=float)
-        number = self._interaction.system.random()
-        await records.record("random", b"", msgspec.msgpack.encode(number))
-        return number
+        return await taken_number(self._interaction, "random", b"", self._interaction.system.random)
 
     async def idempotency_key(self, key: str) -> str:
         """Return a text that is equal whenever this call is run again, and equal to no other.

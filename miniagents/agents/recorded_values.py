@@ -2,15 +2,34 @@
 
 import asyncio
 import inspect
-import weakref
 from collections.abc import Callable
 from typing import Any
 
-from miniagents.agents.records import records_of
+import msgspec
+
+from miniagents.agents.records import Records, records_of
 from miniagents.messages import DataMessage
 
-_under_way: "weakref.WeakKeyDictionary[Any, dict[tuple[str, str], asyncio.Future[Any]]]" = weakref.WeakKeyDictionary()
-"""What each call takes now, so that two that ask for the same at once share it."""
+
+async def taken_number(interaction: Any, kind: str, key: bytes, take: Callable[[], float]) -> float:
+    """Return the next number that a call has under a key; if there is none, take and record it.
+
+    Args:
+        interaction: The call.
+        kind: The kind of the record.
+        key: The key.
+        take: Returns the number.
+
+    Raises:
+        JournalError: The journal cannot be read or written.
+    """
+    records = records_of(interaction)
+    recorded = await records.recorded(kind, key)
+    if recorded is not None and recorded.value is not None:
+        return msgspec.msgpack.decode(recorded.value, type=float)
+    number = take()
+    await records.record(kind, key, msgspec.msgpack.encode(number))
+    return number
 
 
 async def taken_once(interaction: Any, kind: str, key: str, take: Callable[[], object]) -> Any:
@@ -29,14 +48,17 @@ async def taken_once(interaction: Any, kind: str, key: str, take: Callable[[], o
         NotSendableError: A message cannot hold the value.
         JournalError: The journal cannot be read or written.
     """
-    taking = _under_way.setdefault(interaction, {})
+    records = records_of(interaction)
+    if records.taking is None:
+        records.taking = {}
+    taking = records.taking  # two that ask for the same at once share it
     while (other := taking.get((kind, key))) is not None:
         await asyncio.wait([other])  # the one that takes it ends that
         if not other.cancelled():
             return other.result()
     mine = taking[kind, key] = interaction.system.loop.create_future()
     try:
-        value = await _taken(interaction, kind, key, take)
+        value = await _taken(records, kind, key, take)
     except asyncio.CancelledError:
         del taking[kind, key]
         mine.cancel()  # one that waits for it takes it in its place
@@ -50,8 +72,7 @@ async def taken_once(interaction: Any, kind: str, key: str, take: Callable[[], o
     return value
 
 
-async def _taken(interaction: Any, kind: str, key: str, take: Callable[[], object]) -> Any:
-    records = records_of(interaction)
+async def _taken(records: Records, kind: str, key: str, take: Callable[[], object]) -> Any:
     name = key.encode()
     recorded = await records.recorded(kind, name)
     if recorded is not None and isinstance(recorded.message, DataMessage):

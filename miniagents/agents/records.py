@@ -1,4 +1,7 @@
-"""`Records`: what a call has paid for, under keys: requests to models, tool calls, values of clock and chance."""
+"""`Records`: what a call has paid for, under keys: requests to models, tool calls, values of clock and chance.
+
+`current_interruption` tells the code of a tool whether it was started before.
+"""
 
 import asyncio
 import weakref
@@ -11,6 +14,8 @@ from miniagents.messages import Message
 Key = tuple[str, bytes]
 """The kind of a record and its key."""
 
+WAIT_KIND = "wait"
+"""The kind under which the waits of a call for answers from outside are numbered. No record has it."""
 
 current_interruption: ContextVar[bool] = ContextVar("miniagents.current_interruption", default=False)
 """Whether the tool whose code runs was started before, in a process that has ended."""
@@ -36,6 +41,9 @@ class Records:
     Records of the same kind and key are told apart by their numbers, in the order in which the code asks for them. So a
     call that runs again gets them in that order.
 
+    Attributes:
+        taking: The values that `taken_once` takes or has taken, by kind and key; None as long as there are none.
+
     Example:
         >>> from miniagents.agents.records import Records
         >>> records = Records()
@@ -46,6 +54,8 @@ class Records:
         >>> (await records.recorded("once", b"invoice")).value
         b'17'
     """
+
+    taking: "dict[tuple[str, str], asyncio.Future[Any]] | None" = None  # few calls have any
 
     def __init__(self) -> None:
         self._values: dict[tuple[str, bytes, int], Recorded] = {}

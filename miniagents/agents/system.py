@@ -92,7 +92,6 @@ class MiniAgents(AgentHost):
             raise InvalidOptionError(
                 "durable_agents=True needs a journal: journal=SqliteJournal(path), of miniagents.journal"
             )
-        self.durable_agents = durable_agents
         self._answers: Any = None
         self._jobs: Any = None
         if journal is not None:
@@ -228,14 +227,14 @@ class MiniAgents(AgentHost):
     def interaction_started(self, interaction: Interaction) -> None:
         """Note that a call is under way. One that was silent is noted again when it turns out to be no replay."""
         self._interactions[interaction.id] = interaction
+        if interaction.is_silent:
+            return
         for hook in self.observers.interaction_started:
-            if interaction.is_silent:
-                break
             try:
                 hook(interaction)
             except Exception as error:
                 observer_failed(hook, error)
-        if self.events.wanted and not interaction.is_silent:
+        if self.events.wanted:
             self.events.publish(
                 EventKind.INTERACTION_STARTED, interaction.path, detail=interaction.id, actor=interaction.cell
             )
@@ -243,22 +242,22 @@ class MiniAgents(AgentHost):
     def interaction_ended(self, interaction: Interaction) -> None:
         """Note that a call is over."""
         if self._interactions.pop(interaction.id, None) is not None:
-            if self.observers.interaction_ended and not interaction.is_silent:
+            if not interaction.is_silent:
                 for hook in self.observers.interaction_ended:
                     try:
                         hook(interaction)
                     except Exception as error:
                         observer_failed(hook, error)
-            if self.events.wanted and not interaction.is_silent:
-                self.events.publish(
-                    EventKind.INTERACTION_ENDED,
-                    interaction.path,
-                    error=interaction.error,
-                    detail=interaction.id,
-                    tokens=interaction.tokens,
-                    cost=interaction.cost,
-                    actor=interaction.cell,
-                )
+                if self.events.wanted:
+                    self.events.publish(
+                        EventKind.INTERACTION_ENDED,
+                        interaction.path,
+                        error=interaction.error,
+                        detail=interaction.id,
+                        tokens=interaction.tokens,
+                        cost=interaction.cost,
+                        actor=interaction.cell,
+                    )
             if not self._interactions and self._no_interactions is not None and not self._no_interactions.done():
                 self._no_interactions.set_result(None)
 
@@ -287,6 +286,8 @@ class MiniAgents(AgentHost):
         running = [task for task in tasks if task is not None and not task.done()]
         if running:
             await asyncio.wait(running, timeout=INSIST_EVERY)
+        if self._answers is not None:
+            self._answers.close()
 
     def _that_run(self) -> list[Any]:
         # A call on a worker is in both.

@@ -1,4 +1,4 @@
-"""Who is at the other end of a socket."""
+"""`peer_user`: the user id of the process at the other end of a socket."""
 
 import socket
 import struct

@@ -122,7 +122,7 @@ class ControlServer:
         self._clients.add(task)
         try:
             await self._answer_all(reader, writer)
-        except (OSError, TimeoutError):  # the client has left, or hangs
+        except OSError:  # the client has left, or hangs
             pass
         except asyncio.CancelledError:  # `close`
             pass
@@ -159,7 +159,7 @@ class ControlServer:
         try:
             try:
                 request = msgspec.json.decode(line, type=Request)
-            except (msgspec.DecodeError, RecursionError, ValueError) as error:
+            except (RecursionError, ValueError) as error:
                 raise mistake(f"this is no request: {error}") from None
             name = request.command
             if request.version != VERSION:

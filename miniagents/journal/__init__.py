@@ -31,6 +31,8 @@ from miniagents.journal.mail import (
 from miniagents.journal.operations import Operation, Query
 from miniagents.journal.retention import Count, Counts, Expire, Removed
 from miniagents.journal.rows import (
+    Answer,
+    Answers,
     Children,
     FinishRow,
     KeepMessage,
@@ -38,7 +40,6 @@ from miniagents.journal.rows import (
     NoteInputs,
     Record,
     Records,
-    Replies,
     Reply,
     RestartRow,
     Row,
@@ -76,6 +77,8 @@ __all__ = [
     "Accept",
     "Acceptance",
     "Advance",
+    "Answer",
+    "Answers",
     "Begin",
     "Bury",
     "ChangeJob",
@@ -117,7 +120,6 @@ __all__ = [
     "Records",
     "ReleaseWaits",
     "Removed",
-    "Replies",
     "Reply",
     "Resend",
     "Rest",

@@ -17,6 +17,11 @@ def kind_of(message: Message) -> str:
     return type(message).__wire_tag__
 
 
+def kinds_of(message: Message) -> tuple[str, ...]:
+    """Return the names on the wire of all message types that a message is an instance of, its own first."""
+    return tuple(kind.__wire_tag__ for kind in type(message).__mro__ if issubclass(kind, Message))
+
+
 def encoded(message: Message, limit: int) -> bytes:
     """Encode a message for a journal.
 

@@ -60,7 +60,7 @@ def handlers(parts: Parts) -> dict[type, Callable[[Any], Any]]:
         rows.Children: parts.jobs.rows.children,
         rows.RowOf: parts.jobs.rows.row_of,
         rows.RowsOfJob: parts.jobs.rows.rows_of_job,
-        rows.Replies: parts.jobs.rows.replies_of,
+        rows.Answers: parts.jobs.rows.answers_of,
         rows.Records: parts.jobs.rows.records_of,
         rows.KeptMessages: parts.jobs.rows.kept_messages,
         waits.OpenWait: parts.jobs.waits.open,

@@ -100,6 +100,25 @@ def target_of(job: str, name_or_id: str) -> WaitId | str:
     return WaitId(job, int(id["row"]), id["name"], int(id["number"])) if id is not None else name_or_id
 
 
+def answered_id(delivered: Delivered, job: str, name_or_id: str, kind: str) -> str | None:
+    """Return the id of the wait that has an answer, within its job; None for an answer that is kept for a wait to come.
+
+    Args:
+        delivered: What the journal said.
+        job: The name of the job.
+        name_or_id: What was to be answered.
+        kind: The name of the answer's type.
+
+    Raises:
+        AnswerRefusedError: The answer was refused.
+    """
+    if delivered.delivery is Delivery.KEPT:
+        return None
+    if delivered.delivery is not Delivery.DELIVERED:
+        raise refusal(delivered, job, name_or_id, kind)
+    return text_of(delivered.waits[0].id)
+
+
 def refusal(delivered: Delivered, job: str, name_or_id: str, kind: str) -> AnswerRefusedError:
     """Return the error of an answer that was refused.
 

@@ -73,6 +73,18 @@ class Reply(msgspec.Struct, frozen=True):
     error: bytes = b""
 
 
+class Answer(msgspec.Struct, frozen=True):
+    """The replies of an interaction, with their messages.
+
+    Attributes:
+        replies: The replies, in their order.
+        bodies: The bodies of the messages by their keys. A message that is not there is left out.
+    """
+
+    replies: tuple[Reply, ...] = ()
+    bodies: dict[bytes, bytes] = {}
+
+
 class StartRow(Operation[None], frozen=True):
     """Start an interaction that has no row yet; the attributes are those of a `Row`.
 
@@ -187,10 +199,16 @@ class RowsOfJob(Query[tuple[Row, ...]], frozen=True):
     limit: int = 1000
 
 
-class Replies(Query[tuple[Reply, ...]], frozen=True):
-    """The replies of a row, in their order."""
+class Answers(Query[dict[int, Answer]], frozen=True):
+    """The answers of rows, so that a replay reads many at a time.
 
-    row: int
+    Those of the lowest rows come first, and no more follow once their messages have `most_bytes` bytes. So the answer
+    of the lowest row is always there, and what is left out can be asked for again. A row without replies, or one that
+    is not there, has an empty answer.
+    """
+
+    rows: tuple[int, ...]
+    most_bytes: int = 1_000_000
 
 
 class Records(Query[tuple[Record, ...]], frozen=True):

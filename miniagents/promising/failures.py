@@ -57,6 +57,18 @@ def log_failure(event: str, error: BaseException, *, again: bool = False, **fiel
         log.error(event, **fields, error=repr(error), stack=traceback_text(error))
 
 
+def log_failed(event: str, future: "asyncio.Future[Any]", **fields: Any) -> None:
+    """Log the failure of a future for which nobody waits, if it has failed.
+
+    Args:
+        event: The name of the event: "timer.not_written".
+        future: The future, which is done.
+        **fields: The fields of the event, such as the path of the actor.
+    """
+    if not future.cancelled() and (error := future.exception()) is not None:
+        log_failure(event, error, **fields)
+
+
 def mark_logged(error: BaseException) -> None:
     """Mark an error as logged, so that `log_failure` does not log it again."""
     try:

@@ -10,7 +10,7 @@ from miniagents.supervision.checking import check_count, check_kind, check_secon
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Strategy:
     """The base of the strategies.
 
@@ -35,7 +35,6 @@ class Strategy:
         check_kind(f"{name}(backoff=)", self.backoff, Backoff, or_none=True)
 
 
-@dataclass(frozen=True)
 class OneForOne(Strategy):
     """Restart the child that ended, alone.
 
@@ -44,8 +43,9 @@ class OneForOne(Strategy):
         5
     """
 
+    __slots__ = ()
 
-@dataclass(frozen=True)
+
 class OneForAll(Strategy):
     """Restart all children when one ends.
 
@@ -54,8 +54,9 @@ class OneForAll(Strategy):
         0.1
     """
 
+    __slots__ = ()
 
-@dataclass(frozen=True)
+
 class RestForOne(Strategy):
     """Restart the child that ended and all children that were started after it.
 
@@ -64,8 +65,9 @@ class RestForOne(Strategy):
         0
     """
 
+    __slots__ = ()
 
-@dataclass(frozen=True)
+
 class SimpleOneForOne(Strategy):
     """Start children at run time, all of one specification, with `start_child(**kwargs)`. Restart each alone.
 
@@ -80,6 +82,8 @@ class SimpleOneForOne(Strategy):
         ...     print((await ref.start_child(user="ada")).path)
         /sessions/session-1
     """
+
+    __slots__ = ()
 
 
 DEFAULT_SUPERVISION = OneForOne(max_restarts=None, backoff=Backoff(0.1, 30.0, jitter=0.2))

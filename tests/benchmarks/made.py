@@ -31,6 +31,8 @@ def results(values: dict[str, dict[str, list[float]]], *more: dict[str, Any], **
                 row: dict[str, Any] = {"peer": peer, "workload": workload, "round": number, "version": "1.0"}
                 if WORKLOADS[workload].shown == "bytes":
                     row["bytes"] = value
+                elif WORKLOADS[workload].shown in ("ratio", "ms"):
+                    row["value"] = value
                 else:
                     row |= {"per_s": value, "per_cpu_s": value * 1.1}
                 rows.append(row)

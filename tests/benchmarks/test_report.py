@@ -41,6 +41,17 @@ def test_each_target_has_a_row_with_its_verdict() -> None:
     assert "## Targets: 1 of 2 reached" in page
 
 
+def test_a_number_stands_beside_its_limit_with_its_unit() -> None:
+    measured = {"model_call": 10_000.0, "loop_mem": 31_000.0, "first_call": 4.0, "import": 0.25}
+    page = markdown(results({name: {"miniagents": [value]} for name, value in measured.items()}))
+
+    assert "| model_call | - | at most 100 µs | 100 µs | 90.9 µs | reached |" in page
+    assert "| loop_mem | - | at most 30,000 bytes | 31,000 bytes |  | **not reached** |" in page
+    assert "| first_call | - | at most 20 ms | 4 ms |  | reached |" in page
+    assert "| import | - | at most 1.70x | 0.25x |  | reached |" in page
+    assert "| first_call (ms) | 4 |" in page
+
+
 def test_what_limits_a_missed_target_stands_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(targets.LIMITS, ("tell", "raw-deque"), "the reason")
 

@@ -73,6 +73,18 @@ def test_of_bytes_less_is_better() -> None:
     assert not verdict("spawn_mem", LIMIT, {"miniagents": [1001.0]}).reached
 
 
+def test_a_time_has_a_largest_number_of_microseconds() -> None:
+    assert verdict("model_call", LIMIT, {"miniagents": [10_000.0]}).value == 100.0
+    assert verdict("model_call", LIMIT, {"miniagents": [10_000.0]}).reached
+    assert not verdict("model_call", LIMIT, {"miniagents": [9_900.0]}).reached
+
+
+@pytest.mark.parametrize(("workload", "most"), [("first_call", 20.0), ("import", 1.7)])
+def test_of_milliseconds_and_of_ratios_of_a_workload_less_is_better(workload: str, most: float) -> None:
+    assert verdict(workload, LIMIT, {"miniagents": [most]}).reached
+    assert not verdict(workload, LIMIT, {"miniagents": [most + 0.1]}).reached
+
+
 def test_a_published_figure_needs_no_measurement_beside_ours() -> None:
     found = verdict("agent_loop", "awaken", {"miniagents": [2000.0]})
 

@@ -130,12 +130,12 @@ async def test_the_current_task_can_be_another_one_for_a_while() -> None:
     loop, me, other = asyncio.get_running_loop(), asyncio.current_task(), asyncio.create_task(_forever())
     assert me is not None
 
-    cpython.leave_task(loop, me)
-    cpython.enter_task(loop, other)
+    before = cpython.current_tasks.get(loop)
+    cpython.current_tasks[loop] = other
     seen = asyncio.current_task()
-    cpython.leave_task(loop, other)
-    cpython.enter_task(loop, me)
+    cpython.current_tasks[loop] = me
 
+    assert before is me
     assert seen is other
     assert asyncio.current_task() is me
     await _end(other)

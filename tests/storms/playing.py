@@ -14,7 +14,7 @@ import structlog
 
 from miniagents.testing.run import Run, playing
 
-KINDS = ("supervision", "agents", "pools", "mailboxes", "timers", "service", "models")
+KINDS = ("supervision", "agents", "pools", "mailboxes", "timers", "service", "models", "journal")
 _CHUNK = 50
 
 

@@ -9,6 +9,7 @@ import pytest
 from miniagents.actors.cells.receiving_cell import ReceivingCell
 from miniagents.actors.cells.timers import Timer
 from miniagents.actors.supervisors.running_supervisor import RunningSupervisor
+from miniagents.agents.durable.interaction import DurableInteraction
 from miniagents.agents.interaction import Interaction
 from miniagents.ext.llms.limits import Admission
 from miniagents.ext.serving.conversations.turn_queue import Turns
@@ -23,6 +24,7 @@ ONCE_FAILED: dict[str, list[int]] = {
     "timers": [83, 127, 183, 2028222],
     "service": [137, 169, 310, 279043308],
     "models": [36, 48, 52, 103],
+    "journal": [33, 116, 153, 467],
 }
 """Beside the first ones, seeds that found a fault."""
 
@@ -59,6 +61,7 @@ FAULTS: dict[str, tuple[Any, str, Callable[..., Any], str]] = {
     "timers": (Timer, "cancel", nothing, "a tick of a timer that was cancelled"),
     "service": (Turns, "_release", nothing, "still have or want their turn"),
     "models": (Admission, "settle", nothing, "in flight"),
+    "journal": (DurableInteraction, "_may_answer", nothing, "was recorded as"),
 }
 """For each kind a fault of the runtime, and what a storm says of it."""
 

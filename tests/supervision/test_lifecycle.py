@@ -552,7 +552,7 @@ def test_a_kill_before_the_first_step_of_a_restart_is_a_restart_that_failed() ->
 
     assert killed.actions == (Action.JUDGE,)
     assert killed.life.after(Event.RESTARTS) == Step(
-        DOWN, (Action.NO_GRACE, Action.REPORT_UNSTARTED, Action.REPORT_STOPPED, Action.RETRY_START)
+        DOWN, (Action.REPORT_UNSTARTED, Action.REPORT_STOPPED, Action.RETRY_START)
     )
 
 

@@ -8,7 +8,7 @@ from miniagents.actors.cells.cell_state import State
 from miniagents.actors.cells.stand_in import StandIn
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
 from miniagents.actors.messaging.entries import Enveloped
-from miniagents.actors.messaging.identity import Identity, find, system_of
+from miniagents.actors.messaging.identity import Identity, decoding_nodes, find, system_of
 from miniagents.actors.messaging.ref import ActorRef
 from miniagents.actors.waiting.termination import ENDED
 from miniagents.errors import ActorStoppedError, NoActiveSystemError
@@ -112,5 +112,6 @@ def _from_wire(kind: type[ActorRef], cell: type[AbsentCell], data: Any) -> Actor
     for value, expected in zip(identity, (str, str, int, str, int), strict=True):
         if type(value) is not expected:
             raise TypeError(f"a {type(value).__name__} where a {expected.__name__} should be")
-    found = find(identity)
+    nodes = decoding_nodes.get()
+    found = find(identity) if nodes is None else nodes.find(identity, kind)
     return found.ref if found is not None else cell(identity, kind).ref

@@ -398,17 +398,14 @@ class Cell(ReceivingCell):
 
     def leave_watched(self) -> None:
         """Watch nobody any more."""
-        if self.watching is not None:
-            for target in self.watching:
-                target.remove_watcher(self)
-            self.watching = None
+        watching, self.watching = self.watching, None
+        for target in watching or ():
+            target.remove_watcher(self)
 
     def leave_parent(self) -> None:
-        """Be no child any more; the path stays known for whoever holds a ref."""
+        """Be no child any more."""
         parent = self.parent
         if parent is not None and parent.children is not None and parent.children.get(self.name) is self:
-            if self._ref is not None:
-                _ = self.path  # it stays when the parent is gone
             del parent.children[self.name]
             above: Cell | None = parent
             while above is not None:
@@ -419,9 +416,8 @@ class Cell(ReceivingCell):
     def tell_watchers(self) -> None:
         """Deliver `Terminated` to all that watch it."""
         watchers, self.watchers = self.watchers, None
-        if watchers is not None:
-            for watcher in watchers:
-                watcher.tell_terminated(self)
+        for watcher in watchers or ():
+            watcher.tell_terminated(self)
 
     def started(self) -> Promise[None]:
         """The promise of its start."""

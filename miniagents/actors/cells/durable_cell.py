@@ -1,4 +1,4 @@
-"""The mailbox of a durable actor: an entry is accepted in three steps, and is on disk before it is in the queue.
+"""`DurableMailbox` and `DurableActorCell`: a mailbox that accepts an entry in three steps, on disk before the queue.
 
 The module is longer than most: the three steps and what may happen between them have to be read together.
 
@@ -32,7 +32,6 @@ from miniagents.actors.messaging.entries import (
     BARRIER,
     Enveloped,
     in_envelope,
-    is_dead,
     is_of_a_user,
     living,
     may_be_dropped,
@@ -145,12 +144,8 @@ class DurableMailbox(LivingCell):
 
     def is_full(self) -> bool:
         """Return True if the mailbox has a capacity, and as many messages wait or have reserved room as it allows."""
-        capacity = self.props.capacity
-        if capacity is not None and self._reserved and self.depth >= capacity:
-            first = self.queue.first if self.queue else None
-            is_tried_again = first is not None and first.crashes and not is_dead(first)
-            return not is_tried_again or self.depth > capacity
-        return super().is_full()
+        capacity, depth = self.props.capacity, self.depth
+        return capacity is not None and depth >= capacity and self.is_full_at(depth, capacity)
 
     # The three steps
 

@@ -67,8 +67,11 @@ class LivingCell(Cell):
         self.life = step.life
         if self.system.changes.wanted:
             self.system.changes.note(self)
-        for method in step.methods:
-            getattr(self, method)()
+        methods = step.methods.get(self.__class__)
+        if methods is None:
+            methods = step.methods_of(self.__class__)
+        for method in methods:
+            method(self)
             if self.life is not step.life:
                 break  # it has gone on already, and what was to come is void
 
@@ -176,7 +179,7 @@ class LivingCell(Cell):
         if shutdown == 0:
             self.apply(Event.GRACE_OVER)
         elif shutdown is not None and self._grace is None:
-            self._arm(shutdown)
+            self._grace = self.system.graces.start(shutdown, self)
 
     def arm_kill_grace(self) -> None:
         """Let the grace of `on_stop` be over in a second."""
@@ -271,7 +274,8 @@ class LivingCell(Cell):
         self.current = None
         self.task = None
         self.close()
-        self.leave_watched()
+        if self.watching is not None:
+            self.leave_watched()
         self.leave_parent()
         self._ref = None  # it leads back to here
         system = self.system
@@ -280,7 +284,8 @@ class LivingCell(Cell):
             self._started.reject(self.start_error if self.start_error is not None else self.unstarted_error())
         if self._terminated is not None:
             self._terminated.resolve(reason)
-        self.tell_watchers()
+        if self.watchers is not None:
+            self.tell_watchers()
         if system.events.wanted:
             system.events.publish(EventKind.STOP, self.path, reason=reason, actor=self)
         supervisor = self.supervisor

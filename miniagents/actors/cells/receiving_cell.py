@@ -163,11 +163,16 @@ class ReceivingCell(Node):
     def is_full(self) -> bool:
         """Return True if the mailbox has a capacity, and as many messages wait as it allows."""
         queue, capacity = self.queue, self.props.capacity
-        if not queue or capacity is None or len(queue) - self.dead_entries < capacity:
+        if not queue or capacity is None:
             return False
-        first = queue.first
+        depth = len(queue) - self.dead_entries
+        return depth >= capacity and self.is_full_at(depth, capacity)
+
+    def is_full_at(self, depth: int, capacity: int) -> bool:
+        """Return True if the mailbox is full with as many messages as its capacity, or more."""
+        first = self.queue.first if self.queue else None
         # What is tried again was the message in hand, and counts as that; it is in front of all.
-        return not first.crashes or is_dead(first) or len(queue) - self.dead_entries > capacity
+        return first is None or not first.crashes or is_dead(first) or depth > capacity
 
     def put_stamp(self, now: float) -> None:
         """Let the bare messages that follow in the queue be known to have come at `now`."""
@@ -239,9 +244,11 @@ class ReceivingCell(Node):
         Of a million messages most would not be kept as dead letters: those are only counted, so that the loop is not
         held up for a second.
         """
-        queue, waiting, self.queue, self.dead_entries = self.queue, self.depth, None, 0
-        if queue:
-            self._refuse_all(queue, waiting)
+        queue = self.queue
+        if queue is not None:
+            waiting, self.queue, self.dead_entries = self.depth, None, 0
+            if queue:
+                self._refuse_all(queue, waiting)
         room, self._room = self._room, None
         for turn in room or ():
             if not turn.done():

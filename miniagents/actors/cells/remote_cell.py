@@ -10,6 +10,7 @@ from miniagents.actors.messaging.entries import Enveloped
 from miniagents.actors.messaging.identity import Identity
 from miniagents.actors.messaging.ref import ActorRef
 from miniagents.actors.waiting.termination import StopRequest
+from miniagents.errors import InvalidOptionError
 from miniagents.promising import Promise
 from miniagents.supervision import StopReason
 from miniagents.supervision.lifecycle import BORN, OVER, Life
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from miniagents.actors.cells.cell import Cell
     from miniagents.actors.cells.cell_ports import System
     from miniagents.actors.messaging.ask import Ask
-    from miniagents.actors.ports import Writing
 
 
 class RemoteCell(StandIn):
@@ -74,22 +74,42 @@ class RemoteCell(StandIn):
 
     # To the actor
 
-    def post(self, envelope: Enveloped) -> "Writing | None":
+    def check_message_id(self, message_id: object) -> None:
+        """Check that a message can be sent under a message id. Whether the actor is durable is found out there.
+
+        Raises:
+            InvalidOptionError: The id is empty, or no text.
+        """
+        if not isinstance(message_id, str) or not message_id:
+            raise InvalidOptionError(f"{self.path}: message_id= is a text that is not empty, not {message_id!r}")
+
+    def post_once(self, entry: Enveloped, message_id: str) -> "asyncio.Future[Any] | None":
+        """Hand a message on under a message id.
+
+        Returns:
+            For a message that wants no answer, a future of the moment when it is on disk there.
+        """
+        return self._hand_on(entry, message_id)
+
+    def post(self, envelope: Enveloped) -> None:
         """Hand a message on. The mailbox that gets it decides what becomes of it: a full one makes it a dead letter
         there, or fails the ask.
 
         Raises:
             Exception: The link refuses the message; an ask fails with it instead.
         """
-        envelope.taken = True
-        ask = envelope.ask
+        self._hand_on(envelope, None)
+
+    def _hand_on(self, entry: Enveloped, message_id: str | None) -> "asyncio.Future[Any] | None":
+        entry.taken = True
+        ask = entry.ask
         if self.life is OVER:
             if ask is not None:
                 ask.stopped(self.reason)
-            self.system.dead_letters.add(DeadLetterReason.STOPPED, envelope, self.ref)
+            self.system.dead_letters.add(DeadLetterReason.STOPPED, entry, self.ref)
             return None
         try:
-            written = self.link.deliver(self, envelope)
+            written = self.link.deliver(self, entry, message_id)
         except Exception as error:
             if ask is None:
                 raise
@@ -219,12 +239,13 @@ class Link(Protocol):
     with `answer` or `fail`, unless the ask has ended.
     """
 
-    def deliver(self, cell: "RemoteCell", entry: Enveloped) -> "Writing | None":
+    def deliver(self, cell: "RemoteCell", entry: Enveloped, message_id: str | None) -> "asyncio.Future[Any] | None":
         """Hand a message to the mailbox of the actor, with all that its envelope carries: the sender, the time that is
-        left until the deadline, correlation id and trace. If the entry has an ask, its answer is wanted.
+        left until the deadline, correlation id and trace. If the entry has an ask, its answer is wanted. With a message
+        id a durable mailbox takes it once, however often it is delivered.
 
         Returns:
-            As `ReceivingCell.post`: what says when a durable mailbox has it on disk, or None.
+            With a message id and no ask, a future of the moment when it is on disk there; otherwise None.
 
         Raises:
             Exception: The message cannot be sent, whatever happens. The sender gets it.

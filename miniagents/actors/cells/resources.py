@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.actors.cells.reply_to import ReplyTo
-from miniagents.actors.cells.timers import Timer, Timers
+from miniagents.actors.cells.timers import Timer, Timers, check_delay
 from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
 from miniagents.actors.messaging.entries import Enveloped, has_envelope, is_of_a_user
@@ -57,8 +57,7 @@ class ResourceCell(LivingCell):
     def add_timer(self, delay: float, message: Message, name: str | None, *, repeats: bool) -> Timer:
         """Start a timer: of the instance, or, of a durable actor, in its journal."""
         if self.inbox is not None:
-            option = "schedule_every(interval=)" if repeats else "schedule(delay=)"
-            check_seconds(f"{self.path}: {option}", delay, above_zero=repeats, finite=True)
+            check_delay(self, delay, repeats=repeats)
             durable_timer: Timer = self.inbox.schedule(delay, message, name, repeats=repeats)
             return durable_timer
         if name is not None:

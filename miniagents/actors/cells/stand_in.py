@@ -7,6 +7,8 @@ from miniagents.actors.messaging.ref import ActorRef
 from miniagents.errors import InvalidOptionError
 
 if TYPE_CHECKING:
+    import asyncio
+
     from miniagents.actors.cells.cell import Cell
 
 
@@ -58,7 +60,7 @@ class StandIn:
         """
         raise InvalidOptionError(f"{self.path}: message_id= is for durable actors of this node; it lives elsewhere")
 
-    def post_once(self, entry: object, message_id: str) -> None:
+    def post_once(self, entry: Any, message_id: str) -> "asyncio.Future[Any] | None":
         """Refused by `check_message_id` before."""
         raise NotImplementedError
 

@@ -112,13 +112,33 @@ class Timer:
 
     def _put(self, member: "Cell") -> None:
         tick = self._tick = Envelope(self._message, self._sender, at=member.system.time())
-        try:
-            member.post(tick)
-        except MailboxFullError:
-            pass  # the mailbox rejects it: it is a dead letter
-        except Exception as error:  # of the mailbox's `priority=`
-            tick.taken = True
-            _log.error("timer.not_delivered", actor=member.path, stack=traceback_text(error))
+        post_tick(member, tick)
+
+
+def post_tick(member: "Cell", tick: Envelope) -> None:
+    """Post a message of a timer. If the mailbox does not take it, nobody gets an error: it is a dead letter, or logged.
+
+    Args:
+        member: The cell of the actor.
+        tick: The message.
+    """
+    try:
+        member.post(tick)
+    except MailboxFullError:
+        pass  # the mailbox rejects it: it is a dead letter
+    except Exception as error:  # of the mailbox's `priority=`
+        tick.taken = True
+        _log.error("timer.not_delivered", actor=member.path, stack=traceback_text(error))
+
+
+def check_delay(cell: "Cell", delay: float, *, repeats: bool) -> None:
+    """Check the delay of a timer.
+
+    Raises:
+        InvalidOptionError: `delay` is no number of seconds, 0 or more and finite; with `repeats`, more than 0.
+    """
+    option = "schedule_every(interval=)" if repeats else "schedule(delay=)"
+    check_seconds(f"{cell.path}: {option}", delay, above_zero=repeats, finite=True)
 
 
 class Timers:
@@ -144,8 +164,7 @@ class Timers:
             InvalidOptionError: `delay` is no number of seconds, 0 or more and finite; with `repeats`, more than 0.
             NotSendableError: `message` is no `Message`.
         """
-        option = "schedule_every(interval=)" if repeats else "schedule(delay=)"
-        check_seconds(f"{cell.path}: {option}", delay, above_zero=repeats, finite=True)
+        check_delay(cell, delay, repeats=repeats)
         if not isinstance(message, Message):
             raise not_sendable(cell.path, message)
         timer = Timer(cell, self, delay, message, repeats, sender)

@@ -6,7 +6,6 @@ on with it. The asker is spared two turns of the loop, and a future (benchmark `
 
 import asyncio
 import sys
-from asyncio import current_task
 from contextvars import Context
 from sys import getrefcount
 from threading import get_ident
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import getweakrefcount
 
 from miniagents.actors.dispatch.workers import MIGRATE, TURN_OVER, Trampoline, WorkerTask
-from miniagents.promising.cpython import enter_task, leave_task
+from miniagents.promising.cpython import current_tasks
 
 if TYPE_CHECKING:
     from miniagents.actors.dispatch.dispatcher import Dispatcher
@@ -68,7 +67,7 @@ class Handoff:
             loop.call_soon(self._loop_turned)
         elif now > until:
             return False
-        asker = current_task(loop)
+        asker = current_tasks.get(loop)
         if asker is None:
             return False
         helper: Any = self._idle.pop()
@@ -87,9 +86,7 @@ class Handoff:
         waiting: object = TURN_OVER
         spent = False
         looks = _TURNS_PER_LOOK
-        # asyncio's own way for task implementations, see "Extending" in its documentation.
-        leave_task(loop, asker)
-        enter_task(loop, helper)
+        current_tasks[loop] = helper
         try:
             while ready:
                 cell = lane.cell = helper.cell = ready.popleft()
@@ -108,8 +105,7 @@ class Handoff:
                     if dispatcher.clock() > until:
                         break
         finally:
-            leave_task(loop, helper)
-            enter_task(loop, asker)
+            current_tasks[loop] = asker
         if waiting is TURN_OVER:
             lane.cell = helper.cell = None
             if not spent:

@@ -31,7 +31,7 @@ from miniagents.journal.mail import Accept, Acceptance, Bury, CountAttempt, Hand
 from miniagents.journal.operations import Operation
 from miniagents.log import log as _log
 from miniagents.messages import Message, error_text
-from miniagents.promising.failures import log_failure
+from miniagents.promising.failures import log_failed
 
 MOST_DEATHS = 3
 """How many times in a row the process may die with the same message in hand, before that is a dead letter."""
@@ -61,6 +61,7 @@ class JournalInbox:
         self.path: str = cell.path
         self._cell = cell
         self._journal = journal
+        self._log_unwritten = partial(log_failed, "mailbox.not_acknowledged", actor=cell.path)
         self._group = group
         self._closed = closed
         self._state = KeptState(self.path)
@@ -318,7 +319,9 @@ class JournalInbox:
             return None
         if outcome is Outcome.CRASHED:
             assert isinstance(answer, BaseException)
-            return self._write(entry, Bury(self.path, self._numbers[entry], POISONOUS, error_text(answer)))
+            return self._write(
+                entry, Bury(self.path, self._numbers[entry], DeadLetterReason.POISONOUS.value, error_text(answer))
+            )
         message_id = self._ids.get(entry) if self._ids else None
         if message_id is None:
             return self._write(entry, Handle(self.path, self._numbers[entry]), *self._state.operations())
@@ -371,11 +374,6 @@ class JournalInbox:
         if message_id is not None and self._by_id.get(message_id) is entry:
             del self._by_id[message_id]
 
-    def _log_unwritten(self, written: "asyncio.Future[Any]") -> None:
-        error = written.exception()
-        if error is not None:
-            log_failure("mailbox.not_acknowledged", error, actor=self.path)
-
     def close(self) -> None:
         """The actor has ended; see `Inbox.close`."""
         self._state.let_go()
@@ -385,9 +383,6 @@ class JournalInbox:
         if self._has_begun:
             self._journal.write(Rest(mailbox_subject(self.path))).add_done_callback(self._log_unwritten)
         self._closed(self)
-
-
-POISONOUS = DeadLetterReason.POISONOUS.value
 
 
 def _ending_of(ask: Ask[Any]) -> object:

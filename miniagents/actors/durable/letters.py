@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from miniagents.actors.messaging.durable_letters import DurableLetter
 from miniagents.errors import DecodeError
 from miniagents.journal.journal import Journal
+from miniagents.journal.letters import letter_of
 from miniagents.journal.mail import Drop, Letters, Resend, StoredLetter, Unacknowledged
 from miniagents.messages import decode
 
@@ -31,12 +32,12 @@ class JournalLetters:
 
     async def show(self, number: int) -> DurableLetter | None:
         """Return one dead letter; see `DurableLetters.show`."""
-        stored = await self._stored(number)
+        stored = await letter_of(self._journal, number)
         return _letter(stored) if stored is not None else None
 
     async def resend(self, number: int) -> bool:
         """Have a dead letter handled again; see `DurableLetters.resend`."""
-        stored = await self._stored(number)
+        stored = await letter_of(self._journal, number)
         if stored is None:
             return False
         path = stored.envelope.receiver
@@ -57,10 +58,6 @@ class JournalLetters:
     async def drop(self, number: int) -> bool:
         """Throw a dead letter away; see `DurableLetters.drop`."""
         return await self._journal.write(Drop(number))
-
-    async def _stored(self, number: int) -> StoredLetter | None:
-        letters = await self._journal.read(Letters(None, number - 1, 1))
-        return letters[0] if letters and letters[0].envelope.number == number else None
 
 
 def _letter(stored: StoredLetter) -> DurableLetter:

@@ -11,8 +11,6 @@ from miniagents.journal.operations import Operation
 from miniagents.journal.states import Save, Snapshot, SnapshotOf
 from miniagents.messages import Message, decode, encode
 
-_NONE: tuple[()] = ()
-
 
 class KeptState:
     """The state of one durable actor, as the journal keeps it.
@@ -77,7 +75,7 @@ class KeptState:
         """Return what saves the snapshot that was taken, if one was: it belongs to the acknowledgement."""
         taken, self._taken = self._taken, None
         if taken is None:
-            return _NONE
+            return ()
         self._saved = taken
         return (Save(taken),)
 

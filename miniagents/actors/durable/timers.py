@@ -8,12 +8,12 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from miniagents.actors.cells.timers import Timer
+from miniagents.actors.cells.timers import Timer, post_tick
 from miniagents.actors.durable.rules import Rule, rule_of, text_of
 from miniagents.actors.messaging.envelope import Envelope, not_sendable
 from miniagents.actors.messaging.mailbox import Overflow
 from miniagents.actors.wall_clock import WallTimer
-from miniagents.errors import DecodeError, MailboxFullError, MissingDependencyError
+from miniagents.errors import DecodeError, MissingDependencyError
 from miniagents.journal.encoding import encoded, kind_of
 from miniagents.journal.journal import Journal
 from miniagents.journal.operations import Operation
@@ -21,8 +21,7 @@ from miniagents.journal.timers import Advance, Schedule, Timers, Unschedule
 from miniagents.journal.timers import Timer as StoredTimer
 from miniagents.log import log as _log
 from miniagents.messages import Message, decode
-from miniagents.promising.failures import log_failure
-from miniagents.promising.tracebacks import traceback_text
+from miniagents.promising.failures import log_failed
 
 
 class DurableTimer(Timer):
@@ -96,13 +95,7 @@ class DurableTimer(Timer):
     def _post(self, after: Operation[Any]) -> None:
         tick = self._tick = Envelope(self._message, self._actor.ref, at=self._actor.system.time())
         self._all.ticks[tick] = after
-        try:
-            self._actor.post(tick)
-        except MailboxFullError:
-            pass  # the mailbox rejects it: it is a dead letter
-        except Exception as error:  # of the mailbox's `priority=`
-            tick.taken = True
-            _log.error("timer.not_delivered", actor=self._actor.path, stack=traceback_text(error))
+        post_tick(self._actor, tick)
         if self._all.ticks.pop(tick, None) is not None:
             self._all.write(after)  # the tick was refused, and the timer goes on
 
@@ -123,6 +116,7 @@ class JournalTimers:
         self.cell = cell
         self.ticks: dict[Any, Operation[Any]] = {}
         self._journal = journal
+        self._log_unwritten = partial(log_failed, "timer.not_written", actor=cell.path)
         self._timers: dict[str, DurableTimer] = {}
         self._has_instance = False
         self._has_ended = False
@@ -180,9 +174,8 @@ class JournalTimers:
         return timer
 
     def _scheduled(self, timer: DurableTimer, written: "asyncio.Future[StoredTimer]") -> None:
-        error = written.exception()
-        if error is not None:
-            log_failure("timer.not_written", error, actor=self.cell.path)
+        self._log_unwritten(written)
+        if written.exception() is not None:
             if self._timers.get(timer.stored.name) is timer:
                 del self._timers[timer.stored.name]
         elif self._timers.get(timer.stored.name) is timer and not self._has_ended:
@@ -207,11 +200,6 @@ class JournalTimers:
     def write(self, operation: Operation[Any]) -> None:
         """Write something that nobody waits for."""
         self._journal.write(operation).add_done_callback(self._log_unwritten)
-
-    def _log_unwritten(self, written: "asyncio.Future[Any]") -> None:
-        error = written.exception()
-        if error is not None:
-            log_failure("timer.not_written", error, actor=self.cell.path)
 
     def new_instance(self) -> None:
         """A fresh instance begins. The restart of an actor cancels its timers, as it does in memory."""

@@ -3,6 +3,7 @@
 import itertools
 import os
 import uuid
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from weakref import WeakValueDictionary
 
@@ -43,6 +44,22 @@ class System(Protocol):
 
     def lookup(self, path: str) -> Reference | None:
         """Return the reference of the actor at a path, or None."""
+
+
+class Nodes(Protocol):
+    """The nodes of a cluster, as one of them knows them."""
+
+    def find(self, identity: Identity, kind: type[Any]) -> Any:
+        """Return the cell of an actor of any node, or None.
+
+        Args:
+            identity: The actor.
+            kind: The class of the reference to it.
+        """
+
+
+decoding_nodes: ContextVar[Nodes | None] = ContextVar("miniagents.decoding_nodes", default=None)
+"""The nodes among which references are looked up while bytes of another node are decoded. None: in this process."""
 
 
 class _Process:

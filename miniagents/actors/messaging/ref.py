@@ -1,6 +1,5 @@
 """References to actors."""
 
-from asyncio import current_task
 from collections import deque
 from collections.abc import Awaitable
 from threading import get_ident
@@ -13,6 +12,7 @@ from miniagents.actors.messaging.of_task import OfTask
 from miniagents.errors import AskTimeoutError, WrongThreadError
 from miniagents.messages import Message, Request
 from miniagents.promising import Promise
+from miniagents.promising.cpython import current_tasks
 from miniagents.promising.promise import NO_VALUE
 from miniagents.promising.scope import Scope, get_scope, get_work
 from miniagents.supervision import StopReason
@@ -241,7 +241,7 @@ class ActorRef:
                     or (before.__class__ is Ask and (before.settled_value is not NO_VALUE or before.settled_error))
                 )
                 and (work.settled_value is NO_VALUE and work.settled_error is None)
-                and current_task() is scope.task
+                and current_tasks.get(system.loop) is scope.task
             ):
                 work.started_work = ask  # what `owns` does in the usual case
             else:

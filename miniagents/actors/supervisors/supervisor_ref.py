@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from threading import get_ident
 from typing import Any, Literal, TypeVar
+
+import msgspec
 
 from miniagents.actors.messaging.ref import ActorRef
 from miniagents.actors.supervisors.child import Child, Status
@@ -19,8 +20,7 @@ from miniagents.supervision import ChildSpec, Restart, Supervisor
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class ChildInfo:
+class ChildInfo(msgspec.Struct, frozen=True):
     """One child, as `which_children` gives it.
 
     Attributes:
@@ -36,8 +36,7 @@ class ChildInfo:
     restart: Restart
 
 
-@dataclass(frozen=True, slots=True)
-class ChildCounts:
+class ChildCounts(msgspec.Struct, frozen=True):
     """The result of `count_children`.
 
     Attributes:

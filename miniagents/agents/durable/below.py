@@ -7,10 +7,11 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from miniagents.agents.durable.read_ahead import ReadAhead
 from miniagents.agents.durable.read_once import ReadOnce
-from miniagents.journal import Children, Journal, Row, RowState
+from miniagents.journal import Answer, Journal, Row, RowState
+from miniagents.journal.paging import children_of
 
-_PAGE = 1000
 _NOTHING: dict[Any, Any] = {}
 _NOBODY: set[int] = set()
 """In the place of containers of a row with nothing below it. Nothing is ever put into them."""
@@ -39,6 +40,7 @@ class Below(ReadOnce):
 
     __slots__ = (
         "_adopts",
+        "_answers",
         "_by_input",
         "_former",
         "_given",
@@ -75,6 +77,7 @@ class Below(ReadOnce):
         self._given: set[int] = _NOBODY
         self._numbers: dict[bytes, int] | None = None
         self._turns: Turns | None = None
+        self._answers: ReadAhead | None = None
 
     def next_number(self, slot: bytes) -> int:
         """Return the number of a new row in a slot."""
@@ -92,12 +95,10 @@ class Below(ReadOnce):
     async def _load(self) -> None:
         rows: list[Row] = []
         for parent in (self.row, *self._former):
-            page = await self._journal.read(Children(parent, 0, _PAGE))
-            rows += page
-            while len(page) == _PAGE:
-                page = await self._journal.read(Children(parent, page[-1].id, _PAGE))
-                rows += page
+            rows += await children_of(self._journal, parent)
         self.take_in(rows)
+        if self._answers is not None:
+            self._answers.start()
 
     def take_in(self, rows: Iterable[Row]) -> None:
         """Take in the recorded rows."""
@@ -118,6 +119,7 @@ class Below(ReadOnce):
                 if row.is_input_complete:
                     self._by_input.setdefault((row.slot, row.inputs), deque()).append(row)
         self._turns = Turns(row.finished for row in rows if row.finished and row.state is not RowState.CANCELLED)
+        self._answers = ReadAhead(self._journal, rows)
 
     def former(self, agent: str) -> tuple[int, ...]:
         """Return the rows of an agent that have not been given out, for a call of it that has none of its own: they are
@@ -165,6 +167,15 @@ class Below(ReadOnce):
             for other in (self._rows or {}).get(row.slot, ())
         )
 
+    async def answer(self, row: Row) -> Answer:
+        """Return the recorded answer of a row.
+
+        Raises:
+            JournalError: The journal cannot be read.
+        """
+        assert self._answers is not None  # the row is one of those that were taken in
+        return await self._answers.of(row.id)
+
     async def turn(self, row: Row, patience: float) -> None:
         """Wait until the calls that had ended before a row have ended again, or for `patience` seconds."""
         if self._turns is not None:
@@ -172,8 +183,9 @@ class Below(ReadOnce):
 
     def ended(self, row: Row) -> None:
         """Note that a row has ended again, or will not end as it did."""
-        if self._turns is not None:
+        if self._turns is not None and self._answers is not None:
             self._turns.ended(row.finished)
+            self._answers.used(row.id)
 
 
 class Turns:

@@ -1,14 +1,13 @@
 """What changed code means for a job: which recorded answers would not be used, before anything is run."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 
 from miniagents.agents.durable.durability import VERSION
 from miniagents.agents.durable.finding import version_now
-from miniagents.journal import Journal, Records, Row, RowsOfJob, RowState, Waits
+from miniagents.journal import Journal, Records, Row, RowState, Wait, Waits, WaitState
 from miniagents.journal.changes import JobChanges
+from miniagents.journal.paging import rows_of
 from miniagents.journal.pending_wait import text_of
-
-_PAGE = 1000
 
 
 async def changes_of(journal: Journal, job: str) -> JobChanges:
@@ -26,25 +25,9 @@ async def changes_of(journal: Journal, job: str) -> JobChanges:
     now = {name: version_now(name) for name in versions}
     changed = changed_agents(versions, now)
     unused = unused_rows(rows, changed, adopts=False)
-    waits = await journal.read(Waits(job))
-    return JobChanges(
-        job=job,
-        changed=changed,
-        not_loaded=tuple(name for name in sorted(now) if now[name] is None),
-        answers=sum(row.state is RowState.FINISHED for row in rows if row.id in unused),
-        waits=tuple(text_of(wait.id) for wait in waits if wait.id.row in unused),
-    )
-
-
-async def rows_of(journal: Journal, job: str) -> list[Row]:
-    """Return all rows of a job."""
-    rows: list[Row] = []
-    page = await journal.read(RowsOfJob(job, 0, _PAGE))
-    rows += page
-    while len(page) == _PAGE:
-        page = await journal.read(RowsOfJob(job, page[-1].id, _PAGE))
-        rows += page
-    return rows
+    answers, waits = lost_with(unused, rows, await journal.read(Waits(job)))
+    not_loaded = tuple(name for name in sorted(now) if now[name] is None)
+    return JobChanges(job=job, changed=changed, not_loaded=not_loaded, answers=answers, waits=waits)
 
 
 async def recorded_versions(journal: Journal, roots: Iterable[Row]) -> dict[str, str]:
@@ -66,6 +49,19 @@ async def recorded_versions(journal: Journal, roots: Iterable[Row]) -> dict[str,
 def changed_agents(versions: Mapping[str, str], now: Mapping[str, str | None]) -> tuple[str, ...]:
     """Return the names of the agents that have another version now, sorted. One that is not loaded may be the same."""
     return tuple(name for name, version in sorted(versions.items()) if now[name] not in (version, None))
+
+
+def lost_with(unused: Container[int], rows: Iterable[Row], waits: Iterable[Wait]) -> tuple[int, tuple[str, ...]]:
+    """Return how many recorded answers are lost with rows that are not used any more, and the ids of the open waits.
+
+    Args:
+        unused: The ids of these rows.
+        rows: All rows of the job.
+        waits: Its waits.
+    """
+    answers = sum(row.state is RowState.FINISHED for row in rows if row.id in unused)
+    open_waits = (wait.id for wait in waits if wait.state is WaitState.WAITING)
+    return answers, tuple(text_of(id) for id in open_waits if id.row in unused)
 
 
 def unused_rows(rows: Sequence[Row], changed: Collection[str], *, adopts: bool) -> set[int]:

@@ -11,8 +11,7 @@ from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.durable_cell import DURABLE_SLOTS, DurableMailbox
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.class_cell import ClassAgentActor, ClassAgentCell
-from miniagents.agents.durable.identity import key_of_arguments
-from miniagents.agents.durable.names import name_of
+from miniagents.agents.durable.identity import identity_of
 from miniagents.agents.host import AgentHost
 from miniagents.agents.interaction import Interaction
 from miniagents.errors import InvalidOptionError
@@ -71,8 +70,8 @@ def stable_name(above: Cell, agent: MiniAgent) -> str:
     """
     name = agent.alias
     if agent.arguments or agent.live_arguments:
-        key = key_of_arguments(agent, {**agent.arguments, **agent.live_arguments})
-        name += f"-{hashlib.sha256(f'{name_of(agent)} {key}'.encode()).hexdigest()[:8]}"
+        identity = identity_of(agent)
+        name += f"-{hashlib.sha256(f'{identity.name} {identity.arguments}'.encode()).hexdigest()[:8]}"
     if above.children is not None and name in above.children:
         raise InvalidOptionError(
             f"{above.path}/{name}: two durable agents have this name, and the journal would mix their states; give one "

@@ -6,9 +6,8 @@ from types import ModuleType
 from typing import Any
 
 from miniagents.agents.agent import MiniAgent
-from miniagents.agents.durable.identity import identity_of
-from miniagents.agents.durable.names import module_of, name_of
-from miniagents.messages import Secret
+from miniagents.agents.durable.identity import identity_of, without_secrets
+from miniagents.agents.durable.names import main_name, name_of
 
 
 def agent_named(name: str, arguments: Mapping[str, Any] | None = None) -> MiniAgent | None:
@@ -28,7 +27,7 @@ def agent_named(name: str, arguments: Mapping[str, Any] | None = None) -> MiniAg
     # A fork of an agent of a library is a variable of the program: the agent's own module first, then all others.
     for place in (module, *tuple(sys.modules.values())):
         for agent in _agents_of(place):
-            if name_of(agent) == name and (arguments is None or _public(agent.arguments) == arguments):
+            if name_of(agent) == name and (arguments is None or without_secrets(agent.arguments) == arguments):
                 return agent
     base = _walk(module, qualname) if module is not None else None
     if not isinstance(base, MiniAgent) or arguments is None:
@@ -45,27 +44,15 @@ def version_now(name: str) -> str | None:
 
 def _module(name: str) -> ModuleType | None:
     main = sys.modules.get("__main__")
-    if main is not None and name == module_of(_InMain):
+    if main is not None and name == main_name():
         return main
     return sys.modules.get(name)
-
-
-class _InMain:
-    """Stands for code of the file that runs as the program."""
-
-
-_InMain.__module__ = "__main__"
 
 
 def _agents_of(module: ModuleType | None) -> Iterator[MiniAgent]:
     for value in tuple(vars(module).values()) if isinstance(module, ModuleType) else ():
         if isinstance(value, MiniAgent):
             yield value
-
-
-def _public(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arguments without the secrets, which no journal has."""
-    return {name: value for name, value in arguments.items() if not isinstance(value, Secret)}
 
 
 def _walk(module: ModuleType, qualname: str) -> Any:

@@ -31,7 +31,8 @@ def freed(job: str, rows: Sequence[Row], retry: Retry) -> tuple[Operation[Any], 
         meant = [row for row in rows if _is_meant(row, retry.where)]
         if not meant:
             raise InvalidOptionError(
-                f"job {job!r}: Retry.from_({retry.where!r}): no call of the job has this row or path"
+                f"job {job!r}: Retry.from_({retry.where!r}): no call of the job is meant; a path counts by its last "
+                f"part, which is the alias of the agent, without the number that tells agents of one alias apart"
             )
     above: dict[int, Row] = {}
     forgotten = {row.id for row in meant}

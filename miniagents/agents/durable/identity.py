@@ -68,6 +68,11 @@ def key_of_arguments(agent: MiniAgent, arguments: Mapping[str, Any]) -> str:
     return DataMessage(FrozenDict(described)).content_key
 
 
+def without_secrets(arguments: Mapping[str, Any]) -> FrozenDict[str, Any]:
+    """Return arguments without those that are secrets, which no journal has."""
+    return FrozenDict({name: value for name, value in arguments.items() if not isinstance(value, Secret)})
+
+
 def slot_of(job: str, chain: bytes, identity: Identity, arguments: str, label: str | None) -> bytes:
     """Return the slot of a call: the hash of all that is equal in calls that may be the same one, but for the input.
 
@@ -78,15 +83,16 @@ def slot_of(job: str, chain: bytes, identity: Identity, arguments: str, label: s
         arguments: The key of the arguments of the call.
         label: The label of the call.
     """
-    return _hash(job, chain, identity.version, identity.arguments, arguments, label)
+    return _hash((job, chain, identity.version, identity.arguments, arguments, label))
 
 
 def chained(above: bytes, name: str) -> bytes:
     """Return the chain of agents with one more at its end."""
-    return _hash(above, name)
+    return _hash((above, name))
 
 
-def _hash(*parts: object) -> bytes:
+@lru_cache(maxsize=4096)  # an agent calls others many times, mostly without arguments
+def _hash(parts: tuple[object, ...]) -> bytes:
     return hashlib.sha256(_pack(parts)).digest()[:16]
 
 

@@ -4,7 +4,7 @@ The module is longer than most: a replay may turn into a run at any reply, so bo
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from miniagents.agents.durable.identity import Identity, chained, identity_of, k
 from miniagents.agents.durable.inputs import ENDED, LiveInput
 from miniagents.agents.durable.names import name_of
 from miniagents.agents.durable.records import JournalRecords
-from miniagents.agents.durable.replies import decoded_error, encoded_error, restored, stored
+from miniagents.agents.durable.replies import decoded_error, encoded_error, error_of, restored, stored
 from miniagents.agents.interaction import AgentCode, Interaction
 from miniagents.agents.reply_promise import ReplyPromise
 from miniagents.errors import (
@@ -28,10 +28,8 @@ from miniagents.errors import (
 )
 from miniagents.journal import (
     FinishRow,
-    KeptMessages,
     NoteInputs,
     Operation,
-    Replies,
     Reply,
     RestartRow,
     Row,
@@ -54,6 +52,17 @@ class DurableReplyPromise(ReplyPromise["DurableInteraction"]):
         if call is None or self.finished or call.takes_reply(piece):
             super().push_piece(piece)
 
+    def push_error(self, error: BaseException) -> None:
+        call = self._interaction
+        if call is None or error is not call.error:
+            super().push_error(error)
+            return
+        call.is_ending = True  # it is no reply, but the end of the call, which is recorded as such
+        try:
+            super().push_error(error)
+        finally:
+            call.is_ending = False
+
 
 class DurableInteraction(Interaction):
     """One call of an agent in a system with a journal.
@@ -63,46 +72,52 @@ class DurableInteraction(Interaction):
     that.
 
     Attributes:
-        place: The row, as the calls that the code makes see it.
         chain: The chain of agents down to this call.
+        durability: That of the system.
         saves: Returns what saves the state of a class agent together with the end of this call; None if nothing does.
+        is_ending: Whether the error that the call has ended with is put among the replies right now.
     """
 
     __slots__ = (
         "_above",
         "_answered_by",
+        "_former",
+        "_has_begun",
         "_identity",
         "_input",
-        "_is_ending",
         "_is_recorded",
         "_noted",
         "_on_end",
+        "_place",
+        "_records",
         "_released",
         "_slot",
         "_to_drop",
         "_unsettled",
         "chain",
+        "durability",
         "interrupted",
+        "is_ending",
         "is_silent",
         "job",
-        "place",
-        "records",
         "replaying",
         "row",
         "saves",
     )
 
     is_silent: bool
-    place: Below | None
     chain: bytes
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         parent: Any = self.parent  # the calls of this system are of this class
+        self.durability: Durability = self.system.durability
         self.row: int = self.id
-        self.records = None
         self.replaying = self.interrupted = False
-        self.place = None
+        self._place: Below | None = None
+        self._records: JournalRecords | None = None
+        self._former: tuple[int, ...] = ()
+        self._has_begun = False
         self._is_recorded = self.agent.options.spawn.durable or self.durability.records_all
         self._above: Below | None = parent.place if parent is not None else None
         self.job: str = parent.job if parent is not None else ""
@@ -111,7 +126,7 @@ class DurableInteraction(Interaction):
         self._answered_by: Row | None = None
         self._identity: Identity | None = None
         self._input: LiveInput | None = None
-        self._is_ending = False
+        self.is_ending = False
         self._noted: list[tuple[Any, int]] = []
         self._on_end: Callable[[RowState | None, BaseException | None], tuple[Operation[Any], ...]] | None = None
         self._released = self._to_drop = self._unsettled = 0
@@ -119,10 +134,23 @@ class DurableInteraction(Interaction):
         self.saves: Callable[[], tuple[Operation[Any], ...]] | None = None
 
     @property
-    def durability(self) -> Durability:
-        """The durability of the system."""
-        durability: Durability = self.system.durability
-        return durability
+    def place(self) -> Below | None:
+        """The row, as the calls that the code makes see it; None before it is begun. Most calls make no others, so it
+        is made when it is first asked for."""
+        if self._place is None and self._has_begun:
+            adopts = self.durability.adopts(self.job)
+            journal = self.durability.journal
+            self._place = Below(
+                journal, self.row, self.job, self.chain, is_fresh=True, former=self._former, adopts=adopts
+            )
+        return self._place
+
+    @property
+    def records(self) -> JournalRecords | None:  # type: ignore[override]  # an attribute of the class, elsewhere
+        """The records of the row; None before it is begun, and for a call that is not recorded."""
+        if self._records is None and self._has_begun:
+            self._records = JournalRecords(self.durability.journal, self.row, self.is_at_new_work, is_fresh=True)
+        return self._records
 
     @property
     def ends_with_its_agent(self) -> bool:  # type: ignore[override]  # an attribute of the class, elsewhere
@@ -152,9 +180,9 @@ class DurableInteraction(Interaction):
 
     async def _answer_or_run(self, code: AgentCode, _: Interaction) -> None:
         if not self._is_recorded:
-            self.place = self._above  # what it calls belongs to the row above
+            self._place = self._above  # what it calls belongs to the row above
             await code(self)
-        elif self.place is not None:  # a `RetryPolicy` tries the call again
+        elif self._has_begun:  # a `RetryPolicy` tries the call again
             await self._restart(self.row)
             await code(self)
         elif not await self._is_answered():
@@ -174,10 +202,7 @@ class DurableInteraction(Interaction):
         self._identity = identity_of(agent)
         arguments = key_of_arguments(agent, self.arguments) if self.arguments else _NO_ARGUMENTS
         self._slot = slot_of(self.job, self.chain, self._identity, arguments, self.label)
-        if above is None:
-            self._start(())
-            return False
-        if above.is_empty:
+        if above is None or above.is_empty:
             self._start(())
             return False
         await above.load()
@@ -213,7 +238,6 @@ class DurableInteraction(Interaction):
         """
         live = self._input
         assert live is not None
-        replies: dict[int, tuple[Reply, ...]] = {}
         live.look()
         while True:
             if live.has_ended and (exact := above.with_input(self._slot, live.keys)) is not None:
@@ -222,7 +246,7 @@ class DurableInteraction(Interaction):
             pause = patience_ends - self.system.time()
             if len(rows) < 2 or live.has_ended or pause <= 0:
                 break
-            await self._release_what_is_sure(rows, replies, live)
+            await self._release_what_is_sure(rows, above, live)
             try:
                 async with asyncio.timeout(pause):
                     await live.more()
@@ -230,32 +254,25 @@ class DurableInteraction(Interaction):
                 pass
         return rows[0] if rows else None
 
-    async def _release_what_is_sure(
-        self, rows: list[Row], replies: dict[int, tuple[Reply, ...]], live: LiveInput
-    ) -> None:
+    async def _release_what_is_sure(self, rows: list[Row], above: Below, live: LiveInput) -> None:
         """Release the replies that all rows agree on, since the caller may need them before it sends more.
 
         Args:
             rows: The rows that fit.
-            replies: The replies of rows that were read before; those of others are put in.
+            above: The place above them.
             live: The input.
         """
         if not all(self._may_answer(row) for row in rows):
             return
-        journal = self.durability.journal
-        for row in rows:
-            if row.id not in replies:
-                replies[row.id] = await journal.read(Replies(row.id))
+        answers = [await above.answer(row) for row in rows]
         sure: list[Reply] = []
-        for same in zip(*(replies[row.id] for row in rows), strict=False):
+        for same in zip(*(answer.replies for answer in answers), strict=False):
             if any(reply != same[0] for reply in same) or not _has_come(same[0].inputs, live):
                 break
             sure.append(same[0])
-        fresh = sure[self._released :]
-        bodies = await journal.read(_messages_of(fresh))
         try:
-            for reply in fresh:
-                self._release(restored(reply, bodies))
+            for reply in sure[self._released :]:
+                self._release(restored(reply, answers[0].bodies))
         except DecodeError:
             return  # the replay comes to it, too, and makes the code run
 
@@ -279,11 +296,10 @@ class DurableInteraction(Interaction):
         Raises:
             DecodeError: A reply is no message in this process.
         """
-        live, journal = self._input, self.durability.journal
+        live, answer = self._input, await above.answer(row)
         assert live is not None
-        replies = await journal.read(Replies(row.id))
-        bodies = await journal.read(_messages_of(replies))
-        pieces = [restored(reply, bodies) for reply in replies]
+        replies = answer.replies
+        pieces = [restored(reply, answer.bodies) for reply in replies]
         self._answered_by = row
         try:
             for place, (reply, piece) in enumerate(zip(replies, pieces, strict=True)):
@@ -334,9 +350,8 @@ class DurableInteraction(Interaction):
         self.row = journal.next_id()
         number = above.next_number(self._slot) if above is not None else 0
         parent = above.row if above is not None else 0
-        adopts = self.durability.adopts(self.job)
-        self.place = Below(journal, self.row, self.job, self.chain, is_fresh=True, former=former, adopts=adopts)
-        self.records = JournalRecords(journal, self.row, self.is_at_new_work, is_fresh=True)
+        self._former = former
+        self._has_begun = True
         self.durability.write(
             StartRow(self.row, parent, self._slot, number, self.job, identity.name, journal.next_id()),
             *self._inputs_now(),
@@ -350,11 +365,12 @@ class DurableInteraction(Interaction):
         self.row = row
         self.durability.write(RestartRow(row, journal.next_id()), *self._inputs_now())
         records = self.records
-        if not isinstance(records, JournalRecords):
-            self.records = records = JournalRecords(journal, row, self.is_at_new_work)
+        if records is None:
+            self._records = records = JournalRecords(journal, row, self.is_at_new_work)
         records.rewind()
         adopts = self.durability.adopts(self.job)
-        self.place = place = Below(journal, row, self.job, self.chain, is_fresh=False, adopts=adopts)
+        self._place = place = Below(journal, row, self.job, self.chain, is_fresh=False, adopts=adopts)
+        self._has_begun = True
         await place.load()
         await records.load()
         self.replaying = records.has_results or not place.is_empty
@@ -387,7 +403,7 @@ class DurableInteraction(Interaction):
 
     def _input_is_complete(self, _: object) -> None:
         live = self._input
-        if live is not None and not self._done:
+        if live is not None and not self._done and not self._input_is_cut_off:
             live.look()
             if live.has_ended:
                 self.durability.write(NoteInputs(self.row, tuple(live.keys), True))
@@ -398,7 +414,7 @@ class DurableInteraction(Interaction):
         Returns:
             False if the caller has this reply already, from the journal.
         """
-        if self._answered_by is not None or self._is_ending or self.place is None or not self._is_recorded:
+        if self._answered_by is not None or self.is_ending or not self._has_begun:
             return True
         place = len(self._noted)
         live = self._input
@@ -428,7 +444,6 @@ class DurableInteraction(Interaction):
         """End the call, and record that once its replies have settled."""
         if self._done:
             return
-        self._is_ending = True
         super().finish(error)
         if self._above is not None and self._answered_by is not None:
             self._above.ended(self._answered_by)
@@ -445,17 +460,17 @@ class DurableInteraction(Interaction):
             return
         live, on_end = self._input, self._on_end
         noted, answered_by = self._noted, self._answered_by
-        is_recorded = self._is_recorded and self.place is not None
+        has_begun = self._has_begun
         saves = self.saves
         self._on_end = self._input = self.saves = None
         self._noted = []
         if live is None and on_end is None:
             return  # it was recorded, or never began
         state = self._state() if answered_by is None else answered_by.state
-        if state is RowState.FINISHED and any(_error_of(piece) is not None for piece, _ in noted):
+        if state is RowState.FINISHED and any(error_of(piece) is not None for piece, _ in noted):
             state = RowState.FAILED  # a reply has broken off
         more = on_end(state, self.error) if on_end is not None else ()
-        if answered_by is not None or not is_recorded or state is None or live is None:
+        if answered_by is not None or not has_begun or state is None or live is None:
             if more:
                 self.durability.write(*more)
             return
@@ -486,6 +501,8 @@ class DurableInteraction(Interaction):
     def _state(self) -> RowState | None:
         """Return how the call has ended; None if its work has not, but only its system or its agent has."""
         error = self.error
+        if self._input_is_cut_off:
+            return None
         if error is None and self.replies.settled_error is None:
             return RowState.FINISHED
         if self.system.root.life is not RUNS or isinstance(error, ActorStoppedError):
@@ -496,10 +513,10 @@ class DurableInteraction(Interaction):
             return RowState.FAILED
         return RowState.CANCELLED
 
-
-def _error_of(piece: Any) -> BaseException | None:
-    error: BaseException | None = piece.error if type(piece) is Failure else piece.settled_error
-    return error
+    @property
+    def _input_is_cut_off(self) -> bool:
+        """True if the system ends in the middle of the input, of which the next process gets the rest, too."""
+        return self.message_promises.settled_error is not None and self.system.root.life is not RUNS
 
 
 def _fits(row: Row, live: LiveInput) -> bool:
@@ -516,11 +533,6 @@ def _fits(row: Row, live: LiveInput) -> bool:
 def _has_come(count: int, live: LiveInput) -> bool:
     """Return True if so many messages of the input have come; `ENDED` means all of them."""
     return live.has_ended if count == ENDED else len(live.keys) >= count
-
-
-def _messages_of(replies: Iterable[Reply]) -> KeptMessages:
-    """Return the query for the messages of replies, of which some may be exceptions."""
-    return KeptMessages(tuple(reply.message for reply in replies if reply.message))
 
 
 def _needed(row: Row, replies: tuple[Reply, ...]) -> int:

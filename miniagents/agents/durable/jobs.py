@@ -12,15 +12,15 @@ from typing import Any
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.call_target import CallTarget
 from miniagents.agents.durable.below import Below
-from miniagents.agents.durable.changed_waits import released
-from miniagents.agents.durable.changes import changed_agents, changes_of, recorded_versions, rows_of, unused_rows
+from miniagents.agents.durable.changes import changed_agents, changes_of, lost_with, recorded_versions, unused_rows
 from miniagents.agents.durable.durability import Durability
 from miniagents.agents.durable.finding import agent_named, version_now
 from miniagents.agents.durable.freeing import freed
-from miniagents.agents.durable.identity import Identity, identity_of, key_of_arguments
+from miniagents.agents.durable.identity import Identity, identity_of, key_of_arguments, without_secrets
 from miniagents.agents.durable.names import name_of
 from miniagents.agents.durable.replies import encoded_error
 from miniagents.agents.host import AgentHost
+from miniagents.agents.interaction import Interaction
 from miniagents.agents.job_options import Change, Retry
 from miniagents.errors import AgentArgumentError, DecodeError, JobConflictError, JobStuckError, PromiseCancelledError
 from miniagents.journal import (
@@ -32,6 +32,7 @@ from miniagents.journal import (
     JobState,
     Operation,
     Pardon,
+    ReleaseWaits,
     Rest,
     Row,
     RowState,
@@ -43,6 +44,7 @@ from miniagents.journal import (
 )
 from miniagents.journal import Jobs as JobsIn
 from miniagents.journal.changes import JobChanges
+from miniagents.journal.paging import rows_of
 from miniagents.log import log as _log
 from miniagents.messages import (
     EMPTY,
@@ -50,7 +52,6 @@ from miniagents.messages import (
     Message,
     MessageSequence,
     MessageSequencePromise,
-    Secret,
     Sendable,
     decode,
 )
@@ -99,6 +100,8 @@ class JobRun:
         versions: The versions of the agents that are recorded.
         replies: A future of the replies of the root.
         on_rest: Called when nothing of the job runs: it has ended, or only waits.
+        call: The call that is the root, once it is made.
+        busy: A call of the job that did something when `Resting` looked; None if none did.
     """
 
     def __init__(self, name: str, agent: str, input_key: bytes, *, adopts: bool) -> None:
@@ -111,6 +114,8 @@ class JobRun:
         self.replies: asyncio.Future[MessageSequencePromise] = asyncio.get_running_loop().create_future()
         self.replies.add_done_callback(lambda future: future.cancelled() or future.exception())
         self.on_rest: Callable[[], None] | None = None
+        self.call: Interaction | None = None
+        self.busy: Interaction | None = None
 
     def rests(self) -> None:
         """Note that nothing of the job runs."""
@@ -195,8 +200,8 @@ class Jobs:
         agent = target.called_agent()
         about = JobInput(
             agent=name_of(agent),
-            agent_arguments=_without_secrets(agent.arguments),
-            arguments=_without_secrets(arguments),
+            agent_arguments=without_secrets(agent.arguments),
+            arguments=without_secrets(arguments),
             messages=messages,
         )
         key = _key_of(agent, arguments, messages)
@@ -213,6 +218,7 @@ class Jobs:
             above = await self._begun(run, agent, about, retry, on_change)
             replies = target.inquire(messages, start_soon=False, kwargs=arguments, **how)
             call: Any = getattr(replies, "interaction", None)
+            run.call = call
             call.begin_job(above, lambda state, error: self._ended(run, state, error))
             run.replies.set_result(replies)
             call.submit()
@@ -263,25 +269,37 @@ class Jobs:
         self, run: JobRun, own: Identity, roots: list[Row], rows: list[Row], on_change: Change
     ) -> None:
         """Read which versions of the agents a job has run, and say which of them have changed."""
-        for root in roots:
-            run.root = root.id
+        if roots:
+            run.root = roots[-1].id
         run.versions.update(await recorded_versions(self._journal, roots))
         now = {name: own.version if name == own.name else version_now(name) for name in run.versions}
         changed = changed_agents(run.versions, now)
         if not changed:
             return
         unused = unused_rows(rows, changed, adopts=on_change is Change.ADOPT)
-        answers = sum(row.state is RowState.FINISHED for row in rows if row.id in unused)
+        waits = await self._journal.read(Waits(run.name, tuple(WaitState)))
+        answers, lost = lost_with(unused, rows, waits)
         if on_change is Change.FAIL:
+            and_waits = f", and the waits {', '.join(lost)} would vanish" if lost else ""
             raise JobConflictError(
                 f"job {run.name!r}: the code of {', '.join(changed)} has changed, and {answers} recorded answers would "
-                f"not be used; on_change=Change.RUN runs the changed code, Change.ADOPT keeps what lies below it",
+                f"not be used{and_waits}; on_change=Change.RUN runs the changed code, Change.ADOPT keeps what lies "
+                f"below it",
                 job=run.name,
                 agents=changed,
+                waits=lost,
             )
-        _log.warning("job.code_changed", job=run.name, agents=list(changed), answers=answers, on_change=on_change.value)
-        waits = await self._journal.read(Waits(run.name, tuple(WaitState)))
-        releases = released(run.name, rows, waits, changed, adopts=run.adopts)
+        _log.warning(
+            "job.code_changed",
+            job=run.name,
+            agents=list(changed),
+            answers=answers,
+            waits=list(lost),
+            on_change=on_change.value,
+        )
+        with_waits = {wait.id.row for wait in waits}
+        # These rows do not run again: the answers that their waits have are for the waits of the new code.
+        releases = tuple(ReleaseWaits(run.name, row.id) for row in rows if row.id in unused & with_waits)
         if releases:
             await self._journal.write(*releases)
 
@@ -349,13 +367,10 @@ class Jobs:
             replies = await asyncio.shield(run.replies)
             await replies.aclose(f"job {name!r} was cancelled")
         rows = [row for row in await rows_of(self._journal, name) if row.state is RowState.RUNNING]
-        for row in rows:
-            self._durability.write(FinishRow(row.id, RowState.CANCELLED, self._journal.next_id()))
+        ends = [FinishRow(row.id, RowState.CANCELLED, self._journal.next_id()) for row in rows]
+        if ends:
+            self._durability.write(*ends)
         return True
-
-
-def _without_secrets(arguments: Mapping[str, Any]) -> FrozenDict[str, Any]:
-    return FrozenDict({name: value for name, value in arguments.items() if not isinstance(value, Secret)})
 
 
 def _key_of(agent: MiniAgent, arguments: Mapping[str, Any], messages: tuple[Message, ...]) -> bytes:

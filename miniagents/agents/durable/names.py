@@ -17,15 +17,18 @@ def name_of(agent: MiniAgent) -> str:
 def module_of(code: Any) -> str:
     """Return the name under which the module of a function or class can be imported, also if it runs as a program."""
     module = str(code.__module__)
-    if module != "__main__":
-        return module
+    return main_name() if module == "__main__" else module
+
+
+def main_name() -> str:
+    """Return the name under which the file that runs as the program can be imported; "__main__" if it is no file."""
     main = sys.modules["__main__"]
     spec = getattr(main, "__spec__", None)
     if spec is not None:
         name = str(spec.name)
         return name.removesuffix(".__main__")
     file = getattr(main, "__file__", None)
-    return _stem(file) if file else module
+    return _stem(file) if file else "__main__"
 
 
 @lru_cache(maxsize=16)

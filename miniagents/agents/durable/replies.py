@@ -1,7 +1,7 @@
 """Replies as a journal keeps them, and back."""
 
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 from miniagents.agents.durable.records import key_of
@@ -33,6 +33,16 @@ def decoded_error(data: bytes) -> BaseException:
     return message.error  # type: ignore[no-any-return]
 
 
+def error_of(piece: Any) -> BaseException | None:
+    """Return the exception that a reply has settled with; None for a message.
+
+    Args:
+        piece: The promise of the reply, which has settled, or a `Failure`.
+    """
+    error: BaseException | None = piece.error if type(piece) is Failure else piece.settled_error
+    return error
+
+
 def stored(piece: Any, inputs: int, limit: int) -> tuple[Reply, Operation[Any] | None]:
     """Return a reply as the journal keeps it.
 
@@ -48,7 +58,7 @@ def stored(piece: Any, inputs: int, limit: int) -> tuple[Reply, Operation[Any] |
         MessageTooLargeError: The message is larger.
         UnencodableError: The message has a value in it that cannot be kept.
     """
-    error = piece.error if type(piece) is Failure else piece.settled_error
+    error = error_of(piece)
     if error is not None:
         return Reply(b"", inputs, error=encoded_error(error)), None
     message: Message = piece.settled_value
@@ -71,8 +81,7 @@ def restored(reply: Reply, bodies: Mapping[bytes, bytes]) -> MessagePromise | Fa
     promise = MessagePromise.of(message)
     if reply.tokens and isinstance(message, TextMessage):
         text = message.content
-        starts = (0, *reply.tokens[:-1])
-        promise.pieces = tuple(TextToken(text[start:end]) for start, end in zip(starts, reply.tokens, strict=True))
+        promise.pieces = tuple(TextToken(text[start:end]) for start, end in pairwise((0, *reply.tokens)))
     return promise
 
 

@@ -10,13 +10,14 @@ import msgspec
 from miniagents.actors.observing.caller import current_caller
 from miniagents.agents.host import AgentHost
 from miniagents.agents.interaction import Interaction
-from miniagents.agents.records import records_of
+from miniagents.agents.records import WAIT_KIND, records_of
 from miniagents.agents.waiting.process_waits import ProcessWaits
 from miniagents.agents.waiting.resting import Resting
 from miniagents.errors import ActorStoppedError, DeadlineExceededError
 from miniagents.journal import Journal, encoded, kind_of
+from miniagents.journal.encoding import kinds_of
 from miniagents.journal.limits import MAX_MESSAGE_BYTES
-from miniagents.journal.pending_wait import PendingWait, check_name, refusal, target_of, text_of
+from miniagents.journal.pending_wait import PendingWait, answered_id, check_name, refusal, target_of, text_of
 from miniagents.journal.waits import (
     ConsumeAnswer,
     Deliver,
@@ -68,6 +69,10 @@ class Answers:
         self._woken: dict[WaitId, asyncio.Future[Wait | None]] = {}
         self.resting = Resting(system)
 
+    def close(self) -> None:
+        """Let no timer run on: the system ends."""
+        self.resting.close()
+
     # Inside
 
     async def wait(
@@ -97,7 +102,7 @@ class Answers:
             check_seconds("wait_for(timeout=)", timeout, above_zero=True, finite=True)
         records = records_of(interaction)
         while True:
-            number = records.number("wait", name.encode()) if number is None else number
+            number = records.number(WAIT_KIND, name.encode()) if number is None else number
             id = WaitId(interaction.job, interaction.row, name, number)
             key = text_of(id).encode()
             recorded = await records.recorded(_ANSWER, key)
@@ -221,13 +226,8 @@ class Answers:
             target = own[0].id
         if isinstance(target, WaitId) or (target and "#" not in target):
             given = GivenAnswer(encoded(answer, self._limit), kind, by, self._system.wall_clock.time())
-            kinds = tuple(cls.__wire_tag__ for cls in type(answer).__mro__ if issubclass(cls, Message))
-            delivered = await self._written(Deliver(job, target, given, kinds))
-        if delivered.delivery is Delivery.KEPT:
-            return None
-        if delivered.delivery is not Delivery.DELIVERED:
-            raise refusal(delivered, job, name_or_id, kind)
-        return text_of(delivered.waits[0].id)
+            delivered = await self._written(Deliver(job, target, given, kinds_of(answer)))
+        return answered_id(delivered, job, name_or_id, kind)
 
     async def _written(self, deliver: Deliver) -> Delivered:
         """Write an answer where its wait is, and wake that."""

@@ -13,15 +13,13 @@ import structlog
 from miniagents.agents.durable.changes import changes_of
 from miniagents.cli.operate.options import ENVIRONMENT
 from miniagents.control import CommandError, NotListeningError, ask, live_sockets, sockets_of
+from miniagents.control.client import PATIENCE
 from miniagents.control.protocol import failed, mistake
 from miniagents.errors import JournalError, JournalLockedError, MiniAgentsError
 from miniagents.ext.importing import import_named
 from miniagents.journal import SqliteJournal
 from miniagents.journal.operating import Operator, commands_of
 from miniagents.journal.sqlite.schema import APPLICATION_ID
-
-PATIENCE = 60.0
-"""Seconds that a process has to answer."""
 
 _SETTLING = 3.0
 """Seconds that a process which has the journal, and does not listen, has to start or to end."""
@@ -40,7 +38,6 @@ class Target:
 
     Args:
         path: The file that was named on the command line, or None.
-
         modules: Modules of the user's to import, whose agents are compared with those that have run.
 
     Raises:
@@ -71,15 +68,35 @@ class Target:
         Raises:
             CommandError: It was refused, or failed.
         """
+        (result,) = self.ask_all([(command, arguments)], patience=patience)
+        return result
+
+    def ask_all(self, commands: Sequence[tuple[str, dict[str, Any]]], *, patience: float = PATIENCE) -> list[Any]:
+        """Carry out commands one after the other, as `ask` does. If none has the journal, it is opened once for all.
+
+        Args:
+            commands: The names of the commands, each with its arguments.
+            patience: Seconds to wait for each answer of another process.
+
+        Returns:
+            The results, in the types of JSON.
+
+        Raises:
+            CommandError: One was refused, or failed. Those before it are done, those after it are not.
+        """
+        results: list[Any] = []
         until = time.monotonic() + _SETTLING
         while True:
             for socket in sockets_of(self.path) if not self._needs_file else ():
                 try:
-                    return ask(socket, command, arguments, patience=patience)
+                    for command, arguments in commands[len(results) :]:
+                        results.append(ask(socket, command, arguments, patience=patience))
+                    return results
                 except NotListeningError:  # a dead process has left it
                     pass
             try:
-                return asyncio.run(self._ask_file(command, arguments))
+                asyncio.run(self._ask_file(commands, results))
+                return results
             except JournalLockedError as error:
                 if self._needs_file:
                     raise mistake(
@@ -93,10 +110,13 @@ class Target:
                     ) from None
                 time.sleep(_LOOK_EVERY)
 
-    async def _ask_file(self, command: str, arguments: dict[str, Any]) -> Any:
+    async def _ask_file(self, commands: Sequence[tuple[str, dict[str, Any]]], results: list[Any]) -> None:
+        """Carry out the commands that have no result yet, in the file."""
         journal = self._open()
         try:
-            return await commands_of(Operator(journal, changes_of))[command](arguments)
+            known = commands_of(Operator(journal, changes_of))
+            for command, arguments in commands[len(results) :]:
+                results.append(await known[command](arguments))
         except CommandError:
             raise
         except MiniAgentsError as error:

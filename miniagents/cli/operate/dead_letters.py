@@ -72,9 +72,8 @@ def _each(name: str, command: str, verb: str) -> Callable[[argparse.Namespace], 
     def run(args: argparse.Namespace) -> int:
         def do(target: Any) -> Any:
             # All are looked up first, so that a wrong id changes nothing.
-            for id in args.id:
-                target.ask("letters.show", {"id": id})
-            return {"letters": [target.ask(command, {"id": id}) for id in args.id]}
+            commands = [(name, {"id": id}) for name in ("letters.show", command) for id in args.id]
+            return {"letters": target.ask_all(commands)[len(args.id) :]}
 
         def show(result: Any) -> str:
             return "\n".join(f"{verb} {letter['id']} ({plain(letter['receiver'])})" for letter in result["letters"])

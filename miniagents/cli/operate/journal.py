@@ -84,9 +84,10 @@ def _check(args: argparse.Namespace) -> int:
 
     def do(target: Any) -> Any:
         nonlocal has_findings
-        result = {"problems": []} if args.job is not None else target.ask("journal.check", {}, patience=_LONG)
-        jobs = target.ask("journal.changes", {"job": args.job}, patience=_LONG)["jobs"]
-        result["jobs"] = [job for job in jobs if job["changed"] or job["not_loaded"]]
+        commands: list[Any] = [("journal.check", {})] if args.job is None else []
+        *checked, changes = target.ask_all([*commands, ("journal.changes", {"job": args.job})], patience=_LONG)
+        result = checked[0] if checked else {"problems": []}
+        result["jobs"] = [job for job in changes["jobs"] if job["changed"] or job["not_loaded"]]
         has_findings = bool(result["problems"] or result["jobs"])
         return result
 

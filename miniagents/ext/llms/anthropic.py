@@ -24,10 +24,8 @@ async def _connect(connection: ConnectionSettings) -> Provider:
     connection.options.setdefault("max_tokens", DEFAULT_MAX_TOKENS)
     if connection.client is not None:
         return AnthropicProvider(connection.client)
-    key, base_url = (
-        key_or_environment(connection.api_key, VARIABLE, connection.ctx.interaction.path),
-        connection.base_url,
-    )
+    key = key_or_environment(connection.api_key, VARIABLE, connection.ctx.interaction.path)
+    base_url = connection.base_url
 
     def make() -> Any:
         return sdk("anthropic", "anthropic").AsyncAnthropic(api_key=key.reveal(), base_url=base_url, max_retries=0)

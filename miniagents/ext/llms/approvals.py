@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final, Literal, TypeAlias
 
 from miniagents.agents import InteractionContext, MiniAgent
-from miniagents.agents.records import records_of
+from miniagents.agents.records import WAIT_KIND, records_of
 from miniagents.errors import DeadlineExceededError
 from miniagents.ext.llms.messages import ToolCall
 from miniagents.log import log as _log
@@ -48,7 +48,7 @@ class ToolApproval:
         parts = "\n".join((call.id, call.name, call.arguments))
         self.name = f"approve {call.name} {hashlib.sha256(parts.encode()).hexdigest()[:12]}"
         # Taken in the order of the calls, also of those that have a result already: the same after a restart.
-        self._number = records_of(ctx.interaction).number("wait", self.name.encode())
+        self._number = records_of(ctx.interaction).number(WAIT_KIND, self.name.encode())
 
     async def refusal(self) -> str | None:
         """Return why the call may not run; None if it may."""

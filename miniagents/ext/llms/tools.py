@@ -127,14 +127,15 @@ class Tool:
     @property
     def is_agent(self) -> bool:
         """True if the tool is an agent, and no function."""
-        return isinstance(self.target, (MiniAgent, AgentRef))
+        return _agent_of(self.target) is not None
 
     @property
     def journal_key(self) -> str:
         """What the journal knows the tool by: what the model is told, and the code of the function."""
         spec, target = self.spec, self.target
-        if isinstance(target, (MiniAgent, AgentRef)):
-            own = name_of(target.called_agent())
+        agent = _agent_of(target)
+        if agent is not None:
+            own = name_of(agent)
         else:
             code: Any = target.func if isinstance(target, partial) else target
             function: Any = getattr(code, "__func__", code if hasattr(code, "__qualname__") else type(code))

@@ -71,8 +71,8 @@ def agent_app(
         shows_errors: Whether clients see the texts of agents' own errors; otherwise only the log has them.
         expose: The parts that clients see besides answers: "tools" for the agents' own tool calls and their results, at
             `/agents/{name}`. All clients see the calls that an agent leaves to the client.
-        gc: "service" for a process that only serves: full collections of Python's garbage collector, for which all
-            clients would wait, become rare as long as the app runs (docs/benchmarking.md). None leaves the collector
+        gc: "service" for a process that only serves: collections of Python's garbage collector, for which all clients
+            would wait, become rare and short as long as the app runs (docs/benchmarking.md). None leaves the collector
             alone; `miniagents serve` sets it itself.
 
     Returns:

@@ -22,6 +22,7 @@ from miniagents.ext.serving.anthropic.client import anthropic_body, body_for, re
 from miniagents.ext.serving.anthropic.messages_api import AnthropicApi
 from miniagents.ext.serving.anthropic.models import AnthropicModels
 from miniagents.ext.serving.draining import Drain, check_grace
+from miniagents.ext.serving.first_routes import FirstRoutes
 from miniagents.ext.serving.http.auth import Keys
 from miniagents.ext.serving.http.hosts import HostCheck, Hosts
 from miniagents.ext.serving.http.limits import Limits
@@ -115,6 +116,7 @@ class AgentApp(Starlette):
             lifespan=self.lifespan,
         )
         self.router.redirect_slashes = False
+        self._own_handlers = dict(self.exception_handlers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request. A slash at the end of its path is ignored: mounts of Litestar add one."""
@@ -134,12 +136,15 @@ class AgentApp(Starlette):
     def build_middleware_stack(self) -> ASGIApp:
         """Return the middleware of Starlette around the routes. Within this app, Starlette's own errors get our
         form."""
-        others = self.exception_handlers
+        others, middleware = self.exception_handlers, self.user_middleware
         self.exception_handlers = {HTTPException: _http_problem, **others}
+        if others == self._own_handlers and not self.debug:
+            first = Middleware(FirstRoutes, router=self.router, on_http_error=_http_problem)
+            self.user_middleware = [*middleware, first]
         try:
             return super().build_middleware_stack()
         finally:
-            self.exception_handlers = others
+            self.exception_handlers, self.user_middleware = others, middleware
 
     @property
     def limits(self) -> Limits:

@@ -138,6 +138,10 @@ def run(arguments: argparse.Namespace) -> int:
             if not self.started:
                 end_soon(inner.grace_left if inner is not None else 0.0)
 
+        async def serve(self, sockets: Any = None) -> None:
+            with collecting("service" if arguments.gc == "service" else None):
+                await super().serve(sockets)
+
         async def startup(self, sockets: Any = None) -> None:
             use_daemon_threads(asyncio.get_running_loop(), threads)
             # uvicorn itself would wait for a start that hangs, in spite of the signal.
@@ -159,7 +163,7 @@ def run(arguments: argparse.Namespace) -> int:
                 threads.grace = min(EXIT_GRACE, inner.grace_left)
 
     server = Server(config)
-    with contextlib.suppress(KeyboardInterrupt), collecting("service" if arguments.gc == "service" else None):
+    with contextlib.suppress(KeyboardInterrupt):
         server.run()
     return 0 if server.started or server.is_told else _NOT_STARTED  # as uvicorn's own command
 

@@ -84,8 +84,8 @@ class OpenCalls:
 
 
 async def spoken(replies: MessageSequencePromise, reader: Reader | None = None) -> AsyncGenerator[Piece, None]:
-    """Yield the pieces of the replies of an agent, and `Calls` as the last piece. Each iteration yields the same
-    pieces.
+    """Yield the pieces of the replies of an agent, and `Calls` as the last piece, when the call has ended. Each
+    iteration yields the same pieces.
 
     Tool calls that have a result, and the results themselves, are left out.
 
@@ -129,6 +129,7 @@ async def spoken(replies: MessageSequencePromise, reader: Reader | None = None) 
                 reader.took(str(message))
             continue
         yield Said(index, message)
+    await replies  # until the interaction has ended, and its usage is known
     yield Calls(calls.calls if calls is not None else ())
 
 

@@ -223,6 +223,9 @@ Handler = Callable[[Request, str], Awaitable[ASGIApp]]
 """Answers a request with an app that sends the response. The second argument is the name of the key of the request."""
 
 
+OnHttpError = Callable[[Request, Exception], Awaitable[Response]]
+"""Answers a request after an `HTTPException` of Starlette."""
+
 AsBody = Callable[[Request, Problem], Any]
 """Returns the body of the response for a problem; None for our own form."""
 
@@ -250,18 +253,27 @@ class Endpoint:
         self._service = service
         self._handler = handler
         self._keys = keys
-        self._is_counted = is_counted
+        self.is_counted = is_counted
         self._as_body = as_body
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+    async def __call__(
+        self, scope: Scope, receive: Receive, send: Send, on_http_error: OnHttpError | None = None
+    ) -> None:
+        """Answer a request.
+
+        Args:
+            scope: The request.
+            receive: Receives the body.
+            send: Sends the answer.
+            on_http_error: Answers an `HTTPException`; None to raise it, for the middleware of Starlette.
+        """
         request = Request(scope, receive, send)
         place: Place | None = None
         response: ASGIApp
         try:
             try:
                 key = await self._service.key_of(request, self._keys) if self._keys is not None else ""
-                if self._is_counted:
+                if self.is_counted:
                     place = scope[PLACE] = self._service.gate.enter(key)
                     place.hold()
                 response = await self._answer(request, key)
@@ -269,6 +281,10 @@ class Endpoint:
                 response = self._refusal(request, problem)
             except ClientDisconnect:
                 response = Response(status_code=_GONE)  # nobody reads it, but outer middleware needs an answer
+            except HTTPException as error:
+                if on_http_error is None:
+                    raise
+                response = await on_http_error(request, error)
             await response(scope, receive, send)
         except OSError:
             pass  # the client has disconnected (since ASGI 2.4)
@@ -278,7 +294,7 @@ class Endpoint:
 
     async def _answer(self, request: Request, key: str) -> ASGIApp:
         try:
-            if not self._is_counted:
+            if not self.is_counted:
                 return await self._handler(request, key)
             async with self._service.gate.until_cut_off():
                 return await self._handler(request, key)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from miniagents.journal.rows import (
+    Answer,
+    Answers,
     Children,
     FinishRow,
     KeepMessage,
@@ -12,7 +14,6 @@ from miniagents.journal.rows import (
     NoteInputs,
     Record,
     Records,
-    Replies,
     Reply,
     RestartRow,
     Row,
@@ -124,9 +125,18 @@ class MemoryRows:
         """Answer `RowsOfJob`."""
         return _page((row for row in self.rows.values() if row.job == query.job), query)
 
-    def replies_of(self, query: Replies) -> tuple[Reply, ...]:
-        """Answer `Replies`."""
-        return self.replies.get(query.row, ())
+    def answers_of(self, query: Answers) -> dict[int, Answer]:
+        """Answer `Answers`."""
+        answers: dict[int, Answer] = {}
+        size = 0
+        for row in sorted(query.rows):
+            replies = self.replies.get(row, ())
+            bodies = {key: self.messages[key] for reply in replies if (key := reply.message) in self.messages}
+            if replies and any(answer.replies for answer in answers.values()) and size >= query.most_bytes:
+                break
+            answers[row] = Answer(replies, bodies)
+            size += sum(map(len, bodies.values()))
+        return answers
 
     def records_of(self, query: Records) -> tuple[Record, ...]:
         """Answer `Records`."""

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from miniagents.control.protocol import mistake
-from miniagents.errors import DecodeError, MiniAgentsError
+from miniagents.errors import MiniAgentsError
 from miniagents.messages import DataMessage, Message, TextMessage, decode, registry
 from miniagents.messages.codec import MESSAGE, to_wire
 from miniagents.messages.frozen import freeze
@@ -44,10 +44,5 @@ def answer_of(text: str | None, data: Any, kind: str) -> Message:
         for name, value in fields.items():
             wire += (name, to_wire(freeze(value, name), name, 1))
         return decode(msgspec.msgpack.encode(wire))
-    except (DecodeError, MiniAgentsError) as error:
+    except MiniAgentsError as error:
         raise mistake(f"this is no {kind}: {error}") from None
-
-
-def kinds_of(message: Message) -> tuple[str, ...]:
-    """Return the names on the wire of all message types that a message is an instance of, its own first."""
-    return tuple(kind.__wire_tag__ for kind in type(message).__mro__ if issubclass(kind, Message))

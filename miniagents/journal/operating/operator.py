@@ -8,25 +8,26 @@ from typing import Any, TypeAlias, TypeVar
 
 from miniagents.control.protocol import CommandError, failed, mistake
 from miniagents.journal.changes import JobChanges
-from miniagents.journal.encoding import encoded, kind_of
+from miniagents.journal.encoding import encoded, kind_of, kinds_of
 from miniagents.journal.jobs import ChangeJob, DeleteJob, Forget, Job, JobOf, Jobs, JobState
 from miniagents.journal.journal import Journal
+from miniagents.journal.letters import letter_of
 from miniagents.journal.lives import Pardon, job_subject
 from miniagents.journal.mail import Drop, Letters, Resend, StoredLetter
-from miniagents.journal.operating.answers import answer_of, kinds_of
+from miniagents.journal.operating.answers import answer_of
 from miniagents.journal.operating.views import JobDetails, JobView, LetterView, StatsView, WaitView, path_text
 from miniagents.journal.operations import Operation
-from miniagents.journal.pending_wait import check_name_or_id, refusal, target_of, text_of
+from miniagents.journal.paging import rows_of
+from miniagents.journal.pending_wait import answered_id, check_name_or_id, target_of
 from miniagents.journal.retention import Count
-from miniagents.journal.rows import FinishRow, RestartRow, Row, RowOf, RowsOfJob, RowState
+from miniagents.journal.rows import FinishRow, RestartRow, Row, RowOf, RowState
 from miniagents.journal.sqlite import SqliteJournal
-from miniagents.journal.waits import Deliver, Delivery, GivenAnswer, Wait, WaitId, Waits
+from miniagents.journal.waits import Deliver, GivenAnswer, Wait, WaitId, Waits
 from miniagents.messages import Message, TextMessage
 
 MOST = 1000
 """The number of things in an answer, at most."""
 
-_PAGE = 1000
 _SLICE = 100
 
 T = TypeVar("T")
@@ -70,7 +71,7 @@ class Operator:
             CommandError: There is no such job.
         """
         job = await self._job(name)
-        states = collections.Counter(row.state.value for row in await self._rows(name))
+        states = collections.Counter(row.state.value for row in await rows_of(self._journal, name))
         return JobDetails(JobView.of(job), dict(states), tuple(await self.waits(name)))
 
     async def cancel(self, name: str, by: str) -> JobView:
@@ -241,7 +242,7 @@ class Operator:
     # What a running system does in its own way
 
     async def _cancel(self, change: ChangeJob) -> None:
-        rows = [row for row in await self._rows(change.name) if row.state is RowState.RUNNING]
+        rows = [row for row in await rows_of(self._journal, change.name) if row.state is RowState.RUNNING]
         ends = [FinishRow(row.id, RowState.CANCELLED, self._journal.next_id()) for row in rows]
         await self._journal.write(change, *ends)
 
@@ -251,11 +252,7 @@ class Operator:
     async def _deliver(self, job: str, name_or_id: str, message: Message, by: str) -> str | None:
         answer = GivenAnswer(encoded(message, self._journal.max_message_bytes), kind_of(message), by)
         delivered = await self._journal.write(Deliver(job, target_of(job, name_or_id), answer, kinds_of(message)))
-        if delivered.delivery is Delivery.KEPT:
-            return None
-        if delivered.delivery is not Delivery.DELIVERED:
-            raise refusal(delivered, job, name_or_id, kind_of(message))
-        return text_of(delivered.waits[0].id)
+        return answered_id(delivered, job, name_or_id, kind_of(message))
 
     async def _resend(self, number: int) -> bool:
         return await self._journal.write(Resend(number, self._journal.next_id()))
@@ -276,12 +273,6 @@ class Operator:
             raise mistake(f"there is no job {name!r}{there}")
         return job
 
-    async def _rows(self, name: str) -> list[Row]:
-        rows: list[Row] = []
-        while page := await self._journal.read(RowsOfJob(name, rows[-1].id if rows else 0, _PAGE)):
-            rows += page
-        return rows
-
     async def _above(self, name: str, number: int) -> list[Row]:
         """Return the rows above a row of a job.
 
@@ -301,10 +292,10 @@ class Operator:
         return above
 
     async def _letter(self, number: int) -> StoredLetter:
-        letters = await self._journal.read(Letters(None, number - 1, 1))
-        if not letters or letters[0].envelope.number != number:
+        letter = await letter_of(self._journal, number)
+        if letter is None:
             raise _no_letter(number)
-        return letters[0]
+        return letter
 
     async def _kind_of_wait(self, job: str, target: str | WaitId) -> str:
         """Return the type that a wait is for, if there is one wait: an operator need not write it down."""

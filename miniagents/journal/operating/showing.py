@@ -1,5 +1,5 @@
-"""Encoded messages as JSON for people. No class is looked up and no code of a user's runs: the bytes speak for
-themselves, also in a process that does not know their types."""
+"""Encoded messages as JSON for people, without their classes: no class is looked up and no code of a user's runs, so a
+process shows types that it does not know, too."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ def shown(body: bytes, *, text: int = TEXT) -> Any:
     """
     try:
         value = msgspec.msgpack.decode(body)
-    except (msgspec.DecodeError, RecursionError, ValueError):
+    except (RecursionError, ValueError):
         value = None
     if isinstance(value, list):
         return _value(value, text, 0)
@@ -68,7 +68,7 @@ def _value(value: Any, text: int, depth: int) -> Any:
         return f"<{type(value).__name__}>"
     code, *rest = value
     below = depth + 1
-    if code == MESSAGE and rest:
+    if code in (MESSAGE, RECORD) and rest:
         return {"type": _value(rest[0], text, below), **_fields(rest[1:], text, below)}
     if code == DICT:
         return _fields(rest, text, below)
@@ -81,8 +81,6 @@ def _value(value: Any, text: int, depth: int) -> Any:
         return _cut(f"{rest[0]}: {rest[1]}", text)
     if code == ENUM and len(rest) > 1:
         return _cut(f"{rest[0]}.{rest[1]}", text)
-    if code == RECORD and rest:
-        return {"type": _value(rest[0], text, below), **_fields(rest[1:], text, below)}
     return [_value(item, text, below) for item in rest[:ITEMS]]
 
 

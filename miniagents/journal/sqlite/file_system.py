@@ -1,4 +1,4 @@
-"""The ground that a journal stands on: the file system, the modes of its files, and SQLite itself."""
+"""Checks of the machine before a journal opens: SQLite's version, the file system, private files."""
 
 import os
 import re

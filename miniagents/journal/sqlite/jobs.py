@@ -9,7 +9,7 @@ from miniagents.journal.rows import RowState
 from miniagents.journal.sqlite.codes import JOB_STATES, ROW_STATES
 from miniagents.journal.sqlite.lives import SqliteLives
 from miniagents.journal.sqlite.names import Names
-from miniagents.journal.sqlite.rows import BELOW, SqliteRows
+from miniagents.journal.sqlite.rows import SqliteRows
 from miniagents.journal.sqlite.waits import SqliteWaits
 
 _COLUMNS = "name, agent, input_key, input, state, detail, started_at, changed_at"
@@ -54,11 +54,11 @@ class SqliteJobs:
 
     def forget(self, operation: Forget) -> int:
         """Do `Forget`."""
-        sql = "SELECT id FROM rows WHERE job = ? AND (id = ? OR ? = 0)"
         job = self._names.known(operation.job)
-        rows = [id for (id,) in self._database.execute(sql, (job, operation.row, operation.row)).fetchall()]
-        if operation.row and rows:
-            rows = self.rows.below(operation.row)
+        if operation.row:
+            rows = self.rows.below(operation.row, job)
+        else:
+            rows = [id for (id,) in self._database.execute("SELECT id FROM rows WHERE job = ?", (job,)).fetchall()]
         self.rows.forget(rows)
         self.waits.forget(operation.job, rows, operation.keep_answers)
         return len(rows)
@@ -80,14 +80,16 @@ class SqliteJobs:
 
     def expire_roots(self, before: float) -> int:
         """Remove the roots without a job that have ended before a time, and return how many."""
-        sql = "SELECT id FROM rows WHERE parent = 0 AND job = ? AND at < ?"
-        old = self._database.execute(sql, (self._names.known(""), before)).fetchall()
-        running = f"SELECT 1 FROM rows WHERE state = ? AND id IN ({BELOW}) LIMIT 1"
+        # `+job` leaves the index of jobs alone: there are fewer roots than rows without a job.
+        sql = "SELECT id FROM rows WHERE parent = 0 AND +job = ? AND at < ?"
+        no_job = self._names.known("")
+        old = self._database.execute(sql, (no_job, before)).fetchall()
+        running = "SELECT 1 FROM rows WHERE state = ? AND id IN (SELECT value FROM json_each(?)) LIMIT 1"
         removed = 0
         for (root,) in old:
-            values = (ROW_STATES.of[RowState.RUNNING], json.dumps([root]))
+            rows = self.rows.below(root, no_job)
+            values = (ROW_STATES.of[RowState.RUNNING], json.dumps(rows))
             if not self._database.execute(running, values).fetchall():
-                rows = self.rows.below(root)
                 self.rows.forget(rows)
                 self.waits.forget("", rows, keep_answers=False)
                 removed += 1

@@ -1,4 +1,4 @@
-"""`SqliteJournal`: the public class."""
+"""`SqliteJournal`: a journal in a file of SQLite, for one process."""
 
 import asyncio
 import atexit

@@ -10,6 +10,8 @@ import msgspec
 
 from miniagents.journal.lives import job_subject
 from miniagents.journal.rows import (
+    Answer,
+    Answers,
     Children,
     FinishRow,
     KeepMessage,
@@ -17,7 +19,6 @@ from miniagents.journal.rows import (
     NoteInputs,
     Record,
     Records,
-    Replies,
     Reply,
     RestartRow,
     Row,
@@ -45,11 +46,15 @@ _encode = msgspec.msgpack.Encoder().encode
 _keys = msgspec.msgpack.Decoder(tuple[bytes, ...]).decode
 _numbers = msgspec.msgpack.Decoder(tuple[int, ...]).decode
 
-BELOW = (
-    "WITH RECURSIVE below (id) AS (SELECT value FROM json_each(?) UNION ALL "
+_ANSWERS = (
+    "SELECT row, message, inputs, tokens, error, body FROM replies LEFT JOIN messages ON key = message "
+    "WHERE row IN (SELECT value FROM json_each(?)) ORDER BY row, position"
+)
+
+_BELOW = (
+    "WITH RECURSIVE below (id) AS (SELECT id FROM rows WHERE id = ? AND job = ? UNION ALL "
     "SELECT rows.id FROM below JOIN rows ON rows.parent = below.id) SELECT id FROM below"
 )
-"""The ids of rows, as JSON, and of all rows below them."""
 
 
 class SqliteRows:
@@ -131,14 +136,25 @@ class SqliteRows:
         where = "WHERE job = ? AND rows.id > ? ORDER BY rows.id LIMIT ?"
         return self._select(where, self._names.known(query.job), query.after, query.limit)
 
-    def replies_of(self, query: Replies) -> tuple[Reply, ...]:
-        """Answer `Replies`."""
-        sql = "SELECT message, inputs, tokens, error FROM replies WHERE row = ? ORDER BY position"
-        rows = self._database.execute(sql, (query.row,)).fetchall()
-        return tuple(
-            Reply(message, inputs, tuple(accumulate(_numbers(tokens))) if tokens else (), error)
-            for message, inputs, tokens, error in rows
-        )
+    def answers_of(self, query: Answers) -> dict[int, Answer]:
+        """Answer `Answers`."""
+        answers = {row: (list[Reply](), dict[bytes, bytes]()) for row in sorted(query.rows)}
+        size = last = 0
+        cursor = self._database.execute(_ANSWERS, (json.dumps(query.rows),))
+        try:
+            for row, message, inputs, tokens, error, body in cursor:
+                if last and row != last and size >= query.most_bytes:
+                    answers = {id: answer for id, answer in answers.items() if id < row}
+                    break
+                last = row
+                replies, bodies = answers[row]
+                replies.append(Reply(message, inputs, tuple(accumulate(_numbers(tokens))) if tokens else (), error))
+                if body is not None and message not in bodies:
+                    bodies[message] = body
+                    size += len(body)
+        finally:
+            cursor.close()  # one that is left open would keep the log from being checkpointed
+        return {row: Answer(tuple(replies), bodies) for row, (replies, bodies) in answers.items()}
 
     def records_of(self, query: Records) -> tuple[Record, ...]:
         """Answer `Records`."""
@@ -151,9 +167,14 @@ class SqliteRows:
         rows = (self._database.execute(sql, (key,)).fetchone() for key in query.keys)
         return dict(row for row in rows if row is not None)
 
-    def below(self, *rows: int) -> list[int]:
-        """Return rows and all rows below them."""
-        return [id for (id,) in self._database.execute(BELOW, (json.dumps(rows),)).fetchall()]
+    def below(self, row: int, job: int | None) -> list[int]:
+        """Return a row and all rows below it.
+
+        Args:
+            row: The row.
+            job: The number of the name of its job, None for a job without rows. A row of another job counts as none.
+        """
+        return [id for (id,) in self._database.execute(_BELOW, (row, job)).fetchall()]
 
     def forget(self, rows: Sequence[int]) -> None:
         """Remove rows with their replies and records."""

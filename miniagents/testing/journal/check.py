@@ -28,5 +28,5 @@ async def check_journal(open_journal: Callable[[], Journal]) -> None:
             await check(journal)
         finally:
             await journal.close()
-    for check_opening in (*writing.CHECKS, *states.OPENING_CHECKS, *jobs.OPENING_CHECKS):
+    for check_opening in (*writing.CHECKS, *states.OPENING_CHECKS):
         await check_opening(open_journal)

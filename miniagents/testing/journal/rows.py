@@ -1,6 +1,8 @@
 """The rules of rows, replies, records and kept messages."""
 
 from miniagents.journal import (
+    Answer,
+    Answers,
     Children,
     FinishRow,
     Journal,
@@ -9,7 +11,6 @@ from miniagents.journal import (
     NoteInputs,
     Record,
     Records,
-    Replies,
     Reply,
     RestartRow,
     Row,
@@ -60,7 +61,8 @@ async def _finishes_and_restarts(journal: Journal) -> None:
     assert row is not None, "a row that was finished is there"
     assert (row.state, row.finished, row.error, row.at) == (RowState.FAILED, finished, b"why", 9.5), "a row has its end"
     assert (row.inputs, row.is_input_complete) == (keys, True), "a row has the inputs that were noted last"
-    assert await journal.read(Replies(start.id)) == replies, "replies are read in their order"
+    answers = await journal.read(Answers((start.id,)))
+    assert answers[start.id] == Answer(replies, {keys[0]: b"body"}), "replies are read in their order, with messages"
 
     await journal.write(Record(start.id, "model", b"paid", value=b"answer"))
     restarted = journal.next_id()
@@ -71,7 +73,7 @@ async def _finishes_and_restarts(journal: Journal) -> None:
         "a row that is started again is running, with a fresh start and one more attempt"
     )
     assert (row.inputs, row.is_input_complete, row.error) == ((), False, b""), "its inputs and error are gone"
-    assert await journal.read(Replies(start.id)) == (), "its replies are gone"
+    assert await journal.read(Answers((start.id,))) == {start.id: Answer()}, "its replies are gone"
     assert len(await journal.read(Records(start.id))) == 1, "its records stay"
     first = FinishRow(start.id, RowState.FAILED, journal.next_id(), replies)
     last = FinishRow(start.id, RowState.FINISHED, journal.next_id(), replies[:1], at=11.5)
@@ -79,11 +81,33 @@ async def _finishes_and_restarts(journal: Journal) -> None:
     row = await journal.read(RowOf(start.id))
     assert row is not None, "a row that was finished twice is there"
     assert (row.state, row.finished, row.at) == (RowState.FINISHED, last.finished, 11.5), "its last end counts"
-    assert await journal.read(Replies(start.id)) == replies[:1], "the replies of its last end count"
+    answers = await journal.read(Answers((start.id,)))
+    assert answers[start.id].replies == replies[:1], "the replies of its last end count"
     unknown = journal.next_id()
     await journal.write(FinishRow(unknown, RowState.FINISHED, unknown, replies), NoteInputs(unknown, (), True))
     assert await journal.read(RowOf(unknown)) is None, "an unknown row is neither finished nor made"
-    assert await journal.read(Replies(unknown)) == (), "an unknown row gets no replies"
+    assert await journal.read(Answers((unknown,))) == {unknown: Answer()}, "an unknown row gets no replies"
+
+
+async def _reads_many_answers(journal: Journal) -> None:
+    starts = [_start(journal, 0, b"rows/answers", number) for number in range(4)]
+    ids = [start.id for start in starts]
+    ends = [
+        FinishRow(id, RowState.FINISHED, journal.next_id(), (Reply(f"answer {id}".encode(), -1),))
+        for id in (ids[0], ids[2], ids[3])
+    ]
+    kept = [KeepMessage(end.replies[0].message, b"ten bytes!") for end in ends[1:]]
+    await journal.write(starts[0], *starts[1:], *ends, *kept)
+
+    answers = await journal.read(Answers(tuple(reversed(ids))))
+    assert list(answers) == ids, "the answers of several rows are read at once, the lowest row first"
+    assert answers[ids[0]] == Answer(ends[0].replies), "a message that is not there is left out"
+    assert answers[ids[1]] == Answer(), "a row without replies has an empty answer"
+    assert answers[ids[3]].bodies == {ends[2].replies[0].message: b"ten bytes!"}, "messages come with the replies"
+    answers = await journal.read(Answers(tuple(ids), most_bytes=10))
+    assert list(answers) == ids[:3], "no more answers follow once their messages have so many bytes"
+    answers = await journal.read(Answers(tuple(ids[2:]), most_bytes=1))
+    assert list(answers) == ids[2:3], "the answer of the lowest row is there, whatever its size"
 
 
 async def _keeps_messages_once(journal: Journal) -> None:
@@ -110,4 +134,10 @@ async def _records_what_was_paid(journal: Journal) -> None:
     assert await journal.read(Records(start.id)) == (*records[:3], done), "a record takes the place of its start"
 
 
-CHECKS = (_finds_rows_by_parent_and_slot, _finishes_and_restarts, _keeps_messages_once, _records_what_was_paid)
+CHECKS = (
+    _finds_rows_by_parent_and_slot,
+    _finishes_and_restarts,
+    _reads_many_answers,
+    _keeps_messages_once,
+    _records_what_was_paid,
+)

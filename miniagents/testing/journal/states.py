@@ -71,7 +71,6 @@ async def _counts_deaths(open_journal: Callable[[], Journal]) -> None:
 
 async def _forgives_who_gets_on(open_journal: Callable[[], Journal]) -> None:
     box, job = mailbox_subject("/progress"), job_subject("progress")
-    steps: list[Callable[[Journal], None]] = []
 
     def handle(journal: Journal) -> None:
         number = journal.next_id()
@@ -99,7 +98,7 @@ async def _forgives_who_gets_on(open_journal: Callable[[], Journal]) -> None:
         row = journal.next_id()
         journal.write(StartRow(row, 0, b"slot", 0, "progress", "agent", row), Record(row, "tool", b"key"))
 
-    steps = [handle, bury, finish, record]
+    steps: list[Callable[[Journal], None]] = [handle, bury, finish, record]
     for subject, step, deaths in [
         *((box if step in (handle, bury) else job, step, 0) for step in steps),
         (job, record_start, 1),

@@ -22,7 +22,7 @@ from miniagents import (
     Terminated,
     TextMessage,
 )
-from miniagents.errors import ActorStoppedError
+from miniagents.errors import ActorStoppedError, PromiseCancelledError
 from tests.actors.actors import Add, Counter, Crash, Hold, Read, turns
 
 TURNS = range(11)
@@ -144,6 +144,29 @@ async def test_kill_resolves_when_the_exit_is_judged_and_terminated_when_the_act
         assert not ended.done()
         await supervisor.terminate_child("w")
         assert await ended is StopReason.SHUTDOWN
+
+
+async def test_the_promise_of_a_stop_that_was_cancelled_stays_so_and_the_actor_ends() -> None:
+    async with ActorSystem() as system:
+        ref = system.spawn(Counter)
+        await ref.ask(Read())
+        stopped: Any = ref.stop()
+
+        stopped.cancel("I do not care")
+
+        assert await ref.terminated() is StopReason.SHUTDOWN
+        with pytest.raises(PromiseCancelledError, match="I do not care"):
+            await stopped
+
+
+async def test_an_actor_that_has_ended_together_with_its_parent_has_its_path_still() -> None:
+    async with ActorSystem() as system:
+        supervisor, ref = await supervised(system, ChildSpec("w", Worker))
+
+        await supervisor.stop()
+
+        assert not ref.is_alive
+        assert ref.path == "/s/w"
 
 
 # No instance: ended and not yet restarted, in backoff, about to start, in its start

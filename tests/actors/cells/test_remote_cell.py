@@ -88,7 +88,7 @@ class LinkEnd:
 
     # As the cells here use it
 
-    def deliver(self, cell: RemoteCell, entry: Enveloped) -> None:
+    def deliver(self, cell: RemoteCell, entry: Enveloped, message_id: str | None) -> None:
         if self.refuses is not None:
             raise self.refuses
         number = None

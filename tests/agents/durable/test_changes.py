@@ -1,11 +1,13 @@
 """What changed code means for a job, before anything is run."""
 
+import asyncio
 import sys
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 import pytest
+import structlog
 
 from miniagents import InteractionContext, JobConflictError, MiniAgents, miniagent
 from miniagents.agents.durable.changes import changes_of, unused_rows
@@ -108,6 +110,37 @@ async def test_a_changed_agent_that_waits_is_told_with_its_wait(app: Any) -> Non
         assert await system.changes_of_job("job-42") == changes
         with pytest.raises(JobConflictError, match="and 1 recorded answers would not be used"):
             await system.run_job("job-42", app.writer, "go", on_change=Change.FAIL)
+
+
+async def test_a_job_that_is_resumed_says_what_is_lost_with_the_changed_code_and_its_answer_is_not(app: Any) -> None:
+    journal = await waiting_job(app)
+    app.writer = miniagent(durable=True, version="2")(app.writer.wrapped)
+
+    async with MiniAgents(journal=journal) as system:
+        (wait,) = await system.pending()
+        with pytest.raises(JobConflictError, match=f"and the waits {wait.id} would vanish") as refused:
+            await system.run_job("job-42", app.writer, "go", on_change=Change.FAIL)
+        assert refused.value.waits == (wait.id,)
+        with structlog.testing.capture_logs() as logs:
+            resumed = await system.resume_all()
+            await asyncio.sleep(1)
+        (change,) = [log for log in logs if log["event"] == "job.code_changed"]
+        await system.deliver("job-42", "approval", "yes")
+        assert str(await resumed["job-42"]) == "yes"
+
+    assert (change["agents"], change["answers"], change["waits"]) == (["app_with_changes:writer#writer"], 1, [wait.id])
+
+
+async def test_a_wait_that_has_its_answer_does_not_count_as_lost(app: Any) -> None:
+    journal = await waiting_job(app)
+    app.writer = miniagent(durable=True, version="2")(app.writer.wrapped)
+
+    async with MiniAgents(journal=journal) as system:
+        await system.deliver("job-42", "approval", "yes")
+        with pytest.raises(JobConflictError, match="1 recorded answers would not be used; on_change") as refused:
+            await system.run_job("job-42", app.writer, "go", on_change=Change.FAIL)
+        assert refused.value.waits == ()
+        assert str(await system.run_job("job-42", app.writer, "go")) == "yes"
 
 
 async def test_an_agent_that_is_not_loaded_cannot_be_compared(app: Any) -> None:

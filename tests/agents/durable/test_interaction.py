@@ -1,5 +1,6 @@
 """Calls that are answered from a journal, or run and recorded."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 
 from miniagents import AgentArgumentError, MiniAgents, RetryPolicy, TextMessage, miniagent
 from miniagents.journal import MemoryJournal, RowState
-from tests.agents.durable.lives import rows
+from tests.agents.durable.lives import replies, rows
 
 calls: Counter[str] = Counter()
 
@@ -37,6 +38,93 @@ async def test_a_finished_job_is_answered_without_running_anything() -> None:
         assert str(await mini.run_job("j", both)) == "ONE TWO THREE"
     async with MiniAgents(journal=journal) as mini:
         assert str(await mini.run_job("j", both)) == "ONE TWO THREE"
+
+    assert calls == {"one": 1, "two": 1, "three": 1}
+
+
+@miniagent(durable=True)
+async def slow(ctx: Any) -> None:
+    await asyncio.sleep(1)
+    ctx.reply(["slow", upper.inquire("words")])
+
+
+async def replies_with_a_call(ctx: Any) -> None:
+    ctx.reply(["first", slow.inquire(), "last"])
+
+
+async def replies_beside(ctx: Any) -> None:
+    ctx.reply_out_of_order(slow.inquire())
+    ctx.reply("last")
+
+
+async def replies_and_fails(ctx: Any) -> None:
+    ctx.reply(slow.inquire())
+    raise ValueError("after all replies")
+
+
+@pytest.mark.parametrize("code", [replies_with_a_call, replies_beside, replies_and_fails])
+@pytest.mark.parametrize("errors_as_messages", [False, True])
+async def test_replies_that_come_after_the_code_has_ended_are_recorded_in_their_order(
+    code: Any, errors_as_messages: bool
+) -> None:
+    """What a call replies with may be the replies of another call, which come later."""
+    root, journal = miniagent(durable=True)(code), MemoryJournal()
+
+    async def pieces(sequence: Any) -> list[str]:
+        seen = []
+        try:
+            async for promise in sequence:
+                seen.append(str(await promise))
+        except ValueError as error:
+            seen.append(repr(error))
+        return seen
+
+    lives = []
+    for _ in range(2):
+        async with MiniAgents(journal=journal) as mini:
+            lives.append(await pieces(mini.run_job("j", root, errors_as_messages=errors_as_messages)))
+
+    assert "WORDS" in lives[0]
+    assert lives[1] == lives[0]
+    assert calls == {"words": 1}
+    replied = {row.agent.rpartition("#")[2]: len(replies(journal, row.id)) for row in rows(journal).values()}
+    assert replied == {
+        code.__name__: len([text for text in lives[0] if "after all" not in text]),
+        "slow": 2,
+        "upper": 1,
+    }
+
+
+@miniagent(durable=True)
+async def shouts(ctx: Any) -> None:
+    """Ask for each message as it comes, and want all of them."""
+    async for promise in ctx.message_promises:
+        ctx.reply(await upper.inquire(await promise))
+
+
+async def test_the_end_of_the_system_in_the_middle_of_an_input_keeps_what_was_made_of_its_beginning() -> None:
+    goes_on = asyncio.Event()
+
+    async def pieces() -> AsyncIterator[str]:
+        yield "one"
+        yield "two"
+        await goes_on.wait()
+        yield "three"
+
+    @miniagent(durable=True, version="1")
+    async def sends(ctx: Any) -> None:
+        ctx.reply([str(message) for message in await shouts.inquire(pieces())])
+
+    journal = MemoryJournal()
+    with pytest.raises(InterruptedError):
+        async with MiniAgents(journal=journal) as mini:
+            mini.run_job("j", sends)
+            await asyncio.sleep(1)
+            raise InterruptedError
+    assert calls == {"one": 1, "two": 1}
+    goes_on.set()
+    async with MiniAgents(journal=journal) as mini:
+        assert [str(message) for message in await mini.run_job("j", sends)] == ["ONE", "TWO", "THREE"]
 
     assert calls == {"one": 1, "two": 1, "three": 1}
 

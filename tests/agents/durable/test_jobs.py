@@ -18,7 +18,7 @@ from miniagents import (
     errors,
     miniagent,
 )
-from miniagents.journal import JobState, MemoryJournal, RowState
+from miniagents.journal import FinishRow, JobState, MemoryJournal, RowState
 from tests.agents.durable.lives import Killed, life, rows
 
 calls: Counter[str] = Counter()
@@ -112,7 +112,7 @@ async def test_retry_from_an_agent_asks_again_for_what_is_below_it_and_above_it_
         answers["fails"] = False
         await mini.run_job("j", root)
         assert str(await mini.run_job("j", root, retry=Retry.from_("/agents/may_fail"))) == "one-1\n\nbelow-2"
-        with pytest.raises(InvalidOptionError, match="nobody"):
+        with pytest.raises(InvalidOptionError, match=r"nobody.*alias of the agent"):
             await mini.run_job("j", root, retry=Retry.from_("nobody"))
 
 
@@ -180,6 +180,32 @@ async def test_the_end_of_the_system_is_no_end_of_a_job() -> None:
         assert str(await anext(aiter(mini.run_job("j", waits_for_ever)))) == "first-1"
         await mini.cancel_job("j")
     assert calls["first"] == 1
+
+
+async def test_the_calls_of_a_job_that_does_not_run_are_cancelled_in_one_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    journal = MemoryJournal()
+    with pytest.raises(KeyError):
+        async with _system(journal) as mini:
+            await anext(aiter(mini.run_job("j", waits_for_ever)))
+            raise KeyError
+    async with _system(journal) as mini:
+        writes: list[tuple[Any, ...]] = []
+        write = journal.write
+
+        def noted(*operations: Any) -> Any:
+            writes.append(operations)
+            return write(*operations)
+
+        monkeypatch.setattr(journal, "write", noted)
+        assert await mini.cancel_job("j")
+    ends = [operations for operations in writes if isinstance(operations[0], FinishRow)]
+    states = {row.agent.rpartition("#")[2]: row.state for row in rows(journal).values()}
+
+    assert [len(operations) for operations in ends] == [2]
+    assert states["waits_for_ever"] is states["counted_forever"] is RowState.CANCELLED
+    assert states["counted"] is RowState.FINISHED
 
 
 def test_a_job_that_kills_its_process_three_times_is_stuck_until_it_is_freed() -> None:

@@ -19,6 +19,7 @@ from miniagents.cli import main
 from miniagents.cli.operate import asking
 from miniagents.cli.operate.options import ENVIRONMENT
 from miniagents.control import address, sockets_of
+from miniagents.journal import SqliteJournal
 from miniagents.journal.sqlite import schema
 from miniagents.messages import DataMessage, decode
 from tests.cli.operate.commands import ROOT, Commands, Program, running
@@ -177,6 +178,30 @@ def test_an_answer_is_given_as_text_as_data_and_from_standard_input(
     ]
     assert "has an answer already" in do("deliver", "job-42", "first", "no").err
     assert len(do("pending").out.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "output"),
+    [
+        (("dead-letters", "drop", "901", "902"), "dropped 901 (/counter)\ndropped 902 (/counter)\n"),
+        (("journal", "check"), "the file is whole\n"),
+    ],
+    ids=["several dead letters", "a check of file and jobs"],
+)
+def test_a_command_of_several_questions_opens_the_file_once(
+    do: Commands, file: Path, command: tuple[str, ...], output: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[SqliteJournal] = []
+    open_journal = SqliteJournal.open
+
+    def counted(journal: SqliteJournal) -> None:
+        opened.append(journal)
+        open_journal(journal)
+
+    monkeypatch.setattr(SqliteJournal, "open", counted)
+
+    assert do(*command).out.startswith(output)
+    assert len(opened) == 1
 
 
 def test_a_wrong_number_among_dead_letters_changes_nothing(do: Commands, file: Path) -> None:

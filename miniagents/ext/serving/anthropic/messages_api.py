@@ -147,7 +147,6 @@ class AnthropicApi:
                     for number, call in enumerate(piece.calls, at):
                         yield stream.begin_tool_use(number, call.id, call.name)
                         yield stream.input(number, call.arguments) + stream.end_block(number)
-                    await run.replies  # until the interaction has ended, and its usage is known
                     yield stream.end(_stop(last, piece.calls), DeltaUsage.of(*_used(run)))
         finally:
             run.leave()  # nothing happens if it has ended

@@ -1,7 +1,7 @@
 """`/v1/models` and `/v1/chat/completions`: an agent as a model, for clients of OpenAI's API."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Literal
 
@@ -15,11 +15,10 @@ from miniagents.ext.serving.http.json_messages import check_count
 from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.parsing import Parsed
 from miniagents.ext.serving.http.problems import Problem, json_response
-from miniagents.ext.serving.http.reply_reading import Reader
 from miniagents.ext.serving.http.request_body import decode, read_body
-from miniagents.ext.serving.http.streaming import EventStream
+from miniagents.ext.serving.http.streaming import End, EventStream
 from miniagents.ext.serving.openai.chat_input import AskedChat, ChatRequest, chat_messages
-from miniagents.ext.serving.reply_pieces import Calls, Said, Text, finish_reason, refusal_of, spoken
+from miniagents.ext.serving.reply_pieces import Calls, Piece, Said, Text, finish_reason, refusal_of, spoken
 from miniagents.ext.serving.request_options import fields_in, options_for
 from miniagents.ext.serving.runs import Run
 from miniagents.ext.serving.service import Service
@@ -92,8 +91,9 @@ class ChatApi:
         has_usage = wanted.stream_options is not None and wanted.stream_options.include_usage
         reader = run.reading.reader()
         return EventStream(
-            self._events(run, reader, created, has_usage=has_usage),
+            spoken(run.replies, reader),
             reader,
+            write=ChatChunks(run, created, has_usage=has_usage).of,
             problem=partial(service.problem, run=run),
             as_event=_as_event,
             limits=service.limits,
@@ -121,36 +121,53 @@ class ChatApi:
         choice = Choice(message, finish_reason(last, calls))
         return ChatCompletion(f"chatcmpl-{run.id}", created, run.entry.name, (choice,), _usage(run))
 
-    async def _events(self, run: Run, reader: Reader, created: int, *, has_usage: bool) -> AsyncGenerator[bytes, None]:
-        stream = ChatStream(f"chatcmpl-{run.id}", created, run.entry.name)
-        has_begun, index = False, 0
-        last: Message | None = None
-        try:
-            async for piece in spoken(run.replies, reader):
-                if not has_begun:
-                    has_begun = True
-                    yield stream.begin()
-                if isinstance(piece, Text):
-                    if piece.index != index:
-                        index = piece.index
-                        yield stream.text(DELIMITER)
-                    yield stream.text(piece.text)
-                elif isinstance(piece, Said):
-                    last = piece.message
-                    refusal = refusal_of(last)
-                    if refusal:
-                        yield stream.refusal(refusal)
-                else:
-                    for number, call in enumerate(piece.calls):
-                        yield stream.call(number, call.id, call.name)
-                        yield stream.arguments(number, call.arguments)
-                    yield stream.finish(finish_reason(last, piece.calls))
-            await run.replies  # until the interaction has ended, and its usage is known
-        finally:
-            run.leave()  # nothing happens if it has ended
-        if has_usage:
-            yield stream.usage(_usage(run))
-        yield DONE
+
+class ChatChunks:
+    """A writer of the pieces of a reply as chunks.
+
+    Args:
+        run: The call.
+        created: The time of its beginning, in Unix seconds.
+        has_usage: Whether the client wants the usage.
+    """
+
+    __slots__ = ("_has_begun", "_has_usage", "_index", "_last", "_run", "_stream")
+
+    def __init__(self, run: Run, created: int, *, has_usage: bool) -> None:
+        self._run = run
+        self._has_usage = has_usage
+        self._stream = ChatStream(f"chatcmpl-{run.id}", created, run.entry.name)
+        self._has_begun = False
+        self._index = 0
+        self._last: Message | None = None
+
+    def of(self, piece: Piece) -> bytes:
+        """Return the chunks for a piece; b"" if there are none. The first ones have the role, the last ones the end."""
+        stream = self._stream
+        if self._has_begun:
+            begin = b""
+        else:
+            self._has_begun = True
+            begin = stream.begin()
+        if isinstance(piece, Text):
+            if piece.index != self._index:
+                self._index = piece.index
+                begin += stream.text(DELIMITER)
+            return begin + stream.text(piece.text)
+        if isinstance(piece, Said):
+            self._last = piece.message
+            refusal = refusal_of(piece.message)
+            return begin + stream.refusal(refusal) if refusal else begin
+        chunks = [begin, *_calls(stream, piece.calls), stream.finish(finish_reason(self._last, piece.calls))]
+        if self._has_usage:
+            chunks.append(stream.usage(_usage(self._run)))
+        return End(b"".join((*chunks, DONE)))
+
+
+def _calls(stream: ChatStream, calls: Iterable[ToolCall]) -> Iterator[bytes]:
+    for number, call in enumerate(calls):
+        yield stream.call(number, call.id, call.name)
+        yield stream.arguments(number, call.arguments)
 
 
 def parse_chat(body: bytes, limits: Limits, names: frozenset[str]) -> Parsed:

@@ -1,7 +1,7 @@
 """`/v1/responses`: responses that run in the background, can be resumed, and can be cancelled."""
 
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Literal
 
@@ -223,7 +223,7 @@ class ResponsesApi:
                 run.leave()
 
         return EventStream(
-            self._events(made, after, leave),
+            self._events(made, after),
             reader,
             problem=lambda error: self._service.problem(error, run),
             as_event=made.failed,
@@ -233,17 +233,13 @@ class ResponsesApi:
         )
 
     @staticmethod
-    async def _events(made: ResponseEvents, after: int, failed: Callable[[], None]) -> AsyncGenerator[bytes, None]:
+    async def _events(made: ResponseEvents, after: int) -> AsyncGenerator[bytes, None]:
         number = 0
-        try:
-            async with aclosing(made.events()) as events:
-                async for event in events:
-                    if number > after:
-                        yield event
-                    number += 1
-        except FAILURES:
-            failed()
-            raise
+        async with aclosing(made.events()) as events:
+            async for event in events:
+                if number > after:
+                    yield event
+                number += 1
 
 
 def _flag(request: Request, name: str) -> bool:

@@ -11,7 +11,7 @@ from miniagents import InteractionContext, miniagent
 from miniagents.ext.serving import Limits, agent_app
 from miniagents.ext.serving.http.problems import Problem
 from miniagents.ext.serving.http.reply_reading import Reading
-from miniagents.ext.serving.http.streaming import EventStream
+from miniagents.ext.serving.http.streaming import End, EventStream
 from miniagents.ext.wire.sse import PING
 from tests.ext.serving.agents import Held, speller
 from tests.ext.serving.clients import Client
@@ -69,6 +69,93 @@ async def test_events_come_in_their_order_however_slow_the_client_is(pause: floa
     assert client.body.replace(PING, b"") == b"prelude 0 1 2 3 4 "
     assert [message["type"] for message in client.sent].count("http.response.start") == 1
     assert [message.get("more_body", True) for message in client.sent].index(False) == len(client.sent) - 1
+
+
+async def test_an_end_is_the_last_part_of_the_response_and_nothing_comes_after_it() -> None:
+    is_closed = False
+
+    async def events() -> AsyncGenerator[bytes, None]:
+        nonlocal is_closed
+        try:
+            yield b"one "
+            yield End(b"two")
+            yield b"three"
+        finally:
+            is_closed = True
+
+    gone: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        stream = EventStream(
+            events(),
+            Reading().reader(),
+            problem=lambda error: Problem(500, str(error)),
+            as_event=lambda problem: b"failed",
+            limits=Limits(),
+            gone=lambda: gone.append("gone"),
+        )
+        await stream(scope, receive, send)
+
+    client = Client(app, "/")
+    await client.asking
+
+    assert client.sent[1:] == [
+        {"type": "http.response.body", "body": b"one ", "more_body": True},
+        {"type": "http.response.body", "body": b"two", "more_body": False},
+    ]
+    assert (is_closed, gone) == (True, [])
+
+
+async def test_events_that_fail_end_the_call_and_the_failure_is_the_last_part() -> None:
+    async def events() -> AsyncGenerator[int, None]:
+        yield 1
+        yield 0
+
+    gone: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        stream = EventStream(
+            events(),
+            Reading().reader(),
+            write=lambda number: b"%d " % (1 / number),
+            problem=lambda error: Problem(500, str(error)),
+            as_event=lambda problem: problem.message.encode(),
+            limits=Limits(),
+            gone=lambda: gone.append("gone"),
+        )
+        await stream(scope, receive, send)
+
+    client = Client(app, "/")
+    await client.asking
+
+    assert gone == ["gone"]
+    assert client.sent[1:] == [
+        {"type": "http.response.body", "body": b"1 ", "more_body": True},
+        {"type": "http.response.body", "body": b"division by zero", "more_body": False},
+    ]
+
+
+async def test_an_event_that_writes_nothing_is_left_out() -> None:
+    async def events() -> AsyncGenerator[bytes, None]:
+        yield b""
+        yield b"one"
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        stream = EventStream(
+            events(),
+            Reading().reader(),
+            write=bytes,
+            problem=lambda error: Problem(500, str(error)),
+            as_event=lambda problem: b"failed",
+            limits=Limits(),
+            gone=lambda: None,
+        )
+        await stream(scope, receive, send)
+
+    client = Client(app, "/")
+    await client.asking
+
+    assert [message.get("body") for message in client.sent] == [None, b"one", b""]
 
 
 async def test_the_head_comes_after_a_while_whatever_the_prelude_has_said() -> None:

@@ -1,0 +1,115 @@
+"""The connection of this process to a Ray cluster, made and ended as a good guest does: what it changes in the process,
+it restores."""
+
+import faulthandler
+import importlib
+import logging
+import os
+import signal
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from miniagents.ext.ray.library import load_ray
+
+
+class RayConnection:
+    """The connection of this process to one Ray cluster.
+
+    Ray has one connection in a process, and takes its settings from the environment. The handlers of signals and the
+    environment are afterwards as they were.
+
+    Args:
+        environment: Variables that Ray reads: where the token of the cluster is, for example.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._before: dict[str, str | None] = {}
+        self._is_ours = False
+        self._ray: Any = None
+
+    def open(self, address: str, namespace: str) -> Any:
+        """Connect. A connection that the program itself has made to this address is used and not ended.
+
+        Args:
+            address: The address of the head, "host:port", or "auto" for the one of this machine.
+            namespace: The namespace of the names of actors.
+
+        Returns:
+            The module `ray`, connected.
+
+        Raises:
+            ConnectionError: There is no such cluster, it refuses the token, or the process is connected to another one.
+        """
+        ray = self._ray = load_ray()
+        if ray.is_initialized():
+            connected = ray.get_runtime_context().gcs_address
+            if address not in (connected, "auto"):
+                raise ConnectionError(
+                    f"this process is connected to the Ray cluster at {connected} already, and Ray allows one: "
+                    f"call ray.shutdown() before the system starts, or use RayCluster(address={connected!r})"
+                )
+            return ray
+        self._before = {name: os.environ.get(name) for name in self._environment}
+        os.environ.update(self._environment)
+        _read_environment()
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        handler = signal.getsignal(signal.SIGTERM) if in_main_thread else None
+        constants: Any = importlib.import_module("ray._private.ray_constants")
+        has_network = constants.ENABLE_RAY_CLUSTER
+        had_faulthandler = faulthandler.is_enabled()
+        if address.startswith("127."):
+            constants.ENABLE_RAY_CLUSTER = False  # or Ray looks for a cluster of this machine on its network address
+        try:
+            ray.init(
+                address=address,
+                namespace=namespace,
+                log_to_driver=False,
+                configure_logging=False,
+                logging_level=logging.ERROR,
+            )
+        except Exception as error:
+            self._restore()
+            raise ConnectionError(f"no Ray cluster at {address!r}: {error}") from error
+        finally:
+            constants.ENABLE_RAY_CLUSTER = has_network
+            if handler is not None:
+                signal.signal(signal.SIGTERM, handler)
+            if not had_faulthandler:
+                faulthandler.disable()
+        self._is_ours = True
+        _stop_printing()
+        return ray
+
+    def close(self) -> None:
+        """Disconnect, if the connection is ours. It is harmless to do that twice."""
+        if self._is_ours:
+            self._is_ours = False
+            self._ray.shutdown()
+            self._restore()
+
+    def _restore(self) -> None:
+        for name, value in self._before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        self._before = {}
+        _read_environment()
+
+
+def _read_environment() -> None:
+    """Have Ray read the variables again: it keeps mode and token of the first cluster of a process."""
+    from ray._raylet import AuthenticationTokenLoader, Config
+
+    Config.initialize("")  # before the token is dropped, since threads of Ray that are about to end may look for one
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
+def _stop_printing() -> None:
+    """End the thread that prints each lost process to the terminal of the driver; they are events of the system."""
+    from ray._private.worker import global_worker
+
+    global_worker.threads_stopped.set()
+    global_worker.gcs_error_subscriber.close()

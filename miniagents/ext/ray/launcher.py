@@ -1,0 +1,256 @@
+"""`RayLauncher`: Ray as the platform of a cluster. Nodes are Ray actors, each at a place of its own."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from miniagents.cluster.transport import LossCause, NodeId, Place
+from miniagents.errors import InvalidOptionError
+from miniagents.ext.ray.connection import RayConnection
+from miniagents.ext.ray.host import Boarded, Boarding, NodeHost
+from miniagents.ext.ray.own import OwnRay
+from miniagents.ext.ray.transport import DriverTransport, Hosts
+
+START_TIMEOUT = 30.0
+"""Seconds for the start of a node. Ray waits without end for a place that it has not."""
+
+
+class RayLauncher:
+    """Ray, as a driver uses it to start nodes and to kill them.
+
+    Args:
+        places: The places for nodes. In an own cluster each is a raylet with these resources.
+        address: The address of an existing cluster, or None for an own one on this machine.
+        holder: The resource of which each node of an existing cluster takes 1, or "" to have Ray spread the nodes.
+        runtime: The class of the node runtime, `module:name`.
+
+    Attributes:
+        lost: Called with each node whose end Ray reports, and the cause.
+        own: The own cluster, or None.
+    """
+
+    def __init__(
+        self,
+        places: Sequence[Place],
+        *,
+        address: str | None,
+        holder: str,
+        runtime: str = "miniagents.cluster.node_runtime:NodeRuntime",
+    ) -> None:
+        self.lost: Callable[[NodeId, LossCause], None] = lambda node, cause: None
+        self.own = OwnRay() if address is None else None
+        self._places = tuple(places)
+        self._address = address
+        self._holder = holder
+        self._runtime = runtime
+        self._namespace = f"miniagents-{uuid.uuid4().hex}"
+        self._driver: NodeId | None = None
+        self._ray: Any = None
+        self._connection: RayConnection | None = None
+        self._transport: DriverTransport | None = None
+        self._lives: dict[NodeId, _Life] = {}
+        self._broken: set[str] = set()  # places of an own cluster whose raylet is lost, or may be
+
+    async def open(self, driver: NodeId) -> DriverTransport:
+        """Start the own cluster, or find the existing one, and connect to it.
+
+        Raises:
+            ConnectionError: There is no cluster, or it did not start.
+        """
+        self._driver = driver
+        if self.own is None:
+            assert self._address is not None
+            await _check_reachable(self._address)
+            address, environment = self._address, {"RAY_USAGE_STATS_ENABLED": "0"}
+        else:
+            await self.own.open({place.name: _with_mark(place) for place in self._places})
+            address, environment = self.own.address, self.own.environment
+        self._connection = RayConnection(environment)
+        self._ray = self._connection.open(address, self._namespace)
+        hosts = Hosts(driver, lambda node: self._ray.get_actor(str(node), namespace=self._namespace))
+        self._transport = DriverTransport(hosts)
+        return self._transport
+
+    def places(self) -> tuple[Place, ...]:
+        """Return the places."""
+        return self._places
+
+    async def start(self, node: NodeId, settings: bytes) -> None:
+        """Start a node at the place of its name.
+
+        Raises:
+            ConnectionError: Ray cannot start it now.
+            InvalidOptionError: The node refuses to start: it lacks environment variables or modules, for example.
+        """
+        assert self._driver is not None
+        assert self._transport is not None
+        place = next(place for place in self._places if place.name == node.name)
+        if self.own is not None and node.name in self._broken:
+            await self.own.start(node.name, _with_mark(place))
+            self._broken.discard(node.name)
+        boarding = Boarding(*node, *self._driver, self._namespace, self._runtime, settings)
+        actor = self._actor(node)
+        try:
+            answer = await asyncio.wait_for(_result(actor.open.remote(msgspec.msgpack.encode(boarding))), START_TIMEOUT)
+        except (TimeoutError, self._ray.exceptions.RayError) as error:
+            self._broken.add(node.name)
+            self._ray.kill(actor, no_restart=True)
+            raise ConnectionError(
+                f"node {node.name!r}: Ray did not start it: {error or 'no place was free'}"
+            ) from error
+        boarded = msgspec.msgpack.decode(answer, type=Boarded)
+        if boarded.refusal:
+            self._ray.kill(actor, no_restart=True)
+            raise InvalidOptionError(f"node {node.name!r} does not start: {boarded.refusal}")
+        self._transport.add(node, actor)
+        life = self._lives[node] = _Life(actor, boarded.pid if self.own is not None else None)
+        life.watch = asyncio.create_task(self._watch(node, life))
+
+    def _actor(self, node: NodeId) -> Any:
+        if self.own is not None:
+            where: dict[str, Any] = {"resources": {_mark(node.name): 1}}
+        elif self._holder:
+            where = {"resources": {self._holder: 1}}
+        else:
+            where = {"scheduling_strategy": "SPREAD"}
+        options = {"num_cpus": 0, "max_restarts": 0, "max_task_retries": 0, **where}
+        host = self._ray.remote(concurrency_groups={_BEAT: 2})(NodeHost)
+        return host.options(name=str(node), namespace=self._namespace, **options).remote()
+
+    async def _watch(self, node: NodeId, life: "_Life") -> None:
+        """Wait in a call that returns when the node ends, and fails when its process does."""
+        try:
+            await _result(life.actor.ended.remote())
+            cause = LossCause.UNKNOWN
+        except self._ray.exceptions.RayError as error:
+            cause = self._cause(node, str(error))
+        self._end(node, life)
+        self.lost(node, cause)
+
+    def _cause(self, node: NodeId, described: str) -> LossCause:
+        if "node has died" not in described:
+            return cause_of(described)
+        self._broken.add(node.name)
+        was_killed = self.own is not None and not _runs(self.own.raylets[node.name])
+        return LossCause.KILLED if was_killed else cause_of(described)
+
+    def _end(self, node: NodeId, life: "_Life") -> None:
+        del self._lives[node]
+        self._ray.kill(life.actor, no_restart=True)
+        life.kill()  # Ray asks the process first, and waits for 5 s
+        if self._transport is not None:
+            self._transport.remove(node)
+
+    async def beat(self, node: NodeId, request: bytes) -> bytes:
+        """Hand a heartbeat to a node.
+
+        Raises:
+            ConnectionError: The node has ended.
+        """
+        life = self._lives.get(node)
+        if life is None:
+            raise ConnectionError(f"{node} has ended")
+        try:
+            answer: bytes = await life.beat.remote(request)
+        except self._ray.exceptions.RayError as error:
+            raise ConnectionError(f"{node} does not answer: {error}") from error
+        return answer
+
+    async def kill(self, node: NodeId) -> None:
+        """End a node at once. One whose process is stopped ends, too."""
+        life = self._lives.get(node)
+        if life is None:
+            return
+        if life.watch is not None:
+            life.watch.cancel()
+        self._end(node, life)
+
+    async def close(self) -> None:
+        """End all nodes, and the own cluster."""
+        for node in tuple(self._lives):
+            await self.kill(node)
+        if self._transport is not None:
+            await self._transport.close()
+        if self._connection is not None:
+            self._connection.close()
+        if self.own is not None:
+            await self.own.close()
+
+
+_BEAT = "beat"
+
+
+class _Life:
+    """A node that runs: its actor and, in an own cluster, its process."""
+
+    def __init__(self, actor: Any, pid: int | None) -> None:
+        self.actor = actor
+        self.beat = actor.beat.options(concurrency_group=_BEAT)
+        self.watch: asyncio.Task[None] | None = None
+        self._process: int | None = None
+        if pid is not None and hasattr(os, "pidfd_open"):
+            with contextlib.suppress(ProcessLookupError):  # it has ended already; Ray reports that
+                self._process = os.pidfd_open(pid)
+
+    def kill(self) -> None:
+        """End the process, if it is one of this machine."""
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(process, signal.SIGKILL)
+            os.close(process)
+
+
+def _runs(pid: int) -> bool:
+    """Return whether a process of this machine runs, or is stopped; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def cause_of(described: str) -> LossCause:
+    """Return the cause that Ray's description of a dead actor gives."""
+    if "killed due to memory" in described or "running low on memory" in described or "OutOfMemory" in described:
+        return LossCause.OUT_OF_MEMORY
+    if "unexpectedly exits with a connection error" in described:
+        return LossCause.KILLED
+    if "node has died" in described:
+        return LossCause.SILENT
+    return LossCause.UNKNOWN
+
+
+def _mark(place: str) -> str:
+    """Return the resource that only the raylet of a place has. An affinity to a raylet misses (soft) or cannot move."""
+    return f"miniagents-{place}"
+
+
+def _with_mark(place: Place) -> Mapping[str, float]:
+    return {**place.resources, _mark(place.name): 1}
+
+
+async def _result(call: Any) -> Any:
+    return await call
+
+
+async def _check_reachable(address: str) -> None:
+    """Try to connect: Ray itself takes minutes to give up an address where nothing is.
+
+    Raises:
+        ConnectionError: Nothing listens there.
+    """
+    host, _, port = address.rpartition(":")
+    if not port.isdigit():
+        return  # "auto": Ray looks for the cluster of this machine
+    try:
+        _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), 5.0)
+    except (OSError, TimeoutError) as error:
+        raise ConnectionError(f"no Ray cluster at {address!r}: {error or 'no answer for 5 s'}") from error
+    writer.close()

@@ -1,0 +1,99 @@
+"""`python -m tests.soak [--quick] [PART ...]`: runs the soaks one after the other, and writes their figures.
+
+The parts are `swarm`, `count`, `storms` and `flat`; all of them, if none is named. The figures of a full run go into
+`benchmarks/SOAK.md`. With `--quick` everything is small, and nothing is written.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.soak import counting, swarm
+from tests.storms.playing import report
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "benchmarks" / "SOAK.md"
+FIGURES = PAGE.with_suffix(".json")
+
+HEAD = """# Soak
+
+What takes longer than an ordinary test run allows. `make soak` runs all of it and makes this page. The same programs
+run in small in `tests/soak/test_soak.py`. A run that breaks a promise stops with an error, and writes nothing.
+"""
+
+
+def soak_swarm(folder: Path, *, quick: bool) -> str:
+    figures = swarm.play(folder, kills=3 if quick else 100)
+    kills = ", ".join(f"{count} with {name}" for name, count in sorted(figures.kills.items()))
+    return (
+        f"A job of {figures.agents} calls of agents and {figures.answers:,} requests to a model was ended "
+        f"{sum(figures.kills.values())} times ({kills}) and went on each time. No recorded answer was asked for again: "
+        f"{figures.answers:,} answers are recorded, and the provider has given {figures.requests:,}, so "
+        f"{figures.requests - figures.answers} were lost before they were on disk. In {figures.fruitless} lives "
+        f"nothing was committed. Each message to a durable actor was handled once. {figures.seconds:.0f} s."
+    )
+
+
+def soak_count(folder: Path, *, quick: bool) -> str:
+    figures = counting.play(folder, messages=1_500 if quick else 100_000, kills=3 if quick else 100)
+    return (
+        f"A durable mailbox was sent {figures.messages:,} messages under ids, {figures.sent - figures.messages:,} of "
+        f"them again, while its process was ended {figures.kills} times. It has counted {figures.total:,}. "
+        f"{figures.seconds:.0f} s."
+    )
+
+
+def soak_storms(_: Path, *, quick: bool) -> str:
+    seeds, began = range(1_000_000, 1_000_000 + (50 if quick else 10_000)), time.monotonic()
+    assert report("journal", seeds, processes=1), "a seed failed"
+    seconds = time.monotonic() - began
+    return f"{len(seeds):,} random programs that were killed at drawn writes kept all promises. {seconds:.0f} s."
+
+
+def soak_flat(_: Path, *, quick: bool) -> str:
+    command = [sys.executable, "-m", "benchmarks.flatness", *(["--quick"] if quick else [])]
+    output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return f"`python -m benchmarks.flatness` says:\n\n```\n{output.strip()}\n```"
+
+
+PARTS: dict[str, tuple[str, Callable[..., str]]] = {
+    "swarm": ("A swarm that is killed", soak_swarm),
+    "count": ("A mailbox that counts", soak_count),
+    "storms": ("Storms with a journal", soak_storms),
+    "flat": ("Flatness", soak_flat),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description="Run the soaks.")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all, if none is named")
+    parser.add_argument("--quick", action="store_true", help="in small, to see whether it runs; nothing is written")
+    given = parser.parse_args()
+    if unknown := set(given.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+    for name in given.parts or PARTS:
+        with tempfile.TemporaryDirectory(prefix="soak-") as folder:
+            figures[name] = PARTS[name][1](Path(folder), quick=given.quick)
+        print(f"{name}: {figures[name]}", flush=True)
+        if not given.quick:
+            FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
+            PAGE.write_text(page(figures))
+
+
+def page(figures: dict[str, str]) -> str:
+    """Return the page of the figures."""
+    machine = f"{os.cpu_count()} cores, {platform.system()} {platform.release()}, Python {platform.python_version()}."
+    parts = [f"## {title}\n\n{figures[name]}\n" for name, (title, _) in PARTS.items() if name in figures]
+    return "\n".join([HEAD, machine + "\n", *parts])
+
+
+if __name__ == "__main__":
+    main()
