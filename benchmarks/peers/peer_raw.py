@@ -77,6 +77,10 @@ def _resume(coro: Any, yielded: Any) -> Iterator[Any]:
                 return e.value
 
 
+async def _resumed(coro: Any, yielded: Any) -> Any:
+    return await _resume(coro, yielded)  # from Python 3.12 on, a task takes no coroutine that is a generator
+
+
 class DrainActor:
     __slots__ = ("box", "busy", "loop", "me")
 
@@ -115,7 +119,7 @@ class DrainActor:
                 if fut is not None:
                     fut.set_exception(e)
             else:  # the handler suspends: finish it in a task, then drain on
-                task = self.loop.create_task(_resume(coro, yielded))
+                task = self.loop.create_task(_resumed(coro, yielded))
                 task.add_done_callback(lambda t: self._settle(t, fut))
                 return
         self.busy = False
