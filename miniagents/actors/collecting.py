@@ -36,6 +36,9 @@ _WORTH = 200
 _GROWTH = 2_000_000
 """The blocks of memory, about 200 MB, by which a process grows before there is a full collection."""
 
+_GARBAGE = 20_000
+"""The objects in cycles that may have been promoted before there is a full collection."""
+
 _FROZEN_BY_PYTHON = 1000
 """The most objects that Python itself has frozen: 375 in 3.12, none in 3.11 and 3.13."""
 
@@ -108,15 +111,17 @@ class Promoter:
     then. So they are promoted every tenth of a second, unless the last collection was worth its pause. Every two
     seconds a collection of the young objects shows whether that has changed.
 
-    Garbage among the promoted objects waits for a full collection. There is one when the process has doubled in size
-    since the last, and has grown by about 200 MB. Objects that the application has frozen (`gc.freeze`) stay frozen.
-    Nothing is promoted from then on, since Python can only promote by freezing all and unfreezing all.
+    Garbage among the promoted objects waits for a full collection. There is one when about 20,000 of them are
+    garbage, as far as the collections of young objects tell, which see a twentieth of them. There is also one when
+    the process has doubled in size since the last, and has grown by about 200 MB. Objects that the application has
+    frozen (`gc.freeze`) stay frozen. Nothing is promoted from then on, since Python can only promote by freezing
+    all and unfreezing all.
 
     Args:
         loop: The event loop with the timer.
     """
 
-    __slots__ = ("_blocks", "_has_frozen", "_is_in_vain", "_loop", "_ticks", "_timer")
+    __slots__ = ("_blocks", "_garbage", "_has_frozen", "_is_in_vain", "_loop", "_ticks", "_timer")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -124,6 +129,7 @@ class Promoter:
         self._ticks = 0
         self._is_in_vain = False
         self._has_frozen = False
+        self._garbage = 0
         self._blocks = sys.getallocatedblocks()
 
     def start(self) -> None:
@@ -147,7 +153,7 @@ class Promoter:
         self._ticks += 1
         if self._ticks % _SAMPLES == 0:
             gc.collect(0)
-            self._end_growth()
+            self._collect_if_due()
         elif self._is_in_vain:
             self._promote()
 
@@ -156,6 +162,7 @@ class Promoter:
         if phase == "stop" and info["generation"] == 0:
             self._is_in_vain = info["collected"] < _WORTH
             if self._is_in_vain:
+                self._garbage += info["collected"] * _SAMPLES  # what was promoted unseen is like what was seen
                 self._promote()  # else the collection of the middle generation would look at the survivors again
 
     def _promote(self) -> None:
@@ -165,7 +172,9 @@ class Promoter:
             gc.freeze()
             gc.unfreeze()  # into the oldest generation
 
-    def _end_growth(self) -> None:
-        if sys.getallocatedblocks() - self._blocks > max(self._blocks, _GROWTH):
+    def _collect_if_due(self) -> None:
+        growth = sys.getallocatedblocks() - self._blocks
+        if growth > max(self._blocks, _GROWTH) or self._garbage > _GARBAGE:
             gc.collect()
+            self._garbage = 0
             self._blocks = sys.getallocatedblocks()

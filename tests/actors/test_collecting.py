@@ -205,6 +205,32 @@ async def test_promoted_garbage_is_freed_when_the_process_has_doubled(monkeypatc
 
 @generations
 @pytest.mark.usefixtures("unfrozen")
+async def test_a_little_garbage_again_and_again_is_freed_in_the_end() -> None:
+    with collecting("service"):
+        gc.collect(0)
+        make_garbage(10)
+        await asyncio.sleep(TICK)
+        for _ in range(10):  # 100 of 2,000 objects each
+            make_garbage(50)
+            gc.collect(0)
+        await asyncio.sleep(SAMPLE)
+        assert number_of_things() == 20
+
+        make_garbage(1)
+        gc.collect(0)
+        await asyncio.sleep(SAMPLE)
+        assert number_of_things() == 0
+
+        make_garbage(10)
+        await asyncio.sleep(TICK)
+        make_garbage(50)
+        gc.collect(0)
+        await asyncio.sleep(SAMPLE)
+        assert number_of_things() == 20, "the garbage since the last full collection counts"
+
+
+@generations
+@pytest.mark.usefixtures("unfrozen")
 async def test_a_small_process_may_grow_to_more_than_twice_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = 100_000
     monkeypatch.setattr(sys, "getallocatedblocks", lambda: blocks)
