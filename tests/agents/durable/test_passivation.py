@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -252,24 +252,64 @@ async def test_an_answer_that_comes_while_the_code_ends_is_not_lost() -> None:
     assert ran == ["begins"] * 2
 
 
-@pytest.mark.parametrize("turns", range(8))
+@pytest.mark.parametrize("turns", range(-8, 8))
 async def test_an_answer_is_not_lost_at_any_turn_of_the_passivation(turns: int) -> None:
     loop = asyncio.get_running_loop()
     async with MiniAgents(journal=MemoryJournal()) as mini:
         replies = mini.run_job("j", asks)
         await asyncio.sleep(0.1)
+        resting = mini.answers.resting
+        watch = resting._watched["j"]  # the moment at which the job is passivated
+        watch.timer.cancel()
+        watch.since -= AFTER
         delivered: list[asyncio.Future[Any]] = []
 
-        def deliver(left: int) -> None:
-            if left:
-                loop.call_soon(deliver, left - 1)
-            else:
-                delivered.append(asyncio.ensure_future(mini.deliver("j", "approval", "yes")))
+        def deliver() -> None:
+            delivered.append(asyncio.ensure_future(mini.deliver("j", "approval", "yes")))
 
-        timer = mini.answers.resting._watched["j"].timer  # the moment at which the job is passivated
-        loop.call_at(timer.when(), deliver, turns)
+        def passivate() -> None:
+            if "j" in resting._watched:  # else the code goes on already
+                resting._passivate("j")
+                watch.timer.cancel()
+
+        def after(left: int, function: Callable[[], None]) -> None:
+            if left:
+                loop.call_soon(after, left - 1, function)
+            else:
+                function()
+
+        after(max(turns, 0), deliver)
+        after(max(-turns, 0), passivate)
         assert str((await replies)[1]) == "got yes"
         await delivered[0]
+    assert len(ran) <= 2
+
+
+async def test_a_job_that_waits_since_its_last_busy_call_has_ended_rests_when_it_is_passive() -> None:
+    @miniagent  # it runs in each process
+    async def busy(ctx: InteractionContext) -> None:
+        await asyncio.sleep(5.0)
+        ctx.reply("done")
+
+    @miniagent(durable=True, passivate_after=AFTER, version="1")
+    async def root(ctx: InteractionContext) -> None:
+        for replies in (busy.inquire(), waits_below.inquire()):
+            await replies
+
+    journal = MemoryJournal()
+    for _ in range(5):  # three deaths in a row would be too many, if they counted
+        with pytest.raises(KeyError):
+            async with MiniAgents(journal=journal) as mini:
+                mini.run_job("j", root)
+                await asyncio.sleep(2 * AFTER)
+                assert mini.interactions() == ()
+                journal.is_dead = True
+                raise KeyError
+        journal = journal.after_death()
+    async with MiniAgents(journal=journal) as mini:
+        replies = mini.run_job("j", root)
+        await mini.deliver("j", "approval", "yes")
+        await replies
 
 
 async def test_who_joins_a_passive_job_gets_its_replies() -> None:
