@@ -67,7 +67,6 @@ class Passivation:
         self._ending[run.name] = False
         run.promise.add_done_callback(self._settled)
         error = PassivatedError(f"{root.path}: job {run.name!r} only waits, and was passivated", path=root.path)
-        root.begin_cancel(error)  # now, before anything wakes the code
         self._system.start_soon(self._end(run, root, error))
         return True
 
