@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import weakref
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from miniagents import (
 )
 from miniagents.errors import DeadlineExceededError, JournalError
 from miniagents.journal import JobOf, JobState, MemoryJournal, Waits, WaitState
+from tests.agents.deaths import lived_twice
 
 AFTER = 10.0
 ran: list[str] = []
@@ -325,6 +327,47 @@ async def test_who_joins_a_passive_job_gets_its_replies() -> None:
         await mini.deliver("j", "approval", "yes")
         await reader
         assert texts == [str(reply) for reply in await first] == ["it begins", "got yes"]
+
+
+@pytest.mark.parametrize("at", range(33))
+async def test_wherever_the_process_dies_a_job_that_was_passive_goes_on_and_pays_for_nothing_twice(at: int) -> None:
+    paid: Counter[str] = Counter()
+    answered: list[str] = []
+
+    @miniagent
+    async def costs(ctx: InteractionContext) -> None:
+        text = str(await ctx.message_promises)
+        paid[text] += 1
+        ctx.reply(f"{text}-{paid[text]}")
+
+    @miniagent(passivate_after=AFTER, version="1")
+    async def root(ctx: InteractionContext) -> None:
+        ctx.reply(await costs.inquire("a"))
+        ctx.reply(str(await ctx.wait_for("first")))
+        ctx.reply(await costs.inquire("b"))
+        await ctx.sleep(3 * AFTER)
+        ctx.reply(str(await ctx.wait_for("second")))
+
+    async def answer(mini: MiniAgents) -> None:
+        while len(answered) < 2:
+            await asyncio.sleep(AFTER + 5.0)
+            for wait in await mini.pending():
+                await mini.deliver(wait.job, wait.name, wait.name)
+                answered.append(wait.name)
+
+    async def program(mini: MiniAgents) -> list[str]:
+        answering = asyncio.ensure_future(answer(mini))
+        try:
+            return [str(reply) for reply in await mini.run_job("job", root)]
+        finally:
+            answering.cancel()
+
+    result, has_died = await lived_twice(program, at=at)
+    assert has_died == (at < 32)
+
+    assert answered == ["first", "second"]
+    assert [text.partition("-")[0] for text in result] == ["a", "first", "b", "second"]
+    assert paid.total() <= 3  # one may have been in flight
 
 
 async def test_a_killed_process_does_not_count_against_a_passive_job() -> None:
