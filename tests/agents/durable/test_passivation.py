@@ -224,6 +224,19 @@ async def test_the_end_of_the_system_is_no_end_of_a_passive_job() -> None:
     assert ran == ["asks, interrupted: False", "asks, interrupted: True"]
 
 
+async def test_a_system_that_is_started_again_runs_a_job_that_was_passive_at_its_end() -> None:
+    mini = MiniAgents(journal=MemoryJournal())
+    with pytest.raises(KeyError):
+        async with mini:
+            mini.run_job("j", asks)
+            await _passive(mini)
+            raise KeyError
+    async with mini:
+        replies = mini.run_job("j", asks)
+        await mini.deliver("j", "approval", "yes")
+        assert len(await replies) == 2
+
+
 async def test_whoever_leaves_the_system_in_order_waits_for_passive_jobs() -> None:
     async with MiniAgents(journal=MemoryJournal()) as mini:
         replies = mini.run_job("j", sleeps)
