@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -280,6 +281,23 @@ class Child(Actor):
     async def receive(self, message: Message, ctx: ActorContext) -> Message:
         parent = ctx.parent
         return TextMessage(f"{ctx.self.path} on {ctx.self.node} under {parent.path if parent else None}")
+
+
+class Blocks(Actor):
+    async def receive(self, message: Message, ctx: ActorContext) -> None:
+        time.sleep(float(str(message)))  # noqa: ASYNC251 - that is the point
+
+
+@pytest.mark.real_time
+async def test_an_actor_that_blocks_the_loop_costs_no_node_and_is_named(log: list[Any]) -> None:
+    async with cluster("a", "b", lease=1.0, margin=0.2, heartbeat_thread=True) as (system, platform, _):
+        await asyncio.sleep(0.5)
+        platform.runtimes[platform.node("a")].system.spawn(Blocks, name="blocks").tell(TextMessage("2.5"))
+        await asyncio.sleep(0.5)
+        assert [str(node) for node in platform.started] == ["a#1", "b#1"]
+        assert [info.epoch for info in system.nodes()] == [1, 1, 1]
+        held = [entry for entry in log if entry["event"] == "node.loop_is_held"]
+        assert {entry["actor"] for entry in held if entry["node"] == "a"} == {"/blocks"}
 
 
 # Lost nodes
