@@ -485,6 +485,19 @@ async def test_while_no_node_can_be_started_restarts_wait_and_count_in_no_window
         assert await where(system.lookup("/sup/w")) == "a#2" or system.lookup("/sup/w").node == "a"  # type: ignore[union-attr]
 
 
+async def test_a_child_whose_node_is_lost_during_its_restart_is_placed_again() -> None:
+    async with cluster() as (system, platform, _):
+        spec = ChildSpec("w", Worker, options=SpawnOptions(placement=Placement.SPREAD))
+        await system.supervise(Supervisor("sup", strategy=OneForOne(max_restarts=9), children=[spec]))
+        with pytest.raises(ValueError, match="boom"):
+            await system.lookup("/sup/w").ask(Boom())  # type: ignore[union-attr]
+        platform.network.cut("driver", "a")  # the order to start again does not arrive
+        await asyncio.sleep(0.5)
+        platform.die(platform.node("a"))
+        await asyncio.sleep(20)
+        assert await where(system.lookup("/sup/w")) == "b#1"
+
+
 async def test_a_temporary_child_is_not_placed_again() -> None:
     async with cluster() as (system, platform, _):
         spec = ChildSpec("w", Worker, restart=Restart.TEMPORARY, options=on("a"))
@@ -516,7 +529,7 @@ async def test_an_actor_that_kills_its_nodes_is_reported_to_its_supervisor() -> 
                     "inner",
                     Supervisor(
                         "inner",
-                        strategy=OneForOne(max_restarts=5, within=600.0),
+                        strategy=OneForOne(max_restarts=3, within=600.0),
                         children=[ChildSpec("killer", Worker, options=SpawnOptions(placement=Placement.SPREAD))],
                     ),
                     restart=Restart.TEMPORARY,

@@ -206,6 +206,9 @@ class RunningSupervisor:
             if child.is_temporary:
                 self.remove(child)
             return None
+        if isinstance(error, NodeLostError):
+            child.made_of = getattr(cell, "made_of", None)
+            return error  # it is started again on another node
         if is_new:
             return error
         await self._account_for(child)  # those that are to be started after it are its group's, and come next
