@@ -300,6 +300,8 @@ class Cluster:
         member.lag, member.busy, member.hosted = answer.lag, answer.busy, answer.hosted
         member.unreached = answer.unreached
         self._report_busy(member)
+        if answer.leaves and member.standing is Standing.UP:
+            self._begin_drain(member)
         self._publish()
         if member.standing is Standing.LEAVING and not answer.hosted and answer.knows >= asked_with:
             self._lost(member.node, LossCause.DRAINED)
@@ -348,16 +350,17 @@ class Cluster:
 
         Raises:
             InvalidOptionError: There is no such node, or it is the driver.
-            NodeLostError: It was lost meanwhile.
         """
         member = next((member for member in self._authority.members if member.node.name == node), None)
         if member is None:
             names = ", ".join(member.node.name for member in self._authority.members)
             raise InvalidOptionError(f"drain({node!r}): there is no such node that can leave; there are: {names}")
-        drained = self._drained.get(node)
-        if drained is None:
-            drained = self._drained[node] = self._running().loop.create_future()
-            self._places.pop(node, None)
-            self._authority.leaves(member.node)
-            self._publish()
-        await asyncio.shield(drained)
+        await asyncio.shield(self._drained[node] if node in self._drained else self._begin_drain(member))
+
+    def _begin_drain(self, member: Member) -> "asyncio.Future[None]":
+        name = member.node.name
+        drained = self._drained[name] = self._running().loop.create_future()
+        self._places.pop(name, None)
+        self._authority.leaves(member.node)
+        self._publish()
+        return drained

@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -281,6 +283,32 @@ class Child(Actor):
     async def receive(self, message: Message, ctx: ActorContext) -> Message:
         parent = ctx.parent
         return TextMessage(f"{ctx.self.path} on {ctx.self.node} under {parent.path if parent else None}")
+
+
+async def test_a_pool_spans_nodes() -> None:
+    async with cluster() as (system, platform, _):
+        spread = SpawnOptions(placement=Placement.SPREAD)
+        pool: Any = await system.pool(Worker, size=3, options=spread)
+        answers = {str(await pool.ask(Where())) for _ in range(6)}
+        assert answers == {"a#1", "b#1", "c#1"}
+        ask = pool.ask(TextMessage("slow"))
+        await asyncio.sleep(1)
+        await ask.aclose()
+        for _ in range(3):
+            await pool.send(TextMessage("count"))
+        platform.die(platform.node("a"))
+        await asyncio.sleep(20)
+        answers = {str(await pool.ask(Where())) for _ in range(6)}
+        assert len(answers) >= 2
+        assert "a#1" not in answers
+
+
+async def test_a_pool_of_agents_spans_nodes() -> None:
+    async with cluster() as (system, _, _):
+        pool = await system.pool(shouter, size=3, options=SpawnOptions(placement=Placement.SPREAD))
+        replies = {str(await pool.inquire("hi")) for _ in range(6)}
+        assert replies == {"hi! from a", "hi! from b", "hi! from c"}
+        assert str(await pool.ask(TextMessage("asked"))).startswith("asked! from")
 
 
 class Blocks(Actor):
@@ -568,6 +596,16 @@ async def test_a_drained_node_gives_its_actors_away_and_the_move_counts_in_no_wi
         assert stops == [StopReason.SHUTDOWN] * 3
 
 
+async def test_a_node_that_asks_to_leave_is_drained() -> None:
+    async with cluster() as (system, platform, _):
+        far = system.spawn(Worker, name="far", options=SpawnOptions(placement=Placement.SPREAD))
+        assert await where(far) == "a#1"
+        platform.runtimes[platform.node("a")].leave()
+        await asyncio.sleep(10)
+        assert [node.name for node in system.nodes()] == ["driver", "b", "c"]
+        assert await where(system.lookup("/far")) == "b#1"
+
+
 async def test_draining_refuses_new_actors_and_unknown_nodes() -> None:
     async with cluster() as (system, _, nodes):
         slow = system.spawn(Worker, options=on("a"))
@@ -580,6 +618,20 @@ async def test_draining_refuses_new_actors_and_unknown_nodes() -> None:
         with pytest.raises(InvalidOptionError, match="there is no such node that can leave"):
             await nodes.drain("driver")
         await draining
+
+
+def test_a_system_without_a_cluster_loads_nothing_of_it() -> None:
+    code = (
+        "import asyncio, sys\n"
+        "from miniagents import Actor, MiniAgents, TextMessage\n"
+        "async def main():\n"
+        "    async with MiniAgents() as system:\n"
+        "        system.tree()\n"
+        "asyncio.run(main())\n"
+        "print([name for name in sys.modules if name.startswith('miniagents.cluster')])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=50)
+    assert done.stdout == "[]\n"
 
 
 async def test_a_cluster_whose_node_does_not_start_ends_the_others_and_raises() -> None:
