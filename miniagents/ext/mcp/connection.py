@@ -19,6 +19,7 @@ from miniagents.ext.mcp.link import Link
 from miniagents.ext.mcp.listing import all_pages
 from miniagents.ext.mcp.reconnecting import Reconnecting
 from miniagents.ext.mcp.texts import shortened
+from miniagents.log import is_configured
 from miniagents.log import log as _log
 from miniagents.messages import Message
 from miniagents.supervision import Backoff, OneForOne, StopReason
@@ -130,7 +131,8 @@ class Connection(Actor):
             return
         self._reconnecting.connected(ctx.system.time())
         link.up(self._client, ctx.self.stop)
-        _log.info("mcp.up", server=link.name, protocol=self._client.protocol_version, tools=len(link.tools or ()))
+        if is_configured():  # without configuration structlog prints to the terminal, which is the user's
+            _log.info("mcp.up", server=link.name, protocol=self._client.protocol_version, tools=len(link.tools or ()))
         tools = self._client.server_capabilities.tools
         if self._client.protocol_version in MODERN_PROTOCOL_VERSIONS and tools is not None and tools.list_changed:
             ctx.create_task(self._listen(ctx))
@@ -185,7 +187,7 @@ class Connection(Actor):
     async def _listen(self, ctx: ActorContext) -> None:
         """Hold the stream of changes open; after each time that it broke off, the list is read again."""
         attempts = 0
-        while True:
+        while self._link.client is self._client:
             with suppress(MCPError, SubscriptionLost):
                 async with self._client.listen(tools_list_changed=True) as events:
                     if attempts:

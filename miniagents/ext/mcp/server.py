@@ -117,6 +117,12 @@ class McpServer:
         """The name of the server."""
         return self._options.name
 
+    @property
+    def journal_key(self) -> str:
+        """What the journal knows the server by: its name, and the program or the address."""
+        options = self._options
+        return f"{options.name} {list(options.command) if options.command is not None else options.url}"
+
     def __repr__(self) -> str:
         return f"McpServer({self.name!r})"
 
