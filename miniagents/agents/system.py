@@ -174,7 +174,7 @@ class MiniAgents(AgentHost):
     ) -> LivingCell:
         """Make the cell of an actor or agent, without starting it."""
         if isinstance(actor, MiniAgent):
-            if options is not None and options.is_placed:
+            if isinstance(options, SpawnOptions) and options.is_placed:
                 return self.place(parent, actor, name, options, kwargs)
             return new_agent_cell(self, parent, name, spawned(actor, options, kwargs))
         if isinstance(actor, Pool) and isinstance(actor.child, MiniAgent):
