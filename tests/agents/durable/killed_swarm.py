@@ -4,6 +4,8 @@ import asyncio
 import sys
 from typing import Any
 
+import structlog
+
 from miniagents import InteractionContext, JobStuckError, MiniAgents, Retry, miniagent
 from miniagents.ext.llms import OpenAIAgent
 from miniagents.journal import SqliteJournal
@@ -87,4 +89,6 @@ async def main(path: str, url: str, size: int) -> None:
 
 
 if __name__ == "__main__":
+    # The output is compared, and whether a repair is logged depends on when the process was killed.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
