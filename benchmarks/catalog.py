@@ -64,6 +64,7 @@ WORKLOADS = {
         ),
         Workload("token", "of a scripted model whose reply is awaited", "time", "agents"),
         Workload("token_read", "of a scripted model, each read as it comes", "time", "agents"),
+        Workload("served_stream", "chat completions of 20 tokens over HTTP, 1,000 at once", group="agents"),
         Workload("flatten", "messages in nested lists, 100,000 of them", group="messages"),
         Workload("hash_key", "of a message, computed", group="messages"),
         Workload("hash_key_cached", "of a message, asked for again", group="messages"),
@@ -82,6 +83,11 @@ WORKLOADS = {
         ),
         Workload("durable_steps", "steps of no work, ten in a job, one job after the other", group="jobs"),
         Workload("durable_steps_100", "100 jobs at once", group="jobs"),
+        Workload("durable_call", "what the journal adds to a call, one after the other", "time", "durable"),
+        Workload("durable_call_1000", "1,000 at once", "time", "durable"),
+        Workload("durable_replay", "a call that is answered from the journal, one after the other", "time", "durable"),
+        Workload("durable_replay_1000", "1,000 at once", "time", "durable"),
+        Workload("job_wake", "a job that gave its memory back, from the answer to its replies", "time", "durable"),
         Workload("spawn_mem", "of an idle actor, at 100,000", "bytes", "memory", rounds=2),
         Workload("spawn_mem_million", "of an idle actor, at 1,000,000", "bytes", "memory", rounds=1),
         Workload("agent_mem_rest", "of an LLM agent at rest, after its first call", "bytes", "memory", rounds=2),
@@ -89,7 +95,12 @@ WORKLOADS = {
         Workload(
             "loop_mem", "of a run that waits for its last reply, ten turns behind it", "bytes", "memory", rounds=2
         ),
-        Workload("served_mem", "of a stream of chat completions that a service has begun", "bytes", "memory", rounds=2),
+        Workload("served_mem", "of a live chat completion, at 2,000", "bytes", "memory", rounds=2),
+        Workload("durable_call_disk", "of a call in the journal's file", "bytes", "memory", rounds=2),
+        Workload("job_mem_wait", "of a job that waits for an answer", "bytes", "memory", rounds=2),
+        Workload(
+            "job_mem_passive", "of a job that waits and gave its memory back, at 100,000", "bytes", "memory", rounds=1
+        ),
         Workload("import", "`import miniagents`, as a multiple of `import asyncio`", "ratio", "start", rounds=1),
         Workload(
             "import_used",
@@ -116,7 +127,8 @@ GROUPS = {
     "messages": "Messages",
     "journal": "The journal: SQLite, every envelope synced before its sender goes on",
     "jobs": "Durable jobs: steps recorded in SQLite, synced",
-    "memory": "Bytes, growth of RSS",
+    "durable": "Durable calls and jobs, with the journal on disk",
+    "memory": "Bytes, growth of RSS or of a file",
     "start": "The start of a program",
 }
 
@@ -152,6 +164,7 @@ PEERS = {
         Peer("raw-queue", "peer_raw.py", arguments=("--variant", "queue"), kind="floor"),
         Peer("event-loop", "peer_loop.py", kind="floor"),
         Peer("msgspec", "peer_msgspec.py", kind="floor"),
+        Peer("starlette", "peer_starlette.py", kind="floor"),
         Peer("sqlite", "peer_sqlite.py", kind="floor"),
         Peer("pykka", "peer_pykka.py", "actors"),
         Peer("thespian", "peer_thespian.py", "actors"),

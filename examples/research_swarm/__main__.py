@@ -1,4 +1,8 @@
-"""`python -m examples.research_swarm`: the options are the environment variables DOCS, QUESTION, MODEL and CHAOS."""
+"""`python -m examples.research_swarm`: the options are the environment variables DOCS, QUESTION, MODEL, CHAOS, JOB and
+JOURNAL.
+
+With a JOB it can be ended at any time, with Ctrl-C or `kill -9`. The next run with the same JOB goes on where it was.
+"""
 
 import logging
 import os
@@ -10,9 +14,11 @@ import structlog
 from examples.models import ModelMissingError, model_of
 from examples.research_swarm.chaos import Chaos
 from examples.research_swarm.documents import SUFFIXES, Library, read_folder
-from examples.research_swarm.screen import new_screen, printable
-from examples.research_swarm.swarm import Swarm
+from examples.research_swarm.screen import Screen, new_screen, printable
+from examples.research_swarm.swarm import Figures, Found, Swarm
 from miniagents import MiniAgent, MiniAgents
+from miniagents.errors import JobConflictError, JobStuckError, JournalError
+from miniagents.journal import SqliteJournal
 
 CORPUS = Path(__file__).parent / "corpus"
 QUESTION = "What did presidents promise about space exploration and the moon?"
@@ -26,19 +32,32 @@ def main() -> int:
     """Answer one question.
 
     Returns:
-        The exit status: 0, or 2 if the swarm could not start.
+        The exit status: 0, 2 if the swarm could not start, or 130 if it was interrupted.
     """
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     question = os.environ.get("QUESTION") or QUESTION
+    job = os.environ.get("JOB") or ""
     try:
         model = model_of(max_tokens=60)
         chaos = _chaos(os.environ.get("CHAOS") or "0")
         library = _library(Path(os.environ.get("DOCS") or CORPUS))
-    except (UsageError, ModelMissingError) as error:
+        _system(job).run(_answer(library, question, model, chaos, job))
+    except (UsageError, ModelMissingError, JobConflictError, JournalError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    MiniAgents(name="swarm").run(_answer(library, question, model, chaos))
+    except KeyboardInterrupt:
+        print(f"\ninterrupted; JOB={job} goes on where it was" if job else "\ninterrupted", file=sys.stderr)
+        return 130
     return 0
+
+
+def _system(job: str) -> MiniAgents:
+    journal = os.environ.get("JOURNAL") or ""
+    if job:
+        return MiniAgents(name="swarm", journal=SqliteJournal(journal or "swarm.db"), durable_agents=True)
+    if journal:
+        raise UsageError(f"JOURNAL={journal}: needs JOB, the name under which the swarm goes on in the next run")
+    return MiniAgents(name="swarm")
 
 
 def _chaos(text: str) -> Chaos:
@@ -61,36 +80,52 @@ def _library(folder: Path) -> Library:
     return library
 
 
-async def _answer(library: Library, question: str, model: MiniAgent, chaos: Chaos) -> None:
+async def _answer(library: Library, question: str, model: MiniAgent, chaos: Chaos, job: str) -> None:
     system = MiniAgents.get_current()
-    pieces: list[str] = []
     swarm: Swarm | None = None
     with new_screen(system, lambda: swarm.usage.rate if swarm is not None else 0.0) as screen:
         screen.say(f"question: {question}")
         screen.say(f"documents: {library.files} files, {len(library.passages)} passages")
         for name, reason in library.skipped.items():
             screen.say(f"skipped: {name}: {reason}")
-        swarm = Swarm(question, system, library, model, chaos, screen.say)
+        swarm = Swarm(system, library, model, chaos, screen.say, job)
         await swarm.start()
+        try:
+            found = await _show(screen, swarm, question)
+        except JobStuckError as error:
+            screen.say(f"{error}: it is run again")
+            found = await _show(screen, swarm, question, frees=True)
+    _sum_up(library, found, await swarm.finish(), job)
+
+
+async def _show(screen: Screen, swarm: Swarm, question: str, *, frees: bool = False) -> Found:
+    """Show an answer as it comes, and return what it is made of."""
+    replies = aiter(swarm.answer(question, frees=frees))
+    found = await (await anext(replies))
+    assert isinstance(found, Found)  # the first reply of the researcher
+    screen.piece("\n")
+    async for statement in replies:
+        screen.piece("  * ")
+        async for piece in statement:
+            screen.piece(str(piece))
         screen.piece("\n")
-        async for statement in swarm.answer():
-            screen.piece("  * ")
-            async for piece in statement:
-                pieces.append(piece)
-                screen.piece(piece)
-            screen.piece("\n")
-        if not pieces:
-            screen.piece("  The documents say nothing about this.\n")
-    figures = swarm.finish()
-    if figures.sources:
+    if not found.findings:
+        screen.piece("  The documents say nothing about this.\n")
+    return found
+
+
+def _sum_up(library: Library, found: Found, figures: Figures, job: str) -> None:
+    if found.findings:
         print("\nsources:")
-        for number, source in enumerate(figures.sources, 1):
+        for number, source in enumerate(found.findings, 1):
             print(printable(f"  [{number}] {source.file}:{source.line}"))
     print(
-        f"\n{figures.queries} queries, {figures.passages_read} passages read, {len(library.skipped)} files skipped, "
+        f"\n{found.queries} queries, {found.passages} passages read, {len(library.skipped)} files skipped, "
         f"{figures.crashes} crashes, {figures.restarts} restarts, {figures.tokens} tokens, "
         f"{figures.rate:.0f} tokens/s, {figures.seconds:.1f} s"
     )
+    if job:
+        print(f"{job}: {figures.answers} answers of the model, {figures.recorded} of them from the journal")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from examples.research_swarm.chaos import Chaos
-from examples.research_swarm.documents import Passage
+from examples.research_swarm.documents import Library
 from examples.research_swarm.index import Index, words_of
 from miniagents import (
     Actor,
@@ -82,8 +82,8 @@ class Searcher(Actor):
 class Reader:
     """Reads one passage at a time and finds the most relevant line."""
 
-    def __init__(self, passages: list[Passage], chaos: Chaos) -> None:
-        self._passages = passages
+    def __init__(self, library: Library, chaos: Chaos) -> None:
+        self._passages = library.passages
         self._chaos = chaos
 
     async def __call__(self, ctx: InteractionContext, passage: int, weights: Any) -> None:

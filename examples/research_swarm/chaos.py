@@ -18,6 +18,9 @@ class Chaos:
         seed: The seed of the random numbers.
     """
 
+    journal_key = "chaos"
+    """Crashes change nothing of the answer."""
+
     def __init__(self, rate: float, seed: int = 1) -> None:
         self.rate = rate
         self.crashes = 0

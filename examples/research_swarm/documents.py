@@ -1,5 +1,6 @@
 """Documents: reading the files of a folder, and cutting them into passages that can be cited."""
 
+import hashlib
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -36,6 +37,11 @@ class Library:
     passages: list[Passage] = field(default_factory=list)
     files: int = 0
     skipped: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def journal_key(self) -> str:
+        """A hash of all passages: a job goes on with these documents only."""
+        return hashlib.sha256(repr(self.passages).encode()).hexdigest()
 
 
 class UnreadableError(Exception):

@@ -4,23 +4,28 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from examples.research_swarm.agents import Finding, Reader, Search, Searcher, planner, writer
 from examples.research_swarm.chaos import Chaos, ChaosError
 from examples.research_swarm.documents import Library
 from examples.research_swarm.index import Index, words_of
-from examples.research_swarm.usage import Usage, metered
+from examples.research_swarm.usage import Usage, metered, recorded_answers
 from miniagents import (
     ActorInfo,
+    InteractionContext,
+    Message,
+    MessageSequencePromise,
     MiniAgent,
     MiniAgents,
     OneForOne,
+    Retry,
     RetryPolicy,
     Routing,
     SpawnOptions,
     gather,
+    miniagent,
 )
 
 SEARCHERS = 3
@@ -32,59 +37,96 @@ STATEMENTS = 4
 _AGAIN = SpawnOptions(retry=RetryPolicy(on=(ChaosError,), attempts=1000))
 
 
+class Found(Message):
+    """What the swarm has found in the documents, before an answer is written.
+
+    Attributes:
+        queries: How many queries the planner has made.
+        passages: How many passages were read.
+        findings: The lines to cite.
+    """
+
+    queries: int
+    passages: int
+    findings: tuple[Finding, ...]
+
+
 @dataclass
 class Figures:
-    """The figures of one answer."""
+    """The figures of one run.
 
-    passages_read: int = 0
-    queries: int = 0
+    Attributes:
+        answers: The answers of the model, also those of earlier runs of the job.
+        recorded: How many of these are from the journal.
+    """
+
+    answers: int = 0
+    recorded: int = 0
     crashes: int = 0
     restarts: int = 0
     tokens: int = 0
     rate: float = 0.0
     seconds: float = 0.0
-    sources: list[Finding] = field(default_factory=list)
+
+
+@miniagent
+async def researcher(ctx: InteractionContext, swarm: "Swarm") -> None:
+    """Answers a question: what was found, and then the statements of the answer, each as it is written."""
+    question = str(await ctx.message_promises)
+    found = await swarm.find(question)
+    ctx.reply(found)
+    if found.findings:
+        ctx.reply(swarm.write(found.findings))
 
 
 class Swarm:
-    """Answers one question.
+    """Answers one question. With a job, it goes on where an earlier process was ended.
 
     Args:
-        question: The question.
         system: The system of the actors.
         library: The documents, with at least one passage.
         model: The model that phrases the answer.
         chaos: Decides which searchers and readers crash.
         say: Called with each line of progress.
+        job: The name of the job; "" for none. The system of a job has a journal.
+
+    Attributes:
+        journal_key: The job goes on with the same documents only.
     """
 
     def __init__(
         self,
-        question: str,
         system: MiniAgents,
         library: Library,
         model: MiniAgent,
         chaos: Chaos,
         say: Callable[[str], None],
+        job: str = "",
     ) -> None:
+        self.journal_key = library.journal_key
         self.usage = Usage()
         self.figures = Figures()
-        self._question = question
         self._system = system
         self._library = library
         self._model = model
         self._chaos = chaos
         self._say = say
+        self._job = job
         self._began = time.monotonic()
 
     async def start(self) -> None:
-        """Start all actors, in order. The planner begins with the question at once, while a thread indexes the
-        documents: the model takes longest to start."""
+        """Start the model and who talks to it. The others start when they have an index to work with."""
         system = self._system
-        strategy = OneForOne(max_restarts=None)
         counted = metered.fork(model=self._model, non_freezable_kwargs={"usage": self.usage})
-        self._phrases = system.spawn(counted, name="model")
-        self._queries = system.spawn(planner, name="planner", model=self._phrases).inquire(self._question)
+        phrases = system.spawn(counted, name="model")
+        self._planner = system.spawn(planner, name="planner", model=phrases)
+        self._writer = system.spawn(writer, name="writer", model=phrases)
+        if self._job:
+            self.figures.recorded = await self._answers()
+
+    async def _start_workers(self) -> None:
+        """Index the documents in a thread, and start searchers and readers."""
+        system, strategy = self._system, OneForOne(max_restarts=None)
         index, self._weights = await asyncio.to_thread(_indexed, self._library)
         self._searchers = await system.pool(
             Searcher,
@@ -94,16 +136,30 @@ class Swarm:
             options=_AGAIN,
             kwargs={"index": index, "chaos": self._chaos},
         )
-        reader = Reader.fork(
-            options=_AGAIN, non_freezable_kwargs={"passages": self._library.passages, "chaos": self._chaos}
-        )
+        reader = Reader.fork(options=_AGAIN, non_freezable_kwargs={"library": self._library, "chaos": self._chaos})
         self._readers = await system.pool(reader, size=READERS, name="readers", strategy=strategy)
-        self._writer = system.spawn(writer, name="writer", model=self._phrases)
 
-    async def answer(self) -> AsyncIterator[AsyncIterator[str]]:
-        """Return the statements of the answer, each as a stream of pieces of text."""
-        queries = list(dict.fromkeys([str(message) for message in await self._queries]))
-        self.figures.queries = len(queries)
+    def answer(self, question: str, *, frees: bool = False) -> MessageSequencePromise:
+        """Return what was found, and the statements of the answer, which are streamed.
+
+        Args:
+            question: The question.
+            frees: Whether a job that has killed its process again and again is run all the same.
+        """
+        agent = researcher.fork(non_freezable_kwargs={"swarm": self})
+        if not self._job:
+            return agent.inquire(question)
+        return self._system.run_job(self._job, agent, question, retry=Retry.FAILED if frees else None)
+
+    async def find(self, question: str) -> Found:
+        """Search and read.
+
+        Args:
+            question: The question.
+        """
+        planned = self._planner.inquire(question)  # the model takes longest to start
+        await self._start_workers()
+        queries = list(dict.fromkeys([str(message) for message in await planned]))
         self._say(f"planner: {len(queries)} queries: {'; '.join(queries)}")
         scores: Counter[int] = Counter()
         asks = [self._searchers.ask(Search(query=query, k=HITS)) for query in queries]
@@ -112,32 +168,42 @@ class Swarm:
                 scores[number] += score
         best = [number for number, _ in sorted(scores.items(), key=lambda hit: (-hit[1], hit[0]))[:HITS]]
         self._say(f"searchers: {len(scores)} passages found, the best {len(best)} are read")
-        findings = await self._read(best)
-        self.figures.passages_read = len(best)
-        self.figures.sources = findings
+        findings = await self._read(question, best)
         self._say(f"readers: {len(findings)} lines to cite")
-        if findings:
-            async for statement in self._writer.inquire(findings):
-                yield (str(token) async for token in statement)
+        return Found(queries=len(queries), passages=len(best), findings=tuple(findings))
 
-    async def _read(self, numbers: list[int]) -> list[Finding]:
+    def write(self, findings: tuple[Finding, ...]) -> MessageSequencePromise:
+        """Let the writer make statements of what was found.
+
+        Args:
+            findings: The lines to cite.
+        """
+        return self._writer.inquire(findings)
+
+    async def _read(self, question: str, numbers: list[int]) -> list[Finding]:
         """Let the readers read in parallel, and return the most relevant lines, best first."""
-        weights = {word: self._weights[word] for word in words_of(self._question) if word in self._weights}
-        calls = [self._readers.inquire(self._question, passage=number, weights=weights) for number in numbers]
+        weights = {word: self._weights[word] for word in words_of(question) if word in self._weights}
+        calls = [self._readers.inquire(question, passage=number, weights=weights) for number in numbers]
         findings = [message for replies in await gather(*calls) for message in replies if isinstance(message, Finding)]
         findings.sort(key=lambda finding: (-finding.score, finding.passage))
         different = {finding.quote: finding for finding in reversed(findings) if finding.score > 0}
         return sorted(different.values(), key=lambda finding: (-finding.score, finding.passage))[:STATEMENTS]
 
-    def finish(self) -> Figures:
+    async def finish(self) -> Figures:
         """Return the figures; call this after the answer."""
         figures = self.figures
+        if self._job:
+            figures.answers = await self._answers()
         figures.crashes = self._chaos.crashes
         figures.restarts = _restarts(self._system.tree())
         figures.tokens = self.usage.tokens
         figures.rate = self.usage.rate
         figures.seconds = time.monotonic() - self._began
         return figures
+
+    async def _answers(self) -> int:
+        assert self._system.journal is not None  # a system with a job has one
+        return await recorded_answers(self._system.journal, self._job)
 
 
 def _indexed(library: Library) -> tuple[Index, dict[str, float]]:

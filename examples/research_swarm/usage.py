@@ -1,9 +1,10 @@
-"""The tokens and the time that the model has used."""
+"""The tokens and the time that the model has used, and its answers in a journal."""
 
 import time
 
 from miniagents import InteractionContext, MiniAgent, miniagent
 from miniagents.ext.llms import ReplyMessage
+from miniagents.journal import Journal, Records, RowsOfJob
 
 
 class Usage:
@@ -13,6 +14,9 @@ class Usage:
         tokens: The tokens written.
         seconds: The seconds during which at least one call was under way.
     """
+
+    journal_key = "usage"
+    """It changes nothing of an answer."""
 
     def __init__(self) -> None:
         self.tokens = 0
@@ -46,3 +50,15 @@ async def metered(ctx: InteractionContext, model: MiniAgent, usage: Usage) -> No
         for message in await replies:
             if isinstance(message, ReplyMessage):
                 usage.tokens += message.usage.output_tokens
+
+
+async def recorded_answers(journal: Journal, job: str) -> int:
+    """Return how many answers of models a journal has of a job.
+
+    Args:
+        journal: The journal, which is open.
+        job: The name of the job, which has less than 1,000 calls.
+    """
+    rows = await journal.read(RowsOfJob(job, 0, 1000))
+    records = [record for row in rows for record in await journal.read(Records(row.id))]
+    return sum(record.kind == "model" and record.value is not None for record in records)

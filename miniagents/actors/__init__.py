@@ -11,6 +11,7 @@ from miniagents.actors.messaging.envelope import Envelope
 from miniagents.actors.messaging.group import Group
 from miniagents.actors.messaging.mailbox import Mailbox, Overflow
 from miniagents.actors.messaging.options import RESERVED_NAMES, RetryPolicy, SpawnOptions
+from miniagents.actors.messaging.placement import Placement
 from miniagents.actors.messaging.ref import ActorRef
 from miniagents.actors.messaging.terminated import Terminated
 from miniagents.actors.observing.caller import Caller
@@ -51,6 +52,7 @@ __all__ = [
     "ObservedCall",
     "Observer",
     "Overflow",
+    "Placement",
     "ReplyTo",
     "RetryPolicy",
     "Routing",

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, Unpack, overload
 
 from miniagents.actors.arguments import check_names
 from miniagents.actors.cells.absent import cell_of
@@ -61,6 +61,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+
+class RunningCluster(Protocol):
+    """The cluster of a system, as its driver runs it."""
+
+    async def start(self, system: Any) -> None:
+        """Start the nodes, once the system is active. The cluster ends them when the tree has stopped."""
+
+    def nodes(self) -> tuple[Any, ...]:
+        """Return the nodes that are in."""
+
+
 SUPERVISOR_PROPS = Props(lambda: None, DEFAULT_OPTIONS)
 
 
@@ -84,6 +95,8 @@ class ActorSystem(Spawner, StoppableSystem):
         on_failure: Called with the error when a supervisor at the root gives up and the system ends because of it.
         journal: What durable actors keep on disk (`miniagents.journal.SqliteJournal`), or None. The system opens it at
             its start, and closes it last.
+        cluster: The nodes over which actors can be placed (`RayCluster` of `miniagents.ext.ray`), or None for this
+            process alone. The nodes are started by `async with` and by `run`, and not by `activate()`.
 
     Attributes:
         journal: The journal, or None.
@@ -102,6 +115,8 @@ class ActorSystem(Spawner, StoppableSystem):
     node_name = ""
     node_epoch = 0
     """The number of this life of the node with that name."""
+    placing: Any = None
+    """What places actors on the nodes of a cluster; None without one."""
 
     def __init__(
         self,
@@ -112,6 +127,7 @@ class ActorSystem(Spawner, StoppableSystem):
         dead_letters_kept: int = 1000,
         on_failure: Callable[[BaseException], object] | None = None,
         journal: "Journal | None" = None,
+        cluster: "RunningCluster | None" = None,
     ) -> None:
         super().__init__(on_failure)
         _check_journal(journal)
@@ -120,6 +136,7 @@ class ActorSystem(Spawner, StoppableSystem):
         check_function("on_failure=", on_failure)
         self.name = name
         self.journal = journal
+        self.cluster = cluster
         self.id = register(self)
         self.id_hash = hash_of(self.id)
         self.grace = grace
@@ -179,6 +196,26 @@ class ActorSystem(Spawner, StoppableSystem):
             self.control = import_module("miniagents.journal.operating").open_control(self, self.journal)
         self.scheduling.system_started(self)
         return self
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        if self.cluster is not None:
+            try:
+                await self.cluster.start(self)
+            except BaseException as error:
+                await self.__aexit__(type(error), error, error.__traceback__)
+                raise
+        return self
+
+    def nodes(self) -> tuple[Any, ...]:
+        """Return the nodes of the cluster, the driver first, as `NodeInfo`s.
+
+        Raises:
+            InvalidOptionError: The system has no cluster.
+        """
+        if self.cluster is None:
+            raise InvalidOptionError(f"system {self.name!r} has no cluster: cluster=")
+        return self.cluster.nodes()
 
     def run(self, main: Coroutine[Any, Any, T], *, gc: Collecting | None = None) -> T:
         """Run a program in this system, on uvloop where it is there.
@@ -261,6 +298,8 @@ class ActorSystem(Spawner, StoppableSystem):
         """Make the cell of an actor, without starting it."""
         if options is not None:
             check_kind(f"{parent.path}/{name}: options=", options, SpawnOptions, or_none=True)
+            if options.is_placed:
+                return self.place(parent, actor, name, options, kwargs)
             if options.durable:
                 self.check_durable(f"{parent.path}/{name}")
         if isinstance(actor, type) and issubclass(actor, Actor):
@@ -290,6 +329,22 @@ class ActorSystem(Spawner, StoppableSystem):
             kind = type(actor).__name__
             instead = f"; give the class, and what its constructor takes: spawn({kind}, name_of_argument=...)"
         raise InvalidOptionError(f"{parent.path}/{name}: an actor is a subclass of Actor, not {actor!r}{instead}")
+
+    def place(
+        self, parent: Cell, actor: object, name: str, options: SpawnOptions, kwargs: Mapping[str, Any]
+    ) -> LivingCell:
+        """Make the cell of an actor on the node that its options choose.
+
+        Raises:
+            InvalidOptionError: The system has no cluster, or there is no such node.
+        """
+        if self.placing is None:
+            raise InvalidOptionError(
+                f"{parent.path}/{name}: node= and placement= need a cluster, and system {self.name!r} has none; give "
+                f"it one: cluster="
+            )
+        cell: LivingCell = self.placing.new_cell(parent, actor, name, options, kwargs)
+        return cell
 
     async def supervise(self, supervisor: Supervisor, parent: ActorRef | None = None) -> SupervisorRef:
         """Start a supervisor and wait until all its children have started, as OTP's `start_link` does.
@@ -385,13 +440,17 @@ class ActorSystem(Spawner, StoppableSystem):
     def lookup(self, path: str) -> ActorRef | None:
         """The actor at a path, `/research/searcher-3`, or None."""
         check_kind("lookup(path=)", path, str)
+        cell = self._find(path)
+        return cell.ref if cell is not None else None
+
+    def _find(self, path: str) -> Cell | None:
         cell: Cell = self.root
         for name in path.strip("/").split("/"):
             child = cell.children.get(name) if cell.children else None
             if child is None:
                 return None
             cell = child
-        return cell.ref
+        return cell
 
     def group(self, name: str) -> Group:
         """The group of this name; it exists as soon as somebody asks for it."""
@@ -511,10 +570,10 @@ class ActorSystem(Spawner, StoppableSystem):
         check_kind(f"{method}(path=)", path, str)
         if not path.strip("/"):
             return self.root
-        ref = self.lookup(path)
-        if ref is None:
+        cell = self._find(path)
+        if cell is None:
             raise LookupError(f"there is no actor at {path!r}")
-        return cell_of(ref)
+        return cell
 
     # For cells
 

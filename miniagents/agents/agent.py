@@ -37,10 +37,11 @@ class AgentOptions:
         version: The version of the code, as the journal knows it; None for a hash of the code.
 
     Attributes:
+        passivates_waits_after: Seconds after which the code of a job that only waits is thrown away; None for never.
         props: What the actors of functions with these options are made of.
     """
 
-    __slots__ = ("_of_forks", "errors", "max_concurrency", "props", "spawn", "version")
+    __slots__ = ("_of_forks", "errors", "max_concurrency", "passivates_waits_after", "props", "spawn", "version")
 
     def __init__(
         self,
@@ -53,6 +54,7 @@ class AgentOptions:
         self.max_concurrency = max_concurrency
         self.spawn = spawn
         self.version = version
+        self.passivates_waits_after = spawn.passivate_after
         self.props = Props(_no_instance, spawn, errors)
         self._of_forks: AgentOptions | None = None
 
@@ -64,6 +66,7 @@ class AgentOptions:
         if self._of_forks is None:
             spawn = self.spawn.but(passivate_after=FORK_PASSIVATE_AFTER)
             self._of_forks = AgentOptions(self.errors, self.max_concurrency, spawn, self.version)
+            self._of_forks.passivates_waits_after = None  # code is run twice only where somebody has asked for it
         return self._of_forks
 
 

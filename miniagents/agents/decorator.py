@@ -75,7 +75,9 @@ def miniagent(
         handler_timeout: Seconds that a call may run, more than 0; None for no limit.
         poison_after: With `retry`, the number of crashes after which a message is set aside, even if `retry` allows
             more attempts.
-        passivate_after: Seconds without a call after which the agent gives its memory back; None for never.
+        passivate_after: Seconds without a call after which the agent gives its memory back; None for never. The code
+            of a job whose root is such an agent is thrown away after as many seconds in which it only waits, and runs
+            again, by replay, when its answer or its time comes.
         durable: Whether the calls of the agent outlive the process. The system needs a journal.
         version: The version of the code of a durable agent: answers of another version are not used. None for a hash of
             the code, its constants and its helpers.

@@ -48,7 +48,7 @@ class LastingContext(Spawner):
         interaction, clock = self._interaction, self._interaction.system.wall_clock
         key = msgspec.msgpack.encode(float(seconds))
         due_at = await taken_number(interaction, "sleep", key, lambda: clock.time() + seconds)
-        resting = interaction.system.answers.resting.of(interaction) if interaction.job else nullcontext()
+        resting = interaction.system.answers.resting.of(interaction, due_at) if interaction.job else nullcontext()
         with resting:
             await clock.sleep_until(due_at)
 

@@ -174,6 +174,8 @@ class MiniAgents(AgentHost):
     ) -> LivingCell:
         """Make the cell of an actor or agent, without starting it."""
         if isinstance(actor, MiniAgent):
+            if options is not None and options.is_placed:
+                return self.place(parent, actor, name, options, kwargs)
             return new_agent_cell(self, parent, name, spawned(actor, options, kwargs))
         if isinstance(actor, Pool) and isinstance(actor.child, MiniAgent):
             member = actor.children[0]
@@ -269,6 +271,8 @@ class MiniAgents(AgentHost):
             if self._interactions:
                 self._no_interactions = self.loop.create_future()
                 await self._no_interactions
+            elif self._jobs is not None and self._jobs.passivation.has_any:
+                await self._jobs.passivation.until_none_is_left()
             elif not self._background_to_wait_for() and not self._open_calls:
                 break
         await super()._wait_until_quiet()
@@ -278,6 +282,8 @@ class MiniAgents(AgentHost):
     async def _stop_interactions(self) -> None:
         for call in tuple(self._open_calls):
             call.finish()
+        if self._jobs is not None:
+            self._jobs.passivation.stop()
         ending = [interaction for interaction in self._interactions.values() if not interaction.ends_with_its_agent]
         for interaction in ending:
             if interaction.parent is None:

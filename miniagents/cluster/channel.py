@@ -97,7 +97,7 @@ class Channel:
         self._unacked_bytes = 0
         self._again: deque[tuple[int, list[msgspec.Raw], int]] = deque()
         self._received = 0
-        self._assembly = Assembly()
+        self._assemblies = (Assembly(), Assembly())  # of data and of control, which may come in between
         self._task: asyncio.Task[None] | None = None
         self._resend: asyncio.TimerHandle | None = None
         self._resend_after = RESEND_AFTER
@@ -135,7 +135,8 @@ class Channel:
             return ()
         if len(data) > PIECE_BYTES:
             self._numbers += 1
-            queued = tuple(Queued(piece) for piece in pieces_of(data, self._numbers))
+            number = 2 * self._numbers + control
+            queued = tuple(Queued(piece) for piece in pieces_of(data, number))
         else:
             queued = (Queued(data),)
         (self._control if control else self._data).extend(queued)
@@ -195,8 +196,8 @@ class Channel:
         try:
             await self._transport.send(self.there, frame)
         except Exception as error:
-            log = _log.debug if isinstance(error, ConnectionError) else _log.error
-            log("link.not_sent", node=str(self.there), error=repr(error))
+            if not isinstance(error, ConnectionError):  # that one is what a transport raises for a node that is gone
+                _log.error("link.not_sent", node=str(self.there), error=repr(error))
             self._stalled = True
             self._again.clear()
             return False
@@ -283,7 +284,8 @@ class Channel:
         try:
             parts = decode_item(data)
             if parts[0] == PIECE:
-                whole = self._assembly.add(parts)
+                is_control = len(parts) > 1 and type(parts[1]) is int and parts[1] & 1
+                whole = self._assemblies[bool(is_control)].add(parts)
                 if whole is None:
                     return
                 parts = decode_item(whole)
@@ -334,7 +336,7 @@ class Channel:
         self._unacked.clear()
         self._again.clear()
         self._waiting_bytes = self._unacked_bytes = 0
-        self._assembly = Assembly()
+        self._assemblies = (Assembly(), Assembly())
         for timer in (self._resend, self._ack_timer):
             if timer is not None:
                 timer.cancel()

@@ -42,6 +42,14 @@ REPLY_FAILED = 48  # number, number of the reply or 0, error
 CALL_ENDED = 49  # number, error, tokens, cost
 CREDIT = 50  # number, pieces that may be sent more
 
+# Placed actors
+SPAWN = 60  # uid, path, parent, factory, options, restart type, seconds to shut down
+CHILD_ASK = 61  # uid, what is asked of it, reason
+CHILD_REPORT = 62  # uid, what has happened to it, reason or error
+
+# Waits
+PROBE = 80  # number of the question along which it comes, name, epoch and number of its origin, age of that, paths
+
 
 def value_to_wire(value: object, where: str) -> Any:
     """Return the plain data of a value.

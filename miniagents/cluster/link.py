@@ -97,6 +97,8 @@ class NodeLink:
             self._asks[number] = entry
             if message_id is None:
                 self._asked[entry] = number, queued
+                if entry.sender is not None and not entry.own_timeout:
+                    self._nodes.probing.asked(entry)
             entry.add_done_callback(lambda ask: self._ask_ended(number, ask))
             return None
         written = self._writes[number] = self._system.loop.create_future()
@@ -104,9 +106,15 @@ class NodeLink:
 
     def _ask_ended(self, number: int, ask: Any) -> None:
         self._asks.pop(number, None)
+        self._nodes.probing.ended(ask)
         sent = self._asked.pop(ask, None)
         if sent is not None:
             self.channel.withdraw(sent[1])  # its deadline has passed, perhaps, before it could leave
+
+    def number_of(self, ask: Ask[Any]) -> int | None:
+        """Return the number of an ask that is under way, or None."""
+        sent = self._asked.get(ask)
+        return sent[0] if sent is not None else None
 
     def cancel(self, cell: RemoteCell, ask: Ask[Any]) -> "asyncio.Future[None] | None":
         """Cancel what runs for an ask there; see `Link.cancel`."""
@@ -179,6 +187,11 @@ class NodeLink:
         kind = parts[0]
         if kind in (items.STARTED, items.ENDED):
             self._life(*parts)
+            return True
+        if kind == items.CHILD_REPORT:
+            if len(parts) != 4:
+                raise DecodeError(f"an item of kind {kind} has 3 fields, not {len(parts) - 1}")
+            self._nodes.placing.reported(parts[1], parts[2], _reason(parts[3]) if parts[3] is not None else None)
             return True
         if kind in _OF_CALLS:
             call = self._calls.get(parts[1])

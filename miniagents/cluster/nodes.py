@@ -18,7 +18,10 @@ from miniagents.agents.interaction_context import InteractionContext
 from miniagents.agents.remote_agent_cell import RemoteAgentCell
 from miniagents.cluster.channel import Channel
 from miniagents.cluster.frames import decode_frame
+from miniagents.cluster.hosting import Hosting
 from miniagents.cluster.link import NodeLink
+from miniagents.cluster.placing import Placing
+from miniagents.cluster.probing import Probing
 from miniagents.cluster.serving import Serving
 from miniagents.cluster.transport import LossCause, NodeId, Transport
 from miniagents.errors import ActorStoppedError, DecodeError, NodeLostError
@@ -26,6 +29,10 @@ from miniagents.log import log as _log
 
 if TYPE_CHECKING:
     from miniagents.actors.cells.cell import Cell
+
+
+UNREACHED_AFTER = 3.0
+"""Seconds without an acknowledgement after which a node is said to be out of reach."""
 
 
 @miniagent
@@ -79,6 +86,9 @@ class ClusterNodes(Observer):
         may_send: Returns False once this node must not say anything any more.
 
     Attributes:
+        hosting: The actors that other nodes have placed on this one.
+        probing: The search for cycles of waits over several nodes.
+        placing: The actors that this node has placed on others.
         refused: The number of frames that were thrown away because of their epochs.
     """
 
@@ -96,6 +106,9 @@ class ClusterNodes(Observer):
         self.loop = loop
         self.may_send = may_send
         self.refused = 0
+        self.hosting = Hosting(self)
+        self.placing = Placing(self)
+        self.probing = Probing(self)
         self._peers: dict[NodeId, Peer] = {}
         self._lost_epochs: dict[str, int] = {}
         self._local: dict[int, Cell] = {}
@@ -123,6 +136,7 @@ class ClusterNodes(Observer):
     def actor_ended(self, cell: Any) -> None:
         """Forget an actor of this node that has ended."""
         self._local.pop(cell.uid, None)
+        self.hosting.ended(cell)
 
     def find(self, identity: Identity, kind: type[Any]) -> Any:
         """Return the cell of an actor of any node; None if it, or its node, has ended."""
@@ -166,9 +180,11 @@ class ClusterNodes(Observer):
         """Return the link to a life of a node that is not lost; it is made with its first use."""
         peer = self._peers.get(node)
         if peer is None:
+            # A node is replaced once its lease has lapsed, and not before: all older lives are lost, also those that
+            # nothing was heard of, whose frames may still be on their way.
             for other in [known for known in self._peers if known.name == node.name and known.epoch < node.epoch]:
-                # A node is replaced once its lease has lapsed, and not before: the news of the loss is on its way.
                 self.lost(other, LossCause.UNKNOWN)
+            self._lost_epochs[node.name] = max(self._lost_epochs.get(node.name, 0), node.epoch - 1)
             peer = self._peers[node] = Peer(self, node)
         return peer
 
@@ -212,10 +228,17 @@ class ClusterNodes(Observer):
 
     def close(self) -> None:
         """End all links: this node ends."""
+        self.probing.close()
         self.system.observers.detach(self)
         error = NodeLostError(f"node {self.here.name!r} ends", node=self.here.name, cause=LossCause.UNKNOWN.value)
         for node in tuple(self._peers):
             self._peers.pop(node).lost(error)
+
+    def unreached(self, now: float) -> tuple[str, ...]:
+        """Return the names of the nodes that have acknowledged nothing for `UNREACHED_AFTER` seconds, in which this one
+        has tried again and again. Called from any thread."""
+        since = {node.name: peer.channel.unreached_since for node, peer in tuple(self._peers.items())}
+        return tuple(name for name, at in since.items() if at is not None and now - at > UNREACHED_AFTER)
 
     @property
     def open(self) -> int:

@@ -11,6 +11,7 @@ from miniagents.agents.call_target import AgentRef
 from miniagents.cluster import items
 from miniagents.cluster.channel import Channel
 from miniagents.cluster.frames import check_size, pack
+from miniagents.cluster.hosting import Order
 from miniagents.cluster.served_call import ServedCall
 from miniagents.errors import ActorStoppedError, DecodeError, InvalidOptionError
 from miniagents.log import log as _log
@@ -286,10 +287,29 @@ class Serving:
         if call is not None:
             call.grant(pieces)
 
+    # Placed actors
+
+    def _spawn(
+        self, uid: int, path: str, parent: Any, factory: Any, options: Any, restart: str | None, shutdown: Any
+    ) -> None:
+        above = items.value_from_wire(parent) if parent is not None else None
+        self._nodes.hosting.spawn(self._channel, Order(uid, path, above, factory, options, restart, shutdown))
+
+    def _child_ask(self, uid: int, what: str, reason: Any) -> None:
+        self._nodes.hosting.asked(uid, what, items.reason_from_wire(reason) if reason is not None else None)
+
+    # Waits
+
+    def _probe(self, number: int, name: str, epoch: int, origin: int, age: float, ring: list[str]) -> None:
+        ask = self._asks.get(number)
+        start = (ask, None) if ask is not None else None
+        self._nodes.probing.received(start, (name, epoch, origin), age, ring)
+
     # The end
 
     def lost(self, error: BaseException) -> None:
         """Cancel what runs for the other node, which is lost: nobody waits for it."""
+        self._nodes.hosting.lost(self._channel, error)
         for cell in tuple(self._watched):
             watcher: Any = self
             cell.remove_watcher(watcher)
@@ -317,5 +337,8 @@ _TAKES: dict[int, tuple[Callable[..., None], int]] = {
     items.INPUT_FAILED: (Serving._input_failed, 2),  # noqa: SLF001
     items.INPUT_END: (Serving._input_ends, 1),  # noqa: SLF001
     items.CREDIT: (Serving._credit, 2),  # noqa: SLF001
+    items.SPAWN: (Serving._spawn, 7),  # noqa: SLF001
+    items.CHILD_ASK: (Serving._child_ask, 3),  # noqa: SLF001
+    items.PROBE: (Serving._probe, 6),  # noqa: SLF001
 }
 """What takes an item of each kind, and how many fields it has."""

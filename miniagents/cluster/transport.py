@@ -94,6 +94,14 @@ class Launcher(Protocol):
             ConnectionError: It cannot be started now; the cluster tries again later.
         """
 
+    async def beat(self, node: NodeId, request: bytes) -> bytes:
+        """Hand a heartbeat to a node, and return the answer: what `NodeRuntime.beat(request)` returns there, called
+        from a thread that no code of the user can hold up.
+
+        Raises:
+            ConnectionError: The node is gone, or cannot be reached. A call that never returns is cancelled.
+        """
+
     async def kill(self, node: NodeId) -> None:
         """End a node at once, whatever it does. Ending one that is gone is harmless."""
 

@@ -64,6 +64,11 @@ def message_class(tag: object) -> MessageClass | None:
     return _messages.get(tag) if type(tag) is str else None
 
 
+def message_classes() -> dict[str, Any]:
+    """Return all message classes that are defined now, by their tags."""
+    return dict(_messages)
+
+
 def register_value_type(cls: type) -> None:
     """Register an enum or a frozen record, so that the codec can decode it.
 

@@ -11,7 +11,8 @@ class Network:
     """Nodes in one process, and the ways between them.
 
     Frames are delayed by what the loop calls time, which is virtual in tests. The faults are attributes, which may be
-    changed at any moment.
+    changed at any moment. The network knows nodes by their names alone: a frame that is on its way when its sender dies
+    arrives all the same, and one for a life that is over arrives at the next life of that name.
 
     Args:
         seed: The seed of everything that is drawn.
@@ -67,7 +68,7 @@ class Network:
         self._cut.clear()
 
     def leaves(self, node: NodeId) -> None:
-        """Let a life of a node be gone: what is on the way to it is lost."""
+        """Let a life of a node be gone."""
         self._nodes.pop(node, None)
 
     def reaches(self, source: NodeId, destination: NodeId) -> bool:
@@ -78,7 +79,7 @@ class Network:
     def post(self, source: NodeId, destination: NodeId, frame: bytes) -> None:
         """Put a frame on its way."""
         self.sent += 1
-        if destination not in self._nodes:
+        if source not in self._nodes or self._newest(destination.name) is None:
             raise ConnectionError(f"node {destination} is gone")
         copies = 2 if self._random.random() < self.duplication else 1
         for _ in range(copies):
@@ -87,8 +88,13 @@ class Network:
                 asyncio.get_running_loop().call_later(delay, self._arrives, source, destination, frame)
 
     def _arrives(self, source: NodeId, destination: NodeId, frame: bytes) -> None:
-        if self.reaches(source, destination):
-            self._nodes[destination].receive(source, frame)
+        transport = self._newest(destination.name)
+        if transport is not None and (source.name, destination.name) not in self._cut:
+            transport.receive(source, frame)
+
+    def _newest(self, name: str) -> "MemoryTransport | None":
+        lives = [node for node in self._nodes if node.name == name]
+        return self._nodes[max(lives)] if lives else None
 
 
 class MemoryTransport:

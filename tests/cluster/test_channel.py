@@ -133,6 +133,16 @@ async def test_control_overtakes_the_data_that_wait() -> None:
     assert [parts[0] for parts in ends.there] == ["control", *range(8)]
 
 
+async def test_large_control_may_come_between_the_pieces_of_large_data() -> None:
+    ends = Ends()
+    large = b"x" * (9 * PIECE_BYTES)
+    ends.a.send(item("data", large))
+    await asyncio.sleep(0.0005)
+    ends.a.send(item("control", large), control=True)
+    await ends.until_idle()
+    assert [parts[0] for parts in ends.there] == ["control", "data"]
+
+
 async def test_an_item_that_is_taken_back_before_it_has_left_never_arrives() -> None:
     ends = Ends()
     ends.a.send(item("one"))

@@ -1,9 +1,15 @@
 """The research swarm: what it reads, what it finds, and that chaos changes nothing of its citations."""
 
+import asyncio
 import importlib.util
+import itertools
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,15 +19,22 @@ from examples.research_swarm.chaos import Chaos, ChaosError
 from examples.research_swarm.documents import read_folder
 from examples.research_swarm.index import Index
 from examples.research_swarm.screen import printable
+from examples.research_swarm.usage import recorded_answers
+from miniagents.control import CommandError, NotListeningError, ask, socket_path
+from miniagents.journal import SqliteJournal
+from miniagents.testing import Exchange, FakeProvider, Reply
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = Path(__file__).with_name("documents")
 
 
+COMMAND = [sys.executable, "-m", "examples.research_swarm"]
+
+
 def run(**environment: str) -> "subprocess.CompletedProcess[str]":
     clean = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
     return subprocess.run(
-        [sys.executable, "-m", "examples.research_swarm"],
+        COMMAND,
         cwd=ROOT,
         env={**clean, **environment},
         capture_output=True,
@@ -130,3 +143,96 @@ def test_the_citations_are_the_same_however_much_crashes() -> None:
         assert (" 0 restarts" in done.stdout) is (chaos == "0")
     (only,) = sources
     assert "[1] lake.txt:2" in only
+
+
+class Model:
+    """A model whose answers are all different. It gives some of them, and then none until it is told to."""
+
+    def __init__(self) -> None:
+        self.numbers = itertools.count()
+        self.to_give = 0
+
+    def answer(self, exchange: Exchange) -> Reply:
+        self.to_give -= 1
+        delay = 0.0 if self.to_give >= 0 else 600.0
+        number = next(self.numbers)
+        if "keywords" in exchange.prompt:
+            return Reply(f"lake, deep, {number}", delay=delay)
+        line = exchange.prompt.splitlines()[-1]
+        return Reply(f"{line.rstrip('.')} as answer {number} says.", delay=delay)
+
+
+async def _recorded(path: Path) -> int:
+    journal = SqliteJournal(path)
+    journal.open()
+    try:
+        return await recorded_answers(journal, "lake")
+    finally:
+        await journal.close()
+
+
+def answered(path: Path, copies: Iterator[int]) -> int:
+    """Return how many answers of the model the running program has in its journal, of which it makes a copy."""
+    copy = path.with_name(f"copy-{next(copies)}.db")
+    try:
+        ask(socket_path(path), "journal.export", {"path": str(copy)})
+    except (NotListeningError, CommandError):
+        return 0
+    return asyncio.run(_recorded(copy))
+
+
+@pytest.mark.real_time
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_a_job_that_is_killed_and_interrupted_goes_on_and_says_how_many_answers_came_from_the_journal(
+    tmp_path: Path,
+) -> None:
+    model, journal = Model(), tmp_path / "swarm.db"
+    with FakeProvider(model.answer) as provider:
+        environment = {
+            **os.environ,
+            "DOCS": str(DOCUMENTS),
+            "QUESTION": "How deep is the lake?",
+            "MODEL": "openai:m",
+            "OPENAI_API_KEY": "key",
+            "OPENAI_BASE_URL": provider.openai_url,
+            "JOB": "lake",
+            "JOURNAL": str(journal),
+        }
+        copies = itertools.count()
+        for ending, status in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130), (signal.SIGTERM, -15)):
+            before = asyncio.run(_recorded(journal))
+            model.to_give = answers = 0 if ending is signal.SIGTERM else 1
+            with subprocess.Popen(COMMAND, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as child:
+                while child.poll() is None and (
+                    model.to_give == answers or answered(journal, copies) < before + answers
+                ):
+                    time.sleep(0.02)  # until it has asked, and has recorded what it got
+                child.send_signal(ending)
+                assert child.wait(30) == status
+            assert asyncio.run(_recorded(journal)) == before + answers
+
+        asked = len(provider.exchanges)
+        model.to_give = 100
+        done = run(**environment)
+        assert done.returncode == 0, done.stderr
+        assert "lake: 3 answers of the model, 2 of them from the journal" in done.stdout
+        assert len(provider.exchanges) == asked + 1
+
+        again = run(**environment)
+        assert "lake: 3 answers of the model, 3 of them from the journal" in again.stdout
+        assert len(provider.exchanges) == asked + 1
+        other = run(**{**environment, "QUESTION": "How high is the mountain?"})
+        assert (other.returncode, "job 'lake' is there already" in other.stderr) == (2, True)
+    assert answer_of(again.stdout) == answer_of(done.stdout)
+    assert "as answer" in answer_of(done.stdout)
+
+
+def answer_of(output: str) -> str:
+    return re.split(r"\n\n", output, maxsplit=1)[1].split("sources:")[0]
+
+
+def test_a_journal_needs_a_job() -> None:
+    done = run(MODEL="openai:m", OPENAI_API_KEY="key", DOCS=str(DOCUMENTS), JOURNAL="swarm.db")
+    if importlib.util.find_spec("openai") is not None:
+        assert (done.returncode, "JOURNAL=swarm.db: needs JOB" in done.stderr) == (2, True)

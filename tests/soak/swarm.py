@@ -64,19 +64,29 @@ class Recorded(msgspec.Struct):
 
 
 class Provider:
-    """Answers so that no two answers are alike, after times that differ, too."""
+    """Answers so that no two answers are alike, after times that differ, too.
+
+    In a life that is to be killed it gives a few answers only, so that the job is not done before all kills.
+
+    Attributes:
+        to_give: How many answers it gives at once in this life; None for all that are asked for.
+    """
 
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
         self.numbers = itertools.count()
-        self.is_slow = True
+        self.to_give: int | None = None
 
     def answer(self, exchange: Exchange) -> Reply:
         """Answer a request; a part of them fails."""
         number, messages, name = next(self.numbers), exchange.body["messages"], exchange.body["model"]
-        delay = self.chance.random() * 0.08 if self.is_slow else 0.0
+        delay = self.chance.random() * 0.08 if self.to_give is not None else 0.0
         if self.chance.random() < 0.03:
             return Reply.failure(500, delay=delay)
+        if self.to_give is not None:
+            self.to_give -= 1
+            if self.to_give < 0:
+                delay = 2 * _LIFE
         if name == "tools" and (done := sum(message["role"] == "tool" for message in messages)) < TURNS - 1:
             call = Call("measure", {"place": f"#{number}"}, id=f"call-{done}")
             return Reply(calls=(call,), delay=delay)
@@ -112,19 +122,20 @@ def play(folder: Path, kills: int, *, teams: int = TEAMS, seed: int = 23) -> Fig
     with FakeProvider(provider.answer) as server:
         command = [sys.executable, "-m", "tests.soak.swarm_program", str(journal), server.openai_url, str(teams)]
         while True:
-            provider.is_slow = sum(killed.values()) < kills
+            is_killed = sum(killed.values()) < kills
+            provider.to_give = chance.randrange(2, 9) if is_killed else None
             with (
                 (folder / "errors.txt").open("a+") as errors,
                 subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as child,
             ):
                 ending = chance.choice(_SIGNALS)
-                if provider.is_slow:
+                if provider.to_give is not None:
                     if before.deaths:
                         _wait_for_progress(child, journal)
                     elif chance.random() < 0.3:
                         time.sleep(chance.random() * 2.0)
                     else:
-                        _wait_for_answers(child, server, _answered(server) + chance.randrange(1, 6))
+                        _wait_for_answers(child, server, _answered(server) + chance.randrange(1, provider.to_give + 1))
                         time.sleep(chance.random() * 0.1)
                     child.send_signal(ending)
                 output, _ = child.communicate(timeout=_LIFE)
@@ -188,16 +199,15 @@ def _wait_for_answers(child: "subprocess.Popen[str]", server: FakeProvider, coun
 
 
 def _wait_for_progress(child: "subprocess.Popen[str]", journal: Path) -> None:
-    """Ask a process at its control socket until it has recorded more than it had when it began."""
+    """Ask a process at its control socket until it has recorded an answer, which is a message that it keeps."""
     first: int | None = None
     while child.poll() is None:
         try:
-            records = ask(socket_path(journal), "journal.stats", {})["counts"]["records"]
+            messages = ask(socket_path(journal), "journal.stats", {})["counts"]["messages"]
         except (NotListeningError, MiniAgentsError):
-            time.sleep(0.02)
-            continue
-        first = records if first is None else first
-        if records >= first + 30:  # the start of a job records some versions of agents, which are no progress
+            messages = first
+        first = messages if first is None else first
+        if messages != first:
             return
         time.sleep(0.02)
 

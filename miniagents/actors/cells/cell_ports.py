@@ -42,6 +42,8 @@ class System(ports.System, Protocol):
     @property
     def node_name(self) -> str: ...
     @property
+    def placing(self) -> "Placing": ...
+    @property
     def random(self) -> "Callable[[], float]": ...
     @property
     def scheduling(self) -> "Scheduling": ...
@@ -74,6 +76,21 @@ class System(ports.System, Protocol):
     def start_soon(
         self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, on_cancelled: "OnCancelled | None" = None
     ) -> "asyncio.Task[Any]": ...
+
+
+class Placing(Protocol):
+    """The part of a cluster that places actors on nodes."""
+
+    def new_cell(
+        self, parent: Any, actor: object, name: str, options: "SpawnOptions", kwargs: Mapping[str, Any]
+    ) -> Any:
+        """Make the cell of an actor on the node that its options choose."""
+
+    def pause(self, lost: int) -> float:
+        """Return the seconds before one of so many actors that were lost together is placed again, at random."""
+
+    def when_ready(self, options: "SpawnOptions", callback: "Callable[[], None]") -> None:
+        """Call a function once an actor with these options may be placed again."""
 
 
 class ChildSupervisor(Protocol):

@@ -10,7 +10,7 @@ from miniagents.actors.messaging.entries import Enveloped
 from miniagents.actors.messaging.identity import Identity
 from miniagents.actors.messaging.ref import ActorRef
 from miniagents.actors.waiting.termination import StopRequest
-from miniagents.errors import InvalidOptionError
+from miniagents.errors import ActorStoppedError, InvalidOptionError
 from miniagents.promising import Promise
 from miniagents.supervision import StopReason
 from miniagents.supervision.lifecycle import BORN, OVER, Life
@@ -69,6 +69,11 @@ class RemoteCell(StandIn):
         """True as long as nobody has heard of the end."""
         return self.life is not OVER
 
+    @property
+    def load(self) -> int:
+        """How many questions have no answer yet."""
+        return len(self._asks)
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.path}#{self.uid} on node {self.identity.node!r}>"
 
@@ -88,7 +93,13 @@ class RemoteCell(StandIn):
 
         Returns:
             For a message that wants no answer, a future of the moment when it is on disk there.
+
+        Raises:
+            ActorStoppedError: The actor has ended, and the message wants no answer: its sender may try again.
         """
+        if self.life is OVER and entry.ask is None:
+            entry.taken = True
+            raise ActorStoppedError(f"{self.path}: has ended", path=self.path, reason=self.reason)
         return self._hand_on(entry, message_id)
 
     def post(self, envelope: Enveloped) -> None:

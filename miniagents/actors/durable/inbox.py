@@ -71,6 +71,7 @@ class JournalInbox:
         self._accepted: dict[Any, asyncio.Future[None]] = {}
         self._by_id: dict[str, Ask[Any]] = {}  # until the outcome is on disk
         self._attempts: dict[Any, int] = {}
+        self._unwritten: tuple[Operation[Any], ...] = ()  # acknowledgements that could not be written
         self._postponed: list[Callable[[], None]] | None = []  # None once the actor has recovered
         self._has_begun = False
         self._first = journal.next_id()  # lower numbers were given out before this actor came
@@ -181,6 +182,8 @@ class JournalInbox:
             JournalError: The journal is not open.
         """
         has_begun = self._has_begun
+        if self._unwritten:
+            self._acknowledge_again()  # the journal knows the ids of these before it is asked for one
         written = self._journal.write(operation, *self._beside(entry))
         if not has_begun:
             self._begin(written)
@@ -348,7 +351,12 @@ class JournalInbox:
         return self._write(entry, handle, *self._state.operations())
 
     def _write(self, entry: Enveloped, first: Operation[None], *more: Operation[Any]) -> "asyncio.Future[None]":
-        written = self._journal.write(first, *more)
+        acknowledgements: tuple[Operation[Any], ...] = (first,)
+        if self._unwritten:
+            # The snapshot has what these messages have changed, so they must not come again after it was saved.
+            acknowledgements, self._unwritten = (*self._unwritten, first), ()
+            more = more or self._state.latest()
+        written = self._journal.write(*acknowledgements, *more)
         del self._numbers[entry]
         if self._attempts:
             self._attempts.pop(entry, None)
@@ -356,8 +364,21 @@ class JournalInbox:
             message_id = self._ids.pop(entry, None)
             if message_id is not None:
                 written.add_done_callback(lambda _: self._by_id.pop(message_id, None))
-        written.add_done_callback(self._log_unwritten)
+        written.add_done_callback(partial(self._acknowledged, acknowledgements))
         return written
+
+    def _acknowledged(self, acknowledgements: tuple[Operation[Any], ...], written: "asyncio.Future[Any]") -> None:
+        if written.exception() is not None:
+            self._log_unwritten(written)
+            self._unwritten += acknowledgements
+        elif self._unwritten:  # the disk works again
+            self._acknowledge_again()
+
+    def _acknowledge_again(self) -> None:
+        """Write the acknowledgements that could not be written, with the state that the messages have led to."""
+        acknowledgements, self._unwritten = self._unwritten, ()
+        written = self._journal.write(*acknowledgements, *self._state.latest())
+        written.add_done_callback(partial(self._acknowledged, acknowledgements))
 
     def save(self) -> None:
         """Take a snapshot of the instance; see `Inbox.save`."""
@@ -365,6 +386,8 @@ class JournalInbox:
 
     def saved(self) -> tuple[Operation[Any], ...]:
         """Return what saves the snapshot; see `Inbox.saved`."""
+        if self._unwritten:
+            self._acknowledge_again()
         return self._state.operations()
 
     def _drop(self, entry: Enveloped) -> None:
@@ -380,6 +403,8 @@ class JournalInbox:
         self.timers.close()
         self._end_postponing()
         self._group.flush()  # before the next actor of this path reads its mail, and before it rests
+        if self._unwritten:
+            self._acknowledge_again()
         if self._has_begun:
             self._journal.write(Rest(mailbox_subject(self.path))).add_done_callback(self._log_unwritten)
         self._closed(self)

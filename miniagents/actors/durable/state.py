@@ -79,6 +79,10 @@ class KeptState:
         self._saved = taken
         return (Save(taken),)
 
+    def latest(self) -> tuple[Operation[Any], ...]:
+        """Return what saves the snapshot that was taken last, be it in the journal already or not."""
+        return (Save(self._saved),) if self._saved is not None else ()
+
     def let_go(self) -> None:
         """Let go of the instance: the actor has ended."""
         self._instance = None

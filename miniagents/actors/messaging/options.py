@@ -5,8 +5,10 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from miniagents.actors.messaging.mailbox import Mailbox
+from miniagents.actors.messaging.placement import Placement
+from miniagents.errors import InvalidOptionError
 from miniagents.supervision import DEFAULT_SUPERVISION, Backoff, Strategy
-from miniagents.supervision.checking import check_count, check_exceptions, check_kind, check_seconds
+from miniagents.supervision.checking import check_count, check_exceptions, check_kind, check_name, check_seconds
 
 UNBOUNDED = Mailbox()
 
@@ -101,8 +103,11 @@ class SpawnOptions:
         supervision: The strategy for the actor's own restarts. When its limit is reached, the actor ends.
         strategy: The strategy for the children that the actor spawns. When its limit is reached, the actor crashes.
         passivate_after: For agents: seconds without a call after which the agent gives its memory back; None for never.
+            A job whose root has this gives its memory back after as many seconds in which it only waits.
         durable: Whether the actor or agent outlives the process. The system needs a journal.
-        node: For runtimes across machines: the node on which to place the actor.
+        node: In a cluster, the name of the node on which to place the actor; None for the node of its parent, or the
+            one that `placement=` chooses.
+        placement: In a cluster, the rule by which the node is chosen; None for the node of its parent.
 
     Raises:
         InvalidOptionError: An option is outside its range.
@@ -128,6 +133,7 @@ class SpawnOptions:
     passivate_after: float | None = None
     durable: bool = False
     node: str | None = None
+    placement: Placement | None = None
 
     def __post_init__(self) -> None:
         check_kind("mailbox=", self.mailbox, Mailbox)
@@ -139,6 +145,16 @@ class SpawnOptions:
         check_kind("strategy=", self.strategy, Strategy, or_none=True)
         if self.passivate_after is not None:
             check_seconds("passivate_after=", self.passivate_after, above_zero=True)
+        check_kind("placement=", self.placement, Placement, or_none=True)
+        if self.node is not None:
+            check_name("node=", self.node)
+            if self.placement is not None:
+                raise InvalidOptionError(f"node={self.node!r} and placement={self.placement!r}: give one of the two")
+
+    @property
+    def is_placed(self) -> bool:
+        """True if a cluster is to choose a node for the actor."""
+        return self.node is not None or self.placement is not None
 
     def but(self, **changes: Any) -> "SpawnOptions":
         """Return the options with other values; None leaves a value as it is."""

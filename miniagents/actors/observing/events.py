@@ -45,6 +45,8 @@ class EventKind(enum.Enum):
     INTERACTION_STARTED = "interaction_started"
     INTERACTION_ENDED = "interaction_ended"
     SLOWED = "slowed"
+    NODE_UP = "node_up"
+    NODE_LOST = "node_lost"
 
 
 class Event(msgspec.Struct, frozen=True):

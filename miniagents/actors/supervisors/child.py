@@ -3,6 +3,7 @@
 import asyncio
 import enum
 from collections.abc import Mapping
+from typing import Any
 
 from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.supervision import ChildSpec, Restart
@@ -33,6 +34,8 @@ class Child:
         backoff: The timer of a restart that waits for its time.
         awaits_group: True while it is to be started again with its siblings.
         in_row: The number of restarts since it last handled a message.
+        made_of: What it is made of if it has no specification and its node was lost: the actor, the options and the
+            arguments.
         is_unwanted: True if the caller of `start_child` was cancelled.
         handled: The number of messages that it had handled at its last restart.
     """
@@ -47,6 +50,7 @@ class Child:
         "in_row",
         "is_unwanted",
         "kwargs",
+        "made_of",
         "spec",
         "status",
     )
@@ -58,6 +62,7 @@ class Child:
         self.cell: LivingCell | None = None
         self.status = Status.UNDEFINED
         self.down: object = None
+        self.made_of: Any = None
         self.backoff: asyncio.TimerHandle | None = None
         self.awaits_group = False
         self.is_unwanted = False

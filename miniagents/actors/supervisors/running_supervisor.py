@@ -19,7 +19,7 @@ from miniagents.actors.supervisors.child import Child, Status
 from miniagents.actors.supervisors.job_queue import Job, JobQueue
 from miniagents.actors.supervisors.start_under_way import StartUnderWay
 from miniagents.actors.waiting.search import Held
-from miniagents.errors import ActorStoppedError, StartError
+from miniagents.errors import ActorStoppedError, NodeLostError, StartError
 from miniagents.log import log as _log
 from miniagents.promising import Promise
 from miniagents.promising.promise import settled
@@ -74,6 +74,7 @@ class RunningSupervisor:
         self.starting = StartUnderWay(host)
         self._ending: Child | None = None
         self._numbers = 0
+        self._lost: dict[NodeLostError, dict[Child, None]] = {}  # the children whose node was lost, by that event
 
     @property
     def is_simple(self) -> bool:
@@ -160,6 +161,8 @@ class RunningSupervisor:
             was stopped meanwhile and whose restart type does not answer that.
         """
         started: Promise[BaseException | None] = Promise()
+        if isinstance(child.down, NodeLostError):
+            child.withdraw_exit()  # its node was lost, and here comes the start that this would have led to
 
         def report(error: BaseException | None) -> None:
             # At once: whatever ends the child from now on is an ordinary exit.
@@ -203,6 +206,9 @@ class RunningSupervisor:
             if child.is_temporary:
                 self.remove(child)
             return None
+        if isinstance(error, NodeLostError):
+            child.made_of = getattr(cell, "made_of", None)
+            return error  # it is started again on another node
         if is_new:
             return error
         await self._account_for(child)  # those that are to be started after it are its group's, and come next
@@ -210,9 +216,13 @@ class RunningSupervisor:
 
     def _new_cell(self, child: Child) -> LivingCell:
         spec, host = child.spec, self.host
-        assert spec is not None  # children without a specification are never started twice
-        name = child.id if not self.is_simple else host.child_name(None, spec.id)
-        cell: LivingCell = host.system.new_cell(host, spec.child, name, spec.options, child.kwargs)
+        if spec is None:
+            actor, options, kwargs = child.made_of  # its node was lost, or it would not be made again
+            name = child.id
+        else:
+            actor, options, kwargs = spec.child, spec.options, child.kwargs
+            name = child.id if not self.is_simple else host.child_name(None, spec.id)
+        cell: LivingCell = host.system.new_cell(host, actor, name, options, kwargs)
         self.take(cell, child)
         return cell
 
@@ -259,6 +269,10 @@ class RunningSupervisor:
         if child is None or child is self._ending or child is self.starting.child or self.jobs.is_closed:
             return
         child.withdraw_exit()
+        if isinstance(reason, NodeLostError) and (child.spec is None or answers(child.spec.restart, reason)):
+            child.made_of = getattr(cell, "made_of", None)
+            self._lose(child, reason)
+            return
 
         async def job() -> None:
             if child.cell is cell:
@@ -364,8 +378,11 @@ class RunningSupervisor:
             self._try_again(*failed)
 
     def _try_again(self, child: Child, error: BaseException) -> None:
-        """Have a restart that failed tried again, as one more restart."""
-        if not self.jobs.is_closed:
+        """Have a restart that failed tried again, as one more restart; where a node was lost meanwhile, with all that
+        were lost with it."""
+        if isinstance(error, NodeLostError) and not self.jobs.is_closed:
+            self._lose(child, error)
+        elif not self.jobs.is_closed:
             child.status = Status.RESTARTING
             _log.warning("supervisor.restart_failed", actor=f"{self.host.path}/{child.id}", error=repr(error))
             self._submit_restart(child, error)
@@ -409,6 +426,52 @@ class RunningSupervisor:
         if cell is not None and cell.is_alive:
             cell.terminate(reason)
         await self._on_shutdown(cause)
+
+    # Lost nodes
+
+    def _lose(self, child: Child, error: NodeLostError) -> None:
+        """A child has ended with its node. All that were lost in one event are answered in one restart."""
+        child.cell = None
+        child.status = Status.RESTARTING
+        child.down = error
+        is_first = error not in self._lost
+        self._lost.setdefault(error, {})[child] = None
+        if is_first:
+            options = child.made_of[1] if child.spec is None else child.spec.options
+            job = partial(self._replace_lost, error)
+            self.host.system.placing.when_ready(options, partial(self.jobs.submit, job))
+
+    async def _replace_lost(self, error: NodeLostError) -> None:
+        """Start the children again that were lost in one event, unless they were stopped in between. The event counts
+        once in the restart window; a node that has announced that it leaves does not count."""
+        lost = [child for child in self._lost.pop(error) if child.down is error]
+        if self.jobs.is_closed or not lost:
+            return
+        if error.cause != "drained" and not self._window.record(self.host.system.time()):
+            await self._give_up(lost[0], error)
+            return
+        restarted = {sibling.id for child in lost for sibling in self._group(child)}
+        if all(self._group(child) == [child] for child in lost):
+            for child in lost:  # each alone, and not all at once
+                pause = self.host.system.placing.pause(len(lost))
+                job = partial(self._start_lost, child, error)
+                child.backoff = self.host.system.loop.call_later(pause, self.jobs.submit, job)
+            return
+        group = [child for child in self.children.values() if child.id in restarted]
+        for sibling in reversed(group):
+            if sibling in lost:
+                sibling.withdraw_exit()
+                sibling.awaits_group = True
+            else:
+                await self._suspend(sibling)
+        await self._start_group([child for child in group if child.id in self.children], error)
+
+    async def _start_lost(self, child: Child, error: NodeLostError) -> None:
+        if child.down is error and not self.jobs.is_closed:
+            child.withdraw_exit()
+            failed = await self.start(child, error)
+            if failed is not None:
+                self._try_again(child, failed)
 
     # Stopping
 

@@ -22,6 +22,7 @@ class JobSettings(Protocol):
 
     adopts: bool
     root: int
+    thrown_away: tuple[int, ...]
     versions: dict[str, str]
 
 
@@ -35,13 +36,15 @@ class Durability:
     Attributes:
         journal: As above.
         records_all: As above.
-        jobs: The jobs that run, by their names.
+        jobs: The jobs that run or are passive, by their names.
+        passivation: The passive ones: `Passivation`.
     """
 
     def __init__(self, journal: Journal, *, records_all: bool) -> None:
         self.journal = journal
         self.records_all = records_all
         self.jobs: dict[str, Any] = {}
+        self.passivation: Any = None
 
     @property
     def patience(self) -> float:
@@ -74,6 +77,11 @@ class Durability:
         """Return True if calls of a job are adopted from below changed code."""
         settings: JobSettings | None = self.jobs.get(job)
         return settings is not None and settings.adopts
+
+    def was_interrupted(self, job: str, row: int) -> bool:
+        """Return True if an earlier process was killed in a running row of a job, and the row was not only passive."""
+        settings: JobSettings | None = self.jobs.get(job)
+        return settings is None or row not in settings.thrown_away
 
     def versions(self, job: str, row: int, identity: Identity) -> tuple[Operation[Any], ...]:
         """Return what records the version of an agent that a job runs, once for each agent.

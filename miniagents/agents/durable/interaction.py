@@ -63,6 +63,12 @@ class DurableReplyPromise(ReplyPromise["DurableInteraction"]):
         finally:
             call.is_ending = False
 
+    def taken_over(self, call: "DurableInteraction | None") -> None:
+        """Let a call reply; None for a while in which there is none."""
+        self._interaction = call
+        self.producer = call
+        self.flattener = None
+
 
 class DurableInteraction(Interaction):
     """One call of an agent in a system with a journal.
@@ -159,12 +165,16 @@ class DurableInteraction(Interaction):
         return envelope is not None and envelope.message is not self and isinstance(self.cell, DurableMailbox)
 
     def begin_job(
-        self, above: Below, on_end: Callable[[RowState | None, BaseException | None], tuple[Operation[Any], ...]]
+        self,
+        above: Below,
+        promise: DurableReplyPromise,
+        on_end: Callable[[RowState | None, BaseException | None], tuple[Operation[Any], ...]],
     ) -> None:
         """Make the call the root of a job, before it begins.
 
         Args:
             above: The place above the root.
+            promise: The promise that it replies to, in place of its own. Replies that are in it are not given again.
             on_end: Called with the end of the root; None if the work has not ended, and only the system has. Returns
                 what is to be written with it.
         """
@@ -172,6 +182,41 @@ class DurableInteraction(Interaction):
         self._above = above
         self._is_recorded = self.is_silent = True
         self._on_end = on_end
+        if not promise.done():
+            self.system.forget_lazy(self.replies)
+            self._released = len(promise.pieces)
+            promise.taken_over(self)
+            self.replies = promise
+
+    def leave_promise(self) -> None:
+        """Reply to nobody from now on: the promise waits for the call that comes in the place of this one."""
+        promise: Any = self.replies
+        self.replies = self.system.reply_promise_class(self, False)
+        self.replies.mark_seen()  # nobody gets the error that this call ends with
+        self._sequence = None  # that of the promise
+        promise.taken_over(None)
+
+    @property
+    def can_be_thrown_away(self) -> bool:
+        """True if a call that only waits is in the journal with all that it has: it has started no tool, the root of a
+        job has no reply on its way, and no time limit ends it."""
+        return (
+            self._is_recorded
+            and self._has_begun
+            and not self.cell.is_serial
+            and self.cancelled is None
+            and self._deadline is None
+            and self._run_timer is None
+            and not (self._done or self.open_calls or self._to_wait_for)
+            and (self.parent is not None or not (self._unsettled or self._flows))
+            and all(ask.is_over() for ask in self.asks or ())
+            and not (self._records is not None and self._records.has_started)
+        )
+
+    @property
+    def _flows(self) -> bool:
+        flat = self.replies.flattener
+        return flat is not None and bool(flat.tasks)
 
     # The run
 
@@ -224,7 +269,7 @@ class DurableInteraction(Interaction):
                 except DecodeError as error:
                     _log.warning("journal.answer_undecodable", actor=self.path, row=row.id, error=str(error))
             above.ended(row)
-            self.interrupted = row.state is RowState.RUNNING
+            self.interrupted = row.state is RowState.RUNNING and self.durability.was_interrupted(self.job, row.id)
             if above.is_own(row):
                 await self._restart(row.id)
             else:
@@ -475,8 +520,14 @@ class DurableInteraction(Interaction):
                 self.durability.write(*more)
             return
         limit = self.durability.journal.max_message_bytes
+        replies: list[Reply] = []
+        kept: list[Operation[Any]] = []
         try:
-            replies = [stored(piece, inputs, limit) for piece, inputs in noted]
+            for piece, inputs in noted:
+                reply, keep = stored(piece, inputs, limit)
+                replies.append(reply)
+                if keep is not None:
+                    kept.append(keep)
         except (MessageTooLargeError, UnencodableError) as error:
             _log.error("journal.answer_not_recorded", actor=self.path, row=self.row, error=str(error))
             if more:
@@ -485,14 +536,8 @@ class DurableInteraction(Interaction):
         live.look()
         cause = encoded_error(self.error) if self.error is not None and state is RowState.FAILED else b""
         self.durability.write(
-            FinishRow(
-                self.row,
-                state,
-                self.durability.journal.next_id(),
-                tuple(reply for reply, _ in replies),
-                cause,
-            ),
-            *(keep for _, keep in replies if keep is not None),
+            FinishRow(self.row, state, self.durability.journal.next_id(), tuple(replies), cause),
+            *kept,
             NoteInputs(self.row, tuple(live.keys), live.has_ended),
             *(saves() if saves is not None else ()),
             *more,

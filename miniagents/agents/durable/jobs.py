@@ -17,10 +17,12 @@ from miniagents.agents.durable.durability import Durability
 from miniagents.agents.durable.finding import agent_named, version_now
 from miniagents.agents.durable.freeing import freed
 from miniagents.agents.durable.identity import Identity, identity_of, key_of_arguments, without_secrets
+from miniagents.agents.durable.interaction import DurableInteraction, DurableReplyPromise
+from miniagents.agents.durable.job_run import JobRun, bound
 from miniagents.agents.durable.names import name_of
+from miniagents.agents.durable.passivation import Passivation
 from miniagents.agents.durable.replies import encoded_error
 from miniagents.agents.host import AgentHost
-from miniagents.agents.interaction import Interaction
 from miniagents.agents.job_options import Change, Retry
 from miniagents.errors import AgentArgumentError, DecodeError, JobConflictError, JobStuckError, PromiseCancelledError
 from miniagents.journal import (
@@ -86,44 +88,6 @@ class JobInput(Message, tag="miniagents:JobInput"):
     messages: tuple[Message, ...] = ()
 
 
-class JobRun:
-    """A job that runs in this process.
-
-    Args:
-        name: Its name.
-        agent: The name of its agent.
-        input_key: The hash of its input.
-        adopts: Whether calls below changed code are adopted.
-
-    Attributes:
-        root: The row of the root, 0 as long as it is not known.
-        versions: The versions of the agents that are recorded.
-        replies: A future of the replies of the root.
-        on_rest: Called when nothing of the job runs: it has ended, or only waits.
-        call: The call that is the root, once it is made.
-        busy: A call of the job that did something when `Resting` looked; None if none did.
-    """
-
-    def __init__(self, name: str, agent: str, input_key: bytes, *, adopts: bool) -> None:
-        self.name = name
-        self.agent = agent
-        self.input_key = input_key
-        self.adopts = adopts
-        self.root = 0
-        self.versions: dict[str, str] = {}
-        self.replies: asyncio.Future[MessageSequencePromise] = asyncio.get_running_loop().create_future()
-        self.replies.add_done_callback(lambda future: future.cancelled() or future.exception())
-        self.on_rest: Callable[[], None] | None = None
-        self.call: Interaction | None = None
-        self.busy: Interaction | None = None
-
-    def rests(self) -> None:
-        """Note that nothing of the job runs."""
-        on_rest, self.on_rest = self.on_rest, None
-        if on_rest is not None:
-            on_rest()
-
-
 class Jobs:
     """The jobs of a system.
 
@@ -136,6 +100,9 @@ class Jobs:
         self._system = system
         self._durability = durability
         self._journal = durability.journal
+        self.passivation = durability.passivation = Passivation(
+            system, durability.jobs, self._reopened, lambda run: self.cancel(run.name)
+        )
 
     def run(
         self,
@@ -153,81 +120,97 @@ class Jobs:
             on_rest: Called when the job has ended, or only waits.
         """
         system: Any = self._system
-        target = agent.bind(system) if isinstance(agent, MiniAgent) else agent
+        target = bound(agent, system)
         how = {key: value for key, value in arguments.items() if key in _OF_INQUIRE}
         frozen = target.called_agent().check_call({key: arguments[key] for key in arguments if key not in how})
         as_messages = how.get("errors_as_messages")
-        promise = MessageSequencePromise(
-            errors_as_messages=system.errors_as_messages if as_messages is None else as_messages
-        )
+        as_messages = system.errors_as_messages if as_messages is None else as_messages
+        promise = DurableReplyPromise(None, as_messages)  # type: ignore[arg-type]  # the call comes later
         given = MessageSequence.turn_into_sequence_promise(
             messages if messages is not None else (), errors_as_messages=False
         )
 
-        async def run() -> None:
+        async def opens() -> None:
             current_scope.set(system)
             current_work.set(None)  # a job belongs to no call that starts it
+            run = JobRun(name, agent, frozen, how, promise, adopts=on_change is Change.ADOPT)
+            run.on_rest = on_rest
             try:
-                replies = await self._opened(name, target, tuple(await given), frozen, how, retry, on_change, on_rest)
+                running = await self._opened(run, target, tuple(await given), retry, on_change)
             except BaseException as error:
-                if on_rest is not None:
-                    on_rest()
-                promise.end_stream(error)
-                if not isinstance(error, Exception):
-                    raise
+                self._did_not_open(run, error)
             else:
-                promise.owns(replies)
-                sequence = MessageSequence(promise=promise)
-                sequence.open()
-                sequence.append(replies)
-                sequence.close()
+                if running is not run:
+                    promise.owns(running.promise)
+                    sequence = MessageSequence(promise=promise)
+                    sequence.open()
+                    sequence.append(running.promise)
+                    sequence.close()
 
-        system.start_soon(run(), on_cancelled=promise.end_stream)
+        system.start_soon(opens(), on_cancelled=promise.end_stream)
         return promise
+
+    def _did_not_open(self, run: JobRun, error: BaseException) -> None:
+        if self._durability.jobs.get(run.name) is run:
+            del self._durability.jobs[run.name]
+        run.rests()
+        run.promise.end_stream(error)
+        if not isinstance(error, Exception):
+            raise error
 
     async def _opened(
         self,
-        name: str,
+        run: JobRun,
         target: CallTarget,
         messages: tuple[Message, ...],
-        arguments: FrozenDict[str, Any],
-        how: Mapping[str, Any],
         retry: Retry | None,
         on_change: Change,
-        on_rest: Callable[[], None] | None,
-    ) -> MessageSequencePromise:
-        """Return the replies of a job, which runs already or begins now."""
+    ) -> JobRun:
+        """Begin a job. Return it, or the one of this name that is there already."""
         agent = target.called_agent()
         about = JobInput(
             agent=name_of(agent),
             agent_arguments=without_secrets(agent.arguments),
-            arguments=without_secrets(arguments),
+            arguments=without_secrets(run.arguments),
             messages=messages,
         )
-        key = _key_of(agent, arguments, messages)
-        running: JobRun | None = self._durability.jobs.get(name)
+        run.agent, run.input_key = about.agent, _key_of(agent, run.arguments, messages)
+        running: JobRun | None = self._durability.jobs.get(run.name)
         if running is not None:
-            if (running.agent, running.input_key) != (about.agent, key):
-                raise _conflict(name, running.agent, about, None)
-            if on_rest is not None:
-                on_rest()
-            return await asyncio.shield(running.replies)
-        run = self._durability.jobs[name] = JobRun(name, about.agent, key, adopts=on_change is Change.ADOPT)
-        run.on_rest = on_rest
+            if (running.agent, running.input_key) != (run.agent, run.input_key):
+                raise _conflict(run.name, running.agent, about, None)
+            run.rests()
+            return running
+        self._durability.jobs[run.name] = run
+        await self._begin(run, target, about, retry, on_change)
+        return run
+
+    async def _begin(
+        self, run: JobRun, target: CallTarget, about: JobInput, retry: Retry | None, on_change: Change
+    ) -> None:
+        """Begin a job, or go on with it: make its root, which replies to the promise of the job."""
+        above = await self._begun(run, target.called_agent(), about, retry, on_change)
+        replies = target.inquire(about.messages, start_soon=False, kwargs=run.arguments, **run.how)
+        call: Any = getattr(replies, "interaction", None)
+        run.call = call
+        is_cancelled = run.promise.done()
+        call.begin_job(above, run.promise, lambda state, error: self._ended(run, call, state, error))
+        if is_cancelled:
+            call.begin_cancel(run.promise.settled_error)
+        call.submit()
+
+    async def _reopened(self, run: JobRun) -> None:
+        """Run a job again that was passive."""
         try:
-            above = await self._begun(run, agent, about, retry, on_change)
-            replies = target.inquire(messages, start_soon=False, kwargs=arguments, **how)
-            call: Any = getattr(replies, "interaction", None)
-            run.call = call
-            call.begin_job(above, lambda state, error: self._ended(run, state, error))
-            run.replies.set_result(replies)
-            call.submit()
+            job = await self._journal.read(JobOf(run.name))
+            if job is None:
+                raise PromiseCancelledError(f"job {run.name!r} was deleted while it waited", reason="deleted")
+            about = decode(job.input)
+            assert isinstance(about, JobInput)  # `_begun` writes nothing else
+            on_change = Change.ADOPT if run.adopts else Change.RUN
+            await self._begin(run, bound(run.target, self._system), about, None, on_change)
         except BaseException as error:
-            self._durability.jobs.pop(name, None)
-            if not run.replies.done():
-                run.replies.set_exception(_for_others(name, error))
-            raise
-        return replies
+            self._did_not_open(run, error)
 
     async def _begun(
         self, run: JobRun, agent: MiniAgent, about: JobInput, retry: Retry | None, on_change: Change
@@ -303,8 +286,12 @@ class Jobs:
         if releases:
             await self._journal.write(*releases)
 
-    def _ended(self, run: JobRun, state: RowState | None, error: BaseException | None) -> tuple[Operation[Any], ...]:
+    def _ended(
+        self, run: JobRun, call: DurableInteraction, state: RowState | None, error: BaseException | None
+    ) -> tuple[Operation[Any], ...]:
         """Return what is to be written with the end of the root of a job."""
+        if run.call is not call:
+            return ()  # it was passivated
         self._durability.jobs.pop(run.name, None)
         run.rests()
         rest = Rest(job_subject(run.name))
@@ -364,8 +351,11 @@ class Jobs:
         await self._journal.write(ChangeJob(name, JobState.CANCELLED))
         run: JobRun | None = self._durability.jobs.get(name)
         if run is not None:
-            replies = await asyncio.shield(run.replies)
-            await replies.aclose(f"job {name!r} was cancelled")
+            reason = f"job {name!r} was cancelled"
+            if run.call is not None:  # the end of the call is among its replies, as `errors_as_messages` says
+                await run.call.cancel(reason)
+            else:
+                await run.promise.aclose(reason)
         rows = [row for row in await rows_of(self._journal, name) if row.state is RowState.RUNNING]
         ends = [FinishRow(row.id, RowState.CANCELLED, self._journal.next_id()) for row in rows]
         if ends:
@@ -415,11 +405,6 @@ def _stuck(name: str, deaths: int) -> JobStuckError:
         job=name,
         deaths=deaths,
     )
-
-
-def _for_others(name: str, error: BaseException) -> Exception:
-    """Return the error for those who have joined a job that did not begin."""
-    return error if isinstance(error, Exception) else PromiseCancelledError(f"job {name!r} did not begin", reason=error)
 
 
 def _once(function: Callable[[], None]) -> Callable[[], None]:

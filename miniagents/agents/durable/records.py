@@ -43,6 +43,12 @@ class JournalRecords(ReadOnce, Records):
         """True if any record that was read, or made since, has a result."""
         return any(record.value is not None for record in self._values.values())
 
+    @property
+    def has_started(self) -> bool:
+        """True if the code has asked for something that was started and has no result."""
+        asked = self._asked
+        return any(record.value is None and key[:2] in asked for key, record in self._values.items())
+
     async def recorded(self, kind: str, key: bytes) -> Recorded | None:
         """Return the next record of a kind and key; see `Records.recorded`.
 

@@ -151,7 +151,7 @@ class Answers:
         try:
             standing: Wait | None = await self._write(interaction, OpenWait(wait))
             if standing is not None and standing.state is WaitState.WAITING:
-                with self.resting.of(interaction):
+                with self.resting.of(interaction, standing.due_at):
                     standing = await self._woken_by(woken, standing.due_at)
             if standing is None:  # its time is over, unless an answer was quicker
                 standing = await self._write(interaction, EndWait(id, WaitState.EXPIRED))
@@ -196,7 +196,9 @@ class Answers:
     async def open_waits(self, job: str | None = None) -> Sequence[Wait]:
         """Return the waits of a job, or of all (None), as the journal has them, the oldest first."""
         here = self._process.open_waits(job)
-        recorded = await self._journal.read(Waits(job)) if self._journal is not None else ()
+        recorded: Sequence[Wait] = ()
+        if self._journal is not None:
+            recorded = [wait for wait in await self._journal.read(Waits(job)) if not self._is_stale(wait.id)]
         if not here or not recorded:
             return here or recorded  # each is in order
         return sorted((*here, *recorded), key=lambda wait: (wait.since, wait.id))
@@ -212,7 +214,7 @@ class Answers:
         if by is None:
             caller = current_caller.get()
             by = caller.name if caller is not None else ""
-        target = target_of(job, name_or_id)
+        target = self._without_stale(job, target_of(job, name_or_id))
         is_data = isinstance(message, (Mapping, DataMessage))
         waits = await self._at(job, target) if owner is not None or is_data else ()
         answer = _fitting(message, waits)
@@ -228,6 +230,20 @@ class Answers:
             given = GivenAnswer(encoded(answer, self._limit), kind, by, self._system.wall_clock.time())
             delivered = await self._written(Deliver(job, target, given, kinds_of(answer)))
         return answered_id(delivered, job, name_or_id, kind)
+
+    def _is_stale(self, id: WaitId) -> bool:
+        """Return True if a wait in the journal was opened by another process, and nobody waits there any more."""
+        return id not in self._woken and self._has_come_to_all(id.job)
+
+    def _has_come_to_all(self, job: str) -> bool:
+        """Return True if a job has come to all waits that it comes to before it gets an answer. Calls without a job do
+        not go on in another process."""
+        return not job or self.resting.is_at_rest(job)
+
+    def _without_stale(self, job: str, target: WaitId | str) -> WaitId | str:
+        """Return the id of the wait that a name means, if all others of that name are stale; else the target."""
+        live = [id for id in self._woken if id.job == job and id.name == target]
+        return live[0] if len(live) == 1 and self._has_come_to_all(job) else target
 
     async def _written(self, deliver: Deliver) -> Delivered:
         """Write an answer where its wait is, and wake that."""
@@ -256,6 +272,8 @@ class Answers:
             woken = self._woken.get(wait.id)
             if woken is not None:
                 _wake(woken, wait)
+            if self._system.durability is not None:
+                self._system.durability.passivation.wake(wait.id.job)
 
     @property
     def _journal(self) -> Journal | None:

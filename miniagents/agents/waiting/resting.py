@@ -1,13 +1,15 @@
-"""`Resting`: which jobs do nothing but wait, so that the death of the process is not theirs."""
+"""`Resting`: which jobs do nothing but wait: the death of the process is not theirs, and they need no memory."""
 
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import Context
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from miniagents.agents.host import AgentHost
 from miniagents.agents.interaction import Interaction
+from miniagents.agents.waiting.stillness import Stillness
 from miniagents.journal import Begin, Rest, job_subject
 
 _SETTLING = 0.1
@@ -18,7 +20,8 @@ class Resting:
     """The calls that wait for the clock or for an answer, and the jobs of which all calls do.
 
     A job that only waits rests in the journal, and makes room for other jobs that are to be resumed. When one of its
-    waits ends, it is at work again, until that call has ended or waits, too.
+    waits ends, it is at work again, until that call has ended or waits, too. If it waits for long, its code is thrown
+    away (`passivate_after=` of its agent).
 
     Args:
         system: The system.
@@ -26,58 +29,74 @@ class Resting:
 
     def __init__(self, system: AgentHost) -> None:
         self._system = system
-        self._waits: dict[Interaction, int] = {}
+        self._waits: dict[Interaction, list[_Wait]] = {}
         self._jobs: set[str] = set()
-        self._watched: set[Interaction] = set()
+        self._busy: set[Interaction] = set()  # whose end is waited for
         self._timers: dict[str, asyncio.TimerHandle] = {}  # by job
+        self._watched: dict[str, _Watch] = {}
 
     @contextmanager
-    def of(self, interaction: Interaction) -> Iterator[None]:
-        """Count a call as one that waits, inside of `with`."""
-        job = interaction.job
-        self._waits[interaction] = self._waits.get(interaction, 0) + 1
+    def of(self, interaction: Interaction, due_at: float | None) -> Iterator[None]:
+        """Count a call as one that waits, inside of `with`.
+
+        Args:
+            interaction: The call.
+            due_at: The time of day at which the wait ends at the latest; None for none.
+        """
+        task, job = asyncio.current_task(), interaction.job
+        wait = _Wait(due_at, None if task is interaction.task else task)
+        self._waits.setdefault(interaction, []).append(wait)
         if job:
             self._look(job)
+            self._watch(job)
         try:
             yield
         finally:
-            count = self._waits.pop(interaction) - 1
-            if count:
-                self._waits[interaction] = count
+            waits = self._waits[interaction]
+            waits.remove(wait)
+            if not waits:
+                del self._waits[interaction]
+            watch = self._watched.get(job)
+            if watch is not None:
+                watch.waits -= 1
+                if not watch.waits:
+                    watch.timer.cancel()
+                    del self._watched[job]
             if job in self._jobs:
                 self._jobs.remove(job)
                 if self._system.is_running:
                     self._system.durability.write(Begin(job_subject(job)))
-                    self._watch(job, interaction)
+                    self._await_end(job, interaction)
+
+    def is_at_rest(self, job: str) -> bool:
+        """Return True if a job runs in this process, and all its calls wait."""
+        return job in self._jobs
 
     def _look(self, job: str) -> None:
         """Let a job rest if all calls of it wait, or have calls below that do."""
         self._end_timer(job)
-        durability = self._system.durability
-        run: Any = durability.jobs.get(job) if durability is not None else None
-        if run is None or job in self._jobs or (run.busy is not None and self._is_busy(run.busy)):
+        run = self._run(job)
+        if run is None or run.call is None or job in self._jobs or (run.busy is not None and self._is_busy(run.busy)):
             return
         # From the last one: calls that were made one after the other begin to wait in this order, too.
         run.busy = next((call for call in reversed((run.call, *run.call.all_below())) if self._is_busy(call)), None)
         if run.busy is not None:
-            self._watch(job, run.busy)
+            self._await_end(job, run.busy)
         else:
-            self._jobs.add(job)
-            durability.write(Rest(job_subject(job)))
-            run.rests()
+            self._rest(run)
 
     def _is_busy(self, call: Interaction) -> bool:
         """Return True if a call does something, and neither waits nor has calls below."""
         return not call.done() and call not in self._waits and not call.below
 
-    def _watch(self, job: str, call: Interaction) -> None:
+    def _await_end(self, job: str, call: Interaction) -> None:
         """Look at a job again when a call of it has ended, since then it may only wait."""
-        if call not in self._watched and not call.replies.done():
-            self._watched.add(call)
+        if call not in self._busy and not call.replies.done():
+            self._busy.add(call)
             call.replies.add_done_callback(partial(self._has_ended, job, call))
 
     def _has_ended(self, job: str, call: Interaction, _: object) -> None:
-        self._watched.discard(call)
+        self._busy.discard(call)
         if self._system.is_running:
             self._end_timer(job)
             self._timers[job] = self._system.loop.call_later(_SETTLING, self._look, job)
@@ -92,3 +111,77 @@ class Resting:
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
+
+    def _rest(self, run: Any) -> None:
+        self._jobs.add(run.name)
+        self._system.durability.write(Rest(job_subject(run.name)))
+        run.rests()
+
+    def _run(self, job: str) -> Any:
+        durability = self._system.durability
+        return durability.jobs.get(job) if durability is not None else None
+
+    # Passivation
+
+    def _watch(self, job: str) -> None:
+        """Note that a call of a job begins to wait."""
+        loop, watch = self._system.loop, self._watched.get(job)
+        if watch is None:
+            run = self._run(job)
+            after = run.call.agent.options.passivates_waits_after if run is not None and run.call is not None else None
+            if after is None:
+                return
+            timer = loop.call_later(after, self._passivate, job, context=Context())
+            watch = self._watched[job] = _Watch(after, timer)
+        watch.waits += 1
+        watch.since = loop.time()
+
+    def _passivate(self, job: str) -> None:
+        """Throw the calls of a job away if they have waited for long enough, and do nothing else."""
+        loop, watch, run = self._system.loop, self._watched[job], self._run(job)
+        rest = watch.since + watch.after - loop.time()
+        if rest <= 0 and run is not None and run.call is not None:
+            calls = (run.call, *run.call.all_below())
+            waits = [(call, wait) for call in calls for wait in self._waits.get(call, ())]
+            if Stillness(calls, {wait.task or call.task for call, wait in waits}).is_complete():
+                due = [wait.due_at for _, wait in waits if wait.due_at is not None]
+                if self._system.durability.passivation.passivate(run, calls, min(due, default=None)):
+                    if job not in self._jobs:
+                        self._rest(run)
+                    run.busy = None
+                    self._jobs.remove(job)  # it is not at work when the waits end with the code
+                    return
+        watch.timer = loop.call_later(rest if rest > 0 else watch.after, self._passivate, job, context=Context())
+
+
+class _Wait(NamedTuple):
+    """A wait of a call.
+
+    Attributes:
+        due_at: The time of day at which it ends at the latest; None for none.
+        task: The task that waits, if the code of the call has started one for it; else None.
+    """
+
+    due_at: float | None
+    task: "asyncio.Task[Any] | None"
+
+
+class _Watch:
+    """The waits of a job whose code may be thrown away.
+
+    Args:
+        after: Seconds of waiting after which it is.
+        timer: The timer of the next look.
+
+    Attributes:
+        waits: How many waits there are.
+        since: When the last one began, on `loop.time()`.
+    """
+
+    __slots__ = ("after", "since", "timer", "waits")
+
+    def __init__(self, after: float, timer: asyncio.TimerHandle) -> None:
+        self.after = after
+        self.timer = timer
+        self.waits = 0
+        self.since = 0.0

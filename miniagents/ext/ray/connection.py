@@ -7,7 +7,8 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from miniagents.ext.ray.library import load_ray
@@ -25,7 +26,7 @@ class RayConnection:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
-        self._before: dict[str, str | None] = {}
+        self._changed: dict[str, str | None] = {}
         self._is_ours = False
         self._ray: Any = None
 
@@ -51,33 +52,23 @@ class RayConnection:
                     f"call ray.shutdown() before the system starts, or use RayCluster(address={connected!r})"
                 )
             return ray
-        self._before = {name: os.environ.get(name) for name in self._environment}
+        before = dict(os.environ)
         os.environ.update(self._environment)
         _read_environment()
-        in_main_thread = threading.current_thread() is threading.main_thread()
-        handler = signal.getsignal(signal.SIGTERM) if in_main_thread else None
-        constants: Any = importlib.import_module("ray._private.ray_constants")
-        has_network = constants.ENABLE_RAY_CLUSTER
-        had_faulthandler = faulthandler.is_enabled()
-        if address.startswith("127."):
-            constants.ENABLE_RAY_CLUSTER = False  # or Ray looks for a cluster of this machine on its network address
         try:
-            ray.init(
-                address=address,
-                namespace=namespace,
-                log_to_driver=False,
-                configure_logging=False,
-                logging_level=logging.ERROR,
-            )
+            with _handlers_kept(), _loopback_allowed(address):
+                ray.init(
+                    address=address,
+                    namespace=namespace,
+                    log_to_driver=False,
+                    configure_logging=False,
+                    logging_level=logging.ERROR,
+                )
         except Exception as error:
+            self._changed = _changes(before)
             self._restore()
             raise ConnectionError(f"no Ray cluster at {address!r}: {error}") from error
-        finally:
-            constants.ENABLE_RAY_CLUSTER = has_network
-            if handler is not None:
-                signal.signal(signal.SIGTERM, handler)
-            if not had_faulthandler:
-                faulthandler.disable()
+        self._changed = _changes(before)
         self._is_ours = True
         _stop_printing()
         return ray
@@ -90,13 +81,46 @@ class RayConnection:
             self._restore()
 
     def _restore(self) -> None:
-        for name, value in self._before.items():
+        for name, value in self._changed.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-        self._before = {}
         _read_environment()
+
+
+def _changes(before: Mapping[str, str]) -> dict[str, str | None]:
+    """Return the variables that have changed, Ray's own among them, and what they were; None for new ones."""
+    now = dict(os.environ)
+    return {name: before.get(name) for name in before.keys() | now.keys() if before.get(name) != now.get(name)}
+
+
+@contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """Restore the handlers of signals that Ray sets."""
+    is_main = threading.current_thread() is threading.main_thread()  # elsewhere Ray sets none, and nobody may
+    handler = signal.getsignal(signal.SIGTERM) if is_main else None
+    had_faulthandler = faulthandler.is_enabled()
+    try:
+        yield
+    finally:
+        if handler is not None:
+            signal.signal(signal.SIGTERM, handler)
+        if not had_faulthandler:
+            faulthandler.disable()
+
+
+@contextmanager
+def _loopback_allowed(address: str) -> Iterator[None]:
+    """Have Ray take an address of this machine as it is, instead of the one that this machine has in the network."""
+    constants: Any = importlib.import_module("ray._private.ray_constants")
+    resolves = constants.ENABLE_RAY_CLUSTER
+    if address.startswith("127."):
+        constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        constants.ENABLE_RAY_CLUSTER = resolves
 
 
 def _read_environment() -> None:

@@ -26,9 +26,10 @@ class RayLauncher:
     """Ray, as a driver uses it to start nodes and to kill them.
 
     Args:
-        places: The places for nodes. In an own cluster each is a raylet with these resources.
+        places: The places for nodes. In an own cluster each is a raylet with these resources, in an existing one a node
+            takes them from where Ray places it. Without any there is one for each machine of the existing cluster.
         address: The address of an existing cluster, or None for an own one on this machine.
-        holder: The resource of which each node of an existing cluster takes 1, or "" to have Ray spread the nodes.
+        resource: The resource of which each node of an existing cluster takes 1, or "" to have Ray spread the nodes.
         runtime: The class of the node runtime, `module:name`.
 
     Attributes:
@@ -41,14 +42,14 @@ class RayLauncher:
         places: Sequence[Place],
         *,
         address: str | None,
-        holder: str,
+        resource: str,
         runtime: str = "miniagents.cluster.node_runtime:NodeRuntime",
     ) -> None:
         self.lost: Callable[[NodeId, LossCause], None] = lambda node, cause: None
         self.own = OwnRay() if address is None else None
         self._places = tuple(places)
         self._address = address
-        self._holder = holder
+        self._resource = resource
         self._runtime = runtime
         self._namespace = f"miniagents-{uuid.uuid4().hex}"
         self._driver: NodeId | None = None
@@ -74,9 +75,21 @@ class RayLauncher:
             address, environment = self.own.address, self.own.environment
         self._connection = RayConnection(environment)
         self._ray = self._connection.open(address, self._namespace)
+        if not self._places:
+            self._places = tuple(Place(f"node-{number}") for number in range(1, self._machines() + 1))
         hosts = Hosts(driver, lambda node: self._ray.get_actor(str(node), namespace=self._namespace))
         self._transport = DriverTransport(hosts)
         return self._transport
+
+    def _machines(self) -> int:
+        """Return how many nodes the machines of the existing cluster take."""
+        machines = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        if not self._resource:
+            return len(machines)
+        room = int(sum(resources.get(self._resource, 0) for resources in machines))
+        if not room:
+            raise ConnectionError(f"no machine of the Ray cluster at {self._address!r} offers {self._resource!r}")
+        return room
 
     def places(self) -> tuple[Place, ...]:
         """Return the places."""
@@ -92,11 +105,11 @@ class RayLauncher:
         assert self._driver is not None
         assert self._transport is not None
         place = next(place for place in self._places if place.name == node.name)
-        if self.own is not None and node.name in self._broken:
+        if self.own is not None and (node.name in self._broken or not _runs(self.own.raylets[node.name])):
             await self.own.start(node.name, _with_mark(place))
             self._broken.discard(node.name)
         boarding = Boarding(*node, *self._driver, self._namespace, self._runtime, settings)
-        actor = self._actor(node)
+        actor = self._actor(place, node)
         try:
             answer = await asyncio.wait_for(_result(actor.open.remote(msgspec.msgpack.encode(boarding))), START_TIMEOUT)
         except (TimeoutError, self._ray.exceptions.RayError) as error:
@@ -113,14 +126,15 @@ class RayLauncher:
         life = self._lives[node] = _Life(actor, boarded.pid if self.own is not None else None)
         life.watch = asyncio.create_task(self._watch(node, life))
 
-    def _actor(self, node: NodeId) -> Any:
+    def _actor(self, place: Place, node: NodeId) -> Any:
+        options: dict[str, Any] = {"num_cpus": 0, "max_restarts": 0, "max_task_retries": 0}
         if self.own is not None:
-            where: dict[str, Any] = {"resources": {_mark(node.name): 1}}
-        elif self._holder:
-            where = {"resources": {self._holder: 1}}
+            options["resources"] = {_mark(node.name): 1}
         else:
-            where = {"scheduling_strategy": "SPREAD"}
-        options = {"num_cpus": 0, "max_restarts": 0, "max_task_retries": 0, **where}
+            needs = dict(place.resources)
+            options["num_cpus"], options["num_gpus"] = needs.pop("CPU", 0), needs.pop("GPU", 0)
+            options["resources"] = {**needs, self._resource: 1} if self._resource else needs
+            options["scheduling_strategy"] = "SPREAD"
         host = self._ray.remote(concurrency_groups={_BEAT: 2})(NodeHost)
         return host.options(name=str(node), namespace=self._namespace, **options).remote()
 
@@ -135,11 +149,11 @@ class RayLauncher:
         self.lost(node, cause)
 
     def _cause(self, node: NodeId, described: str) -> LossCause:
-        if "node has died" not in described:
-            return cause_of(described)
-        self._broken.add(node.name)
-        was_killed = self.own is not None and not _runs(self.own.raylets[node.name])
-        return LossCause.KILLED if was_killed else cause_of(described)
+        if "node has died" in described:
+            self._broken.add(node.name)
+        if self.own is not None and not _runs(self.own.raylets[node.name]):
+            return LossCause.KILLED  # with its raylet, of which Ray knows later than the guard of the node
+        return cause_of(described)
 
     def _end(self, node: NodeId, life: "_Life") -> None:
         del self._lives[node]

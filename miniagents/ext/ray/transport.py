@@ -100,7 +100,7 @@ class DriverTransport:
     def add(self, node: NodeId, actor: Any) -> None:
         """Begin to exchange frames with a node."""
         self._hosts.add(node, actor)
-        pieces = _Pieces(lambda frame: self.receive(node, frame))
+        pieces = Pieces(lambda frame: self.receive(node, frame))
         self._pulls[node] = [asyncio.create_task(_pull(actor, pieces)) for _ in range(PULLS)]
 
     def remove(self, node: NodeId) -> None:
@@ -119,13 +119,13 @@ class DriverTransport:
             self.remove(node)
 
 
-async def _pull(actor: Any, pieces: "_Pieces") -> None:
+async def _pull(actor: Any, pieces: "Pieces") -> None:
     with suppress(load_ray().exceptions.RayError):  # the node has ended; whoever waits for that end reports it
         while True:
             pieces.take(Piece(*await actor.pull.remote()))
 
 
-class _Pieces:
+class Pieces:
     """The pieces of one node, which are put together in their order."""
 
     def __init__(self, deliver: Callable[[bytes], None]) -> None:

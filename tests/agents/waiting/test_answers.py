@@ -393,6 +393,59 @@ async def test_the_end_of_the_system_leaves_a_wait_open_in_the_journal() -> None
     assert wait.state is WaitState.WAITING
 
 
+async def test_a_wait_of_a_call_that_a_job_does_not_come_to_again_is_listed_no_more() -> None:
+    """What the call was asked for has changed, so that another call waits in its place."""
+    drafts = iter(["first draft", "second draft"])
+
+    @miniagent(version="1")
+    async def publishes(ctx: InteractionContext) -> None:
+        ctx.reply(await asks.inquire(next(drafts)))
+
+    journal = MemoryJournal()
+
+    async def begins(mini: MiniAgents) -> str:
+        mini.run_job("job", publishes)
+        await turns()
+        (wait,) = await mini.pending()
+        raise Died(wait.id)
+
+    async def goes_on(mini: MiniAgents) -> tuple[str, str]:
+        replies = mini.run_job("job", publishes)
+        await turns()
+        (wait,) = await mini.pending()
+        await mini.deliver("job", "approval", "yes")
+        return wait.id, str(await replies)
+
+    with pytest.raises(Died) as first:
+        await lived(journal, begins)
+    second, result = await lived(journal, goes_on)
+
+    assert str(first.value) != second
+    assert result == "got yes"
+
+
+async def test_a_wait_of_a_call_without_a_job_ends_with_its_process() -> None:
+    journal = MemoryJournal()
+
+    async def begins(mini: MiniAgents) -> None:
+        asks.inquire().start_whole()
+        await turns()
+        assert len(await mini.pending()) == 1
+        raise Died
+
+    async def goes_on(mini: MiniAgents) -> str:
+        assert await mini.pending() == ()
+        replies = asks.inquire()
+        await turns()
+        await mini.deliver("", "approval", "yes")
+        return str(await replies)
+
+    with pytest.raises(Died):
+        await lived(journal, begins)
+
+    assert await lived(journal, goes_on) == "got yes"
+
+
 async def test_a_cancelled_job_waits_for_nothing() -> None:
     async with MiniAgents(journal=MemoryJournal()) as mini:
         replies = mini.run_job("job", asks)

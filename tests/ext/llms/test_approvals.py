@@ -206,6 +206,26 @@ async def test_a_tool_call_that_is_approved_tomorrow_goes_on_without_asking_the_
     assert sent == ["ann"]
 
 
+async def test_approvals_are_waited_for_without_the_code_in_memory() -> None:
+    scripts["script"] = script = script_of("ann", "bob")
+
+    @miniagent(passivate_after=10.0, version="1")
+    async def passive_worker(ctx: InteractionContext) -> None:
+        replies = await model(script).inquire("Hi")
+        ctx.reply(results(replies))
+
+    async with MiniAgents(journal=MemoryJournal(), durable_agents=True) as mini:
+        replies = mini.run_job("job", passive_worker)
+        for number in (1, 0):
+            await asyncio.sleep(11.0)
+            assert mini.interactions() == ()
+            wait = (await mini.pending())[number]
+            await mini.deliver("job", wait.id, "yes")
+        assert [str(reply) for reply in await replies] == ["sent to ann", "sent to bob"]
+    assert sent == ["bob", "ann"]
+    assert len(script.requests) == 2
+
+
 async def test_an_approval_whose_time_is_over_is_refused_also_where_calls_have_no_time_any_more() -> None:
     script = script_of("ann")
     journal = MemoryJournal()

@@ -40,7 +40,7 @@ class Driver:
 
 def echo_launcher(*places: str, **options: Any) -> RayLauncher:
     """Make a launcher of an own cluster, whose nodes echo."""
-    settings: dict[str, Any] = {"address": None, "holder": "", **options}
+    settings: dict[str, Any] = {"address": None, "resource": "", **options}
     return RayLauncher([Place(place) for place in places], runtime="tests.ext.ray.echo:EchoRuntime", **settings)
 
 

@@ -1,0 +1,693 @@
+"""A system on several nodes: placing, supervision across nodes, lost nodes, leases."""
+
+import asyncio
+import gc
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from miniagents import (
+    Actor,
+    ActorContext,
+    ChildSpec,
+    EventKind,
+    InteractionContext,
+    Message,
+    MiniAgents,
+    NodeLostError,
+    OneForAll,
+    OneForOne,
+    Placement,
+    Restart,
+    SpawnOptions,
+    StopReason,
+    Supervisor,
+    Terminated,
+    TextMessage,
+    miniagent,
+)
+from miniagents.cluster import Cluster, LossCause
+from miniagents.errors import ActorStoppedError, InvalidOptionError, NotSendableError
+from miniagents.testing.memory_platform import MemoryPlatform
+
+LOG: list[Any] = []
+
+
+class Where(Message):
+    pass
+
+
+class Boom(Message):
+    pass
+
+
+class Worker(Actor):
+    """Says where it lives, counts, and crashes when it is told to."""
+
+    def __init__(self, label: str = "") -> None:
+        self.label = label
+        self.count = 0
+
+    async def on_start(self, ctx: ActorContext) -> None:
+        LOG.append(("start", ctx.self.path, ctx.self.node, ctx.self.epoch))
+
+    async def receive(self, message: Message, ctx: ActorContext) -> Message:
+        match message:
+            case Where():
+                return TextMessage(f"{ctx.self.node}#{ctx.self.epoch}")
+            case Boom():
+                raise ValueError("boom")
+            case TextMessage(content="slow"):
+                await asyncio.sleep(3600)
+        self.count += 1
+        return TextMessage(str(self.count))
+
+    async def on_stop(self, reason: Any) -> None:
+        LOG.append(("stop", self.ctx.self.path, reason))
+
+
+class FailsToStart(Actor):
+    async def on_start(self, ctx: ActorContext) -> None:
+        raise OSError("no disk")
+
+
+class Watcher(Actor):
+    def __init__(self, to: Any) -> None:
+        self.to = to
+
+    async def on_start(self, ctx: ActorContext) -> None:
+        ctx.watch(self.to)
+
+    async def receive(self, message: Message, ctx: ActorContext) -> None:
+        LOG.append(message)
+
+
+@miniagent
+async def shouter(ctx: InteractionContext, mark: str = "!") -> None:
+    async for promise in ctx.message_promises:
+        ctx.reply(f"{await promise}{mark} from {ctx.self.node}")
+
+
+@pytest.fixture(autouse=True)
+def fresh_log() -> None:
+    LOG.clear()
+
+
+@asynccontextmanager
+async def cluster(
+    *names: str, resources: Any = None, **options: Any
+) -> AsyncIterator[tuple[MiniAgents, MemoryPlatform, Cluster]]:
+    platform = MemoryPlatform(names or ("a", "b", "c"), resources=resources or {})
+    nodes = Cluster(platform, **options)
+    async with MiniAgents(cluster=nodes) as system:
+        yield system, platform, nodes
+    assert not platform.runtimes
+
+
+def on(node: str) -> SpawnOptions:
+    return SpawnOptions(node=node)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Look again and again, in steps of virtual time."""
+    for _ in range(2000):
+        if condition():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("it does not come")
+
+
+async def where(ref: Any) -> str:
+    return str(await ref.ask(Where()))
+
+
+async def test_an_actor_lives_on_the_node_that_its_options_name() -> None:
+    async with cluster() as (system, _, _):
+        far = system.spawn(Worker, name="far", options=on("b"))
+        near = system.spawn(Worker, name="near")
+        assert await where(far) == "b#1"
+        assert await where(near) == "driver#1"
+        assert (far.path, far.node, far.epoch) == ("/far", "b", 1)
+        assert system.lookup("/far") is far
+        assert [(i.path, i.node, i.state) for i in system.tree().children] == [
+            ("/far", "b", "idle"),
+            ("/near", "driver", "idle"),
+        ]
+
+
+async def test_an_agent_lives_on_another_node_with_its_arguments() -> None:
+    async with cluster() as (system, _, _):
+        far = system.spawn(shouter, mark="?", options=on("c"))
+        assert str(await far.inquire("hello")) == "hello? from c"
+
+
+async def test_spread_and_pack_choose_nodes() -> None:
+    async with cluster() as (system, _, _):
+        spread = [system.spawn(Worker, options=SpawnOptions(placement=Placement.SPREAD)) for _ in range(6)]
+        assert sorted(ref.node for ref in spread) == ["a", "a", "b", "b", "c", "c"]
+        await spread[1].stop()
+        await asyncio.sleep(0.1)
+        assert system.spawn(Worker, options=SpawnOptions(placement=Placement.SPREAD)).node == "b"
+        system.spawn(Worker, options=on("c"))
+        packed = [system.spawn(Worker, options=SpawnOptions(placement=Placement.PACK)) for _ in range(3)]
+        assert [ref.node for ref in packed] == ["c", "c", "c"]
+
+
+async def test_a_resource_chooses_among_the_nodes_that_offer_it() -> None:
+    async with cluster(resources={"b": {"gpu": 1.0}, "c": {"gpu": 0.0}}) as (system, _, _):
+        assert system.spawn(Worker, options=SpawnOptions(placement=Placement.resource("gpu"))).node == "b"
+        with pytest.raises(InvalidOptionError, match="/tpu: no node that is in offers 'tpu'"):
+            system.spawn(Worker, name="tpu", options=SpawnOptions(placement=Placement.resource("tpu")))
+
+
+async def test_an_actor_is_placed_beside_another_one() -> None:
+    async with cluster() as (system, _, _):
+        far = system.spawn(Worker, options=on("c"))
+        near = system.spawn(Worker)
+        assert system.spawn(Worker, options=SpawnOptions(placement=Placement.beside(far))).node == "c"
+        assert await where(system.spawn(Worker, options=SpawnOptions(placement=Placement.beside(near)))) == "driver#1"
+
+
+async def test_a_node_that_is_not_there_is_refused_with_the_names_of_those_that_are() -> None:
+    async with cluster() as (system, _, _):
+        with pytest.raises(InvalidOptionError, match=r"there is no node 'd'; there are: driver, a, b, c"):
+            system.spawn(Worker, options=on("d"))
+
+
+async def test_a_system_without_a_cluster_refuses_a_node() -> None:
+    async with MiniAgents() as system:
+        with pytest.raises(InvalidOptionError, match=r"/x: node= and placement= need a cluster"):
+            system.spawn(Worker, name="x", options=on("a"))
+        with pytest.raises(InvalidOptionError, match="has no cluster"):
+            system.nodes()
+
+
+async def test_what_cannot_be_made_on_another_node_is_refused_at_spawn() -> None:
+    class Inside(Actor):
+        pass
+
+    async with cluster() as (system, _, _):
+        with pytest.raises(NotSendableError, match="define it at the top of a module"):
+            system.spawn(Inside, options=on("a"))
+
+
+async def test_a_crash_there_is_answered_by_the_supervisor_here_and_mailbox_and_uid_stay() -> None:
+    async with cluster() as (system, _, _):
+        spec = ChildSpec("worker", Worker, options=on("a"))
+        await system.supervise(Supervisor("sup", strategy=OneForOne(max_restarts=3), children=[spec]))
+        worker: Any = system.lookup("/sup/worker")
+        assert await worker.ask(TextMessage("count")) == TextMessage("1")
+        crash, after = worker.ask(Boom()), worker.ask(TextMessage("count"))
+        with pytest.raises(ValueError, match="boom"):
+            await crash
+        assert await after == TextMessage("1"), "a fresh instance handles what waited"
+        assert system.lookup("/sup/worker") == worker
+        info = system.tree("/sup/worker")
+        assert (info.restarts, info.last_error) == (1, "ValueError: boom")
+
+
+async def test_too_many_crashes_there_end_the_supervisor_here() -> None:
+    async with cluster() as (system, _, _):
+        spec = ChildSpec("worker", Worker, options=on("a"))
+        inner = Supervisor("inner", children=[spec])
+        ref = await system.supervise(
+            Supervisor(
+                "outer",
+                strategy=OneForOne(max_restarts=9),
+                children=[ChildSpec("inner", inner, restart=Restart.TEMPORARY)],
+            )
+        )
+        worker: Any = system.lookup("/outer/inner/worker")
+        inner_ref: Any = system.lookup("/outer/inner")
+        for _ in range(2):
+            worker.tell(Boom())
+        assert await inner_ref.terminated() is StopReason.SHUTDOWN
+        assert await worker.terminated()
+        assert ref.is_alive
+
+
+async def test_one_for_all_restarts_siblings_on_all_nodes() -> None:
+    async with cluster() as (system, _, _):
+        specs = [ChildSpec(name, Worker, options=on(name)) for name in "abc"]
+        await system.supervise(Supervisor("sup", strategy=OneForAll(), children=[*specs, ChildSpec("d", Worker)]))
+        refs: list[Any] = [system.lookup(f"/sup/{name}") for name in "abcd"]
+        for ref in refs:
+            await ref.ask(TextMessage("count"))
+        LOG.clear()
+        with pytest.raises(ValueError, match="boom"):
+            await refs[1].ask(Boom())
+        await asyncio.sleep(1)
+        assert [entry[1] for entry in LOG if entry[0] == "start"] == [f"/sup/{name}" for name in "abcd"]
+        assert [str(await ref.ask(TextMessage("count"))) for ref in refs] == ["1", "1", "1", "1"]
+
+
+async def test_a_child_that_does_not_start_there_fails_the_start_of_its_supervisor() -> None:
+    async with cluster() as (system, _, _):
+        spec = ChildSpec("broken", FailsToStart, options=on("a"))
+        with pytest.raises(Exception, match="no disk"):
+            await system.supervise(Supervisor("sup", children=[spec]))
+        assert system.lookup("/sup") is None
+
+
+async def test_the_tree_stops_across_nodes_children_before_parents() -> None:
+    async with cluster() as (system, _, _):
+        specs = [ChildSpec(name, Worker, options=on(name)) for name in "abc"]
+        sup = await system.supervise(Supervisor("sup", children=specs))
+        await sup.stop()
+        assert [entry[1] for entry in LOG if entry[0] == "stop"] == ["/sup/c", "/sup/b", "/sup/a"]
+
+
+async def test_an_actor_on_a_node_places_children_on_others() -> None:
+    class_of: Any = Parent
+    async with cluster() as (system, platform, _):
+        parent = system.spawn(class_of, name="parent", options=on("a"))
+        assert str(await parent.ask(TextMessage("b"))) == "/parent/child on b under /parent"
+        await parent.stop()
+        await asyncio.sleep(1)
+        assert all(len(runtime.nodes.hosting) == 0 for runtime in platform.runtimes.values())
+
+
+class Parent(Actor):
+    async def receive(self, message: Message, ctx: ActorContext) -> Message:
+        child = ctx.spawn(Child, name="child", options=on(str(message)))
+        answer: Message = await child.ask(message)
+        return answer
+
+
+class Child(Actor):
+    async def receive(self, message: Message, ctx: ActorContext) -> Message:
+        parent = ctx.parent
+        return TextMessage(f"{ctx.self.path} on {ctx.self.node} under {parent.path if parent else None}")
+
+
+async def test_a_pool_spans_nodes() -> None:
+    async with cluster() as (system, platform, _):
+        spread = SpawnOptions(placement=Placement.SPREAD)
+        pool: Any = await system.pool(Worker, size=3, options=spread)
+        answers = {str(await pool.ask(Where())) for _ in range(6)}
+        assert answers == {"a#1", "b#1", "c#1"}
+        ask = pool.ask(TextMessage("slow"))
+        await asyncio.sleep(1)
+        await ask.aclose()
+        for _ in range(3):
+            await pool.send(TextMessage("count"))
+        platform.die(platform.node("a"))
+        await asyncio.sleep(20)
+        answers = {str(await pool.ask(Where())) for _ in range(6)}
+        assert len(answers) >= 2
+        assert "a#1" not in answers
+
+
+async def test_a_pool_of_agents_spans_nodes() -> None:
+    async with cluster() as (system, _, _):
+        pool = await system.pool(shouter, size=3, options=SpawnOptions(placement=Placement.SPREAD))
+        replies = {str(await pool.inquire("hi")) for _ in range(6)}
+        assert replies == {"hi! from a", "hi! from b", "hi! from c"}
+        assert str(await pool.ask(TextMessage("asked"))).startswith("asked! from")
+
+
+class Blocks(Actor):
+    async def receive(self, message: Message, ctx: ActorContext) -> None:
+        time.sleep(float(str(message)))  # noqa: ASYNC251 - that is the point
+
+
+@pytest.mark.real_time
+async def test_an_actor_that_blocks_the_loop_costs_no_node_and_is_named(log: list[Any]) -> None:
+    async with cluster("a", "b", lease=1.0, margin=0.2, heartbeat_thread=True) as (system, platform, _):
+        await asyncio.sleep(0.5)
+        platform.runtimes[platform.node("a")].system.spawn(Blocks, name="blocks").tell(TextMessage("2.5"))
+        await asyncio.sleep(0.5)
+        assert [str(node) for node in platform.started] == ["a#1", "b#1"]
+        assert [info.epoch for info in system.nodes()] == [1, 1, 1]
+        held = [entry for entry in log if entry["event"] == "node.loop_is_held"]
+        assert {entry["actor"] for entry in held if entry["node"] == "a"} == {"/blocks"}
+
+
+# Lost nodes
+
+
+async def test_a_lost_node_is_replaced_with_a_new_epoch_and_its_actors_are_placed_again() -> None:
+    async with cluster(lease=5.0, margin=1.0) as (system, platform, _):
+        with system.events.subscribe() as events:
+            far = system.spawn(Worker, name="far", options=on("b"))
+            system.spawn(Watcher, to=far)
+            await where(far)
+            ask = far.ask(TextMessage("slow"))
+            await asyncio.sleep(0.1)
+            died_at = system.time()
+
+            platform.die(platform.node("b"), LossCause.OUT_OF_MEMORY)
+
+            with pytest.raises(ActorStoppedError) as caught:
+                await ask
+            assert system.time() == died_at, "at once"
+            cause = caught.value.__cause__
+            assert isinstance(cause, NodeLostError)
+            assert (cause.node, cause.cause) == ("b", "out of memory")
+            await asyncio.sleep(0.01)
+            assert [m.reason for m in LOG if isinstance(m, Terminated)] == [cause]
+            assert system.lookup("/far") is None
+            await asyncio.sleep(10)
+            again: Any = system.lookup("/far")
+            assert await where(again) == "b#2"
+            assert again != far
+            started_at = [e for e in LOG if isinstance(e, tuple) and e[0] == "start"]
+            assert started_at == [("start", "/far", "b", 1), ("start", "/far", "b", 2)]
+            events.close()
+            kinds = [(e.kind, e.path, e.detail) async for e in events if "node" in e.kind.value]
+        assert kinds == [(EventKind.NODE_LOST, "b", "out of memory"), (EventKind.NODE_UP, "b", 2)]
+
+
+async def test_nothing_is_started_again_before_the_lost_node_has_surely_stopped() -> None:
+    async with cluster(lease=5.0, margin=1.0) as (system, platform, _):
+        system.spawn(Worker, name="far", options=SpawnOptions(placement=Placement.SPREAD))
+        await asyncio.sleep(3)
+        lost_at = system.time()
+        platform.die(platform.node("a"))
+        await until(lambda: system.lookup("/far") is not None)
+        assert system.time() - lost_at >= 4.9, "its lease may have been granted a moment before"
+        assert system.lookup("/far").node == "b"  # type: ignore[union-attr]
+
+
+async def test_a_node_that_is_cut_off_stops_itself_before_it_is_replaced_and_its_late_frames_do_nothing() -> None:
+    async with cluster(lease=5.0, margin=1.0) as (system, platform, _):
+        far = system.spawn(Worker, name="far", options=on("b"))
+        await where(far)
+        old = platform.runtimes[platform.node("b")]
+        for other in ("driver", "a", "c"):
+            platform.network.cut("b", other)
+        await until(lambda: len([node for node in platform.started if node.name == "b"]) == 2)
+        assert old.lease_left == 0.0
+        assert old._stopping.is_set()
+        platform.network.mend()
+        await asyncio.sleep(10)
+        again: Any = system.lookup("/far")
+        assert await where(again) == "b#2"
+
+
+async def test_a_node_whose_answers_alone_are_cut_is_fenced_too() -> None:
+    async with cluster(lease=5.0, margin=1.0) as (_, platform, _):
+        old = platform.runtimes[platform.node("b")]
+        platform.network.cut("b", "driver", both=False)
+        await until(lambda: len([node for node in platform.started if node.name == "b"]) == 2)
+        assert old.lease_left == 0.0
+
+
+async def test_two_nodes_that_do_not_reach_each_other_are_both_kept_and_reported() -> None:
+    async with cluster() as (system, platform, _):
+        a, b = system.spawn(Linked, options=on("a")), system.spawn(Worker, options=on("b"))
+        a.tell(Introduce(to=b))
+        await asyncio.sleep(1)
+        platform.network.cut("a", "b")
+        ask = a.ask(TextMessage("ask it"))
+        await asyncio.sleep(20)
+        assert [node.unreached for node in system.nodes()] == [(), ("b",), (), ()]
+        assert len(platform.started) == 3
+        platform.network.mend()
+        assert str(await ask) == "1"
+
+
+class Introduce(Message):
+    to: Any
+
+
+class Linked(Actor):
+    to: Any = None
+
+    async def receive(self, message: Message, ctx: ActorContext) -> Message | None:
+        if isinstance(message, Introduce):
+            self.to = message.to
+            return None
+        answer: Message = await self.to.ask(message)
+        return answer
+
+
+async def test_a_thousand_children_of_one_default_supervisor_on_a_lost_node_are_one_event() -> None:
+    async with cluster(resources={name: {"disk": 1.0} for name in "abc"}, lease=5.0, margin=1.0) as (
+        system,
+        platform,
+        _,
+    ):
+        packed = SpawnOptions(placement=Placement.PACK)
+        sup = await system.supervise(
+            Supervisor("sup", children=[ChildSpec(f"w{n}", Worker, options=packed) for n in range(1000)])
+        )
+        assert {info.node for info in system.tree("/sup").children} == {"a"}
+        LOG.clear()
+
+        platform.die(platform.node("a"))
+        await asyncio.sleep(4)
+        assert {entry[0] for entry in LOG} == {"stop"}
+        LOG.clear()
+        times = set[float]()
+        for _ in range(200):
+            before = len(LOG)
+            await asyncio.sleep(0.1)
+            if len(LOG) > before:
+                times.add(system.time())
+
+        assert sup.is_alive
+        assert [entry[0] for entry in LOG] == ["start"] * 1000
+        assert len(times) > 30, "they are spread over some seconds"
+        tree = system.tree("/sup").children
+        assert ({info.state for info in tree}, len(tree)) == ({"idle"}, 1000)
+
+
+async def test_one_for_all_answers_the_loss_of_a_node_once() -> None:
+    async with cluster() as (system, platform, _):
+        specs = [
+            ChildSpec("near", Worker),
+            *(ChildSpec(f"w{n}", Worker, options=SpawnOptions(placement=Placement.SPREAD)) for n in range(6)),
+        ]
+        sup = await system.supervise(Supervisor("sup", strategy=OneForAll(), children=specs))
+        LOG.clear()
+        platform.die(platform.node("a"))
+        await asyncio.sleep(20)
+        assert sup.is_alive
+        assert [entry[1] for entry in LOG if entry[0] == "start"] == [
+            "/sup/near",
+            *(f"/sup/w{n}" for n in range(6)),
+        ]
+
+
+async def test_a_second_loss_in_the_window_is_one_too_many_for_a_default_supervisor() -> None:
+    async with cluster(lease=1.0, margin=0.1) as (system, platform, _):
+        outer = Supervisor(
+            "outer",
+            strategy=OneForOne(max_restarts=None),
+            children=[
+                ChildSpec(
+                    "inner",
+                    Supervisor(
+                        "inner", strategy=OneForOne(within=60.0), children=[ChildSpec("w", Worker, options=on("a"))]
+                    ),
+                    restart=Restart.TEMPORARY,
+                )
+            ],
+        )
+        await system.supervise(outer)
+        inner: Any = system.lookup("/outer/inner")
+        for _ in range(2):
+            platform.die(platform.node("a"))
+            await asyncio.sleep(5)
+        assert not inner.is_alive
+
+
+async def test_while_no_node_can_be_started_restarts_wait_and_count_in_no_window() -> None:
+    async with cluster("a", lease=1.0, margin=0.1) as (system, platform, _):
+        sup = await system.supervise(
+            Supervisor("sup", children=[ChildSpec("w", Worker, options=SpawnOptions(placement=Placement.SPREAD))])
+        )
+        platform.fails_to_start.add("a")
+        platform.die(platform.node("a"))
+        await asyncio.sleep(300)
+        assert sup.is_alive
+        assert system.lookup("/sup/w") is None
+        platform.fails_to_start.clear()
+        await asyncio.sleep(60)
+        assert await where(system.lookup("/sup/w")) == "a#2" or system.lookup("/sup/w").node == "a"  # type: ignore[union-attr]
+
+
+async def test_a_child_whose_node_is_lost_during_its_restart_is_placed_again() -> None:
+    async with cluster() as (system, platform, _):
+        spec = ChildSpec("w", Worker, options=SpawnOptions(placement=Placement.SPREAD))
+        await system.supervise(Supervisor("sup", strategy=OneForOne(max_restarts=9), children=[spec]))
+        with pytest.raises(ValueError, match="boom"):
+            await system.lookup("/sup/w").ask(Boom())  # type: ignore[union-attr]
+        platform.network.cut("driver", "a")  # the order to start again does not arrive
+        await asyncio.sleep(0.5)
+        platform.die(platform.node("a"))
+        await asyncio.sleep(20)
+        assert await where(system.lookup("/sup/w")) == "b#1"
+
+
+async def test_a_temporary_child_is_not_placed_again() -> None:
+    async with cluster() as (system, platform, _):
+        spec = ChildSpec("w", Worker, restart=Restart.TEMPORARY, options=on("a"))
+        sup = await system.supervise(Supervisor("sup", children=[spec]))
+        platform.die(platform.node("a"))
+        await asyncio.sleep(20)
+        assert await sup.which_children() == ()
+
+
+async def test_a_child_that_is_terminated_while_its_restart_waits_stays_away() -> None:
+    async with cluster() as (system, platform, _):
+        sup = await system.supervise(Supervisor("sup", children=[ChildSpec("w", Worker, options=on("a"))]))
+        platform.die(platform.node("a"))
+        await asyncio.sleep(0.1)
+        await sup.terminate_child("w")
+        await asyncio.sleep(20)
+        assert system.lookup("/sup/w") is None
+        await sup.restart_child("w")
+        assert await where(system.lookup("/sup/w")) == "a#2"
+
+
+async def test_an_actor_that_kills_its_nodes_is_reported_to_its_supervisor() -> None:
+    async with cluster(lease=1.0, margin=0.1, suspect_after=3) as (system, platform, _):
+        outer = Supervisor(
+            "outer",
+            strategy=OneForOne(max_restarts=None),
+            children=[
+                ChildSpec(
+                    "inner",
+                    Supervisor(
+                        "inner",
+                        strategy=OneForOne(max_restarts=3, within=600.0),
+                        children=[ChildSpec("killer", Worker, options=SpawnOptions(placement=Placement.SPREAD))],
+                    ),
+                    restart=Restart.TEMPORARY,
+                )
+            ],
+        )
+        await system.supervise(outer)
+        inner: Any = system.lookup("/outer/inner")
+        for _ in range(3):
+            killer: Any = system.lookup("/outer/inner/killer")
+            await where(killer)
+            platform.die(platform.node(killer.node), LossCause.OUT_OF_MEMORY)
+            await asyncio.sleep(5)
+        assert not inner.is_alive
+        assert len(LOG) >= 3
+
+
+async def test_a_drained_node_gives_its_actors_away_and_the_move_counts_in_no_window() -> None:
+    async with cluster() as (system, platform, nodes):
+        specs = [ChildSpec(f"w{n}", Worker, options=SpawnOptions(placement=Placement.SPREAD)) for n in range(6)]
+        sup = await system.supervise(Supervisor("sup", strategy=OneForOne(max_restarts=0), children=specs))
+        lone = system.spawn(Worker, name="lone", options=SpawnOptions(placement=Placement.SPREAD))
+        assert lone.node == "a"
+        await lone.started()
+
+        await nodes.drain("a")
+
+        await asyncio.sleep(5)
+        assert sup.is_alive
+        assert {info.node for info in system.tree("/sup").children} == {"b", "c"}
+        assert len(system.tree("/sup").children) == 6
+        assert system.lookup("/lone").node in ("b", "c")  # type: ignore[union-attr]
+        assert [node.name for node in system.nodes()] == ["driver", "b", "c"]
+        assert [node.name for node in platform.started] == ["a", "b", "c"]
+        stops = [entry[2] for entry in LOG if entry[0] == "stop"]
+        assert stops == [StopReason.SHUTDOWN] * 3
+
+
+async def test_a_node_that_asks_to_leave_is_drained() -> None:
+    async with cluster() as (system, platform, _):
+        far = system.spawn(Worker, name="far", options=SpawnOptions(placement=Placement.SPREAD))
+        assert await where(far) == "a#1"
+        platform.runtimes[platform.node("a")].leave()
+        await asyncio.sleep(10)
+        assert [node.name for node in system.nodes()] == ["driver", "b", "c"]
+        assert await where(system.lookup("/far")) == "b#1"
+
+
+async def test_draining_refuses_new_actors_and_unknown_nodes() -> None:
+    async with cluster() as (system, _, nodes):
+        slow = system.spawn(Worker, options=on("a"))
+        slow.tell(TextMessage("slow"))
+        await asyncio.sleep(0.1)
+        draining = asyncio.create_task(nodes.drain("a"))
+        await asyncio.sleep(0.1)
+        with pytest.raises(InvalidOptionError, match="node 'a' is being drained"):
+            system.spawn(Worker, options=on("a"))
+        with pytest.raises(InvalidOptionError, match="there is no such node that can leave"):
+            await nodes.drain("driver")
+        await draining
+
+
+def test_a_system_without_a_cluster_loads_nothing_of_it() -> None:
+    code = (
+        "import asyncio, sys\n"
+        "from miniagents import Actor, MiniAgents, TextMessage\n"
+        "async def main():\n"
+        "    async with MiniAgents() as system:\n"
+        "        system.tree()\n"
+        "asyncio.run(main())\n"
+        "print([name for name in sys.modules if name.startswith('miniagents.cluster')])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=50)
+    assert done.stdout == "[]\n"
+
+
+async def test_a_cluster_whose_node_does_not_start_ends_the_others_and_raises() -> None:
+    platform = MemoryPlatform(["a", "b"])
+    platform.fails_to_start.add("b")
+    with pytest.raises(ConnectionError, match="node 'b' does not start"):
+        async with MiniAgents(cluster=Cluster(platform)):
+            raise AssertionError("it does not get here")
+    assert not platform.runtimes
+
+
+async def test_a_node_names_the_required_variables_that_it_lacks() -> None:
+    platform = MemoryPlatform(["a"])
+    with pytest.raises(InvalidOptionError, match=r"node 'a' lacks environment variables .*: SOME_KEY"):
+        async with MiniAgents(cluster=Cluster(platform, variables=["PATH", "SOME_KEY_THAT_NOBODY_HAS"])):
+            pass
+
+
+async def test_a_thousand_epochs_of_nodes_leave_nothing_behind() -> None:
+    async with cluster("a", lease=0.5, margin=0.1) as (system, platform, nodes):
+        links: Any = nodes.links
+
+        def counts() -> tuple[int, ...]:
+            LOG.clear()  # there are references in it
+            gc.collect()
+            return (
+                links.open,
+                len(links.peers),
+                len(links._remote),
+                len(links._local),
+                len(links.placing),
+                len(links.placing._waiting),
+                len(nodes._tasks),
+                len(platform.runtimes),
+                len(platform._tasks),
+                len(platform.network._nodes),
+                len(system.observers._attached),
+                len(system._shared),
+            )
+
+        near = system.spawn(Worker, name="near")
+        for number in range(1000):
+            if number == 1:
+                before = counts()
+            ref = system.spawn(Worker, name=f"w{number}", options=SpawnOptions(placement=Placement.SPREAD))
+            watcher = system.spawn(Watcher, to=ref)
+            await ref.ask(Where())
+            ask = ref.ask(TextMessage("slow"))
+            await asyncio.sleep(0)
+            platform.die(platform.node("a"))
+            with pytest.raises(ActorStoppedError):
+                await ask
+            path = f"/w{number}"
+            await until(lambda path=path: system.lookup(path) is not None)  # type: ignore[misc]
+            await system.lookup(path).stop()  # type: ignore[union-attr]
+            await watcher.stop()
+        await asyncio.sleep(1)
+        assert counts() == before
+        assert await where(near) == "driver#1"
