@@ -64,7 +64,6 @@ class Passivation:
         run.thrown_away = tuple(call.row for call in calls if not call.interrupted)
         run.call = None
         root.leave_promise()
-        run.versions = {}
         self._passive[run.name] = run
         if due_at is not None:
             run.timer = self._system.wall_clock.call_at(due_at, partial(self.wake, run.name))
