@@ -7,7 +7,8 @@ the collector. Each is a process of its own on the first core, started anew for 
 on the second core. Rounds are interleaved.
 
 `python -m benchmarks.calm --clients 10000 --pause 2 --tokens 10 --times 1 --rounds 1` has 10,000 live streams.
-`DURATION=3600 python -m benchmarks.calm --soak` reads the memory of the service 10 to 20 times in an hour.
+`DURATION=3600 python -m benchmarks.calm --soak --clients 100 --pause 0.1` reads the memory of the service at least ten
+times in an hour, and ends with status 1 unless it is flat: for CI, and for `make soak`.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import json
 import os
 import signal
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -28,6 +30,13 @@ from benchmarks.serving import KINDS, Client, Load, agents_app, app_by_hand, div
 
 _MODULE = "benchmarks.calm"
 _LOOKS = 20
+"""The readings of the memory in a soak, at least half of that."""
+
+_PART = 120.0
+"""The most seconds from one reading to the next."""
+
+_GROWTH = 1.03
+"""The most that the memory of a flat service grows, after the first quarter of a soak."""
 
 
 # In the server
@@ -226,29 +235,55 @@ def compare(arguments: argparse.Namespace, cores: tuple[int, int]) -> None:
         print(f"{name:14} agents {ours:9.2f}   by hand {hand:9.2f}   ratio {ratio}")
 
 
-def soak(arguments: argparse.Namespace, cores: tuple[int, int]) -> None:
-    """Play calm streams for `DURATION` seconds, and print the memory of the service 10 to 20 times."""
+def soak(arguments: argparse.Namespace, cores: tuple[int, int]) -> bool:
+    """Play calm streams for `DURATION` seconds, and print the memory of the service again and again.
+
+    Returns:
+        Whether the memory was flat, and no stream was broken.
+    """
     import uvloop
 
     seconds = float(os.environ.get("DURATION", "600"))
-    streams = max(round(seconds / _LOOKS / (arguments.tokens * arguments.pause)), 1)
-    part = argparse.Namespace(**{**vars(arguments), "times": streams})
+    part = min(seconds / _LOOKS, _PART)
+    streams = max(round(part / (arguments.tokens * arguments.pause)), 1)
+    options = argparse.Namespace(**{**vars(arguments), "times": streams})
+    sizes: list[float] = []
+    broken = 0
     with (
         tempfile.TemporaryDirectory() as folder,
         server("agents", cores[0], _MODULE, "--gc", arguments.gc, "--notes", f"{folder}/pauses") as (port, process),
     ):
         watch, began = Watch(process, Path(folder) / "pauses"), time.monotonic()
         while time.monotonic() - began < seconds:
-            load = uvloop.run(_played(port, watch, part))
+            load = uvloop.run(_played(port, watch, options))
             pauses = watch.pauses()
             full = sum(generation == 2 for generation, _ in pauses)
-            longest = max((length for _, length in pauses), default=0.0)
+            lengths = [length for _, length in pauses]
+            sizes.append(process.memory_info().rss / 2**20)
+            broken += load.broken
             print(
-                f"{time.monotonic() - began:6.0f} s: {process.memory_info().rss / 2**20:.1f} MiB, "
-                f"{len(load.first)} streams, broken {load.broken}, first token p99 {load.p99 * 1000:.1f} ms, "
-                f"{full} full collections, longest pause {longest * 1000:.1f} ms",
+                f"{time.monotonic() - began:6.0f} s: {sizes[-1]:.1f} MiB, {len(load.first)} streams, "
+                f"broken {load.broken}, first token p99 {load.p99 * 1000:.1f} ms, collections "
+                f"{sum(lengths) / load.seconds:.2%} of the time, longest {max(lengths, default=0.0) * 1000:.1f} ms, "
+                f"full {full}",
                 flush=True,
             )
+    verdict = "flat" if is_flat(sizes) else "NOT FLAT"
+    print(f"{verdict}: {sizes[len(sizes) // 4]:.1f} MiB after a quarter of the time, {sizes[-1]:.1f} MiB at the end")
+    return is_flat(sizes) and not broken
+
+
+def is_flat(sizes: Sequence[float]) -> bool:
+    """Return whether memory has not grown since the first quarter of the readings.
+
+    Args:
+        sizes: The readings, in order.
+
+    Example:
+        >>> is_flat([40, 50, 50, 51]), is_flat([40, 50, 51, 52])
+        (True, False)
+    """
+    return sizes[-1] <= sizes[len(sizes) // 4] * _GROWTH
 
 
 def main() -> None:
@@ -273,7 +308,7 @@ def main() -> None:
         return
     cores = divide_cores()
     if arguments.soak:
-        soak(arguments, cores)
+        sys.exit(0 if soak(arguments, cores) else 1)
     else:
         compare(arguments, cores)
 

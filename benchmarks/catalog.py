@@ -64,6 +64,7 @@ WORKLOADS = {
         ),
         Workload("token", "of a scripted model whose reply is awaited", "time", "agents"),
         Workload("token_read", "of a scripted model, each read as it comes", "time", "agents"),
+        Workload("served_stream", "chat completions of 20 tokens over HTTP, 1,000 at once", group="agents"),
         Workload("flatten", "messages in nested lists, 100,000 of them", group="messages"),
         Workload("hash_key", "of a message, computed", group="messages"),
         Workload("hash_key_cached", "of a message, asked for again", group="messages"),
@@ -94,7 +95,7 @@ WORKLOADS = {
         Workload(
             "loop_mem", "of a run that waits for its last reply, ten turns behind it", "bytes", "memory", rounds=2
         ),
-        Workload("served_mem", "of a stream of chat completions that a service has begun", "bytes", "memory", rounds=2),
+        Workload("served_mem", "of a live chat completion, at 2,000", "bytes", "memory", rounds=2),
         Workload("durable_call_disk", "of a call in the journal's file", "bytes", "memory", rounds=2),
         Workload("job_mem_wait", "of a job that waits for an answer", "bytes", "memory", rounds=2),
         Workload(
@@ -163,6 +164,7 @@ PEERS = {
         Peer("raw-queue", "peer_raw.py", arguments=("--variant", "queue"), kind="floor"),
         Peer("event-loop", "peer_loop.py", kind="floor"),
         Peer("msgspec", "peer_msgspec.py", kind="floor"),
+        Peer("starlette", "peer_starlette.py", kind="floor"),
         Peer("sqlite", "peer_sqlite.py", kind="floor"),
         Peer("pykka", "peer_pykka.py", "actors"),
         Peer("thespian", "peer_thespian.py", "actors"),

@@ -57,6 +57,9 @@ The module is longer than most: somebody who handles an error looks for its clas
     │   ├── MaxTurnsError                       more rounds of tool calls than `max_turns`
     │   ├── BudgetExceededError                 the budget does not allow another call
     │   └── AllModelsFailedError                every model of a `Fallback` failed
+    ├── McpError                                an MCP server refused a request, or its answer is malformed
+    │   ├── McpUnavailableError                 the server is not connected, and nothing was sent
+    │   └── McpOutcomeUnknownError              a request was sent and its answer was lost
     ├── StartError                              a supervisor's child did not start
     ├── RestartLimitError                       more restarts than the supervision of an actor allows
     ├── SimulationError (AssertionError)        a simulated program failed, and this seed shows it
@@ -603,6 +606,29 @@ class SimpleOneForOneError(SupervisorError):
     """The call makes no sense for a `SimpleOneForOne` supervisor."""
 
     reason = "simple_one_for_one"
+
+
+class McpError(MiniAgentsError):
+    """An MCP server refused a request, or its answer is malformed.
+
+    Attributes:
+        server: The name of the server.
+        code: The code of the error in JSON-RPC, or None.
+    """
+
+    server: str = ""
+    code: int | None = None
+
+
+class McpUnavailableError(McpError):
+    """The MCP server is not connected, and nothing was sent to it: the request can be made again later."""
+
+
+class McpOutcomeUnknownError(McpError):
+    """A request was sent to an MCP server and its answer was lost: the server may have carried it out, or not.
+
+    Look for the effects of the request before you make it again.
+    """
 
 
 _registered: dict[str, type[Exception]] = {}

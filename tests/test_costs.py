@@ -56,6 +56,7 @@ BOUNDS = {
     "Python calls per agent call": 64.0,
     "Python calls per agent call of many": 60.5,
     "Python calls per crash": 84.0,
+    "Python calls per stop": 34.1,
     "tasks per agent call": 0.01,
     "tasks per agent call of many": 0.01,
     "loop callbacks per tell": 0.01,
@@ -180,6 +181,17 @@ async def crashes(n: int) -> None:
         note_counts()
 
 
+async def stops(n: int) -> None:
+    async with ActorSystem() as system:
+        refs = [system.spawn(Echo) for _ in range(n)]
+        await refs[-1].started()
+        note_counts()
+        ends = [ref.stop() for ref in refs]
+        for end in ends:
+            await end
+        note_counts()
+
+
 async def agent_calls(n: int) -> None:
     async with MiniAgents():
         await parrot.inquire("warm")
@@ -288,6 +300,12 @@ def test_a_message_costs_no_more_than_it_did(name: str, workload: Callable[[int]
         check(f"tasks per {name}", tasks)
     else:
         assert tasks < 0.01
+
+
+def test_the_end_of_an_idle_actor_costs_no_more_than_it_did() -> None:
+    calls, tasks, _ = count(stops)
+    check("Python calls per stop", calls)
+    assert tasks < 0.01
 
 
 def observed(workload: Callable[[int], Awaitable[None]], monkeypatch: pytest.MonkeyPatch, observer: Observer) -> float:

@@ -17,15 +17,6 @@ def figure_of(module: str, *arguments: str) -> Any:
     return json.loads(ran.stdout)
 
 
-def served_mem(kind: str) -> Callable[[int], Awaitable[float]]:
-    """Return the workload of one kind of service: see `benchmarks.held_streams`."""
-
-    async def run(n: int) -> float:
-        return float(figure_of("held_streams", "--one", kind, "--streams", str(n))["bytes"])
-
-    return run
-
-
 def imported(statement: str) -> Callable[[int], Awaitable[float]]:
     """Return the workload of one statement: see `benchmarks.imports`."""
 
@@ -40,7 +31,5 @@ async def first_call(n: int) -> float:
     return 1000 * float(figure_of("first_call", "--longest", str(n))["longest callback"])
 
 
-WORKLOADS = dict(
-    served_mem=served_mem("agents"), first_call=first_call, **{"import": imported("bare")}, import_used=imported("used")
-)
-DEFAULTS = dict(served_mem=2_000, first_call=500, **{"import": 11}, import_used=11)
+WORKLOADS = dict(first_call=first_call, **{"import": imported("bare")}, import_used=imported("used"))
+DEFAULTS = dict(first_call=500, **{"import": 11}, import_used=11)

@@ -11,7 +11,7 @@ from typing import Any
 from common import clock
 
 STEPS = 10
-DEFAULTS = dict(durable_steps=500, durable_steps_100=5_000)
+DEFAULTS = dict(durable_steps=500, durable_steps_100=2_000)
 
 
 async def steps(run: Callable[[str], Awaitable[str]], jobs_at_once: int, n: int) -> tuple[Any, int]:

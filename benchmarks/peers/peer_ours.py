@@ -15,9 +15,11 @@ import ours_jobs
 import ours_journal
 import ours_llms
 import ours_messages
+import served
 import structlog
 from common import Boom, MemoryProbe, clock, main, note, quiet
 
+from benchmarks.serving import agents_app
 from miniagents import (
     Actor,
     ActorSystem,
@@ -292,6 +294,16 @@ async def agent_call_concurrent(n: int) -> tuple[Any, int]:
         return t, rounds * 1000
 
 
+async def served_stream(n: int) -> tuple[Any, int]:
+    return await served.streamed("agents", n)
+
+
+async def served_mem(n: int) -> float:
+    app = agents_app()
+    async with app.lifespan():
+        return await served.live(app, n)
+
+
 DEFAULTS = dict(
     tell=200_000, ask=100_000, ask_concurrent=200_000, gather=200_000, ring=100_000, fanout=100_000, spawn=20_000, stop=100_000,
     stream=100_000, stream_live=100_000, stream3=100_000, stream3_live=100_000, crash=50_000, recovery=20_000,
@@ -303,6 +315,7 @@ DEFAULTS = dict(
     **elsewhere.DEFAULTS,
     **ours_jobs.DEFAULTS,
     **ours_durable.DEFAULTS,
+    **served.DEFAULTS,
 )  # fmt: skip
 WORKLOADS = dict(
     tell=in_system(tell), ask=in_system(ask), ask_concurrent=in_system(waves(100, 1000)), gather=in_system(gathered),
@@ -312,6 +325,7 @@ WORKLOADS = dict(
     crash=in_system(crash), recovery=in_system(recovery),
     agent_call=agent_call, agent_call_concurrent=agent_call_concurrent,
     spawn_mem=mem, spawn_mem_million=mem,
+    served_stream=served_stream, served_mem=served_mem,
     **ours_messages.WORKLOADS,
     **ours_journal.WORKLOADS,
     **ours_jobs.WORKLOADS,

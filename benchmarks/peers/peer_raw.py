@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from common import AGENTS, MESSAGES, Boom, MemoryProbe, Msg, Tok, Unsupported, clock, main, note, unsupported
-from elsewhere import served_mem
 
 
 class DequeActor:
@@ -78,6 +77,10 @@ def _resume(coro: Any, yielded: Any) -> Iterator[Any]:
                 return e.value
 
 
+async def _resumed(coro: Any, yielded: Any) -> Any:
+    return await _resume(coro, yielded)  # from Python 3.12 on, a task takes no coroutine that is a generator
+
+
 class DrainActor:
     __slots__ = ("box", "busy", "loop", "me")
 
@@ -116,7 +119,7 @@ class DrainActor:
                 if fut is not None:
                     fut.set_exception(e)
             else:  # the handler suspends: finish it in a task, then drain on
-                task = self.loop.create_task(_resume(coro, yielded))
+                task = self.loop.create_task(_resumed(coro, yielded))
                 task.add_done_callback(lambda t: self._settle(t, fut))
                 return
         self.busy = False
@@ -427,16 +430,10 @@ def crash(kind: str) -> Callable[..., Any]:
     return run
 
 
-def served_by_hand(kind: str) -> Callable[..., Any]:
-    if kind != "deque":
-        raise Unsupported("no actor in it: see raw-deque")
-    return served_mem("by hand")
-
-
 DEFAULTS = dict(
     tell=200_000, ask=100_000, ask_concurrent=200_000, gather=200_000, ring=100_000, fanout=100_000, spawn=20_000, stop=100_000,
     stream=100_000, stream_live=100_000, stream3=100_000, stream3_live=100_000, crash=50_000, recovery=20_000,
-    spawn_mem=100_000, served_mem=2_000,
+    spawn_mem=100_000,
 )  # fmt: skip
 
 if __name__ == "__main__":
@@ -449,7 +446,7 @@ if __name__ == "__main__":
             fanout=lambda k: waves(k, 1000, 1000), spawn=spawn, stop=stop,
             stream=stream, stream_live=lambda k: stream(k, live=True),
             stream3=lambda k: stream(k, relays=2), stream3_live=lambda k: stream(k, live=True, relays=2),
-            crash=crash, recovery=recovery, spawn_mem=memory, served_mem=served_by_hand,
+            crash=crash, recovery=recovery, spawn_mem=memory,
             **unsupported("no agents, see ask", *AGENTS),
             **unsupported("no messages of its own, see msgspec", *MESSAGES),
         ),

@@ -30,11 +30,14 @@ _EVERY = 0.1
 _SAMPLES = 20
 """The promotions from one sample to the next."""
 
-_WORTH = 200
-"""The objects that a collection must free to be worth its pause: a tenth of the first threshold."""
+_WORTH = 20
+"""The objects that a collection of young objects must free to be worth its pause."""
 
 _GROWTH = 2_000_000
 """The blocks of memory, about 200 MB, by which a process grows before there is a full collection."""
+
+_GARBAGE = 50_000
+"""The objects in cycles that may have been promoted before there is a full collection."""
 
 _FROZEN_BY_PYTHON = 1000
 """The most objects that Python itself has frozen: 375 in 3.12, none in 3.11 and 3.13."""
@@ -103,27 +106,43 @@ def _for_a_service(thresholds: tuple[int, int, int]) -> tuple[int, int, int]:
 class Promoter:
     """Promotes young objects to the oldest generation without a look at them, as long as looks are in vain.
 
-    Python counts the objects that are made, less those that are freed, and looks at all young ones when the count is at
-    the first threshold. A service frees as many as it makes. The count grows slowly, and the young objects are many by
-    then. So they are promoted every tenth of a second, unless the last collection was worth its pause. Every two
-    seconds a collection of the young objects shows whether that has changed.
+    Python counts the objects that are made, less those that are freed, and looks at all young ones when the count
+    is at the first threshold. A service frees as many as it makes. The count grows slowly, and the young objects
+    are many by then. So they are promoted every tenth of a second, and each time that Python wants to look at them.
+    Every two seconds they are looked at nevertheless, as a sample. If that frees 20 objects or more, nothing is
+    promoted until a collection frees less.
 
-    Garbage among the promoted objects waits for a full collection. There is one when the process has doubled in size
-    since the last, and has grown by about 200 MB. Objects that the application has frozen (`gc.freeze`) stay frozen.
-    Nothing is promoted from then on, since Python can only promote by freezing all and unfreezing all.
+    Garbage among the promoted objects waits for a full collection. There is one when about 50,000 of them are
+    garbage, as far as the samples tell, which see a twentieth of them. There is also one when the process has
+    doubled in size since the last, and has grown by about 200 MB. Objects that the application has frozen
+    (`gc.freeze`) stay frozen. Nothing is promoted from then on, since Python can only promote by freezing all and
+    unfreezing all.
 
     Args:
         loop: The event loop with the timer.
     """
 
-    __slots__ = ("_blocks", "_has_frozen", "_is_in_vain", "_loop", "_ticks", "_timer")
+    __slots__ = (
+        "_blocks",
+        "_garbage",
+        "_has_frozen",
+        "_is_in_vain",
+        "_is_sampling",
+        "_is_skipped",
+        "_loop",
+        "_ticks",
+        "_timer",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._timer: asyncio.TimerHandle | None = None
         self._ticks = 0
         self._is_in_vain = False
+        self._is_sampling = False
+        self._is_skipped = False
         self._has_frozen = False
+        self._garbage = 0
         self._blocks = sys.getallocatedblocks()
 
     def start(self) -> None:
@@ -146,26 +165,37 @@ class Promoter:
         self._wait()
         self._ticks += 1
         if self._ticks % _SAMPLES == 0:
+            self._is_sampling = True
             gc.collect(0)
-            self._end_growth()
+            self._is_sampling = False
+            self._collect_if_due()
         elif self._is_in_vain:
             self._promote()
 
     def _collected(self, phase: str, info: dict[str, int]) -> None:
-        """Note how much a collection has freed: a callback of the collector."""
-        if phase == "stop" and info["generation"] == 0:
+        """Let a collection of young objects find none, or note how much it has freed: a callback of the collector."""
+        if info["generation"] != 0:
+            return
+        if phase == "start":
+            self._is_skipped = self._is_in_vain and not self._is_sampling and self._promote()
+        elif not self._is_skipped:
             self._is_in_vain = info["collected"] < _WORTH
             if self._is_in_vain:
+                self._garbage += info["collected"] * _SAMPLES  # what was promoted unseen is like what was seen
                 self._promote()  # else the collection of the middle generation would look at the survivors again
 
-    def _promote(self) -> None:
+    def _promote(self) -> bool:
         # The count takes as long as there are frozen objects, milliseconds perhaps: once is enough.
         self._has_frozen = self._has_frozen or gc.get_freeze_count() > _FROZEN_BY_PYTHON
-        if not self._has_frozen:
-            gc.freeze()
-            gc.unfreeze()  # into the oldest generation
+        if self._has_frozen:
+            return False
+        gc.freeze()
+        gc.unfreeze()  # into the oldest generation
+        return True
 
-    def _end_growth(self) -> None:
-        if sys.getallocatedblocks() - self._blocks > max(self._blocks, _GROWTH):
+    def _collect_if_due(self) -> None:
+        growth = sys.getallocatedblocks() - self._blocks
+        if growth > max(self._blocks, _GROWTH) or self._garbage > _GARBAGE:
             gc.collect()
+            self._garbage = 0
             self._blocks = sys.getallocatedblocks()

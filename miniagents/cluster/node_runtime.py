@@ -59,6 +59,7 @@ class NodeRuntime:
         self._is_ready = asyncio.Event()
         self._pulsed_at = clock()
         self._known = 0
+        self._leaves = False
         self._check_variables()
         for module in self.settings.modules:
             importlib.import_module(module)
@@ -127,6 +128,11 @@ class NodeRuntime:
 
     # From a thread
 
+    def leave(self) -> None:
+        """Ask the driver to drain the node, as `cluster.drain` does, and end then. A host calls this on a SIGTERM, from
+        any thread."""
+        self._leaves = True
+
     @property
     def lease_left(self) -> float:
         """Seconds until the node must have stopped. A host whose loop does not answer then ends the process."""
@@ -157,6 +163,7 @@ class NodeRuntime:
                 busy=self._held_by() if lag > PULSE else "",
                 hosted=len(self.nodes.hosting) if ready else 0,
                 unreached=self.nodes.unreached(now) if ready else (),
+                leaves=self._leaves,
             )
         )
 

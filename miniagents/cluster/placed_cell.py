@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.actors.cells.remote_cell import RemoteCell
+from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.messaging.entries import Enveloped
 from miniagents.actors.messaging.identity import Identity
 from miniagents.actors.messaging.options import Props, SpawnOptions
 from miniagents.actors.messaging.ref import ActorRef
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.call_target import AgentRef
+from miniagents.agents.remote_agent_cell import RemoteAgentCell
 from miniagents.cluster import hosting, items
 from miniagents.cluster.frames import check_size, pack
 from miniagents.cluster.names import factory_to_wire, options_to_wire
@@ -28,9 +30,8 @@ from miniagents.supervision import StopReason
 from miniagents.supervision.lifecycle import OVER, Event, Phase, Wish
 
 if TYPE_CHECKING:
-    import asyncio
-
     from miniagents.actors.waiting.termination import StopRequest
+    from miniagents.agents.interaction import Interaction
     from miniagents.cluster.placing import Placing
 
 _WITH_CODE = (Phase.STARTING, Phase.UP, Phase.DOOMED)
@@ -105,9 +106,52 @@ class PlacedCell(LivingCell):
 
     # Messages, where a pool hands them on
 
-    def post(self, envelope: Enveloped) -> "asyncio.Future[bool] | None":
+    def post(self, envelope: Enveloped) -> None:
         """Hand a message on to the other node."""
-        return self.remote.post(envelope)
+        if isinstance(envelope, Ask):
+            envelope.cell = self.remote  # type: ignore[assignment]  # it does what an ask needs of a cell
+        self.remote.post(envelope)
+
+    @property
+    def load(self) -> int:
+        """How many questions to the actor have no answer yet."""
+        return self.remote.load
+
+    # Calls, where the actor is an agent and a pool hands them on
+
+    is_activated = False
+
+    @property
+    def agent(self) -> Any:
+        """The agent, as it is known here."""
+        return self._serving.agent
+
+    @property
+    def takes_calls(self) -> bool:
+        """True if a call that is made now is handed on."""
+        return self.remote.is_alive
+
+    @property
+    def _serving(self) -> RemoteAgentCell:
+        remote: Any = self.remote  # only agents are called
+        return remote  # type: ignore[no-any-return]
+
+    def is_ready(self) -> bool:
+        """Return True if a call is handed on at once."""
+        return self.takes_calls
+
+    def check_ready(self) -> None:
+        """Refuse a call of an agent that has ended.
+
+        Raises:
+            ActorStoppedError: It has ended, or its node is lost.
+        """
+        self._serving.check_ready()
+
+    def take_call(self, interaction: "Interaction") -> None:
+        """Begin a call, on the other node."""
+        interaction.cell = self._serving  # type: ignore[assignment]  # it serves calls, as a stand-in
+        self._serving.take_call(interaction)
 
     async def room(self) -> None:
         """Wait for room on the other node."""

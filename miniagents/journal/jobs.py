@@ -46,7 +46,7 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class StartJob(Operation[Job | None], frozen=True):
-    """Start a job under a name. The result is None if the name is new.
+    """Start a job under a name. The result is None if the name is new: its work has begun, as by `Begin`.
 
     Otherwise nothing changes, and the result is the job that has the name: the caller compares agent and input.
     """

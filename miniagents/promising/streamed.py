@@ -14,7 +14,7 @@ from miniagents.promising.failures import note_seen
 from miniagents.promising.flow import current_flow
 from miniagents.promising.promise import NO_VALUE, UNRAISABLE, Promise, _NoValue
 from miniagents.promising.scope import PromisingContext, Scope, current_work, get_scope, get_work, started
-from miniagents.promising.waits import Held, Producer, waits
+from miniagents.promising.waits import Held, waits
 from miniagents.promising.work import Endings, end_task
 
 Piece = TypeVar("Piece")
@@ -385,13 +385,18 @@ class Replay(Generic[Piece]):
     """The place of one reader in a stream.
 
     `__anext__` returns the iterator itself as the awaitable, so that a piece that is there costs no coroutine.
+
+    An iterator belongs to one reader: whose waits the deadlock detection sees is looked up at the first wait, and not
+    for each piece (benchmark `stream3_live`).
     """
 
-    __slots__ = ("_index", "_loop", "_promise")
+    __slots__ = ("_index", "_is_watched", "_loop", "_node", "_promise")
 
     def __init__(self, promise: StreamedPromise[Piece, Any]) -> None:
         self._promise = promise
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_watched = False
+        self._node: Any = None
         self._index = promise.dropped
 
     def raised(self, error: BaseException) -> bool:
@@ -471,6 +476,9 @@ class Replay(Generic[Piece]):
             loop = self._loop
             if loop is None:  # the first wait
                 loop = self._loop = promise.event_loop()
+                scope = get_scope()
+                if scope is not None and (scope.is_node or get_work() is not None):
+                    self._is_watched, self._node = True, scope if scope.is_node else scope.node
                 if promise.stream_task is None:
                     promise.start()
                     if promise.finished or self._index - promise.dropped < len(promise.pieces):
@@ -485,16 +493,16 @@ class Replay(Generic[Piece]):
             else:
                 promise.piece_waiters.append(waiter)
             # What `_wait_for` does, written out (benchmark `stream3`).
-            scope = get_scope()
-            if scope is None or not (scope.is_node or get_work() is not None):
+            if not self._is_watched:
                 yield from waiter
                 continue
             source: Any = promise.stream_task
             # Asyncio has no public name for the future that a task waits for.
             if promise.producer is not None or source is None or source._fut_waiter in waits:  # noqa: SLF001
-                watch: Scope | Producer = scope if promise.producer is None else promise.producer
-                watch.begin_wait(promise, self._index)
-            waits[waiter] = promise, self._index, scope if scope.is_node else scope.node
+                watch = promise.producer if promise.producer is not None else get_scope()
+                if watch is not None:
+                    watch.begin_wait(promise, self._index)
+            waits[waiter] = promise, self._index, self._node
             try:
                 yield from waiter
             finally:

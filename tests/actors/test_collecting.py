@@ -117,7 +117,7 @@ async def test_what_a_collection_in_vain_has_left_is_not_looked_at_again() -> No
 @pytest.mark.usefixtures("unfrozen")
 async def test_a_collection_that_frees_enough_is_no_reason_to_promote() -> None:
     with collecting("service"):
-        make_garbage(100)
+        make_garbage(10)
         thing = Thing()
         gc.collect(0)
 
@@ -140,9 +140,35 @@ async def test_after_a_collection_in_vain_young_objects_are_promoted_without_a_c
 
 @generations
 @pytest.mark.usefixtures("unfrozen")
+async def test_after_a_collection_in_vain_those_of_python_find_no_young_objects() -> None:
+    with collecting("service"):
+        gc.collect(0)
+        collections = gc.get_stats()[0]["collections"]
+        make_garbage(10)
+        things = [Thing() for _ in range(3000)]
+
+        assert gc.get_stats()[0]["collections"] > collections
+        assert number_of_things() == 3020
+        assert is_in(2, things[0])
+
+
+@generations
+@pytest.mark.usefixtures("unfrozen")
+async def test_after_a_collection_that_was_worth_it_those_of_python_free_garbage() -> None:
+    with collecting("service"):
+        make_garbage(10)
+        gc.collect(0)
+        make_garbage(10)
+        things = [Thing() for _ in range(3000)]
+
+        assert number_of_things() == len(things)
+
+
+@generations
+@pytest.mark.usefixtures("unfrozen")
 async def test_after_a_collection_that_was_worth_it_young_objects_stay_young() -> None:
     with collecting("service"):
-        make_garbage(100)
+        make_garbage(10)
         gc.collect(0)
         thing = Thing()
 
@@ -156,7 +182,7 @@ async def test_after_a_collection_that_was_worth_it_young_objects_stay_young() -
 async def test_what_a_full_collection_frees_says_nothing_about_young_objects() -> None:
     with collecting("service"):
         gc.collect(0)
-        make_garbage(100)
+        make_garbage(10)
         await asyncio.sleep(TICK)
         gc.collect()
         thing = Thing()
@@ -172,7 +198,7 @@ async def test_a_sample_finds_out_that_collections_are_worth_it_again() -> None:
     with collecting("service"):
         gc.collect(0)
         await asyncio.sleep(SAMPLE - TICK / 2)
-        make_garbage(100)
+        make_garbage(10)
         await asyncio.sleep(TICK)
         thing = Thing()
         await asyncio.sleep(TICK)
@@ -201,6 +227,31 @@ async def test_promoted_garbage_is_freed_when_the_process_has_doubled(monkeypatc
         make_garbage(10)
         await asyncio.sleep(SAMPLE)
         assert number_of_things() == 20, "the size after the last full collection counts"
+
+
+@generations
+@pytest.mark.usefixtures("unfrozen")
+async def test_a_little_garbage_again_and_again_is_freed_in_the_end() -> None:
+    """A sample that finds 18 objects stands for 360: the 139th is one too many."""
+    with collecting("service"):
+        gc.collect(0)
+        make_garbage(10)
+        await asyncio.sleep(SAMPLE - TICK / 2)
+        for _ in range(138):
+            make_garbage(9)
+            await asyncio.sleep(SAMPLE)
+        assert number_of_things() == 20
+
+        make_garbage(9)
+        await asyncio.sleep(SAMPLE)
+        assert number_of_things() == 0
+
+        await asyncio.sleep(TICK)
+        make_garbage(10)
+        await asyncio.sleep(SAMPLE - TICK)
+        make_garbage(9)
+        await asyncio.sleep(TICK)
+        assert number_of_things() == 20, "the garbage since the last full collection counts"
 
 
 @generations

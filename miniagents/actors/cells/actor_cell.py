@@ -266,7 +266,7 @@ class ActorCell(InterruptibleCell):
             _log.error("runtime.turn_failed", actor=self.path, stack=traceback_text(error))
             self.break_down(error)
         finally:
-            task = None  # from Python 3.12 on, the traceback of a crash keeps this frame
+            task = entry = ask = message = None  # from Python 3.12 on, the traceback of a crash keeps this frame
             if not own_task:
                 self.task = None
                 if self._instance is None:

@@ -520,8 +520,14 @@ class DurableInteraction(Interaction):
                 self.durability.write(*more)
             return
         limit = self.durability.journal.max_message_bytes
+        replies: list[Reply] = []
+        kept: list[Operation[Any]] = []
         try:
-            replies = [stored(piece, inputs, limit) for piece, inputs in noted]
+            for piece, inputs in noted:
+                reply, keep = stored(piece, inputs, limit)
+                replies.append(reply)
+                if keep is not None:
+                    kept.append(keep)
         except (MessageTooLargeError, UnencodableError) as error:
             _log.error("journal.answer_not_recorded", actor=self.path, row=self.row, error=str(error))
             if more:
@@ -530,14 +536,8 @@ class DurableInteraction(Interaction):
         live.look()
         cause = encoded_error(self.error) if self.error is not None and state is RowState.FAILED else b""
         self.durability.write(
-            FinishRow(
-                self.row,
-                state,
-                self.durability.journal.next_id(),
-                tuple(reply for reply, _ in replies),
-                cause,
-            ),
-            *(keep for _, keep in replies if keep is not None),
+            FinishRow(self.row, state, self.durability.journal.next_id(), tuple(replies), cause),
+            *kept,
             NoteInputs(self.row, tuple(live.keys), live.has_ended),
             *(saves() if saves is not None else ()),
             *more,

@@ -34,6 +34,7 @@ class JobRun:
         context: The context variables that the code begins with.
         thrown_away: The rows of the calls that were thrown away last, and that no earlier process was killed in.
         timer: The timer of a passive job that is due at some time.
+        on_settled: Called with a passive job whose promise has settled.
         on_rest: Called when nothing of the job runs: it has ended, or only waits.
     """
 
@@ -48,6 +49,7 @@ class JobRun:
         "input_key",
         "name",
         "on_rest",
+        "on_settled",
         "promise",
         "root",
         "target",
@@ -82,6 +84,12 @@ class JobRun:
         self.thrown_away: tuple[int, ...] = ()
         self.timer: WallTimer | None = None
         self.on_rest: Callable[[], None] | None = None
+        self.on_settled: Callable[[JobRun], None] | None = None
+
+    def settled(self, _: object) -> None:
+        """Tell that the promise of the job has settled while it is passive."""
+        if self.on_settled is not None:
+            self.on_settled(self)
 
     def rests(self) -> None:
         """Note that nothing of the job runs."""

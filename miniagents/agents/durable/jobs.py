@@ -100,7 +100,9 @@ class Jobs:
         self._system = system
         self._durability = durability
         self._journal = durability.journal
-        self.passivation = durability.passivation = Passivation(system, self._reopened, self._passive_cancelled)
+        self.passivation = durability.passivation = Passivation(
+            system, durability.jobs, self._reopened, lambda run: self.cancel(run.name)
+        )
 
     def run(
         self,
@@ -359,11 +361,6 @@ class Jobs:
         if ends:
             self._durability.write(*ends)
         return True
-
-    async def _passive_cancelled(self, run: JobRun) -> None:
-        """Cancel a job whose promise was cancelled while it was passive."""
-        self._durability.jobs.pop(run.name, None)
-        await self.cancel(run.name)
 
 
 def _key_of(agent: MiniAgent, arguments: Mapping[str, Any], messages: tuple[Message, ...]) -> bytes:

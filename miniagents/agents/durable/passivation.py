@@ -26,6 +26,7 @@ class Passivation:
 
     Args:
         system: The system.
+        jobs: The jobs of the system, by their names. A passive one is there, too.
         reopen: Runs a job again.
         cancelled: Called with a job whose promise was cancelled while it was passive.
     """
@@ -33,12 +34,15 @@ class Passivation:
     def __init__(
         self,
         system: AgentHost,
+        jobs: dict[str, JobRun],
         reopen: Callable[[JobRun], Coroutine[Any, Any, None]],
         cancelled: Callable[[JobRun], Coroutine[Any, Any, Any]],
     ) -> None:
         self._system = system
+        self._jobs = jobs
         self._reopen = reopen
         self._cancelled = cancelled
+        self._on_settled = self._settled
         self._passive: dict[str, JobRun] = {}
         self._ending: dict[str, bool] = {}
         self._none_left: asyncio.Future[None] | None = None
@@ -65,9 +69,9 @@ class Passivation:
         if due_at is not None:
             run.timer = self._system.wall_clock.call_at(due_at, partial(self.wake, run.name))
         self._ending[run.name] = False
-        run.promise.add_done_callback(self._settled)
+        run.on_settled = self._on_settled
+        run.promise.add_done_callback(run.settled)
         error = PassivatedError(f"{root.path}: job {run.name!r} only waits, and was passivated", path=root.path)
-        root.begin_cancel(error)  # now, before anything wakes the code
         self._system.start_soon(self._end(run, root, error))
         return True
 
@@ -95,6 +99,7 @@ class Passivation:
         """End the promises of the passive jobs, since the system ends. The jobs have not ended."""
         for run in tuple(self._passive.values()):
             self._forget(run)
+            del self._jobs[run.name]
             reason = "the system ends"
             run.promise.end_stream(PromiseCancelledError(f"job {run.name!r}: was cancelled: {reason}", reason=reason))
 
@@ -109,16 +114,16 @@ class Passivation:
             self._none_left = self._system.loop.create_future()
             await self._none_left
 
-    def _settled(self, promise: Any) -> None:
+    def _settled(self, run: JobRun) -> None:
         """Cancel the job whose promise was cancelled."""
-        run = next((run for run in self._passive.values() if run.promise is promise), None)
-        if run is not None:
-            self._forget(run)
-            self._system.start_soon(self._cancelled(run))
+        self._forget(run)
+        del self._jobs[run.name]
+        self._system.start_soon(self._cancelled(run))
 
     def _forget(self, run: JobRun) -> None:
         del self._passive[run.name]
-        run.promise.remove_done_callback(self._settled)
+        run.on_settled = None
+        run.promise.remove_done_callback(run.settled)
         if run.timer is not None:
             run.timer.cancel()
             run.timer = None

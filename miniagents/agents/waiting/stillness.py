@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Collection, Container
 from typing import Any
 
-from miniagents.actors.waiting.helper_tasks import waited_for_together
+from miniagents.actors.waiting.helper_tasks import awaited_future, waited_for_together
 from miniagents.actors.waiting.search import wait_of
 from miniagents.agents.interaction import Interaction
 from miniagents.promising.streamed import Failure
@@ -36,6 +36,9 @@ class Stillness:
         )
 
     def _waits(self, task: "asyncio.Future[Any]") -> bool:
+        waited = awaited_future(task)
+        if waited is None or waited.done():
+            return False  # it runs, or is about to: its answer has just come
         if task in self._resting or task in self._seen:
             return True
         self._seen.add(task)

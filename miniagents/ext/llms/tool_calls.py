@@ -13,7 +13,7 @@ from miniagents.agents.records import Records, current_interruption
 from miniagents.ext.llms.approvals import WAIT, Approve, Decider, ToolApproval, refusal_by
 from miniagents.ext.llms.messages import ToolCall, ToolResultMessage
 from miniagents.ext.llms.tool_records import Recovery, ToolRecord
-from miniagents.ext.llms.tool_results import ToolEndedError, contained
+from miniagents.ext.llms.tool_results import ResultToken, ToolEndedError, contained
 from miniagents.ext.llms.tools import Tool
 from miniagents.log import log as _log
 from miniagents.messages import FrozenDict, Message, MessagePromise, TextToken, Token
@@ -83,7 +83,8 @@ class _ResultPromise(MessagePromise):
 
     def _assembled(self, pieces: Sequence[Token]) -> Message:
         call, text = self._call, "".join(map(str, pieces))
-        return ToolResultMessage(text, call_id=call.id, name=call.name, is_error=self.is_error)
+        parts = tuple(part for piece in pieces if isinstance(piece, ResultToken) for part in piece.parts)
+        return ToolResultMessage(text, call_id=call.id, name=call.name, is_error=self.is_error, parts=parts)
 
 
 class _Result:
@@ -116,11 +117,14 @@ class _Result:
             if refusal is not None:
                 yield TextToken(f"failed: not approved: {refusal}")
                 return
+            says_failed = False
             async with aclosing(self._pieces(tool)) as pieces:
                 async for token in pieces:
                     any_token = True
+                    if isinstance(token, ResultToken) and token.is_error:
+                        says_failed = True
                     yield token
-            promise.is_error = False
+            promise.is_error = says_failed
         except asyncio.CancelledError:
             # Providers refuse a history with a call that has no result.
             yield self.cancelled(any_token)
@@ -205,6 +209,8 @@ class _RecordedResult(_Result):
             promise.is_error = record.is_error
             for text in record.texts:
                 yield TextToken(text)
+            if record.parts:
+                yield ResultToken("", record.parts)
             return
         if record.was_started and tool.recovery is not Recovery.RERUN:
             if tool.recovery is Recovery.FAIL or self._approve is None:
@@ -218,12 +224,15 @@ class _RecordedResult(_Result):
         current_interruption.set(record.was_started)
         self._record = record
         texts: list[str] = []
+        parts: tuple[Message, ...] = ()
         async with aclosing(super().tokens(promise)) as pieces:
             async for token in pieces:
                 texts.append(str(token))
+                if isinstance(token, ResultToken):
+                    parts += token.parts
                 yield token
         if self._ctx.interaction.cancelled is None:
-            record.end(texts, is_error=promise.is_error)
+            record.end(texts, parts, is_error=promise.is_error)
 
     @property
     def _records(self) -> Records:

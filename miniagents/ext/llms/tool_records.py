@@ -7,6 +7,8 @@ import msgspec
 
 from miniagents.agents.records import Records
 from miniagents.ext.llms.messages import ToolCall
+from miniagents.messages import Message
+from miniagents.messages.wire import decode, encode
 
 KIND = "tool"
 """The kind of the records. The key is the id of the call."""
@@ -38,6 +40,7 @@ class Recovery(enum.Enum):
 class _Stored(msgspec.Struct, frozen=True, array_like=True):
     is_error: bool
     texts: tuple[str, ...]
+    parts: tuple[bytes, ...] = ()
 
 
 class ToolRecord:
@@ -58,6 +61,7 @@ class ToolRecord:
         self.has_ended = stored is not None
         self.is_error = stored is not None and stored.is_error
         self.texts: Sequence[str] = stored.texts if stored is not None else ()
+        self.parts = tuple(map(decode, stored.parts)) if stored is not None else ()
 
     @classmethod
     async def of(cls, records: Records, call: ToolCall) -> "ToolRecord":
@@ -79,6 +83,7 @@ class ToolRecord:
         else:
             self._records.record_soon(KIND, self._key, None)
 
-    def end(self, texts: Sequence[str], *, is_error: bool) -> None:
+    def end(self, texts: Sequence[str], parts: Sequence[Message] = (), *, is_error: bool) -> None:
         """Record the result."""
-        self._records.record_soon(KIND, self._key, msgspec.msgpack.encode(_Stored(is_error, tuple(texts))))
+        stored = _Stored(is_error, tuple(texts), tuple(map(encode, parts)))
+        self._records.record_soon(KIND, self._key, msgspec.msgpack.encode(stored))

@@ -10,11 +10,24 @@ from typing import Any, TypeGuard
 
 import msgspec
 
-from miniagents.messages import Message, Messages, Token, to_json
+from miniagents.ext.llms.messages import ToolResultMessage
+from miniagents.messages import Message, Messages, TextToken, Token, to_json
 
 NO_RESULT = "(no result)"
 _NO_TEXT = re.compile(r" at 0x[0-9a-fA-F]+>")
 """The default representation of a Python object, which is no text for a model."""
+
+
+class ResultToken(TextToken, frozen=True):
+    """The result of a tool as a message: its text, and beside it what no text can say.
+
+    Attributes:
+        parts: The parts of the result, if it is more than text.
+        is_error: Whether the tool says that it has failed.
+    """
+
+    parts: tuple[Message, ...] = ()
+    is_error: bool = False
 
 
 class ToolEndedError(RuntimeError):
@@ -43,11 +56,11 @@ def outcome_of(call: Callable[[], object], is_wanted: Callable[[], bool]) -> obj
         raise _ended(error) from error
 
 
-async def pieces_of(result: object) -> AsyncGenerator[str, None]:
+async def pieces_of(result: object) -> AsyncGenerator[TextToken, None]:
     """Stream the text of a result.
 
     The items of an iterator, async or not, are streamed: strings as they are, other items as
-    lines of JSON.
+    lines of JSON. A `ToolResultMessage` is one token, with its parts.
 
     Args:
         result: The return value of the tool, awaited if it could be.
@@ -58,12 +71,15 @@ async def pieces_of(result: object) -> AsyncGenerator[str, None]:
     """
     if _is_iterator(result):
         result = _turns(result)
+    if isinstance(result, ToolResultMessage):
+        yield ResultToken(result.content, result.parts, result.is_error)
+        return
     if not isinstance(result, AsyncIterator):
-        yield _text(result)
+        yield TextToken(_text(result))
         return
     async with aclosing(each(result)) as pieces:
         async for piece in pieces:
-            yield _piece(piece)
+            yield TextToken(_piece(piece))
 
 
 def _is_iterator(result: object) -> TypeGuard[Iterator[object]]:

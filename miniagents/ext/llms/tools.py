@@ -188,7 +188,7 @@ class Tool:
             return
         async with aclosing(pieces_of(result)) as pieces:
             async for piece in pieces:
-                yield TextToken(piece)
+                yield piece
 
 
 Target: TypeAlias = Callable[..., object] | MiniAgent | AgentRef | Tool

@@ -187,8 +187,9 @@ class Service:
         listener.add_done_callback(partial(_left, run))
         try:
             return await run.replies
-        except FAILURES:
+        except FAILURES as error:
             if listener.done():
+                error.__traceback__ = None  # from Python 3.12 on, it leads through this frame to those of the request
                 raise ClientDisconnect() from None
             raise
         except asyncio.CancelledError:

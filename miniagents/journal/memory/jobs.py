@@ -3,7 +3,7 @@
 import msgspec
 
 from miniagents.journal.jobs import ChangeJob, DeleteJob, Forget, Job, JobOf, Jobs, JobState, StartJob
-from miniagents.journal.lives import job_subject
+from miniagents.journal.lives import Begin, job_subject
 from miniagents.journal.memory.lives import MemoryLives
 from miniagents.journal.memory.rows import MemoryRows
 from miniagents.journal.memory.waits import MemoryWaits
@@ -35,6 +35,7 @@ class MemoryJobs:
             started_at=operation.at,
             changed_at=operation.at,
         )
+        self.lives.begin(Begin(job_subject(operation.name)))
         return None
 
     def change(self, operation: ChangeJob) -> bool:

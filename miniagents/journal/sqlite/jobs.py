@@ -4,7 +4,7 @@ import json
 import sqlite3
 
 from miniagents.journal.jobs import ChangeJob, DeleteJob, Forget, Job, JobOf, Jobs, JobState, StartJob
-from miniagents.journal.lives import job_subject
+from miniagents.journal.lives import Begin, job_subject
 from miniagents.journal.rows import RowState
 from miniagents.journal.sqlite.codes import JOB_STATES, ROW_STATES
 from miniagents.journal.sqlite.lives import SqliteLives
@@ -40,6 +40,7 @@ class SqliteJobs:
             row = (operation.name, operation.agent, operation.input_key, operation.input, running, b"")
             sql = f"INSERT INTO jobs ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
             self._database.execute(sql, (*row, operation.at, operation.at))
+            self._lives.begin(Begin(job_subject(operation.name)))  # in the same transaction, for one sync of the disk
         return job
 
     def change(self, operation: ChangeJob) -> bool:

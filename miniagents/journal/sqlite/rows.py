@@ -90,8 +90,9 @@ class SqliteRows:
         self._database.execute("DELETE FROM replies WHERE row = ?", (operation.id,))
 
     def note_inputs(self, operations: Sequence[NoteInputs]) -> None:
-        """Do several `NoteInputs`."""
-        rows = [(_encode(each.inputs) if each.inputs else b"", each.is_complete, each.id) for each in operations]
+        """Do several `NoteInputs`; of those of one row the last one counts."""
+        last = {each.id: each for each in operations}.values()
+        rows = [(_encode(each.inputs) if each.inputs else b"", each.is_complete, each.id) for each in last]
         self._database.executemany("UPDATE rows SET inputs = ?, is_input_complete = ? WHERE id = ?", rows)
 
     def keep_messages(self, operations: Sequence[KeepMessage]) -> None:
@@ -103,8 +104,8 @@ class SqliteRows:
         operations = tuple({each.id: each for each in operations}.values())
         rows = [(ROW_STATES.of[each.state], each.finished, each.error, each.at, each.id) for each in operations]
         self._database.executemany("UPDATE rows SET state = ?, finished = ?, error = ?, at = ? WHERE id = ?", rows)
-        ids = [(each.id,) for each in operations]
-        self._database.executemany("DELETE FROM replies WHERE row = ?", ids)
+        ids = json.dumps([each.id for each in operations])
+        self._database.execute("DELETE FROM replies WHERE row IN (SELECT value FROM json_each(?))", (ids,))
         # A row that is not there gets no replies.
         sql = "INSERT INTO replies SELECT ?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM rows WHERE id = ?)"
         self._database.executemany(sql, [reply for each in operations for reply in _replies(each)])
@@ -189,9 +190,12 @@ class SqliteRows:
 
     def _progress(self, rows: Iterable[int]) -> None:
         if self._lives.unproven():
-            sql = "SELECT name FROM rows JOIN names ON names.id = job WHERE rows.id = ?"
-            found = (self._database.execute(sql, (row,)).fetchone() for row in rows)
-            self._lives.progress({job_subject(job) for job, *_ in (row for row in found if row is not None)})
+            sql = (
+                "SELECT DISTINCT name FROM rows JOIN names ON names.id = job "
+                "WHERE rows.id IN (SELECT value FROM json_each(?))"
+            )
+            jobs = self._database.execute(sql, (json.dumps(list(rows)),)).fetchall()
+            self._lives.progress({job_subject(job) for (job,) in jobs})
 
     def _select(self, where: str, *values: Any) -> tuple[Row, ...]:
         rows = self._database.execute(f"{_SELECT} {where}", values).fetchall()

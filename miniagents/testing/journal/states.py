@@ -67,6 +67,13 @@ async def _counts_deaths(open_journal: Callable[[], Journal]) -> None:
     assert await journal.write(Begin(box)) == 0, "a pardon forgets the deaths"
     await journal.close()
     assert await lives(box) == [1], "a pardon lasts until the next death"
+    job = job_subject("deaths")
+    for writes in ((StartJob("deaths", "agent", b"", b""),), (Rest(job), StartJob("deaths", "agent", b"", b""))):
+        journal = open_journal()
+        journal.open()
+        await journal.write(*writes)
+        await journal.close()
+        assert await lives(job) == [1], "a new job has begun, and one that is there is not begun again"
 
 
 async def _forgives_who_gets_on(open_journal: Callable[[], Journal]) -> None:

@@ -3,7 +3,8 @@
 import asyncio
 import gc
 import weakref
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from miniagents import (
 )
 from miniagents.errors import DeadlineExceededError, JournalError
 from miniagents.journal import JobOf, JobState, MemoryJournal, Waits, WaitState
+from tests.agents.deaths import lived_twice
 
 AFTER = 10.0
 ran: list[str] = []
@@ -222,6 +224,19 @@ async def test_the_end_of_the_system_is_no_end_of_a_passive_job() -> None:
     assert ran == ["asks, interrupted: False", "asks, interrupted: True"]
 
 
+async def test_a_system_that_is_started_again_runs_a_job_that_was_passive_at_its_end() -> None:
+    mini = MiniAgents(journal=MemoryJournal())
+    with pytest.raises(KeyError):
+        async with mini:
+            mini.run_job("j", asks)
+            await _passive(mini)
+            raise KeyError
+    async with mini:
+        replies = mini.run_job("j", asks)
+        await mini.deliver("j", "approval", "yes")
+        assert len(await replies) == 2
+
+
 async def test_whoever_leaves_the_system_in_order_waits_for_passive_jobs() -> None:
     async with MiniAgents(journal=MemoryJournal()) as mini:
         replies = mini.run_job("j", sleeps)
@@ -252,24 +267,64 @@ async def test_an_answer_that_comes_while_the_code_ends_is_not_lost() -> None:
     assert ran == ["begins"] * 2
 
 
-@pytest.mark.parametrize("turns", range(8))
+@pytest.mark.parametrize("turns", range(-8, 8))
 async def test_an_answer_is_not_lost_at_any_turn_of_the_passivation(turns: int) -> None:
     loop = asyncio.get_running_loop()
     async with MiniAgents(journal=MemoryJournal()) as mini:
         replies = mini.run_job("j", asks)
         await asyncio.sleep(0.1)
+        resting = mini.answers.resting
+        watch = resting._watched["j"]  # the moment at which the job is passivated
+        watch.timer.cancel()
+        watch.since -= AFTER
         delivered: list[asyncio.Future[Any]] = []
 
-        def deliver(left: int) -> None:
-            if left:
-                loop.call_soon(deliver, left - 1)
-            else:
-                delivered.append(asyncio.ensure_future(mini.deliver("j", "approval", "yes")))
+        def deliver() -> None:
+            delivered.append(asyncio.ensure_future(mini.deliver("j", "approval", "yes")))
 
-        timer = mini.answers.resting._watched["j"].timer  # the moment at which the job is passivated
-        loop.call_at(timer.when(), deliver, turns)
+        def passivate() -> None:
+            if "j" in resting._watched:  # else the code goes on already
+                resting._passivate("j")
+                watch.timer.cancel()
+
+        def after(left: int, function: Callable[[], None]) -> None:
+            if left:
+                loop.call_soon(after, left - 1, function)
+            else:
+                function()
+
+        after(max(turns, 0), deliver)
+        after(max(-turns, 0), passivate)
         assert str((await replies)[1]) == "got yes"
         await delivered[0]
+    assert len(ran) <= 2
+
+
+async def test_a_job_that_waits_since_its_last_busy_call_has_ended_rests_when_it_is_passive() -> None:
+    @miniagent  # it runs in each process
+    async def busy(ctx: InteractionContext) -> None:
+        await asyncio.sleep(5.0)
+        ctx.reply("done")
+
+    @miniagent(durable=True, passivate_after=AFTER, version="1")
+    async def root(ctx: InteractionContext) -> None:
+        for replies in (busy.inquire(), waits_below.inquire()):
+            await replies
+
+    journal = MemoryJournal()
+    for _ in range(5):  # three deaths in a row would be too many, if they counted
+        with pytest.raises(KeyError):
+            async with MiniAgents(journal=journal) as mini:
+                mini.run_job("j", root)
+                await asyncio.sleep(2 * AFTER)
+                assert mini.interactions() == ()
+                journal.is_dead = True
+                raise KeyError
+        journal = journal.after_death()
+    async with MiniAgents(journal=journal) as mini:
+        replies = mini.run_job("j", root)
+        await mini.deliver("j", "approval", "yes")
+        await replies
 
 
 async def test_who_joins_a_passive_job_gets_its_replies() -> None:
@@ -285,6 +340,47 @@ async def test_who_joins_a_passive_job_gets_its_replies() -> None:
         await mini.deliver("j", "approval", "yes")
         await reader
         assert texts == [str(reply) for reply in await first] == ["it begins", "got yes"]
+
+
+@pytest.mark.parametrize("at", range(33))
+async def test_wherever_the_process_dies_a_job_that_was_passive_goes_on_and_pays_for_nothing_twice(at: int) -> None:
+    paid: Counter[str] = Counter()
+    answered: list[str] = []
+
+    @miniagent
+    async def costs(ctx: InteractionContext) -> None:
+        text = str(await ctx.message_promises)
+        paid[text] += 1
+        ctx.reply(f"{text}-{paid[text]}")
+
+    @miniagent(passivate_after=AFTER, version="1")
+    async def root(ctx: InteractionContext) -> None:
+        ctx.reply(await costs.inquire("a"))
+        ctx.reply(str(await ctx.wait_for("first")))
+        ctx.reply(await costs.inquire("b"))
+        await ctx.sleep(3 * AFTER)
+        ctx.reply(str(await ctx.wait_for("second")))
+
+    async def answer(mini: MiniAgents) -> None:
+        while len(answered) < 2:
+            await asyncio.sleep(AFTER + 5.0)
+            for wait in await mini.pending():
+                await mini.deliver(wait.job, wait.name, wait.name)
+                answered.append(wait.name)
+
+    async def program(mini: MiniAgents) -> list[str]:
+        answering = asyncio.ensure_future(answer(mini))
+        try:
+            return [str(reply) for reply in await mini.run_job("job", root)]
+        finally:
+            answering.cancel()
+
+    result, has_died = await lived_twice(program, at=at)
+    assert has_died == (at < 32)
+
+    assert answered == ["first", "second"]
+    assert [text.partition("-")[0] for text in result] == ["a", "first", "b", "second"]
+    assert paid.total() <= 3  # one may have been in flight
 
 
 async def test_a_killed_process_does_not_count_against_a_passive_job() -> None:

@@ -19,6 +19,7 @@ from miniagents.journal import (
     JobOf,
     JobState,
     OpenWait,
+    Rest,
     RowOf,
     RowState,
     SqliteJournal,
@@ -261,8 +262,8 @@ async def test_forgetting_a_call_lets_those_above_it_run_again_and_keeps_the_oth
 
 
 async def test_forgetting_all_of_a_job_frees_it_from_its_deaths(journal: SqliteJournal) -> None:
-    do = operated(journal)
-    await journal.write(ChangeJob("job-42", JobState.STUCK), Begin(job_subject("job-42")))
+    do, subject = operated(journal), job_subject("job-42")
+    await journal.write(ChangeJob("job-42", JobState.STUCK), Rest(subject), Begin(subject))
     await journal.close()
     journal.open()
     assert await journal.write(Begin(job_subject("job-42"))) == 1

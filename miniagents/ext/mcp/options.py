@@ -1,0 +1,95 @@
+"""The options of an MCP server, checked."""
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TypeAlias
+
+import httpx2
+
+from miniagents.actors import Caller
+from miniagents.errors import InvalidOptionError
+from miniagents.ext.mcp.http import Headers
+from miniagents.supervision.checking import check_count, check_kind, check_seconds
+
+DEFAULT_MAX_BYTES = 8 * 2**20
+"""The longest message of a server that is taken."""
+
+HeadersOf: TypeAlias = Callable[[Caller | None], Headers | Awaitable[Headers]]
+"""A function, async or not, that returns the headers for a caller."""
+
+AuthOf: TypeAlias = Callable[[Caller | None], httpx2.Auth | None]
+"""A function that returns the authentication for a caller."""
+
+_PREFIX = re.compile(r"[a-zA-Z0-9_-]{0,32}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServerOptions:
+    """The options of `McpServer`, which see."""
+
+    name: str
+    command: Sequence[str] | None
+    env: Mapping[str, str] | None
+    cwd: str | Path | None
+    url: str | None
+    headers: Headers | HeadersOf | None
+    auth: httpx2.Auth | AuthOf | None
+    allow: Sequence[str] | None
+    deny: Sequence[str] | None
+    prefix: str
+    required: bool
+    trusted: bool
+    max_bytes: int
+    idle_timeout: float | None
+
+    def __post_init__(self) -> None:
+        where = f"McpServer({self.name!r}"
+        check_kind("McpServer(name=)", self.name, str)
+        if not self.name.strip():
+            raise InvalidOptionError("McpServer(name=) must be a name, not ''")
+        if (self.command is None) == (self.url is None):
+            raise InvalidOptionError(f"{where}): give one of command= and url=")
+        if self.command is not None and not _is_list_of_texts(self.command):
+            raise InvalidOptionError(
+                f"{where}, command=) is a list, as ['uvx', 'mcp-server-time'], not {self.command!r}"
+            )
+        if self.command is None and (self.env is not None or self.cwd is not None):
+            raise InvalidOptionError(f"{where}): env= and cwd= are for command=")
+        if self.url is None and (self.headers is not None or self.auth is not None):
+            raise InvalidOptionError(f"{where}): headers= and auth= are for url=")
+        if self.url is not None and not str(self.url).startswith(("http://", "https://")):
+            raise InvalidOptionError(f"{where}, url=) must begin with http:// or https://, not {self.url!r}")
+        for option, patterns in (("allow", self.allow), ("deny", self.deny)):
+            if patterns is not None and not _is_list_of_texts(patterns):
+                raise InvalidOptionError(f"{where}, {option}=) is a list of names and patterns, not {patterns!r}")
+        if not _PREFIX.fullmatch(self.prefix):
+            raise InvalidOptionError(f"{where}, prefix=) is up to 32 letters, digits, '_' and '-', not {self.prefix!r}")
+        check_count(f"{where}, max_bytes=)", self.max_bytes, 1)
+        if self.idle_timeout is not None:
+            check_seconds(f"{where}, idle_timeout=)", self.idle_timeout, above_zero=True)
+
+    @property
+    def is_per_caller(self) -> bool:
+        """True if each caller has a connection of their own."""
+        return callable(self.headers) or (callable(self.auth) and not isinstance(self.auth, httpx2.Auth))
+
+    def lets_through(self, tool: str) -> bool:
+        """Return whether a tool is allowed, and not denied.
+
+        Args:
+            tool: The server's name of the tool.
+        """
+        if self.allow is not None and not _matches(tool, self.allow):
+            return False
+        return self.deny is None or not _matches(tool, self.deny)
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _is_list_of_texts(value: object) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str) and all(isinstance(item, str) for item in value)

@@ -1,0 +1,393 @@
+"""`McpServer`: a server of the Model Context Protocol, for agents and for programs."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import mcp_types as types
+from mcp import Client
+
+from miniagents.actors import Caller
+from miniagents.actors.observing.caller import current_caller
+from miniagents.agents import InteractionContext, MiniAgents
+from miniagents.errors import InvalidOptionError, McpOutcomeUnknownError, McpUnavailableError, NoActiveSystemError
+from miniagents.ext.llms import Recovery, Tool, ToolResultMessage
+from miniagents.ext.mcp.connection import Keeper
+from miniagents.ext.mcp.fitting import FitSchema, UnfitSchemaError, fit_names, fit_schema
+from miniagents.ext.mcp.http import Headers, http_transport
+from miniagents.ext.mcp.link import Link
+from miniagents.ext.mcp.options import DEFAULT_MAX_BYTES, AuthOf, HeadersOf, ServerOptions
+from miniagents.ext.mcp.reading import ResourceMessage, contents_of, prompt_of, resources_of, versions_of
+from miniagents.ext.mcp.results import result_message
+from miniagents.ext.mcp.stdio import stdio_transport
+from miniagents.ext.mcp.texts import clean
+from miniagents.log import log as _log
+from miniagents.messages import Messages
+
+
+class McpServer:
+    """A server of the Model Context Protocol: a program that is started, or an address.
+
+    It goes into `tools=` of agents. All agents of a system share one connection, which is made at the first use and
+    closed with the system. A connection that ends is made again after a pause, and never given up. Meanwhile the tools
+    stay in the list, and a call of one answers that the server is unavailable. A call whose answer was lost is not made
+    again, since the server may have carried it out.
+
+    Args:
+        name: The name of the server, for logs, errors and the tree of actors.
+        command: The program and its arguments, for a server over its input and output.
+        env: Environment variables of the program. Beside these it gets PATH, HOME and other harmless ones alone.
+        cwd: The working directory of the program; None for that of this process.
+        url: The address of a server over streamable HTTP, instead of `command`.
+        headers: Headers for each request; or a function of the `Caller`, async or not, that returns them. With a
+            function each caller has a connection of their own.
+        auth: The authentication of the requests (an `httpx2.Auth`, such as the OAuth providers of the SDK); or a
+            function of the `Caller` that returns it.
+        allow: Names of tools, or patterns such as "read_*"; None for all. Other tools are neither shown nor called.
+        deny: Names of tools, or patterns, that are neither shown nor called, even if they are allowed.
+        prefix: Stands before the names of the tools that models see: up to 32 letters, digits, `_` and `-`.
+        required: Whether an agent fails if the server cannot be reached. Otherwise it goes on without the tools of a
+            server that was never reached, with a warning.
+        trusted: Whether the server's hints are believed: a call of a tool that it declares as read-only or idempotent
+            is made a second time if its answer was lost.
+        max_bytes: The longest message of the server in bytes, 1 or more. A longer answer is a failed call.
+        idle_timeout: Seconds without progress after which a call fails, more than 0; None for no limit. The limits of
+            the agent, such as `tool_timeout`, hold in any case.
+
+    Raises:
+        InvalidOptionError: An option is outside its range.
+
+    Example:
+        ```python
+        import sys
+
+        from miniagents import MiniAgents
+        from miniagents.ext.mcp import McpServer
+
+        notes = McpServer("notes", command=[sys.executable, "-m", "examples.mcp_notes"])
+
+        async def main() -> None:
+            print([tool.spec.name for tool in await notes.tools()])  # prints "['find', 'add', 'publish']"
+            print(await notes.call("find", word="printer"))  # prints "The printer is in room 12."
+
+        MiniAgents().run(main())
+        ```
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        command: Sequence[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: str | Path | None = None,
+        url: str | None = None,
+        headers: Headers | HeadersOf | None = None,
+        auth: httpx2.Auth | AuthOf | None = None,
+        allow: Sequence[str] | None = None,
+        deny: Sequence[str] | None = None,
+        prefix: str | None = None,
+        required: bool = False,
+        trusted: bool = False,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        idle_timeout: float | None = None,
+    ) -> None:
+        self._options = ServerOptions(
+            name=name,
+            command=command,
+            env=env,
+            cwd=cwd,
+            url=url,
+            headers=headers,
+            auth=auth,
+            allow=allow,
+            deny=deny,
+            prefix=prefix or "",
+            required=required,
+            trusted=trusted,
+            max_bytes=max_bytes,
+            idle_timeout=idle_timeout,
+        )
+
+    @property
+    def name(self) -> str:
+        """The name of the server."""
+        return self._options.name
+
+    @property
+    def journal_key(self) -> str:
+        """What the journal knows the server by: its name, and the program or the address."""
+        options = self._options
+        return f"{options.name} {list(options.command) if options.command is not None else options.url}"
+
+    def __repr__(self) -> str:
+        return f"McpServer({self.name!r})"
+
+    async def started(self) -> "McpServer":
+        """Connect to the server, if it is not connected, and wait for that.
+
+        Returns:
+            The server itself.
+
+        Raises:
+            McpUnavailableError: The server cannot be reached.
+        """
+        await self._connected().link.ready()
+        return self
+
+    async def tools(self) -> list[Tool]:
+        """Return the tools as agents get them.
+
+        Raises:
+            McpUnavailableError: The server was never reached.
+        """
+        connected = self._connected()
+        await connected.link.settled()
+        if connected.link.tools is None:
+            await connected.link.ready()
+        return connected.tools()
+
+    async def list_tools(self) -> list[Tool]:
+        """Return the tools for a call of an agent; see `ToolSource`.
+
+        The list is the last one that the server has sent. Without any, it is empty.
+
+        Raises:
+            McpUnavailableError: The server is `required`, and was never reached.
+        """
+        try:
+            return await self.tools()
+        except McpUnavailableError as error:
+            if self._options.required:
+                raise
+            _log.warning("mcp.left_out", server=self.name, error=str(error))
+            return []
+
+    async def call(self, name: str, /, **arguments: Any) -> ToolResultMessage:
+        """Call a tool.
+
+        Args:
+            name: The server's name of the tool.
+            **arguments: The arguments.
+
+        Returns:
+            The result; `is_error` is True if the tool says that it has failed.
+
+        Raises:
+            McpUnavailableError: The server is not connected. Nothing was sent.
+            McpOutcomeUnknownError: The answer was lost.
+            McpError: The server refused the call, or its answer is malformed.
+        """
+        return await self._connected().call(name, arguments)
+
+    async def resources(self) -> list[ResourceMessage]:
+        """Return all resources of the server, and then its templates.
+
+        Raises:
+            McpUnavailableError: The server is not connected.
+            McpError: The server refused, or its answer is malformed.
+        """
+        return await resources_of(self._connected().link)
+
+    async def read(self, uri: str) -> Messages:
+        """Read a resource.
+
+        Args:
+            uri: The address of the resource.
+
+        Returns:
+            The contents: texts are `UserMessage`s, and images, sound and files are messages of their kinds.
+
+        Raises:
+            McpUnavailableError: The server is not connected.
+            McpError: The server refused, or its answer is malformed.
+        """
+        return await contents_of(self._connected().link, uri)
+
+    async def prompt(self, name: str, /, **arguments: str) -> Messages:
+        """Return the messages of a prompt, to be sent to a model.
+
+        Args:
+            name: The name of the prompt.
+            **arguments: The arguments of the prompt.
+
+        Raises:
+            McpUnavailableError: The server is not connected.
+            McpError: The server refused, or its answer is malformed.
+        """
+        return await prompt_of(self._connected().link, name, arguments)
+
+    def subscribe(self, uri: str) -> AsyncGenerator[Messages, None]:
+        """Iterate over the contents of a resource: those of now, and the new ones after each change.
+
+        The iterator goes on after a connection that broke off; the contents are then read again. Close it with
+        `contextlib.aclosing` if you leave the loop.
+
+        Args:
+            uri: The address of the resource.
+
+        Raises:
+            McpUnavailableError: The server was stopped.
+            McpError: The server refused, or has no subscriptions.
+        """
+        return versions_of(self._connected().link, uri)
+
+    def _connected(self) -> "_Connected":
+        """Return the connection of the current system for the current caller; the first time, begin to make it."""
+        system = MiniAgents.get_current()
+        caller = _caller() if self._options.is_per_caller else None
+        return system.shared(
+            (self, caller.name if caller is not None else None), partial(self._open, system, caller), _close
+        )
+
+    def _open(self, system: MiniAgents, caller: Caller | None) -> "_Connected":
+        options = self._options
+        link = Link(options.name)
+        base = path = "mcp-" + "".join(c if c.isalnum() or c in "_-" else "_" for c in options.name)
+        number = 2
+        while system.lookup(path) is not None:
+            path, number = f"{base}-{number}", number + 1
+        kwargs = {"link": link, "open": partial(_transport, options, caller, link), "client": _client}
+        system.spawn(Keeper, name=path, kwargs=kwargs)
+        return _Connected(options, link)
+
+
+class _Connected:
+    """The tools and calls of a server, over one connection."""
+
+    def __init__(self, options: ServerOptions, link: Link) -> None:
+        self._options = options
+        self.link = link
+        self._listed: tuple[types.Tool, ...] | None = None
+        self._tools: list[Tool] = []
+
+    def tools(self) -> list[Tool]:
+        """Return the tools of the last list, made anew only if the list has changed."""
+        if self.link.tools is not self._listed:
+            self._listed = self.link.tools
+            self._tools = self._made(self.link.tools or ())
+        return list(self._tools)
+
+    def _made(self, listed: Sequence[types.Tool]) -> list[Tool]:
+        allowed = {tool.name: tool for tool in listed if self._options.lets_through(tool.name)}
+        tools = []
+        for name, shown in fit_names(allowed, self._options.prefix).items():
+            remote = allowed[name]
+            try:
+                fit = fit_schema(remote.input_schema)
+                call = RemoteTool(self, name, fit)
+                recovery = Recovery.RERUN if self._may_repeat(remote) else Recovery.FAIL
+                description = clean(remote.description or remote.title or "")
+                tools.append(Tool(call, shown, description=description, schema=fit.schema, recovery=recovery))
+            except (UnfitSchemaError, InvalidOptionError) as error:
+                _log.warning("mcp.unfit_tool", server=self._options.name, tool=name, error=str(error))
+        return tools
+
+    def _may_repeat(self, tool: types.Tool | None) -> bool:
+        """Return whether a trusted server says that a second call of a tool does nothing more than the first."""
+        hints = tool.annotations if tool is not None else None
+        return self._options.trusted and hints is not None and bool(hints.read_only_hint or hints.idempotent_hint)
+
+    async def call(self, name: str, arguments: Mapping[str, Any]) -> ToolResultMessage:
+        """Call a tool; see `McpServer.call`."""
+        if not self._options.lets_through(name):
+            raise InvalidOptionError(
+                f"the MCP server {self._options.name!r}: allow= and deny= do not let {name!r} through"
+            )
+        idle = self._options.idle_timeout
+        if idle is None:
+            result = await self._request(name, partial(_call, name, dict(arguments)))
+        else:
+            result = await self._watched(name, dict(arguments), idle)
+        return result_message(result, name)
+
+    async def _request(
+        self, name: str, send: Callable[[Client], Awaitable[types.CallToolResult]]
+    ) -> types.CallToolResult:
+        return await self.link.request(send, may_repeat=lambda: self._may_repeat(self._remote(name)))
+
+    def _remote(self, name: str) -> types.Tool | None:
+        return next((tool for tool in self.link.tools or () if tool.name == name), None)
+
+    async def _watched(self, name: str, arguments: dict[str, Any], idle: float) -> types.CallToolResult:
+        """Call a tool that must make progress."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(idle) as timer:
+
+                async def progress(*_: object) -> None:
+                    if not timer.expired():
+                        timer.reschedule(loop.time() + idle)
+
+                return await self._request(name, partial(_call, name, arguments, progress=progress))
+        except TimeoutError:
+            if not timer.expired():
+                raise
+            raise McpOutcomeUnknownError(
+                f"the outcome is unknown: the MCP server {self._options.name!r} made no progress for {idle} s "
+                f"(idle_timeout). The call was cancelled",
+                server=self._options.name,
+            ) from None
+
+
+class RemoteTool:
+    """A tool of a server as a function.
+
+    Args:
+        connected: The connection.
+        name: The server's name of the tool.
+        fit: The schema of its arguments.
+    """
+
+    def __init__(self, connected: _Connected, name: str, fit: FitSchema) -> None:
+        self._connected = connected
+        self._name = name
+        self._fit = fit
+
+    async def __call__(self, **arguments: Any) -> ToolResultMessage:
+        return await self._connected.call(self._name, self._fit.arguments(arguments))
+
+
+async def _call(name: str, arguments: dict[str, Any], client: Client, progress: Any = None) -> types.CallToolResult:
+    return await client.call_tool(name, arguments, progress_callback=progress)
+
+
+def _client(transport: Any, **options: Any) -> Client:
+    return Client(transport, cache=None, **options)
+
+
+def _transport(
+    options: ServerOptions,
+    caller: Caller | None,
+    link: Link,
+    on_end: Callable[[str], None],
+) -> Any:
+    """Return the transport of a server, to be opened."""
+    if options.command is not None:
+        return stdio_transport(
+            options.name, options.command, options.env, options.cwd, max_bytes=options.max_bytes, on_end=on_end
+        )
+    assert options.url is not None  # `ServerOptions` has checked that there is one of both
+    headers, auth = options.headers, options.auth
+    return http_transport(
+        options.url,
+        headers=partial(headers, caller) if callable(headers) else headers,
+        auth=auth(caller) if callable(auth) and not isinstance(auth, httpx2.Auth) else auth,
+        max_bytes=options.max_bytes,
+        failures=link.failures,
+        on_end=on_end,
+    )
+
+
+def _caller() -> Caller | None:
+    try:
+        return InteractionContext.get_current().caller
+    except NoActiveSystemError:
+        return current_caller.get()
+
+
+async def _close(connected: _Connected) -> None:
+    connected.link.close("the system has ended")
