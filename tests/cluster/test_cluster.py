@@ -390,6 +390,48 @@ async def test_a_node_that_is_cut_off_stops_itself_before_it_is_replaced_and_its
         assert await where(again) == "b#2"
 
 
+async def test_a_node_without_a_lease_cuts_off_what_it_does_without_a_grace() -> None:
+    async with cluster(lease=5.0, margin=1.0) as (system, platform, _):
+        far = system.spawn(Worker, name="far", options=on("b"))
+        far.tell(TextMessage("slow"))
+        await asyncio.sleep(3)
+        old = platform.runtimes[platform.node("b")]
+        for other in ("driver", "a", "c"):
+            platform.network.cut("b", other)
+        left, began = old.lease_left, system.time()
+        LOG.clear()
+        await until(lambda: bool(LOG))
+        assert LOG[0][:2] == ("stop", "/far")
+        assert left <= system.time() - began < left + 0.5
+
+
+async def test_the_children_of_an_actor_on_a_lost_node_end_and_it_makes_them_again() -> None:
+    class_of: Any = Parent
+    async with cluster() as (system, platform, _):
+        parent = system.spawn(class_of, name="parent", options=SpawnOptions(placement=Placement.SPREAD))
+        assert parent.node == "a"
+        await parent.ask(TextMessage("c"))
+        assert len(platform.runtimes[platform.node("c")].nodes.hosting) == 1
+        platform.die(platform.node("a"))
+        await asyncio.sleep(0.1)
+        again: Any = None
+        await until(lambda: len(platform.runtimes[platform.node("c")].nodes.hosting) == 0)
+        await until(lambda: system.lookup("/parent") is not None)
+        again = system.lookup("/parent")
+        assert again.node == "b"
+        assert str(await again.ask(TextMessage("c"))) == "/parent/child on c under /parent"
+
+
+async def test_a_cluster_serves_one_system_after_the_other() -> None:
+    nodes = Cluster(MemoryPlatform(["a"]))
+    for epoch in (1, 2):
+        async with MiniAgents(cluster=nodes) as system:
+            with pytest.raises(InvalidOptionError, match="serves one system at a time"):
+                async with MiniAgents(cluster=nodes):
+                    pass
+            assert await where(system.spawn(Worker, options=on("a"))) == f"a#{epoch}"
+
+
 async def test_a_node_whose_answers_alone_are_cut_is_fenced_too() -> None:
     async with cluster(lease=5.0, margin=1.0) as (_, platform, _):
         old = platform.runtimes[platform.node("b")]
