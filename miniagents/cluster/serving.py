@@ -301,8 +301,8 @@ class Serving:
     # Waits
 
     def _probe(self, number: int, name: str, epoch: int, origin: int, age: float, ring: list[str]) -> None:
-        ask = self._asks.get(number)
-        start = (ask, None) if ask is not None else None
+        ask, call = self._asks.get(number), self._calls.get(number)
+        start = (ask, None) if ask is not None else (call.replies, None) if call is not None else None
         self._nodes.probing.received(start, (name, epoch, origin), age, ring)
 
     # The end

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from miniagents import Actor, ActorContext, ActorRef, EventKind, Message, TextMessage
+from miniagents import Actor, ActorContext, ActorRef, EventKind, InteractionContext, Message, TextMessage, miniagent
 from miniagents.errors import AskTimeoutError, DeadlockError
 from tests.actors.actors import Counter, Hold
 from tests.cluster.clusters import TestNode, two_nodes
@@ -68,6 +68,33 @@ async def test_a_cycle_over_three_nodes_with_a_local_wait_in_it_is_found() -> No
             await a.ask(TextMessage("round"))
         await asyncio.sleep(1)
         assert len(here.nodes.probing) == len(there.nodes.probing) == len(third.nodes.probing) == 0
+
+
+@miniagent
+class Caller:
+    """Calls the next agent with whatever it gets."""
+
+    to: Any = None
+
+    async def __call__(self, ctx: InteractionContext) -> None:
+        message = (await ctx.message_promises)[0]
+        if isinstance(message, Next):
+            self.to = message.to
+        else:
+            ctx.reply(await self.to.inquire(message))
+
+
+async def test_a_cycle_of_calls_of_agents_over_two_nodes_is_found() -> None:
+    async with two_nodes() as (here, there, _):
+        a: Any = here.system.spawn(Caller, name="a")
+        b: Any = there.system.spawn(Caller, name="b")
+        await a.inquire(Next(to=here.remote(b)))
+        await b.inquire(Next(to=there.remote(a)))
+        began = here.system.time()
+        with pytest.raises(DeadlockError, match=r"/a -> /b -> /a|/b -> /a -> /b"):
+            await a.inquire(TextMessage("round"))
+        assert here.system.time() - began < 3
+        assert len(here.nodes.probing) == len(there.nodes.probing) == 0
 
 
 async def test_a_long_wait_that_is_no_cycle_is_no_deadlock() -> None:
