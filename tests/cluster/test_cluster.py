@@ -33,6 +33,7 @@ from miniagents import (
 )
 from miniagents.cluster import Cluster, LossCause
 from miniagents.errors import ActorStoppedError, InvalidOptionError, NotSendableError
+from miniagents.messages import decode, encode
 from miniagents.testing.memory_platform import MemoryPlatform
 
 LOG: list[Any] = []
@@ -283,6 +284,22 @@ class Child(Actor):
     async def receive(self, message: Message, ctx: ActorContext) -> Message:
         parent = ctx.parent
         return TextMessage(f"{ctx.self.path} on {ctx.self.node} under {parent.path if parent else None}")
+
+
+async def test_a_reference_that_is_decoded_outside_of_a_link_leads_to_its_node() -> None:
+    async with cluster() as (system, _, _):
+        far = system.spawn(Worker, options=on("b"))
+        agent = system.spawn(shouter, options=on("c"))
+        message: Any = decode(encode(Introduce(to=far)))
+        assert message.to is far
+        message = decode(encode(Introduce(to=agent)))
+        assert str(await message.to.inquire("hello")) == "hello! from c"
+
+
+async def test_an_agent_that_is_called_without_spawn_cannot_have_a_node() -> None:
+    async with cluster() as (_, _, _):
+        with pytest.raises(InvalidOptionError, match=r"agent shouter: node= and placement= are options of spawn"):
+            shouter.fork(options=on("a")).inquire("hello")
 
 
 async def test_a_pool_spans_nodes() -> None:
