@@ -155,6 +155,9 @@ class PlacedCell(LivingCell):
         interaction.cell = self._serving  # type: ignore[assignment]  # it serves calls, as a stand-in
         self._serving.take_call(interaction)
 
+    def interaction_ended(self, interaction: "Interaction") -> None:
+        """Do nothing: the call has ended before the other node had it."""
+
     async def room(self) -> None:
         """Wait for room on the other node."""
         await self.remote.room()

@@ -296,6 +296,12 @@ async def test_a_reference_that_is_decoded_outside_of_a_link_leads_to_its_node()
         assert str(await message.to.inquire("hello")) == "hello! from c"
 
 
+async def test_an_agent_that_has_a_node_among_its_own_options_is_spawned_there() -> None:
+    async with cluster() as (system, _, _):
+        far = system.spawn(shouter.fork(options=on("b"), mark="?"), name="far")
+        assert str(await far.inquire("hello")) == "hello? from b"
+
+
 async def test_an_agent_that_is_called_without_spawn_cannot_have_a_node() -> None:
     async with cluster() as (_, _, _):
         with pytest.raises(InvalidOptionError, match=r"agent shouter: node= and placement= are options of spawn"):
