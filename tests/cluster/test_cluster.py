@@ -33,6 +33,7 @@ from miniagents import (
 )
 from miniagents.cluster import Cluster, LossCause
 from miniagents.errors import ActorStoppedError, InvalidOptionError, NotSendableError
+from miniagents.messages import decode, encode
 from miniagents.testing.memory_platform import MemoryPlatform
 
 LOG: list[Any] = []
@@ -285,6 +286,28 @@ class Child(Actor):
         return TextMessage(f"{ctx.self.path} on {ctx.self.node} under {parent.path if parent else None}")
 
 
+async def test_a_reference_that_is_decoded_outside_of_a_link_leads_to_its_node() -> None:
+    async with cluster() as (system, _, _):
+        far = system.spawn(Worker, options=on("b"))
+        agent = system.spawn(shouter, options=on("c"))
+        message: Any = decode(encode(Introduce(to=far)))
+        assert message.to is far
+        message = decode(encode(Introduce(to=agent)))
+        assert str(await message.to.inquire("hello")) == "hello! from c"
+
+
+async def test_an_agent_that_has_a_node_among_its_own_options_is_spawned_there() -> None:
+    async with cluster() as (system, _, _):
+        far = system.spawn(shouter.fork(options=on("b"), mark="?"), name="far")
+        assert str(await far.inquire("hello")) == "hello? from b"
+
+
+async def test_an_agent_that_is_called_without_spawn_cannot_have_a_node() -> None:
+    async with cluster() as (_, _, _):
+        with pytest.raises(InvalidOptionError, match=r"agent shouter: node= and placement= are options of spawn"):
+            shouter.fork(options=on("a")).inquire("hello")
+
+
 async def test_a_pool_spans_nodes() -> None:
     async with cluster() as (system, platform, _):
         spread = SpawnOptions(placement=Placement.SPREAD)
@@ -388,6 +411,48 @@ async def test_a_node_that_is_cut_off_stops_itself_before_it_is_replaced_and_its
         await asyncio.sleep(10)
         again: Any = system.lookup("/far")
         assert await where(again) == "b#2"
+
+
+async def test_a_node_without_a_lease_cuts_off_what_it_does_without_a_grace() -> None:
+    async with cluster(lease=5.0, margin=1.0) as (system, platform, _):
+        far = system.spawn(Worker, name="far", options=on("b"))
+        far.tell(TextMessage("slow"))
+        await asyncio.sleep(3)
+        old = platform.runtimes[platform.node("b")]
+        for other in ("driver", "a", "c"):
+            platform.network.cut("b", other)
+        left, began = old.lease_left, system.time()
+        LOG.clear()
+        await until(lambda: bool(LOG))
+        assert LOG[0][:2] == ("stop", "/far")
+        assert left <= system.time() - began < left + 0.5
+
+
+async def test_the_children_of_an_actor_on_a_lost_node_end_and_it_makes_them_again() -> None:
+    class_of: Any = Parent
+    async with cluster() as (system, platform, _):
+        parent = system.spawn(class_of, name="parent", options=SpawnOptions(placement=Placement.SPREAD))
+        assert parent.node == "a"
+        await parent.ask(TextMessage("c"))
+        assert len(platform.runtimes[platform.node("c")].nodes.hosting) == 1
+        platform.die(platform.node("a"))
+        await asyncio.sleep(0.1)
+        again: Any = None
+        await until(lambda: len(platform.runtimes[platform.node("c")].nodes.hosting) == 0)
+        await until(lambda: system.lookup("/parent") is not None)
+        again = system.lookup("/parent")
+        assert again.node == "b"
+        assert str(await again.ask(TextMessage("c"))) == "/parent/child on c under /parent"
+
+
+async def test_a_cluster_serves_one_system_after_the_other() -> None:
+    nodes = Cluster(MemoryPlatform(["a"]))
+    for epoch in (1, 2):
+        async with MiniAgents(cluster=nodes) as system:
+            with pytest.raises(InvalidOptionError, match="serves one system at a time"):
+                async with MiniAgents(cluster=nodes):
+                    pass
+            assert await where(system.spawn(Worker, options=on("a"))) == f"a#{epoch}"
 
 
 async def test_a_node_whose_answers_alone_are_cut_is_fenced_too() -> None:
