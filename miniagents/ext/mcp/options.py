@@ -10,7 +10,9 @@ from typing import TypeAlias
 import httpx2
 
 from miniagents.actors import Caller
+from miniagents.agents import AgentRef, MiniAgent
 from miniagents.errors import InvalidOptionError
+from miniagents.ext.mcp.asking import OnElicitation
 from miniagents.ext.mcp.http import Headers
 from miniagents.supervision.checking import check_count, check_kind, check_seconds
 
@@ -44,6 +46,8 @@ class ServerOptions:
     trusted: bool
     max_bytes: int
     idle_timeout: float | None
+    on_elicitation: OnElicitation | None
+    on_sampling: MiniAgent | AgentRef | None
 
     def __post_init__(self) -> None:
         where = f"McpServer({self.name!r}"
@@ -71,6 +75,13 @@ class ServerOptions:
         if self.idle_timeout is not None:
             check_seconds(f"{where}, idle_timeout=)", self.idle_timeout, above_zero=True)
 
+        if self.on_elicitation is not None and not _is_agent(self.on_elicitation) and not callable(self.on_elicitation):
+            raise InvalidOptionError(
+                f"{where}, on_elicitation=) is an agent or a function, not {self.on_elicitation!r}"
+            )
+        if self.on_sampling is not None and not _is_agent(self.on_sampling):
+            raise InvalidOptionError(f"{where}, on_sampling=) is an agent, not {self.on_sampling!r}")
+
     @property
     def is_per_caller(self) -> bool:
         """True if each caller has a connection of their own."""
@@ -89,6 +100,10 @@ class ServerOptions:
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _is_agent(value: object) -> bool:
+    return isinstance(value, (MiniAgent, AgentRef))
 
 
 def _is_list_of_texts(value: object) -> bool:

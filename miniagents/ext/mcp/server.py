@@ -1,6 +1,5 @@
 """`McpServer`: a server of the Model Context Protocol, for agents and for programs."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,12 +11,14 @@ from mcp import Client
 
 from miniagents.actors import Caller
 from miniagents.actors.observing.caller import current_caller
-from miniagents.agents import InteractionContext, MiniAgents
+from miniagents.agents import AgentRef, InteractionContext, MiniAgent, MiniAgents
 from miniagents.errors import InvalidOptionError, McpOutcomeUnknownError, McpUnavailableError, NoActiveSystemError
 from miniagents.ext.llms import Recovery, Tool, ToolResultMessage
+from miniagents.ext.mcp.asking import Asking, OnElicitation
 from miniagents.ext.mcp.connection import Keeper
 from miniagents.ext.mcp.fitting import FitSchema, UnfitSchemaError, fit_names, fit_schema
 from miniagents.ext.mcp.http import Headers, http_transport
+from miniagents.ext.mcp.idle import IdleTime, IdleTimes
 from miniagents.ext.mcp.link import Link
 from miniagents.ext.mcp.options import DEFAULT_MAX_BYTES, AuthOf, HeadersOf, ServerOptions
 from miniagents.ext.mcp.reading import ResourceMessage, contents_of, prompt_of, resources_of, versions_of
@@ -56,6 +57,10 @@ class McpServer:
         max_bytes: The longest message of the server in bytes, 1 or more. A longer answer is a failed call.
         idle_timeout: Seconds without progress after which a call fails, more than 0; None for no limit. The limits of
             the agent, such as `tool_timeout`, hold in any case.
+        on_elicitation: An agent, or a function of the `Elicitation`, async or not, that answers questions of the server
+            in the middle of a call; None if the server may not ask. A function returns the fields of the answer, or
+            False. An agent is never asked to open an address.
+        on_sampling: An agent that the server may use as its model; None if it may not.
 
     Raises:
         InvalidOptionError: An option is outside its range.
@@ -94,6 +99,8 @@ class McpServer:
         trusted: bool = False,
         max_bytes: int = DEFAULT_MAX_BYTES,
         idle_timeout: float | None = None,
+        on_elicitation: OnElicitation | None = None,
+        on_sampling: MiniAgent | AgentRef | None = None,
     ) -> None:
         self._options = ServerOptions(
             name=name,
@@ -110,6 +117,8 @@ class McpServer:
             trusted=trusted,
             max_bytes=max_bytes,
             idle_timeout=idle_timeout,
+            on_elicitation=on_elicitation,
+            on_sampling=on_sampling,
         )
 
     @property
@@ -250,17 +259,22 @@ class McpServer:
         number = 2
         while system.lookup(path) is not None:
             path, number = f"{base}-{number}", number + 1
-        kwargs = {"link": link, "open": partial(_transport, options, caller, link), "client": _client}
+        idle = IdleTimes()
+        asking = Asking(options.name, options.on_elicitation, options.on_sampling, idle)
+        client = partial(Client, cache=None, **asking.callbacks())
+        kwargs = {"link": link, "open": partial(_transport, options, caller, link), "client": client}
         system.spawn(Keeper, name=path, kwargs=kwargs)
-        return _Connected(options, link)
+        return _Connected(options, link, asking, idle)
 
 
 class _Connected:
     """The tools and calls of a server, over one connection."""
 
-    def __init__(self, options: ServerOptions, link: Link) -> None:
+    def __init__(self, options: ServerOptions, link: Link, asking: Asking, idle: IdleTimes) -> None:
         self._options = options
         self.link = link
+        self._asking = asking
+        self._idle = idle
         self._listed: tuple[types.Tool, ...] | None = None
         self._tools: list[Tool] = []
 
@@ -307,27 +321,23 @@ class _Connected:
     async def _request(
         self, name: str, send: Callable[[Client], Awaitable[types.CallToolResult]]
     ) -> types.CallToolResult:
-        return await self.link.request(send, may_repeat=lambda: self._may_repeat(self._remote(name)))
+        with self._asking.call():
+            return await self.link.request(send, may_repeat=lambda: self._may_repeat(self._remote(name)))
 
     def _remote(self, name: str) -> types.Tool | None:
         return next((tool for tool in self.link.tools or () if tool.name == name), None)
 
-    async def _watched(self, name: str, arguments: dict[str, Any], idle: float) -> types.CallToolResult:
+    async def _watched(self, name: str, arguments: dict[str, Any], seconds: float) -> types.CallToolResult:
         """Call a tool that must make progress."""
-        loop = asyncio.get_running_loop()
+        idle: IdleTime | None = None
         try:
-            async with asyncio.timeout(idle) as timer:
-
-                async def progress(*_: object) -> None:
-                    if not timer.expired():
-                        timer.reschedule(loop.time() + idle)
-
-                return await self._request(name, partial(_call, name, arguments, progress=progress))
+            async with self._idle.limit(seconds) as idle:
+                return await self._request(name, partial(_call, name, arguments, progress=idle.progress))
         except TimeoutError:
-            if not timer.expired():
+            if idle is None or not idle.is_over:
                 raise
             raise McpOutcomeUnknownError(
-                f"the outcome is unknown: the MCP server {self._options.name!r} made no progress for {idle} s "
+                f"the outcome is unknown: the MCP server {self._options.name!r} made no progress for {seconds} s "
                 f"(idle_timeout). The call was cancelled",
                 server=self._options.name,
             ) from None
@@ -353,10 +363,6 @@ class RemoteTool:
 
 async def _call(name: str, arguments: dict[str, Any], client: Client, progress: Any = None) -> types.CallToolResult:
     return await client.call_tool(name, arguments, progress_callback=progress)
-
-
-def _client(transport: Any, **options: Any) -> Client:
-    return Client(transport, cache=None, **options)
 
 
 def _transport(
