@@ -55,6 +55,8 @@ SCHEMAS: dict[str, dict[str, Any]] = {
 OUTPUT = {"type": "object", "properties": {"degrees": {"type": "integer"}}, "required": ["degrees"]}
 HINTS = {"once": types.ToolAnnotations(read_only_hint=True)}
 PAGE = 5
+PAGES = -(-len(SCHEMAS) // PAGE)
+"""The number of pages of the list."""
 
 bus = InMemorySubscriptionBus()
 more: list[str] = [f"more_{number}" for number in range(int(os.environ.get("MCP_TEST_MORE", "0")))]
