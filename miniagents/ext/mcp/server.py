@@ -1,30 +1,34 @@
 """`McpServer`: a server of the Model Context Protocol, for agents and for programs."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx2
-import mcp_types as types
 from mcp import Client
 
 from miniagents.actors import Caller
 from miniagents.actors.observing.caller import current_caller
 from miniagents.agents import AgentRef, InteractionContext, MiniAgent, MiniAgents
-from miniagents.errors import InvalidOptionError, McpOutcomeUnknownError, McpUnavailableError, NoActiveSystemError
-from miniagents.ext.llms import Recovery, Tool, ToolResultMessage
+from miniagents.errors import McpUnavailableError, NoActiveSystemError
+from miniagents.ext.llms import Tool, ToolResultMessage
 from miniagents.ext.mcp.asking import Asking, OnElicitation
+from miniagents.ext.mcp.connected import Connected
 from miniagents.ext.mcp.connection import Keeper
-from miniagents.ext.mcp.fitting import FitSchema, UnfitSchemaError, fit_names, fit_schema
 from miniagents.ext.mcp.http import Headers, http_transport
-from miniagents.ext.mcp.idle import IdleTime, IdleTimes
+from miniagents.ext.mcp.idle import IdleTimes
 from miniagents.ext.mcp.link import Link
-from miniagents.ext.mcp.options import DEFAULT_MAX_BYTES, AuthOf, HeadersOf, ServerOptions
+from miniagents.ext.mcp.options import (
+    DEFAULT_MAX_BYTES,
+    DEFAULT_MAX_RESULT_TOKENS,
+    DEFAULT_SEARCH_ABOVE,
+    AuthOf,
+    HeadersOf,
+    ServerOptions,
+)
 from miniagents.ext.mcp.reading import ResourceMessage, contents_of, prompt_of, resources_of, versions_of
-from miniagents.ext.mcp.results import result_message
 from miniagents.ext.mcp.stdio import stdio_transport
-from miniagents.ext.mcp.texts import clean
 from miniagents.log import log as _log
 from miniagents.messages import Messages
 
@@ -54,6 +58,11 @@ class McpServer:
             server that was never reached, with a warning.
         trusted: Whether the server's hints are believed: a call of a tool that it declares as read-only or idempotent
             is made a second time if its answer was lost.
+        always: Names of tools, or patterns, that are shown even if the server has too many tools to show them all.
+        search_above: Tokens that the definitions of the tools may take in each request, 0 or more; None for no limit.
+            If they take more, a model finds tools by a search. The default is a tenth of a window of 128,000 tokens.
+        max_result_tokens: Tokens of a result that a model gets at once, 1 or more; None for no limit. Of a longer one
+            it gets head and tail, and a handle by which it reads on.
         max_bytes: The longest message of the server in bytes, 1 or more. A longer answer is a failed call.
         idle_timeout: Seconds without progress after which a call fails, more than 0; None for no limit. The limits of
             the agent, such as `tool_timeout`, hold in any case.
@@ -97,6 +106,9 @@ class McpServer:
         prefix: str | None = None,
         required: bool = False,
         trusted: bool = False,
+        always: Sequence[str] = (),
+        search_above: int | None = DEFAULT_SEARCH_ABOVE,
+        max_result_tokens: int | None = DEFAULT_MAX_RESULT_TOKENS,
         max_bytes: int = DEFAULT_MAX_BYTES,
         idle_timeout: float | None = None,
         on_elicitation: OnElicitation | None = None,
@@ -115,6 +127,9 @@ class McpServer:
             prefix=prefix or "",
             required=required,
             trusted=trusted,
+            always=always,
+            search_above=search_above,
+            max_result_tokens=max_result_tokens,
             max_bytes=max_bytes,
             idle_timeout=idle_timeout,
             on_elicitation=on_elicitation,
@@ -148,16 +163,20 @@ class McpServer:
         return self
 
     async def tools(self) -> list[Tool]:
-        """Return the tools as agents get them.
+        """Return the tools of the server, under the names that models are told.
 
         Raises:
             McpUnavailableError: The server was never reached.
         """
+        return await (await self._listed()).tools()
+
+    async def _listed(self) -> Connected:
+        """Return the connection when there is a list of tools."""
         connected = self._connected()
         await connected.link.settled()
         if connected.link.tools is None:
             await connected.link.ready()
-        return connected.tools()
+        return connected
 
     async def list_tools(self) -> list[Tool]:
         """Return the tools for a call of an agent; see `ToolSource`.
@@ -168,12 +187,13 @@ class McpServer:
             McpUnavailableError: The server is `required`, and was never reached.
         """
         try:
-            return await self.tools()
+            connected = await self._listed()
         except McpUnavailableError as error:
             if self._options.required:
                 raise
             _log.warning("mcp.left_out", server=self.name, error=str(error))
             return []
+        return await connected.shown_tools()
 
     async def call(self, name: str, /, **arguments: Any) -> ToolResultMessage:
         """Call a tool.
@@ -244,7 +264,7 @@ class McpServer:
         """
         return versions_of(self._connected().link, uri)
 
-    def _connected(self) -> "_Connected":
+    def _connected(self) -> Connected:
         """Return the connection of the current system for the current caller; the first time, begin to make it."""
         system = MiniAgents.get_current()
         caller = _caller() if self._options.is_per_caller else None
@@ -252,7 +272,7 @@ class McpServer:
             (self, caller.name if caller is not None else None), partial(self._open, system, caller), _close
         )
 
-    def _open(self, system: MiniAgents, caller: Caller | None) -> "_Connected":
+    def _open(self, system: MiniAgents, caller: Caller | None) -> Connected:
         options = self._options
         link = Link(options.name)
         base = path = "mcp-" + "".join(c if c.isalnum() or c in "_-" else "_" for c in options.name)
@@ -264,105 +284,7 @@ class McpServer:
         client = partial(Client, cache=None, **asking.callbacks())
         kwargs = {"link": link, "open": partial(_transport, options, caller, link), "client": client}
         system.spawn(Keeper, name=path, kwargs=kwargs)
-        return _Connected(options, link, asking, idle)
-
-
-class _Connected:
-    """The tools and calls of a server, over one connection."""
-
-    def __init__(self, options: ServerOptions, link: Link, asking: Asking, idle: IdleTimes) -> None:
-        self._options = options
-        self.link = link
-        self._asking = asking
-        self._idle = idle
-        self._listed: tuple[types.Tool, ...] | None = None
-        self._tools: list[Tool] = []
-
-    def tools(self) -> list[Tool]:
-        """Return the tools of the last list, made anew only if the list has changed."""
-        if self.link.tools is not self._listed:
-            self._listed = self.link.tools
-            self._tools = self._made(self.link.tools or ())
-        return list(self._tools)
-
-    def _made(self, listed: Sequence[types.Tool]) -> list[Tool]:
-        allowed = {tool.name: tool for tool in listed if self._options.lets_through(tool.name)}
-        tools = []
-        for name, shown in fit_names(allowed, self._options.prefix).items():
-            remote = allowed[name]
-            try:
-                fit = fit_schema(remote.input_schema)
-                call = RemoteTool(self, name, fit)
-                recovery = Recovery.RERUN if self._may_repeat(remote) else Recovery.FAIL
-                description = clean(remote.description or remote.title or "")
-                tools.append(Tool(call, shown, description=description, schema=fit.schema, recovery=recovery))
-            except (UnfitSchemaError, InvalidOptionError) as error:
-                _log.warning("mcp.unfit_tool", server=self._options.name, tool=name, error=str(error))
-        return tools
-
-    def _may_repeat(self, tool: types.Tool | None) -> bool:
-        """Return whether a trusted server says that a second call of a tool does nothing more than the first."""
-        hints = tool.annotations if tool is not None else None
-        return self._options.trusted and hints is not None and bool(hints.read_only_hint or hints.idempotent_hint)
-
-    async def call(self, name: str, arguments: Mapping[str, Any]) -> ToolResultMessage:
-        """Call a tool; see `McpServer.call`."""
-        if not self._options.lets_through(name):
-            raise InvalidOptionError(
-                f"the MCP server {self._options.name!r}: allow= and deny= do not let {name!r} through"
-            )
-        idle = self._options.idle_timeout
-        if idle is None:
-            result = await self._request(name, partial(_call, name, dict(arguments)))
-        else:
-            result = await self._watched(name, dict(arguments), idle)
-        return result_message(result, name)
-
-    async def _request(
-        self, name: str, send: Callable[[Client], Awaitable[types.CallToolResult]]
-    ) -> types.CallToolResult:
-        with self._asking.call():
-            return await self.link.request(send, may_repeat=lambda: self._may_repeat(self._remote(name)))
-
-    def _remote(self, name: str) -> types.Tool | None:
-        return next((tool for tool in self.link.tools or () if tool.name == name), None)
-
-    async def _watched(self, name: str, arguments: dict[str, Any], seconds: float) -> types.CallToolResult:
-        """Call a tool that must make progress."""
-        idle: IdleTime | None = None
-        try:
-            async with self._idle.limit(seconds) as idle:
-                return await self._request(name, partial(_call, name, arguments, progress=idle.progress))
-        except TimeoutError:
-            if idle is None or not idle.is_over:
-                raise
-            raise McpOutcomeUnknownError(
-                f"the outcome is unknown: the MCP server {self._options.name!r} made no progress for {seconds} s "
-                f"(idle_timeout). The call was cancelled",
-                server=self._options.name,
-            ) from None
-
-
-class RemoteTool:
-    """A tool of a server as a function.
-
-    Args:
-        connected: The connection.
-        name: The server's name of the tool.
-        fit: The schema of its arguments.
-    """
-
-    def __init__(self, connected: _Connected, name: str, fit: FitSchema) -> None:
-        self._connected = connected
-        self._name = name
-        self._fit = fit
-
-    async def __call__(self, **arguments: Any) -> ToolResultMessage:
-        return await self._connected.call(self._name, self._fit.arguments(arguments))
-
-
-async def _call(name: str, arguments: dict[str, Any], client: Client, progress: Any = None) -> types.CallToolResult:
-    return await client.call_tool(name, arguments, progress_callback=progress)
+        return Connected(options, link, asking, idle)
 
 
 def _transport(
@@ -395,5 +317,5 @@ def _caller() -> Caller | None:
         return current_caller.get()
 
 
-async def _close(connected: _Connected) -> None:
+async def _close(connected: Connected) -> None:
     connected.link.close("the system has ended")
