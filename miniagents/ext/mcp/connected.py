@@ -9,7 +9,7 @@ from typing import Any
 import mcp_types as types
 from mcp import Client
 
-from miniagents.errors import InvalidOptionError, McpOutcomeUnknownError
+from miniagents.errors import InvalidOptionError, McpError, McpOutcomeUnknownError
 from miniagents.ext.llms import Recovery, Tool, ToolResultMessage
 from miniagents.ext.mcp.asking import Asking
 from miniagents.ext.mcp.finding import ToolFinder, tokens_of
@@ -18,6 +18,7 @@ from miniagents.ext.mcp.idle import IdleTime, IdleTimes
 from miniagents.ext.mcp.link import Link
 from miniagents.ext.mcp.long_results import LongResults
 from miniagents.ext.mcp.options import ServerOptions
+from miniagents.ext.mcp.pins import Pins
 from miniagents.ext.mcp.results import result_message
 from miniagents.ext.mcp.texts import clean
 from miniagents.log import log as _log
@@ -46,13 +47,19 @@ class Connected:
         link: The connection.
         asking: Answers the questions of the server.
         idle: The idle times of the calls.
+        pins: The tools as they were approved, or None.
+
+    Attributes:
+        link: The connection.
+        pins: As above.
     """
 
-    def __init__(self, options: ServerOptions, link: Link, asking: Asking, idle: IdleTimes) -> None:
+    def __init__(self, options: ServerOptions, link: Link, asking: Asking, idle: IdleTimes, pins: Pins | None) -> None:
         self._options = options
         self.link = link
         self._asking = asking
         self._idle = idle
+        self.pins = pins
         self._own_name = _UNFIT.sub("_", options.name)[:_LONGEST_OWN_NAME]
         self._refreshing = asyncio.Lock()
         self._listed: tuple[types.Tool, ...] | None = None
@@ -120,7 +127,10 @@ class Connected:
         return await tool(**(arguments or {}))
 
     async def _made(self, listed: Sequence[types.Tool]) -> list[Tool]:
-        allowed = {tool.name: tool for tool in listed if self._options.lets_through(tool.name)}
+        listed = [tool for tool in listed if self._options.lets_through(tool.name)]
+        if self.pins is not None:
+            listed = await self.pins.approved(listed)
+        allowed = {tool.name: tool for tool in listed}
         tools = []
         for number, (name, shown) in enumerate(fit_names(allowed, self._options.prefix).items()):
             await _pause(number)
@@ -146,12 +156,30 @@ class Connected:
             raise InvalidOptionError(
                 f"the MCP server {self._options.name!r}: allow= and deny= do not let {name!r} through"
             )
+        if self.pins is not None:
+            await self._check_pin(name, self.pins)
         idle = self._options.idle_timeout
         if idle is None:
             result = await self._request(name, partial(_call, name, dict(arguments)))
         else:
             result = await self._watched(name, dict(arguments), idle)
         return result_message(result, name)
+
+    async def _check_pin(self, name: str, pins: Pins) -> None:
+        await self.link.ready()
+        await self._refresh()
+        if name in pins.differences:
+            raise McpError(
+                f"the tool {name!r} of the MCP server {self._options.name!r} is not approved: {pins.differences[name]}",
+                server=self._options.name,
+            )
+
+    async def approve(self, names: Sequence[str]) -> None:
+        """Approve tools as they are now; see `McpServer.approve`."""
+        if self.pins is not None:
+            await self.tools()
+            await self.pins.approve(names)
+            self._listed = None
 
     async def _request(
         self, name: str, send: Callable[[Client], Awaitable[types.CallToolResult]]

@@ -49,6 +49,7 @@ class ServerOptions:
     prefix: str
     required: bool
     trusted: bool
+    pin: bool | str | Path
     always: Sequence[str]
     search_above: int | None
     max_result_tokens: int | None
@@ -79,6 +80,8 @@ class ServerOptions:
                 raise InvalidOptionError(f"{where}, {option}=) is a list of names and patterns, not {patterns!r}")
         if not _PREFIX.fullmatch(self.prefix):
             raise InvalidOptionError(f"{where}, prefix=) is up to 32 letters, digits, '_' and '-', not {self.prefix!r}")
+        if not isinstance(self.pin, (bool, str, Path)):
+            raise InvalidOptionError(f"{where}, pin=) is True, False or the path of a file, not {self.pin!r}")
         check_count(f"{where}, max_bytes=)", self.max_bytes, 1)
         check_count(f"{where}, search_above=)", self.search_above, 0, or_none=True)
         check_count(f"{where}, max_result_tokens=)", self.max_result_tokens, 1, or_none=True)
@@ -91,6 +94,11 @@ class ServerOptions:
             )
         if self.on_sampling is not None and not _is_agent(self.on_sampling):
             raise InvalidOptionError(f"{where}, on_sampling=) is an agent, not {self.on_sampling!r}")
+
+    @property
+    def place(self) -> str:
+        """The program or the address of the server."""
+        return str(list(self.command)) if self.command is not None else str(self.url)
 
     @property
     def is_per_caller(self) -> bool:

@@ -27,6 +27,7 @@ from miniagents.ext.mcp.options import (
     HeadersOf,
     ServerOptions,
 )
+from miniagents.ext.mcp.pins import Pins
 from miniagents.ext.mcp.reading import ResourceMessage, contents_of, prompt_of, resources_of, versions_of
 from miniagents.ext.mcp.stdio import stdio_transport
 from miniagents.log import log as _log
@@ -58,6 +59,8 @@ class McpServer:
             server that was never reached, with a warning.
         trusted: Whether the server's hints are believed: a call of a tool that it declares as read-only or idempotent
             is made a second time if its answer was lost.
+        pin: Whether only tools that are as they were in the first list are shown and called. A path of a file keeps
+            that list beyond the process. See `unapproved` and `approve`.
         always: Names of tools, or patterns, that are shown even if the server has too many tools to show them all.
         search_above: Tokens that the definitions of the tools may take in each request, 0 or more; None for no limit.
             If they take more, a model finds tools by a search. The default is a tenth of a window of 128,000 tokens.
@@ -106,6 +109,7 @@ class McpServer:
         prefix: str | None = None,
         required: bool = False,
         trusted: bool = False,
+        pin: bool | str | Path = False,
         always: Sequence[str] = (),
         search_above: int | None = DEFAULT_SEARCH_ABOVE,
         max_result_tokens: int | None = DEFAULT_MAX_RESULT_TOKENS,
@@ -127,6 +131,7 @@ class McpServer:
             prefix=prefix or "",
             required=required,
             trusted=trusted,
+            pin=pin,
             always=always,
             search_above=search_above,
             max_result_tokens=max_result_tokens,
@@ -145,7 +150,7 @@ class McpServer:
     def journal_key(self) -> str:
         """What the journal knows the server by: its name, and the program or the address."""
         options = self._options
-        return f"{options.name} {list(options.command) if options.command is not None else options.url}"
+        return f"{options.name} {options.place}"
 
     def __repr__(self) -> str:
         return f"McpServer({self.name!r})"
@@ -211,6 +216,28 @@ class McpServer:
             McpError: The server refused the call, or its answer is malformed.
         """
         return await self._connected().call(name, arguments)
+
+    async def unapproved(self) -> dict[str, str]:
+        """Return the tools that are not as they were approved, with the difference; none without `pin=`.
+
+        Raises:
+            McpUnavailableError: The server was never reached.
+        """
+        connected = await self._listed()
+        await connected.tools()
+        return dict(connected.pins.differences) if connected.pins is not None else {}
+
+    async def approve(self, *names: str) -> None:
+        """Approve tools as they are now, so that they are shown and called.
+
+        Args:
+            *names: The server's names of the tools.
+
+        Raises:
+            McpUnavailableError: The server was never reached.
+            InvalidOptionError: There is no such tool.
+        """
+        await (await self._listed()).approve(names)
 
     async def resources(self) -> list[ResourceMessage]:
         """Return all resources of the server, and then its templates.
@@ -284,7 +311,11 @@ class McpServer:
         client = partial(Client, cache=None, **asking.callbacks())
         kwargs = {"link": link, "open": partial(_transport, options, caller, link), "client": client}
         system.spawn(Keeper, name=path, kwargs=kwargs)
-        return Connected(options, link, asking, idle)
+        pins: Pins | None = None
+        if options.pin:
+            file = Path(options.pin) if not isinstance(options.pin, bool) else None
+            pins = Pins(options.name, options.place, caller.name if caller is not None else "", file)
+        return Connected(options, link, asking, idle, pins)
 
 
 def _transport(

@@ -167,6 +167,10 @@ async def test_an_agent_fails_if_a_required_server_cannot_be_reached() -> None:
         ({"command": ["a"], "allow": "read"}, "allow=. is a list"),
         ({"command": ["a"], "prefix": "a b"}, "prefix=. is up to 32"),
         ({"command": ["a"], "max_bytes": 0}, "max_bytes="),
+        ({"command": ["a"], "pin": 5}, "pin=. is True, False or the path"),
+        ({"command": ["a"], "always": "read"}, "always=. is a list"),
+        ({"command": ["a"], "search_above": -1}, "search_above="),
+        ({"command": ["a"], "max_result_tokens": 0}, "max_result_tokens="),
         ({"command": ["a"], "idle_timeout": 0}, "idle_timeout="),
     ],
 )
