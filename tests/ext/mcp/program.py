@@ -46,11 +46,17 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "change": NOTHING,
     "noise": NOTHING,
     "touch": NOTHING,
+    "whoami": NOTHING,
+    "ask": NOTHING,
+    "open": NOTHING,
+    "model": NOTHING,
     "once": NOTHING,
 }
 OUTPUT = {"type": "object", "properties": {"degrees": {"type": "integer"}}, "required": ["degrees"]}
 HINTS = {"once": types.ToolAnnotations(read_only_hint=True)}
 PAGE = 5
+PAGES = -(-len(SCHEMAS) // PAGE)
+"""The number of pages of the list."""
 
 bus = InMemorySubscriptionBus()
 more: list[str] = [f"more_{number}" for number in range(int(os.environ.get("MCP_TEST_MORE", "0")))]
@@ -86,7 +92,7 @@ def text(*texts: str, is_error: bool = False) -> types.CallToolResult:
     return types.CallToolResult(content=[types.TextContent(text=text) for text in texts], is_error=is_error)
 
 
-async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> Any:
     note(f"called {params.name}")
     arguments = params.arguments or {}
     match params.name:
@@ -141,6 +147,10 @@ async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> types.
             await ctx.session.send_tool_list_changed()
             await bus.publish(ToolsListChanged())
             return text("changed")
+        case "whoami":
+            return text(ctx.request.headers.get("authorization", "nobody") if ctx.request is not None else "nobody")
+        case "ask" | "open" | "model":
+            return await asked(ctx, params)
         case "touch":
             contents["text"] += "!"
             await ctx.session.send_resource_updated("notes://one")
@@ -155,6 +165,39 @@ async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> types.
             return text("the second time")
         case _:
             return text(f"{params.name} does nothing")
+
+
+FORM: dict[str, Any] = {"type": "object", "properties": {"colour": {"type": "string"}}, "required": ["colour"]}
+
+
+def question(name: str) -> types.InputRequest:
+    if name == "model":
+        said = types.SamplingMessage(role="user", content=types.TextContent(text="Say hello."))
+        return types.CreateMessageRequest(
+            params=types.CreateMessageRequestParams(messages=[said], system_prompt="Be brief.", max_tokens=10)
+        )
+    if name == "ask":
+        return types.ElicitRequest(
+            params=types.ElicitRequestFormParams(message="Which \x1b[31mcolour?", requested_schema=FORM)
+        )
+    return types.ElicitRequest(
+        params=types.ElicitRequestURLParams(message="Sign in.", url="https://a.example", elicitation_id="1")
+    )
+
+
+async def asked(ctx: Context, params: types.CallToolRequestParams) -> Any:
+    """Ask the client in the way of the era, and return its answer."""
+    answer: Any
+    if ctx.protocol_version >= "2026":
+        if not params.input_responses:
+            return types.InputRequiredResult(input_requests={"q": question(params.name)})
+        answer = params.input_responses["q"]
+    else:
+        kind = types.CreateMessageResult if params.name == "model" else types.ElicitResult
+        answer = await ctx.session.send_request(question(params.name), kind)
+    if isinstance(answer, types.CreateMessageResult):
+        return text(f"{answer.model}: {getattr(answer.content, 'text', '')}")
+    return text(f"{answer.action} {answer.content}")
 
 
 contents = {"text": "one"}

@@ -13,7 +13,7 @@ from miniagents.errors import InvalidOptionError, McpError, McpUnavailableError
 from miniagents.ext.llms import AudioMessage, FileMessage, ImageMessage, ToolResultMessage, UserMessage
 from miniagents.ext.mcp import McpServer
 from miniagents.testing import Call, Reply, Script, ScriptedModel
-from tests.ext.mcp.program import PNG, SCHEMAS
+from tests.ext.mcp.program import PAGES, PNG, SCHEMAS
 from tests.ext.mcp.servers import ERAS, http_program, noted, programs, stdio_server
 
 pytestmark = pytest.mark.real_time
@@ -99,7 +99,7 @@ async def test_ten_agents_share_one_process_and_the_list_is_read_once(tmp_path: 
 
     assert [str(r[1]) for r in replies] == [str(number) for number in range(10)]
     assert noted(notes).count("started") == 1
-    assert noted(notes).count("listed") == 3, "there are three pages"
+    assert noted(notes).count("listed") == PAGES
 
 
 async def test_a_result_that_does_not_fit_its_schema_is_a_result_with_a_warning(log: list[Any]) -> None:
@@ -167,6 +167,10 @@ async def test_an_agent_fails_if_a_required_server_cannot_be_reached() -> None:
         ({"command": ["a"], "allow": "read"}, "allow=. is a list"),
         ({"command": ["a"], "prefix": "a b"}, "prefix=. is up to 32"),
         ({"command": ["a"], "max_bytes": 0}, "max_bytes="),
+        ({"command": ["a"], "pin": 5}, "pin=. is True, False or the path"),
+        ({"command": ["a"], "always": "read"}, "always=. is a list"),
+        ({"command": ["a"], "search_above": -1}, "search_above="),
+        ({"command": ["a"], "max_result_tokens": 0}, "max_result_tokens="),
         ({"command": ["a"], "idle_timeout": 0}, "idle_timeout="),
     ],
 )
