@@ -1,4 +1,4 @@
-"""`python -m examples.research_swarm`: the options are the environment variables DOCS, QUESTION, MODEL and CHAOS."""
+"""`python -m examples.research_swarm`: the options are the variables DOCS, QUESTION, MODEL, CHAOS and NODES."""
 
 import logging
 import os
@@ -8,11 +8,11 @@ from pathlib import Path
 import structlog
 
 from examples.models import ModelMissingError, model_of
-from examples.research_swarm.chaos import Chaos
-from examples.research_swarm.documents import SUFFIXES, Library, read_folder
+from examples.research_swarm.documents import SUFFIXES, library_of
 from examples.research_swarm.screen import new_screen, printable
 from examples.research_swarm.swarm import Swarm
-from miniagents import MiniAgent, MiniAgents
+from miniagents import MiniAgent, MiniAgents, MissingDependencyError
+from miniagents.ext.ray import RayCluster
 
 CORPUS = Path(__file__).parent / "corpus"
 QUESTION = "What did presidents promise about space exploration and the moon?"
@@ -33,44 +33,54 @@ def main() -> int:
     try:
         model = model_of(max_tokens=60)
         chaos = _chaos(os.environ.get("CHAOS") or "0")
-        library = _library(Path(os.environ.get("DOCS") or CORPUS))
-    except (UsageError, ModelMissingError) as error:
+        folder = _folder(Path(os.environ.get("DOCS") or CORPUS))
+        system = MiniAgents(name="swarm", cluster=_cluster(os.environ.get("NODES") or "0"))
+        system.run(_answer(folder, question, model, chaos))
+    except (UsageError, ModelMissingError, MissingDependencyError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    MiniAgents(name="swarm").run(_answer(library, question, model, chaos))
     return 0
 
 
-def _chaos(text: str) -> Chaos:
+def _cluster(text: str) -> RayCluster | None:
+    if not text.isdigit():
+        raise UsageError(f"NODES={text}: must be a number; 0 for this process alone")
+    return RayCluster(nodes=int(text), modules=["examples.research_swarm.agents"]) if int(text) else None
+
+
+def _chaos(text: str) -> float:
     try:
         rate = float(text)
     except ValueError:
         rate = -1.0
     if not 0 <= rate < 1:
         raise UsageError(f"CHAOS={text}: must be a number, 0 or more and less than 1")
-    return Chaos(rate)
+    return rate
 
 
-def _library(folder: Path) -> Library:
+def _folder(folder: Path) -> str:
     if not folder.is_dir():
         raise UsageError(f"DOCS={folder}: is no folder")
-    library = read_folder(folder)
+    library = library_of(str(folder.resolve()))
     if not library.passages:
         skipped = f"; skipped: {len(library.skipped)}" if library.skipped else ""
         raise UsageError(f"DOCS={folder}: holds no text to read ({', '.join(SUFFIXES)}){skipped}")
-    return library
+    return str(folder.resolve())
 
 
-async def _answer(library: Library, question: str, model: MiniAgent, chaos: Chaos) -> None:
+async def _answer(folder: str, question: str, model: MiniAgent, chaos: float) -> None:
     system = MiniAgents.get_current()
+    library = library_of(folder)
     pieces: list[str] = []
     swarm: Swarm | None = None
     with new_screen(system, lambda: swarm.usage.rate if swarm is not None else 0.0) as screen:
         screen.say(f"question: {question}")
+        if system.cluster is not None:
+            screen.say(f"nodes: {', '.join(node.name for node in system.nodes())}")
         screen.say(f"documents: {library.files} files, {len(library.passages)} passages")
         for name, reason in library.skipped.items():
             screen.say(f"skipped: {name}: {reason}")
-        swarm = Swarm(system, library, model, chaos, screen.say)
+        swarm = Swarm(system, folder, model, chaos, screen.say)
         await swarm.start()
         screen.piece("\n")
         async for statement in swarm.answer(question):

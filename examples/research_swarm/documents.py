@@ -1,6 +1,7 @@
 """Documents: reading the files of a folder, and cutting them into passages that can be cited."""
 
 from dataclasses import dataclass, field
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -64,6 +65,12 @@ def read_folder(folder: Path) -> Library:
         library.files += 1
         library.passages += _passages(name, lines)
     return library
+
+
+@cache
+def library_of(folder: str) -> Library:
+    """Return the documents below a folder. Each process reads them once."""
+    return read_folder(Path(folder))
 
 
 def _read(path: Path) -> list[Line]:

@@ -5,18 +5,22 @@ import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from examples.research_swarm.agents import Finding, Reader, Search, Searcher, planner, writer
-from examples.research_swarm.chaos import Chaos, ChaosError
-from examples.research_swarm.documents import Library
+from examples.research_swarm.chaos import ChaosError, chaos_of
+from examples.research_swarm.documents import Library, library_of
 from examples.research_swarm.index import Index, words_of
 from examples.research_swarm.usage import Usage, metered
 from miniagents import (
     ActorInfo,
+    ActorStoppedError,
+    EventKind,
     MiniAgent,
     MiniAgents,
+    NodeLostError,
     OneForOne,
+    Placement,
     RetryPolicy,
     Routing,
     SpawnOptions,
@@ -50,20 +54,21 @@ class Swarm:
     """Answers one question.
 
     Args:
-        system: The system of the actors.
-        library: The documents, with at least one passage.
+        system: The system of the actors. If it has a cluster, the readers are spread over its nodes.
+        folder: The folder of the documents, with at least one passage, on each node.
         model: The model that phrases the answer.
-        chaos: Decides which searchers and readers crash.
+        chaos: The share of the attempts of searchers and readers that crash.
         say: Called with each line of progress.
     """
 
     def __init__(
-        self, system: MiniAgents, library: Library, model: MiniAgent, chaos: Chaos, say: Callable[[str], None]
+        self, system: MiniAgents, folder: str, model: MiniAgent, chaos: float, say: Callable[[str], None]
     ) -> None:
         self.usage = Usage()
         self.figures = Figures()
         self._system = system
-        self._library = library
+        self._folder = folder
+        self._library = library_of(folder)
         self._model = model
         self._chaos = chaos
         self._say = say
@@ -75,6 +80,7 @@ class Swarm:
         index = await asyncio.to_thread(Index, self._library.passages)
         self._weights = _weights(self._library)
         strategy = OneForOne(max_restarts=None)
+        self._counting = asyncio.create_task(self._count_crashes())
         counted = metered.fork(model=self._model, non_freezable_kwargs={"usage": self.usage})
         self._phrases = system.spawn(counted, name="model")
         self._planner = system.spawn(planner, name="planner", model=self._phrases)
@@ -84,13 +90,17 @@ class Swarm:
             routing=Routing.LEAST_LOADED,
             name="searchers",
             options=_AGAIN,
-            kwargs={"index": index, "chaos": self._chaos},
+            kwargs={"index": index, "chaos": chaos_of(self._chaos)},
         )
-        reader = Reader.fork(
-            options=_AGAIN, non_freezable_kwargs={"passages": self._library.passages, "chaos": self._chaos}
-        )
+        options = _AGAIN if system.cluster is None else replace(_AGAIN, placement=Placement.SPREAD)
+        reader = Reader.fork(options=options, folder=self._folder, chaos=self._chaos)
         self._readers = await system.pool(reader, size=READERS, name="readers", strategy=strategy)
         self._writer = system.spawn(writer, name="writer", model=self._phrases)
+
+    async def _count_crashes(self) -> None:
+        """Count the crashes on all nodes."""
+        async for event in self._system.events:
+            self.figures.crashes += event.kind is EventKind.CRASH
 
     async def answer(self, question: str) -> AsyncIterator[AsyncIterator[str]]:
         """Return the statements of the answer, each as a stream of pieces of text.
@@ -119,16 +129,28 @@ class Swarm:
     async def _read(self, question: str, numbers: list[int]) -> list[Finding]:
         """Let the readers read in parallel, and return the most relevant lines, best first."""
         weights = {word: self._weights[word] for word in words_of(question) if word in self._weights}
-        calls = [self._readers.inquire(question, passage=number, weights=weights) for number in numbers]
-        findings = [message for replies in await gather(*calls) for message in replies if isinstance(message, Finding)]
+        found = await asyncio.gather(*(self._finding(question, number, weights) for number in numbers))
+        findings = [finding for finding in found if finding is not None]
         findings.sort(key=lambda finding: (-finding.score, finding.passage))
         different = {finding.quote: finding for finding in reversed(findings) if finding.score > 0}
         return sorted(different.values(), key=lambda finding: (-finding.score, finding.passage))[:STATEMENTS]
 
+    async def _finding(self, question: str, number: int, weights: dict[str, float]) -> Finding | None:
+        """Let a reader read a passage; another one, if that is lost with its node."""
+        while True:
+            try:
+                replies = await self._readers.inquire(question, passage=number, weights=weights)
+            except ActorStoppedError as error:
+                if not isinstance(error.__cause__, NodeLostError):
+                    raise
+                await asyncio.sleep(0.2)
+            else:
+                return next((message for message in replies if isinstance(message, Finding)), None)
+
     def finish(self) -> Figures:
         """Return the figures; call this after the answer."""
         figures = self.figures
-        figures.crashes = self._chaos.crashes
+        self._counting.cancel()
         figures.restarts = _restarts(self._system.tree())
         figures.tokens = self.usage.tokens
         figures.rate = self.usage.rate

@@ -175,8 +175,9 @@ class MiniAgents(AgentHost):
     ) -> LivingCell:
         """Make the cell of an actor or agent, without starting it."""
         if isinstance(actor, MiniAgent):
-            if options is not None and options.is_placed:
-                return self.place(parent, actor, name, options, kwargs)
+            chosen = options if options is not None else actor.options.spawn
+            if chosen.is_placed:
+                return self.place(parent, actor, name, chosen, kwargs)
             return new_agent_cell(self, parent, name, spawned(actor, options, kwargs))
         if isinstance(actor, Pool) and isinstance(actor.child, MiniAgent):
             member = actor.children[0]

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from miniagents.actors.waiting.termination import StopRequest
+    from miniagents.agents.interaction import Interaction
     from miniagents.cluster.placing import Placing
 
 _WITH_CODE = (Phase.STARTING, Phase.UP, Phase.DOOMED)
@@ -55,6 +56,7 @@ class PlacedCell(LivingCell):
 
     __slots__ = ("_asked", "_factory", "_moved", "_options", "_placing", "lives_on", "made_of", "remote")
 
+    is_activated = False
     is_serial = False
     queue: Any
     stopping: "StopRequest | None"
@@ -119,6 +121,32 @@ class PlacedCell(LivingCell):
 
     def wake(self) -> None:
         """There is never anything in its mailbox."""
+
+    # Calls, where a pool of agents hands them on
+
+    def is_ready(self) -> bool:
+        """Whether a call that is made now is handed on."""
+        return bool(self._agent_cell.takes_calls)
+
+    def check_ready(self) -> None:
+        """Refuse a call of an agent that has ended there.
+
+        Raises:
+            ActorStoppedError: The agent has ended, or its node is lost.
+        """
+        self._agent_cell.check_ready()
+
+    def take_call(self, interaction: "Interaction") -> None:
+        """Let the cell of the agent on the other node have a call."""
+        remote = interaction.cell = self._agent_cell
+        remote.take_call(interaction)
+
+    def interaction_ended(self, interaction: "Interaction") -> None:
+        """Do nothing: the call has ended before the other node had it."""
+
+    @property
+    def _agent_cell(self) -> Any:
+        return self.remote  # that of an agent, since a pool of agents is all that calls these
 
     # What the table says
 

@@ -434,7 +434,7 @@ class RunningSupervisor:
         together = self._lost.setdefault(error, [])
         together.append(child)
         if len(together) == 1:
-            options = child.made_of[1] if child.spec is None else child.spec.options
+            options = child.made_of[1] if child.made_of is not None or child.spec is None else child.spec.options
             job = partial(self._replace_lost, error)
             self.host.system.placing.when_ready(options, partial(self.jobs.submit, job))
 
