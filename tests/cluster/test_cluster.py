@@ -94,6 +94,12 @@ async def shouter(ctx: InteractionContext, mark: str = "!") -> None:
         ctx.reply(f"{await promise}{mark} from {ctx.self.node}")
 
 
+@miniagent
+async def waiter(ctx: InteractionContext) -> None:
+    await asyncio.sleep(5)
+    ctx.reply("waited")
+
+
 @pytest.fixture(autouse=True)
 def fresh_log() -> None:
     LOG.clear()
@@ -145,6 +151,38 @@ async def test_an_agent_lives_on_another_node_with_its_arguments() -> None:
     async with cluster() as (system, _, _):
         far = system.spawn(shouter, mark="?", options=on("c"))
         assert str(await far.inquire("hello")) == "hello? from c"
+
+
+async def test_an_agent_and_a_pool_of_it_are_placed_by_the_options_of_its_fork() -> None:
+    async with cluster() as (system, _, _):
+        agent = shouter.fork(mark="?", options=SpawnOptions(placement=Placement.SPREAD))
+
+        alone = system.spawn(agent)
+        pool = await system.pool(agent, size=3, name="pool")
+
+        assert str(await alone.inquire("hello")) == "hello? from a"
+        assert {info.node for info in system.tree("/pool").children} == {"a", "b", "c"}
+        assert {str(await pool.inquire("hello")) for _ in range(3)} == {f"hello? from {node}" for node in "abc"}
+
+
+async def test_a_pool_of_agents_whose_node_is_lost_is_whole_again_and_its_call_there_ends() -> None:
+    async with cluster() as (system, platform, _):
+        agent = waiter.fork(options=SpawnOptions(placement=Placement.SPREAD))
+        pool = await system.pool(agent, size=3, name="pool")
+        with system.events.subscribe() as events:
+            calls = [pool.inquire("hello") for _ in range(3)]
+            await asyncio.sleep(1)
+
+            platform.die(platform.node("b"))
+
+            ends = await asyncio.gather(*calls, return_exceptions=True)
+            crash = await anext(event async for event in events if event.kind is EventKind.CRASH)
+            await asyncio.sleep(10)
+        failed = [end for end in ends if isinstance(end, ActorStoppedError)]
+        assert [type(error.__cause__) for error in failed] == [NodeLostError]
+        assert crash.error == str(failed[0])
+        assert len(system.tree("/pool").children) == 3
+        assert {info.state for info in system.tree("/pool").children} == {"idle"}
 
 
 async def test_spread_and_pack_choose_nodes() -> None:
