@@ -125,7 +125,7 @@ class Connected:
 
     async def _read_more(self, handle: str, start: int) -> str:
         assert self._long is not None  # or the tool would not be there
-        return self._long.read(handle, start)
+        return self._long.read(str(handle), int(start))  # a model may write a number as the handle
 
     async def _find_tools(self, query: str) -> str:
         assert self._finder is not None  # or the tool would not be there
