@@ -29,6 +29,14 @@ _AT_ONCE = 50
 _READ_MORE = "Reads on in a long result of another tool, by the handle that stands in it."
 _FIND = "Finds tools by words. There are {number}; they are not shown. Returns names, descriptions and arguments."
 _CALL = "Calls a tool that {find} has found."
+_READ_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "handle": {"type": "string", "description": "The handle in the result."},
+        "start": {"type": "integer", "description": "The number of characters before the part to read."},
+    },
+    "required": ["handle", "start"],
+}
 _CALL_SCHEMA = {
     "type": "object",
     "properties": {
@@ -71,7 +79,10 @@ class Connected:
         if options.max_result_tokens is not None:
             read_more = f"{self._own_name}_read_more"
             self._long = LongResults(read_more, options.max_result_tokens)
-            self._own.append(Tool(self._read_more, read_more, description=_READ_MORE, recovery=Recovery.RERUN))
+            read = Tool(
+                self._read_more, read_more, description=_READ_MORE, schema=_READ_SCHEMA, recovery=Recovery.RERUN
+            )
+            self._own.append(read)
 
     async def tools(self) -> list[Tool]:
         """Return the tools of the last list, made anew only if the list has changed."""
@@ -112,9 +123,9 @@ class Connected:
             self._listed, self._tools, self._finder = listed, tools, finder
             self._always = [tool for tool in tools if self._options.is_always_shown(_remote_name(tool))]
 
-    async def _read_more(self, handle: str, start: int = 0) -> str:
+    async def _read_more(self, handle: str, start: int) -> str:
         assert self._long is not None  # or the tool would not be there
-        return self._long.read(handle, start)
+        return self._long.read(str(handle), int(start))  # a model may write a number as the handle
 
     async def _find_tools(self, query: str) -> str:
         assert self._finder is not None  # or the tool would not be there

@@ -54,7 +54,7 @@ class LongResults:
         short = f"{text[:half]}\n{note}\n{text[len(text) - half :]}"
         return ToolResultMessage(short, name=result.name, is_error=result.is_error)
 
-    def read(self, handle: str, start: int = 0) -> str:
+    def read(self, handle: str, start: int) -> str:
         """Return the next part of a long result.
 
         Args:

@@ -44,9 +44,9 @@ def test_the_oldest_of_more_than_32_results_is_gone() -> None:
     for number in range(33):
         results.shortened(ToolResultMessage(f"a long text {number}"))
 
-    assert results.read("2").startswith("a lo")
+    assert results.read("2", 0).startswith("a lo")
     with pytest.raises(LookupError, match="no result '1' any more: make its call again"):
-        results.read("1")
+        results.read("1", 0)
 
 
 def test_a_result_with_an_image_is_not_shortened() -> None:
