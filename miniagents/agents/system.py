@@ -260,7 +260,7 @@ class MiniAgents(AgentHost):
                     self.events.publish(
                         EventKind.INTERACTION_ENDED,
                         interaction.path,
-                        error=interaction.error,
+                        error=interaction.error if not interaction.was_passivated else None,
                         detail=interaction.id,
                         tokens=interaction.tokens,
                         cost=interaction.cost,
