@@ -226,6 +226,13 @@ async def test_a_system_without_a_cluster_refuses_a_node() -> None:
             system.nodes()
 
 
+async def test_a_system_that_was_only_activated_says_that_its_nodes_were_not_started() -> None:
+    system = MiniAgents(cluster=Cluster(MemoryPlatform(["a"]))).activate()
+    with pytest.raises(InvalidOptionError, match="the nodes of the cluster have not been started"):
+        system.spawn(Worker, options=on("a"))
+    await system.afinalize()
+
+
 async def test_what_cannot_be_made_on_another_node_is_refused_at_spawn() -> None:
     class Inside(Actor):
         pass
