@@ -24,6 +24,8 @@ from mcp.server.stdio import stdio_server
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourceUpdated, ToolsListChanged
 from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
 from mcp.shared.message import SessionMessage
+from starlette.requests import Request
+from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
 Context = ServerRequestContext[Any, Any]
@@ -309,6 +311,50 @@ class OldEra:
         await self.app(scope, again, send)
 
 
+class SignIn:
+    """Lets through who has a token, and gives tokens to machines."""
+
+    def __init__(self, app: Any, base: str) -> None:
+        self.app = app
+        self.base = base
+        self.tokens = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        path, base = scope["path"], self.base
+        if "oauth-protected-resource" in path:
+            answer = JSONResponse({"resource": f"{base}/mcp", "authorization_servers": [base]})
+        elif "oauth-authorization-server" in path:
+            answer = JSONResponse(
+                {
+                    "issuer": base,
+                    "authorization_endpoint": f"{base}/authorize",
+                    "token_endpoint": f"{base}/token",
+                    "response_types_supported": ["code"],
+                    "grant_types_supported": ["client_credentials"],
+                    "token_endpoint_auth_methods_supported": ["client_secret_basic"],
+                }
+            )
+        elif path == "/token":
+            note("token")
+            self.tokens += 1
+            token = f"token-{self.tokens}"
+            answer = JSONResponse({"access_token": token, "token_type": "Bearer", "expires_in": 3600})
+        elif path == "/forget":
+            self.tokens += 1
+            answer = JSONResponse({})
+        elif request.headers.get("authorization") == f"Bearer token-{self.tokens}":
+            await self.app(scope, receive, send)
+            return
+        else:
+            where = f'Bearer resource_metadata="{base}/.well-known/oauth-protected-resource/mcp"'
+            answer = JSONResponse({}, 401, {"WWW-Authenticate": where})
+        await answer(scope, receive, send)
+
+
 async def serve_stdio(era: str) -> None:
     note("started")
     os.environ["MCP_TEST_STDOUT"] = str(os.dup(1))
@@ -337,7 +383,10 @@ def main() -> None:
     if kind == "stdio":
         anyio.run(serve_stdio, era)
     else:
-        uvicorn.run(app_of(era, json_response="json" in rest), port=int(rest[0]), log_level="error")
+        app = app_of(era, json_response="json" in rest)
+        if "sign-in" in rest:
+            app = SignIn(app, f"http://127.0.0.1:{rest[0]}")
+        uvicorn.run(app, port=int(rest[0]), log_level="error")
 
 
 if __name__ == "__main__":
