@@ -36,7 +36,7 @@ _WORTH = 20
 _GROWTH = 2_000_000
 """The blocks of memory, about 200 MB, by which a process grows before there is a full collection."""
 
-_GARBAGE = 50_000
+_GARBAGE = 20_000
 """The objects in cycles that may have been promoted before there is a full collection."""
 
 _FROZEN_BY_PYTHON = 1000
@@ -112,7 +112,7 @@ class Promoter:
     Every two seconds they are looked at nevertheless, as a sample. If that frees 20 objects or more, nothing is
     promoted until a collection frees less.
 
-    Garbage among the promoted objects waits for a full collection. There is one when about 50,000 of them are
+    Garbage among the promoted objects waits for a full collection. There is one when about 20,000 of them are
     garbage, as far as the samples tell, which see a twentieth of them. There is also one when the process has
     doubled in size since the last, and has grown by about 200 MB. Objects that the application has frozen
     (`gc.freeze`) stay frozen. Nothing is promoted from then on, since Python can only promote by freezing all and
@@ -179,9 +179,10 @@ class Promoter:
         if phase == "start":
             self._is_skipped = self._is_in_vain and not self._is_sampling and self._promote()
         elif not self._is_skipped:
+            if self._is_in_vain:
+                self._garbage += info["collected"] * _SAMPLES  # what was promoted unseen is like what is seen
             self._is_in_vain = info["collected"] < _WORTH
             if self._is_in_vain:
-                self._garbage += info["collected"] * _SAMPLES  # what was promoted unseen is like what was seen
                 self._promote()  # else the collection of the middle generation would look at the survivors again
 
     def _promote(self) -> bool:

@@ -232,12 +232,12 @@ async def test_promoted_garbage_is_freed_when_the_process_has_doubled(monkeypatc
 @generations
 @pytest.mark.usefixtures("unfrozen")
 async def test_a_little_garbage_again_and_again_is_freed_in_the_end() -> None:
-    """A sample that finds 18 objects stands for 360: the 139th is one too many."""
+    """A sample that finds 18 objects stands for 360: the 56th is one too many."""
     with collecting("service"):
         gc.collect(0)
         make_garbage(10)
         await asyncio.sleep(SAMPLE - TICK / 2)
-        for _ in range(138):
+        for _ in range(55):
             make_garbage(9)
             await asyncio.sleep(SAMPLE)
         assert number_of_things() == 20
@@ -252,6 +252,26 @@ async def test_a_little_garbage_again_and_again_is_freed_in_the_end() -> None:
         make_garbage(9)
         await asyncio.sleep(TICK)
         assert number_of_things() == 20, "the garbage since the last full collection counts"
+
+
+@generations
+@pytest.mark.usefixtures("unfrozen")
+async def test_garbage_that_ends_the_promotions_stands_for_what_was_promoted_before() -> None:
+    """A sample that finds 20 objects stands for 400: the 51st is one too many."""
+    with collecting("service"):
+        gc.collect(0)
+        make_garbage(10)
+        await asyncio.sleep(SAMPLE - TICK / 2)
+        for _ in range(50):
+            make_garbage(10)
+            await asyncio.sleep(TICK)
+            gc.collect(0)  # finds nothing
+            await asyncio.sleep(SAMPLE - TICK)
+        assert number_of_things() == 20
+
+        make_garbage(10)
+        await asyncio.sleep(TICK)
+        assert number_of_things() == 0
 
 
 @generations
