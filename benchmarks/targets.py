@@ -139,7 +139,7 @@ LIMITS: dict[tuple[str, str], str] = {
         "stop",
         FASTEST,
     ): "each end goes through the table of lives, and frees the actor's place in the tree, its name and its sums",
-    ("served_stream", "starlette"): "most of the time is the server's on both sides; a request has 500 more calls of "
+    ("served_stream", "starlette"): "most of the time is the server's on both sides; a request has 400 more calls of "
     "Python, for the checks of host, origin and token, the limits, the deadline, the call of the agent with its "
     "promises, and the task that notices a client that leaves; a token costs the same on both sides",
     ("served_mem", "starlette"): "130 tracked objects where the app by hand has 88: the call, the promises of its "

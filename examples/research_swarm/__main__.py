@@ -1,5 +1,5 @@
-"""`python -m examples.research_swarm`: the options are the environment variables DOCS, QUESTION, MODEL, CHAOS, JOB and
-JOURNAL.
+"""`python -m examples.research_swarm`: the options are the environment variables DOCS, QUESTION, MODEL, CHAOS, JOB,
+JOURNAL and NODES.
 
 With a JOB it can be ended at any time, with Ctrl-C or `kill -9`. The next run with the same JOB goes on where it was.
 """
@@ -12,12 +12,12 @@ from pathlib import Path
 import structlog
 
 from examples.models import ModelMissingError, model_of
-from examples.research_swarm.chaos import Chaos
-from examples.research_swarm.documents import SUFFIXES, Library, read_folder
+from examples.research_swarm.documents import SUFFIXES, Library, library_of
 from examples.research_swarm.screen import Screen, new_screen, printable
 from examples.research_swarm.swarm import Figures, Found, Swarm
 from miniagents import MiniAgent, MiniAgents
-from miniagents.errors import JobConflictError, JobStuckError, JournalError
+from miniagents.errors import JobConflictError, JobStuckError, JournalError, MissingDependencyError
+from miniagents.ext.ray import RayCluster
 from miniagents.journal import SqliteJournal
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -40,9 +40,9 @@ def main() -> int:
     try:
         model = model_of(max_tokens=60)
         chaos = _chaos(os.environ.get("CHAOS") or "0")
-        library = _library(Path(os.environ.get("DOCS") or CORPUS))
-        _system(job).run(_answer(library, question, model, chaos, job))
-    except (UsageError, ModelMissingError, JobConflictError, JournalError) as error:
+        folder = _folder(Path(os.environ.get("DOCS") or CORPUS))
+        _system(job).run(_answer(folder, question, model, chaos, job))
+    except (UsageError, ModelMissingError, JobConflictError, JournalError, MissingDependencyError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -52,43 +52,53 @@ def main() -> int:
 
 
 def _system(job: str) -> MiniAgents:
-    journal = os.environ.get("JOURNAL") or ""
+    journal, cluster = os.environ.get("JOURNAL") or "", _cluster(os.environ.get("NODES") or "0")
     if job:
-        return MiniAgents(name="swarm", journal=SqliteJournal(journal or "swarm.db"), durable_agents=True)
+        store = SqliteJournal(journal or "swarm.db")
+        return MiniAgents(name="swarm", journal=store, durable_agents=True, cluster=cluster)
     if journal:
         raise UsageError(f"JOURNAL={journal}: needs JOB, the name under which the swarm goes on in the next run")
-    return MiniAgents(name="swarm")
+    return MiniAgents(name="swarm", cluster=cluster)
 
 
-def _chaos(text: str) -> Chaos:
+def _cluster(text: str) -> RayCluster | None:
+    if not text.isdigit():
+        raise UsageError(f"NODES={text}: must be a number; 0 for this process alone")
+    return RayCluster(nodes=int(text), modules=["examples.research_swarm.agents"]) if int(text) else None
+
+
+def _chaos(text: str) -> float:
     try:
         rate = float(text)
     except ValueError:
         rate = -1.0
     if not 0 <= rate < 1:
         raise UsageError(f"CHAOS={text}: must be a number, 0 or more and less than 1")
-    return Chaos(rate)
+    return rate
 
 
-def _library(folder: Path) -> Library:
+def _folder(folder: Path) -> str:
     if not folder.is_dir():
         raise UsageError(f"DOCS={folder}: is no folder")
-    library = read_folder(folder)
+    library = library_of(str(folder.resolve()))
     if not library.passages:
         skipped = f"; skipped: {len(library.skipped)}" if library.skipped else ""
         raise UsageError(f"DOCS={folder}: holds no text to read ({', '.join(SUFFIXES)}){skipped}")
-    return library
+    return str(folder.resolve())
 
 
-async def _answer(library: Library, question: str, model: MiniAgent, chaos: Chaos, job: str) -> None:
+async def _answer(folder: str, question: str, model: MiniAgent, chaos: float, job: str) -> None:
     system = MiniAgents.get_current()
+    library = library_of(folder)
     swarm: Swarm | None = None
     with new_screen(system, lambda: swarm.usage.rate if swarm is not None else 0.0) as screen:
         screen.say(f"question: {question}")
+        if system.cluster is not None:
+            screen.say(f"nodes: {', '.join(node.name for node in system.nodes())}")
         screen.say(f"documents: {library.files} files, {len(library.passages)} passages")
         for name, reason in library.skipped.items():
             screen.say(f"skipped: {name}: {reason}")
-        swarm = Swarm(system, library, model, chaos, screen.say, job)
+        swarm = Swarm(system, folder, model, chaos, screen.say, job)
         await swarm.start()
         try:
             found = await _show(screen, swarm, question)

@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-from examples.research_swarm.chaos import Chaos
-from examples.research_swarm.documents import Library
+from examples.research_swarm.chaos import Chaos, chaos_of
+from examples.research_swarm.documents import library_of
 from examples.research_swarm.index import Index, words_of
 from miniagents import (
     Actor,
@@ -82,9 +82,10 @@ class Searcher(Actor):
 class Reader:
     """Reads one passage at a time and finds the most relevant line."""
 
-    def __init__(self, library: Library, chaos: Chaos) -> None:
-        self._passages = library.passages
-        self._chaos = chaos
+    def __init__(self, folder: str, chaos: float) -> None:
+        # It may live on another node, where it reads the documents itself.
+        self._passages = library_of(folder).passages
+        self._chaos = chaos_of(chaos)
 
     async def __call__(self, ctx: InteractionContext, passage: int, weights: Any) -> None:
         question = str(await ctx.message_promises)

@@ -1,6 +1,7 @@
 """Chaos: a share of all attempts crashes, at the start, in the middle or at the end."""
 
 from collections import Counter
+from functools import cache
 from random import Random
 
 POINTS = ("start", "middle", "end")
@@ -36,6 +37,12 @@ class Chaos:
         self._attempts[what] += 1
         random = Random(f"{self._seed}:{what}:{self._attempts[what]}")
         return Attempt(self, random.choice(POINTS) if random.random() < self.rate else None)
+
+
+@cache
+def chaos_of(rate: float) -> Chaos:
+    """Return the chaos of this process with that rate."""
+    return Chaos(rate)
 
 
 class Attempt:

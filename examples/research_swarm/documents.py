@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -70,6 +71,12 @@ def read_folder(folder: Path) -> Library:
         library.files += 1
         library.passages += _passages(name, lines)
     return library
+
+
+@cache
+def library_of(folder: str) -> Library:
+    """Return the documents below a folder. Each process reads them once."""
+    return read_folder(Path(folder))
 
 
 def _read(path: Path) -> list[Line]:

@@ -91,7 +91,8 @@ def _grow(tree: Any, info: ActorInfo) -> None:
         name = child.path.rsplit("/", 1)[-1]
         waiting = f"  {child.mailbox_depth} waiting" if child.mailbox_depth else ""
         restarts = f"  {child.restarts} restarts" if child.restarts else ""
-        _grow(tree.add(f"{name}  {child.state}{waiting}{restarts}"), child)
+        node = f"  on {child.node}" if child.node else ""
+        _grow(tree.add(f"{name}  {child.state}{node}{waiting}{restarts}"), child)
 
 
 def new_screen(system: MiniAgents, rate: Callable[[], float]) -> Screen:

@@ -5,21 +5,25 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from examples.research_swarm.agents import Finding, Reader, Search, Searcher, planner, writer
-from examples.research_swarm.chaos import Chaos, ChaosError
-from examples.research_swarm.documents import Library
+from examples.research_swarm.chaos import ChaosError, chaos_of
+from examples.research_swarm.documents import Library, library_of
 from examples.research_swarm.index import Index, words_of
 from examples.research_swarm.usage import Usage, metered, recorded_answers
 from miniagents import (
     ActorInfo,
+    ActorStoppedError,
+    EventKind,
     InteractionContext,
     Message,
     MessageSequencePromise,
     MiniAgent,
     MiniAgents,
+    NodeLostError,
     OneForOne,
+    Placement,
     Retry,
     RetryPolicy,
     Routing,
@@ -83,10 +87,10 @@ class Swarm:
     """Answers one question. With a job, it goes on where an earlier process was ended.
 
     Args:
-        system: The system of the actors.
-        library: The documents, with at least one passage.
+        system: The system of the actors. If it has a cluster, the readers are spread over its nodes.
+        folder: The folder of the documents, with at least one passage, on each node.
         model: The model that phrases the answer.
-        chaos: Decides which searchers and readers crash.
+        chaos: The share of the attempts of searchers and readers that crash.
         say: Called with each line of progress.
         job: The name of the job; "" for none. The system of a job has a journal.
 
@@ -97,16 +101,18 @@ class Swarm:
     def __init__(
         self,
         system: MiniAgents,
-        library: Library,
+        folder: str,
         model: MiniAgent,
-        chaos: Chaos,
+        chaos: float,
         say: Callable[[str], None],
         job: str = "",
     ) -> None:
+        library = library_of(folder)
         self.journal_key = library.journal_key
         self.usage = Usage()
         self.figures = Figures()
         self._system = system
+        self._folder = folder
         self._library = library
         self._model = model
         self._chaos = chaos
@@ -117,6 +123,7 @@ class Swarm:
     async def start(self) -> None:
         """Start the model and who talks to it. The others start when they have an index to work with."""
         system = self._system
+        self._counting = asyncio.create_task(self._count_crashes())
         counted = metered.fork(model=self._model, non_freezable_kwargs={"usage": self.usage})
         phrases = system.spawn(counted, name="model")
         self._planner = system.spawn(planner, name="planner", model=phrases)
@@ -134,10 +141,16 @@ class Swarm:
             routing=Routing.LEAST_LOADED,
             name="searchers",
             options=_AGAIN,
-            kwargs={"index": index, "chaos": self._chaos},
+            kwargs={"index": index, "chaos": chaos_of(self._chaos)},
         )
-        reader = Reader.fork(options=_AGAIN, non_freezable_kwargs={"library": self._library, "chaos": self._chaos})
+        options = _AGAIN if system.cluster is None else replace(_AGAIN, placement=Placement.SPREAD)
+        reader = Reader.fork(options=options, folder=self._folder, chaos=self._chaos)
         self._readers = await system.pool(reader, size=READERS, name="readers", strategy=strategy)
+
+    async def _count_crashes(self) -> None:
+        """Count the crashes on all nodes."""
+        async for event in self._system.events:
+            self.figures.crashes += event.kind is EventKind.CRASH
 
     def answer(self, question: str, *, frees: bool = False) -> MessageSequencePromise:
         """Return what was found, and the statements of the answer, which are streamed.
@@ -183,18 +196,30 @@ class Swarm:
     async def _read(self, question: str, numbers: list[int]) -> list[Finding]:
         """Let the readers read in parallel, and return the most relevant lines, best first."""
         weights = {word: self._weights[word] for word in words_of(question) if word in self._weights}
-        calls = [self._readers.inquire(question, passage=number, weights=weights) for number in numbers]
-        findings = [message for replies in await gather(*calls) for message in replies if isinstance(message, Finding)]
+        found = await asyncio.gather(*(self._finding(question, number, weights) for number in numbers))
+        findings = [finding for finding in found if finding is not None]
         findings.sort(key=lambda finding: (-finding.score, finding.passage))
         different = {finding.quote: finding for finding in reversed(findings) if finding.score > 0}
         return sorted(different.values(), key=lambda finding: (-finding.score, finding.passage))[:STATEMENTS]
+
+    async def _finding(self, question: str, number: int, weights: dict[str, float]) -> Finding | None:
+        """Let a reader read a passage; another one, if that is lost with its node."""
+        while True:
+            try:
+                replies = await self._readers.inquire(question, passage=number, weights=weights)
+            except ActorStoppedError as error:
+                if not isinstance(error.__cause__, NodeLostError):
+                    raise
+                await asyncio.sleep(0.2)
+            else:
+                return next((message for message in replies if isinstance(message, Finding)), None)
 
     async def finish(self) -> Figures:
         """Return the figures; call this after the answer."""
         figures = self.figures
         if self._job:
             figures.answers = await self._answers()
-        figures.crashes = self._chaos.crashes
+        self._counting.cancel()
         figures.restarts = _restarts(self._system.tree())
         figures.tokens = self.usage.tokens
         figures.rate = self.usage.rate

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Coroutine
-from inspect import isawaitable
+from inspect import isawaitable, iscoroutine
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
@@ -51,15 +51,10 @@ def run_main(system: System, main: Coroutine[Any, Any, T], gc: Collecting | None
         name = getattr(main, "__name__", None) if callable(main) else None
         instead = f"; call it: run({name}())" if name is not None else ""
         raise InvalidOptionError(f"run() takes the coroutine of a program, not {main!r}{instead}")
-    try:
-        check_collecting(gc)
-    except InvalidOptionError:
-        main.close()  # else Python warns that it was never awaited
-        raise
-    terminated = False
+    terminated = has_begun = False
 
     async def body() -> T:
-        nonlocal terminated
+        nonlocal terminated, has_begun
         task = asyncio.current_task()
         assert task is not None
 
@@ -76,12 +71,14 @@ def run_main(system: System, main: Coroutine[Any, Any, T], gc: Collecting | None
         try:
             with collecting(gc):
                 async with system:
+                    has_begun = True
                     return await _result_of(main, system.grace)
         finally:
             if catches:
                 loop.remove_signal_handler(signal.SIGTERM)
 
     try:
+        check_collecting(gc)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(body())
     except asyncio.CancelledError:
@@ -89,6 +86,9 @@ def run_main(system: System, main: Coroutine[Any, Any, T], gc: Collecting | None
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)
         raise
+    finally:
+        if not has_begun and iscoroutine(main):
+            main.close()  # else Python warns that it was never awaited
 
 
 async def _result_of(main: Coroutine[Any, Any, T], grace: float) -> T:

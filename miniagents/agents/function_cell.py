@@ -197,7 +197,7 @@ class FunctionAgentCell(AgentCell):
         del self._running[interaction]
         self.handled += 1
         error = interaction.error
-        if error is not None:
+        if error is not None and not interaction.was_passivated:
             self.failed(error)
         if not self._running and self.is_activated and self.life is _UP:
             self._running.clear()  # gives the memory of its table back

@@ -52,6 +52,7 @@ class Interaction(ReplyingCall):
         label: The label that tells equal calls apart.
         job: The name of the job that the call belongs to, "" for none.
         records: The records of a call that is in a journal; None for any other call.
+        was_passivated: Whether the code was thrown away since its job only waits. That is no failure of the agent.
         interrupted: Whether an earlier process has begun the call and was killed before the call ended.
         replaying: Whether the call is run again and has come to nothing new yet; see `InteractionContext.replaying`.
 
@@ -81,6 +82,7 @@ class Interaction(ReplyingCall):
     records: "Records | None" = None
     replaying = False
     interrupted = False
+    was_passivated = False
     is_silent = False
     """Whether observers and events are told nothing of the call, since its answer is in the journal."""
 

@@ -174,8 +174,9 @@ class MiniAgents(AgentHost):
     ) -> LivingCell:
         """Make the cell of an actor or agent, without starting it."""
         if isinstance(actor, MiniAgent):
-            if options is not None and options.is_placed:
-                return self.place(parent, actor, name, options, kwargs)
+            chosen = options if options is not None else actor.options.spawn
+            if isinstance(chosen, SpawnOptions) and chosen.is_placed:
+                return self.place(parent, actor, name, chosen, kwargs)
             return new_agent_cell(self, parent, name, spawned(actor, options, kwargs))
         if isinstance(actor, Pool) and isinstance(actor.child, MiniAgent):
             member = actor.children[0]
@@ -197,6 +198,11 @@ class MiniAgents(AgentHost):
         if cell is not None and (cell.stopping is None or cell.takes_calls):
             return cell
         self.check_running()
+        if agent.options.spawn.is_placed:
+            raise InvalidOptionError(
+                f"agent {agent.alias}: node= and placement= are options of spawn(); spawn the agent, and call its "
+                f"reference"
+            )
         above = self._agents_cell
         if above is None:
             name = self.root.child_name(_AGENTS if self.lookup(_AGENTS) is None else None, _AGENTS)
@@ -254,7 +260,7 @@ class MiniAgents(AgentHost):
                     self.events.publish(
                         EventKind.INTERACTION_ENDED,
                         interaction.path,
-                        error=interaction.error,
+                        error=interaction.error if not interaction.was_passivated else None,
                         detail=interaction.id,
                         tokens=interaction.tokens,
                         cost=interaction.cost,

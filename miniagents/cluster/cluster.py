@@ -98,6 +98,7 @@ class Cluster:
         self._variables = tuple(variables)
         self._setup = setup or ""
         self._lease = lease
+        self._margin = margin
         self._beat_every = lease / 5
         self._suspect_after = suspect_after
         self._heartbeat_thread = heartbeat_thread
@@ -129,6 +130,8 @@ class Cluster:
             raise InvalidOptionError("cluster= serves one system at a time, and has one already")
         self._system = system
         self._is_closing = False
+        self._authority = Authority(DRIVER, self._lease, self._margin, self._beat_every)
+        self._drained.clear()
         system.shared(("cluster", id(self)), lambda: self, lambda cluster: cluster.close())
         self._launcher.lost = self._reported_lost
         system.node_name, system.node_epoch = DRIVER

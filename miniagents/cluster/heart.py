@@ -106,7 +106,8 @@ class Heart:
                 for member in self._authority.members:
                     if member.node not in self._beating:
                         task = asyncio.get_running_loop().create_task(self._beat(member))
-                        self._beating[member.node] = task
+                        if not task.done():  # an eager task may have run to its end
+                            self._beating[member.node] = task
                 await asyncio.sleep(self._every)
         finally:
             beating = tuple(self._beating.values())

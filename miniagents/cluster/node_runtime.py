@@ -18,6 +18,7 @@ from miniagents.cluster.transport import NodeId, Transport
 from miniagents.cluster.versions import check_fit, versions_here
 from miniagents.errors import InvalidOptionError, NodeLostError
 from miniagents.log import log as _log
+from miniagents.supervision import StopReason
 
 PULSE = 0.25
 """Seconds between two looks at the lease, and between two signs of life of the loop."""
@@ -97,6 +98,9 @@ class NodeRuntime:
             is_fenced = self._lease.has_lapsed(self._clock())
             self.nodes.close()
             await self._transport.close()
+            if is_fenced:
+                for cell in system.cells():
+                    cell.terminate(StopReason.KILLED)  # without a grace: another node is about to take its place
             # With an error, so that it ends at once: nobody waits for what it does.
             ends = NodeLostError(f"node {self.node.name!r} ends", node=self.node.name)
             await system.__aexit__(type(ends), ends, None)

@@ -20,7 +20,6 @@ from miniagents.actors.messaging.options import Props, SpawnOptions
 from miniagents.actors.messaging.ref import ActorRef
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.call_target import AgentRef
-from miniagents.agents.remote_agent_cell import RemoteAgentCell
 from miniagents.cluster import hosting, items
 from miniagents.cluster.frames import check_size, pack
 from miniagents.cluster.names import factory_to_wire, options_to_wire
@@ -56,6 +55,7 @@ class PlacedCell(LivingCell):
 
     __slots__ = ("_asked", "_factory", "_moved", "_options", "_placing", "lives_on", "made_of", "remote")
 
+    is_activated = False
     is_serial = False
     queue: Any
     stopping: "StopRequest | None"
@@ -117,42 +117,6 @@ class PlacedCell(LivingCell):
         """How many questions to the actor have no answer yet."""
         return self.remote.load
 
-    # Calls, where the actor is an agent and a pool hands them on
-
-    is_activated = False
-
-    @property
-    def agent(self) -> Any:
-        """The agent, as it is known here."""
-        return self._serving.agent
-
-    @property
-    def takes_calls(self) -> bool:
-        """True if a call that is made now is handed on."""
-        return self.remote.is_alive
-
-    @property
-    def _serving(self) -> RemoteAgentCell:
-        remote: Any = self.remote  # only agents are called
-        return remote  # type: ignore[no-any-return]
-
-    def is_ready(self) -> bool:
-        """Return True if a call is handed on at once."""
-        return self.takes_calls
-
-    def check_ready(self) -> None:
-        """Refuse a call of an agent that has ended.
-
-        Raises:
-            ActorStoppedError: It has ended, or its node is lost.
-        """
-        self._serving.check_ready()
-
-    def take_call(self, interaction: "Interaction") -> None:
-        """Begin a call, on the other node."""
-        interaction.cell = self._serving  # type: ignore[assignment]  # it serves calls, as a stand-in
-        self._serving.take_call(interaction)
-
     async def room(self) -> None:
         """Wait for room on the other node."""
         await self.remote.room()
@@ -163,6 +127,32 @@ class PlacedCell(LivingCell):
 
     def wake(self) -> None:
         """There is never anything in its mailbox."""
+
+    # Calls, where a pool of agents hands them on
+
+    def is_ready(self) -> bool:
+        """Whether a call that is made now is handed on."""
+        return bool(self._agent_cell.takes_calls)
+
+    def check_ready(self) -> None:
+        """Refuse a call of an agent that has ended there.
+
+        Raises:
+            ActorStoppedError: The agent has ended, or its node is lost.
+        """
+        self._agent_cell.check_ready()
+
+    def take_call(self, interaction: "Interaction") -> None:
+        """Let the cell of the agent on the other node have a call."""
+        remote = interaction.cell = self._agent_cell
+        remote.take_call(interaction)
+
+    def interaction_ended(self, interaction: "Interaction") -> None:
+        """Do nothing: the call has ended before the other node had it."""
+
+    @property
+    def _agent_cell(self) -> Any:
+        return self.remote  # that of an agent, since a pool of agents is all that calls these
 
     # What the table says
 

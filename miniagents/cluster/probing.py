@@ -5,23 +5,28 @@ probe is sent along it (Chandy, Misra and Haas 1983). The other node goes on fro
 one waits for, and, where this is an actor of yet another node, sends the probe on. A probe that comes back to the ask
 that it began with has gone along a cycle. The youngest ask of a cycle fails: a probe is sent on along older asks only.
 
-The probe follows waits for one thing at a time. Where an actor waits for several, or for something that cannot be seen,
-there is no alarm, as on one node.
+Calls of agents are followed as asks are. The probe follows waits for one thing at a time. Where an actor waits for
+several, or for something that cannot be seen, there is no alarm, as on one node.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from miniagents.actors.cells.remote_cell import RemoteCell
 from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.waiting.search import Holder, wait_of
+from miniagents.agents.remote_agent_cell import RemoteAgentCell
 from miniagents.cluster import items
 from miniagents.cluster.frames import pack
 from miniagents.errors import DeadlockError
 
 if TYPE_CHECKING:
+    from miniagents.agents.interaction import Interaction
     from miniagents.cluster.link import NodeLink
     from miniagents.cluster.nodes import ClusterNodes
+
+Edge: TypeAlias = "Ask[Any] | Interaction"
+"""A wait of this node for another one: an ask, or the interaction that stands for a call there."""
 
 FIRST_AFTER = 1.0
 """Seconds that an ask has lasted before the first probe; between two probes they double."""
@@ -42,7 +47,7 @@ class Probing:
 
     def __init__(self, nodes: "ClusterNodes") -> None:
         self._nodes = nodes
-        self._due: dict[Ask[Any], float] = {}  # asks to other nodes, with the time of the next probe
+        self._due: dict[Edge, float] = {}  # with the time of the next probe
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -50,15 +55,15 @@ class Probing:
 
     # Sending
 
-    def asked(self, ask: Ask[Any]) -> None:
-        """An actor of this node asks one of another node."""
-        self._due[ask] = self._nodes.loop.time() + FIRST_AFTER
+    def asked(self, edge: "Edge") -> None:
+        """An actor or agent of this node asks or calls one of another node."""
+        self._due[edge] = self._nodes.loop.time() + FIRST_AFTER
         if self._timer is None:
             self._timer = self._nodes.loop.call_later(FIRST_AFTER, self._probe_due)
 
-    def ended(self, ask: Ask[Any]) -> None:
-        """An ask has ended."""
-        self._due.pop(ask, None)
+    def ended(self, edge: "Edge") -> None:
+        """The ask or the call has ended."""
+        self._due.pop(edge, None)
         if not self._due and self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -66,18 +71,18 @@ class Probing:
     def _probe_due(self) -> None:
         self._timer = None
         now = self._nodes.loop.time()
-        for ask, due in tuple(self._due.items()):
+        for edge, due in tuple(self._due.items()):
             if due <= now:
-                self._due[ask] = now + max(FIRST_AFTER, now - ask.at)
-                self._begin(ask, now)
+                self._due[edge] = now + max(FIRST_AFTER, now - _began(edge))
+                self._begin(edge, now)
         if self._due:
             self._timer = self._nodes.loop.call_later(FIRST_AFTER, self._probe_due)
 
-    def _begin(self, ask: Ask[Any], now: float) -> None:
+    def _begin(self, edge: "Edge", now: float) -> None:
         here = self._nodes.here
-        link, number = _edge_of(ask)
-        if link is not None and number is not None:
-            data = pack([items.PROBE, number, here.name, here.epoch, number, now - ask.at, []])
+        link, number = _place_of(edge)
+        if number is not None:
+            data = pack([items.PROBE, number, here.name, here.epoch, number, now - _began(edge), []])
             link.channel.send(data, control=True)
 
     # Receiving
@@ -94,21 +99,21 @@ class Probing:
         edge = self._follow(start, ring) if start is not None else None
         if edge is None:
             return
-        ask, here = edge, self._nodes.here
-        link, number = _edge_of(ask)
-        if link is None or number is None:
+        here = self._nodes.here
+        link, number = _place_of(edge)
+        if number is None:
             return
         if (here.name, here.epoch, number) == origin:
-            self._close(ask, ring)
+            self._close(edge, ring)
             return
-        mine = self._nodes.loop.time() - ask.at
+        mine = self._nodes.loop.time() - _began(edge)
         is_older = (here.name, number) < (origin[0], origin[2]) if abs(mine - age) < _SAME_AGE else mine > age
         if is_older and len(ring) < _MOST:
             link.channel.send(pack([items.PROBE, number, *origin, age, ring]), control=True)
 
-    def _follow(self, holder: Holder, ring: list[str]) -> Ask[Any] | None:
-        """Return the ask to another node that something waits for in the end, None if there is none; and add the
-        actors on the way to the ring."""
+    def _follow(self, holder: Holder, ring: list[str]) -> "Edge | None":
+        """Return the ask or call to another node that something waits for in the end, None if there is none; and add
+        the actors on the way to the ring."""
         for _ in range(_MOST):
             if holder.__class__ is tuple:
                 promise, at = holder
@@ -120,6 +125,8 @@ class Probing:
                 if held is None or len(held[1]) != 1:
                     return None
                 holder = next(iter(held[1]))
+            elif isinstance(getattr(holder, "cell", None), RemoteAgentCell):
+                return holder  # type: ignore[no-any-return]  # the interaction in the place of the one there
             elif getattr(holder, "is_node", False):
                 if not ring or ring[-1] != holder.node_path:
                     ring.append(holder.node_path)
@@ -139,7 +146,7 @@ class Probing:
                 holder = found[1][:2]
         return None
 
-    def _close(self, ask: Ask[Any], ring: list[str]) -> None:
+    def _close(self, edge: "Edge", ring: list[str]) -> None:
         # The last actor on the way is the one that asks: the cycle begins with it.
         asker = ring[-1]
         paths = (asker, *ring[:-1], asker)
@@ -148,12 +155,14 @@ class Probing:
             f"{' -> '.join(paths)}; tell instead of ask, or give one ask a timeout=",
             ring=paths,
         )
-        sender: Any = ask.sender
-        if sender is not None:
-            cell = self._nodes.local(sender.path, sender.uid)
-            if cell is not None:
-                cell.deadlocked(error)
-        ask.fail(error)
+        sender: Any = edge.sender
+        cell = self._nodes.local(sender.path, sender.uid) if sender is not None else None
+        if cell is not None:
+            cell.deadlocked(error)
+        if isinstance(edge, Ask):
+            edge.fail(error)
+        else:
+            edge.begin_cancel(error)
 
     def close(self) -> None:
         """Send no more probes."""
@@ -163,7 +172,11 @@ class Probing:
             self._timer = None
 
 
-def _edge_of(ask: Ask[Any]) -> "tuple[NodeLink | None, int | None]":
-    """Return the link along which an ask was sent, and its number there."""
-    link: Any = ask.cell.link  # type: ignore[attr-defined]  # its cell is a `RemoteCell`
-    return link, link.number_of(ask)
+def _began(edge: "Edge") -> float:
+    return edge.at if isinstance(edge, Ask) else edge.started_at
+
+
+def _place_of(edge: "Edge") -> "tuple[NodeLink, int | None]":
+    """Return the link along which an ask or a call was sent, and its number there."""
+    cell: Any = edge.cell  # a `RemoteCell`
+    return cell.link, cell.link.number_of(edge)

@@ -13,7 +13,7 @@ from miniagents.cluster.channel import Channel
 from miniagents.cluster.frames import check_size, pack
 from miniagents.cluster.hosting import Order
 from miniagents.cluster.served_call import ServedCall
-from miniagents.errors import ActorStoppedError, DecodeError, InvalidOptionError
+from miniagents.errors import ActorStoppedError, DecodeError, InvalidOptionError, MailboxFullError
 from miniagents.log import log as _log
 from miniagents.messages import Message
 from miniagents.supervision import StopReason
@@ -82,7 +82,8 @@ class Serving:
         try:
             cell.post(envelope)
         except Exception as error:  # a full mailbox, or the user's `priority=`: the sender has gone on
-            _log.warning("link.not_delivered", actor=path, error=repr(error))
+            if not isinstance(error, MailboxFullError):
+                _log.warning("link.not_delivered", actor=path, error=repr(error))
             self._system.dead_letters.add(DeadLetterReason.REJECTED, envelope, cell.ref)
 
     def _opened(self, message: Any, sender: Any, left: float | None, trace: str | None) -> tuple[Any, ...]:
@@ -301,8 +302,8 @@ class Serving:
     # Waits
 
     def _probe(self, number: int, name: str, epoch: int, origin: int, age: float, ring: list[str]) -> None:
-        ask = self._asks.get(number)
-        start = (ask, None) if ask is not None else None
+        ask, call = self._asks.get(number), self._calls.get(number)
+        start = (ask, None) if ask is not None else (call.replies, None) if call is not None else None
         self._nodes.probing.received(start, (name, epoch, origin), age, ring)
 
     # The end

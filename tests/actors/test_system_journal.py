@@ -1,5 +1,6 @@
 """The journal of a system: opened at its start, closed last."""
 
+import inspect
 from typing import Any
 
 import pytest
@@ -25,6 +26,11 @@ class _Shown(MemoryJournal):
         await super().close()
 
 
+class _Broken(MemoryJournal):
+    def open(self) -> None:
+        raise JournalError("no such disk")
+
+
 async def test_the_system_opens_its_journal_at_the_start_and_closes_it_after_the_tree() -> None:
     journal = _Shown()
 
@@ -37,12 +43,20 @@ async def test_the_system_opens_its_journal_at_the_start_and_closes_it_after_the
     assert journal.seen == ["open", "close, 0 cells"]
 
 
-async def test_a_journal_that_cannot_be_opened_leaves_the_system_as_it_was() -> None:
-    class Broken(MemoryJournal):
-        def open(self) -> None:
-            raise JournalError("no such disk")
+@pytest.mark.filterwarnings("error")
+def test_a_program_whose_system_cannot_start_is_closed_and_python_warns_of_nothing() -> None:
+    async def main() -> None:
+        raise AssertionError
 
-    system = ActorSystem(journal=Broken())
+    program = main()
+    with pytest.raises(JournalError, match="no such disk"):
+        ActorSystem(journal=_Broken()).run(program)
+
+    assert inspect.getcoroutinestate(program) == inspect.CORO_CLOSED
+
+
+async def test_a_journal_that_cannot_be_opened_leaves_the_system_as_it_was() -> None:
+    system = ActorSystem(journal=_Broken())
 
     with pytest.raises(JournalError, match="no such disk"):
         system.activate()

@@ -33,6 +33,7 @@ from miniagents import (
 )
 from miniagents.cluster import Cluster, LossCause
 from miniagents.errors import ActorStoppedError, InvalidOptionError, NotSendableError
+from miniagents.messages import decode, encode
 from miniagents.testing.memory_platform import MemoryPlatform
 
 LOG: list[Any] = []
@@ -93,6 +94,12 @@ async def shouter(ctx: InteractionContext, mark: str = "!") -> None:
         ctx.reply(f"{await promise}{mark} from {ctx.self.node}")
 
 
+@miniagent
+async def waiter(ctx: InteractionContext) -> None:
+    await asyncio.sleep(5)
+    ctx.reply("waited")
+
+
 @pytest.fixture(autouse=True)
 def fresh_log() -> None:
     LOG.clear()
@@ -146,6 +153,38 @@ async def test_an_agent_lives_on_another_node_with_its_arguments() -> None:
         assert str(await far.inquire("hello")) == "hello? from c"
 
 
+async def test_an_agent_and_a_pool_of_it_are_placed_by_the_options_of_its_fork() -> None:
+    async with cluster() as (system, _, _):
+        agent = shouter.fork(mark="?", options=SpawnOptions(placement=Placement.SPREAD))
+
+        alone = system.spawn(agent)
+        pool = await system.pool(agent, size=3, name="pool")
+
+        assert str(await alone.inquire("hello")) == "hello? from a"
+        assert {info.node for info in system.tree("/pool").children} == {"a", "b", "c"}
+        assert {str(await pool.inquire("hello")) for _ in range(3)} == {f"hello? from {node}" for node in "abc"}
+
+
+async def test_a_pool_of_agents_whose_node_is_lost_is_whole_again_and_its_call_there_ends() -> None:
+    async with cluster() as (system, platform, _):
+        agent = waiter.fork(options=SpawnOptions(placement=Placement.SPREAD))
+        pool = await system.pool(agent, size=3, name="pool")
+        with system.events.subscribe() as events:
+            calls = [pool.inquire("hello") for _ in range(3)]
+            await asyncio.sleep(1)
+
+            platform.die(platform.node("b"))
+
+            ends = await asyncio.gather(*calls, return_exceptions=True)
+            crash = await anext(event async for event in events if event.kind is EventKind.CRASH)
+            await asyncio.sleep(10)
+        failed = [end for end in ends if isinstance(end, ActorStoppedError)]
+        assert [type(error.__cause__) for error in failed] == [NodeLostError]
+        assert crash.error == str(failed[0])
+        assert len(system.tree("/pool").children) == 3
+        assert {info.state for info in system.tree("/pool").children} == {"idle"}
+
+
 async def test_spread_and_pack_choose_nodes() -> None:
     async with cluster() as (system, _, _):
         spread = [system.spawn(Worker, options=SpawnOptions(placement=Placement.SPREAD)) for _ in range(6)]
@@ -185,6 +224,13 @@ async def test_a_system_without_a_cluster_refuses_a_node() -> None:
             system.spawn(Worker, name="x", options=on("a"))
         with pytest.raises(InvalidOptionError, match="has no cluster"):
             system.nodes()
+
+
+async def test_a_system_that_was_only_activated_says_that_its_nodes_were_not_started() -> None:
+    system = MiniAgents(cluster=Cluster(MemoryPlatform(["a"]))).activate()
+    with pytest.raises(InvalidOptionError, match="the nodes of the cluster have not been started"):
+        system.spawn(Worker, options=on("a"))
+    await system.afinalize()
 
 
 async def test_what_cannot_be_made_on_another_node_is_refused_at_spawn() -> None:
@@ -283,6 +329,28 @@ class Child(Actor):
     async def receive(self, message: Message, ctx: ActorContext) -> Message:
         parent = ctx.parent
         return TextMessage(f"{ctx.self.path} on {ctx.self.node} under {parent.path if parent else None}")
+
+
+async def test_a_reference_that_is_decoded_outside_of_a_link_leads_to_its_node() -> None:
+    async with cluster() as (system, _, _):
+        far = system.spawn(Worker, options=on("b"))
+        agent = system.spawn(shouter, options=on("c"))
+        message: Any = decode(encode(Introduce(to=far)))
+        assert message.to is far
+        message = decode(encode(Introduce(to=agent)))
+        assert str(await message.to.inquire("hello")) == "hello! from c"
+
+
+async def test_an_agent_that_has_a_node_among_its_own_options_is_spawned_there() -> None:
+    async with cluster() as (system, _, _):
+        far = system.spawn(shouter.fork(options=on("b"), mark="?"), name="far")
+        assert str(await far.inquire("hello")) == "hello? from b"
+
+
+async def test_an_agent_that_is_called_without_spawn_cannot_have_a_node() -> None:
+    async with cluster() as (_, _, _):
+        with pytest.raises(InvalidOptionError, match=r"agent shouter: node= and placement= are options of spawn"):
+            shouter.fork(options=on("a")).inquire("hello")
 
 
 async def test_a_pool_spans_nodes() -> None:
@@ -388,6 +456,48 @@ async def test_a_node_that_is_cut_off_stops_itself_before_it_is_replaced_and_its
         await asyncio.sleep(10)
         again: Any = system.lookup("/far")
         assert await where(again) == "b#2"
+
+
+async def test_a_node_without_a_lease_cuts_off_what_it_does_without_a_grace() -> None:
+    async with cluster(lease=5.0, margin=1.0) as (system, platform, _):
+        far = system.spawn(Worker, name="far", options=on("b"))
+        far.tell(TextMessage("slow"))
+        await asyncio.sleep(3)
+        old = platform.runtimes[platform.node("b")]
+        for other in ("driver", "a", "c"):
+            platform.network.cut("b", other)
+        left, began = old.lease_left, system.time()
+        LOG.clear()
+        await until(lambda: bool(LOG))
+        assert LOG[0][:2] == ("stop", "/far")
+        assert left <= system.time() - began < left + 0.5
+
+
+async def test_the_children_of_an_actor_on_a_lost_node_end_and_it_makes_them_again() -> None:
+    class_of: Any = Parent
+    async with cluster() as (system, platform, _):
+        parent = system.spawn(class_of, name="parent", options=SpawnOptions(placement=Placement.SPREAD))
+        assert parent.node == "a"
+        await parent.ask(TextMessage("c"))
+        assert len(platform.runtimes[platform.node("c")].nodes.hosting) == 1
+        platform.die(platform.node("a"))
+        await asyncio.sleep(0.1)
+        again: Any = None
+        await until(lambda: len(platform.runtimes[platform.node("c")].nodes.hosting) == 0)
+        await until(lambda: system.lookup("/parent") is not None)
+        again = system.lookup("/parent")
+        assert again.node == "b"
+        assert str(await again.ask(TextMessage("c"))) == "/parent/child on c under /parent"
+
+
+async def test_a_cluster_serves_one_system_after_the_other() -> None:
+    nodes = Cluster(MemoryPlatform(["a"]))
+    for epoch in (1, 2):
+        async with MiniAgents(cluster=nodes) as system:
+            with pytest.raises(InvalidOptionError, match="serves one system at a time"):
+                async with MiniAgents(cluster=nodes):
+                    pass
+            assert await where(system.spawn(Worker, options=on("a"))) == f"a#{epoch}"
 
 
 async def test_a_node_whose_answers_alone_are_cut_is_fenced_too() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from miniagents import Actor, ActorContext, ActorRef, EventKind, Message, TextMessage
+from miniagents import Actor, ActorContext, ActorRef, EventKind, InteractionContext, Message, TextMessage, miniagent
 from miniagents.errors import AskTimeoutError, DeadlockError
 from tests.actors.actors import Counter, Hold
 from tests.cluster.clusters import TestNode, two_nodes
@@ -55,6 +55,29 @@ async def test_a_cycle_over_two_nodes_is_found_and_named_and_one_of_its_asks_fai
         assert found[0].ring in (("/a", "/b", "/a"), ("/b", "/a", "/b"))
 
 
+class AsksLater(Link):
+    """Asks the next one after five seconds."""
+
+    async def receive(self, message: Message, ctx: ActorContext) -> Message | None:
+        if not isinstance(message, Next):
+            await asyncio.sleep(5.0)
+        return await super().receive(message, ctx)
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
+async def test_the_youngest_ask_of_a_cycle_fails(names: tuple[str, str]) -> None:
+    async with two_nodes() as (here, there, _):
+        first, second = here.system.spawn(Link, name=names[0]), there.system.spawn(AsksLater, name=names[1])
+        first.tell(Next(to=here.remote(second)))
+        second.tell(Next(to=there.remote(first)))
+        with there.system.events.subscribe() as events:
+            with pytest.raises(DeadlockError):
+                await first.ask(TextMessage("round"))
+            events.close()
+            rings = [event.ring async for event in events if event.kind is EventKind.DEADLOCK]
+        assert rings == [(f"/{names[1]}", f"/{names[0]}", f"/{names[1]}")]
+
+
 async def test_a_cycle_over_three_nodes_with_a_local_wait_in_it_is_found() -> None:
     async with two_nodes() as (here, there, network), TestNode(network, "third") as third:
         a = here.system.spawn(Link, name="a")
@@ -68,6 +91,33 @@ async def test_a_cycle_over_three_nodes_with_a_local_wait_in_it_is_found() -> No
             await a.ask(TextMessage("round"))
         await asyncio.sleep(1)
         assert len(here.nodes.probing) == len(there.nodes.probing) == len(third.nodes.probing) == 0
+
+
+@miniagent
+class Caller:
+    """Calls the next agent with whatever it gets."""
+
+    to: Any = None
+
+    async def __call__(self, ctx: InteractionContext) -> None:
+        message = (await ctx.message_promises)[0]
+        if isinstance(message, Next):
+            self.to = message.to
+        else:
+            ctx.reply(await self.to.inquire(message))
+
+
+async def test_a_cycle_of_calls_of_agents_over_two_nodes_is_found() -> None:
+    async with two_nodes() as (here, there, _):
+        a: Any = here.system.spawn(Caller, name="a")
+        b: Any = there.system.spawn(Caller, name="b")
+        await a.inquire(Next(to=here.remote(b)))
+        await b.inquire(Next(to=there.remote(a)))
+        began = here.system.time()
+        with pytest.raises(DeadlockError, match=r"/a -> /b -> /a|/b -> /a -> /b"):
+            await a.inquire(TextMessage("round"))
+        assert here.system.time() - began < 3
+        assert len(here.nodes.probing) == len(there.nodes.probing) == 0
 
 
 async def test_a_long_wait_that_is_no_cycle_is_no_deadlock() -> None:

@@ -25,6 +25,8 @@ class StandIn:
     is_serial = False
     is_supervisor = False
     current: object = None
+    restarts = 0
+    """Those of the actor are known where it lives."""
     queue: Any = None
     parent: "Cell | None" = None
 

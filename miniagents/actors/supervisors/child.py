@@ -34,8 +34,7 @@ class Child:
         backoff: The timer of a restart that waits for its time.
         awaits_group: True while it is to be started again with its siblings.
         in_row: The number of restarts since it last handled a message.
-        made_of: What it is made of if it has no specification and its node was lost: the actor, the options and the
-            arguments.
+        made_of: What it is made of if its node was lost: the actor, the options and the arguments.
         is_unwanted: True if the caller of `start_child` was cancelled.
         handled: The number of messages that it had handled at its last restart.
     """

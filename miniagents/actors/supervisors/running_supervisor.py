@@ -437,7 +437,7 @@ class RunningSupervisor:
         is_first = error not in self._lost
         self._lost.setdefault(error, {})[child] = None
         if is_first:
-            options = child.made_of[1] if child.spec is None else child.spec.options
+            options = child.made_of[1] if child.made_of is not None or child.spec is None else child.spec.options
             job = partial(self._replace_lost, error)
             self.host.system.placing.when_ready(options, partial(self.jobs.submit, job))
 

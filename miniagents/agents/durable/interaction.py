@@ -109,6 +109,7 @@ class DurableInteraction(Interaction):
         "replaying",
         "row",
         "saves",
+        "was_passivated",
     )
 
     is_silent: bool
@@ -119,7 +120,7 @@ class DurableInteraction(Interaction):
         parent: Any = self.parent  # the calls of this system are of this class
         self.durability: Durability = self.system.durability
         self.row: int = self.id
-        self.replaying = self.interrupted = False
+        self.replaying = self.interrupted = self.was_passivated = False
         self._place: Below | None = None
         self._records: JournalRecords | None = None
         self._former: tuple[int, ...] = ()

@@ -37,6 +37,7 @@ from miniagents.journal import (
     ReleaseWaits,
     Rest,
     Row,
+    RowOf,
     RowState,
     StartJob,
     Waits,
@@ -182,15 +183,12 @@ class Jobs:
             run.rests()
             return running
         self._durability.jobs[run.name] = run
-        await self._begin(run, target, about, retry, on_change)
+        self._start(run, target, await self._begun(run, agent, about, retry, on_change), messages)
         return run
 
-    async def _begin(
-        self, run: JobRun, target: CallTarget, about: JobInput, retry: Retry | None, on_change: Change
-    ) -> None:
-        """Begin a job, or go on with it: make its root, which replies to the promise of the job."""
-        above = await self._begun(run, target.called_agent(), about, retry, on_change)
-        replies = target.inquire(about.messages, start_soon=False, kwargs=run.arguments, **run.how)
+    def _start(self, run: JobRun, target: CallTarget, above: Below, messages: tuple[Message, ...]) -> None:
+        """Make the root of a job, which replies to the promise of the job."""
+        replies = target.inquire(messages, start_soon=False, kwargs=run.arguments, **run.how)
         call: Any = getattr(replies, "interaction", None)
         run.call = call
         is_cancelled = run.promise.done()
@@ -200,15 +198,19 @@ class Jobs:
         call.submit()
 
     async def _reopened(self, run: JobRun) -> None:
-        """Run a job again that was passive."""
+        """Run a job again that was passive. Its code cannot have changed in this process, so its root is all that is
+        read before it runs."""
         try:
-            job = await self._journal.read(JobOf(run.name))
-            if job is None:
+            job, root = await asyncio.gather(self._journal.read(JobOf(run.name)), self._journal.read(RowOf(run.root)))
+            if job is None or root is None:
                 raise PromiseCancelledError(f"job {run.name!r} was deleted while it waited", reason="deleted")
+            _check_state(job)
             about = decode(job.input)
             assert isinstance(about, JobInput)  # `_begun` writes nothing else
-            on_change = Change.ADOPT if run.adopts else Change.RUN
-            await self._begin(run, bound(run.target, self._system), about, None, on_change)
+            above = Below(self._journal, 0, run.name, b"", is_fresh=True, adopts=run.adopts)
+            above.take_in((root,))
+            self._durability.write(Begin(job_subject(run.name)))
+            self._start(run, bound(run.target, self._system), above, about.messages)
         except BaseException as error:
             self._did_not_open(run, error)
 
@@ -225,12 +227,8 @@ class Jobs:
             return above
         if (job.agent, job.input_key) != (run.agent, run.input_key):
             raise _conflict(name, job.agent, about, job)
-        if retry is None and job.state is JobState.STUCK:
-            raise _stuck(name, MOST_DEATHS)
-        if retry is None and job.state is JobState.CANCELLED:
-            raise PromiseCancelledError(
-                f"job {name!r} was cancelled; run_job(..., retry=Retry.FAILED) runs it again", reason="cancelled"
-            )
+        if retry is None:
+            _check_state(job)
         rows = await rows_of(self._journal, name)
         if retry is not None:
             operations = freed(name, rows, retry)
@@ -396,6 +394,16 @@ def _difference(before: JobInput, now: JobInput) -> str:
     if len(before.messages) != len(now.messages):
         return f"it has {len(before.messages)} messages, not {len(now.messages)}"
     return "its live arguments, or their code, are others"  # of these, the journal has no more than the key
+
+
+def _check_state(job: Job) -> None:
+    """Raise the error of a job that runs again only when it is freed."""
+    if job.state is JobState.STUCK:
+        raise _stuck(job.name, MOST_DEATHS)
+    if job.state is JobState.CANCELLED:
+        raise PromiseCancelledError(
+            f"job {job.name!r} was cancelled; run_job(..., retry=Retry.FAILED) runs it again", reason="cancelled"
+        )
 
 
 def _stuck(name: str, deaths: int) -> JobStuckError:

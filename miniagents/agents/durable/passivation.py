@@ -61,10 +61,11 @@ class Passivation:
         root = run.call
         if root is None or calls[0] is not root or not all(call.can_be_thrown_away for call in calls):
             return False
+        for call in calls:
+            call.was_passivated = True
         run.thrown_away = tuple(call.row for call in calls if not call.interrupted)
         run.call = None
         root.leave_promise()
-        run.versions = {}
         self._passive[run.name] = run
         if due_at is not None:
             run.timer = self._system.wall_clock.call_at(due_at, partial(self.wake, run.name))

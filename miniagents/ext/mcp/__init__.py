@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any
 from miniagents.errors import MissingDependencyError
 
 if TYPE_CHECKING:
+    from miniagents.ext.mcp.asking import Elicitation
     from miniagents.ext.mcp.reading import ResourceMessage
     from miniagents.ext.mcp.server import McpServer
 
 __all__ = [
+    "Elicitation",
     "McpServer",
     "ResourceMessage",
 ]
 
 _MODULES = {
+    "Elicitation": "asking",
     "McpServer": "server",
     "ResourceMessage": "reading",
 }

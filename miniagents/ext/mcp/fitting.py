@@ -60,7 +60,8 @@ def fit_names(names: Iterable[str], prefix: str = "") -> dict[str, str]:
     """
     names = list(names)
     fit = {name: _fit(prefix + name, LONGEST_NAME, _NOT_IN_NAMES) for name in names}
-    taken = {name for name in fit.values() if name in {prefix + other for other in names}}
+    unchanged = {prefix + name for name in names}
+    taken = {name for name in fit.values() if name in unchanged}
     counts: dict[str, int] = {}
     for name in fit.values():
         counts[name] = counts.get(name, 0) + 1
@@ -174,5 +175,5 @@ def order_kept(known: Collection[str], names: Iterable[str]) -> list[str]:
         >>> order_kept(["b", "a", "gone"], ["a", "b", "new"])
         ['b', 'a', 'new']
     """
-    names = dict.fromkeys(names)
-    return [*(name for name in known if name in names), *(name for name in names if name not in set(known))]
+    names, old = dict.fromkeys(names), set(known)
+    return [*(name for name in known if name in names), *(name for name in names if name not in old)]

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import httpx2
+from mcp.client.auth import OAuthClientProvider
 from mcp.client.streamable_http import MCP_SESSION_ID, streamable_http_client
 from mcp.shared.message import SessionMessage
 from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, ErrorData
 
+from miniagents.ext.mcp.signing_in import SideBySide
 from miniagents.ext.mcp.stdio import Streams
 from miniagents.ext.mcp.texts import shortened
 
@@ -88,7 +90,7 @@ async def http_transport(
         failures,
         max_bytes,
         headers=dict(headers) if headers is not None and not callable(headers) else None,
-        auth=auth,
+        auth=SideBySide(auth) if isinstance(auth, OAuthClientProvider) else auth,
         timeout=_TIMEOUT,
     )
     async with client, streamable_http_client(url, http_client=client, max_sse_event_size=max_bytes) as streams:

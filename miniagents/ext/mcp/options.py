@@ -10,12 +10,19 @@ from typing import TypeAlias
 import httpx2
 
 from miniagents.actors import Caller
+from miniagents.agents import AgentRef, MiniAgent
 from miniagents.errors import InvalidOptionError
+from miniagents.ext.mcp.asking import OnElicitation
 from miniagents.ext.mcp.http import Headers
 from miniagents.supervision.checking import check_count, check_kind, check_seconds
 
 DEFAULT_MAX_BYTES = 8 * 2**20
 """The longest message of a server that is taken."""
+
+DEFAULT_SEARCH_ABOVE = 12_800
+"""A tenth of a window of 128,000 tokens."""
+
+DEFAULT_MAX_RESULT_TOKENS = 20_000
 
 HeadersOf: TypeAlias = Callable[[Caller | None], Headers | Awaitable[Headers]]
 """A function, async or not, that returns the headers for a caller."""
@@ -42,8 +49,14 @@ class ServerOptions:
     prefix: str
     required: bool
     trusted: bool
+    pin: bool | str | Path
+    always: Sequence[str]
+    search_above: int | None
+    max_result_tokens: int | None
     max_bytes: int
     idle_timeout: float | None
+    on_elicitation: OnElicitation | None
+    on_sampling: MiniAgent | AgentRef | None
 
     def __post_init__(self) -> None:
         where = f"McpServer({self.name!r}"
@@ -62,14 +75,30 @@ class ServerOptions:
             raise InvalidOptionError(f"{where}): headers= and auth= are for url=")
         if self.url is not None and not str(self.url).startswith(("http://", "https://")):
             raise InvalidOptionError(f"{where}, url=) must begin with http:// or https://, not {self.url!r}")
-        for option, patterns in (("allow", self.allow), ("deny", self.deny)):
+        for option, patterns in (("allow", self.allow), ("deny", self.deny), ("always", self.always)):
             if patterns is not None and not _is_list_of_texts(patterns):
                 raise InvalidOptionError(f"{where}, {option}=) is a list of names and patterns, not {patterns!r}")
         if not _PREFIX.fullmatch(self.prefix):
             raise InvalidOptionError(f"{where}, prefix=) is up to 32 letters, digits, '_' and '-', not {self.prefix!r}")
+        if not isinstance(self.pin, (bool, str, Path)):
+            raise InvalidOptionError(f"{where}, pin=) is True, False or the path of a file, not {self.pin!r}")
         check_count(f"{where}, max_bytes=)", self.max_bytes, 1)
+        check_count(f"{where}, search_above=)", self.search_above, 0, or_none=True)
+        check_count(f"{where}, max_result_tokens=)", self.max_result_tokens, 1, or_none=True)
         if self.idle_timeout is not None:
             check_seconds(f"{where}, idle_timeout=)", self.idle_timeout, above_zero=True)
+
+        if self.on_elicitation is not None and not _is_agent(self.on_elicitation) and not callable(self.on_elicitation):
+            raise InvalidOptionError(
+                f"{where}, on_elicitation=) is an agent or a function, not {self.on_elicitation!r}"
+            )
+        if self.on_sampling is not None and not _is_agent(self.on_sampling):
+            raise InvalidOptionError(f"{where}, on_sampling=) is an agent, not {self.on_sampling!r}")
+
+    @property
+    def place(self) -> str:
+        """The program or the address of the server."""
+        return str(list(self.command)) if self.command is not None else str(self.url)
 
     @property
     def is_per_caller(self) -> bool:
@@ -86,9 +115,21 @@ class ServerOptions:
             return False
         return self.deny is None or not _matches(tool, self.deny)
 
+    def is_always_shown(self, tool: str) -> bool:
+        """Return whether a tool is shown even if there are too many.
+
+        Args:
+            tool: The server's name of the tool.
+        """
+        return _matches(tool, self.always)
+
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _is_agent(value: object) -> bool:
+    return isinstance(value, (MiniAgent, AgentRef))
 
 
 def _is_list_of_texts(value: object) -> bool:

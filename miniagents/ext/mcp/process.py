@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from mcp.client.stdio import get_default_environment
 
@@ -203,8 +204,8 @@ class _Protocol(SubprocessStreamProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        assert isinstance(transport, asyncio.SubprocessTransport)  # it is one, whatever the type of the argument says
-        pipes = (transport.get_pipe_transport(number) for number in (1, 2))
+        of_process: Any = transport  # that of uvloop has the methods of a `SubprocessTransport`, and is none
+        pipes = (of_process.get_pipe_transport(number) for number in (1, 2))
         self._pipes = [pipe for pipe in pipes if pipe is not None]
 
     def process_exited(self) -> None:

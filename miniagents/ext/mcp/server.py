@@ -1,29 +1,35 @@
 """`McpServer`: a server of the Model Context Protocol, for agents and for programs."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx2
-import mcp_types as types
 from mcp import Client
 
 from miniagents.actors import Caller
 from miniagents.actors.observing.caller import current_caller
-from miniagents.agents import InteractionContext, MiniAgents
-from miniagents.errors import InvalidOptionError, McpOutcomeUnknownError, McpUnavailableError, NoActiveSystemError
-from miniagents.ext.llms import Recovery, Tool, ToolResultMessage
+from miniagents.agents import AgentRef, InteractionContext, MiniAgent, MiniAgents
+from miniagents.errors import McpUnavailableError, NoActiveSystemError
+from miniagents.ext.llms import Tool, ToolResultMessage
+from miniagents.ext.mcp.asking import Asking, OnElicitation
+from miniagents.ext.mcp.connected import Connected
 from miniagents.ext.mcp.connection import Keeper
-from miniagents.ext.mcp.fitting import FitSchema, UnfitSchemaError, fit_names, fit_schema
 from miniagents.ext.mcp.http import Headers, http_transport
+from miniagents.ext.mcp.idle import IdleTimes
 from miniagents.ext.mcp.link import Link
-from miniagents.ext.mcp.options import DEFAULT_MAX_BYTES, AuthOf, HeadersOf, ServerOptions
+from miniagents.ext.mcp.options import (
+    DEFAULT_MAX_BYTES,
+    DEFAULT_MAX_RESULT_TOKENS,
+    DEFAULT_SEARCH_ABOVE,
+    AuthOf,
+    HeadersOf,
+    ServerOptions,
+)
+from miniagents.ext.mcp.pins import Pins
 from miniagents.ext.mcp.reading import ResourceMessage, contents_of, prompt_of, resources_of, versions_of
-from miniagents.ext.mcp.results import result_message
 from miniagents.ext.mcp.stdio import stdio_transport
-from miniagents.ext.mcp.texts import clean
 from miniagents.log import log as _log
 from miniagents.messages import Messages
 
@@ -53,9 +59,20 @@ class McpServer:
             server that was never reached, with a warning.
         trusted: Whether the server's hints are believed: a call of a tool that it declares as read-only or idempotent
             is made a second time if its answer was lost.
+        pin: Whether only tools that are as they were in the first list are shown and called. A path of a file keeps
+            that list beyond the process. See `unapproved` and `approve`.
+        always: Names of tools, or patterns, that are shown even if the server has too many tools to show them all.
+        search_above: Tokens that the definitions of the tools may take in each request, 0 or more; None for no limit.
+            If they take more, a model finds tools by a search. The default is a tenth of a window of 128,000 tokens.
+        max_result_tokens: Tokens of a result that a model gets at once, 1 or more; None for no limit. Of a longer one
+            it gets head and tail, and a handle by which it reads on.
         max_bytes: The longest message of the server in bytes, 1 or more. A longer answer is a failed call.
         idle_timeout: Seconds without progress after which a call fails, more than 0; None for no limit. The limits of
             the agent, such as `tool_timeout`, hold in any case.
+        on_elicitation: An agent, or a function of the `Elicitation`, async or not, that answers questions of the server
+            in the middle of a call; None if the server may not ask. A function returns the fields of the answer, or
+            False. An agent is never asked to open an address.
+        on_sampling: An agent that the server may use as its model; None if it may not.
 
     Raises:
         InvalidOptionError: An option is outside its range.
@@ -92,8 +109,14 @@ class McpServer:
         prefix: str | None = None,
         required: bool = False,
         trusted: bool = False,
+        pin: bool | str | Path = False,
+        always: Sequence[str] = (),
+        search_above: int | None = DEFAULT_SEARCH_ABOVE,
+        max_result_tokens: int | None = DEFAULT_MAX_RESULT_TOKENS,
         max_bytes: int = DEFAULT_MAX_BYTES,
         idle_timeout: float | None = None,
+        on_elicitation: OnElicitation | None = None,
+        on_sampling: MiniAgent | AgentRef | None = None,
     ) -> None:
         self._options = ServerOptions(
             name=name,
@@ -108,8 +131,14 @@ class McpServer:
             prefix=prefix or "",
             required=required,
             trusted=trusted,
+            pin=pin,
+            always=always,
+            search_above=search_above,
+            max_result_tokens=max_result_tokens,
             max_bytes=max_bytes,
             idle_timeout=idle_timeout,
+            on_elicitation=on_elicitation,
+            on_sampling=on_sampling,
         )
 
     @property
@@ -121,7 +150,7 @@ class McpServer:
     def journal_key(self) -> str:
         """What the journal knows the server by: its name, and the program or the address."""
         options = self._options
-        return f"{options.name} {list(options.command) if options.command is not None else options.url}"
+        return f"{options.name} {options.place}"
 
     def __repr__(self) -> str:
         return f"McpServer({self.name!r})"
@@ -139,16 +168,20 @@ class McpServer:
         return self
 
     async def tools(self) -> list[Tool]:
-        """Return the tools as agents get them.
+        """Return the tools of the server, under the names that models are told.
 
         Raises:
             McpUnavailableError: The server was never reached.
         """
+        return await (await self._listed()).tools()
+
+    async def _listed(self) -> Connected:
+        """Return the connection when there is a list of tools."""
         connected = self._connected()
         await connected.link.settled()
         if connected.link.tools is None:
             await connected.link.ready()
-        return connected.tools()
+        return connected
 
     async def list_tools(self) -> list[Tool]:
         """Return the tools for a call of an agent; see `ToolSource`.
@@ -159,12 +192,13 @@ class McpServer:
             McpUnavailableError: The server is `required`, and was never reached.
         """
         try:
-            return await self.tools()
+            connected = await self._listed()
         except McpUnavailableError as error:
             if self._options.required:
                 raise
             _log.warning("mcp.left_out", server=self.name, error=str(error))
             return []
+        return await connected.shown_tools()
 
     async def call(self, name: str, /, **arguments: Any) -> ToolResultMessage:
         """Call a tool.
@@ -182,6 +216,28 @@ class McpServer:
             McpError: The server refused the call, or its answer is malformed.
         """
         return await self._connected().call(name, arguments)
+
+    async def unapproved(self) -> dict[str, str]:
+        """Return the tools that are not as they were approved, with the difference; none without `pin=`.
+
+        Raises:
+            McpUnavailableError: The server was never reached.
+        """
+        connected = await self._listed()
+        await connected.tools()
+        return dict(connected.pins.differences) if connected.pins is not None else {}
+
+    async def approve(self, *names: str) -> None:
+        """Approve tools as they are now, so that they are shown and called.
+
+        Args:
+            *names: The server's names of the tools.
+
+        Raises:
+            McpUnavailableError: The server was never reached.
+            InvalidOptionError: There is no such tool.
+        """
+        await (await self._listed()).approve(names)
 
     async def resources(self) -> list[ResourceMessage]:
         """Return all resources of the server, and then its templates.
@@ -235,7 +291,7 @@ class McpServer:
         """
         return versions_of(self._connected().link, uri)
 
-    def _connected(self) -> "_Connected":
+    def _connected(self) -> Connected:
         """Return the connection of the current system for the current caller; the first time, begin to make it."""
         system = MiniAgents.get_current()
         caller = _caller() if self._options.is_per_caller else None
@@ -243,120 +299,23 @@ class McpServer:
             (self, caller.name if caller is not None else None), partial(self._open, system, caller), _close
         )
 
-    def _open(self, system: MiniAgents, caller: Caller | None) -> "_Connected":
+    def _open(self, system: MiniAgents, caller: Caller | None) -> Connected:
         options = self._options
         link = Link(options.name)
         base = path = "mcp-" + "".join(c if c.isalnum() or c in "_-" else "_" for c in options.name)
         number = 2
         while system.lookup(path) is not None:
             path, number = f"{base}-{number}", number + 1
-        kwargs = {"link": link, "open": partial(_transport, options, caller, link), "client": _client}
+        idle = IdleTimes()
+        asking = Asking(options.name, options.on_elicitation, options.on_sampling, idle)
+        client = partial(Client, cache=None, **asking.callbacks())
+        kwargs = {"link": link, "open": partial(_transport, options, caller, link), "client": client}
         system.spawn(Keeper, name=path, kwargs=kwargs)
-        return _Connected(options, link)
-
-
-class _Connected:
-    """The tools and calls of a server, over one connection."""
-
-    def __init__(self, options: ServerOptions, link: Link) -> None:
-        self._options = options
-        self.link = link
-        self._listed: tuple[types.Tool, ...] | None = None
-        self._tools: list[Tool] = []
-
-    def tools(self) -> list[Tool]:
-        """Return the tools of the last list, made anew only if the list has changed."""
-        if self.link.tools is not self._listed:
-            self._listed = self.link.tools
-            self._tools = self._made(self.link.tools or ())
-        return list(self._tools)
-
-    def _made(self, listed: Sequence[types.Tool]) -> list[Tool]:
-        allowed = {tool.name: tool for tool in listed if self._options.lets_through(tool.name)}
-        tools = []
-        for name, shown in fit_names(allowed, self._options.prefix).items():
-            remote = allowed[name]
-            try:
-                fit = fit_schema(remote.input_schema)
-                call = RemoteTool(self, name, fit)
-                recovery = Recovery.RERUN if self._may_repeat(remote) else Recovery.FAIL
-                description = clean(remote.description or remote.title or "")
-                tools.append(Tool(call, shown, description=description, schema=fit.schema, recovery=recovery))
-            except (UnfitSchemaError, InvalidOptionError) as error:
-                _log.warning("mcp.unfit_tool", server=self._options.name, tool=name, error=str(error))
-        return tools
-
-    def _may_repeat(self, tool: types.Tool | None) -> bool:
-        """Return whether a trusted server says that a second call of a tool does nothing more than the first."""
-        hints = tool.annotations if tool is not None else None
-        return self._options.trusted and hints is not None and bool(hints.read_only_hint or hints.idempotent_hint)
-
-    async def call(self, name: str, arguments: Mapping[str, Any]) -> ToolResultMessage:
-        """Call a tool; see `McpServer.call`."""
-        if not self._options.lets_through(name):
-            raise InvalidOptionError(
-                f"the MCP server {self._options.name!r}: allow= and deny= do not let {name!r} through"
-            )
-        idle = self._options.idle_timeout
-        if idle is None:
-            result = await self._request(name, partial(_call, name, dict(arguments)))
-        else:
-            result = await self._watched(name, dict(arguments), idle)
-        return result_message(result, name)
-
-    async def _request(
-        self, name: str, send: Callable[[Client], Awaitable[types.CallToolResult]]
-    ) -> types.CallToolResult:
-        return await self.link.request(send, may_repeat=lambda: self._may_repeat(self._remote(name)))
-
-    def _remote(self, name: str) -> types.Tool | None:
-        return next((tool for tool in self.link.tools or () if tool.name == name), None)
-
-    async def _watched(self, name: str, arguments: dict[str, Any], idle: float) -> types.CallToolResult:
-        """Call a tool that must make progress."""
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(idle) as timer:
-
-                async def progress(*_: object) -> None:
-                    if not timer.expired():
-                        timer.reschedule(loop.time() + idle)
-
-                return await self._request(name, partial(_call, name, arguments, progress=progress))
-        except TimeoutError:
-            if not timer.expired():
-                raise
-            raise McpOutcomeUnknownError(
-                f"the outcome is unknown: the MCP server {self._options.name!r} made no progress for {idle} s "
-                f"(idle_timeout). The call was cancelled",
-                server=self._options.name,
-            ) from None
-
-
-class RemoteTool:
-    """A tool of a server as a function.
-
-    Args:
-        connected: The connection.
-        name: The server's name of the tool.
-        fit: The schema of its arguments.
-    """
-
-    def __init__(self, connected: _Connected, name: str, fit: FitSchema) -> None:
-        self._connected = connected
-        self._name = name
-        self._fit = fit
-
-    async def __call__(self, **arguments: Any) -> ToolResultMessage:
-        return await self._connected.call(self._name, self._fit.arguments(arguments))
-
-
-async def _call(name: str, arguments: dict[str, Any], client: Client, progress: Any = None) -> types.CallToolResult:
-    return await client.call_tool(name, arguments, progress_callback=progress)
-
-
-def _client(transport: Any, **options: Any) -> Client:
-    return Client(transport, cache=None, **options)
+        pins: Pins | None = None
+        if options.pin:
+            file = Path(options.pin) if not isinstance(options.pin, bool) else None
+            pins = Pins(options.name, options.place, caller.name if caller is not None else "", file)
+        return Connected(options, link, asking, idle, pins)
 
 
 def _transport(
@@ -389,5 +348,5 @@ def _caller() -> Caller | None:
         return current_caller.get()
 
 
-async def _close(connected: _Connected) -> None:
+async def _close(connected: Connected) -> None:
     connected.link.close("the system has ended")

@@ -24,6 +24,8 @@ from mcp.server.stdio import stdio_server
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourceUpdated, ToolsListChanged
 from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
 from mcp.shared.message import SessionMessage
+from starlette.requests import Request
+from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
 Context = ServerRequestContext[Any, Any]
@@ -46,11 +48,17 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "change": NOTHING,
     "noise": NOTHING,
     "touch": NOTHING,
+    "whoami": NOTHING,
+    "ask": NOTHING,
+    "open": NOTHING,
+    "model": NOTHING,
     "once": NOTHING,
 }
 OUTPUT = {"type": "object", "properties": {"degrees": {"type": "integer"}}, "required": ["degrees"]}
 HINTS = {"once": types.ToolAnnotations(read_only_hint=True)}
 PAGE = 5
+PAGES = -(-len(SCHEMAS) // PAGE)
+"""The number of pages of the list."""
 
 bus = InMemorySubscriptionBus()
 more: list[str] = [f"more_{number}" for number in range(int(os.environ.get("MCP_TEST_MORE", "0")))]
@@ -86,7 +94,7 @@ def text(*texts: str, is_error: bool = False) -> types.CallToolResult:
     return types.CallToolResult(content=[types.TextContent(text=text) for text in texts], is_error=is_error)
 
 
-async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> Any:
     note(f"called {params.name}")
     arguments = params.arguments or {}
     match params.name:
@@ -141,6 +149,10 @@ async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> types.
             await ctx.session.send_tool_list_changed()
             await bus.publish(ToolsListChanged())
             return text("changed")
+        case "whoami":
+            return text(ctx.request.headers.get("authorization", "nobody") if ctx.request is not None else "nobody")
+        case "ask" | "open" | "model":
+            return await asked(ctx, params)
         case "touch":
             contents["text"] += "!"
             await ctx.session.send_resource_updated("notes://one")
@@ -155,6 +167,39 @@ async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> types.
             return text("the second time")
         case _:
             return text(f"{params.name} does nothing")
+
+
+FORM: dict[str, Any] = {"type": "object", "properties": {"colour": {"type": "string"}}, "required": ["colour"]}
+
+
+def question(name: str) -> types.InputRequest:
+    if name == "model":
+        said = types.SamplingMessage(role="user", content=types.TextContent(text="Say hello."))
+        return types.CreateMessageRequest(
+            params=types.CreateMessageRequestParams(messages=[said], system_prompt="Be brief.", max_tokens=10)
+        )
+    if name == "ask":
+        return types.ElicitRequest(
+            params=types.ElicitRequestFormParams(message="Which \x1b[31mcolour?", requested_schema=FORM)
+        )
+    return types.ElicitRequest(
+        params=types.ElicitRequestURLParams(message="Sign in.", url="https://a.example", elicitation_id="1")
+    )
+
+
+async def asked(ctx: Context, params: types.CallToolRequestParams) -> Any:
+    """Ask the client in the way of the era, and return its answer."""
+    answer: Any
+    if ctx.protocol_version >= "2026":
+        if not params.input_responses:
+            return types.InputRequiredResult(input_requests={"q": question(params.name)})
+        answer = params.input_responses["q"]
+    else:
+        kind = types.CreateMessageResult if params.name == "model" else types.ElicitResult
+        answer = await ctx.session.send_request(question(params.name), kind)
+    if isinstance(answer, types.CreateMessageResult):
+        return text(f"{answer.model}: {getattr(answer.content, 'text', '')}")
+    return text(f"{answer.action} {answer.content}")
 
 
 contents = {"text": "one"}
@@ -266,6 +311,50 @@ class OldEra:
         await self.app(scope, again, send)
 
 
+class SignIn:
+    """Lets through who has a token, and gives tokens to machines."""
+
+    def __init__(self, app: Any, base: str) -> None:
+        self.app = app
+        self.base = base
+        self.tokens = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        path, base = scope["path"], self.base
+        if "oauth-protected-resource" in path:
+            answer = JSONResponse({"resource": f"{base}/mcp", "authorization_servers": [base]})
+        elif "oauth-authorization-server" in path:
+            answer = JSONResponse(
+                {
+                    "issuer": base,
+                    "authorization_endpoint": f"{base}/authorize",
+                    "token_endpoint": f"{base}/token",
+                    "response_types_supported": ["code"],
+                    "grant_types_supported": ["client_credentials"],
+                    "token_endpoint_auth_methods_supported": ["client_secret_basic"],
+                }
+            )
+        elif path == "/token":
+            note("token")
+            self.tokens += 1
+            token = f"token-{self.tokens}"
+            answer = JSONResponse({"access_token": token, "token_type": "Bearer", "expires_in": 3600})
+        elif path == "/forget":
+            self.tokens += 1
+            answer = JSONResponse({})
+        elif request.headers.get("authorization") == f"Bearer token-{self.tokens}":
+            await self.app(scope, receive, send)
+            return
+        else:
+            where = f'Bearer resource_metadata="{base}/.well-known/oauth-protected-resource/mcp"'
+            answer = JSONResponse({}, 401, {"WWW-Authenticate": where})
+        await answer(scope, receive, send)
+
+
 async def serve_stdio(era: str) -> None:
     note("started")
     os.environ["MCP_TEST_STDOUT"] = str(os.dup(1))
@@ -294,7 +383,10 @@ def main() -> None:
     if kind == "stdio":
         anyio.run(serve_stdio, era)
     else:
-        uvicorn.run(app_of(era, json_response="json" in rest), port=int(rest[0]), log_level="error")
+        app = app_of(era, json_response="json" in rest)
+        if "sign-in" in rest:
+            app = SignIn(app, f"http://127.0.0.1:{rest[0]}")
+        uvicorn.run(app, port=int(rest[0]), log_level="error")
 
 
 if __name__ == "__main__":

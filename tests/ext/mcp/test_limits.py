@@ -13,6 +13,7 @@ from miniagents.errors import McpError, McpOutcomeUnknownError, PromiseCancelled
 from miniagents.ext.llms import ToolResultMessage
 from miniagents.ext.mcp import McpServer
 from miniagents.testing import Call, Reply, Script, ScriptedModel
+from tests.ext.mcp.program import SCHEMAS
 from tests.ext.mcp.servers import ERAS, PROGRAM, ROOT, http_program, noted, programs, stdio_server, until
 
 pytestmark = pytest.mark.real_time
@@ -180,14 +181,19 @@ async def test_an_answer_of_nearly_the_bound_is_taken_in_parts_that_block_little
     assert beat.longest < 0.05
 
 
-async def test_ten_thousand_tools_are_listed() -> None:
+async def test_ten_thousand_tools_are_listed_and_searched_without_blocking_the_loop() -> None:
     async with MiniAgents():
-        server = stdio_server(more=10_000)
-        tools = await server.tools()
-        again = await server.tools()
+        server = await stdio_server(more=10_000).started()
+        async with Beat() as beat:
+            tools = await server.tools()
+            again = await server.tools()
+            find: Any = (await server.list_tools())[1].target
+            found = await find(query="more 77")
 
-    assert len(tools) == 10_014
+    assert len(tools) == 10_000 + len(SCHEMAS)
     assert tools[0] is again[0], "they are made once"
+    assert '"more_77"' in found.splitlines()[0]
+    assert beat.longest < 0.05
 
 
 async def test_a_stubborn_server_behind_a_wrapper_that_forks_is_gone_with_the_system(tmp_path: Path) -> None:

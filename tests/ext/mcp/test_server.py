@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from miniagents import MiniAgents
-from miniagents.errors import InvalidOptionError, McpError, McpUnavailableError
+from miniagents.errors import InvalidOptionError, McpError, McpOutcomeUnknownError, McpUnavailableError
 from miniagents.ext.llms import AudioMessage, FileMessage, ImageMessage, ToolResultMessage, UserMessage
 from miniagents.ext.mcp import McpServer
 from miniagents.testing import Call, Reply, Script, ScriptedModel
-from tests.ext.mcp.program import PNG, SCHEMAS
-from tests.ext.mcp.servers import ERAS, http_program, noted, programs, stdio_server
+from tests.ext.mcp.program import PAGES, PNG, SCHEMAS
+from tests.ext.mcp.servers import ERAS, PROGRAM, ROOT, http_program, noted, programs, stdio_server
 
 pytestmark = pytest.mark.real_time
 
@@ -99,7 +100,7 @@ async def test_ten_agents_share_one_process_and_the_list_is_read_once(tmp_path: 
 
     assert [str(r[1]) for r in replies] == [str(number) for number in range(10)]
     assert noted(notes).count("started") == 1
-    assert noted(notes).count("listed") == 3, "there are three pages"
+    assert noted(notes).count("listed") == PAGES
 
 
 async def test_a_result_that_does_not_fit_its_schema_is_a_result_with_a_warning(log: list[Any]) -> None:
@@ -167,9 +168,31 @@ async def test_an_agent_fails_if_a_required_server_cannot_be_reached() -> None:
         ({"command": ["a"], "allow": "read"}, "allow=. is a list"),
         ({"command": ["a"], "prefix": "a b"}, "prefix=. is up to 32"),
         ({"command": ["a"], "max_bytes": 0}, "max_bytes="),
+        ({"command": ["a"], "pin": 5}, "pin=. is True, False or the path"),
+        ({"command": ["a"], "always": "read"}, "always=. is a list"),
+        ({"command": ["a"], "search_above": -1}, "search_above="),
+        ({"command": ["a"], "max_result_tokens": 0}, "max_result_tokens="),
         ({"command": ["a"], "idle_timeout": 0}, "idle_timeout="),
     ],
 )
 def test_options_outside_their_range_are_refused(options: dict[str, Any], problem: str) -> None:
     with pytest.raises(InvalidOptionError, match=problem):
         McpServer("a", **options)
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_a_program_is_called_dies_and_is_stopped_on_uvloop_as_on_asyncio(era: str) -> None:
+    async def main() -> None:
+        async with MiniAgents():
+            server = stdio_server(era)
+            assert (await server.call("echo", text="hello")).content == "hello"
+            with pytest.raises(McpOutcomeUnknownError, match="exit code 7"):
+                await server.call("die", code=7)
+            other = await McpServer("other", command=[*PROGRAM, "stdio", era], cwd=ROOT).started()
+            assert (await other.call("echo", text="hello")).content == "hello"
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    before = programs()
+    uvloop.run(main())
+
+    assert programs() == before

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from miniagents import Event, EventKind
 from miniagents.cluster.transport import LossCause, NodeId, Place
 from miniagents.ext.ray.launcher import RayLauncher
 
@@ -51,6 +52,17 @@ async def driving(launcher: RayLauncher) -> AsyncIterator[Driver]:
         yield Driver(launcher, await launcher.open(DRIVER))
     finally:
         await launcher.close()
+
+
+async def until_up(events: AsyncIterator[Event], node: str) -> list[EventKind]:
+    """Return the kinds of the events of a node, up to its start."""
+    kinds = []
+    async for event in events:
+        if event.path == node:
+            kinds.append(event.kind)
+            if event.kind is EventKind.NODE_UP:
+                break
+    return kinds
 
 
 def processes(word: str) -> list[int]:

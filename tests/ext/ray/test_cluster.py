@@ -15,7 +15,6 @@ pytest.importorskip("ray", reason="Ray is not installed: pip install 'miniagents
 from miniagents import (
     ActorStoppedError,
     ChildSpec,
-    Event,
     EventKind,
     MiniAgents,
     NodeLostError,
@@ -25,7 +24,7 @@ from miniagents import (
     Supervisor,
 )
 from miniagents.ext.ray import RayCluster
-from tests.ext.ray.clusters import processes
+from tests.ext.ray.clusters import processes, until_up
 from tests.ext.ray.workers import Block, Count, Counted, Hang, Place, Total, Watcher, Where, Worker, counting
 
 pytestmark = [
@@ -132,17 +131,6 @@ async def test_tokens_arrive_one_by_one_while_the_agent_on_the_node_goes_on(node
 
     assert [token for token, _ in arrived] == ["0 ", "1 ", "2 ", "3 ", "4 ", "node-2"]
     assert arrived[4][1] - arrived[0][1] > 0.2
-
-
-async def until_up(events: AsyncIterator[Event], node: str) -> list[EventKind]:
-    """Return the kinds of the events of a node, up to its start."""
-    kinds = []
-    async for event in events:
-        if event.path == node:
-            kinds.append(event.kind)
-            if event.kind is EventKind.NODE_UP:
-                break
-    return kinds
 
 
 def kill_runtime(nodes: Nodes, place: Place) -> None:

@@ -1,0 +1,135 @@
+"""The research swarm on three nodes of a real Ray: its citations are those of one process, whatever a node does."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+pytest.importorskip("ray", reason="Ray is not installed: pip install 'miniagents[ray]'")
+pytest.importorskip("bm25s", reason="bm25s is not installed: pip install 'miniagents[examples]'")
+
+from examples.research_swarm.agents import Finding
+from examples.research_swarm.swarm import Found, Swarm
+from miniagents import ActorInfo, EventKind, InteractionContext, MiniAgents, miniagent
+from miniagents.ext.ray import RayCluster
+from tests.ext.ray.clusters import until_up
+
+pytestmark = [
+    pytest.mark.real_time,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.slow,
+    pytest.mark.timeout(120),
+]
+
+CORPUS = str(Path(__file__).parents[2] / "examples" / "research_swarm" / "corpus")
+QUESTION = "What did presidents promise about space exploration and the moon?"
+
+
+@miniagent
+async def model(ctx: InteractionContext) -> None:
+    """A model that repeats the last line of what it is asked."""
+    ctx.reply(str(await ctx.message_promises).rpartition("\n")[2])
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def cluster() -> AsyncIterator[tuple[MiniAgents, RayCluster]]:
+    """A system on three nodes."""
+    nodes = RayCluster(
+        nodes=3,
+        modules=["examples.research_swarm.agents"],
+        lease=2.0,
+        margin=0.5,
+        suspect_after=None,  # it is no reader that kills the nodes
+    )
+    async with MiniAgents(cluster=nodes) as system:
+        yield system, nodes
+
+
+async def citations(system: MiniAgents, say: Callable[[str], None], chaos: float = 0.0) -> tuple[Finding, ...]:
+    """Let a swarm answer, and return its sources. Nothing of the swarm is left afterwards."""
+    swarm = Swarm(system, CORPUS, model, chaos, say)
+    await swarm.start()
+    found, *_ = await swarm.answer(QUESTION)
+    assert isinstance(found, Found)
+    await swarm.finish()
+    for child in system.tree().children:
+        ref: Any = system.lookup(child.path)
+        await ref.stop()
+    return found.findings
+
+
+@pytest.fixture(scope="module")
+def of_one_process() -> tuple[Finding, ...]:
+    """The citations of a swarm in one process."""
+
+    async def answer() -> tuple[Finding, ...]:
+        async with MiniAgents() as system:
+            return await citations(system, lambda line: None)
+
+    return asyncio.run(answer())
+
+
+def readers(info: ActorInfo) -> set[str]:
+    """The nodes of the readers."""
+    found = {child.node for child in info.children if "/readers/" in child.path}
+    return found.union(*(readers(child) for child in info.children))
+
+
+def kill_runtime(cluster: RayCluster, name: str) -> None:
+    os.kill(process_of(cluster, name), signal.SIGKILL)
+
+
+def kill_raylet(cluster: RayCluster, name: str) -> None:
+    own = cluster._ray_launcher.own
+    assert own is not None
+    os.kill(own.raylets[name], signal.SIGKILL)
+
+
+def stop_runtime(cluster: RayCluster, name: str) -> None:
+    os.kill(process_of(cluster, name), signal.SIGSTOP)
+
+
+def process_of(cluster: RayCluster, name: str) -> int:
+    (pid,) = [life.pid for node, life in cluster._ray_launcher._lives.items() if node.name == name]
+    assert pid is not None
+    return pid
+
+
+async def test_readers_are_spread_over_the_nodes_and_the_citations_are_those_of_one_process(
+    of_one_process: tuple[Finding, ...], cluster: tuple[MiniAgents, RayCluster]
+) -> None:
+    system, _ = cluster
+    nodes: set[str] = set()
+
+    sources = await citations(system, lambda line: nodes.update(readers(system.tree())), chaos=0.3)
+
+    assert nodes == {"node-1", "node-2", "node-3"}
+    assert len(sources) == 4
+    assert sources == of_one_process
+
+
+@pytest.mark.parametrize("run", range(int(os.environ.get("SWARM_RUNS") or 1)))
+@pytest.mark.parametrize("lose", [kill_runtime, kill_raylet, stop_runtime])
+async def test_a_node_that_is_lost_while_its_readers_are_called_changes_nothing_of_the_citations(
+    of_one_process: tuple[Finding, ...],
+    cluster: tuple[MiniAgents, RayCluster],
+    lose: Callable[[RayCluster, str], None],
+    run: int,
+) -> None:
+    system, nodes = cluster
+
+    def say(line: str) -> None:
+        if line.startswith("searchers:"):  # said before the readers are called
+            lose(nodes, f"node-{1 + run % 3}")
+
+    with system.events.subscribe() as events:
+        found = await asyncio.wait_for(citations(system, say), 60)
+        seen = await asyncio.wait_for(until_up(events, f"node-{1 + run % 3}"), 40)
+
+    assert found == of_one_process
+    assert seen == [EventKind.NODE_LOST, EventKind.NODE_UP]
