@@ -90,7 +90,8 @@ def _machine(results: dict[str, Any]) -> str:
     return (
         f"{facts['cpu']}, {facts['cores']} cores{memory}, {facts['system']}, Python {facts['python']}. "
         f"{results['rounds']} rounds, all peers interleaved, one process for each measurement{pinned}; load at the end "
-        f"{facts['load1']}. `python -m benchmarks run` makes this page."
+        f"{facts['load1']}. `python -m benchmarks run` makes this page; [SOAK.md](SOAK.md) "
+        f"has the long runs of `make soak`."
     )
 
 

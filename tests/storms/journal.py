@@ -176,7 +176,7 @@ class Storm:
                 await storm.a_while()
                 ctx.reply(f"call/{number}")
 
-        @miniagent(alias="does", version="1")
+        @miniagent(alias="does", version="1", passivate_after=self.random.choice([None, None, 0.3]))
         async def does(ctx: InteractionContext, plan: tuple[Any, ...]) -> None:
             """Carry out a plan. What is asked depends on all that was heard before."""
             heard: list[str] = []

@@ -449,7 +449,9 @@ class DurableInteraction(Interaction):
 
     def _input_is_complete(self, _: object) -> None:
         live = self._input
-        if live is not None and not self._done and not self._input_is_cut_off:
+        if self.message_promises.settled_error is not None and self.system.root.life is not RUNS:
+            return  # it is cut off by the end of the system, and the next process gets the rest of it, too
+        if live is not None and not self._done:
             live.look()
             if live.has_ended:
                 self.durability.write(NoteInputs(self.row, tuple(live.keys), True))
@@ -547,8 +549,6 @@ class DurableInteraction(Interaction):
     def _state(self) -> RowState | None:
         """Return how the call has ended; None if its work has not, but only its system or its agent has."""
         error = self.error
-        if self._input_is_cut_off:
-            return None
         if error is None and self.replies.settled_error is None:
             return RowState.FINISHED
         if self.system.root.life is not RUNS or isinstance(error, ActorStoppedError):
@@ -558,11 +558,6 @@ class DurableInteraction(Interaction):
         if self.cancelled is None or isinstance(self.cancelled, DeadlineExceededError):
             return RowState.FAILED
         return RowState.CANCELLED
-
-    @property
-    def _input_is_cut_off(self) -> bool:
-        """True if the system ends in the middle of the input, of which the next process gets the rest, too."""
-        return self.message_promises.settled_error is not None and self.system.root.life is not RUNS
 
 
 def _fits(row: Row, live: LiveInput) -> bool:

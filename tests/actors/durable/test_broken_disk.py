@@ -10,12 +10,23 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from miniagents import ActorContext, ActorRef, ActorSystem, JournalError, Message
+from miniagents import (
+    ActorContext,
+    ActorRef,
+    ActorSystem,
+    InteractionContext,
+    JournalError,
+    Message,
+    MiniAgents,
+    TextMessage,
+    miniagent,
+)
 from miniagents.journal import SqliteJournal
 from miniagents.journal.sqlite import database as connection
-from tests.actors.actors import Add, Read, Total
+from tests.actors.actors import Add, Crash, Read, Total
 from tests.actors.durable.counting import DURABLE, Account
 from tests.journal.sqlite.opened import bodies, on_connection, opened
 
@@ -102,7 +113,7 @@ class Gated(Account):
 
 
 @pytest.mark.parametrize("cause", ["read-only", "locked"])  # a full disk has room for what frees some
-@pytest.mark.parametrize("then", ["another message", "the same message again", "a restart", "a death"])
+@pytest.mark.parametrize("then", ["another message", "the same message again", "a crash", "a restart", "a death"])
 async def test_a_message_whose_acknowledgement_could_not_be_written_is_counted_once_all_the_same(
     cause: str, then: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: list[Any]
 ) -> None:
@@ -125,14 +136,79 @@ async def test_a_message_whose_acknowledgement_could_not_be_written_is_counted_o
         elif then == "the same message again":
             assert await account.ask(Add(1), message_id="first") == Total(value=1)
             assert await account.ask(Read()) == Total(value=1)
-        elif then == "a death":
+        elif then == "a crash":  # of another message, whose burial saves no state
+            await account.send(Crash(text="poison"))
+            while not await system.dead_letters.durable.list():  # noqa: ASYNC110 - a dead letter tells nobody, either
+                await asyncio.sleep(0.01)
+        if then in ("a crash", "a death"):
             await journal.export(copy)
             path = copy
+    if then == "a restart":  # the end of the actor has written it
+        async with opened(path) as journal:
+            assert await bodies(journal, "/account") == []
 
     async with ActorSystem(journal=SqliteJournal(path)) as system:
         account = system.spawn(Account, name="account", options=DURABLE)
         assert await account.ask(Read()) == Total(value=expected)
     assert len([entry for entry in log if entry["event"] == "mailbox.not_acknowledged"]) == 1
+
+
+class Notes(msgspec.Struct):
+    lines: list[str]
+
+
+class Noter:
+    """Notes what it is told, and answers with all notes."""
+
+    def __init__(self, begun: Any, gate: Any) -> None:
+        self.lines: list[str] = []
+        self.begun, self.gate = begun, gate
+
+    def snapshot(self) -> Notes:
+        return Notes(self.lines)
+
+    def restore(self, state: Notes) -> None:
+        self.lines = state.lines
+
+    async def __call__(self, ctx: InteractionContext) -> None:
+        text = str(await ctx.message_promises)
+        self.begun.set()
+        await self.gate.wait()
+        self.lines.append(text)
+        ctx.reply(",".join(self.lines))
+
+
+async def test_a_class_agent_notes_a_message_once_whose_acknowledgement_came_with_the_end_of_a_call(
+    tmp_path: Path, log: list[Any]
+) -> None:
+    begun, gate = asyncio.Event(), asyncio.Event()
+    agent: Any = miniagent(durable=True, version="1")(Noter)
+    live = {"begun": begun, "gate": gate}
+    agent = agent.fork(non_freezable_kwargs={name: Keyed(event) for name, event in live.items()})
+    journal, copy = SqliteJournal(tmp_path / "journal.db"), tmp_path / "copy.db"
+    async with MiniAgents(journal=journal) as system:
+        noter = system.spawn(agent, name="noter")
+        await noter.send(TextMessage("one"))
+        await begun.wait()
+        async with read_only(journal):
+            gate.set()
+            while "mailbox.not_acknowledged" not in [entry["event"] for entry in log]:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert str(await noter.inquire("two")) == "one,two"
+        await journal.export(copy)
+
+    async with MiniAgents(journal=SqliteJournal(copy)) as system:
+        noter = system.spawn(agent, name="noter")
+        assert str(await noter.inquire("three")) == "one,two,three"
+
+
+class Keyed:
+    """An event that may be an argument of a durable agent."""
+
+    journal_key = "event"
+
+    def __init__(self, event: asyncio.Event) -> None:
+        self.set, self.wait = event.set, event.wait
 
 
 async def test_a_damaged_page_fails_the_start_of_who_needs_it_and_a_copy_put_back_has_all(tmp_path: Path) -> None:
