@@ -39,7 +39,13 @@ async def model(ctx: InteractionContext) -> None:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def cluster() -> AsyncIterator[tuple[MiniAgents, RayCluster]]:
     """A system on three nodes."""
-    nodes = RayCluster(nodes=3, modules=["examples.research_swarm.agents"], lease=2.0, margin=0.5)
+    nodes = RayCluster(
+        nodes=3,
+        modules=["examples.research_swarm.agents"],
+        lease=2.0,
+        margin=0.5,
+        suspect_after=None,  # it is no reader that kills the nodes
+    )
     async with MiniAgents(cluster=nodes) as system:
         yield system, nodes
 
