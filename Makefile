@@ -56,7 +56,7 @@ swarm: $(VENV)/.swarm-stamp $(if $(NODES),$(VENV)/.ray-stamp)
 	$(BIN)/python -m examples.research_swarm
 
 soak: $(VENV)/.test-stamp
-	CLUSTER_RUNS=10000 $(BIN)/pytest tests/cluster/test_model.py --timeout 7200 -q
+	CLUSTER_RUNS=10000 CLUSTER_STORMS=2000 $(BIN)/pytest tests/cluster/test_model.py tests/cluster/test_storms.py -o timeout=7200 -q
 
 lint: $(VENV)/.test-stamp
 	$(BIN)/ruff check miniagents tests examples benchmarks

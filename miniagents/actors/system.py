@@ -338,6 +338,11 @@ class ActorSystem(Spawner, StoppableSystem):
         Raises:
             InvalidOptionError: The system has no cluster, or there is no such node.
         """
+        if self.placing is None and self.cluster is not None:
+            raise InvalidOptionError(
+                f"{parent.path}/{name}: the nodes of the cluster have not been started: `async with` and run() start "
+                f"them, activate() does not"
+            )
         if self.placing is None:
             raise InvalidOptionError(
                 f"{parent.path}/{name}: node= and placement= need a cluster, and system {self.name!r} has none; give "

@@ -199,6 +199,11 @@ class MiniAgents(AgentHost):
         if cell is not None and (cell.stopping is None or cell.takes_calls):
             return cell
         self.check_running()
+        if agent.options.spawn.is_placed:
+            raise InvalidOptionError(
+                f"agent {agent.alias}: node= and placement= are options of spawn(); spawn the agent, and call its "
+                f"reference"
+            )
         above = self._agents_cell
         if above is None:
             name = self.root.child_name(_AGENTS if self.lookup(_AGENTS) is None else None, _AGENTS)

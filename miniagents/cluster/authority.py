@@ -7,6 +7,7 @@ that both go on: the nodes that do not reach the driver stop (Akka's split brain
 """
 
 import enum
+import threading
 from typing import NamedTuple
 
 from miniagents.cluster.lease import Grants
@@ -75,7 +76,7 @@ class Member:
 
 
 class Authority:
-    """Decides who is in. All times are on the clock of the driver, in seconds.
+    """Decides who is in. All times are on the clock of the driver, in seconds. Any thread may call it.
 
     Args:
         driver: The driver, which is in as long as there is a cluster.
@@ -85,6 +86,7 @@ class Authority:
     """
 
     def __init__(self, driver: NodeId, lease: float, margin: float, beat: float) -> None:
+        self._lock = threading.RLock()  # the loop of the driver and the heart are two threads
         self._driver = driver
         self._lease = lease
         self._margin = margin
@@ -97,25 +99,29 @@ class Authority:
 
     def member(self, node: NodeId) -> Member | None:
         """Return a life of a node that is in, or None."""
-        member = self._members.get(node.name)
-        return member if member is not None and member.node == node else None
+        with self._lock:
+            member = self._members.get(node.name)
+            return member if member is not None and member.node == node else None
 
     @property
     def members(self) -> tuple[Member, ...]:
         """The nodes that are in, in the order in which they came."""
-        return tuple(self._members.values())
+        with self._lock:
+            return tuple(self._members.values())
 
     def joined(self, node: NodeId, now: float) -> None:
         """A node has started, with a first lease that began before this moment."""
-        self._members[node.name] = Member(node, Grants(self._lease, self._margin, now))
-        self._number += 1
+        with self._lock:
+            self._members[node.name] = Member(node, Grants(self._lease, self._margin, now))
+            self._number += 1
 
     def leaves(self, node: NodeId) -> None:
         """A node takes no more actors."""
-        member = self.member(node)
-        if member is not None and member.standing is Standing.UP:
-            member.standing = Standing.LEAVING
-            self._number += 1
+        with self._lock:
+            member = self.member(node)
+            if member is not None and member.standing is Standing.UP:
+                member.standing = Standing.LEAVING
+                self._number += 1
 
     def lost(self, node: NodeId, cause: LossCause, now: float) -> bool:
         """A node is lost.
@@ -123,19 +129,27 @@ class Authority:
         Returns:
             False if that was known.
         """
-        member = self.member(node)
-        if member is None:
-            return False
-        del self._members[node.name]
-        # One that was asked to leave has ended all that it did.
-        fenced_at = now if cause is LossCause.DRAINED else member.grants.fenced_at
-        self._lost[node.name] = node.epoch, cause, fenced_at
-        self._number += 1
-        return True
+        with self._lock:
+            member = self.member(node)
+            if member is None:
+                return False
+            del self._members[node.name]
+            # One that was asked to leave has ended all that it did.
+            fenced_at = now if cause is LossCause.DRAINED else member.grants.fenced_at
+            self._lost[node.name] = node.epoch, cause, fenced_at
+            self._number += 1
+            return True
 
     def fenced_at(self, name: str) -> float:
         """Return the time from which on the lost node of a name may be replaced."""
         return self._lost[name][2]
+
+    def grant(self, node: NodeId) -> float | None:
+        """Return the next grant for a node, on its clock. None if its clock is not known yet, and for a node that is
+        not in any more: the time from which on that one may be replaced is fixed."""
+        with self._lock:
+            member = self.member(node)
+            return member.grants.grant() if member is not None else None
 
     def answered(self, node: NodeId, node_clock: float, knows: int, now: float) -> Member | None:
         """A node has answered a heartbeat.
@@ -143,12 +157,13 @@ class Authority:
         Returns:
             The node, or None if it is not in any more.
         """
-        member = self.member(node)
-        if member is not None:
-            member.grants.heard(node_clock, now)
-            member.silence = 0.0
-            member.knows = max(member.knows, knows)
-        return member
+        with self._lock:
+            member = self.member(node)
+            if member is not None:
+                member.grants.heard(node_clock, now)
+                member.silence = 0.0
+                member.knows = max(member.knows, knows)
+            return member
 
     def tick(self, now: float) -> list[NodeId]:
         """Count the silence of the nodes. A driver that was late itself accuses nobody: of the time since the last tick
@@ -157,27 +172,29 @@ class Authority:
         Returns:
             The nodes that have been silent for a lease.
         """
-        elapsed = now - self._ticked_at if self._ticked_at is not None else 0.0
-        self._ticked_at = now
-        if elapsed > 2 * self._beat:
-            elapsed = self._beat
-        silent = []
-        for member in self._members.values():
-            member.silence += elapsed
-            if member.silence > self._lease:
-                silent.append(member.node)
-        return silent
+        with self._lock:
+            elapsed = now - self._ticked_at if self._ticked_at is not None else 0.0
+            self._ticked_at = now
+            if elapsed > 2 * self._beat:
+                elapsed = self._beat
+            silent = []
+            for member in self._members.values():
+                member.silence += elapsed
+                if member.silence > self._lease:
+                    silent.append(member.node)
+            return silent
 
     def view(self, now: float) -> View:
         """Return the view at this moment."""
-        is_fenced = all(fenced_at <= now for _, _, fenced_at in self._lost.values())
-        is_known = all(member.knows >= self._number for member in self._members.values())
-        if is_fenced and is_known:
-            self._settled = self._number
-        return View(
-            self._number,
-            self._settled,
-            (self._driver, *(member.node for member in self._members.values())),
-            tuple(name for name, member in self._members.items() if member.standing is Standing.LEAVING),
-            tuple((name, epoch, cause.value) for name, (epoch, cause, _) in self._lost.items()),
-        )
+        with self._lock:
+            is_fenced = all(fenced_at <= now for _, _, fenced_at in self._lost.values())
+            is_known = all(member.knows >= self._number for member in self._members.values())
+            if is_fenced and is_known:
+                self._settled = self._number
+            return View(
+                self._number,
+                self._settled,
+                (self._driver, *(member.node for member in self._members.values())),
+                tuple(name for name, member in self._members.items() if member.standing is Standing.LEAVING),
+                tuple((name, epoch, cause.value) for name, (epoch, cause, _) in self._lost.items()),
+            )

@@ -196,8 +196,8 @@ class Channel:
         try:
             await self._transport.send(self.there, frame)
         except Exception as error:
-            log = _log.debug if isinstance(error, ConnectionError) else _log.error
-            log("link.not_sent", node=str(self.there), error=repr(error))
+            if not isinstance(error, ConnectionError):  # that one is what a transport raises for a node that is gone
+                _log.error("link.not_sent", node=str(self.there), error=repr(error))
             self._stalled = True
             self._again.clear()
             return False

@@ -1,6 +1,7 @@
 """`Cluster`: the nodes of one system, as its driver runs them."""
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Iterable
 from typing import Any
@@ -10,11 +11,12 @@ import msgspec
 from miniagents.actors.observing.events import EventKind
 from miniagents.agents.system import MiniAgents
 from miniagents.cluster.authority import Authority, Member, Standing
-from miniagents.cluster.heartbeat import Beat, NodeSettings, answer_of, pack
+from miniagents.cluster.heart import Heart
+from miniagents.cluster.heartbeat import BeatAnswer, NodeSettings, pack
 from miniagents.cluster.nodes import ClusterNodes
 from miniagents.cluster.transport import Launcher, LossCause, NodeId, Place, Transport
 from miniagents.cluster.versions import versions_here
-from miniagents.errors import DecodeError, InvalidOptionError, MiniAgentsError
+from miniagents.errors import InvalidOptionError, MiniAgentsError
 from miniagents.log import log as _log
 from miniagents.supervision import Backoff
 from miniagents.supervision.checking import check_count, check_seconds
@@ -69,6 +71,8 @@ class Cluster:
         margin: Seconds beyond that after which it is replaced.
         suspect_after: How many nodes in a row may die of memory or a signal under an actor, before the actor is not
             placed any more and its supervisor is told; None for any number.
+        heartbeat_thread: Whether heartbeats are sent by a thread of their own, so that code that blocks the loop of the
+            driver costs no node its lease. `launcher.beat` is awaited there. Not for a platform with virtual time.
 
     Raises:
         InvalidOptionError: An option is outside its range.
@@ -84,6 +88,7 @@ class Cluster:
         lease: float = 5.0,
         margin: float = 1.0,
         suspect_after: int | None = 3,
+        heartbeat_thread: bool = False,
     ) -> None:
         check_seconds("lease=", lease, above_zero=True)
         check_seconds("margin=", margin)
@@ -93,8 +98,10 @@ class Cluster:
         self._variables = tuple(variables)
         self._setup = setup or ""
         self._lease = lease
+        self._margin = margin
         self._beat_every = lease / 5
         self._suspect_after = suspect_after
+        self._heartbeat_thread = heartbeat_thread
         self._authority = Authority(DRIVER, lease, margin, self._beat_every)
         self._system: MiniAgents | None = None
         self._transport: Transport | None = None
@@ -102,7 +109,8 @@ class Cluster:
         self._epochs: dict[str, int] = {}
         self._places: dict[str, Place] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._beating: set[NodeId] = set()
+        self._heart: Heart | None = None
+        self._settled = asyncio.Event()
         self._busy: set[str] = set()
         self._drained: dict[str, asyncio.Future[None]] = {}
         self._is_closing = False
@@ -122,6 +130,8 @@ class Cluster:
             raise InvalidOptionError("cluster= serves one system at a time, and has one already")
         self._system = system
         self._is_closing = False
+        self._authority = Authority(DRIVER, self._lease, self._margin, self._beat_every)
+        self._drained.clear()
         system.shared(("cluster", id(self)), lambda: self, lambda cluster: cluster.close())
         self._launcher.lost = self._reported_lost
         system.node_name, system.node_epoch = DRIVER
@@ -135,12 +145,31 @@ class Cluster:
         for failed in await asyncio.gather(*starts, return_exceptions=True):
             if isinstance(failed, BaseException):
                 raise failed
-        await asyncio.gather(*(self._beat(member) for member in self._authority.members))
-        self._run(self._beat_all())
+        heart = self._heart = Heart(
+            self._authority,
+            self._launcher,
+            lease=self._lease,
+            every=self._beat_every,
+            resources=self._resources,
+            silent=self._silent,
+            answered=self._answered,
+        )
+        self._settled.clear()
+        heart.start(in_thread=self._heartbeat_thread)
+        await self._until_all_know()
+
+    async def _until_all_know(self) -> None:
+        """Wait until all nodes know each other, so that each of them can place actors on the others."""
+        with contextlib.suppress(TimeoutError):  # one that does not answer is lost by then
+            async with asyncio.timeout(self._lease):
+                await self._settled.wait()
 
     async def close(self) -> None:
         """End all nodes. The system calls this when its tree has stopped."""
         self._is_closing = True
+        heart, self._heart = self._heart, None
+        if heart is not None:
+            await heart.stop()
         for task in tuple(self._tasks):
             task.cancel()
         if self._tasks:
@@ -201,9 +230,6 @@ class Cluster:
         _log.info("node.up", node=node.name, epoch=node.epoch)
         system.events.publish(EventKind.NODE_UP, node.name, detail=node.epoch)
         self._publish()
-        member = self._authority.member(node)
-        if member is not None:
-            self._run(self._beat(member))  # so that it knows the others
 
     async def _replace(self, node: NodeId) -> None:
         """Start another node in the place of one that is lost, once that one has stopped for sure."""
@@ -237,8 +263,10 @@ class Cluster:
             return
         links = self.links
         assert links is not None  # nodes are lost while the cluster runs
-        log = _log.info if cause is LossCause.DRAINED else _log.error
-        log("node.lost", node=node.name, epoch=node.epoch, cause=cause.value)
+        if cause is LossCause.DRAINED:
+            _log.info("node.left", node=node.name, epoch=node.epoch)
+        else:
+            _log.error("node.lost", node=node.name, epoch=node.epoch, cause=cause.value)
         self._running().events.publish(EventKind.NODE_LOST, node.name, detail=cause.value, logged=True)
         self._publish()
         self._settle_later(node)
@@ -258,48 +286,32 @@ class Cluster:
         """Let the driver know the view that it has made."""
         if self.links is not None and self._system is not None:
             placing = self.links.placing
-            placing.resources = {place.name: dict(place.resources) for place in self._places.values()}
-            placing.apply(self._authority.view(self._now()))
+            placing.resources = self._resources()
+            view = self._authority.view(self._now())
+            placing.apply(view)
+            if view.is_settled:
+                self._settled.set()
 
     # Heartbeats
 
-    async def _beat_all(self) -> None:
-        while True:
-            for node in self._authority.tick(self._now()):
-                self._lost(node, LossCause.SILENT)
-            for member in self._authority.members:
-                if member.node not in self._beating:
-                    self._beating.add(member.node)
-                    self._run(self._beat(member))
-            self._publish()
-            await asyncio.sleep(self._beat_every)
+    def _resources(self) -> dict[str, dict[str, float]]:
+        return {place.name: dict(place.resources) for place in tuple(self._places.values())}
 
-    async def _beat(self, member: Member) -> None:
-        node = member.node
-        try:
-            view = self._authority.view(self._now())
-            resources = {place.name: dict(place.resources) for place in self._places.values()}
-            request = pack(Beat(member.grants.grant(), view, resources))
-            async with asyncio.timeout(self._lease):
-                answer = answer_of(await self._launcher.beat(node, request))
-        except (ConnectionError, TimeoutError, DecodeError) as error:
-            _log.debug("node.no_answer", node=node.name, error=repr(error))
+    def _answered(self, member: Member, answer: BeatAnswer, asked_with: int) -> None:
+        if self._is_closing or self._authority.member(member.node) is not member:
             return
-        finally:
-            self._beating.discard(node)
-        heard = self._authority.answered(node, answer.clock, answer.knows, self._now())
-        if heard is None:
-            return
-        heard.lag, heard.busy, heard.hosted, heard.unreached = (
-            answer.lag,
-            answer.busy,
-            answer.hosted,
-            answer.unreached,
-        )
-        self._report_busy(heard)
+        member.lag, member.busy, member.hosted = answer.lag, answer.busy, answer.hosted
+        member.unreached = answer.unreached
+        self._report_busy(member)
+        if answer.leaves and member.standing is Standing.UP:
+            self._begin_drain(member)
         self._publish()
-        if heard.standing is Standing.LEAVING and not answer.hosted and answer.knows >= view.number:
-            self._lost(node, LossCause.DRAINED)
+        if member.standing is Standing.LEAVING and not answer.hosted and answer.knows >= asked_with:
+            self._lost(member.node, LossCause.DRAINED)
+
+    def _silent(self, node: NodeId) -> None:
+        if not self._is_closing:
+            self._lost(node, LossCause.SILENT)
 
     def _report_busy(self, member: Member) -> None:
         name = member.node.name
@@ -341,16 +353,17 @@ class Cluster:
 
         Raises:
             InvalidOptionError: There is no such node, or it is the driver.
-            NodeLostError: It was lost meanwhile.
         """
         member = next((member for member in self._authority.members if member.node.name == node), None)
         if member is None:
             names = ", ".join(member.node.name for member in self._authority.members)
             raise InvalidOptionError(f"drain({node!r}): there is no such node that can leave; there are: {names}")
-        drained = self._drained.get(node)
-        if drained is None:
-            drained = self._drained[node] = self._running().loop.create_future()
-            self._places.pop(node, None)
-            self._authority.leaves(member.node)
-            self._publish()
-        await asyncio.shield(drained)
+        await asyncio.shield(self._drained[node] if node in self._drained else self._begin_drain(member))
+
+    def _begin_drain(self, member: Member) -> "asyncio.Future[None]":
+        name = member.node.name
+        drained = self._drained[name] = self._running().loop.create_future()
+        self._places.pop(name, None)
+        self._authority.leaves(member.node)
+        self._publish()
+        return drained

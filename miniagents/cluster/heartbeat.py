@@ -39,6 +39,7 @@ class BeatAnswer(msgspec.Struct, array_like=True, frozen=True):
         busy: The path of the actor or agent that holds the loop; "" if the loop is not held, or nobody knows by whom.
         hosted: The number of actors that other nodes have placed there.
         unreached: The names of the nodes that it cannot reach.
+        leaves: Whether it asks to be drained.
     """
 
     clock: float
@@ -47,6 +48,7 @@ class BeatAnswer(msgspec.Struct, array_like=True, frozen=True):
     busy: str
     hosted: int
     unreached: tuple[str, ...]
+    leaves: bool
 
 
 class NodeSettings(msgspec.Struct, array_like=True, frozen=True):

@@ -47,6 +47,9 @@ SPAWN = 60  # uid, path, parent, factory, options, restart type, seconds to shut
 CHILD_ASK = 61  # uid, what is asked of it, reason
 CHILD_REPORT = 62  # uid, what has happened to it, reason or error
 
+# Waits
+PROBE = 80  # number of the question along which it comes, name, epoch and number of its origin, age of that, paths
+
 
 def value_to_wire(value: object, where: str) -> Any:
     """Return the plain data of a value.

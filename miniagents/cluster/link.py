@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from miniagents.agents.interaction_context import InteractionContext
     from miniagents.agents.remote_agent_cell import RemoteAgentCell
     from miniagents.cluster.nodes import ClusterNodes
+    from miniagents.cluster.probing import Edge
 
 
 class NodeLink:
@@ -97,6 +98,8 @@ class NodeLink:
             self._asks[number] = entry
             if message_id is None:
                 self._asked[entry] = number, queued
+                if entry.sender is not None and not entry.own_timeout:
+                    self._nodes.probing.asked(entry)
             entry.add_done_callback(lambda ask: self._ask_ended(number, ask))
             return None
         written = self._writes[number] = self._system.loop.create_future()
@@ -104,9 +107,17 @@ class NodeLink:
 
     def _ask_ended(self, number: int, ask: Any) -> None:
         self._asks.pop(number, None)
+        self._nodes.probing.ended(ask)
         sent = self._asked.pop(ask, None)
         if sent is not None:
             self.channel.withdraw(sent[1])  # its deadline has passed, perhaps, before it could leave
+
+    def number_of(self, edge: "Edge") -> int | None:
+        """Return the number of an ask or a call that is under way, or None."""
+        if isinstance(edge, Ask):
+            sent = self._asked.get(edge)
+            return sent[0] if sent is not None else None
+        return next((number for number, call in self._calls.items() if call.interaction is edge), None)
 
     def cancel(self, cell: RemoteCell, ask: Ask[Any]) -> "asyncio.Future[None] | None":
         """Cancel what runs for an ask there; see `Link.cancel`."""
@@ -160,10 +171,14 @@ class NodeLink:
         number = next(self._numbers)
         call = RemoteCall(self.channel, cell.path, number, ctx)
         self._calls[number] = call
+        interaction = ctx.interaction
+        if interaction.sender is not None and not interaction.own_timeout:
+            self._nodes.probing.asked(interaction)
         try:
             await call.run(cell.uid, arguments)
         finally:
             del self._calls[number]
+            self._nodes.probing.ended(interaction)
 
     # What comes from there
 

@@ -18,6 +18,7 @@ from miniagents.cluster.transport import NodeId, Transport
 from miniagents.cluster.versions import check_fit, versions_here
 from miniagents.errors import InvalidOptionError, NodeLostError
 from miniagents.log import log as _log
+from miniagents.supervision import StopReason
 
 PULSE = 0.25
 """Seconds between two looks at the lease, and between two signs of life of the loop."""
@@ -59,6 +60,7 @@ class NodeRuntime:
         self._is_ready = asyncio.Event()
         self._pulsed_at = clock()
         self._known = 0
+        self._leaves = False
         self._check_variables()
         for module in self.settings.modules:
             importlib.import_module(module)
@@ -96,6 +98,9 @@ class NodeRuntime:
             is_fenced = self._lease.has_lapsed(self._clock())
             self.nodes.close()
             await self._transport.close()
+            if is_fenced:
+                for cell in system.cells():
+                    cell.terminate(StopReason.KILLED)  # without a grace: another node is about to take its place
             # With an error, so that it ends at once: nobody waits for what it does.
             ends = NodeLostError(f"node {self.node.name!r} ends", node=self.node.name)
             await system.__aexit__(type(ends), ends, None)
@@ -127,6 +132,11 @@ class NodeRuntime:
 
     # From a thread
 
+    def leave(self) -> None:
+        """Ask the driver to drain the node, as `cluster.drain` does, and end then. A host calls this on a SIGTERM, from
+        any thread."""
+        self._leaves = True
+
     @property
     def lease_left(self) -> float:
         """Seconds until the node must have stopped. A host whose loop does not answer then ends the process."""
@@ -157,6 +167,7 @@ class NodeRuntime:
                 busy=self._held_by() if lag > PULSE else "",
                 hosted=len(self.nodes.hosting) if ready else 0,
                 unreached=self.nodes.unreached(now) if ready else (),
+                leaves=self._leaves,
             )
         )
 

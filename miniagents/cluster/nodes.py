@@ -21,6 +21,7 @@ from miniagents.cluster.frames import decode_frame
 from miniagents.cluster.hosting import Hosting
 from miniagents.cluster.link import NodeLink
 from miniagents.cluster.placing import Placing
+from miniagents.cluster.probing import Probing
 from miniagents.cluster.serving import Serving
 from miniagents.cluster.transport import LossCause, NodeId, Transport
 from miniagents.errors import ActorStoppedError, DecodeError, NodeLostError
@@ -86,6 +87,7 @@ class ClusterNodes(Observer):
 
     Attributes:
         hosting: The actors that other nodes have placed on this one.
+        probing: The search for cycles of waits over several nodes.
         placing: The actors that this node has placed on others.
         refused: The number of frames that were thrown away because of their epochs.
     """
@@ -106,6 +108,7 @@ class ClusterNodes(Observer):
         self.refused = 0
         self.hosting = Hosting(self)
         self.placing = Placing(self)
+        self.probing = Probing(self)
         self._peers: dict[NodeId, Peer] = {}
         self._lost_epochs: dict[str, int] = {}
         self._local: dict[int, Cell] = {}
@@ -225,6 +228,7 @@ class ClusterNodes(Observer):
 
     def close(self) -> None:
         """End all links: this node ends."""
+        self.probing.close()
         self.system.observers.detach(self)
         error = NodeLostError(f"node {self.here.name!r} ends", node=self.here.name, cause=LossCause.UNKNOWN.value)
         for node in tuple(self._peers):

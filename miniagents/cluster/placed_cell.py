@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.actors.cells.remote_cell import RemoteCell
+from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.messaging.entries import Enveloped
 from miniagents.actors.messaging.identity import Identity
 from miniagents.actors.messaging.options import Props, SpawnOptions
@@ -109,7 +110,14 @@ class PlacedCell(LivingCell):
 
     def post(self, envelope: Enveloped) -> "asyncio.Future[bool] | None":
         """Hand a message on to the other node."""
+        if isinstance(envelope, Ask):
+            envelope.cell = self.remote  # type: ignore[assignment]  # it does what an ask needs of a cell
         return self.remote.post(envelope)
+
+    @property
+    def load(self) -> int:
+        """How many questions to the actor have no answer yet."""
+        return self.remote.load
 
     async def room(self) -> None:
         """Wait for room on the other node."""

@@ -225,9 +225,10 @@ class Placing:
         if not deaths:
             return candidates
         if self.suspect_after is not None and deaths >= self.suspect_after:
+            del self._suspects[path]  # it is the supervisor's to decide: if that starts it again, it is placed
             raise ActorStoppedError(
                 f"{path}: {deaths} nodes in a row have died of memory or a signal while it was aboard; it is not "
-                f"placed again. Look for what it does, or set suspect_after=None"
+                f"placed again, unless its supervisor says so. Look for what it does, or set suspect_after=None"
             )
         with_suspects = {child.lives_on for child in self._children.values() if child.path in self._suspects}
         return [node for node in candidates if node not in with_suspects] or candidates

@@ -51,6 +51,11 @@ class ServedCall:
         )
         self._call = AgentCall(self._interaction, True)
 
+    @property
+    def replies(self) -> Any:
+        """The promise of the replies."""
+        return self._interaction.replies
+
     # The input
 
     def input(self, message: Message) -> None:

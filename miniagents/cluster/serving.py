@@ -13,7 +13,7 @@ from miniagents.cluster.channel import Channel
 from miniagents.cluster.frames import check_size, pack
 from miniagents.cluster.hosting import Order
 from miniagents.cluster.served_call import ServedCall
-from miniagents.errors import ActorStoppedError, DecodeError, InvalidOptionError
+from miniagents.errors import ActorStoppedError, DecodeError, InvalidOptionError, MailboxFullError
 from miniagents.log import log as _log
 from miniagents.messages import Message
 from miniagents.supervision import StopReason
@@ -82,7 +82,8 @@ class Serving:
         try:
             cell.post(envelope)
         except Exception as error:  # a full mailbox, or the user's `priority=`: the sender has gone on
-            _log.warning("link.not_delivered", actor=path, error=repr(error))
+            if not isinstance(error, MailboxFullError):
+                _log.warning("link.not_delivered", actor=path, error=repr(error))
             self._system.dead_letters.add(DeadLetterReason.REJECTED, envelope, cell.ref)
 
     def _opened(self, message: Any, sender: Any, left: float | None, trace: str | None) -> tuple[Any, ...]:
@@ -298,6 +299,13 @@ class Serving:
     def _child_ask(self, uid: int, what: str, reason: Any) -> None:
         self._nodes.hosting.asked(uid, what, items.reason_from_wire(reason) if reason is not None else None)
 
+    # Waits
+
+    def _probe(self, number: int, name: str, epoch: int, origin: int, age: float, ring: list[str]) -> None:
+        ask, call = self._asks.get(number), self._calls.get(number)
+        start = (ask, None) if ask is not None else (call.replies, None) if call is not None else None
+        self._nodes.probing.received(start, (name, epoch, origin), age, ring)
+
     # The end
 
     def lost(self, error: BaseException) -> None:
@@ -332,5 +340,6 @@ _TAKES: dict[int, tuple[Callable[..., None], int]] = {
     items.CREDIT: (Serving._credit, 2),  # noqa: SLF001
     items.SPAWN: (Serving._spawn, 7),  # noqa: SLF001
     items.CHILD_ASK: (Serving._child_ask, 3),  # noqa: SLF001
+    items.PROBE: (Serving._probe, 6),  # noqa: SLF001
 }
 """What takes an item of each kind, and how many fields it has."""

@@ -16,9 +16,7 @@ def authority() -> Authority:
 def answer(nodes: Authority, now: float, *who: NodeId) -> None:
     for node in who:
         nodes.answered(node, now + 100.0, nodes.view(now).number, now)
-        member = nodes.member(node)
-        assert member is not None
-        member.grants.grant()
+        nodes.grant(node)
 
 
 def test_a_node_that_is_silent_for_a_lease_is_reported_once_it_is_and_not_before() -> None:
@@ -62,6 +60,16 @@ def test_a_fenced_node_is_not_replaced_before_all_others_know() -> None:
     assert not nodes.view(100.0).is_settled
     answer(nodes, 101.0, A)
     assert nodes.view(101.0).is_settled
+
+
+def test_nothing_is_granted_to_a_node_that_is_lost() -> None:
+    nodes = authority()
+    answer(nodes, 1.0, A, B)
+    nodes.answered(B, 104.0, 1, 4.0)
+    nodes.lost(B, LossCause.SILENT, 5.0)
+    fenced_at = nodes.fenced_at("b")
+    assert nodes.grant(B) is None
+    assert nodes.fenced_at("b") == fenced_at == 7.0, "the answer at 4 was not made a grant of"
 
 
 def test_a_loss_is_reported_once_and_late_answers_of_the_lost_count_for_nothing() -> None:

@@ -2,6 +2,9 @@
 
 import asyncio
 import gc
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -30,6 +33,7 @@ from miniagents import (
 )
 from miniagents.cluster import Cluster, LossCause
 from miniagents.errors import ActorStoppedError, InvalidOptionError, NotSendableError
+from miniagents.messages import decode, encode
 from miniagents.testing.memory_platform import MemoryPlatform
 
 LOG: list[Any] = []
@@ -222,6 +226,13 @@ async def test_a_system_without_a_cluster_refuses_a_node() -> None:
             system.nodes()
 
 
+async def test_a_system_that_was_only_activated_says_that_its_nodes_were_not_started() -> None:
+    system = MiniAgents(cluster=Cluster(MemoryPlatform(["a"]))).activate()
+    with pytest.raises(InvalidOptionError, match="the nodes of the cluster have not been started"):
+        system.spawn(Worker, options=on("a"))
+    await system.afinalize()
+
+
 async def test_what_cannot_be_made_on_another_node_is_refused_at_spawn() -> None:
     class Inside(Actor):
         pass
@@ -320,6 +331,71 @@ class Child(Actor):
         return TextMessage(f"{ctx.self.path} on {ctx.self.node} under {parent.path if parent else None}")
 
 
+async def test_a_reference_that_is_decoded_outside_of_a_link_leads_to_its_node() -> None:
+    async with cluster() as (system, _, _):
+        far = system.spawn(Worker, options=on("b"))
+        agent = system.spawn(shouter, options=on("c"))
+        message: Any = decode(encode(Introduce(to=far)))
+        assert message.to is far
+        message = decode(encode(Introduce(to=agent)))
+        assert str(await message.to.inquire("hello")) == "hello! from c"
+
+
+async def test_an_agent_that_has_a_node_among_its_own_options_is_spawned_there() -> None:
+    async with cluster() as (system, _, _):
+        far = system.spawn(shouter.fork(options=on("b"), mark="?"), name="far")
+        assert str(await far.inquire("hello")) == "hello? from b"
+
+
+async def test_an_agent_that_is_called_without_spawn_cannot_have_a_node() -> None:
+    async with cluster() as (_, _, _):
+        with pytest.raises(InvalidOptionError, match=r"agent shouter: node= and placement= are options of spawn"):
+            shouter.fork(options=on("a")).inquire("hello")
+
+
+async def test_a_pool_spans_nodes() -> None:
+    async with cluster() as (system, platform, _):
+        spread = SpawnOptions(placement=Placement.SPREAD)
+        pool: Any = await system.pool(Worker, size=3, options=spread)
+        answers = {str(await pool.ask(Where())) for _ in range(6)}
+        assert answers == {"a#1", "b#1", "c#1"}
+        ask = pool.ask(TextMessage("slow"))
+        await asyncio.sleep(1)
+        await ask.aclose()
+        for _ in range(3):
+            await pool.send(TextMessage("count"))
+        platform.die(platform.node("a"))
+        await asyncio.sleep(20)
+        answers = {str(await pool.ask(Where())) for _ in range(6)}
+        assert len(answers) >= 2
+        assert "a#1" not in answers
+
+
+async def test_a_pool_of_agents_spans_nodes() -> None:
+    async with cluster() as (system, _, _):
+        pool = await system.pool(shouter, size=3, options=SpawnOptions(placement=Placement.SPREAD))
+        replies = {str(await pool.inquire("hi")) for _ in range(6)}
+        assert replies == {"hi! from a", "hi! from b", "hi! from c"}
+        assert str(await pool.ask(TextMessage("asked"))).startswith("asked! from")
+
+
+class Blocks(Actor):
+    async def receive(self, message: Message, ctx: ActorContext) -> None:
+        time.sleep(float(str(message)))  # noqa: ASYNC251 - that is the point
+
+
+@pytest.mark.real_time
+async def test_an_actor_that_blocks_the_loop_costs_no_node_and_is_named(log: list[Any]) -> None:
+    async with cluster("a", "b", lease=1.0, margin=0.2, heartbeat_thread=True) as (system, platform, _):
+        await asyncio.sleep(0.5)
+        platform.runtimes[platform.node("a")].system.spawn(Blocks, name="blocks").tell(TextMessage("2.5"))
+        await asyncio.sleep(0.5)
+        assert [str(node) for node in platform.started] == ["a#1", "b#1"]
+        assert [info.epoch for info in system.nodes()] == [1, 1, 1]
+        held = [entry for entry in log if entry["event"] == "node.loop_is_held"]
+        assert {entry["actor"] for entry in held if entry["node"] == "a"} == {"/blocks"}
+
+
 # Lost nodes
 
 
@@ -380,6 +456,48 @@ async def test_a_node_that_is_cut_off_stops_itself_before_it_is_replaced_and_its
         await asyncio.sleep(10)
         again: Any = system.lookup("/far")
         assert await where(again) == "b#2"
+
+
+async def test_a_node_without_a_lease_cuts_off_what_it_does_without_a_grace() -> None:
+    async with cluster(lease=5.0, margin=1.0) as (system, platform, _):
+        far = system.spawn(Worker, name="far", options=on("b"))
+        far.tell(TextMessage("slow"))
+        await asyncio.sleep(3)
+        old = platform.runtimes[platform.node("b")]
+        for other in ("driver", "a", "c"):
+            platform.network.cut("b", other)
+        left, began = old.lease_left, system.time()
+        LOG.clear()
+        await until(lambda: bool(LOG))
+        assert LOG[0][:2] == ("stop", "/far")
+        assert left <= system.time() - began < left + 0.5
+
+
+async def test_the_children_of_an_actor_on_a_lost_node_end_and_it_makes_them_again() -> None:
+    class_of: Any = Parent
+    async with cluster() as (system, platform, _):
+        parent = system.spawn(class_of, name="parent", options=SpawnOptions(placement=Placement.SPREAD))
+        assert parent.node == "a"
+        await parent.ask(TextMessage("c"))
+        assert len(platform.runtimes[platform.node("c")].nodes.hosting) == 1
+        platform.die(platform.node("a"))
+        await asyncio.sleep(0.1)
+        again: Any = None
+        await until(lambda: len(platform.runtimes[platform.node("c")].nodes.hosting) == 0)
+        await until(lambda: system.lookup("/parent") is not None)
+        again = system.lookup("/parent")
+        assert again.node == "b"
+        assert str(await again.ask(TextMessage("c"))) == "/parent/child on c under /parent"
+
+
+async def test_a_cluster_serves_one_system_after_the_other() -> None:
+    nodes = Cluster(MemoryPlatform(["a"]))
+    for epoch in (1, 2):
+        async with MiniAgents(cluster=nodes) as system:
+            with pytest.raises(InvalidOptionError, match="serves one system at a time"):
+                async with MiniAgents(cluster=nodes):
+                    pass
+            assert await where(system.spawn(Worker, options=on("a"))) == f"a#{epoch}"
 
 
 async def test_a_node_whose_answers_alone_are_cut_is_fenced_too() -> None:
@@ -505,6 +623,19 @@ async def test_while_no_node_can_be_started_restarts_wait_and_count_in_no_window
         assert await where(system.lookup("/sup/w")) == "a#2" or system.lookup("/sup/w").node == "a"  # type: ignore[union-attr]
 
 
+async def test_a_child_whose_node_is_lost_during_its_restart_is_placed_again() -> None:
+    async with cluster() as (system, platform, _):
+        spec = ChildSpec("w", Worker, options=SpawnOptions(placement=Placement.SPREAD))
+        await system.supervise(Supervisor("sup", strategy=OneForOne(max_restarts=9), children=[spec]))
+        with pytest.raises(ValueError, match="boom"):
+            await system.lookup("/sup/w").ask(Boom())  # type: ignore[union-attr]
+        platform.network.cut("driver", "a")  # the order to start again does not arrive
+        await asyncio.sleep(0.5)
+        platform.die(platform.node("a"))
+        await asyncio.sleep(20)
+        assert await where(system.lookup("/sup/w")) == "b#1"
+
+
 async def test_a_temporary_child_is_not_placed_again() -> None:
     async with cluster() as (system, platform, _):
         spec = ChildSpec("w", Worker, restart=Restart.TEMPORARY, options=on("a"))
@@ -536,7 +667,7 @@ async def test_an_actor_that_kills_its_nodes_is_reported_to_its_supervisor() -> 
                     "inner",
                     Supervisor(
                         "inner",
-                        strategy=OneForOne(max_restarts=5, within=600.0),
+                        strategy=OneForOne(max_restarts=3, within=600.0),
                         children=[ChildSpec("killer", Worker, options=SpawnOptions(placement=Placement.SPREAD))],
                     ),
                     restart=Restart.TEMPORARY,
@@ -575,6 +706,16 @@ async def test_a_drained_node_gives_its_actors_away_and_the_move_counts_in_no_wi
         assert stops == [StopReason.SHUTDOWN] * 3
 
 
+async def test_a_node_that_asks_to_leave_is_drained() -> None:
+    async with cluster() as (system, platform, _):
+        far = system.spawn(Worker, name="far", options=SpawnOptions(placement=Placement.SPREAD))
+        assert await where(far) == "a#1"
+        platform.runtimes[platform.node("a")].leave()
+        await asyncio.sleep(10)
+        assert [node.name for node in system.nodes()] == ["driver", "b", "c"]
+        assert await where(system.lookup("/far")) == "b#1"
+
+
 async def test_draining_refuses_new_actors_and_unknown_nodes() -> None:
     async with cluster() as (system, _, nodes):
         slow = system.spawn(Worker, options=on("a"))
@@ -587,6 +728,20 @@ async def test_draining_refuses_new_actors_and_unknown_nodes() -> None:
         with pytest.raises(InvalidOptionError, match="there is no such node that can leave"):
             await nodes.drain("driver")
         await draining
+
+
+def test_a_system_without_a_cluster_loads_nothing_of_it() -> None:
+    code = (
+        "import asyncio, sys\n"
+        "from miniagents import Actor, MiniAgents, TextMessage\n"
+        "async def main():\n"
+        "    async with MiniAgents() as system:\n"
+        "        system.tree()\n"
+        "asyncio.run(main())\n"
+        "print([name for name in sys.modules if name.startswith('miniagents.cluster')])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=50)
+    assert done.stdout == "[]\n"
 
 
 async def test_a_cluster_whose_node_does_not_start_ends_the_others_and_raises() -> None:

@@ -18,6 +18,7 @@ from miniagents.supervision.lifecycle import OVER
 
 if TYPE_CHECKING:
     from miniagents.actors.cells.cell import Cell
+    from miniagents.actors.messaging.identity import Nodes
 
 
 class AbsentCell(StandIn):
@@ -107,11 +108,23 @@ def _to_wire(ref: ActorRef) -> tuple[Any, ...]:
     return tuple(cell_of(ref).identity)
 
 
+def _nodes_of_current_system() -> "Nodes | None":
+    """Return the nodes of the cluster that the current system spans, if there is one."""
+    try:
+        system: Any = PromisingContext.get_current()
+    except NoActiveSystemError:
+        return None
+    placing = getattr(system, "placing", None)
+    return placing.nodes if placing is not None else None
+
+
 def _from_wire(kind: type[ActorRef], cell: type[AbsentCell], data: Any) -> ActorRef:
     identity = Identity(*data)
     for value, expected in zip(identity, (str, str, int, str, int), strict=True):
         if type(value) is not expected:
             raise TypeError(f"a {type(value).__name__} where a {expected.__name__} should be")
     nodes = decoding_nodes.get()
+    if nodes is None and identity.node:
+        nodes = _nodes_of_current_system()
     found = find(identity) if nodes is None else nodes.find(identity, kind)
     return found.ref if found is not None else cell(identity, kind).ref

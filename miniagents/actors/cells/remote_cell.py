@@ -69,6 +69,11 @@ class RemoteCell(StandIn):
         """True as long as nobody has heard of the end."""
         return self.life is not OVER
 
+    @property
+    def load(self) -> int:
+        """How many questions have no answer yet."""
+        return len(self._asks)
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.path}#{self.uid} on node {self.identity.node!r}>"
 

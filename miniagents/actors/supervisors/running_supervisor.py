@@ -74,7 +74,7 @@ class RunningSupervisor:
         self.starting = StartUnderWay(host)
         self._ending: Child | None = None
         self._numbers = 0
-        self._lost: dict[NodeLostError, list[Child]] = {}  # the children whose node was lost, by that event
+        self._lost: dict[NodeLostError, dict[Child, None]] = {}  # the children whose node was lost, by that event
 
     @property
     def is_simple(self) -> bool:
@@ -206,6 +206,9 @@ class RunningSupervisor:
             if child.is_temporary:
                 self.remove(child)
             return None
+        if isinstance(error, NodeLostError):
+            child.made_of = getattr(cell, "made_of", None)
+            return error  # it is started again on another node
         if is_new:
             return error
         await self._account_for(child)  # those that are to be started after it are its group's, and come next
@@ -431,9 +434,9 @@ class RunningSupervisor:
         child.cell = None
         child.status = Status.RESTARTING
         child.down = error
-        together = self._lost.setdefault(error, [])
-        together.append(child)
-        if len(together) == 1:
+        is_first = error not in self._lost
+        self._lost.setdefault(error, {})[child] = None
+        if is_first:
             options = child.made_of[1] if child.made_of is not None or child.spec is None else child.spec.options
             job = partial(self._replace_lost, error)
             self.host.system.placing.when_ready(options, partial(self.jobs.submit, job))
@@ -447,8 +450,8 @@ class RunningSupervisor:
         if error.cause != "drained" and not self._window.record(self.host.system.time()):
             await self._give_up(lost[0], error)
             return
-        restarted = {sibling.id: sibling for child in lost for sibling in self._group(child)}
-        if len(restarted) == len(lost):
+        restarted = {sibling.id for child in lost for sibling in self._group(child)}
+        if all(self._group(child) == [child] for child in lost):
             for child in lost:  # each alone, and not all at once
                 pause = self.host.system.placing.pause(len(lost))
                 job = partial(self._start_lost, child, error)
