@@ -219,3 +219,19 @@ async def test_a_drained_node_gives_its_actors_away_and_is_not_replaced(nodes: N
     assert again.node != place.node
     assert place.node not in {node.name for node in nodes.system.nodes()}
     assert supervisor.is_alive
+
+
+async def test_messages_go_on_when_the_head_and_its_metadata_store_are_killed(nodes: Nodes) -> None:
+    """The last test: nothing can be started afterwards."""
+    worker, place = await nodes.worker()
+    own = nodes.cluster._ray_launcher.own
+    assert own is not None
+
+    for pid in (own.store_pid, own.head_pid):
+        os.kill(pid, signal.SIGKILL)
+    for number in range(20):
+        worker.tell(Count(number=number))
+        await asyncio.sleep(0.25)
+
+    assert await worker.ask(Total(), timeout=10) == Counted(count=20, in_order=True)
+    assert await worker.ask(Where(), timeout=10) == place
