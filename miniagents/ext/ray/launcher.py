@@ -193,6 +193,8 @@ class RayLauncher:
             await self.kill(node)
         if self._transport is not None:
             await self._transport.close()
+        if self.own is not None and not _runs(self.own.store_pid):
+            await self.own.close()  # first, since without its metadata store Ray takes 5 s to disconnect
         if self._connection is not None:
             self._connection.close()
         if self.own is not None:

@@ -58,8 +58,8 @@ class Nodes:
         return ref, await ref.ask(Where(), timeout=10)
 
     async def complete(self) -> None:
-        """Wait until all nodes are in."""
-        while len(self.system.nodes()) < 4:  # noqa: ASYNC110
+        """Wait until as many nodes are in as there are places."""
+        while len(self.system.nodes()) < 1 + len(self.cluster._places):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
     async def placed_again(self, path: str, than: Any) -> Place:
@@ -91,7 +91,7 @@ async def nodes() -> AsyncIterator[Nodes]:
 
 @pytest_asyncio.fixture(autouse=True, loop_scope="module")
 async def complete(nodes: Nodes) -> None:
-    """Begin each test with three nodes."""
+    """Begin each test with all nodes."""
     await asyncio.wait_for(nodes.complete(), 40)
 
 
