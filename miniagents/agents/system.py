@@ -176,7 +176,7 @@ class MiniAgents(AgentHost):
         """Make the cell of an actor or agent, without starting it."""
         if isinstance(actor, MiniAgent):
             chosen = options if options is not None else actor.options.spawn
-            if chosen.is_placed:
+            if isinstance(chosen, SpawnOptions) and chosen.is_placed:  # anything else is refused below
                 return self.place(parent, actor, name, chosen, kwargs)
             return new_agent_cell(self, parent, name, spawned(actor, options, kwargs))
         if isinstance(actor, Pool) and isinstance(actor.child, MiniAgent):

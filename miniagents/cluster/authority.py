@@ -38,7 +38,7 @@ class View(NamedTuple):
         return self.settled >= self.number
 
 
-class Standing(enum.Enum):
+class NodeState(enum.Enum):
     """The standing of a node."""
 
     UP = "up"
@@ -65,7 +65,7 @@ class Member:
 
     def __init__(self, node: NodeId, grants: Grants) -> None:
         self.node = node
-        self.standing = Standing.UP
+        self.standing = NodeState.UP
         self.grants = grants
         self.knows = 0
         self.silence = 0.0
@@ -119,8 +119,8 @@ class Authority:
         """A node takes no more actors."""
         with self._lock:
             member = self.member(node)
-            if member is not None and member.standing is Standing.UP:
-                member.standing = Standing.LEAVING
+            if member is not None and member.standing is NodeState.UP:
+                member.standing = NodeState.LEAVING
                 self._number += 1
 
     def lost(self, node: NodeId, cause: LossCause, now: float) -> bool:
@@ -195,6 +195,6 @@ class Authority:
                 self._number,
                 self._settled,
                 (self._driver, *(member.node for member in self._members.values())),
-                tuple(name for name, member in self._members.items() if member.standing is Standing.LEAVING),
+                tuple(name for name, member in self._members.items() if member.standing is NodeState.LEAVING),
                 tuple((name, epoch, cause.value) for name, (epoch, cause, _) in self._lost.items()),
             )

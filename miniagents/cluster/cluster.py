@@ -10,7 +10,7 @@ import msgspec
 
 from miniagents.actors.observing.events import EventKind
 from miniagents.agents.system import MiniAgents
-from miniagents.cluster.authority import Authority, Member, Standing
+from miniagents.cluster.authority import Authority, Member, NodeState
 from miniagents.cluster.heart import Heart
 from miniagents.cluster.heartbeat import BeatAnswer, NodeSettings, pack
 from miniagents.cluster.nodes import ClusterNodes
@@ -257,7 +257,7 @@ class Cluster:
 
     def _lost(self, node: NodeId, cause: LossCause) -> None:
         member = self._authority.member(node)
-        if member is not None and member.standing is Standing.LEAVING and cause is not LossCause.OUT_OF_MEMORY:
+        if member is not None and member.standing is NodeState.LEAVING and cause is not LossCause.OUT_OF_MEMORY:
             cause = LossCause.DRAINED
         if not self._authority.lost(node, cause, self._now()):
             return
@@ -303,10 +303,10 @@ class Cluster:
         member.lag, member.busy, member.hosted = answer.lag, answer.busy, answer.hosted
         member.unreached = answer.unreached
         self._report_busy(member)
-        if answer.leaves and member.standing is Standing.UP:
+        if answer.leaves and member.standing is NodeState.UP:
             self._begin_drain(member)
         self._publish()
-        if member.standing is Standing.LEAVING and not answer.hosted and answer.knows >= asked_with:
+        if member.standing is NodeState.LEAVING and not answer.hosted and answer.knows >= asked_with:
             self._lost(member.node, LossCause.DRAINED)
 
     def _silent(self, node: NodeId) -> None:

@@ -15,7 +15,7 @@ from miniagents.cluster.hosting import Order
 from miniagents.cluster.served_call import ServedCall
 from miniagents.errors import ActorStoppedError, DecodeError, InvalidOptionError, MailboxFullError
 from miniagents.log import log as _log
-from miniagents.messages import Message
+from miniagents.messages import ErrorMessage, Message
 from miniagents.supervision import StopReason
 
 if TYPE_CHECKING:
@@ -73,18 +73,23 @@ class Serving:
     # Messages
 
     def _tell(self, path: str, uid: int, message: Any, sender: Any, left: float | None, trace: str | None) -> None:
-        envelope = Envelope(*self._opened(message, sender, left, trace))
         cell = self._nodes.local(path, uid)
+        receiver = cell.ref if cell is not None else self._nodes.ended_ref(path, uid)
+        letters = self._system.dead_letters
+        try:
+            envelope = Envelope(*self._opened(message, sender, left, trace))
+        except DecodeError as error:
+            letters.add(DeadLetterReason.UNREADABLE, Envelope(ErrorMessage.of(error)), receiver)
+            return
         if cell is None:
-            receiver = self._nodes.ended_ref(path, uid)
-            self._system.dead_letters.add(DeadLetterReason.STOPPED, envelope, receiver)
+            letters.add(DeadLetterReason.STOPPED, envelope, receiver)
             return
         try:
             cell.post(envelope)
         except Exception as error:  # a full mailbox, or the user's `priority=`: the sender has gone on
             if not isinstance(error, MailboxFullError):
                 _log.warning("link.not_delivered", actor=path, error=repr(error))
-            self._system.dead_letters.add(DeadLetterReason.REJECTED, envelope, cell.ref)
+            letters.add(DeadLetterReason.REJECTED, envelope, receiver)
 
     def _opened(self, message: Any, sender: Any, left: float | None, trace: str | None) -> tuple[Any, ...]:
         now = self._system.time()

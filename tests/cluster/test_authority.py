@@ -1,7 +1,7 @@
 """Who is in, and from when on the lost are replaced."""
 
 from miniagents.cluster import LossCause, NodeId
-from miniagents.cluster.authority import Authority, Standing
+from miniagents.cluster.authority import Authority, NodeState
 
 DRIVER, A, B = NodeId("driver", 1), NodeId("a", 1), NodeId("b", 1)
 
@@ -91,7 +91,7 @@ def test_a_node_that_leaves_stays_in_until_it_has_gone_and_needs_no_fence() -> N
     assert B in view.alive
     member = nodes.member(B)
     assert member is not None
-    assert member.standing is Standing.LEAVING
+    assert member.standing is NodeState.LEAVING
     nodes.lost(B, LossCause.DRAINED, 2.0)
     answer(nodes, 2.0, A)
     assert nodes.view(2.0).is_settled

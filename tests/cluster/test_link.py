@@ -25,11 +25,13 @@ from miniagents.cluster.channel import QUEUE_BYTES
 from miniagents.errors import (
     ActorStoppedError,
     AskTimeoutError,
+    DecodeError,
     MailboxFullError,
     MessageTooLargeError,
     PromiseCancelledError,
     RemoteError,
 )
+from miniagents.messages import registry
 from tests.actors.actors import Add, Counter, Crash, Hold, Read, Total
 from tests.cluster.clusters import TestNode, two_nodes
 
@@ -312,6 +314,21 @@ async def test_an_answer_that_cannot_travel_fails_the_ask() -> None:
     async with two_nodes() as (here, there, _):
         with pytest.raises(MessageTooLargeError):
             await here.remote(there.system.spawn(Large)).ask(Read())
+
+
+async def test_a_message_that_cannot_be_read_there_is_a_dead_letter_and_fails_an_ask(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with two_nodes() as (here, there, _):
+        far = here.remote(there.system.spawn(Counter, name="far"))
+        monkeypatch.delitem(registry._messages, Introduce.__wire_tag__)
+        far.tell(Introduce(to=far))
+        with pytest.raises(DecodeError, match=r"an unknown type of message: .*Introduce"):
+            await far.ask(Introduce(to=far))
+        assert await far.ask(Read()) == Total(value=0), "it fails alone"
+        (letter,) = there.system.dead_letters
+        assert (letter.reason, letter.receiver.path) == (DeadLetterReason.UNREADABLE, "/far")
+        assert "an unknown type of message" in str(letter.message)
 
 
 async def test_stop_and_watch_reach_the_actor_there() -> None:

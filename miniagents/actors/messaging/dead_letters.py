@@ -45,6 +45,9 @@ class DeadLetterReason(enum.Enum):
     """The receiver had no case for the message, and said so with `ctx.unhandled`."""
     REPLIED_TWICE = "replied_twice"
     """The message was a second reply to the same message."""
+    UNREADABLE = "unreadable"
+    """The message came from another node and could not be decoded on this one: its type is not known, or has other
+    fields. In its place there is an `ErrorMessage` that says what is wrong."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, eq=False):
