@@ -4,7 +4,9 @@ import asyncio
 
 import pytest
 
-ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'miniagents[ray]'")
+pytest.importorskip("ray", reason="Ray is not installed: pip install 'miniagents[ray]'")
+
+import ray
 
 from miniagents import MiniAgents, Placement, SpawnOptions
 from miniagents.ext.ray import RayCluster
