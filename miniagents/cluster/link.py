@@ -45,6 +45,7 @@ class NodeLink:
         self.there = there
         self.channel = channel
         self.is_lost = False
+        self._lost: BaseException | None = None
         self._nodes = nodes
         self._system = nodes.system
         self._numbers = itertools.count(1)
@@ -170,6 +171,8 @@ class NodeLink:
         """Make the code of a call; see `AgentLink.serve`."""
         number = next(self._numbers)
         call = RemoteCall(self.channel, cell.path, number, ctx)
+        if self._lost is not None:  # between the call and this, its code
+            call.lost(self._lost)
         self._calls[number] = call
         interaction = ctx.interaction
         if interaction.sender is not None and not interaction.own_timeout:
@@ -266,6 +269,7 @@ class NodeLink:
         if self.is_lost:
             return
         self.is_lost = True
+        self._lost = error
         self.channel.close()
         for cell in self._nodes.known_of(self.there):
             cell.ended(error)

@@ -165,6 +165,19 @@ async def test_an_agent_and_a_pool_of_it_are_placed_by_the_options_of_its_fork()
         assert {str(await pool.inquire("hello")) for _ in range(3)} == {f"hello? from {node}" for node in "abc"}
 
 
+async def test_a_call_whose_node_is_lost_before_its_code_begins_ends() -> None:
+    async with cluster() as (system, platform, _):
+        far = system.spawn(shouter, options=on("b"))
+        await far.started()
+
+        call = far.inquire("hello")
+        platform.die(platform.node("b"))
+
+        with pytest.raises(ActorStoppedError) as caught:
+            await asyncio.wait_for(call, 60)
+        assert isinstance(caught.value.__cause__, NodeLostError)
+
+
 async def test_a_pool_of_agents_whose_node_is_lost_is_whole_again_and_its_call_there_ends() -> None:
     async with cluster() as (system, platform, _):
         agent = waiter.fork(options=SpawnOptions(placement=Placement.SPREAD))

@@ -81,6 +81,11 @@ class RayCluster(Cluster):
             suspect_after=suspect_after,
         )
 
+    @property
+    def ray(self) -> Any:
+        """The module `ray`, connected, as long as the cluster runs: for what a program does with Ray itself."""
+        return self._ray_launcher.ray
+
     async def start(self, system: Any) -> None:
         """Start Ray, or find it, and all nodes. The system calls this.
 

@@ -125,15 +125,13 @@ def _loopback_allowed(address: str) -> Iterator[None]:
 
 def _read_environment() -> None:
     """Have Ray read the variables again: it keeps mode and token of the first cluster of a process."""
-    from ray._raylet import AuthenticationTokenLoader, Config
-
-    Config.initialize("")  # before the token is dropped, since threads of Ray that are about to end may look for one
-    AuthenticationTokenLoader.instance().reset_cache()
+    raylet: Any = importlib.import_module("ray._raylet")
+    raylet.Config.initialize("")  # before the token is dropped: threads of Ray that are about to end may look for one
+    raylet.AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _stop_printing() -> None:
     """End the thread that prints each lost process to the terminal of the driver; they are events of the system."""
-    from ray._private.worker import global_worker
-
-    global_worker.threads_stopped.set()
-    global_worker.gcs_error_subscriber.close()
+    worker: Any = importlib.import_module("ray._private.worker").global_worker
+    worker.threads_stopped.set()
+    worker.gcs_error_subscriber.close()

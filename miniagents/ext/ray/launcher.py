@@ -35,6 +35,7 @@ class RayLauncher:
     Attributes:
         lost: Called with each node whose end Ray reports, and the cause.
         own: The own cluster, or None.
+        ray: The module `ray`, once it is connected.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class RayLauncher:
         self._runtime = runtime
         self._namespace = f"miniagents-{uuid.uuid4().hex}"
         self._driver: NodeId | None = None
-        self._ray: Any = None
+        self.ray: Any = None
         self._connection: RayConnection | None = None
         self._transport: DriverTransport | None = None
         self._lives: dict[NodeId, _Life] = {}
@@ -74,16 +75,16 @@ class RayLauncher:
             await self.own.open({place.name: _with_mark(place) for place in self._places})
             address, environment = self.own.address, self.own.environment
         self._connection = RayConnection(environment)
-        self._ray = self._connection.open(address, self._namespace)
+        self.ray = self._connection.open(address, self._namespace)
         if not self._places:
             self._places = tuple(Place(f"node-{number}") for number in range(1, self._machines() + 1))
-        hosts = Hosts(driver, lambda node: self._ray.get_actor(str(node), namespace=self._namespace))
+        hosts = Hosts(driver, lambda node: self.ray.get_actor(str(node), namespace=self._namespace))
         self._transport = DriverTransport(hosts)
         return self._transport
 
     def _machines(self) -> int:
         """Return how many nodes the machines of the existing cluster take."""
-        machines = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        machines = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
         if not self._resource:
             return len(machines)
         room = int(sum(resources.get(self._resource, 0) for resources in machines))
@@ -112,15 +113,15 @@ class RayLauncher:
         actor = self._actor(place, node)
         try:
             answer = await asyncio.wait_for(_result(actor.open.remote(msgspec.msgpack.encode(boarding))), START_TIMEOUT)
-        except (TimeoutError, self._ray.exceptions.RayError) as error:
+        except (TimeoutError, self.ray.exceptions.RayError) as error:
             self._broken.add(node.name)
-            self._ray.kill(actor, no_restart=True)
+            self.ray.kill(actor, no_restart=True)
             raise ConnectionError(
                 f"node {node.name!r}: Ray did not start it: {error or 'no place was free'}"
             ) from error
         boarded = msgspec.msgpack.decode(answer, type=Boarded)
         if boarded.refusal:
-            self._ray.kill(actor, no_restart=True)
+            self.ray.kill(actor, no_restart=True)
             raise InvalidOptionError(f"node {node.name!r} does not start: {boarded.refusal}")
         self._transport.add(node, actor)
         life = self._lives[node] = _Life(actor, boarded.pid if self.own is not None else None)
@@ -135,7 +136,7 @@ class RayLauncher:
             options["num_cpus"], options["num_gpus"] = needs.pop("CPU", 0), needs.pop("GPU", 0)
             options["resources"] = {**needs, self._resource: 1} if self._resource else needs
             options["scheduling_strategy"] = "SPREAD"
-        host = self._ray.remote(concurrency_groups={_BEAT: 2})(NodeHost)
+        host = self.ray.remote(concurrency_groups={_BEAT: 2})(NodeHost)
         return host.options(name=str(node), namespace=self._namespace, **options).remote()
 
     async def _watch(self, node: NodeId, life: "_Life") -> None:
@@ -143,7 +144,7 @@ class RayLauncher:
         try:
             await _result(life.actor.ended.remote())
             cause = LossCause.UNKNOWN
-        except self._ray.exceptions.RayError as error:
+        except self.ray.exceptions.RayError as error:
             cause = self._cause(node, str(error))
         self._end(node, life)
         self.lost(node, cause)
@@ -157,7 +158,7 @@ class RayLauncher:
 
     def _end(self, node: NodeId, life: "_Life") -> None:
         del self._lives[node]
-        self._ray.kill(life.actor, no_restart=True)
+        self.ray.kill(life.actor, no_restart=True)
         life.kill()  # Ray asks the process first, and waits for 5 s
         if self._transport is not None:
             self._transport.remove(node)
@@ -173,7 +174,7 @@ class RayLauncher:
             raise ConnectionError(f"{node} has ended")
         try:
             answer: bytes = await life.beat.remote(request)
-        except self._ray.exceptions.RayError as error:
+        except self.ray.exceptions.RayError as error:
             raise ConnectionError(f"{node} does not answer: {error}") from error
         return answer
 
@@ -192,6 +193,8 @@ class RayLauncher:
             await self.kill(node)
         if self._transport is not None:
             await self._transport.close()
+        if self.own is not None and not _runs(self.own.store_pid):
+            await self.own.close()  # first, since without its metadata store Ray takes 5 s to disconnect
         if self._connection is not None:
             self._connection.close()
         if self.own is not None:

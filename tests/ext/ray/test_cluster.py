@@ -58,8 +58,8 @@ class Nodes:
         return ref, await ref.ask(Where(), timeout=10)
 
     async def complete(self) -> None:
-        """Wait until all nodes are in."""
-        while len(self.system.nodes()) < 4:  # noqa: ASYNC110
+        """Wait until as many nodes are in as there are places."""
+        while len(self.system.nodes()) < 1 + len(self.cluster._places):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
     async def placed_again(self, path: str, than: Any) -> Place:
@@ -91,7 +91,7 @@ async def nodes() -> AsyncIterator[Nodes]:
 
 @pytest_asyncio.fixture(autouse=True, loop_scope="module")
 async def complete(nodes: Nodes) -> None:
-    """Begin each test with three nodes."""
+    """Begin each test with all nodes."""
     await asyncio.wait_for(nodes.complete(), 40)
 
 
@@ -219,3 +219,19 @@ async def test_a_drained_node_gives_its_actors_away_and_is_not_replaced(nodes: N
     assert again.node != place.node
     assert place.node not in {node.name for node in nodes.system.nodes()}
     assert supervisor.is_alive
+
+
+async def test_messages_go_on_when_the_head_and_its_metadata_store_are_killed(nodes: Nodes) -> None:
+    """The last test: nothing can be started afterwards."""
+    worker, place = await nodes.worker()
+    own = nodes.cluster._ray_launcher.own
+    assert own is not None
+
+    for pid in (own.store_pid, own.head_pid):
+        os.kill(pid, signal.SIGKILL)
+    for number in range(20):
+        worker.tell(Count(number=number))
+        await asyncio.sleep(0.25)
+
+    assert await worker.ask(Total(), timeout=10) == Counted(count=20, in_order=True)
+    assert await worker.ask(Where(), timeout=10) == place
