@@ -113,15 +113,18 @@ class Connected:
             if listed is self._listed:
                 return
             tools = await self._made(listed or ())
-            most = self._options.search_above
-            finder: ToolFinder | None = None
-            if most is not None and sum(map(tokens_of, tools)) > most:
-                finder = ToolFinder()
-                for number, tool in enumerate(tools):
-                    finder.add(tool)
-                    await _pause(number)
-            self._listed, self._tools, self._finder = listed, tools, finder
+            self._listed, self._tools, self._finder = listed, tools, await self._finder_of(tools)
             self._always = [tool for tool in tools if self._options.is_always_shown(_remote_name(tool))]
+
+    async def _finder_of(self, tools: Sequence[Tool]) -> ToolFinder | None:
+        """Return the finder of tools that are too many to be shown; None if they are not."""
+        most, tokens = self._options.search_above, 0
+        finder = ToolFinder()
+        for number, tool in enumerate(tools):
+            tokens += tokens_of(tool)
+            finder.add(tool)
+            await _pause(number)
+        return finder if most is not None and tokens > most else None
 
     async def _read_more(self, handle: str, start: int) -> str:
         assert self._long is not None  # or the tool would not be there

@@ -4,6 +4,7 @@ The SDK's provider holds a lock from the beginning of a request to the end of it
 whole before it hands it on. Calls would wait for each other, and a server could not ask anything in the middle of one.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator
 
 import httpx2
@@ -16,44 +17,42 @@ class SideBySide(httpx2.Auth):
     """Adds the token of a provider to requests, and leaves to the provider what needs another token.
 
     Args:
-        provider: The SDK's provider. Its lock is held while somebody signs in, and with no other request.
+        provider: The SDK's provider. One request at a time signs in with it; the others wait for the token.
     """
 
     requires_request_body = True
 
     def __init__(self, provider: OAuthClientProvider) -> None:
         self._provider = provider
+        self._signing_in = asyncio.Lock()
 
     async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
         """Send a request with the token that is there; if it is refused, sign in and send it again."""
         refused: set[str] = set()
-        while (token := await self._token(refused)) is not None:
+        while True:
+            token = self._valid(refused)
+            if token is None:
+                async with self._signing_in:
+                    token = self._valid(refused)  # another request may have signed in
+                    if token is None:
+                        flow = self._provider.async_auth_flow(request)
+                        try:
+                            outgoing = await anext(flow)
+                            while True:
+                                response = yield outgoing
+                                if outgoing is not request or response.status_code in _REFUSED:
+                                    await response.aread()
+                                outgoing = await flow.asend(response)
+                        except StopAsyncIteration:
+                            return
+                        finally:
+                            await flow.aclose()
             request.headers["Authorization"] = f"Bearer {token}"
             response = yield request
             if response.status_code not in _REFUSED:
                 return
             await response.aread()
             refused.add(token)
-        flow = self._provider.async_auth_flow(request)
-        try:
-            outgoing = await anext(flow)
-            while True:
-                response = yield outgoing
-                if outgoing is not request or response.status_code in _REFUSED:
-                    await response.aread()
-                outgoing = await flow.asend(response)
-        except StopAsyncIteration:
-            return
-        finally:
-            await flow.aclose()
-
-    async def _token(self, refused: set[str]) -> str | None:
-        """Return a token that was not refused; None if somebody must sign in."""
-        token = self._valid(refused)
-        if token is None:
-            async with self._provider.context.lock:  # another request may be signing in
-                token = self._valid(refused)
-        return token
 
     def _valid(self, refused: set[str]) -> str | None:
         context = self._provider.context

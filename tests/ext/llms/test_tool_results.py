@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from miniagents import InteractionContext, Message, MiniAgents, TextMessage, miniagent
+from miniagents import InteractionContext, Message, MiniAgents, TextMessage, UserMessage, miniagent
 from miniagents.actors.threads import DaemonExecutor, use_daemon_threads
-from miniagents.ext.llms import ToolResultMessage
+from miniagents.ext.llms import ImageMessage, ToolResultMessage
 from miniagents.testing import Call, FakeProvider, Reply, Script, ScriptedModel
 from tests.ext.llms.apis import agent_of, each_api
 from tests.ext.llms.test_tools import add, results_of, script_of
@@ -308,3 +308,21 @@ async def test_a_system_that_ends_names_the_tools_that_it_leaves_behind(gate: Ga
         await ScriptedModel.fork(script=script_of(Call("hang")), tools=[gate.hang], tool_timeout=0.05).inquire("Hi")
     (left,) = [one for one in log if one["event"] == "shutdown.threads_left"]
     assert (left["executor"], left["calls"]) == ("tools", "hang")
+
+
+@pytest.mark.parametrize("is_error", [False, True])
+async def test_a_tool_that_returns_a_result_message_gives_its_parts_and_says_whether_it_has_failed(
+    is_error: bool,
+) -> None:
+    parts = (UserMessage("look:"), ImageMessage(data=b"1", media_type="image/png"))
+
+    async def look() -> ToolResultMessage:
+        return ToolResultMessage("look: an image", parts=parts, is_error=is_error)
+
+    script = script_of(Call("look", id="call-1"))
+    async with MiniAgents():
+        replies = await ScriptedModel.fork(script=script, tools=[look]).inquire("Hi")
+
+    result = ToolResultMessage("look: an image", call_id="call-1", name="look", parts=parts, is_error=is_error)
+    assert replies[1] == result
+    assert result in script.requests[1].messages

@@ -22,28 +22,22 @@ EACH = [(transport, era) for transport in ("stdio", "http") for era in ERAS]
 
 
 class Beat:
-    """Measures how long the event loop was blocked at most."""
-
-    def __init__(self) -> None:
-        self.longest = 0.0
+    """Measures how long one turn of the event loop took at most."""
 
     async def __aenter__(self) -> "Beat":
-        self._task = asyncio.ensure_future(self._run())
-        await asyncio.sleep(0.05)
         self.longest = 0.0
+        self._task = asyncio.ensure_future(self._run())
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._task.cancel()
 
     async def _run(self) -> None:
-        before = time.thread_time()
+        before = time.thread_time()  # of this thread alone: the machine may be busy with others
         while True:
             await asyncio.sleep(0)
-            now = time.thread_time()  # of this thread alone: the machine may be busy with others
+            now = time.thread_time()
             self.longest, before = max(self.longest, now - before), now
-            await asyncio.sleep(0.001)
-            before = time.thread_time()
 
 
 @pytest.mark.parametrize(("transport", "era"), EACH)
@@ -70,7 +64,7 @@ async def test_a_cancelled_call_returns_at_once_and_ends_on_the_server_and_no_ot
                 call.cancel()
             await asyncio.gather(*calls, return_exceptions=True)
 
-    assert took < 0.1
+    assert took < 0.5
     assert result.content == "still here"
     assert done == [False, True, False]
     assert cancelled == ["1"]

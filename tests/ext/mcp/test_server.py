@@ -1,6 +1,8 @@
 """A server in `tools=` and in programs: over both transports, and in both eras of the protocol."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -196,3 +198,16 @@ def test_a_program_is_called_dies_and_is_stopped_on_uvloop_as_on_asyncio(era: st
     uvloop.run(main())
 
     assert programs() == before
+
+
+def test_without_the_sdk_the_extra_is_named_and_nothing_else_needs_it() -> None:
+    code = (
+        "import sys\n"
+        "import miniagents.ext.llms\n"
+        "assert 'mcp' not in sys.modules\n"
+        "sys.modules['mcp'] = None\n"
+        "from miniagents.ext.mcp import McpServer\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert "MissingDependencyError: miniagents.ext.mcp needs mcp: pip install 'miniagents[mcp]'" in done.stderr
