@@ -92,7 +92,6 @@ class MiniAgents(AgentHost):
             raise InvalidOptionError(
                 "durable_agents=True needs a journal: journal=SqliteJournal(path), of miniagents.journal"
             )
-        self.durable_agents = durable_agents
         self._answers: Any = None
         self._jobs: Any = None
         if journal is not None:
@@ -176,7 +175,7 @@ class MiniAgents(AgentHost):
         """Make the cell of an actor or agent, without starting it."""
         if isinstance(actor, MiniAgent):
             chosen = options if options is not None else actor.options.spawn
-            if isinstance(chosen, SpawnOptions) and chosen.is_placed:  # anything else is refused below
+            if isinstance(chosen, SpawnOptions) and chosen.is_placed:
                 return self.place(parent, actor, name, chosen, kwargs)
             return new_agent_cell(self, parent, name, spawned(actor, options, kwargs))
         if isinstance(actor, Pool) and isinstance(actor.child, MiniAgent):
@@ -236,14 +235,14 @@ class MiniAgents(AgentHost):
     def interaction_started(self, interaction: Interaction) -> None:
         """Note that a call is under way. One that was silent is noted again when it turns out to be no replay."""
         self._interactions[interaction.id] = interaction
+        if interaction.is_silent:
+            return
         for hook in self.observers.interaction_started:
-            if interaction.is_silent:
-                break
             try:
                 hook(interaction)
             except Exception as error:
                 observer_failed(hook, error)
-        if self.events.wanted and not interaction.is_silent:
+        if self.events.wanted:
             self.events.publish(
                 EventKind.INTERACTION_STARTED, interaction.path, detail=interaction.id, actor=interaction.cell
             )
@@ -251,22 +250,22 @@ class MiniAgents(AgentHost):
     def interaction_ended(self, interaction: Interaction) -> None:
         """Note that a call is over."""
         if self._interactions.pop(interaction.id, None) is not None:
-            if self.observers.interaction_ended and not interaction.is_silent:
+            if not interaction.is_silent:
                 for hook in self.observers.interaction_ended:
                     try:
                         hook(interaction)
                     except Exception as error:
                         observer_failed(hook, error)
-            if self.events.wanted and not interaction.is_silent:
-                self.events.publish(
-                    EventKind.INTERACTION_ENDED,
-                    interaction.path,
-                    error=interaction.error,
-                    detail=interaction.id,
-                    tokens=interaction.tokens,
-                    cost=interaction.cost,
-                    actor=interaction.cell,
-                )
+                if self.events.wanted:
+                    self.events.publish(
+                        EventKind.INTERACTION_ENDED,
+                        interaction.path,
+                        error=interaction.error if not interaction.was_passivated else None,
+                        detail=interaction.id,
+                        tokens=interaction.tokens,
+                        cost=interaction.cost,
+                        actor=interaction.cell,
+                    )
             if not self._interactions and self._no_interactions is not None and not self._no_interactions.done():
                 self._no_interactions.set_result(None)
 
@@ -278,6 +277,8 @@ class MiniAgents(AgentHost):
             if self._interactions:
                 self._no_interactions = self.loop.create_future()
                 await self._no_interactions
+            elif self._jobs is not None and self._jobs.passivation.has_any:
+                await self._jobs.passivation.until_none_is_left()
             elif not self._background_to_wait_for() and not self._open_calls:
                 break
         await super()._wait_until_quiet()
@@ -287,6 +288,8 @@ class MiniAgents(AgentHost):
     async def _stop_interactions(self) -> None:
         for call in tuple(self._open_calls):
             call.finish()
+        if self._jobs is not None:
+            self._jobs.passivation.stop()
         ending = [interaction for interaction in self._interactions.values() if not interaction.ends_with_its_agent]
         for interaction in ending:
             if interaction.parent is None:
@@ -295,6 +298,8 @@ class MiniAgents(AgentHost):
         running = [task for task in tasks if task is not None and not task.done()]
         if running:
             await asyncio.wait(running, timeout=INSIST_EVERY)
+        if self._answers is not None:
+            self._answers.close()
 
     def _that_run(self) -> list[Any]:
         # A call on a worker is in both.
