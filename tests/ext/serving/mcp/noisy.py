@@ -37,4 +37,12 @@ async def outer(ctx: InteractionContext) -> None:
     ctx.reply(await inner.inquire())
 
 
+@miniagent
+async def slow(ctx: InteractionContext) -> None:
+    """Takes a second."""
+    ctx.reply("begun")
+    await asyncio.sleep(1)
+    ctx.reply("done")
+
+
 agents = [loud, outer]

@@ -10,8 +10,11 @@ import httpx2
 import pytest
 from mcp.shared.exceptions import MCPError
 from mcp_types import ImageContent, TextContent
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from miniagents import InteractionContext, miniagent
+from miniagents.errors import InvalidOptionError
 from miniagents.ext.llms import ImageMessage
 from miniagents.ext.mcp import McpApp
 from miniagents.ext.serving import Limits, Served, agent_app
@@ -207,3 +210,27 @@ async def test_an_app_of_tools_has_no_other_way_to_its_agents(url: str, mode: st
         }
 
     assert statuses == {"/healthz": 200, "/agents": 404, "/interactions": 404, "/openapi.json": 404}
+
+
+async def test_an_app_of_tools_inside_another_app_is_no_redirect_away(mode: str) -> None:
+    tools = McpApp(echo, auth=None)
+    app = Starlette(routes=[Mount("/", tools)], lifespan=tools.lifespan)
+    async with served(app) as address, http_client(f"{address}/mcp", mode) as client:
+        assert (await client.call_tool("echo", {"message": "x"})).content == [TextContent(text="You said: x")]
+
+
+async def test_two_agents_that_would_be_one_tool_are_refused(mode: str) -> None:
+    app = agent_app({"a:b": echo, "a_b": weather}, auth=None, admin_auth=None)
+    with pytest.raises(InvalidOptionError, match="'a_b'"):
+        app.serve_mcp()
+
+
+async def test_a_page_of_an_allowed_origin_may_send_the_headers_of_the_protocol(mode: str) -> None:
+    page = "https://chat.example.com"
+    app = McpApp(echo, auth=None, allowed_origins=[page])
+    names = "mcp-method, mcp-name, mcp-protocol-version, mcp-session-id"
+    headers = {"origin": page, "access-control-request-method": "POST", "access-control-request-headers": names}
+    async with served(app) as address, httpx2.AsyncClient() as http:
+        answer = await http.options(f"{address}/mcp", headers=headers)
+
+    assert answer.status_code == 200
