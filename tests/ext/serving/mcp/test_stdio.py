@@ -109,6 +109,19 @@ async def test_garbage_on_the_input_is_skipped(tmp_path: Path) -> None:
     assert await process.wait() == 0
 
 
+async def test_a_request_that_is_too_long_is_refused_by_its_id(tmp_path: Path) -> None:
+    process = await started(f"{NOISY}:agents", tmp_path / "notes")
+    assert process.stdin is not None
+    await opened(process)
+    refused = await asked(process, 2, "tools/call", name="loud", arguments={"message": "x" * 9_000_000})
+    answer = await asked(process, 3, "tools/call", name="loud", arguments={"message": "x"})
+    process.stdin.close()
+
+    assert "more than 8388608" in refused["error"]["message"]
+    assert not answer["result"].get("isError")
+    assert await process.wait() == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_the_process_although_the_input_is_open(tmp_path: Path, number: int) -> None:
     notes = tmp_path / "notes"
