@@ -158,16 +158,16 @@ async def test_a_slash_at_the_end_is_no_redirect(url: str, mode: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "status"),
+    ("body", "status", "code"),
     [
-        (b"\xff\xfe not json", 400),
-        (b"[]", 400),
-        (b'{"jsonrpc": "2.0", "id": [], "method": 7}', 400),
-        (b"[" * 100 + b"]" * 100, 400),
-        (b" " * 2000, 413),
+        (b"\xff\xfe not json", 400, None),
+        (b"[]", 400, None),
+        (b'{"jsonrpc": "2.0", "id": [], "method": 7}', 400, None),
+        (b"[" * 100 + b"]" * 100, 400, "too_deep"),
+        (b" " * 2000, 413, "too_large"),
     ],
 )
-async def test_garbage_is_refused_and_the_server_goes_on(mode: str, body: bytes, status: int) -> None:
+async def test_garbage_is_refused_and_the_server_goes_on(mode: str, body: bytes, status: int, code: str | None) -> None:
     app = McpApp(echo, auth=None, limits=Limits(body=1000))
     headers = {
         "content-type": "application/json",
@@ -177,6 +177,8 @@ async def test_garbage_is_refused_and_the_server_goes_on(mode: str, body: bytes,
     async with served(app) as address, httpx2.AsyncClient() as http:
         answer = await http.post(f"{address}/mcp", content=body, headers=headers)
         assert answer.status_code == status
+        if code is not None:  # else the protocol's own answer
+            assert answer.json()["error"]["code"] == code
         async with http_client(f"{address}/mcp", mode) as client:
             assert (await client.call_tool("echo", {"message": "x"})).content == [TextContent(text="You said: x")]
 
