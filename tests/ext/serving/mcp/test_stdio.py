@@ -60,12 +60,18 @@ async def opened(process: asyncio.subprocess.Process) -> None:
 async def test_a_client_that_starts_the_command_calls_agents_whose_prints_never_reach_it(
     tmp_path: Path, mode: str
 ) -> None:
+    seen: list[str | None] = []
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        seen.append(message)
+
     async with Client(parameters(f"{NOISY}:agents", tmp_path / "notes"), mode=mode) as client:
         names = [tool.name for tool in (await client.list_tools()).tools]
-        result = await client.call_tool("loud", {"message": "Hello"})
+        result = await client.call_tool("loud", {"message": "Hello"}, progress_callback=note)
 
     assert names == ["loud", "outer"]
     assert result.content == [TextContent(text="read: ''")]
+    assert seen == ["read: ''"]
 
 
 @pytest.mark.parametrize("mode", MODES)
