@@ -70,8 +70,10 @@ ROOMS = {
         "anthropic",
         "native",
         "operations",
+        "mcp",
         "asgi",
         "app",
+        "mcp_app",
         "command",
     ],
 }

@@ -15,6 +15,7 @@ from miniagents.cli.commands import Commands
 from miniagents.cli.operate import add_dead_letters, add_deliver, add_jobs, add_journal, add_pending
 from miniagents.errors import InvalidOptionError, MissingDependencyError
 from miniagents.ext.serving.command import configure as configure_serve
+from miniagents.ext.serving.mcp.command import configure as configure_mcp
 
 
 def add_serve(commands: Commands) -> None:
@@ -22,9 +23,15 @@ def add_serve(commands: Commands) -> None:
     configure_serve(commands.add_parser("serve", help="serve agents over HTTP, with OpenAI-compatible endpoints"))
 
 
+def add_mcp(commands: Commands) -> None:
+    """Add the parser of `miniagents mcp`."""
+    configure_mcp(commands.add_parser("mcp", help="serve agents as tools to an MCP client that starts the command"))
+
+
 COMMANDS: tuple[Callable[[Commands], None], ...] = (
     add_bench,
     add_serve,
+    add_mcp,
     add_jobs,
     add_pending,
     add_deliver,

@@ -6,6 +6,7 @@ import sys
 import traceback
 from itertools import dropwhile
 from types import ModuleType
+from typing import Any
 
 from miniagents.errors import InvalidOptionError
 
@@ -43,6 +44,31 @@ def import_named(name: str) -> ModuleType:
                 f"no module named {error.name!r}, neither installed nor in {working_directory}"
             ) from error
         raise InvalidOptionError(f"importing {name!r} failed:\n{own_trace(error)}") from error
+
+
+def import_target(where: str) -> Any:
+    """Import the object that is named as `module:name` or `module:namespace.name`.
+
+    Args:
+        where: The name.
+
+    Raises:
+        InvalidOptionError: The name has another form, the import failed, or there is no such object.
+
+    Example:
+        >>> import_target("json:JSONDecoder.decode").__name__
+        'decode'
+    """
+    module, _, name = where.partition(":")
+    if not module or not name:
+        raise InvalidOptionError("name the app as module:name")
+    target: Any = import_named(module)
+    for part in name.split("."):
+        try:
+            target = getattr(target, part)
+        except AttributeError as error:
+            raise InvalidOptionError(str(error)) from error
+    return target
 
 
 def own_trace(error: BaseException) -> str:

@@ -65,6 +65,11 @@ def test_an_approval_is_waited_for_across_runs(tmp_path: Path) -> None:
 
 
 def test_every_example_is_tested() -> None:
-    files = {path.stem for path in (ROOT / "examples").glob("*.py")} - {"__init__", "mcp_notes", "models", "word_counter"}
+    files = {path.stem for path in (ROOT / "examples").glob("*.py")} - {
+        "__init__",
+        "mcp_notes",
+        "models",
+        "word_counter",
+    }
     talks_to_models = {"chat", "debate", "extraction", "fallback", "tools"}  # test_llm_examples.py
     assert files == set(EXPECTED) | talks_to_models | {"approval", "mcp_desk"}

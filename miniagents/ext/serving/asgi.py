@@ -3,8 +3,8 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import asynccontextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from miniagents.actors.collecting import Collecting, collecting
 from miniagents.actors.observing.request_id import current_request_id
 from miniagents.agents import MiniAgents
+from miniagents.errors import InvalidOptionError, MissingDependencyError
 from miniagents.ext.serving.anthropic.client import anthropic_body, body_for, refusal_for
 from miniagents.ext.serving.anthropic.messages_api import AnthropicApi
 from miniagents.ext.serving.anthropic.models import AnthropicModels
@@ -45,7 +46,12 @@ from miniagents.ext.serving.service import AsBody, Endpoint, Handler, Service
 from miniagents.ext.serving.tracking import P
 from miniagents.ext.telemetry.prometheus import MetricsApp
 
-_PROBES = ("/healthz", "/readyz")
+if TYPE_CHECKING:
+    from miniagents.ext.serving.mcp.endpoint import McpEndpoint
+
+PROBES = ("/healthz", "/readyz")
+"""The paths that answer whether the service works."""
+
 _METHODS = ("GET", "POST", "DELETE")
 
 
@@ -94,10 +100,11 @@ class AgentApp(Starlette):
         self._responses = ResponsesApi(service, responses, self._references)
         self._metrics = metrics
         self._gc = gc
+        self._mcp: McpEndpoint | None = None
         self.hosts = hosts
         origins = tuple(allowed_origins)
         middleware = [
-            Middleware(HostCheck, hosts=hosts, free=_PROBES),
+            Middleware(HostCheck, hosts=hosts, free=PROBES),
             Middleware(OriginCheck, allowed=origins),
         ]
         if origins:
@@ -190,6 +197,28 @@ class AgentApp(Starlette):
         """
         return self._service.tracking.track(promise)
 
+    def serve_mcp(self, path: str = "/mcp", *, stateless: bool = False) -> None:
+        """Serve the agents also as tools of the Model Context Protocol, with the tokens and limits of the service.
+
+        Args:
+            path: The path.
+            stateless: Whether clients of the era before 2026-07-28 get no session; see `McpApp`.
+
+        Raises:
+            MissingDependencyError: The official SDK of the protocol is not installed.
+            InvalidOptionError: The app serves the protocol already, or two agents are tools of the same name.
+        """
+        try:
+            from miniagents.ext.serving.mcp.endpoint import McpEndpoint
+        except ModuleNotFoundError as error:
+            raise MissingDependencyError(
+                f"agents as tools of MCP clients need {error.name}: pip install 'miniagents[mcp]'"
+            ) from error
+        if self._mcp is not None:
+            raise InvalidOptionError("the app serves the Model Context Protocol already")
+        self._mcp = McpEndpoint(self._service, stateless=stateless)
+        self.router.routes.extend(self._mcp.routes(path))
+
     @asynccontextmanager
     async def lifespan(self, app: Any = None) -> AsyncIterator[None]:
         """Run the agents while the block runs. A server does this for the outermost app. Inside another app, pass it
@@ -214,9 +243,10 @@ class AgentApp(Starlette):
                 await self._on_start(system)
             await service.turns.store.check()
             self._announce()
-            with collecting(self._gc), self._drain.on_signals():
-                yield
-            await self._drain.begin()
+            async with self._mcp.running() if self._mcp is not None else nullcontext():
+                with collecting(self._gc), self._drain.on_signals():
+                    yield
+                await self._drain.begin()
         finally:
             service.gate.is_draining = True
             self._agents.kept.clear()

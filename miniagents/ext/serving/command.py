@@ -16,7 +16,7 @@ from typing import Any
 from miniagents.actors.collecting import collecting
 from miniagents.actors.threads import EXIT_GRACE, DaemonExecutor, use_daemon_threads
 from miniagents.errors import InvalidOptionError, MissingDependencyError
-from miniagents.ext.importing import import_named
+from miniagents.ext.importing import import_target
 
 _LAST_PORT = 65_535
 _LOOK_EVERY = 0.1
@@ -66,6 +66,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="how Python's garbage collector works: 'service' makes full collections, for which all clients wait, rare "
         "(default), 'python' leaves it as it is",
     )
+    parser.add_argument(
+        "--mcp",
+        action="store_true",
+        help="serve the agents also as tools of the Model Context Protocol, at /mcp",
+    )
     parser.set_defaults(run=run)
 
 
@@ -87,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until the process gets a signal to stop.
 
     Args:
-        arguments: `app`, `host`, `port`, `grace`, `allowed_host`, `access_log`, `gc`; see `configure`.
+        arguments: `app`, `host`, `port`, `grace`, `allowed_host`, `access_log`, `gc`, `mcp`; see `configure`.
 
     Returns:
         The exit status.
@@ -111,7 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
     inner = app if isinstance(app, AgentApp) else _mounted(app)
     try:
         _configured(inner, arguments)
-    except InvalidOptionError as error:
+    except (InvalidOptionError, MissingDependencyError) as error:
         print(f"miniagents serve: {error}", file=sys.stderr)
         return 2
     if threading.current_thread() is threading.main_thread():
@@ -179,7 +184,11 @@ def _configured(app: Any, arguments: argparse.Namespace) -> None:
         InvalidOptionError: An option is wrong, or there is no app for it.
     """
     if app is None:
-        for option, value in (("--grace", arguments.grace), ("--allowed-host", arguments.allowed_host or None)):
+        for option, value in (
+            ("--grace", arguments.grace),
+            ("--allowed-host", arguments.allowed_host or None),
+            ("--mcp", arguments.mcp or None),
+        ):
             if value is not None:
                 raise InvalidOptionError(f"{option} needs an agent_app(), and there is none here")
         return
@@ -189,6 +198,8 @@ def _configured(app: Any, arguments: argparse.Namespace) -> None:
         except InvalidOptionError as error:
             raise InvalidOptionError(f"--{error}") from None
     app.hosts.add(arguments.allowed_host, option="--allowed-host")
+    if arguments.mcp:
+        app.serve_mcp()
     if app.hosts.are_loopback and not _is_loopback(arguments.host):
         print(
             f"miniagents serve: warning: listening at {arguments.host}, but only requests for localhost are accepted "
@@ -232,15 +243,7 @@ def _loaded(where: str) -> Any:
     from miniagents.ext.serving.app import agent_app
     from miniagents.ext.serving.served_agent import Served
 
-    module, _, name = where.partition(":")
-    if not module or not name:
-        raise InvalidOptionError("name the app as module:name")
-    target: Any = import_named(module)
-    for part in name.split("."):
-        try:
-            target = getattr(target, part)
-        except AttributeError as error:
-            raise InvalidOptionError(str(error)) from error
+    target = import_target(where)
     if isinstance(target, (MiniAgent, Served, dict, list, tuple)):
         return agent_app(target)
     if not _is_asgi(target):
@@ -266,6 +269,9 @@ def _mounted(app: Any) -> Any:
     """Return the `AgentApp` inside another app; None if there is none, or more than one."""
     from miniagents.ext.serving.asgi import AgentApp
 
+    below = getattr(app, "app", None)
+    if isinstance(below, AgentApp):  # that of an McpApp
+        return below
     apps = [route.app for route in getattr(app, "routes", ()) if isinstance(getattr(route, "app", None), AgentApp)]
     return apps[0] if len(apps) == 1 else None
 

@@ -9,6 +9,7 @@ from miniagents.ext.serving.http.problems import Problem
 from miniagents.ext.serving.http.request_headers import header, header_values
 
 _OWN_HEADERS = ("Last-Event-ID", "X-Conversation", "X-Request-ID", "X-Request-Timeout", "traceparent", "tracestate")
+_MCP_HEADERS = ("Mcp-Method", "Mcp-Name", "Mcp-Protocol-Version", "Mcp-Session-Id")
 _SDK_HEADERS = (
     "Authorization",
     "X-API-Key",
@@ -45,10 +46,10 @@ _SDK_HEADERS = (
 """The headers that the official SDKs of OpenAI and Anthropic send, for Python and JavaScript. None of them affects the
 check of the origin, and the service reads only its own headers."""
 
-ALLOWED_HEADERS = (*_OWN_HEADERS, *_SDK_HEADERS)
+ALLOWED_HEADERS = (*_OWN_HEADERS, *_MCP_HEADERS, *_SDK_HEADERS)
 """The headers that pages of allowed origins may send."""
 
-EXPOSED_HEADERS = ("Request-Id", "Retry-After", "X-Request-ID", "X-Should-Retry")
+EXPOSED_HEADERS = ("Mcp-Session-Id", "Request-Id", "Retry-After", "X-Request-ID", "X-Should-Retry")
 """The headers that these pages may read."""
 
 

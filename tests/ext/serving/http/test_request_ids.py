@@ -253,4 +253,4 @@ async def test_a_page_of_an_allowed_origin_may_send_what_the_official_sdks_send_
     assert (foreign.status_code, other.status_code) == (403, 400)
     assert answer.headers["access-control-allow-origin"] == FRIEND["origin"]
     exposed = {name.lower() for name in answer.headers["access-control-expose-headers"].split(", ")}
-    assert exposed == {"x-request-id", "request-id", "retry-after", "x-should-retry"}
+    assert exposed == {"mcp-session-id", "x-request-id", "request-id", "retry-after", "x-should-retry"}
