@@ -37,7 +37,10 @@ def strict_schema(kind: object) -> tuple[dict[str, Any], bool]:
 
 
 def parameters_schemas(
-    parameters: type[msgspec.Struct], defaults: Mapping[str, object], nullable: Collection[str]
+    parameters: type[msgspec.Struct],
+    defaults: Mapping[str, object],
+    nullable: Collection[str],
+    descriptions: Mapping[str, str],
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Return the JSON schemas of a tool's parameters; parameters with a default are optional.
 
@@ -45,6 +48,7 @@ def parameters_schemas(
         parameters: A Struct with a field for each parameter; fields of optional ones have a default.
         defaults: The defaults that JSON can hold, by name; the schemas show them.
         nullable: The optional parameters whose own type does not take null: in strict mode null stands for the default.
+        descriptions: The descriptions of parameters, by name; names of no parameter do not matter.
 
     Returns:
         The plain schema, and the schema for strict mode, in which all parameters are required. The second is None if
@@ -62,6 +66,8 @@ def parameters_schemas(
     with_defaults = dict(schema["properties"])
     for name, property_schema in schema["properties"].items():
         plain = {key: value for key, value in property_schema.items() if key != "default"}
+        if name in descriptions:
+            plain["description"] = descriptions[name]
         with_defaults[name] = {**plain, "default": defaults[name]} if name in defaults else plain
         properties[name] = plain
         if name in defaults:
@@ -167,6 +173,9 @@ class _Strict:
             return [self.made(item) for item in schema]
         if not isinstance(schema, dict):
             return schema
+        if "$ref" in schema and len(schema) > 1:  # strict mode takes no keyword beside a reference
+            reference = schema["$ref"]
+            schema = {"anyOf": [{"$ref": reference}], **{key: schema[key] for key in schema if key != "$ref"}}
         if not set(schema) - {"title", "description", "default"} or (
             schema.get("type") == "array" and "items" not in schema
         ):

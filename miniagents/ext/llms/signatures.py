@@ -6,7 +6,7 @@ import sys
 import types
 import typing
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated, Any, TypeAlias
 
@@ -14,6 +14,7 @@ import msgspec
 
 from miniagents.agents import InteractionContext
 from miniagents.errors import InvalidOptionError
+from miniagents.ext.llms.documentation import annotated_description, documentation_of
 from miniagents.ext.llms.messages import ToolCall
 from miniagents.ext.llms.schemas import decode_own_types, parameters_schemas
 
@@ -33,8 +34,11 @@ class Signature:
         kinds: The types of the parameters that the model fills, by name.
         defaults: The defaults of the optional ones, by name.
         injected: The parameters that the runtime fills; the schemas do not have them.
+        descriptions: The descriptions of parameters, by name. A description in the annotation of a type goes before.
+        description: What the function does, for the model.
 
     Attributes:
+        description: As above.
         schema: The JSON schema.
         strict_schema: The JSON schema for strict mode; None if strict mode cannot take it.
         injected: The parameters that the runtime fills.
@@ -44,8 +48,16 @@ class Signature:
     """
 
     def __init__(
-        self, name: str, kinds: dict[str, Any], defaults: dict[str, object], injected: Injected | None = None
+        self,
+        name: str,
+        kinds: dict[str, Any],
+        defaults: dict[str, object],
+        injected: Injected | None = None,
+        *,
+        descriptions: Mapping[str, str] | None = None,
+        description: str = "",
     ) -> None:
+        self.description = description
         self.injected: Injected = injected or {}
         self._defaults = defaults
         try:
@@ -55,8 +67,12 @@ class Signature:
                 for parameter, default in defaults.items()
                 if (value := _as_json(default)) is not _UNTOLD
             }
+            described = dict(descriptions or {})
+            for parameter, kind in kinds.items():
+                if (text := annotated_description(kind)) is not None:
+                    described[parameter] = text
             struct = _struct(name, kinds, defaults)
-            self.schema, self.strict_schema = parameters_schemas(struct, defaults_as_json, self._nullable)
+            self.schema, self.strict_schema = parameters_schemas(struct, defaults_as_json, self._nullable, described)
             if self._nullable:
                 kinds = {
                     parameter: kind | None if parameter in self._nullable else kind for parameter, kind in kinds.items()
@@ -171,7 +187,15 @@ def _read(function: Callable[..., object], name: str) -> Signature:
         kinds[parameter.name] = kind
         if parameter.default is not parameter.empty:
             defaults[parameter.name] = parameter.default
-    return Signature(name, kinds, defaults, injected)
+    documentation = documentation_of(function)
+    return Signature(
+        name,
+        kinds,
+        defaults,
+        injected,
+        descriptions=documentation.parameters,
+        description=documentation.description,
+    )
 
 
 def injected_parameters(function: Callable[..., object], name: str) -> Injected:
