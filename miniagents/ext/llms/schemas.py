@@ -12,6 +12,12 @@ from typing import Any
 import msgspec
 
 from miniagents.errors import OutputError
+from miniagents.ext.llms.pydantic_types import (
+    decoded_by_pydantic,
+    is_pydantic,
+    schema_by_pydantic,
+    validated_by_pydantic,
+)
 from miniagents.messages import FrozenDict, Message
 from miniagents.messages.frozen import freeze
 
@@ -24,7 +30,7 @@ def strict_schema(kind: object) -> tuple[dict[str, Any], bool]:
     A `$ref` at the root is inlined, objects allow no further properties, and all their keys are required.
 
     Args:
-        kind: Any type that msgspec can decode.
+        kind: Any type that msgspec can decode, with models of pydantic in it.
 
     Returns:
         The schema, and whether strict mode can take it: it takes no dicts with free keys, and no values of any type.
@@ -84,8 +90,9 @@ def parameters_schemas(
 
 def _inlined(kind: object) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the schema of a type, without a `$ref` at its root, and its definitions."""
-    schema = msgspec.json.schema(_without_metadata(kind), schema_hook=_schema_of_own_types)
-    definitions = schema.pop("$defs", None) or {}
+    definitions: dict[str, Any] = {}
+    made = msgspec.json.schema(_without_metadata(kind), schema_hook=_schema_of_own_types)
+    schema: dict[str, Any] = _hoisted(made, definitions)
     if set(schema) == {"$ref"}:
         name = schema["$ref"].removeprefix("#/$defs/")
         root = definitions[name]
@@ -94,6 +101,39 @@ def _inlined(kind: object) -> tuple[dict[str, Any], dict[str, Any]]:
             del definitions[name]
         schema = dict(root)
     return schema, definitions
+
+
+def _hoisted(schema: Any, definitions: dict[str, Any]) -> Any:
+    """Return a schema without `$defs`, which go to `definitions`: those of pydantic's types stand deep inside."""
+    if isinstance(schema, list):
+        return [_hoisted(item, definitions) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    own = schema.get("$defs", {})
+    renamed = {}
+    for name, definition in own.items():
+        free, number = name, 2
+        while definitions.get(free, definition) != definition:
+            free, number = f"{name}_{number}", number + 1
+        definitions[free] = definition
+        if free != name:
+            renamed[f"#/$defs/{name}"] = f"#/$defs/{free}"
+    for name in own:
+        free = renamed.get(f"#/$defs/{name}", f"#/$defs/{name}").removeprefix("#/$defs/")
+        definitions[free] = _hoisted(_with_references(definitions[free], renamed), definitions)
+    rest = {key: value for key, value in schema.items() if key != "$defs"}
+    return {key: _hoisted(value, definitions) for key, value in _with_references(rest, renamed).items()}
+
+
+def _with_references(schema: Any, renamed: Mapping[str, str]) -> Any:
+    """Return a schema with other references, those of a discriminator's mapping included."""
+    if not renamed:
+        return schema
+    if isinstance(schema, list):
+        return [_with_references(item, renamed) for item in schema]
+    if isinstance(schema, dict):
+        return {key: _with_references(value, renamed) for key, value in schema.items()}
+    return renamed.get(schema, schema) if isinstance(schema, str) else schema
 
 
 def _made_strict(schema: dict[str, Any], definitions: dict[str, Any]) -> tuple[dict[str, Any], bool]:
@@ -133,12 +173,17 @@ _FREE_FORM = "FrozenDict"
 def _schema_of_own_types(kind: type) -> dict[str, Any]:
     if FrozenDict in (kind, typing.get_origin(kind)):
         return {"type": "object", "title": _FREE_FORM}
-    raise NotImplementedError
+    schema = schema_by_pydantic(kind)
+    if schema is None:
+        raise NotImplementedError
+    return schema
 
 
 def decode_own_types(kind: type, value: Any) -> object:
-    """Decode the types of this package: the `dec_hook` for values of these schemas."""
-    return freeze(value, "output") if FrozenDict in (kind, typing.get_origin(kind)) else value
+    """Decode the types of this package and of pydantic: the `dec_hook` for values of these schemas."""
+    if FrozenDict in (kind, typing.get_origin(kind)):
+        return freeze(value, "output")
+    return decoded_by_pydantic(kind, value) if is_pydantic(kind) else value
 
 
 def _without_metadata(kind: Any, inside: tuple[type, ...] = ()) -> Any:
@@ -180,7 +225,11 @@ class _Strict:
             schema.get("type") == "array" and "items" not in schema
         ):
             self.possible = False  # strict mode needs the type of every value
-        done = {name: self.made(value) for name, value in schema.items() if name not in (*_NOT_STRICT, "properties")}
+        done = {
+            "anyOf" if name == "oneOf" else name: self.made(value)  # strict mode knows no oneOf
+            for name, value in schema.items()
+            if name not in (*_NOT_STRICT, "properties")
+        }
         if schema.get("type") == "object":
             if "properties" in schema:
                 # The names of properties are no keywords: a property may be called "default".
@@ -202,6 +251,7 @@ class OutputType:
     Attributes:
         name: The module and the name of the type.
         kind: The type.
+        decodes: The type for msgspec: that of pydantic in its place, if pydantic validates it.
         schema: The JSON schema. A type that is no object is wrapped into one, under "value".
         wrapped: Whether the type is wrapped.
         strict: Whether strict mode can take the schema.
@@ -209,6 +259,7 @@ class OutputType:
 
     name: str
     kind: object
+    decodes: object
     schema: dict[str, Any]
     wrapped: bool
     strict: bool
@@ -229,11 +280,11 @@ class OutputType:
         """
         try:
             if not self.wrapped:
-                return msgspec.json.decode(text, type=self.kind, dec_hook=decode_own_types)
+                return msgspec.json.decode(text, type=self.decodes, dec_hook=decode_own_types)
             wrapper = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
             if set(wrapper) != {"value"}:
                 raise msgspec.ValidationError('Expected an object with the one key "value"')
-            return msgspec.json.decode(wrapper["value"], type=self.kind, dec_hook=decode_own_types)
+            return msgspec.json.decode(wrapper["value"], type=self.decodes, dec_hook=decode_own_types)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise OutputError(f"this is no {self.name}: {error}", text=text) from error
 
@@ -262,9 +313,10 @@ def output_type(kind: object) -> OutputType:
     qualname = getattr(kind, "__qualname__", None) if isinstance(kind, type) else None
     name = f"{kind.__module__}.{qualname}" if qualname else str(kind)
     known = _OUTPUT_TYPES.get(name)
-    if known is not None and known.kind is kind:
+    if known is not None and known.kind == kind:
         return known
-    schema, strict = strict_schema(kind)
+    decodes = validated_by_pydantic(kind)
+    schema, strict = strict_schema(decodes)
     wrapped = schema.get("type") != "object" or "properties" not in schema
     if wrapped:
         definitions = schema.pop("$defs", None)
@@ -276,7 +328,7 @@ def output_type(kind: object) -> OutputType:
         }
         if definitions:
             schema["$defs"] = definitions
-    made = _OUTPUT_TYPES[name] = OutputType(name, kind, schema, wrapped, strict)
+    made = _OUTPUT_TYPES[name] = OutputType(name, kind, decodes, schema, wrapped, strict)
     return made
 
 

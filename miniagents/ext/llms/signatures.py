@@ -16,6 +16,7 @@ from miniagents.agents import InteractionContext
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.llms.documentation import annotated_description, documentation_of
 from miniagents.ext.llms.messages import ToolCall
+from miniagents.ext.llms.pydantic_types import plain_data, validated_by_pydantic
 from miniagents.ext.llms.schemas import decode_own_types, parameters_schemas
 
 _CONTEXT = "ctx"
@@ -61,16 +62,17 @@ class Signature:
         self.injected: Injected = injected or {}
         self._defaults = defaults
         try:
+            described = dict(descriptions or {})
+            for parameter, kind in kinds.items():
+                if (text := annotated_description(kind)) is not None:
+                    described[parameter] = text
+            kinds = {parameter: validated_by_pydantic(kind) for parameter, kind in kinds.items()}
             self._nullable = frozenset(parameter for parameter in defaults if not _takes_null(kinds[parameter]))
             defaults_as_json = {
                 parameter: value
                 for parameter, default in defaults.items()
                 if (value := _as_json(default)) is not _UNTOLD
             }
-            described = dict(descriptions or {})
-            for parameter, kind in kinds.items():
-                if (text := annotated_description(kind)) is not None:
-                    described[parameter] = text
             struct = _struct(name, kinds, defaults)
             self.schema, self.strict_schema = parameters_schemas(struct, defaults_as_json, self._nullable, described)
             if self._nullable:
@@ -125,7 +127,7 @@ _UNTOLD = object()
 def _as_json(default: object) -> object:
     """Return a default as data that JSON can hold; `_UNTOLD` if there is none."""
     try:
-        value: object = msgspec.to_builtins(default, str_keys=True)
+        value: object = msgspec.to_builtins(default, str_keys=True, enc_hook=plain_data)
         msgspec.json.encode(value)
     except (TypeError, ValueError, OverflowError, RecursionError):
         return _UNTOLD
