@@ -102,6 +102,8 @@ def annotated_description(kind: object) -> str | None:
     if origin in (typing.Union, types.UnionType):
         described = [text for text in map(annotated_description, arguments) if text is not None]
         return described[0] if len(described) == 1 else None
+    if origin in (typing.Required, typing.NotRequired):
+        return annotated_description(arguments[0])
     if origin is not Annotated:
         return None
     texts = [text for text in map(_text_of, typing.cast(Any, kind).__metadata__) if text]

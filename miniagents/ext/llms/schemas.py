@@ -6,12 +6,13 @@ import re
 import types
 import typing
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Any
 
 import msgspec
 
 from miniagents.errors import OutputError
+from miniagents.ext.llms.documentation import annotated_description
 from miniagents.ext.llms.pydantic_types import (
     decoded_by_pydantic,
     is_pydantic,
@@ -91,7 +92,16 @@ def parameters_schemas(
 def _inlined(kind: object) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the schema of a type, without a `$ref` at its root, and its definitions."""
     definitions: dict[str, Any] = {}
-    made = msgspec.json.schema(_without_metadata(kind), schema_hook=_schema_of_own_types)
+    told = _without_metadata(kind)
+    classes: dict[Any, dict[str, Any]] = {}
+    _collect_classes(told, classes)
+    (made, *references), components = msgspec.json.schema_components((told, *classes), schema_hook=_schema_of_own_types)
+    for reference, fields in zip(references, classes.values(), strict=True):
+        properties = components[reference["$ref"].removeprefix("#/$defs/")].get("properties", {})
+        for name, description in fields.items():
+            if name in properties:
+                properties[name].setdefault("description", description)
+    _hoisted({"$defs": components}, definitions)
     schema: dict[str, Any] = _hoisted(made, definitions)
     if set(schema) == {"$ref"}:
         name = schema["$ref"].removeprefix("#/$defs/")
@@ -101,6 +111,31 @@ def _inlined(kind: object) -> tuple[dict[str, Any], dict[str, Any]]:
             del definitions[name]
         schema = dict(root)
     return schema, definitions
+
+
+def _collect_classes(kind: Any, classes: dict[Any, dict[str, Any]]) -> None:
+    """Collect the classes with fields that a type contains, each with the descriptions in its annotations, by name."""
+    described = typing.get_origin(kind) or kind
+    if kind not in classes and isinstance(described, type):
+        is_struct = issubclass(described, msgspec.Struct)
+        if (
+            is_struct
+            or is_dataclass(described)
+            or typing.is_typeddict(described)
+            or hasattr(described, "__attrs_attrs__")
+        ):
+            hints = typing.get_type_hints(described, include_extras=True)
+            names = (
+                {field.name: field.encode_name for field in msgspec.structs.fields(described)}
+                if is_struct
+                else dict.fromkeys(hints)
+            )
+            texts = {names[name] or name: annotated_description(hints[name]) for name in names}
+            classes[kind] = {name: text for name, text in texts.items() if text is not None}
+            for hint in hints.values():
+                _collect_classes(hint, classes)
+    for argument in typing.get_args(kind):
+        _collect_classes(argument, classes)
 
 
 def _hoisted(schema: Any, definitions: dict[str, Any]) -> Any:
@@ -218,7 +253,7 @@ class _Strict:
             return [self.made(item) for item in schema]
         if not isinstance(schema, dict):
             return schema
-        if "$ref" in schema and len(schema) > 1:  # strict mode takes no keyword beside a reference
+        if "$ref" in schema and not {"$ref", *_NOT_STRICT}.issuperset(schema):  # it takes no keyword beside a reference
             reference = schema["$ref"]
             schema = {"anyOf": [{"$ref": reference}], **{key: schema[key] for key in schema if key != "$ref"}}
         if not set(schema) - {"title", "description", "default"} or (
