@@ -1,26 +1,15 @@
 """JSON schemas of Python types, in the form that providers take for tools and structured output."""
 
-import functools
-import operator
 import re
-import types
-import typing
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from miniagents.errors import OutputError
-from miniagents.ext.llms.documentation import annotated_description
-from miniagents.ext.llms.pydantic_types import (
-    decoded_by_pydantic,
-    is_pydantic,
-    schema_by_pydantic,
-    validated_by_pydantic,
-)
-from miniagents.messages import FrozenDict, Message
-from miniagents.messages.frozen import freeze
+from miniagents.ext.llms.pydantic_types import validated_by_pydantic
+from miniagents.ext.llms.type_schemas import FREE_FORM, decode_own_types, schema_of
 
 _NOT_STRICT = ("default", "discriminator", "examples")
 
@@ -39,7 +28,7 @@ def strict_schema(kind: object) -> tuple[dict[str, Any], bool]:
     Raises:
         TypeError: msgspec cannot decode this type.
     """
-    schema, definitions = _inlined(kind)
+    schema, definitions = schema_of(kind)
     return _made_strict(schema, definitions)
 
 
@@ -64,7 +53,7 @@ def parameters_schemas(
     Raises:
         TypeError: msgspec cannot decode a parameter.
     """
-    schema, definitions = _inlined(parameters)
+    schema, definitions = schema_of(parameters)
     for unused in ("title", "description"):
         schema.pop(unused, None)
     schema = {"type": "object", "properties": {}, "required": [], **schema, "additionalProperties": False}
@@ -87,88 +76,6 @@ def parameters_schemas(
         return plain_schema, None
     strict, possible = _made_strict({**schema, "properties": properties}, definitions)
     return plain_schema, strict if possible else None
-
-
-def _inlined(kind: object) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the schema of a type, without a `$ref` at its root, and its definitions."""
-    definitions: dict[str, Any] = {}
-    told = _without_metadata(kind)
-    classes: dict[Any, dict[str, Any]] = {}
-    _collect_classes(told, classes)
-    (made, *references), components = msgspec.json.schema_components((told, *classes), schema_hook=_schema_of_own_types)
-    for reference, fields in zip(references, classes.values(), strict=True):
-        properties = components[reference["$ref"].removeprefix("#/$defs/")].get("properties", {})
-        for name, description in fields.items():
-            if name in properties:
-                properties[name].setdefault("description", description)
-    _hoisted({"$defs": components}, definitions)
-    schema: dict[str, Any] = _hoisted(made, definitions)
-    if set(schema) == {"$ref"}:
-        name = schema["$ref"].removeprefix("#/$defs/")
-        root = definitions[name]
-        refers_to_itself = f'"#/$defs/{name}"' in msgspec.json.encode(definitions).decode()
-        if not refers_to_itself:
-            del definitions[name]
-        schema = dict(root)
-    return schema, definitions
-
-
-def _collect_classes(kind: Any, classes: dict[Any, dict[str, Any]]) -> None:
-    """Collect the classes with fields that a type contains, each with the descriptions in its annotations, by name."""
-    described = typing.get_origin(kind) or kind
-    if kind not in classes and isinstance(described, type):
-        is_struct = issubclass(described, msgspec.Struct)
-        if (
-            is_struct
-            or is_dataclass(described)
-            or typing.is_typeddict(described)
-            or hasattr(described, "__attrs_attrs__")
-        ):
-            hints = typing.get_type_hints(described, include_extras=True)
-            names = (
-                {field.name: field.encode_name for field in msgspec.structs.fields(described)}
-                if is_struct
-                else dict.fromkeys(hints)
-            )
-            texts = {names[name] or name: annotated_description(hints[name]) for name in names}
-            classes[kind] = {name: text for name, text in texts.items() if text is not None}
-            for hint in hints.values():
-                _collect_classes(hint, classes)
-    for argument in typing.get_args(kind):
-        _collect_classes(argument, classes)
-
-
-def _hoisted(schema: Any, definitions: dict[str, Any]) -> Any:
-    """Return a schema without `$defs`, which go to `definitions`: those of pydantic's types stand deep inside."""
-    if isinstance(schema, list):
-        return [_hoisted(item, definitions) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    own = schema.get("$defs", {})
-    renamed = {}
-    for name, definition in own.items():
-        free, number = name, 2
-        while definitions.get(free, definition) != definition:
-            free, number = f"{name}_{number}", number + 1
-        definitions[free] = definition
-        if free != name:
-            renamed[f"#/$defs/{name}"] = f"#/$defs/{free}"
-    for name in own:
-        free = renamed.get(f"#/$defs/{name}", f"#/$defs/{name}").removeprefix("#/$defs/")
-        definitions[free] = _hoisted(_with_references(definitions[free], renamed), definitions)
-    rest = {key: value for key, value in schema.items() if key != "$defs"}
-    return {key: _hoisted(value, definitions) for key, value in _with_references(rest, renamed).items()}
-
-
-def _with_references(schema: Any, renamed: Mapping[str, str]) -> Any:
-    """Return a schema with other references, those of a discriminator's mapping included."""
-    if not renamed:
-        return schema
-    if isinstance(schema, list):
-        return [_with_references(item, renamed) for item in schema]
-    if isinstance(schema, dict):
-        return {key: _with_references(value, renamed) for key, value in schema.items()}
-    return renamed.get(schema, schema) if isinstance(schema, str) else schema
 
 
 def _made_strict(schema: dict[str, Any], definitions: dict[str, Any]) -> tuple[dict[str, Any], bool]:
@@ -202,48 +109,6 @@ def _has_optional(schema: object) -> bool:
     )
 
 
-_FREE_FORM = "FrozenDict"
-
-
-def _schema_of_own_types(kind: type) -> dict[str, Any]:
-    if FrozenDict in (kind, typing.get_origin(kind)):
-        return {"type": "object", "title": _FREE_FORM}
-    schema = schema_by_pydantic(kind)
-    if schema is None:
-        raise NotImplementedError
-    return schema
-
-
-def decode_own_types(kind: type, value: Any) -> object:
-    """Decode the types of this package and of pydantic: the `dec_hook` for values of these schemas."""
-    if FrozenDict in (kind, typing.get_origin(kind)):
-        return freeze(value, "output")
-    return decoded_by_pydantic(kind, value) if is_pydantic(kind) else value
-
-
-def _without_metadata(kind: Any, inside: tuple[type, ...] = ()) -> Any:
-    """Return the same type without the metadata of messages, which no model is told of."""
-    if isinstance(kind, type) and issubclass(kind, Message):
-        if kind in inside:
-            raise TypeError(f"{kind.__qualname__} contains itself: make it a msgspec.Struct")
-        hints = typing.get_type_hints(kind, include_extras=True)
-        fields = [
-            (field.encode_name, _without_metadata(hints[field.name], (*inside, kind)))
-            for field in msgspec.structs.fields(kind)
-            if field.name != "metadata"
-        ]
-        return msgspec.defstruct(kind.__name__, fields, module=kind.__module__, namespace={"__doc__": kind.__doc__})
-    arguments = typing.get_args(kind)
-    if not arguments or typing.get_origin(kind) is typing.Literal:
-        return kind
-    made = [_without_metadata(argument, inside) for argument in arguments]
-    if typing.get_origin(kind) in (typing.Union, types.UnionType):
-        return functools.reduce(operator.or_, made)
-    if typing.get_origin(kind) is typing.Annotated:
-        return typing.Annotated[(made[0], *kind.__metadata__)]
-    return typing.get_origin(kind)[tuple(made)] if made != list(arguments) else kind
-
-
 class _Strict:
     def __init__(self) -> None:
         self.possible = True
@@ -272,7 +137,7 @@ class _Strict:
                 done["properties"] = properties
                 done["required"] = list(properties)
                 done["additionalProperties"] = False
-            elif "additionalProperties" in schema or schema.get("title") == _FREE_FORM:
+            elif "additionalProperties" in schema or schema.get("title") == FREE_FORM:
                 self.possible = False  # a dict with free keys
             else:
                 done |= {"properties": {}, "required": [], "additionalProperties": False}

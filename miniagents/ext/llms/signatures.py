@@ -17,7 +17,8 @@ from miniagents.errors import InvalidOptionError
 from miniagents.ext.llms.documentation import annotated_description, documentation_of
 from miniagents.ext.llms.messages import ToolCall
 from miniagents.ext.llms.pydantic_types import plain_data, validated_by_pydantic
-from miniagents.ext.llms.schemas import decode_own_types, parameters_schemas
+from miniagents.ext.llms.schemas import parameters_schemas
+from miniagents.ext.llms.type_schemas import decode_own_types
 
 _CONTEXT = "ctx"
 """The usual name of a context: a parameter of this name without a type hint is refused, and no model is told of it."""

@@ -3,7 +3,7 @@
 import dataclasses
 import enum
 import itertools
-from typing import Annotated, NotRequired, TypedDict
+from typing import Annotated, Generic, NotRequired, TypedDict, TypeVar
 
 import attrs
 import msgspec
@@ -254,3 +254,17 @@ def test_the_annotations_of_fields_are_their_descriptions() -> None:
     }
     assert definitions["Cart"]["properties"]["fruit"] == {"$ref": "#/$defs/Fruit"}
     assert definitions["Basket"]["properties"]["fruit"]["anyOf"] == [{"$ref": "#/$defs/Fruit"}]
+
+
+T = TypeVar("T")
+
+
+class Box(msgspec.Struct, Generic[T]):
+    inside: Annotated[T, "What it holds."]
+
+
+def test_generic_classes_and_annotations_without_a_hash_have_schemas() -> None:
+    schema, _ = strict_schema(dict[str, Box[int]])
+    (box,) = schema["$defs"].values()
+    assert box["properties"] == {"inside": {"type": "integer", "description": "What it holds."}}
+    assert strict_schema(Annotated[int, ["no hash"]])[0] == {"type": "integer"}
