@@ -173,6 +173,9 @@ def test_an_object_has_the_parameters_of_its_call_and_its_own_description() -> N
 
         Args:
             shop: The shop.
+
+        Attributes:
+            shop: As above.
         """
 
         def __call__(self, shop: str) -> str:
@@ -189,7 +192,7 @@ def test_an_object_has_the_parameters_of_its_call_and_its_own_description() -> N
     assert documentation_of(Order).parameters == {"shop": "The shop."}
 
 
-class Doc:
+class Doc:  # of typing_extensions
     documentation = "said elsewhere"
 
 

@@ -85,6 +85,8 @@ async def test_an_answer_is_a_model_of_pydantic(api: str, fake_provider: FakePro
         (Pet, f'{{"value": {{"kind": "dog", "owner": {ANN}}}}}', Dog(kind="dog", owner=ann)),
         (Place, '{"latitude": 4.5}', Place(4.5)),
         (Household, f'{{"head": {ANN}, "pets": []}}', Household(ann)),
+        (tuple[Household, Person], f'{{"value": [{{"head": {ANN}}}, {ANN}]}}', (Household(ann), ann)),
+        (pydantic.HttpUrl, '{"value": "https://a.org/"}', pydantic.HttpUrl("https://a.org/")),
     ],
 )
 def test_outputs_are_validated_by_pydantic_and_their_schemas_are_whole_and_strict(
@@ -111,6 +113,7 @@ def test_the_schema_has_what_pydantic_says() -> None:
         (Person, '{"name": "Ann", "born": "soon"}', "at `$.born`"),
         (Person, '{"name": "Ann", "born": "1990-01-02", "children": [{}]}', "at `$.children[0].name`"),
         (Household, '{"head": {"name": "ann", "born": "1990-01-02"}}', "- at `$.name` - at `$.head`"),
+        (pydantic.PositiveInt, '{"value": 0}', "greater than 0"),
         (Place, '{"latitude": 91}', "less than or equal to 90"),
     ],
 )
