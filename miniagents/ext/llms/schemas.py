@@ -1,10 +1,6 @@
 """JSON schemas of Python types, in the form that providers take for tools and structured output."""
 
-import functools
-import operator
 import re
-import types
-import typing
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +8,8 @@ from typing import Any
 import msgspec
 
 from miniagents.errors import OutputError
-from miniagents.messages import FrozenDict, Message
-from miniagents.messages.frozen import freeze
+from miniagents.ext.llms.pydantic_types import validated_by_pydantic
+from miniagents.ext.llms.type_schemas import FREE_FORM, decode_own_types, schema_of
 
 _NOT_STRICT = ("default", "discriminator", "examples")
 
@@ -24,7 +20,7 @@ def strict_schema(kind: object) -> tuple[dict[str, Any], bool]:
     A `$ref` at the root is inlined, objects allow no further properties, and all their keys are required.
 
     Args:
-        kind: Any type that msgspec can decode.
+        kind: Any type that msgspec can decode, with models of pydantic in it.
 
     Returns:
         The schema, and whether strict mode can take it: it takes no dicts with free keys, and no values of any type.
@@ -32,12 +28,15 @@ def strict_schema(kind: object) -> tuple[dict[str, Any], bool]:
     Raises:
         TypeError: msgspec cannot decode this type.
     """
-    schema, definitions = _inlined(kind)
+    schema, definitions = schema_of(kind)
     return _made_strict(schema, definitions)
 
 
 def parameters_schemas(
-    parameters: type[msgspec.Struct], defaults: Mapping[str, object], nullable: Collection[str]
+    parameters: type[msgspec.Struct],
+    defaults: Mapping[str, object],
+    nullable: Collection[str],
+    descriptions: Mapping[str, str],
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Return the JSON schemas of a tool's parameters; parameters with a default are optional.
 
@@ -45,6 +44,7 @@ def parameters_schemas(
         parameters: A Struct with a field for each parameter; fields of optional ones have a default.
         defaults: The defaults that JSON can hold, by name; the schemas show them.
         nullable: The optional parameters whose own type does not take null: in strict mode null stands for the default.
+        descriptions: The descriptions of parameters, by name; names of no parameter do not matter.
 
     Returns:
         The plain schema, and the schema for strict mode, in which all parameters are required. The second is None if
@@ -53,7 +53,7 @@ def parameters_schemas(
     Raises:
         TypeError: msgspec cannot decode a parameter.
     """
-    schema, definitions = _inlined(parameters)
+    schema, definitions = schema_of(parameters)
     for unused in ("title", "description"):
         schema.pop(unused, None)
     schema = {"type": "object", "properties": {}, "required": [], **schema, "additionalProperties": False}
@@ -62,6 +62,8 @@ def parameters_schemas(
     with_defaults = dict(schema["properties"])
     for name, property_schema in schema["properties"].items():
         plain = {key: value for key, value in property_schema.items() if key != "default"}
+        if name in descriptions:
+            plain["description"] = descriptions[name]
         with_defaults[name] = {**plain, "default": defaults[name]} if name in defaults else plain
         properties[name] = plain
         if name in defaults:
@@ -74,20 +76,6 @@ def parameters_schemas(
         return plain_schema, None
     strict, possible = _made_strict({**schema, "properties": properties}, definitions)
     return plain_schema, strict if possible else None
-
-
-def _inlined(kind: object) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the schema of a type, without a `$ref` at its root, and its definitions."""
-    schema = msgspec.json.schema(_without_metadata(kind), schema_hook=_schema_of_own_types)
-    definitions = schema.pop("$defs", None) or {}
-    if set(schema) == {"$ref"}:
-        name = schema["$ref"].removeprefix("#/$defs/")
-        root = definitions[name]
-        refers_to_itself = f'"#/$defs/{name}"' in msgspec.json.encode(definitions).decode()
-        if not refers_to_itself:
-            del definitions[name]
-        schema = dict(root)
-    return schema, definitions
 
 
 def _made_strict(schema: dict[str, Any], definitions: dict[str, Any]) -> tuple[dict[str, Any], bool]:
@@ -121,43 +109,6 @@ def _has_optional(schema: object) -> bool:
     )
 
 
-_FREE_FORM = "FrozenDict"
-
-
-def _schema_of_own_types(kind: type) -> dict[str, Any]:
-    if FrozenDict in (kind, typing.get_origin(kind)):
-        return {"type": "object", "title": _FREE_FORM}
-    raise NotImplementedError
-
-
-def decode_own_types(kind: type, value: Any) -> object:
-    """Decode the types of this package: the `dec_hook` for values of these schemas."""
-    return freeze(value, "output") if FrozenDict in (kind, typing.get_origin(kind)) else value
-
-
-def _without_metadata(kind: Any, inside: tuple[type, ...] = ()) -> Any:
-    """Return the same type without the metadata of messages, which no model is told of."""
-    if isinstance(kind, type) and issubclass(kind, Message):
-        if kind in inside:
-            raise TypeError(f"{kind.__qualname__} contains itself: make it a msgspec.Struct")
-        hints = typing.get_type_hints(kind, include_extras=True)
-        fields = [
-            (field.encode_name, _without_metadata(hints[field.name], (*inside, kind)))
-            for field in msgspec.structs.fields(kind)
-            if field.name != "metadata"
-        ]
-        return msgspec.defstruct(kind.__name__, fields, module=kind.__module__, namespace={"__doc__": kind.__doc__})
-    arguments = typing.get_args(kind)
-    if not arguments or typing.get_origin(kind) is typing.Literal:
-        return kind
-    made = [_without_metadata(argument, inside) for argument in arguments]
-    if typing.get_origin(kind) in (typing.Union, types.UnionType):
-        return functools.reduce(operator.or_, made)
-    if typing.get_origin(kind) is typing.Annotated:
-        return typing.Annotated[(made[0], *kind.__metadata__)]
-    return typing.get_origin(kind)[tuple(made)] if made != list(arguments) else kind
-
-
 class _Strict:
     def __init__(self) -> None:
         self.possible = True
@@ -167,11 +118,18 @@ class _Strict:
             return [self.made(item) for item in schema]
         if not isinstance(schema, dict):
             return schema
+        if "$ref" in schema and not {"$ref", *_NOT_STRICT}.issuperset(schema):  # it takes no keyword beside a reference
+            reference = schema["$ref"]
+            schema = {"anyOf": [{"$ref": reference}], **{key: schema[key] for key in schema if key != "$ref"}}
         if not set(schema) - {"title", "description", "default"} or (
             schema.get("type") == "array" and "items" not in schema
         ):
             self.possible = False  # strict mode needs the type of every value
-        done = {name: self.made(value) for name, value in schema.items() if name not in (*_NOT_STRICT, "properties")}
+        done = {
+            "anyOf" if name == "oneOf" else name: self.made(value)  # strict mode knows no oneOf
+            for name, value in schema.items()
+            if name not in (*_NOT_STRICT, "properties")
+        }
         if schema.get("type") == "object":
             if "properties" in schema:
                 # The names of properties are no keywords: a property may be called "default".
@@ -179,7 +137,7 @@ class _Strict:
                 done["properties"] = properties
                 done["required"] = list(properties)
                 done["additionalProperties"] = False
-            elif "additionalProperties" in schema or schema.get("title") == _FREE_FORM:
+            elif "additionalProperties" in schema or schema.get("title") == FREE_FORM:
                 self.possible = False  # a dict with free keys
             else:
                 done |= {"properties": {}, "required": [], "additionalProperties": False}
@@ -193,6 +151,7 @@ class OutputType:
     Attributes:
         name: The module and the name of the type.
         kind: The type.
+        decodes: The type for msgspec: that of pydantic in its place, if pydantic validates it.
         schema: The JSON schema. A type that is no object is wrapped into one, under "value".
         wrapped: Whether the type is wrapped.
         strict: Whether strict mode can take the schema.
@@ -200,6 +159,7 @@ class OutputType:
 
     name: str
     kind: object
+    decodes: object
     schema: dict[str, Any]
     wrapped: bool
     strict: bool
@@ -220,11 +180,11 @@ class OutputType:
         """
         try:
             if not self.wrapped:
-                return msgspec.json.decode(text, type=self.kind, dec_hook=decode_own_types)
+                return msgspec.json.decode(text, type=self.decodes, dec_hook=decode_own_types)
             wrapper = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
             if set(wrapper) != {"value"}:
                 raise msgspec.ValidationError('Expected an object with the one key "value"')
-            return msgspec.json.decode(wrapper["value"], type=self.kind, dec_hook=decode_own_types)
+            return msgspec.json.decode(wrapper["value"], type=self.decodes, dec_hook=decode_own_types)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise OutputError(f"this is no {self.name}: {error}", text=text) from error
 
@@ -253,9 +213,10 @@ def output_type(kind: object) -> OutputType:
     qualname = getattr(kind, "__qualname__", None) if isinstance(kind, type) else None
     name = f"{kind.__module__}.{qualname}" if qualname else str(kind)
     known = _OUTPUT_TYPES.get(name)
-    if known is not None and known.kind is kind:
+    if known is not None and known.kind == kind:
         return known
-    schema, strict = strict_schema(kind)
+    decodes = validated_by_pydantic(kind)
+    schema, strict = strict_schema(decodes)
     wrapped = schema.get("type") != "object" or "properties" not in schema
     if wrapped:
         definitions = schema.pop("$defs", None)
@@ -267,7 +228,7 @@ def output_type(kind: object) -> OutputType:
         }
         if definitions:
             schema["$defs"] = definitions
-    made = _OUTPUT_TYPES[name] = OutputType(name, kind, schema, wrapped, strict)
+    made = _OUTPUT_TYPES[name] = OutputType(name, kind, decodes, schema, wrapped, strict)
     return made
 
 

@@ -6,7 +6,7 @@ import sys
 import types
 import typing
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated, Any, TypeAlias
 
@@ -14,8 +14,11 @@ import msgspec
 
 from miniagents.agents import InteractionContext
 from miniagents.errors import InvalidOptionError
+from miniagents.ext.llms.documentation import annotated_description, documentation_of
 from miniagents.ext.llms.messages import ToolCall
-from miniagents.ext.llms.schemas import decode_own_types, parameters_schemas
+from miniagents.ext.llms.pydantic_types import plain_data, validated_by_pydantic
+from miniagents.ext.llms.schemas import parameters_schemas
+from miniagents.ext.llms.type_schemas import decode_own_types
 
 _CONTEXT = "ctx"
 """The usual name of a context: a parameter of this name without a type hint is refused, and no model is told of it."""
@@ -33,8 +36,11 @@ class Signature:
         kinds: The types of the parameters that the model fills, by name.
         defaults: The defaults of the optional ones, by name.
         injected: The parameters that the runtime fills; the schemas do not have them.
+        descriptions: The descriptions of parameters, by name. A description in the annotation of a type goes before.
+        description: What the function does, for the model.
 
     Attributes:
+        description: As above.
         schema: The JSON schema.
         strict_schema: The JSON schema for strict mode; None if strict mode cannot take it.
         injected: The parameters that the runtime fills.
@@ -44,11 +50,24 @@ class Signature:
     """
 
     def __init__(
-        self, name: str, kinds: dict[str, Any], defaults: dict[str, object], injected: Injected | None = None
+        self,
+        name: str,
+        kinds: dict[str, Any],
+        defaults: dict[str, object],
+        injected: Injected | None = None,
+        *,
+        descriptions: Mapping[str, str] | None = None,
+        description: str = "",
     ) -> None:
+        self.description = description
         self.injected: Injected = injected or {}
         self._defaults = defaults
         try:
+            described = dict(descriptions or {})
+            for parameter, kind in kinds.items():
+                if (text := annotated_description(kind)) is not None:
+                    described[parameter] = text
+            kinds = {parameter: validated_by_pydantic(kind) for parameter, kind in kinds.items()}
             self._nullable = frozenset(parameter for parameter in defaults if not _takes_null(kinds[parameter]))
             defaults_as_json = {
                 parameter: value
@@ -56,7 +75,7 @@ class Signature:
                 if (value := _as_json(default)) is not _UNTOLD
             }
             struct = _struct(name, kinds, defaults)
-            self.schema, self.strict_schema = parameters_schemas(struct, defaults_as_json, self._nullable)
+            self.schema, self.strict_schema = parameters_schemas(struct, defaults_as_json, self._nullable, described)
             if self._nullable:
                 kinds = {
                     parameter: kind | None if parameter in self._nullable else kind for parameter, kind in kinds.items()
@@ -109,7 +128,7 @@ _UNTOLD = object()
 def _as_json(default: object) -> object:
     """Return a default as data that JSON can hold; `_UNTOLD` if there is none."""
     try:
-        value: object = msgspec.to_builtins(default, str_keys=True)
+        value: object = msgspec.to_builtins(default, str_keys=True, enc_hook=plain_data)
         msgspec.json.encode(value)
     except (TypeError, ValueError, OverflowError, RecursionError):
         return _UNTOLD
@@ -171,7 +190,15 @@ def _read(function: Callable[..., object], name: str) -> Signature:
         kinds[parameter.name] = kind
         if parameter.default is not parameter.empty:
             defaults[parameter.name] = parameter.default
-    return Signature(name, kinds, defaults, injected)
+    documentation = documentation_of(function)
+    return Signature(
+        name,
+        kinds,
+        defaults,
+        injected,
+        descriptions=documentation.parameters,
+        description=documentation.description,
+    )
 
 
 def injected_parameters(function: Callable[..., object], name: str) -> Injected:

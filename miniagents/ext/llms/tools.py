@@ -48,6 +48,7 @@ class Tool:
         name: The name that the model is told; None for the name of the function or the alias of the agent. Letters that
             providers do not take become `_`, and a name ends after 64 letters.
         description: What the tool does, for the model; None for the docstring, or the description of the agent.
+            What a docstring in the style of Google, NumPy or Sphinx says of parameters stands in the schema instead.
         schema: The JSON schema of the arguments, for a function; None for the one that its type hints give. With a
             schema, the function gets what the model wrote, as dicts, lists, strings, numbers and None. Only the names
             of the properties and `required` are checked.
@@ -110,11 +111,11 @@ class Tool:
         elif callable(target):
             if schema is not None:
                 self._parameters, self._injected = GivenSchema(name, schema), injected_parameters(target, name)
+                own_description = inspect.getdoc(target.func if isinstance(target, partial) else target)
             else:
                 self._parameters = signature = signature_of(target, name)
-                self._injected = signature.injected
+                self._injected, own_description = signature.injected, signature.description
             self._runs_in_loop = _is_async(target) or _is_async(getattr(target, "__call__", None))  # noqa: B004
-            own_description = inspect.getdoc(target.func if isinstance(target, partial) else target)
         else:
             raise InvalidOptionError(f"tools= takes functions and agents, not {target!r}")
         if description is None:

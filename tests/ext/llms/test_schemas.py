@@ -1,7 +1,11 @@
 """Structured output."""
 
+import dataclasses
+import enum
 import itertools
+from typing import Annotated, Generic, NotRequired, TypedDict, TypeVar
 
+import attrs
 import msgspec
 import pytest
 from hypothesis import given
@@ -177,3 +181,90 @@ def test_every_schema_is_an_object_with_all_keys_required(kind: object) -> None:
 def test_a_dict_with_free_keys_is_not_for_strict_mode() -> None:
     assert strict_schema(dict[str, int])[1] is False
     assert strict_schema(Person)[1] is True
+
+
+class Fruit(enum.Enum):
+    PEAR = "pear"
+    PLUM = "plum"
+
+
+class Basket(TypedDict):
+    fruit: Annotated[Fruit, "What is in it."]
+    owner: NotRequired[Annotated[str, "Whose it is."]]
+
+
+@dataclasses.dataclass
+class Cart:
+    baskets: Annotated[list[Basket], "From front to back."]
+    fruit: Fruit = Fruit.PEAR
+
+
+@attrs.define
+class Shop:
+    carts: Annotated[list[Cart], "All of them."]
+    floors: Annotated[int, msgspec.Meta(description="With the cellar.")] = attrs.field(
+        default=1, validator=attrs.validators.ge(1)
+    )
+    branches: list["Shop"] = attrs.field(factory=list)
+
+
+class Street(msgspec.Struct, rename="camel"):
+    first_shop: Annotated[Shop | None, "At the corner."]
+
+
+CARTS = '"carts": [{"baskets": [{"fruit": "plum"}], "fruit": "pear"}]'
+shop = Shop([Cart([{"fruit": Fruit.PLUM}])], branches=[Shop([], floors=2)])
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        (Basket, '{"fruit": "pear", "owner": "Ann"}', {"fruit": Fruit.PEAR, "owner": "Ann"}),
+        (Cart, '{"baskets": [], "fruit": "plum"}', Cart([], Fruit.PLUM)),
+        (Shop, f'{{{CARTS}, "branches": [{{"carts": [], "floors": 2}}]}}', shop),
+        (Street, '{"firstShop": null}', Street(None)),
+    ],
+)
+def test_typed_dicts_dataclasses_and_classes_of_attrs_are_outputs(kind: object, text: str, value: object) -> None:
+    assert output_type(kind).decode(text) == value
+    assert output_type(kind).strict
+
+
+def test_a_class_of_attrs_validates_its_fields() -> None:
+    with pytest.raises(OutputError, match="'floors' must be >= 1: 0"):
+        output_type(Shop).decode('{"carts": [], "floors": 0}')
+
+
+def test_the_annotations_of_fields_are_their_descriptions() -> None:
+    schema, _ = strict_schema(Street)
+    assert schema["properties"]["firstShop"]["description"] == "At the corner."
+    definitions = schema["$defs"]
+    told = {
+        f"{name}.{field}": value["description"]
+        for name, definition in definitions.items()
+        for field, value in definition.get("properties", {}).items()
+        if "description" in value
+    }
+    assert told == {
+        "Shop.carts": "All of them.",
+        "Shop.floors": "With the cellar.",
+        "Cart.baskets": "From front to back.",
+        "Basket.fruit": "What is in it.",
+        "Basket.owner": "Whose it is.",
+    }
+    assert definitions["Cart"]["properties"]["fruit"] == {"$ref": "#/$defs/Fruit"}
+    assert definitions["Basket"]["properties"]["fruit"]["anyOf"] == [{"$ref": "#/$defs/Fruit"}]
+
+
+T = TypeVar("T")
+
+
+class Box(msgspec.Struct, Generic[T]):
+    inside: Annotated[T, "What it holds."]
+
+
+def test_generic_classes_and_annotations_without_a_hash_have_schemas() -> None:
+    schema, _ = strict_schema(dict[str, Box[int]])
+    (box,) = schema["$defs"].values()
+    assert box["properties"] == {"inside": {"type": "integer", "description": "What it holds."}}
+    assert strict_schema(Annotated[int, ["no hash"]])[0] == {"type": "integer"}

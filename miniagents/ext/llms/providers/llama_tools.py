@@ -63,7 +63,7 @@ def tool_output(tools: Sequence[ToolSpec], output: OutputType | None, choice: ob
         variants.append(_object(**{ANSWER: answer}))
     schema: dict[str, Any] = variants[0] if len(variants) == 1 else {"anyOf": variants}
     return OutputType(
-        "turn", dict, {**schema, **({"$defs": definitions} if definitions else {})}, wrapped=False, strict=True
+        "turn", dict, dict, {**schema, **({"$defs": definitions} if definitions else {})}, wrapped=False, strict=True
     )
 
 
