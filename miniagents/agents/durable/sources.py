@@ -20,17 +20,25 @@ _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
 def tree_of(code: Any) -> ast.AST | None:
-    """Return the syntax tree of a function or class; None if it has no source."""
+    """Return the syntax tree of a function or class; None if it has no source.
+
+    Of a lambda, it is that of all lambdas that begin on its line.
+    """
+    is_lambda = isinstance(code, FunctionType) and code.__name__ == "<lambda>"
+    module = module_tree_of(sys.modules.get(code.__module__)) if is_lambda else None
+    if module is not None:
+        line = code.__code__.co_firstlineno
+        lambdas: list[ast.expr] = [
+            node for node in ast.walk(module) if isinstance(node, ast.Lambda) and node.lineno == line
+        ]
+        return ast.Tuple(elts=lambdas, ctx=ast.Load())
     try:
         source = inspect.getsource(code)
         is_indented = source[:1].isspace()
         body = ast.parse(f"if 1:\n{source}" if is_indented else source).body
-        tree: ast.AST = body[0].body[0] if isinstance(body[0], ast.If) and is_indented else body[0]
+        return body[0].body[0] if isinstance(body[0], ast.If) and is_indented else body[0]
     except (OSError, TypeError, SyntaxError, IndexError):
         return None
-    if isinstance(code, FunctionType) and code.__name__ == "<lambda>":
-        return next((node for node in ast.walk(tree) if isinstance(node, ast.Lambda)), tree)
-    return tree
 
 
 def module_tree_of(module: ModuleType | None) -> ast.Module | None:
@@ -46,6 +54,7 @@ def _parsed(source: str) -> ast.Module:
     return ast.parse(source)
 
 
+@lru_cache(maxsize=64)
 def bindings_of(tree: ast.Module) -> Mapping[str, list[ast.AST]]:
     """Return the statements by which each name of a module gets its value, without those in functions and classes.
 

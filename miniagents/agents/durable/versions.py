@@ -24,7 +24,7 @@ from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 from miniagents.agents.agent import MiniAgent
-from miniagents.agents.durable.names import module_of, name_of
+from miniagents.agents.durable.names import main_name, module_of, name_of
 from miniagents.agents.durable.sources import (
     bindings_of,
     dumped,
@@ -69,9 +69,10 @@ class _Reader:
 
     def _code_parts(self, code: Any) -> Iterator[str]:
         code = inspect.unwrap(code) if isinstance(code, FunctionType) else code
-        if id(code) in self._seen:
+        key = id(code) if "<" in code.__qualname__ else (module_of(code), code.__qualname__, _line(code))
+        if key in self._seen:
             return
-        self._seen.add(id(code))
+        self._seen.add(key)
         yield f"{code.__qualname__}"
         tree = tree_of(code)
         if tree is None:
@@ -106,8 +107,9 @@ class _Reader:
                 if not self._is_own(value.__name__):
                     yield f"{dotted} is {value.__name__}"
             else:
-                yield dotted
-                yield from self._value_parts(value) if dotted in closure else self._name_parts(owner, name)
+                inner = self._value_parts(value) if dotted in closure else self._name_parts(owner, name)
+                if parts := list(inner):
+                    yield from (dotted, *parts)
 
     def _resolved(self, node: ast.AST, names: Mapping[str, Any]) -> tuple[str, Mapping[str, Any], str]:
         """Return the dotted name that a node is, the names of the module that it is one of, and its name in there.
@@ -127,7 +129,7 @@ class _Reader:
     def _name_parts(self, names: Mapping[str, Any], name: str) -> Iterator[str]:
         """Yield what enters for a name of a module."""
         value, module = names[name], str(names.get("__name__"))
-        key = (id(names), name)
+        key = (main_name() if module == "__main__" else module, name)
         if isinstance(value, MiniAgent):
             yield from self._value_parts(value)
         elif not self._is_own(module):
@@ -202,6 +204,10 @@ class _Reader:
 
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
+
+
+def _line(code: Any) -> int:
+    return code.__code__.co_firstlineno if isinstance(code, FunctionType) else 0
 
 
 def _module_of(code: Any) -> str:

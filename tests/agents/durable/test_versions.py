@@ -184,6 +184,42 @@ an answer without indentation """
     return agent
 
 
+_LAMBDAS = """
+def made(one, two):
+    async def agent(ctx):
+        return one, two
+    return agent
+
+agent = made(
+    lambda text: text + "one", lambda text: text + "two",
+)
+"""
+
+
+@pytest.mark.parametrize("word", ["one", "two"])
+def test_a_lambda_amid_the_lines_of_a_call_is_in_the_version(word: str, tmp_path: Path) -> None:
+    changed = _LAMBDAS.replace(f'"{word}"', '"changed"')
+
+    assert _version(tmp_path / "first.py", _LAMBDAS) != _version(tmp_path / "second.py", changed)
+
+
+_LATE = """
+def connect():
+    global CLIENT
+    CLIENT = "a client"
+
+async def agent(ctx):
+    return CLIENT
+"""
+
+
+def test_a_name_that_a_module_gets_only_at_run_time_is_in_no_version(tmp_path: Path) -> None:
+    early, late = _loaded(tmp_path / "one.py", _LATE, "early"), _loaded(tmp_path / "two.py", _LATE, "late")
+    late.connect()
+
+    assert version_of(early.agent) == version_of(late.agent)
+
+
 async def test_closure_values_that_change_at_run_time_are_in_no_version_and_constants_are() -> None:
     fresh, used, other = _closing("a", [], calls=0), _closing("a", [], calls=0), _closing("b", [], calls=0)
     await used(None)
@@ -267,6 +303,32 @@ def test_a_version_is_the_same_imported_and_as_the_program_and_has_the_code_of_o
         assert imported == versions[-1]
 
     assert len(set(versions)) == 3
+
+
+_ROUND = """
+import helpers
+from miniagents.agents.durable.versions import version_of
+
+SAY = "main"
+
+def aloud(text):
+    return text
+
+async def agent(ctx):
+    return aloud(SAY), helpers.helper("")
+
+if __name__ == "__main__":
+    print(version_of(agent))
+"""
+
+
+def test_a_version_is_the_same_where_another_module_imports_the_program(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(_ROUND)
+    (tmp_path / "helpers.py").write_text("import main\n\ndef helper(text):\n    return main.aloud(main.SAY)\n")
+
+    program = _ran(tmp_path, str(tmp_path / "main.py"))
+
+    assert program == _ran(tmp_path, "-c", "import main; print(main.version_of(main.agent))")
 
 
 def test_installed_code_of_others_is_in_no_version(tmp_path: Path) -> None:
