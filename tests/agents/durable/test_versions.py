@@ -213,6 +213,46 @@ async def agent(ctx):
 """
 
 
+_CHOSEN = """
+handler = None
+
+def loud():
+    return "loud"
+
+def choose():
+    global handler
+    handler = loud
+
+async def agent(ctx):
+    return handler()
+"""
+
+
+def test_a_function_that_is_put_into_a_name_at_run_time_is_in_no_version(tmp_path: Path) -> None:
+    before, after = _loaded(tmp_path / "one.py", _CHOSEN, "before"), _loaded(tmp_path / "two.py", _CHOSEN, "after")
+    after.choose()
+
+    assert version_of(before.agent) == version_of(after.agent)
+
+
+@pytest.mark.parametrize("imported", ["WORD as SAID, OTHER", "*"])
+def test_of_an_import_the_names_that_are_used_are_in_the_version(
+    imported: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "SAID" if imported != "*" else "WORD"
+    code = f"from words_of_a_test import {imported}\n\nasync def agent(ctx):\n    return {name}\n"
+
+    versions: list[str] = []
+    for words in ("WORD, OTHER = 1, 2", "WORD = 1\nOTHER = 2", "WORD = 1\nOTHER = 3", "WORD = 4\nOTHER = 3"):
+        other = _loaded(tmp_path / f"words{len(versions)}.py", words, f"words{len(versions)}")
+        other.__name__ = "words_of_a_test"
+        monkeypatch.setitem(sys.modules, "words_of_a_test", other)
+        versions.append(_version(tmp_path / "main.py", code))
+
+    assert versions[1] == versions[2]
+    assert len(set(versions)) == 3
+
+
 def test_a_name_that_a_module_gets_only_at_run_time_is_in_no_version(tmp_path: Path) -> None:
     early, late = _loaded(tmp_path / "one.py", _LATE, "early"), _loaded(tmp_path / "two.py", _LATE, "late")
     late.connect()
