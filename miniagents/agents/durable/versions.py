@@ -7,6 +7,7 @@ What the code refers to is part of the version, recursively:
   enter by name alone. Installed code that has the same top-level package as the agent counts as the user's.
 - Another name of a module enters by the source of the statements that assign it. Its value at run time does not enter,
   since the agents may have written to it, and it may differ from process to process (the time of the start, a path).
+  Where the module has no source (in a notebook), it enters like a closure value.
 - Default values and closure values enter by value where they are immutable, and by type where they are not, or where a
   `nonlocal` statement rebinds the name.
 - An agent that the code calls enters by name, since its calls have versions of their own.
@@ -139,7 +140,7 @@ class _Reader:
             yield from self._bound_parts(names, name, value)
 
     def _bound_parts(self, names: Mapping[str, Any], name: str, value: Any) -> Iterator[str]:
-        bindings = self._bindings_of(str(names["__name__"]))
+        bindings = self._bindings_of(str(names.get("__name__")))
         if bindings is None:
             yield from self._value_parts(value)
             return

@@ -1,6 +1,7 @@
 """Versions of code: equal for code that does the same."""
 
 import importlib.util
+import linecache
 import os
 import subprocess
 import sys
@@ -233,6 +234,21 @@ def test_a_function_that_is_put_into_a_name_at_run_time_is_in_no_version(tmp_pat
     after.choose()
 
     assert version_of(before.agent) == version_of(after.agent)
+
+
+def _from_a_cell(code: str, cell: str) -> Any:
+    linecache.cache[cell] = (len(code), None, code.splitlines(keepends=True), cell)
+    names: dict[str, Any] = {}
+    exec(compile(code, cell, "exec"), names)
+    return names["agent"]
+
+
+def test_without_a_module_constants_enter_by_value_and_lists_by_type() -> None:
+    code = "NUMBER = 1\nheard = []\nasync def agent(ctx):\n    heard.append(NUMBER)\n"
+    first = version_of(_from_a_cell(code, "<cell-1>"))
+
+    assert version_of(_from_a_cell(code.replace("[]", "[1]"), "<cell-2>")) == first
+    assert version_of(_from_a_cell(code.replace("NUMBER = 1", "NUMBER = 2"), "<cell-3>")) != first
 
 
 @pytest.mark.parametrize("imported", ["WORD as SAID, OTHER", "*"])
