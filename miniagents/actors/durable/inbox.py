@@ -50,13 +50,14 @@ class JournalInbox:
 
     Args:
         cell: The cell of the actor.
+        kind: The class of the actor.
         journal: The journal.
         group: Writes what is accepted, together with what the other mailboxes of the system accept.
         closed: Called with the inbox when the actor has ended.
     """
 
     def __init__(
-        self, cell: Any, journal: Journal, group: GroupCommit, closed: "Callable[[JournalInbox], None]"
+        self, cell: Any, kind: type, journal: Journal, group: GroupCommit, closed: "Callable[[JournalInbox], None]"
     ) -> None:
         self.path: str = cell.path
         self._cell = cell
@@ -64,7 +65,7 @@ class JournalInbox:
         self._log_unwritten = partial(log_failed, "mailbox.not_acknowledged", actor=cell.path)
         self._group = group
         self._closed = closed
-        self._state = KeptState(self.path)
+        self._state = KeptState(self.path, kind)
         self.timers = JournalTimers(cell, journal)
         self._numbers: dict[Any, int] = {}  # of the entries that are being written, wait, or are in hand
         self._ids: dict[Any, str] = {}
