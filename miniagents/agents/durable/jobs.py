@@ -179,7 +179,13 @@ class Jobs:
         running: JobRun | None = self._durability.jobs.get(run.name)
         if running is not None:
             if (running.agent, running.input_key) != (run.agent, run.input_key):
-                raise _conflict(run.name, running.agent, about, None)
+                raise _conflict(run.name, running.agent, about, await self._journal.read(JobOf(run.name)))
+            if retry is not None:
+                raise JobConflictError(
+                    f"job {run.name!r} runs in this process, and retry= is for a job that does not run; "
+                    f"wait for its end, or cancel it first: await mini.cancel_job({run.name!r})",
+                    job=run.name,
+                )
             run.rests()
             return running
         self._durability.jobs[run.name] = run
