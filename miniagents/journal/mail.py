@@ -23,6 +23,8 @@ class Standing(enum.Enum):
     """Its id was handled before; the outcome is recorded."""
     DEAD = "dead"
     """Its id was accepted before, and lies in the dead letters."""
+    DROPPED = "dropped"
+    """Its id was accepted before, and its dead letter was thrown away."""
     CONFLICT = "conflict"
     """Its id was accepted before with other content. It is refused."""
 
@@ -126,12 +128,17 @@ class Resend(Operation[bool], frozen=True):
 
 
 class Drop(Operation[bool], frozen=True):
-    """Throw a dead letter away. Its message id stays known as dead, until `keep_ids_for` is over.
+    """Throw a dead letter away. Its message id stays known as dropped.
 
     The result is False if there is no such dead letter.
+
+    Args:
+        letter: The number of the dead letter.
+        at: When, in seconds since the epoch: its message id is forgotten `keep_ids_for` later.
     """
 
     letter: int
+    at: float = msgspec.field(default_factory=time.time)
 
 
 class StoredEnvelope(msgspec.Struct, frozen=True):

@@ -277,6 +277,15 @@ class JournalInbox:
                     message_id=message_id,
                     number=acceptance.number,
                 )
+            case Standing.DROPPED:
+                refused = MessageDeadError(
+                    f"{self.path}: the message of id {message_id!r} became dead letter {acceptance.number} of the "
+                    f"journal, which was dropped; the journal refuses the id until keep_ids_for= after that; to have "
+                    f"the message handled, send it under a new id",
+                    path=self.path,
+                    message_id=message_id,
+                    number=acceptance.number,
+                )
             case Standing.CONFLICT:
                 refused = MessageIdConflictError(
                     f"{self.path}: the message id {message_id!r} was used before for another message; an id belongs to "

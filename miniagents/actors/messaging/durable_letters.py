@@ -59,7 +59,7 @@ class DurableLetters(Protocol):
         """
 
     async def drop(self, number: int) -> bool:
-        """Throw a dead letter away. Its message id stays known as dead.
+        """Throw a dead letter away. Its message id is refused until the journal forgets it, `keep_ids_for` later.
 
         Returns:
             False if there is no dead letter of that number.

@@ -115,7 +115,10 @@ class SqliteMail:
 
     def drop(self, operation: Drop) -> bool:
         """Do `Drop`."""
-        return bool(self._database.execute("DELETE FROM letters WHERE number = ?", (operation.letter,)).rowcount)
+        sql = "DELETE FROM letters WHERE number = ? RETURNING number, receiver, message_id"
+        dropped = self._database.execute(sql, (operation.letter,)).fetchall()
+        self._remember(Standing.DROPPED, [(row, b"", operation.at) for row in dropped])
+        return bool(dropped)
 
     def unacknowledged(self, query: Unacknowledged) -> tuple[StoredEnvelope, ...]:
         """Answer `Unacknowledged`."""
@@ -153,11 +156,8 @@ class SqliteMail:
 
     def forget_ids(self, before: float) -> int:
         """Forget the ids of messages that were handled, or are dead and dropped, before a time."""
-        sql = (
-            "DELETE FROM message_ids WHERE at < ? AND "
-            "(standing = ? OR (standing = ? AND number NOT IN (SELECT number FROM letters)))"
-        )
-        codes = STANDINGS.of[Standing.HANDLED], STANDINGS.of[Standing.DEAD]
+        sql = "DELETE FROM message_ids WHERE at < ? AND standing IN (?, ?)"
+        codes = STANDINGS.of[Standing.HANDLED], STANDINGS.of[Standing.DROPPED]
         return self._database.execute(sql, (before, *codes)).rowcount
 
     def _accept_id(self, accept: Accept, receiver: int) -> Acceptance | None:

@@ -103,7 +103,7 @@ async def _sees_an_id_twice_in_one_write(journal: Journal) -> None:
 
 async def _buries_and_digs_up(journal: Journal) -> None:
     number = await _accept(journal, "/mail/dead", b"poison", "m")
-    second = await _accept(journal, "/mail/dead2", b"poison too")
+    second = await _accept(journal, "/mail/dead2", b"poison too", "m")
     await journal.write(CountAttempt("/mail/dead", number))
     await journal.write(Bury("/mail/dead", number, "poisonous", "it crashed", at=7.0))
     await journal.write(Bury("/mail/dead2", second, "expired"))
@@ -129,6 +129,8 @@ async def _buries_and_digs_up(journal: Journal) -> None:
     assert await journal.write(Drop(second)), "a dead letter can be dropped"
     assert not await journal.write(Drop(second)), "a dead letter can be dropped once"
     assert await journal.read(Letters()) == (), "a dropped letter is gone"
+    again = Accept(journal.next_id(), "/mail/dead2", b"poison too", message_id="m", content_key=b"poison too")
+    assert await journal.write(again) == Acceptance(Standing.DROPPED, second), "its message id is known as dropped"
 
 
 CHECKS = (
