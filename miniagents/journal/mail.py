@@ -104,6 +104,8 @@ class Bury(Operation[None], frozen=True):
         reason: Why: the word of a `DeadLetterReason`, or another one.
         error: What went wrong, as text.
         at: When, in seconds since the epoch.
+        attempts: How many times it has crashed its receiver, with the last one; None for what `CountAttempt` has
+            counted.
     """
 
     receiver: str
@@ -111,6 +113,7 @@ class Bury(Operation[None], frozen=True):
     reason: str
     error: str = ""
     at: float = msgspec.field(default_factory=time.time)
+    attempts: int | None = None
 
 
 class Resend(Operation[bool], frozen=True):

@@ -332,9 +332,8 @@ class JournalInbox:
             return None
         if outcome is Outcome.CRASHED:
             assert isinstance(answer, BaseException)
-            return self._write(
-                entry, Bury(self.path, self._numbers[entry], DeadLetterReason.POISONOUS.value, error_text(answer))
-            )
+            reason, error = DeadLetterReason.POISONOUS.value, error_text(answer)
+            return self._write(entry, Bury(self.path, self._numbers[entry], reason, error, attempts=entry.crashes))
         message_id = self._ids.get(entry) if self._ids else None
         if message_id is None:
             return self._write(entry, Handle(self.path, self._numbers[entry]), *self._state.operations())

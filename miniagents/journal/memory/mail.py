@@ -77,6 +77,8 @@ class MemoryMail:
         """Do `Bury`."""
         envelope = self._taken(operation)
         if envelope is not None:
+            if operation.attempts is not None:
+                envelope = msgspec.structs.replace(envelope, attempts=operation.attempts)
             self.letters[envelope.number] = StoredLetter(envelope, operation.reason, operation.error, operation.at)
             self._remember(envelope, Standing.DEAD, operation.at)
 

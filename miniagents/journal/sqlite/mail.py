@@ -92,8 +92,11 @@ class SqliteMail:
 
     def bury(self, operation: Bury) -> None:
         """Do `Bury`."""
-        sql = "INSERT INTO letters SELECT *, ?, ?, ? FROM envelopes WHERE number = ?"
-        buried = (operation.reason, operation.error, operation.at, operation.number)
+        sql = (
+            "INSERT INTO letters SELECT number, receiver, body, kind, message_id, meta, coalesce(?, attempts), at, "
+            "?, ?, ? FROM envelopes WHERE number = ?"
+        )
+        buried = (operation.attempts, operation.reason, operation.error, operation.at, operation.number)
         if self._database.execute(sql, buried).rowcount:
             sql = "DELETE FROM envelopes WHERE number = ? RETURNING number, receiver, message_id"
             (row,) = self._database.execute(sql, (operation.number,)).fetchall()

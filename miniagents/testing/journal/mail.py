@@ -126,6 +126,11 @@ async def _buries_and_digs_up(journal: Journal) -> None:
     assert await journal.write(again) == Acceptance(Standing.WAITING, fresh), "its message id waits again"
     await journal.write(Handle("/mail/dead", fresh, b"healed"))
     assert (await journal.write(again)).outcome == b"healed", "its message id is answered with the outcome"
+    third = await _accept(journal, "/mail/dead3", b"poison again")
+    await journal.write(Bury("/mail/dead3", third, "poisonous", attempts=3))
+    (letter,) = await journal.read(Letters("/mail/dead3"))
+    assert letter.envelope.attempts == 3, "a dead letter has the attempts that it was buried with"
+    await journal.write(Drop(third))
     assert await journal.write(Drop(second)), "a dead letter can be dropped"
     assert not await journal.write(Drop(second)), "a dead letter can be dropped once"
     assert await journal.read(Letters()) == (), "a dropped letter is gone"

@@ -228,6 +228,7 @@ async def test_a_message_whose_handler_crashed_is_a_dead_letter_in_the_journal(l
 
     (letter,) = await letters_in(journal)
     assert (letter.reason, letter.error) == ("poisonous", "ValueError: poison")
+    assert letter.envelope.attempts == 1
     assert await mail_in(journal) == []
 
 
@@ -250,7 +251,7 @@ async def test_attempts_that_crashed_count_across_the_death_of_the_process(log: 
         await turns(50)
     assert await mail_in(journal) == []
     (letter,) = await letters_in(journal)
-    assert letter.envelope.attempts == 2
+    assert letter.envelope.attempts == 3
 
 
 async def test_the_end_of_the_system_acknowledges_nothing_of_what_it_cancels() -> None:
