@@ -317,7 +317,7 @@ class MessageIdConflictError(MiniAgentsError, ValueError):
 
 
 class MessageDeadError(MiniAgentsError):
-    """The message of this message id lies in the dead letters of the journal, and is not handled again.
+    """The message of this message id lies in the dead letters of the journal, or was dropped from there.
 
     Attributes:
         path: The path of the receiver.

@@ -333,8 +333,8 @@ class MiniAgents(AgentHost):
 
         Returns:
             The promise of the replies, as from `inquire`. It fails with `JobConflictError` if the name belongs to a job
-            with another agent or input, with `JobStuckError` if the job has killed its process three times in a row,
-            and with `PromiseCancelledError` if it was cancelled.
+            with another agent or input, or to one that runs and `retry=` is given, with `JobStuckError` if the job has
+            killed its process three times in a row, and with `PromiseCancelledError` if it was cancelled.
 
         Raises:
             InvalidOptionError: The system has no journal.

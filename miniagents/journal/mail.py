@@ -23,6 +23,8 @@ class Standing(enum.Enum):
     """Its id was handled before; the outcome is recorded."""
     DEAD = "dead"
     """Its id was accepted before, and lies in the dead letters."""
+    DROPPED = "dropped"
+    """Its id was accepted before, and its dead letter was thrown away."""
     CONFLICT = "conflict"
     """Its id was accepted before with other content. It is refused."""
 
@@ -102,6 +104,8 @@ class Bury(Operation[None], frozen=True):
         reason: Why: the word of a `DeadLetterReason`, or another one.
         error: What went wrong, as text.
         at: When, in seconds since the epoch.
+        attempts: How many times it has crashed its receiver, with the last one; None for what `CountAttempt` has
+            counted.
     """
 
     receiver: str
@@ -109,6 +113,7 @@ class Bury(Operation[None], frozen=True):
     reason: str
     error: str = ""
     at: float = msgspec.field(default_factory=time.time)
+    attempts: int | None = None
 
 
 class Resend(Operation[bool], frozen=True):
@@ -126,12 +131,17 @@ class Resend(Operation[bool], frozen=True):
 
 
 class Drop(Operation[bool], frozen=True):
-    """Throw a dead letter away. Its message id stays known as dead, until `keep_ids_for` is over.
+    """Throw a dead letter away. Its message id stays known as dropped.
 
     The result is False if there is no such dead letter.
+
+    Args:
+        letter: The number of the dead letter.
+        at: When, in seconds since the epoch: its message id is forgotten `keep_ids_for` later.
     """
 
     letter: int
+    at: float = msgspec.field(default_factory=time.time)
 
 
 class StoredEnvelope(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ that fails in between finds it again.
 
 import enum
 import time
+from collections.abc import Sequence
 
 import msgspec
 
@@ -22,6 +23,10 @@ class WaitState(enum.Enum):
     EXPIRED = "expired"
     CLOSED = "closed"
     """Its job has ended, or the interaction waits no more."""
+
+
+WITH_ANSWER = (WaitState.ANSWERED, WaitState.CONSUMED)
+"""The states of a wait that was answered."""
 
 
 class WaitId(msgspec.Struct, frozen=True, order=True):
@@ -130,7 +135,7 @@ class Delivery(enum.Enum):
     WRONG_KIND = "wrong_kind"
     """Refused: the wait, in `Delivered.waits`, is for another type."""
     ENDED = "ended"
-    """Refused: the job has ended, or the wait has expired or is closed."""
+    """Refused: the job has ended without an answer to this, or the wait has expired or is closed."""
     UNKNOWN = "unknown"
     """Refused: there is no such job, or no such wait."""
 
@@ -145,6 +150,17 @@ class Delivered(msgspec.Struct, frozen=True):
 
     delivery: Delivery
     waits: tuple[Wait, ...] = ()
+
+
+def refused_by_ended(waits: Sequence[Wait]) -> Delivered:
+    """Return why an answer to a job that has ended is refused: there was one before, or the job has ended without.
+
+    Args:
+        waits: The waits of the job that are meant.
+    """
+    if waits and all(wait.state in WITH_ANSWER for wait in waits):
+        return Delivered(Delivery.TAKEN, tuple(waits))
+    return Delivered(Delivery.ENDED)
 
 
 class Deliver(Operation[Delivered], frozen=True):

@@ -1,12 +1,17 @@
 """`Script`: the replies of a scripted model, and the faults that they break off with."""
 
 import enum
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import FunctionType
 from typing import Any, TypeAlias
 
 import msgspec
+
+from miniagents.agents.durable.names import module_of
+from miniagents.agents.durable.versions import version_of
 
 
 class Fault(enum.Enum):
@@ -155,6 +160,9 @@ Scripted: TypeAlias = Reply | str | Callable[[Any], Reply | str]
 class Script:
     """The replies of a scripted model, in order. The last reply is repeated.
 
+    In a durable system a script is known by its replies, so that another process finds what it has answered. What the
+    journal answers takes no reply of the script: a new script begins with its first one.
+
     Args:
         *replies: The replies. A function is called with the request.
 
@@ -171,7 +179,20 @@ class Script:
 
     def __init__(self, *replies: Scripted) -> None:
         self._replies = list(replies)
+        self._given = replies
+        self._journal_key = ""
         self.requests: list[Any] = []
+
+    @property
+    def journal_key(self) -> str:
+        """The key of the script in a journal: a hash of all its replies, the same in each process.
+
+        A function counts by its name and code.
+        """
+        if not self._journal_key:
+            replies = msgspec.json.encode(self._given, enc_hook=_key_of, order="sorted")
+            self._journal_key = hashlib.sha256(replies).hexdigest()[:16]
+        return self._journal_key
 
     def then(self, *replies: Scripted) -> "Script":
         """Append replies.
@@ -183,6 +204,8 @@ class Script:
             The script itself.
         """
         self._replies.extend(replies)
+        self._given += replies
+        self._journal_key = ""
         return self
 
     def next(self, request: object) -> Reply:
@@ -201,3 +224,10 @@ class Script:
 
     def __repr__(self) -> str:
         return f"Script({len(self._replies)} replies left)"
+
+
+def _key_of(value: object) -> object:
+    """Return what stands for a function or another object in the key of a script."""
+    if isinstance(value, FunctionType):
+        return f"{module_of(value)}:{value.__qualname__} {version_of(value)}"
+    return type(value).__qualname__

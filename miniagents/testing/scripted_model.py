@@ -26,7 +26,7 @@ class _ScriptedProvider:
     def __init__(self, script: Script, path: str) -> None:
         self._script = script
         self._path = path
-        self.key = f"scripted {id(script)}"
+        self.key = f"scripted {script.journal_key}"
         self._counted: tuple[Message, ...] = ()
         self._words = 0
 

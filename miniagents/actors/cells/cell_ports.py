@@ -204,7 +204,7 @@ class DurableMail(Protocol):
     def new_cell(self, system: "System", parent: Any, name: str, props: Any) -> Any:
         """Make the cell of a durable actor."""
 
-    def inbox_of(self, cell: Any) -> Inbox:
+    def inbox_of(self, cell: Any, kind: type) -> Inbox:
         """Make the inbox of a durable cell that has just been made."""
 
 

@@ -50,13 +50,14 @@ class JournalInbox:
 
     Args:
         cell: The cell of the actor.
+        kind: The class of the actor.
         journal: The journal.
         group: Writes what is accepted, together with what the other mailboxes of the system accept.
         closed: Called with the inbox when the actor has ended.
     """
 
     def __init__(
-        self, cell: Any, journal: Journal, group: GroupCommit, closed: "Callable[[JournalInbox], None]"
+        self, cell: Any, kind: type, journal: Journal, group: GroupCommit, closed: "Callable[[JournalInbox], None]"
     ) -> None:
         self.path: str = cell.path
         self._cell = cell
@@ -64,7 +65,7 @@ class JournalInbox:
         self._log_unwritten = partial(log_failed, "mailbox.not_acknowledged", actor=cell.path)
         self._group = group
         self._closed = closed
-        self._state = KeptState(self.path)
+        self._state = KeptState(self.path, kind)
         self.timers = JournalTimers(cell, journal)
         self._numbers: dict[Any, int] = {}  # of the entries that are being written, wait, or are in hand
         self._ids: dict[Any, str] = {}
@@ -276,6 +277,15 @@ class JournalInbox:
                     message_id=message_id,
                     number=acceptance.number,
                 )
+            case Standing.DROPPED:
+                refused = MessageDeadError(
+                    f"{self.path}: the message of id {message_id!r} became dead letter {acceptance.number} of the "
+                    f"journal, which was dropped; the journal refuses the id until keep_ids_for= after that; to have "
+                    f"the message handled, send it under a new id",
+                    path=self.path,
+                    message_id=message_id,
+                    number=acceptance.number,
+                )
             case Standing.CONFLICT:
                 refused = MessageIdConflictError(
                     f"{self.path}: the message id {message_id!r} was used before for another message; an id belongs to "
@@ -322,9 +332,8 @@ class JournalInbox:
             return None
         if outcome is Outcome.CRASHED:
             assert isinstance(answer, BaseException)
-            return self._write(
-                entry, Bury(self.path, self._numbers[entry], DeadLetterReason.POISONOUS.value, error_text(answer))
-            )
+            reason, error = DeadLetterReason.POISONOUS.value, error_text(answer)
+            return self._write(entry, Bury(self.path, self._numbers[entry], reason, error, attempts=entry.crashes))
         message_id = self._ids.get(entry) if self._ids else None
         if message_id is None:
             return self._write(entry, Handle(self.path, self._numbers[entry]), *self._state.operations())

@@ -1,5 +1,6 @@
 """`JournalMail`: the durable mailboxes of one system."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from miniagents.actors.cells.durable_cell import DurableActorCell
@@ -31,11 +32,21 @@ class JournalMail:
 
     def new_cell(self, system: "System", parent: Any, name: str, props: Props) -> DurableActorCell:
         """Make the cell of a durable actor."""
-        return DurableActorCell(system, parent, name, props, self.inbox_of)
+        factory: Any = props.factory
+        kind: Any = factory.func if isinstance(factory, partial) else factory
+        return DurableActorCell(system, parent, name, props, partial(self.inbox_of, kind=kind))
 
-    def inbox_of(self, cell: Any) -> JournalInbox:
-        """Make the inbox of a durable cell that has just been made."""
-        inbox = self._inboxes[cell.path] = JournalInbox(cell, self._journal, self._group, self._closed)
+    def inbox_of(self, cell: Any, kind: type) -> JournalInbox:
+        """Make the inbox of a durable cell that has just been made.
+
+        Args:
+            cell: The cell.
+            kind: The class that the cell makes instances of.
+
+        Raises:
+            InvalidOptionError: The class has methods that can keep no state.
+        """
+        inbox = self._inboxes[cell.path] = JournalInbox(cell, kind, self._journal, self._group, self._closed)
         return inbox
 
     def _closed(self, inbox: JournalInbox) -> None:

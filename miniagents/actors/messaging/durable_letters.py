@@ -17,7 +17,7 @@ class DurableLetter(msgspec.Struct, frozen=True):
         reason: "poisonous", "deadly" (the process died with it in hand, three times in a row) or "undecodable".
         error: What went wrong, as text.
         message_id: The sender's id of the message, or None.
-        attempts: How many attempts crashed the actor before the last one.
+        attempts: How many attempts have crashed the actor, with the last one.
         accepted_at: When the message was accepted, in seconds since the epoch.
         buried_at: When it became a dead letter, in seconds since the epoch.
     """
@@ -59,7 +59,7 @@ class DurableLetters(Protocol):
         """
 
     async def drop(self, number: int) -> bool:
-        """Throw a dead letter away. Its message id stays known as dead.
+        """Throw a dead letter away. Its message id is refused until the journal forgets it, `keep_ids_for` later.
 
         Returns:
             False if there is no dead letter of that number.

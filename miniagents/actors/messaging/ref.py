@@ -140,7 +140,7 @@ class ActorRef:
         Raises:
             MailboxFullError: The mailbox is full and its overflow is REJECT.
             MessageIdConflictError: The actor knows the message id of another message.
-            MessageDeadError: The message of this id lies in the dead letters of the journal.
+            MessageDeadError: The message of this id lies in the dead letters of the journal, or was dropped from there.
             InvalidOptionError: `message_id` is given, and the actor is not durable.
             JournalError: The journal cannot write; nothing was sent.
         """

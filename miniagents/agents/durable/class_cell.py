@@ -50,7 +50,7 @@ class DurableClassAgentCell(DurableMailbox, ClassAgentCell):
     ) -> None:
         super().__init__(system, parent, name, agent, is_activated=is_activated)
         assert system.durable_mail is not None  # the system has a journal
-        self.open_mailbox(system.durable_mail.inbox_of(self))
+        self.open_mailbox(system.durable_mail.inbox_of(self, agent.wrapped))
 
     def with_state(self, instance: Any) -> Any:
         """Return the instance of the user's class, which may have `snapshot` and `restore`."""

@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any
 
 from miniagents.agents.agent import MiniAgent
-from miniagents.agents.durable.identity import identity_of, without_secrets
+from miniagents.agents.durable.identity import identity_of, stored
 from miniagents.agents.durable.names import main_name, name_of
 
 
@@ -27,7 +27,7 @@ def agent_named(name: str, arguments: Mapping[str, Any] | None = None) -> MiniAg
     # A fork of an agent of a library is a variable of the program: the agent's own module first, then all others.
     for place in (module, *tuple(sys.modules.values())):
         for agent in _agents_of(place):
-            if name_of(agent) == name and (arguments is None or without_secrets(agent.arguments) == arguments):
+            if name_of(agent) == name and (arguments is None or stored(agent.arguments) == arguments):
                 return agent
     base = _walk(module, qualname) if module is not None else None
     if not isinstance(base, MiniAgent) or arguments is None:

@@ -14,7 +14,7 @@ from miniagents.agents.agent import MiniAgent
 from miniagents.agents.durable.names import module_of, name_of
 from miniagents.agents.durable.versions import version_of
 from miniagents.errors import AgentArgumentError, NotSendableError
-from miniagents.messages import DataMessage, FrozenDict, Secret, freeze
+from miniagents.messages import DataMessage, FrozenDict, Secret, encode, freeze
 
 _pack = msgspec.msgpack.Encoder().encode
 
@@ -65,12 +65,38 @@ def key_of_arguments(agent: MiniAgent, arguments: Mapping[str, Any]) -> str:
     for name, value in arguments.items():
         if name not in exempt and not isinstance(value, Secret):
             described[name] = _described(value, agent, name)
-    return DataMessage(FrozenDict(described)).content_key
+    try:
+        return DataMessage(FrozenDict(described)).content_key
+    except NotSendableError:
+        for name, value in described.items():
+            _check_travels(agent, name, value, arguments[name])
+        raise
 
 
-def without_secrets(arguments: Mapping[str, Any]) -> FrozenDict[str, Any]:
-    """Return arguments without those that are secrets, which no journal has."""
-    return FrozenDict({name: value for name, value in arguments.items() if not isinstance(value, Secret)})
+def _check_travels(agent: MiniAgent, name: str, described: object, value: object) -> None:
+    try:
+        encode(DataMessage(FrozenDict({name: described})))
+    except NotSendableError:
+        raise _without_key(agent, name, value) from None
+
+
+def _without_key(agent: MiniAgent, name: str, value: object) -> AgentArgumentError:
+    return AgentArgumentError(
+        f"agent {agent.alias}: the live argument {name}= ({type(value).__name__}) has no key that outlives the "
+        f"process, and the agent is durable; give the object an attribute journal_key: a text that is equal "
+        f"where the object does the same"
+    )
+
+
+def stored(arguments: Mapping[str, Any]) -> FrozenDict[str, Any]:
+    """Return the arguments that a journal keeps: all but secrets, and objects that it knows by their `journal_key`."""
+    return FrozenDict(
+        {
+            name: value
+            for name, value in arguments.items()
+            if not isinstance(value, Secret) and not isinstance(getattr(value, "journal_key", None), str)
+        }
+    )
 
 
 def slot_of(job: str, chain: bytes, identity: Identity, arguments: str, label: str | None) -> bytes:
@@ -128,8 +154,4 @@ def _described(value: Any, agent: MiniAgent, name: str) -> object:
     try:
         return freeze(value, name)
     except NotSendableError:
-        raise AgentArgumentError(
-            f"agent {agent.alias}: the live argument {name}= ({type(value).__name__}) has no key that outlives the "
-            f"process, and the agent is durable; give the object an attribute journal_key: a text that is equal "
-            f"where the object does the same"
-        ) from None
+        raise _without_key(agent, name, value) from None

@@ -16,7 +16,7 @@ from miniagents.agents.durable.changes import changed_agents, changes_of, lost_w
 from miniagents.agents.durable.durability import Durability
 from miniagents.agents.durable.finding import agent_named, version_now
 from miniagents.agents.durable.freeing import freed
-from miniagents.agents.durable.identity import Identity, identity_of, key_of_arguments, without_secrets
+from miniagents.agents.durable.identity import Identity, identity_of, key_of_arguments, stored
 from miniagents.agents.durable.interaction import DurableInteraction, DurableReplyPromise
 from miniagents.agents.durable.job_run import JobRun, bound
 from miniagents.agents.durable.names import name_of
@@ -171,15 +171,21 @@ class Jobs:
         agent = target.called_agent()
         about = JobInput(
             agent=name_of(agent),
-            agent_arguments=without_secrets(agent.arguments),
-            arguments=without_secrets(run.arguments),
+            agent_arguments=stored(agent.arguments),
+            arguments=stored(run.arguments),
             messages=messages,
         )
         run.agent, run.input_key = about.agent, _key_of(agent, run.arguments, messages)
         running: JobRun | None = self._durability.jobs.get(run.name)
         if running is not None:
             if (running.agent, running.input_key) != (run.agent, run.input_key):
-                raise _conflict(run.name, running.agent, about, None)
+                raise _conflict(run.name, running.agent, about, await self._journal.read(JobOf(run.name)))
+            if retry is not None:
+                raise JobConflictError(
+                    f"job {run.name!r} runs in this process, and retry= is for a job that does not run; "
+                    f"wait for its end, or cancel it first: await mini.cancel_job({run.name!r})",
+                    job=run.name,
+                )
             run.rests()
             return running
         self._durability.jobs[run.name] = run

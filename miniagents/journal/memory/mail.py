@@ -77,6 +77,8 @@ class MemoryMail:
         """Do `Bury`."""
         envelope = self._taken(operation)
         if envelope is not None:
+            if operation.attempts is not None:
+                envelope = msgspec.structs.replace(envelope, attempts=operation.attempts)
             self.letters[envelope.number] = StoredLetter(envelope, operation.reason, operation.error, operation.at)
             self._remember(envelope, Standing.DEAD, operation.at)
 
@@ -92,7 +94,11 @@ class MemoryMail:
 
     def drop(self, operation: Drop) -> bool:
         """Do `Drop`."""
-        return self.letters.pop(operation.letter, None) is not None
+        letter = self.letters.pop(operation.letter, None)
+        if letter is None:
+            return False
+        self._remember(letter.envelope, Standing.DROPPED, operation.at)
+        return True
 
     def unacknowledged(self, query: Unacknowledged) -> tuple[StoredEnvelope, ...]:
         """Answer `Unacknowledged`."""
@@ -123,11 +129,7 @@ class MemoryMail:
         old = [
             key
             for key, known in self.ids.items()
-            if known.at < before
-            and (
-                known.acceptance.standing is Standing.HANDLED
-                or (known.acceptance.standing is Standing.DEAD and known.acceptance.number not in self.letters)
-            )
+            if known.at < before and known.acceptance.standing in (Standing.HANDLED, Standing.DROPPED)
         ]
         for key in old:
             del self.ids[key]

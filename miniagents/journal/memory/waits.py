@@ -5,6 +5,7 @@ from collections.abc import Callable
 import msgspec
 
 from miniagents.journal.waits import (
+    WITH_ANSWER,
     ConsumeAnswer,
     Deliver,
     Delivered,
@@ -17,9 +18,8 @@ from miniagents.journal.waits import (
     WaitId,
     Waits,
     WaitState,
+    refused_by_ended,
 )
-
-_WITH_ANSWER = (WaitState.ANSWERED, WaitState.CONSUMED)
 
 
 class MemoryWaits:
@@ -53,18 +53,22 @@ class MemoryWaits:
     def deliver(self, operation: Deliver) -> Delivered:
         """Do `Deliver`."""
         is_open = self.takes_answers(operation.job)
-        if not is_open:
-            return Delivered(Delivery.UNKNOWN if is_open is None else Delivery.ENDED)
+        if is_open is None:
+            return Delivered(Delivery.UNKNOWN)
         if isinstance(operation.target, WaitId):
             wait = self.waits.get(operation.target) if operation.target.job == operation.job else None
+            if not is_open:
+                return refused_by_ended((wait,) if wait is not None else ())
             return self._answer(wait, operation) if wait is not None else Delivered(Delivery.UNKNOWN)
         named = self._named(operation.job, operation.target)
+        if not is_open:
+            return refused_by_ended(named)
         waiting = [wait for wait in named if wait.state is WaitState.WAITING]
         if len(waiting) > 1:
             return Delivered(Delivery.AMBIGUOUS, tuple(waiting))
         if waiting:
             return self._answer(waiting[0], operation)
-        answered = [wait for wait in named if wait.state in _WITH_ANSWER]
+        answered = [wait for wait in named if wait.state in WITH_ANSWER]
         early = self.early.get((operation.job, operation.target), [])
         if answered or early:
             kept = [Wait(WaitId(operation.job, 0, operation.target), since=e.at, answer=e) for e in early]
@@ -118,7 +122,7 @@ class MemoryWaits:
         self.early = {key: answers for key, answers in self.early.items() if key[0] != job}
 
     def _answer(self, wait: Wait, operation: Deliver) -> Delivered:
-        if wait.state in _WITH_ANSWER:
+        if wait.state in WITH_ANSWER:
             return Delivered(Delivery.TAKEN, (wait,))
         if wait.state is not WaitState.WAITING:
             return Delivered(Delivery.ENDED, (wait,))

@@ -118,7 +118,7 @@ class LetterView(msgspec.Struct, frozen=True):
         type: The type of the message.
         reason: Why it is dead.
         error: What went wrong.
-        attempts: How many times the message has crashed its receiver before the last attempt.
+        attempts: How many times the message has crashed its receiver, with the last attempt.
         message_id: The sender's id of the message, or None.
         accepted_at: When the message was accepted.
         buried_at: When it became a dead letter.

@@ -23,7 +23,7 @@ class Codes(Generic[E]):
         self.of = {member: number for number, member in enumerate(members)}
 
 
-STANDINGS = Codes(Standing.WAITING, Standing.HANDLED, Standing.DEAD)
+STANDINGS = Codes(Standing.WAITING, Standing.HANDLED, Standing.DEAD, Standing.DROPPED)
 ROW_STATES = Codes(RowState.RUNNING, RowState.FINISHED, RowState.FAILED, RowState.CANCELLED)
 JOB_STATES = Codes(JobState.RUNNING, JobState.FINISHED, JobState.FAILED, JobState.CANCELLED, JobState.STUCK)
 WAIT_STATES = Codes(WaitState.WAITING, WaitState.ANSWERED, WaitState.CONSUMED, WaitState.EXPIRED, WaitState.CLOSED)

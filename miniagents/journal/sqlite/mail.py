@@ -92,8 +92,11 @@ class SqliteMail:
 
     def bury(self, operation: Bury) -> None:
         """Do `Bury`."""
-        sql = "INSERT INTO letters SELECT *, ?, ?, ? FROM envelopes WHERE number = ?"
-        buried = (operation.reason, operation.error, operation.at, operation.number)
+        sql = (
+            "INSERT INTO letters SELECT number, receiver, body, kind, message_id, meta, coalesce(?, attempts), at, "
+            "?, ?, ? FROM envelopes WHERE number = ?"
+        )
+        buried = (operation.attempts, operation.reason, operation.error, operation.at, operation.number)
         if self._database.execute(sql, buried).rowcount:
             sql = "DELETE FROM envelopes WHERE number = ? RETURNING number, receiver, message_id"
             (row,) = self._database.execute(sql, (operation.number,)).fetchall()
@@ -115,7 +118,10 @@ class SqliteMail:
 
     def drop(self, operation: Drop) -> bool:
         """Do `Drop`."""
-        return bool(self._database.execute("DELETE FROM letters WHERE number = ?", (operation.letter,)).rowcount)
+        sql = "DELETE FROM letters WHERE number = ? RETURNING number, receiver, message_id"
+        dropped = self._database.execute(sql, (operation.letter,)).fetchall()
+        self._remember(Standing.DROPPED, [(row, b"", operation.at) for row in dropped])
+        return bool(dropped)
 
     def unacknowledged(self, query: Unacknowledged) -> tuple[StoredEnvelope, ...]:
         """Answer `Unacknowledged`."""
@@ -153,11 +159,8 @@ class SqliteMail:
 
     def forget_ids(self, before: float) -> int:
         """Forget the ids of messages that were handled, or are dead and dropped, before a time."""
-        sql = (
-            "DELETE FROM message_ids WHERE at < ? AND "
-            "(standing = ? OR (standing = ? AND number NOT IN (SELECT number FROM letters)))"
-        )
-        codes = STANDINGS.of[Standing.HANDLED], STANDINGS.of[Standing.DEAD]
+        sql = "DELETE FROM message_ids WHERE at < ? AND standing IN (?, ?)"
+        codes = STANDINGS.of[Standing.HANDLED], STANDINGS.of[Standing.DROPPED]
         return self._database.execute(sql, (before, *codes)).rowcount
 
     def _accept_id(self, accept: Accept, receiver: int) -> Acceptance | None:

@@ -8,6 +8,7 @@ import msgspec
 
 from miniagents.journal.sqlite.codes import WAIT_STATES
 from miniagents.journal.waits import (
+    WITH_ANSWER,
     ConsumeAnswer,
     Deliver,
     Delivered,
@@ -20,9 +21,9 @@ from miniagents.journal.waits import (
     WaitId,
     Waits,
     WaitState,
+    refused_by_ended,
 )
 
-_WITH_ANSWER = (WaitState.ANSWERED, WaitState.CONSUMED)
 _BY_ID = "job = ? AND row = ? AND name = ? AND number = ?"
 
 
@@ -65,19 +66,23 @@ class SqliteWaits:
     def deliver(self, operation: Deliver) -> Delivered:
         """Do `Deliver`."""
         is_open = self._takes_answers(operation.job)
-        if not is_open:
-            return Delivered(Delivery.UNKNOWN if is_open is None else Delivery.ENDED)
+        if is_open is None:
+            return Delivered(Delivery.UNKNOWN)
         if isinstance(operation.target, WaitId):
             wait = self._find(operation.target) if operation.target.job == operation.job else None
+            if not is_open:
+                return refused_by_ended((wait,) if wait is not None else ())
             return self._answer(wait, operation) if wait is not None else Delivered(Delivery.UNKNOWN)
         job, name = operation.job, operation.target
         named = self._select("WHERE job = ? AND name = ? ORDER BY row, number", job, name)
+        if not is_open:
+            return refused_by_ended(named)
         waiting = [wait for wait in named if wait.state is WaitState.WAITING]
         if len(waiting) > 1:
             return Delivered(Delivery.AMBIGUOUS, tuple(waiting))
         if waiting:
             return self._answer(waiting[0], operation)
-        answered = tuple(wait for wait in named if wait.state in _WITH_ANSWER) or self._early(job, name)
+        answered = tuple(wait for wait in named if wait.state in WITH_ANSWER) or self._early(job, name)
         if answered:
             return Delivered(Delivery.TAKEN, answered)
         self._keep(job, name, operation.answer)
@@ -133,7 +138,7 @@ class SqliteWaits:
         self._database.execute("DELETE FROM early_answers WHERE job = ?", (job,))
 
     def _answer(self, wait: Wait, operation: Deliver) -> Delivered:
-        if wait.state in _WITH_ANSWER:
+        if wait.state in WITH_ANSWER:
             return Delivered(Delivery.TAKEN, (wait,))
         if wait.state is not WaitState.WAITING:
             return Delivered(Delivery.ENDED, (wait,))

@@ -127,7 +127,7 @@ async def _expires_what_has_ended(journal: Journal) -> None:
         await journal.write(Accept(number, "/expire", b"", message_id=id))
     await journal.write(Handle("/expire", numbers[0], at=20.0), Handle("/expire", numbers[1], at=30.0))
     await journal.write(Bury("/expire", numbers[2], "x", at=20.0), Bury("/expire", numbers[3], "x", at=20.0))
-    await journal.write(Drop(numbers[3]))
+    await journal.write(Drop(numbers[3], at=20.0))
     await journal.write(KeepMessage(b"unnamed", b"body"))
 
     removed = await journal.write(Expire(25.0, 25.0))

@@ -103,7 +103,7 @@ async def _sees_an_id_twice_in_one_write(journal: Journal) -> None:
 
 async def _buries_and_digs_up(journal: Journal) -> None:
     number = await _accept(journal, "/mail/dead", b"poison", "m")
-    second = await _accept(journal, "/mail/dead2", b"poison too")
+    second = await _accept(journal, "/mail/dead2", b"poison too", "m")
     await journal.write(CountAttempt("/mail/dead", number))
     await journal.write(Bury("/mail/dead", number, "poisonous", "it crashed", at=7.0))
     await journal.write(Bury("/mail/dead2", second, "expired"))
@@ -126,9 +126,16 @@ async def _buries_and_digs_up(journal: Journal) -> None:
     assert await journal.write(again) == Acceptance(Standing.WAITING, fresh), "its message id waits again"
     await journal.write(Handle("/mail/dead", fresh, b"healed"))
     assert (await journal.write(again)).outcome == b"healed", "its message id is answered with the outcome"
+    third = await _accept(journal, "/mail/dead3", b"poison again")
+    await journal.write(Bury("/mail/dead3", third, "poisonous", attempts=3))
+    (letter,) = await journal.read(Letters("/mail/dead3"))
+    assert letter.envelope.attempts == 3, "a dead letter has the attempts that it was buried with"
+    await journal.write(Drop(third))
     assert await journal.write(Drop(second)), "a dead letter can be dropped"
     assert not await journal.write(Drop(second)), "a dead letter can be dropped once"
     assert await journal.read(Letters()) == (), "a dropped letter is gone"
+    again = Accept(journal.next_id(), "/mail/dead2", b"poison too", message_id="m", content_key=b"poison too")
+    assert await journal.write(again) == Acceptance(Standing.DROPPED, second), "its message id is known as dropped"
 
 
 CHECKS = (

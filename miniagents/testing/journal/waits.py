@@ -117,6 +117,14 @@ async def _ends_waits(journal: Journal) -> None:
     await journal.write(ChangeJob("waits/end", JobState.FAILED))
     assert await journal.read(Waits("waits/end")) == (), "a job that has ended waits for nothing"
     assert (await journal.write(Deliver("waits/end", "closed", _YES))).delivery is Delivery.ENDED, "and is not answered"
+    for target in ("late", late.id):
+        second = await journal.write(Deliver("waits/end", target, _NO))
+        assert second.delivery is Delivery.TAKEN, "an answer that comes after the end of its job tells of the first one"
+        assert [wait.answer for wait in second.waits] == [_YES], "and says who was first"
+    for other in ("expired", closed.id, "unknown", unknown):
+        assert (await journal.write(Deliver("waits/end", other, _YES))).delivery is Delivery.ENDED, (
+            "what was not answered before the end of its job is not answered any more"
+        )
     await journal.write(ChangeJob("waits/end", JobState.RUNNING))
     again = await journal.write(OpenWait(closed))
     assert again == closed, "a closed wait is opened again"

@@ -1,6 +1,7 @@
 """Durable mailboxes on a journal: what was accepted is handled, across the ends and the deaths of the process."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from miniagents import (
     Actor,
     ActorContext,
+    ActorRef,
     ActorStoppedError,
     ActorSystem,
     AskTimeoutError,
@@ -26,7 +28,7 @@ from miniagents import (
     SpawnOptions,
     TextMessage,
 )
-from miniagents.journal import Begin, MemoryJournal, mailbox_subject
+from miniagents.journal import Begin, Expire, MemoryJournal, mailbox_subject
 from tests.actors.actors import Add, Counter, Crash, Hold, Read, Total, turns
 from tests.actors.durable.counting import DURABLE, Account, counter, letters_in, mail_in, one_life
 
@@ -226,6 +228,7 @@ async def test_a_message_whose_handler_crashed_is_a_dead_letter_in_the_journal(l
 
     (letter,) = await letters_in(journal)
     assert (letter.reason, letter.error) == ("poisonous", "ValueError: poison")
+    assert letter.envelope.attempts == 1
     assert await mail_in(journal) == []
 
 
@@ -248,7 +251,7 @@ async def test_attempts_that_crashed_count_across_the_death_of_the_process(log: 
         await turns(50)
     assert await mail_in(journal) == []
     (letter,) = await letters_in(journal)
-    assert letter.envelope.attempts == 2
+    assert letter.envelope.attempts == 3
 
 
 async def test_the_end_of_the_system_acknowledges_nothing_of_what_it_cancels() -> None:
@@ -385,6 +388,39 @@ async def test_the_message_of_a_dead_letter_is_refused_under_its_id_until_it_is_
         assert await system.dead_letters.durable.resend(got.value.number)
         with pytest.raises(ValueError, match="crash"):
             await ref.ask(Crash(), message_id="an id")
+
+
+async def test_the_message_of_a_dropped_letter_is_refused_under_its_id_and_the_error_says_so(log: list[Any]) -> None:
+    journal = MemoryJournal()
+    async with ActorSystem(journal=journal) as system:
+        ref = counter(system)
+        with pytest.raises(ValueError, match="crash"):
+            await ref.ask(Crash(), message_id="an id")
+        (letter,) = await system.dead_letters.durable.list()
+        assert await system.dead_letters.durable.drop(letter.number)
+        await _is_refused_as_dropped(ref)
+    async with ActorSystem(journal=journal) as system:
+        await _is_refused_as_dropped(counter(system))
+
+
+async def test_the_id_of_a_dropped_letter_is_a_new_one_once_it_was_forgotten(log: list[Any]) -> None:
+    journal = MemoryJournal()
+    async with ActorSystem(journal=journal) as system:
+        ref = counter(system)
+        with pytest.raises(ValueError, match="crash"):
+            await ref.ask(Crash(), message_id="an id")
+        (letter,) = await system.dead_letters.durable.list()
+        await system.dead_letters.durable.drop(letter.number)
+        await journal.write(Expire(0.0, time.time() + 1))
+        with pytest.raises(ValueError, match="crash"):
+            await ref.ask(Crash(), message_id="an id")
+
+
+async def _is_refused_as_dropped(ref: ActorRef) -> None:
+    for send in (ref.ask, ref.send):
+        with pytest.raises(MessageDeadError, match=r"'an id' became dead letter \d+ .* dropped.* keep_ids_for") as got:
+            await send(Crash(), message_id="an id")
+        assert "resend" not in str(got.value)
 
 
 class Answers(Actor):

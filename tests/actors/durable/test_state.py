@@ -12,10 +12,12 @@ from miniagents import (
     DecodeError,
     InvalidOptionError,
     Message,
+    MiniAgents,
     OneForOne,
     SpawnOptions,
+    miniagent,
 )
-from miniagents.journal import Handle, MemoryJournal, Save, SnapshotOf
+from miniagents.journal import Handle, MemoryJournal, Save, Snapshot, SnapshotOf
 from tests.actors.actors import Add, Counter, Crash, Read, Total
 from tests.actors.durable.counting import DURABLE, Account, letters_in
 
@@ -105,11 +107,95 @@ class OnlySaves(Actor):
 
 
 class SaysNoType(Actor):
+    def __init__(self) -> None:
+        self.total = 0
+
     def snapshot(self):  # type: ignore[no-untyped-def]
-        return None
+        return Newer(self.total, "counted")
 
     def restore(self, state):  # type: ignore[no-untyped-def]
-        pass
+        self.total = state.total
+
+    async def receive(self, message: Message, ctx: ActorContext) -> Message:
+        self.total += 1
+        return Total(value=self.total)
+
+
+class SaysAnyStruct(SaysNoType):
+    def restore(self, state: msgspec.Struct) -> None:
+        self.total = state.total  # type: ignore[attr-defined]
+
+
+class OnlySnapshotSays(SaysNoType):
+    def snapshot(self) -> Newer:
+        return Newer(self.total, "")
+
+
+class SaysDict(SaysNoType):
+    def restore(self, state: dict[str, int]) -> None: ...
+
+
+class SaysUnknown(SaysNoType):
+    def restore(self, state: "Unknown") -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+
+def of_a_function() -> tuple[type[Actor], type[Actor], type[Actor]]:
+    class Local(msgspec.Struct):
+        total: int
+
+    class Declares(SaysNoType):
+        def snapshot(self) -> "Local":
+            return Local(self.total)
+
+        def restore(self, state: "Local") -> None:
+            self.total = state.total
+
+    class Refers(SaysNoType):
+        def snapshot(self):  # type: ignore[no-untyped-def]
+            return Local(self.total)
+
+    hidden: Any = {"local": msgspec.defstruct("Hidden", [("total", int)])}
+
+    class Hides(SaysNoType):
+        def snapshot(self):  # type: ignore[no-untyped-def]
+            return hidden["local"](self.total)
+
+    return Declares, Refers, Hides
+
+
+@pytest.mark.parametrize("which", [SaysNoType, SaysAnyStruct, OnlySnapshotSays, 0, 1])
+async def test_the_type_of_the_state_is_what_a_method_declares_or_else_what_was_saved(which: Any) -> None:
+    journal = MemoryJournal()
+    for number in (1, 2, 3):
+        kind = of_a_function()[which] if isinstance(which, int) else which  # another process makes its own types
+        async with ActorSystem(journal=journal) as system:
+            assert await account(system, kind).ask(Read()) == Total(value=number)
+
+
+async def test_a_state_that_no_other_process_could_find_crashes_the_first_message(log: list[Any]) -> None:
+    async with ActorSystem(journal=MemoryJournal()) as system:
+        with pytest.raises(
+            TypeError, match=r"/account: snapshot\(\) gives a .*Hidden, which another process cannot find"
+        ):
+            await account(system, of_a_function()[2]).ask(Read())
+
+
+async def test_a_saved_state_whose_type_is_gone_fails_the_start_and_names_it(log: list[Any]) -> None:
+    journal = MemoryJournal()
+    journal.open()
+    await journal.write(Save(Snapshot("/account", b"\x81\xa5total\x01", "old_program:Old.State")))
+    async with ActorSystem(journal=journal) as system:
+        with pytest.raises(DecodeError, match=r"saved as old_program:Old\.State, which this program does not define"):
+            await account(system, SaysNoType).started()
+
+
+async def test_a_state_saved_by_the_same_file_under_another_name_of_its_module_is_found() -> None:
+    journal = MemoryJournal()
+    journal.open()
+    body = msgspec.msgpack.encode(Newer(4, ""))
+    await journal.write(Save(Snapshot("/account", body, "__mp_main__:Newer")))
+    async with ActorSystem(journal=journal) as system:
+        assert await account(system, SaysNoType).ask(Read()) == Total(value=5)
 
 
 class Waits(Actor):
@@ -119,13 +205,27 @@ class Waits(Actor):
     async def restore(self, state: Newer) -> None: ...
 
 
+class WaitsAgent:
+    snapshot, restore = Waits.snapshot, Waits.restore
+
+    async def __call__(self, ctx: Any) -> None: ...
+
+
 @pytest.mark.parametrize(
-    ("kind", "said"), [(OnlySaves, "has both"), (SaysNoType, "must say the type"), (Waits, "neither is async")]
+    ("kind", "said"),
+    [
+        (OnlySaves, "/account: a durable OnlySaves has both"),
+        (SaysDict, r"/account: the state of a durable SaysDict is a msgspec\.Struct, not dict"),
+        (SaysUnknown, "/account: an annotation of SaysUnknown.restore cannot be read .*'Unknown'"),
+        (Waits, "neither is async"),
+        (miniagent(durable=True)(WaitsAgent), "/account: a durable WaitsAgent has both .* neither is async"),
+    ],
 )
-async def test_methods_that_cannot_keep_a_state_fail_the_start(kind: Any, said: str, log: list[Any]) -> None:
-    async with ActorSystem(journal=MemoryJournal()) as system:
-        with pytest.raises(InvalidOptionError, match=said):
-            await account(system, kind).started()
+async def test_methods_that_cannot_keep_a_state_are_refused_at_the_spawn(kind: Any, said: str) -> None:
+    async with MiniAgents(journal=MemoryJournal()) as system:
+        for _ in range(2):  # the first spawn does not take the name
+            with pytest.raises(InvalidOptionError, match=said):
+                system.spawn(kind, name="account", options=None if hasattr(kind, "wrapped") else DURABLE)
 
 
 @pytest.mark.parametrize("state", [None, ValueError("no snapshot")])

@@ -10,7 +10,7 @@ import pytest
 
 from miniagents import MiniAgent, MiniAgents, Secret, TextMessage, miniagent
 from miniagents.agents.durable.identity import identity_of, key_of_arguments
-from miniagents.errors import UnencodableError
+from miniagents.errors import AgentArgumentError, UnencodableError
 
 _PROGRAM = """
 import json
@@ -110,3 +110,15 @@ def test_a_builtin_method_enters_by_its_name_and_its_object(make: Callable[[], A
 def test_a_secret_in_a_set_is_in_no_key() -> None:
     assert _key(frozenset({Secret("one"), 1})) == _key(frozenset({Secret("two"), 1}))
     assert _key(frozenset({1})) != _key(frozenset({2})) != _key((2,))
+
+
+class Shared:
+    """An object that forks share, and that no wire carries."""
+
+    __miniagents_immutable__ = True
+
+
+@pytest.mark.parametrize("thing", [Shared(), [Shared()], object()])
+def test_an_object_without_a_key_is_refused_with_the_agent_the_argument_and_what_to_do(thing: Any) -> None:
+    with pytest.raises(AgentArgumentError, match=r"agent takes_anything: the live argument thing= \(.*journal_key"):
+        _key(thing)

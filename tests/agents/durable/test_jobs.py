@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -140,6 +141,48 @@ async def test_a_job_with_another_live_argument_is_refused_and_the_difference_na
             await mini.run_job("j", other, "a")
         with pytest.raises(JobConflictError, match="it has 1 messages, not 2"):
             await mini.run_job("j", one, ["a", "b"])
+
+
+_gates = list[asyncio.Event]()
+
+
+@pytest.fixture
+def gate() -> Iterator[asyncio.Event]:
+    _gates.append(asyncio.Event())
+    yield _gates[-1]
+    _gates.clear()
+
+
+@miniagent
+async def gated(ctx: Any, more: str = "") -> None:
+    await _gates[-1].wait()
+    ctx.reply(str(await ctx.message_promises))
+
+
+@pytest.mark.parametrize("turns", [0, 20])  # it opens, and runs
+async def test_the_difference_to_a_running_job_is_named(gate: asyncio.Event, turns: int) -> None:
+    async with _system(MemoryJournal()) as mini:
+        running = mini.run_job("j", gated, "a")
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        with pytest.raises(JobConflictError, match="message 0 is 'a', not 'b'"):
+            await mini.run_job("j", gated, "b")
+        with pytest.raises(JobConflictError, match=r"it has the arguments {}, not {'more': 'x'}"):
+            await mini.run_job("j", gated, "a", more="x")
+        with pytest.raises(JobConflictError, match=r"its agent is .*gated, not .*counted"):
+            await mini.run_job("j", counted, "a")
+        gate.set()
+        assert str(await running) == "a"
+
+
+async def test_retry_of_a_running_job_is_refused_and_the_job_goes_on(gate: asyncio.Event) -> None:
+    async with _system(MemoryJournal()) as mini:
+        running = mini.run_job("j", gated, "a")
+        with pytest.raises(JobConflictError, match=r"job 'j' runs in this process.*cancel_job\('j'\)"):
+            await mini.run_job("j", gated, "a", retry=Retry.ALL)
+        gate.set()
+        assert str(await running) == "a"
+        assert str(await mini.run_job("j", gated, "a", retry=Retry.ALL)) == "a"
 
 
 async def test_a_job_that_was_cancelled_stays_cancelled_until_it_is_freed() -> None:

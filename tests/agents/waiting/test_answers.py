@@ -464,11 +464,14 @@ async def test_a_finished_job_takes_no_answer() -> None:
     async with MiniAgents(journal=MemoryJournal()) as mini:
         replies = mini.run_job("job", asks)
         await turns()
-        await mini.deliver("job", "approval", "yes")
+        await mini.deliver("job", "approval", "yes", by="ada")
         await replies
         await turns()
+        with pytest.raises(AnswerRefusedError, match="has an answer already, given by 'ada'") as taken:
+            await mini.deliver("job", "approval", "no", by="bob")
+        assert (taken.value.reason, taken.value.by) == ("taken", "ada")
         with pytest.raises(AnswerRefusedError, match="its job has ended") as refused:
-            await mini.deliver("job", "approval", "yes")
+            await mini.deliver("job", "another", "yes")
         assert refused.value.reason == "ended"
 
 

@@ -1,7 +1,9 @@
 """`SqliteJournal`: the rules of a journal, opening and closing, export and vacuum."""
 
 import errno
+import inspect
 import os
+import re
 import signal
 import sqlite3
 import stat
@@ -28,6 +30,7 @@ from miniagents.journal import (
     StandingOf,
     StartJob,
 )
+from miniagents.journal.limits import MAX_MESSAGE_BYTES
 from miniagents.journal.sqlite import schema
 from miniagents.journal.sqlite.tables import Tables
 from miniagents.journal.sqlite.writer import Writer
@@ -420,3 +423,13 @@ async def test_numbers_go_on_although_the_first_look_for_what_is_old_failed_whil
     monkeypatch.setattr(threading.Thread, "start", start_and_wait)
     async with opened(tmp_path / "journal.db", keep_for=1.0) as journal:
         assert journal.next_id() > last
+
+
+def test_the_docs_list_each_option_of_the_journal_with_its_default() -> None:
+    page = (ROOT / "docs" / "durability.md").read_text()
+    documented = dict(re.findall(r"^\| `(\w+)=` \| `?([^`|]+?)`? \|", page.partition("## The file")[2], re.MULTILINE))
+    options = [option for option in inspect.signature(SqliteJournal).parameters.values() if option.name != "path"]
+    defaults = {option.name: str(option.default).replace("FULL", '"FULL"') for option in options}
+    defaults["max_message_bytes"] = f"{MAX_MESSAGE_BYTES // 2**20} MiB"
+
+    assert documented == defaults

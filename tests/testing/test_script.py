@@ -1,0 +1,69 @@
+"""Scripts in a durable system: known by their replies, in each process."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from miniagents import MiniAgents
+from miniagents.errors import JobConflictError
+from miniagents.journal import MemoryJournal
+from miniagents.testing import Call, Reply, Script, ScriptedModel
+
+_PROGRAM = "from tests.testing.test_script import a_script; print(a_script().journal_key)"
+
+
+def _said(request: Any) -> str:
+    return f"You said {request}"
+
+
+def a_script() -> Script:
+    return Script(Reply(calls=(Call("pay", {"names": {"ann", "bob", "cat"}}),)), Reply(iter(["a", "b"])), _said, "done")
+
+
+def test_the_key_of_a_script_is_the_same_in_each_process() -> None:
+    folder = Path(__file__).parents[2]
+    keys = {
+        subprocess.run(
+            [sys.executable, "-c", _PROGRAM],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=50,
+            cwd=folder,
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(folder)},
+        ).stdout.strip()
+        for seed in ("1", "2")
+    }
+
+    assert keys == {a_script().journal_key}
+
+
+def test_each_reply_is_in_the_key_of_a_script_whether_it_was_sent_or_not() -> None:
+    script = a_script()
+    key = script.journal_key
+    script.next("request")
+
+    assert script.journal_key == key
+    others = {Script("done").journal_key, Script("other").journal_key, Script(Reply("done", delay=1)).journal_key}
+    assert len({key, script.then("more").journal_key, *others}) == 5
+
+
+async def test_a_scripted_model_is_answered_from_the_journal_in_the_next_process() -> None:
+    journal, asked = MemoryJournal(), 0
+    for _ in range(2):  # the second has objects of its own
+        script = Script("Hello!")
+        async with MiniAgents(journal=journal, durable_agents=True) as mini:
+            assert str(await mini.run_job("greet", ScriptedModel.fork(script=script), "Hi").answer()) == "Hello!"
+        asked += len(script.requests)
+
+    assert asked == 1
+
+
+async def test_another_script_under_the_name_of_a_job_is_a_conflict() -> None:
+    async with MiniAgents(journal=MemoryJournal(), durable_agents=True) as mini:
+        await mini.run_job("greet", ScriptedModel, "Hi", script=Script("Hello!"))
+        with pytest.raises(JobConflictError, match="live arguments"):
+            await mini.run_job("greet", ScriptedModel, "Hi", script=Script("Good day!"))
