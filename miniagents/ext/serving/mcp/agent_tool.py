@@ -42,7 +42,7 @@ class AgentTool:
         if self._has_message:
             fields.insert(0, (_MESSAGE, _TEXT | UnsetType, UNSET) if fields else (_MESSAGE, _TEXT))
         struct = msgspec.defstruct(entry.arguments.__name__, fields, kw_only=True, forbid_unknown_fields=True)
-        schema, _ = parameters_schemas(struct, {}, ())
+        schema, _ = parameters_schemas(struct, {}, (), {})
         name = entry.name.replace(":", "_")  # the protocol takes the other characters of names
         self.listed = Tool(name=name, description=entry.description or None, input_schema=schema)
 
