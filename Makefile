@@ -37,7 +37,8 @@ storms-quick: $(VENV)/.test-stamp
 storms: $(VENV)/.test-stamp
 	$(BIN)/python -m tests.storms all fresh 100000
 
-# What takes longer than CI allows: a hundred kills, 100,000 counts, storms with a journal, flatness; writes benchmarks/SOAK.md.
+# What takes longer than CI allows: a hundred kills, 100,000 counts, storms with a journal, nodes that are lost, an hour of a
+# service, flatness; writes benchmarks/SOAK.md.
 soak: $(VENV)/.test-stamp
 	$(BIN)/python -m tests.soak
 
@@ -59,9 +60,6 @@ $(VENV)/.ray-stamp: pyproject.toml
 # that goes on in the next run.
 swarm: $(VENV)/.swarm-stamp $(if $(NODES),$(VENV)/.ray-stamp)
 	$(BIN)/python -m examples.research_swarm
-
-soak: $(VENV)/.test-stamp
-	CLUSTER_RUNS=10000 CLUSTER_STORMS=2000 $(BIN)/pytest tests/cluster/test_model.py tests/cluster/test_storms.py -o timeout=7200 -q
 
 lint: $(VENV)/.test-stamp
 	$(BIN)/ruff check miniagents tests examples benchmarks

@@ -1,7 +1,7 @@
 """`python -m tests.soak [--quick] [PART ...]`: runs the soaks one after the other, and writes their figures.
 
-The parts are `swarm`, `count`, `storms` and `flat`; all of them, if none is named. The figures of a full run go into
-`benchmarks/SOAK.md`. With `--quick` everything is small, and nothing is written.
+The parts are `swarm`, `count`, `storms`, `cluster`, `service` and `flat`; all of them, if none is named. The figures of
+a full run go into `benchmarks/SOAK.md`. With `--quick` everything is small, and nothing is written.
 """
 
 import argparse
@@ -57,6 +57,27 @@ def soak_storms(_: Path, *, quick: bool) -> str:
     return f"{len(seeds):,} random programs that were killed at drawn writes kept all promises. {seconds:.0f} s."
 
 
+def soak_cluster(_: Path, *, quick: bool) -> str:
+    links, storms, began = (100, 20, time.monotonic()) if quick else (10_000, 2_000, time.monotonic())
+    command = [sys.executable, "-m", "pytest", "-q", "-o", "timeout=7200"]
+    environment = {**os.environ, "CLUSTER_RUNS": str(links), "CLUSTER_STORMS": str(storms)}
+    tests = ["tests/cluster/test_model.py", "tests/cluster/test_storms.py"]
+    subprocess.run([*command, *tests], cwd=ROOT, env=environment, check=True)
+    return (
+        f"{links:,} random histories of the links between nodes, with frames that were lost, doubled, late and out of "
+        f"order, and {storms:,} random programs on three nodes that were lost at drawn moments: no promise without an "
+        f"ending, and no message twice. {time.monotonic() - began:.0f} s."
+    )
+
+
+def soak_service(_: Path, *, quick: bool) -> str:
+    seconds = "20" if quick else os.environ.get("DURATION") or "3600"
+    command = [sys.executable, "-m", "benchmarks.calm", "--soak", "--clients", "100", "--pause", "0.1"]
+    environment = {**os.environ, "DURATION": seconds}
+    output = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+    return f"A service with 100 calm streams for {seconds} s:\n\n```\n{output.strip()}\n```"
+
+
 def soak_flat(_: Path, *, quick: bool) -> str:
     command = [sys.executable, "-m", "benchmarks.flatness", *(["--quick"] if quick else [])]
     output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -67,6 +88,8 @@ PARTS: dict[str, tuple[str, Callable[..., str]]] = {
     "swarm": ("A swarm that is killed", soak_swarm),
     "count": ("A mailbox that counts", soak_count),
     "storms": ("Storms with a journal", soak_storms),
+    "cluster": ("Links and nodes that fail", soak_cluster),
+    "service": ("A service that stays flat", soak_service),
     "flat": ("Flatness", soak_flat),
 }
 
