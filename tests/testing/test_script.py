@@ -3,12 +3,13 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from miniagents import MiniAgents
-from miniagents.errors import JobConflictError
+from miniagents.errors import JobConflictError, LLMError
 from miniagents.journal import MemoryJournal
 from miniagents.testing import Call, Reply, Script, ScriptedModel
 
@@ -51,15 +52,33 @@ def test_each_reply_is_in_the_key_of_a_script_whether_it_was_sent_or_not() -> No
     assert len({key, script.then("more").journal_key, *others}) == 5
 
 
-async def test_a_scripted_model_is_answered_from_the_journal_in_the_next_process() -> None:
-    journal, asked = MemoryJournal(), 0
-    for _ in range(2):  # the second has objects of its own
-        script = Script("Hello!")
-        async with MiniAgents(journal=journal, durable_agents=True) as mini:
-            assert str(await mini.run_job("greet", ScriptedModel.fork(script=script), "Hi").answer()) == "Hello!"
-        asked += len(script.requests)
+def pay() -> str:
+    """Pay."""
+    return "paid"
 
-    assert asked == 1
+
+_process = SimpleNamespace(number=1)
+
+
+def _turn(request: Any) -> Reply:
+    """Call the tool, and answer its result in the second process only."""
+    if len(request.messages) == 1:
+        return Reply(calls=(Call("pay", id="call-1"),))
+    return Reply("It is paid.") if _process.number == 2 else Reply.failure(400)
+
+
+async def test_a_request_of_a_scripted_model_is_answered_from_the_journal_in_the_next_process() -> None:
+    _process.number = 1
+    journal, scripts = MemoryJournal(), (Script(_turn), Script(_turn))
+    async with MiniAgents(journal=journal, durable_agents=True) as mini:
+        with pytest.raises(LLMError):
+            await mini.run_job("clerk", ScriptedModel.fork(script=scripts[0], tools=[pay]), "Pay.")
+    _process.number = 2
+    async with MiniAgents(journal=journal, durable_agents=True) as mini:
+        replies = mini.run_job("clerk", ScriptedModel.fork(script=scripts[1], tools=[pay]), "Pay.")
+        assert str(await replies.answer()) == "It is paid."
+
+    assert [len(script.requests) for script in scripts] == [2, 1]
 
 
 async def test_another_script_under_the_name_of_a_job_is_a_conflict() -> None:
