@@ -6,8 +6,9 @@ from types import ModuleType
 from typing import Any
 
 from miniagents.agents.agent import MiniAgent
-from miniagents.agents.durable.identity import identity_of, stored
+from miniagents.agents.durable.identity import StoredAgent, identity_of, stored
 from miniagents.agents.durable.names import main_name, name_of
+from miniagents.messages import FrozenDict
 
 
 def agent_named(name: str, arguments: Mapping[str, Any] | None = None) -> MiniAgent | None:
@@ -20,6 +21,9 @@ def agent_named(name: str, arguments: Mapping[str, Any] | None = None) -> MiniAg
     Returns:
         The agent: one that a module has as a variable, or else a fork of the one that the code defines. None if no
         module that is loaded has it.
+
+    Raises:
+        LookupError: An agent among the arguments is in no module that is loaded.
     """
     module_name, _, rest = name.partition(":")
     qualname, _, alias = rest.rpartition("#")
@@ -32,8 +36,29 @@ def agent_named(name: str, arguments: Mapping[str, Any] | None = None) -> MiniAg
     base = _walk(module, qualname) if module is not None else None
     if not isinstance(base, MiniAgent) or arguments is None:
         return base if isinstance(base, MiniAgent) else None
-    changed = {key: value for key, value in arguments.items() if base.arguments.get(key) != value}
-    return base.fork(alias=alias, options=base.options.spawn, kwargs=changed)
+    before = stored(base.arguments)
+    changed = {key: value for key, value in arguments.items() if before.get(key) != value}
+    return base.fork(alias=alias, options=base.options.spawn, kwargs=found(changed))
+
+
+def found(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return stored arguments as the code gets them, with the agents that the program has now.
+
+    Raises:
+        LookupError: An agent is in no module that is loaded.
+    """
+    return {name: _found(value) for name, value in arguments.items()}
+
+
+def _found(value: Any) -> Any:
+    if isinstance(value, StoredAgent):
+        agent = agent_named(value.agent, value.arguments)
+        if agent is None:
+            raise LookupError(f"agent {value.agent} is in no module that is loaded; import the module first")
+        return agent
+    if isinstance(value, tuple):
+        return tuple(map(_found, value))
+    return FrozenDict(found(value)) if isinstance(value, FrozenDict) else value
 
 
 def version_now(name: str) -> str | None:

@@ -14,7 +14,7 @@ from miniagents.agents.agent import MiniAgent
 from miniagents.agents.durable.names import module_of, name_of
 from miniagents.agents.durable.versions import version_of
 from miniagents.errors import AgentArgumentError, NotSendableError
-from miniagents.messages import DataMessage, FrozenDict, Secret, encode, freeze
+from miniagents.messages import EMPTY, DataMessage, FrozenDict, Message, Secret, encode, freeze
 
 _pack = msgspec.msgpack.Encoder().encode
 
@@ -88,15 +88,36 @@ def _without_key(agent: MiniAgent, name: str, value: object) -> AgentArgumentErr
     )
 
 
+class StoredAgent(Message, tag="miniagents:StoredAgent"):
+    """An agent among the arguments that a journal keeps.
+
+    Attributes:
+        agent: Its name.
+        arguments: Its frozen arguments, as they are stored.
+    """
+
+    agent: str
+    arguments: FrozenDict[str, Any] = EMPTY
+
+
 def stored(arguments: Mapping[str, Any]) -> FrozenDict[str, Any]:
-    """Return the arguments that a journal keeps: all but secrets, and objects that it knows by their `journal_key`."""
+    """Return the arguments that a journal keeps: all but secrets, and objects that it knows by their `journal_key`.
+    Agents are kept by their names and arguments."""
     return FrozenDict(
         {
-            name: value
+            name: _stored(value)
             for name, value in arguments.items()
             if not isinstance(value, Secret) and not isinstance(getattr(value, "journal_key", None), str)
         }
     )
+
+
+def _stored(value: Any) -> Any:
+    if isinstance(value, MiniAgent):
+        return StoredAgent(agent=name_of(value), arguments=stored(value.arguments))
+    if isinstance(value, tuple):
+        return tuple(map(_stored, value))
+    return stored(value) if isinstance(value, FrozenDict) else value
 
 
 def slot_of(job: str, chain: bytes, identity: Identity, arguments: str, label: str | None) -> bytes:

@@ -14,7 +14,7 @@ from miniagents.agents.call_target import CallTarget
 from miniagents.agents.durable.below import Below
 from miniagents.agents.durable.changes import changed_agents, changes_of, lost_with, recorded_versions, unused_rows
 from miniagents.agents.durable.durability import Durability
-from miniagents.agents.durable.finding import agent_named, version_now
+from miniagents.agents.durable.finding import agent_named, found, version_now
 from miniagents.agents.durable.freeing import freed
 from miniagents.agents.durable.identity import Identity, identity_of, key_of_arguments, stored
 from miniagents.agents.durable.interaction import DurableInteraction, DurableReplyPromise
@@ -324,12 +324,13 @@ class Jobs:
             await places.acquire()
             try:
                 agent, about = self._input_of(job)
+                arguments = found(about.arguments)
             except (DecodeError, LookupError, AgentArgumentError) as error:
                 places.release()
                 _log.error("job.not_resumed", job=job.name, error=str(error))
                 continue
             resumed[job.name] = self.run(
-                job.name, agent, about.messages, None, Change.RUN, about.arguments, on_rest=_once(places.release)
+                job.name, agent, about.messages, None, Change.RUN, arguments, on_rest=_once(places.release)
             )
         return resumed
 

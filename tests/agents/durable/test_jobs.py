@@ -12,6 +12,7 @@ from miniagents import (
     InvalidOptionError,
     JobConflictError,
     JobStuckError,
+    MiniAgent,
     MiniAgents,
     PromiseCancelledError,
     RemoteError,
@@ -307,6 +308,33 @@ async def slow(ctx: Any) -> None:
     await asyncio.sleep(1e9 if answers["fails"] else 1)
     calls["now"] -= 1
     ctx.reply("done")
+
+
+@miniagent
+async def named(ctx: Any, name: str = "nobody") -> None:
+    ctx.reply(name)
+
+
+@miniagent
+async def asks_others(ctx: Any, first: MiniAgent, others: tuple[MiniAgent, ...]) -> None:
+    if answers["fails"]:
+        await asyncio.sleep(1e9)
+    ctx.reply([agent.inquire() for agent in (first, *others)])
+
+
+async def test_a_job_whose_arguments_are_agents_is_resumed_with_these_agents() -> None:
+    journal = MemoryJournal()
+    answers["fails"] = True
+    with pytest.raises(KeyError):
+        async with _system(journal) as mini:
+            mini.run_job("j", asks_others.fork(first=named.fork(name="ann")), others=(named, named.fork(name="bob")))
+            await asyncio.sleep(1)
+            raise KeyError
+    answers["fails"] = False
+
+    async with _system(journal) as mini:
+        (replies,) = (await mini.resume_all()).values()
+        assert [str(reply) for reply in await replies] == ["ann", "nobody", "bob"]
 
 
 @miniagent
