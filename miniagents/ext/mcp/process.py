@@ -36,8 +36,9 @@ _POLL = 0.01
 _STDERR_LINES = 8
 _STDERR_LINE = 2000
 
-_WATCH = 'read -r _ && exit 0; kill -TERM -- "-$1"; sleep 1; kill -KILL -- "-$1"'
-"""The program of the watch: its input ends without a line when this process was killed."""
+_WATCH = 'read -r _ && exit 0; kill -s TERM -- "-$1"; sleep 1; kill -s KILL -- "-$1"'
+"""The program of the watch: its input ends without a line when this process was killed. `kill -TERM --` is no command
+of dash, which is `sh` on Debian."""
 
 
 class ServerProcess:

@@ -79,6 +79,7 @@ class RayCluster(Cluster):
             lease=lease,
             margin=margin,
             suspect_after=suspect_after,
+            heartbeat_thread=True,  # a handler that holds the driver's loop costs no node its lease
         )
 
     @property

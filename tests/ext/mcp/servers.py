@@ -54,9 +54,14 @@ async def http_program(
         await process.wait()
 
 
+STRANGERS: set[int] = set()
+"""The processes below this one that were there when the test began."""
+
+
 def programs() -> list[psutil.Process]:
     """The servers and their watches that run below this process, and zombies of them."""
-    return [child for child in psutil.Process().children(recursive=True) if child.is_running()]
+    below = psutil.Process().children(recursive=True)
+    return [child for child in below if child.is_running() and child.pid not in STRANGERS]
 
 
 def noted(notes: Path) -> list[str]:

@@ -190,6 +190,16 @@ async def test_the_loss_of_a_node_ends_its_asks_and_its_actors_are_placed_again(
     await supervisor.stop()
 
 
+async def test_a_driver_whose_loop_is_held_for_longer_than_the_lease_loses_no_node(nodes: Nodes) -> None:
+    await nodes.complete()
+    before = nodes.system.nodes()
+
+    time.sleep(2.5 * LEASE)  # noqa: ASYNC251
+    await asyncio.sleep(1)
+
+    assert nodes.system.nodes() == before
+
+
 async def test_a_node_whose_loop_is_held_for_longer_than_its_lease_is_not_lost(nodes: Nodes) -> None:
     worker, place = await nodes.worker()
     busy = set()
