@@ -136,6 +136,11 @@ LIMITS: dict[tuple[str, str], str] = {
     ("crash", FLOOR): "six steps in the table of lives, a look at the log's level, a fresh instance and its start; the "
     "floor replaces an attribute",
     (
+        "spawn",
+        FASTEST,
+    ): "each actor takes a place in the tree, with an identity, a name and the sums of its branch, and "
+    "a supervisor that may restart it",
+    (
         "stop",
         FASTEST,
     ): "each end goes through the table of lives, and frees the actor's place in the tree, its name and its sums",
