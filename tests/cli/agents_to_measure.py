@@ -14,9 +14,11 @@ async def echo(ctx: InteractionContext) -> None:
     global under_way, most_at_once
     under_way += 1
     most_at_once = max(most_at_once, under_way)
-    for _ in range(20):  # as long as it takes until all that may run do
-        await asyncio.sleep(0)
-    under_way -= 1
+    try:
+        for _ in range(20):  # as long as it takes until all that may run do
+            await asyncio.sleep(0)
+    finally:
+        under_way -= 1
     ctx.reply(ctx.message_promises)
 
 
