@@ -14,6 +14,7 @@ import pytest
 from miniagents import (
     Actor,
     ActorContext,
+    Backoff,
     ChildSpec,
     EventKind,
     InteractionContext,
@@ -70,6 +71,29 @@ class Worker(Actor):
 
     async def on_stop(self, reason: Any) -> None:
         LOG.append(("stop", self.ctx.self.path, reason))
+
+
+class Coordinator(Actor):
+    """Starts a worker on node "a", and crashes when it is told to."""
+
+    async def on_start(self, ctx: ActorContext) -> None:
+        ctx.spawn(Worker, name="worker", options=on("a"))
+
+    async def receive(self, message: Message, ctx: ActorContext) -> Message:
+        if isinstance(message, Boom):
+            raise ValueError("boom")
+        return TextMessage("at work")
+
+
+class Head(Actor):
+    """Starts a coordinator, which it supervises."""
+
+    strategy = OneForOne(max_restarts=None, backoff=Backoff(0.5, 0.5))
+
+    async def on_start(self, ctx: ActorContext) -> None:
+        ctx.spawn(Coordinator, name="coordinator")
+
+    async def receive(self, message: Message, ctx: ActorContext) -> None: ...
 
 
 class FailsToStart(Actor):
@@ -668,6 +692,28 @@ async def test_a_child_that_is_terminated_while_its_restart_waits_stays_away() -
         assert system.lookup("/sup/w") is None
         await sup.restart_child("w")
         assert await where(system.lookup("/sup/w")) == "a#2"
+
+
+@pytest.mark.parametrize("is_spawned", [True, False])
+async def test_an_actor_of_the_driver_that_cannot_place_its_child_while_a_node_is_lost_is_tried_again(
+    is_spawned: bool,
+) -> None:
+    async with cluster(lease=1.0, margin=0.1) as (system, platform, _):
+        if is_spawned:
+            await system.spawn(Head, name="above").started()
+        else:
+            children = [ChildSpec("coordinator", Coordinator)]
+            await system.supervise(Supervisor("above", strategy=Head.strategy, children=children))
+        coordinator = system.lookup("/above/coordinator")
+        assert coordinator is not None
+        await coordinator.started()
+        platform.die(platform.node("a"))
+
+        coordinator.tell(Boom())
+
+        await asyncio.sleep(10)
+        assert (await coordinator.ask(TextMessage("work"), timeout=5)).content == "at work"
+        assert await where(system.lookup("/above/coordinator/worker")) == "a#2"
 
 
 async def test_an_actor_that_kills_its_nodes_is_reported_to_its_supervisor() -> None:

@@ -3,9 +3,10 @@
 import asyncio
 import enum
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from miniagents.actors.cells.living_cell import LivingCell
+from miniagents.errors import NodeLostError
 from miniagents.supervision import ChildSpec, Restart
 
 
@@ -34,7 +35,7 @@ class Child:
         backoff: The timer of a restart that waits for its time.
         awaits_group: True while it is to be started again with its siblings.
         in_row: The number of restarts since it last handled a message.
-        made_of: What it is made of if its node was lost: the actor, the options and the arguments.
+        made_of: What it is made of if it was placed on another node: the actor, the options and the arguments.
         is_unwanted: True if the caller of `start_child` was cancelled.
         handled: The number of messages that it had handled at its last restart.
     """
@@ -74,6 +75,11 @@ class Child:
         if self.backoff is not None:
             self.backoff.cancel()
             self.backoff = None
+
+    def is_lost_by(self, reason: object) -> TypeGuard[NodeLostError]:
+        """Return True if it ended because its node was lost. A child of this node may fail with a `NodeLostError`, too,
+        since it has tried to place another actor, for example. That is a failure like any other one."""
+        return self.made_of is not None and isinstance(reason, NodeLostError)
 
     @property
     def is_temporary(self) -> bool:

@@ -206,11 +206,8 @@ class RunningSupervisor:
             if child.is_temporary:
                 self.remove(child)
             return None
-        if isinstance(error, NodeLostError):
-            child.made_of = getattr(cell, "made_of", None)
-            return error  # it is started again on another node
-        if is_new:
-            return error
+        if is_new or child.is_lost_by(error):
+            return error  # one whose node is lost is started again on another one
         await self._account_for(child)  # those that are to be started after it are its group's, and come next
         return None
 
@@ -237,6 +234,7 @@ class RunningSupervisor:
                 cell.shutdown = spec.shutdown
         cell.supervisor = self
         child.cell = cell
+        child.made_of = getattr(cell, "made_of", child.made_of)
         child.handled = 0
         self._of[cell] = child
         self.host.add_child(cell)
@@ -269,8 +267,7 @@ class RunningSupervisor:
         if child is None or child is self._ending or child is self.starting.child or self.jobs.is_closed:
             return
         child.withdraw_exit()
-        if isinstance(reason, NodeLostError) and (child.spec is None or answers(child.spec.restart, reason)):
-            child.made_of = getattr(cell, "made_of", None)
+        if child.is_lost_by(reason) and (child.spec is None or answers(child.spec.restart, reason)):
             self._lose(child, reason)
             return
 
@@ -380,9 +377,11 @@ class RunningSupervisor:
     def _try_again(self, child: Child, error: BaseException) -> None:
         """Have a restart that failed tried again, as one more restart; where a node was lost meanwhile, with all that
         were lost with it."""
-        if isinstance(error, NodeLostError) and not self.jobs.is_closed:
+        if self.jobs.is_closed:
+            return
+        if child.cell is None and child.is_lost_by(error):
             self._lose(child, error)
-        elif not self.jobs.is_closed:
+        else:
             child.status = Status.RESTARTING
             _log.warning("supervisor.restart_failed", actor=f"{self.host.path}/{child.id}", error=repr(error))
             self._submit_restart(child, error)
@@ -437,7 +436,7 @@ class RunningSupervisor:
         is_first = error not in self._lost
         self._lost.setdefault(error, {})[child] = None
         if is_first:
-            options = child.made_of[1] if child.made_of is not None or child.spec is None else child.spec.options
+            _, options, _ = child.made_of
             job = partial(self._replace_lost, error)
             self.host.system.placing.when_ready(options, partial(self.jobs.submit, job))
 
