@@ -39,11 +39,10 @@ class View(NamedTuple):
 
 
 class NodeState(enum.Enum):
-    """The standing of a node."""
+    """The standing of a node that is in."""
 
     UP = "up"
     LEAVING = "leaving"
-    LOST = "lost"
 
 
 class Member:
