@@ -4,8 +4,8 @@ An item is an array: its kind, and the fields that stand beside the kind below. 
 or another wait of the node that sent the item which began it. `path` and `uid` name an actor of the node that gets it.
 """
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
 
 from miniagents.errors import DecodeError
 from miniagents.messages.codec import from_wire, to_wire
@@ -20,7 +20,7 @@ CANCEL = 5  # number
 DONE = 6  # number: what was waited for has happened: the cancel, the room in a mailbox, the write
 SEND_ONCE = 7  # number, path, uid, message, sender, seconds left, trace, message id
 ROOM = 8  # number, path, uid
-UNBOUNDED = 9  # number: the mailbox has no capacity, and need not be asked again
+UNBOUNDED = 9  # number, uid: the mailbox of that actor has no capacity, and need not be asked again
 
 # Lives
 STOP = 20  # number, path, uid, reason, drain
@@ -49,6 +49,33 @@ CHILD_REPORT = 62  # uid, what has happened to it, reason or error
 
 # Waits
 PROBE = 80  # number of the question along which it comes, name, epoch and number of its origin, age of that, paths
+
+
+Takers: TypeAlias = Mapping[int, tuple[Callable[..., None], int]]
+"""The method that takes an item, and the number of its fields, by the kind of the item."""
+
+
+def take(takers: Takers, receiver: object, parts: list[Any]) -> bool:
+    """Let an item be taken by the method of its kind.
+
+    Args:
+        takers: The methods, of the class of the receiver.
+        receiver: The object that takes the item.
+        parts: The kind of the item, and its fields.
+
+    Returns:
+        False if there is no method for items of this kind.
+
+    Raises:
+        DecodeError: The item has more or less fields than its kind has, or the method cannot read them.
+    """
+    method, fields = takers.get(parts[0], (None, 0))
+    if method is None:
+        return False
+    if len(parts) != fields + 1:
+        raise DecodeError(f"an item of kind {parts[0]} has {fields} fields, not {len(parts) - 1}")
+    method(receiver, *parts[1:])
+    return True
 
 
 def value_to_wire(value: object, where: str) -> Any:

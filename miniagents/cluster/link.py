@@ -6,7 +6,6 @@ back, or by `lost`. What the other node asks of this one is for `Serving`.
 
 import asyncio
 import itertools
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -194,27 +193,12 @@ class NodeLink:
         Raises:
             DecodeError: The item cannot be read.
         """
-        kind = parts[0]
-        if kind in (items.STARTED, items.ENDED):
-            self._life(*parts)
-            return True
-        if kind == items.CHILD_REPORT:
-            if len(parts) != 4:
-                raise DecodeError(f"an item of kind {kind} has 3 fields, not {len(parts) - 1}")
-            self._nodes.placing.reported(parts[1], parts[2], _reason(parts[3]) if parts[3] is not None else None)
-            return True
-        if kind in _OF_CALLS:
+        if parts[0] in _OF_CALLS:
             call = self._calls.get(parts[1])
             if call is not None:
                 call.received(parts)
             return True
-        take, fields = _ANSWERS.get(kind, (None, 0))
-        if take is None:
-            return False
-        if len(parts) != fields + 1:
-            raise DecodeError(f"an item of kind {kind} has {fields} fields, not {len(parts) - 1}")
-        take(self, *parts[1:])
-        return True
+        return items.take(_ANSWERS, self, parts)
 
     def _answered(self, number: int, data: Any) -> None:
         ask = self._asks.pop(number, None)
@@ -251,16 +235,20 @@ class NodeLink:
         if promise is not None:
             promise.resolve(_reason(data))
 
-    def _life(self, kind: int, path: str, uid: int, data: Any) -> None:
-        cell = self._nodes.known(self.there, path, uid)
-        if kind == items.STARTED:
-            if cell is not None:
-                cell.has_started(items.error_from_wire(data) if data is not None else None)
-            return
+    def _has_started(self, path: str, uid: int, data: Any) -> None:
+        cell = self._nodes.known(self.there, uid)
+        if cell is not None:
+            cell.has_started(items.error_from_wire(data) if data is not None else None)
+
+    def _has_ended(self, path: str, uid: int, data: Any) -> None:
         self._unbounded.discard(uid)
+        cell = self._nodes.known(self.there, uid)
         if cell is not None:
             self._watched.pop(cell.identity, None)
             cell.ended(_reason(data))
+
+    def _child_reported(self, uid: int, what: str, data: Any) -> None:
+        self._nodes.placing.reported(uid, what, _reason(data) if data is not None else None)
 
     # The end
 
@@ -301,12 +289,15 @@ def _reason(data: Any) -> StopReason | BaseException:
         return error
 
 
-_ANSWERS: dict[int, tuple[Callable[..., None], int]] = {
+_ANSWERS: items.Takers = {
     items.ANSWER: (NodeLink._answered, 2),  # noqa: SLF001 - the table of this class
     items.FAILED: (NodeLink._failed, 2),  # noqa: SLF001
     items.DONE: (NodeLink._done, 1),  # noqa: SLF001
     items.UNBOUNDED: (NodeLink._is_unbounded, 2),  # noqa: SLF001
     items.STOPPED: (NodeLink._stopped, 2),  # noqa: SLF001
+    items.STARTED: (NodeLink._has_started, 3),  # noqa: SLF001
+    items.ENDED: (NodeLink._has_ended, 3),  # noqa: SLF001
+    items.CHILD_REPORT: (NodeLink._child_reported, 3),  # noqa: SLF001
 }
 """What takes an item of each kind, and how many fields it has."""
 

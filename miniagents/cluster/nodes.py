@@ -158,16 +158,13 @@ class ClusterNodes(Observer):
             return RemoteAgentCell(self.system, identity, link, agent)
         return RemoteCell(self.system, identity, link)
 
-    def known(self, node: NodeId, path: str, uid: int) -> RemoteCell | None:
+    def known(self, node: NodeId, uid: int) -> RemoteCell | None:
         """Return the cell here of an actor of another node, if anything here uses it."""
         return self._remote.get((node, uid))
 
     def known_of(self, node: NodeId) -> list[RemoteCell]:
         """Return the cells here of all actors of a node, in the order of their uids."""
-        return [cell for (_, _), cell in sorted(self._of(node), key=lambda entry: entry[0][1])]
-
-    def _of(self, node: NodeId) -> list[tuple[tuple[NodeId, int], RemoteCell]]:
-        return [entry for entry in self._remote.items() if entry[0][0] == node]
+        return sorted((cell for (of, _), cell in self._remote.items() if of == node), key=lambda cell: cell.uid)
 
     def ended_ref(self, path: str, uid: int) -> ActorRef:
         """Return a reference to an actor of this node that has ended."""

@@ -1,7 +1,6 @@
 """`Serving`: what another node asks of the actors of this one."""
 
 import asyncio
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from miniagents.actors.messaging.ask import Ask
@@ -57,12 +56,8 @@ class Serving:
             DecodeError: The item cannot be read, or is of a kind that is not known here. A question gets the error as
                 its answer.
         """
-        take, fields = _TAKES.get(parts[0], (None, 0))
-        if take is None:
+        if not items.take(_TAKES, self, parts):
             raise DecodeError(f"an item of an unknown kind: {parts[0]!r}")
-        if len(parts) != fields + 1:
-            raise DecodeError(f"an item of kind {parts[0]} has {fields} fields, not {len(parts) - 1}")
-        take(self, *parts[1:])
 
     def _send(self, *parts: Any) -> None:
         self._channel.send(pack(parts))
@@ -330,7 +325,7 @@ class Serving:
                 task.cancel()
 
 
-_TAKES: dict[int, tuple[Callable[..., None], int]] = {
+_TAKES: items.Takers = {
     items.TELL: (Serving._tell, 6),  # noqa: SLF001 - the table of this class
     items.ASK: (Serving._ask, 8),  # noqa: SLF001
     items.SEND_ONCE: (Serving._send_once, 8),  # noqa: SLF001

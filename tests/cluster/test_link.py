@@ -20,8 +20,9 @@ from miniagents import (
     TextMessage,
     errors,
 )
-from miniagents.cluster import LossCause
+from miniagents.cluster import LossCause, items
 from miniagents.cluster.channel import QUEUE_BYTES
+from miniagents.cluster.frames import pack
 from miniagents.errors import (
     ActorStoppedError,
     AskTimeoutError,
@@ -329,6 +330,16 @@ async def test_a_message_that_cannot_be_read_there_is_a_dead_letter_and_fails_an
         (letter,) = there.system.dead_letters
         assert (letter.reason, letter.receiver.path) == (DeadLetterReason.UNREADABLE, "/far")
         assert "an unknown type of message" in str(letter.message)
+
+
+@pytest.mark.parametrize("kind", [items.STARTED, items.ENDED, items.CHILD_REPORT, items.ANSWER, items.TELL])
+async def test_an_item_with_too_few_fields_fails_alone(kind: int, log: list[Any]) -> None:
+    async with two_nodes() as (here, there, _):
+        far = here.remote(there.system.spawn(Counter, name="far"))
+        there.nodes.peer(here.id).channel.send(pack([kind, 1]))
+        assert await far.ask(Read()) == Total(value=0)
+        unreadable = [entry for entry in log if entry["event"] == "link.unreadable_item"]
+        assert len(unreadable) == 1
 
 
 async def test_stop_and_watch_reach_the_actor_there() -> None:
