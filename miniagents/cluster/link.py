@@ -43,7 +43,6 @@ class NodeLink:
     def __init__(self, nodes: "ClusterNodes", there: NodeId, channel: Channel) -> None:
         self.there = there
         self.channel = channel
-        self.is_lost = False
         self._lost: BaseException | None = None
         self._nodes = nodes
         self._system = nodes.system
@@ -136,7 +135,7 @@ class NodeLink:
     async def room(self, cell: RemoteCell) -> None:
         """Wait until the channel and the mailbox there have room."""
         await self.channel.room()
-        if cell.uid in self._unbounded or self.is_lost:
+        if cell.uid in self._unbounded or self._lost is not None:
             return
         number = next(self._numbers)
         room: asyncio.Future[None] = self._system.loop.create_future()
@@ -254,9 +253,8 @@ class NodeLink:
 
     def lost(self, error: BaseException) -> None:
         """End every wait: the node is lost, or this one ends."""
-        if self.is_lost:
+        if self._lost is not None:
             return
-        self.is_lost = True
         self._lost = error
         self.channel.close()
         for cell in self._nodes.known_of(self.there):
