@@ -271,7 +271,6 @@ class Cluster:
         self._publish()
         self._settle_later(node)
         if node.name in self._drained:
-            self._places.pop(node.name, None)
             self._run(self._kill(node))
             if not self._drained[node.name].done():
                 self._drained[node.name].set_result(None)

@@ -6,7 +6,7 @@ heart finds out is told in the loop of the driver.
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from miniagents.cluster.authority import Authority, Member
@@ -38,7 +38,7 @@ class Heart:
         *,
         lease: float,
         every: float,
-        resources: Callable[[], Mapping[str, Mapping[str, float]]],
+        resources: Callable[[], dict[str, dict[str, float]]],
         silent: Callable[[NodeId], None],
         answered: Callable[[Member, BeatAnswer, int], None],
     ) -> None:
@@ -120,8 +120,7 @@ class Heart:
         node = member.node
         try:
             view = self._authority.view(self._driver.time())
-            resources = {name: dict(offered) for name, offered in self._resources().items()}
-            request = pack(Beat(self._authority.grant(node), view, resources))
+            request = pack(Beat(self._authority.grant(node), view, self._resources()))
             async with asyncio.timeout(self._lease):
                 answer = answer_of(await self._launcher.beat(node, request))
         except (ConnectionError, TimeoutError, DecodeError) as error:
