@@ -25,6 +25,7 @@ from miniagents.promising import Promise
 from miniagents.supervision import StopReason
 
 if TYPE_CHECKING:
+    from miniagents.agents.interaction import Interaction
     from miniagents.agents.interaction_context import InteractionContext
     from miniagents.agents.remote_agent_cell import RemoteAgentCell
     from miniagents.cluster.nodes import ClusterNodes
@@ -54,6 +55,7 @@ class NodeLink:
         self._writes: dict[int, asyncio.Future[bool]] = {}  # of messages with an id
         self._asked: dict[Ask[Any], tuple[int, tuple[Queued, ...]]] = {}  # the questions that a cancel withdraws
         self._calls: dict[int, RemoteCall] = {}
+        self._called: dict[Interaction, int] = {}  # the numbers of the calls, along which probes are sent
         self._watched: dict[Identity, RemoteCell] = {}
         self._unbounded: set[int] = set()  # the uids of actors whose mailboxes have no capacity
 
@@ -116,7 +118,7 @@ class NodeLink:
         if isinstance(edge, Ask):
             sent = self._asked.get(edge)
             return sent[0] if sent is not None else None
-        return next((number for number, call in self._calls.items() if call.interaction is edge), None)
+        return self._called.get(edge)
 
     def cancel(self, cell: RemoteCell, ask: Ask[Any]) -> "asyncio.Future[None] | None":
         """Cancel what runs for an ask there; see `Link.cancel`."""
@@ -171,14 +173,15 @@ class NodeLink:
         call = RemoteCall(self.channel, cell.path, number, ctx)
         if self._lost is not None:  # between the call and this, its code
             call.lost(self._lost)
-        self._calls[number] = call
         interaction = ctx.interaction
+        self._calls[number] = call
+        self._called[interaction] = number
         if interaction.sender is not None and not interaction.own_timeout:
             self._nodes.probing.asked(interaction)
         try:
             await call.run(cell.uid, arguments)
         finally:
-            del self._calls[number]
+            del self._calls[number], self._called[interaction]
             self._nodes.probing.ended(interaction)
 
     # What comes from there

@@ -15,7 +15,6 @@ from miniagents.messages import encode
 from miniagents.promising.flow import current_flow
 
 if TYPE_CHECKING:
-    from miniagents.agents.interaction import Interaction
     from miniagents.agents.interaction_context import InteractionContext
 
 WINDOW = 256
@@ -47,11 +46,6 @@ class RemoteCall:
         self._streams: dict[int, RemoteMessagePromise] = {}
         self._lost: BaseException | None = None
         self._has_ended = False
-
-    @property
-    def interaction(self) -> "Interaction":
-        """The interaction that stands here for the call."""
-        return self._ctx.interaction
 
     async def run(self, uid: int, arguments: Any) -> None:
         """Make the call, and reply what is replied there.
