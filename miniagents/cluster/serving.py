@@ -62,6 +62,9 @@ class Serving:
     def _send(self, *parts: Any) -> None:
         self._channel.send(pack(parts))
 
+    def _fail(self, number: int, error: BaseException) -> None:
+        self._send(items.FAILED, number, items.error_to_wire(error))
+
     def _gone(self, path: str) -> ActorStoppedError:
         return ActorStoppedError(f"{path}: has ended on node {self._nodes.here.name!r}", path=path)
 
@@ -112,7 +115,7 @@ class Serving:
             if message_id is not None:
                 cell.check_message_id(message_id)
         except (DecodeError, ActorStoppedError, InvalidOptionError) as error:
-            self._send(items.FAILED, number, items.error_to_wire(error))
+            self._fail(number, error)
             return
         self._asks[number] = ask
         ask.add_done_callback(lambda _: self._answer(number, ask))
@@ -141,7 +144,7 @@ class Serving:
                 return
             except Exception as unsent:
                 error = unsent
-        self._send(items.FAILED, number, items.error_to_wire(error))
+        self._fail(number, error)
 
     def _send_once(
         self,
@@ -159,7 +162,7 @@ class Serving:
             cell = self._cell(path, uid)
             cell.check_message_id(message_id)
         except (DecodeError, ActorStoppedError, InvalidOptionError) as error:
-            self._send(items.FAILED, number, items.error_to_wire(error))
+            self._fail(number, error)
             return
         accepted = cell.post_once(envelope, message_id)
         if accepted is not None:
@@ -170,7 +173,7 @@ class Serving:
         if error is None:
             self._send(items.DONE, number)
         else:
-            self._send(items.FAILED, number, items.error_to_wire(error))
+            self._fail(number, error)
 
     def _room(self, number: int, path: str, uid: int) -> None:
         cell = self._nodes.local(path, uid)
