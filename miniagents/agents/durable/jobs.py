@@ -228,8 +228,7 @@ class Jobs:
         body = encoded(about, journal.max_message_bytes)
         job = await journal.write(StartJob(name, about.agent, run.input_key, body))
         above = Below(journal, 0, name, b"", is_fresh=True, adopts=run.adopts)
-        if job is None:
-            await journal.write(Begin(subject))
+        if job is None:  # and its work has begun
             return above
         if (job.agent, job.input_key) != (run.agent, run.input_key):
             raise _conflict(name, job.agent, about, job)
