@@ -161,13 +161,13 @@ LIMITS: dict[tuple[str, str], str] = {
     "the sync of the job before it",
     ("durable_steps", "langgraph"): "LangGraph's steps go on while the disk works, too; a step of ours is a call of an "
     "agent, with a row, its input and its reply, 100 µs of Python",
-    ("agent_loop", AWAKEN): "it is Python: 95 µs for each request with retries, deadlines, limits, stall detection, "
-    "streaming and a tool in a task of its own; no other framework in Python is within ten times of it",
+    ("agent_loop", AWAKEN): "it is Python: 91 µs for each request with retries, deadlines, limits, stall detection, "
+    "streaming and a tool in a task of its own; no other framework in Python is within eight times of it",
     ("loop_mem", AWAKEN): "the conversation of ten turns as messages with metadata, and the promises that can be "
-    "replayed: 33 KB; 0.37 of the leanest other framework",
-    ("agent_mem_rest", LIMIT): "3.3 KB of RSS, which are 2.9 KB of objects: half is the fork with its frozen arguments "
+    "replayed: 32 KB; 0.37 of the leanest other framework",
+    ("agent_mem_rest", LIMIT): "3.4 KB of RSS, which are 2.9 KB of objects: half is the fork with its frozen arguments "
     "and the plan of the scripted model, half is the actor",
-    ("loop_mem", LIMIT): "33 KB: the 21 messages of ten turns with metadata, each in a promise that can be replayed, "
+    ("loop_mem", LIMIT): "32 KB: the 21 messages of ten turns with metadata, each in a promise that can be replayed, "
     "and the interaction that waits",
     ("import_used", LIMIT): "143 modules of the package: half of their time is to find and read them. msgspec, with "
     "decimal, uuid and datetime, is a fifth. A name that needs less of the package loads less",

@@ -211,12 +211,10 @@ class Jobs:
             if job is None or root is None:
                 raise PromiseCancelledError(f"job {run.name!r} was deleted while it waited", reason="deleted")
             _check_state(job)
-            about = decode(job.input)
-            assert isinstance(about, JobInput)  # `_begun` writes nothing else
             above = Below(self._journal, 0, run.name, b"", is_fresh=True, adopts=run.adopts)
             above.take_in((root,))
             self._durability.write(Begin(job_subject(run.name)))
-            self._start(run, bound(run.target, self._system), above, about.messages)
+            self._start(run, bound(run.target, self._system), above, _input_of(job).messages)
         except BaseException as error:
             self._did_not_open(run, error)
 
@@ -228,8 +226,7 @@ class Jobs:
         body = encoded(about, journal.max_message_bytes)
         job = await journal.write(StartJob(name, about.agent, run.input_key, body))
         above = Below(journal, 0, name, b"", is_fresh=True, adopts=run.adopts)
-        if job is None:
-            await journal.write(Begin(subject))
+        if job is None:  # and its work has begun
             return above
         if (job.agent, job.input_key) != (run.agent, run.input_key):
             raise _conflict(name, job.agent, about, job)
@@ -323,7 +320,8 @@ class Jobs:
                 continue
             await places.acquire()
             try:
-                agent, about = self._input_of(job)
+                about = _input_of(job)
+                agent = _agent_of(job, about)
                 arguments = found(about.arguments)
             except (DecodeError, LookupError, AgentArgumentError) as error:
                 places.release()
@@ -333,16 +331,6 @@ class Jobs:
                 job.name, agent, about.messages, None, Change.RUN, arguments, on_rest=_once(places.release)
             )
         return resumed
-
-    def _input_of(self, job: Job) -> tuple[MiniAgent, JobInput]:
-        about = decode(job.input)
-        assert isinstance(about, JobInput)  # `_begun` writes nothing else
-        agent = agent_named(about.agent, about.agent_arguments)
-        if agent is None:
-            raise LookupError(
-                f"job {job.name!r}: its agent {about.agent} is in no module that is loaded; import the module first"
-            )
-        return agent, about
 
     async def changes(self, name: str) -> JobChanges:
         """Return what changed code would mean for a job; see `changes_of`."""
@@ -366,6 +354,21 @@ class Jobs:
         if ends:
             self._durability.write(*ends)
         return True
+
+
+def _input_of(job: Job) -> JobInput:
+    about = decode(job.input)
+    assert isinstance(about, JobInput)  # `_begun` writes nothing else
+    return about
+
+
+def _agent_of(job: Job, about: JobInput) -> MiniAgent:
+    agent = agent_named(about.agent, about.agent_arguments)
+    if agent is None:
+        raise LookupError(
+            f"job {job.name!r}: its agent {about.agent} is in no module that is loaded; import the module first"
+        )
+    return agent
 
 
 def _key_of(agent: MiniAgent, arguments: Mapping[str, Any], messages: tuple[Message, ...]) -> bytes:

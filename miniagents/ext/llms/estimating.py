@@ -9,7 +9,8 @@ from miniagents.messages import Message
 
 DEFAULT_OUTPUT = 1024
 """The output tokens that are reserved for a request without `max_tokens`."""
-_LETTERS_PER_TOKEN = 4
+LETTERS_PER_TOKEN = 4
+"""The letters of a token, by which texts are estimated."""
 _MAX_TOKENS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 
 
@@ -29,7 +30,7 @@ def estimate(messages: Iterable[Message]) -> int:
 
 def estimate_text(letters: int) -> int:
     """Estimate the tokens of a text by its number of letters."""
-    return letters // _LETTERS_PER_TOKEN
+    return letters // LETTERS_PER_TOKEN
 
 
 def _shown(message: Message) -> int:
@@ -80,5 +81,5 @@ def _written(answer: Answer) -> int:
     letters = sum(map(len, answer.tokens))
     calls = sum(len(call.name) + len(call.arguments) for call in answer.tool_calls)
     # Most providers stream token by token: the number of pieces is the better estimate if it is larger.
-    pieces = max(letters // _LETTERS_PER_TOKEN, sum(map(bool, answer.tokens)))
-    return pieces + max(answer.silent_tokens, calls // _LETTERS_PER_TOKEN)
+    pieces = max(letters // LETTERS_PER_TOKEN, sum(map(bool, answer.tokens)))
+    return pieces + max(answer.silent_tokens, calls // LETTERS_PER_TOKEN)

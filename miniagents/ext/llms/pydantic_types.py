@@ -64,19 +64,15 @@ def schema_by_pydantic(kind: Any) -> dict[str, Any] | None:
         raise TypeError(error.message) from error
 
 
-def is_pydantic(kind: Any) -> bool:
-    """Return whether pydantic validates a custom type of msgspec."""
-    return _adapter_of(kind) is not None
-
-
 def decoded_by_pydantic(kind: Any, value: object) -> object:
-    """Validate plain data by pydantic, as JSON.
+    """Validate plain data by pydantic, as JSON. For a type that pydantic does not validate, the data stay as they are.
 
     Raises:
         ValueError: The value does not fit. The text says what is wrong with which fields, without links.
     """
     adapter = _adapter_of(kind)
-    assert adapter is not None
+    if adapter is None:
+        return value
     import pydantic
 
     try:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from miniagents.ext.llms.documentation import annotated_description
-from miniagents.ext.llms.pydantic_types import decoded_by_pydantic, is_pydantic, schema_by_pydantic
+from miniagents.ext.llms.pydantic_types import decoded_by_pydantic, schema_by_pydantic
 from miniagents.messages import FrozenDict, Message
 from miniagents.messages.frozen import freeze
 
@@ -127,7 +127,7 @@ def decode_own_types(kind: type, value: Any) -> object:
     """Decode the types of this package and of pydantic: the `dec_hook` for values of these schemas."""
     if FrozenDict in (kind, typing.get_origin(kind)):
         return freeze(value, "output")
-    return decoded_by_pydantic(kind, value) if is_pydantic(kind) else value
+    return decoded_by_pydantic(kind, value)
 
 
 def _without_metadata(kind: Any, inside: tuple[type, ...] = ()) -> Any:

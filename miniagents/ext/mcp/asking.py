@@ -14,10 +14,10 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from miniagents.agents import AgentRef, MiniAgent
 from miniagents.ext.mcp.idle import IdleTimes
-from miniagents.ext.mcp.results import part_of
+from miniagents.ext.mcp.results import said
 from miniagents.ext.mcp.texts import clean, shortened
 from miniagents.log import log as _log
-from miniagents.messages import AssistantMessage, Message, SystemMessage, UserMessage, to_json
+from miniagents.messages import Message, SystemMessage, error_text, to_json
 
 T = TypeVar("T")
 
@@ -121,7 +121,7 @@ class Asking:
             if schema is not None and isinstance(answer, Mapping):
                 jsonschema.validate(answer, schema)
         except Exception as error:
-            _log.warning("mcp.not_answered", server=self._server, error=shortened(f"{type(error).__name__}: {error}"))
+            _log.warning("mcp.not_answered", server=self._server, error=shortened(error_text(error)))
             return types.ElicitResult(action="cancel")
         if answer is None or answer is False:
             return _NO
@@ -146,9 +146,7 @@ class Asking:
         assert agent is not None  # `callbacks` has no callback otherwise
         messages: list[Message] = [SystemMessage(params.system_prompt)] if params.system_prompt else []
         for message in params.messages:
-            parts = [part_of(block) for block in message.content_as_list]
-            is_own = message.role == "assistant"
-            messages += [AssistantMessage(p.content) if is_own and isinstance(p, UserMessage) else p for p in parts]
+            messages += [said(block, message.role) for block in message.content_as_list]
 
         async def ask() -> str:
             return str(await agent.inquire(messages))
@@ -157,7 +155,7 @@ class Asking:
             with self._idle.paused():
                 text = await self._on_behalf(context, ask)
         except Exception as error:
-            _log.warning("mcp.not_sampled", server=self._server, error=shortened(f"{type(error).__name__}: {error}"))
+            _log.warning("mcp.not_sampled", server=self._server, error=shortened(error_text(error)))
             return types.ErrorData(code=types.INTERNAL_ERROR, message="the model has not answered")
         alias = getattr(agent, "alias", None) or "agent"
         return types.CreateMessageResult(

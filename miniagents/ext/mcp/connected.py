@@ -73,7 +73,6 @@ class Connected:
         self._listed: tuple[types.Tool, ...] | None = None
         self._tools: list[Tool] = []
         self._own: list[Tool] = []
-        self._always: list[Tool] = []
         self._finder: ToolFinder | None = None
         self._long: LongResults | None = None
         if options.max_result_tokens is not None:
@@ -83,6 +82,7 @@ class Connected:
                 self._read_more, read_more, description=_READ_MORE, schema=_READ_SCHEMA, recovery=Recovery.RERUN
             )
             self._own.append(read)
+        self._shown = list(self._own)
 
     async def tools(self) -> list[Tool]:
         """Return the tools of the last list, made anew only if the list has changed."""
@@ -95,16 +95,7 @@ class Connected:
         Of too many, only those that are always shown are there, beside tools to find the others and to call them.
         """
         await self._refresh()
-        if self._finder is None:
-            return [*self._own, *self._tools]
-        find, call = f"{self._own_name}_find_tools", f"{self._own_name}_call_tool"
-        about_find, about_call = _FIND.format(number=len(self._tools)), _CALL.format(find=find)
-        return [
-            *self._own,
-            Tool(self._find_tools, find, description=about_find, recovery=Recovery.RERUN),
-            Tool(self._call_found, call, description=about_call, schema=_CALL_SCHEMA, recovery=Recovery.FAIL),
-            *self._always,
-        ]
+        return list(self._shown)
 
     async def _refresh(self) -> None:
         """Take over a new list. Of a long one some tools are made at a time, so that nothing else waits for it."""
@@ -113,18 +104,40 @@ class Connected:
             if listed is self._listed:
                 return
             tools = await self._made(listed or ())
-            self._listed, self._tools, self._finder = listed, tools, await self._finder_of(tools)
-            self._always = [tool for tool in tools if self._options.is_always_shown(_remote_name(tool))]
+            finder = await self._finder_of(tools)
+            self._listed, self._tools, self._finder = listed, tools, finder
+            self._shown = [*self._own, *(tools if finder is None else self._searched(tools))]
+
+    def _searched(self, tools: Sequence[Tool]) -> list[Tool]:
+        """Return the tools that find and call all of these tools, and those that are shown beside them."""
+        find, call = f"{self._own_name}_find_tools", f"{self._own_name}_call_tool"
+        about_find, about_call = _FIND.format(number=len(tools)), _CALL.format(find=find)
+        return [
+            Tool(self._find_tools, find, description=about_find, recovery=Recovery.RERUN),
+            Tool(self._call_found, call, description=about_call, schema=_CALL_SCHEMA, recovery=Recovery.FAIL),
+            *(tool for tool in tools if self._options.is_always_shown(_remote_name(tool))),
+        ]
 
     async def _finder_of(self, tools: Sequence[Tool]) -> ToolFinder | None:
         """Return the finder of tools that are too many to be shown; None if they are not."""
-        most, tokens = self._options.search_above, 0
+        if not await self._are_too_many(tools):
+            return None
         finder = ToolFinder()
         for number, tool in enumerate(tools):
-            tokens += tokens_of(tool)
             finder.add(tool)
             await _pause(number)
-        return finder if most is not None and tokens > most else None
+        return finder
+
+    async def _are_too_many(self, tools: Sequence[Tool]) -> bool:
+        most, tokens = self._options.search_above, 0
+        if most is None:
+            return False
+        for number, tool in enumerate(tools):
+            tokens += tokens_of(tool)
+            if tokens > most:
+                return True
+            await _pause(number)
+        return False
 
     async def _read_more(self, handle: str, start: int) -> str:
         assert self._long is not None  # or the tool would not be there

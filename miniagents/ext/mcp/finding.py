@@ -7,9 +7,9 @@ from functools import partial
 import msgspec
 
 from miniagents.ext.llms import Tool
+from miniagents.ext.llms.estimating import estimate_text
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+|[^\W\d_]+")
-_LETTERS_PER_TOKEN = 4
 _SHOWN = 8
 _NAME_WEIGHT = 3
 
@@ -81,8 +81,7 @@ class ToolFinder:
 def tokens_of(tool: Tool) -> int:
     """Estimate the tokens that the definition of a tool takes in each request."""
     spec = tool.spec
-    letters = len(spec.name) + len(spec.description) + len(msgspec.json.encode(spec.schema))
-    return letters // _LETTERS_PER_TOKEN
+    return estimate_text(len(spec.name) + len(spec.description) + len(msgspec.json.encode(spec.schema)))
 
 
 def _weights(tool: Tool) -> dict[str, int]:

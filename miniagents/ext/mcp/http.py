@@ -21,6 +21,7 @@ from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, ErrorData
 from miniagents.ext.mcp.signing_in import SideBySide
 from miniagents.ext.mcp.stdio import Streams
 from miniagents.ext.mcp.texts import shortened
+from miniagents.messages import error_text
 
 Headers: TypeAlias = Mapping[str, str]
 
@@ -119,13 +120,13 @@ class _Client(httpx2.AsyncClient):
                 request.headers.update(await headers if inspect.isawaitable(headers) else headers)
             response = await super().send(request, **options)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
-            return self._failed(request, HttpFailure(was_sent=False, was_answered=False), _described(error), error)
+            return self._failed(request, HttpFailure(was_sent=False, was_answered=False), error_text(error), error)
         except httpx2.TransportError as error:
-            return self._failed(request, HttpFailure(was_sent=True, was_answered=False), _described(error), error)
+            return self._failed(request, HttpFailure(was_sent=True, was_answered=False), error_text(error), error)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # the user's headers or auth
-            return self._failed(request, HttpFailure(was_sent=False, was_answered=False), _described(error), error)
+            return self._failed(request, HttpFailure(was_sent=False, was_answered=False), error_text(error), error)
         if request.method != "POST":
             return response
         is_json = response.headers.get("content-type", "").lower().startswith("application/json")
@@ -217,7 +218,3 @@ async def _beginning(response: httpx2.Response) -> str:
     finally:
         await response.aclose()
     return shortened(body[:_SHOWN].decode(errors="replace").strip())
-
-
-def _described(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

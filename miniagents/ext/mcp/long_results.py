@@ -4,9 +4,9 @@ import itertools
 from collections import OrderedDict
 
 from miniagents.ext.llms import ToolResultMessage
+from miniagents.ext.llms.estimating import LETTERS_PER_TOKEN
 from miniagents.ext.mcp.texts import clean
 
-_LETTERS_PER_TOKEN = 4
 _KEPT = 32
 """The most results that are kept; the oldest one goes first."""
 _KEPT_LETTERS = 64 * 2**20
@@ -33,7 +33,7 @@ class LongResults:
 
     def __init__(self, tool: str, max_tokens: int) -> None:
         self._tool = tool
-        self._most = max_tokens * _LETTERS_PER_TOKEN
+        self._most = max_tokens * LETTERS_PER_TOKEN
         self._handles = itertools.count(1)
         self._texts: OrderedDict[str, str] = OrderedDict()
         self._letters = 0

@@ -5,7 +5,6 @@ import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-import mcp_types as types
 from mcp import Client, MCPError
 from mcp.client.subscriptions import SubscriptionLost
 from mcp.shared.exceptions import MCPDeprecationWarning
@@ -14,8 +13,8 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from miniagents.errors import McpUnavailableError
 from miniagents.ext.mcp.link import Link
 from miniagents.ext.mcp.listing import all_pages
-from miniagents.ext.mcp.results import part_of, resource_message
-from miniagents.messages import AssistantMessage, Message, Messages, UserMessage
+from miniagents.ext.mcp.results import resource_message, said
+from miniagents.messages import Message, Messages
 from miniagents.supervision import Backoff
 
 _SUBSCRIBE_AGAIN = Backoff(first=0.5, maximum=60.0)
@@ -85,12 +84,7 @@ async def contents_of(link: Link, uri: str) -> Messages:
 async def prompt_of(link: Link, name: str, arguments: Mapping[str, str]) -> Messages:
     """Return the messages of a prompt; see `Link.request` for exceptions."""
     result = await link.request(lambda client: client.get_prompt(name, dict(arguments)), may_repeat=lambda: True)
-    return Messages(_said(message) for message in result.messages)
-
-
-def _said(message: types.PromptMessage) -> Message:
-    part = part_of(message.content)
-    return AssistantMessage(part.content) if message.role == "assistant" and isinstance(part, UserMessage) else part
+    return Messages(said(message.content, message.role) for message in result.messages)
 
 
 async def versions_of(link: Link, uri: str) -> AsyncGenerator[Messages, None]:

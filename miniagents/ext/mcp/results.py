@@ -19,7 +19,8 @@ from mcp_types import (
 )
 
 from miniagents.ext.llms import AudioMessage, FileMessage, ImageMessage, ToolResultMessage
-from miniagents.messages import Message, UserMessage, to_json
+from miniagents.ext.llms.tool_results import NO_RESULT
+from miniagents.messages import AssistantMessage, Message, UserMessage, to_json
 
 _SOUNDS = frozenset({"audio/wav", "audio/x-wav", "audio/mpeg", "audio/mp3"})
 """The media types that models take as sound; another one is a file."""
@@ -40,7 +41,7 @@ def result_message(result: CallToolResult, name: str) -> ToolResultMessage:
         [b.text for b in result.content if isinstance(b, TextContent)], structured
     ):
         parts.append(UserMessage(to_json(structured)))
-    text = "\n".join(map(str, parts)) or "(no result)"
+    text = "\n".join(map(str, parts)) or NO_RESULT
     is_plain = all(isinstance(part, UserMessage) for part in parts)
     return ToolResultMessage(text, name=name, is_error=result.is_error, parts=() if is_plain else tuple(parts))
 
@@ -59,6 +60,12 @@ def part_of(block: ContentBlock | Any) -> Message:
         about = ": ".join(filter(None, (block.title or block.name, block.description)))
         return UserMessage(f"[resource {block.uri}: {about}]")
     return UserMessage(f"[content of the unknown kind {getattr(block, 'type', '?')!r}]")
+
+
+def said(block: ContentBlock | Any, role: str) -> Message:
+    """Make the message of one block of a conversation: a text of the role "assistant" is an `AssistantMessage`."""
+    part = part_of(block)
+    return AssistantMessage(part.content) if role == "assistant" and isinstance(part, UserMessage) else part
 
 
 def resource_message(resource: TextResourceContents | BlobResourceContents) -> Message:

@@ -700,4 +700,4 @@ async def test_an_answer_is_consumed_in_the_transaction_that_records_it(at: int)
     recorded = [record.value is not None for record in records if record.kind == "answer"]
     consumed = [True for wait in waits if wait.state is WaitState.CONSUMED]
     assert consumed == recorded
-    assert bool(recorded) == (at > 7)
+    assert bool(recorded) == (at > 6)

@@ -7,7 +7,7 @@ import pytest
 
 from miniagents import InteractionContext, MiniAgent, MiniAgents, miniagent
 from miniagents.agents.interaction import Interaction
-from miniagents.journal import Begin, MemoryJournal, Rest
+from miniagents.journal import Begin, MemoryJournal, Rest, StartJob
 from tests.agents.deaths import lived
 
 
@@ -125,18 +125,19 @@ async def test_a_job_that_was_woken_by_an_answer_is_at_work_until_the_woken_call
     write = journal.write
 
     def noted(*operations: Any) -> Any:
-        lives.extend(type(operation).__name__ for operation in operations if isinstance(operation, (Begin, Rest)))
+        kinds = (StartJob, Begin, Rest)
+        lives.extend(type(operation).__name__ for operation in operations if isinstance(operation, kinds))
         return write(*operations)
 
     monkeypatch.setattr(journal, "write", noted)
     async with MiniAgents(journal=journal, durable_agents=True) as mini:
         replies = mini.run_job("job", waits_twice)
         await asyncio.sleep(1)
-        assert lives == ["Begin", "Rest"]
+        assert lives == ["StartJob", "Rest"]
         await mini.deliver("job", "first", "yes")
         await asyncio.sleep(1)
-        assert lives == ["Begin", "Rest"] * 2
+        assert lives == ["StartJob", "Rest", "Begin", "Rest"]
         await mini.deliver("job", "second", "yes")
         await replies
 
-    assert lives == ["Begin", "Rest"] * 3
+    assert lives == ["StartJob", "Rest", *["Begin", "Rest"] * 2]

@@ -19,8 +19,6 @@ from miniagents.ext.serving.served_agent import Entry
 from miniagents.ext.serving.service import Endpoint, Service
 from miniagents.messages import Message as AgentMessage
 
-_NAME = "miniagents"
-
 
 class McpEndpoint:
     """The agents of a service as tools over streamable HTTP.
@@ -38,7 +36,7 @@ class McpEndpoint:
     def __init__(self, service: Service, *, stateless: bool = False) -> None:
         self._service = service
         self._stateless = stateless
-        self._server = tool_server(_NAME, service.entries.values(), self._begin, service.problem)
+        self._server = tool_server(service.entries.values(), self._begin, service.problem)
         self._manager: StreamableHTTPSessionManager | None = None
 
     def routes(self, path: str) -> list[BaseRoute]:

@@ -56,7 +56,7 @@ async def serve_stdio(agents: Any, system: MiniAgents, reading: int, writing: in
             error = ErrorData(code=INVALID_REQUEST, message=text)
             await sent.send(SessionMessage(JSONRPCError(jsonrpc="2.0", id=line.request_id, error=error)))
 
-    server = tool_server("miniagents", entries_of(agents, system).values(), begin, tell)
+    server = tool_server(entries_of(agents, system).values(), begin, tell)
     output = open(writing, "w", encoding="utf-8", newline="\n", closefd=False)  # noqa: ASYNC230, SIM115
     try:
         async with (

@@ -26,6 +26,9 @@ from miniagents.ext.serving.runs import Run
 from miniagents.ext.serving.served_agent import Entry
 from miniagents.messages import Message
 
+_PACKAGE = "miniagents"
+"""The name of the server, for clients."""
+
 Context: TypeAlias = ServerRequestContext[Any, Any]
 
 Begin: TypeAlias = Callable[[Context, Entry, tuple[Message, ...], dict[str, Any]], Awaitable[Run]]
@@ -35,11 +38,10 @@ Tell: TypeAlias = Callable[[BaseException, Run | None], Problem]
 """Returns the problem of a failure for the client, and logs what the client does not see."""
 
 
-def tool_server(name: str, entries: Iterable[Entry], begin: Begin, tell: Tell) -> Server[Any]:
+def tool_server(entries: Iterable[Entry], begin: Begin, tell: Tell) -> Server[Any]:
     """Return a server of the protocol.
 
     Args:
-        name: The name of the server, for clients.
         entries: The agents.
         begin: Calls an agent.
         tell: Returns the problem of a failure.
@@ -70,7 +72,7 @@ def tool_server(name: str, entries: Iterable[Entry], begin: Begin, tell: Tell) -
         except FAILURES as error:
             return CallToolResult(content=[TextContent(text=tell(error, run).message)], is_error=True)
 
-    return Server(name, version=version("miniagents"), on_list_tools=list_tools, on_call_tool=call_tool)
+    return Server(_PACKAGE, version=version(_PACKAGE), on_list_tools=list_tools, on_call_tool=call_tool)
 
 
 async def _report(context: Context, run: Run) -> None:
