@@ -113,6 +113,7 @@ class Round:
     def figures(self) -> dict[str, float]:
         """Return what is printed and compared, in milliseconds and MiB."""
         lengths = [length for _, length in self.pauses]
+        used = self.cpu * len(self.load.first)
         return {
             "first p50": statistics.median(self.load.first) * 1000,
             "first p99": self.load.p99 * 1000,
@@ -122,7 +123,7 @@ class Round:
             "gc max": max(lengths, default=0.0) * 1000,
             "gc full": float(sum(generation == 2 for generation, _ in self.pauses)),
             "gc share, %": sum(lengths) / self.load.seconds * 100,
-            "of CPU, %": sum(lengths) / (self.cpu * len(self.load.first)) * 100,
+            "of CPU, %": sum(lengths) / used * 100 if used else 0.0,  # few streams may take no tick of its clock
             "CPU a stream": self.cpu * 1000,
             "MiB": self.rss,
         }
@@ -268,9 +269,10 @@ def soak(arguments: argparse.Namespace, cores: tuple[int, int]) -> bool:
                 f"full {full}",
                 flush=True,
             )
-    verdict = "flat" if is_flat(sizes) else "NOT FLAT"
+    flat = is_flat(sizes)
+    verdict = "flat" if flat else "NOT FLAT"
     print(f"{verdict}: {sizes[len(sizes) // 4]:.1f} MiB after a quarter of the time, {sizes[-1]:.1f} MiB at the end")
-    return is_flat(sizes) and not broken
+    return flat and not broken
 
 
 def is_flat(sizes: Sequence[float]) -> bool:

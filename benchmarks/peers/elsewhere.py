@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def figure_of(module: str, *arguments: str) -> Any:
-    """Run `python -m benchmarks.<module>` with `--one`, and return what it prints as JSON."""
+    """Run `python -m benchmarks.<module>`, and return the figure that it prints as JSON."""
     command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
     ran = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(ran.stdout)

@@ -80,11 +80,12 @@ def _chaos(text: str) -> float:
 def _folder(folder: Path) -> str:
     if not folder.is_dir():
         raise UsageError(f"DOCS={folder}: is no folder")
-    library = library_of(str(folder.resolve()))
+    resolved = str(folder.resolve())
+    library = library_of(resolved)
     if not library.passages:
         skipped = f"; skipped: {len(library.skipped)}" if library.skipped else ""
         raise UsageError(f"DOCS={folder}: holds no text to read ({', '.join(SUFFIXES)}){skipped}")
-    return str(folder.resolve())
+    return resolved
 
 
 async def _answer(folder: str, question: str, model: MiniAgent, chaos: float, job: str) -> None:

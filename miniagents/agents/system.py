@@ -249,25 +249,26 @@ class MiniAgents(AgentHost):
 
     def interaction_ended(self, interaction: Interaction) -> None:
         """Note that a call is over."""
-        if self._interactions.pop(interaction.id, None) is not None:
-            if not interaction.is_silent:
-                for hook in self.observers.interaction_ended:
-                    try:
-                        hook(interaction)
-                    except Exception as error:
-                        observer_failed(hook, error)
-                if self.events.wanted:
-                    self.events.publish(
-                        EventKind.INTERACTION_ENDED,
-                        interaction.path,
-                        error=interaction.error if not interaction.was_passivated else None,
-                        detail=interaction.id,
-                        tokens=interaction.tokens,
-                        cost=interaction.cost,
-                        actor=interaction.cell,
-                    )
-            if not self._interactions and self._no_interactions is not None and not self._no_interactions.done():
-                self._no_interactions.set_result(None)
+        if self._interactions.pop(interaction.id, None) is None:
+            return
+        if not interaction.is_silent:
+            for hook in self.observers.interaction_ended:
+                try:
+                    hook(interaction)
+                except Exception as error:
+                    observer_failed(hook, error)
+            if self.events.wanted:
+                self.events.publish(
+                    EventKind.INTERACTION_ENDED,
+                    interaction.path,
+                    error=interaction.error if not interaction.was_passivated else None,
+                    detail=interaction.id,
+                    tokens=interaction.tokens,
+                    cost=interaction.cost,
+                    actor=interaction.cell,
+                )
+        if not self._interactions and self._no_interactions is not None and not self._no_interactions.done():
+            self._no_interactions.set_result(None)
 
     async def _wait_until_quiet(self) -> None:
         while True:

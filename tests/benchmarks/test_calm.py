@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.calm import is_flat
+from benchmarks.calm import Round, is_flat
+from benchmarks.serving import Load
 
 ROOT = Path(__file__).parents[2]
 FEW = ("--clients", "4", "--pause", "0.02", "--tokens", "5")
@@ -36,6 +37,14 @@ def run(*arguments: str, duration: str = "1") -> "subprocess.CompletedProcess[st
 )
 def test_memory_is_flat_if_it_has_not_grown_since_the_first_quarter(sizes: list[float], expected: bool) -> None:
     assert is_flat(sizes) is expected
+
+
+def test_a_round_that_took_less_cpu_than_its_clock_tells_has_figures() -> None:
+    load = Load(first=[0.1, 0.2], seconds=1.0)
+    figures = Round(load, late=[0.0, 0.1], pauses=[(0, 0.001)], cpu=0.0, rss=50.0).figures()
+
+    assert figures["of CPU, %"] == 0.0
+    assert figures["gc share, %"] == pytest.approx(0.1)
 
 
 @pytest.mark.slow

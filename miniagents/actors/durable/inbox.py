@@ -182,11 +182,10 @@ class JournalInbox:
         Raises:
             JournalError: The journal is not open.
         """
-        has_begun = self._has_begun
         if self._unwritten:
             self._acknowledge_again()  # the journal knows the ids of these before it is asked for one
         written = self._journal.write(operation, *self._beside(entry))
-        if not has_begun:
+        if not self._has_begun:
             self._begin(written)
         if operation.message_id is None:
             written.add_done_callback(partial(self._written_alone, entry))

@@ -74,7 +74,7 @@ class RunningSupervisor:
         self.starting = StartUnderWay(host)
         self._ending: Child | None = None
         self._numbers = 0
-        self._lost: dict[NodeLostError, dict[Child, None]] = {}  # the children whose node was lost, by that event
+        self._losses: set[NodeLostError] = set()  # the losses of nodes after which children wait to be started again
 
     @property
     def is_simple(self) -> bool:
@@ -433,9 +433,8 @@ class RunningSupervisor:
         child.cell = None
         child.status = Status.RESTARTING
         child.down = error
-        is_first = error not in self._lost
-        self._lost.setdefault(error, {})[child] = None
-        if is_first:
+        if error not in self._losses:
+            self._losses.add(error)
             _, options, _ = child.made_of
             job = partial(self._replace_lost, error)
             self.host.system.placing.when_ready(options, partial(self.jobs.submit, job))
@@ -443,22 +442,22 @@ class RunningSupervisor:
     async def _replace_lost(self, error: NodeLostError) -> None:
         """Start the children again that were lost in one event, unless they were stopped in between. The event counts
         once in the restart window; a node that has announced that it leaves does not count."""
-        lost = [child for child in self._lost.pop(error) if child.down is error]
+        self._losses.discard(error)
+        lost = [child for child in self.children.values() if child.down is error]
         if self.jobs.is_closed or not lost:
             return
         if error.cause != "drained" and not self._window.record(self.host.system.time()):
             await self._give_up(lost[0], error)
             return
-        restarted = {sibling.id for child in lost for sibling in self._group(child)}
-        if all(self._group(child) == [child] for child in lost):
+        group = self._group(lost[0])  # the groups of those that were started after it are parts of this one
+        if len(group) == 1:
             for child in lost:  # each alone, and not all at once
                 pause = self.host.system.placing.pause(len(lost))
                 job = partial(self._start_lost, child, error)
                 child.backoff = self.host.system.loop.call_later(pause, self.jobs.submit, job)
             return
-        group = [child for child in self.children.values() if child.id in restarted]
         for sibling in reversed(group):
-            if sibling in lost:
+            if sibling.down is error:
                 sibling.withdraw_exit()
                 sibling.awaits_group = True
             else:

@@ -1,4 +1,4 @@
-"""`Resting`: which jobs do nothing but wait: the death of the process is not theirs, and they need no memory."""
+"""`Resting`: the jobs that do nothing but wait. The death of the process is not theirs, and they need no memory."""
 
 import asyncio
 from collections.abc import Iterator
@@ -56,12 +56,7 @@ class Resting:
             waits.remove(wait)
             if not waits:
                 del self._waits[interaction]
-            watch = self._watched.get(job)
-            if watch is not None:
-                watch.waits -= 1
-                if not watch.waits:
-                    watch.timer.cancel()
-                    del self._watched[job]
+            self._unwatch(job)
             if job in self._jobs:
                 self._jobs.remove(job)
                 if self._system.is_running:
@@ -135,6 +130,15 @@ class Resting:
             watch = self._watched[job] = _Watch(after, timer)
         watch.waits += 1
         watch.since = loop.time()
+
+    def _unwatch(self, job: str) -> None:
+        """Note that a wait of a call of a job has ended."""
+        watch = self._watched.get(job)
+        if watch is not None:
+            watch.waits -= 1
+            if not watch.waits:
+                watch.timer.cancel()
+                del self._watched[job]
 
     def _passivate(self, job: str) -> None:
         """Throw the calls of a job away if they have waited for long enough, and do nothing else."""

@@ -3,10 +3,9 @@
 The package needs the extra `mcp`. The extra is loaded with the first of these names.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from miniagents.errors import MissingDependencyError
+from miniagents.ext.lazy import lazy_names
 
 if TYPE_CHECKING:
     from miniagents.ext.mcp.asking import Elicitation
@@ -28,12 +27,4 @@ _MODULES = {
     "ResourceMessage": "miniagents.ext.mcp.reading",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        module = importlib.import_module(_MODULES[name])
-    except ModuleNotFoundError as error:
-        raise MissingDependencyError(f"{__name__} needs {error.name}: pip install 'miniagents[mcp]'") from error
-    return getattr(module, name)
+__getattr__ = lazy_names(__name__, _MODULES, "mcp")

@@ -4,10 +4,9 @@ The package needs the extra `serve`. The extra is loaded with the first of these
 works without it.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from miniagents.errors import MissingDependencyError
+from miniagents.ext.lazy import lazy_names
 
 if TYPE_CHECKING:
     from miniagents.ext.serving.app import agent_app
@@ -39,26 +38,18 @@ __all__ = [
 ]
 
 _MODULES = {
-    "AgentApp": "asgi",
-    "ConversationStore": "conversations.conversations",
-    "Limits": "http.limits",
-    "MemoryConversations": "conversations.conversations",
-    "MemoryResponses": "openai.response_store",
-    "ResponseStore": "openai.response_store",
-    "SavedConversation": "conversations.conversations",
-    "Served": "served_agent",
-    "SqliteConversations": "conversations.sqlite_conversations",
-    "StoredResponse": "openai.response_store",
-    "agent_app": "app",
-    "sse": "native.routes",
+    "AgentApp": "miniagents.ext.serving.asgi",
+    "ConversationStore": "miniagents.ext.serving.conversations.conversations",
+    "Limits": "miniagents.ext.serving.http.limits",
+    "MemoryConversations": "miniagents.ext.serving.conversations.conversations",
+    "MemoryResponses": "miniagents.ext.serving.openai.response_store",
+    "ResponseStore": "miniagents.ext.serving.openai.response_store",
+    "SavedConversation": "miniagents.ext.serving.conversations.conversations",
+    "Served": "miniagents.ext.serving.served_agent",
+    "SqliteConversations": "miniagents.ext.serving.conversations.sqlite_conversations",
+    "StoredResponse": "miniagents.ext.serving.openai.response_store",
+    "agent_app": "miniagents.ext.serving.app",
+    "sse": "miniagents.ext.serving.native.routes",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        module = importlib.import_module(f"{__name__}.{_MODULES[name]}")
-    except ModuleNotFoundError as error:
-        raise MissingDependencyError(f"{__name__} needs {error.name}: pip install 'miniagents[serve]'") from error
-    return getattr(module, name)
+__getattr__ = lazy_names(__name__, _MODULES, "serve")

@@ -120,36 +120,33 @@ class AnthropicApi:
         has_begun, at, is_open = False, 0, False
         last: Message | None = None
         asking: list[ReplyMessage] = []
-        try:
-            async for piece in spoken(run.replies, reader):
-                if not has_begun:
-                    has_begun = True
-                    yield stream.begin(AnthropicUsage(tokens, 0))  # an estimate; the usage comes at the end
-                if isinstance(piece, Text):
-                    if not is_open:
-                        is_open = True
-                        yield stream.begin_text(at)
-                    yield stream.text(at, piece.text)
-                elif isinstance(piece, Said):
-                    last = _noted(piece.message, asking)
-                    refusal = refusal_of(last)
-                    if refusal and not is_open:
-                        is_open = True
-                        yield stream.begin_text(at) + stream.text(at, refusal)
-                    if is_open:
-                        is_open = False
-                        yield stream.end_block(at)
-                        at += 1
-                else:
-                    for thought in _thoughts(asking, piece.calls):
-                        yield stream.thinking(at, thought)
-                        at += 1
-                    for number, call in enumerate(piece.calls, at):
-                        yield stream.begin_tool_use(number, call.id, call.name)
-                        yield stream.input(number, call.arguments) + stream.end_block(number)
-                    yield stream.end(_stop(last, piece.calls), DeltaUsage.of(*_used(run)))
-        finally:
-            run.leave()  # nothing happens if it has ended
+        async for piece in spoken(run.replies, reader):
+            if not has_begun:
+                has_begun = True
+                yield stream.begin(AnthropicUsage(tokens, 0))  # an estimate; the usage comes at the end
+            if isinstance(piece, Text):
+                if not is_open:
+                    is_open = True
+                    yield stream.begin_text(at)
+                yield stream.text(at, piece.text)
+            elif isinstance(piece, Said):
+                last = _noted(piece.message, asking)
+                refusal = refusal_of(last)
+                if refusal and not is_open:
+                    is_open = True
+                    yield stream.begin_text(at) + stream.text(at, refusal)
+                if is_open:
+                    is_open = False
+                    yield stream.end_block(at)
+                    at += 1
+            else:
+                for thought in _thoughts(asking, piece.calls):
+                    yield stream.thinking(at, thought)
+                    at += 1
+                for number, call in enumerate(piece.calls, at):
+                    yield stream.begin_tool_use(number, call.id, call.name)
+                    yield stream.input(number, call.arguments) + stream.end_block(number)
+                yield stream.end(_stop(last, piece.calls), DeltaUsage.of(*_used(run)))
 
 
 async def _counted(entry: Entry, messages: tuple[Message, ...], estimated: int) -> int:
