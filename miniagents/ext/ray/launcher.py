@@ -112,7 +112,8 @@ class RayLauncher:
         boarding = Boarding(*node, *self._driver, self._namespace, self._runtime, settings)
         actor = self._actor(place, node)
         try:
-            answer = await asyncio.wait_for(_result(actor.open.remote(msgspec.msgpack.encode(boarding))), START_TIMEOUT)
+            async with asyncio.timeout(START_TIMEOUT):
+                answer = await actor.open.remote(msgspec.msgpack.encode(boarding))
         except (TimeoutError, self.ray.exceptions.RayError) as error:
             self._broken.add(node.name)
             self.ray.kill(actor, no_restart=True)
@@ -142,7 +143,7 @@ class RayLauncher:
     async def _watch(self, node: NodeId, life: "_Life") -> None:
         """Wait in a call that returns when the node ends, and fails when its process does."""
         try:
-            await _result(life.actor.ended.remote())
+            await life.actor.ended.remote()
             cause = LossCause.UNKNOWN
         except self.ray.exceptions.RayError as error:
             cause = self._cause(node, str(error))
@@ -261,10 +262,6 @@ def _mark(place: str) -> str:
 
 def _with_mark(place: Place) -> Mapping[str, float]:
     return {**place.resources, _mark(place.name): 1}
-
-
-async def _result(call: Any) -> Any:
-    return await call
 
 
 async def _check_reachable(address: str) -> None:
