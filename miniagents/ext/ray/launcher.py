@@ -118,7 +118,7 @@ class RayLauncher:
             self._broken.add(node.name)
             self.ray.kill(actor, no_restart=True)
             raise ConnectionError(
-                f"node {node.name!r}: Ray did not start it: {error or 'no place was free'}"
+                f"node {node.name!r}: Ray did not start it: {str(error) or 'no place was free'}"
             ) from error
         boarded = msgspec.msgpack.decode(answer, type=Boarded)
         if boarded.refusal:
@@ -276,5 +276,5 @@ async def _check_reachable(address: str) -> None:
     try:
         _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), 5.0)
     except (OSError, TimeoutError) as error:
-        raise ConnectionError(f"no Ray cluster at {address!r}: {error or 'no answer for 5 s'}") from error
+        raise ConnectionError(f"no Ray cluster at {address!r}: {str(error) or 'no answer for 5 s'}") from error
     writer.close()
