@@ -185,10 +185,9 @@ class Hosting:
         root = self._nodes.system.root
         if parent is None:
             return root
-        key = (parent.node, parent.epoch, parent.uid)
-        above = self._parents.get(key)
+        above = self._parents.get(_key(parent))
         if above is None:
-            above = self._parents[key] = ParentElsewhere(self._nodes.system, root, parent)
+            above = self._parents[_key(parent)] = ParentElsewhere(self._nodes.system, root, parent)
             root.add_child(above)
             above.begin()
         return above
@@ -215,7 +214,9 @@ class Hosting:
             return
         above = cell.parent
         if isinstance(above, ParentElsewhere) and not above.children:
-            self._parents = {key: parent for key, parent in self._parents.items() if parent is not above}
+            key = _key(above.ref)
+            if self._parents.get(key) is above:
+                del self._parents[key]
             above.terminate()
 
     def lost(self, channel: Channel, error: BaseException) -> None:
@@ -223,3 +224,7 @@ class Hosting:
         for hosted in [hosted for hosted in self._hosted.values() if hosted.channel is channel]:
             reason = error if isinstance(error, NodeLostError) else StopReason.SHUTDOWN
             hosted.cell.terminate(reason)
+
+
+def _key(parent: ActorRef) -> tuple[str, int, int]:
+    return parent.node, parent.epoch, parent.uid

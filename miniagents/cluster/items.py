@@ -1,4 +1,4 @@
-"""The items of frames: their kinds, and the values in them as plain data and back.
+"""The items of frames: their kinds, how one is taken, and the values in them as plain data and back.
 
 An item is an array: its kind, and the fields that stand beside the kind below. `number` is that of a question, a call,
 or another wait of the node that sent the item which began it. `path` and `uid` name an actor of the node that gets it.

@@ -67,6 +67,24 @@ class Counter(Actor):
         return None
 
 
+class Gated(Actor):
+    """Holds each message until its gate opens, and cleans up for half a second when it is cut off."""
+
+    def __init__(self, gate: asyncio.Event, log: list[Any]) -> None:
+        self.gate = gate
+        self.log = log
+
+    async def receive(self, message: Message, ctx: ActorContext) -> Message:
+        self.log.append(("deadline", ctx.deadline))
+        try:
+            await self.gate.wait()
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.5)
+            self.log.append("cleaned up")
+            raise
+        return message
+
+
 async def turns(n: int = 10) -> None:
     """Let the loop turn."""
     for _ in range(n):

@@ -694,6 +694,24 @@ async def test_a_child_that_is_terminated_while_its_restart_waits_stays_away() -
         assert await where(system.lookup("/sup/w")) == "a#2"
 
 
+async def test_children_wait_each_for_its_place_and_the_loss_counts_once() -> None:
+    async with cluster("a", "b", lease=1.0, margin=0.1) as (system, platform, _):
+        spread = ChildSpec("spread", Worker, options=SpawnOptions(placement=Placement.SPREAD))
+        named = [ChildSpec(f"w{number}", Worker, options=on("a")) for number in range(5)]
+        await system.supervise(Supervisor("sup", children=[spread, *named]))
+        assert (await where(system.lookup("/sup/spread"))) == "a#1"
+        platform.fails_to_start.add("a")
+        platform.die(platform.node("a"))
+
+        await asyncio.sleep(6)
+
+        assert (await where(system.lookup("/sup/spread"))) == "b#1"
+        platform.fails_to_start.clear()
+        await asyncio.sleep(60)
+        for number in range(5):
+            assert (await where(system.lookup(f"/sup/w{number}"))).startswith("a#")
+
+
 @pytest.mark.parametrize("is_spawned", [True, False])
 async def test_an_actor_of_the_driver_that_cannot_place_its_child_while_a_node_is_lost_is_tried_again(
     is_spawned: bool,

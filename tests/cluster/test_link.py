@@ -33,7 +33,7 @@ from miniagents.errors import (
     RemoteError,
 )
 from miniagents.messages import registry
-from tests.actors.actors import Add, Counter, Crash, Hold, Read, Total
+from tests.actors.actors import Add, Counter, Crash, Gated, Hold, Read, Total
 from tests.cluster.clusters import TestNode, two_nodes
 
 
@@ -48,24 +48,6 @@ class OutOfStockError(Exception):
 
 class UnknownThereError(Exception):
     pass
-
-
-class Gated(Actor):
-    """Holds each message until its gate opens, and cleans up for half a second when it is cut off."""
-
-    def __init__(self, gate: asyncio.Event, log: list[Any]) -> None:
-        self.gate = gate
-        self.log = log
-
-    async def receive(self, message: Message, ctx: ActorContext) -> Message:
-        self.log.append(("deadline", ctx.deadline))
-        try:
-            await self.gate.wait()
-        except asyncio.CancelledError:
-            await asyncio.sleep(0.5)
-            self.log.append("cleaned up")
-            raise
-        return message
 
 
 class Echo(Actor):

@@ -36,10 +36,10 @@ from miniagents.actors.messaging.entries import (
     living,
     may_be_dropped,
 )
+from miniagents.actors.messaging.envelope import check_message_id
 from miniagents.actors.messaging.mailbox import BoundedQueue, PriorityQueue
 from miniagents.actors.messaging.options import Props
 from miniagents.actors.messaging.outcome import Outcome
-from miniagents.errors import InvalidOptionError
 from miniagents.promising.failures import log_failure
 from miniagents.supervision import StopReason
 from miniagents.supervision.lifecycle import BORN, OVER, Phase
@@ -190,8 +190,7 @@ class DurableMailbox(LivingCell):
         Raises:
             InvalidOptionError: The id is no text, or is empty.
         """
-        if not isinstance(message_id, str) or not message_id:
-            raise InvalidOptionError(f"{self.path}: message_id= is a text that is not empty, not {message_id!r}")
+        check_message_id(self.path, message_id)
 
     def post_once(self, entry: Enveloped, message_id: str) -> "asyncio.Future[None] | None":
         """Post a message under a message id. It is handled once, however often it is sent under that id.

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from miniagents.actors.cells.stand_in import StandIn
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
 from miniagents.actors.messaging.entries import Enveloped
+from miniagents.actors.messaging.envelope import check_message_id
 from miniagents.actors.messaging.identity import Identity
 from miniagents.actors.messaging.ref import ActorRef
 from miniagents.actors.waiting.termination import StopRequest
-from miniagents.errors import ActorStoppedError, InvalidOptionError
+from miniagents.errors import ActorStoppedError
 from miniagents.promising import Promise
 from miniagents.supervision import StopReason
 from miniagents.supervision.lifecycle import BORN, OVER, Life
@@ -83,10 +84,9 @@ class RemoteCell(StandIn):
         """Check that a message can be sent under a message id. Whether the actor is durable is found out there.
 
         Raises:
-            InvalidOptionError: The id is empty, or no text.
+            InvalidOptionError: The id is no text, or is empty.
         """
-        if not isinstance(message_id, str) or not message_id:
-            raise InvalidOptionError(f"{self.path}: message_id= is a text that is not empty, not {message_id!r}")
+        check_message_id(self.path, message_id)
 
     def post_once(self, entry: Enveloped, message_id: str) -> "asyncio.Future[Any] | None":
         """Hand a message on under a message id.

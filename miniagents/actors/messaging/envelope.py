@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from miniagents.errors import NotSendableError
+from miniagents.errors import InvalidOptionError, NotSendableError
 from miniagents.messages.sendable import hint
 from miniagents.promising.work import Cancellable, with_one_more
 
@@ -66,6 +66,20 @@ def not_sendable(path: str, message: object) -> NotSendableError:
         f"{path}: an actor takes Messages, not {type(message).__name__} ({message!r})"
         f"{hint(message) or '; wrap it, for example in TextMessage or DataMessage'}"
     )
+
+
+def check_message_id(path: str, message_id: object) -> None:
+    """Check the id under which a sender sends a message.
+
+    Args:
+        path: The path of the actor that it is for.
+        message_id: The id.
+
+    Raises:
+        InvalidOptionError: The id is no text, or is empty.
+    """
+    if not isinstance(message_id, str) or not message_id:
+        raise InvalidOptionError(f"{path}: message_id= is a text that is not empty, not {message_id!r}")
 
 
 new_correlation_id = _ids.__next__

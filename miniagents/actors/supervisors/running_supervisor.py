@@ -451,10 +451,9 @@ class RunningSupervisor:
             return
         group = self._group(lost[0])  # the groups of those that were started after it are parts of this one
         if len(group) == 1:
-            for child in lost:  # each alone, and not all at once
-                pause = self.host.system.placing.pause(len(lost))
-                job = partial(self._start_lost, child, error)
-                child.backoff = self.host.system.loop.call_later(pause, self.jobs.submit, job)
+            for child in lost:  # each alone, as soon as there is a place for it
+                _, options, _ = child.made_of
+                self.host.system.placing.when_ready(options, partial(self._start_soon, child, error, len(lost)))
             return
         for sibling in reversed(group):
             if sibling.down is error:
@@ -463,6 +462,13 @@ class RunningSupervisor:
             else:
                 await self._suspend(sibling)
         await self._start_group([child for child in group if child.id in self.children], error)
+
+    def _start_soon(self, child: Child, error: NodeLostError, lost: int) -> None:
+        """Start a child again after a pause at random, so that not all of so many start at once."""
+        if child.down is error and not self.jobs.is_closed:
+            job = partial(self._start_lost, child, error)
+            pause = self.host.system.placing.pause(lost)
+            child.backoff = self.host.system.loop.call_later(pause, self.jobs.submit, job)
 
     async def _start_lost(self, child: Child, error: NodeLostError) -> None:
         if child.down is error and not self.jobs.is_closed:

@@ -112,12 +112,13 @@ class RayLauncher:
         boarding = Boarding(*node, *self._driver, self._namespace, self._runtime, settings)
         actor = self._actor(place, node)
         try:
-            answer = await asyncio.wait_for(_result(actor.open.remote(msgspec.msgpack.encode(boarding))), START_TIMEOUT)
+            async with asyncio.timeout(START_TIMEOUT):
+                answer = await actor.open.remote(msgspec.msgpack.encode(boarding))
         except (TimeoutError, self.ray.exceptions.RayError) as error:
             self._broken.add(node.name)
             self.ray.kill(actor, no_restart=True)
             raise ConnectionError(
-                f"node {node.name!r}: Ray did not start it: {error or 'no place was free'}"
+                f"node {node.name!r}: Ray did not start it: {str(error) or 'no place was free'}"
             ) from error
         boarded = msgspec.msgpack.decode(answer, type=Boarded)
         if boarded.refusal:
@@ -142,7 +143,7 @@ class RayLauncher:
     async def _watch(self, node: NodeId, life: "_Life") -> None:
         """Wait in a call that returns when the node ends, and fails when its process does."""
         try:
-            await _result(life.actor.ended.remote())
+            await life.actor.ended.remote()
             cause = LossCause.UNKNOWN
         except self.ray.exceptions.RayError as error:
             cause = self._cause(node, str(error))
@@ -207,17 +208,19 @@ _BEAT = "beat"
 class _Life:
     """A node that runs: its actor and, in an own cluster, its process.
 
+    Args:
+        actor: The Ray actor.
+        pid: The process; None on another machine.
+
     Attributes:
         actor: The Ray actor.
         beat: The way to it for heartbeats.
-        pid: The process; None on another machine.
         watch: The task that waits for the end.
     """
 
     def __init__(self, actor: Any, pid: int | None) -> None:
         self.actor = actor
         self.beat = actor.beat.options(concurrency_group=_BEAT)
-        self.pid = pid
         self.watch: asyncio.Task[None] | None = None
         self._process: int | None = None
         if pid is not None and hasattr(os, "pidfd_open"):
@@ -261,10 +264,6 @@ def _with_mark(place: Place) -> Mapping[str, float]:
     return {**place.resources, _mark(place.name): 1}
 
 
-async def _result(call: Any) -> Any:
-    return await call
-
-
 async def _check_reachable(address: str) -> None:
     """Try to connect: Ray itself takes minutes to give up an address where nothing is.
 
@@ -277,5 +276,5 @@ async def _check_reachable(address: str) -> None:
     try:
         _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), 5.0)
     except (OSError, TimeoutError) as error:
-        raise ConnectionError(f"no Ray cluster at {address!r}: {error or 'no answer for 5 s'}") from error
+        raise ConnectionError(f"no Ray cluster at {address!r}: {str(error) or 'no answer for 5 s'}") from error
     writer.close()

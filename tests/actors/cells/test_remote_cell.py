@@ -31,7 +31,7 @@ from miniagents.actors.messaging.identity import Identity, find
 from miniagents.errors import ActorStoppedError, AskTimeoutError, MailboxFullError, PromiseCancelledError
 from miniagents.messages import decode, encode
 from miniagents.promising import Promise
-from tests.actors.actors import Add, Counter, Crash, Hold, Read, Total, turns
+from tests.actors.actors import Add, Counter, Crash, Gated, Hold, Read, Total, turns
 
 
 class NodeLost(ConnectionError):
@@ -209,24 +209,6 @@ async def two_nodes() -> AsyncIterator[tuple[ActorSystem, ActorSystem, LinkEnd]]
         if not link.is_cut:
             await turns()
             assert (link.open, back.open) == (0, 0), "something is still under way"
-
-
-class Gated(Actor):
-    """Holds each message until its gate opens, and notes what it was cut off by."""
-
-    def __init__(self, gate: asyncio.Event, log: list[Any]) -> None:
-        self.gate = gate
-        self.log = log
-
-    async def receive(self, message: Message, ctx: ActorContext) -> Message:
-        self.log.append(("deadline", ctx.deadline))
-        try:
-            await self.gate.wait()
-        except asyncio.CancelledError:
-            await asyncio.sleep(0.5)  # its clean-up
-            self.log.append("cleaned up")
-            raise
-        return message
 
 
 class Echo(Actor):

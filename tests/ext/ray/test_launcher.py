@@ -19,6 +19,7 @@ pytest.importorskip("ray", reason="Ray is not installed: pip install 'miniagents
 
 from miniagents.cluster.transport import LossCause, NodeId
 from miniagents.errors import InvalidOptionError
+from miniagents.ext.ray import launcher
 from tests.ext.ray.clusters import Driver, driving, echo_launcher, processes
 
 pytestmark = [
@@ -249,3 +250,11 @@ async def test_a_stranger_without_the_token_is_refused(driver: Driver) -> None:
 
     assert process.returncode != 0
     assert "auth" in output.decode().lower()
+
+
+async def test_a_node_for_which_no_place_becomes_free_says_so(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    await started(driver)
+    monkeypatch.setattr(launcher, "START_TIMEOUT", 0.5)
+
+    with pytest.raises(ConnectionError, match="did not start it: no place was free"):
+        await driver.launcher.start(NodeId("node-1", next(EPOCHS)), b"settings")

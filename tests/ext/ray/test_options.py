@@ -1,14 +1,15 @@
 """The options of `RayCluster`, and what it says without Ray. No Ray runs here."""
 
+import asyncio
 import subprocess
 import sys
 
 import pytest
 
 from miniagents import InvalidOptionError, MiniAgents, MissingDependencyError
-from miniagents.cluster import LossCause
+from miniagents.cluster import LossCause, NodeId
 from miniagents.ext.ray import RayCluster
-from miniagents.ext.ray.launcher import cause_of
+from miniagents.ext.ray.launcher import RayLauncher, cause_of
 from miniagents.ext.ray.transport import PIECE_BYTES, Piece, Pieces, pieces_of
 
 
@@ -95,3 +96,16 @@ def test_pieces_that_overtake_each_other_make_the_frames_in_their_order() -> Non
         pieces.take(Piece(number, is_last, data))
 
     assert frames == [b"ab", b"c", b"de"]
+
+
+async def test_an_address_that_does_not_answer_is_told_with_the_seconds_that_were_waited(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def no_answer(*_: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(asyncio, "open_connection", no_answer)
+    launcher = RayLauncher([], address="192.0.2.1:6379", resource="")
+
+    with pytest.raises(ConnectionError, match=r"no Ray cluster at '192\.0\.2\.1:6379': no answer for 5 s"):
+        await launcher.open(NodeId("driver", 1))
