@@ -16,7 +16,7 @@ from miniagents.ext.llms.tool_records import Recovery, ToolRecord
 from miniagents.ext.llms.tool_results import ResultToken, ToolEndedError, contained
 from miniagents.ext.llms.tools import Tool
 from miniagents.log import log as _log
-from miniagents.messages import FrozenDict, Message, MessagePromise, TextToken, Token
+from miniagents.messages import FrozenDict, Message, MessagePromise, TextToken, Token, error_text
 from miniagents.promising import StreamedPromise
 
 _APPROVAL = "approval"
@@ -132,9 +132,7 @@ class _Result:
             yield TextToken(f"failed: the arguments do not fit: {error}")
         except Exception as error:
             self._report(error)
-            text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            if isinstance(error, ToolEndedError):
-                text = str(error)
+            text = str(error) if isinstance(error, ToolEndedError) else error_text(error)
             yield TextToken(("\n" if any_token else "") + f"failed: {text}")
 
     def cancelled(self, any_token: bool) -> TextToken:

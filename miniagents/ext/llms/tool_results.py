@@ -11,7 +11,7 @@ from typing import Any, TypeGuard
 import msgspec
 
 from miniagents.ext.llms.messages import ToolResultMessage
-from miniagents.messages import Message, Messages, TextToken, Token, to_json
+from miniagents.messages import Message, Messages, TextToken, Token, error_text, to_json
 
 NO_RESULT = "(no result)"
 _NO_TEXT = re.compile(r" at 0x[0-9a-fA-F]+>")
@@ -138,8 +138,7 @@ async def _outcome(awaitable: Awaitable[Any]) -> Any:
 
 
 def _ended(error: BaseException) -> ToolEndedError:
-    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return ToolEndedError(f"{text} (it ends the call of the tool, and nothing else)")
+    return ToolEndedError(f"{error_text(error)} (it ends the call of the tool, and nothing else)")
 
 
 def _piece(piece: object) -> str:

@@ -88,16 +88,15 @@ def _hoisted(schema: Any, definitions: dict[str, Any]) -> Any:
     if not isinstance(schema, dict):
         return schema
     own = schema.get("$defs", {})
-    renamed = {}
+    places = {}
     for name, definition in own.items():
         free, number = name, 2
         while definitions.get(free, definition) != definition:
             free, number = f"{name}_{number}", number + 1
         definitions[free] = definition
-        if free != name:
-            renamed[f"#/$defs/{name}"] = f"#/$defs/{free}"
-    for name in own:
-        free = renamed.get(f"#/$defs/{name}", f"#/$defs/{name}").removeprefix("#/$defs/")
+        places[name] = free
+    renamed = {f"#/$defs/{name}": f"#/$defs/{free}" for name, free in places.items() if free != name}
+    for free in places.values():
         definitions[free] = _hoisted(_with_references(definitions[free], renamed), definitions)
     rest = {key: value for key, value in schema.items() if key != "$defs"}
     return {key: _hoisted(value, definitions) for key, value in _with_references(rest, renamed).items()}

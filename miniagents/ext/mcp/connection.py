@@ -17,20 +17,18 @@ from miniagents.actors import Actor, ActorContext, EventKind, SpawnOptions, Term
 from miniagents.errors import McpUnavailableError
 from miniagents.ext.mcp.link import Link
 from miniagents.ext.mcp.listing import all_pages
-from miniagents.ext.mcp.reconnecting import Reconnecting
+from miniagents.ext.mcp.reconnecting import BACKOFF, Reconnecting
 from miniagents.ext.mcp.texts import shortened
 from miniagents.log import is_configured
 from miniagents.log import log as _log
-from miniagents.messages import Message
-from miniagents.supervision import Backoff, OneForOne, StopReason
+from miniagents.messages import Message, error_text
+from miniagents.supervision import OneForOne, StopReason
 
 CONNECT_TIMEOUT = 30.0
 """Seconds in which a server must be connected and have listed its tools."""
 
 CLOSE_TIMEOUT = 10.0
 """Seconds in which a connection must be closed. A process needs at most half of them."""
-
-_RELISTEN = Backoff(first=0.5, maximum=60.0, jitter=0.3)
 
 Open = Callable[[Callable[[str], None]], AbstractAsyncContextManager[Any]]
 """Opens the transport of a server, given a function that is called with the reason when it ends by itself."""
@@ -195,7 +193,7 @@ class Connection(Actor):
                     attempts = 0
                     async for _ in events:
                         pass  # `_notified` is told of the same change
-            await asyncio.sleep(_RELISTEN.delay(attempts, ctx.system.random))
+            await asyncio.sleep(BACKOFF.delay(attempts, ctx.system.random))
             attempts += 1
 
     async def _validate(
@@ -224,5 +222,4 @@ def _innermost(error: BaseException) -> BaseException:
 
 
 def _described(error: BaseException) -> str:
-    text = str(error)
-    return shortened(text if isinstance(error, (MCPError, OSError)) and text else f"{type(error).__name__}: {text}")
+    return shortened(str(error) if isinstance(error, (MCPError, OSError)) and str(error) else error_text(error))

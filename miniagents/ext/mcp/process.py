@@ -93,7 +93,7 @@ class ServerProcess:
             start_new_session=True,
         )
         process = cls(Process(transport, protocol, loop), transport, exited)
-        process.watch_parent()
+        process._watch_parent()
         return process
 
     @property
@@ -101,7 +101,7 @@ class ServerProcess:
         """The id of the process, and of its group."""
         return self._process.pid
 
-    def watch_parent(self) -> None:
+    def _watch_parent(self) -> None:
         """Have the group killed when this process ends without stopping it, where the system has a shell."""
         shell = shutil.which("sh") if sys.platform != "win32" else None
         if shell is None:
@@ -139,7 +139,7 @@ class ServerProcess:
         self.stdin.close()
         await self._wait(self.exited.is_set, _GRACE)
         if self._signal(signal.SIGTERM) and not await self._wait(lambda: not self._signal(0), _GRACE):
-            self.kill()
+            self._kill()
         if not await self._wait(self.exited.is_set, _KILLED):
             _log.warning("mcp.process_left", pid=self.pid)
         self._transport.close()
@@ -148,20 +148,19 @@ class ServerProcess:
             watch, self._watch = self._watch, None
             await asyncio.to_thread(_end_watch, watch)
 
-    def kill(self) -> None:
-        """Kill the whole group at once, without waiting."""
-        if not self._has_ended:
-            self._signal(signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)
-
     def close(self) -> None:
         """Kill what `stop` has not ended: for the case that the task was cancelled in `stop`, or before it."""
         if self._has_ended:
             return
-        self.kill()
+        self._kill()
         self._transport.close()
         if self._watch is not None:
             watch, self._watch = self._watch, None
             _end_watch(watch)
+
+    def _kill(self) -> None:
+        """Kill the whole group at once, without waiting."""
+        self._signal(signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)
 
     async def _wait(self, condition: Callable[[], bool], within: float) -> bool:
         """Wait until the condition holds, or the time is up."""

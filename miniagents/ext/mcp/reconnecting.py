@@ -7,7 +7,7 @@ from miniagents.supervision import Backoff
 BACKOFF = Backoff(first=0.5, maximum=60.0, jitter=0.3)
 """The pauses double up to a minute. At that pace a server is probed for as long as the system lives."""
 
-HEALTHY_AFTER = 30.0
+_HEALTHY_AFTER = 30.0
 """Seconds that a connection must have lasted so that the next pause is the first one again."""
 
 
@@ -19,8 +19,6 @@ class Reconnecting:
 
     Args:
         random: Returns a number from 0 to 1 for the jitter.
-        backoff: The pauses.
-        healthy_after: Seconds, more than 0.
 
     Example:
         >>> reconnecting = Reconnecting(lambda: 0.5)
@@ -31,14 +29,10 @@ class Reconnecting:
         0.5
     """
 
-    __slots__ = ("_backoff", "_connected_at", "_failures", "_healthy_after", "_random")
+    __slots__ = ("_connected_at", "_failures", "_random")
 
-    def __init__(
-        self, random: Callable[[], float], backoff: Backoff = BACKOFF, healthy_after: float = HEALTHY_AFTER
-    ) -> None:
+    def __init__(self, random: Callable[[], float]) -> None:
         self._random = random
-        self._backoff = backoff
-        self._healthy_after = healthy_after
         self._failures = 0
         self._connected_at: float | None = None
 
@@ -59,9 +53,9 @@ class Reconnecting:
         Returns:
             The seconds until the next attempt.
         """
-        if self._connected_at is not None and now - self._connected_at >= self._healthy_after:
+        if self._connected_at is not None and now - self._connected_at >= _HEALTHY_AFTER:
             self._failures = 0
         self._connected_at = None
-        delay = self._backoff.delay(self._failures, self._random)
+        delay = BACKOFF.delay(self._failures, self._random)
         self._failures += 1
         return delay

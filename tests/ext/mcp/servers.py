@@ -54,6 +54,16 @@ async def http_program(
         await process.wait()
 
 
+@asynccontextmanager
+async def server_of(transport: str, era: str, notes: Path | None = None, **options: Any) -> AsyncIterator[McpServer]:
+    """A server over "stdio", or over "http", perhaps with an option of the program: "http json"."""
+    if transport == "stdio":
+        yield stdio_server(era, notes, **options)
+        return
+    async with http_program(era, notes, *transport.split()[1:]) as (url, _):
+        yield McpServer("tests", url=url, **options)
+
+
 STRANGERS: set[int] = set()
 """The processes below this one that were there when the test began."""
 

@@ -14,7 +14,7 @@ from miniagents.ext.llms import ToolResultMessage
 from miniagents.ext.mcp import McpServer
 from miniagents.testing import Call, Reply, Script, ScriptedModel
 from tests.ext.mcp.program import SCHEMAS
-from tests.ext.mcp.servers import ERAS, PROGRAM, ROOT, http_program, noted, programs, stdio_server, until
+from tests.ext.mcp.servers import ERAS, PROGRAM, ROOT, noted, programs, server_of, stdio_server, until
 
 pytestmark = pytest.mark.real_time
 
@@ -45,24 +45,22 @@ async def test_a_cancelled_call_returns_at_once_and_ends_on_the_server_and_no_ot
     transport: str, era: str, tmp_path: Path
 ) -> None:
     notes = tmp_path / "notes"
-    async with http_program(era, notes) as (url, _):
-        server = McpServer("web", url=url) if transport == "http" else stdio_server(era, notes)
-        async with MiniAgents():
-            await server.started()
-            calls = [asyncio.ensure_future(server.call("slow", key=str(number))) for number in range(3)]
-            await until(lambda: noted(notes).count("called slow") == 3)
-            began = time.time()
-            calls[1].cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await calls[1]
-            took = time.time() - began
-            await until(lambda: any(line.startswith("cancelled 1") for line in noted(notes)))
-            result = await server.call("echo", text="still here")
-            done = [call.done() for call in calls]
-            cancelled = [line.split()[1] for line in noted(notes) if line.startswith("cancelled")]
-            for call in calls:
-                call.cancel()
-            await asyncio.gather(*calls, return_exceptions=True)
+    async with server_of(transport, era, notes) as server, MiniAgents():
+        await server.started()
+        calls = [asyncio.ensure_future(server.call("slow", key=str(number))) for number in range(3)]
+        await until(lambda: noted(notes).count("called slow") == 3)
+        began = time.time()
+        calls[1].cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await calls[1]
+        took = time.time() - began
+        await until(lambda: any(line.startswith("cancelled 1") for line in noted(notes)))
+        result = await server.call("echo", text="still here")
+        done = [call.done() for call in calls]
+        cancelled = [line.split()[1] for line in noted(notes) if line.startswith("cancelled")]
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
 
     assert took < 0.5
     assert result.content == "still here"
@@ -146,17 +144,15 @@ async def test_bytes_that_are_not_utf_8_do_not_leave_a_call_without_its_answer()
 @pytest.mark.parametrize(("transport", "era"), [*EACH, ("http json", "new"), ("http json", "old")])
 async def test_an_answer_that_is_too_long_fails_its_call_alone_and_blocks_nothing(transport: str, era: str) -> None:
     size = 50_000_000
-    async with http_program(era, None, *transport.split()[1:]) as (url, _):
-        server = McpServer("web", url=url) if transport != "stdio" else stdio_server(era)
-        async with MiniAgents():
-            await server.started()
-            async with Beat() as beat:
-                other = asyncio.ensure_future(server.call("slow"))
-                with pytest.raises(McpError, match="8388608") as too_long:
-                    await server.call("big", size=size)
-                done = other.done()
-                other.cancel()
-            after = await server.call("echo", text="still here")
+    async with server_of(transport, era) as server, MiniAgents():
+        await server.started()
+        async with Beat() as beat:
+            other = asyncio.ensure_future(server.call("slow"))
+            with pytest.raises(McpError, match="8388608") as too_long:
+                await server.call("big", size=size)
+            done = other.done()
+            other.cancel()
+        after = await server.call("echo", text="still here")
 
     assert type(too_long.value) is McpError
     assert not done

@@ -9,11 +9,10 @@ import pytest
 from miniagents import MiniAgents
 from miniagents.errors import McpError, McpUnavailableError
 from miniagents.ext.llms import ImageMessage
-from miniagents.ext.mcp import McpServer
 from miniagents.ext.mcp.reading import ResourceMessage
 from miniagents.messages import AssistantMessage, UserMessage
 from tests.ext.mcp.program import PNG
-from tests.ext.mcp.servers import ERAS, http_program, noted, stdio_server, until
+from tests.ext.mcp.servers import ERAS, noted, server_of, stdio_server, until
 
 pytestmark = pytest.mark.real_time
 
@@ -45,8 +44,7 @@ async def test_a_subscription_gives_the_contents_of_now_and_those_after_each_cha
     transport: str, era: str, tmp_path: Path
 ) -> None:
     notes = tmp_path / "notes"
-    async with http_program(era, notes) as (url, _):
-        server = McpServer("web", url=url) if transport == "http" else stdio_server(era, notes)
+    async with server_of(transport, era, notes) as server:
         async with MiniAgents():
             async with aclosing(server.subscribe("notes://one")) as versions:
                 first = await anext(versions)

@@ -3,8 +3,6 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +15,12 @@ from miniagents.ext.llms import AudioMessage, FileMessage, ImageMessage, ToolRes
 from miniagents.ext.mcp import McpServer
 from miniagents.testing import Call, Reply, Script, ScriptedModel
 from tests.ext.mcp.program import PAGES, PNG, SCHEMAS
-from tests.ext.mcp.servers import ERAS, PROGRAM, ROOT, http_program, noted, programs, stdio_server
+from tests.ext.mcp.servers import ERAS, PROGRAM, ROOT, noted, programs, server_of, stdio_server
 
 pytestmark = pytest.mark.real_time
 
 TRANSPORTS = ("stdio", "http", "http json")
 EACH = [(transport, era) for transport in TRANSPORTS for era in ERAS]
-
-
-@asynccontextmanager
-async def server_of(transport: str, era: str, notes: Path | None = None, **options: Any) -> AsyncIterator[McpServer]:
-    if transport == "stdio":
-        yield stdio_server(era, notes, **options)
-        return
-    async with http_program(era, notes, *transport.split()[1:]) as (url, _):
-        yield McpServer("tests", url=url, **options)
 
 
 @pytest.mark.parametrize(("transport", "era"), EACH)

@@ -20,6 +20,17 @@ from tests.ext.serving.servers import TOKEN
 PAUSES = [tenth / 10 for tenth in range(30)]
 
 
+def streamed(events: AsyncGenerator[Any, None], **options: Any) -> EventStream:
+    """A stream of events with the usual options, unless others are given. A failure is an event with its text."""
+    usual: dict[str, Any] = {
+        "problem": lambda error: Problem(500, str(error)),
+        "as_event": lambda problem: problem.message.encode(),
+        "limits": Limits(),
+        "gone": lambda: None,
+    }
+    return EventStream(events, Reading().reader(), **{**usual, **options})
+
+
 @pytest.mark.parametrize("pause", PAUSES)
 async def test_a_ping_never_comes_inside_of_an_error(pause: float) -> None:
     @miniagent
@@ -50,19 +61,9 @@ async def test_events_come_in_their_order_however_slow_the_client_is(pause: floa
             yield b"%d " % number
             await asyncio.sleep(0.1)
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        stream = EventStream(
-            events(),
-            Reading().reader(),
-            problem=lambda error: Problem(500, str(error)),
-            as_event=lambda problem: b"failed",
-            limits=Limits(head_wait=0.7, ping=0.3, send_timeout=None),
-            gone=lambda: None,
-            prelude=1,
-        )
-        await stream(scope, receive, send)
-
-    client = Client(app, "/", slow=0.5)
+    client = Client(
+        streamed(events(), limits=Limits(head_wait=0.7, ping=0.3, send_timeout=None), prelude=1), "/", slow=0.5
+    )
     await client.asking
 
     assert client.overlaps == []
@@ -85,18 +86,7 @@ async def test_an_end_is_the_last_part_of_the_response_and_nothing_comes_after_i
 
     gone: list[str] = []
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        stream = EventStream(
-            events(),
-            Reading().reader(),
-            problem=lambda error: Problem(500, str(error)),
-            as_event=lambda problem: b"failed",
-            limits=Limits(),
-            gone=lambda: gone.append("gone"),
-        )
-        await stream(scope, receive, send)
-
-    client = Client(app, "/")
+    client = Client(streamed(events(), gone=lambda: gone.append("gone")), "/")
     await client.asking
 
     assert client.sent[1:] == [
@@ -113,19 +103,9 @@ async def test_events_that_fail_end_the_call_and_the_failure_is_the_last_part() 
 
     gone: list[str] = []
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        stream = EventStream(
-            events(),
-            Reading().reader(),
-            write=lambda number: b"%d " % (1 / number),
-            problem=lambda error: Problem(500, str(error)),
-            as_event=lambda problem: problem.message.encode(),
-            limits=Limits(),
-            gone=lambda: gone.append("gone"),
-        )
-        await stream(scope, receive, send)
-
-    client = Client(app, "/")
+    client = Client(
+        streamed(events(), write=lambda number: b"%d " % (1 / number), gone=lambda: gone.append("gone")), "/"
+    )
     await client.asking
 
     assert gone == ["gone"]
@@ -140,19 +120,7 @@ async def test_an_event_that_writes_nothing_is_left_out() -> None:
         yield b""
         yield b"one"
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        stream = EventStream(
-            events(),
-            Reading().reader(),
-            write=bytes,
-            problem=lambda error: Problem(500, str(error)),
-            as_event=lambda problem: b"failed",
-            limits=Limits(),
-            gone=lambda: None,
-        )
-        await stream(scope, receive, send)
-
-    client = Client(app, "/")
+    client = Client(streamed(events(), write=bytes), "/")
     await client.asking
 
     assert [message.get("body") for message in client.sent] == [None, b"one", b""]
@@ -205,14 +173,7 @@ async def test_a_server_that_breaks_the_connection_in_a_way_of_its_own_is_heard(
         await asyncio.Event().wait()
         yield b""
 
-    stream = EventStream(
-        events(),
-        Reading().reader(),
-        problem=lambda error: Problem(500, str(error)),
-        as_event=lambda problem: b"failed",
-        limits=Limits(),
-        gone=lambda: closed.append("gone"),
-    )
+    stream = streamed(events(), gone=lambda: closed.append("gone"))
 
     async def send(message: Any) -> None:
         """Takes everything."""
