@@ -1,4 +1,7 @@
-"""What tells one call from another in the journal: the identity of its agent, its version, its arguments."""
+"""What tells one call from another in the journal: the identity of its agent, its version, its arguments.
+
+`stored` gives arguments as the journal keeps them.
+"""
 
 import hashlib
 from collections.abc import Mapping
