@@ -10,8 +10,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from miniagents.agents.durable.names import module_of
-from miniagents.agents.durable.versions import version_of
+from miniagents.agents.durable.versions import code_key
 
 
 class Fault(enum.Enum):
@@ -229,5 +228,5 @@ class Script:
 def _key_of(value: object) -> object:
     """Return what stands for a function or another object in the key of a script."""
     if isinstance(value, FunctionType):
-        return f"{module_of(value)}:{value.__qualname__} {version_of(value)}"
+        return code_key(value)
     return type(value).__qualname__

@@ -2,11 +2,8 @@
 
 import dataclasses
 import datetime
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +14,7 @@ from hypothesis import strategies as st
 from miniagents import DataMessage, FrozenDict, Message, MiniAgents, TextMessage, UserMessage
 from miniagents.errors import MutableFieldError, UnencodableError
 from miniagents.messages import freeze, hashing
+from tests.hash_seeds import printed
 
 
 class Order(Message):
@@ -147,15 +145,7 @@ _KEY = "39b8b9696a9ac7520e82258a3e06ad6a16e8b06a83a9d61cd338dd74fb2c1b57"
 
 @pytest.mark.parametrize("seed", ["0", "1", "4711"])
 def test_the_hash_key_is_the_same_in_every_process(seed: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM],
-        env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).parents[2])},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=50,
-    )
-    assert done.stdout.strip() == _KEY
+    assert printed(_PROGRAM, seed) == _KEY
 
 
 async def _tokens(_: object) -> AsyncIterator[str]:

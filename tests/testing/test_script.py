@@ -1,8 +1,5 @@
 """Scripts in a durable system: known by their replies, in each process."""
 
-import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +9,7 @@ from miniagents import MiniAgents
 from miniagents.errors import JobConflictError, LLMError
 from miniagents.journal import MemoryJournal
 from miniagents.testing import Call, Reply, Script, ScriptedModel
+from tests.hash_seeds import printed
 
 _PROGRAM = "from tests.testing.test_script import a_script; print(a_script().journal_key)"
 
@@ -25,19 +23,7 @@ def a_script() -> Script:
 
 
 def test_the_key_of_a_script_is_the_same_in_each_process() -> None:
-    folder = Path(__file__).parents[2]
-    keys = {
-        subprocess.run(
-            [sys.executable, "-c", _PROGRAM],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=50,
-            cwd=folder,
-            env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(folder)},
-        ).stdout.strip()
-        for seed in ("1", "2")
-    }
+    keys = {printed(_PROGRAM, seed) for seed in ("1", "2")}
 
     assert keys == {a_script().journal_key}
 

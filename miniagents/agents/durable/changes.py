@@ -1,4 +1,5 @@
-"""What changed code means for a job: which recorded answers would not be used, before anything is run."""
+"""What changed code means for a job, before anything is run: the recorded answers that would not be used, and the waits
+that would vanish."""
 
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 

@@ -1,4 +1,7 @@
-"""What tells one call from another in the journal: the identity of its agent, its version, its arguments."""
+"""What tells one call from another in the journal: the identity of its agent, its version, its arguments.
+
+`stored` gives arguments as the journal keeps them.
+"""
 
 import hashlib
 from collections.abc import Mapping
@@ -11,8 +14,8 @@ import msgspec
 
 from miniagents.actors import ActorRef
 from miniagents.agents.agent import MiniAgent
-from miniagents.agents.durable.names import module_of, name_of
-from miniagents.agents.durable.versions import version_of
+from miniagents.agents.durable.names import name_of
+from miniagents.agents.durable.versions import code_key, version_of
 from miniagents.errors import AgentArgumentError, NotSendableError
 from miniagents.messages import EMPTY, DataMessage, FrozenDict, Message, Secret, encode, freeze
 
@@ -156,7 +159,7 @@ def _described(value: Any, agent: MiniAgent, name: str) -> object:
     if isinstance(value, MethodType):
         return (f"method {value.__func__.__qualname__}", _described(value.__self__, agent, name))
     if isinstance(value, (type, FunctionType)) and get_origin(value) is None:
-        return f"code {module_of(value)}:{value.__qualname__} {version_of(value)}"
+        return f"code {code_key(value)}"
     if isinstance(value, partial):
         arguments = tuple(_described(item, agent, name) for item in (value.func, value.args, value.keywords))
         return ("partial", *arguments)

@@ -232,11 +232,11 @@ class Jobs:
             raise _conflict(name, job.agent, about, job)
         if retry is None:
             _check_state(job)
-        rows = await rows_of(self._journal, name)
+        rows = await rows_of(journal, name)
         if retry is not None:
             operations = freed(name, rows, retry)
             await journal.write(Pardon(subject), ChangeJob(name, JobState.RUNNING), *operations)
-            rows = await rows_of(self._journal, name)
+            rows = await rows_of(journal, name)
         roots = [row for row in rows if row.parent == 0]
         await self._check_changes(run, identity_of(agent), roots, rows, on_change)
         above.take_in(roots)

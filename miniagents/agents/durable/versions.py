@@ -51,6 +51,15 @@ def version_of(code: Any) -> str:
     return hashlib.sha256("\n".join(_Reader(code).parts()).encode(errors="replace")).hexdigest()[:16]
 
 
+def code_key(code: Any) -> str:
+    """Return the key of a function or class among arguments: its name and version.
+
+    Args:
+        code: The function or class.
+    """
+    return f"{module_of(code)}:{code.__qualname__} {version_of(code)}"
+
+
 class _Reader:
     """Reads code and what it refers to, each thing once.
 

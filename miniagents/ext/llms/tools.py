@@ -15,8 +15,8 @@ import msgspec
 
 from miniagents.actors.threads import DaemonExecutor, exit_grace
 from miniagents.agents import AgentRef, InteractionContext, MiniAgent
-from miniagents.agents.durable.names import module_of, name_of
-from miniagents.agents.durable.versions import version_of
+from miniagents.agents.durable.names import name_of
+from miniagents.agents.durable.versions import code_key
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.llms.given_schema import GivenSchema
 from miniagents.ext.llms.messages import ToolCall
@@ -140,7 +140,7 @@ class Tool:
         else:
             code: Any = target.func if isinstance(target, partial) else target
             function: Any = getattr(code, "__func__", code if hasattr(code, "__qualname__") else type(code))
-            own = f"{module_of(function)}:{function.__qualname__} {version_of(function)}"
+            own = code_key(function)
         return f"{spec.name} {own} {msgspec.json.encode((spec.description, spec.schema), order='sorted').decode()}"
 
     def renamed(self, name: str) -> "Tool":
