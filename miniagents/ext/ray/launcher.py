@@ -208,19 +208,17 @@ _BEAT = "beat"
 class _Life:
     """A node that runs: its actor and, in an own cluster, its process.
 
-    Args:
-        actor: The Ray actor.
-        pid: The process; None on another machine.
-
     Attributes:
         actor: The Ray actor.
         beat: The way to it for heartbeats.
+        pid: The process; None on another machine.
         watch: The task that waits for the end.
     """
 
     def __init__(self, actor: Any, pid: int | None) -> None:
         self.actor = actor
         self.beat = actor.beat.options(concurrency_group=_BEAT)
+        self.pid = pid
         self.watch: asyncio.Task[None] | None = None
         self._process: int | None = None
         if pid is not None and hasattr(os, "pidfd_open"):
