@@ -48,7 +48,7 @@ class SideBySide(httpx2.Auth):
                             return
                         finally:
                             await flow.aclose()
-                        token = self._valid(refused)
+                        continue
             request.headers["Authorization"] = f"Bearer {token}"
             response = yield request
             if response.status_code not in _REFUSED:
