@@ -166,7 +166,7 @@ class Cluster:
     def _share_budgets(system: MiniAgents) -> tuple[list[Any], ...]:
         """Let the budgets of the system count on all nodes: it is found under the same name that they travel with."""
         shared = []
-        for number, budget in enumerate(system.budgets, 1):
+        for number, budget in enumerate(system.own_budgets, 1):
             name = budget.shared or f"budget {number} of the system"
             system.shared((type(budget), name), partial(lambda its: its, budget))
             shared.append(budget_to_wire(budget, name))

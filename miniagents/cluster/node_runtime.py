@@ -112,9 +112,9 @@ class NodeRuntime:
         system.id = settings.system
         system.node_name, system.node_epoch = self.node
         system.uids = itertools.count(settings.first_uid)
-        names = {budget.shared for budget in system.budgets}
+        names = {budget.shared for budget in system.own_budgets}
         lent = (budget_from_wire(budget) for budget in settings.budgets)
-        system.budgets = (*system.budgets, *(budget for budget in lent if budget.shared not in names))
+        system.own_budgets = (*system.own_budgets, *(budget for budget in lent if budget.shared not in names))
 
     def _may_speak(self) -> bool:
         if not self._lease.has_lapsed(self._clock()):
