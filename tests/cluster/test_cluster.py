@@ -470,6 +470,7 @@ async def test_a_lost_node_is_replaced_with_a_new_epoch_and_its_actors_are_place
 
 async def test_nothing_is_started_again_before_the_lost_node_has_surely_stopped() -> None:
     async with cluster(lease=5.0, margin=1.0) as (system, platform, _):
+        platform.kill_is_certain = False
         system.spawn(Worker, name="far", options=SpawnOptions(placement=Placement.SPREAD))
         await asyncio.sleep(3)
         lost_at = system.time()
@@ -477,6 +478,31 @@ async def test_nothing_is_started_again_before_the_lost_node_has_surely_stopped(
         await until(lambda: system.lookup("/far") is not None)
         assert system.time() - lost_at >= 4.9, "its lease may have been granted a moment before"
         assert system.lookup("/far").node == "b"  # type: ignore[union-attr]
+
+
+async def test_a_node_whose_process_has_certainly_ended_is_replaced_as_soon_as_all_others_know() -> None:
+    async with cluster(lease=50.0, margin=10.0) as (system, platform, _):  # a heartbeat comes every 10 s
+        system.spawn(Worker, name="far", options=SpawnOptions(placement=Placement.SPREAD))
+        await asyncio.sleep(3)
+        lost_at = system.time()
+        platform.die(platform.node("a"))
+        await until(lambda: len(platform.started) == 4)
+        assert system.time() - lost_at < 0.1
+        await until(lambda: system.lookup("/far") is not None)
+        assert system.time() - lost_at < 25, "two heartbeats, and not the lease"
+        assert system.lookup("/far").node == "b"  # type: ignore[union-attr]
+
+
+async def test_a_node_that_was_only_silent_is_replaced_after_lease_and_margin_although_its_kill_is_certain() -> None:
+    async with cluster(lease=5.0, margin=20.0) as (system, platform, _):
+        system.spawn(Worker, name="far", options=SpawnOptions(placement=Placement.SPREAD))
+        await asyncio.sleep(3)
+        lost_at = system.time()
+        platform.die(platform.node("a"), None)
+        await until(lambda: len(platform.started) == 4)
+        assert system.time() - lost_at >= 23.9
+        assert system.lookup("/far") is None
+        await until(lambda: system.lookup("/far") is not None)
 
 
 async def test_a_node_that_is_cut_off_stops_itself_before_it_is_replaced_and_its_late_frames_do_nothing() -> None:
@@ -580,6 +606,7 @@ async def test_a_thousand_children_of_one_default_supervisor_on_a_lost_node_are_
         platform,
         _,
     ):
+        platform.kill_is_certain = False
         packed = SpawnOptions(placement=Placement.PACK)
         sup = await system.supervise(
             Supervisor("sup", children=[ChildSpec(f"w{n}", Worker, options=packed) for n in range(1000)])
@@ -662,6 +689,7 @@ async def test_while_no_node_can_be_started_restarts_wait_and_count_in_no_window
 
 async def test_a_child_whose_node_is_lost_during_its_restart_is_placed_again() -> None:
     async with cluster() as (system, platform, _):
+        platform.kill_is_certain = False
         spec = ChildSpec("w", Worker, options=SpawnOptions(placement=Placement.SPREAD))
         await system.supervise(Supervisor("sup", strategy=OneForOne(max_restarts=9), children=[spec]))
         with pytest.raises(ValueError, match="boom"):
