@@ -64,6 +64,9 @@ class Worker(Actor):
                 return TextMessage(f"{ctx.self.node}#{ctx.self.epoch}")
             case Boom():
                 raise ValueError("boom")
+            case TextMessage(content="for 5 s"):
+                await asyncio.sleep(5)
+                return TextMessage("done")
             case TextMessage(content="slow"):
                 await asyncio.sleep(3600)
         self.count += 1
@@ -819,6 +822,30 @@ async def test_a_node_that_asks_to_leave_is_drained() -> None:
         await asyncio.sleep(10)
         assert [node.name for node in system.nodes()] == ["driver", "b", "c"]
         assert await where(system.lookup("/far")) == "b#1"
+
+
+async def test_a_node_that_asks_to_leave_lets_its_work_end_and_the_move_counts_in_no_window() -> None:
+    async with cluster() as (system, platform, _):
+        specs = [ChildSpec("w", Worker, shutdown=60, options=SpawnOptions(placement=Placement.SPREAD))]
+        sup = await system.supervise(Supervisor("sup", strategy=OneForOne(max_restarts=0), children=specs))
+        worker: Any = system.lookup("/sup/w")
+        agent = system.spawn(waiter, options=on("a"))
+        in_hand, called = worker.ask(TextMessage("for 5 s")), agent.inquire("wait")
+        await asyncio.sleep(0.1)
+        with system.events.subscribe() as events:
+            platform.runtimes[platform.node("a")].leave()
+            await asyncio.sleep(2)
+            assert [node.state for node in system.nodes()] == ["driver", "leaving", "up", "up"]
+            with pytest.raises(InvalidOptionError, match="node 'a' is being drained"):
+                system.spawn(Worker, options=on("a"))
+            assert str(await in_hand) == "done"
+            assert [str(message) for message in await called] == ["waited"]
+            await asyncio.sleep(10)
+            events.close()
+            kinds = [(e.kind, e.path, e.detail) async for e in events if "node" in e.kind.value]
+        assert kinds == [(EventKind.NODE_LOST, "a", "drained")]
+        assert sup.is_alive
+        assert await where(system.lookup("/sup/w")) == "b#1"
 
 
 async def test_draining_refuses_new_actors_and_unknown_nodes() -> None:
