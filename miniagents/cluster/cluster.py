@@ -246,9 +246,13 @@ class Cluster:
         system.events.publish(EventKind.NODE_UP, node.name, detail=node.epoch)
         self._publish()
 
-    async def _replace(self, node: NodeId) -> None:
-        """Start another node in the place of one that is lost, once that one has stopped for sure."""
-        await self._kill(node)
+    async def _replace(self, node: NodeId, cause: LossCause) -> None:
+        """Start another node in the place of one that is lost, once that one has stopped for sure: at once if its
+        process has certainly ended, and otherwise when its lease and the margin are over."""
+        is_gone = await self._kill(node)
+        if is_gone and cause is not LossCause.SILENT:
+            self._authority.gone(node, self._now())
+            self._publish()
         await asyncio.sleep(max(0.0, self._authority.fenced_at(node.name) - self._now()))
         attempt = 0
         while node.name in self._places and not self._is_closing:
@@ -260,11 +264,12 @@ class Cluster:
                 await asyncio.sleep(_STARTS.delay(attempt, self._running().random))
                 attempt += 1
 
-    async def _kill(self, node: NodeId) -> None:
+    async def _kill(self, node: NodeId) -> bool:
         try:
-            await self._launcher.kill(node)
+            return await self._launcher.kill(node)
         except Exception as error:  # it is fenced by its lease, whatever the platform can do
             _log.warning("node.not_killed", node=node.name, error=repr(error))
+            return False
 
     def _reported_lost(self, node: NodeId, cause: LossCause) -> None:
         if self._system is not None and not self._is_closing:
@@ -290,7 +295,7 @@ class Cluster:
             if not self._drained[node.name].done():
                 self._drained[node.name].set_result(None)
         else:
-            self._run(self._replace(node))
+            self._run(self._replace(node, cause))
 
     def _settle_later(self, node: NodeId) -> None:
         at = self._authority.fenced_at(node.name)
