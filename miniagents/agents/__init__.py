@@ -2,6 +2,7 @@
 
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.agent_pool import AgentPoolRef
+from miniagents.agents.allowances import BudgetInfo, LimitInfo
 from miniagents.agents.arguments import Live
 from miniagents.agents.call import AgentCall
 from miniagents.agents.call_target import AgentRef
@@ -15,9 +16,11 @@ __all__ = [
     "AgentCall",
     "AgentPoolRef",
     "AgentRef",
+    "BudgetInfo",
     "Change",
     "Interaction",
     "InteractionContext",
+    "LimitInfo",
     "Live",
     "MiniAgent",
     "MiniAgents",

@@ -15,11 +15,11 @@ from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.actors.cells.spawning import PoolOptions
 from miniagents.actors.from_thread import FromThread
-from miniagents.actors.observing.observers import observer_failed
 from miniagents.actors.system import SUPERVISOR_PROPS
 from miniagents.agents.activation import ActivationRoot, new_agent_cell, spawned
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.agent_pool import AgentPoolCell, AgentPoolRef
+from miniagents.agents.allowances import BudgetInfo, Known, LimitInfo, budget_infos, limit_infos
 from miniagents.agents.call_target import CallTarget
 from miniagents.agents.class_cell import ClassAgentCell
 from miniagents.agents.function_cell import FunctionAgentCell
@@ -98,9 +98,13 @@ class MiniAgents(AgentHost):
             # Loaded here alone, so that a program without a journal does not load what needs SQLite.
             durable = importlib.import_module("miniagents.agents.durable.system")
             self._jobs = durable.make_durable(self, journal, records_all=durable_agents)
-        self.budgets: tuple[Any, ...] = (
+        self.own_budgets: tuple[Any, ...] = (
             () if budget is None else tuple(budget) if isinstance(budget, (tuple, list)) else (budget,)
         )
+        self.known_limits: Known[Any] = Known()
+        self.known_budgets: Known[Any] = Known()
+        for own in self.own_budgets:
+            self.known_budgets.add(own)
         self.llm_logger_agent = llm_logger_agent
         self.stream_llm_tokens_by_default = stream_llm_tokens_by_default
         self.errors_as_messages = errors_as_messages
@@ -241,7 +245,7 @@ class MiniAgents(AgentHost):
             try:
                 hook(interaction)
             except Exception as error:
-                observer_failed(hook, error)
+                self.observers.failed(hook, error)
         if self.events.wanted:
             self.events.publish(
                 EventKind.INTERACTION_STARTED, interaction.path, detail=interaction.id, actor=interaction.cell
@@ -256,7 +260,7 @@ class MiniAgents(AgentHost):
                 try:
                     hook(interaction)
                 except Exception as error:
-                    observer_failed(hook, error)
+                    self.observers.failed(hook, error)
             if self.events.wanted:
                 self.events.publish(
                     EventKind.INTERACTION_ENDED,
@@ -305,6 +309,16 @@ class MiniAgents(AgentHost):
     def _that_run(self) -> list[Any]:
         # A call on a worker is in both.
         return list(dict.fromkeys((*self._interactions.values(), *super()._that_run())))
+
+    def limits(self) -> tuple[LimitInfo, ...]:
+        """Return the rate limits that the agents of this system have used and still have: each whole, and with
+        `per="caller"` behind it the shares of its callers, at most 1,000."""
+        return limit_infos(self.known_limits)
+
+    def budgets(self) -> tuple[BudgetInfo, ...]:
+        """Return the budgets of this system and of its agents that have used them. With `per="caller"` these are the
+        shares of the callers, at most 1,000."""
+        return budget_infos(self.known_budgets)
 
     # Jobs
 

@@ -184,6 +184,10 @@ class PlacedCell(LivingCell):
         else:
             self._ask(hosting.TERMINATE, StopReason.KILLED)
 
+    def cuts_off(self, reason: StopReason) -> bool:
+        """Return False: the other node ends the instance within its grace. A kill there would end the actor."""
+        return False
+
     def arm_grace(self) -> None:
         """Do nothing: the other node gives the grace. If it does not answer, it is lost."""
 

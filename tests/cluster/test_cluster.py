@@ -294,6 +294,21 @@ async def test_a_crash_there_is_answered_by_the_supervisor_here_and_mailbox_and_
         assert (info.restarts, info.last_error) == (1, "ValueError: boom")
 
 
+async def test_an_actor_there_is_restarted_from_here_and_keeps_its_mailbox() -> None:
+    async with cluster() as (system, _, _):
+        spec = ChildSpec("worker", Worker, options=on("a"), restart=Restart.TEMPORARY)
+        await system.supervise(Supervisor("sup", strategy=OneForOne(max_restarts=0), children=[spec]))
+        for worker in (system.lookup("/sup/worker"), system.spawn(Worker, name="top", options=on("b"))):
+            assert worker is not None
+            assert await worker.ask(TextMessage("count")) == TextMessage("1")
+            await worker.restart()
+            assert await worker.ask(TextMessage("count")) == TextMessage("1")
+            assert system.tree(worker.path).restarts == 1
+            await worker.stop()
+            with pytest.raises(ActorStoppedError):
+                await worker.restart()
+
+
 async def test_too_many_crashes_there_end_the_supervisor_here() -> None:
     async with cluster() as (system, _, _):
         spec = ChildSpec("worker", Worker, options=on("a"))

@@ -388,6 +388,10 @@ class Cell(ReceivingCell):
         """Ask for the end in the name of the supervisor or parent: for good, whatever the restart type says."""
         raise NotImplementedError
 
+    def start_again(self) -> Promise[None]:
+        """End the instance at once and start another one behind the same mailbox; see `ActorRef.restart`."""
+        raise NotImplementedError
+
     def crash(self, error: BaseException) -> None:
         """Crash with `error`, now: the supervision of its children is used up."""
         raise NotImplementedError

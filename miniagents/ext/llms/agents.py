@@ -125,11 +125,16 @@ def terms_of(
 ) -> Terms:
     """Return the terms of the requests of an agent: its own options, and the budgets of its system."""
     own = () if budget is None else budget if isinstance(budget, Sequence) else (budget,)
+    system = ctx.system
+    if rate_limit is not None:
+        system.known_limits.add(rate_limit)
+    for limited in own:
+        system.known_budgets.add(limited)
     return Terms(
         retry=retry if retry is not None else _DEFAULT_RETRY,
         idle_timeout=idle_timeout,
         rate_limit=rate_limit,
-        budgets=(*own, *(b for b in ctx.system.budgets if covers(b, ctx.interaction) and b not in own)),
+        budgets=(*own, *(b for b in system.own_budgets if covers(b, ctx.interaction) and b not in own)),
         cache=cache,
     )
 
