@@ -97,6 +97,7 @@ class PlacedCell(SpendingCell, LivingCell):
         identity = Identity(system.id, node.name, node.epoch, self.path, self.uid)
         kind = AgentRef if isinstance(actor, MiniAgent) else ActorRef
         self.remote: RemoteCell = placing.nodes.find(identity, kind)
+        self.remote.overflow = options.mailbox.overflow
 
     # Identity
 

@@ -18,6 +18,7 @@ from miniagents import (
     Token,
     miniagent,
 )
+from miniagents.actors.observing.observer import Observer
 from miniagents.cluster import LossCause
 from miniagents.cluster.remote_call import WINDOW
 from miniagents.errors import ActorStoppedError, AgentArgumentError, AskTimeoutError, PromiseCancelledError
@@ -118,6 +119,16 @@ async def breaks_off(ctx: InteractionContext) -> None:
 
     ctx.reply(TextMessage.promise(message_token_streamer=text))
     ctx.reply("after it")
+
+
+class Tracing(Observer):
+    def interaction_started(self, interaction: Any) -> None:
+        interaction.trace = "00-abc-def-01"
+
+
+@miniagent
+async def traced(ctx: InteractionContext) -> None:
+    ctx.reply(str(ctx.interaction.trace))
 
 
 @miniagent
@@ -296,6 +307,13 @@ async def test_tokens_and_cost_count_for_the_interaction_here() -> None:
         interaction = call.interaction
         await call.reply_sequence()
         assert (interaction.tokens, interaction.cost) == (7, 0.5)
+
+
+async def test_the_trace_context_of_a_call_travels() -> None:
+    async with two_nodes() as (here, there, _):
+        here.system.observers.attach(Tracing())
+        far = here.remote(there.system.spawn(traced))
+        assert str(await far.inquire()) == "00-abc-def-01"
 
 
 async def test_an_agent_there_is_stopped_as_any_actor() -> None:
