@@ -9,6 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from miniagents.cluster.authority import View
+from miniagents.cluster.linked_journal import JournalTerms
 from miniagents.cluster.versions import Versions
 from miniagents.errors import DecodeError
 
@@ -67,6 +68,7 @@ class NodeSettings(msgspec.Struct, array_like=True, frozen=True):
             without options.
         suspect_after: As in `Cluster`.
         versions: The versions of the driver.
+        journal: What the node is told of the journal of the driver; None if that has none.
     """
 
     system: str
@@ -80,6 +82,7 @@ class NodeSettings(msgspec.Struct, array_like=True, frozen=True):
     setup: str
     suspect_after: int | None
     versions: Versions
+    journal: JournalTerms | None = None
 
 
 pack = msgspec.msgpack.encode
