@@ -71,6 +71,7 @@ ROOMS = {
         "native",
         "operations",
         "mcp",
+        "front_ends",
         "asgi",
         "app",
         "mcp_app",

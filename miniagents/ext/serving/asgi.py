@@ -24,6 +24,7 @@ from miniagents.ext.serving.anthropic.messages_api import AnthropicApi
 from miniagents.ext.serving.anthropic.models import AnthropicModels
 from miniagents.ext.serving.draining import Drain, check_grace
 from miniagents.ext.serving.first_routes import FirstRoutes
+from miniagents.ext.serving.front_ends.front_end import FrontEnd, FrontEndApi, protocols
 from miniagents.ext.serving.http.auth import Keys
 from miniagents.ext.serving.http.hosts import HostCheck, Hosts
 from miniagents.ext.serving.http.limits import Limits
@@ -53,6 +54,8 @@ PROBES = ("/healthz", "/readyz")
 """The paths that answer whether the service works."""
 
 _METHODS = ("GET", "POST", "DELETE")
+_FIRST = 3
+"""The place of further calls of agents among the routes: after those that most clients use; see `FirstRoutes`."""
 
 
 class AgentApp(Starlette):
@@ -218,6 +221,21 @@ class AgentApp(Starlette):
             raise InvalidOptionError("the app serves the Model Context Protocol already")
         self._mcp = McpEndpoint(self._service, stateless=stateless)
         self.router.routes.extend(self._mcp.routes(path))
+
+    def serve_front_ends(self, names: Iterable[FrontEnd]) -> None:
+        """Speak protocols of chat front ends, too; see the option `front_ends` of `agent_app`.
+
+        Args:
+            names: The protocols.
+
+        Raises:
+            InvalidOptionError: A name is unknown.
+            MissingDependencyError: The package of a protocol is not installed.
+        """
+        service = self._service
+        for name, protocol in protocols(names).items():
+            endpoint = Endpoint(service, FrontEndApi(service, protocol).call, keys=service.keys, is_counted=True)
+            self.router.routes.insert(_FIRST, Route(f"/agents/{{name}}/{name}", endpoint, methods=["POST"]))
 
     @asynccontextmanager
     async def lifespan(self, app: Any = None) -> AsyncIterator[None]:

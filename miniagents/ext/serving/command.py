@@ -71,6 +71,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="serve the agents also as tools of the Model Context Protocol, at /mcp",
     )
+    parser.add_argument(
+        "--front-end",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="speak the protocol of chat front ends: 'ag-ui', or 'ai-sdk' for the Vercel AI SDK; may be repeated",
+    )
     parser.set_defaults(run=run)
 
 
@@ -92,7 +99,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until the process gets a signal to stop.
 
     Args:
-        arguments: `app`, `host`, `port`, `grace`, `allowed_host`, `access_log`, `gc`, `mcp`; see `configure`.
+        arguments: `app`, `host`, `port`, `grace`, `allowed_host`, `access_log`, `gc`, `mcp`, `front_end`;
+            see `configure`.
 
     Returns:
         The exit status.
@@ -188,6 +196,7 @@ def _configured(app: Any, arguments: argparse.Namespace) -> None:
             ("--grace", arguments.grace),
             ("--allowed-host", arguments.allowed_host or None),
             ("--mcp", arguments.mcp or None),
+            ("--front-end", arguments.front_end or None),
         ):
             if value is not None:
                 raise InvalidOptionError(f"{option} needs an agent_app(), and there is none here")
@@ -200,6 +209,7 @@ def _configured(app: Any, arguments: argparse.Namespace) -> None:
     app.hosts.add(arguments.allowed_host, option="--allowed-host")
     if arguments.mcp:
         app.serve_mcp()
+    app.serve_front_ends(arguments.front_end)
     if app.hosts.are_loopback and not _is_loopback(arguments.host):
         print(
             f"miniagents serve: warning: listening at {arguments.host}, but only requests for localhost are accepted "
