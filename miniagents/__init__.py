@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         miniagent,
     )
     from miniagents.errors import (
+        A2aError,
         ActorStoppedError,
         AgentArgumentError,
         AllModelsFailedError,
@@ -160,6 +161,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "A2aError",
     "Actor",
     "ActorContext",
     "ActorInfo",

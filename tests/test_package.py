@@ -72,6 +72,7 @@ ROOMS = {
         "operations",
         "mcp",
         "front_ends",
+        "a2a",
         "asgi",
         "app",
         "mcp_app",

@@ -72,6 +72,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="serve the agents also as tools of the Model Context Protocol, at /mcp",
     )
     parser.add_argument(
+        "--a2a",
+        action="store_true",
+        help="serve the agents also by the Agent2Agent protocol, at /a2a/{name}",
+    )
+    parser.add_argument(
         "--front-end",
         action="append",
         default=[],
@@ -99,7 +104,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until the process gets a signal to stop.
 
     Args:
-        arguments: `app`, `host`, `port`, `grace`, `allowed_host`, `access_log`, `gc`, `mcp`, `front_end`;
+        arguments: `app`, `host`, `port`, `grace`, `allowed_host`, `access_log`, `gc`, `mcp`, `a2a`,
+            `front_end`;
             see `configure`.
 
     Returns:
@@ -196,6 +202,7 @@ def _configured(app: Any, arguments: argparse.Namespace) -> None:
             ("--grace", arguments.grace),
             ("--allowed-host", arguments.allowed_host or None),
             ("--mcp", arguments.mcp or None),
+            ("--a2a", arguments.a2a or None),
             ("--front-end", arguments.front_end or None),
         ):
             if value is not None:
@@ -209,6 +216,8 @@ def _configured(app: Any, arguments: argparse.Namespace) -> None:
     app.hosts.add(arguments.allowed_host, option="--allowed-host")
     if arguments.mcp:
         app.serve_mcp()
+    if arguments.a2a:
+        app.serve_a2a()
     app.serve_front_ends(arguments.front_end)
     if app.hosts.are_loopback and not _is_loopback(arguments.host):
         print(
