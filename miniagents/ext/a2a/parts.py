@@ -22,7 +22,7 @@ def messages_of(parts: Iterable[Part], *, is_reply: bool) -> list[Message]:
 
     Example:
         >>> text, data = messages_of([new_text_part("Hello"), new_data_part({"city": "Paris"})], is_reply=False)
-        >>> text.role, text.content, data.city
+        >>> text.role, text.content, data.data["city"]
         ('user', 'Hello', 'Paris')
     """
     role = "assistant" if is_reply else "user"
