@@ -112,9 +112,9 @@ class CallViews:
             row["took"] = round(until - record.started, 4)
         if record.error is not None:
             row["error"] = self._error(record)
-        said = self._texts.of((record.input or "")[:_LONGEST_SHOWN]) if record.input else None
+        said = self._texts.of(self._following.input_of(record))
         if said:
-            row["input"] = said
+            row["input"] = said[:_LONGEST_SHOWN]
         return row
 
     def _error(self, record: CallRecord) -> str:
@@ -231,17 +231,14 @@ class CallViews:
         live = [step.text for step in record.steps or () if step.kind == "model" and step.until is None]
         last = [step.text for step in record.steps or () if step.kind == "model"]
         stream = live[-1] if live else last[-1] if last else None
+        texts = (("input", self._following.input_of(record)), ("output", record.output), ("stream", stream))
         view = {
             **self._call_row(record, 0, now),
             "parent": record.parent.id if record.parent is not None else None,
             "error_type": record.error_type,
             "trace": _agents(record),
             "streaming": bool(live),
-            "texts": {
-                name: self._text(text)
-                for name, text in (("input", record.input), ("output", record.output), ("stream", stream))
-                if text
-            },
+            "texts": {name: self._text(text) for name, text in texts if text},
             "errors": [self._texts.of(error) for error in record.attempts or ()],
         }
         if interaction is not None:

@@ -141,6 +141,16 @@ class Following(Observer):
         """A tool is called."""
         return self._step(interaction, "tool", str(tool.spec.name))
 
+    def input_of(self, record: CallRecord) -> str | None:
+        """Return the text that a call came with, as far as it is there.
+
+        Args:
+            record: The call.
+        """
+        if record.interaction is None or not self.keeps_texts:
+            return record.input
+        return _text_of_all(record.interaction.message_promises)
+
     def _step(self, interaction: Interaction, kind: str, name: str) -> Step | None:
         record = self.records.get(interaction.id)
         if record is None or record.until is not None:

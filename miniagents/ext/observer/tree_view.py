@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from heapq import nlargest
 from typing import Any
 
+from miniagents.agents.activation import ActivationRoot
 from miniagents.ext.observer.slices import Slices
 from miniagents.ext.observer.texts import Texts
 
@@ -37,6 +38,8 @@ def kind_of_cell(cell: Any) -> str:
     agent = getattr(cell, "agent", None)
     if agent is not None:
         return str(agent.alias)
+    if isinstance(cell, ActivationRoot):
+        return "agents in use"
     if cell.is_supervisor:
         return "pool" if hasattr(cell, "pick") else "supervisor"
     factory = cell.props.factory

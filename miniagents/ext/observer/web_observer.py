@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.observer.actions import allowed_kinds
@@ -144,7 +144,7 @@ class WebObserver(Following):
         """
         if self.url is None:
             raise InvalidOptionError("the observer has no address: it listens once its system has started")
-        return f"{self.url}?token={self._sessions.new_token()}"
+        return f"{self.url}?token={self.new_token()}"
 
     async def aclose(self) -> None:
         """Close the page, and follow no more. The recorder keeps what it has."""
@@ -162,54 +162,47 @@ class WebObserver(Following):
 
     # Inside of another app
 
-    def mounted(self, allows_host: Callable[[str], bool]) -> "Mounted":
+    def mounted(self, prefix: str, allows_host: Callable[[str], bool]) -> "Mounted":
         """Return the page as a part of another app.
 
         Args:
+            prefix: The path of the page in that app, without a slash at its end.
             allows_host: Says whether a `Host` header has a name of that app.
         """
         self._allows_host = allows_host
-        return Mounted(self.app, self._sessions)
+        return Mounted(self, prefix)
+
+    def new_token(self) -> str:
+        """Return a token with which one browser can get in, once: `?token=`, behind the address of the page."""
+        return self._sessions.new_token()
 
 
 class Mounted:
-    """The page below a path of another app.
+    """The page as a part of another app: an ASGI app for its path and all below.
 
     Args:
-        app: The app of the page.
-        sessions: Its sessions.
+        observer: The observer.
+        prefix: The path, without a slash at its end.
     """
 
-    def __init__(self, app: ASGIApp, sessions: Sessions) -> None:
-        self._app = app
-        self._sessions = sessions
+    def __init__(self, observer: WebObserver, prefix: str) -> None:
+        self.observer = observer
+        self.prefix = prefix
 
-    def new_token(self) -> str:
-        """Return a token with which one browser can get in, once."""
-        return self._sessions.new_token()
-
-    def at(self, prefix: str) -> ASGIApp:
-        """Return the app for requests at a path and below it.
-
-        Args:
-            prefix: The path, without a slash at its end.
-        """
-
-        async def mounted(scope: Scope, receive: Receive, send: Send) -> None:
-            path = scope["path"]
-            raw = scope.get("raw_path") or path.encode()
-            root = scope.get("root_path", "") + prefix
-            if path.rstrip("/") == root.rstrip("/") and scope["type"] == "http" and not raw.endswith(b"/"):
-                # The addresses in the page are relative, so that it works behind any prefix: it must end with a slash.
-                query = b"?" + scope["query_string"] if scope.get("query_string") else b""
-                where = prefix.rsplit("/", 1)[-1].encode() + b"/" + query
-                await send({"type": "http.response.start", "status": 307, "headers": [(b"location", where)]})
-                await send({"type": "http.response.body", "body": b""})
-                return
-            inner = {**scope, "root_path": root, "path": path if len(path) > len(root) else f"{root}/"}
-            await self._app(inner, receive, send)
-
-        return mounted
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request. The addresses in the page are relative, so that it works behind any prefix: the address of
+        the page must end with a slash, and one without is redirected."""
+        root = scope.get("root_path", "") + self.prefix
+        is_page = scope["path"].rstrip("/") == root
+        raw = scope.get("raw_path") or scope["path"].encode()
+        if is_page and scope["type"] == "http" and not raw.endswith(b"/"):
+            query = scope.get("query_string", b"")
+            where = f"{self.prefix.rsplit('/', 1)[-1]}/".encode() + (b"?" + query if query else b"")
+            await send({"type": "http.response.start", "status": 307, "headers": [(b"location", where)]})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        inner = {**scope, "root_path": root, "path": f"{root}/" if is_page else scope["path"]}
+        await self.observer.app(inner, receive, send)
 
 
 class _Server(uvicorn.Server):

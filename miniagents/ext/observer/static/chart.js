@@ -5,7 +5,7 @@ import { html } from "./parts.js";
 
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-export const Chart = ({ samples, columns, height = 160 }) => {
+export const Chart = ({ samples, columns, height = 232 }) => {
   const box = useRef(null);
   const plot = useRef(null);
   const data = [
@@ -22,8 +22,8 @@ export const Chart = ({ samples, columns, height = 160 }) => {
           height,
           padding: [8, 4, 0, 0],
           cursor: { points: { show: false }, drag: { x: false } },
-          legend: { live: true },
-          axes: [{ ...axis, space: 70 }, { ...axis, size: 38 }],
+          legend: { live: false },
+          axes: [{ ...axis, space: 84, values: (_, times) => times.map((time) => new Date(time * 1000).toLocaleTimeString("en-GB")) }, { ...axis, size: 38 }],
           scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.15, 1)] } },
           series: [
             {},
