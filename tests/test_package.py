@@ -31,6 +31,7 @@ LAYERS = [
     "ext",
     "testing",
     "cli",
+    "__main__",
 ]
 
 
@@ -74,6 +75,7 @@ ROOMS = {
         "asgi",
         "app",
         "mcp_app",
+        "process",
         "command",
     ],
 }

@@ -17,6 +17,7 @@ from miniagents.testing.answering import is_anthropic, send_reply
 from miniagents.testing.exchange import Billed, Exchange
 from miniagents.testing.recording import Recording
 from miniagents.testing.refusals import refused_conversation, refused_fields
+from miniagents.testing.refused_schemas import refused_schema
 from miniagents.testing.requester import Requester
 from miniagents.testing.script import Reply, Script, Scripted
 
@@ -307,6 +308,7 @@ class FakeProvider:
             return Reply.failure(400, error="max_tokens: Field required")
         problem = refused_fields(exchange.path, exchange.body, self.more_fields)
         problem = problem or refused_conversation(exchange.path, exchange.body)
+        problem = problem or refused_schema(exchange.path, exchange.body)
         if problem is not None:
             return Reply.failure(400, error=problem)
         if self.requests_per_second is not None:

@@ -18,6 +18,7 @@ from miniagents import (
     Token,
     miniagent,
 )
+from miniagents.actors.observing.observer import Observer
 from miniagents.cluster import LossCause
 from miniagents.cluster.remote_call import WINDOW
 from miniagents.errors import ActorStoppedError, AgentArgumentError, AskTimeoutError, PromiseCancelledError
@@ -120,10 +121,19 @@ async def breaks_off(ctx: InteractionContext) -> None:
     ctx.reply("after it")
 
 
+class Tracing(Observer):
+    def interaction_started(self, interaction: Any) -> None:
+        interaction.trace = "00-abc-def-01"
+
+
+@miniagent
+async def traced(ctx: InteractionContext) -> None:
+    ctx.reply(str(ctx.interaction.trace))
+
+
 @miniagent
 async def uses_tokens(ctx: InteractionContext) -> None:
-    ctx.interaction.tokens += 7
-    ctx.interaction.cost += 0.5
+    ctx.interaction.spend(7, 0.5)
     ctx.reply("done")
 
 
@@ -297,6 +307,13 @@ async def test_tokens_and_cost_count_for_the_interaction_here() -> None:
         interaction = call.interaction
         await call.reply_sequence()
         assert (interaction.tokens, interaction.cost) == (7, 0.5)
+
+
+async def test_the_trace_context_of_a_call_travels() -> None:
+    async with two_nodes() as (here, there, _):
+        here.system.observers.attach(Tracing())
+        far = here.remote(there.system.spawn(traced))
+        assert str(await far.inquire()) == "00-abc-def-01"
 
 
 async def test_an_agent_there_is_stopped_as_any_actor() -> None:

@@ -115,11 +115,16 @@ def check_values(agent: str, options: Mapping[str, Any]) -> None:
         if hint is None:
             continue
         problem = _problem(value, hint)
-        if problem is None and name == "output" and value is not None:
-            problem = _problem_of_output(value)
         if problem is not None:
             shown = f"a {type(value).__qualname__}" if name in _SECRET else reprlib.repr(value)
             raise problem(f"agent {agent}: {name}= takes {_words(hint)}, not {shown}")
+        if name == "output" and value is not None:
+            try:
+                output_type(value)
+            except (TypeError, ValueError, NameError) as error:
+                raise AgentArgumentError(
+                    f"agent {agent}: output= takes {_words(hint)}, not {reprlib.repr(value)}: {error}"
+                ) from error
 
 
 def _problem(value: object, hint: Any) -> type[AgentArgumentError | InvalidOptionError] | None:
@@ -129,14 +134,6 @@ def _problem(value: object, hint: Any) -> type[AgentArgumentError | InvalidOptio
         ranges = [note for note in hint.__metadata__ if isinstance(note, msgspec.Meta)]
         if not all(_is_within(value, meta) for meta in ranges):
             return InvalidOptionError
-    return None
-
-
-def _problem_of_output(value: object) -> type[AgentArgumentError] | None:
-    try:
-        output_type(value)
-    except (TypeError, ValueError, NameError):
-        return AgentArgumentError
     return None
 
 

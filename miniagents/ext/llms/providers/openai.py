@@ -19,6 +19,7 @@ from miniagents.ext.llms.providers.openai_mapping import (
 )
 from miniagents.ext.llms.providers.response_stream import read_response
 from miniagents.ext.llms.providers.responses_reader import ResponsesReader
+from miniagents.ext.llms.schemas import OutputType
 
 
 class OpenAIProvider:
@@ -59,7 +60,7 @@ class OpenAIProvider:
         if request.tools:
             options["tools"] = [*tools_for_chat(request.tools), *options.get("tools", ())]
         if request.output is not None:
-            options["response_format"] = output_for_chat(request.output)
+            options["response_format"] = self._response_format(request.output)
         if request.stream:
             options["stream_options"] = {"include_usage": True, **options.get("stream_options", {})}
         completions = self._client.chat.completions
@@ -69,6 +70,9 @@ class OpenAIProvider:
             stream=request.stream,
             **as_parameters(completions.create, options),
         )
+
+    def _response_format(self, output: OutputType) -> dict[str, Any]:
+        return output_for_chat(output)
 
     def _respond(self, request: ModelRequest) -> Any:
         options = {"store": False, **api_options(request)}
