@@ -12,7 +12,8 @@ import structlog
 
 from miniagents.agents.durable.changes import changes_of
 from miniagents.cli.operate.options import ENVIRONMENT
-from miniagents.control import CommandError, NotListeningError, ask, live_sockets, sockets_of
+from miniagents.cli.running.processes import can_ask, choice, processes
+from miniagents.control import CommandError, NotListeningError, ask, sockets_of
 from miniagents.control.client import PATIENCE
 from miniagents.control.protocol import failed, mistake
 from miniagents.errors import JournalError, JournalLockedError, MiniAgentsError
@@ -151,19 +152,13 @@ def _only_one() -> Path:
     """Return the journal of the only process that has one.
 
     Raises:
-        CommandError: There is none, or there are several.
+        CommandError: There is none, or there are several and nobody can be asked which.
     """
-    journals = {}
-    for socket in live_sockets():
-        try:
-            hello = ask(socket, "hello", {}, patience=2.0)
-            journals[hello["journal"]] = hello["pid"]
-        except (CommandError, NotListeningError, KeyError, TypeError):
-            continue
-    if not journals:
+    having = {process.journal: process for process in processes() if process.journal is not None}
+    if not having:
         raise mistake(f"no process has a journal open; name the file by --journal or {ENVIRONMENT}")
-    if len(journals) > 1:
-        which = ", ".join(f"{path} (process {pid})" for path, pid in sorted(journals.items()))
-        raise mistake(f"several processes have a journal open; say which by --journal: {which}")
-    (path,) = journals
-    return Path(path)
+    journals = sorted(having)
+    names = [f"{path} (process {having[path].pid})" for path in journals]
+    if len(journals) > 1 and not can_ask():
+        raise mistake(f"several processes have a journal open; say which by --journal: {', '.join(names)}")
+    return Path(journals[0] if len(journals) == 1 else journals[choice(names)])
