@@ -7,6 +7,8 @@ from miniagents.ext.command_line import DeferredCommand, DeferredGroup
 _AGENTS, _PROCESS, _JOURNAL, _RUNTIME = "Agents", "A running process", "What is in a journal", "The runtime"
 
 _COMMANDS = (
+    ("run", "miniagents.cli.agents.command:run", _AGENTS),
+    ("chat", "miniagents.cli.agents.command:chat", _AGENTS),
     ("serve", "miniagents.ext.serving.command:serve", _AGENTS),
     ("mcp", "miniagents.ext.serving.mcp.command:mcp", _AGENTS),
     ("tree", "miniagents.cli.running.tree:tree", _PROCESS),
@@ -21,6 +23,8 @@ _COMMANDS = (
 )
 
 _SUMMARIES = {
+    "run": "Call an agent, and print its replies as they stream.",
+    "chat": "Talk to an agent in the terminal.",
     "serve": "Serve agents over HTTP, with OpenAI-compatible endpoints.",
     "mcp": "Serve agents as tools to an MCP client that starts the command.",
     "tree": "Show the supervision tree of a running process.",

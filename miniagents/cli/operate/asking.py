@@ -2,15 +2,13 @@
 
 import asyncio
 import os
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from miniagents.agents.durable.changes import changes_of
+from miniagents.cli.log import log_to_stderr
 from miniagents.cli.operate.options import ENVIRONMENT
 from miniagents.cli.running.processes import can_ask, choice, processes
 from miniagents.control import CommandError, NotListeningError, ask, sockets_of
@@ -126,8 +124,7 @@ class Target:
             await journal.close()
 
     def _open(self) -> SqliteJournal:
-        if not structlog.is_configured():  # standard output is for the result
-            structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+        log_to_stderr()
         try:
             with self.path.open("rb") as file:
                 owner, head = os.fstat(file.fileno()).st_uid, file.read(_HEAD)
