@@ -9,6 +9,7 @@ from miniagents.actors.messaging.dead_letters import DeadLetterReason
 from miniagents.actors.messaging.entries import Enveloped
 from miniagents.actors.messaging.envelope import check_message_id
 from miniagents.actors.messaging.identity import Identity
+from miniagents.actors.messaging.mailbox import Overflow
 from miniagents.actors.messaging.ref import ActorRef
 from miniagents.actors.waiting.termination import StopRequest
 from miniagents.errors import ActorStoppedError, InvalidOptionError
@@ -35,6 +36,9 @@ class RemoteCell(StandIn):
         identity: The actor's.
         link: The way to it.
         kind: The class of the reference to it.
+
+    Attributes:
+        overflow: The policy of its mailbox, as far as it is known here.
     """
 
     __slots__ = (
@@ -45,6 +49,7 @@ class RemoteCell(StandIn):
         "_watches",
         "life",
         "link",
+        "overflow",
         "reason",
         "system",
         "watchers",
@@ -57,6 +62,7 @@ class RemoteCell(StandIn):
         self.system = system
         self.link = link
         self.life: Life = BORN
+        self.overflow = Overflow.BACKPRESSURE
         self.reason: StopReason | BaseException | None = None
         self.watchers: dict[Cell, None] | None = None
         self._asks: dict[Ask[Any], None] = {}
@@ -134,9 +140,14 @@ class RemoteCell(StandIn):
     def _answered(self, ask: Any) -> None:
         self._asks.pop(ask, None)
 
+    def heed(self, overflow: Overflow) -> None:
+        """Adopt the overflow policy of the mailbox, which is also that of a full link, until the end of the actor."""
+        self.overflow = overflow
+        self._watch_there()
+
     async def room(self) -> None:
-        """Wait until the link takes a message for the actor."""
-        if self.life is not OVER:
+        """Wait until the link takes a message for the actor, if its policy is to let senders wait."""
+        if self.life is not OVER and self.overflow is Overflow.BACKPRESSURE:
             await self.link.room(self)
 
     def stop(self, *, reason: StopReason, drain: bool) -> Promise[Any]:
