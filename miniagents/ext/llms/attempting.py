@@ -15,10 +15,12 @@ from miniagents.ext.llms.estimating import estimate, most_output, usage_of
 from miniagents.ext.llms.limits import RateLimit, Slowed
 from miniagents.ext.llms.messages import Usage
 from miniagents.ext.llms.metering import current_meter
+from miniagents.ext.llms.parts import tokens_of
 from miniagents.ext.llms.prices import price_of
 from miniagents.ext.llms.provider import Answer, ModelRequest, Provider
 from miniagents.ext.llms.silence import Silence
 from miniagents.log import log as _log
+from miniagents.messages import Token
 from miniagents.promising import Flow
 from miniagents.promising.flow import current_flow
 
@@ -53,7 +55,10 @@ class Sink(Protocol):
     def was_delivered(self) -> bool: ...
 
     def push(self, text: str) -> None:
-        """Take one more token."""
+        """Take one more piece of the text."""
+
+    def push_token(self, token: Token) -> None:
+        """Take a token without text: a piece of reasoning, or another part."""
 
     async def room(self, flow: Flow) -> None:
         """Wait until a full flow has room again."""
@@ -68,6 +73,9 @@ class NoTokens:
     was_delivered = False
 
     def push(self, text: str) -> None:
+        """See `Sink`."""
+
+    def push_token(self, token: Token) -> None:
         """See `Sink`."""
 
     async def room(self, flow: Flow) -> None:
@@ -167,6 +175,12 @@ async def _read(
                     continue
                 if call is not None:
                     call.piece(piece)
+                if answer.arrived:
+                    if first is None:
+                        first = interaction.system.time()
+                    for token in answer.arrived:
+                        sink.push_token(token)
+                    answer.arrived.clear()
                 if piece:
                     if first is None:
                         first = interaction.system.time()
@@ -184,6 +198,15 @@ async def _read(
         silence.stop()
         await pieces.aclose()
     return first
+
+
+def push_again(answer: Answer, sink: Sink) -> None:
+    """Stream an answer that was whole before: out of the journal, or out of a cache."""
+    for part in answer.parts:
+        for token in tokens_of(part):
+            sink.push_token(token)
+    for text in answer.tokens:
+        sink.push(text)
 
 
 def _report_slowed(limit: RateLimit, interaction: Interaction) -> None:

@@ -151,19 +151,21 @@ CHAT = Api(
     _names(CommonParameters, MaxTokens, OpenAIParameters, ChatParameters),
     frozenset({"model", "messages", "stream", "tools"}),
     ("openai.resources.chat.completions", "AsyncCompletions"),
+    renamed=frozenset({"effort"}),
 )
 RESPONSES = Api(
     "the Responses API",
     _names(CommonParameters, OpenAIParameters, ResponsesParameters),
     frozenset({"model", "input", "instructions", "stream", "tools"}),
     ("openai.resources.responses", "AsyncResponses"),
-    renamed=frozenset({"max_tokens"}),
+    renamed=frozenset({"max_tokens", "effort"}),
 )
 MESSAGES = Api(
     "Anthropic's messages",
     _names(CommonParameters, MaxTokens, MessagesParameters),
     frozenset({"model", "messages", "system", "stream", "tools"}),
     ("anthropic.resources.messages", "AsyncMessages"),
+    renamed=frozenset({"effort"}),
 )
 EMBEDDINGS = Api(
     "embeddings",

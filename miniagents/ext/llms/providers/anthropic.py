@@ -3,8 +3,11 @@
 from collections.abc import AsyncGenerator
 from typing import Any
 
+from miniagents.ext.llms.blocks import Origin, provider_at
 from miniagents.ext.llms.provider import Answer, ModelRequest
-from miniagents.ext.llms.providers.anthropic_mapping import to_anthropic, tools_for_anthropic
+from miniagents.ext.llms.providers.anthropic_effort import set_effort
+from miniagents.ext.llms.providers.anthropic_mapping import FIRST_USER_MESSAGE, to_anthropic, tools_for_anthropic
+from miniagents.ext.llms.providers.anthropic_parts import API
 from miniagents.ext.llms.providers.clients import as_parameters, call_options, without_retries
 from miniagents.ext.llms.providers.endpoint import Endpoint
 from miniagents.ext.llms.providers.messages_reader import MessagesReader
@@ -26,15 +29,19 @@ class AnthropicProvider:
         self._endpoint = Endpoint(self.name, "anthropic", key_source)
         self.address = str(client.base_url)
         self.key = f"{self.name} {client.base_url}"
+        self._family = provider_at(self.address, API)
 
     def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str | None, None]:
         """Send a request and fill the answer as it arrives; see `Provider`."""
+        answer.origin = Origin(API, self._family, request.model)
         return read_response(self._endpoint, request, answer, lambda: self._create(request), MessagesReader(answer))
 
     def _create(self, request: ModelRequest) -> Any:
         options = call_options(request)
-        first = {"first_user_message": options.pop("fake_first_user_message", None)}
-        system, messages = to_anthropic(request.messages, **{k: v for k, v in first.items() if v is not None})
+        set_effort(options, request.model)
+        first = options.pop("fake_first_user_message", None) or FIRST_USER_MESSAGE
+        origin = Origin(API, self._family, request.model)
+        system, messages = to_anthropic(request.messages, first_user_message=first, origin=origin)
         if system:
             options["system"] = system
         if request.tools:
