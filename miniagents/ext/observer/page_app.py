@@ -138,11 +138,17 @@ class PageApp(Starlette):
         }
         self.connections += 1
         try:
-            await Connection(websocket, self._sections(texts), hello).run()
+            await Connection(websocket, self.sections_of(texts), hello).run()
         finally:
             self.connections -= 1
 
-    def _sections(self, texts: Texts) -> dict[str, Section]:
+    def sections_of(self, texts: Texts | None = None) -> dict[str, Section]:
+        """Return the sections that one page can look at.
+
+        Args:
+            texts: The rule for texts; None for that of the observer.
+        """
+        texts = texts or self._texts
         system, following = self._system, self._following
         tree, calls, lists = TreeView(system, texts), CallViews(following, texts), Lists(system, following, texts)
 

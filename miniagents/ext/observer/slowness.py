@@ -45,15 +45,15 @@ def critical_path(record: CallRecord, now: float) -> Iterator[Piece]:
         record: The call.
         now: The time, on `loop.time()`.
     """
-    todo: list[tuple[CallRecord, float, float]] = [(record, record.started, _end(record.until, now))]
+    todo: list[tuple[CallRecord, float, float]] = [(record, record.started, _end(record.end, now))]
     while todo:
         call, begun, until = todo.pop()
         works: list[CallRecord | Step] = [*(call.below or ()), *(call.steps or ())]
-        works.sort(key=lambda work: _end(work.until, now))
+        works.sort(key=lambda work: _end(work.end, now))
         while works and until > begun:
             work = works.pop()
             work_begun = max(work.started if isinstance(work, CallRecord) else work.begun, begun)
-            work_ended = min(_end(work.until, now), until)
+            work_ended = min(_end(work.end, now), until)
             if work_ended <= work_begun:
                 continue
             if work_ended < until:
@@ -64,7 +64,8 @@ def critical_path(record: CallRecord, now: float) -> Iterator[Piece]:
                 yield from _pieces(work, work_begun, work_ended, call)
             until = work_begun
         if until > begun:
-            in_hand = min(max(call.begun if call.begun is not None else begun, begun), until)
+            first = call.uses.begun
+            in_hand = until if first is None and call.until is None else min(max(first or begun, begun), until)
             yield from _own(call, in_hand, until, call.steps)
             if in_hand > begun:
                 yield "mailbox", begun, in_hand, call

@@ -1,5 +1,6 @@
 """The supervision tree as a page sees it: the visible rows of it, with groups in the place of many equal siblings."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from heapq import nlargest
@@ -65,7 +66,7 @@ class Group:
         self.restarts = 0
         self.failing = 0
         self.beside: list[Any] = []
-        self.due = 0.0
+        self._due: float | None = None
 
     async def count(self, members: list[Any], slices: Slices) -> None:
         """Count the members, unless that was done a moment ago.
@@ -74,10 +75,10 @@ class Group:
             members: The cells.
             slices: The slices of the work.
         """
-        now = time.monotonic()
-        if now < self.due:
+        now = asyncio.get_running_loop().time()
+        if self._due is not None and now < self._due:
             return
-        self.due = now + len(members) / _PER_SECOND
+        self._due = now + len(members) / _PER_SECOND
         counts, waiting, restarts = dict[str, int](), 0, 0
         failing: list[Any] = []
         slow: list[tuple[float, int, Any]] = []
@@ -273,6 +274,9 @@ class TreeView:
             row["error"] = seen[:_LONGEST_ERROR] if seen is not None else f"{len(error)} characters"
         if children is not None:
             row["below"] = [children.actors, children.restarts, children.failures]
+        tokens = (cell.spent_tokens or 0) + (children.tokens if children is not None else 0)
+        if tokens:
+            row["tokens"] = tokens
         if cell.node_name:
             row["node"] = cell.node_name
         return row

@@ -45,7 +45,6 @@ const Row = ({ row, place, chosen }) => {
   return html`
     <div class="tree-row" id=${`tree-${place}`} role="treeitem" aria-level=${row.depth + 1} aria-expanded=${group || row.children ? String(row.open) : null}
       aria-selected=${String(chosen)} data-focus=${at.value === place} data-failed=${Boolean(row.error)} data-tombstone=${row.tombstone}
-      aria-label=${group ? `${row.name}: ${row.group} of a kind` : `${row.name}, ${row.kind}, ${row.state}${row.error ? ", has failed" : ""}`}
       onClick=${() => { at.value = place; if (group) toggle(row); else location.hash = link.actor(row.path); }}>
       <span class="tree-name" style=${{ paddingLeft: `${row.depth * 16}px` }}>
         <span class="fold" data-on=${Boolean(group || row.children)} data-open=${row.open} onClick=${(event) => { event.stopPropagation(); at.value = place; if (group || row.children) toggle(row); }} aria-hidden="true"></span>
