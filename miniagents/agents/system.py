@@ -96,9 +96,7 @@ class MiniAgents(AgentHost):
         self._answers: Any = None
         self._jobs: Any = None
         if journal is not None:
-            # Loaded here alone, so that a program without a journal does not load what needs SQLite.
-            durable = importlib.import_module("miniagents.agents.durable.system")
-            self._jobs = durable.make_durable(self, journal, records_all=durable_agents)
+            self.use_journal(journal, records_all=durable_agents)
         self.own_budgets: tuple[Any, ...] = (
             () if budget is None else tuple(budget) if isinstance(budget, (tuple, list)) else (budget,)
         )
@@ -119,6 +117,18 @@ class MiniAgents(AgentHost):
         self._persistence = MessageObservers(self)
         if on_persist_messages is not None:
             self.on_persist_messages(on_persist_messages)
+
+    def use_journal(self, journal: "Journal", *, records_all: bool) -> None:
+        """Use a journal, in a system that has not been started yet. Programs give it to the constructor.
+
+        Args:
+            journal: The journal.
+            records_all: Whether all agents are durable.
+        """
+        self.journal = journal
+        # Loaded here alone, so that a program without a journal does not load what needs SQLite.
+        durable = importlib.import_module("miniagents.agents.durable.system")
+        self._jobs = durable.make_durable(self, journal, records_all=records_all)
 
     def activate(self) -> Self:
         """Start, without `async with`: for services that call `await afinalize()` when they end.
@@ -259,9 +269,12 @@ class MiniAgents(AgentHost):
                         above.own_seconds += now - above.since
                     above.open_below += 1
             book = self._accounts
-            book.open[interaction.id] = interaction.account = InteractionAccount(
+            account = InteractionAccount(
                 interaction.id, interaction.cell, interaction.label, book, above, level, now, now
             )
+            if interaction.is_running:  # it was looked up in the journal, and has turned out to be new
+                account.attempts, account.begun_at, account.attempt_begun_at = 1, now, now
+            book.open[interaction.id] = interaction.account = account
         for hook in self.observers.interaction_started:
             try:
                 hook(interaction)

@@ -1,6 +1,7 @@
 """Calls of agents of another node, over frames."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
@@ -251,6 +252,25 @@ async def test_five_hundred_streams_that_are_cancelled_leave_nothing_running() -
         assert not here.system.interactions()
         assert not there.system.interactions()
         assert here.nodes.open == there.nodes.open == 0
+
+
+async def test_a_message_that_is_cut_off_by_a_cancel_is_no_failure_that_nobody_has_seen(
+    log: list[dict[str, Any]],
+) -> None:
+    async with two_nodes() as (here, there, _):
+        replies = here.remote(there.system.spawn(streams)).inquire(tokens=1000)
+        message = await anext(aiter(replies))
+        await asyncio.sleep(0.35)
+        await replies.aclose()
+        with pytest.raises(PromiseCancelledError, match="cancelled before the message was complete"):
+            await message
+        replies = here.remote(there.system.spawn(streams)).inquire(tokens=1000)
+        await asyncio.sleep(0.35)
+        await replies.aclose()
+        del replies, message
+        gc.collect()
+        await asyncio.sleep(1)
+    assert [entry for entry in log if entry["log_level"] == "error"] == []
 
 
 async def test_a_deadline_ends_the_call_here_and_there() -> None:

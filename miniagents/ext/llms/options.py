@@ -16,6 +16,7 @@ from miniagents.errors import AgentArgumentError, InvalidOptionError
 from miniagents.ext.llms.approvals import Approve
 from miniagents.ext.llms.budgets import Budget
 from miniagents.ext.llms.cache import Cache
+from miniagents.ext.llms.compact import Compact
 from miniagents.ext.llms.limits import RateLimit
 from miniagents.ext.llms.parameters import (
     ChatParameters,
@@ -85,6 +86,7 @@ class LLMOptions(
     rate_limit: Annotated[RateLimit | None, "a RateLimit, as in rate_limit=RateLimit(requests_per_minute=600)"]
     budget: Annotated[Budget | Sequence[Budget] | None, "a Budget, or a list of them, as in budget=Budget(usd=1.0)"]
     cache: Annotated[Cache | None, "a Cache, as in cache=Cache()"]
+    compact: Annotated[Compact | None, "a Compact, as in compact=Compact(at=0.8)"]
     llm_logger_agent: Annotated[MiniAgent | bool | None, "an agent, True, False, or None"]
     response_metadata: Annotated[Mapping[str, Any], "a dict"]
     api_options: Annotated[Mapping[str, Any], "a dict of parameters of the API"]
