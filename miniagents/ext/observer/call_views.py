@@ -237,7 +237,11 @@ class CallViews:
         live = [step.text for step in record.steps or () if step.kind == "model" and step.until is None]
         last = [step.text for step in record.steps or () if step.kind == "model"]
         stream = live[-1] if live else last[-1] if last else None
-        texts = (("input", self._following.input_of(record)), ("output", record.output), ("stream", stream))
+        texts = (
+            ("input", self._following.input_of(record)),
+            ("output", self._following.reply_of(record)),
+            ("stream", stream),
+        )
         return {
             **self._call_row(record, 0, now),
             "parent": record.parent.id if record.parent is not None else None,
