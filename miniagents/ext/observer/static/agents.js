@@ -130,7 +130,7 @@ const Actor = ({ path }) => {
       ${Object.keys(view.types).length > 0 && html`<p class="waiting">In its mailbox: ${Object.entries(view.types).map(([type, n]) => html`<span class="chip">${type} × ${exact(n)}</span> `)}</p>`}`}
     ${view.streams?.map((stream) => html`
       <section class="stream card" key=${`${stream.call}-${stream.name}`}>
-        <h3><i class="dot" data-state="running"></i>${stream.name} <small>${exact(stream.characters)} characters · <a href=${link.call(stream.call)}>#${stream.call}</a></small></h3>
+        <h3><i class="dot" data-state="running"></i>${stream.name} <small><a href=${link.call(stream.call)}>#${stream.call}</a></small></h3>
         <pre aria-live="off">${stream.text || "…"}<i class="caret"></i></pre>
       </section>`)}
     ${view.error && html`<section class="card bad-card"><h3>Last error</h3><pre>${view.error}</pre>${view.happened.find((row) => row.agents) && html`<p class="trail">${view.happened.find((row) => row.agents).agents.join(" ← ")}</p>`}</section>`}

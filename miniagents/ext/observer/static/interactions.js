@@ -93,7 +93,7 @@ const Selected = ({ call }) => html`
     ${call.trace.length > 1 && html`<p class="trail">${call.trace.join(" ← ")}</p>`}
     ${call.error && html`<pre class="bad-text">${call.error_type ? `${call.error_type}: ` : ""}${call.error}</pre>`}
     ${call.errors.map((error, place) => html`<pre class="bad-text" key=${place}>attempt ${place + 1}: ${error ?? "failed"}</pre>`)}
-    ${Object.entries(call.texts).map(([name, text]) => html`<${Text} key=${`${call.id}${name}`} id=${call.id} name=${name} text=${text} live=${name === "stream" && call.streaming} />`)}
+    ${Object.entries(call.texts).map(([name, text]) => html`<${Text} key=${`${call.id}${name}`} id=${call.id} name=${name} text=${text} live=${(name === "stream" && call.streaming) || (name === "output" && call.status === "running")} />`)}
     ${!Object.keys(call.texts).length && call.status !== "running" && html`<${Empty}>No text of this call is kept.<//>`}
   </div>`;
 
