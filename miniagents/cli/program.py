@@ -4,7 +4,7 @@ import click
 
 from miniagents.ext.command_line import DeferredCommand, DeferredGroup
 
-_AGENTS, _PROCESS, _JOURNAL, _RUNTIME = "Agents", "A running process", "What is in a journal", "The runtime"
+_AGENTS, _PROCESS, _JOURNAL, _SETUP = "Agents", "A running process", "What is in a journal", "Projects and machines"
 
 _COMMANDS = (
     ("run", "miniagents.cli.agents.command:run", _AGENTS),
@@ -20,7 +20,9 @@ _COMMANDS = (
     ("deliver", "miniagents.cli.operate.waits:deliver", _JOURNAL),
     ("dead-letters", "miniagents.cli.operate.dead_letters:dead_letters", _JOURNAL),
     ("journal", "miniagents.cli.operate.journal:journal", _JOURNAL),
-    ("bench", "miniagents.cli.bench.command:bench", _RUNTIME),
+    ("new", "miniagents.cli.setup.command:new", _SETUP),
+    ("doctor", "miniagents.cli.setup.command:doctor", _SETUP),
+    ("bench", "miniagents.cli.bench.command:bench", _SETUP),
 )
 
 _SUMMARIES = {
@@ -32,6 +34,8 @@ _SUMMARIES = {
     "tree": "Show the supervision tree of a running process.",
     "ps": "List the calls of agents that are under way, or cancel one.",
     "diagnose": "Tell what makes a running process slow, with the evidence.",
+    "new": "Make a project to start from: an agent, its test, and a pyproject.",
+    "doctor": "Look whether this machine has what agents need.",
     "bench": "Measure the runtime on this machine, or an agent of your own.",
     "jobs": "List, show or cancel jobs.",
     "pending": "List what waits for an answer.",
