@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         miniagent,
     )
     from miniagents.errors import (
+        A2aError,
         ActorStoppedError,
         AgentArgumentError,
         AllModelsFailedError,
@@ -163,6 +164,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "A2aError",
     "Actor",
     "ActorContext",
     "ActorInfo",

@@ -81,7 +81,8 @@ class ActorCell(InterruptibleCell):
     @property
     def type_name(self) -> str:
         """The name of the actor's class."""
-        return name_of_factory(self.props.factory)
+        factory = self.props.factory
+        return factory.__name__ if isinstance(factory, type) else name_of_factory(factory)
 
     # Scheduling
 

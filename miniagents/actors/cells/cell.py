@@ -330,6 +330,7 @@ class Cell(ReceivingCell):
         if children is None:
             children = self.children = Children()
         children[child.name] = child
+        children.listed = None
         children.actors += 1
         above = self.parent
         while above is not None:  # written out wherever something is counted (benchmark `spawn`)
@@ -421,6 +422,7 @@ class Cell(ReceivingCell):
         parent = self.parent
         if parent is not None and parent.children is not None and parent.children.get(self.name) is self:
             del parent.children[self.name]
+            parent.children.listed = None
             above: Cell | None = parent
             while above is not None:
                 if above.children is not None:

@@ -1,6 +1,6 @@
 """The cell of an actor, as the tree shows it."""
 
-from collections.abc import ValuesView
+from collections.abc import Sequence, ValuesView
 from typing import Protocol
 
 from miniagents.supervision import StopReason
@@ -28,6 +28,7 @@ class ShownChildren(Protocol):
     @property
     def tokens(self) -> int: ...
     def __len__(self) -> int: ...
+    def in_order(self) -> "Sequence[Shown]": ...
     def values(self) -> "ValuesView[Shown]": ...
 
 
