@@ -21,6 +21,7 @@ DONE = 6  # number: what was waited for has happened: the cancel, the room in a 
 SEND_ONCE = 7  # number, path, uid, message, sender, seconds left, trace, message id
 ROOM = 8  # number, path, uid
 UNBOUNDED = 9  # number, uid: the mailbox of that actor has no capacity, and need not be asked again
+DURABLE = 10  # uid: a `send` to that actor waits until the message is on disk
 
 # Lives
 STOP = 20  # number, path, uid, reason, drain
@@ -43,7 +44,7 @@ CALL_ENDED = 49  # number, error, tokens, cost
 CREDIT = 50  # number, pieces that may be sent more
 
 # Placed actors
-SPAWN = 60  # uid, path, parent, factory, options, restart type, seconds to shut down
+SPAWN = 60  # uid, path, parent, factory, options, restart type, seconds to shut down, first number for the journal
 CHILD_ASK = 61  # uid, what is asked of it, reason
 CHILD_REPORT = 62  # uid, what has happened to it, reason or error
 

@@ -193,17 +193,18 @@ class PlacedCell(LivingCell):
         above = None
         if parent is not None and parent.parent is not None:
             above = items.value_to_wire(parent.ref, "parent")
-        data = pack([items.SPAWN, self.uid, self.path, above, self._factory, self._options, restart, self.shutdown])
+        made_of = [self._factory, self._options, restart, self.shutdown]
+        data = pack([items.SPAWN, self.uid, self.path, above, *made_of, self._placing.nodes.new_numbers()])
         check_size(data, self.path)
         self._placing.placed(self)
         # As control, so that a stop, which is control, does not come before it.
         self.remote.link.channel.send(data, control=True)  # type: ignore[attr-defined]  # the link of nodes has one
         self.remote.add_watcher(self)
 
-    def _ask(self, what: str, reason: StopReason | BaseException | None = None) -> None:
+    def _ask(self, what: str, reason: StopReason | BaseException | None = None, *, control: bool = True) -> None:
         wire = items.reason_to_wire(reason) if reason is not None else None
         data = pack([items.CHILD_ASK, self.uid, what, wire])
-        self.remote.link.channel.send(data, control=True)  # type: ignore[attr-defined]
+        self.remote.link.channel.send(data, control=control)  # type: ignore[attr-defined]
 
     def move(self, error: NodeLostError) -> None:
         """End the child within its time to shut down, and have it placed again, as if `error` had lost it."""

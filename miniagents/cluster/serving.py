@@ -11,6 +11,7 @@ from miniagents.cluster import items
 from miniagents.cluster.channel import Channel
 from miniagents.cluster.frames import check_size, pack
 from miniagents.cluster.hosting import Order
+from miniagents.cluster.link import UNNAMED
 from miniagents.cluster.served_call import ServedCall
 from miniagents.cluster.served_journal import ServedJournal
 from miniagents.errors import ActorStoppedError, DecodeError, InvalidOptionError, MailboxFullError
@@ -159,16 +160,26 @@ class Serving:
         trace: str | None,
         message_id: str,
     ) -> None:
+        envelope: Envelope | None = None
         try:
             envelope = Envelope(*self._opened(message, sender, left, trace))
             cell = self._cell(path, uid)
-            cell.check_message_id(message_id)
-        except (DecodeError, ActorStoppedError, InvalidOptionError) as error:
+            if message_id == UNNAMED:
+                mailbox = cell.post(envelope)
+                accepted = mailbox.until_written(envelope) if mailbox is not None else None
+            else:
+                cell.check_message_id(message_id)
+                accepted = cell.post_once(envelope, message_id)
+        except Exception as error:  # also of a full mailbox, and of the user's `priority=`
             self._fail(number, error)
+            if message_id == UNNAMED and envelope is not None:  # it may have been told, and then nobody gets the error
+                receiver = self._nodes.ended_ref(path, uid)
+                self._system.dead_letters.add(DeadLetterReason.REJECTED, envelope, receiver)
             return
-        accepted = cell.post_once(envelope, message_id)
         if accepted is not None:
             accepted.add_done_callback(lambda future: self._written(number, future))
+        elif message_id == UNNAMED:
+            self._send(items.DONE, number)
 
     def _written(self, number: int, future: "asyncio.Future[Any]") -> None:
         error = ActorStoppedError("the system ends") if future.cancelled() else future.exception()
@@ -179,6 +190,8 @@ class Serving:
 
     def _room(self, number: int, path: str, uid: int) -> None:
         cell = self._nodes.local(path, uid)
+        if cell is not None and cell.is_durable:
+            self._send(items.DURABLE, uid)
         if cell is None:
             self._send(items.DONE, number)
         elif cell.props.capacity is None:
@@ -296,8 +309,19 @@ class Serving:
     # Placed actors
 
     def _spawn(
-        self, uid: int, path: str, parent: Any, factory: Any, options: Any, restart: str | None, shutdown: Any
+        self,
+        uid: int,
+        path: str,
+        parent: Any,
+        factory: Any,
+        options: Any,
+        restart: str | None,
+        shutdown: Any,
+        first: int | None,
     ) -> None:
+        journal = self._nodes.journal
+        if journal is not None and first is not None:
+            journal.take_numbers(first)
         above = items.value_from_wire(parent) if parent is not None else None
         self._nodes.hosting.spawn(self._channel, Order(uid, path, above, factory, options, restart, shutdown))
 
@@ -351,7 +375,7 @@ _TAKES: items.Takers = {
     items.INPUT_FAILED: (Serving._input_failed, 2),  # noqa: SLF001
     items.INPUT_END: (Serving._input_ends, 1),  # noqa: SLF001
     items.CREDIT: (Serving._credit, 2),  # noqa: SLF001
-    items.SPAWN: (Serving._spawn, 7),  # noqa: SLF001
+    items.SPAWN: (Serving._spawn, 8),  # noqa: SLF001
     items.CHILD_ASK: (Serving._child_ask, 3),  # noqa: SLF001
     items.JOURNAL_WRITE: (Serving._journal_write, 2),  # noqa: SLF001
     items.JOURNAL_READ: (Serving._journal_read, 2),  # noqa: SLF001
