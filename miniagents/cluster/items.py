@@ -31,7 +31,7 @@ STARTED = 23  # path, uid, error
 ENDED = 24  # path, uid, reason
 
 # Calls of agents
-CALL = 40  # number, path, uid, arguments, sender, seconds left, trace, label
+CALL = 40  # number, path, uid, arguments, sender, seconds left, trace, label, row in the journal or None
 INPUT = 41  # number, message
 INPUT_FAILED = 42  # number, error
 INPUT_END = 43  # number

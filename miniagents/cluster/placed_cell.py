@@ -18,8 +18,10 @@ from miniagents.actors.messaging.entries import Enveloped
 from miniagents.actors.messaging.identity import Identity
 from miniagents.actors.messaging.options import Props, SpawnOptions
 from miniagents.actors.messaging.ref import ActorRef
+from miniagents.agents.activation import spawned
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.call_target import AgentRef
+from miniagents.agents.remote_agent_cell import RemoteAgentCell
 from miniagents.cluster import hosting, items
 from miniagents.cluster.frames import check_size, pack
 from miniagents.cluster.names import factory_to_wire, options_to_wire
@@ -82,6 +84,8 @@ class PlacedCell(LivingCell):
         identity = Identity(system.id, node.name, node.epoch, self.path, self.uid)
         kind = AgentRef if isinstance(actor, MiniAgent) else ActorRef
         self.remote: RemoteCell = placing.nodes.find(identity, kind)
+        if isinstance(actor, MiniAgent) and isinstance(self.remote, RemoteAgentCell):
+            self.remote.agent = spawned(actor, None, kwargs)  # by its name and version its calls are recorded
 
     # Identity
 

@@ -265,6 +265,7 @@ class Serving:
         left: float | None,
         trace: str | None,
         label: str | None,
+        row: list[Any] | None,
     ) -> None:
         try:
             cell: Any = self._cell(path, uid)
@@ -277,7 +278,7 @@ class Serving:
             return
         deadline = self._system.time() + left if left is not None else None
         options = {"sender": sent_by, "deadline": deadline, "trace": trace, "label": label}
-        call = self._calls[number] = ServedCall(self._channel, number, cell, frozen, options)
+        call = self._calls[number] = ServedCall(self._channel, number, cell, frozen, options, row)
         self._run(number, self._serve(number, call))
 
     async def _serve(self, number: int, call: ServedCall) -> None:
@@ -370,7 +371,7 @@ _TAKES: items.Takers = {
     items.CANCEL: (Serving._cancel, 1),  # noqa: SLF001
     items.STOP: (Serving._stop, 5),  # noqa: SLF001
     items.WATCH: (Serving._watch, 2),  # noqa: SLF001
-    items.CALL: (Serving._call, 8),  # noqa: SLF001
+    items.CALL: (Serving._call, 9),  # noqa: SLF001
     items.INPUT: (Serving._input, 2),  # noqa: SLF001
     items.INPUT_FAILED: (Serving._input_failed, 2),  # noqa: SLF001
     items.INPUT_END: (Serving._input_ends, 1),  # noqa: SLF001
