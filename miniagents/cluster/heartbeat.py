@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from miniagents.cluster.authority import View
+from miniagents.cluster.linked_journal import JournalTerms
 from miniagents.cluster.versions import Versions
 from miniagents.errors import DecodeError
 
@@ -68,6 +69,7 @@ class NodeSettings(msgspec.Struct, array_like=True, frozen=True):
         suspect_after: As in `Cluster`.
         budgets: The budgets of the driver's system, which count on all nodes, as `budget_to_wire` has made them.
         versions: The versions of the driver.
+        journal: What the node is told of the journal of the driver; None if that has none.
     """
 
     system: str
@@ -82,6 +84,7 @@ class NodeSettings(msgspec.Struct, array_like=True, frozen=True):
     suspect_after: int | None
     budgets: tuple[list[Any], ...]
     versions: Versions
+    journal: JournalTerms | None = None
 
 
 pack = msgspec.msgpack.encode

@@ -48,6 +48,12 @@ SPAWN = 60  # uid, path, parent, factory, options, restart type, seconds to shut
 CHILD_ASK = 61  # uid, what is asked of it, reason
 CHILD_REPORT = 62  # uid, what has happened to it, reason or error
 
+# The journal of the driver
+JOURNAL_WRITE = 70  # number, operations
+JOURNAL_READ = 71  # number, query, or None for numbers alone
+JOURNAL_ANSWER = 72  # number, result, the first of the new numbers or None
+JOURNAL_FAILED = 73  # number, error
+
 # Waits
 PROBE = 80  # number of the question along which it comes, name, epoch and number of its origin, age of that, paths
 

@@ -264,6 +264,16 @@ class NodeLink:
     def _child_reported(self, uid: int, what: str, data: Any) -> None:
         self._nodes.placing.reported(uid, what, _reason(data) if data is not None else None)
 
+    def _journal_answered(self, number: int, result: Any, first: int | None) -> None:
+        journal = self._nodes.journal
+        if journal is not None:
+            journal.answered(number, result, first)
+
+    def _journal_failed(self, number: int, data: Any) -> None:
+        journal = self._nodes.journal
+        if journal is not None:
+            journal.failed(number, items.error_from_wire(data))
+
     # The end
 
     def lost(self, error: BaseException) -> None:
@@ -311,6 +321,8 @@ _ANSWERS: items.Takers = {
     items.STOPPED: (NodeLink._stopped, 2),  # noqa: SLF001
     items.STARTED: (NodeLink._has_started, 3),  # noqa: SLF001
     items.ENDED: (NodeLink._has_ended, 3),  # noqa: SLF001
+    items.JOURNAL_ANSWER: (NodeLink._journal_answered, 3),  # noqa: SLF001
+    items.JOURNAL_FAILED: (NodeLink._journal_failed, 2),  # noqa: SLF001
     items.CHILD_REPORT: (NodeLink._child_reported, 3),  # noqa: SLF001
 }
 """What takes an item of each kind, and how many fields it has."""

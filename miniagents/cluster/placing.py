@@ -179,6 +179,10 @@ class Placing:
         elif not isinstance(reason, NodeLostError):
             self._suspects.pop(child.path, None)
 
+    def child_here(self, uid: int) -> PlacedCell | None:
+        """Return the cell of an actor that this node has placed on another one, or None."""
+        return self._children.get(uid)
+
     def reported(self, uid: int, what: str, reason: Any) -> None:
         """Take a report about an actor on another node."""
         child = self._children.get(uid)

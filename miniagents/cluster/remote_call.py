@@ -176,8 +176,7 @@ class RemoteCall:
     def _count(self, parts: list[Any]) -> None:
         self._has_ended = True
         interaction = self._ctx.interaction
-        interaction.tokens += parts[3]
-        interaction.cost += parts[4]
+        interaction.spend(parts[3], parts[4])
 
     def _end(self, parts: list[Any]) -> None:
         self._count(parts)

@@ -13,6 +13,7 @@ from miniagents.cluster.channel import Channel
 from miniagents.cluster.frames import check_size, pack
 from miniagents.cluster.hosting import Order
 from miniagents.cluster.served_call import ServedCall
+from miniagents.cluster.served_journal import ServedJournal
 from miniagents.errors import ActorStoppedError, DecodeError, InvalidOptionError, MailboxFullError
 from miniagents.log import log as _log
 from miniagents.messages import ErrorMessage, Message
@@ -40,6 +41,7 @@ class Serving:
         self._tasks: dict[int, asyncio.Task[None]] = {}  # of calls, and of those that wait for room
         self._watched: dict[Cell, None] = {}
         self._told: set[int] = set()  # the uids of actors whose overflow policy the other node has been told
+        self._journal = ServedJournal(nodes.system.journal, channel)
 
     @property
     def open(self) -> int:
@@ -318,6 +320,14 @@ class Serving:
     def _child_ask(self, uid: int, what: str, reason: Any) -> None:
         self._nodes.hosting.asked(uid, what, items.reason_from_wire(reason) if reason is not None else None)
 
+    # The journal
+
+    def _journal_write(self, number: int, operations: Any) -> None:
+        self._journal.write(number, operations)
+
+    def _journal_read(self, number: int, query: Any) -> None:
+        self._journal.read(number, query)
+
     # Waits
 
     def _probe(self, number: int, name: str, epoch: int, origin: int, age: float, ring: list[str]) -> None:
@@ -359,6 +369,8 @@ _TAKES: items.Takers = {
     items.CREDIT: (Serving._credit, 2),  # noqa: SLF001
     items.SPAWN: (Serving._spawn, 7),  # noqa: SLF001
     items.CHILD_ASK: (Serving._child_ask, 3),  # noqa: SLF001
+    items.JOURNAL_WRITE: (Serving._journal_write, 2),  # noqa: SLF001
+    items.JOURNAL_READ: (Serving._journal_read, 2),  # noqa: SLF001
     items.PROBE: (Serving._probe, 6),  # noqa: SLF001
 }
 """What takes an item of each kind, and how many fields it has."""

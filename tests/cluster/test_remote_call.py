@@ -134,8 +134,7 @@ async def traced(ctx: InteractionContext) -> None:
 
 @miniagent
 async def uses_tokens(ctx: InteractionContext) -> None:
-    ctx.interaction.tokens += 7
-    ctx.interaction.cost += 0.5
+    ctx.interaction.spend(7, 0.5)
     ctx.reply("done")
 
 

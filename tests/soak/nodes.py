@@ -99,7 +99,7 @@ async def play(seconds: float, pause: float = 0.0, cancelled: int = CANCELLED) -
         AssertionError: A message was lost, or something that was cancelled still runs.
     """
     figures, began = Figures(), time.monotonic()
-    cluster = RayCluster(nodes=NODES, modules=["tests.soak.nodes_actors"])
+    cluster = RayCluster(nodes=NODES, modules=["tests.soak.nodes_actors"], lease=60.0)  # the machine may be busy
     async with MiniAgents(cluster=cluster) as system:
         places = [SpawnOptions(node=f"node-{number}") for number in range(1, NODES + 1)]
         counters = [system.spawn(Counter, options=place) for place in places]

@@ -29,7 +29,7 @@ def test_each_message_is_counted_once_however_often_the_process_is_killed_and_it
 async def test_nodes_under_load_lose_nothing_and_what_is_cancelled_leaves_nothing_running_there() -> None:
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'miniagents[ray]'")
 
-    figures = await nodes.play(5.0, cancelled=100)
+    figures = await nodes.play(3.0, cancelled=100)
 
     assert figures.tells > 0
     assert figures.asks > 0

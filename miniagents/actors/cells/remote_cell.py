@@ -12,7 +12,7 @@ from miniagents.actors.messaging.identity import Identity
 from miniagents.actors.messaging.mailbox import Overflow
 from miniagents.actors.messaging.ref import ActorRef
 from miniagents.actors.waiting.termination import StopRequest
-from miniagents.errors import ActorStoppedError
+from miniagents.errors import ActorStoppedError, InvalidOptionError
 from miniagents.promising import Promise
 from miniagents.supervision import StopReason
 from miniagents.supervision.lifecycle import BORN, OVER, Life
@@ -105,7 +105,7 @@ class RemoteCell(StandIn):
         """
         if self.life is OVER and entry.ask is None:
             entry.taken = True
-            raise ActorStoppedError(f"{self.path}: has ended", path=self.path, reason=self.reason)
+            raise self.ended_error()
         return self._hand_on(entry, message_id)
 
     def post(self, envelope: Enveloped) -> None:
@@ -163,6 +163,31 @@ class RemoteCell(StandIn):
         promise.add_done_callback(self._was_stopped)
         self.link.stop(self, promise, reason=reason, drain=drain)
         return promise
+
+    def start_again(self) -> Promise[None]:
+        """Have the supervisor of the actor end it and start it again, if that is here.
+
+        Returns:
+            The promise of its start; it fails with `InvalidOptionError` if its supervisor is on another node.
+        """
+        placing = self.system.placing
+        child = placing.child_here(self.uid) if placing is not None else None
+        if child is not None and child.identity == self.identity:
+            again: Promise[None] = child.start_again()
+            return again
+        promise: Promise[None] = Promise()
+        promise.reject(
+            self.ended_error()
+            if self.life is OVER
+            else InvalidOptionError(
+                f"{self.path}: lives on node {self.identity.node!r}: restart() it on the node of its supervisor"
+            )
+        )
+        return promise
+
+    def ended_error(self) -> ActorStoppedError:
+        """Return the error of what is asked of the actor after its end."""
+        return ActorStoppedError(f"{self.path}: has ended", path=self.path, reason=self.reason)
 
     def _was_stopped(self, promise: Promise[Any]) -> None:
         self._stops.pop(promise, None)

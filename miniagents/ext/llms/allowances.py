@@ -116,6 +116,11 @@ class Allowance:
         with self._lock:
             return tuple(self._shares.values())
 
+    def shares_by_caller(self) -> "dict[str | None, Self]":
+        """Return the shares by the names of their callers; None for calls without one."""
+        with self._lock:
+            return dict(self._shares)
+
     def _drop_unused_shares(self) -> None:
         for caller, share in tuple(self._shares.items()):
             if share.is_unused:

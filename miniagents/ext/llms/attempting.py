@@ -139,8 +139,7 @@ async def attempt_once(
         if usage is not None:
             price, meter = price_of(request.model), current_meter.get()
             cost = price.of(usage) if price is not None else 0.0
-            interaction.tokens += usage.total_tokens
-            interaction.cost += cost
+            interaction.spend(usage.total_tokens, cost)
             if meter is not None:
                 meter.add(usage, cost)
 

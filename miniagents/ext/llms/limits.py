@@ -149,6 +149,12 @@ class RateLimit(Allowance):
         return waiting + sum(share.waiting for share in self.shares())
 
     @property
+    def waiters(self) -> dict[str, int]:
+        """The number of waiting requests of each sender, in the order of their turns."""
+        with self._lock:
+            return self._queue.by_sender()
+
+    @property
     def in_flight(self) -> int:
         """The number of requests that were admitted and have not ended."""
         with self._lock:
