@@ -300,6 +300,7 @@ class Serving:
         try:
             await call.run()
         finally:
+            call.input_ends()  # the caller sends no end of it once it has heard that the call has ended
             del self._calls[number]
 
     def _input(self, number: int, message: Any) -> None:
