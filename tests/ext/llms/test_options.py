@@ -234,6 +234,7 @@ def test_the_table_of_the_documentation_has_all_options_with_their_defaults() ->
         "model_path": None,
         "n_ctx": DEFAULT_CONTEXT,
         "n_parallel": DEFAULT_PARALLEL,
+        **dict.fromkeys(("provider", "region", "project", "api_version")),
     }
 
     assert {name: eval(default) for name, default in rows.items()} == defaults
