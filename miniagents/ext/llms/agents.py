@@ -14,6 +14,7 @@ from miniagents.ext.llms.budgets import Budget
 from miniagents.ext.llms.cache import Cache
 from miniagents.ext.llms.compact import Compact
 from miniagents.ext.llms.compaction import compacted_by
+from miniagents.ext.llms.lending import pace_of, purse_of
 from miniagents.ext.llms.limits import RateLimit
 from miniagents.ext.llms.llm_agent import show_options
 from miniagents.ext.llms.provider import Provider
@@ -130,12 +131,19 @@ def terms_of(
     cache: Cache | None = None,
 ) -> Terms:
     """Return the terms of the requests of an agent: its own options, and the budgets of its system."""
+    call = ctx.interaction
     own = () if budget is None else budget if isinstance(budget, Sequence) else (budget,)
+    system = ctx.system
+    if rate_limit is not None:
+        system.known_limits.add(rate_limit)
+    for limited in own:
+        system.known_budgets.add(limited)
+    budgets = (*own, *(b for b in system.own_budgets if covers(b, call) and b not in own))
     return Terms(
         retry=retry if retry is not None else _DEFAULT_RETRY,
         idle_timeout=idle_timeout,
-        rate_limit=rate_limit,
-        budgets=(*own, *(b for b in ctx.system.budgets if covers(b, ctx.interaction) and b not in own)),
+        rate_limit=pace_of(rate_limit, call) if rate_limit is not None else None,
+        budgets=tuple(purse_of(each, call) for each in budgets),
         cache=cache,
     )
 
