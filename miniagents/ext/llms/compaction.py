@@ -268,7 +268,7 @@ def _limits(agent: MiniAgent, budget: Budget | None) -> dict[str, Any]:
         return {}
     options: dict[str, Any] = {"tools": None, "output": None, "compact": None}
     if budget is not None:
-        own = agent.arguments.get("budget")
+        own = agent.live_arguments.get("budget")
         known = () if own is None else (own,) if isinstance(own, Budget) else tuple(own)
         options["budget"] = [*known, budget]
     return options
