@@ -25,7 +25,7 @@ QUIET = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "OPENAI_AGENTS_DISABLE_TRACING"
 @pytest.fixture(scope="session")
 def service() -> Iterator[Service]:
     token = secrets.token_hex(16)
-    command = ["-m", "miniagents.ext.serving.command", "tests.clients.service:app", "--port", "0"]
+    command = ["-m", "miniagents.ext.serving.command", "tests.clients.service:app", "--port", "0", "--mcp"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "MINIAGENTS_TOKEN": token, "MINIAGENTS_ADMIN_TOKEN": "admin"}
     with subprocess.Popen([sys.executable, *command], env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
@@ -58,7 +58,8 @@ def command_of(kind: type[Contract]) -> list[str]:
 def client(request: pytest.FixtureRequest, service: Service) -> Iterator[Client]:
     kind: type[Contract] = request.cls
     command, pipe = command_of(kind), subprocess.PIPE
-    environment = {**os.environ, **QUIET, "SERVICE_URL": service.url, "SERVICE_TOKEN": service.token}
+    here = {"SERVICE_URL": service.url, "SERVICE_TOKEN": service.token}
+    environment = {**os.environ, **QUIET, **here, "SERVICE_PYTHON": sys.executable, "SERVICE_ROOT": str(ROOT)}
     with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
         try:
             yield Client(process)
