@@ -31,6 +31,7 @@ LAYERS = [
     "ext",
     "testing",
     "cli",
+    "__main__",
 ]
 
 
@@ -76,6 +77,7 @@ ROOMS = {
         "asgi",
         "app",
         "mcp_app",
+        "process",
         "command",
     ],
 }

@@ -16,6 +16,7 @@ from miniagents.errors import AgentArgumentError, InvalidOptionError
 from miniagents.ext.llms.approvals import Approve
 from miniagents.ext.llms.budgets import Budget
 from miniagents.ext.llms.cache import Cache
+from miniagents.ext.llms.compact import Compact
 from miniagents.ext.llms.limits import RateLimit
 from miniagents.ext.llms.parameters import (
     ChatParameters,
@@ -85,6 +86,7 @@ class LLMOptions(
     rate_limit: Annotated[RateLimit | None, "a RateLimit, as in rate_limit=RateLimit(requests_per_minute=600)"]
     budget: Annotated[Budget | Sequence[Budget] | None, "a Budget, or a list of them, as in budget=Budget(usd=1.0)"]
     cache: Annotated[Cache | None, "a Cache, as in cache=Cache()"]
+    compact: Annotated[Compact | None, "a Compact, as in compact=Compact(at=0.8)"]
     llm_logger_agent: Annotated[MiniAgent | bool | None, "an agent, True, False, or None"]
     response_metadata: Annotated[Mapping[str, Any], "a dict"]
     api_options: Annotated[Mapping[str, Any], "a dict of parameters of the API"]
@@ -115,11 +117,16 @@ def check_values(agent: str, options: Mapping[str, Any]) -> None:
         if hint is None:
             continue
         problem = _problem(value, hint)
-        if problem is None and name == "output" and value is not None:
-            problem = _problem_of_output(value)
         if problem is not None:
             shown = f"a {type(value).__qualname__}" if name in _SECRET else reprlib.repr(value)
             raise problem(f"agent {agent}: {name}= takes {_words(hint)}, not {shown}")
+        if name == "output" and value is not None:
+            try:
+                output_type(value)
+            except (TypeError, ValueError, NameError) as error:
+                raise AgentArgumentError(
+                    f"agent {agent}: output= takes {_words(hint)}, not {reprlib.repr(value)}: {error}"
+                ) from error
 
 
 def _problem(value: object, hint: Any) -> type[AgentArgumentError | InvalidOptionError] | None:
@@ -129,14 +136,6 @@ def _problem(value: object, hint: Any) -> type[AgentArgumentError | InvalidOptio
         ranges = [note for note in hint.__metadata__ if isinstance(note, msgspec.Meta)]
         if not all(_is_within(value, meta) for meta in ranges):
             return InvalidOptionError
-    return None
-
-
-def _problem_of_output(value: object) -> type[AgentArgumentError] | None:
-    try:
-        output_type(value)
-    except (TypeError, ValueError, NameError):
-        return AgentArgumentError
     return None
 
 

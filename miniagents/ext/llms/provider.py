@@ -3,7 +3,7 @@
 import os
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import msgspec
 
@@ -178,5 +178,36 @@ class Provider(Protocol):
 
         Raises:
             ProviderError: The request failed, or the answer is not whole.
+        """
+        ...
+
+
+@runtime_checkable
+class CountsTokens(Protocol):
+    """A provider that counts the tokens of a request before it is sent."""
+
+    async def count_tokens(self, request: ModelRequest) -> int | None:
+        """Return the input tokens of a request, tools and system prompts included; None if this API does not count.
+
+        Raises:
+            Exception: The provider has not answered.
+        """
+        ...
+
+
+@runtime_checkable
+class Compacts(Protocol):
+    """A provider that shortens conversations itself."""
+
+    def compacting(self, options: Mapping[str, Any], tokens: int, instructions: str | None) -> dict[str, Any]:
+        """Return the parameters of an API call with those for compaction.
+
+        Args:
+            options: The parameters so far.
+            tokens: The input tokens above which the provider shortens a conversation.
+            instructions: The prompt for the summary; None for the provider's own.
+
+        Raises:
+            InvalidOptionError: This API does not compact, or takes no instructions.
         """
         ...

@@ -48,6 +48,7 @@ from miniagents.ext.serving.tracking import P
 from miniagents.ext.telemetry.prometheus import MetricsApp
 
 if TYPE_CHECKING:
+    from miniagents.ext.observer.web_observer import Mounted
     from miniagents.ext.serving.a2a.endpoint import A2aEndpoint
     from miniagents.ext.serving.mcp.endpoint import McpEndpoint
 
@@ -94,6 +95,7 @@ class AgentApp(Starlette):
         responses: ResponseStore,
         metrics: MetricsApp | None,
         gc: Collecting | None = None,
+        observer: "Mounted | None" = None,
     ) -> None:
         self.system = service.system
         self._service = service
@@ -106,6 +108,7 @@ class AgentApp(Starlette):
         self._gc = gc
         self._mcp: McpEndpoint | None = None
         self._a2a: A2aEndpoint | None = None
+        self._observer = observer
         self.hosts = hosts
         origins = tuple(allowed_origins)
         middleware = [
@@ -284,6 +287,8 @@ class AgentApp(Starlette):
             if self._on_start is not None:
                 await self._on_start(system)
             await service.turns.store.check()
+            if self._observer is not None and self._observer.observer.system is None:
+                self._observer.observer.system_started(system)  # the system ran before the app
             self._announce()
             async with self._mcp.running() if self._mcp is not None else nullcontext():
                 with collecting(self._gc), self._drain.on_signals():
@@ -316,6 +321,9 @@ class AgentApp(Starlette):
             token, keys.generated = keys.generated, None
             if token is not None:
                 print(f"miniagents: the {what} of this service is {token}", file=sys.stderr, flush=True)
+        if self._observer is not None:
+            link = f"{self._observer.prefix}/?token={self._observer.observer.new_token()}"
+            print(f"miniagents: see the agents of this service at {link}", file=sys.stderr, flush=True)
 
     def _all_routes(self) -> list[BaseRoute]:
         service, agents, responses = self._service, self._agents, self._responses
@@ -353,6 +361,7 @@ class AgentApp(Starlette):
             route("GET", "/agents", agents.agents, keys),
             route("GET", "/agents/{name}/streams/{stream}", agents.resume, keys, is_counted=True),
             WebSocketRoute("/agents/{name}", AgentSocket(service)),
+            *self._observer_routes(),
             route("GET", "/interactions", operations.interactions, admin),
             route("DELETE", "/interactions/{id}", operations.stop, admin),
             route("GET", "/waits", waits.waits, None),
@@ -375,6 +384,17 @@ class AgentApp(Starlette):
             route("POST", "/v1/messages/count_tokens", messages.count, is_counted=True),
             route("GET", "/v1/models", models.list, body_for),
             route("GET", "/v1/models/{model}", models.retrieve, body_for),
+        ]
+
+    def _observer_routes(self) -> list[BaseRoute]:
+        """Return the routes of the page of the observer, which has tokens of its own."""
+        if self._observer is None:
+            return []
+        page, prefix = self._observer, self._observer.prefix
+        return [
+            Route(prefix, page),
+            Route(f"{prefix}/{{rest:path}}", page),
+            WebSocketRoute(f"{prefix}/{{rest:path}}", page),
         ]
 
     async def _show_metrics(self, request: Request, key: str) -> ASGIApp:

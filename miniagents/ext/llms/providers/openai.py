@@ -1,6 +1,6 @@
 """`OpenAIProvider`: OpenAI's chat completions and Responses API, and compatible servers, through the official SDK."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from miniagents.errors import InvalidOptionError
@@ -19,6 +19,15 @@ from miniagents.ext.llms.providers.openai_mapping import (
 )
 from miniagents.ext.llms.providers.response_stream import read_response
 from miniagents.ext.llms.providers.responses_reader import ResponsesReader
+from miniagents.ext.llms.schemas import OutputType
+
+_COUNTED = frozenset(
+    {
+        *("input", "tools", "text", "reasoning", "tool_choice", "parallel_tool_calls", "previous_response_id"),
+        *("conversation", "truncation"),
+    }
+)
+"""The parameters of a response that its input tokens depend on."""
 
 
 class OpenAIProvider:
@@ -59,7 +68,7 @@ class OpenAIProvider:
         if request.tools:
             options["tools"] = [*tools_for_chat(request.tools), *options.get("tools", ())]
         if request.output is not None:
-            options["response_format"] = output_for_chat(request.output)
+            options["response_format"] = self._response_format(request.output)
         if request.stream:
             options["stream_options"] = {"include_usage": True, **options.get("stream_options", {})}
         completions = self._client.chat.completions
@@ -70,7 +79,36 @@ class OpenAIProvider:
             **as_parameters(completions.create, options),
         )
 
+    def _response_format(self, output: OutputType) -> dict[str, Any]:
+        return output_for_chat(output)
+
+    async def count_tokens(self, request: ModelRequest) -> int | None:
+        """Return the input tokens of a request; None for chat completions, which count none. See `CountsTokens`."""
+        if self._api == "chat":
+            return None
+        options = self._response_options(request)
+        counted = {name: value for name, value in options.items() if name in _COUNTED}
+        result = await self._client.responses.input_tokens.count(model=request.model, **counted)
+        return int(result.input_tokens)
+
+    def compacting(self, options: Mapping[str, Any], tokens: int, instructions: str | None) -> dict[str, Any]:
+        """Return options with those of the server-side compaction of the Responses API; see `Compacts`."""
+        if self._api == "chat":
+            raise InvalidOptionError('chat completions do not compact: take api="responses", or another Compact(by=)')
+        if instructions is not None:
+            raise InvalidOptionError("the Responses API takes no instructions for its compaction")
+        entry = {"type": "compaction", "compact_threshold": tokens}
+        return {**options, "context_management": [*options.get("context_management", ()), entry]}
+
     def _respond(self, request: ModelRequest) -> Any:
+        responses = self._client.responses
+        options = self._response_options(request)
+        return responses.with_streaming_response.create(
+            model=request.model, stream=request.stream, **as_parameters(responses.create, options)
+        )
+
+    def _response_options(self, request: ModelRequest) -> dict[str, Any]:
+        """Return the parameters of a request to the Responses API, its conversation included."""
         options = {"store": False, **api_options(request)}
         if request.tools:
             options["tools"] = [*tools_for_responses(request.tools), *options.get("tools", ())]
@@ -78,13 +116,8 @@ class OpenAIProvider:
             options["text"] = {**options.get("text", {}), **output_for_responses(request.output)}
         if "max_tokens" in options:
             options["max_output_tokens"] = options.pop("max_tokens")
-        responses = self._client.responses
-        return responses.with_streaming_response.create(
-            model=request.model,
-            input=to_responses(request.messages),
-            stream=request.stream,
-            **as_parameters(responses.create, options),
-        )
+        options["input"] = to_responses(request.messages)
+        return options
 
 
 def api_options(request: ModelRequest) -> dict[str, Any]:

@@ -342,4 +342,9 @@ def _function(tool: ToolSpec) -> dict[str, Any]:
 
 
 def _schema(output: OutputType) -> dict[str, Any]:
-    return {"name": output.api_name, "schema": output.schema, "strict": output.strict}
+    strict = output.strict_schema
+    return {
+        "name": output.api_name,
+        "schema": output.schema if strict is None else strict,
+        "strict": strict is not None,
+    }
