@@ -139,7 +139,7 @@ async def population(city: str) -> str:
     return {"Paris": "2100000", "Rome": "2800000"}[city]
 
 
-agents = [
+agents: list[Any] = [
     historian,
     held,
     witness,
