@@ -13,6 +13,8 @@ from miniagents.actors.observing.caller import current_caller
 from miniagents.agents import AgentRef, InteractionContext, MiniAgent, MiniAgents
 from miniagents.errors import McpUnavailableError, NoActiveSystemError
 from miniagents.ext.llms import Tool, ToolResultMessage
+from miniagents.ext.llms.tool_sources import listing_model
+from miniagents.ext.llms.windows import window_of
 from miniagents.ext.mcp.asking import Asking, OnElicitation
 from miniagents.ext.mcp.connected import Connected
 from miniagents.ext.mcp.connection import Keeper
@@ -62,8 +64,9 @@ class McpServer:
         pin: Whether only tools that are as they were in the first list are shown and called. A path of a file keeps
             that list beyond the process. See `unapproved` and `approve`.
         always: Names of tools, or patterns, that are shown even if the server has too many tools to show them all.
-        search_above: Tokens that the definitions of the tools may take in each request, 0 or more; None for no limit.
-            If they take more, a model finds tools by a search. The default is a tenth of a window of 128,000 tokens.
+        search_above: Tokens that the definitions of the tools may take in each request, 0 or more; or a share of the
+            model's context window, a float between 0 and 1; None for no limit. If they take more, a model finds tools
+            by a search. A window that is not known counts as one of 128,000 tokens.
         max_result_tokens: Tokens of a result that a model gets at once, 1 or more; None for no limit. Of a longer one
             it gets head and tail, and a handle by which it reads on.
         max_bytes: The longest message of the server in bytes, 1 or more. A longer answer is a failed call.
@@ -111,7 +114,7 @@ class McpServer:
         trusted: bool = False,
         pin: bool | str | Path = False,
         always: Sequence[str] = (),
-        search_above: int | None = DEFAULT_SEARCH_ABOVE,
+        search_above: float | None = DEFAULT_SEARCH_ABOVE,
         max_result_tokens: int | None = DEFAULT_MAX_RESULT_TOKENS,
         max_bytes: int = DEFAULT_MAX_BYTES,
         idle_timeout: float | None = None,
@@ -198,7 +201,9 @@ class McpServer:
                 raise
             _log.warning("mcp.left_out", server=self.name, error=str(error))
             return []
-        return await connected.shown_tools()
+        model = listing_model.get()
+        window = await window_of(model) if model is not None else None
+        return await connected.shown_tools(self._options.most_tokens(window))
 
     async def call(self, name: str, /, **arguments: Any) -> ToolResultMessage:
         """Call a tool.
