@@ -26,6 +26,8 @@ USUAL_WINDOW = 128_000
 
 DEFAULT_MAX_RESULT_TOKENS = 20_000
 
+DEFAULT_CLOSE_AFTER = 600.0
+
 HeadersOf: TypeAlias = Callable[[Caller | None], Headers | Awaitable[Headers]]
 """A function, async or not, that returns the headers for a caller."""
 
@@ -57,6 +59,7 @@ class ServerOptions:
     max_result_tokens: int | None
     max_bytes: int
     idle_timeout: float | None
+    close_after: float | None
     on_elicitation: OnElicitation | None
     on_sampling: MiniAgent | AgentRef | None
 
@@ -96,6 +99,8 @@ class ServerOptions:
         check_count(f"{where}, max_result_tokens=)", self.max_result_tokens, 1, or_none=True)
         if self.idle_timeout is not None:
             check_seconds(f"{where}, idle_timeout=)", self.idle_timeout, above_zero=True)
+        if self.close_after is not None:
+            check_seconds(f"{where}, close_after=)", self.close_after, above_zero=True)
 
         if self.on_elicitation is not None and not _is_agent(self.on_elicitation) and not callable(self.on_elicitation):
             raise InvalidOptionError(

@@ -22,6 +22,7 @@ from miniagents.ext.mcp.http import Headers, http_transport
 from miniagents.ext.mcp.idle import IdleTimes
 from miniagents.ext.mcp.link import Link
 from miniagents.ext.mcp.options import (
+    DEFAULT_CLOSE_AFTER,
     DEFAULT_MAX_BYTES,
     DEFAULT_MAX_RESULT_TOKENS,
     DEFAULT_SEARCH_ABOVE,
@@ -72,6 +73,8 @@ class McpServer:
         max_bytes: The longest message of the server in bytes, 1 or more. A longer answer is a failed call.
         idle_timeout: Seconds without progress after which a call fails, more than 0; None for no limit. The limits of
             the agent, such as `tool_timeout`, hold in any case.
+        close_after: Seconds without use after which the connection of a caller is closed, more than 0; None for never.
+            The next use makes another one. Only for servers where each caller has a connection of their own.
         on_elicitation: An agent, or a function of the `Elicitation`, async or not, that answers questions of the server
             in the middle of a call; None if the server may not ask. A function returns the fields of the answer, or
             False. An agent is never asked to open an address.
@@ -118,6 +121,7 @@ class McpServer:
         max_result_tokens: int | None = DEFAULT_MAX_RESULT_TOKENS,
         max_bytes: int = DEFAULT_MAX_BYTES,
         idle_timeout: float | None = None,
+        close_after: float | None = DEFAULT_CLOSE_AFTER,
         on_elicitation: OnElicitation | None = None,
         on_sampling: MiniAgent | AgentRef | None = None,
     ) -> None:
@@ -140,6 +144,7 @@ class McpServer:
             max_result_tokens=max_result_tokens,
             max_bytes=max_bytes,
             idle_timeout=idle_timeout,
+            close_after=close_after,
             on_elicitation=on_elicitation,
             on_sampling=on_sampling,
         )
@@ -314,7 +319,12 @@ class McpServer:
         idle = IdleTimes()
         asking = Asking(options.name, options.on_elicitation, options.on_sampling, idle)
         client = partial(Client, cache=None, **asking.callbacks())
-        kwargs = {"link": link, "open": partial(_transport, options, caller, link), "client": client}
+        kwargs = {
+            "link": link,
+            "open": partial(_transport, options, caller, link),
+            "client": client,
+            "close_after": options.close_after if options.is_per_caller else None,
+        }
         system.spawn(Keeper, name=path, kwargs=kwargs)
         pins: Pins | None = None
         if options.pin:
