@@ -67,6 +67,7 @@ def serve(
     except (ImportError, MissingDependencyError):
         print("miniagents serve needs starlette and uvicorn: pip install 'miniagents[serve]'", file=sys.stderr)
         return 2
+    os.environ.setdefault("MINIAGENTS_CONTROL", "1")  # the system is made by the app, and other commands can ask it
     try:
         app = _loaded(where)
     except InvalidOptionError as error:

@@ -7,8 +7,8 @@ from msgspec import UNSET
 
 from miniagents.ext.llms.messages import UNNAMED, AudioMessage, FileMessage, ImageMessage
 from miniagents.ext.llms.providers.openai_mapping import fields_of_url
-from miniagents.ext.serving.http.json_messages import MessageOut
 from miniagents.ext.serving.http.problems import Problem
+from miniagents.ext.serving.http.reply_messages import MessageOut
 from miniagents.ext.serving.wants import Special
 from miniagents.messages import Message
 
