@@ -258,6 +258,7 @@ agent.inquire("Hi", instructions="x")
 """
 
 
+@pytest.mark.timeout(200)
 def test_a_type_checker_sees_the_options(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(_PROGRAM)
@@ -266,7 +267,7 @@ def test_a_type_checker_sees_the_options(tmp_path: Path) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=55,
+        timeout=180,
         check=False,
     )
     lines = [line.partition(": ")[2] for line in done.stdout.splitlines() if line.startswith(str(program))]
