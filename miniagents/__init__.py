@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         BudgetInfo,
         Change,
         Interaction,
+        InteractionAccount,
         InteractionContext,
         LimitInfo,
         Live,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
         miniagent,
     )
     from miniagents.errors import (
+        A2aError,
         ActorStoppedError,
         AgentArgumentError,
         AllModelsFailedError,
@@ -162,6 +164,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "A2aError",
     "Actor",
     "ActorContext",
     "ActorInfo",
@@ -210,6 +213,7 @@ __all__ = [
     "IgnoreStart",
     "IncompleteResponseError",
     "Interaction",
+    "InteractionAccount",
     "InteractionContext",
     "InvalidOptionError",
     "InvalidRequestError",

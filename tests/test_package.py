@@ -72,6 +72,8 @@ ROOMS = {
         "native",
         "operations",
         "mcp",
+        "front_ends",
+        "a2a",
         "asgi",
         "app",
         "mcp_app",

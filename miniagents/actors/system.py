@@ -6,6 +6,7 @@ The module is longer than most: it holds the public methods of the runtime, each
 import asyncio
 import itertools
 import logging
+import os
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
@@ -73,6 +74,8 @@ class RunningCluster(Protocol):
         """Return the nodes that are in."""
 
 
+_CONTROL = "MINIAGENTS_CONTROL"
+
 SUPERVISOR_PROPS = Props(lambda: None, DEFAULT_OPTIONS)
 
 
@@ -98,11 +101,14 @@ class ActorSystem(Spawner, StoppableSystem):
             its start, and closes it last.
         cluster: The nodes over which actors can be placed (`RayCluster` of `miniagents.ext.ray`), or None for this
             process alone. The nodes are started by `async with` and by `run`, and not by `activate()`.
+        control: Whether the commands of `miniagents` (`top`, `ps`, `diagnose`, ...) can ask this system, over a socket
+            of this user alone. None, the default, for a system that has a journal in a file, and for all if the
+            environment variable MINIAGENTS_CONTROL is 1.
         observers: The observers of the system, each an `Observer`. It is told what it has a method for.
 
     Attributes:
         journal: The journal, or None.
-        control: The socket by which the commands of `miniagents` ask this system; None without a journal in a file.
+        control: The socket by which the commands of `miniagents` ask this system, or None.
         id: What tells it from all other systems, also those of other processes.
 
     Example:
@@ -130,6 +136,7 @@ class ActorSystem(Spawner, StoppableSystem):
         on_failure: Callable[[BaseException], object] | None = None,
         journal: "Journal | None" = None,
         cluster: "RunningCluster | None" = None,
+        control: bool | None = None,
         observers: Iterable[Observer] = (),
     ) -> None:
         super().__init__(on_failure)
@@ -140,6 +147,7 @@ class ActorSystem(Spawner, StoppableSystem):
         self.name = name
         self.journal = journal
         self.cluster = cluster
+        self._wants_control = control
         self.id = register(self)
         self.id_hash = hash_of(self.id)
         self.grace = grace
@@ -197,10 +205,26 @@ class ActorSystem(Spawner, StoppableSystem):
             # Not imported at the top: a program without a journal does not load it.
             mail: DurableMail = import_module("miniagents.actors.durable.mail").JournalMail(self.journal)
             self.durable_mail, self.dead_letters.on_disk = mail, mail.letters
-            self.control = import_module("miniagents.journal.operating").open_control(self, self.journal)
+        self._open_control()
         self.scheduling.system_started(self)
         self.observers.started(self)
         return self
+
+    def _open_control(self) -> None:
+        """Open the socket for the commands of `miniagents`, if the system is to have one."""
+        is_asked_for = self._wants_control
+        if is_asked_for is None:
+            is_asked_for = os.environ.get(_CONTROL, "0") not in ("", "0")
+            if not is_asked_for and self.journal is None:
+                return
+        elif not is_asked_for:
+            return
+        options: dict[str, Any] = {"shows_stacks": is_asked_for}
+        if self.journal is not None:
+            options |= import_module("miniagents.journal.operating").control_of_journal(self, self.journal)
+        if is_asked_for or "journal" in options:
+            # Not imported at the top: a program that no command asks does not load it.
+            self.control = import_module("miniagents.control.system").open_control(self, **options)
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()

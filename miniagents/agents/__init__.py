@@ -1,5 +1,6 @@
 """Agents: async functions and classes behind mailboxes, called with messages, answering with streams of them."""
 
+from miniagents.agents.accounts import InteractionAccount
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.agent_pool import AgentPoolRef
 from miniagents.agents.allowances import BudgetInfo, LimitInfo
@@ -19,6 +20,7 @@ __all__ = [
     "BudgetInfo",
     "Change",
     "Interaction",
+    "InteractionAccount",
     "InteractionContext",
     "LimitInfo",
     "Live",

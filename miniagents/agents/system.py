@@ -16,6 +16,7 @@ from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.actors.cells.spawning import PoolOptions
 from miniagents.actors.from_thread import FromThread
 from miniagents.actors.system import SUPERVISOR_PROPS
+from miniagents.agents.accounts import DEEPEST, Accounts, InteractionAccount, open_above
 from miniagents.agents.activation import ActivationRoot, new_agent_cell, spawned
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.agent_pool import AgentPoolCell, AgentPoolRef
@@ -95,9 +96,7 @@ class MiniAgents(AgentHost):
         self._answers: Any = None
         self._jobs: Any = None
         if journal is not None:
-            # Loaded here alone, so that a program without a journal does not load what needs SQLite.
-            durable = importlib.import_module("miniagents.agents.durable.system")
-            self._jobs = durable.make_durable(self, journal, records_all=durable_agents)
+            self.use_journal(journal, records_all=durable_agents)
         self.own_budgets: tuple[Any, ...] = (
             () if budget is None else tuple(budget) if isinstance(budget, (tuple, list)) else (budget,)
         )
@@ -110,6 +109,7 @@ class MiniAgents(AgentHost):
         self.errors_as_messages = errors_as_messages
         self._open_calls: dict[OpenCall, None] = {}
         self._interactions: dict[int, Interaction] = {}
+        self._accounts: Accounts = None  # type: ignore[assignment]  # set by activate()
         self.interaction_ids = itertools.count(1)
         self._activations: dict[MiniAgent, ClassAgentCell | FunctionAgentCell] = {}
         self._agents_cell: ActivationRoot | None = None
@@ -117,6 +117,18 @@ class MiniAgents(AgentHost):
         self._persistence = MessageObservers(self)
         if on_persist_messages is not None:
             self.on_persist_messages(on_persist_messages)
+
+    def use_journal(self, journal: "Journal", *, records_all: bool) -> None:
+        """Use a journal, in a system that has not been started yet. Programs give it to the constructor.
+
+        Args:
+            journal: The journal.
+            records_all: Whether all agents are durable.
+        """
+        self.journal = journal
+        # Loaded here alone, so that a program without a journal does not load what needs SQLite.
+        durable = importlib.import_module("miniagents.agents.durable.system")
+        self._jobs = durable.make_durable(self, journal, records_all=records_all)
 
     def activate(self) -> Self:
         """Start, without `async with`: for services that call `await afinalize()` when they end.
@@ -128,6 +140,7 @@ class MiniAgents(AgentHost):
         self._activations = {}
         self._agents_cell = None
         self._answers = None
+        self._accounts = Accounts(self.observers, self.dispatcher)
         return self
 
     # Agents
@@ -241,6 +254,27 @@ class MiniAgents(AgentHost):
         self._interactions[interaction.id] = interaction
         if interaction.is_silent:
             return
+        if self.observers.interaction_over:
+            # Without a call, since an observer must not cost more than two for each message (tests/test_costs.py).
+            dispatcher, parent = self.dispatcher, interaction.parent
+            now = dispatcher.now if dispatcher.awake else dispatcher.time()
+            above, level = None, 0
+            if parent is not None and parent.account is not None:
+                above = parent.account
+                if above.over_at is not None or above.level >= DEEPEST:
+                    above = open_above(above)
+                if above is not None:
+                    level = above.level + 1
+                    if not above.open_below:
+                        above.own_seconds += now - above.since
+                    above.open_below += 1
+            book = self._accounts
+            account = InteractionAccount(
+                interaction.id, interaction.cell, interaction.label, book, above, level, now, now
+            )
+            if interaction.is_running:  # it was looked up in the journal, and has turned out to be new
+                account.attempts, account.begun_at, account.attempt_begun_at = 1, now, now
+            book.open[interaction.id] = interaction.account = account
         for hook in self.observers.interaction_started:
             try:
                 hook(interaction)
@@ -309,6 +343,14 @@ class MiniAgents(AgentHost):
     def _that_run(self) -> list[Any]:
         # A call on a worker is in both.
         return list(dict.fromkeys((*self._interactions.values(), *super()._that_run())))
+
+    def accounts(self) -> tuple[InteractionAccount, ...]:
+        """Return the accounts of the calls that are not over, oldest first.
+
+        They are kept while an observer follows calls to their end (`Observer.interaction_over`). A call that was under
+        way when that observer came has none.
+        """
+        return tuple(self._accounts.open.values())
 
     def limits(self) -> tuple[LimitInfo, ...]:
         """Return the rate limits that the agents of this system have used and still have: each whole, and with

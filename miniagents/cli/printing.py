@@ -57,6 +57,24 @@ def moment(at: float | None) -> str:
     return dt.datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def seconds(duration: float) -> str:
+    """Return a duration for people.
+
+    Args:
+        duration: The duration in seconds.
+
+    Example:
+        >>> seconds(0.25), seconds(75), seconds(7_260)
+        ('0.25 s', '1 min 15 s', '2 h 1 min')
+    """
+    if duration < 60:
+        return f"{duration:.2f} s"
+    minutes, rest = divmod(int(duration), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
 def amount(size: int) -> str:
     """Return a number of bytes for people.
 

@@ -14,6 +14,7 @@ from miniagents.agents.system import MiniAgents
 from miniagents.cluster.authority import Authority, Member, NodeState
 from miniagents.cluster.heart import Heart
 from miniagents.cluster.heartbeat import BeatAnswer, NodeSettings, pack
+from miniagents.cluster.linked_journal import NUMBERS, JournalTerms
 from miniagents.cluster.names import budget_to_wire
 from miniagents.cluster.nodes import ClusterNodes
 from miniagents.cluster.transport import Launcher, LossCause, NodeId, Place, Transport
@@ -239,12 +240,21 @@ class Cluster:
             self._suspect_after,
             self._budgets,
             versions_here(),
+            self._journal_terms(),
         )
         await self._launcher.start(node, pack(settings))
         self._authority.joined(node, self._now())
         _log.info("node.up", node=node.name, epoch=node.epoch)
         system.events.publish(EventKind.NODE_UP, node.name, detail=node.epoch)
         self._publish()
+
+    def _journal_terms(self) -> JournalTerms | None:
+        system = self._running()
+        journal = system.journal
+        if journal is None:
+            return None
+        records_all = system.durability is not None and system.durability.records_all
+        return JournalTerms(journal.max_message_bytes, journal.patience, records_all, journal.next_id(NUMBERS))
 
     async def _replace(self, node: NodeId, cause: LossCause) -> None:
         """Start another node in the place of one that is lost, once that one has stopped for sure: at once if its
@@ -308,7 +318,7 @@ class Cluster:
             placing.resources = self._resources()
             view = self._authority.view(self._now())
             placing.apply(view)
-            if view.is_settled:
+            if view.is_settled and not self._authority.has_joining:
                 self._settled.set()
 
     # Heartbeats
@@ -316,7 +326,7 @@ class Cluster:
     def _resources(self) -> dict[str, dict[str, float]]:
         return {place.name: dict(place.resources) for place in tuple(self._places.values())}
 
-    def _answered(self, member: Member, answer: BeatAnswer, asked_with: int) -> None:
+    def _answered(self, member: Member, answer: BeatAnswer) -> None:
         if self._is_closing or self._authority.member(member.node) is not member:
             return
         member.lag, member.busy, member.hosted = answer.lag, answer.busy, answer.hosted
@@ -325,7 +335,7 @@ class Cluster:
         if answer.leaves and member.standing is NodeState.UP:
             self._begin_drain(member)
         self._publish()
-        if member.standing is NodeState.LEAVING and not answer.hosted and answer.knows >= asked_with:
+        if member.standing is NodeState.LEAVING and answer.has_left:
             self._lost(member.node, LossCause.DRAINED)
 
     def _silent(self, node: NodeId) -> None:

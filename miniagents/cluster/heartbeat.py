@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from miniagents.cluster.authority import View
+from miniagents.cluster.linked_journal import JournalTerms
 from miniagents.cluster.versions import Versions
 from miniagents.errors import DecodeError
 
@@ -40,6 +41,7 @@ class BeatAnswer(msgspec.Struct, array_like=True, frozen=True):
         hosted: The number of actors that other nodes have placed there.
         unreached: The names of the nodes that it cannot reach.
         leaves: Whether it asks to be drained.
+        has_left: Whether it is drained: it hosts no actor any more, and the driver has all that it has said.
     """
 
     clock: float
@@ -49,6 +51,7 @@ class BeatAnswer(msgspec.Struct, array_like=True, frozen=True):
     hosted: int
     unreached: tuple[str, ...]
     leaves: bool
+    has_left: bool
 
 
 class NodeSettings(msgspec.Struct, array_like=True, frozen=True):
@@ -68,6 +71,7 @@ class NodeSettings(msgspec.Struct, array_like=True, frozen=True):
         suspect_after: As in `Cluster`.
         budgets: The budgets of the driver's system, which count on all nodes, as `budget_to_wire` has made them.
         versions: The versions of the driver.
+        journal: What the node is told of the journal of the driver; None if that has none.
     """
 
     system: str
@@ -82,6 +86,7 @@ class NodeSettings(msgspec.Struct, array_like=True, frozen=True):
     suspect_after: int | None
     budgets: tuple[list[Any], ...]
     versions: Versions
+    journal: JournalTerms | None = None
 
 
 pack = msgspec.msgpack.encode

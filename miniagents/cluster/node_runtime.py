@@ -12,6 +12,7 @@ from miniagents.agents.system import MiniAgents
 from miniagents.cluster.authority import View
 from miniagents.cluster.heartbeat import BeatAnswer, beat_of, pack, settings_of
 from miniagents.cluster.lease import Lease
+from miniagents.cluster.linked_journal import LinkedJournal
 from miniagents.cluster.names import budget_from_wire, named
 from miniagents.cluster.nodes import ClusterNodes
 from miniagents.cluster.transport import NodeId, Transport
@@ -60,7 +61,7 @@ class NodeRuntime:
         self._is_ready = asyncio.Event()
         self._pulsed_at = clock()
         self._known = 0
-        self._leaves = False
+        self._leaves = self._has_left = False
         self._check_variables()
         for module in self.settings.modules:
             importlib.import_module(module)
@@ -92,6 +93,8 @@ class NodeRuntime:
             self.nodes.placing.suspect_after = self.settings.suspect_after
             self.nodes.placing.driver = NodeId(*self.settings.driver)
             system.placing = self.nodes.placing
+            if isinstance(system.journal, LinkedJournal):
+                system.journal.connect(self.nodes, NodeId(*self.settings.driver))
             self._is_ready.set()
             await self._stopping.wait()
         finally:
@@ -115,6 +118,13 @@ class NodeRuntime:
         names = {budget.shared for budget in system.own_budgets}
         lent = (budget_from_wire(budget) for budget in settings.budgets)
         system.own_budgets = (*system.own_budgets, *(budget for budget in lent if budget.shared not in names))
+        if system.journal is not None:
+            raise InvalidOptionError(
+                f"node {self.node.name!r}: the system that setup= makes has a journal; the one journal of a cluster is "
+                f"that of the driver: MiniAgents(journal=, cluster=)"
+            )
+        if settings.journal is not None:
+            system.use_journal(LinkedJournal(settings.journal), records_all=settings.journal.records_all)
 
     def _may_speak(self) -> bool:
         if not self._lease.has_lapsed(self._clock()):
@@ -172,6 +182,7 @@ class NodeRuntime:
                 hosted=len(self.nodes.hosting) if ready else 0,
                 unreached=self.nodes.unreached(now) if ready else (),
                 leaves=self._leaves,
+                has_left=self._has_left,
             )
         )
 
@@ -181,6 +192,9 @@ class NodeRuntime:
         self.nodes.placing.resources = resources
         self.nodes.placing.apply(view)
         self._known = max(self._known, view.number)
+        if self.node.name in view.leaving:
+            is_heard = self.nodes.peer(NodeId(*self.settings.driver)).channel.is_heard
+            self._has_left = is_heard and not len(self.nodes.hosting)
 
     def _held_by(self) -> str:
         """Return the path of what runs in the loop now."""

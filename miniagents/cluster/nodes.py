@@ -20,6 +20,7 @@ from miniagents.cluster.channel import Channel
 from miniagents.cluster.frames import decode_frame
 from miniagents.cluster.hosting import Hosting
 from miniagents.cluster.link import NodeLink
+from miniagents.cluster.linked_journal import NUMBERS, LinkedJournal
 from miniagents.cluster.placing import Placing
 from miniagents.cluster.probing import Probing
 from miniagents.cluster.serving import Serving
@@ -88,6 +89,7 @@ class ClusterNodes(Observer):
     Attributes:
         hosting: The actors that other nodes have placed on this one.
         probing: The search for cycles of waits over several nodes.
+        journal: The journal of the driver, as this node uses it; None on the driver, and if that has none.
         placing: The actors that this node has placed on others.
         refused: The number of frames that were thrown away because of their epochs.
     """
@@ -109,6 +111,7 @@ class ClusterNodes(Observer):
         self.hosting = Hosting(self)
         self.placing = Placing(self)
         self.probing = Probing(self)
+        self.journal: LinkedJournal | None = None
         self._peers: dict[NodeId, Peer] = {}
         self._lost_epochs: dict[str, int] = {}
         self._local: dict[int, Cell] = {}
@@ -173,6 +176,12 @@ class ClusterNodes(Observer):
         identity = Identity(self.system.id, self.here.name, self.here.epoch, path, uid)
         return AbsentCell(identity, ActorRef).ref
 
+    def new_numbers(self) -> int | None:
+        """Return the first of new numbers, on the driver, for a node that gets an actor. They are larger than what the
+        last place of the actor has given to its messages."""
+        journal = self.system.journal
+        return journal.next_id(NUMBERS) if journal is not None and self.journal is None else None
+
     # Nodes
 
     def peer(self, node: NodeId) -> Peer:
@@ -232,6 +241,8 @@ class ClusterNodes(Observer):
         error = NodeLostError(f"node {self.here.name!r} ends", node=self.here.name, cause=LossCause.UNKNOWN.value)
         for node in tuple(self._peers):
             self._peers.pop(node).lost(error)
+        if self.journal is not None:
+            self.journal.lost(error)
 
     def unreached(self, now: float) -> tuple[str, ...]:
         """Return the names of the nodes that have acknowledged nothing for `UNREACHED_AFTER` seconds, in which this one

@@ -10,6 +10,7 @@ Who ends its waits: the reports of the other node, or the loss of that node, whi
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from miniagents.actors.cells.actor_cell import name_of_factory
 from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.actors.cells.remote_cell import RemoteCell
@@ -18,8 +19,11 @@ from miniagents.actors.messaging.entries import Enveloped
 from miniagents.actors.messaging.identity import Identity
 from miniagents.actors.messaging.options import Props, SpawnOptions
 from miniagents.actors.messaging.ref import ActorRef
+from miniagents.agents.activation import spawned
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.call_target import AgentRef
+from miniagents.agents.remote_agent_cell import RemoteAgentCell
+from miniagents.agents.spending import SpendingCell
 from miniagents.cluster import hosting, items
 from miniagents.cluster.frames import check_size, pack
 from miniagents.cluster.names import factory_to_wire, options_to_wire
@@ -36,7 +40,7 @@ if TYPE_CHECKING:
 _WITH_CODE = (Phase.STARTING, Phase.UP, Phase.DOOMED)
 
 
-class PlacedCell(LivingCell):
+class PlacedCell(SpendingCell, LivingCell):
     """The cell of a child on another node.
 
     Args:
@@ -53,7 +57,18 @@ class PlacedCell(LivingCell):
         UnencodableError: The wire cannot carry an argument.
     """
 
-    __slots__ = ("_asked", "_factory", "_moved", "_options", "_placing", "lives_on", "made_of", "remote")
+    __slots__ = (
+        "_asked",
+        "_factory",
+        "_moved",
+        "_options",
+        "_placing",
+        "lives_on",
+        "made_of",
+        "remote",
+        "spent_cost",
+        "spent_tokens",
+    )
 
     is_activated = False
     is_serial = False
@@ -77,12 +92,16 @@ class PlacedCell(LivingCell):
         self._factory = factory_to_wire(actor, kwargs, self.path)
         self._asked = Wish.NONE
         self._moved: NodeLostError | None = None
+        self.spent_tokens = 0
+        self.spent_cost = 0.0
         self.made_of = (actor, options, kwargs)
         self.lives_on = node
         identity = Identity(system.id, node.name, node.epoch, self.path, self.uid)
         kind = AgentRef if isinstance(actor, MiniAgent) else ActorRef
         self.remote: RemoteCell = placing.nodes.find(identity, kind)
         self.remote.overflow = options.mailbox.overflow
+        if isinstance(actor, MiniAgent) and isinstance(self.remote, RemoteAgentCell):
+            self.remote.agent = spawned(actor, None, kwargs)  # by its name and version its calls are recorded
 
     # Identity
 
@@ -100,6 +119,18 @@ class PlacedCell(LivingCell):
     def node_epoch(self) -> int:
         """The life of that node."""
         return self.lives_on.epoch
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]
+        """The kind of actor."""
+        actor = self.made_of[0]
+        return "actor" if not isinstance(actor, MiniAgent) else "class agent" if actor.is_class else "agent"
+
+    @property
+    def type_name(self) -> str:
+        """The name of the actor's class, or of the agent."""
+        actor = self.made_of[0]
+        return actor.alias if isinstance(actor, MiniAgent) else name_of_factory(actor)
 
     def new_ref(self) -> ActorRef:
         """Return the reference to the actor on the other node."""
@@ -198,17 +229,18 @@ class PlacedCell(LivingCell):
         above = None
         if parent is not None and parent.parent is not None:
             above = items.value_to_wire(parent.ref, "parent")
-        data = pack([items.SPAWN, self.uid, self.path, above, self._factory, self._options, restart, self.shutdown])
+        made_of = [self._factory, self._options, restart, self.shutdown]
+        data = pack([items.SPAWN, self.uid, self.path, above, *made_of, self._placing.nodes.new_numbers()])
         check_size(data, self.path)
         self._placing.placed(self)
         # As control, so that a stop, which is control, does not come before it.
         self.remote.link.channel.send(data, control=True)  # type: ignore[attr-defined]  # the link of nodes has one
         self.remote.add_watcher(self)
 
-    def _ask(self, what: str, reason: StopReason | BaseException | None = None) -> None:
+    def _ask(self, what: str, reason: StopReason | BaseException | None = None, *, control: bool = True) -> None:
         wire = items.reason_to_wire(reason) if reason is not None else None
         data = pack([items.CHILD_ASK, self.uid, what, wire])
-        self.remote.link.channel.send(data, control=True)  # type: ignore[attr-defined]
+        self.remote.link.channel.send(data, control=control)  # type: ignore[attr-defined]
 
     def move(self, error: NodeLostError) -> None:
         """End the child within its time to shut down, and have it placed again, as if `error` had lost it."""

@@ -30,9 +30,12 @@ class ServedCall:
         cell: The cell of the agent.
         arguments: The arguments, checked and frozen.
         options: What the interaction takes over from its caller: `sender`, `deadline`, `trace`, `label`.
+        row: What `DurableInteraction.run_for` takes, if the call is recorded by the caller; None otherwise.
     """
 
-    def __init__(self, channel: Channel, number: int, cell: Any, arguments: Any, options: dict[str, Any]) -> None:
+    def __init__(
+        self, channel: Channel, number: int, cell: Any, arguments: Any, options: dict[str, Any], row: Any
+    ) -> None:
         self._channel = channel
         self._number = number
         self._path = cell.path
@@ -49,6 +52,8 @@ class ServedCall:
             context=Context(),
             **options,
         )
+        if row is not None and system.durability is not None:
+            self._interaction.run_for(*row)
         self._call = AgentCall(self._interaction, True)
 
     @property
@@ -111,7 +116,7 @@ class ServedCall:
         await replies.aclose()  # after a cancel it waits until the agent has cleaned up
         interaction = self._interaction
         failure = items.error_to_wire(interaction.error) if interaction.error is not None else None
-        self._channel.send(pack([items.CALL_ENDED, self._number, failure, interaction.tokens, float(interaction.cost)]))
+        self._channel.send(pack([items.CALL_ENDED, self._number, failure, interaction.tokens, interaction.cost]))
 
     async def _stream(self, promise: MessagePromise, number: int) -> None:
         try:

@@ -6,13 +6,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 pytest.register_assert_rewrite("tests.clients.contract")
 
-from tests.clients.contract import Client, ClientContract, Service  # noqa: E402
+from tests.clients.contract import Client, Contract, Service  # noqa: E402
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parents[1]
@@ -24,8 +25,15 @@ QUIET = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "OPENAI_AGENTS_DISABLE_TRACING"
 
 @pytest.fixture(scope="session")
 def service() -> Iterator[Service]:
+    with running_service() as service:
+        yield service
+
+
+@contextmanager
+def running_service() -> Iterator[Service]:
+    """A service in a process of its own."""
     token = secrets.token_hex(16)
-    command = ["-m", "miniagents.ext.serving.command", "tests.clients.service:app", "--port", "0"]
+    command = ["-m", "miniagents.ext.serving.command", "tests.clients.service:app", "--port", "0", "--mcp"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "MINIAGENTS_TOKEN": token, "MINIAGENTS_ADMIN_TOKEN": "admin"}
     with subprocess.Popen([sys.executable, *command], env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
@@ -41,7 +49,7 @@ def service() -> Iterator[Service]:
     assert process.returncode == 0
 
 
-def command_of(kind: type[ClientContract]) -> list[str]:
+def command_of(kind: type[Contract]) -> list[str]:
     """What runs the script of a client; where that is not installed, its tests are skipped."""
     if kind.runtime == "tests":
         return [sys.executable, str(TESTS / "python" / "worker.py"), kind.script]
@@ -56,9 +64,16 @@ def command_of(kind: type[ClientContract]) -> list[str]:
 
 @pytest.fixture(scope="class")
 def client(request: pytest.FixtureRequest, service: Service) -> Iterator[Client]:
-    kind: type[ClientContract] = request.cls
+    with running_client(request.cls, service) as client:
+        yield client
+
+
+@contextmanager
+def running_client(kind: type[Contract], service: Service) -> Iterator[Client]:
+    """The process of a client."""
     command, pipe = command_of(kind), subprocess.PIPE
-    environment = {**os.environ, **QUIET, "SERVICE_URL": service.url, "SERVICE_TOKEN": service.token}
+    here = {"SERVICE_URL": service.url, "SERVICE_TOKEN": service.token}
+    environment = {**os.environ, **QUIET, **here, "SERVICE_PYTHON": sys.executable, "SERVICE_ROOT": str(ROOT)}
     with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
         try:
             yield Client(process)
@@ -69,5 +84,5 @@ def client(request: pytest.FixtureRequest, service: Service) -> Iterator[Client]
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Each test of a client runs with each of its APIs."""
     kind = metafunc.cls
-    if kind is not None and issubclass(kind, ClientContract) and "api" in metafunc.fixturenames:
+    if kind is not None and issubclass(kind, Contract) and "api" in metafunc.fixturenames:
         metafunc.parametrize("api", kind.apis)

@@ -97,6 +97,14 @@ class Observer:
             interaction: The `Interaction`, with its `tokens`, `cost` and `error`.
         """
 
+    def interaction_over(self, account: Any) -> None:
+        """A call of an agent is over: its code has ended, and nothing below it is open any more.
+
+        Args:
+            account: The `InteractionAccount`, closed: the tokens, the cost and the time of the call itself, and with
+                all below it.
+        """
+
     def model_called(self, interaction: Any, provider: Any, request: Any) -> ObservedCall | None:
         """A request goes to a model.
 

@@ -28,6 +28,7 @@ class Observers:
         actor_ended: The hooks of the observers that override `Observer.actor_ended`.
         interaction_started: The same for `Observer.interaction_started`.
         interaction_ended: The same for `Observer.interaction_ended`.
+        interaction_over: The same for `Observer.interaction_over`.
 
     Example:
         >>> from miniagents import ActorSystem, Observer
@@ -45,6 +46,7 @@ class Observers:
         "_tool_called",
         "actor_ended",
         "interaction_ended",
+        "interaction_over",
         "interaction_started",
         "outer_trace",
     )
@@ -117,6 +119,7 @@ class Observers:
         self.actor_ended = self._hooks("actor_ended")
         self.interaction_started = self._hooks("interaction_started")
         self.interaction_ended = self._hooks("interaction_ended")
+        self.interaction_over = self._hooks("interaction_over")
         self._model_called = self._hooks("model_called")
         self._tool_called = self._hooks("tool_called")
 

@@ -12,7 +12,9 @@ from miniagents.ext.llms.approvals import Approve
 from miniagents.ext.llms.attempting import Terms
 from miniagents.ext.llms.budgets import Budget
 from miniagents.ext.llms.cache import Cache
-from miniagents.ext.llms.lending import pace_of, purse_of
+from miniagents.ext.llms.compact import Compact
+from miniagents.ext.llms.compaction import compacted_by
+from miniagents.ext.llms.lending import Purse, pace_of, purse_of
 from miniagents.ext.llms.limits import RateLimit
 from miniagents.ext.llms.llm_agent import show_options
 from miniagents.ext.llms.provider import Provider
@@ -71,6 +73,7 @@ async def llm_agent(
     rate_limit: Live[RateLimit | None] = None,
     budget: Live[Budget | Sequence[Budget] | None] = None,
     cache: Live[Cache | None] = None,
+    compact: Live[Compact | None] = None,
     llm_logger_agent: MiniAgent | bool | None = None,
     response_metadata: Mapping[str, Any] = EMPTY,
     api_options: Mapping[str, Any] = EMPTY,
@@ -91,13 +94,15 @@ async def llm_agent(
         raise InvalidOptionError(f"{path}: which model? Give model=, as in {ctx.this_agent.alias}.fork(model='...')")
     connection = ConnectionSettings(ctx, model, base_url, api_key, async_client, {**options, **api_options})
     provider = await connect(connection)
+    if compact is not None and compact.by == "provider":
+        connection.options = await compacted_by(provider, compact, connection.model, connection.options, path)
     settings = Settings(
         model=connection.model,
         system=system,
         stream=ctx.system.stream_llm_tokens_by_default if stream is None else stream,
         options=connection.options,
         terms=terms_of(ctx, retry, idle_timeout, rate_limit, budget, cache),
-        tools=tools_of(await listed(tools or (), path, tool_timeout)),
+        tools=tools_of(await listed(tools or (), path, tool_timeout, connection.model)),
         approve=approve,
         approve_timeout=approve_timeout,
         tool_timeout=tool_timeout,
@@ -105,6 +110,7 @@ async def llm_agent(
         output=output_type(output) if output is not None else None,
         repairs=repairs,
         metadata=response_metadata,
+        compact=compact,
         logger=_logger(llm_logger_agent if llm_logger_agent is not None else ctx.system.llm_logger_agent),
     )
     await ToolLoop(ctx, provider, settings).run()
@@ -132,12 +138,15 @@ def terms_of(
         system.known_limits.add(rate_limit)
     for limited in own:
         system.known_budgets.add(limited)
-    budgets = (*own, *(b for b in system.own_budgets if covers(b, call) and b not in own))
+    budgets: tuple[Purse, ...] = ()
+    if own or system.own_budgets:  # most calls have none
+        paying = (*own, *(b for b in system.own_budgets if covers(b, call) and b not in own))
+        budgets = tuple(purse_of(each, call) for each in paying)
     return Terms(
         retry=retry if retry is not None else _DEFAULT_RETRY,
         idle_timeout=idle_timeout,
         rate_limit=pace_of(rate_limit, call) if rate_limit is not None else None,
-        budgets=tuple(purse_of(each, call) for each in budgets),
+        budgets=budgets,
         cache=cache,
     )
 

@@ -43,6 +43,14 @@ _EXAMPLES = """
     "(default), 'python' leaves it as it is.",
 )
 @click.option("--mcp", is_flag=True, help="Serve the agents also as tools of the Model Context Protocol, at /mcp.")
+@click.option("--a2a", is_flag=True, help="Serve the agents also by the Agent2Agent protocol, at /a2a/{name}.")
+@click.option(
+    "--front-end",
+    "front_ends",
+    multiple=True,
+    metavar="NAME",
+    help="Speak the protocol of chat front ends: 'ag-ui', or 'ai-sdk' for the Vercel AI SDK; may be repeated.",
+)
 def serve(
     app: str,
     host: str,
@@ -52,6 +60,8 @@ def serve(
     no_access_log: bool,
     collector: str,
     mcp: bool,
+    a2a: bool,
+    front_ends: tuple[str, ...],
 ) -> int:
     """Serve agents over HTTP, with OpenAI-compatible endpoints.
 
@@ -71,6 +81,8 @@ def serve(
         access_log=not no_access_log,
         collector=collector,
         mcp=mcp,
+        a2a=a2a,
+        front_ends=front_ends,
     )
 
 

@@ -39,6 +39,8 @@ def serve(
     access_log: bool,
     collector: str,
     mcp: bool,
+    a2a: bool,
+    front_ends: Sequence[str],
 ) -> int:
     """Serve until the process gets a signal to stop.
 
@@ -51,6 +53,8 @@ def serve(
         access_log: Whether requests are logged.
         collector: "service" to make full garbage collections rare, "python" to leave the collector as it is.
         mcp: Whether the agents are served as tools, too.
+        a2a: Whether they are served by the Agent2Agent protocol, too.
+        front_ends: The protocols of chat front ends that the service speaks.
 
     Returns:
         The exit status.
@@ -63,6 +67,7 @@ def serve(
     except (ImportError, MissingDependencyError):
         print("miniagents serve needs starlette and uvicorn: pip install 'miniagents[serve]'", file=sys.stderr)
         return 2
+    os.environ.setdefault("MINIAGENTS_CONTROL", "1")  # the system is made by the app, and other commands can ask it
     try:
         app = _loaded(where)
     except InvalidOptionError as error:
@@ -71,7 +76,7 @@ def serve(
     inner = app if isinstance(app, AgentApp) else _mounted(app)
     try:
         _check_address(host, port)
-        _configured(inner, host=host, grace=grace, allowed_hosts=allowed_hosts, mcp=mcp)
+        _configured(inner, host=host, grace=grace, allowed_hosts=allowed_hosts, mcp=mcp, a2a=a2a, front_ends=front_ends)
     except (InvalidOptionError, MissingDependencyError) as error:
         print(f"miniagents serve: {error}", file=sys.stderr)
         return 2
@@ -159,7 +164,16 @@ def _check_address(host: str, port: int) -> None:
                     raise InvalidOptionError(f"--port {port}: this user may not listen there") from error
 
 
-def _configured(app: Any, *, host: str, grace: float | None, allowed_hosts: Sequence[str], mcp: bool) -> None:
+def _configured(
+    app: Any,
+    *,
+    host: str,
+    grace: float | None,
+    allowed_hosts: Sequence[str],
+    mcp: bool,
+    a2a: bool,
+    front_ends: Sequence[str],
+) -> None:
     """Apply the options of the command to an app, and warn if no other machine could call it.
 
     Args:
@@ -168,6 +182,8 @@ def _configured(app: Any, *, host: str, grace: float | None, allowed_hosts: Sequ
         grace: That of `serve`.
         allowed_hosts: Those of `serve`.
         mcp: That of `serve`.
+        a2a: That of `serve`.
+        front_ends: Those of `serve`.
 
     Raises:
         InvalidOptionError: An option is wrong, or there is no app for it.
@@ -177,6 +193,8 @@ def _configured(app: Any, *, host: str, grace: float | None, allowed_hosts: Sequ
             ("--grace", grace),
             ("--allowed-host", allowed_hosts or None),
             ("--mcp", mcp or None),
+            ("--a2a", a2a or None),
+            ("--front-end", front_ends or None),
         ):
             if value is not None:
                 raise InvalidOptionError(f"{option} needs an agent_app(), and there is none here")
@@ -189,6 +207,9 @@ def _configured(app: Any, *, host: str, grace: float | None, allowed_hosts: Sequ
     app.hosts.add(list(allowed_hosts), option="--allowed-host")
     if mcp:
         app.serve_mcp()
+    if a2a:
+        app.serve_a2a()
+    app.serve_front_ends(front_ends)
     if app.hosts.are_loopback and not _is_loopback(host):
         print(
             f"miniagents serve: warning: listening at {host}, but only requests for localhost are accepted "

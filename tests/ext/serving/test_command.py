@@ -32,6 +32,8 @@ ROOT = Path(__file__).parents[3]
         (["tests.ext.serving.agents:echo", "--port", "-1"], "--port must be 0 to 65535, not -1"),
         (["tests.ext.serving.agents:echo", "--port", "65536"], "--port must be 0 to 65535"),
         (["tests.ext.serving.test_command:bare", "--grace", "1"], "there is none here"),
+        (["tests.ext.serving.test_command:bare", "--front-end", "ai-sdk"], "there is none here"),
+        (["tests.ext.serving.agents:echo", "--front-end", "chat"], "'ag-ui', 'ai-sdk', not 'chat'"),
         (["json:dumps"], "neither an agent nor an app"),
         (["json:loads"], "decorate it with @miniagent"),
         (["json:JSONDecoder"], "neither an agent nor an app"),

@@ -23,7 +23,7 @@ def serve_wire(where: str) -> int:
     except ModuleNotFoundError as error:
         print(f"miniagents mcp needs {error.name}: pip install 'miniagents[mcp]'", file=sys.stderr)
         return 2
-    system = MiniAgents()
+    system = MiniAgents(control=os.environ.get("MINIAGENTS_CONTROL", "1") not in ("", "0"))
     try:
         system.run(serve_stdio(import_target(where), system, reading, writing))
     except InvalidOptionError as error:
