@@ -1,7 +1,7 @@
 """`python -m tests.soak [--quick] [PART ...]`: runs the soaks one after the other, and writes their figures.
 
-The parts are `swarm`, `count`, `storms`, `cluster`, `nodes`, `losses`, `service` and `flat`; all of them, if none is named. The figures of
-a full run go into `benchmarks/SOAK.md`. With `--quick` everything is small, and nothing is written.
+The parts are `swarm`, `count`, `storms`, `cluster`, `nodes`, `losses`, `service` and `flat`; all of them, if none is
+named. The figures of a full run go into `benchmarks/SOAK.md`. With `--quick` everything is small, and nothing is written.
 """
 
 import argparse
@@ -66,8 +66,8 @@ def soak_cluster(_: Path, *, quick: bool) -> str:
     subprocess.run([*command, *tests], cwd=ROOT, env=environment, check=True)
     return (
         f"{links:,} random histories of the links between nodes, with frames that were lost, doubled, late and out of "
-        f"order, as many of durable actors on nodes that died, were cut off and left, and {storms:,} random programs on three nodes that were lost at drawn moments: no promise without an "
-        f"ending, and no message twice. {time.monotonic() - began:.0f} s."
+        f"order, as many of durable actors on nodes that died, were cut off and left, and {storms:,} random programs on "
+        f"three nodes that were lost at drawn moments: no promise without an ending, and no message twice. {time.monotonic() - began:.0f} s."
     )
 
 
@@ -76,11 +76,11 @@ def soak_nodes(_: Path, *, quick: bool) -> str:
     tests = ["tests/examples/test_research_swarm_nodes.py", "tests/ext/ray/test_durable.py"]
     _tested(tests, {"SWARM_RUNS": str(runs)})
     return (
-        f"On a real Ray, {runs} times each: a swarm whose node runtime was killed, whose raylet was killed, and whose node "
-        f"runtime was stopped, while its readers were called; its citations were those of one process. A swarm as a job "
-        f"whose node was killed, and that was run again: its model was asked nothing twice. A durable actor whose node "
-        f"was killed under 200 messages: the same actor, and each message once. A job whose node was killed between 30 "
-        f"answers: no recorded answer was asked for again. {time.monotonic() - began:.0f} s."
+        f"On a real Ray, {runs} times each: a swarm whose node runtime was killed, whose raylet was killed, and whose "
+        f"node runtime was stopped, while its readers were called; its citations were those of one process. A swarm as "
+        f"a job whose node was killed, and that was run again: its model was asked nothing twice. A durable actor whose "
+        f"node was killed under 200 messages: the same actor, and each message once. A job whose node was killed "
+        f"between 30 answers: no recorded answer was asked for again. {time.monotonic() - began:.0f} s."
     )
 
 
@@ -90,7 +90,7 @@ def soak_losses(_: Path, *, quick: bool) -> str:
         _tested(["tests/ext/ray/test_cluster.py", "tests/ext/ray/test_launcher.py", "tests/ext/ray/test_keeper.py"])
     return (
         f"{runs} runs, each on clusters of its own, of the tests of each row of the table of losses "
-        f"(docs/cluster-on-ray.md): every ask had its ending, every actor was placed again, and nothing was left behind. "
+        f"(docs/cluster-on-ray.md): every ask had its ending, every actor was placed again, nothing was left behind. "
         f"{time.monotonic() - began:.0f} s."
     )
 
