@@ -1,7 +1,8 @@
 """`python -m tests.soak [--quick] [PART ...]`: runs the soaks one after the other, and writes their figures.
 
 The parts are `swarm`, `count`, `storms`, `cluster`, `nodes`, `losses`, `service` and `flat`; all of them, if none is
-named. The figures of a full run go into `benchmarks/SOAK.md`. With `--quick` everything is small, and nothing is written.
+named. The figures of a full run go into `benchmarks/SOAK.md`. With `--quick` everything is small, and nothing is
+written.
 """
 
 import argparse
@@ -66,8 +67,9 @@ def soak_cluster(_: Path, *, quick: bool) -> str:
     subprocess.run([*command, *tests], cwd=ROOT, env=environment, check=True)
     return (
         f"{links:,} random histories of the links between nodes, with frames that were lost, doubled, late and out of "
-        f"order, as many of durable actors on nodes that died, were cut off and left, and {storms:,} random programs on "
-        f"three nodes that were lost at drawn moments: no promise without an ending, and no message twice. {time.monotonic() - began:.0f} s."
+        f"order, as many of durable actors on nodes that died, were cut off and left, and {storms:,} random programs "
+        f"on three nodes that were lost at drawn moments: no promise without an ending, and no message twice. "
+        f"{time.monotonic() - began:.0f} s."
     )
 
 
@@ -78,8 +80,8 @@ def soak_nodes(_: Path, *, quick: bool) -> str:
     return (
         f"On a real Ray, {runs} times each: a swarm whose node runtime was killed, whose raylet was killed, and whose "
         f"node runtime was stopped, while its readers were called; its citations were those of one process. A swarm as "
-        f"a job whose node was killed, and that was run again: its model was asked nothing twice. A durable actor whose "
-        f"node was killed under 200 messages: the same actor, and each message once. A job whose node was killed "
+        f"a job whose node was killed, and that was run again: its model was asked nothing twice. A durable actor "
+        f"whose node was killed under 200 messages: the same actor, and each message once. A job whose node was killed "
         f"between 30 answers: no recorded answer was asked for again. {time.monotonic() - began:.0f} s."
     )
 
