@@ -1,6 +1,6 @@
 """`python -m tests.soak [--quick] [PART ...]`: runs the soaks one after the other, and writes their figures.
 
-The parts are `swarm`, `count`, `storms`, `cluster`, `nodes`, `losses`, `service` and `flat`; all of them, if none is
+The parts are `swarm`, `count`, `storms`, `cluster`, `killed`, `losses`, `service` and `flat`; all of them, if none is
 named. The figures of a full run go into `benchmarks/SOAK.md`. With `--quick` everything is small, and nothing is
 written.
 """
@@ -73,7 +73,7 @@ def soak_cluster(_: Path, *, quick: bool) -> str:
     )
 
 
-def soak_nodes(_: Path, *, quick: bool) -> str:
+def soak_killed(_: Path, *, quick: bool) -> str:
     runs, began = 1 if quick else 10, time.monotonic()
     tests = ["tests/examples/test_research_swarm_nodes.py", "tests/ext/ray/test_durable.py"]
     _tested(tests, {"SWARM_RUNS": str(runs)})
@@ -122,7 +122,7 @@ PARTS: dict[str, tuple[str, Callable[..., str]]] = {
     "count": ("A mailbox that counts", soak_count),
     "storms": ("Storms with a journal", soak_storms),
     "cluster": ("Links and nodes that fail", soak_cluster),
-    "nodes": ("Nodes of a real Ray that are killed", soak_nodes),
+    "killed": ("Nodes of a real Ray that are killed", soak_killed),
     "losses": ("The table of losses", soak_losses),
     "service": ("A service that stays flat", soak_service),
     "flat": ("Flatness", soak_flat),
