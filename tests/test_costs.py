@@ -9,10 +9,12 @@ import gc
 import sys
 import tracemalloc
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import miniagents
 from miniagents import (
     Actor,
     ActorContext,
@@ -220,6 +222,15 @@ async def gathered_agent_calls(n: int) -> None:
         note_counts()
 
 
+async def spawns_with_options(n: int) -> None:
+    options = SpawnOptions(handler_timeout=10.0)
+    async with MiniAgents() as system:
+        note_counts()
+        for _ in range(n):
+            await system.spawn(Echo, options=options).stop()
+        note_counts()
+
+
 _calls = 0
 _seen: list[tuple[int, int, int]] = []
 
@@ -266,6 +277,13 @@ class TakesEverything(Observer):
         pass
 
 
+class FollowsCallsToTheirEnd(Observer):
+    """Has the accounts of all calls kept, as a recorder does."""
+
+    def interaction_over(self, account: Any) -> None:
+        pass
+
+
 class TakesTheEndsOfActors(Observer):
     """Overrides a hook that no message calls."""
 
@@ -302,6 +320,27 @@ def test_a_message_costs_no_more_than_it_did(name: str, workload: Callable[[int]
         assert tasks < 0.01
 
 
+PACKAGE = Path(miniagents.__file__).parent
+CLUSTER = tuple(str(PACKAGE / part) for part in ("cluster", "actors/cells/remote_cell.py", "ext/ray"))
+
+
+@pytest.mark.parametrize("workload", [*WORKLOADS.values(), spawns_with_options])
+def test_a_system_without_a_cluster_calls_nothing_of_one(workload: Callable[[int], Awaitable[None]]) -> None:
+    asked = set[str]()
+
+    def profile(frame: Any, event: str, arg: Any) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(CLUSTER):
+            asked.add(frame.f_code.co_qualname)
+
+    with asyncio.Runner(loop_factory=CountingLoop) as runner:
+        sys.setprofile(profile)
+        try:
+            runner.run(workload(100))  # type: ignore[arg-type]
+        finally:
+            sys.setprofile(None)
+    assert asked == set()
+
+
 def test_the_end_of_an_idle_actor_costs_no_more_than_it_did() -> None:
     calls, tasks, _ = count(stops)
     check("Python calls per stop", calls)
@@ -327,6 +366,16 @@ def test_an_observer_of_everything_adds_two_calls_to_a_message_at_most(
     plain, _, _ = count(workload)
     calls = observed(workload, monkeypatch, TakesEverything())
     assert calls <= plain + 2.1, f"{name}: {plain:.2f} calls without an observer, {calls:.2f} with one"
+
+
+@pytest.mark.parametrize(("name", "workload"), WORKLOADS.items())
+def test_who_follows_calls_to_their_end_adds_two_calls_to_a_message_at_most(
+    name: str, workload: Callable[[int], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, _, _ = count(workload)
+    calls = observed(workload, monkeypatch, FollowsCallsToTheirEnd())
+    added = 2.1 if "agent call" in name else 0.02
+    assert calls <= plain + added, f"{name}: {plain:.2f} calls without an observer, {calls:.2f} with one"
 
 
 @pytest.mark.parametrize(("name", "workload"), WORKLOADS.items())

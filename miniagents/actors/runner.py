@@ -36,8 +36,8 @@ def run_main(system: System, main: Coroutine[Any, Any, T], gc: Collecting | None
     """Run `main` inside `system`, on uvloop where it is there.
 
     Ctrl-C cancels `main`, so that the system stops in supervised order, and raises `KeyboardInterrupt`; SIGTERM does
-    the same and then ends the process as the signal would have. If `main` swallows that for longer than the system's
-    `grace`, it is abandoned.
+    the same and then ends the process as the signal would have, or calls the handler that the program has for it. If
+    `main` swallows that for longer than the system's `grace`, it is abandoned.
 
     Args:
         system: The system.
@@ -52,6 +52,7 @@ def run_main(system: System, main: Coroutine[Any, Any, T], gc: Collecting | None
         instead = f"; call it: run({name}())" if name is not None else ""
         raise InvalidOptionError(f"run() takes the coroutine of a program, not {main!r}{instead}")
     terminated = has_begun = False
+    before = signal.getsignal(signal.SIGTERM)
 
     async def body() -> T:
         nonlocal terminated, has_begun
@@ -83,7 +84,8 @@ def run_main(system: System, main: Coroutine[Any, Any, T], gc: Collecting | None
             return runner.run(body())
     except asyncio.CancelledError:
         if terminated:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            # A handler of the program's own ends it; the loop has replaced it for the run.
+            signal.signal(signal.SIGTERM, before if callable(before) else signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)
         raise
     finally:

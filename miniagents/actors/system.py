@@ -6,8 +6,9 @@ The module is longer than most: it holds the public methods of the runtime, each
 import asyncio
 import itertools
 import logging
+import os
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, Unpack, overload
@@ -34,7 +35,8 @@ from miniagents.actors.messaging.options import DEFAULT_OPTIONS, Props, SpawnOpt
 from miniagents.actors.messaging.ref import ActorRef
 from miniagents.actors.observing.changes import Changes
 from miniagents.actors.observing.events import EventKind, Events
-from miniagents.actors.observing.observers import Observers, observer_failed
+from miniagents.actors.observing.observer import Observer
+from miniagents.actors.observing.observers import Observers
 from miniagents.actors.observing.pages import DEFAULT_LIMIT, Pages, TreePage
 from miniagents.actors.observing.tree import ActorInfo, snapshot
 from miniagents.actors.runner import run_main
@@ -72,6 +74,8 @@ class RunningCluster(Protocol):
         """Return the nodes that are in."""
 
 
+_CONTROL = "MINIAGENTS_CONTROL"
+
 SUPERVISOR_PROPS = Props(lambda: None, DEFAULT_OPTIONS)
 
 
@@ -97,10 +101,14 @@ class ActorSystem(Spawner, StoppableSystem):
             its start, and closes it last.
         cluster: The nodes over which actors can be placed (`RayCluster` of `miniagents.ext.ray`), or None for this
             process alone. The nodes are started by `async with` and by `run`, and not by `activate()`.
+        control: Whether the commands of `miniagents` (`top`, `ps`, `diagnose`, ...) can ask this system, over a socket
+            of this user alone. None, the default, for a system that has a journal in a file, and for all if the
+            environment variable MINIAGENTS_CONTROL is 1.
+        observers: The observers of the system, each an `Observer`. It is told what it has a method for.
 
     Attributes:
         journal: The journal, or None.
-        control: The socket by which the commands of `miniagents` ask this system; None without a journal in a file.
+        control: The socket by which the commands of `miniagents` ask this system, or None.
         id: What tells it from all other systems, also those of other processes.
 
     Example:
@@ -128,6 +136,8 @@ class ActorSystem(Spawner, StoppableSystem):
         on_failure: Callable[[BaseException], object] | None = None,
         journal: "Journal | None" = None,
         cluster: "RunningCluster | None" = None,
+        control: bool | None = None,
+        observers: Iterable[Observer] = (),
     ) -> None:
         super().__init__(on_failure)
         _check_journal(journal)
@@ -137,13 +147,14 @@ class ActorSystem(Spawner, StoppableSystem):
         self.name = name
         self.journal = journal
         self.cluster = cluster
+        self._wants_control = control
         self.id = register(self)
         self.id_hash = hash_of(self.id)
         self.grace = grace
         self.events = Events(self)
         self.changes = Changes()
         self.watches = Watches(self)
-        self.observers = Observers()
+        self.observers = Observers(observers, self.events)
         self.dead_letters = DeadLetters(dead_letters_kept, self._on_dead_letter)
         self.scheduling = Scheduling()
         self.thread_id = 0
@@ -155,6 +166,7 @@ class ActorSystem(Spawner, StoppableSystem):
         self.root: RootCell = None  # type: ignore[assignment]  # set by activate()
         self._debug = debug
         self.uids = itertools.count(1)
+        self.starting_again: dict[LivingCell, Promise[None]] = {}
         self._groups: dict[str, Group] = {}
         self.durable_mail: DurableMail | None = None  # set by activate(), if there is a journal
 
@@ -193,9 +205,26 @@ class ActorSystem(Spawner, StoppableSystem):
             # Not imported at the top: a program without a journal does not load it.
             mail: DurableMail = import_module("miniagents.actors.durable.mail").JournalMail(self.journal)
             self.durable_mail, self.dead_letters.on_disk = mail, mail.letters
-            self.control = import_module("miniagents.journal.operating").open_control(self, self.journal)
+        self._open_control()
         self.scheduling.system_started(self)
+        self.observers.started(self)
         return self
+
+    def _open_control(self) -> None:
+        """Open the socket for the commands of `miniagents`, if the system is to have one."""
+        is_asked_for = self._wants_control
+        if is_asked_for is None:
+            is_asked_for = os.environ.get(_CONTROL, "0") not in ("", "0")
+            if not is_asked_for and self.journal is None:
+                return
+        elif not is_asked_for:
+            return
+        options: dict[str, Any] = {"shows_stacks": is_asked_for}
+        if self.journal is not None:
+            options |= import_module("miniagents.journal.operating").control_of_journal(self, self.journal)
+        if is_asked_for or "journal" in options:
+            # Not imported at the top: a program that no command asks does not load it.
+            self.control = import_module("miniagents.control.system").open_control(self, **options)
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
@@ -622,7 +651,7 @@ class ActorSystem(Spawner, StoppableSystem):
             try:
                 hook(cell)
             except Exception as error:
-                observer_failed(hook, error)
+                self.observers.failed(hook, error)
         if self._groups:
             for group in self._groups.values():
                 group.leave(cell.ref)

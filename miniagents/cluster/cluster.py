@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from miniagents.cluster.authority import Authority, Member, NodeState
 from miniagents.cluster.heart import Heart
 from miniagents.cluster.heartbeat import BeatAnswer, NodeSettings, pack
 from miniagents.cluster.linked_journal import NUMBERS, JournalTerms
+from miniagents.cluster.names import budget_to_wire
 from miniagents.cluster.nodes import ClusterNodes
 from miniagents.cluster.transport import Launcher, LossCause, NodeId, Place, Transport
 from miniagents.cluster.versions import versions_here
@@ -112,6 +114,7 @@ class Cluster:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._heart: Heart | None = None
         self._settled = asyncio.Event()
+        self._budgets: tuple[list[Any], ...] = ()
         self._busy: set[str] = set()
         self._drained: dict[str, asyncio.Future[None]] = {}
         self._is_closing = False
@@ -136,6 +139,7 @@ class Cluster:
         system.shared(("cluster", id(self)), lambda: self, lambda cluster: cluster.close())
         self._launcher.lost = self._reported_lost
         system.node_name, system.node_epoch = DRIVER
+        self._budgets = self._share_budgets(system)
         self._transport = await self._launcher.open(DRIVER)
         links = self.links = ClusterNodes(DRIVER, system, self._transport, system.loop)
         links.placing.suspect_after = self._suspect_after
@@ -158,6 +162,16 @@ class Cluster:
         self._settled.clear()
         heart.start(in_thread=self._heartbeat_thread)
         await self._until_all_know()
+
+    @staticmethod
+    def _share_budgets(system: MiniAgents) -> tuple[list[Any], ...]:
+        """Let the budgets of the system count on all nodes: it is found under the same name that they travel with."""
+        shared = []
+        for number, budget in enumerate(system.own_budgets, 1):
+            name = budget.shared or f"budget {number} of the system"
+            system.shared((type(budget), name), partial(lambda its: its, budget))
+            shared.append(budget_to_wire(budget, name))
+        return tuple(shared)
 
     async def _until_all_know(self) -> None:
         """Wait until all nodes know each other, so that each of them can place actors on the others."""
@@ -224,6 +238,7 @@ class Cluster:
             self._variables,
             self._setup,
             self._suspect_after,
+            self._budgets,
             versions_here(),
             self._journal_terms(),
         )

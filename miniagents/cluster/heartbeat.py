@@ -4,7 +4,7 @@ A heartbeat is a call of the driver that a thread of the node answers. The reque
 view, the answer says that the node is alive, how late its loop is, and who holds it.
 """
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -69,6 +69,7 @@ class NodeSettings(msgspec.Struct, array_like=True, frozen=True):
         setup: The name of a function (`module:name`) that makes the system of the node, a `MiniAgents`; "" for one
             without options.
         suspect_after: As in `Cluster`.
+        budgets: The budgets of the driver's system, which count on all nodes, as `budget_to_wire` has made them.
         versions: The versions of the driver.
         journal: What the node is told of the journal of the driver; None if that has none.
     """
@@ -83,6 +84,7 @@ class NodeSettings(msgspec.Struct, array_like=True, frozen=True):
     variables: tuple[str, ...]
     setup: str
     suspect_after: int | None
+    budgets: tuple[list[Any], ...]
     versions: Versions
     journal: JournalTerms | None = None
 

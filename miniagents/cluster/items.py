@@ -21,7 +21,8 @@ DONE = 6  # number: what was waited for has happened: the cancel, the room in a 
 SEND_ONCE = 7  # number, path, uid, message, sender, seconds left, trace, message id
 ROOM = 8  # number, path, uid
 UNBOUNDED = 9  # number, uid: the mailbox of that actor has no capacity, and need not be asked again
-DURABLE = 10  # uid: a `send` to that actor waits until the message is on disk
+OVERFLOW = 10  # uid, policy: that of the mailbox of an actor that lets no sender wait, after the first message to it
+DURABLE = 11  # uid: a `send` to that actor waits until the message is on disk
 
 # Lives
 STOP = 20  # number, path, uid, reason, drain

@@ -14,12 +14,14 @@ from miniagents.actors.cells.remote_cell import RemoteCell
 from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.messaging.entries import Enveloped
 from miniagents.actors.messaging.identity import Identity
+from miniagents.actors.messaging.mailbox import Overflow
 from miniagents.cluster import items
 from miniagents.cluster.channel import Channel, Queued
 from miniagents.cluster.frames import check_size, pack
+from miniagents.cluster.overflow import LinkOverflow
 from miniagents.cluster.remote_call import RemoteCall
 from miniagents.cluster.transport import NodeId
-from miniagents.errors import ActorStoppedError, DecodeError, MailboxFullError
+from miniagents.errors import ActorStoppedError, DecodeError
 from miniagents.messages import encode
 from miniagents.promising import Promise
 from miniagents.supervision import StopReason
@@ -61,6 +63,7 @@ class NodeLink:
         self._calls: dict[int, RemoteCall] = {}
         self._called: dict[Interaction, int] = {}  # the numbers of the calls, along which probes are sent
         self._watched: dict[Identity, RemoteCell] = {}
+        self._overflow = LinkOverflow(there.name, channel, nodes.system.dead_letters)
         self._durable: set[int] = set()  # the uids of actors that keep their messages on disk
         self._unbounded: set[int] = set()  # the uids of actors whose mailboxes have no capacity
 
@@ -82,10 +85,8 @@ class NodeLink:
     ) -> "asyncio.Future[bool] | None":
         """Send a message; see `Link.deliver`."""
         path = cell.path
-        if self.channel.is_full:
-            raise MailboxFullError(
-                f"{path}: the link to node {self.there.name!r} is full; await send()", path=path, message=entry.message
-            )
+        if self.channel.is_full and not self._overflow.makes_room(cell, entry):
+            return None
         message = msgspec.Raw(encode(entry.message))
         left = entry.deadline - self._system.time() if entry.deadline is not None else None
         sender = items.value_to_wire(entry.sender, "sender") if entry.sender is not None else None
@@ -95,7 +96,9 @@ class NodeLink:
         if entry.__class__ is not Ask and message_id is None:
             data = pack([items.TELL, path, cell.uid, message, sender, left, trace])
             check_size(data, path)
-            self.channel.send(data)
+            queued = self.channel.send(data)
+            if cell.overflow is Overflow.DROP_OLDEST:
+                self._overflow.queued(cell, entry, queued)
             return None
         number = next(self._numbers)
         kind = items.ASK if entry.__class__ is Ask else items.SEND_ONCE
@@ -103,6 +106,8 @@ class NodeLink:
         check_size(data, path)
         queued = self.channel.send(data)
         if isinstance(entry, Ask):
+            if cell.overflow is Overflow.DROP_OLDEST:
+                self._overflow.queued(cell, entry, queued)
             self._asks[number] = entry
             if message_id is None:
                 self._asked[entry] = number, queued
@@ -157,6 +162,7 @@ class NodeLink:
             raise
         finally:
             self._futures.pop(number, None)
+        await self.channel.room()  # the room in the mailbox was waited for, and meanwhile others have sent
 
     def stop(self, cell: RemoteCell, promise: Promise[Any], *, reason: StopReason, drain: bool) -> None:
         """Ask an actor for its exit. One that is to drain its mailbox comes behind the messages before it."""
@@ -239,6 +245,11 @@ class NodeLink:
         self._unbounded.add(uid)
         self._done(number)
 
+    def _overflows(self, uid: int, policy: str) -> None:
+        cell = self._nodes.known(self.there, uid)
+        if cell is not None:
+            cell.heed(Overflow(policy))
+
     def _is_durable(self, uid: int) -> None:
         self._durable.add(uid)
 
@@ -254,6 +265,7 @@ class NodeLink:
 
     def _has_ended(self, path: str, uid: int, data: Any) -> None:
         self._unbounded.discard(uid)
+        self._overflow.forget(uid)
         self._durable.discard(uid)
         cell = self._nodes.known(self.there, uid)
         if cell is not None:
@@ -316,6 +328,7 @@ _ANSWERS: items.Takers = {
     items.ANSWER: (NodeLink._answered, 2),  # noqa: SLF001 - the table of this class
     items.FAILED: (NodeLink._failed, 2),  # noqa: SLF001
     items.DONE: (NodeLink._done, 1),  # noqa: SLF001
+    items.OVERFLOW: (NodeLink._overflows, 2),  # noqa: SLF001
     items.DURABLE: (NodeLink._is_durable, 1),  # noqa: SLF001
     items.UNBOUNDED: (NodeLink._is_unbounded, 2),  # noqa: SLF001
     items.STOPPED: (NodeLink._stopped, 2),  # noqa: SLF001

@@ -138,7 +138,9 @@ class ClusterNodes(Observer):
 
     def actor_ended(self, cell: Any) -> None:
         """Forget an actor of this node that has ended."""
-        self._local.pop(cell.uid, None)
+        if self._local.pop(cell.uid, None) is not None:
+            for peer in self._peers.values():
+                peer.serving.forget(cell.uid)
         self.hosting.ended(cell)
 
     def find(self, identity: Identity, kind: type[Any]) -> Any:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
 from miniagents.actors.messaging.envelope import Envelope
+from miniagents.actors.messaging.mailbox import Overflow
 from miniagents.agents.call_target import AgentRef
 from miniagents.cluster import items
 from miniagents.cluster.channel import Channel
@@ -40,6 +41,7 @@ class Serving:
         self._calls: dict[int, ServedCall] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}  # of calls, and of those that wait for room
         self._watched: dict[Cell, None] = {}
+        self._told: set[int] = set()  # the uids of actors whose overflow policy the other node has been told
         self._journal = ServedJournal(nodes.system.journal, channel)
 
     @property
@@ -85,6 +87,7 @@ class Serving:
         if cell is None:
             letters.add(DeadLetterReason.STOPPED, envelope, receiver)
             return
+        self._tell_overflow(cell)
         try:
             cell.post(envelope)
         except Exception as error:  # a full mailbox, or the user's `priority=`: the sender has gone on
@@ -132,7 +135,19 @@ class Serving:
         cell = self._nodes.local(path, uid)
         if cell is None:
             raise self._gone(path)
+        self._tell_overflow(cell)
         return cell
+
+    def _tell_overflow(self, cell: Any) -> None:
+        """Tell the other node the policy of a mailbox, once: it is also that of the full link."""
+        overflow = cell.props.options.mailbox.overflow
+        if overflow is not Overflow.BACKPRESSURE and cell.uid not in self._told:
+            self._told.add(cell.uid)
+            self._channel.send(pack([items.OVERFLOW, cell.uid, overflow.value]), control=True)
+
+    def forget(self, uid: int) -> None:
+        """Forget an actor here that has ended."""
+        self._told.discard(uid)
 
     def _answer(self, number: int, ask: Ask[Any]) -> None:
         if self._asks.pop(number, None) is None:
@@ -285,6 +300,7 @@ class Serving:
         try:
             await call.run()
         finally:
+            call.input_ends()  # the caller sends no end of it once it has heard that the call has ended
             del self._calls[number]
 
     def _input(self, number: int, message: Any) -> None:

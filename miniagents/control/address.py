@@ -5,6 +5,7 @@ The paths of sockets are limited to about 100 bytes, so the name is a hash.
 
 import hashlib
 import os
+import secrets
 import socket
 import stat
 import time
@@ -31,6 +32,19 @@ def socket_path(subject: Path) -> Path:
     Raises:
         MiniAgentsError: No folder is private to this user.
     """
+    return _private_folder() / _name(subject)
+
+
+def new_socket_path() -> Path:
+    """Return a path at which nobody listens, for a process that has no file to be named after. Its folder is made.
+
+    Raises:
+        MiniAgentsError: No folder is private to this user.
+    """
+    return _private_folder() / f"{secrets.token_hex(8)}.sock"
+
+
+def _private_folder() -> Path:
     reasons = []
     for folder in _folders():
         try:
@@ -39,7 +53,7 @@ def socket_path(subject: Path) -> Path:
         except OSError as error:
             reasons.append(f"{folder}: {error.strerror or error}")
             continue
-        return folder / _name(subject)
+        return folder
     raise MiniAgentsError(f"there is no private folder for the control socket ({'; '.join(reasons)})")
 
 
@@ -113,5 +127,6 @@ def _remove_stale(path: Path) -> None:
     try:
         if time.time() - path.lstat().st_mtime > _STARTING:
             path.unlink()
+            path.with_suffix(".stack").unlink(missing_ok=True)  # the socket beside it, for the stack of the loop
     except OSError:  # another process was quicker
         pass

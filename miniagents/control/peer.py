@@ -1,4 +1,4 @@
-"""`peer_user`: the user id of the process at the other end of a socket."""
+"""`peer_user` and `peer_process`: who is at the other end of a socket."""
 
 import socket
 import struct
@@ -24,3 +24,18 @@ def peer_user(connection: socket.socket) -> int | None:
         raw = connection.getsockopt(_SOL_LOCAL, _LOCAL_PEERCRED, _XUCRED.size)
         return int(_XUCRED.unpack(raw.ljust(_XUCRED.size, b"\0"))[1])
     return None
+
+
+def peer_process(connection: socket.socket) -> int | None:
+    """Return the id of the process at the other end, or None where the platform does not tell.
+
+    For a client that is the process that has begun to listen, which may be the parent of the one that answers.
+
+    Raises:
+        OSError: The connection is gone.
+    """
+    if not hasattr(socket, "SO_PEERCRED"):
+        return None
+    credentials = struct.Struct("3i")
+    pid, _, _ = credentials.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, credentials.size))
+    return int(pid)

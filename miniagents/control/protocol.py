@@ -1,6 +1,8 @@
 """The protocol of the control socket: one JSON object a line, a request and then its answer."""
 
+import os
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -83,3 +85,8 @@ def line_of(value: Request | Answer) -> bytes:
         TypeError: JSON cannot carry a value in it.
     """
     return msgspec.json.encode(value) + b"\n"
+
+
+def path_text(path: Path) -> str:
+    """Return a path as a text that JSON can carry. Bytes that are no UTF-8 are shown as `\\xff`."""
+    return os.fsencode(path).decode(errors="backslashreplace")

@@ -75,6 +75,11 @@ class ControlServer:
         self._starting: asyncio.Task[asyncio.AbstractServer] | None = None
         self._clients: set[asyncio.Task[None]] = set()
 
+    @property
+    def is_open(self) -> bool:
+        """True from `open` to `close`."""
+        return self._starting is not None
+
     def open(self) -> None:
         """Listen. The running loop answers from its next turn on, and clients that come before that wait.
 

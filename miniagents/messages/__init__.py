@@ -19,6 +19,7 @@ from miniagents.messages.standard import (
     SystemMessage,
     UserMessage,
     error_text,
+    said_by,
 )
 from miniagents.messages.tokens import MessageTokenAppender, TextToken, Token
 from miniagents.messages.wire import decode, encode
@@ -51,6 +52,7 @@ __all__ = [
     "freeze",
     "register_value_type",
     "register_wire_type",
+    "said_by",
     "to_json",
     "to_message",
 ]

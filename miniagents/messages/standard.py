@@ -89,7 +89,15 @@ class ErrorMessage(TextMessage):
         return cls(error_text(error), **fields)
 
 
+def said_by(error: BaseException) -> str:
+    """Return the text of an exception; where its own code for that fails, a text that says so."""
+    try:
+        return str(error)
+    except Exception as failure:
+        return f"its __str__ has raised {type(failure).__name__}"
+
+
 def error_text(error: BaseException) -> str:
     """Return the name of the class and the text of an exception: "ValueError: no such file"."""
-    text = str(error)
+    text = said_by(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -148,6 +148,25 @@ MiniAgents().run(main())
 """
 
 
+def test_a_handler_of_the_programs_own_for_sigterm_is_called_when_the_system_has_stopped() -> None:
+    own = "import signal\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit('own handler'))\n"
+    program = _PROGRAM.replace("MiniAgents().run(main())", f"{own}MiniAgents().run(main())")
+    with subprocess.Popen(
+        [sys.executable, "-c", f"import sys\n{program}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            while process.stdout.readline() != "ready\n":
+                pass
+            process.terminate()
+            rest, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
+
+    assert rest.splitlines() == ["b stopped", "a stopped"]
+    assert (process.returncode, errors) == (1, "own handler\n")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_system_in_order_and_the_process_with_the_usual_status(number: signal.Signals) -> None:
     command = [sys.executable, "-c", _PROGRAM]

@@ -297,6 +297,21 @@ async def test_a_crash_there_is_answered_by_the_supervisor_here_and_mailbox_and_
         assert (info.restarts, info.last_error) == (1, "ValueError: boom")
 
 
+async def test_an_actor_there_is_restarted_from_here_and_keeps_its_mailbox() -> None:
+    async with cluster() as (system, _, _):
+        spec = ChildSpec("worker", Worker, options=on("a"), restart=Restart.TEMPORARY)
+        await system.supervise(Supervisor("sup", strategy=OneForOne(max_restarts=0), children=[spec]))
+        for worker in (system.lookup("/sup/worker"), system.spawn(Worker, name="top", options=on("b"))):
+            assert worker is not None
+            assert await worker.ask(TextMessage("count")) == TextMessage("1")
+            await worker.restart()
+            assert await worker.ask(TextMessage("count")) == TextMessage("1")
+            assert system.tree(worker.path).restarts == 1
+            await worker.stop()
+            with pytest.raises(ActorStoppedError):
+                await worker.restart()
+
+
 async def test_too_many_crashes_there_end_the_supervisor_here() -> None:
     async with cluster() as (system, _, _):
         spec = ChildSpec("worker", Worker, options=on("a"))
@@ -791,6 +806,68 @@ async def test_an_actor_that_kills_its_nodes_is_reported_to_its_supervisor() -> 
             await asyncio.sleep(5)
         assert not inner.is_alive
         assert len(LOG) >= 3
+
+
+def suspects(count: int) -> Supervisor:
+    """A supervisor of so many workers that are spread, which starts them again without limit."""
+    spread = SpawnOptions(placement=Placement.SPREAD)
+    specs = [ChildSpec(f"w{number}", Worker, options=spread) for number in range(count)]
+    return Supervisor("sup", strategy=OneForOne(max_restarts=None), children=specs)
+
+
+@pytest.mark.parametrize("cause", [LossCause.OUT_OF_MEMORY, LossCause.KILLED])
+async def test_actors_whose_node_has_died_of_memory_or_a_signal_are_placed_apart_from_each_other(
+    cause: LossCause,
+) -> None:
+    async with cluster("a", "b", "c", lease=1.0, margin=0.1) as (system, platform, _):
+        others = [system.spawn(Worker, options=on(name)) for name in ("b", "c") for _ in range(3)]
+        await asyncio.gather(*(actor.started() for actor in others))
+        await system.supervise(suspects(2))
+        assert {info.node for info in system.tree("/sup").children} == {"a"}
+        await asyncio.gather(*(actor.stop() for actor in others[:3]))  # now there is most room on "b"
+        platform.fails_to_start.add("a")
+
+        platform.die(platform.node("a"), cause)
+
+        await asyncio.sleep(10)
+        assert {info.node for info in system.tree("/sup").children} == {"b", "c"}
+
+
+async def deaths_under(
+    suspect_after: int | None, deaths: int, log: list[dict[str, Any]], cause: LossCause = LossCause.KILLED
+) -> list[str]:
+    """Let as many nodes die under an actor, and return the errors of its starts that have failed."""
+    log.clear()
+    async with cluster(lease=1.0, margin=0.1, suspect_after=suspect_after) as (system, platform, _):
+        await system.supervise(suspects(1))
+        for _ in range(deaths):
+            worker: Any = system.lookup("/sup/w0")
+            assert await where(worker)
+            platform.die(platform.node(worker.node), cause)
+            await asyncio.sleep(20)
+    return [entry["error"] for entry in log if entry["event"] == "supervisor.restart_failed"]
+
+
+@pytest.mark.parametrize("suspect_after", [1, 3])
+async def test_an_actor_is_reported_to_its_supervisor_when_as_many_nodes_in_a_row_have_died_under_it(
+    suspect_after: int, log: list[dict[str, Any]]
+) -> None:
+    (failed,) = await deaths_under(suspect_after, suspect_after, log)
+    assert f"/sup/w0: {suspect_after} nodes in a row have died" in failed
+    assert await deaths_under(suspect_after + 1, suspect_after, log) == []
+
+
+@pytest.mark.parametrize("cause", [LossCause.SILENT, LossCause.UNKNOWN])
+async def test_actors_of_a_node_that_was_lost_otherwise_are_no_suspects(
+    cause: LossCause, log: list[dict[str, Any]]
+) -> None:
+    assert await deaths_under(1, 4, log, cause) == []
+
+
+async def test_without_suspect_after_no_actor_is_reported_however_many_nodes_die_under_it(
+    log: list[dict[str, Any]],
+) -> None:
+    assert await deaths_under(None, 8, log) == []
 
 
 async def test_a_drained_node_gives_its_actors_away_and_the_move_counts_in_no_window() -> None:

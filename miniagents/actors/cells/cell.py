@@ -84,6 +84,11 @@ class Cell(ReceivingCell):
     is_serial = True
     """True if the actor does one thing at a time: then a wait for the actor is a wait for what it waits for, too."""
     is_supervisor = False
+    kind = "actor"
+    """The kind of actor, as the tree shows it."""
+    spent_tokens = 0
+    spent_cost: float | None = 0.0
+    """What models have used for the actor. The cells of agents have slots for these, since only they use models."""
     keeps_asks = False
     """True if the asks of its code are cancelled with it, as those of an interaction are."""
 
@@ -132,6 +137,11 @@ class Cell(ReceivingCell):
         """The identity, by which it differs from all other actors."""
         system = self.system
         return Identity(system.id, system.node_name, system.node_epoch, self.path, self.uid)
+
+    @property
+    def type_name(self) -> str:
+        """The name of the actor's class or function; "" for a cell of the runtime itself."""
+        return ""
 
     @property
     def node_name(self) -> str:
@@ -324,6 +334,7 @@ class Cell(ReceivingCell):
         if children is None:
             children = self.children = Children()
         children[child.name] = child
+        children.listed = None
         children.actors += 1
         above = self.parent
         while above is not None:  # written out wherever something is counted (benchmark `spawn`)
@@ -392,6 +403,10 @@ class Cell(ReceivingCell):
         """Ask for the end in the name of the supervisor or parent: for good, whatever the restart type says."""
         raise NotImplementedError
 
+    def start_again(self) -> Promise[None]:
+        """End the instance at once and start another one behind the same mailbox; see `ActorRef.restart`."""
+        raise NotImplementedError
+
     def crash(self, error: BaseException) -> None:
         """Crash with `error`, now: the supervision of its children is used up."""
         raise NotImplementedError
@@ -411,6 +426,7 @@ class Cell(ReceivingCell):
         parent = self.parent
         if parent is not None and parent.children is not None and parent.children.get(self.name) is self:
             del parent.children[self.name]
+            parent.children.listed = None
             above: Cell | None = parent
             while above is not None:
                 if above.children is not None:

@@ -12,6 +12,7 @@ import msgspec
 from miniagents.actors.observing.caller import current_caller
 from miniagents.actors.observing.request_id import current_request_id
 from miniagents.errors import DeadlockError
+from miniagents.messages import said_by
 from miniagents.supervision import StopReason
 
 _KEPT = 10_000
@@ -47,6 +48,7 @@ class EventKind(enum.Enum):
     SLOWED = "slowed"
     NODE_UP = "node_up"
     NODE_LOST = "node_lost"
+    OBSERVER_FAILED = "observer_failed"
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -54,7 +56,7 @@ class Event(msgspec.Struct, frozen=True):
 
     Attributes:
         kind: What.
-        path: The actor that it happened to.
+        path: The actor that it happened to; "/" for OBSERVER_FAILED.
         at: When, in seconds since the epoch.
         reason: The stop reason, for STOP and RESTART: a `StopReason`, or after a crash `ValueError('what it said')`.
         error: The text of the exception, for CRASH, ESCALATION, DEADLOCK and INTERACTION_ENDED (None where it ended
@@ -62,7 +64,7 @@ class Event(msgspec.Struct, frozen=True):
         error_type: The name of the exception's class.
         ring: The paths of those that wait for each other, for DEADLOCK.
         detail: Anything else: a dead letter; the interaction's id, where it happened to one; for SLOWED,
-            what is left of the rate.
+            what is left of the rate; for OBSERVER_FAILED, the name of the hook.
         logged: Whether the runtime has logged it, too.
         tokens: The tokens that an interaction used, for INTERACTION_ENDED: its own model requests, not those of the
             calls below it.
@@ -73,6 +75,8 @@ class Event(msgspec.Struct, frozen=True):
         restarts: The number of restarts of that actor so far, which tells its instances apart.
         node: The node that it happened on; "" for the only one.
         epoch: The life of that node.
+        agent_trace: The names of the agents that the error came through, the one that raised it first; empty for an
+            error of no agent.
 
     Example:
         >>> class Idle(Actor):
@@ -102,6 +106,7 @@ class Event(msgspec.Struct, frozen=True):
     restarts: int | None = None
     node: str = ""
     epoch: int = 0
+    agent_trace: tuple[str, ...] = ()
 
 
 class Happening(Protocol):
@@ -120,6 +125,12 @@ class Place(Protocol):
     def node_epoch(self) -> int: ...
     @property
     def node_name(self) -> str: ...
+
+
+def _trace_of(error: BaseException) -> tuple[str, ...]:
+    """Return the agents that an error came through. They stand in its dict: a property would be code of the user's."""
+    trace = getattr(error, "__dict__", {}).get("agent_trace", ())
+    return trace if isinstance(trace, tuple) else ()
 
 
 class Subscription:
@@ -233,20 +244,22 @@ class Events:
                 kind,
                 path,
                 time.time(),
-                reason=repr(reason) if isinstance(reason, BaseException) else reason,
-                error=None if error is None else str(error),
-                error_type=None if error is None else type(error).__name__,
-                ring=error.ring if isinstance(error, DeadlockError) else (),
-                detail=detail,
-                logged=logged,
-                tokens=tokens,
-                cost=cost,
-                caller=None if caller is None else caller.name,
-                request_id=current_request_id.get(),
-                uid=None if actor is None else actor.uid,
-                restarts=None if actor is None else actor.restarts,
-                node=self._place.node_name,
-                epoch=self._place.node_epoch,
+                # By position, in the order of the fields: to find so many names takes longer than the rest.
+                f"{type(reason).__name__}({said_by(reason)!r})" if isinstance(reason, BaseException) else reason,
+                None if error is None else said_by(error),
+                None if error is None else type(error).__name__,
+                error.ring if isinstance(error, DeadlockError) else (),
+                detail,
+                logged,
+                tokens,
+                cost,
+                None if caller is None else caller.name,
+                current_request_id.get(),
+                None if actor is None else actor.uid,
+                None if actor is None else actor.restarts,
+                self._place.node_name,
+                self._place.node_epoch,
+                () if error is None else _trace_of(error),
             )
             for subscriber in tuple(self.subscribers):
                 subscriber.put(event)

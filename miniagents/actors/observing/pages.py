@@ -153,13 +153,14 @@ class Pages:
         """Return the cells below one that come after a place, in order."""
         if not cell.children or (self._depth is not None and level >= self._depth):
             return
-        siblings = list(cell.children.values())
+        siblings = cell.children.in_order()
         first = 0
         if place:
             first = bisect_right(siblings, place[0], key=_uid)
             if first and siblings[first - 1].uid == place[0]:
                 yield from self._after(siblings[first - 1], place[1:], level + 1)
-        for child in islice(siblings, first, None):
+        for number in range(first, len(siblings)):  # `islice` would step over all that come before
+            child = siblings[number]
             yield child
             if child.children:
                 yield from self._after(child, (), level + 1)

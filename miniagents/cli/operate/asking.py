@@ -2,17 +2,16 @@
 
 import asyncio
 import os
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from miniagents.agents.durable.changes import changes_of
+from miniagents.cli.log import log_to_stderr
 from miniagents.cli.operate.options import ENVIRONMENT
-from miniagents.control import CommandError, NotListeningError, ask, live_sockets, sockets_of
+from miniagents.cli.running.processes import can_ask, choice, processes
+from miniagents.control import CommandError, NotListeningError, ask, sockets_of
 from miniagents.control.client import PATIENCE
 from miniagents.control.protocol import failed, mistake
 from miniagents.errors import JournalError, JournalLockedError, MiniAgentsError
@@ -125,8 +124,7 @@ class Target:
             await journal.close()
 
     def _open(self) -> SqliteJournal:
-        if not structlog.is_configured():  # standard output is for the result
-            structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+        log_to_stderr()
         try:
             with self.path.open("rb") as file:
                 owner, head = os.fstat(file.fileno()).st_uid, file.read(_HEAD)
@@ -151,19 +149,13 @@ def _only_one() -> Path:
     """Return the journal of the only process that has one.
 
     Raises:
-        CommandError: There is none, or there are several.
+        CommandError: There is none, or there are several and nobody can be asked which.
     """
-    journals = {}
-    for socket in live_sockets():
-        try:
-            hello = ask(socket, "hello", {}, patience=2.0)
-            journals[hello["journal"]] = hello["pid"]
-        except (CommandError, NotListeningError, KeyError, TypeError):
-            continue
-    if not journals:
+    having = {process.journal: process for process in processes() if process.journal is not None}
+    if not having:
         raise mistake(f"no process has a journal open; name the file by --journal or {ENVIRONMENT}")
-    if len(journals) > 1:
-        which = ", ".join(f"{path} (process {pid})" for path, pid in sorted(journals.items()))
-        raise mistake(f"several processes have a journal open; say which by --journal: {which}")
-    (path,) = journals
-    return Path(path)
+    journals = sorted(having)
+    names = [f"{path} (process {having[path].pid})" for path in journals]
+    if len(journals) > 1 and not can_ask():
+        raise mistake(f"several processes have a journal open; say which by --journal: {', '.join(names)}")
+    return Path(journals[0] if len(journals) == 1 else journals[choice(names)])

@@ -12,6 +12,9 @@ from miniagents.ext.llms.approvals import Approve
 from miniagents.ext.llms.attempting import Terms
 from miniagents.ext.llms.budgets import Budget
 from miniagents.ext.llms.cache import Cache
+from miniagents.ext.llms.compact import Compact
+from miniagents.ext.llms.compaction import compacted_by
+from miniagents.ext.llms.lending import pace_of, purse_of
 from miniagents.ext.llms.limits import RateLimit
 from miniagents.ext.llms.llm_agent import show_options
 from miniagents.ext.llms.provider import Provider
@@ -70,6 +73,7 @@ async def llm_agent(
     rate_limit: Live[RateLimit | None] = None,
     budget: Live[Budget | Sequence[Budget] | None] = None,
     cache: Live[Cache | None] = None,
+    compact: Live[Compact | None] = None,
     llm_logger_agent: MiniAgent | bool | None = None,
     response_metadata: Mapping[str, Any] = EMPTY,
     api_options: Mapping[str, Any] = EMPTY,
@@ -90,6 +94,8 @@ async def llm_agent(
         raise InvalidOptionError(f"{path}: which model? Give model=, as in {ctx.this_agent.alias}.fork(model='...')")
     connection = ConnectionSettings(ctx, model, base_url, api_key, async_client, {**options, **api_options})
     provider = await connect(connection)
+    if compact is not None and compact.by == "provider":
+        connection.options = await compacted_by(provider, compact, connection.model, connection.options, path)
     settings = Settings(
         model=connection.model,
         system=system,
@@ -104,6 +110,7 @@ async def llm_agent(
         output=output_type(output) if output is not None else None,
         repairs=repairs,
         metadata=response_metadata,
+        compact=compact,
         logger=_logger(llm_logger_agent if llm_logger_agent is not None else ctx.system.llm_logger_agent),
     )
     await ToolLoop(ctx, provider, settings).run()
@@ -124,12 +131,19 @@ def terms_of(
     cache: Cache | None = None,
 ) -> Terms:
     """Return the terms of the requests of an agent: its own options, and the budgets of its system."""
+    call = ctx.interaction
     own = () if budget is None else budget if isinstance(budget, Sequence) else (budget,)
+    system = ctx.system
+    if rate_limit is not None:
+        system.known_limits.add(rate_limit)
+    for limited in own:
+        system.known_budgets.add(limited)
+    budgets = (*own, *(b for b in system.own_budgets if covers(b, call) and b not in own))
     return Terms(
         retry=retry if retry is not None else _DEFAULT_RETRY,
         idle_timeout=idle_timeout,
-        rate_limit=rate_limit,
-        budgets=(*own, *(b for b in ctx.system.budgets if covers(b, ctx.interaction) and b not in own)),
+        rate_limit=pace_of(rate_limit, call) if rate_limit is not None else None,
+        budgets=tuple(purse_of(each, call) for each in budgets) if budgets else (),
         cache=cache,
     )
 

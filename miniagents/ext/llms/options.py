@@ -16,6 +16,7 @@ from miniagents.errors import AgentArgumentError, InvalidOptionError
 from miniagents.ext.llms.approvals import Approve
 from miniagents.ext.llms.budgets import Budget
 from miniagents.ext.llms.cache import Cache
+from miniagents.ext.llms.compact import Compact
 from miniagents.ext.llms.limits import RateLimit
 from miniagents.ext.llms.parameters import (
     ChatParameters,
@@ -25,6 +26,7 @@ from miniagents.ext.llms.parameters import (
     OpenAIParameters,
     ResponsesParameters,
 )
+from miniagents.ext.llms.providers.openai_mapping import SendReasoning
 from miniagents.ext.llms.schemas import output_type
 from miniagents.ext.llms.tool_sources import ToolChoice
 from miniagents.messages import Secret
@@ -85,10 +87,16 @@ class LLMOptions(
     rate_limit: Annotated[RateLimit | None, "a RateLimit, as in rate_limit=RateLimit(requests_per_minute=600)"]
     budget: Annotated[Budget | Sequence[Budget] | None, "a Budget, or a list of them, as in budget=Budget(usd=1.0)"]
     cache: Annotated[Cache | None, "a Cache, as in cache=Cache()"]
+    compact: Annotated[Compact | None, "a Compact, as in compact=Compact(at=0.8)"]
     llm_logger_agent: Annotated[MiniAgent | bool | None, "an agent, True, False, or None"]
     response_metadata: Annotated[Mapping[str, Any], "a dict"]
     api_options: Annotated[Mapping[str, Any], "a dict of parameters of the API"]
     api: Annotated[Literal["chat", "responses"], "'chat' or 'responses'"]
+    effort: Annotated[
+        Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None,
+        "'none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max', or None",
+    ]
+    send_reasoning: Annotated[SendReasoning, "'none', 'calls' or 'all'"]
     fake_first_user_message: Annotated[str, msgspec.Meta(pattern=r"\S"), "a text that is not blank"]
     model_path: Annotated[str | Path | None, "the path of a file"]
     n_ctx: Annotated[int, msgspec.Meta(ge=1), "a whole number, 1 or more"]
@@ -115,11 +123,16 @@ def check_values(agent: str, options: Mapping[str, Any]) -> None:
         if hint is None:
             continue
         problem = _problem(value, hint)
-        if problem is None and name == "output" and value is not None:
-            problem = _problem_of_output(value)
         if problem is not None:
             shown = f"a {type(value).__qualname__}" if name in _SECRET else reprlib.repr(value)
             raise problem(f"agent {agent}: {name}= takes {_words(hint)}, not {shown}")
+        if name == "output" and value is not None:
+            try:
+                output_type(value)
+            except (TypeError, ValueError, NameError) as error:
+                raise AgentArgumentError(
+                    f"agent {agent}: output= takes {_words(hint)}, not {reprlib.repr(value)}: {error}"
+                ) from error
 
 
 def _problem(value: object, hint: Any) -> type[AgentArgumentError | InvalidOptionError] | None:
@@ -129,14 +142,6 @@ def _problem(value: object, hint: Any) -> type[AgentArgumentError | InvalidOptio
         ranges = [note for note in hint.__metadata__ if isinstance(note, msgspec.Meta)]
         if not all(_is_within(value, meta) for meta in ranges):
             return InvalidOptionError
-    return None
-
-
-def _problem_of_output(value: object) -> type[AgentArgumentError] | None:
-    try:
-        output_type(value)
-    except (TypeError, ValueError, NameError):
-        return AgentArgumentError
     return None
 
 

@@ -117,6 +117,7 @@ class Api:
         fields: The fields of a body that an agent fills itself.
         method: The module and the class of the SDK's method.
         renamed: The parameters that an agent takes, and sends under another name.
+        compacts: Whether the provider can shorten conversations itself.
     """
 
     title: str
@@ -124,6 +125,7 @@ class Api:
     fields: frozenset[str]
     method: tuple[str, str]
     renamed: frozenset[str] = frozenset()
+    compacts: bool = False
 
     def takes(self, name: str) -> bool:
         """Return whether a parameter is a known one, or one of the installed SDK."""
@@ -151,19 +153,23 @@ CHAT = Api(
     _names(CommonParameters, MaxTokens, OpenAIParameters, ChatParameters),
     frozenset({"model", "messages", "stream", "tools"}),
     ("openai.resources.chat.completions", "AsyncCompletions"),
+    renamed=frozenset({"effort"}),
 )
 RESPONSES = Api(
     "the Responses API",
     _names(CommonParameters, OpenAIParameters, ResponsesParameters),
     frozenset({"model", "input", "instructions", "stream", "tools"}),
     ("openai.resources.responses", "AsyncResponses"),
-    renamed=frozenset({"max_tokens"}),
+    renamed=frozenset({"max_tokens", "effort"}),
+    compacts=True,
 )
 MESSAGES = Api(
     "Anthropic's messages",
     _names(CommonParameters, MaxTokens, MessagesParameters),
     frozenset({"model", "messages", "system", "stream", "tools"}),
     ("anthropic.resources.messages", "AsyncMessages"),
+    compacts=True,
+    renamed=frozenset({"effort"}),
 )
 EMBEDDINGS = Api(
     "embeddings",

@@ -6,6 +6,7 @@ from typing import Any
 
 from miniagents.agents import InteractionContext, MiniAgent
 from miniagents.errors import (
+    ContextOverflowError,
     EmptyConversationError,
     IncompleteResponseError,
     LLMError,
@@ -16,6 +17,8 @@ from miniagents.errors import (
 from miniagents.ext.llms import requesting
 from miniagents.ext.llms.approvals import Approve
 from miniagents.ext.llms.attempting import Terms
+from miniagents.ext.llms.compact import Compact
+from miniagents.ext.llms.compaction import Compaction, compaction_of
 from miniagents.ext.llms.conversation import Conversation
 from miniagents.ext.llms.endings import Ending, ending_of, lets_calls_run
 from miniagents.ext.llms.history_repair import is_blank
@@ -50,6 +53,7 @@ class Settings:
         repairs: The most times that an output which does not fit is sent back to the model.
         metadata: More metadata for the replies.
         logger: The agent that logs prompts and replies, or None.
+        compact: How the conversation stays below the window of the model, or None.
     """
 
     model: str
@@ -66,6 +70,7 @@ class Settings:
     repairs: int
     metadata: Mapping[str, Any] = field(default_factory=dict)
     logger: MiniAgent | None = None
+    compact: Compact | None = None
 
 
 class ToolLoop:
@@ -78,6 +83,7 @@ class ToolLoop:
     """
 
     _conversation: Conversation
+    _compaction: Compaction | None = None
 
     def __init__(self, ctx: InteractionContext, provider: Provider, settings: Settings) -> None:
         self._ctx = ctx
@@ -109,6 +115,15 @@ class ToolLoop:
                 f"{self._ctx.interaction.path}: there is nothing to send: no message has a text, and there is no "
                 f"system prompt: call the agent with messages, or give it system=",
                 path=self._ctx.interaction.path,
+            )
+        if settings.compact is not None:
+            self._compaction = await compaction_of(
+                settings.compact,
+                settings.model,
+                self._provider,
+                settings.terms,
+                self._ctx.interaction,
+                conversation,
             )
         for _ in range(settings.max_turns):
             message = await self._reply_that_fits()
@@ -164,14 +179,20 @@ class ToolLoop:
         while True:
             reply = self._reply if self._reply is not None else self._begin_reply()
             request = self._request()
+            if self._compaction is not None and await self._compaction.shortened(request):
+                request = self._request()
             if settings.logger is not None:
                 self._log(settings.logger, request, reply)
             try:
                 answer = await requesting.ask(self._provider, request, reply, settings.terms, self._ctx.interaction)
             except BaseException as error:
+                if isinstance(error, ContextOverflowError) and await self._is_shorter(request, reply):
+                    continue
                 self._failed(reply, error)
                 raise
             message = answer.message(**self._metadata)
+            if self._compaction is not None:
+                self._compaction.learn(request, message.usage)
             problem = self._problem(message)
             if problem is None:
                 break
@@ -198,6 +219,12 @@ class ToolLoop:
         reply.end(message)
         self._reply = None
         return message
+
+    async def _is_shorter(self, request: ModelRequest, reply: ModelReplyPromise) -> bool:
+        """Shorten the conversation that the provider has refused, and return whether it may be sent again."""
+        if self._compaction is None or reply.was_delivered:
+            return False
+        return await self._compaction.shortened_after_overflow(request)
 
     def _begin_reply(self) -> ModelReplyPromise:
         self._reply = reply = ModelReplyPromise(self._ctx.interaction, self._known)

@@ -16,6 +16,7 @@ from miniagents.cluster.transport import LossCause, NodeId, Place
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.ray.connection import RayConnection
 from miniagents.ext.ray.host import Boarded, Boarding, NodeHost
+from miniagents.ext.ray.losses import cause_of
 from miniagents.ext.ray.own import OwnRay
 from miniagents.ext.ray.transport import DriverTransport, Hosts
 
@@ -151,17 +152,18 @@ class RayLauncher:
             await life.actor.ended.remote()
             cause = LossCause.UNKNOWN
         except self.ray.exceptions.RayError as error:
-            cause = self._cause(node, str(error))
+            cause = self._cause(node, error)
         self._end(node, life)
         self._ended[node] = life
         self.lost(node, cause)
 
-    def _cause(self, node: NodeId, described: str) -> LossCause:
-        if "node has died" in described:
+    def _cause(self, node: NodeId, error: BaseException) -> LossCause:
+        cause = cause_of(error, self.ray.exceptions)
+        if cause is LossCause.SILENT:
             self._broken.add(node.name)
         if self.own is not None and not _runs(self.own.raylets[node.name]):
             return LossCause.KILLED  # with its raylet, of which Ray knows later than the guard of the node
-        return cause_of(described)
+        return cause
 
     def _end(self, node: NodeId, life: "_Life") -> None:
         del self._lives[node]
@@ -273,17 +275,6 @@ def _runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
-
-
-def cause_of(described: str) -> LossCause:
-    """Return the cause that Ray's description of a dead actor gives."""
-    if "killed due to memory" in described or "running low on memory" in described or "OutOfMemory" in described:
-        return LossCause.OUT_OF_MEMORY
-    if "unexpectedly exits with a connection error" in described:
-        return LossCause.KILLED
-    if "node has died" in described:
-        return LossCause.SILENT
-    return LossCause.UNKNOWN
 
 
 def _mark(place: str) -> str:

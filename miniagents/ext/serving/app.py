@@ -1,6 +1,7 @@
 """`agent_app`: an ASGI app that serves agents."""
 
 from collections.abc import Awaitable, Callable, Iterable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from miniagents.actors.collecting import Collecting, check_collecting
@@ -10,6 +11,7 @@ from miniagents.ext.serving.asgi import AgentApp
 from miniagents.ext.serving.conversations.conversations import ConversationStore, MemoryConversations
 from miniagents.ext.serving.conversations.turn_queue import Turns
 from miniagents.ext.serving.draining import check_grace
+from miniagents.ext.serving.front_ends.front_end import FrontEnd
 from miniagents.ext.serving.http.auth import GENERATE, Auth, Keys
 from miniagents.ext.serving.http.hosts import Hosts
 from miniagents.ext.serving.http.limits import Limits
@@ -22,8 +24,11 @@ from miniagents.ext.telemetry.prometheus import metrics_app
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
+    from miniagents.ext.observer.web_observer import Mounted, WebObserver
+
 TOKEN_VARIABLE = "MINIAGENTS_TOKEN"
 ADMIN_TOKEN_VARIABLE = "MINIAGENTS_ADMIN_TOKEN"
+OBSERVER_PATH = "/observer"
 
 
 def agent_app(
@@ -43,7 +48,9 @@ def agent_app(
     metrics: "bool | CollectorRegistry" = False,
     shows_errors: bool = False,
     expose: Iterable[str] = (),
+    front_ends: Iterable[FrontEnd] = (),
     gc: Collecting | None = None,
+    observer: "bool | WebObserver | None" = None,
 ) -> AgentApp:
     """Return an ASGI app that serves agents, to run alone or to mount in another app.
 
@@ -70,17 +77,22 @@ def agent_app(
         metrics: Whether operators get `/metrics` for Prometheus; or a registry, in place of the one of the process.
         shows_errors: Whether clients see the texts of agents' own errors; otherwise only the log has them.
         expose: The parts that clients see besides answers: "tools" for the agents' own tool calls and their results, at
-            `/agents/{name}`. All clients see the calls that an agent leaves to the client.
+            `/agents/{name}`, and in chat front ends. All clients see the calls that an agent leaves to the client.
+        front_ends: The protocols of chat front ends that the service speaks: "ag-ui" (AG-UI, at
+            `/agents/{name}/ag-ui`), "ai-sdk" (the Vercel AI SDK, at `/agents/{name}/ai-sdk`). See docs/front-ends.md.
         gc: "service" for a process that only serves: collections of Python's garbage collector, for which all clients
             would wait, become rare and short as long as the app runs (docs/benchmarking.md). None leaves the collector
             alone; `miniagents serve` sets it itself.
+        observer: Whether the live page of the system is served at `/observer`; or a `WebObserver` with one's own
+            options. A link with a token is printed at the start.
 
     Returns:
         The app.
 
     Raises:
         InvalidOptionError: An option is outside its range.
-        MissingDependencyError: `metrics=` needs OpenTelemetry's exporter, which is not installed.
+        MissingDependencyError: `metrics=` needs OpenTelemetry's exporter, or "ag-ui" the package `ag-ui-protocol`,
+            which is not installed.
 
     Example:
         >>> @miniagent
@@ -113,13 +125,25 @@ def agent_app(
         shows_errors=shows_errors,
         shows_tools=shows_tools,
     )
-    return AgentApp(
+    hosts = Hosts(allowed_hosts)
+    if isinstance(observer, bool):  # what the page needs is imported only where there is one
+        observer = import_module("miniagents.ext.observer").WebObserver(opens=False) if observer else None
+    app = AgentApp(
         service,
         grace=grace,
         on_start=on_start,
-        hosts=Hosts(allowed_hosts),
+        hosts=hosts,
         allowed_origins=(allowed_origins,) if isinstance(allowed_origins, str) else allowed_origins,
         responses=responses if responses is not None else MemoryResponses(),
         metrics=None if metrics is False else metrics_app(None if metrics is True else metrics),
         gc=gc,
+        observer=_mounted(observer, system, hosts) if observer is not None else None,
     )
+    app.serve_front_ends(front_ends)
+    return app
+
+
+def _mounted(observer: "WebObserver", system: MiniAgents, hosts: Hosts) -> "Mounted":
+    """Return the page of an observer, which is attached to the system."""
+    system.observers.attach(observer)
+    return observer.mounted(OBSERVER_PATH, hosts.allow)

@@ -1,12 +1,13 @@
 """The replies of an agent as those of a model: texts, and the tool calls that are left to the client."""
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import TypeAlias
 
 import msgspec
 
 from miniagents.ext.llms.messages import ReplyMessage, ToolCall, ToolResultMessage
-from miniagents.ext.llms.sound import Halves, sound_message
+from miniagents.ext.llms.parts import PartToken, ReasoningMessage, ReasoningToken
+from miniagents.ext.llms.sound import Halves, sound, sound_message
 from miniagents.ext.serving.http.reply_reading import Reader
 from miniagents.messages import (
     AssistantMessage,
@@ -16,6 +17,7 @@ from miniagents.messages import (
     SystemMessage,
     TextMessage,
     TextToken,
+    Token,
     UserMessage,
 )
 
@@ -35,6 +37,18 @@ class Text(msgspec.Struct, frozen=True, gc=False):
 
     index: int
     text: str
+
+
+class Thought(msgspec.Struct, frozen=True):
+    """A piece of a model's reasoning.
+
+    Attributes:
+        text: The piece.
+        whole: The whole block, after its last piece; None before.
+    """
+
+    text: str
+    whole: ReasoningMessage | None = None
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -59,7 +73,7 @@ class Calls(msgspec.Struct, frozen=True):
     calls: tuple[ToolCall, ...]
 
 
-Piece: TypeAlias = Text | Said | Calls
+Piece: TypeAlias = Text | Thought | Said | Calls
 
 
 class OpenCalls:
@@ -83,15 +97,26 @@ class OpenCalls:
         return tuple(self._calls.values())
 
 
-async def spoken(replies: MessageSequencePromise, reader: Reader | None = None) -> AsyncGenerator[Piece, None]:
+async def spoken(
+    replies: MessageSequencePromise,
+    reader: Reader | None = None,
+    *,
+    is_whole: Callable[[type[Message]], bool] | None = None,
+    has_results: bool = False,
+    has_thoughts: bool = False,
+) -> AsyncGenerator[Piece, None]:
     """Yield the pieces of the replies of an agent, and `Calls` as the last piece, when the call has ended. Each
     iteration yields the same pieces.
 
-    Tool calls that have a result, and the results themselves, are left out.
+    Tool calls that have a result are left out.
 
     Args:
         replies: The replies.
         reader: The reader of the pieces.
+        is_whole: Returns whether the messages of a class come as `Said` alone, without pieces of text. None for pieces
+            of all messages.
+        has_results: Whether the results of tools come too, as `Said` alone. Otherwise they are left out.
+        has_thoughts: Whether the reasoning of models is among the pieces.
 
     Raises:
         Exception: The failure of the agent.
@@ -100,12 +125,17 @@ async def spoken(replies: MessageSequencePromise, reader: Reader | None = None) 
     calls: OpenCalls | None = None  # until the first message has ended: live streams are many
     async for promise in replies:
         index = None
-        if not issubclass(promise.message_class, ToolResultMessage):
+        kind = promise.message_class
+        is_silent = issubclass(kind, ToolResultMessage) or (is_whole is not None and is_whole(kind))
+        if not is_silent:
             halves: Halves | None = None
             async for token in promise:
                 text = token.content if type(token) is TextToken else str(token)  # benchmark `serving`
                 if reader is not None:
-                    reader.took(text)
+                    reader.took(token.content if type(token) is ReasoningToken else text)
+                if not text and has_thoughts and (thought := _thought(token)) is not None:
+                    yield thought
+                    continue
                 if halves is not None or not text.isascii():
                     halves = halves if halves is not None else Halves()
                     text = halves.joined(text)
@@ -122,15 +152,21 @@ async def spoken(replies: MessageSequencePromise, reader: Reader | None = None) 
         message = sound_message(await promise)
         if reader is not None:
             reader.took(None)
+            if is_silent:
+                reader.took(str(message))
         calls = calls if calls is not None else OpenCalls()
         calls.saw(message)
-        if isinstance(message, ToolResultMessage):
-            if reader is not None:
-                reader.took(str(message))
-            continue
-        yield Said(index, message)
+        if has_results or not isinstance(message, ToolResultMessage):
+            yield Said(index, message)
     await replies  # until the interaction has ended, and its usage is known
     yield Calls(calls.calls if calls is not None else ())
+
+
+def _thought(token: Token) -> Thought | None:
+    if isinstance(token, ReasoningToken):
+        return Thought(sound(token.content))
+    part = token.part if isinstance(token, PartToken) else None
+    return Thought("", part) if isinstance(part, ReasoningMessage) else None
 
 
 def as_assistant(replies: Iterable[Message]) -> Messages:

@@ -6,7 +6,7 @@ import msgspec
 
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.llms.messages import ReplyMessage
-from miniagents.ext.serving.http.json_messages import MessageOut
+from miniagents.ext.serving.http.reply_messages import MessageOut
 from miniagents.ext.serving.reply_pieces import OpenCalls
 from miniagents.messages import Message
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-from miniagents.control.protocol import CommandError, failed, mistake
+from miniagents.control.protocol import CommandError, failed, mistake, path_text
 from miniagents.journal.changes import JobChanges
 from miniagents.journal.encoding import encoded, kind_of, kinds_of
 from miniagents.journal.jobs import ChangeJob, DeleteJob, Forget, Job, JobOf, Jobs, JobState
@@ -15,7 +15,7 @@ from miniagents.journal.letters import letter_of
 from miniagents.journal.lives import Pardon, job_subject
 from miniagents.journal.mail import Drop, Letters, Resend, StoredLetter
 from miniagents.journal.operating.answers import answer_of
-from miniagents.journal.operating.views import JobDetails, JobView, LetterView, StatsView, WaitView, path_text
+from miniagents.journal.operating.views import JobDetails, JobView, LetterView, StatsView, WaitView
 from miniagents.journal.operations import Operation
 from miniagents.journal.paging import rows_of
 from miniagents.journal.pending_wait import answered_id, check_name_or_id, target_of

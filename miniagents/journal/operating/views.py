@@ -1,7 +1,5 @@
 """What an operator is shown, as values that JSON can carry. Times are seconds since the epoch."""
 
-import os
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,11 +13,6 @@ from miniagents.journal.waits import Wait
 
 _SHORT = 500
 """Characters of a text in a list."""
-
-
-def path_text(path: Path) -> str:
-    """Return a path as a text that JSON can carry. Bytes that are no UTF-8 are shown as `\\xff`."""
-    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 class JobView(msgspec.Struct, frozen=True):

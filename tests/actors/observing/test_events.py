@@ -118,3 +118,53 @@ async def test_an_event_of_something_that_is_no_failure_has_no_error() -> None:
             await turns()
         spawned = await anext(events)
         assert (spawned.kind, spawned.error, spawned.error_type, spawned.ring) == (EventKind.SPAWN, None, None, ())
+
+
+async def test_the_event_of_an_error_has_the_agents_that_it_came_through() -> None:
+    @miniagent
+    async def fails(ctx: InteractionContext) -> None:
+        raise LookupError("nothing there")
+
+    @miniagent
+    async def asks(ctx: InteractionContext) -> None:
+        await fails.inquire()
+
+    async with MiniAgents() as system:
+        with system.events.subscribe() as events:
+            with pytest.raises(LookupError):
+                await asks.inquire()
+            with pytest.raises(ValueError, match="crash"):
+                await system.spawn(Counter, name="counter").ask(Crash("crash"))
+        told = [(event.path, event.agent_trace) async for event in events if event.kind is EventKind.CRASH]
+    assert told == [
+        ("/agents/fails", ("fails", "asks")),
+        ("/agents/asks", ("fails", "asks")),
+        ("/counter", ()),
+    ]
+
+
+async def test_an_error_whose_own_code_fails_is_told_of_and_the_actor_goes_on() -> None:
+    class Broken(Exception):
+        @property
+        def agent_trace(self) -> tuple[str, ...]:
+            raise RuntimeError("code of the user")
+
+        def __str__(self) -> str:
+            raise KeyError("no text")
+
+    class Breaks(Actor):
+        async def receive(self, message: Message, ctx: ActorContext) -> None:
+            if isinstance(message, Crash):
+                raise Broken
+
+    async with ActorSystem() as system:
+        with system.events.subscribe() as events:
+            ref = system.spawn(Breaks, name="breaks")
+            with pytest.raises(Broken):
+                await ref.ask(Crash())
+            await ref.ask(Read())
+        told = {event.kind: event async for event in events}
+        assert system.tree("/breaks").last_error == "Broken: its __str__ has raised KeyError"
+    assert told[EventKind.CRASH].error == "its __str__ has raised KeyError"
+    assert told[EventKind.CRASH].agent_trace == ()
+    assert told[EventKind.RESTART].reason == "Broken('its __str__ has raised KeyError')"

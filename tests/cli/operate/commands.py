@@ -87,10 +87,10 @@ class Program:
 
 
 @contextmanager
-def running(module: str, path: Path, **environment: str) -> Iterator[Program]:
-    """A program that has the journal, once it is ready."""
+def running(module: str, *arguments: str | Path, **environment: str) -> Iterator[Program]:
+    """A program, once it is ready."""
     with subprocess.Popen(
-        [sys.executable, "-m", module, str(path)],
+        [sys.executable, "-m", module, *map(str, arguments)],
         cwd=ROOT,
         env={**os.environ, **environment},
         stdin=subprocess.PIPE,

@@ -11,10 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from miniagents.ext.serving.conversations.conversation_id import ConversationIn
-from miniagents.ext.serving.http.json_messages import MessageIn, MessageOut, UsageOut, messages_in
+from miniagents.ext.serving.http.json_messages import MessageIn, UsageOut, messages_in
 from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.parsing import Parsed
 from miniagents.ext.serving.http.problems import Problem, json_response
+from miniagents.ext.serving.http.reply_messages import MessageOut
 from miniagents.ext.serving.http.reply_reading import Reader
 from miniagents.ext.serving.http.request_body import decode, read_body
 from miniagents.ext.serving.http.request_headers import header

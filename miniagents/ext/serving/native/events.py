@@ -9,7 +9,8 @@ from msgspec import UNSET, UnsetType
 from miniagents.ext.llms.messages import ToolResultMessage
 from miniagents.ext.llms.metering import Meter
 from miniagents.ext.llms.sound import Halves
-from miniagents.ext.serving.http.json_messages import MessageOut, UsageOut
+from miniagents.ext.serving.http.json_messages import UsageOut
+from miniagents.ext.serving.http.reply_messages import MessageOut
 from miniagents.ext.serving.http.reply_reading import Reader
 from miniagents.ext.serving.shown import Shown
 from miniagents.ext.wire.openai_errors import ErrorBody, ErrorDetail

@@ -10,7 +10,7 @@ from miniagents import InteractionContext, MiniAgent, MiniAgents, miniagent
 from miniagents.errors import OutputError
 from miniagents.ext.llms import ReplyMessage
 from miniagents.ext.serving import agent_app
-from miniagents.ext.serving.http.json_messages import MessageOut
+from miniagents.ext.serving.http.reply_messages import MessageOut
 from miniagents.testing import Call, Reply, Script, ScriptedModel
 from tests.ext.serving.clients import Client
 from tests.ext.serving.servers import TOKEN

@@ -1,22 +1,13 @@
-"""What a command prints: tables and lines for people, one JSON object for machines."""
+"""What a command prints for people: tables, and values in one line."""
 
 import datetime as dt
 import json
 import shutil
 import sys
 from collections.abc import Sequence
-from typing import Any
-
-ENVELOPE = 1
-"""The version of the JSON object."""
 
 _CELL = 60
 """Characters of a cell on a terminal, at most."""
-
-
-def envelope(command: str, result: Any = None, error: dict[str, str] | None = None) -> str:
-    """Return the JSON object of a command, in one line: its result, or its error."""
-    return json.dumps({"version": ENVELOPE, "command": command, "result": result, "error": error})
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -64,6 +55,24 @@ def moment(at: float | None) -> str:
     if at is None:
         return "-"
     return dt.datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def seconds(duration: float) -> str:
+    """Return a duration for people.
+
+    Args:
+        duration: The duration in seconds.
+
+    Example:
+        >>> seconds(0.25), seconds(75), seconds(7_260)
+        ('0.25 s', '1 min 15 s', '2 h 1 min')
+    """
+    if duration < 60:
+        return f"{duration:.2f} s"
+    minutes, rest = divmod(int(duration), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def amount(size: int) -> str:

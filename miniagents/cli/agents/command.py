@@ -1,0 +1,57 @@
+"""`miniagents run` and `miniagents chat`: the options of the commands."""
+
+import os
+from typing import Any
+
+import click
+
+from miniagents.ext.command_line import Command, is_json, json_option
+
+_RUN_EXAMPLES = """
+  miniagents run mypackage.agents:writer "Write a haiku"
+  cat report.md | miniagents run mypackage.agents:summarizer -
+  miniagents run mypackage.agents:writer "Hi" --json | jq -r .result.text
+"""
+
+_CHAT_EXAMPLES = """
+  miniagents chat mypackage.agents:assistant
+  miniagents chat mypackage.agents:assistant --history CHAT.md      go on with what is in the file
+"""
+
+
+@click.command("run", cls=Command, epilog=_RUN_EXAMPLES)
+@click.argument("target", metavar="MODULE:AGENT")
+@click.argument("text", required=False)
+@click.option("--timeout", type=float, metavar="SECONDS", help="Time that the call may take (default: no bound).")
+@click.option("--factory", is_flag=True, help="MODULE:AGENT is a function whose call gives the agent.")
+@json_option
+def run(**options: Any) -> int:
+    """Call an agent, and print its replies as they stream.
+
+    TEXT is the message; - reads it from standard input. Standard output carries the replies alone: what the program
+    prints, and its log, go to standard error. With --json each reply is one JSON object in a line of its own.
+    """
+    # Not imported at the top: help loads no agents.
+    from miniagents.cli.agents.replies import run_agent
+
+    return run_agent(**options, as_json=is_json(), settings=_settings())
+
+
+@click.command("chat", cls=Command, epilog=_CHAT_EXAMPLES)
+@click.argument("target", metavar="MODULE:AGENT")
+@click.option("--history", type=click.Path(), metavar="FILE", help="A Markdown file that keeps the dialog.")
+@click.option("--factory", is_flag=True, help="MODULE:AGENT is a function whose call gives the agent.")
+def chat(**options: Any) -> int:
+    """Talk to an agent in the terminal.
+
+    The agent gets the whole dialog with each call. Enter sends a message, Alt+Enter begins a new line, and Ctrl+C,
+    Ctrl+D or "exit" end the dialog.
+    """
+    from miniagents.cli.agents.dialog import chat_with
+
+    return chat_with(**options, settings=_settings())
+
+
+def _settings() -> dict[str, Any]:
+    """Return the options of the system that the command makes: other commands can ask it, unless that is turned off."""
+    return {"control": os.environ.get("MINIAGENTS_CONTROL", "1") not in ("", "0")}

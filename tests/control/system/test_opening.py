@@ -1,0 +1,62 @@
+"""When a system has a control socket."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from miniagents import ActorSystem
+from miniagents.control import address, live_sockets
+from miniagents.journal import SqliteJournal
+from tests.control.system.conftest import Asked
+
+pytestmark = pytest.mark.real_time
+
+
+async def test_a_system_without_a_journal_listens_only_where_it_is_asked_to(runtime: Path) -> None:
+    async with ActorSystem() as system:
+        assert system.control is None
+        assert not runtime.exists()
+    async with ActorSystem(control=True) as system:
+        assert system.control is not None
+        assert live_sockets() == [system.control.path]
+    assert live_sockets() == []
+
+
+@pytest.mark.parametrize(("value", "listens"), [("1", True), ("0", False), ("", False)])
+async def test_the_environment_asks_for_it(value: str, listens: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINIAGENTS_CONTROL", value)
+
+    async with ActorSystem() as system:
+        assert (system.control is not None) is listens
+    async with ActorSystem(control=False) as system:
+        assert system.control is None
+
+
+async def test_the_socket_of_a_journal_answers_for_the_system_too_and_can_be_turned_off(
+    asked: Asked, tmp_path: Path
+) -> None:
+    async with ActorSystem(journal=SqliteJournal(tmp_path / "a.db")) as system:
+        assert (await asked(system, "system.tree"))["nodes"][0]["path"] == "/"
+    async with ActorSystem(journal=SqliteJournal(tmp_path / "b.db"), control=False) as system:
+        assert system.control is None
+
+
+async def test_names_of_sockets_are_short_and_no_two_are_equal() -> None:
+    async with ActorSystem(control=True) as first, ActorSystem(control=True) as second:
+        assert first.control is not None
+        assert second.control is not None
+        paths = {first.control.path, second.control.path}
+
+    assert [len(path.name) for path in paths] == [21, 21]
+
+
+async def test_where_there_can_be_no_socket_the_system_runs_and_that_is_logged(
+    monkeypatch: pytest.MonkeyPatch, log: list[Any]
+) -> None:
+    monkeypatch.setattr(address, "_folders", list)
+
+    async with ActorSystem(control=True) as system:
+        assert system.control is None
+
+    assert [entry["event"] for entry in log] == ["control.not_open"]
