@@ -48,7 +48,7 @@ async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tup
     nodes = RayCluster(
         nodes=3,
         modules=["examples.research_swarm.agents"],
-        lease=2.0,
+        lease=4.0,
         margin=0.5,
         suspect_after=None,  # it is no reader that kills the nodes
     )
@@ -62,14 +62,22 @@ async def citations(
 ) -> tuple[Finding, ...]:
     """Let a swarm answer, and return its sources. Nothing of the swarm is left afterwards."""
     swarm = Swarm(system, CORPUS, model, chaos, say, job)
-    await swarm.start()
-    found, *_ = await swarm.answer(QUESTION)
-    assert isinstance(found, Found)
-    await swarm.finish()
-    for child in system.tree().children:
-        ref: Any = system.lookup(child.path)
-        await ref.stop()
-    return found.findings
+    try:
+        await swarm.start()
+        found, *_ = await swarm.answer(QUESTION)
+        assert isinstance(found, Found)
+        await swarm.finish()
+        return found.findings
+    finally:
+        for child in system.tree().children:
+            ref: Any = system.lookup(child.path)
+            await ref.stop()
+
+
+async def complete(system: MiniAgents) -> None:
+    """Wait until all nodes are in: one may be lost because the machine is busy."""
+    while len(system.nodes()) < 4:  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +98,8 @@ def readers(info: ActorInfo) -> set[str]:
 
 
 def kill_runtime(cluster: RayCluster, name: str) -> None:
-    os.kill(process_of(cluster, name), signal.SIGKILL)
+    for pid in processes_of(cluster, name):
+        os.kill(pid, signal.SIGKILL)
 
 
 def kill_raylet(cluster: RayCluster, name: str) -> None:
@@ -100,19 +109,21 @@ def kill_raylet(cluster: RayCluster, name: str) -> None:
 
 
 def stop_runtime(cluster: RayCluster, name: str) -> None:
-    os.kill(process_of(cluster, name), signal.SIGSTOP)
+    for pid in processes_of(cluster, name):
+        os.kill(pid, signal.SIGSTOP)
 
 
-def process_of(cluster: RayCluster, name: str) -> int:
-    (pid,) = [life.pid for node, life in cluster._ray_launcher._lives.items() if node.name == name]
-    assert pid is not None
-    return pid
+def processes_of(cluster: RayCluster, name: str) -> list[int]:
+    """The process of a node; none if it is lost just now."""
+    lives = cluster._ray_launcher._lives.items()
+    return [life.pid for node, life in lives if node.name == name and life.pid is not None]
 
 
 async def test_readers_are_spread_over_the_nodes_and_the_citations_are_those_of_one_process(
     of_one_process: tuple[Finding, ...], cluster: tuple[MiniAgents, RayCluster]
 ) -> None:
     system, _ = cluster
+    await asyncio.wait_for(complete(system), 60)
     nodes: set[str] = set()
 
     sources = await citations(system, lambda line: nodes.update(readers(system.tree())), chaos=0.3)
@@ -136,12 +147,13 @@ async def test_a_node_that_is_lost_while_its_readers_are_called_changes_nothing_
         if line.startswith("searchers:"):  # said before the readers are called
             lose(nodes, f"node-{1 + run % 3}")
 
+    await asyncio.wait_for(complete(system), 60)
     with system.events.subscribe() as events:
         found = await asyncio.wait_for(citations(system, say), 60)
         seen = await asyncio.wait_for(until_up(events, f"node-{1 + run % 3}"), 40)
 
     assert found == of_one_process
-    assert seen == [EventKind.NODE_LOST, EventKind.NODE_UP]
+    assert (seen[0], seen[-1]) == (EventKind.NODE_LOST, EventKind.NODE_UP)
 
 
 @pytest.mark.parametrize("run", range(int(os.environ.get("SWARM_RUNS") or 1)))
@@ -156,6 +168,7 @@ async def test_a_job_asks_its_model_nothing_twice_although_a_node_is_lost_and_al
         if line.startswith("searchers:"):
             kill_runtime(nodes, name)
 
+    await asyncio.wait_for(complete(system), 60)
     with system.events.subscribe() as events:
         found = await asyncio.wait_for(citations(system, say, job=f"job-{run}"), 60)
         await asyncio.wait_for(until_up(events, name), 40)

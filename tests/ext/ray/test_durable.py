@@ -40,10 +40,18 @@ RUNS = range(int(os.environ.get("SWARM_RUNS") or 1))
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[MiniAgents]:
     """A system on two nodes, with a journal on the disk of the driver."""
-    cluster = RayCluster(nodes=2, modules=["tests.ext.ray.workers"], lease=2.0, margin=0.5, suspect_after=None)
+    cluster = RayCluster(nodes=2, modules=["tests.ext.ray.workers"], lease=4.0, margin=0.5, suspect_after=None)
     journal = SqliteJournal(tmp_path_factory.mktemp("durable") / "journal.db")
     async with MiniAgents(cluster=cluster, journal=journal, durable_agents=True) as system:
         yield system
+
+
+@pytest_asyncio.fixture(autouse=True, loop_scope="module")
+async def complete(system: MiniAgents) -> None:
+    """Begin each test with both nodes."""
+    async with asyncio.timeout(60):
+        while len(system.nodes()) < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
 
 @miniagent
