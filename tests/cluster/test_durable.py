@@ -443,3 +443,30 @@ async def test_a_dead_letter_that_is_sent_again_is_handled_where_its_actor_is_al
         platform.fails_to_start.clear()
         assert str(await keeper.ask(Get())) == "boom 1 boom 2"
         assert await durable.list() == []
+
+
+async def test_what_came_in_the_meantime_stays_behind_what_was_there_when_the_next_node_is_lost_too() -> None:
+    async with cluster() as (system, platform, _, journal):
+        keeper = system.spawn(Keeper, name="keeper", options=SPREAD)
+        for text in ("wait 1", "2", "3"):
+            await keeper.send(TextMessage(text))
+        platform.die(platform.node("a"))
+        await keeper.send(TextMessage("4"))
+        assert len(await waiting(journal, "/keeper")) == 4
+        platform.die(platform.node("b"))
+        Gate.opened.set()
+        assert str(await keeper.ask(Get())) == "wait 1 2 3 4"
+
+
+async def test_lost_nodes_count_in_no_window_of_an_actor_without_a_supervisor() -> None:
+    async with cluster() as (system, platform, _, _):
+        options = SpawnOptions(
+            durable=True, placement=Placement.SPREAD, supervision=OneForOne(max_restarts=1, within=3600)
+        )
+        keeper = system.spawn(Keeper, name="keeper", options=options)
+        for number in range(1, 5):
+            await keeper.send(TextMessage(str(number)))
+            (node,) = (info.node for info in system.tree().children if info.path == "/keeper")
+            platform.die(platform.node(node))
+        assert str(await keeper.ask(Get())) == "1 2 3 4"
+        assert keeper.is_alive
