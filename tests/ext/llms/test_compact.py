@@ -308,7 +308,10 @@ def test_a_text_for_a_summary_fits_the_window_of_its_writer() -> None:
 
 @pytest.mark.real_time
 @pytest.mark.parametrize("api", ["anthropic", "responses"])
-async def test_the_provider_counts_where_it_can(api: str, fake_provider: FakeProvider) -> None:
+async def test_the_provider_counts_where_it_can(
+    api: str, fake_provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("miniagents.ext.llms.compaction._COUNT_SECONDS", 60.0)  # a busy machine is no deaf provider
     words = [UserMessage("a " * 100), AssistantMessage("b " * 100), UserMessage("c " * 100)]
     fake_provider.reset("a summary", "done")
     compact = Compact(keep_last=1, window=300)  # 300 words, and half as many estimated tokens
