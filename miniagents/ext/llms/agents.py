@@ -102,7 +102,7 @@ async def llm_agent(
         stream=ctx.system.stream_llm_tokens_by_default if stream is None else stream,
         options=connection.options,
         terms=terms_of(ctx, retry, idle_timeout, rate_limit, budget, cache),
-        tools=tools_of(await listed(tools or (), path, tool_timeout)),
+        tools=tools_of(await listed(tools or (), path, tool_timeout, connection.model)),
         approve=approve,
         approve_timeout=approve_timeout,
         tool_timeout=tool_timeout,

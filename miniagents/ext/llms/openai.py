@@ -58,6 +58,9 @@ class OpenAILLMAgent(LLMAgent):
     instead of chat completions. `provider="azure"` or "bedrock" (with `region`, `api_version`) takes the models from a
     cloud. Parameters that only a compatible server takes go through `api_options={...}`.
 
+    `effort=` is how much the model reasons. `send_reasoning=` says which replies keep their reasoning when they go back
+    to a server of chat completions: those with tool "calls" (the default, which DeepSeek demands), "all", or "none".
+
     Example:
         ```python
         from miniagents import MiniAgents
@@ -73,7 +76,7 @@ class OpenAILLMAgent(LLMAgent):
 
     __slots__ = ()
 
-    more_options = frozenset({"api"}) | OPTIONS
+    more_options = frozenset({"api", "send_reasoning"}) | OPTIONS
 
     def apis(self, arguments: Mapping[str, Any]) -> tuple[Api, ...]:
         """Return the API that `api=` chooses."""
