@@ -24,6 +24,7 @@ from miniagents.ext.llms.summaries import prompt, split
 from miniagents.ext.llms.windows import window_of
 from miniagents.testing import Call, FakeProvider, Reply, Script, ScriptedModel
 from tests.ext.llms.apis import agent_of
+from tests.ext.llms.wire import Wire, block, document, end, message, response, start, stream, text_block, text_item
 
 OVERFLOW = Reply.failure(400, error="prompt is too long: 300000 tokens > 200000 maximum")
 FIT = 100
@@ -386,3 +387,38 @@ def test_a_summary_survives_the_wire() -> None:
 
     summary = SummaryMessage("short", original_messages=(UserMessage("long"),))
     assert decode(encode(summary)) == summary
+
+
+SUMMED = {"type": "compaction", "id": "cmp_1", "encrypted_content": "what was said"}
+BLOCK = {"type": "compaction", "content": "Ann wants pears.", "encrypted_content": "signed"}
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("streamed", [True, False])
+@pytest.mark.parametrize("api", ["anthropic", "responses"])
+async def test_what_the_provider_has_made_of_a_conversation_goes_back_to_it(api: str, streamed: bool) -> None:
+    if api == "responses":
+        items = [SUMMED, text_item("all is well")]
+        done = [
+            {"type": "response.output_item.done", "output_index": place, "item": item}
+            for place, item in enumerate(items)
+        ]
+        ending = {"type": "response.completed", "response": response(*items)}
+        answer = stream(*done, ending) if streamed else document(response(*items))
+    else:
+        begun = {"type": "compaction", "content": None}
+        delta = {"type": "compaction_delta", "content": BLOCK["content"], "encrypted_content": "signed"}
+        events = [start(), *block(begun, delta), *text_block("all is well", index=1), *end()]
+        answer = stream(*events) if streamed else document(message(BLOCK, {"type": "text", "text": "all is well"}))
+    async with Wire(answer) as wire, MiniAgents():
+        agent = wire.agent(api, stream=streamed, compact=Compact(by="provider", window=400_000))
+        history = [UserMessage("Hi")]
+        replies = await agent.inquire(history)
+        assert str(replies[-1]) == "all is well"
+        await agent.inquire([*history, *replies, UserMessage("Go on.")])
+    body = wire.requests[1]
+    if api == "responses":
+        assert SUMMED in body["input"]
+        assert body["input"].index(SUMMED) == 1
+    else:
+        assert body["messages"][1]["content"] == [BLOCK, {"type": "text", "text": "all is well"}]
