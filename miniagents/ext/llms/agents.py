@@ -143,7 +143,7 @@ def terms_of(
         retry=retry if retry is not None else _DEFAULT_RETRY,
         idle_timeout=idle_timeout,
         rate_limit=pace_of(rate_limit, call) if rate_limit is not None else None,
-        budgets=tuple(purse_of(each, call) for each in budgets),
+        budgets=tuple(purse_of(each, call) for each in budgets) if budgets else (),
         cache=cache,
     )
 

@@ -40,6 +40,7 @@ class AnthropicLLMAgent(LLMAgent):
     """An agent with a model of Anthropic.
 
     Beside the options of `fork`, it takes the parameters of Anthropic's Messages API; `max_tokens` is 4,096 by default.
+    `effort=` is how much the model thinks.
     If the first message is not the user's, `fake_first_user_message` (by default "/start") is sent before it.
 
     Example:

@@ -49,6 +49,9 @@ class OpenAILLMAgent(LLMAgent):
     Beside the options of `fork`, it takes the parameters of the API, and `api="responses"` for the Responses API
     instead of chat completions. Parameters that only a compatible server takes go through `api_options={...}`.
 
+    `effort=` is how much the model reasons. `send_reasoning=` says which replies keep their reasoning when they go back
+    to a server of chat completions: those with tool "calls" (the default, which DeepSeek demands), "all", or "none".
+
     Example:
         ```python
         from miniagents import MiniAgents
@@ -64,7 +67,7 @@ class OpenAILLMAgent(LLMAgent):
 
     __slots__ = ()
 
-    more_options = frozenset({"api"})
+    more_options = frozenset({"api", "send_reasoning"})
 
     def apis(self, arguments: Mapping[str, Any]) -> tuple[Api, ...]:
         """Return the API that `api=` chooses."""

@@ -172,15 +172,19 @@ class CallViews:
         known, rows = self._rows
         if known == key:
             return rows
-        rows, slices = [], Slices()
+        rows, slices, steps = [], Slices(), 0
         stack = [(record, 0) for record in list(trace.tops())][::-1]
         while stack:
             record, depth = stack.pop()
             rows.append((record, None, depth))
             if record.id not in folded:
                 rows += [(record, step, depth + 1) for step in record.steps or ()]
-                kept = trace.records
-                stack += [(call, depth + 1) for call in reversed(record.below or ()) if call.id in kept]
+                for call in reversed(record.below or ()):
+                    if call.id in trace.records:
+                        stack.append((call, depth + 1))
+                    steps += 1
+                    if not steps % _EVERY and slices.is_over:
+                        await slices.next()
             if not len(rows) % _EVERY and slices.is_over:
                 await slices.next()
         self._rows = (key, rows)
@@ -218,6 +222,8 @@ class CallViews:
         }
         if used.begun is not None:
             row["begun"] = wall(used.begun, now)
+        if record.steps and record.steps[0].kind == "model":
+            row["asked"] = wall(record.steps[0].begun, now)  # what comes before is the wait for the rate limit
         if record.until is not None:
             row["to"] = wall(record.until, now)
         if record.end is not None:
@@ -233,7 +239,11 @@ class CallViews:
         live = [step.text for step in record.steps or () if step.kind == "model" and step.until is None]
         last = [step.text for step in record.steps or () if step.kind == "model"]
         stream = live[-1] if live else last[-1] if last else None
-        texts = (("input", self._following.input_of(record)), ("output", record.output), ("stream", stream))
+        texts = (
+            ("input", self._following.input_of(record)),
+            ("output", self._following.reply_of(record)),
+            ("stream", stream),
+        )
         return {
             **self._call_row(record, 0, now),
             "parent": record.parent.id if record.parent is not None else None,
@@ -313,8 +323,9 @@ async def _bins(trace: Trace, now: float) -> list[int]:
     width = (ends - begins) / BINS or 1e-9
     steps = [0] * (BINS + 1)
     slices = Slices()
+    await slices.next()  # the copy of a hundred thousand records takes a slice of its own
     for number, record in enumerate(list(trace.records.values())):
-        until = now if record.until is None else record.until
+        until = record.until if record.until is not None else now
         steps[min(max(int((record.started - begins) / width), 0), BINS - 1)] += 1
         steps[min(max(int((until - begins) / width), 0) + 1, BINS)] -= 1
         if not number % _EVERY and slices.is_over:

@@ -288,6 +288,8 @@ class Trace:
 
     def tops(self) -> Iterator[CallRecord]:
         """Return the records that have no record above them, in the order of their starts."""
+        if not self.dropped:
+            return iter((self.root,))
         return (record for record in self.records.values() if self._is_top(record))
 
     def _is_top(self, record: CallRecord) -> bool:

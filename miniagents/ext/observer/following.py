@@ -13,7 +13,7 @@ from miniagents.ext.observer.calls import TEXT, CallRecord, Step, Trace
 from miniagents.ext.observer.facts import text_of
 from miniagents.ext.observer.happenings import Happening
 from miniagents.ext.observer.recorder import FlightRecorder
-from miniagents.messages import said_by
+from miniagents.messages import MessagePromise, TextToken, said_by
 from miniagents.promising.promise import NO_VALUE
 
 ENDED = 2_000
@@ -160,6 +160,16 @@ class Following(Observer):
             return record.input
         return _text_of_all(record.interaction.message_promises)
 
+    def reply_of(self, record: CallRecord) -> str | None:
+        """Return the end of the text that a call has replied so far. Nothing is begun or awaited for it.
+
+        Args:
+            record: The call.
+        """
+        if record.interaction is None or not self.keeps_texts:
+            return record.output
+        return _arrived(record.interaction.replies)
+
     def _step(self, interaction: Interaction, kind: str, name: str) -> Step | None:
         record = self.records.get(interaction.id)
         if record is None or record.until is not None:
@@ -297,3 +307,24 @@ def _text_of_all(promise: Any) -> str | None:
             if length >= TEXT:
                 break
     return "\n\n".join(texts) if texts else None
+
+
+def _arrived(replies: Any) -> str | None:
+    """Return the end of the text of replies that have arrived, as far as it is there."""
+    texts: list[str] = []
+    length = 0
+    for piece in reversed(replies.pieces):
+        if not isinstance(piece, MessagePromise):
+            continue  # an error
+        message = piece.settled_value
+        if message is not NO_VALUE:
+            parts = [text_of(message) or ""]
+        else:
+            parts = [token.content for token in reversed(piece.pieces) if type(token) is TextToken]
+        for part in parts:
+            texts.append(part[-(TEXT - length) :])
+            length += len(texts[-1])
+            if length >= TEXT:
+                return "".join(reversed(texts))
+        texts.append("\n\n")
+    return "".join(reversed(texts)).lstrip("\n") or None

@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from miniagents.agents.waiting import answers  # noqa: F401 - loaded now, and not while the agents work
 from miniagents.ext.observer.actions import Actions, RefusedError
 from miniagents.ext.observer.call_views import CallViews
 from miniagents.ext.observer.connection import Connection, Look, Section, View

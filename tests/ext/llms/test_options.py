@@ -218,7 +218,7 @@ def test_the_options_stand_in_the_signatures_and_in_help() -> None:
 
 
 def test_the_typed_options_are_those_of_the_agents() -> None:
-    own = set(OWN) | {"api", "fake_first_user_message", "model_path", "n_ctx", "n_parallel"}
+    own = set(OWN) | {"api", "fake_first_user_message", "model_path", "n_ctx", "n_parallel", "effort", "send_reasoning"}
     parameters = (CHAT.parameters | RESPONSES.parameters | MESSAGES.parameters) - own
 
     assert set(LLMOptions.__annotations__) == own | parameters
@@ -230,6 +230,8 @@ def test_the_table_of_the_documentation_has_all_options_with_their_defaults() ->
     defaults = {
         **OWN,
         "api": "chat",
+        "effort": None,
+        "send_reasoning": "calls",
         "fake_first_user_message": FIRST_USER_MESSAGE,
         "model_path": None,
         "n_ctx": DEFAULT_CONTEXT,

@@ -49,12 +49,12 @@ def tree(random: Random) -> CallRecord:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_the_causes_follow_each_other_and_add_up_to_the_time_of_the_call(seed: int) -> None:
+async def test_the_causes_follow_each_other_and_add_up_to_the_time_of_the_call(seed: int) -> None:
     random = Random(seed)
     for _ in range(20):
         record, now = tree(random), random.uniform(100, 300)
 
-        pieces = list(critical_path(record, now))
+        pieces = [piece async for piece in critical_path(record, now)]
 
         took = (now if record.until is None else record.until) - record.started
         assert sum(ended - begun for _, begun, ended, _ in pieces) == pytest.approx(max(took, 0.0), abs=1e-6)
