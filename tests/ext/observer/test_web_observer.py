@@ -154,7 +154,8 @@ def test_options_that_are_wrong_are_mistakes() -> None:
 
 def test_the_package_says_what_to_install_where_something_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    monkeypatch.delitem(sys.modules, "miniagents.ext.observer.web_observer")
+    for name in ("web_observer", "listening"):
+        monkeypatch.delitem(sys.modules, f"miniagents.ext.observer.{name}")
     monkeypatch.delattr(package, "web_observer", raising=False)
     with pytest.raises(Exception, match=r"pip install 'miniagents\[observe\]'"):
         package.WebObserver()
