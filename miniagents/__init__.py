@@ -39,9 +39,12 @@ if TYPE_CHECKING:
         AgentCall,
         AgentPoolRef,
         AgentRef,
+        BudgetInfo,
         Change,
         Interaction,
+        InteractionAccount,
         InteractionContext,
+        LimitInfo,
         Live,
         MiniAgent,
         MiniAgents,
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
         miniagent,
     )
     from miniagents.errors import (
+        A2aError,
         ActorStoppedError,
         AgentArgumentError,
         AllModelsFailedError,
@@ -160,6 +164,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "A2aError",
     "Actor",
     "ActorContext",
     "ActorInfo",
@@ -183,6 +188,7 @@ __all__ = [
     "Backlog",
     "Backoff",
     "BudgetExceededError",
+    "BudgetInfo",
     "Caller",
     "Change",
     "ChildNotFoundError",
@@ -207,6 +213,7 @@ __all__ = [
     "IgnoreStart",
     "IncompleteResponseError",
     "Interaction",
+    "InteractionAccount",
     "InteractionContext",
     "InvalidOptionError",
     "InvalidRequestError",
@@ -215,6 +222,7 @@ __all__ = [
     "JournalError",
     "JournalLockedError",
     "LLMError",
+    "LimitInfo",
     "Live",
     "Mailbox",
     "MailboxFullError",

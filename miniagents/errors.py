@@ -57,6 +57,7 @@ The module is longer than most: somebody who handles an error looks for its clas
     │   ├── MaxTurnsError                       more rounds of tool calls than `max_turns`
     │   ├── BudgetExceededError                 the budget does not allow another call
     │   └── AllModelsFailedError                every model of a `Fallback` failed
+    ├── A2aError                                a remote agent has failed, or cannot be reached
     ├── McpError                                an MCP server refused a request, or its answer is malformed
     │   ├── McpUnavailableError                 the server is not connected, and nothing was sent
     │   └── McpOutcomeUnknownError              a request was sent and its answer was lost
@@ -629,6 +630,18 @@ class McpOutcomeUnknownError(McpError):
 
     Look for the effects of the request before you make it again.
     """
+
+
+class A2aError(MiniAgentsError):
+    """A remote agent, called by the Agent2Agent protocol, has failed, or cannot be reached.
+
+    Attributes:
+        url: The address of the agent.
+        state: The state of its task in the protocol ("failed", "rejected", "canceled", "auth-required"), or None.
+    """
+
+    url: str = ""
+    state: str | None = None
 
 
 _registered: dict[str, type[Exception]] = {}

@@ -266,6 +266,13 @@ class TakesEverything(Observer):
         pass
 
 
+class FollowsCallsToTheirEnd(Observer):
+    """Has the accounts of all calls kept, as a recorder does."""
+
+    def interaction_over(self, account: Any) -> None:
+        pass
+
+
 class TakesTheEndsOfActors(Observer):
     """Overrides a hook that no message calls."""
 
@@ -327,6 +334,16 @@ def test_an_observer_of_everything_adds_two_calls_to_a_message_at_most(
     plain, _, _ = count(workload)
     calls = observed(workload, monkeypatch, TakesEverything())
     assert calls <= plain + 2.1, f"{name}: {plain:.2f} calls without an observer, {calls:.2f} with one"
+
+
+@pytest.mark.parametrize(("name", "workload"), WORKLOADS.items())
+def test_who_follows_calls_to_their_end_adds_two_calls_to_a_message_at_most(
+    name: str, workload: Callable[[int], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, _, _ = count(workload)
+    calls = observed(workload, monkeypatch, FollowsCallsToTheirEnd())
+    added = 2.1 if "agent call" in name else 0.02
+    assert calls <= plain + added, f"{name}: {plain:.2f} calls without an observer, {calls:.2f} with one"
 
 
 @pytest.mark.parametrize(("name", "workload"), WORKLOADS.items())

@@ -31,6 +31,7 @@ LAYERS = [
     "ext",
     "testing",
     "cli",
+    "__main__",
 ]
 
 
@@ -71,9 +72,12 @@ ROOMS = {
         "native",
         "operations",
         "mcp",
+        "front_ends",
+        "a2a",
         "asgi",
         "app",
         "mcp_app",
+        "process",
         "command",
     ],
 }

@@ -7,7 +7,7 @@ import asyncio
 import itertools
 import logging
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, Unpack, overload
@@ -34,7 +34,8 @@ from miniagents.actors.messaging.options import DEFAULT_OPTIONS, Props, SpawnOpt
 from miniagents.actors.messaging.ref import ActorRef
 from miniagents.actors.observing.changes import Changes
 from miniagents.actors.observing.events import EventKind, Events
-from miniagents.actors.observing.observers import Observers, observer_failed
+from miniagents.actors.observing.observer import Observer
+from miniagents.actors.observing.observers import Observers
 from miniagents.actors.observing.pages import DEFAULT_LIMIT, Pages, TreePage
 from miniagents.actors.observing.tree import ActorInfo, snapshot
 from miniagents.actors.runner import run_main
@@ -97,6 +98,7 @@ class ActorSystem(Spawner, StoppableSystem):
             its start, and closes it last.
         cluster: The nodes over which actors can be placed (`RayCluster` of `miniagents.ext.ray`), or None for this
             process alone. The nodes are started by `async with` and by `run`, and not by `activate()`.
+        observers: The observers of the system, each an `Observer`. It is told what it has a method for.
 
     Attributes:
         journal: The journal, or None.
@@ -128,6 +130,7 @@ class ActorSystem(Spawner, StoppableSystem):
         on_failure: Callable[[BaseException], object] | None = None,
         journal: "Journal | None" = None,
         cluster: "RunningCluster | None" = None,
+        observers: Iterable[Observer] = (),
     ) -> None:
         super().__init__(on_failure)
         _check_journal(journal)
@@ -143,7 +146,7 @@ class ActorSystem(Spawner, StoppableSystem):
         self.events = Events(self)
         self.changes = Changes()
         self.watches = Watches(self)
-        self.observers = Observers()
+        self.observers = Observers(observers, self.events)
         self.dead_letters = DeadLetters(dead_letters_kept, self._on_dead_letter)
         self.scheduling = Scheduling()
         self.thread_id = 0
@@ -155,6 +158,7 @@ class ActorSystem(Spawner, StoppableSystem):
         self.root: RootCell = None  # type: ignore[assignment]  # set by activate()
         self._debug = debug
         self.uids = itertools.count(1)
+        self.starting_again: dict[LivingCell, Promise[None]] = {}
         self._groups: dict[str, Group] = {}
         self.durable_mail: DurableMail | None = None  # set by activate(), if there is a journal
 
@@ -195,6 +199,7 @@ class ActorSystem(Spawner, StoppableSystem):
             self.durable_mail, self.dead_letters.on_disk = mail, mail.letters
             self.control = import_module("miniagents.journal.operating").open_control(self, self.journal)
         self.scheduling.system_started(self)
+        self.observers.started(self)
         return self
 
     async def __aenter__(self) -> Self:
@@ -622,7 +627,7 @@ class ActorSystem(Spawner, StoppableSystem):
             try:
                 hook(cell)
             except Exception as error:
-                observer_failed(hook, error)
+                self.observers.failed(hook, error)
         if self._groups:
             for group in self._groups.values():
                 group.leave(cell.ref)

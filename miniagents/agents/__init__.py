@@ -1,7 +1,9 @@
 """Agents: async functions and classes behind mailboxes, called with messages, answering with streams of them."""
 
+from miniagents.agents.accounts import InteractionAccount
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.agent_pool import AgentPoolRef
+from miniagents.agents.allowances import BudgetInfo, LimitInfo
 from miniagents.agents.arguments import Live
 from miniagents.agents.call import AgentCall
 from miniagents.agents.call_target import AgentRef
@@ -15,9 +17,12 @@ __all__ = [
     "AgentCall",
     "AgentPoolRef",
     "AgentRef",
+    "BudgetInfo",
     "Change",
     "Interaction",
+    "InteractionAccount",
     "InteractionContext",
+    "LimitInfo",
     "Live",
     "MiniAgent",
     "MiniAgents",

@@ -29,6 +29,7 @@ class ActivationRoot(LivingCell):
     __slots__ = ("_ending",)
 
     is_serial = False
+    kind = "agents"
 
     def __init__(self, system: AgentHost, parent: Cell, name: str) -> None:
         super().__init__(system, parent, name, Props(lambda: None, DEFAULT_OPTIONS))

@@ -15,6 +15,7 @@ from miniagents.agents.call_once import RecordedCall, RecordedReplies
 from miniagents.agents.call_target import AgentRef
 from miniagents.agents.host import AgentHost
 from miniagents.agents.interaction import Interaction
+from miniagents.agents.spending import SpendingCell
 from miniagents.errors import ActorStoppedError, MailboxFullError
 from miniagents.messages import EMPTY, Message, MessageSequence, MessageSequencePromise, TextMessage
 from miniagents.supervision import StopReason
@@ -47,7 +48,7 @@ class AbsentAgentCell(AbsentCell):
 let_travel(AgentRef, "agent", AbsentAgentCell)
 
 
-class AgentCell(LivingCell):
+class AgentCell(SpendingCell, LivingCell):
     """The base of the cells of agents. Its kinds are `FunctionAgentCell` and `ClassAgentCell`.
 
     Attributes:
@@ -63,6 +64,11 @@ class AgentCell(LivingCell):
     system: AgentHost
     _passivation: asyncio.TimerHandle | None
     _rests_since: float
+
+    @property
+    def type_name(self) -> str:
+        """The name of the agent."""
+        return self.agent.alias
 
     def new_ref(self) -> ActorRef:
         """Make a reference that can be called."""

@@ -71,6 +71,11 @@ class AgentPoolCell(PoolCell):
         super().__init__(system, parent, name, props, supervisor)
         self.agent = agent
 
+    @property
+    def type_name(self) -> str:
+        """The name of the agent that each member is."""
+        return self.agent.alias
+
     def new_ref(self) -> ActorRef:
         """Make a reference that can be called."""
         return AgentPoolRef(self)

@@ -8,6 +8,7 @@ from miniagents.actors import ActorRef
 from miniagents.actors.messaging.envelope import Envelope, new_correlation_id
 from miniagents.actors.waiting.deadlock import Node
 from miniagents.actors.waiting.search import Held
+from miniagents.agents.accounts import InteractionAccount
 from miniagents.agents.host import AgentHost, OpenCall, ServingCell
 from miniagents.agents.reply_promise import ReplyPromise
 from miniagents.errors import PromiseCancelledError
@@ -33,6 +34,7 @@ class CallNode(Node):
         system: The system that the call runs in.
         cell: The cell that serves the call.
         parent: The call that made this one, or the nearest one above that still runs; None from outside.
+        account: What the call has used, with all calls below it; None if no observer follows it to its end.
         own_timeout: Whether the deadline is that of this call, and not inherited.
         started_at: When the call was made, on `loop.time()`.
         sender: The reference of the actor that called, or None from outside.
@@ -60,6 +62,7 @@ class CallNode(Node):
         "_left_below",
         "_run_timer",
         "abandoned",
+        "account",
         "asks",
         "cancelled",
         "cell",
@@ -88,6 +91,7 @@ class CallNode(Node):
     system: AgentHost
     cell: ServingCell[Any]
     parent: Self | None
+    account: InteractionAccount | None
     own_timeout: bool
     started_at: float
     sender: ActorRef | None

@@ -35,8 +35,9 @@ class ClassAgentCell(AgentCell, ActorCell):
         is_activated: Whether the first use of the agent makes the cell.
     """
 
-    __slots__ = ("_passivation", "_rests_since", "agent", "is_activated")
+    __slots__ = ("_passivation", "_rests_since", "agent", "is_activated", "spent_cost", "spent_tokens")
 
+    kind = "class agent"
     passivates = True
     actor_class: "type[ClassAgentActor]"
     """Makes the actor around the instance."""
@@ -47,6 +48,8 @@ class ClassAgentCell(AgentCell, ActorCell):
         super().__init__(system, parent, name, Props(partial(self.actor_class, self), agent.options.spawn))
         self.agent = agent
         self.is_activated = is_activated
+        self.spent_tokens = 0
+        self.spent_cost = 0.0
         self._passivation = None
         self._rests_since = 0.0
 

@@ -47,9 +47,12 @@ class FunctionAgentCell(AgentCell):
         "_running",
         "agent",
         "is_activated",
+        "spent_cost",
+        "spent_tokens",
     )
 
     is_serial = False
+    kind = "agent"
 
     def __init__(
         self, system: AgentHost, parent: Cell, name: str, agent: MiniAgent, *, is_activated: bool = False
@@ -57,6 +60,8 @@ class FunctionAgentCell(AgentCell):
         super().__init__(system, parent, name, agent.options.props)
         self.agent = agent
         self.is_activated = is_activated
+        self.spent_tokens = 0
+        self.spent_cost = 0.0
         self._passivation = None
         self._rests_since = 0.0
         self._arguments = {**agent.arguments, **agent.live_arguments}

@@ -83,6 +83,9 @@ class ServingCell(Protocol[CallT]):
     def interaction_ended(self, interaction: CallT) -> None:
         """Count one call less."""
 
+    def spend(self, tokens: int, cost: float | None) -> None:
+        """Count what a model has used for a call."""
+
     def end_unserved(self) -> None:
         """End the instance of a class agent whose code was abandoned."""
 

@@ -13,7 +13,7 @@ from miniagents.agents.host import AgentHost, ServingCell
 from miniagents.agents.replying_call import ReplyingCall
 from miniagents.errors import HandlerTimeoutError, PromiseCancelledError
 from miniagents.log import log as _log
-from miniagents.messages import MessageSequencePromise
+from miniagents.messages import MessageSequencePromise, error_text
 from miniagents.promising.abandoning import log_abandoned
 from miniagents.promising.failures import log_failure
 from miniagents.promising.promise import NO_VALUE
@@ -48,7 +48,7 @@ class Interaction(ReplyingCall):
         context: The context variables that the code gets; None when the call has ended.
         ctx: What the code sees of the call, once it has begun.
         tokens: Tokens used so far, as far as models reported them.
-        cost: The cost of these tokens, in the currency of the price list.
+        cost: The cost of these tokens, in the currency of the price list; None if it is not known.
         label: The label that tells equal calls apart.
         job: The name of the job that the call belongs to, "" for none.
         records: The records of a call that is in a journal; None for any other call.
@@ -116,6 +116,7 @@ class Interaction(ReplyingCall):
         self.arguments = arguments
         self.message_promises = message_promises
         self.parent = parent
+        self.account = None
         self.id = next(system.interaction_ids)
         self.sender = sender
         self._correlation_id = correlation_id
@@ -135,7 +136,7 @@ class Interaction(ReplyingCall):
         self.told_to_end_at = None
         self.abandoned = False
         self.tokens = 0
-        self.cost = 0.0
+        self.cost: float | None = 0.0
         self.ctx: Any = None
         self.open_calls = self._below = self._background = NOTHING
         self.asks = None
@@ -151,6 +152,19 @@ class Interaction(ReplyingCall):
         self._sequence = None
         self.are_replies_closed = False
         self._was_awaited = False
+
+    def spend(self, tokens: int, cost: float | None) -> None:
+        """Count what a request to a model has used.
+
+        Args:
+            tokens: The tokens, 0 or more.
+            cost: Their cost; None if it is not known.
+        """
+        self.tokens += tokens
+        self.cost = None if cost is None or self.cost is None else self.cost + cost
+        if self.account is not None:
+            self.account.spend(tokens, cost)
+        self.cell.spend(tokens, cost)
 
     @property
     def row(self) -> int:
@@ -210,6 +224,12 @@ class Interaction(ReplyingCall):
             current_work.set(None)  # that of the caller; what this code starts is the call's own
         if self.task is None:
             self.task = asyncio.current_task()  # an eager task begins before its maker gets it
+        account, dispatcher = self.account, self.system.dispatcher
+        if account is not None:
+            account.attempts += 1
+            account.attempt_begun_at = now = dispatcher.now if dispatcher.awake else dispatcher.time()
+            if account.begun_at is None:
+                account.begun_at = now
         error: BaseException | None = None
         try:
             try:
@@ -233,6 +253,8 @@ class Interaction(ReplyingCall):
                 self.system.events.publish(EventKind.CRASH, self.path, error=error, detail=self.id, actor=self.cell)
             if settles or error is None or self.cancelled is not None:
                 self.finish(error)
+            elif account is not None:
+                account.attempt_failed(dispatcher.time(), error)
         except Exception as fault:  # of the runtime itself: the worker must not die of it
             stack = traceback_text(fault)
             _log.error("runtime.call_end_failed", actor=self.path, interaction=self.id, stack=stack)
@@ -312,6 +334,15 @@ class Interaction(ReplyingCall):
         elif replies.is_waited_for():
             look_again(self.system, replies)  # those who wait for the replies wait for others from now on
         self.system.interaction_ended(self)
+        account = self.account
+        if account is not None:
+            dispatcher = self.system.dispatcher
+            account.ended_at = now = dispatcher.now if dispatcher.awake else dispatcher.time()
+            if error is not None and not self.was_passivated:
+                account.error = error_text(error)
+            if self._background:
+                account.wait_for(self._background)
+            account.settle(now)
         self.cell.interaction_ended(self)
 
     def _is_crash(self, error: BaseException) -> bool:

@@ -40,6 +40,13 @@ class RemoteAgentCell(RemoteCell):
         super().__init__(system, identity, link, AgentRef)
         self.agent = agent
 
+    def spend(self, tokens: int, cost: float | None) -> None:
+        """Count what a model has used for a call there, if the agent is in the tree of this node."""
+        placing = self.system.placing
+        child = placing.child_here(self.uid) if placing is not None else None
+        if child is not None and child.identity == self.identity:
+            child.spend(tokens, cost)
+
     @property
     def takes_calls(self) -> bool:
         """Whether a call that is made now is handed on."""

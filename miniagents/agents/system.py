@@ -15,11 +15,12 @@ from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.actors.cells.spawning import PoolOptions
 from miniagents.actors.from_thread import FromThread
-from miniagents.actors.observing.observers import observer_failed
 from miniagents.actors.system import SUPERVISOR_PROPS
+from miniagents.agents.accounts import DEEPEST, Accounts, InteractionAccount, open_above
 from miniagents.agents.activation import ActivationRoot, new_agent_cell, spawned
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.agent_pool import AgentPoolCell, AgentPoolRef
+from miniagents.agents.allowances import BudgetInfo, Known, LimitInfo, budget_infos, limit_infos
 from miniagents.agents.call_target import CallTarget
 from miniagents.agents.class_cell import ClassAgentCell
 from miniagents.agents.function_cell import FunctionAgentCell
@@ -95,17 +96,20 @@ class MiniAgents(AgentHost):
         self._answers: Any = None
         self._jobs: Any = None
         if journal is not None:
-            # Loaded here alone, so that a program without a journal does not load what needs SQLite.
-            durable = importlib.import_module("miniagents.agents.durable.system")
-            self._jobs = durable.make_durable(self, journal, records_all=durable_agents)
-        self.budgets: tuple[Any, ...] = (
+            self.use_journal(journal, records_all=durable_agents)
+        self.own_budgets: tuple[Any, ...] = (
             () if budget is None else tuple(budget) if isinstance(budget, (tuple, list)) else (budget,)
         )
+        self.known_limits: Known[Any] = Known()
+        self.known_budgets: Known[Any] = Known()
+        for own in self.own_budgets:
+            self.known_budgets.add(own)
         self.llm_logger_agent = llm_logger_agent
         self.stream_llm_tokens_by_default = stream_llm_tokens_by_default
         self.errors_as_messages = errors_as_messages
         self._open_calls: dict[OpenCall, None] = {}
         self._interactions: dict[int, Interaction] = {}
+        self._accounts: Accounts = None  # type: ignore[assignment]  # set by activate()
         self.interaction_ids = itertools.count(1)
         self._activations: dict[MiniAgent, ClassAgentCell | FunctionAgentCell] = {}
         self._agents_cell: ActivationRoot | None = None
@@ -113,6 +117,18 @@ class MiniAgents(AgentHost):
         self._persistence = MessageObservers(self)
         if on_persist_messages is not None:
             self.on_persist_messages(on_persist_messages)
+
+    def use_journal(self, journal: "Journal", *, records_all: bool) -> None:
+        """Use a journal, in a system that has not been started yet. Programs give it to the constructor.
+
+        Args:
+            journal: The journal.
+            records_all: Whether all agents are durable.
+        """
+        self.journal = journal
+        # Loaded here alone, so that a program without a journal does not load what needs SQLite.
+        durable = importlib.import_module("miniagents.agents.durable.system")
+        self._jobs = durable.make_durable(self, journal, records_all=records_all)
 
     def activate(self) -> Self:
         """Start, without `async with`: for services that call `await afinalize()` when they end.
@@ -124,6 +140,7 @@ class MiniAgents(AgentHost):
         self._activations = {}
         self._agents_cell = None
         self._answers = None
+        self._accounts = Accounts(self.observers, self.dispatcher)
         return self
 
     # Agents
@@ -237,11 +254,29 @@ class MiniAgents(AgentHost):
         self._interactions[interaction.id] = interaction
         if interaction.is_silent:
             return
+        if self.observers.interaction_over:
+            # Without a call, since an observer must not cost more than two for each message (tests/test_costs.py).
+            dispatcher, parent = self.dispatcher, interaction.parent
+            now = dispatcher.now if dispatcher.awake else dispatcher.time()
+            above, level = None, 0
+            if parent is not None and parent.account is not None:
+                above = parent.account
+                if above.over_at is not None or above.level >= DEEPEST:
+                    above = open_above(above)
+                if above is not None:
+                    level = above.level + 1
+                    if not above.open_below:
+                        above.own_seconds += now - above.since
+                    above.open_below += 1
+            book = self._accounts
+            book.open[interaction.id] = interaction.account = InteractionAccount(
+                interaction.id, interaction.cell, interaction.label, book, above, level, now, now
+            )
         for hook in self.observers.interaction_started:
             try:
                 hook(interaction)
             except Exception as error:
-                observer_failed(hook, error)
+                self.observers.failed(hook, error)
         if self.events.wanted:
             self.events.publish(
                 EventKind.INTERACTION_STARTED, interaction.path, detail=interaction.id, actor=interaction.cell
@@ -256,7 +291,7 @@ class MiniAgents(AgentHost):
                 try:
                     hook(interaction)
                 except Exception as error:
-                    observer_failed(hook, error)
+                    self.observers.failed(hook, error)
             if self.events.wanted:
                 self.events.publish(
                     EventKind.INTERACTION_ENDED,
@@ -305,6 +340,24 @@ class MiniAgents(AgentHost):
     def _that_run(self) -> list[Any]:
         # A call on a worker is in both.
         return list(dict.fromkeys((*self._interactions.values(), *super()._that_run())))
+
+    def accounts(self) -> tuple[InteractionAccount, ...]:
+        """Return the accounts of the calls that are not over, oldest first.
+
+        They are kept while an observer follows calls to their end (`Observer.interaction_over`). A call that was under
+        way when that observer came has none.
+        """
+        return tuple(self._accounts.open.values())
+
+    def limits(self) -> tuple[LimitInfo, ...]:
+        """Return the rate limits that the agents of this system have used and still have: each whole, and with
+        `per="caller"` behind it the shares of its callers, at most 1,000."""
+        return limit_infos(self.known_limits)
+
+    def budgets(self) -> tuple[BudgetInfo, ...]:
+        """Return the budgets of this system and of its agents that have used them. With `per="caller"` these are the
+        shares of the callers, at most 1,000."""
+        return budget_infos(self.known_budgets)
 
     # Jobs
 

@@ -139,6 +139,13 @@ class Authority:
             self._number += 1
             return True
 
+    def gone(self, node: NodeId, now: float) -> None:
+        """Nothing of a lost node runs any more, for certain: its lease need not lapse before it is replaced."""
+        with self._lock:
+            epoch, cause, fenced_at = self._lost[node.name]
+            if epoch == node.epoch:
+                self._lost[node.name] = epoch, cause, min(fenced_at, now)
+
     def fenced_at(self, name: str) -> float:
         """Return the time from which on the lost node of a name may be replaced."""
         return self._lost[name][2]

@@ -46,12 +46,19 @@ RESEND_AT_MOST = 8.0
 
 
 class Queued:
-    """An item that waits, which its sender may take back as long as it is not in a frame."""
+    """An item that waits, which its sender may take back as long as it is not in a frame.
 
-    __slots__ = ("data", "has_left")
+    Attributes:
+        data: The item; None once it has left, or was taken back.
+        entry: What the sender wants to know it by, as long as it waits.
+        has_left: Whether it is in a frame.
+    """
+
+    __slots__ = ("data", "entry", "has_left")
 
     def __init__(self, data: bytes) -> None:
         self.data: bytes | None = data
+        self.entry: Any = None
         self.has_left = False
 
 
@@ -153,7 +160,7 @@ class Channel:
         for item in queued:
             if item.data is not None:
                 self._waiting_bytes -= len(item.data)
-                item.data = None
+                item.data = item.entry = None
         self._make_room()
         return not any(item.has_left for item in queued)
 
@@ -235,6 +242,7 @@ class Channel:
             while queue and size < FRAME_BYTES:
                 item = queue.popleft()
                 data, item.data = item.data, None
+                item.entry = None
                 if data is not None:
                     item.has_left = True
                     items.append(msgspec.Raw(data))

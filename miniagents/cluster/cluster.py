@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -13,6 +14,8 @@ from miniagents.agents.system import MiniAgents
 from miniagents.cluster.authority import Authority, Member, NodeState
 from miniagents.cluster.heart import Heart
 from miniagents.cluster.heartbeat import BeatAnswer, NodeSettings, pack
+from miniagents.cluster.linked_journal import NUMBERS, JournalTerms
+from miniagents.cluster.names import budget_to_wire
 from miniagents.cluster.nodes import ClusterNodes
 from miniagents.cluster.transport import Launcher, LossCause, NodeId, Place, Transport
 from miniagents.cluster.versions import versions_here
@@ -111,6 +114,7 @@ class Cluster:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._heart: Heart | None = None
         self._settled = asyncio.Event()
+        self._budgets: tuple[list[Any], ...] = ()
         self._busy: set[str] = set()
         self._drained: dict[str, asyncio.Future[None]] = {}
         self._is_closing = False
@@ -135,6 +139,7 @@ class Cluster:
         system.shared(("cluster", id(self)), lambda: self, lambda cluster: cluster.close())
         self._launcher.lost = self._reported_lost
         system.node_name, system.node_epoch = DRIVER
+        self._budgets = self._share_budgets(system)
         self._transport = await self._launcher.open(DRIVER)
         links = self.links = ClusterNodes(DRIVER, system, self._transport, system.loop)
         links.placing.suspect_after = self._suspect_after
@@ -157,6 +162,16 @@ class Cluster:
         self._settled.clear()
         heart.start(in_thread=self._heartbeat_thread)
         await self._until_all_know()
+
+    @staticmethod
+    def _share_budgets(system: MiniAgents) -> tuple[list[Any], ...]:
+        """Let the budgets of the system count on all nodes: it is found under the same name that they travel with."""
+        shared = []
+        for number, budget in enumerate(system.own_budgets, 1):
+            name = budget.shared or f"budget {number} of the system"
+            system.shared((type(budget), name), partial(lambda its: its, budget))
+            shared.append(budget_to_wire(budget, name))
+        return tuple(shared)
 
     async def _until_all_know(self) -> None:
         """Wait until all nodes know each other, so that each of them can place actors on the others."""
@@ -223,7 +238,9 @@ class Cluster:
             self._variables,
             self._setup,
             self._suspect_after,
+            self._budgets,
             versions_here(),
+            self._journal_terms(),
         )
         await self._launcher.start(node, pack(settings))
         self._authority.joined(node, self._now())
@@ -231,9 +248,21 @@ class Cluster:
         system.events.publish(EventKind.NODE_UP, node.name, detail=node.epoch)
         self._publish()
 
-    async def _replace(self, node: NodeId) -> None:
-        """Start another node in the place of one that is lost, once that one has stopped for sure."""
-        await self._kill(node)
+    def _journal_terms(self) -> JournalTerms | None:
+        system = self._running()
+        journal = system.journal
+        if journal is None:
+            return None
+        records_all = system.durability is not None and system.durability.records_all
+        return JournalTerms(journal.max_message_bytes, journal.patience, records_all, journal.next_id(NUMBERS))
+
+    async def _replace(self, node: NodeId, cause: LossCause) -> None:
+        """Start another node in the place of one that is lost, once that one has stopped for sure: at once if its
+        process has certainly ended, and otherwise when its lease and the margin are over."""
+        is_gone = await self._kill(node)
+        if is_gone and cause is not LossCause.SILENT:
+            self._authority.gone(node, self._now())
+            self._publish()
         await asyncio.sleep(max(0.0, self._authority.fenced_at(node.name) - self._now()))
         attempt = 0
         while node.name in self._places and not self._is_closing:
@@ -245,11 +274,12 @@ class Cluster:
                 await asyncio.sleep(_STARTS.delay(attempt, self._running().random))
                 attempt += 1
 
-    async def _kill(self, node: NodeId) -> None:
+    async def _kill(self, node: NodeId) -> bool:
         try:
-            await self._launcher.kill(node)
+            return await self._launcher.kill(node)
         except Exception as error:  # it is fenced by its lease, whatever the platform can do
             _log.warning("node.not_killed", node=node.name, error=repr(error))
+            return False
 
     def _reported_lost(self, node: NodeId, cause: LossCause) -> None:
         if self._system is not None and not self._is_closing:
@@ -275,7 +305,7 @@ class Cluster:
             if not self._drained[node.name].done():
                 self._drained[node.name].set_result(None)
         else:
-            self._run(self._replace(node))
+            self._run(self._replace(node, cause))
 
     def _settle_later(self, node: NodeId) -> None:
         at = self._authority.fenced_at(node.name)

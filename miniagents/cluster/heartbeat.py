@@ -4,11 +4,12 @@ A heartbeat is a call of the driver that a thread of the node answers. The reque
 view, the answer says that the node is alive, how late its loop is, and who holds it.
 """
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from miniagents.cluster.authority import View
+from miniagents.cluster.linked_journal import JournalTerms
 from miniagents.cluster.versions import Versions
 from miniagents.errors import DecodeError
 
@@ -66,7 +67,9 @@ class NodeSettings(msgspec.Struct, array_like=True, frozen=True):
         setup: The name of a function (`module:name`) that makes the system of the node, a `MiniAgents`; "" for one
             without options.
         suspect_after: As in `Cluster`.
+        budgets: The budgets of the driver's system, which count on all nodes, as `budget_to_wire` has made them.
         versions: The versions of the driver.
+        journal: What the node is told of the journal of the driver; None if that has none.
     """
 
     system: str
@@ -79,7 +82,9 @@ class NodeSettings(msgspec.Struct, array_like=True, frozen=True):
     variables: tuple[str, ...]
     setup: str
     suspect_after: int | None
+    budgets: tuple[list[Any], ...]
     versions: Versions
+    journal: JournalTerms | None = None
 
 
 pack = msgspec.msgpack.encode

@@ -16,8 +16,9 @@ from miniagents.cluster import items
 from miniagents.cluster.channel import Channel
 from miniagents.cluster.frames import pack
 from miniagents.cluster.names import factory_from_wire, options_from_wire
-from miniagents.errors import ActorStoppedError, NodeLostError
+from miniagents.errors import ActorStoppedError, InvalidOptionError, NodeLostError
 from miniagents.log import log as _log
+from miniagents.promising import Promise
 from miniagents.supervision import ChildSpec, Restart, Shutdown, StopReason, answers
 
 if TYPE_CHECKING:
@@ -123,6 +124,12 @@ class Hosted:
         if self._restart == SPAWNED:
             return isinstance(reason, BaseException)
         return answers(Restart(self._restart), reason)
+
+    def start_again(self, cell: Any) -> Promise[None]:
+        """Refuse a restart by hand: the supervisor of the actor, on another node, would not know of it."""
+        promise: Promise[None] = Promise()
+        promise.reject(InvalidOptionError(f"{cell.path}: its supervisor is on another node: restart() it there"))
+        return promise
 
     def child_down(self, cell: Any, reason: StopReason | BaseException) -> None:
         """The actor has exited; its supervisor decides."""

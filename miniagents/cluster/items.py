@@ -21,6 +21,7 @@ DONE = 6  # number: what was waited for has happened: the cancel, the room in a 
 SEND_ONCE = 7  # number, path, uid, message, sender, seconds left, trace, message id
 ROOM = 8  # number, path, uid
 UNBOUNDED = 9  # number, uid: the mailbox of that actor has no capacity, and need not be asked again
+OVERFLOW = 10  # uid, policy: that of the mailbox of an actor that lets no sender wait, after the first message to it
 
 # Lives
 STOP = 20  # number, path, uid, reason, drain
@@ -46,6 +47,12 @@ CREDIT = 50  # number, pieces that may be sent more
 SPAWN = 60  # uid, path, parent, factory, options, restart type, seconds to shut down
 CHILD_ASK = 61  # uid, what is asked of it, reason
 CHILD_REPORT = 62  # uid, what has happened to it, reason or error
+
+# The journal of the driver
+JOURNAL_WRITE = 70  # number, operations
+JOURNAL_READ = 71  # number, query, or None for numbers alone
+JOURNAL_ANSWER = 72  # number, result, the first of the new numbers or None
+JOURNAL_FAILED = 73  # number, error
 
 # Waits
 PROBE = 80  # number of the question along which it comes, name, epoch and number of its origin, age of that, paths

@@ -14,12 +14,14 @@ from miniagents.actors.cells.remote_cell import RemoteCell
 from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.messaging.entries import Enveloped
 from miniagents.actors.messaging.identity import Identity
+from miniagents.actors.messaging.mailbox import Overflow
 from miniagents.cluster import items
 from miniagents.cluster.channel import Channel, Queued
 from miniagents.cluster.frames import check_size, pack
+from miniagents.cluster.overflow import LinkOverflow
 from miniagents.cluster.remote_call import RemoteCall
 from miniagents.cluster.transport import NodeId
-from miniagents.errors import ActorStoppedError, DecodeError, MailboxFullError
+from miniagents.errors import ActorStoppedError, DecodeError
 from miniagents.messages import encode
 from miniagents.promising import Promise
 from miniagents.supervision import StopReason
@@ -57,6 +59,7 @@ class NodeLink:
         self._calls: dict[int, RemoteCall] = {}
         self._called: dict[Interaction, int] = {}  # the numbers of the calls, along which probes are sent
         self._watched: dict[Identity, RemoteCell] = {}
+        self._overflow = LinkOverflow(there.name, channel, nodes.system.dead_letters)
         self._unbounded: set[int] = set()  # the uids of actors whose mailboxes have no capacity
 
     @property
@@ -77,10 +80,8 @@ class NodeLink:
     ) -> "asyncio.Future[bool] | None":
         """Send a message; see `Link.deliver`."""
         path = cell.path
-        if self.channel.is_full:
-            raise MailboxFullError(
-                f"{path}: the link to node {self.there.name!r} is full; await send()", path=path, message=entry.message
-            )
+        if self.channel.is_full and not self._overflow.makes_room(cell, entry):
+            return None
         message = msgspec.Raw(encode(entry.message))
         left = entry.deadline - self._system.time() if entry.deadline is not None else None
         sender = items.value_to_wire(entry.sender, "sender") if entry.sender is not None else None
@@ -88,7 +89,9 @@ class NodeLink:
         if entry.__class__ is not Ask and message_id is None:
             data = pack([items.TELL, path, cell.uid, message, sender, left, trace])
             check_size(data, path)
-            self.channel.send(data)
+            queued = self.channel.send(data)
+            if cell.overflow is Overflow.DROP_OLDEST:
+                self._overflow.queued(cell, entry, queued)
             return None
         number = next(self._numbers)
         kind = items.ASK if entry.__class__ is Ask else items.SEND_ONCE
@@ -96,6 +99,8 @@ class NodeLink:
         check_size(data, path)
         queued = self.channel.send(data)
         if isinstance(entry, Ask):
+            if cell.overflow is Overflow.DROP_OLDEST:
+                self._overflow.queued(cell, entry, queued)
             self._asks[number] = entry
             if message_id is None:
                 self._asked[entry] = number, queued
@@ -150,6 +155,7 @@ class NodeLink:
             raise
         finally:
             self._futures.pop(number, None)
+        await self.channel.room()  # the room in the mailbox was waited for, and meanwhile others have sent
 
     def stop(self, cell: RemoteCell, promise: Promise[Any], *, reason: StopReason, drain: bool) -> None:
         """Ask an actor for its exit. One that is to drain its mailbox comes behind the messages before it."""
@@ -232,6 +238,11 @@ class NodeLink:
         self._unbounded.add(uid)
         self._done(number)
 
+    def _overflows(self, uid: int, policy: str) -> None:
+        cell = self._nodes.known(self.there, uid)
+        if cell is not None:
+            cell.heed(Overflow(policy))
+
     def _stopped(self, number: int, data: Any) -> None:
         promise = self._stops.pop(number, None)
         if promise is not None:
@@ -244,6 +255,7 @@ class NodeLink:
 
     def _has_ended(self, path: str, uid: int, data: Any) -> None:
         self._unbounded.discard(uid)
+        self._overflow.forget(uid)
         cell = self._nodes.known(self.there, uid)
         if cell is not None:
             self._watched.pop(cell.identity, None)
@@ -251,6 +263,16 @@ class NodeLink:
 
     def _child_reported(self, uid: int, what: str, data: Any) -> None:
         self._nodes.placing.reported(uid, what, _reason(data) if data is not None else None)
+
+    def _journal_answered(self, number: int, result: Any, first: int | None) -> None:
+        journal = self._nodes.journal
+        if journal is not None:
+            journal.answered(number, result, first)
+
+    def _journal_failed(self, number: int, data: Any) -> None:
+        journal = self._nodes.journal
+        if journal is not None:
+            journal.failed(number, items.error_from_wire(data))
 
     # The end
 
@@ -294,10 +316,13 @@ _ANSWERS: items.Takers = {
     items.ANSWER: (NodeLink._answered, 2),  # noqa: SLF001 - the table of this class
     items.FAILED: (NodeLink._failed, 2),  # noqa: SLF001
     items.DONE: (NodeLink._done, 1),  # noqa: SLF001
+    items.OVERFLOW: (NodeLink._overflows, 2),  # noqa: SLF001
     items.UNBOUNDED: (NodeLink._is_unbounded, 2),  # noqa: SLF001
     items.STOPPED: (NodeLink._stopped, 2),  # noqa: SLF001
     items.STARTED: (NodeLink._has_started, 3),  # noqa: SLF001
     items.ENDED: (NodeLink._has_ended, 3),  # noqa: SLF001
+    items.JOURNAL_ANSWER: (NodeLink._journal_answered, 3),  # noqa: SLF001
+    items.JOURNAL_FAILED: (NodeLink._journal_failed, 2),  # noqa: SLF001
     items.CHILD_REPORT: (NodeLink._child_reported, 3),  # noqa: SLF001
 }
 """What takes an item of each kind, and how many fields it has."""

@@ -137,3 +137,25 @@ def options_from_wire(data: Any) -> Any:
         case [str(kind), str(name), dict(fields)] if kind == _DATA and name.startswith("miniagents."):
             return named(name)(**{field: options_from_wire(value) for field, value in fields.items()})
     raise DecodeError(f"these data are not those of an option: {data!r}")
+
+
+def budget_to_wire(budget: Any, shared: str) -> list[Any]:
+    """Return a budget of the driver, as plain data that other nodes make their part of it of.
+
+    Args:
+        budget: The budget.
+        shared: The name under which all nodes have it together, if it has none of its own.
+    """
+    what = f"budget {shared!r}"
+    terms = freeze(dict(budget.terms), what)
+    return [name_of(type(budget), what), items.value_to_wire(terms, what), budget.shared or shared]
+
+
+def budget_from_wire(data: Any) -> Any:
+    """Return the part that this node has of a budget of the driver.
+
+    Raises:
+        DecodeError: It cannot be made here.
+    """
+    name, terms, shared = data
+    return named(name)(**items.value_from_wire(terms), shared=shared)

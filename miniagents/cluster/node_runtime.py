@@ -12,7 +12,8 @@ from miniagents.agents.system import MiniAgents
 from miniagents.cluster.authority import View
 from miniagents.cluster.heartbeat import BeatAnswer, beat_of, pack, settings_of
 from miniagents.cluster.lease import Lease
-from miniagents.cluster.names import named
+from miniagents.cluster.linked_journal import LinkedJournal
+from miniagents.cluster.names import budget_from_wire, named
 from miniagents.cluster.nodes import ClusterNodes
 from miniagents.cluster.transport import NodeId, Transport
 from miniagents.cluster.versions import check_fit, versions_here
@@ -90,7 +91,10 @@ class NodeRuntime:
         try:
             self.nodes = ClusterNodes(self.node, system, self._transport, self._loop, self._may_speak)
             self.nodes.placing.suspect_after = self.settings.suspect_after
+            self.nodes.placing.driver = NodeId(*self.settings.driver)
             system.placing = self.nodes.placing
+            if isinstance(system.journal, LinkedJournal):
+                system.journal.connect(self.nodes, NodeId(*self.settings.driver))
             self._is_ready.set()
             await self._stopping.wait()
         finally:
@@ -111,6 +115,16 @@ class NodeRuntime:
         system.id = settings.system
         system.node_name, system.node_epoch = self.node
         system.uids = itertools.count(settings.first_uid)
+        names = {budget.shared for budget in system.own_budgets}
+        lent = (budget_from_wire(budget) for budget in settings.budgets)
+        system.own_budgets = (*system.own_budgets, *(budget for budget in lent if budget.shared not in names))
+        if system.journal is not None:
+            raise InvalidOptionError(
+                f"node {self.node.name!r}: the system that setup= makes has a journal; the one journal of a cluster is "
+                f"that of the driver: MiniAgents(journal=, cluster=)"
+            )
+        if settings.journal is not None:
+            system.use_journal(LinkedJournal(settings.journal), records_all=settings.journal.records_all)
 
     def _may_speak(self) -> bool:
         if not self._lease.has_lapsed(self._clock()):

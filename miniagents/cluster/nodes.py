@@ -20,6 +20,7 @@ from miniagents.cluster.channel import Channel
 from miniagents.cluster.frames import decode_frame
 from miniagents.cluster.hosting import Hosting
 from miniagents.cluster.link import NodeLink
+from miniagents.cluster.linked_journal import LinkedJournal
 from miniagents.cluster.placing import Placing
 from miniagents.cluster.probing import Probing
 from miniagents.cluster.serving import Serving
@@ -88,6 +89,7 @@ class ClusterNodes(Observer):
     Attributes:
         hosting: The actors that other nodes have placed on this one.
         probing: The search for cycles of waits over several nodes.
+        journal: The journal of the driver, as this node uses it; None on the driver, and if that has none.
         placing: The actors that this node has placed on others.
         refused: The number of frames that were thrown away because of their epochs.
     """
@@ -109,6 +111,7 @@ class ClusterNodes(Observer):
         self.hosting = Hosting(self)
         self.placing = Placing(self)
         self.probing = Probing(self)
+        self.journal: LinkedJournal | None = None
         self._peers: dict[NodeId, Peer] = {}
         self._lost_epochs: dict[str, int] = {}
         self._local: dict[int, Cell] = {}
@@ -135,7 +138,9 @@ class ClusterNodes(Observer):
 
     def actor_ended(self, cell: Any) -> None:
         """Forget an actor of this node that has ended."""
-        self._local.pop(cell.uid, None)
+        if self._local.pop(cell.uid, None) is not None:
+            for peer in self._peers.values():
+                peer.serving.forget(cell.uid)
         self.hosting.ended(cell)
 
     def find(self, identity: Identity, kind: type[Any]) -> Any:
@@ -230,6 +235,8 @@ class ClusterNodes(Observer):
         error = NodeLostError(f"node {self.here.name!r} ends", node=self.here.name, cause=LossCause.UNKNOWN.value)
         for node in tuple(self._peers):
             self._peers.pop(node).lost(error)
+        if self.journal is not None:
+            self.journal.lost(error)
 
     def unreached(self, now: float) -> tuple[str, ...]:
         """Return the names of the nodes that have acknowledged nothing for `UNREACHED_AFTER` seconds, in which this one

@@ -10,6 +10,7 @@ Who ends its waits: the reports of the other node, or the loss of that node, whi
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from miniagents.actors.cells.actor_cell import name_of_factory
 from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.actors.cells.remote_cell import RemoteCell
@@ -20,6 +21,7 @@ from miniagents.actors.messaging.options import Props, SpawnOptions
 from miniagents.actors.messaging.ref import ActorRef
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.call_target import AgentRef
+from miniagents.agents.spending import SpendingCell
 from miniagents.cluster import hosting, items
 from miniagents.cluster.frames import check_size, pack
 from miniagents.cluster.names import factory_to_wire, options_to_wire
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 _WITH_CODE = (Phase.STARTING, Phase.UP, Phase.DOOMED)
 
 
-class PlacedCell(LivingCell):
+class PlacedCell(SpendingCell, LivingCell):
     """The cell of a child on another node.
 
     Args:
@@ -53,7 +55,18 @@ class PlacedCell(LivingCell):
         UnencodableError: The wire cannot carry an argument.
     """
 
-    __slots__ = ("_asked", "_factory", "_moved", "_options", "_placing", "lives_on", "made_of", "remote")
+    __slots__ = (
+        "_asked",
+        "_factory",
+        "_moved",
+        "_options",
+        "_placing",
+        "lives_on",
+        "made_of",
+        "remote",
+        "spent_cost",
+        "spent_tokens",
+    )
 
     is_activated = False
     is_serial = False
@@ -77,11 +90,14 @@ class PlacedCell(LivingCell):
         self._factory = factory_to_wire(actor, kwargs, self.path)
         self._asked = Wish.NONE
         self._moved: NodeLostError | None = None
+        self.spent_tokens = 0
+        self.spent_cost = 0.0
         self.made_of = (actor, options, kwargs)
         self.lives_on = node
         identity = Identity(system.id, node.name, node.epoch, self.path, self.uid)
         kind = AgentRef if isinstance(actor, MiniAgent) else ActorRef
         self.remote: RemoteCell = placing.nodes.find(identity, kind)
+        self.remote.overflow = options.mailbox.overflow
 
     # Identity
 
@@ -99,6 +115,18 @@ class PlacedCell(LivingCell):
     def node_epoch(self) -> int:
         """The life of that node."""
         return self.lives_on.epoch
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]
+        """The kind of actor."""
+        actor = self.made_of[0]
+        return "actor" if not isinstance(actor, MiniAgent) else "class agent" if actor.is_class else "agent"
+
+    @property
+    def type_name(self) -> str:
+        """The name of the actor's class, or of the agent."""
+        actor = self.made_of[0]
+        return actor.alias if isinstance(actor, MiniAgent) else name_of_factory(actor)
 
     def new_ref(self) -> ActorRef:
         """Return the reference to the actor on the other node."""
@@ -183,6 +211,10 @@ class PlacedCell(LivingCell):
             self._ask(hosting.CANCEL_START)
         else:
             self._ask(hosting.TERMINATE, StopReason.KILLED)
+
+    def cuts_off(self, reason: StopReason) -> bool:
+        """Return False: the other node ends the instance within its grace. A kill there would end the actor."""
+        return False
 
     def arm_grace(self) -> None:
         """Do nothing: the other node gives the grace. If it does not answer, it is lost."""

@@ -37,6 +37,7 @@ class Placing:
     Attributes:
         view: The newest view.
         resources: What each node offers, by its name.
+        driver: The driver, which is known before any view is.
         suspect_after: How many nodes in a row may die under an actor before it is not placed any more; None for any
             number.
     """
@@ -45,11 +46,17 @@ class Placing:
         self.nodes = nodes
         self.view = View()
         self.resources: Mapping[str, Mapping[str, float]] = {}
+        self.driver = nodes.here
         self.suspect_after: int | None = 3
         self._children: dict[int, PlacedCell] = {}
         self._counts: Counter[str] = Counter()
         self._suspects: dict[str, tuple[int, float]] = {}  # by path: deaths of its nodes, and the time of the last
         self._waiting: list[tuple[SpawnOptions, Callable[[], None]]] = []
+
+    @property
+    def is_driver(self) -> bool:
+        """Whether this node is the driver."""
+        return self.driver == self.nodes.here
 
     # The view
 
@@ -141,7 +148,7 @@ class Placing:
         return candidates
 
     def _named(self, path: str, name: str) -> NodeId:
-        for node in self.view.alive:
+        for node in (self.driver, *self.view.alive):
             if node.name == name and not self.nodes.is_lost(node):
                 if name in self.view.leaving:
                     raise InvalidOptionError(f"{path}: node {name!r} is being drained and takes no more actors")
@@ -171,6 +178,10 @@ class Placing:
             self._suspects[child.path] = deaths + 1, self.nodes.system.time()
         elif not isinstance(reason, NodeLostError):
             self._suspects.pop(child.path, None)
+
+    def child_here(self, uid: int) -> PlacedCell | None:
+        """Return the cell of an actor that this node has placed on another one, or None."""
+        return self._children.get(uid)
 
     def reported(self, uid: int, what: str, reason: Any) -> None:
         """Take a report about an actor on another node."""

@@ -10,7 +10,7 @@ from miniagents.cluster import items
 from miniagents.cluster.channel import Channel
 from miniagents.cluster.frames import check_size, pack
 from miniagents.cluster.tokens import RemoteMessagePromise, token_from_wire
-from miniagents.errors import ActorStoppedError
+from miniagents.errors import ActorStoppedError, PromiseCancelledError
 from miniagents.messages import encode
 from miniagents.promising.flow import current_flow
 
@@ -73,7 +73,16 @@ class RemoteCall:
         finally:
             sending.cancel()
             for stream in self._streams.values():
-                stream.break_off(self._lost)
+                stream.end_stream(self._cut_off())
+
+    def _cut_off(self) -> BaseException:
+        """Return what a message ends with whose tokens have not all come."""
+        if self._lost is not None:
+            return self._lost
+        cancelled = self._ctx.interaction.cancelled
+        if cancelled is not None:
+            return PromiseCancelledError(f"{self._path}: the call was cancelled before the message was complete")
+        return ActorStoppedError(f"{self._path}: the call ended before the message was complete", path=self._path)
 
     async def _send_input(self) -> None:
         messages = aiter(self._ctx.message_promises)
@@ -167,8 +176,7 @@ class RemoteCall:
     def _count(self, parts: list[Any]) -> None:
         self._has_ended = True
         interaction = self._ctx.interaction
-        interaction.tokens += parts[3]
-        interaction.cost += parts[4]
+        interaction.spend(parts[3], parts[4])
 
     def _end(self, parts: list[Any]) -> None:
         self._count(parts)

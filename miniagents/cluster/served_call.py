@@ -111,7 +111,7 @@ class ServedCall:
         await replies.aclose()  # after a cancel it waits until the agent has cleaned up
         interaction = self._interaction
         failure = items.error_to_wire(interaction.error) if interaction.error is not None else None
-        self._channel.send(pack([items.CALL_ENDED, self._number, failure, interaction.tokens, float(interaction.cost)]))
+        self._channel.send(pack([items.CALL_ENDED, self._number, failure, interaction.tokens, interaction.cost]))
 
     async def _stream(self, promise: MessagePromise, number: int) -> None:
         try:

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 from miniagents.actors.messaging.ask import Ask
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
 from miniagents.actors.messaging.envelope import Envelope
+from miniagents.actors.messaging.mailbox import Overflow
 from miniagents.agents.call_target import AgentRef
 from miniagents.cluster import items
 from miniagents.cluster.channel import Channel
 from miniagents.cluster.frames import check_size, pack
 from miniagents.cluster.hosting import Order
 from miniagents.cluster.served_call import ServedCall
+from miniagents.cluster.served_journal import ServedJournal
 from miniagents.errors import ActorStoppedError, DecodeError, InvalidOptionError, MailboxFullError
 from miniagents.log import log as _log
 from miniagents.messages import ErrorMessage, Message
@@ -38,6 +40,8 @@ class Serving:
         self._calls: dict[int, ServedCall] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}  # of calls, and of those that wait for room
         self._watched: dict[Cell, None] = {}
+        self._told: set[int] = set()  # the uids of actors whose overflow policy the other node has been told
+        self._journal = ServedJournal(nodes.system.journal, channel)
 
     @property
     def open(self) -> int:
@@ -82,6 +86,7 @@ class Serving:
         if cell is None:
             letters.add(DeadLetterReason.STOPPED, envelope, receiver)
             return
+        self._tell_overflow(cell)
         try:
             cell.post(envelope)
         except Exception as error:  # a full mailbox, or the user's `priority=`: the sender has gone on
@@ -129,7 +134,19 @@ class Serving:
         cell = self._nodes.local(path, uid)
         if cell is None:
             raise self._gone(path)
+        self._tell_overflow(cell)
         return cell
+
+    def _tell_overflow(self, cell: Any) -> None:
+        """Tell the other node the policy of a mailbox, once: it is also that of the full link."""
+        overflow = cell.props.options.mailbox.overflow
+        if overflow is not Overflow.BACKPRESSURE and cell.uid not in self._told:
+            self._told.add(cell.uid)
+            self._channel.send(pack([items.OVERFLOW, cell.uid, overflow.value]), control=True)
+
+    def forget(self, uid: int) -> None:
+        """Forget an actor here that has ended."""
+        self._told.discard(uid)
 
     def _answer(self, number: int, ask: Ask[Any]) -> None:
         if self._asks.pop(number, None) is None:
@@ -302,6 +319,14 @@ class Serving:
     def _child_ask(self, uid: int, what: str, reason: Any) -> None:
         self._nodes.hosting.asked(uid, what, items.reason_from_wire(reason) if reason is not None else None)
 
+    # The journal
+
+    def _journal_write(self, number: int, operations: Any) -> None:
+        self._journal.write(number, operations)
+
+    def _journal_read(self, number: int, query: Any) -> None:
+        self._journal.read(number, query)
+
     # Waits
 
     def _probe(self, number: int, name: str, epoch: int, origin: int, age: float, ring: list[str]) -> None:
@@ -343,6 +368,8 @@ _TAKES: items.Takers = {
     items.CREDIT: (Serving._credit, 2),  # noqa: SLF001
     items.SPAWN: (Serving._spawn, 7),  # noqa: SLF001
     items.CHILD_ASK: (Serving._child_ask, 3),  # noqa: SLF001
+    items.JOURNAL_WRITE: (Serving._journal_write, 2),  # noqa: SLF001
+    items.JOURNAL_READ: (Serving._journal_read, 2),  # noqa: SLF001
     items.PROBE: (Serving._probe, 6),  # noqa: SLF001
 }
 """What takes an item of each kind, and how many fields it has."""

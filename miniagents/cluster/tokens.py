@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from miniagents.cluster import items
-from miniagents.errors import ActorStoppedError, DecodeError
+from miniagents.errors import DecodeError
 from miniagents.messages import Message, MessagePromise, TextMessage, TextToken, Token
 from miniagents.messages.registry import message_class
 from miniagents.promising import StreamedPromise
@@ -33,12 +33,6 @@ class RemoteMessagePromise(MessagePromise):
         """End the stream: this is the message."""
         self._message = message
         self.end_stream()
-
-    def break_off(self, error: BaseException | None) -> None:
-        """End the stream in the middle: the call has ended, or its node is lost."""
-        self.end_stream(
-            error if error is not None else ActorStoppedError("the call ended before the message was complete")
-        )
 
     def _assembled(self, pieces: Sequence[Token]) -> Message:
         return self._message  # type: ignore[no-any-return]

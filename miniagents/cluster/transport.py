@@ -102,8 +102,13 @@ class Launcher(Protocol):
             ConnectionError: The node is gone, or cannot be reached. A call that never returns is cancelled.
         """
 
-    async def kill(self, node: NodeId) -> None:
-        """End a node at once, whatever it does. Ending one that is gone is harmless."""
+    async def kill(self, node: NodeId) -> bool:
+        """End a node at once, whatever it does. Ending one that is gone is harmless.
+
+        Returns:
+            True if it is certain that nothing of the node runs any more, as when the kernel says so of its process.
+            False if it can only be hoped, as for a machine that does not answer.
+        """
 
     async def close(self) -> None:
         """End all nodes and the platform, as far as it was started here."""

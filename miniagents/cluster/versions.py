@@ -3,7 +3,6 @@
 import inspect
 import sys
 from hashlib import blake2b
-from importlib.metadata import version
 
 import msgspec
 
@@ -36,7 +35,8 @@ class Versions(msgspec.Struct, array_like=True, frozen=True):
 def versions_here() -> Versions:
     """Return the versions of this process, with all message types that are defined now."""
     types = {tag: _hash_of(cls) for tag, cls in message_classes().items()}
-    return Versions(version("miniagents"), CODEC, ".".join(map(str, sys.version_info[:2])), types)
+    package: str = sys.modules["miniagents"].__version__  # that of the code, also where nothing was installed
+    return Versions(package, CODEC, ".".join(map(str, sys.version_info[:2])), types)
 
 
 def _hash_of(cls: type) -> int:

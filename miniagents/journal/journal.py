@@ -33,9 +33,14 @@ class Journal(Protocol):
             JournalError: It cannot be opened; the text says why, and what to do.
         """
 
-    def next_id(self) -> int:
+    def next_id(self, count: int = 1) -> int:
         """Return a number that is larger than all that the journal has given out or holds: for an envelope, a row, a
-        start or a finish. Numbers of operations that are never written are lost, which does no harm."""
+        start or a finish. Numbers of operations that are never written are lost, which does no harm.
+
+        Args:
+            count: How many numbers are taken, 1 or more: the one that is returned, and those that follow it. The nodes
+                of a cluster get many at once.
+        """
 
     def write(self, first: Operation[R], *more: Operation[Any]) -> asyncio.Future[R]:
         """Write operations. All of them are in the journal, or none is, also after a crash.

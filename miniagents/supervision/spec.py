@@ -85,6 +85,8 @@ class StopReason(enum.Enum):
 
     NORMAL = "normal"
     """The actor stopped itself."""
+    RESTARTED = "restarted"
+    """`restart()` ended the instance, and a fresh one follows behind the same mailbox."""
     SHUTDOWN = "shutdown"
     """The actor was stopped: by `stop()`, its supervisor or the end of the system."""
     KILLED = "killed"

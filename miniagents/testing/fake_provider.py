@@ -17,12 +17,16 @@ from miniagents.testing.answering import is_anthropic, send_reply
 from miniagents.testing.exchange import Billed, Exchange
 from miniagents.testing.recording import Recording
 from miniagents.testing.refusals import refused_conversation, refused_fields
+from miniagents.testing.refused_schemas import refused_schema
 from miniagents.testing.requester import Requester
 from miniagents.testing.script import Reply, Script, Scripted
 
 _Event = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[_Event]]
 _Send = Callable[[_Event], Awaitable[None]]
+
+COUNTS = ("/messages/count_tokens", "/responses/input_tokens")
+"""The endings of the paths that count the tokens of a request. Counting takes no reply of the script."""
 
 _SECRET_HEADERS = ("authorization", "x-api-key", "cookie")
 
@@ -38,7 +42,8 @@ class FakeProvider:
     """A provider for tests: a real HTTP server on loopback, in a thread of its own.
 
     It serves `/v1/chat/completions`, `/v1/responses`, `/v1/embeddings` (OpenAI) and `/v1/messages` (Anthropic),
-    streamed or whole, as scripted. Use it with `with` or `async with`.
+    streamed or whole, as scripted, and counts tokens for both (words, as everywhere here). Use it with `with` or
+    `async with`.
 
     Args:
         *replies: The answers, in order; the last one is repeated. A function is called with the `Exchange`.
@@ -253,6 +258,9 @@ class FakeProvider:
         reply = self._refusal(exchange, key)
         if reply is None and self._recording is not None:
             reply = self._recording.answer(exchange.path, exchange.body)
+        elif reply is None and exchange.path.endswith(COUNTS):
+            counted = msgspec.json.encode({"object": "response.input_tokens", "input_tokens": exchange.input_tokens})
+            reply = Reply(body=counted.decode(), content_type="application/json")
         elif reply is None:
             reply = self.script.next(exchange)
         if reply.input_tokens is not None:
@@ -296,17 +304,22 @@ class FakeProvider:
             await requester.end()
 
     def _refusal(self, exchange: Exchange, key: str) -> Reply | None:
-        known = ("/chat/completions", "/responses", "/embeddings", "/messages")
+        known = ("/chat/completions", "/responses", "/embeddings", "/messages", *COUNTS)
         if not exchange.path.endswith(known):
             return Reply.failure(404, error=f"no such path: {exchange.path}")
         if not isinstance(exchange.body, dict):
             return Reply.failure(400, error="the body is no JSON object")
         if self.api_key is not None and key != self.api_key:
             return Reply.failure(401, error="Incorrect API key provided")
+        if exchange.path.endswith(COUNTS):
+            return None
         if is_anthropic(exchange.path) and "max_tokens" not in exchange.body:
             return Reply.failure(400, error="max_tokens: Field required")
-        problem = refused_fields(exchange.path, exchange.body, self.more_fields)
+        betas = exchange.headers.get("anthropic-beta", "")
+        more_fields = {*self.more_fields, "context_management"} if "compact-" in betas else self.more_fields
+        problem = refused_fields(exchange.path, exchange.body, more_fields)
         problem = problem or refused_conversation(exchange.path, exchange.body)
+        problem = problem or refused_schema(exchange.path, exchange.body)
         if problem is not None:
             return Reply.failure(400, error=problem)
         if self.requests_per_second is not None:

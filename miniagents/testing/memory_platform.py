@@ -22,6 +22,7 @@ class MemoryPlatform:
         runtimes: The nodes that run now.
         started: All lives of nodes that were started.
         fails_to_start: The names of nodes that cannot be started now.
+        kill_is_certain: Whether the platform knows that a node that it has killed has ended.
 
     Example:
         >>> from miniagents.cluster import Cluster
@@ -43,6 +44,7 @@ class MemoryPlatform:
         self.runtimes: dict[NodeId, NodeRuntime] = {}
         self.started: list[NodeId] = []
         self.fails_to_start: set[str] = set()
+        self.kill_is_certain = True
         self.lost: Callable[[NodeId, LossCause], None] = lambda node, cause: None
         self._places = tuple(Place(name, resources.get(name, {})) for name in names)
         self._driver: NodeId | None = None
@@ -111,12 +113,13 @@ class MemoryPlatform:
         """Return the life of a node that runs now."""
         return next(node for node in self.runtimes if node.name == name)
 
-    async def kill(self, node: NodeId) -> None:
-        """End a node, and wait until its task has ended."""
+    async def kill(self, node: NodeId) -> bool:
+        """End a node, and wait until its task has ended. The answer is `kill_is_certain`."""
         self.die(node, None)
         task = self._tasks.pop(node, None)
         if task is not None:
             await asyncio.wait([task])
+        return self.kill_is_certain
 
     async def close(self) -> None:
         """End all nodes."""

@@ -18,6 +18,7 @@ from miniagents import (
     TextMessage,
     miniagent,
 )
+from miniagents.errors import InvalidOptionError
 from miniagents.ext.telemetry import instrument
 from miniagents.testing import Call, Reply, Script, ScriptedModel, VirtualTimeLoop
 
@@ -273,6 +274,48 @@ async def test_a_hook_that_raises_is_logged_and_stops_neither_the_system_nor_the
         "_FailingCall.ended",
     }
     assert "RuntimeError('piece')" in {entry["error"] for entry in failed}
+
+
+async def test_the_observers_that_a_system_is_made_with_are_told_that_it_starts_and_all_that_follows() -> None:
+    started: list[Any] = []
+
+    class Starts(NotesCalls):
+        def system_started(self, system: Any) -> None:
+            started.append(system)
+
+    first, second, deaf = Starts(), NotesCalls(), Observer()
+    async with MiniAgents(observers=[first, second, deaf]) as system:
+        assert started == [system]
+        await parrot.inquire("hello")
+        assert list(system.observers) == [first, second, deaf]
+    assert first.noted == second.noted != []
+
+
+def test_what_is_no_observer_is_refused_before_anything_starts() -> None:
+    with pytest.raises(InvalidOptionError, match="observers="):
+        MiniAgents(observers=[NotesCalls])  # the class and not an instance
+    with pytest.raises(InvalidOptionError, match="attach"):
+        ActorSystem().observers.attach("telemetry")  # type: ignore[arg-type]
+
+
+async def test_an_observer_that_fails_is_an_event_and_the_call_goes_on(log: list[Any]) -> None:
+    class FailsAtTheStart(Observer):
+        def system_started(self, system: Any) -> None:
+            raise RuntimeError("no port")
+
+        def interaction_started(self, interaction: Any) -> None:
+            raise RuntimeError("no space")
+
+    async with MiniAgents(observers=[FailsAtTheStart()]) as system:
+        with system.events.subscribe() as events:
+            assert str(await parrot.inquire("hello")) == "hello"
+        failed = [event async for event in events if event.kind is EventKind.OBSERVER_FAILED]
+    assert [(event.path, event.error, event.error_type) for event in failed] == [("/", "no space", "RuntimeError")]
+    assert failed[0].detail.endswith("FailsAtTheStart.interaction_started")
+    assert [entry["error"] for entry in log if entry["event"] == "observer.failed"] == [
+        "RuntimeError('no port')",
+        "RuntimeError('no space')",
+    ]
 
 
 def test_an_event_has_the_time_of_day_also_where_the_loop_has_a_clock_of_its_own(

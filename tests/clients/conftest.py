@@ -12,7 +12,7 @@ import pytest
 
 pytest.register_assert_rewrite("tests.clients.contract")
 
-from tests.clients.contract import Client, ClientContract, Service  # noqa: E402
+from tests.clients.contract import Client, Contract, Service  # noqa: E402
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parents[1]
@@ -41,7 +41,7 @@ def service() -> Iterator[Service]:
     assert process.returncode == 0
 
 
-def command_of(kind: type[ClientContract]) -> list[str]:
+def command_of(kind: type[Contract]) -> list[str]:
     """What runs the script of a client; where that is not installed, its tests are skipped."""
     if kind.runtime == "tests":
         return [sys.executable, str(TESTS / "python" / "worker.py"), kind.script]
@@ -56,7 +56,7 @@ def command_of(kind: type[ClientContract]) -> list[str]:
 
 @pytest.fixture(scope="class")
 def client(request: pytest.FixtureRequest, service: Service) -> Iterator[Client]:
-    kind: type[ClientContract] = request.cls
+    kind: type[Contract] = request.cls
     command, pipe = command_of(kind), subprocess.PIPE
     environment = {**os.environ, **QUIET, "SERVICE_URL": service.url, "SERVICE_TOKEN": service.token}
     with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
@@ -69,5 +69,5 @@ def client(request: pytest.FixtureRequest, service: Service) -> Iterator[Client]
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Each test of a client runs with each of its APIs."""
     kind = metafunc.cls
-    if kind is not None and issubclass(kind, ClientContract) and "api" in metafunc.fixturenames:
+    if kind is not None and issubclass(kind, Contract) and "api" in metafunc.fixturenames:
         metafunc.parametrize("api", kind.apis)

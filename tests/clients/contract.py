@@ -52,7 +52,7 @@ class Client:
         return answer["result"]
 
 
-class ClientContract:
+class Contract:
     """The tests of one client, for each of the APIs that it speaks.
 
     Attributes:
@@ -66,6 +66,10 @@ class ClientContract:
     runtime: ClassVar[Literal["tests", "clients", "node"]]
     script: ClassVar[str]
     apis: ClassVar[tuple[str, ...]]
+
+
+class ClientContract(Contract):
+    """The tests of a client for which an agent is a model."""
 
     def test_the_second_turn_knows_who_said_what_in_the_first(self, client: Client, api: str) -> None:
         first, second = client.run("turns", api)
@@ -90,6 +94,40 @@ class ClientContract:
 
     def test_an_agent_that_is_not_there_is_an_error_with_the_status(self, client: Client, api: str) -> None:
         assert client.run("failure", api) == 404
+
+    def test_leaving_a_stream_cancels_the_agent(self, client: Client, api: str, service: Service) -> None:
+        name = f"{self.script} {api}"
+
+        assert client.run("cancel", api, name) == "one "
+        assert service.has_cancelled(name)
+
+
+class FrontEndContract(Contract):
+    """The tests of a library of chat front ends."""
+
+    runtime = "node"
+
+    def test_the_second_turn_knows_who_said_what_in_the_first(self, client: Client, api: str) -> None:
+        first, second = client.run("turns", api)
+
+        assert first == "user: Hello!"
+        assert second == f"user: Hello! | assistant: {first} | user: What was said?"
+
+    @pytest.mark.parametrize("agent", ["clerk", "claude"])
+    def test_it_makes_the_tool_calls_that_the_agent_leaves_to_it(self, client: Client, api: str, agent: str) -> None:
+        assert ANSWERS.items() <= client.run("tools", api, agent).items()
+
+    def test_it_shows_the_agents_own_tool_calls_and_makes_none_of_them(self, client: Client, api: str) -> None:
+        assert client.run("own_tools", api) == {**ANSWERS, "results": ["2100000", "2800000"], "left": []}
+
+    def test_several_messages_of_an_agent_are_several_messages(self, client: Client, api: str) -> None:
+        assert client.run("messages", api) == ["First this.", "Then that."]
+
+    def test_a_stream_comes_in_the_pieces_in_which_the_agent_says_it(self, client: Client, api: str) -> None:
+        assert client.run("stream", api) == ["one ", "two ", "three"]
+
+    def test_usage_is_what_the_models_below_the_agent_used(self, client: Client, api: str) -> None:
+        assert client.run("usage", api) == [9, 3]  # the words of the question, and of the answer
 
     def test_leaving_a_stream_cancels_the_agent(self, client: Client, api: str, service: Service) -> None:
         name = f"{self.script} {api}"

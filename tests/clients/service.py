@@ -91,11 +91,37 @@ async def witness(ctx: InteractionContext) -> None:
     ctx.reply("cancelled")
 
 
+@miniagent
+async def talker(ctx: InteractionContext) -> None:
+    """Says two things."""
+    ctx.reply("First this.")
+    ctx.reply("Then that.")
+
+
+@miniagent
+async def breaking(ctx: InteractionContext) -> None:
+    """Says one word, and fails."""
+
+    async def words(_: dict[str, Any]) -> Any:
+        yield TextToken(PIECES[0])
+        raise ValueError("the password is 1234")
+
+    ctx.reply(TextMessage.promise(message_token_streamer=words))
+
+
+async def population(city: str) -> str:
+    """Say how many people live in a city."""
+    return {"Paris": "2100000", "Rome": "2800000"}[city]
+
+
 app = agent_app(
     [
         historian,
         held,
         witness,
+        talker,
+        breaking,
+        OpenAIAgent.fork(alias="desk", model="fake-1", tools=[population], **provider.openai),
         Served(
             OpenAIAgent.fork(alias="clerk", model="fake-1", **provider.openai),
             arguments=("tools", "tool_choice", "parallel_tool_calls", "response_format"),
@@ -104,5 +130,7 @@ app = agent_app(
             AnthropicAgent.fork(alias="claude", model="fake-1", **provider.anthropic),
             arguments=("tools", "tool_choice", "output_config"),
         ),
-    ]
+    ],
+    front_ends=("ag-ui", "ai-sdk"),
+    expose="tools",
 )

@@ -82,6 +82,19 @@ def test_a_loss_is_reported_once_and_late_answers_of_the_lost_count_for_nothing(
     assert nodes.answered(B, 110.0, 1, 10.0) is None
 
 
+def test_a_node_that_is_certainly_gone_needs_no_fence_and_a_later_life_is_not_meant() -> None:
+    nodes = authority()
+    nodes.lost(B, LossCause.KILLED, 2.0)
+    nodes.gone(NodeId("b", 7), 2.5)
+    assert nodes.fenced_at("b") > 2.5
+    nodes.gone(B, 2.5)
+    assert nodes.fenced_at("b") == 2.5
+    nodes.gone(B, 9.0)
+    assert nodes.fenced_at("b") == 2.5
+    answer(nodes, 3.0, A)
+    assert nodes.view(3.0).is_settled
+
+
 def test_a_node_that_leaves_stays_in_until_it_has_gone_and_needs_no_fence() -> None:
     nodes = authority()
     nodes.leaves(B)

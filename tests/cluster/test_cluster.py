@@ -64,6 +64,9 @@ class Worker(Actor):
                 return TextMessage(f"{ctx.self.node}#{ctx.self.epoch}")
             case Boom():
                 raise ValueError("boom")
+            case TextMessage(content="for 5 s"):
+                await asyncio.sleep(5)
+                return TextMessage("done")
             case TextMessage(content="slow"):
                 await asyncio.sleep(3600)
         self.count += 1
@@ -294,6 +297,21 @@ async def test_a_crash_there_is_answered_by_the_supervisor_here_and_mailbox_and_
         assert (info.restarts, info.last_error) == (1, "ValueError: boom")
 
 
+async def test_an_actor_there_is_restarted_from_here_and_keeps_its_mailbox() -> None:
+    async with cluster() as (system, _, _):
+        spec = ChildSpec("worker", Worker, options=on("a"), restart=Restart.TEMPORARY)
+        await system.supervise(Supervisor("sup", strategy=OneForOne(max_restarts=0), children=[spec]))
+        for worker in (system.lookup("/sup/worker"), system.spawn(Worker, name="top", options=on("b"))):
+            assert worker is not None
+            assert await worker.ask(TextMessage("count")) == TextMessage("1")
+            await worker.restart()
+            assert await worker.ask(TextMessage("count")) == TextMessage("1")
+            assert system.tree(worker.path).restarts == 1
+            await worker.stop()
+            with pytest.raises(ActorStoppedError):
+                await worker.restart()
+
+
 async def test_too_many_crashes_there_end_the_supervisor_here() -> None:
     async with cluster() as (system, _, _):
         spec = ChildSpec("worker", Worker, options=on("a"))
@@ -470,6 +488,7 @@ async def test_a_lost_node_is_replaced_with_a_new_epoch_and_its_actors_are_place
 
 async def test_nothing_is_started_again_before_the_lost_node_has_surely_stopped() -> None:
     async with cluster(lease=5.0, margin=1.0) as (system, platform, _):
+        platform.kill_is_certain = False
         system.spawn(Worker, name="far", options=SpawnOptions(placement=Placement.SPREAD))
         await asyncio.sleep(3)
         lost_at = system.time()
@@ -477,6 +496,31 @@ async def test_nothing_is_started_again_before_the_lost_node_has_surely_stopped(
         await until(lambda: system.lookup("/far") is not None)
         assert system.time() - lost_at >= 4.9, "its lease may have been granted a moment before"
         assert system.lookup("/far").node == "b"  # type: ignore[union-attr]
+
+
+async def test_a_node_whose_process_has_certainly_ended_is_replaced_as_soon_as_all_others_know() -> None:
+    async with cluster(lease=50.0, margin=10.0) as (system, platform, _):  # a heartbeat comes every 10 s
+        system.spawn(Worker, name="far", options=SpawnOptions(placement=Placement.SPREAD))
+        await asyncio.sleep(3)
+        lost_at = system.time()
+        platform.die(platform.node("a"))
+        await until(lambda: len(platform.started) == 4)
+        assert system.time() - lost_at < 0.1
+        await until(lambda: system.lookup("/far") is not None)
+        assert system.time() - lost_at < 25, "two heartbeats, and not the lease"
+        assert system.lookup("/far").node == "b"  # type: ignore[union-attr]
+
+
+async def test_a_node_that_was_only_silent_is_replaced_after_lease_and_margin_although_its_kill_is_certain() -> None:
+    async with cluster(lease=5.0, margin=20.0) as (system, platform, _):
+        system.spawn(Worker, name="far", options=SpawnOptions(placement=Placement.SPREAD))
+        await asyncio.sleep(3)
+        lost_at = system.time()
+        platform.die(platform.node("a"), None)
+        await until(lambda: len(platform.started) == 4)
+        assert system.time() - lost_at >= 23.9
+        assert system.lookup("/far") is None
+        await until(lambda: system.lookup("/far") is not None)
 
 
 async def test_a_node_that_is_cut_off_stops_itself_before_it_is_replaced_and_its_late_frames_do_nothing() -> None:
@@ -580,6 +624,7 @@ async def test_a_thousand_children_of_one_default_supervisor_on_a_lost_node_are_
         platform,
         _,
     ):
+        platform.kill_is_certain = False
         packed = SpawnOptions(placement=Placement.PACK)
         sup = await system.supervise(
             Supervisor("sup", children=[ChildSpec(f"w{n}", Worker, options=packed) for n in range(1000)])
@@ -662,6 +707,7 @@ async def test_while_no_node_can_be_started_restarts_wait_and_count_in_no_window
 
 async def test_a_child_whose_node_is_lost_during_its_restart_is_placed_again() -> None:
     async with cluster() as (system, platform, _):
+        platform.kill_is_certain = False
         spec = ChildSpec("w", Worker, options=SpawnOptions(placement=Placement.SPREAD))
         await system.supervise(Supervisor("sup", strategy=OneForOne(max_restarts=9), children=[spec]))
         with pytest.raises(ValueError, match="boom"):
@@ -762,6 +808,68 @@ async def test_an_actor_that_kills_its_nodes_is_reported_to_its_supervisor() -> 
         assert len(LOG) >= 3
 
 
+def suspects(count: int) -> Supervisor:
+    """A supervisor of so many workers that are spread, which starts them again without limit."""
+    spread = SpawnOptions(placement=Placement.SPREAD)
+    specs = [ChildSpec(f"w{number}", Worker, options=spread) for number in range(count)]
+    return Supervisor("sup", strategy=OneForOne(max_restarts=None), children=specs)
+
+
+@pytest.mark.parametrize("cause", [LossCause.OUT_OF_MEMORY, LossCause.KILLED])
+async def test_actors_whose_node_has_died_of_memory_or_a_signal_are_placed_apart_from_each_other(
+    cause: LossCause,
+) -> None:
+    async with cluster("a", "b", "c", lease=1.0, margin=0.1) as (system, platform, _):
+        others = [system.spawn(Worker, options=on(name)) for name in ("b", "c") for _ in range(3)]
+        await asyncio.gather(*(actor.started() for actor in others))
+        await system.supervise(suspects(2))
+        assert {info.node for info in system.tree("/sup").children} == {"a"}
+        await asyncio.gather(*(actor.stop() for actor in others[:3]))  # now there is most room on "b"
+        platform.fails_to_start.add("a")
+
+        platform.die(platform.node("a"), cause)
+
+        await asyncio.sleep(10)
+        assert {info.node for info in system.tree("/sup").children} == {"b", "c"}
+
+
+async def deaths_under(
+    suspect_after: int | None, deaths: int, log: list[dict[str, Any]], cause: LossCause = LossCause.KILLED
+) -> list[str]:
+    """Let as many nodes die under an actor, and return the errors of its starts that have failed."""
+    log.clear()
+    async with cluster(lease=1.0, margin=0.1, suspect_after=suspect_after) as (system, platform, _):
+        await system.supervise(suspects(1))
+        for _ in range(deaths):
+            worker: Any = system.lookup("/sup/w0")
+            assert await where(worker)
+            platform.die(platform.node(worker.node), cause)
+            await asyncio.sleep(20)
+    return [entry["error"] for entry in log if entry["event"] == "supervisor.restart_failed"]
+
+
+@pytest.mark.parametrize("suspect_after", [1, 3])
+async def test_an_actor_is_reported_to_its_supervisor_when_as_many_nodes_in_a_row_have_died_under_it(
+    suspect_after: int, log: list[dict[str, Any]]
+) -> None:
+    (failed,) = await deaths_under(suspect_after, suspect_after, log)
+    assert f"/sup/w0: {suspect_after} nodes in a row have died" in failed
+    assert await deaths_under(suspect_after + 1, suspect_after, log) == []
+
+
+@pytest.mark.parametrize("cause", [LossCause.SILENT, LossCause.UNKNOWN])
+async def test_actors_of_a_node_that_was_lost_otherwise_are_no_suspects(
+    cause: LossCause, log: list[dict[str, Any]]
+) -> None:
+    assert await deaths_under(1, 4, log, cause) == []
+
+
+async def test_without_suspect_after_no_actor_is_reported_however_many_nodes_die_under_it(
+    log: list[dict[str, Any]],
+) -> None:
+    assert await deaths_under(None, 8, log) == []
+
+
 async def test_a_drained_node_gives_its_actors_away_and_the_move_counts_in_no_window() -> None:
     async with cluster() as (system, platform, nodes):
         specs = [ChildSpec(f"w{n}", Worker, options=SpawnOptions(placement=Placement.SPREAD)) for n in range(6)]
@@ -791,6 +899,30 @@ async def test_a_node_that_asks_to_leave_is_drained() -> None:
         await asyncio.sleep(10)
         assert [node.name for node in system.nodes()] == ["driver", "b", "c"]
         assert await where(system.lookup("/far")) == "b#1"
+
+
+async def test_a_node_that_asks_to_leave_lets_its_work_end_and_the_move_counts_in_no_window() -> None:
+    async with cluster() as (system, platform, _):
+        specs = [ChildSpec("w", Worker, shutdown=60, options=SpawnOptions(placement=Placement.SPREAD))]
+        sup = await system.supervise(Supervisor("sup", strategy=OneForOne(max_restarts=0), children=specs))
+        worker: Any = system.lookup("/sup/w")
+        agent = system.spawn(waiter, options=on("a"))
+        in_hand, called = worker.ask(TextMessage("for 5 s")), agent.inquire("wait")
+        await asyncio.sleep(0.1)
+        with system.events.subscribe() as events:
+            platform.runtimes[platform.node("a")].leave()
+            await asyncio.sleep(2)
+            assert [node.state for node in system.nodes()] == ["driver", "leaving", "up", "up"]
+            with pytest.raises(InvalidOptionError, match="node 'a' is being drained"):
+                system.spawn(Worker, options=on("a"))
+            assert str(await in_hand) == "done"
+            assert [str(message) for message in await called] == ["waited"]
+            await asyncio.sleep(10)
+            events.close()
+            kinds = [(e.kind, e.path, e.detail) async for e in events if "node" in e.kind.value]
+        assert kinds == [(EventKind.NODE_LOST, "a", "drained")]
+        assert sup.is_alive
+        assert await where(system.lookup("/sup/w")) == "b#1"
 
 
 async def test_draining_refuses_new_actors_and_unknown_nodes() -> None:

@@ -21,18 +21,20 @@ from miniagents import (
     errors,
 )
 from miniagents.cluster import LossCause, items
-from miniagents.cluster.channel import QUEUE_BYTES
+from miniagents.cluster.channel import QUEUE_BYTES, WINDOW
 from miniagents.cluster.frames import pack
 from miniagents.errors import (
     ActorStoppedError,
     AskTimeoutError,
     DecodeError,
+    DroppedError,
     MailboxFullError,
     MessageTooLargeError,
     PromiseCancelledError,
     RemoteError,
 )
 from miniagents.messages import registry
+from miniagents.testing.network import Network
 from tests.actors.actors import Add, Counter, Crash, Gated, Hold, Read, Total
 from tests.cluster.clusters import TestNode, two_nodes
 
@@ -280,6 +282,109 @@ async def test_a_full_link_refuses_a_tell_fails_an_ask_and_lets_a_send_wait() ->
         network.mend()
         await sending
         assert await far.ask(Read()) == Total(value=1)
+
+
+async def filled(
+    here: TestNode, there: TestNode, network: Network, overflow: Overflow
+) -> tuple[ActorRef, ActorRef, list[Any]]:
+    """A link that is full of messages to one actor, and one to another whose mailbox has the policy.
+
+    Returns:
+        The other actor, the one whose messages fill the link, and the log of the other one.
+    """
+    log = list[Any]()
+    options = SpawnOptions(mailbox=Mailbox(100, overflow))
+    picky = here.remote(there.system.spawn(Counter, name="picky", log=log, options=options))
+    bulky = here.remote(there.system.spawn(Counter, name="bulky"))
+    assert await picky.ask(Read()) == Total(value=0)
+    await asyncio.sleep(1)  # the policy is known here with the first answer
+    network.cut("near", "far")
+    picky.tell(TextMessage("one"))
+    picky.tell(TextMessage("two"))
+    await asyncio.sleep(0.1)  # they have left, and may arrive
+    for _ in range(WINDOW):  # as many frames as may be unacknowledged: nothing leaves any more
+        bulky.tell(Add(1))
+        await asyncio.sleep(0.01)
+    picky.tell(TextMessage("three"))
+    picky.tell(TextMessage("four"))
+    bulky.tell(TextMessage("x" * QUEUE_BYTES))
+    return picky, bulky, log
+
+
+async def healed(network: Network, log: list[Any]) -> list[Any]:
+    network.mend()
+    await asyncio.sleep(30)
+    return [entry for entry in log if entry in ("one", "two", "three", "four", "five", "six")]
+
+
+async def test_what_is_one_too_many_for_a_full_link_is_dropped_where_the_mailbox_drops_the_newest() -> None:
+    async with two_nodes() as (here, there, network):
+        picky, bulky, log = await filled(here, there, network, Overflow.DROP_NEWEST)
+        picky.tell(TextMessage("five"))
+        await picky.send(TextMessage("six"))
+        with pytest.raises(DroppedError, match="/picky: the link to node 'far' is full; it was dropped"):
+            await picky.ask(Read())
+        with pytest.raises(MailboxFullError):
+            bulky.tell(Add(1))
+        assert here.system.dead_letters.counts[DeadLetterReason.DROPPED] == 3
+        assert await healed(network, log) == ["one", "two", "three", "four"]
+
+
+async def test_a_full_link_drops_the_oldest_that_waits_where_the_mailbox_does() -> None:
+    async with two_nodes() as (here, there, network):
+        picky, _, log = await filled(here, there, network, Overflow.DROP_OLDEST)
+        picky.tell(TextMessage("five"))
+        dropped = [str(letter.message) for letter in here.system.dead_letters]
+        assert dropped == ["three", "four", "five"], "what fills the link is for another actor"
+        assert await healed(network, log) == ["one", "two"]
+
+
+async def test_a_full_link_takes_a_message_in_the_place_of_the_oldest_one_that_waits() -> None:
+    async with two_nodes() as (here, there, network):
+        log = list[Any]()
+        options = SpawnOptions(mailbox=Mailbox(100, Overflow.DROP_OLDEST))
+        picky = here.remote(there.system.spawn(Counter, name="picky", log=log, options=options))
+        assert await picky.ask(Read()) == Total(value=0)
+        await asyncio.sleep(1)
+        network.cut("near", "far")
+        for _ in range(WINDOW):
+            picky.tell(Add(1))
+            await asyncio.sleep(0.01)
+        waiting = picky.ask(TextMessage("z" * QUEUE_BYTES))
+        picky.tell(TextMessage("one"))
+        picky.tell(TextMessage("two"))
+        with pytest.raises(DroppedError, match="it was dropped for a newer one"):
+            await waiting
+        assert [len(str(letter.message)) for letter in here.system.dead_letters] == [QUEUE_BYTES]
+        assert await healed(network, log) == ["one", "two"]
+
+
+async def test_a_full_link_refuses_a_tell_and_a_send_where_the_mailbox_rejects() -> None:
+    async with two_nodes() as (here, there, network):
+        picky, _, log = await filled(here, there, network, Overflow.REJECT)
+        with pytest.raises(MailboxFullError, match="/picky: the link to node 'far' is full"):
+            picky.tell(TextMessage("five"))
+        with pytest.raises(MailboxFullError):
+            await picky.send(TextMessage("six"))
+        with pytest.raises(MailboxFullError):
+            await picky.ask(Read())
+        assert here.system.dead_letters.counts[DeadLetterReason.REJECTED] == 3
+        assert await healed(network, log) == ["one", "two", "three", "four"]
+
+
+async def test_the_policy_of_a_mailbox_is_forgotten_with_its_actor() -> None:
+    async with two_nodes() as (here, there, _):
+        for _ in range(3):
+            options = SpawnOptions(mailbox=Mailbox(1, Overflow.DROP_OLDEST))
+            actor = there.system.spawn(Counter, options=options)
+            far = here.remote(actor)
+            far.tell(Add(1))
+            await asyncio.sleep(1)
+            await actor.stop()
+        await asyncio.sleep(1)
+        link, serving = here.nodes.peer(there.id).link, there.nodes.peer(here.id).serving
+        assert (link.watched, serving.watched) == (0, 0)
+        assert (link._overflow._waiting, serving._told) == ({}, set())
 
 
 async def test_a_message_that_is_too_large_for_a_link_fails_at_its_sender() -> None:

@@ -1,6 +1,7 @@
 """Calls of agents of another node, over frames."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
@@ -18,6 +19,7 @@ from miniagents import (
     Token,
     miniagent,
 )
+from miniagents.actors.observing.observer import Observer
 from miniagents.cluster import LossCause
 from miniagents.cluster.remote_call import WINDOW
 from miniagents.errors import ActorStoppedError, AgentArgumentError, AskTimeoutError, PromiseCancelledError
@@ -120,10 +122,19 @@ async def breaks_off(ctx: InteractionContext) -> None:
     ctx.reply("after it")
 
 
+class Tracing(Observer):
+    def interaction_started(self, interaction: Any) -> None:
+        interaction.trace = "00-abc-def-01"
+
+
+@miniagent
+async def traced(ctx: InteractionContext) -> None:
+    ctx.reply(str(ctx.interaction.trace))
+
+
 @miniagent
 async def uses_tokens(ctx: InteractionContext) -> None:
-    ctx.interaction.tokens += 7
-    ctx.interaction.cost += 0.5
+    ctx.interaction.spend(7, 0.5)
     ctx.reply("done")
 
 
@@ -243,6 +254,25 @@ async def test_five_hundred_streams_that_are_cancelled_leave_nothing_running() -
         assert here.nodes.open == there.nodes.open == 0
 
 
+async def test_a_message_that_is_cut_off_by_a_cancel_is_no_failure_that_nobody_has_seen(
+    log: list[dict[str, Any]],
+) -> None:
+    async with two_nodes() as (here, there, _):
+        replies = here.remote(there.system.spawn(streams)).inquire(tokens=1000)
+        message = await anext(aiter(replies))
+        await asyncio.sleep(0.35)
+        await replies.aclose()
+        with pytest.raises(PromiseCancelledError, match="cancelled before the message was complete"):
+            await message
+        replies = here.remote(there.system.spawn(streams)).inquire(tokens=1000)
+        await asyncio.sleep(0.35)
+        await replies.aclose()
+        del replies, message
+        gc.collect()
+        await asyncio.sleep(1)
+    assert [entry for entry in log if entry["log_level"] == "error"] == []
+
+
 async def test_a_deadline_ends_the_call_here_and_there() -> None:
     async with two_nodes() as (here, there, _):
         with pytest.raises(AskTimeoutError):
@@ -297,6 +327,13 @@ async def test_tokens_and_cost_count_for_the_interaction_here() -> None:
         interaction = call.interaction
         await call.reply_sequence()
         assert (interaction.tokens, interaction.cost) == (7, 0.5)
+
+
+async def test_the_trace_context_of_a_call_travels() -> None:
+    async with two_nodes() as (here, there, _):
+        here.system.observers.attach(Tracing())
+        far = here.remote(there.system.spawn(traced))
+        assert str(await far.inquire()) == "00-abc-def-01"
 
 
 async def test_an_agent_there_is_stopped_as_any_actor() -> None:

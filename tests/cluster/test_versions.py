@@ -14,6 +14,11 @@ class Known(Message):
     number: int
 
 
+def test_the_version_is_that_of_the_code_and_not_of_an_installed_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("miniagents.__version__", "7.7.7")
+    assert versions_here().package == "7.7.7"
+
+
 def test_a_process_fits_to_itself_and_to_one_that_knows_other_types() -> None:
     here = versions_here()
     types = dict(here.types)

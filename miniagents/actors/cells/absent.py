@@ -72,6 +72,10 @@ class AbsentCell(StandIn):
         """Return the promise of the end, as `terminated` does."""
         return self.terminated()
 
+    def start_again(self) -> Promise[None]:
+        """Return a promise that has failed, as `started` does."""
+        return self.started()
+
     def started(self) -> Promise[None]:
         """Return a promise that has failed: the actor did not start here."""
         promise: Promise[None] = Promise()

@@ -78,6 +78,11 @@ class ActorCell(InterruptibleCell):
         self._noticed = True  # the code of the turn has nothing to look at but messages
         self._wake: asyncio.Future[None] | None = None  # own_task: what its task waits on while there is nothing to do
 
+    @property
+    def type_name(self) -> str:
+        """The name of the actor's class."""
+        return name_of_factory(self.props.factory)
+
     # Scheduling
 
     def take_notice(self) -> None:
@@ -636,6 +641,11 @@ class ActorCell(InterruptibleCell):
         if log is not None:
             stack = {} if is_awaited else {"stack": traceback_text(error)}
             log.warning("actor.crashed", actor=self.path, error=repr(error), **of, **stack)
+
+
+def name_of_factory(factory: Any) -> str:
+    """Return the name of the class or function that makes instances, with arguments or without."""
+    return str(getattr(getattr(factory, "func", factory), "__name__", ""))
 
 
 def is_of_the_caller(error: BaseException) -> bool:

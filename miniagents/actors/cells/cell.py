@@ -84,6 +84,11 @@ class Cell(ReceivingCell):
     is_serial = True
     """True if the actor does one thing at a time: then a wait for the actor is a wait for what it waits for, too."""
     is_supervisor = False
+    kind = "actor"
+    """The kind of actor, as the tree shows it."""
+    spent_tokens = 0
+    spent_cost: float | None = 0.0
+    """What models have used for the actor. The cells of agents have slots for these, since only they use models."""
     keeps_asks = False
     """True if the asks of its code are cancelled with it, as those of an interaction are."""
 
@@ -132,6 +137,11 @@ class Cell(ReceivingCell):
         """The identity, by which it differs from all other actors."""
         system = self.system
         return Identity(system.id, system.node_name, system.node_epoch, self.path, self.uid)
+
+    @property
+    def type_name(self) -> str:
+        """The name of the actor's class or function; "" for a cell of the runtime itself."""
+        return ""
 
     @property
     def node_name(self) -> str:
@@ -386,6 +396,10 @@ class Cell(ReceivingCell):
 
     def terminate(self, reason: StopReason | BaseException = StopReason.SHUTDOWN) -> Promise[Any]:
         """Ask for the end in the name of the supervisor or parent: for good, whatever the restart type says."""
+        raise NotImplementedError
+
+    def start_again(self) -> Promise[None]:
+        """End the instance at once and start another one behind the same mailbox; see `ActorRef.restart`."""
         raise NotImplementedError
 
     def crash(self, error: BaseException) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from miniagents.actors.messaging.ref import ActorRef
     from miniagents.actors.observing.changes import Changes
     from miniagents.actors.waiting.deadlock import Watches
+    from miniagents.promising import Promise
     from miniagents.promising.failures import UnseenFailures
     from miniagents.promising.scope import OnCancelled
     from miniagents.supervision import StopReason
@@ -47,6 +48,8 @@ class System(ports.System, Protocol):
     def random(self) -> "Callable[[], float]": ...
     @property
     def scheduling(self) -> "Scheduling": ...
+    @property
+    def starting_again(self) -> "dict[Any, Promise[None]]": ...
     @property
     def uids(self) -> Iterator[int]: ...
     @property
@@ -86,6 +89,9 @@ class Placing(Protocol):
     ) -> Any:
         """Make the cell of an actor on the node that its options choose."""
 
+    def child_here(self, uid: int) -> Any:
+        """Return the cell of a child of this node that lives on another one, or None."""
+
     def pause(self, lost: int) -> float:
         """Return the seconds before one of so many actors that were lost together is placed again, at random."""
 
@@ -100,6 +106,7 @@ class ChildSupervisor(Protocol):
     def answers(self, cell: Any, reason: "StopReason | BaseException") -> bool: ...
     def child_down(self, cell: Any, reason: "StopReason | BaseException") -> None: ...
     def child_ended(self, cell: Any, reason: "StopReason | BaseException") -> None: ...
+    def start_again(self, cell: Any) -> "Promise[None]": ...
     def stop_all(self) -> Coroutine[Any, Any, None]: ...
 
 

@@ -23,7 +23,7 @@ from collections import OrderedDict, deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from miniagents.actors.cells.actor_cell import ActorCell
+from miniagents.actors.cells.actor_cell import ActorCell, name_of_factory
 from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.actors.messaging.ask import Ask, follow
@@ -443,3 +443,9 @@ class DurableActorCell(DurableMailbox, ActorCell):
     ) -> None:
         super().__init__(system, parent, name, props)
         self.open_mailbox(new_inbox(self))
+
+    @property
+    def type_name(self) -> str:
+        """The name of the actor's class."""
+        made_by_mailbox: Any = self.props.factory
+        return name_of_factory(made_by_mailbox.args[0])

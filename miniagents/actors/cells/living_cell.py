@@ -6,6 +6,7 @@ to all cells is here; how a start begins, how code is interrupted and what an en
 
 import asyncio
 from collections.abc import Callable
+from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 from miniagents.actors.cells.cell import Cell
@@ -135,8 +136,11 @@ class LivingCell(Cell):
         self.apply(Event.TERMINATE_NOW if reason is StopReason.KILLED else Event.TERMINATE)
         return self.terminated()
 
-    def suspend(self) -> "asyncio.Future[None]":
+    def suspend(self, reason: StopReason = StopReason.SHUTDOWN) -> "asyncio.Future[None]":
         """End the instance and keep mailbox and ref: the supervisor will start another one, with its siblings.
+
+        Args:
+            reason: The reason; RESTARTED cuts the message in hand off.
 
         Returns:
             A future of the moment when there is no instance any more.
@@ -145,9 +149,41 @@ class LivingCell(Cell):
         if done is None:
             done = self._suspended = self.system.loop.create_future()
             kill = self.spec is not None and self.spec.shutdown is Shutdown.KILL
-            self.reason = StopReason.KILLED if kill else StopReason.SHUTDOWN
-            self.apply(Event.SUSPEND_NOW if kill else Event.SUSPEND)
+            self.reason = StopReason.KILLED if kill else reason
+            self.apply(Event.SUSPEND_NOW if kill or self.cuts_off(reason) else Event.SUSPEND)
         return done
+
+    def cuts_off(self, reason: StopReason) -> bool:
+        """Return True if a suspension for this reason cuts the message in hand off."""
+        return reason is StopReason.RESTARTED
+
+    def start_again(self) -> Promise[None]:
+        """End the instance at once and start another one behind the same mailbox; see `ActorRef.restart`.
+
+        The table ends this wait: it reports the suspension, and then the start, also those that do not come.
+        """
+        promise: Promise[None] = Promise()
+        if self.life.wish is Wish.TERMINATE or self.life is OVER:
+            promise.reject(self.stopped_error())
+            return promise
+        if self.supervisor is not None:
+            return self.supervisor.start_again(self)
+        waiting = self.system.starting_again
+        if self in waiting:
+            return waiting[self]
+        waiting[self] = promise
+        self.suspend(StopReason.RESTARTED).add_done_callback(self._start_again_now, context=Context())
+        return promise
+
+    def _start_again_now(self, _: object) -> None:
+        self.resume(StopReason.RESTARTED, self._started_again)
+
+    def _started_again(self, error: BaseException | None) -> None:
+        promise = self.system.starting_again.pop(self)
+        if error is None:
+            promise.resolve(None)
+        else:
+            promise.reject(error)
 
     def takes_while_stopping(self) -> bool:
         """Return True if messages are taken although the actor was told to end: only if a restart will follow."""

@@ -9,9 +9,10 @@ from miniagents.actors.messaging.dead_letters import DeadLetterReason
 from miniagents.actors.messaging.entries import Enveloped
 from miniagents.actors.messaging.envelope import check_message_id
 from miniagents.actors.messaging.identity import Identity
+from miniagents.actors.messaging.mailbox import Overflow
 from miniagents.actors.messaging.ref import ActorRef
 from miniagents.actors.waiting.termination import StopRequest
-from miniagents.errors import ActorStoppedError
+from miniagents.errors import ActorStoppedError, InvalidOptionError
 from miniagents.promising import Promise
 from miniagents.supervision import StopReason
 from miniagents.supervision.lifecycle import BORN, OVER, Life
@@ -35,6 +36,9 @@ class RemoteCell(StandIn):
         identity: The actor's.
         link: The way to it.
         kind: The class of the reference to it.
+
+    Attributes:
+        overflow: The policy of its mailbox, as far as it is known here.
     """
 
     __slots__ = (
@@ -45,6 +49,7 @@ class RemoteCell(StandIn):
         "_watches",
         "life",
         "link",
+        "overflow",
         "reason",
         "system",
         "watchers",
@@ -57,6 +62,7 @@ class RemoteCell(StandIn):
         self.system = system
         self.link = link
         self.life: Life = BORN
+        self.overflow = Overflow.BACKPRESSURE
         self.reason: StopReason | BaseException | None = None
         self.watchers: dict[Cell, None] | None = None
         self._asks: dict[Ask[Any], None] = {}
@@ -99,7 +105,7 @@ class RemoteCell(StandIn):
         """
         if self.life is OVER and entry.ask is None:
             entry.taken = True
-            raise ActorStoppedError(f"{self.path}: has ended", path=self.path, reason=self.reason)
+            raise self.ended_error()
         return self._hand_on(entry, message_id)
 
     def post(self, envelope: Enveloped) -> None:
@@ -134,9 +140,14 @@ class RemoteCell(StandIn):
     def _answered(self, ask: Any) -> None:
         self._asks.pop(ask, None)
 
+    def heed(self, overflow: Overflow) -> None:
+        """Adopt the overflow policy of the mailbox, which is also that of a full link, until the end of the actor."""
+        self.overflow = overflow
+        self._watch_there()
+
     async def room(self) -> None:
-        """Wait until the link takes a message for the actor."""
-        if self.life is not OVER:
+        """Wait until the link takes a message for the actor, if its policy is to let senders wait."""
+        if self.life is not OVER and self.overflow is Overflow.BACKPRESSURE:
             await self.link.room(self)
 
     def stop(self, *, reason: StopReason, drain: bool) -> Promise[Any]:
@@ -152,6 +163,31 @@ class RemoteCell(StandIn):
         promise.add_done_callback(self._was_stopped)
         self.link.stop(self, promise, reason=reason, drain=drain)
         return promise
+
+    def start_again(self) -> Promise[None]:
+        """Have the supervisor of the actor end it and start it again, if that is here.
+
+        Returns:
+            The promise of its start; it fails with `InvalidOptionError` if its supervisor is on another node.
+        """
+        placing = self.system.placing
+        child = placing.child_here(self.uid) if placing is not None else None
+        if child is not None and child.identity == self.identity:
+            again: Promise[None] = child.start_again()
+            return again
+        promise: Promise[None] = Promise()
+        promise.reject(
+            self.ended_error()
+            if self.life is OVER
+            else InvalidOptionError(
+                f"{self.path}: lives on node {self.identity.node!r}: restart() it on the node of its supervisor"
+            )
+        )
+        return promise
+
+    def ended_error(self) -> ActorStoppedError:
+        """Return the error of what is asked of the actor after its end."""
+        return ActorStoppedError(f"{self.path}: has ended", path=self.path, reason=self.reason)
 
     def _was_stopped(self, promise: Promise[Any]) -> None:
         self._stops.pop(promise, None)

@@ -8,6 +8,8 @@ class RootCell(Cell):
 
     __slots__ = ()
 
+    kind = "system"
+
     @property
     def path(self) -> str:
         """The root of all paths."""

@@ -2,6 +2,7 @@
 
 import collections
 import enum
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -59,6 +60,7 @@ class DeadLetter(msgspec.Struct, frozen=True, eq=False):
         receiver: The actor that it was for.
         sender: The actor that sent it, or None from outside.
         dropped_at: The time when it became a dead letter, in seconds since the epoch.
+        id: The number of the dead letter, which no other one of its system has had.
 
     Example:
         >>> class Idle(Actor):
@@ -77,6 +79,7 @@ class DeadLetter(msgspec.Struct, frozen=True, eq=False):
     receiver: ActorRef
     sender: ActorRef | None
     dropped_at: float = msgspec.field(default_factory=time.time)
+    id: int = 0
 
 
 class Lost(Protocol):
@@ -94,6 +97,19 @@ class Lost(Protocol):
 class DeadLetters:
     """The dead letters of a system: the last ones whole, all of them counted.
 
+    Example:
+        >>> class Idle(Actor):
+        ...     pass
+        >>> async with ActorSystem() as system:
+        ...     ref = system.spawn(Idle, name="idle")
+        ...     reason = await ref.stop()
+        ...     ref.tell(TextMessage("too late"))
+        ...     (letter,) = system.dead_letters
+        ...     print(system.dead_letters.resend(letter.id))  # the receiver is still dead
+        ...     print(system.dead_letters.drop(letter.id), len(system.dead_letters))
+        False
+        True 0
+
     Args:
         keep: How many are kept, 0 or more.
         on_letter: Called with each.
@@ -104,7 +120,8 @@ class DeadLetters:
     """
 
     def __init__(self, keep: int, on_letter: Callable[[DeadLetter], None]) -> None:
-        self._letters: collections.deque[DeadLetter] = collections.deque(maxlen=keep)
+        self._letters: collections.OrderedDict[int, DeadLetter] = collections.OrderedDict()
+        self._ids = itertools.count(1)
         self._on_letter = on_letter
         self.most = keep
         self.on_disk: DurableLetters | None = None
@@ -131,29 +148,57 @@ class DeadLetters:
         return len(self._letters)
 
     def __iter__(self) -> Iterator[DeadLetter]:
-        return iter(tuple(self._letters))
+        return iter(tuple(self._letters.values()))
 
-    def resend(self, letter: DeadLetter) -> None:
-        """Send it again, and take it out once its receiver has accepted it. For a receiver that is still dead it stays
-        where it is.
+    def get(self, id: int) -> DeadLetter | None:
+        """Return the dead letter with this id; None if it is not kept any more."""
+        return self._letters.get(id)
+
+    def drop(self, id: int) -> bool:
+        """Keep a dead letter no longer.
+
+        Returns:
+            False if it was not kept any more.
+        """
+        return self._letters.pop(id, None) is not None
+
+    def resend(self, letter: DeadLetter | int) -> bool:
+        """Send a dead letter again, and take it out once its receiver has accepted it. For a receiver that is still
+        dead it stays where it is.
+
+        Args:
+            letter: The dead letter, or its id.
+
+        Returns:
+            False if the receiver has not accepted it.
 
         Raises:
+            LookupError: The dead letter with this id is not kept any more.
             MailboxFullError: The receiver's mailbox is full, and refuses it.
         """
-        is_kept = letter in self._letters
+        if isinstance(letter, int):
+            kept = self._letters.get(letter)
+            if kept is None:
+                raise LookupError(f"the dead letter {letter} is not kept any more")
+            letter = kept
+        is_kept = self._letters.get(letter.id) is letter
         if is_kept and not letter.receiver.is_alive:
-            return
+            return False
         total, is_over = self.total, False
         try:
             letter.receiver.tell(letter.message)
             is_over = True
         finally:
-            if is_kept and (is_over or self.total > total) and letter in self._letters:  # or a new one is in its place
-                self._letters.remove(letter)
+            if is_kept and (is_over or self.total > total):  # accepted, or a new one is in its place
+                self._letters.pop(letter.id, None)
+        return self.total == total
 
     def add(self, reason: DeadLetterReason, envelope: Lost, receiver: ActorRef) -> None:
         """Keep and count a message that reached nobody."""
-        letter = DeadLetter(reason, envelope.message, receiver, envelope.sender)
+        letter = DeadLetter(reason, envelope.message, receiver, envelope.sender, id=next(self._ids))
         self.counts[reason] += 1
-        self._letters.append(letter)
+        if self.most:
+            if len(self._letters) >= self.most:
+                self._letters.popitem(last=False)
+            self._letters[letter.id] = letter
         self._on_letter(letter)

@@ -284,6 +284,33 @@ class ActorRef:
         """End the actor without a grace for the message in hand; `on_stop` still runs, for one second at most."""
         return self._cell.stop(reason=StopReason.KILLED, drain=False)
 
+    def restart(self) -> Promise[None]:
+        """Have the actor start again at once, as a fresh instance behind the same mailbox and reference.
+
+        The restart type of a supervisor's child is not asked, and the restart counts in no window. Its siblings stay.
+        The message in hand is cut off: its ask ends with `ActorStoppedError`, while a durable actor keeps the message
+        for the fresh instance. `on_stop` has one second. What waits in the mailbox is handled by the fresh instance. A
+        supervisor starts its children again.
+
+        Returns:
+            The promise of the start. It ends with the error of the start, or with `ActorStoppedError` if the actor has
+            ended, or ends before it has started again.
+
+        Example:
+            >>> class Counter(Actor):
+            ...     count = 0
+            ...     async def receive(self, message, ctx):
+            ...         self.count += 1
+            ...         return TextMessage(str(self.count))
+            >>> async with ActorSystem() as system:
+            ...     counter = system.spawn(Counter)
+            ...     before = [str(await counter.ask(TextMessage("count"))) for _ in range(2)]
+            ...     await counter.restart()
+            ...     print(before, await counter.ask(TextMessage("count")))
+            ['1', '2'] 1
+        """
+        return self._cell.start_again()
+
     def started(self) -> Promise[None]:
         """Return the promise of the start: None, or the error of `__init__` or `on_start`."""
         return self._cell.started()

@@ -14,13 +14,17 @@ class Children(dict[str, C]):
     Attributes:
         actors: The number of actors that live below the cell, at any depth.
         restarts: The number of restarts below it, those of actors included that have ended since.
+        tokens: The tokens that models have used for the agents below it, those included that have ended since.
+        cost: Their cost; None if a part of it is not known.
         failures: The number of failures below it: crashes, starts that failed, and calls of agents that failed.
     """
 
-    __slots__ = ("actors", "failures", "restarts")
+    __slots__ = ("actors", "cost", "failures", "restarts", "tokens")
 
     def __init__(self) -> None:
         super().__init__()
         self.actors = 0
         self.restarts = 0
         self.failures = 0
+        self.tokens = 0
+        self.cost: float | None = 0.0

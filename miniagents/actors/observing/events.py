@@ -47,6 +47,7 @@ class EventKind(enum.Enum):
     SLOWED = "slowed"
     NODE_UP = "node_up"
     NODE_LOST = "node_lost"
+    OBSERVER_FAILED = "observer_failed"
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -54,7 +55,7 @@ class Event(msgspec.Struct, frozen=True):
 
     Attributes:
         kind: What.
-        path: The actor that it happened to.
+        path: The actor that it happened to; "/" for OBSERVER_FAILED.
         at: When, in seconds since the epoch.
         reason: The stop reason, for STOP and RESTART: a `StopReason`, or after a crash `ValueError('what it said')`.
         error: The text of the exception, for CRASH, ESCALATION, DEADLOCK and INTERACTION_ENDED (None where it ended
@@ -62,7 +63,7 @@ class Event(msgspec.Struct, frozen=True):
         error_type: The name of the exception's class.
         ring: The paths of those that wait for each other, for DEADLOCK.
         detail: Anything else: a dead letter; the interaction's id, where it happened to one; for SLOWED,
-            what is left of the rate.
+            what is left of the rate; for OBSERVER_FAILED, the name of the hook.
         logged: Whether the runtime has logged it, too.
         tokens: The tokens that an interaction used, for INTERACTION_ENDED: its own model requests, not those of the
             calls below it.

@@ -35,11 +35,13 @@ class ObservedCall(Protocol):
 
 
 class Observer:
-    """A base class for observers; `system.observers.attach(observer)` attaches one.
+    """A base class for observers. `MiniAgents(observers=[...])` takes any number; `system.observers.attach(observer)`
+    attaches one later.
 
     An observer subscribes to a hook by overriding the method. A hook that nobody overrides costs nothing. Hooks are
     called in the thread of the system's event loop. They must not block, and must not send, start or stop anything. If
-    a hook raises, that is logged as `observer.failed`, and the system and the other observers go on.
+    a hook raises, that is logged as `observer.failed` and is an event OBSERVER_FAILED, and the system and the other
+    observers go on.
 
     Example:
         >>> from miniagents import MiniAgents, Observer, miniagent
@@ -52,13 +54,19 @@ class Observer:
         ...     ctx.reply("Hello!")
         >>> counting = Counting()
         >>> async def main():
-        ...     async with MiniAgents() as system:
-        ...         system.observers.attach(counting)
-        ...         await hello.inquire()
-        >>> MiniAgents().run(main())
+        ...     await hello.inquire()
+        >>> MiniAgents(observers=[counting]).run(main())
         >>> counting.calls
         1
     """
+
+    def system_started(self, system: Any) -> None:
+        """The system has started, and has this observer in its `observers=`. An observer that is attached later is not
+        told.
+
+        Args:
+            system: The system. What the observer opens now is closed at the end by `system.shared(key, make, close)`.
+        """
 
     def outer_trace(self) -> object:
         """Return the trace context of the code outside of all actors that sends a message now, or None.
@@ -87,6 +95,14 @@ class Observer:
 
         Args:
             interaction: The `Interaction`, with its `tokens`, `cost` and `error`.
+        """
+
+    def interaction_over(self, account: Any) -> None:
+        """A call of an agent is over: its code has ended, and nothing below it is open any more.
+
+        Args:
+            account: The `InteractionAccount`, closed: the tokens, the cost and the time of the call itself, and with
+                all below it.
         """
 
     def model_called(self, interaction: Any, provider: Any, request: Any) -> ObservedCall | None:

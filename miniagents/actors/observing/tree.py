@@ -1,5 +1,7 @@
 """Snapshots of the tree: what every actor is doing at one moment."""
 
+from collections.abc import Iterator
+
 import msgspec
 
 from miniagents.actors.observing.shown import Shown
@@ -14,6 +16,8 @@ class SubtreeSums(msgspec.Struct, frozen=True):
         failures: The number of failures there: crashes, starts that failed, and calls of agents that failed.
         waiting: The number of messages that wait there; None if they were not counted. Only pages of the tree count
             them, each among 10,000 actors at most.
+        tokens: The tokens that models have used for the agents there, those included that have ended since.
+        cost: Their cost, in the currency of the price list; None if a part of it is not known.
 
     Example:
         >>> class Idle(Actor):
@@ -28,6 +32,8 @@ class SubtreeSums(msgspec.Struct, frozen=True):
     restarts: int = 0
     failures: int = 0
     waiting: int | None = None
+    tokens: int = 0
+    cost: float | None = 0.0
 
 
 NOBODY = SubtreeSums(waiting=0)
@@ -51,6 +57,10 @@ class ActorInfo(msgspec.Struct, frozen=True):
         node: The node that it lives on; "" for the only one.
         epoch: The life of that node.
         below: The sums over all actors below it.
+        tokens: The tokens that models have used for it, if it is an agent.
+        cost: Their cost, in the currency of the price list; None if a part of it is not known.
+        kind: The kind of actor: "actor", "agent", "class agent", "supervisor", "pool", or "system" for the root.
+        type: The name of the actor's class or function; "" for the root.
 
     Example:
         >>> class Idle(Actor):
@@ -75,6 +85,14 @@ class ActorInfo(msgspec.Struct, frozen=True):
     node: str = ""
     epoch: int = 0
     below: SubtreeSums = NOBODY
+    tokens: int = 0
+    cost: float | None = 0.0
+    kind: str = ""
+    type: str = ""
+
+    def __str__(self) -> str:
+        """Draw the tree below the actor, one line for each actor."""
+        return "\n".join(drawn(self))
 
 
 def snapshot(cell: Shown, now: float, depth: int | None, limit: int | None) -> ActorInfo:
@@ -124,5 +142,51 @@ def info(cell: Shown, now: float, children: tuple[ActorInfo, ...] = (), waiting:
         uid=cell.uid,
         node=cell.node_name,
         epoch=cell.node_epoch,
-        below=NOBODY if sums is None else SubtreeSums(sums.actors, sums.restarts, sums.failures, waiting),
+        below=NOBODY
+        if sums is None
+        else SubtreeSums(sums.actors, sums.restarts, sums.failures, waiting, sums.tokens, sums.cost),
+        tokens=cell.spent_tokens,
+        cost=cell.spent_cost,
+        kind=cell.kind,
+        type=cell.type_name,
     )
+
+
+def drawn(info: ActorInfo) -> Iterator[str]:
+    """Draw a tree.
+
+    Returns:
+        The lines, each with the name of an actor, its class, its kind and state, and what is remarkable: messages that
+        wait, restarts, the last error.
+    """
+    yield _line(info, info.path)
+    yield from _branches(info, "")
+
+
+def _branches(info: ActorInfo, margin: str) -> Iterator[str]:
+    for number, child in enumerate(info.children, 1):
+        is_last = number == len(info.children)
+        yield f"{margin}{'└── ' if is_last else '├── '}{_line(child, child.path.rpartition('/')[2])}"
+        yield from _branches(child, f"{margin}{'    ' if is_last else '│   '}")
+
+
+def _line(info: ActorInfo, name: str) -> str:
+    words = [printable(name)]
+    if info.kind:
+        words.append(f"{printable(info.type)} ({info.kind})" if info.type else f"({info.kind})")
+    words.append(info.state)
+    if info.node:
+        words.append(f"on {printable(info.node)}")
+    if info.mailbox_depth:
+        words.append(f"{info.mailbox_depth} waiting")
+    if info.restarts:
+        words.append(f"{info.restarts} restarts" if info.restarts > 1 else "1 restart")
+    if info.last_error:
+        words.append(f"last error: {printable(info.last_error)}")
+    return "  ".join(words)
+
+
+def printable(text: str) -> str:
+    """Return one line of a text without what moves a cursor or colours a terminal, cut to 200 characters."""
+    line = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text[:200])
+    return line if len(text) <= 200 else f"{line}…"

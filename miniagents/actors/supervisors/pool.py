@@ -30,6 +30,8 @@ class PoolCell(SupervisorCell):
 
     __slots__ = ("_ring", "_turns")
 
+    kind = "pool"
+
     supervisor_spec: Pool
 
     def __init__(self, system: "System", parent: Cell, name: str, props: Props, supervisor_spec: Pool) -> None:

@@ -323,6 +323,31 @@ class RunningSupervisor:
         token = child.down = object()
         self.jobs.submit(partial(self._restart, child, reason, token))
 
+    def start_again(self, cell: LivingCell) -> Promise[None]:
+        """End a child at once and start it again, alone, whatever its restart type says. That counts in no window.
+
+        Returns:
+            The promise of its start, which the job queue ends: see `ActorRef.restart`.
+        """
+
+        async def job() -> None:
+            child = self._of.get(cell)
+            if child is None or not cell.is_alive:
+                raise cell.stopped_error()
+            child.withdraw_exit()
+            await cell.suspend(StopReason.RESTARTED)
+            if not cell.is_alive:
+                raise cell.stopped_error()
+            error = await self.start(child, StopReason.RESTARTED)
+            if error is not None:
+                self._try_again(child, error)
+                raise error
+            if not cell.is_alive:
+                raise cell.stopped_error()
+            await self.go_on_without(child)
+
+        return self.jobs.call(job)
+
     async def _restart(self, child: Child, reason: StopReason | BaseException, token: object) -> None:
         """Restart a child, at once or after its pause, unless its exit has become void in between."""
         if child.down is not token:

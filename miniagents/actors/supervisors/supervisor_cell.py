@@ -33,6 +33,7 @@ class SupervisorCell(LivingCell):
     __slots__ = ("_cause", "_instance", "supervisor_spec")
 
     is_supervisor = True
+    kind = "supervisor"
 
     def __init__(self, system: "System", parent: Cell, name: str, props: Props, supervisor_spec: Supervisor) -> None:
         super().__init__(system, parent, name, props)

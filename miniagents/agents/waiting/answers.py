@@ -11,6 +11,7 @@ from miniagents.actors.observing.caller import current_caller
 from miniagents.agents.host import AgentHost
 from miniagents.agents.interaction import Interaction
 from miniagents.agents.records import WAIT_KIND, records_of
+from miniagents.agents.waiting.listening import current_wait_listener
 from miniagents.agents.waiting.process_waits import ProcessWaits
 from miniagents.agents.waiting.resting import Resting
 from miniagents.errors import ActorStoppedError, DeadlineExceededError
@@ -151,6 +152,9 @@ class Answers:
         try:
             standing: Wait | None = await self._write(interaction, OpenWait(wait))
             if standing is not None and standing.state is WaitState.WAITING:
+                listener = current_wait_listener.get()
+                if listener is not None:
+                    listener(PendingWait.of(standing))
                 with self.resting.of(interaction, standing.due_at):
                     standing = await self._woken_by(woken, standing.due_at)
             if standing is None:  # its time is over, unless an answer was quicker

@@ -1,14 +1,14 @@
 """`miniagents dead-letters`: list, show, resend and drop the dead letters of durable actors."""
 
-import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
-from miniagents.cli.commands import Commands
-from miniagents.cli.operate.options import add_command, subcommands
-from miniagents.cli.operate.printing import amount, moment, plain, table
-from miniagents.cli.operate.running import carry_out
+import click
+
+from miniagents.cli.operate.options import at_journal, journal_options
+from miniagents.cli.printing import amount, moment, plain, table
+from miniagents.ext.command_line import Group
 
 _EXAMPLES = """
   miniagents dead-letters --journal swarm.db         all of them
@@ -19,37 +19,29 @@ _EXAMPLES = """
 """
 
 
-def add_dead_letters(commands: Commands) -> None:
-    """Add the parser of `miniagents dead-letters`."""
-    help = "list, show, resend or drop dead letters"
-    parser = add_command(commands, "dead-letters", help=help, examples=_EXAMPLES, run=_list)
-    parser.set_defaults(to=None, after=0)
-    below = subcommands(parser)
-    listing = add_command(below, "list", help="list dead letters, 1,000 at most", examples="", run=_list)
-    listing.add_argument("--to", metavar="PATH", help="only those for this actor")
-    listing.add_argument("--after", metavar="ID", type=int, default=0, help="only those with a larger id")
-    showing = add_command(below, "show", help="show a dead letter with its message", examples="", run=_show)
-    showing.add_argument("id", metavar="ID", type=int)
-    for name, help, command, verb in (
-        ("resend", "put dead letters back into their mailboxes", "letters.resend", "resent"),
-        ("drop", "throw dead letters away", "letters.drop", "dropped"),
-    ):
-        parser = add_command(below, name, help=help, examples="", run=_each(name, command, verb))
-        parser.add_argument("id", metavar="ID", type=int, nargs="+")
+@click.group("dead-letters", cls=Group, invoke_without_command=True, epilog=_EXAMPLES)
+@journal_options
+@click.pass_context
+def dead_letters(ctx: click.Context) -> int | None:
+    """List, show, resend or drop dead letters."""
+    return _list(None, 0) if ctx.invoked_subcommand is None else None
 
 
-def _list(args: argparse.Namespace) -> int:
-    def show(result: Any) -> str:
-        if not result["letters"]:
-            return "no dead letters"
-        heads = ("ID", "TO", "TYPE", "REASON", "SINCE", "ERROR")
-        return table(heads, [_row(letter) for letter in result["letters"]])
-
-    arguments = {"receiver": args.to, "after": args.after}
-    return carry_out(args, "dead-letters list", lambda target: target.ask("letters.list", arguments), show)
+@dead_letters.command("list")
+@click.option("--to", metavar="PATH", help="Only those for this actor.")
+@click.option("--after", metavar="ID", type=int, default=0, help="Only those with a larger id.")
+@journal_options
+def list_letters(to: str | None, after: int) -> int:
+    """List dead letters, 1,000 at most."""
+    return _list(to, after)
 
 
-def _show(args: argparse.Namespace) -> int:
+@dead_letters.command("show")
+@click.argument("id", type=int)
+@journal_options
+def show_letter(id: int) -> int:
+    """Show a dead letter with its message."""
+
     def show(letter: Any) -> str:
         return "\n".join(
             (
@@ -65,22 +57,46 @@ def _show(args: argparse.Namespace) -> int:
             )
         )
 
-    return carry_out(args, "dead-letters show", lambda target: target.ask("letters.show", {"id": args.id}), show)
+    return at_journal("dead-letters show", lambda target: target.ask("letters.show", {"id": id}), show)
 
 
-def _each(name: str, command: str, verb: str) -> Callable[[argparse.Namespace], int]:
-    def run(args: argparse.Namespace) -> int:
-        def do(target: Any) -> Any:
-            # All are looked up first, so that a wrong id changes nothing.
-            commands = [(name, {"id": id}) for name in ("letters.show", command) for id in args.id]
-            return {"letters": target.ask_all(commands)[len(args.id) :]}
+@dead_letters.command("resend")
+@click.argument("ids", metavar="ID...", type=int, nargs=-1, required=True)
+@journal_options
+def resend(ids: Sequence[int]) -> int:
+    """Put dead letters back into their mailboxes."""
+    return _each("dead-letters resend", "letters.resend", "resent", ids)
 
-        def show(result: Any) -> str:
-            return "\n".join(f"{verb} {letter['id']} ({plain(letter['receiver'])})" for letter in result["letters"])
 
-        return carry_out(args, f"dead-letters {name}", do, show)
+@dead_letters.command("drop")
+@click.argument("ids", metavar="ID...", type=int, nargs=-1, required=True)
+@journal_options
+def drop(ids: Sequence[int]) -> int:
+    """Throw dead letters away."""
+    return _each("dead-letters drop", "letters.drop", "dropped", ids)
 
-    return run
+
+def _list(to: str | None, after: int) -> int:
+    def show(result: Any) -> str:
+        if not result["letters"]:
+            return "no dead letters"
+        heads = ("ID", "TO", "TYPE", "REASON", "SINCE", "ERROR")
+        return table(heads, [_row(letter) for letter in result["letters"]])
+
+    arguments = {"receiver": to, "after": after}
+    return at_journal("dead-letters list", lambda target: target.ask("letters.list", arguments), show)
+
+
+def _each(typed: str, command: str, verb: str, ids: Sequence[int]) -> int:
+    def do(target: Any) -> Any:
+        # All are looked up first, so that a wrong id changes nothing.
+        commands = [(name, {"id": id}) for name in ("letters.show", command) for id in ids]
+        return {"letters": target.ask_all(commands)[len(ids) :]}
+
+    def show(result: Any) -> str:
+        return "\n".join(f"{verb} {letter['id']} ({plain(letter['receiver'])})" for letter in result["letters"])
+
+    return at_journal(typed, do, show)
 
 
 def _row(letter: Any) -> tuple[object, ...]:

@@ -1,13 +1,14 @@
 """`miniagents jobs`: list, show and cancel jobs."""
 
-import argparse
+from collections.abc import Sequence
 from typing import Any
 
-from miniagents.cli.commands import Commands
-from miniagents.cli.operate.options import add_by, add_command, login, subcommands
-from miniagents.cli.operate.printing import moment, plain, table
-from miniagents.cli.operate.running import carry_out
+import click
+
+from miniagents.cli.operate.options import at_journal, by_option, journal_options
 from miniagents.cli.operate.waits import wait_rows
+from miniagents.cli.printing import moment, plain, table
+from miniagents.ext.command_line import Group
 
 _STATES = ("running", "finished", "failed", "cancelled", "stuck")
 
@@ -19,34 +20,30 @@ _EXAMPLES = """
 """
 
 
-def add_jobs(commands: Commands) -> None:
-    """Add the parser of `miniagents jobs`."""
-    parser = add_command(commands, "jobs", help="list, show or cancel jobs", examples=_EXAMPLES, run=_list)
-    parser.set_defaults(state=None)
-    below = subcommands(parser)
-    listing = add_command(below, "list", help="list the jobs, the oldest first", examples="", run=_list)
-    listing.add_argument("--state", action="append", choices=_STATES, help="only jobs in this state; may be repeated")
-    showing = add_command(
-        below, "show", help="show a job: its interactions, and what it waits for", examples="", run=_show
-    )
-    showing.add_argument("job", metavar="JOB")
-    cancelling = add_command(below, "cancel", help="cancel a job for good", examples="", run=_cancel)
-    cancelling.add_argument("job", metavar="JOB")
-    add_by(cancelling)
+@click.group(cls=Group, invoke_without_command=True, epilog=_EXAMPLES)
+@journal_options
+@click.pass_context
+def jobs(ctx: click.Context) -> int | None:
+    """List, show or cancel jobs."""
+    return _list(()) if ctx.invoked_subcommand is None else None
 
 
-def _list(args: argparse.Namespace) -> int:
-    def show(result: Any) -> str:
-        if not result["jobs"]:
-            return "no jobs"
-        heads = ("JOB", "STATE", "AGENT", "STARTED", "CHANGED", "DETAIL")
-        return table(heads, [_row(job) for job in result["jobs"]])
+@jobs.command("list")
+@click.option(
+    "--state", "states", multiple=True, type=click.Choice(_STATES), help="Only jobs in this state; may be repeated."
+)
+@journal_options
+def list_jobs(states: Sequence[str]) -> int:
+    """List the jobs, the oldest first."""
+    return _list(states)
 
-    states = {"states": args.state} if args.state else {}
-    return carry_out(args, "jobs list", lambda target: target.ask("jobs.list", states), show)
 
+@jobs.command("show")
+@click.argument("job")
+@journal_options
+def show_job(job: str) -> int:
+    """Show a job: its interactions, and what it waits for."""
 
-def _show(args: argparse.Namespace) -> int:
     def show(result: Any) -> str:
         job, rows = result["job"], result["rows"]
         lines = [
@@ -62,17 +59,31 @@ def _show(args: argparse.Namespace) -> int:
             lines += ["", wait_rows(result["waits"])]
         return "\n".join(lines)
 
-    return carry_out(args, "jobs show", lambda target: target.ask("jobs.show", {"job": args.job}), show)
+    return at_journal("jobs show", lambda target: target.ask("jobs.show", {"job": job}), show)
 
 
-def _cancel(args: argparse.Namespace) -> int:
-    arguments = {"job": args.job, "by": args.by or login()}
-    return carry_out(
-        args,
+@jobs.command("cancel")
+@click.argument("job")
+@by_option
+@journal_options
+def cancel_job(job: str, by: str) -> int:
+    """Cancel a job for good."""
+    return at_journal(
         "jobs cancel",
-        lambda target: target.ask("jobs.cancel", arguments),
-        lambda job: f"{plain(job['name'])} is {job['state']}",
+        lambda target: target.ask("jobs.cancel", {"job": job, "by": by}),
+        lambda result: f"{plain(result['name'])} is {result['state']}",
     )
+
+
+def _list(states: Sequence[str]) -> int:
+    def show(result: Any) -> str:
+        if not result["jobs"]:
+            return "no jobs"
+        heads = ("JOB", "STATE", "AGENT", "STARTED", "CHANGED", "DETAIL")
+        return table(heads, [_row(job) for job in result["jobs"]])
+
+    arguments = {"states": list(states)} if states else {}
+    return at_journal("jobs list", lambda target: target.ask("jobs.list", arguments), show)
 
 
 def _row(job: Any) -> tuple[object, ...]:

@@ -1,54 +1,65 @@
-"""The parsers of the commands for a journal, and the options that all of them have."""
+"""The options that all commands for a journal have, and how such a command is carried out."""
 
-import argparse
 import getpass
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from miniagents.cli.commands import Commands
+import click
+
+from miniagents.ext.command_line import carry_out, json_option
+
+if TYPE_CHECKING:
+    from miniagents.cli.operate.asking import Target
 
 ENVIRONMENT = "MINIAGENTS_JOURNAL"
 
-Run = Callable[[argparse.Namespace], int]
+_PATH = "miniagents.journal"
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
-def add_command(commands: Commands, name: str, *, help: str, examples: str, run: Run) -> argparse.ArgumentParser:
-    """Add a command for a journal, and return its parser.
-
-    Args:
-        commands: The commands to which it is added.
-        name: Its name.
-        help: What it does, for the list of commands and the head of its own help.
-        examples: Lines with examples.
-        run: Runs it, and returns the exit status.
-    """
-    parser = commands.add_parser(
-        name,
-        help=help,
-        description=f"{help[0].upper()}{help[1:]}.\n\n{examples.strip(chr(10))}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    # Without defaults: those of a sub-command would replace what was said before its name.
-    parser.add_argument(
+def journal_options(function: F) -> F:
+    """Add `--journal` and `--json` to a command. Below a group, both may stand before and after the name."""
+    journal = click.option(
         "--journal",
         metavar="PATH",
-        default=argparse.SUPPRESS,
-        help=f"the file of the journal (default: {ENVIRONMENT}, or that of the only process that has one)",
+        type=click.Path(),
+        expose_value=False,
+        callback=_note_path,
+        help=f"The file of the journal (default: {ENVIRONMENT}, or that of the only process that has one).",
     )
-    parser.add_argument(
-        "--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object, also for an error"
-    )
-    parser.set_defaults(run=run)
-    return parser
+    return journal(json_option(function))
 
 
-def subcommands(parser: argparse.ArgumentParser) -> Commands:
-    """Return the collection for the commands below a command."""
-    return parser.add_subparsers(title="commands", metavar="COMMAND")
-
-
-def add_by(parser: argparse.ArgumentParser) -> None:
+def by_option(function: F) -> F:
     """Add the option for the name that is recorded with an answer or a cancel."""
-    parser.add_argument("--by", metavar="NAME", help="who does it (default: the login of the user)")
+    help = "The person who does it (default: the login of the user)."
+    return click.option("--by", metavar="NAME", default=login, help=help)(function)
+
+
+def at_journal(
+    command: str, do: "Callable[[Target], Any]", show: Callable[[Any], str], *, modules: Sequence[str] = ()
+) -> int:
+    """Do what a command for a journal asks for, and print the result.
+
+    Args:
+        command: The command as it was typed, for the JSON object: "jobs list".
+        do: Asks a `Target`, and returns the result in the types of JSON.
+        show: Returns the result as text.
+        modules: Modules of the user's to import.
+
+    Returns:
+        The exit status of success.
+
+    Raises:
+        CommandError: It could not be done.
+        InvalidOptionError: An argument is wrong.
+    """
+    # Not imported at the top: help loads no journal.
+    from miniagents.cli.operate.asking import Target
+
+    path = click.get_current_context().meta.get(_PATH)
+    return carry_out(lambda: do(Target(path, modules)), show, command)
 
 
 def login() -> str:
@@ -57,3 +68,8 @@ def login() -> str:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):
         return ""
+
+
+def _note_path(ctx: click.Context, _: click.Parameter, path: str | None) -> None:
+    if path is not None:
+        ctx.meta[_PATH] = path

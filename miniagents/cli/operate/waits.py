@@ -1,15 +1,15 @@
 """`miniagents pending` and `miniagents deliver`: what waits for an answer from outside, and the answer."""
 
-import argparse
 import json
 import sys
 from typing import Any
 
-from miniagents.cli.commands import Commands
-from miniagents.cli.operate.options import add_by, add_command, login
-from miniagents.cli.operate.printing import moment, plain, table
-from miniagents.cli.operate.running import carry_out
+import click
+
+from miniagents.cli.operate.options import at_journal, by_option, journal_options
+from miniagents.cli.printing import moment, plain, table
 from miniagents.errors import InvalidOptionError
+from miniagents.ext.command_line import Command
 
 _PENDING = """
   miniagents pending                         what waits, in the only process that has a journal
@@ -25,23 +25,49 @@ _DELIVER = """
 """
 
 
-def add_pending(commands: Commands) -> None:
-    """Add the parser of `miniagents pending`."""
-    parser = add_command(commands, "pending", help="list what waits for an answer", examples=_PENDING, run=_pending)
-    parser.add_argument("--job", metavar="JOB", help="only what this job waits for")
-
-
-def add_deliver(commands: Commands) -> None:
-    """Add the parser of `miniagents deliver`."""
-    parser = add_command(commands, "deliver", help="answer what waits", examples=_DELIVER, run=_deliver)
-    parser.add_argument("job", metavar="JOB")
-    parser.add_argument("name", metavar="NAME", help="the name that is waited for, or the id that `pending` shows")
-    parser.add_argument(
-        "text", metavar="TEXT", nargs="?", help="the answer; - reads standard input, without its last line feed"
+@click.command(cls=Command, epilog=_PENDING)
+@click.option("--job", metavar="JOB", help="Only what this job waits for.")
+@journal_options
+def pending(job: str | None) -> int:
+    """List what waits for an answer."""
+    return at_journal(
+        "pending",
+        lambda target: target.ask("waits.list", {"job": job}),
+        lambda result: wait_rows(result["waits"]) if result["waits"] else "nothing waits",
     )
-    parser.add_argument("--data", metavar="JSON", help="an answer of fields, as a JSON object; - reads it")
-    parser.add_argument("--type", metavar="TYPE", default="", help="the message type (default: what the wait is for)")
-    add_by(parser)
+
+
+@click.command(cls=Command, epilog=_DELIVER)
+@click.argument("job")
+@click.argument("name")
+@click.argument("text", required=False)
+@click.option("--data", metavar="JSON", help="An answer of fields, as a JSON object; - reads it from standard input.")
+@click.option("--type", metavar="TYPE", default="", help="The message type (default: what the wait is for).")
+@by_option
+@journal_options
+def deliver(job: str, name: str, text: str | None, data: str | None, type: str, by: str) -> int:
+    """Answer what waits.
+
+    NAME is the name that is waited for, or the id that `pending` shows. TEXT is the answer; - reads standard input,
+    without its last line feed.
+    """
+    arguments = {"job": job, "name_or_id": name, "type": type, "by": by}
+
+    def do(target: Any) -> Any:
+        if (text is None) == (data is None):
+            raise InvalidOptionError("deliver takes a TEXT, or --data JSON")
+        if data is not None:
+            answer = {"data": _read_json(sys.stdin.read() if data == "-" else data)}
+        else:
+            answer = {"text": sys.stdin.read().removesuffix("\n") if text == "-" else text}
+        return target.ask("waits.deliver", arguments | answer)
+
+    def show(result: Any) -> str:
+        if result["id"] is None:
+            return f"kept: nothing waits for {plain(name)} yet, and {plain(job)} gets it when it does"
+        return f"delivered to {plain(result['id'])} of {plain(job)}"
+
+    return at_journal("deliver", do, show)
 
 
 def wait_rows(waits: Any) -> str:
@@ -62,35 +88,6 @@ def wait_rows(waits: Any) -> str:
             for wait in waits
         ],
     )
-
-
-def _pending(args: argparse.Namespace) -> int:
-    return carry_out(
-        args,
-        "pending",
-        lambda target: target.ask("waits.list", {"job": args.job}),
-        lambda result: wait_rows(result["waits"]) if result["waits"] else "nothing waits",
-    )
-
-
-def _deliver(args: argparse.Namespace) -> int:
-    arguments = {"job": args.job, "name_or_id": args.name, "type": args.type, "by": args.by or login()}
-
-    def do(target: Any) -> Any:
-        if (args.text is None) == (args.data is None):
-            raise InvalidOptionError("deliver takes a TEXT, or --data JSON")
-        if args.data is not None:
-            answer = {"data": _read_json(sys.stdin.read() if args.data == "-" else args.data)}
-        else:
-            answer = {"text": sys.stdin.read().removesuffix("\n") if args.text == "-" else args.text}
-        return target.ask("waits.deliver", arguments | answer)
-
-    def show(result: Any) -> str:
-        if result["id"] is None:
-            return f"kept: nothing waits for {plain(args.name)} yet, and {plain(args.job)} gets it when it does"
-        return f"delivered to {plain(result['id'])} of {plain(args.job)}"
-
-    return carry_out(args, "deliver", do, show)
 
 
 def _read_json(text: str) -> Any:

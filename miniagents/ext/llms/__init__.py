@@ -3,6 +3,7 @@
 from miniagents.ext.llms.anthropic import AnthropicAgent
 from miniagents.ext.llms.budgets import Budget, Spent
 from miniagents.ext.llms.cache import Cache
+from miniagents.ext.llms.compact import Compact
 from miniagents.ext.llms.fallback import Fallback
 from miniagents.ext.llms.history_repair import well_formed
 from miniagents.ext.llms.limits import RateLimit
@@ -34,6 +35,7 @@ from miniagents.ext.llms.prices import PRICES, Price
 from miniagents.ext.llms.providers.anthropic_history import from_anthropic
 from miniagents.ext.llms.providers.anthropic_mapping import to_anthropic
 from miniagents.ext.llms.providers.openai_mapping import from_openai, to_openai
+from miniagents.ext.llms.summaries import SummaryMessage
 from miniagents.ext.llms.tool_records import Recovery
 from miniagents.ext.llms.tool_sources import ToolSource
 from miniagents.ext.llms.tools import Tool
@@ -47,6 +49,7 @@ __all__ = [
     "Budget",
     "Cache",
     "Citation",
+    "Compact",
     "EmbeddingMessage",
     "Fallback",
     "FileMessage",
@@ -66,6 +69,7 @@ __all__ = [
     "Recovery",
     "ReplyMessage",
     "Spent",
+    "SummaryMessage",
     "SystemMessage",
     "Tool",
     "ToolCall",

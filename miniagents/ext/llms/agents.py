@@ -12,12 +12,15 @@ from miniagents.ext.llms.approvals import Approve
 from miniagents.ext.llms.attempting import Terms
 from miniagents.ext.llms.budgets import Budget
 from miniagents.ext.llms.cache import Cache
+from miniagents.ext.llms.compact import Compact
+from miniagents.ext.llms.compaction import compacted_by
+from miniagents.ext.llms.lending import pace_of, purse_of
 from miniagents.ext.llms.limits import RateLimit
 from miniagents.ext.llms.llm_agent import show_options
 from miniagents.ext.llms.provider import Provider
 from miniagents.ext.llms.schemas import output_type
 from miniagents.ext.llms.tool_loop import Settings, ToolLoop
-from miniagents.ext.llms.tool_sources import ToolChoice, listed
+from miniagents.ext.llms.tool_sources import ToolChoice, hosted_in, listed
 from miniagents.ext.llms.tools import tools_of
 from miniagents.messages import EMPTY, Secret
 
@@ -70,6 +73,7 @@ async def llm_agent(
     rate_limit: Live[RateLimit | None] = None,
     budget: Live[Budget | Sequence[Budget] | None] = None,
     cache: Live[Cache | None] = None,
+    compact: Live[Compact | None] = None,
     llm_logger_agent: MiniAgent | bool | None = None,
     response_metadata: Mapping[str, Any] = EMPTY,
     api_options: Mapping[str, Any] = EMPTY,
@@ -89,14 +93,18 @@ async def llm_agent(
     if not model:
         raise InvalidOptionError(f"{path}: which model? Give model=, as in {ctx.this_agent.alias}.fork(model='...')")
     connection = ConnectionSettings(ctx, model, base_url, api_key, async_client, {**options, **api_options})
+    if tools and (hosted := hosted_in(tools)):
+        connection.options["tools"] = [*hosted, *connection.options.get("tools", ())]
     provider = await connect(connection)
+    if compact is not None and compact.by == "provider":
+        connection.options = await compacted_by(provider, compact, connection.model, connection.options, path)
     settings = Settings(
         model=connection.model,
         system=system,
         stream=ctx.system.stream_llm_tokens_by_default if stream is None else stream,
         options=connection.options,
         terms=terms_of(ctx, retry, idle_timeout, rate_limit, budget, cache),
-        tools=tools_of(await listed(tools or (), path, tool_timeout)),
+        tools=tools_of(await listed(tools, path, tool_timeout) if tools else ()),
         approve=approve,
         approve_timeout=approve_timeout,
         tool_timeout=tool_timeout,
@@ -104,6 +112,7 @@ async def llm_agent(
         output=output_type(output) if output is not None else None,
         repairs=repairs,
         metadata=response_metadata,
+        compact=compact,
         logger=_logger(llm_logger_agent if llm_logger_agent is not None else ctx.system.llm_logger_agent),
     )
     await ToolLoop(ctx, provider, settings).run()
@@ -124,12 +133,19 @@ def terms_of(
     cache: Cache | None = None,
 ) -> Terms:
     """Return the terms of the requests of an agent: its own options, and the budgets of its system."""
+    call = ctx.interaction
     own = () if budget is None else budget if isinstance(budget, Sequence) else (budget,)
+    system = ctx.system
+    if rate_limit is not None:
+        system.known_limits.add(rate_limit)
+    for limited in own:
+        system.known_budgets.add(limited)
+    budgets = (*own, *(b for b in system.own_budgets if covers(b, call) and b not in own))
     return Terms(
         retry=retry if retry is not None else _DEFAULT_RETRY,
         idle_timeout=idle_timeout,
-        rate_limit=rate_limit,
-        budgets=(*own, *(b for b in ctx.system.budgets if covers(b, ctx.interaction) and b not in own)),
+        rate_limit=pace_of(rate_limit, call) if rate_limit is not None else None,
+        budgets=tuple(purse_of(each, call) for each in budgets),
         cache=cache,
     )
 

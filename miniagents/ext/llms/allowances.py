@@ -1,13 +1,19 @@
-"""`Allowance`: what budgets and rate limits have in common: reservations, and a share of its own for each caller."""
+"""`Allowance`: what budgets and rate limits have in common: reservations, a share of its own for each caller, and a
+name under which all nodes of a cluster have it together."""
 
 import threading
-from collections.abc import Callable
-from typing import Generic, Literal, Self, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, Literal, Self, TypeVar
+from weakref import WeakValueDictionary
 
 from miniagents.actors.observing.caller import current_caller
 from miniagents.errors import InvalidOptionError
+from miniagents.supervision.checking import check_name
 
 Used = TypeVar("Used")
+
+_by_name: "WeakValueDictionary[tuple[type[Any], str], Any]" = WeakValueDictionary()
+"""The allowance of this process for each kind and shared name, the newest one."""
 
 _MAX_CALLERS = 10_000
 """The number of callers at which those with an unused share are dropped, before a share is made for another one."""
@@ -42,17 +48,22 @@ class Allowance:
     Args:
         per: "caller" for a share of its own for each `Caller`; None for one that all share.
         new_share: Makes the share of one caller.
+        shared: The name under which the nodes of a cluster have it together; None for one on each node.
 
     Raises:
-        InvalidOptionError: `per` is something else.
+        InvalidOptionError: `per` is something else, or `shared` is no name.
     """
 
     __miniagents_immutable__ = True  # forks of an agent share it
 
-    def __init__(self, per: Literal["caller"] | None, new_share: Callable[[], Self]) -> None:
+    def __init__(self, per: Literal["caller"] | None, new_share: Callable[[], Self], shared: str | None = None) -> None:
         if per not in (None, "caller"):
             raise InvalidOptionError(f'{type(self).__name__}(per=) is "caller" or None, not {per!r}')
         self.per = per
+        self.shared = shared
+        if shared is not None:
+            check_name(f"{type(self).__name__}(shared=)", shared)
+            _by_name[type(self), shared] = self
         self._new_share = new_share
         # Reentrant: the garbage collector closes a coroutine in the middle of anything, and that settles.
         self._lock = threading.RLock()
@@ -62,6 +73,22 @@ class Allowance:
     def is_unused(self) -> bool:
         """True if the share is as it was when it was made."""
         raise NotImplementedError
+
+    @property
+    def terms(self) -> Mapping[str, Any]:
+        """The arguments that an equal allowance is made with, apart from its shared name. They can travel."""
+        raise NotImplementedError
+
+    @classmethod
+    def named(cls, shared: str, terms: Mapping[str, Any]) -> Self:
+        """Return the allowance of a shared name in this process, or a new one.
+
+        Args:
+            shared: The name.
+            terms: What a new one is made with.
+        """
+        allowance = _by_name.get((cls, shared))
+        return allowance if allowance is not None else cls(**terms, shared=shared)
 
     def of(self, caller: str | None) -> Self:
         """Return the share of one caller; without `per=`, the allowance itself.
@@ -88,6 +115,11 @@ class Allowance:
         """Return the shares of all callers."""
         with self._lock:
             return tuple(self._shares.values())
+
+    def shares_by_caller(self) -> "dict[str | None, Self]":
+        """Return the shares by the names of their callers; None for calls without one."""
+        with self._lock:
+            return dict(self._shares)
 
     def _drop_unused_shares(self) -> None:
         for caller, share in tuple(self._shares.items()):

@@ -3,23 +3,22 @@
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from miniagents.actors import EventKind, RetryPolicy
+from miniagents.actors import RetryPolicy
 from miniagents.actors.observing.observer import ObservedCall
 from miniagents.agents import Interaction
 from miniagents.errors import RateLimitedError, StalledError
+from miniagents.ext.llms.allowance_desk import report_slowed
 from miniagents.ext.llms.allowances import Reservation
 from miniagents.ext.llms.breaker import patience
-from miniagents.ext.llms.budgets import Budget
 from miniagents.ext.llms.cache import Cache
 from miniagents.ext.llms.estimating import estimate, most_output, usage_of
-from miniagents.ext.llms.limits import RateLimit, Slowed
+from miniagents.ext.llms.lending import Pace, Purse
 from miniagents.ext.llms.messages import Usage
 from miniagents.ext.llms.metering import current_meter
 from miniagents.ext.llms.parts import tokens_of
 from miniagents.ext.llms.prices import price_of
 from miniagents.ext.llms.provider import Answer, ModelRequest, Provider
 from miniagents.ext.llms.silence import Silence
-from miniagents.log import log as _log
 from miniagents.messages import Token
 from miniagents.promising import Flow
 from miniagents.promising.flow import current_flow
@@ -39,8 +38,8 @@ class Terms:
 
     retry: RetryPolicy
     idle_timeout: float | None
-    rate_limit: RateLimit | None
-    budgets: tuple[Budget, ...]
+    rate_limit: Pace | None
+    budgets: tuple[Purse, ...]
     cache: Cache | None
 
 
@@ -118,7 +117,7 @@ async def attempt_once(
                 _queue_of(interaction), read + written, patience(), terms.retry.max_retry_after
             )
         for budget in terms.budgets:
-            reservations.append(budget.reserve(path, request.model, read, written))
+            reservations.append(await budget.set_aside(path, request.model, read, written))
         if interaction.deadline is not None:
             request = replace(request, timeout=max(interaction.deadline - system.time(), 0.001))
         call = system.observers.model_called(interaction, provider, request)
@@ -129,8 +128,9 @@ async def attempt_once(
         failed = error
         if isinstance(error, RateLimitedError) and limit is not None and admission is not None:
             limit.adapt(error.limits or {})
-            if limit.slow_down(admission, error.retry_after):
-                _report_slowed(limit, interaction)
+            slowed = limit.slow_down(admission, error.retry_after)
+            if slowed is not None:
+                report_slowed(slowed, limit, path, system)
         raise
     finally:
         # The provider charges for all that it sent, also when the call was cancelled or cut off.
@@ -147,8 +147,7 @@ async def attempt_once(
         if usage is not None:
             price, meter = price_of(request.model), current_meter.get()
             cost = price.of(usage) if price is not None else 0.0
-            interaction.tokens += usage.total_tokens
-            interaction.cost += cost
+            interaction.spend(usage.total_tokens, cost)
             if meter is not None:
                 meter.add(usage, cost)
 
@@ -207,12 +206,6 @@ def push_again(answer: Answer, sink: Sink) -> None:
             sink.push_token(token)
     for text in answer.tokens:
         sink.push(text)
-
-
-def _report_slowed(limit: RateLimit, interaction: Interaction) -> None:
-    path, slowed = interaction.path, Slowed(limit.share, limit.rate)
-    interaction.system.events.publish(EventKind.SLOWED, path, detail=slowed, logged=True)
-    _log.warning("limit.slowed", actor=path, share=slowed.share, rate=slowed.rate, limit=repr(limit))
 
 
 def _queue_of(interaction: Interaction) -> str:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from miniagents.errors import BudgetExceededError, InvalidOptionError
 from miniagents.ext.llms.allowances import Allowance, Reservation
@@ -62,6 +62,8 @@ class Budget(Allowance):
         window: The period after which the whole budget is available again: seconds, more than 0, or "30s", "5m", "1h",
             "1d". Periods begin at multiples of their length, days at midnight (UTC). None for a budget that ends.
         prices: The prices, by model.
+        shared: The name under which all nodes of a cluster spend this budget together. The budgets of
+            `MiniAgents(budget=, cluster=)` need none, they count on all nodes. Without a name each node has its own.
 
     Raises:
         InvalidOptionError: An option is outside its range.
@@ -92,13 +94,14 @@ class Budget(Allowance):
         per: Literal["caller"] | None = None,
         window: float | str | None = None,
         prices: Mapping[str, Price] = PRICES,
+        shared: str | None = None,
     ) -> None:
         if tokens is None and usd is None:
             raise InvalidOptionError("Budget() needs tokens= or usd=")
         for name, value in (("tokens", tokens), ("usd", usd)):
             if value is not None and not value >= 0:
                 raise InvalidOptionError(f"Budget({name}=) must be 0 or more, not {value!r}")
-        super().__init__(per, lambda: Budget(tokens, usd, window=window, prices=prices))
+        super().__init__(per, lambda: Budget(tokens, usd, window=window, prices=prices), shared)
         self.tokens = tokens
         self.usd = usd
         self.under = under
@@ -111,6 +114,12 @@ class Budget(Allowance):
 
     def __repr__(self) -> str:
         return f"Budget(tokens={self.tokens!r}, usd={self.usd!r}, spent={self.spent!r})"
+
+    @property
+    def terms(self) -> Mapping[str, Any]:
+        """The arguments that an equal budget is made with, apart from its shared name."""
+        terms = {"tokens": self.tokens, "usd": self.usd, "under": self.under, "per": self.per, "window": self.window}
+        return terms if self.prices is PRICES else {**terms, "prices": dict(self.prices)}
 
     @property
     def spent(self) -> Spent:
@@ -166,6 +175,10 @@ class Budget(Allowance):
             self._reserved_tokens += tokens
             self._reserved_usd += usd
         return Reservation(partial(self._spend, tokens, usd, model))
+
+    async def set_aside(self, path: str, model: str, input_tokens: int, output_tokens: int) -> Reservation[Usage]:
+        """See `reserve`. The budget of another node is asked over a link, so that all budgets are awaited."""
+        return self.reserve(path, model, input_tokens, output_tokens)
 
     def _begin_window(self) -> None:
         if self.window is not None:

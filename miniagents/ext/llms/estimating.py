@@ -47,11 +47,13 @@ def _shown(message: Message) -> int:
 
 def most_output(request: ModelRequest) -> int:
     """Return the most output tokens that a request may use."""
-    for name in _MAX_TOKENS:
-        value = request.options.get(name)
-        if isinstance(value, int):
-            return value
-    return DEFAULT_OUTPUT
+    most = given_most_output(request)
+    return DEFAULT_OUTPUT if most is None else most
+
+
+def given_most_output(request: ModelRequest) -> int | None:
+    """Return the most output tokens that a request asks for; None if it names no number."""
+    return next((value for name in _MAX_TOKENS if isinstance(value := request.options.get(name), int)), None)
 
 
 def usage_of(answer: Answer, messages: tuple[Message, ...], *, is_whole: bool) -> Usage | None:

@@ -5,7 +5,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from miniagents.errors import InvalidOptionError, RateLimitedError
 from miniagents.ext.llms.allowances import Allowance, Reservation
@@ -68,6 +68,7 @@ class RateLimit(Allowance):
         concurrent: Requests at once, 1 or more; None for no limit.
         per: "caller" for a limit of this size for each `Caller`; calls without a caller have one together. The
             provider's headers and 429s still count for all together. None for one limit for all.
+        shared: The name under which all nodes of a cluster keep this limit together; None for one on each node.
 
     Raises:
         InvalidOptionError: An option is outside its range.
@@ -95,13 +96,14 @@ class RateLimit(Allowance):
         concurrent: int | None = None,
         *,
         per: Literal["caller"] | None = None,
+        shared: str | None = None,
     ) -> None:
         for name, value in (("requests_per_minute", requests_per_minute), ("tokens_per_minute", tokens_per_minute)):
             if value is not None and not value > 0:
                 raise InvalidOptionError(f"RateLimit({name}=) must be more than 0, or None, not {value!r}")
         if concurrent is not None and concurrent < 1:
             raise InvalidOptionError(f"RateLimit(concurrent=) must be 1 or more, or None, not {concurrent!r}")
-        super().__init__(per, lambda: RateLimit(requests_per_minute, tokens_per_minute, concurrent))
+        super().__init__(per, lambda: RateLimit(requests_per_minute, tokens_per_minute, concurrent), shared)
         self.requests_per_minute = requests_per_minute
         self.tokens_per_minute = tokens_per_minute
         self.concurrent = concurrent
@@ -130,11 +132,27 @@ class RateLimit(Allowance):
         )
 
     @property
+    def terms(self) -> Mapping[str, Any]:
+        """The arguments that an equal limit is made with, apart from its shared name."""
+        return {
+            "requests_per_minute": self.requests_per_minute,
+            "tokens_per_minute": self.tokens_per_minute,
+            "concurrent": self.concurrent,
+            "per": self.per,
+        }
+
+    @property
     def waiting(self) -> int:
         """The number of waiting requests."""
         with self._lock:
             waiting = len(self._queue)
         return waiting + sum(share.waiting for share in self.shares())
+
+    @property
+    def waiters(self) -> dict[str, int]:
+        """The number of waiting requests of each sender, in the order of their turns."""
+        with self._lock:
+            return self._queue.by_sender()
 
     @property
     def in_flight(self) -> int:
@@ -225,7 +243,7 @@ class RateLimit(Allowance):
                 raise RateLimitedError(f"{sender}: waited {patience} s for the rate limit") from None
             raise
 
-    def slow_down(self, admission: Admission, retry_after: float | None = None) -> bool:
+    def slow_down(self, admission: Admission, retry_after: float | None = None) -> Slowed | None:
         """Note that the provider answered a request with a 429, and lower the rate if there are many.
 
         Args:
@@ -233,26 +251,26 @@ class RateLimit(Allowance):
             retry_after: The pause that the provider asks for, in seconds, or None.
 
         Returns:
-            Whether the rate was lowered.
+            The state of the limit if the rate was lowered, or None.
         """
         with self._lock:
             now = self._clock.now()
             admission.was_refused = True
             if admission.admitted_at <= self._share.cut_at:
-                return False  # it was sent before the rate was lowered, and says nothing new
+                return None  # it was sent before the rate was lowered, and says nothing new
             if self._share.refused(now):
-                return False  # providers refuse some requests at any rate: only this one waits
+                return None  # providers refuse some requests at any rate: only this one waits
             is_due = self._share.is_due()
             if retry_after:
                 self._pause(now + retry_after)
                 is_due = is_due or self._full_rate() is None  # without a rate, all would return at once
             if not is_due:
-                return False
+                return None
             if self._full_rate() is None:
                 self._measured = max(float(len(self._recent)), 1.0)
             self._share.halve(now, self._paused_until)
             self._pump()
-            return True
+            return Slowed(self.share, self.rate)
 
     def adapt(self, headers: Mapping[str, str]) -> None:
         """Adopt the limits in the provider's rate-limit headers.

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Self, Unpack
 from miniagents.actors import SpawnOptions
 from miniagents.actors.arguments import parameters
 from miniagents.agents import AgentCall, MiniAgent
-from miniagents.errors import AgentArgumentError
+from miniagents.errors import AgentArgumentError, InvalidOptionError
 from miniagents.ext.llms.misnomers import advice
 from miniagents.ext.llms.options import LLMOptions, check_values
 from miniagents.ext.llms.parameters import CHAT, MESSAGES, RESPONSES, Api
@@ -42,7 +42,9 @@ class LLMAgent(MiniAgent):
     more_options: ClassVar[frozenset[str]] = frozenset()
     """The options that only this class of agents has."""
 
-    in_no_key = frozenset({"rate_limit", "budget", "cache", "approve", "approve_timeout", "retry", "llm_logger_agent"})
+    in_no_key = frozenset(
+        {"rate_limit", "budget", "cache", "compact", "approve", "approve_timeout", "retry", "llm_logger_agent"}
+    )
 
     def key_of_live(self, name: str, value: object) -> str | None:
         """Return the key of a live argument in a journal; a client of an SDK has the address that it talks to."""
@@ -79,7 +81,8 @@ class LLMAgent(MiniAgent):
             base_url: The address of the API; None for the address of the provider.
             api_key: The key; None for the key in the environment. No log and no error shows it.
             async_client: A client of the SDK to use instead of an own one. It is not closed.
-            tools: Functions, agents, `Tool`s, and `ToolSource`s, which list their tools at the start of each call.
+            tools: Functions, agents, `Tool`s, and `ToolSource`s, which list their tools at the start of each call; and
+                dicts, which are the provider's own tools, in the words of its API.
             approve: A function or an agent that decides about each tool call before it runs; "wait" to wait for the
                 answer of somebody outside. See `Approve`.
             approve_timeout: Seconds to wait for that answer, more than 0; None for no limit.
@@ -92,6 +95,7 @@ class LLMAgent(MiniAgent):
             rate_limit: The rate limit that this agent shares with all others that have it.
             budget: The `Budget`, or several, that pay for the requests.
             cache: The cache that answers equal requests.
+            compact: How a conversation stays below the context window of the model; None to send it as it is.
             llm_logger_agent: An agent that logs prompts and answers; True for Markdown files, False for none, None for
                 the setting of the system.
             response_metadata: More metadata for the replies.
@@ -172,6 +176,12 @@ class LLMAgent(MiniAgent):
                     f"agent {self.alias}: takes no option {name!r}: {advice(name, own - {'connect'}, apis)}"
                 )
         check_values(self.alias, options)
+        compact = options.get("compact")
+        if compact is not None and compact.by == "provider" and not any(api.compacts for api in apis):
+            raise InvalidOptionError(
+                f'agent {self.alias}: {apis[0].title} do not compact: Compact(by="provider") is for AnthropicAgent and '
+                f'for OpenAIAgent with api="responses"; give by= an agent, or None'
+            )
 
 
 def show_options(function: Callable[..., object]) -> None:

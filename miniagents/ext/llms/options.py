@@ -16,6 +16,7 @@ from miniagents.errors import AgentArgumentError, InvalidOptionError
 from miniagents.ext.llms.approvals import Approve
 from miniagents.ext.llms.budgets import Budget
 from miniagents.ext.llms.cache import Cache
+from miniagents.ext.llms.compact import Compact
 from miniagents.ext.llms.limits import RateLimit
 from miniagents.ext.llms.parameters import (
     ChatParameters,
@@ -73,7 +74,7 @@ class LLMOptions(
     async_client: Annotated[Any, "a client of the SDK"]
     tools: Annotated[
         Sequence[ToolChoice] | None,
-        "a list of functions and agents (the provider's own tools go through api_options={'tools': [...]})",
+        "a list of functions and agents (and of the provider's own tools, as dicts in its words)",
     ]
     approve: Annotated[Approve | None, "a function or an agent, or 'wait'"]
     approve_timeout: _Seconds
@@ -86,6 +87,7 @@ class LLMOptions(
     rate_limit: Annotated[RateLimit | None, "a RateLimit, as in rate_limit=RateLimit(requests_per_minute=600)"]
     budget: Annotated[Budget | Sequence[Budget] | None, "a Budget, or a list of them, as in budget=Budget(usd=1.0)"]
     cache: Annotated[Cache | None, "a Cache, as in cache=Cache()"]
+    compact: Annotated[Compact | None, "a Compact, as in compact=Compact(at=0.8)"]
     llm_logger_agent: Annotated[MiniAgent | bool | None, "an agent, True, False, or None"]
     response_metadata: Annotated[Mapping[str, Any], "a dict"]
     api_options: Annotated[Mapping[str, Any], "a dict of parameters of the API"]
@@ -95,6 +97,7 @@ class LLMOptions(
         "'none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max', or None",
     ]
     send_reasoning: Annotated[SendReasoning, "'none', 'calls' or 'all'"]
+    cache_prompt: _Switch
     fake_first_user_message: Annotated[str, msgspec.Meta(pattern=r"\S"), "a text that is not blank"]
     model_path: Annotated[str | Path | None, "the path of a file"]
     n_ctx: Annotated[int, msgspec.Meta(ge=1), "a whole number, 1 or more"]
@@ -121,11 +124,16 @@ def check_values(agent: str, options: Mapping[str, Any]) -> None:
         if hint is None:
             continue
         problem = _problem(value, hint)
-        if problem is None and name == "output" and value is not None:
-            problem = _problem_of_output(value)
         if problem is not None:
             shown = f"a {type(value).__qualname__}" if name in _SECRET else reprlib.repr(value)
             raise problem(f"agent {agent}: {name}= takes {_words(hint)}, not {shown}")
+        if name == "output" and value is not None:
+            try:
+                output_type(value)
+            except (TypeError, ValueError, NameError) as error:
+                raise AgentArgumentError(
+                    f"agent {agent}: output= takes {_words(hint)}, not {reprlib.repr(value)}: {error}"
+                ) from error
 
 
 def _problem(value: object, hint: Any) -> type[AgentArgumentError | InvalidOptionError] | None:
@@ -135,14 +143,6 @@ def _problem(value: object, hint: Any) -> type[AgentArgumentError | InvalidOptio
         ranges = [note for note in hint.__metadata__ if isinstance(note, msgspec.Meta)]
         if not all(_is_within(value, meta) for meta in ranges):
             return InvalidOptionError
-    return None
-
-
-def _problem_of_output(value: object) -> type[AgentArgumentError] | None:
-    try:
-        output_type(value)
-    except (TypeError, ValueError, NameError):
-        return AgentArgumentError
     return None
 
 

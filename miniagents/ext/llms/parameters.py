@@ -117,6 +117,7 @@ class Api:
         fields: The fields of a body that an agent fills itself.
         method: The module and the class of the SDK's method.
         renamed: The parameters that an agent takes, and sends under another name.
+        compacts: Whether the provider can shorten conversations itself.
     """
 
     title: str
@@ -124,6 +125,7 @@ class Api:
     fields: frozenset[str]
     method: tuple[str, str]
     renamed: frozenset[str] = frozenset()
+    compacts: bool = False
 
     def takes(self, name: str) -> bool:
         """Return whether a parameter is a known one, or one of the installed SDK."""
@@ -159,6 +161,7 @@ RESPONSES = Api(
     frozenset({"model", "input", "instructions", "stream", "tools"}),
     ("openai.resources.responses", "AsyncResponses"),
     renamed=frozenset({"max_tokens", "effort"}),
+    compacts=True,
 )
 MESSAGES = Api(
     "Anthropic's messages",
@@ -166,6 +169,7 @@ MESSAGES = Api(
     frozenset({"model", "messages", "system", "stream", "tools"}),
     ("anthropic.resources.messages", "AsyncMessages"),
     renamed=frozenset({"effort"}),
+    compacts=True,
 )
 EMBEDDINGS = Api(
     "embeddings",

@@ -6,6 +6,7 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from miniagents.ext.llms.messages import Usage
+from miniagents.messages import register_value_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class Price:
         fresh = usage.input_tokens - usage.cached_tokens
         return (fresh * self.input + usage.cached_tokens * cached + usage.output_tokens * self.output) / 1_000_000
 
+
+register_value_type(Price)  # those of a budget travel to the other nodes of a cluster
 
 PRICES: Mapping[str, Price] = MappingProxyType(
     {

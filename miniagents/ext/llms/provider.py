@@ -3,7 +3,7 @@
 import os
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import msgspec
 
@@ -149,12 +149,17 @@ class Answer:
 
     def metadata(self, **more: object) -> dict[str, Any]:
         """Return the metadata of the reply, with `more` added; None values are left out."""
+        usage = msgspec.structs.asdict(self.usage) if self.usage is not None else None
+        if usage is not None and not usage["reasoning_tokens"]:  # most requests have none, and histories are long
+            del usage["reasoning_tokens"]
+        if usage is not None and not usage["cache_written_tokens"]:
+            del usage["cache_written_tokens"]
         fields = {
             "model": self.model,
             "stop_reason": self.stop_reason,
             "refusal": self.refusal,
             "request_id": self.request_id,
-            "usage": msgspec.structs.asdict(self.usage) if self.usage is not None else None,
+            "usage": usage,
             "cached": True if self.is_cached else None,
             KEY: Blocks(self.origin, self.blocks).as_metadata() if self.blocks and self.origin is not None else None,
             **self.extra,
@@ -194,5 +199,36 @@ class Provider(Protocol):
 
         Raises:
             ProviderError: The request failed, or the answer is not whole.
+        """
+        ...
+
+
+@runtime_checkable
+class CountsTokens(Protocol):
+    """A provider that counts the tokens of a request before it is sent."""
+
+    async def count_tokens(self, request: ModelRequest) -> int | None:
+        """Return the input tokens of a request, tools and system prompts included; None if this API does not count.
+
+        Raises:
+            Exception: The provider has not answered.
+        """
+        ...
+
+
+@runtime_checkable
+class Compacts(Protocol):
+    """A provider that shortens conversations itself."""
+
+    def compacting(self, options: Mapping[str, Any], tokens: int, instructions: str | None) -> dict[str, Any]:
+        """Return the parameters of an API call with those for compaction.
+
+        Args:
+            options: The parameters so far.
+            tokens: The input tokens above which the provider shortens a conversation.
+            instructions: The prompt for the summary; None for the provider's own.
+
+        Raises:
+            InvalidOptionError: This API does not compact, or takes no instructions.
         """
         ...

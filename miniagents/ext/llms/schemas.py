@@ -9,27 +9,8 @@ import msgspec
 
 from miniagents.errors import OutputError
 from miniagents.ext.llms.pydantic_types import validated_by_pydantic
-from miniagents.ext.llms.type_schemas import FREE_FORM, decode_own_types, schema_of
-
-_NOT_STRICT = ("default", "discriminator", "examples")
-
-
-def strict_schema(kind: object) -> tuple[dict[str, Any], bool]:
-    """Return the JSON schema of a type in the form that providers take in strict mode.
-
-    A `$ref` at the root is inlined, objects allow no further properties, and all their keys are required.
-
-    Args:
-        kind: Any type that msgspec can decode, with models of pydantic in it.
-
-    Returns:
-        The schema, and whether strict mode can take it: it takes no dicts with free keys, and no values of any type.
-
-    Raises:
-        TypeError: msgspec cannot decode this type.
-    """
-    schema, definitions = schema_of(kind)
-    return _made_strict(schema, definitions)
+from miniagents.ext.llms.strict_schemas import NOTHING_UNFIT, Unfit, closed_form, strict_form
+from miniagents.ext.llms.type_schemas import decode_own_types, schema_of
 
 
 def parameters_schemas(
@@ -74,16 +55,8 @@ def parameters_schemas(
     plain_schema = {**schema, "properties": with_defaults, **({"$defs": definitions} if definitions else {})}
     if any(map(_has_optional, nested)):
         return plain_schema, None
-    strict, possible = _made_strict({**schema, "properties": properties}, definitions)
-    return plain_schema, strict if possible else None
-
-
-def _made_strict(schema: dict[str, Any], definitions: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-    strict = _Strict()
-    schema = strict.made(schema)
-    if definitions:
-        schema["$defs"] = {name: strict.made(definition) for name, definition in definitions.items()}
-    return schema, strict.possible
+    closed, unfit = closed_form({**schema, "properties": properties}, definitions)
+    return plain_schema, strict_form(closed) if Unfit.FREE not in unfit else None
 
 
 def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
@@ -109,41 +82,6 @@ def _has_optional(schema: object) -> bool:
     )
 
 
-class _Strict:
-    def __init__(self) -> None:
-        self.possible = True
-
-    def made(self, schema: Any) -> Any:
-        if isinstance(schema, list):
-            return [self.made(item) for item in schema]
-        if not isinstance(schema, dict):
-            return schema
-        if "$ref" in schema and not {"$ref", *_NOT_STRICT}.issuperset(schema):  # it takes no keyword beside a reference
-            reference = schema["$ref"]
-            schema = {"anyOf": [{"$ref": reference}], **{key: schema[key] for key in schema if key != "$ref"}}
-        if not set(schema) - {"title", "description", "default"} or (
-            schema.get("type") == "array" and "items" not in schema
-        ):
-            self.possible = False  # strict mode needs the type of every value
-        done = {
-            "anyOf" if name == "oneOf" else name: self.made(value)  # strict mode knows no oneOf
-            for name, value in schema.items()
-            if name not in (*_NOT_STRICT, "properties")
-        }
-        if schema.get("type") == "object":
-            if "properties" in schema:
-                # The names of properties are no keywords: a property may be called "default".
-                properties = {name: self.made(value) for name, value in schema["properties"].items()}
-                done["properties"] = properties
-                done["required"] = list(properties)
-                done["additionalProperties"] = False
-            elif "additionalProperties" in schema or schema.get("title") == FREE_FORM:
-                self.possible = False  # a dict with free keys
-            else:
-                done |= {"properties": {}, "required": [], "additionalProperties": False}
-        return done
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class OutputType:
     """A type of structured output.
@@ -152,9 +90,10 @@ class OutputType:
         name: The module and the name of the type.
         kind: The type.
         decodes: The type for msgspec: that of pydantic in its place, if pydantic validates it.
-        schema: The JSON schema. A type that is no object is wrapped into one, under "value".
+        schema: The JSON schema, in which all keys are required. A type that is no object is wrapped into one, under
+            "value".
         wrapped: Whether the type is wrapped.
-        strict: Whether strict mode can take the schema.
+        unfit: The parts of the schema that not every strict mode takes.
     """
 
     name: str
@@ -162,7 +101,13 @@ class OutputType:
     decodes: object
     schema: dict[str, Any]
     wrapped: bool
-    strict: bool
+    unfit: Unfit = NOTHING_UNFIT
+
+    @property
+    def strict_schema(self) -> dict[str, Any] | None:
+        """The JSON schema for OpenAI's strict mode; None if strict mode cannot take it."""
+        strict: dict[str, Any] | None = strict_form(self.schema) if Unfit.FREE not in self.unfit else None
+        return strict
 
     @property
     def api_name(self) -> str:
@@ -216,7 +161,7 @@ def output_type(kind: object) -> OutputType:
     if known is not None and known.kind == kind:
         return known
     decodes = validated_by_pydantic(kind)
-    schema, strict = strict_schema(decodes)
+    schema, unfit = closed_form(*schema_of(decodes))
     wrapped = schema.get("type") != "object" or "properties" not in schema
     if wrapped:
         definitions = schema.pop("$defs", None)
@@ -228,7 +173,7 @@ def output_type(kind: object) -> OutputType:
         }
         if definitions:
             schema["$defs"] = definitions
-    made = _OUTPUT_TYPES[name] = OutputType(name, kind, decodes, schema, wrapped, strict)
+    made = _OUTPUT_TYPES[name] = OutputType(name, kind, decodes, schema, wrapped, unfit)
     return made
 
 

@@ -4,7 +4,7 @@ import functools
 import operator
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
 from typing import Any
 
@@ -12,17 +12,16 @@ import msgspec
 
 from miniagents.ext.llms.documentation import annotated_description
 from miniagents.ext.llms.pydantic_types import decoded_by_pydantic, schema_by_pydantic
+from miniagents.ext.llms.strict_schemas import common_form
 from miniagents.messages import FrozenDict, Message
 from miniagents.messages.frozen import freeze
-
-FREE_FORM = "FrozenDict"
-"""The title of the schema of a `FrozenDict`, which has free keys."""
 
 
 def schema_of(kind: object) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the JSON schema of a type, and the definitions that it refers to.
 
-    A `$ref` at the root is inlined. The fields of classes have the descriptions in their annotations.
+    A `$ref` at the root is inlined. The fields of classes have the descriptions in their annotations. All providers can
+    read the schema, see `common_form`.
 
     Args:
         kind: Any type that msgspec can decode, with models of pydantic in it.
@@ -31,13 +30,16 @@ def schema_of(kind: object) -> tuple[dict[str, Any], dict[str, Any]]:
         The schema without `$defs`, and the definitions, by name.
 
     Raises:
-        TypeError: The type has no JSON schema.
+        TypeError: The type has no JSON schema. The text names the fields that have none.
     """
     definitions: dict[str, Any] = {}
     told = _without_metadata(kind)
     classes: dict[Any, dict[str, str]] = {}
     _collect_classes(told, classes)
-    (made, *references), components = msgspec.json.schema_components((told, *classes), schema_hook=_schema_of_own_types)
+    try:
+        (made, *references), components = _components((told, *classes))
+    except TypeError as error:
+        raise TypeError(f"{''.join(_fields_without_schema(classes))}{error}") from error
     for reference, fields in zip(references, classes.values(), strict=True):
         properties = components[reference["$ref"].removeprefix("#/$defs/")].get("properties", {})
         for name, description in fields.items():
@@ -52,7 +54,22 @@ def schema_of(kind: object) -> tuple[dict[str, Any], dict[str, Any]]:
         if not refers_to_itself:
             del definitions[name]
         schema = dict(root)
-    return schema, definitions
+    return common_form(schema), {name: common_form(definition) for name, definition in definitions.items()}
+
+
+def _components(kinds: Iterable[Any]) -> tuple[tuple[dict[str, Any], ...], dict[str, Any]]:
+    return msgspec.json.schema_components(kinds, schema_hook=_schema_of_own_types)
+
+
+def _fields_without_schema(classes: Iterable[Any]) -> Iterator[str]:
+    for kind in classes:
+        described = typing.get_origin(kind) or kind
+        for name, hint in typing.get_type_hints(described, include_extras=True).items():
+            try:
+                _components((hint,))
+            except TypeError:
+                if not _has_fields(hint):  # its own fields are named
+                    yield f"{described.__qualname__}.{name}: "
 
 
 def _collect_classes(kind: Any, classes: dict[Any, dict[str, str]]) -> None:
@@ -115,7 +132,7 @@ def _with_references(schema: Any, renamed: Mapping[str, str]) -> Any:
 
 def _schema_of_own_types(kind: type) -> dict[str, Any]:
     if FrozenDict in (kind, typing.get_origin(kind)):
-        return {"type": "object", "title": FREE_FORM}
+        return {"type": "object", "title": FrozenDict.__name__}
     schema = schema_by_pydantic(kind)
     if schema is None:
         raise NotImplementedError

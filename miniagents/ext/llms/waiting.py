@@ -142,6 +142,10 @@ class FairQueue(Generic[Granted]):
         """All waiting requests."""
         return [waiter for queue in self._queues.values() for waiter in queue]
 
+    def by_sender(self) -> dict[str, int]:
+        """Return the number of waiting requests of each sender, in the order of their turns."""
+        return {sender: len(queue) for sender, queue in self._queues.items()}
+
     def join(self, sender: str, tokens: int, longest_pause: float) -> Waiter[Granted]:
         """Add a request of the running loop; see `Waiter` for the arguments."""
         loop = asyncio.get_running_loop()

@@ -38,7 +38,8 @@ class SideBySide(httpx2.Auth):
                         flow = self._provider.async_auth_flow(request)
                         try:
                             outgoing = await anext(flow)
-                            while True:
+                            # With a token, the request itself is sent without the lock: it may take long.
+                            while outgoing is not request or self._valid(refused) is None:
                                 response = yield outgoing
                                 if outgoing is not request or response.status_code in _REFUSED:
                                     await response.aread()
@@ -47,6 +48,7 @@ class SideBySide(httpx2.Auth):
                             return
                         finally:
                             await flow.aclose()
+                        continue
             request.headers["Authorization"] = f"Bearer {token}"
             response = yield request
             if response.status_code not in _REFUSED:

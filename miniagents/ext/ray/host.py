@@ -11,6 +11,7 @@ import msgspec
 
 from miniagents.cluster.transport import NodeId
 from miniagents.ext.ray.library import load_ray
+from miniagents.ext.ray.sigterm import leave_on_sigterm
 from miniagents.ext.ray.transport import Hosts, HostTransport
 
 GUARD_EVERY = 0.25
@@ -89,6 +90,7 @@ class NodeHost:
         self._transport = HostTransport(NodeId(told.driver, told.driver_epoch), hosts)
         module, _, name = told.runtime.partition(":")
         self._runtime = getattr(importlib.import_module(module), name)(told.settings, self._transport)
+        leave_on_sigterm(self._runtime.leave)
         threading.Thread(target=guard, args=(self._runtime,), name="miniagents-guard", daemon=True).start()
         run = self._run = asyncio.create_task(self._runtime.run())
         ready = asyncio.create_task(self._runtime.ready())

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -15,8 +16,12 @@ from miniagents.cluster.transport import LossCause, NodeId, Place
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.ray.connection import RayConnection
 from miniagents.ext.ray.host import Boarded, Boarding, NodeHost
+from miniagents.ext.ray.losses import cause_of
 from miniagents.ext.ray.own import OwnRay
 from miniagents.ext.ray.transport import DriverTransport, Hosts
+
+END_TIMEOUT = 1.0
+"""Seconds within which a process that was killed has ended, unless the kernel cannot end it."""
 
 START_TIMEOUT = 30.0
 """Seconds for the start of a node. Ray waits without end for a place that it has not."""
@@ -58,6 +63,7 @@ class RayLauncher:
         self._connection: RayConnection | None = None
         self._transport: DriverTransport | None = None
         self._lives: dict[NodeId, _Life] = {}
+        self._ended: dict[NodeId, _Life] = {}  # those whose end was reported, until `kill`
         self._broken: set[str] = set()  # places of an own cluster whose raylet is lost, or may be
 
     async def open(self, driver: NodeId) -> DriverTransport:
@@ -146,16 +152,18 @@ class RayLauncher:
             await life.actor.ended.remote()
             cause = LossCause.UNKNOWN
         except self.ray.exceptions.RayError as error:
-            cause = self._cause(node, str(error))
+            cause = self._cause(node, error)
         self._end(node, life)
+        self._ended[node] = life
         self.lost(node, cause)
 
-    def _cause(self, node: NodeId, described: str) -> LossCause:
-        if "node has died" in described:
+    def _cause(self, node: NodeId, error: BaseException) -> LossCause:
+        cause = cause_of(error, self.ray.exceptions)
+        if cause is LossCause.SILENT:
             self._broken.add(node.name)
         if self.own is not None and not _runs(self.own.raylets[node.name]):
             return LossCause.KILLED  # with its raylet, of which Ray knows later than the guard of the node
-        return cause_of(described)
+        return cause
 
     def _end(self, node: NodeId, life: "_Life") -> None:
         del self._lives[node]
@@ -179,18 +187,25 @@ class RayLauncher:
             raise ConnectionError(f"{node} does not answer: {error}") from error
         return answer
 
-    async def kill(self, node: NodeId) -> None:
-        """End a node at once. One whose process is stopped ends, too."""
-        life = self._lives.get(node)
+    async def kill(self, node: NodeId) -> bool:
+        """End a node at once. One whose process is stopped ends, too.
+
+        Returns:
+            True if the kernel has said that the process has ended. It does so for processes of this machine.
+        """
+        life = self._ended.pop(node, None)
         if life is None:
-            return
-        if life.watch is not None:
-            life.watch.cancel()
-        self._end(node, life)
+            life = self._lives.get(node)
+            if life is None:
+                return False
+            if life.watch is not None:
+                life.watch.cancel()
+            self._end(node, life)
+        return await life.has_ended()
 
     async def close(self) -> None:
         """End all nodes, and the own cluster."""
-        for node in tuple(self._lives):
+        for node in (*self._lives, *self._ended):
             await self.kill(node)
         if self._transport is not None:
             await self._transport.close()
@@ -227,11 +242,31 @@ class _Life:
 
     def kill(self) -> None:
         """End the process, if it is one of this machine."""
-        process, self._process = self._process, None
-        if process is not None:
+        if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(process, signal.SIGKILL)
+                signal.pidfd_send_signal(self._process, signal.SIGKILL)
+
+    async def has_ended(self) -> bool:
+        """Wait until the process has ended, which was killed.
+
+        Returns:
+            False if the kernel does not say so within `END_TIMEOUT`, as for a process that waits for a broken disk, or
+            if it is none of this machine.
+        """
+        process, self._process = self._process, None
+        if process is None:
+            return False
+        try:
+            return await asyncio.to_thread(_is_readable, process, END_TIMEOUT)
+        finally:
             os.close(process)
+
+
+def _is_readable(process: int, seconds: float) -> bool:
+    """Wait until a process has ended: its descriptor can be read from then on."""
+    ends = select.poll()
+    ends.register(process, select.POLLIN)
+    return bool(ends.poll(1000 * seconds))
 
 
 def _runs(pid: int) -> bool:
@@ -240,17 +275,6 @@ def _runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
-
-
-def cause_of(described: str) -> LossCause:
-    """Return the cause that Ray's description of a dead actor gives."""
-    if "killed due to memory" in described or "running low on memory" in described or "OutOfMemory" in described:
-        return LossCause.OUT_OF_MEMORY
-    if "unexpectedly exits with a connection error" in described:
-        return LossCause.KILLED
-    if "node has died" in described:
-        return LossCause.SILENT
-    return LossCause.UNKNOWN
 
 
 def _mark(place: str) -> str:

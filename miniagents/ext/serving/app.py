@@ -10,6 +10,7 @@ from miniagents.ext.serving.asgi import AgentApp
 from miniagents.ext.serving.conversations.conversations import ConversationStore, MemoryConversations
 from miniagents.ext.serving.conversations.turn_queue import Turns
 from miniagents.ext.serving.draining import check_grace
+from miniagents.ext.serving.front_ends.front_end import FrontEnd
 from miniagents.ext.serving.http.auth import GENERATE, Auth, Keys
 from miniagents.ext.serving.http.hosts import Hosts
 from miniagents.ext.serving.http.limits import Limits
@@ -43,6 +44,7 @@ def agent_app(
     metrics: "bool | CollectorRegistry" = False,
     shows_errors: bool = False,
     expose: Iterable[str] = (),
+    front_ends: Iterable[FrontEnd] = (),
     gc: Collecting | None = None,
 ) -> AgentApp:
     """Return an ASGI app that serves agents, to run alone or to mount in another app.
@@ -70,7 +72,9 @@ def agent_app(
         metrics: Whether operators get `/metrics` for Prometheus; or a registry, in place of the one of the process.
         shows_errors: Whether clients see the texts of agents' own errors; otherwise only the log has them.
         expose: The parts that clients see besides answers: "tools" for the agents' own tool calls and their results, at
-            `/agents/{name}`. All clients see the calls that an agent leaves to the client.
+            `/agents/{name}`, and in chat front ends. All clients see the calls that an agent leaves to the client.
+        front_ends: The protocols of chat front ends that the service speaks: "ag-ui" (AG-UI, at
+            `/agents/{name}/ag-ui`), "ai-sdk" (the Vercel AI SDK, at `/agents/{name}/ai-sdk`). See docs/front-ends.md.
         gc: "service" for a process that only serves: collections of Python's garbage collector, for which all clients
             would wait, become rare and short as long as the app runs (docs/benchmarking.md). None leaves the collector
             alone; `miniagents serve` sets it itself.
@@ -80,7 +84,8 @@ def agent_app(
 
     Raises:
         InvalidOptionError: An option is outside its range.
-        MissingDependencyError: `metrics=` needs OpenTelemetry's exporter, which is not installed.
+        MissingDependencyError: `metrics=` needs OpenTelemetry's exporter, or "ag-ui" the package `ag-ui-protocol`,
+            which is not installed.
 
     Example:
         >>> @miniagent
@@ -113,7 +118,7 @@ def agent_app(
         shows_errors=shows_errors,
         shows_tools=shows_tools,
     )
-    return AgentApp(
+    app = AgentApp(
         service,
         grace=grace,
         on_start=on_start,
@@ -123,3 +128,5 @@ def agent_app(
         metrics=None if metrics is False else metrics_app(None if metrics is True else metrics),
         gc=gc,
     )
+    app.serve_front_ends(front_ends)
+    return app

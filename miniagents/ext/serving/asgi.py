@@ -24,6 +24,7 @@ from miniagents.ext.serving.anthropic.messages_api import AnthropicApi
 from miniagents.ext.serving.anthropic.models import AnthropicModels
 from miniagents.ext.serving.draining import Drain, check_grace
 from miniagents.ext.serving.first_routes import FirstRoutes
+from miniagents.ext.serving.front_ends.front_end import FrontEnd, FrontEndApi, protocols
 from miniagents.ext.serving.http.auth import Keys
 from miniagents.ext.serving.http.hosts import HostCheck, Hosts
 from miniagents.ext.serving.http.limits import Limits
@@ -47,12 +48,15 @@ from miniagents.ext.serving.tracking import P
 from miniagents.ext.telemetry.prometheus import MetricsApp
 
 if TYPE_CHECKING:
+    from miniagents.ext.serving.a2a.endpoint import A2aEndpoint
     from miniagents.ext.serving.mcp.endpoint import McpEndpoint
 
 PROBES = ("/healthz", "/readyz")
 """The paths that answer whether the service works."""
 
 _METHODS = ("GET", "POST", "DELETE")
+_FIRST = 3
+"""The place of further calls of agents among the routes: after those that most clients use; see `FirstRoutes`."""
 
 
 class AgentApp(Starlette):
@@ -101,6 +105,7 @@ class AgentApp(Starlette):
         self._metrics = metrics
         self._gc = gc
         self._mcp: McpEndpoint | None = None
+        self._a2a: A2aEndpoint | None = None
         self.hosts = hosts
         origins = tuple(allowed_origins)
         middleware = [
@@ -219,6 +224,43 @@ class AgentApp(Starlette):
         self._mcp = McpEndpoint(self._service, stateless=stateless)
         self.router.routes.extend(self._mcp.routes(path))
 
+    def serve_a2a(self, path: str = "/a2a", *, url: str | None = None) -> None:
+        """Serve the agents also by the Agent2Agent protocol, each at its name below a path, behind its card.
+
+        Args:
+            path: The path.
+            url: The address at which callers reach the service, for the cards; None for the address of each request.
+
+        Raises:
+            MissingDependencyError: The official SDK of the protocol is not installed.
+            InvalidOptionError: The app serves the protocol already.
+        """
+        try:
+            from miniagents.ext.serving.a2a.endpoint import A2aEndpoint
+        except ModuleNotFoundError as error:
+            raise MissingDependencyError(
+                f"agents behind cards need {error.name}: pip install 'miniagents[a2a]'"
+            ) from error
+        if self._a2a is not None:
+            raise InvalidOptionError("the app serves the Agent2Agent protocol already")
+        self._a2a = A2aEndpoint(self._service, url)
+        self.router.routes.extend(self._a2a.routes(path))
+
+    def serve_front_ends(self, names: Iterable[FrontEnd]) -> None:
+        """Speak protocols of chat front ends, too; see the option `front_ends` of `agent_app`.
+
+        Args:
+            names: The protocols.
+
+        Raises:
+            InvalidOptionError: A name is unknown.
+            MissingDependencyError: The package of a protocol is not installed.
+        """
+        service = self._service
+        for name, protocol in protocols(names).items():
+            endpoint = Endpoint(service, FrontEndApi(service, protocol).call, keys=service.keys, is_counted=True)
+            self.router.routes.insert(_FIRST, Route(f"/agents/{{name}}/{name}", endpoint, methods=["POST"]))
+
     @asynccontextmanager
     async def lifespan(self, app: Any = None) -> AsyncIterator[None]:
         """Run the agents while the block runs. A server does this for the outermost app. Inside another app, pass it
@@ -251,6 +293,8 @@ class AgentApp(Starlette):
             service.gate.is_draining = True
             self._agents.kept.clear()
             service.ended()
+            if self._a2a is not None:
+                await self._a2a.close()
             if is_own:
                 await self._end(self._drain.seconds_left if sys.exc_info()[0] is None else 0.0)
             await service.turns.end()

@@ -1,6 +1,6 @@
 """The replies of an agent as those of a model: texts, and the tool calls that are left to the client."""
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import TypeAlias
 
 import msgspec
@@ -98,16 +98,24 @@ class OpenCalls:
 
 
 async def spoken(
-    replies: MessageSequencePromise, reader: Reader | None = None, *, has_thoughts: bool = False
+    replies: MessageSequencePromise,
+    reader: Reader | None = None,
+    *,
+    is_whole: Callable[[type[Message]], bool] | None = None,
+    has_results: bool = False,
+    has_thoughts: bool = False,
 ) -> AsyncGenerator[Piece, None]:
     """Yield the pieces of the replies of an agent, and `Calls` as the last piece, when the call has ended. Each
     iteration yields the same pieces.
 
-    Tool calls that have a result, and the results themselves, are left out.
+    Tool calls that have a result are left out.
 
     Args:
         replies: The replies.
         reader: The reader of the pieces.
+        is_whole: Returns whether the messages of a class come as `Said` alone, without pieces of text. None for pieces
+            of all messages.
+        has_results: Whether the results of tools come too, as `Said` alone. Otherwise they are left out.
         has_thoughts: Whether the reasoning of models is among the pieces.
 
     Raises:
@@ -117,7 +125,9 @@ async def spoken(
     calls: OpenCalls | None = None  # until the first message has ended: live streams are many
     async for promise in replies:
         index = None
-        if not issubclass(promise.message_class, ToolResultMessage):
+        kind = promise.message_class
+        is_silent = issubclass(kind, ToolResultMessage) or (is_whole is not None and is_whole(kind))
+        if not is_silent:
             halves: Halves | None = None
             async for token in promise:
                 text = token.content if type(token) is TextToken else str(token)  # benchmark `serving`
@@ -142,13 +152,12 @@ async def spoken(
         message = sound_message(await promise)
         if reader is not None:
             reader.took(None)
+            if is_silent:
+                reader.took(str(message))
         calls = calls if calls is not None else OpenCalls()
         calls.saw(message)
-        if isinstance(message, ToolResultMessage):
-            if reader is not None:
-                reader.took(str(message))
-            continue
-        yield Said(index, message)
+        if has_results or not isinstance(message, ToolResultMessage):
+            yield Said(index, message)
     await replies  # until the interaction has ended, and its usage is known
     yield Calls(calls.calls if calls is not None else ())
 

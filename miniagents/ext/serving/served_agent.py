@@ -81,6 +81,7 @@ class Entry:
         argument_names: The names of these arguments.
         wants: The content that the agent takes besides that which all agents take.
         count_tokens: The function that counts the tokens of a conversation, or None.
+        takes_anthropic_tools: Whether the agent's tools have the form of Anthropic's API, and not that of OpenAI's.
 
     Raises:
         InvalidOptionError: The name is not valid, the agent does not take one of the arguments, or it wants an unknown
@@ -103,7 +104,9 @@ class Entry:
         self.description = (
             served.description if served.description is not None else known.description if known is not None else None
         )
-        self.wants = frozenset[str]((*served.wants, *_wants_of(known)))
+        self.takes_anthropic_tools = isinstance(known, LLMAgent) and known.apis(known.arguments) == (MESSAGES,)
+        own: tuple[Want, ...] = ("blocks",) if self.takes_anthropic_tools else ()  # passed on to the model
+        self.wants = frozenset[str]((*served.wants, *own))
         self.count_tokens = served.count_tokens
         self._into_api_options: frozenset[str] = frozenset()
         if known is None:
@@ -203,11 +206,6 @@ def entries_of(agents: Any, system: MiniAgents) -> dict[str, Entry]:
     if not entries:
         raise InvalidOptionError("agent_app() needs an agent to serve")
     return entries
-
-
-def _wants_of(agent: MiniAgent | None) -> tuple[Want, ...]:
-    """Return the content that an agent can pass on to its model."""
-    return ("blocks",) if isinstance(agent, LLMAgent) and agent.apis(agent.arguments) == (MESSAGES,) else ()
 
 
 def _decodable(kind: Any) -> Any:

@@ -9,7 +9,6 @@ from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation
 
 from miniagents.actors import ActorSystem
-from miniagents.actors.cells.actor_cell import ActorCell
 from miniagents.actors.cells.cell import Cell
 
 SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
@@ -147,13 +146,7 @@ def _kind(cell: Cell) -> str | None:
     Returns:
         The kind; None for a cell of the runtime itself.
     """
-    agent = getattr(cell, "agent", None)
-    if agent is not None:
-        return str(agent.alias)
-    if isinstance(cell, ActorCell):
-        factory = cell.props.factory
-        return str(getattr(getattr(factory, "func", factory), "__name__", "actor"))
-    return "Supervisor" if cell.is_supervisor else None
+    return cell.type_name or ("Supervisor" if cell.is_supervisor else None)
 
 
 _global: list[Instruments] = []

@@ -15,7 +15,6 @@ from opentelemetry.trace import SpanKind, TracerProvider
 from miniagents.actors import ActorSystem, Observer
 from miniagents.actors.cells.cell import Cell
 from miniagents.actors.observing.caller import current_caller
-from miniagents.actors.observing.observers import observer_failed
 from miniagents.actors.observing.request_id import current_request_id
 from miniagents.agents import Interaction, MiniAgent
 from miniagents.ext.llms.messages import ToolCall
@@ -153,7 +152,7 @@ class Telemetry(Observer):
         try:
             self._end(interaction, interaction.replies.settled_error)
         except Exception as error:
-            observer_failed(self.interaction_ended, error)
+            self._system.observers.failed(self.interaction_ended, error)
 
     def _end(self, interaction: Interaction, error: BaseException | None) -> None:
         operation = self._open.pop(interaction.id, None)

@@ -1,7 +1,6 @@
 """`MemoryJournal`: a journal in memory, which can die at a write."""
 
 import asyncio
-import itertools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -68,9 +67,11 @@ class MemoryJournal:
             self._is_open = True
             self._model.lives.process += 1
 
-    def next_id(self) -> int:
+    def next_id(self, count: int = 1) -> int:
         """Return the next number; see `Journal`."""
-        return next(self._model.ids)
+        model = self._model
+        first, model.next_id = model.next_id, model.next_id + count
+        return first
 
     def write(self, first: Operation[R], *more: Operation[Any]) -> asyncio.Future[R]:
         """Write operations; see `Journal`."""
@@ -131,7 +132,7 @@ class _Model:
     """What is in the journal."""
 
     def __init__(self) -> None:
-        self.ids = itertools.count(1)
+        self.next_id = 1
         self.lives = MemoryLives()
         self.states = MemoryStates()
         self.mail = MemoryMail(self.lives)

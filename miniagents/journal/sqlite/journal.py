@@ -122,10 +122,11 @@ class SqliteJournal:
         _open.add(self)
         atexit.register(self._writer.stop)
 
-    def next_id(self) -> int:
+    def next_id(self, count: int = 1) -> int:
         """Return the next number; see `Journal`."""
-        self._last_id += 1
-        return self._last_id
+        first = self._last_id + 1
+        self._last_id += count
+        return first
 
     def write(self, first: Operation[R], *more: Operation[Any]) -> asyncio.Future[R]:
         """Write operations; see `Journal`."""

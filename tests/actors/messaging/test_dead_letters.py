@@ -95,3 +95,52 @@ async def test_the_last_dead_letters_are_kept_and_all_are_counted() -> None:
             ref.tell(Add(n))
         assert [letter.message for letter in system.dead_letters] == [Add(7), Add(8), Add(9)]
         assert system.dead_letters.total == 10
+
+
+async def test_a_dead_letter_is_found_dropped_and_sent_again_by_its_id() -> None:
+    async with ActorSystem() as system:
+        gone = system.spawn(Counter)
+        await gone.stop()
+        for n in range(2):
+            gone.tell(Add(n))
+        letters = system.dead_letters
+        first, second = letters
+        assert first.id != second.id
+        assert letters.get(first.id) is first
+        assert not letters.resend(first.id), "the receiver is dead"
+        assert letters.get(first.id) is first
+        assert letters.drop(first.id)
+        assert not letters.drop(first.id)
+        assert letters.get(first.id) is None
+        with pytest.raises(LookupError, match=f"dead letter {first.id} "):
+            letters.resend(first.id)
+        assert tuple(letters) == (second,)
+        assert letters.total == 2, "what was dropped has been counted"
+
+
+async def test_a_dead_letter_leaves_by_its_id_when_its_receiver_has_accepted_it() -> None:
+    log: list[Any] = []
+    async with ActorSystem() as system:
+        gate = asyncio.Event()
+        ref = busy(system, gate, Overflow.DROP_NEWEST, log)
+        ref.tell(Hold())
+        await turns()
+        for n in (1, 2, 3):
+            ref.tell(TextMessage(str(n)))
+        (letter,) = system.dead_letters
+        assert not system.dead_letters.resend(letter.id), "the mailbox is still full, and drops it again"
+        (again,) = system.dead_letters
+        assert (again.id, again.message) != (letter.id, None)
+        assert again.message == letter.message
+        gate.set()
+        await turns()
+        assert system.dead_letters.resend(again.id)
+        assert len(system.dead_letters) == 0
+
+
+async def test_a_system_that_keeps_no_dead_letters_counts_them() -> None:
+    async with ActorSystem(dead_letters_kept=0) as system:
+        gone = system.spawn(Counter)
+        await gone.stop()
+        gone.tell(Add(1))
+        assert (len(system.dead_letters), system.dead_letters.total) == (0, 1)

@@ -118,7 +118,7 @@ async def test_so_many_at_once_and_no_more() -> None:
 async def refused(limit: RateLimit, count: int) -> list[bool]:
     """So many requests at once are answered with a 429. Returns which of them lowered the rate."""
     all_at_once = [await limit.admit("unlucky", 0) for _ in range(count)]
-    slowed = [limit.slow_down(admission) for admission in all_at_once]
+    slowed = [limit.slow_down(admission) is not None for admission in all_at_once]
     for admission in all_at_once:
         admission.settle(None)
     return slowed
@@ -175,7 +175,7 @@ async def test_the_rate_is_halved_by_the_first_429_that_chance_does_not_explain(
     slowed: list[bool] = []
     while not any(slowed):
         admission = await limit.admit("unlucky", 0)
-        slowed.append(limit.slow_down(admission))
+        slowed.append(limit.slow_down(admission) is not None)
         admission.settle(None)
     assert len(slowed) == 17  # of 100 requests 10 are expected, and 6 more may be chance
 

@@ -94,7 +94,7 @@ def test_outputs_are_validated_by_pydantic_and_their_schemas_are_whole_and_stric
 ) -> None:
     output = output_type(kind)
     assert output.decode(text) == value
-    assert output.strict
+    assert output.strict_schema is not None
     assert {f"#/$defs/{name}" for name in output.schema.get("$defs", {})} >= _references(output.schema)
     assert "oneOf" not in str(output.schema)
     assert str(output.schema).count("'$defs'") == ("$defs" in output.schema)

@@ -53,7 +53,7 @@ async def test_a_parameter_with_a_default_may_be_left_out_and_the_default_is_tol
             "anyOf": [{"type": "integer"}, {"type": "null"}],
             "description": "Default: 10",
         }
-        assert properties["order"]["anyOf"] == [{"enum": ["new", "old"]}, {"type": "null"}]
+        assert properties["order"]["anyOf"] == [{"type": "string", "enum": ["new", "old"]}, {"type": "null"}]
         assert properties["tags"]["anyOf"] == [{"type": "array", "items": {"type": "string"}}, {"type": "null"}]
         assert "default" not in str(properties).replace("'description': 'Default", "")
 

@@ -41,6 +41,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "weather.today": NOTHING,
     "unfit": NOTHING,
     "slow": {"type": "object", "properties": {"key": {"type": "string"}}},
+    "hold": NOTHING,
     "die": {"type": "object", "properties": {"code": {"type": "integer"}}},
     "big": {"type": "object", "properties": {"size": {"type": "integer"}}},
     "steps": {"type": "object", "properties": {"number": {"type": "integer"}, "pause": {"type": "number"}}},
@@ -126,11 +127,15 @@ async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> Any:
             return types.CallToolResult(content=[], structured_content={"degrees": "warm"})
         case "slow":
             try:
-                await anyio.sleep(30)
+                await anyio.sleep(300)
             except anyio.get_cancelled_exc_class():
                 note(f"cancelled {arguments.get('key')} at {time.time()}")
                 raise
             return text("done")
+        case "hold":
+            while "open" not in Path(os.environ["MCP_TEST_NOTES"]).read_text().splitlines():  # noqa: ASYNC110 - a file
+                await anyio.sleep(0.02)
+            return text("let go")
         case "die":
             print("it is the end", file=sys.stderr, flush=True)
             os._exit(arguments.get("code", 3))

@@ -15,7 +15,7 @@ from miniagents.ext.llms import AudioMessage, FileMessage, ImageMessage, ToolRes
 from miniagents.ext.mcp import McpServer
 from miniagents.testing import Call, Reply, Script, ScriptedModel
 from tests.ext.mcp.program import PAGES, PNG, SCHEMAS
-from tests.ext.mcp.servers import ERAS, PROGRAM, ROOT, noted, programs, server_of, stdio_server
+from tests.ext.mcp.servers import ERAS, PROGRAM, ROOT, noted, programs, server_of, stdio_server, until
 
 pytestmark = pytest.mark.real_time
 
@@ -65,7 +65,7 @@ async def test_an_agent_calls_tools_and_nothing_is_left_after_the_end_of_the_sys
             replies = await ScriptedModel.fork(script=script, tools=[server]).inquire("How is the weather?")
 
         assert asyncio.all_tasks() == {asyncio.current_task()}
-        assert programs() == before
+        await until(lambda: programs() == before)
     results = [message for message in replies if isinstance(message, ToolResultMessage)]
     assert [(result.content.split("\n")[0], result.is_error) for result in results] == [
         ('{"degrees": 21}', False),

@@ -65,6 +65,14 @@ async def until_up(events: AsyncIterator[Event], node: str) -> list[EventKind]:
     return kinds
 
 
+async def until_lost(events: AsyncIterator[Event], node: str) -> object:
+    """Wait for the loss of a node, and return its cause."""
+    async for event in events:
+        if (event.path, event.kind) == (node, EventKind.NODE_LOST):
+            return event.detail
+    raise AssertionError("the events have ended")
+
+
 def processes(word: str) -> list[int]:
     """Return the other processes that have a word in their command line or environment, zombies excluded."""
     fitting = []

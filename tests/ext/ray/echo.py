@@ -22,6 +22,9 @@ class EchoRuntime:
 
     lease_left = 1.0
 
+    def leave(self) -> None:
+        """Never called: no test sends a SIGTERM."""
+
     async def ready(self) -> None:
         """Be ready at once, unless the settings are a reason not to start."""
         if self._settings.startswith(b"refuse"):

@@ -13,9 +13,12 @@ import pytest_asyncio
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'miniagents[ray]'")
 
 from miniagents import (
+    Actor,
+    ActorContext,
     ActorStoppedError,
     ChildSpec,
     EventKind,
+    Message,
     MiniAgents,
     NodeLostError,
     OneForOne,
@@ -24,8 +27,8 @@ from miniagents import (
     Supervisor,
 )
 from miniagents.ext.ray import RayCluster
-from tests.ext.ray.clusters import processes, until_up
-from tests.ext.ray.workers import Block, Count, Counted, Hang, Place, Total, Watcher, Where, Worker, counting
+from tests.ext.ray.clusters import processes, until_lost, until_up
+from tests.ext.ray.workers import Block, Count, Counted, Hang, Place, Slow, Total, Watcher, Where, Worker, counting
 
 pytestmark = [
     pytest.mark.real_time,
@@ -36,6 +39,15 @@ pytestmark = [
 
 LEASE = 2.0
 SPREAD = SpawnOptions(placement=Placement.SPREAD)
+
+
+class Bell(Actor):
+    """An actor of the driver that is told something once."""
+
+    rung = asyncio.Event()
+
+    async def receive(self, message: Message, ctx: ActorContext) -> None:
+        self.rung.set()
 
 
 class Nodes:
@@ -227,6 +239,32 @@ async def test_a_drained_node_gives_its_actors_away_and_is_not_replaced(nodes: N
     again = await asyncio.wait_for(nodes.placed_again("/drained/worker", worker), 20)
 
     assert again.node != place.node
+    assert place.node not in {node.name for node in nodes.system.nodes()}
+    assert supervisor.is_alive
+
+
+async def test_a_node_whose_process_gets_a_sigterm_ends_its_work_gives_its_actors_away_and_is_not_replaced(
+    nodes: Nodes,
+) -> None:
+    supervisor = await nodes.system.supervise(
+        Supervisor(
+            "leaving", strategy=OneForOne(max_restarts=0), children=[ChildSpec("worker", Worker, options=SPREAD)]
+        )
+    )
+    worker: Any = nodes.system.lookup("/leaving/worker")
+    place = await worker.ask(Where())
+    bell = nodes.system.spawn(Bell)
+    in_hand = worker.ask(Slow(begun=bell))
+    await asyncio.wait_for(Bell.rung.wait(), 20)
+    with nodes.system.events.subscribe() as events:
+        os.kill(place.pid, signal.SIGTERM)
+
+        assert (await asyncio.wait_for(in_hand, 20)).pid == place.pid
+        again = await asyncio.wait_for(nodes.placed_again("/leaving/worker", worker), 20)
+        lost = await asyncio.wait_for(until_lost(events, place.node), 20)
+
+    assert again.node != place.node
+    assert lost == "drained"
     assert place.node not in {node.name for node in nodes.system.nodes()}
     assert supervisor.is_alive
 

@@ -131,6 +131,7 @@ async def test_a_runtime_killed_with_signal_9_is_reported_within_a_second_and_an
 
     assert await driver.losses.get() == (node, LossCause.KILLED)
     assert time.monotonic() - killed_at < 1
+    assert await driver.launcher.kill(node), "the kernel says that it has ended"
     assert (await driver.facts(await started(driver)))["pid"] != pid
 
 
@@ -139,7 +140,7 @@ async def test_a_runtime_that_is_stopped_is_killed_at_once_and_another_takes_its
     pid = (await driver.facts(node))["pid"]
     os.kill(pid, signal.SIGSTOP)
 
-    await driver.launcher.kill(node)
+    assert await driver.launcher.kill(node), "the kernel says that it has ended"
     await asyncio.wait_for(gone(pid), 2)
 
     assert (await driver.facts(await started(driver)))["pid"] != pid

@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from miniagents import InvalidOptionError, MiniAgents, MissingDependencyError
-from miniagents.cluster import LossCause, NodeId
+from miniagents.cluster import NodeId
 from miniagents.ext.ray import RayCluster
-from miniagents.ext.ray.launcher import RayLauncher, cause_of
+from miniagents.ext.ray.launcher import RayLauncher
 from miniagents.ext.ray.transport import PIECE_BYTES, Piece, Pieces, pieces_of
 
 
@@ -56,19 +56,6 @@ async def test_an_address_where_nothing_listens_is_refused_at_once(monkeypatch: 
     with pytest.raises(ConnectionError, match=r"no Ray cluster at .127"):
         async with MiniAgents(cluster=RayCluster(nodes=1, address="127.0.0.1:9")):
             pass
-
-
-@pytest.mark.parametrize(
-    ("described", "cause"),
-    [
-        ("Worker exit type: SYSTEM_ERROR Worker unexpectedly exits with a connection error code 2.", LossCause.KILLED),
-        ("The worker was killed due to memory pressure: OutOfMemoryError", LossCause.OUT_OF_MEMORY),
-        ("The actor died because its node has died. health check failed due to missing heartbeats", LossCause.SILENT),
-        ("The actor is dead because it was killed by `ray.kill`.", LossCause.UNKNOWN),
-    ],
-)
-def test_the_cause_of_a_loss_is_taken_from_what_ray_says(described: str, cause: LossCause) -> None:
-    assert cause_of(described) is cause
 
 
 @pytest.mark.parametrize("size", [0, 1, PIECE_BYTES, PIECE_BYTES + 1, 3 * PIECE_BYTES])

@@ -26,6 +26,12 @@ class Hang(Message):
     """Do not answer."""
 
 
+class Slow(Message):
+    """Tell an actor that it begins, take a second, and answer where that was."""
+
+    begun: ActorRef
+
+
 class Block(Message):
     """Hold the loop of the node.
 
@@ -81,6 +87,10 @@ class Worker(Actor):
                 return None
             case Total():
                 return Counted(count=self.count, in_order=self.in_order)
+            case Slow(begun=begun):
+                begun.tell(message)
+                await asyncio.sleep(1)
+                return Place(node=ctx.self.node, epoch=ctx.self.epoch, pid=os.getpid())
             case Block(seconds=seconds):
                 time.sleep(seconds)  # noqa: ASYNC251 - a node is to be busy
             case Hang():

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,8 @@ ROOT = Path(__file__).parents[3]
         (["tests.ext.serving.agents:echo", "--port", "-1"], "--port must be 0 to 65535, not -1"),
         (["tests.ext.serving.agents:echo", "--port", "65536"], "--port must be 0 to 65535"),
         (["tests.ext.serving.test_command:bare", "--grace", "1"], "there is none here"),
+        (["tests.ext.serving.test_command:bare", "--front-end", "ai-sdk"], "there is none here"),
+        (["tests.ext.serving.agents:echo", "--front-end", "chat"], "'ag-ui', 'ai-sdk', not 'chat'"),
         (["json:dumps"], "neither an agent nor an app"),
         (["json:loads"], "decorate it with @miniagent"),
         (["json:JSONDecoder"], "neither an agent nor an app"),
@@ -139,7 +142,7 @@ def test_without_its_libraries_it_says_what_to_install() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=50, check=False
     )
     assert (done.returncode, done.stderr) == (
-        1,
+        2,
         "miniagents serve needs starlette and uvicorn: pip install 'miniagents[serve]'\n",
     )
 
@@ -156,3 +159,24 @@ def test_the_public_names_are_all_there_and_sorted() -> None:
     assert miniagents.ext.serving.__all__ == sorted(miniagents.ext.serving.__all__)
     assert [name for name in miniagents.ext.serving.__all__ if not hasattr(miniagents.ext.serving, name)] == []
     assert not hasattr(miniagents.ext.serving, "nothing")
+
+
+def test_a_port_that_is_taken_is_one_line_and_status_2_before_anything_starts(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        assert command.main(["tests.ext.serving.agents:echo", "--port", str(port)]) == 2
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"miniagents serve: --port {port} of 127.0.0.1 is taken by another process")
+
+
+def test_a_host_that_is_unknown_is_one_line_and_status_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["tests.ext.serving.agents:echo", "--host", "256.0.0.1"]) == 2
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("miniagents serve: --host 256.0.0.1: there is no such address")

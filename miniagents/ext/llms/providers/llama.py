@@ -14,6 +14,7 @@ from miniagents.ext.llms.providers.clients import sdk
 from miniagents.ext.llms.providers.error_mapping import malformed
 from miniagents.ext.llms.providers.llama_tools import ANSWER, prompt_with_tools, tool_output
 from miniagents.ext.llms.providers.openai import OpenAIProvider
+from miniagents.ext.llms.schemas import OutputType
 
 
 class LocalProvider(OpenAIProvider):
@@ -31,6 +32,10 @@ class LocalProvider(OpenAIProvider):
     def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str | None, None]:
         """Send a request and fill the answer as it arrives; see `Provider`."""
         return self._with_tools(request, answer) if request.tools else super().stream(request, answer)
+
+    def _response_format(self, output: OutputType) -> dict[str, Any]:
+        """Return the whole schema: a grammar holds the model to lengths, too."""
+        return {"type": "json_schema", "json_schema": {"name": output.api_name, "schema": output.schema}}
 
     async def _with_tools(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str | None, None]:
         options = dict(request.options)

@@ -62,9 +62,7 @@ def tool_output(tools: Sequence[ToolSpec], output: OutputType | None, choice: ob
         definitions.update(answer.pop("$defs", {}))
         variants.append(_object(**{ANSWER: answer}))
     schema: dict[str, Any] = variants[0] if len(variants) == 1 else {"anyOf": variants}
-    return OutputType(
-        "turn", dict, dict, {**schema, **({"$defs": definitions} if definitions else {})}, wrapped=False, strict=True
-    )
+    return OutputType("turn", dict, dict, {**schema, **({"$defs": definitions} if definitions else {})}, wrapped=False)
 
 
 def _object(**properties: object) -> dict[str, Any]:

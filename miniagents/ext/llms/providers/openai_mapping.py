@@ -91,15 +91,15 @@ def to_openai(
             dicts.append(
                 {
                     "role": "assistant",
-                    "content": _of_reply(message) or None,
-                    **_reasoning(message, origin, send_reasoning),
+                    "content": (_of_reply(message) if KEY in message.metadata else message.content) or None,
+                    **(_reasoning(message, origin, send_reasoning) if KEY in message.metadata else {}),
                     "tool_calls": [
                         {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}}
                         for c in message.tool_calls
                     ],
                 }
             )
-        elif isinstance(message, ReplyMessage):
+        elif isinstance(message, ReplyMessage) and KEY in message.metadata:
             fields = _reasoning(message, origin, send_reasoning)
             dicts.append({"role": "assistant", "content": _of_reply(message), **fields})
         else:
@@ -270,19 +270,31 @@ def _calls(message: Mapping[str, Any], number: int) -> tuple[tuple[ToolCall, ...
 def _from_part(part: Mapping[str, Any]) -> Message:
     kind = part["type"]
     if kind == "image_url":
-        return ImageMessage(**_from_url(part["image_url"]["url"]))
+        return ImageMessage(**fields_of_url(part["image_url"]["url"]))
     if kind == "file":
         file = part["file"]
         if file.get("file_id") is not None:
             return FileMessage(file_id=file["file_id"])
-        return FileMessage(filename=file.get("filename", "file"), **_from_url(file["file_data"]))
+        return FileMessage(filename=file.get("filename", "file"), **fields_of_url(file["file_data"]))
     if kind == "input_audio":
         sound = part["input_audio"]
         return AudioMessage(data=base64.b64decode(sound["data"], validate=True), media_type=_SOUND[sound["format"]])
     return UserMessage(part["text"])
 
 
-def _from_url(url: str) -> dict[str, Any]:
+def fields_of_url(url: str) -> dict[str, Any]:
+    """Return the fields of an image or a file at a URL: `url`; or `data` and `media_type` of a data URL.
+
+    Args:
+        url: The URL.
+
+    Raises:
+        ValueError: A data URL has no base64.
+
+    Example:
+        >>> fields_of_url("data:image/gif;base64,R0lG")
+        {'data': b'GIF', 'media_type': 'image/gif'}
+    """
     if not url.startswith("data:"):
         return {"url": url}
     header, _, data = url.partition(",")
@@ -402,4 +414,9 @@ def _function(tool: ToolSpec) -> dict[str, Any]:
 
 
 def _schema(output: OutputType) -> dict[str, Any]:
-    return {"name": output.api_name, "schema": output.schema, "strict": output.strict}
+    strict = output.strict_schema
+    return {
+        "name": output.api_name,
+        "schema": output.schema if strict is None else strict,
+        "strict": strict is not None,
+    }

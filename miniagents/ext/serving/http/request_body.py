@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import Request
+from starlette.types import Message, Receive
 
 from miniagents.ext.serving.http.limits import Limits
 from miniagents.ext.serving.http.problems import Problem
@@ -44,6 +45,20 @@ async def read_body(request: Request, limits: Limits) -> bytes:
     except TimeoutError:
         raise too_slow(limits) from None
     return bytes(body)
+
+
+def replayed(body: bytes, receive: Receive) -> Receive:
+    """Return a function that receives a body which was read already, and then what comes after it."""
+    is_read = False
+
+    async def receive_again() -> Message:
+        nonlocal is_read
+        if is_read:
+            return await receive()
+        is_read = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive_again
 
 
 def too_large(limits: Limits) -> Problem:

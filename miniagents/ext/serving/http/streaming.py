@@ -49,6 +49,7 @@ class EventStream(Response):
         gone: Called when the client has disconnected, or the events have failed.
         prelude: The number of events at the beginning that do not show yet whether the call succeeds; None to send the
             head at once.
+        first: The bytes that are sent with the head; b"" for none.
 
     Attributes:
         patience: The shortest of the timeouts, in seconds, more than 0; see `Ticker`.
@@ -68,6 +69,7 @@ class EventStream(Response):
         limits: Limits,
         gone: Callable[[], object],
         prelude: int | None = 0,
+        first: bytes = b"",
     ) -> None:
         self._events = events
         self._reader = reader
@@ -78,7 +80,7 @@ class EventStream(Response):
         self._limits = limits
         self._gone = gone
         self._prelude = prelude
-        self._held: list[bytes] = []
+        self._held: list[bytes] = [first] if first else []
         self._has_head = False
         self._is_sending = False
         self._since = 0.0  # when the last sending began, on the loop's clock

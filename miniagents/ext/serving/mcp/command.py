@@ -1,64 +1,24 @@
-"""`miniagents mcp module:agent`: agents as tools for a client that starts this process."""
+"""`miniagents mcp module:agent`: the command. `miniagents.ext.serving.mcp.wire` does the work."""
 
-import argparse
-import os
-import sys
+import click
 
-from miniagents.agents import MiniAgents
-from miniagents.errors import InvalidOptionError
-from miniagents.ext.importing import import_target
+from miniagents.ext.command_line import Command
 
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `miniagents mcp` to a parser, and set `run` as the function for them."""
-    parser.description = (
-        "Serve agents as tools of the Model Context Protocol, over standard input and output, to the client that "
-        "starts this process: an editor, a desktop assistant. The process ends when the client closes the input."
-    )
-    parser.add_argument("agent", metavar="module:name", help="the agent, or a list or dict of agents")
-    parser.set_defaults(run=run)
+_EXAMPLES = """
+  miniagents mcp mypackage.agents:writer       one tool
+  miniagents mcp mypackage.agents:tools        a list or dict of agents
+"""
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Serve until the input ends.
+@click.command("mcp", cls=Command, epilog=_EXAMPLES)
+@click.argument("agent", metavar="MODULE:NAME")
+def mcp(agent: str) -> int:
+    """Serve agents as tools to an MCP client that starts the command.
 
-    Args:
-        arguments: `agent`; see `configure`.
-
-    Returns:
-        The exit status.
+    The client is an editor or a desktop assistant, and talks to the process over standard input and output. The process
+    ends when the client closes the input. MODULE:NAME is an agent, or a list or dict of agents.
     """
-    reading, writing = take_wire()
-    try:
-        from miniagents.ext.serving.mcp.stdio import serve_stdio
-    except ModuleNotFoundError as error:
-        print(f"miniagents mcp needs {error.name}: pip install 'miniagents[mcp]'", file=sys.stderr)
-        return 1
-    system = MiniAgents()
-    try:
-        system.run(serve_stdio(import_target(arguments.agent), system, reading, writing))
-    except InvalidOptionError as error:
-        print(f"miniagents mcp: {arguments.agent}: {error}", file=sys.stderr)
-        return 2
-    return 0
+    # Not imported at the top: help loads no agents.
+    from miniagents.ext.serving.mcp.wire import serve_wire
 
-
-def take_wire() -> tuple[int, int]:
-    """Take the standard input and output for the protocol alone, for the rest of the process.
-
-    From now on everything else reads nothing, and what it prints goes to the error output: code of the user, its
-    libraries, and the processes that they start.
-
-    Returns:
-        The descriptors of the input and of the output.
-    """
-    sys.stdout.flush()
-    reading, writing = os.dup(0), os.dup(1)
-    nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, 0)
-    try:
-        os.dup2(2, 1)
-    except OSError:  # the error output is closed
-        os.dup2(nothing, 1)
-    os.close(nothing)
-    return reading, writing
+    return serve_wire(agent)

@@ -9,10 +9,10 @@ from mcp.server.auth.provider import AccessToken
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from miniagents.ext.serving.http.problems import Problem
-from miniagents.ext.serving.http.request_body import check_structure, read_body
+from miniagents.ext.serving.http.request_body import check_structure, read_body, replayed
 from miniagents.ext.serving.mcp.tool_server import Context, tool_server
 from miniagents.ext.serving.runs import Run
 from miniagents.ext.serving.served_agent import Entry
@@ -77,7 +77,7 @@ class McpEndpoint:
         check_structure(body, limits)
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-            await handle(scope, _replayed(body, receive), send)
+            await handle(scope, replayed(body, receive), send)
 
         return answer
 
@@ -88,17 +88,3 @@ class McpEndpoint:
         assert isinstance(request, Request)  # each message came over HTTP
         key = request.scope["user"].access_token.client_id
         return await self._service.begin(request, entry, key, messages, arguments)
-
-
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """Return a function that receives a body which was read already, and then what comes after it."""
-    is_read = False
-
-    async def receive_again() -> Message:
-        nonlocal is_read
-        if is_read:
-            return await receive()
-        is_read = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive_again

@@ -33,7 +33,7 @@ class InteractionInfo(msgspec.Struct, frozen=True):
         parent: The number of the calling call, or null.
         age: Seconds since the call was made.
         tokens: Tokens used so far. The call of a client includes all calls below it.
-        cost: The cost so far in USD, of the same calls.
+        cost: The cost so far in USD, of the same calls; None if it is not known.
         state: The state: waiting in the mailbox, running, cancelled, or still running after that (`abandoned`).
         label: A label that tells equal calls apart, or null.
         key: The name of the key that made the call, or null.
@@ -44,7 +44,7 @@ class InteractionInfo(msgspec.Struct, frozen=True):
     parent: int | None
     age: float
     tokens: int
-    cost: float
+    cost: float | None
     state: Literal["waiting", "running", "cancelled", "abandoned"]
     label: str | None = None
     key: str | None = None
@@ -129,13 +129,14 @@ class Operations:
     def _info(self, interaction: Interaction, parent: Interaction | None) -> InteractionInfo:
         run = self._service.runs.of(interaction.id)
         meter = run.meter if run is not None else None
+        cost = interaction.cost if meter is None else meter.cost
         return InteractionInfo(
             id=interaction.id,
             agent=interaction.path,
             parent=parent.id if parent is not None else None,
             age=round(interaction.age, 3),
             tokens=interaction.tokens if meter is None else meter.input_tokens + meter.output_tokens,
-            cost=round(interaction.cost if meter is None else meter.cost, 9),
+            cost=round(cost, 9) if cost is not None else None,
             state="abandoned"
             if interaction.abandoned
             else "cancelled"

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -124,14 +123,11 @@ async def test_a_cancel_of_the_client_reaches_the_agent_below_at_once(mode: str)
     async with served(app) as address, http_client(f"{address}/mcp", mode) as client:
         call = asyncio.create_task(client.call_tool("outer", {"message": "x"}))
         await held.waiting.wait()
-        began = time.perf_counter()
         call.cancel()
         await held.cancelled.wait()
-        took = time.perf_counter() - began
         after = await client.call_tool("echo", {"message": "still here"})
 
     assert after.content == [TextContent(text="You said: still here")]
-    assert took < 0.5  # 10 ms on an idle machine
 
 
 async def test_a_client_without_a_valid_token_gets_a_401(url: str, mode: str) -> None:

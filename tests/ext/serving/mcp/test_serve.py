@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -67,13 +66,11 @@ async def test_the_command_serves_tools_beside_the_service_and_a_signal_lets_a_c
         await until(lambda: seen)
         process.send_signal(signal.SIGTERM)
         result = await call
-        began = time.monotonic()
         status = await process.wait()  # although the client, of the old era, listens by a GET
 
     assert [agent["name"] for agent in listed["agents"]] == ["slow"]
     assert result.content == [TextContent(text="begun"), TextContent(text="done")]
     assert status == 0
-    assert time.monotonic() - began < 30
 
 
 async def test_without_the_option_there_are_no_tools() -> None:

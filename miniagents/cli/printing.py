@@ -1,22 +1,13 @@
-"""What a command prints: tables and lines for people, one JSON object for machines."""
+"""What a command prints for people: tables, and values in one line."""
 
 import datetime as dt
 import json
 import shutil
 import sys
 from collections.abc import Sequence
-from typing import Any
-
-ENVELOPE = 1
-"""The version of the JSON object."""
 
 _CELL = 60
 """Characters of a cell on a terminal, at most."""
-
-
-def envelope(command: str, result: Any = None, error: dict[str, str] | None = None) -> str:
-    """Return the JSON object of a command, in one line: its result, or its error."""
-    return json.dumps({"version": ENVELOPE, "command": command, "result": result, "error": error})
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -1,0 +1,106 @@
+"""A service for chat front ends, and the requests of their clients."""
+
+import json
+from typing import Any
+
+import httpx2
+
+from miniagents import InteractionContext, TextMessage, TextToken, miniagent
+from miniagents.ext.llms import ImageMessage, ReplyMessage, ToolCall
+from miniagents.ext.serving import AgentApp, Served, agent_app
+from miniagents.testing import Call, Reply, Script, ScriptedModel
+from tests.ext.serving.agents import echo, failing, speller, weather
+from tests.ext.serving.servers import ADMIN, TOKEN
+
+
+@miniagent
+async def talker(ctx: InteractionContext) -> None:
+    """Says two things."""
+    ctx.reply("First this.")
+    ctx.reply("Then that.")
+
+
+@miniagent
+async def breaking(ctx: InteractionContext) -> None:
+    """Says one word, and fails."""
+
+    async def words(_: dict[str, Any]) -> Any:
+        yield TextToken("one ")
+        raise ValueError("the password is 1234")
+
+    ctx.reply(TextMessage.promise(message_token_streamer=words))
+
+
+@miniagent
+async def ringer(ctx: InteractionContext) -> None:
+    """Calls a tool, and fails."""
+    ctx.reply(ReplyMessage("Wait.", tool_calls=(ToolCall(id="call_9", name="ring"),)))
+    raise ValueError("no answer")
+
+
+@miniagent
+async def painter(ctx: InteractionContext) -> None:
+    """Paints."""
+    ctx.reply("Look:")
+    ctx.reply(ImageMessage(data=b"GIF", media_type="image/gif"))
+
+
+@miniagent
+async def asker(ctx: InteractionContext) -> None:
+    """Leaves a call to the client."""
+    ctx.reply(ReplyMessage("Well.", tool_calls=(ToolCall(id="call_7", name="ring", arguments='{"bell": 1}'),)))
+
+
+async def population(city: str) -> str:
+    """Say how many people live in a city."""
+    if city != "Paris":
+        raise ValueError("no such city")
+    return "2100000"
+
+
+def desk(city: str = "Paris") -> Any:
+    """An agent with a tool of its own, which it asks about a city."""
+    call = Call("population", {"city": city}, id="call_1")
+    script = Script(Reply("I look.", calls=(call,), input_tokens=10), Reply("So it is.", input_tokens=20))
+    return ScriptedModel.fork(alias="desk", script=script, tools=[population])
+
+
+def chat_app(*agents: Any, **options: Any) -> AgentApp:
+    """The service."""
+    weather_of = Served(weather, arguments=("city",))
+    agents = agents or (echo, speller, failing, talker, breaking, ringer, painter, asker, weather_of)
+    return agent_app(agents, auth=TOKEN, admin_auth=ADMIN, front_ends=("ag-ui", "ai-sdk"), **options)
+
+
+def ag_ui_body(text: str = "hi", **fields: Any) -> dict[str, Any]:
+    """A request of AG-UI."""
+    messages = [{"id": "1", "role": "user", "content": text}]
+    return {"threadId": "thread", "runId": "run", "messages": messages, "tools": [], "context": [], **fields}
+
+
+def ui_body(text: str = "hi", **fields: Any) -> dict[str, Any]:
+    """A request of the AI SDK's transport."""
+    messages = [{"id": "1", "role": "user", "parts": [{"type": "text", "text": text}]}]
+    return {"id": "chat", "messages": messages, "trigger": "submit-message", **fields}
+
+
+BODIES: Any = {"ag-ui": ag_ui_body, "ai-sdk": ui_body}
+
+
+def events_in(body: str | bytes) -> list[dict[str, Any]]:
+    """The events of a stream, without `[DONE]`; ids of parts are their numbers."""
+    text = body if isinstance(body, str) else body.decode()
+    lines = [line.removeprefix("data: ") for line in text.split("\n\n") if line.startswith("data: ")]
+    events = [json.loads(line) for line in lines if line != "[DONE]"]
+    for event in events:
+        for name in ("id", "messageId", "parentMessageId"):
+            value = event.get(name, "")
+            event |= {name: "new" if value.startswith("msg_") else value.rpartition("-")[2]} if value else {}
+    return events
+
+
+async def asked(client: httpx2.AsyncClient, protocol: str, agent: str, **fields: Any) -> list[dict[str, Any]]:
+    """The events of an answer."""
+    response = await client.post(f"/agents/{agent}/{protocol}", json=BODIES[protocol](**fields))
+    assert response.status_code == 200, response.text
+    return events_in(response.text)
