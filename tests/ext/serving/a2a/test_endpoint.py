@@ -28,6 +28,7 @@ from a2a.utils.errors import A2AError, TaskNotFoundError
 from miniagents import InteractionContext, miniagent
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.llms import ImageMessage
+from miniagents.ext.llms.parts import ReasoningMessage
 from miniagents.ext.serving import AgentApp, Limits, Served, agent_app
 from miniagents.ext.serving.a2a.endpoint import Key
 from miniagents.ext.serving.a2a.recent_tasks import RecentTasks
@@ -147,6 +148,18 @@ async def test_a_caller_that_does_not_stream_gets_the_whole_task() -> None:
     assert (image.raw, image.media_type) == (b"GIF", "image/gif")
     assert data.data.struct_value["size"] == 3
     assert task.status.state == TaskState.TASK_STATE_COMPLETED
+
+
+async def test_the_reasoning_of_a_model_is_not_shown() -> None:
+    @miniagent
+    async def thinker(ctx: InteractionContext) -> None:
+        ctx.reply(ReasoningMessage(content="Hm.", api="chat", item={"reasoning_content": "Hm."}))
+        ctx.reply("Four.")
+
+    async with served(a2a_app(thinker)) as url, calling(url, "thinker") as client:
+        task = await whole(client, message("2 + 2?"))
+
+    assert texts(task) == ["Four."]
 
 
 async def test_a_conversation_goes_on_in_its_context() -> None:
