@@ -97,6 +97,10 @@ class LLMOptions(
         "'none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max', or None",
     ]
     send_reasoning: Annotated[SendReasoning, "'none', 'calls' or 'all'"]
+    provider: Annotated[Literal["azure", "bedrock", "vertex"] | None, "'azure', 'bedrock', 'vertex', or None"]
+    region: _Text
+    project: _Text
+    api_version: _Text
     fake_first_user_message: Annotated[str, msgspec.Meta(pattern=r"\S"), "a text that is not blank"]
     model_path: Annotated[str | Path | None, "the path of a file"]
     n_ctx: Annotated[int, msgspec.Meta(ge=1), "a whole number, 1 or more"]

@@ -32,13 +32,16 @@ class AnthropicProvider:
     Args:
         client: An `anthropic.AsyncAnthropic`.
         key_source: The name of the argument or of the environment variable that its key came from.
+        name: The name of the provider in logs and errors.
+        is_cloud: Whether the client gets credentials of a cloud with its first request.
     """
 
-    name = "anthropic"
-
-    def __init__(self, client: Any, key_source: str = "async_client=") -> None:
+    def __init__(
+        self, client: Any, key_source: str = "async_client=", *, name: str = "anthropic", is_cloud: bool = False
+    ) -> None:
+        self.name = name
         self._client = without_retries(client)
-        self._endpoint = Endpoint(self.name, "anthropic", key_source)
+        self._endpoint = Endpoint(name, "anthropic", key_source, is_cloud)
         self.address = str(client.base_url)
         self.key = f"{self.name} {client.base_url}"
         self._family = provider_at(self.address, API)

@@ -47,14 +47,23 @@ class OpenAIProvider:
         api: "chat" or "responses".
         name: The name of the provider in logs and errors.
         key_source: The name of the argument or of the environment variable that its key came from.
+        is_cloud: Whether the client gets credentials of a cloud with its first request.
     """
 
-    def __init__(self, client: Any, api: str = "chat", name: str = "openai", key_source: str = "async_client=") -> None:
+    def __init__(
+        self,
+        client: Any,
+        api: str = "chat",
+        name: str = "openai",
+        key_source: str = "async_client=",
+        *,
+        is_cloud: bool = False,
+    ) -> None:
         if api not in ("chat", "responses"):
             raise InvalidOptionError(f"api= must be 'chat' or 'responses', not {api!r}")
         self._client = without_retries(client)
         self._api = api
-        self._endpoint = Endpoint(name, "openai", key_source)
+        self._endpoint = Endpoint(name, "openai", key_source, is_cloud)
         self.name = name
         self.address = str(client.base_url)
         self.key = f"{name} {api} {client.base_url}"
