@@ -261,6 +261,21 @@ async def test_a_task_that_requires_input_can_be_cancelled() -> None:
     assert task.status.state == TaskState.TASK_STATE_CANCELED
 
 
+async def test_a_service_that_stops_cuts_off_tasks_that_run_and_tasks_that_require_input() -> None:
+    held = Held()
+
+    async with served(a2a_app(clerk, held.agent, grace=0.0)) as url:
+        async with calling(url, "clerk") as client:
+            await whole(client, message("Paint!"))
+        async with calling(url, "held") as client:
+            events = client.send_message(message("Hello!"))
+            await anext(events)
+            await soon(held.waiting)
+            await events.aclose()  # type: ignore[attr-defined]
+
+    await soon(held.cancelled)
+
+
 async def test_a_task_belongs_to_the_key_that_has_begun_it() -> None:
     async with served(a2a_app(historian)) as url:
         async with calling(url, "historian") as client:
