@@ -6,7 +6,7 @@ from typing import Any
 import httpx2
 
 from miniagents import InteractionContext, TextMessage, TextToken, miniagent
-from miniagents.ext.llms import ImageMessage, ReplyMessage, ToolCall
+from miniagents.ext.llms import ImageMessage, ReplyMessage, ToolCall, ToolResultMessage
 from miniagents.ext.llms.parts import PartToken, ReasoningMessage, ReasoningToken
 from miniagents.ext.serving import AgentApp, Served, agent_app
 from miniagents.testing import Call, Reply, Script, ScriptedModel
@@ -37,6 +37,16 @@ async def ringer(ctx: InteractionContext) -> None:
     """Calls a tool, and fails."""
     ctx.reply(ReplyMessage("Wait.", tool_calls=(ToolCall(id="call_9", name="ring"),)))
     raise ValueError("no answer")
+
+
+@miniagent
+async def reporter(ctx: InteractionContext) -> None:
+    """Calls a tool, says two things about its result, and fails."""
+    ctx.reply(ReplyMessage("", tool_calls=(ToolCall(id="call_3", name="ring"),)))
+    ctx.reply(ToolResultMessage("rung", call_id="call_3", name="ring"))
+    ctx.reply("First this.")
+    ctx.reply("Then that.")
+    raise ValueError("no more")
 
 
 @miniagent
@@ -86,7 +96,7 @@ def desk(city: str = "Paris") -> Any:
 def chat_app(*agents: Any, **options: Any) -> AgentApp:
     """The service."""
     weather_of = Served(weather, arguments=("city",))
-    agents = agents or (echo, speller, failing, talker, breaking, ringer, painter, thinker, asker, weather_of)
+    agents = agents or (echo, speller, failing, talker, breaking, ringer, reporter, painter, thinker, asker, weather_of)
     return agent_app(agents, auth=TOKEN, admin_auth=ADMIN, front_ends=("ag-ui", "ai-sdk"), **options)
 
 

@@ -97,6 +97,13 @@ async def test_an_exposed_call_is_the_agents_own_and_what_follows_its_result_is_
     ]
 
 
+async def test_all_that_follows_a_result_is_one_step() -> None:
+    chunks = await chunks_of("reporter", expose="tools")
+
+    after = chunks[chunks.index({"type": "finish-step"}) :]
+    assert after[:-1] == [*STEP, *text("2", "First this."), *text("3", "Then that.")]
+
+
 @pytest.mark.parametrize("expose", [(), ("tools",)])
 async def test_a_call_that_is_left_to_the_client_can_be_executed_at_the_end(expose: tuple[str, ...]) -> None:
     ready = {"type": "tool-input-available", "toolCallId": "call_7", "toolName": "ring", "input": {"bell": 1}}
