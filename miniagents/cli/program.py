@@ -4,13 +4,14 @@ import click
 
 from miniagents.ext.command_line import DeferredCommand, DeferredGroup
 
-_AGENTS, _PROCESS, _JOURNAL, _RUNTIME = "Agents", "A running process", "What is in a journal", "The runtime"
+_AGENTS, _PROCESS, _JOURNAL, _SETUP = "Agents", "A running process", "What is in a journal", "Projects and machines"
 
 _COMMANDS = (
     ("run", "miniagents.cli.agents.command:run", _AGENTS),
     ("chat", "miniagents.cli.agents.command:chat", _AGENTS),
     ("serve", "miniagents.ext.serving.command:serve", _AGENTS),
     ("mcp", "miniagents.ext.serving.mcp.command:mcp", _AGENTS),
+    ("top", "miniagents.cli.top.command:top", _PROCESS),
     ("tree", "miniagents.cli.running.tree:tree", _PROCESS),
     ("ps", "miniagents.cli.running.calls:ps", _PROCESS),
     ("diagnose", "miniagents.cli.running.diagnosis:diagnose", _PROCESS),
@@ -19,7 +20,9 @@ _COMMANDS = (
     ("deliver", "miniagents.cli.operate.waits:deliver", _JOURNAL),
     ("dead-letters", "miniagents.cli.operate.dead_letters:dead_letters", _JOURNAL),
     ("journal", "miniagents.cli.operate.journal:journal", _JOURNAL),
-    ("bench", "miniagents.cli.bench.command:bench", _RUNTIME),
+    ("new", "miniagents.cli.setup.command:new", _SETUP),
+    ("doctor", "miniagents.cli.setup.command:doctor", _SETUP),
+    ("bench", "miniagents.cli.bench.command:bench", _SETUP),
 )
 
 _SUMMARIES = {
@@ -27,9 +30,12 @@ _SUMMARIES = {
     "chat": "Talk to an agent in the terminal.",
     "serve": "Serve agents over HTTP, with OpenAI-compatible endpoints.",
     "mcp": "Serve agents as tools to an MCP client that starts the command.",
+    "top": "Watch a running process in the terminal: its actors and its calls, live.",
     "tree": "Show the supervision tree of a running process.",
     "ps": "List the calls of agents that are under way, or cancel one.",
     "diagnose": "Tell what makes a running process slow, with the evidence.",
+    "new": "Make a project to start from: an agent, its test, and a pyproject.",
+    "doctor": "Look whether this machine has what agents need.",
     "bench": "Measure the runtime on this machine, or an agent of your own.",
     "jobs": "List, show or cancel jobs.",
     "pending": "List what waits for an answer.",

@@ -20,9 +20,9 @@ needs_tmux = pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux
 _PATIENCE = 30.0
 """Seconds to wait for what a screen is to show."""
 
-_SCRIPT = """trap : INT
+_SCRIPT = """trap : INT; unset COLUMNS LINES  # pytest sets them
 stty -g > before
-sh -c 'echo $$ > pid; exec env {environment} {python} -m miniagents {command}'; echo "status $?" | tee status
+sh -c 'echo $$ > pid; exec env {environment} {python} -m miniagents {command}'; echo $? > status
 stty -g > after; echo the-end; cat"""
 
 
@@ -56,8 +56,8 @@ class Terminal:
         self.tmux("resize-window", "-x", str(columns), "-y", str(lines))
 
     def shows(self, *texts: str) -> str:
-        """Wait until the window shows texts, and return all that it shows then."""
-        return self.until(lambda screen: all(text in screen for text in texts), " and ".join(texts))
+        """Wait until the window shows texts, wherever their lines end, and return all that it shows then."""
+        return self.until(lambda screen: all(text in " ".join(screen.split()) for text in texts), " and ".join(texts))
 
     def until(self, is_there: Callable[[str], bool], what: str) -> str:
         """Wait until the window shows what is looked for, and return all that it shows then."""
@@ -69,12 +69,12 @@ class Terminal:
 
     def status(self) -> int:
         """Wait until the command has ended, check that it left the terminal as it was, and return its status."""
-        screen = self.shows("the-end")
+        self.shows("the-end")
         before, after = ((self._folder / name).read_text() for name in ("before", "after"))
         assert before == after, "the settings of the terminal have changed"
         modes = "#{alternate_on} #{cursor_flag} #{mouse_any_flag}"
         assert self.tmux("display-message", "-p", modes).split() == ["0", "1", "0"]
-        return int(screen.rpartition("status ")[2].split()[0])
+        return int((self._folder / "status").read_text())
 
     def kill(self, number: signal.Signals) -> None:
         """Send a signal to the command."""

@@ -63,6 +63,9 @@ def _line(node: Any, depth: int) -> str:
         facts.append(f"{node['handled']:,} handled")
     if node["restarts"]:
         facts.append(f"{node['restarts']:,} restarts")
+    tokens = node["tokens"] + node["below"]["tokens"]
+    if tokens:
+        facts.append(f"{tokens:,} tokens")
     if node["below"]["actors"]:
         facts.append(f"{node['below']['actors']:,} below")
     if node["last_error"] is not None:

@@ -1,5 +1,6 @@
 """The commands that every system answers: their names, their arguments, and their results."""
 
+import asyncio
 import os
 import sys
 import time
@@ -17,6 +18,10 @@ A = TypeVar("A")
 
 MOST_ROWS = 1_000
 """The number of actors, calls or dead letters in one answer, at most."""
+
+
+MOST_PATHS, MOST_CHILDREN = 100, 200
+"""The number of actors in one view whose children are shown, and the number of rows below each of them, at most."""
 
 
 class RunningSystem(Protocol):
@@ -45,6 +50,12 @@ class OfTree(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     depth: int | None = None
     limit: int = 250
     cursor: str = ""
+
+
+class OfView(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The arguments of `system.view`: the paths whose actors are wanted, each with those directly below it."""
+
+    paths: tuple[str, ...]
 
 
 class OfCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,6 +98,20 @@ def commands_of_system(system: RunningSystem, journal: Path | None = None) -> di
         except LookupError as error:
             raise mistake(str(error)) from None
 
+    async def view(a: OfView) -> Any:
+        levels = {}
+        for path in a.paths[:MOST_PATHS]:
+            try:
+                page = system.tree(path, depth=1, limit=MOST_CHILDREN, cursor="")
+            except LookupError:  # it has ended meanwhile
+                continue
+            levels[path] = {"nodes": page.nodes, "has_more": page.cursor is not None}
+            await asyncio.sleep(0)  # whatever is ready comes in between
+        calls = _calls(system)
+        shown = [_shown(call) for call in calls[:MOST_CHILDREN]]
+        letters = system.dead_letters.total
+        return {"levels": levels, "interactions": shown, "calls": len(calls), "dead_letters": letters}
+
     async def interactions(_: Nothing) -> Any:
         calls = _calls(system)
         return {"interactions": [_shown(call) for call in calls[:MOST_ROWS]], "total": len(calls)}
@@ -118,6 +143,7 @@ def commands_of_system(system: RunningSystem, journal: Path | None = None) -> di
     return {
         "hello": _command(Nothing, hello),
         "system.tree": _command(OfTree, tree),
+        "system.view": _command(OfView, view),
         "system.interactions": _command(Nothing, interactions),
         "system.cancel": _command(OfCall, cancel),
         "system.letters": _command(Nothing, letters),

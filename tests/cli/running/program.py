@@ -1,7 +1,7 @@
 """A program that can be asked, for tests of commands: `python -m tests.cli.running.program NAME [block]`.
 
-It has a call that waits, below one that made it, and an actor with messages that wait. It prints "ready", and runs
-until its input ends. With `block` its event loop is blocked from then on.
+It has a call that waits, below one that made it, an actor with messages that wait, and two dead letters. It prints
+"ready", and runs until its input ends. With `block` its event loop is blocked from then on.
 """
 
 import asyncio
@@ -46,6 +46,10 @@ async def main() -> None:
         stuck = system.spawn(Stuck, name="stuck")
         for _ in range(3):
             stuck.tell(TextMessage("x"))
+        gone = system.spawn(Stuck, name="gone")
+        await gone.stop()
+        for _ in range(2):
+            gone.tell(TextMessage("too late"))
         replies = boss.trigger("begin", errors_as_messages=True)
         await waits.wait()
         print("ready", flush=True)

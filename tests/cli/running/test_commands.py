@@ -149,3 +149,20 @@ def test_questions_go_to_standard_error(monkeypatch: pytest.MonkeyPatch, capsys:
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "  1  a\n  2  b\n" in captured.err
+
+
+def test_dead_letters_that_a_process_has_in_memory_are_listed_sent_again_and_dropped(
+    start: Started, capsys: Capture
+) -> None:
+    start("ours")
+
+    first, second = result_of(capsys, "dead-letters", "--process", "ours")["letters"]
+    assert (first["receiver"], first["type"], first["reason"]) == ("/gone", "TextMessage", "stopped")
+    assert main(["dead-letters", "resend", str(first["id"]), "--process", "ours"]) == 0
+    assert capsys.readouterr().out == f"refused again: {first['id']} (/gone)\n"
+    assert main(["dead-letters", "drop", str(second["id"]), "--process", "ours"]) == 0
+    assert capsys.readouterr().out == f"dropped {second['id']} (/gone)\n"
+    assert main(["dead-letters", "drop", str(second["id"]), "--process", "ours"]) == 2
+    assert "no dead letter" in capsys.readouterr().err
+    assert main(["dead-letters", "--process", "ours"]) == 0
+    assert "ID  TO     TYPE" in capsys.readouterr().out

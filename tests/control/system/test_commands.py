@@ -105,3 +105,16 @@ async def test_a_wrong_question_is_a_mistake(asked: Asked, command: str, argumen
             await asked(system, command, **arguments)
 
     assert info.value.kind == "mistake"
+
+
+async def test_a_view_has_the_actors_below_each_path_that_is_there_with_the_calls(asked: Asked) -> None:
+    async with MiniAgents(control=True) as system:
+        for name in ("a", "b"):
+            await system.spawn(Idle, name=name).started()
+        view = await asked(system, "system.view", paths=["/", "/a", "/nobody"])
+
+    assert {path: [node["path"] for node in level["nodes"]] for path, level in view["levels"].items()} == {
+        "/": ["/", "/a", "/b"],
+        "/a": ["/a"],
+    }
+    assert (view["interactions"], view["calls"], view["dead_letters"]) == ([], 0, 0)

@@ -1,0 +1,1 @@
+"""`miniagents top`: the supervision tree of a running process in the terminal."""
