@@ -18,8 +18,9 @@ $(VENV)/.test-stamp: pyproject.toml
 test: $(VENV)/.test-stamp
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
-# Clients that tests/clients tries on a service, and Node for some of them. Without them their tests are skipped.
-clients: $(CLIENTS)/.python-clients $(CLIENTS)/.node-clients
+# Clients that tests/clients tries on a service, Node for some of them, and what the tests of the observer's page drive a
+# browser with. Without them their tests are skipped.
+clients: $(CLIENTS)/.python-clients $(CLIENTS)/.node-clients $(CLIENTS)/.browser
 
 $(CLIENTS)/.python-clients: tests/clients/python/requirements.txt
 	$(PYTHON) -m venv .venv-clients
@@ -28,6 +29,10 @@ $(CLIENTS)/.python-clients: tests/clients/python/requirements.txt
 
 $(CLIENTS)/.node-clients: tests/clients/node/package-lock.json $(CLIENTS)/.python-clients
 	PATH="$(CURDIR)/$(CLIENTS):$$PATH" npm ci --prefix tests/clients/node
+	touch $@
+
+$(CLIENTS)/.browser: tests/ext/observer/browser/package-lock.json $(CLIENTS)/.python-clients
+	PATH="$(CURDIR)/$(CLIENTS):$$PATH" npm ci --prefix tests/ext/observer/browser
 	touch $@
 
 # Random programs of each kind, with seeds that nobody has played yet; a seed that fails plays the same again.
@@ -75,4 +80,4 @@ bench-quick: $(VENV)/.test-stamp
 	$(BIN)/python -m benchmarks run --quick
 
 clean:
-	rm -rf $(VENV) .venv-clients tests/clients/node/node_modules .venvs-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-clients tests/clients/node/node_modules tests/ext/observer/browser/node_modules .venvs-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -101,6 +101,17 @@ WORKLOADS = {
         Workload(
             "job_mem_passive", "of a job that waits and gave its memory back, at 100,000", "bytes", "memory", rounds=1
         ),
+        Workload("node_tell", "messages to one actor of another process, until the last is handled", group="nodes"),
+        Workload("node_ask", "request and reply, one after the other", "time", "nodes"),
+        Workload("node_ask_concurrent", "1,000 asks of one actor in flight", group="nodes"),
+        Workload("node_fanout", "one asks 1,000 actors of another process and gathers the replies", group="nodes"),
+        Workload("node_stream", "tokens of 50 streams, flat out", group="nodes"),
+        Workload(
+            "node_late",
+            "from the making of a token to its reader, of 50 streams with 50 tokens/s each; the median",
+            "ms",
+            "nodes",
+        ),
         Workload("import", "`import miniagents`, as a multiple of `import asyncio`", "ratio", "start", rounds=1),
         Workload(
             "import_used",
@@ -129,6 +140,7 @@ GROUPS = {
     "jobs": "Durable jobs: steps recorded in SQLite, synced",
     "durable": "Durable calls and jobs, with the journal on disk",
     "memory": "Bytes, growth of RSS or of a file",
+    "nodes": "Actors in another process of this machine",
     "start": "The start of a program",
 }
 
@@ -171,6 +183,7 @@ PEERS = {
         Peer("xoscar", "peer_xoscar.py", "actors"),
         Peer("autogen-core", "peer_autogen_core.py", "actors"),
         Peer("torchmonarch", "peer_torchmonarch.py", "torchmonarch"),
+        Peer("ray", "peer_ray.py"),
         Peer("dbos", "peer_dbos.py", "dbos"),
         Peer("langgraph", "peer_langgraph.py", "langgraph", kind="agents"),
         Peer("openai-agents", "peer_openai_agents.py", "openai-agents", kind="agents"),

@@ -61,3 +61,14 @@ async def clock(ctx: InteractionContext, tokens: int, pause: float) -> None:
             yield f"{time.monotonic_ns()} "
 
     ctx.reply(TextMessage.promise(message_token_streamer=stream))
+
+
+@miniagent
+async def ticking(ctx: InteractionContext, tokens: int) -> None:
+    """Streams tokens flat out."""
+
+    async def stream(_: object) -> AsyncIterator[str]:
+        for _ in range(tokens):
+            yield "tok "
+
+    ctx.reply(TextMessage.promise(message_token_streamer=stream))

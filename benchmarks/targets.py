@@ -111,6 +111,8 @@ TARGETS = (
     Target("durable_replay", PROTOTYPE, 1.0),
     Target("durable_replay_1000", PROTOTYPE, 1.0),
     Target("durable_call_disk", PROTOTYPE, 1.0),
+    Target("node_tell", "ray", 50.0),
+    Target("node_late", LIMIT, 10),
 )
 """All targets. That of `model_call` beside other frameworks is "at most a quarter of the overhead", as a ratio of
 rates. Those of a token are 0.65 and 0.70 of what it took before, on the machine of RESULTS.md."""

@@ -9,10 +9,12 @@ import gc
 import sys
 import tracemalloc
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import miniagents
 from miniagents import (
     Actor,
     ActorContext,
@@ -220,6 +222,15 @@ async def gathered_agent_calls(n: int) -> None:
         note_counts()
 
 
+async def spawns_with_options(n: int) -> None:
+    options = SpawnOptions(handler_timeout=10.0)
+    async with MiniAgents() as system:
+        note_counts()
+        for _ in range(n):
+            await system.spawn(Echo, options=options).stop()
+        note_counts()
+
+
 _calls = 0
 _seen: list[tuple[int, int, int]] = []
 
@@ -307,6 +318,27 @@ def test_a_message_costs_no_more_than_it_did(name: str, workload: Callable[[int]
         check(f"tasks per {name}", tasks)
     else:
         assert tasks < 0.01
+
+
+PACKAGE = Path(miniagents.__file__).parent
+CLUSTER = tuple(str(PACKAGE / part) for part in ("cluster", "actors/cells/remote_cell.py", "ext/ray"))
+
+
+@pytest.mark.parametrize("workload", [*WORKLOADS.values(), spawns_with_options])
+def test_a_system_without_a_cluster_calls_nothing_of_one(workload: Callable[[int], Awaitable[None]]) -> None:
+    asked = set[str]()
+
+    def profile(frame: Any, event: str, arg: Any) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(CLUSTER):
+            asked.add(frame.f_code.co_qualname)
+
+    with asyncio.Runner(loop_factory=CountingLoop) as runner:
+        sys.setprofile(profile)
+        try:
+            runner.run(workload(100))  # type: ignore[arg-type]
+        finally:
+            sys.setprofile(None)
+    assert asked == set()
 
 
 def test_the_end_of_an_idle_actor_costs_no_more_than_it_did() -> None:

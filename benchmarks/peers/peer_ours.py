@@ -15,6 +15,7 @@ import ours_jobs
 import ours_journal
 import ours_llms
 import ours_messages
+import ours_nodes
 import served
 import structlog
 from common import Boom, MemoryProbe, clock, main, note, quiet
@@ -315,6 +316,7 @@ DEFAULTS = dict(
     **elsewhere.DEFAULTS,
     **ours_jobs.DEFAULTS,
     **ours_durable.DEFAULTS,
+    **ours_nodes.DEFAULTS,
     **served.DEFAULTS,
 )  # fmt: skip
 WORKLOADS = dict(
@@ -330,6 +332,7 @@ WORKLOADS = dict(
     **ours_journal.WORKLOADS,
     **ours_jobs.WORKLOADS,
     **ours_durable.WORKLOADS,
+    **ours_nodes.WORKLOADS,
     **ours_llms.WORKLOADS,
     **elsewhere.WORKLOADS,
 )  # fmt: skip

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import monarch_nodes
 from common import AGENTS, MESSAGES, Boom, MemoryProbe, Msg, Tok, clock, main, note, quiet, unsupported
 from monarch.actor import Actor, ActorError, Channel, endpoint, this_proc
 
@@ -221,11 +222,11 @@ if __name__ == "__main__":
         dict(
             tell=tell, ask=ask, ask_concurrent=waves(100, 1000), ring=ring, fanout=waves(100, 1000, FEW), spawn=spawn,
             stop=stop, stream=stream(False), stream_live=stream(True), stream3=stream(False, relays=2),
-            stream3_live=stream(True, relays=2), crash=crash, spawn_mem=memory,
+            stream3_live=stream(True, relays=2), crash=crash, spawn_mem=memory, **monarch_nodes.WORKLOADS,
             **unsupported("an exception in a broadcast ends the actor, and nothing restarts it", "recovery"),
             **unsupported("no agents: an endpoint returns one value, see ask", *AGENTS),
             **unsupported("no messages of its own: arguments are pickled", *MESSAGES),
         ),
-        DEFAULTS,
+        DEFAULTS | monarch_nodes.DEFAULTS,
         loops=("asyncio",),
     )  # fmt: skip

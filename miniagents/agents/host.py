@@ -83,8 +83,8 @@ class ServingCell(Protocol[CallT]):
     def interaction_ended(self, interaction: CallT) -> None:
         """Count one call less."""
 
-    def spend(self, tokens: int, cost: float | None) -> None:
-        """Count what a model has used for a call."""
+    def spend(self, call: CallT, tokens: int, cost: float | None) -> None:
+        """Count what a model has used for a call; see `Interaction.spend`."""
 
     def end_unserved(self) -> None:
         """End the instance of a class agent whose code was abandoned."""

@@ -160,11 +160,7 @@ class Interaction(ReplyingCall):
             tokens: The tokens, 0 or more.
             cost: Their cost; None if it is not known.
         """
-        self.tokens += tokens
-        self.cost = None if cost is None or self.cost is None else self.cost + cost
-        if self.account is not None:
-            self.account.spend(tokens, cost)
-        self.cell.spend(tokens, cost)
+        self.cell.spend(self, tokens, cost)
 
     @property
     def row(self) -> int:
@@ -226,8 +222,9 @@ class Interaction(ReplyingCall):
             self.task = asyncio.current_task()  # an eager task begins before its maker gets it
         account, dispatcher = self.account, self.system.dispatcher
         if account is not None:
+            now = dispatcher.now if dispatcher.awake else dispatcher.time()
             account.attempts += 1
-            account.attempt_begun_at = now = dispatcher.now if dispatcher.awake else dispatcher.time()
+            account.attempt_begun_at = now
             if account.begun_at is None:
                 account.begun_at = now
         error: BaseException | None = None

@@ -8,6 +8,7 @@ from miniagents.actors.messaging.identity import Identity
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.call_target import AgentRef
 from miniagents.agents.host import AgentHost
+from miniagents.agents.spending import SpendingCell
 from miniagents.errors import ActorStoppedError
 from miniagents.supervision.lifecycle import OVER
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from miniagents.agents.interaction_context import InteractionContext
 
 
-class RemoteAgentCell(RemoteCell):
+class RemoteAgentCell(SpendingCell, RemoteCell):
     """The cell of an agent of another node.
 
     A call of it is an interaction of this system, in the place of the one there: it has its parent, its deadline and
@@ -30,7 +31,7 @@ class RemoteAgentCell(RemoteCell):
         agent: The same agent here, which knows the arguments of a call.
     """
 
-    __slots__ = ("agent",)
+    __slots__ = ("agent", "spent_cost", "spent_tokens")
 
     is_activated = False
     system: AgentHost
@@ -39,13 +40,17 @@ class RemoteAgentCell(RemoteCell):
     def __init__(self, system: AgentHost, identity: Identity, link: "AgentLink", agent: MiniAgent) -> None:
         super().__init__(system, identity, link, AgentRef)
         self.agent = agent
+        self.spent_tokens = 0
+        self.spent_cost = 0.0
 
-    def spend(self, tokens: int, cost: float | None) -> None:
-        """Count what a model has used for a call there, if the agent is in the tree of this node."""
+    def spend(self, call: "Interaction", tokens: int, cost: float | None) -> None:
+        """Count what a model has used for a call there, in the tree of this node if the agent is in it."""
         placing = self.system.placing
         child = placing.child_here(self.uid) if placing is not None else None
         if child is not None and child.identity == self.identity:
-            child.spend(tokens, cost)
+            child.spend(call, tokens, cost)
+        else:
+            super().spend(call, tokens, cost)
 
     @property
     def takes_calls(self) -> bool:

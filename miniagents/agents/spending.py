@@ -22,14 +22,19 @@ class SpendingCell:
         parent: Cell | None
         system: Any
 
-    def spend(self, tokens: int, cost: float | None) -> None:
-        """Count what a model has used for the agent, here and for those above it in the tree.
+    def spend(self, call: Any, tokens: int, cost: float | None) -> None:
+        """Count what a model has used for a call: of the call, of the agent, and of those above in both trees.
 
         Args:
+            call: The `Interaction`.
             tokens: The tokens.
             cost: Their cost; None if it is not known.
         """
         # The additions are written out, since a call for each would be a part of every request (tests/test_costs.py).
+        call.tokens += tokens
+        call.cost = None if cost is None or call.cost is None else call.cost + cost
+        if call.account is not None:
+            call.account.spend(tokens, cost)
         self.spent_tokens += tokens
         self.spent_cost = None if cost is None or self.spent_cost is None else self.spent_cost + cost
         above = self.parent
@@ -40,5 +45,5 @@ class SpendingCell:
                 sums.cost = None if cost is None or sums.cost is None else sums.cost + cost
             above = above.parent
         changes = self.system.changes
-        if changes.wanted:
+        if changes.wanted and self.parent is not None:  # None: it stands in for one that is elsewhere
             changes.note(self)

@@ -269,9 +269,12 @@ class MiniAgents(AgentHost):
                         above.own_seconds += now - above.since
                     above.open_below += 1
             book = self._accounts
-            book.open[interaction.id] = interaction.account = InteractionAccount(
+            account = InteractionAccount(
                 interaction.id, interaction.cell, interaction.label, book, above, level, now, now
             )
+            if interaction.is_running:  # it was looked up in the journal, and has turned out to be new
+                account.attempts, account.begun_at, account.attempt_begun_at = 1, now, now
+            book.open[interaction.id] = interaction.account = account
         for hook in self.observers.interaction_started:
             try:
                 hook(interaction)

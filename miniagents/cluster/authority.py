@@ -103,6 +103,12 @@ class Authority:
             return member if member is not None and member.node == node else None
 
     @property
+    def has_joining(self) -> bool:
+        """True while a node that is in has not taken its first view."""
+        with self._lock:
+            return any(not member.knows for member in self._members.values())
+
+    @property
     def members(self) -> tuple[Member, ...]:
         """The nodes that are in, in the order in which they came."""
         with self._lock:
@@ -194,7 +200,8 @@ class Authority:
         """Return the view at this moment."""
         with self._lock:
             is_fenced = all(fenced_at <= now for _, _, fenced_at in self._lost.values())
-            is_known = all(member.knows >= self._number for member in self._members.values())
+            # One that has just joined has never heard of those that are lost.
+            is_known = all(not member.knows or member.knows >= self._number for member in self._members.values())
             if is_fenced and is_known:
                 self._settled = self._number
             return View(

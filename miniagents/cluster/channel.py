@@ -128,6 +128,11 @@ class Channel:
         waits = self._control or self._data or self._unacked or self._again or self._room
         return not waits and self._task is None and self._resend is None and self._ack_timer is None
 
+    @property
+    def is_heard(self) -> bool:
+        """True if the other node has acknowledged all items."""
+        return not (self._control or self._data or self._unacked)
+
     def send(self, data: bytes, *, control: bool = False) -> tuple[Queued, ...]:
         """Queue an item. An item of a closed channel is thrown away.
 

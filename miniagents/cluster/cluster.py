@@ -318,7 +318,7 @@ class Cluster:
             placing.resources = self._resources()
             view = self._authority.view(self._now())
             placing.apply(view)
-            if view.is_settled:
+            if view.is_settled and not self._authority.has_joining:
                 self._settled.set()
 
     # Heartbeats
@@ -326,7 +326,7 @@ class Cluster:
     def _resources(self) -> dict[str, dict[str, float]]:
         return {place.name: dict(place.resources) for place in tuple(self._places.values())}
 
-    def _answered(self, member: Member, answer: BeatAnswer, asked_with: int) -> None:
+    def _answered(self, member: Member, answer: BeatAnswer) -> None:
         if self._is_closing or self._authority.member(member.node) is not member:
             return
         member.lag, member.busy, member.hosted = answer.lag, answer.busy, answer.hosted
@@ -335,7 +335,7 @@ class Cluster:
         if answer.leaves and member.standing is NodeState.UP:
             self._begin_drain(member)
         self._publish()
-        if member.standing is NodeState.LEAVING and not answer.hosted and answer.knows >= asked_with:
+        if member.standing is NodeState.LEAVING and answer.has_left:
             self._lost(member.node, LossCause.DRAINED)
 
     def _silent(self, node: NodeId) -> None:

@@ -28,7 +28,7 @@ class Heart:
         every: Seconds between two heartbeats.
         resources: Returns what each node offers, by its name.
         silent: Told of each node that has been silent for a lease, in the loop of the driver.
-        answered: Told of each node that has answered, with the answer and the number of the view that was asked with.
+        answered: Told of each node that has answered, with the answer.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Heart:
         every: float,
         resources: Callable[[], dict[str, dict[str, float]]],
         silent: Callable[[NodeId], None],
-        answered: Callable[[Member, BeatAnswer, int], None],
+        answered: Callable[[Member, BeatAnswer], None],
     ) -> None:
         self._authority = authority
         self._launcher = launcher
@@ -130,4 +130,4 @@ class Heart:
             self._beating.pop(node, None)
         heard = self._authority.answered(node, answer.clock, answer.knows, self._driver.time())
         if heard is not None:
-            self._tell(self._answered, heard, answer, view.number)
+            self._tell(self._answered, heard, answer)

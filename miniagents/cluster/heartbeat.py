@@ -41,6 +41,7 @@ class BeatAnswer(msgspec.Struct, array_like=True, frozen=True):
         hosted: The number of actors that other nodes have placed there.
         unreached: The names of the nodes that it cannot reach.
         leaves: Whether it asks to be drained.
+        has_left: Whether it is drained: it hosts no actor any more, and the driver has all that it has said.
     """
 
     clock: float
@@ -50,6 +51,7 @@ class BeatAnswer(msgspec.Struct, array_like=True, frozen=True):
     hosted: int
     unreached: tuple[str, ...]
     leaves: bool
+    has_left: bool
 
 
 class NodeSettings(msgspec.Struct, array_like=True, frozen=True):

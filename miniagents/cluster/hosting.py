@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.living_cell import LivingCell
+from miniagents.actors.messaging.identity import Identity
 from miniagents.actors.messaging.ref import ActorRef
 from miniagents.agents.activation import ActivationRoot
 from miniagents.cluster import items
@@ -161,7 +162,7 @@ class Hosting:
     def spawn(self, channel: Channel, order: Order) -> None:
         """Start an actor. One that cannot be made here has ended at once, for this reason."""
         try:
-            cell = self._new_cell(order)
+            cell = self._new_cell(channel, order)
         except Exception as error:
             _log.error("node.not_spawned", actor=order.path, error=repr(error))
             failed = ActorStoppedError(
@@ -173,7 +174,7 @@ class Hosting:
         cell.on_started = hosted.start_reported
         cell.begin()
 
-    def _new_cell(self, order: Order) -> LivingCell:
+    def _new_cell(self, channel: Channel, order: Order) -> LivingCell:
         system: Any = self._nodes.system
         actor, arguments = factory_from_wire(order.factory)
         above = self._above(order.parent)
@@ -186,6 +187,9 @@ class Hosting:
             cell.spec = ChildSpec(name, actor, restart=Restart(order.restart), shutdown=shutdown)
         above.add_child(cell)
         self._nodes.host(cell)
+        if cell.is_durable:
+            home = Identity(system.id, channel.there.name, channel.there.epoch, cell.path, cell.uid)
+            cell.be_known_as(self._nodes.find(home, ActorRef).ref)
         return cell
 
     def _above(self, parent: ActorRef | None) -> Cell:

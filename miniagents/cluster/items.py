@@ -22,6 +22,7 @@ SEND_ONCE = 7  # number, path, uid, message, sender, seconds left, trace, messag
 ROOM = 8  # number, path, uid
 UNBOUNDED = 9  # number, uid: the mailbox of that actor has no capacity, and need not be asked again
 OVERFLOW = 10  # uid, policy: that of the mailbox of an actor that lets no sender wait, after the first message to it
+DURABLE = 11  # uid: a `send` to that actor waits until the message is on disk
 
 # Lives
 STOP = 20  # number, path, uid, reason, drain
@@ -31,7 +32,7 @@ STARTED = 23  # path, uid, error
 ENDED = 24  # path, uid, reason
 
 # Calls of agents
-CALL = 40  # number, path, uid, arguments, sender, seconds left, trace, label
+CALL = 40  # number, path, uid, arguments, sender, seconds left, trace, label, row in the journal or None
 INPUT = 41  # number, message
 INPUT_FAILED = 42  # number, error
 INPUT_END = 43  # number
@@ -44,7 +45,7 @@ CALL_ENDED = 49  # number, error, tokens, cost
 CREDIT = 50  # number, pieces that may be sent more
 
 # Placed actors
-SPAWN = 60  # uid, path, parent, factory, options, restart type, seconds to shut down
+SPAWN = 60  # uid, path, parent, factory, options, restart type, seconds to shut down, first number for the journal
 CHILD_ASK = 61  # uid, what is asked of it, reason
 CHILD_REPORT = 62  # uid, what has happened to it, reason or error
 

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from miniagents.cluster.probing import Edge
 
 
+UNNAMED = ""
+"""In the place of a message id: the message counts anew each time, but its sender waits until it is on disk."""
+
+
 class NodeLink:
     """The link to one life of another node.
 
@@ -60,6 +64,7 @@ class NodeLink:
         self._called: dict[Interaction, int] = {}  # the numbers of the calls, along which probes are sent
         self._watched: dict[Identity, RemoteCell] = {}
         self._overflow = LinkOverflow(there.name, channel, nodes.system.dead_letters)
+        self._durable: set[int] = set()  # the uids of actors that keep their messages on disk
         self._unbounded: set[int] = set()  # the uids of actors whose mailboxes have no capacity
 
     @property
@@ -86,6 +91,8 @@ class NodeLink:
         left = entry.deadline - self._system.time() if entry.deadline is not None else None
         sender = items.value_to_wire(entry.sender, "sender") if entry.sender is not None else None
         trace = entry.trace if isinstance(entry.trace, str) else None
+        if entry.__class__ is not Ask and message_id is None and cell.uid in self._durable:
+            message_id = UNNAMED
         if entry.__class__ is not Ask and message_id is None:
             data = pack([items.TELL, path, cell.uid, message, sender, left, trace])
             check_size(data, path)
@@ -243,6 +250,9 @@ class NodeLink:
         if cell is not None:
             cell.heed(Overflow(policy))
 
+    def _is_durable(self, uid: int) -> None:
+        self._durable.add(uid)
+
     def _stopped(self, number: int, data: Any) -> None:
         promise = self._stops.pop(number, None)
         if promise is not None:
@@ -256,6 +266,7 @@ class NodeLink:
     def _has_ended(self, path: str, uid: int, data: Any) -> None:
         self._unbounded.discard(uid)
         self._overflow.forget(uid)
+        self._durable.discard(uid)
         cell = self._nodes.known(self.there, uid)
         if cell is not None:
             self._watched.pop(cell.identity, None)
@@ -294,6 +305,7 @@ class NodeLink:
             call.lost(error)
         self._watched.clear()
         self._unbounded.clear()
+        self._durable.clear()
 
 
 def _never_acknowledged(node: NodeId, error: BaseException) -> ActorStoppedError:
@@ -317,6 +329,7 @@ _ANSWERS: items.Takers = {
     items.FAILED: (NodeLink._failed, 2),  # noqa: SLF001
     items.DONE: (NodeLink._done, 1),  # noqa: SLF001
     items.OVERFLOW: (NodeLink._overflows, 2),  # noqa: SLF001
+    items.DURABLE: (NodeLink._is_durable, 1),  # noqa: SLF001
     items.UNBOUNDED: (NodeLink._is_unbounded, 2),  # noqa: SLF001
     items.STOPPED: (NodeLink._stopped, 2),  # noqa: SLF001
     items.STARTED: (NodeLink._has_started, 3),  # noqa: SLF001

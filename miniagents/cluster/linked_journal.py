@@ -142,14 +142,22 @@ class LinkedJournal:
         """
         work, future = self._waiting.pop(number, (None, None))
         if first is not None:
-            self._next, self._end = first, first + NUMBERS
-            self._asks_for_numbers = False
+            self.take_numbers(first)
         if future is None or future.done():
             return
         try:
             future.set_result(result_from_wire(work, result))
         except DecodeError as error:
             future.set_exception(JournalError(str(error)))
+
+    def take_numbers(self, first: int) -> None:
+        """Give out new numbers from now on.
+
+        Args:
+            first: The first of them.
+        """
+        self._next, self._end = first, first + NUMBERS
+        self._asks_for_numbers = False
 
     def failed(self, number: int, error: BaseException) -> None:
         """Take the failure of a write or a read."""

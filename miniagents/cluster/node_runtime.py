@@ -61,7 +61,7 @@ class NodeRuntime:
         self._is_ready = asyncio.Event()
         self._pulsed_at = clock()
         self._known = 0
-        self._leaves = False
+        self._leaves = self._has_left = False
         self._check_variables()
         for module in self.settings.modules:
             importlib.import_module(module)
@@ -182,6 +182,7 @@ class NodeRuntime:
                 hosted=len(self.nodes.hosting) if ready else 0,
                 unreached=self.nodes.unreached(now) if ready else (),
                 leaves=self._leaves,
+                has_left=self._has_left,
             )
         )
 
@@ -191,6 +192,9 @@ class NodeRuntime:
         self.nodes.placing.resources = resources
         self.nodes.placing.apply(view)
         self._known = max(self._known, view.number)
+        if self.node.name in view.leaving:
+            is_heard = self.nodes.peer(NodeId(*self.settings.driver)).channel.is_heard
+            self._has_left = is_heard and not len(self.nodes.hosting)
 
     def _held_by(self) -> str:
         """Return the path of what runs in the loop now."""

@@ -20,7 +20,7 @@ from miniagents.cluster.channel import Channel
 from miniagents.cluster.frames import decode_frame
 from miniagents.cluster.hosting import Hosting
 from miniagents.cluster.link import NodeLink
-from miniagents.cluster.linked_journal import LinkedJournal
+from miniagents.cluster.linked_journal import NUMBERS, LinkedJournal
 from miniagents.cluster.placing import Placing
 from miniagents.cluster.probing import Probing
 from miniagents.cluster.serving import Serving
@@ -175,6 +175,12 @@ class ClusterNodes(Observer):
         """Return a reference to an actor of this node that has ended."""
         identity = Identity(self.system.id, self.here.name, self.here.epoch, path, uid)
         return AbsentCell(identity, ActorRef).ref
+
+    def new_numbers(self) -> int | None:
+        """Return the first of new numbers, on the driver, for a node that gets an actor. They are larger than what the
+        last place of the actor has given to its messages."""
+        journal = self.system.journal
+        return journal.next_id(NUMBERS) if journal is not None and self.journal is None else None
 
     # Nodes
 

@@ -19,8 +19,10 @@ from miniagents.actors.messaging.entries import Enveloped
 from miniagents.actors.messaging.identity import Identity
 from miniagents.actors.messaging.options import Props, SpawnOptions
 from miniagents.actors.messaging.ref import ActorRef
+from miniagents.agents.activation import spawned
 from miniagents.agents.agent import MiniAgent
 from miniagents.agents.call_target import AgentRef
+from miniagents.agents.remote_agent_cell import RemoteAgentCell
 from miniagents.agents.spending import SpendingCell
 from miniagents.cluster import hosting, items
 from miniagents.cluster.frames import check_size, pack
@@ -98,6 +100,8 @@ class PlacedCell(SpendingCell, LivingCell):
         kind = AgentRef if isinstance(actor, MiniAgent) else ActorRef
         self.remote: RemoteCell = placing.nodes.find(identity, kind)
         self.remote.overflow = options.mailbox.overflow
+        if isinstance(actor, MiniAgent) and isinstance(self.remote, RemoteAgentCell):
+            self.remote.agent = spawned(actor, None, kwargs)  # by its name and version its calls are recorded
 
     # Identity
 
@@ -225,17 +229,18 @@ class PlacedCell(SpendingCell, LivingCell):
         above = None
         if parent is not None and parent.parent is not None:
             above = items.value_to_wire(parent.ref, "parent")
-        data = pack([items.SPAWN, self.uid, self.path, above, self._factory, self._options, restart, self.shutdown])
+        made_of = [self._factory, self._options, restart, self.shutdown]
+        data = pack([items.SPAWN, self.uid, self.path, above, *made_of, self._placing.nodes.new_numbers()])
         check_size(data, self.path)
         self._placing.placed(self)
         # As control, so that a stop, which is control, does not come before it.
         self.remote.link.channel.send(data, control=True)  # type: ignore[attr-defined]  # the link of nodes has one
         self.remote.add_watcher(self)
 
-    def _ask(self, what: str, reason: StopReason | BaseException | None = None) -> None:
+    def _ask(self, what: str, reason: StopReason | BaseException | None = None, *, control: bool = True) -> None:
         wire = items.reason_to_wire(reason) if reason is not None else None
         data = pack([items.CHILD_ASK, self.uid, what, wire])
-        self.remote.link.channel.send(data, control=True)  # type: ignore[attr-defined]
+        self.remote.link.channel.send(data, control=control)  # type: ignore[attr-defined]
 
     def move(self, error: NodeLostError) -> None:
         """End the child within its time to shut down, and have it placed again, as if `error` had lost it."""

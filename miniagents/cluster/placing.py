@@ -9,7 +9,9 @@ from miniagents.actors.cells.cell import Cell
 from miniagents.actors.cells.living_cell import LivingCell
 from miniagents.actors.messaging.options import SpawnOptions
 from miniagents.actors.messaging.placement import Placement, Rule
+from miniagents.agents.agent import MiniAgent
 from miniagents.cluster.authority import View
+from miniagents.cluster.durable_placed_cell import DurablePlacedCell
 from miniagents.cluster.placed_cell import PlacedCell
 from miniagents.cluster.transport import LossCause, NodeId
 from miniagents.errors import ActorStoppedError, InvalidOptionError, MiniAgentsError, NodeLostError
@@ -110,22 +112,38 @@ class Placing:
             NotSendableError: The actor cannot be made on another node.
         """
         path = f"{parent.path}/{name}"
-        node = self._choose(path, options)
+        node = self.choose(path, options)
         stays: Any = replace(options, node=None, placement=None)
+        system: Any = self.nodes.system
         if node == self.nodes.here:
-            system: Any = self.nodes.system
             cell: LivingCell = system.new_cell(parent, actor, name, stays, kwargs)
             return cell
         if isinstance(actor, Supervisor):
             raise InvalidOptionError(f"{path}: a supervisor lives where it is started; place its children")
         if options.durable:
-            raise InvalidOptionError(
-                f"{path}: durable=True with node= or placement=: a durable actor lives on the driver, which has the "
-                f"journal"
-            )
+            system.check_durable(path)
+            if self.nodes.journal is not None:
+                raise InvalidOptionError(
+                    f"{path}: node= and placement= of a durable actor are for the driver, since it has to outlive node "
+                    f"{self.nodes.here.name!r}; here it can be spawned without them"
+                )
+            if not isinstance(actor, MiniAgent):
+                return DurablePlacedCell(self, parent, name, node, actor, options, kwargs)
+            if actor.is_class:
+                raise InvalidOptionError(
+                    f"{path}: a durable class agent lives on the node that spawns it; place an Actor, or call function "
+                    f"agents on other nodes"
+                )
         return PlacedCell(self, parent, name, node, actor, options, kwargs)
 
-    def _choose(self, path: str, options: SpawnOptions) -> NodeId:
+    def choose(self, path: str, options: SpawnOptions) -> NodeId:
+        """Return the node on which an actor is to live.
+
+        Raises:
+            InvalidOptionError: There is no such node or resource.
+            NodeLostError: The node is lost, and not replaced yet.
+            ActorStoppedError: Too many nodes have died under the actor.
+        """
         candidates = self._apart_from_suspects(path, self._eligible(path, options))
         pack = options.placement is not None and options.placement.rule is Rule.PACK
         return (max if pack else min)(candidates, key=lambda node: self._counts[node.name])

@@ -58,8 +58,9 @@ class RemoteCall:
         left = interaction.deadline - interaction.system.time() if interaction.deadline is not None else None
         sender = items.value_to_wire(interaction.sender, "sender") if interaction.sender is not None else None
         trace = interaction.trace if isinstance(interaction.trace, str) else None
+        row = getattr(interaction, "row_elsewhere", None)  # of a system with a journal
         wire = items.value_to_wire(arguments, f"{self._path}: argument")
-        data = pack([items.CALL, self._number, self._path, uid, wire, sender, left, trace, interaction.label])
+        data = pack([items.CALL, self._number, self._path, uid, wire, sender, left, trace, interaction.label, row])
         check_size(data, self._path)
         queued = self._channel.send(data)
         sending = asyncio.create_task(self._send_input())

@@ -30,9 +30,12 @@ class ServedCall:
         cell: The cell of the agent.
         arguments: The arguments, checked and frozen.
         options: What the interaction takes over from its caller: `sender`, `deadline`, `trace`, `label`.
+        row: What `DurableInteraction.run_for` takes, if the call is recorded by the caller; None otherwise.
     """
 
-    def __init__(self, channel: Channel, number: int, cell: Any, arguments: Any, options: dict[str, Any]) -> None:
+    def __init__(
+        self, channel: Channel, number: int, cell: Any, arguments: Any, options: dict[str, Any], row: Any
+    ) -> None:
         self._channel = channel
         self._number = number
         self._path = cell.path
@@ -49,6 +52,8 @@ class ServedCall:
             context=Context(),
             **options,
         )
+        if row is not None and system.durability is not None:
+            self._interaction.run_for(*row)
         self._call = AgentCall(self._interaction, True)
 
     @property

@@ -12,6 +12,7 @@ from miniagents.cluster import items
 from miniagents.cluster.channel import Channel
 from miniagents.cluster.frames import check_size, pack
 from miniagents.cluster.hosting import Order
+from miniagents.cluster.link import UNNAMED
 from miniagents.cluster.served_call import ServedCall
 from miniagents.cluster.served_journal import ServedJournal
 from miniagents.errors import ActorStoppedError, DecodeError, InvalidOptionError, MailboxFullError
@@ -174,16 +175,26 @@ class Serving:
         trace: str | None,
         message_id: str,
     ) -> None:
+        envelope: Envelope | None = None
         try:
             envelope = Envelope(*self._opened(message, sender, left, trace))
             cell = self._cell(path, uid)
-            cell.check_message_id(message_id)
-        except (DecodeError, ActorStoppedError, InvalidOptionError) as error:
+            if message_id == UNNAMED:
+                mailbox = cell.post(envelope)
+                accepted = mailbox.until_written(envelope) if mailbox is not None else None
+            else:
+                cell.check_message_id(message_id)
+                accepted = cell.post_once(envelope, message_id)
+        except Exception as error:  # also of a full mailbox, and of the user's `priority=`
             self._fail(number, error)
+            if message_id == UNNAMED and envelope is not None:  # it may have been told, and then nobody gets the error
+                receiver = self._nodes.ended_ref(path, uid)
+                self._system.dead_letters.add(DeadLetterReason.REJECTED, envelope, receiver)
             return
-        accepted = cell.post_once(envelope, message_id)
         if accepted is not None:
             accepted.add_done_callback(lambda future: self._written(number, future))
+        elif message_id == UNNAMED:
+            self._send(items.DONE, number)
 
     def _written(self, number: int, future: "asyncio.Future[Any]") -> None:
         error = ActorStoppedError("the system ends") if future.cancelled() else future.exception()
@@ -194,6 +205,8 @@ class Serving:
 
     def _room(self, number: int, path: str, uid: int) -> None:
         cell = self._nodes.local(path, uid)
+        if cell is not None and cell.is_durable:
+            self._send(items.DURABLE, uid)
         if cell is None:
             self._send(items.DONE, number)
         elif cell.props.capacity is None:
@@ -267,6 +280,7 @@ class Serving:
         left: float | None,
         trace: str | None,
         label: str | None,
+        row: list[Any] | None,
     ) -> None:
         try:
             cell: Any = self._cell(path, uid)
@@ -279,13 +293,14 @@ class Serving:
             return
         deadline = self._system.time() + left if left is not None else None
         options = {"sender": sent_by, "deadline": deadline, "trace": trace, "label": label}
-        call = self._calls[number] = ServedCall(self._channel, number, cell, frozen, options)
+        call = self._calls[number] = ServedCall(self._channel, number, cell, frozen, options, row)
         self._run(number, self._serve(number, call))
 
     async def _serve(self, number: int, call: ServedCall) -> None:
         try:
             await call.run()
         finally:
+            call.input_ends()  # the caller sends no end of it once it has heard that the call has ended
             del self._calls[number]
 
     def _input(self, number: int, message: Any) -> None:
@@ -311,8 +326,19 @@ class Serving:
     # Placed actors
 
     def _spawn(
-        self, uid: int, path: str, parent: Any, factory: Any, options: Any, restart: str | None, shutdown: Any
+        self,
+        uid: int,
+        path: str,
+        parent: Any,
+        factory: Any,
+        options: Any,
+        restart: str | None,
+        shutdown: Any,
+        first: int | None,
     ) -> None:
+        journal = self._nodes.journal
+        if journal is not None and first is not None:
+            journal.take_numbers(first)
         above = items.value_from_wire(parent) if parent is not None else None
         self._nodes.hosting.spawn(self._channel, Order(uid, path, above, factory, options, restart, shutdown))
 
@@ -361,12 +387,12 @@ _TAKES: items.Takers = {
     items.CANCEL: (Serving._cancel, 1),  # noqa: SLF001
     items.STOP: (Serving._stop, 5),  # noqa: SLF001
     items.WATCH: (Serving._watch, 2),  # noqa: SLF001
-    items.CALL: (Serving._call, 8),  # noqa: SLF001
+    items.CALL: (Serving._call, 9),  # noqa: SLF001
     items.INPUT: (Serving._input, 2),  # noqa: SLF001
     items.INPUT_FAILED: (Serving._input_failed, 2),  # noqa: SLF001
     items.INPUT_END: (Serving._input_ends, 1),  # noqa: SLF001
     items.CREDIT: (Serving._credit, 2),  # noqa: SLF001
-    items.SPAWN: (Serving._spawn, 7),  # noqa: SLF001
+    items.SPAWN: (Serving._spawn, 8),  # noqa: SLF001
     items.CHILD_ASK: (Serving._child_ask, 3),  # noqa: SLF001
     items.JOURNAL_WRITE: (Serving._journal_write, 2),  # noqa: SLF001
     items.JOURNAL_READ: (Serving._journal_read, 2),  # noqa: SLF001

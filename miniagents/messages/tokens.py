@@ -36,6 +36,23 @@ class TextToken(Token, frozen=True, gc=False):
         return self.content
 
 
+class ReasoningToken(Token, frozen=True, gc=False):
+    """A piece of a model's reasoning, in the stream of its reply.
+
+    It has no text for readers of the answer: `str(token)` is "".
+
+    Attributes:
+        content: The piece.
+
+    Example:
+        >>> token = ReasoningToken("It is")
+        >>> print(repr(str(token)), token.content)
+        '' It is
+    """
+
+    content: str = ""
+
+
 class MessageTokenAppender(StreamAppender[Token]):
     """The source of the tokens of one message, filled by hand. It is open inside its `with` block and closed after it.
 

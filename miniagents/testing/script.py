@@ -73,6 +73,7 @@ class Reply:
         fault_at: The number of tokens before the fault.
         stop_reason: The stop reason in the provider's words; None for the usual one.
         refusal: The text of a refusal, instead of an answer.
+        reasoning: The reasoning before the answer, for a `ScriptedModel`.
         input_tokens: Tokens read; None for the number of words of the request.
         cached_tokens: The part of the tokens read that came from the cache.
         reports_usage: Whether the usage is sent.
@@ -97,6 +98,7 @@ class Reply:
     fault_at: int = 0
     stop_reason: str | None = None
     refusal: str | None = None
+    reasoning: str = ""
     input_tokens: int | None = None
     cached_tokens: int = 0
     reports_usage: bool = True

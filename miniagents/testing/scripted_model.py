@@ -8,9 +8,12 @@ from dataclasses import replace
 from miniagents.agents import MiniAgent
 from miniagents.errors import IncompleteResponseError, InvalidOptionError, MalformedResponseError
 from miniagents.ext.llms.agents import ConnectionSettings, llm_agent
+from miniagents.ext.llms.blocks import Origin
 from miniagents.ext.llms.llm_agent import LLMAgent
 from miniagents.ext.llms.messages import Usage, text_of
+from miniagents.ext.llms.parts import tokens_of
 from miniagents.ext.llms.provider import Answer, ModelRequest, Provider
+from miniagents.ext.llms.providers import chat_parts
 from miniagents.ext.llms.providers.checking import check_ending
 from miniagents.ext.llms.providers.error_mapping import status_failure
 from miniagents.messages import Message
@@ -38,6 +41,11 @@ class _ScriptedProvider:
             raise status_failure(self.name, reply.status, error, reply.headers, reply.error)
         answer.model = request.model
         sent = 0
+        if reply.reasoning:
+            answer.origin = Origin(chat_parts.API, self.name, request.model)
+            answer.blocks = [{"type": chat_parts.REASONING, "reasoning_content": reply.reasoning}]
+            answer.arrived += [token for part in answer.parts for token in tokens_of(part)]
+            yield ""
         tokens, may_fail = reply.tokens, reply.fault is not None
         for token in tokens:
             if may_fail:

@@ -23,6 +23,7 @@ from miniagents import (
 )
 from miniagents.agents.accounts import DEEPEST
 from miniagents.ext.llms import Cache, Fallback
+from miniagents.journal import MemoryJournal
 from miniagents.testing import Fault, Reply, Script, ScriptedModel, VirtualTimeLoop
 
 
@@ -396,3 +397,34 @@ async def test_an_observer_that_fails_at_the_end_of_a_call_leaves_the_accounts_a
         assert system.accounts() == ()
     check_sums(follows.over)
     assert [entry["event"] for entry in log].count("observer.failed") == 2
+
+
+async def test_a_call_that_begins_when_the_one_that_made_it_is_over_is_a_tree_of_its_own() -> None:
+    made: list[Any] = []
+
+    @miniagent
+    async def makes(ctx: InteractionContext) -> None:
+        made.append(leaf.inquire(start_soon=False))
+
+    follows = Follows()
+    async with MiniAgents(observers=[follows]):
+        await makes.inquire()
+        await asyncio.sleep(1)
+        await made[0]
+    maker, late = follows.over
+    assert (maker.cell.path, maker.tokens, late.above, late.tokens) == ("/agents/makes", 0, None, 1)
+    check_sums(follows.over)
+
+
+async def test_a_call_that_is_new_to_the_journal_has_begun_and_one_that_is_answered_is_not_told_of() -> None:
+    follows = Follows()
+    journal = MemoryJournal()
+    async with MiniAgents(journal=journal, durable_agents=True, observers=[follows]) as system:
+        await system.run_job("job", leaf)
+        await system.run_job("job", leaf)
+    assert [(account.cell.agent.alias, account.attempts, account.tokens) for account in follows.over] == [
+        ("leaf", 1, 1)
+    ]
+    (account,) = follows.over
+    assert account.begun_at is not None
+    check_sums(follows.over)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,15 @@ QUIET = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "OPENAI_AGENTS_DISABLE_TRACING"
 
 @pytest.fixture(scope="session")
 def service() -> Iterator[Service]:
+    with running_service() as service:
+        yield service
+
+
+@contextmanager
+def running_service() -> Iterator[Service]:
+    """A service in a process of its own."""
     token = secrets.token_hex(16)
-    command = ["-m", "miniagents.ext.serving.command", "tests.clients.service:app", "--port", "0"]
+    command = ["-m", "miniagents.ext.serving.command", "tests.clients.service:app", "--port", "0", "--mcp"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "MINIAGENTS_TOKEN": token, "MINIAGENTS_ADMIN_TOKEN": "admin"}
     with subprocess.Popen([sys.executable, *command], env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
@@ -56,9 +64,16 @@ def command_of(kind: type[Contract]) -> list[str]:
 
 @pytest.fixture(scope="class")
 def client(request: pytest.FixtureRequest, service: Service) -> Iterator[Client]:
-    kind: type[Contract] = request.cls
+    with running_client(request.cls, service) as client:
+        yield client
+
+
+@contextmanager
+def running_client(kind: type[Contract], service: Service) -> Iterator[Client]:
+    """The process of a client."""
     command, pipe = command_of(kind), subprocess.PIPE
-    environment = {**os.environ, **QUIET, "SERVICE_URL": service.url, "SERVICE_TOKEN": service.token}
+    here = {"SERVICE_URL": service.url, "SERVICE_TOKEN": service.token}
+    environment = {**os.environ, **QUIET, **here, "SERVICE_PYTHON": sys.executable, "SERVICE_ROOT": str(ROOT)}
     with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
         try:
             yield Client(process)

@@ -134,3 +134,33 @@ class FrontEndContract(Contract):
 
         assert client.run("cancel", api, name) == "one "
         assert service.has_cancelled(name)
+
+
+class McpContract(Contract):
+    """The tests of a client of the Model Context Protocol, for which an agent is a tool."""
+
+    apis = ("http", "stdio")
+
+    def test_agents_are_tools_with_their_descriptions(self, client: Client, api: str) -> None:
+        assert {"historian": "Says who said what.", "talker": "Says two things."}.items() <= client.run(
+            "tools", api
+        ).items()
+
+    def test_a_call_gives_what_the_agent_says(self, client: Client, api: str) -> None:
+        assert client.run("turns", api) == [{"type": "text", "text": "user: Hello!"}]
+        assert [block["text"] for block in client.run("several", api)] == ["First this.", "Then that."]
+
+    def test_the_pieces_of_a_stream_are_progress(self, client: Client, api: str) -> None:
+        assert client.run("stream", api, f"{self.script} {api}") == ["one ", "two ", "three"]
+
+    def test_a_failure_is_a_result_that_says_no_more_than_it_may(self, client: Client, api: str) -> None:
+        failed = client.run("failed", api)
+
+        assert failed == {"isError": True, "content": [{"type": "text", "text": "The agent failed."}]}
+
+    def test_a_cancel_is_seen_below_and_the_connection_goes_on(self, client: Client, api: str) -> None:
+        cancelled = client.run("cancel", api, f"{self.script} {api}")
+
+        assert (cancelled["first"], cancelled["seen"][0]) == ("one ", "cancelled")
+        assert client.run("turns", api) == [{"type": "text", "text": "user: Hello!"}]
+        assert client.run("close", api)

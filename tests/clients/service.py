@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import time
 from collections import defaultdict
 from typing import Any
 
@@ -66,7 +67,8 @@ async def historian(ctx: InteractionContext) -> None:
     ctx.reply(" | ".join(f"{message.role}: {message}" for message in said))  # type: ignore[attr-defined]
 
 
-cancelled: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
+cancelled: dict[str, asyncio.Future[float]] = defaultdict(lambda: asyncio.get_running_loop().create_future())
+"""When the calls of `held` were cancelled, by their texts."""
 
 
 @miniagent
@@ -79,16 +81,39 @@ async def held(ctx: InteractionContext) -> None:
         try:
             await asyncio.Event().wait()
         finally:
-            cancelled[name].set()
+            cancelled[name].set_result(time.time())
 
     ctx.reply(TextMessage.promise(message_token_streamer=words))
 
 
 @miniagent
 async def witness(ctx: InteractionContext) -> None:
-    """Answers once the call of `held` with this text was cancelled."""
-    await cancelled[str(await ctx.message_promises)].wait()
+    """Answers once the call of `held` with this text was cancelled, and says when that was."""
+    at = await asyncio.shield(cancelled[str(await ctx.message_promises)])
     ctx.reply("cancelled")
+    ctx.reply(repr(at))
+
+
+released: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
+
+
+@miniagent
+async def paced(ctx: InteractionContext) -> None:
+    """Says three words, and ends when it is released."""
+    name = str(await ctx.message_promises)
+
+    async def words(_: dict[str, Any]) -> Any:
+        for piece in PIECES:
+            yield TextToken(piece)
+        await released[name].wait()
+
+    ctx.reply(TextMessage.promise(message_token_streamer=words))
+
+
+@miniagent
+async def release(ctx: InteractionContext) -> None:
+    """Lets the call of `paced` with this text end."""
+    released[str(await ctx.message_promises)].set()
 
 
 @miniagent
@@ -114,23 +139,23 @@ async def population(city: str) -> str:
     return {"Paris": "2100000", "Rome": "2800000"}[city]
 
 
-app = agent_app(
-    [
-        historian,
-        held,
-        witness,
-        talker,
-        breaking,
-        OpenAIAgent.fork(alias="desk", model="fake-1", tools=[population], **provider.openai),
-        Served(
-            OpenAIAgent.fork(alias="clerk", model="fake-1", **provider.openai),
-            arguments=("tools", "tool_choice", "parallel_tool_calls", "response_format"),
-        ),
-        Served(
-            AnthropicAgent.fork(alias="claude", model="fake-1", **provider.anthropic),
-            arguments=("tools", "tool_choice", "output_config"),
-        ),
-    ],
-    front_ends=("ag-ui", "ai-sdk"),
-    expose="tools",
-)
+agents: list[Any] = [
+    historian,
+    held,
+    witness,
+    paced,
+    release,
+    talker,
+    breaking,
+    OpenAIAgent.fork(alias="desk", model="fake-1", tools=[population], **provider.openai),
+    Served(
+        OpenAIAgent.fork(alias="clerk", model="fake-1", **provider.openai),
+        arguments=("tools", "tool_choice", "parallel_tool_calls", "response_format"),
+    ),
+    Served(
+        AnthropicAgent.fork(alias="claude", model="fake-1", **provider.anthropic),
+        arguments=("tools", "tool_choice", "output_config"),
+    ),
+]
+
+app = agent_app(agents, front_ends=("ag-ui", "ai-sdk"), expose="tools")

@@ -336,6 +336,17 @@ async def test_the_trace_context_of_a_call_travels() -> None:
         assert str(await far.inquire()) == "00-abc-def-01"
 
 
+async def test_a_call_that_ends_before_its_input_does_leaves_nothing_open_there() -> None:
+    async with two_nodes() as (here, there, _):
+        answered = here.remote(there.system.spawn(traced)).initiate_call()
+        cancelled = here.remote(there.system.spawn(sleeps)).initiate_call()
+        assert len(await answered.reply_sequence(finish_call=False)) == 1
+        await asyncio.sleep(1)
+        await cancelled.reply_sequence(finish_call=False).aclose()
+        await asyncio.sleep(1)
+        assert not there.system._open_calls
+
+
 async def test_an_agent_there_is_stopped_as_any_actor() -> None:
     async with two_nodes() as (here, there, _):
         far = here.remote(there.system.spawn(parrot))

@@ -1,10 +1,11 @@
 """`python -m tests.soak [--quick] [PART ...]`: runs the soaks one after the other, and writes their figures.
 
-The parts are `swarm`, `count`, `storms`, `cluster`, `service` and `flat`; all of them, if none is named. The figures of
-a full run go into `benchmarks/SOAK.md`. With `--quick` everything is small, and nothing is written.
+The parts are `swarm`, `count`, `storms`, `cluster`, `nodes`, `service` and `flat`; all of them, if none is named. The
+figures of a full run go into `benchmarks/SOAK.md`. With `--quick` everything is small, and nothing is written.
 """
 
 import argparse
+import asyncio
 import json
 import os
 import platform
@@ -15,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.soak import counting, swarm
+from tests.soak import counting, nodes, swarm
 from tests.storms.playing import report
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +71,19 @@ def soak_cluster(_: Path, *, quick: bool) -> str:
     )
 
 
+def soak_nodes(_: Path, *, quick: bool) -> str:
+    seconds = 30.0 if quick else float(os.environ.get("NODES_DURATION") or 1800)
+    figures = asyncio.run(nodes.play(seconds, float(os.environ.get("NODES_PAUSE") or 0)))
+    if not quick:
+        assert not figures.grown(), f"it grows: {figures.grown()}"
+    return (
+        f"Two nodes on Ray for {figures.seconds:.0f} s: {figures.tells:,} messages, {figures.asks:,} questions and "
+        f"{figures.tokens:,} tokens of streams, and no message was lost. In MiB, in the second and in the last quarter "
+        f"of the time:\n\n{figures.table()}\n\nOf {nodes.CANCELLED} questions and {nodes.CANCELLED} streams that were "
+        f"cancelled 100 ms after their start, nothing ran on their node any more when `aclose` returned."
+    )
+
+
 def soak_service(_: Path, *, quick: bool) -> str:
     seconds = "20" if quick else os.environ.get("DURATION") or "3600"
     command = [sys.executable, "-m", "benchmarks.calm", "--soak", "--clients", "100", "--pause", "0.1"]
@@ -89,6 +103,7 @@ PARTS: dict[str, tuple[str, Callable[..., str]]] = {
     "count": ("A mailbox that counts", soak_count),
     "storms": ("Storms with a journal", soak_storms),
     "cluster": ("Links and nodes that fail", soak_cluster),
+    "nodes": ("Nodes under load", soak_nodes),
     "service": ("A service that stays flat", soak_service),
     "flat": ("Flatness", soak_flat),
 }

@@ -172,6 +172,10 @@ class Cell(ReceivingCell):
         """Make the reference."""
         return ActorRef(self)
 
+    def be_known_as(self, ref: ActorRef) -> None:
+        """Have its references be those of its home, which is on another node."""
+        self._ref = ref
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.path}#{self.uid} {self.state.value}>"
 

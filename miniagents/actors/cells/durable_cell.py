@@ -71,6 +71,7 @@ class DurableMailbox(LivingCell):
 
     __slots__ = tuple[str]()  # the kinds of cells have the slots: two bases with some cannot be joined
 
+    is_durable = True
     inbox: "Inbox"
     _recovery: "MailRecovery"
     _start_failure: BaseException | None  # of the recovery, for the start that it was for

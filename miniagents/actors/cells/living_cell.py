@@ -51,6 +51,9 @@ class LivingCell(Cell):
         "on_started",
     )
 
+    is_displaced = False
+    """True if its code has to be placed on another node, since its node is lost or has given it away."""
+
     def __init__(self, system: "System", parent: Cell | None, name: str, props: "Props") -> None:
         super().__init__(system, parent, name, props)
         self.on_started: Callable[[BaseException | None], None] | None = None

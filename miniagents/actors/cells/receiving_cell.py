@@ -57,6 +57,9 @@ class ReceivingCell(Node):
 
     __slots__ = ("_room", "current", "dead_entries", "head_enqueued_at", "last_stamp", "queue", "scheduled")
 
+    is_durable = False
+    """True if a `send` returns once the message is on disk."""
+
     inbox: "Inbox | None" = None  # of the class, so that a mailbox in memory carries nothing
 
     if TYPE_CHECKING:  # what it needs of the cell

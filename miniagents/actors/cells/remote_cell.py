@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from miniagents.actors.cells.stand_in import StandIn
 from miniagents.actors.messaging.dead_letters import DeadLetterReason
@@ -47,6 +47,7 @@ class RemoteCell(StandIn):
         "_stops",
         "_terminated",
         "_watches",
+        "_written",
         "life",
         "link",
         "overflow",
@@ -66,6 +67,7 @@ class RemoteCell(StandIn):
         self.reason: StopReason | BaseException | None = None
         self.watchers: dict[Cell, None] | None = None
         self._asks: dict[Ask[Any], None] = {}
+        self._written: asyncio.Future[Any] | None = None
         self._stops: dict[Promise[Any], None] = {}
         self._started: Promise[None] | None = None
         self._terminated: Promise[Any] | None = None
@@ -108,14 +110,26 @@ class RemoteCell(StandIn):
             raise self.ended_error()
         return self._hand_on(entry, message_id)
 
-    def post(self, envelope: Enveloped) -> None:
+    def post(self, envelope: Enveloped) -> Self | None:
         """Hand a message on. The mailbox that gets it decides what becomes of it: a full one makes it a dead letter
         there, or fails the ask.
+
+        Returns:
+            None, or itself if the link says when the message is on disk there: `until_written` is that moment.
 
         Raises:
             Exception: The link refuses the message; an ask fails with it instead.
         """
-        self._hand_on(envelope, None)
+        self._written = self._hand_on(envelope, None)
+        if self._written is None:
+            return None
+        self._written.add_done_callback(_seen)  # a `tell` waits for nothing
+        return self
+
+    def until_written(self, entry: Enveloped) -> "asyncio.Future[Any]":
+        """Return a future of the moment when the entry that was posted last is on disk there."""
+        assert self._written is not None  # `post` has returned the cell
+        return self._written
 
     def _hand_on(self, entry: Enveloped, message_id: str | None) -> "asyncio.Future[Any] | None":
         entry.taken = True
@@ -278,6 +292,11 @@ class RemoteCell(StandIn):
             watcher.tell_terminated(self)
 
 
+def _seen(written: "asyncio.Future[Any]") -> None:
+    if not written.cancelled():
+        written.exception()
+
+
 class Link(Protocol):
     """The way to another node, for the `RemoteCell`s of the actors that live there.
 
@@ -292,7 +311,8 @@ class Link(Protocol):
         id a durable mailbox takes it once, however often it is delivered.
 
         Returns:
-            With a message id and no ask, a future of the moment when it is on disk there; otherwise None.
+            With a message id, or for an actor that is known to be durable, and no ask, a future of the moment when it
+            is on disk there; otherwise None.
 
         Raises:
             Exception: The message cannot be sent, whatever happens. The sender gets it.

@@ -75,7 +75,9 @@ class JournalInbox:
         self._unwritten: tuple[Operation[Any], ...] = ()  # acknowledgements that could not be written
         self._postponed: list[Callable[[], None]] | None = []  # None once the actor has recovered
         self._has_begun = False
-        self._first = journal.next_id()  # lower numbers were given out before this actor came
+        self._own: set[int] | None = set()  # the numbers of what was posted to it; None once it has recovered
+        self._read: set[int] = set()  # the numbers of what it has recovered, of those that are not lower than the first
+        self._first = journal.next_id()  # lower numbers were given out before this actor came, by this process
 
     # The start
 
@@ -85,7 +87,9 @@ class JournalInbox:
         at = self._cell.system.time()
         entries: list[Enveloped] = []
         async for envelope, message in waiting_mail(self._journal, self.path):
-            if envelope.number < self._first:
+            if self._own is None or envelope.number not in self._own:
+                if envelope.number >= self._first:
+                    self._read.add(envelope.number)
                 entries.append(self._entry_of(envelope, message, at))  # here, so that the loop goes on between pages
         self._state.keep(await saved)
         stored_timers = await timers
@@ -95,6 +99,7 @@ class JournalInbox:
             deaths = await begun
             if deaths >= MOST_DEATHS:
                 await self._bury_deadly(entries, deaths)
+        self._own = None
         self._end_postponing()
         self.timers.recover(stored_timers)
         return entries
@@ -117,7 +122,9 @@ class JournalInbox:
 
     def take_resent(self, mail: StoredEnvelope, message: Message) -> None:
         """Deliver a dead letter that was sent again, unless the start of the actor reads it."""
-        if mail.number >= self._first:
+        if mail.number >= self._first and mail.number not in self._read:
+            if self._own is not None:
+                self._own.add(mail.number)
             self._cell.deliver_behind(self._entry_of(mail, message, self._cell.system.time()))
 
     def _entry_of(self, envelope: StoredEnvelope, message: Message, at: float) -> Enveloped:
@@ -161,6 +168,8 @@ class JournalInbox:
         body = encoded(message, journal.max_message_bytes)
         message_id = self._ids.get(entry) if self._ids else None
         number = journal.next_id()
+        if self._own is not None:
+            self._own.add(number)
         operation = Accept(
             number,
             self.path,

@@ -259,7 +259,11 @@ class RunningSupervisor:
 
     def child_down(self, cell: LivingCell, reason: StopReason | BaseException) -> None:
         """Restart a child that has exited, as soon as the jobs before it are done."""
-        self._submit_restart(self._of[cell], reason)
+        child = self._of[cell]
+        if cell.is_displaced and child.is_lost_by(reason):
+            self._lose(child, reason)
+        else:
+            self._submit_restart(child, reason)
 
     def child_ended(self, cell: LivingCell, reason: StopReason | BaseException) -> None:
         """Account for a child that has ended for good."""
@@ -404,7 +408,7 @@ class RunningSupervisor:
         were lost with it."""
         if self.jobs.is_closed:
             return
-        if child.cell is None and child.is_lost_by(error):
+        if (child.cell is None or child.cell.is_displaced) and child.is_lost_by(error):
             self._lose(child, error)
         else:
             child.status = Status.RESTARTING
@@ -454,8 +458,10 @@ class RunningSupervisor:
     # Lost nodes
 
     def _lose(self, child: Child, error: NodeLostError) -> None:
-        """A child has ended with its node. All that were lost in one event are answered in one restart."""
-        child.cell = None
+        """A child has ended with its node, or is down if it is durable. All that were lost in one event are answered in
+        one restart."""
+        if child.cell is not None and not child.cell.is_alive:
+            child.cell = None
         child.status = Status.RESTARTING
         child.down = error
         if error not in self._losses:

@@ -144,6 +144,15 @@ class Below(ReadOnce):
             rows.popleft()
         return rows[0] if rows else None
 
+    def cut_off(self, row: Row) -> None:
+        """Offer a row again whose call was cut off: the next equal call goes on with it."""
+        if self._rows is None:
+            self._rows, self._by_input, self._given = {}, {}, set()
+        rows = self._rows.setdefault(row.slot, [])
+        self._given.discard(row.id)
+        if all(other.id != row.id for other in rows):
+            rows.append(row)
+
     def is_own(self, row: Row) -> bool:
         """Return True if a row is below this one, and not below one of another version."""
         return row.parent == self.row

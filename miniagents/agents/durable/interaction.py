@@ -24,6 +24,7 @@ from miniagents.errors import (
     DeadlineExceededError,
     DecodeError,
     MessageTooLargeError,
+    NodeLostError,
     UnencodableError,
 )
 from miniagents.journal import (
@@ -89,6 +90,7 @@ class DurableInteraction(Interaction):
         "_answered_by",
         "_former",
         "_has_begun",
+        "_has_row_elsewhere",
         "_identity",
         "_input",
         "_is_recorded",
@@ -124,7 +126,7 @@ class DurableInteraction(Interaction):
         self._place: Below | None = None
         self._records: JournalRecords | None = None
         self._former: tuple[int, ...] = ()
-        self._has_begun = False
+        self._has_begun = self._has_row_elsewhere = False
         self._is_recorded = self.agent.options.spawn.durable or self.durability.records_all
         self._above: Below | None = parent.place if parent is not None else None
         self.job: str = parent.job if parent is not None else ""
@@ -189,6 +191,30 @@ class DurableInteraction(Interaction):
             promise.taken_over(self)
             self.replies = promise
 
+    @property
+    def row_elsewhere(self) -> tuple[str, int, bytes, bool] | None:
+        """What the node needs on which the code of this call runs: its job, its row, its chain, and whether nothing is
+        below the row. None for a call that is not recorded."""
+        if not self._is_recorded or not self._has_begun:
+            return None
+        return self.job, self.row, self.chain, self._place is None and not self._former
+
+    def run_for(self, job: str, row: int, chain: bytes, is_fresh: bool) -> None:
+        """Run for a call of another node, which has the row: what the code asks for and calls is recorded below that.
+
+        Args:
+            job: The name of the job.
+            row: The row.
+            chain: The chain of agents down to this call.
+            is_fresh: Whether nothing is below the row.
+        """
+        journal = self.durability.journal
+        self.job, self.row, self.chain = job, row, chain
+        self._is_recorded, self._has_row_elsewhere = False, True
+        self.replaying = not is_fresh
+        self._place = Below(journal, row, job, chain, is_fresh=is_fresh)
+        self._records = JournalRecords(journal, row, self.is_at_new_work, is_fresh=is_fresh)
+
     def leave_promise(self) -> None:
         """Reply to nobody from now on: the promise waits for the call that comes in the place of this one."""
         promise: Any = self.replies
@@ -225,7 +251,10 @@ class DurableInteraction(Interaction):
         return await super()._run(partial(self._answer_or_run, code), settles=settles)
 
     async def _answer_or_run(self, code: AgentCode, _: Interaction) -> None:
-        if not self._is_recorded:
+        if self._has_row_elsewhere:
+            await self._find_records()
+            await code(self)
+        elif not self._is_recorded:
             self._place = self._above  # what it calls belongs to the row above
             await code(self)
         elif self._has_begun:  # a `RetryPolicy` tries the call again
@@ -422,6 +451,23 @@ class DurableInteraction(Interaction):
         self.replaying = records.has_results or not place.is_empty
         self._begin()
 
+    async def _find_records(self) -> None:
+        """Read what is recorded below the row that another node has, and begin at its start, also after a retry."""
+        records, place = self._records, self._place
+        assert records is not None  # `run_for` has made both
+        assert place is not None
+        if self._has_begun:  # a `RetryPolicy` tries the call again
+            place = self._place = Below(self.durability.journal, self.row, self.job, self.chain, is_fresh=False)
+            records.rewind()
+            self._noted = []
+        elif not self.replaying:
+            self._has_begun = True
+            return
+        self._has_begun = True
+        await place.load()
+        await records.load()
+        self.replaying = records.has_results or not place.is_empty
+
     def is_at_new_work(self) -> None:
         """Note that the code of this call, and of those above, has come to what the journal does not have."""
         call: Interaction | None = self
@@ -517,6 +563,8 @@ class DurableInteraction(Interaction):
         state = self._state() if answered_by is None else answered_by.state
         if state is RowState.FINISHED and any(error_of(piece) is not None for piece, _ in noted):
             state = RowState.FAILED  # a reply has broken off
+        if state is None and has_begun and live is not None:
+            self._leave_row_to_the_next(live)
         more = on_end(state, self.error) if on_end is not None else ()
         if answered_by is not None or not has_begun or state is None or live is None:
             if more:
@@ -544,6 +592,30 @@ class DurableInteraction(Interaction):
             NoteInputs(self.row, tuple(live.keys), live.has_ended),
             *(saves() if saves is not None else ()),
             *more,
+        )
+
+    def _leave_row_to_the_next(self, live: LiveInput) -> None:
+        """Let the next equal call go on with the row of this one, which was cut off by the loss of a node."""
+        error, identity, above = self.error, self._identity, self._above
+        if error is None or not isinstance(error.__cause__, NodeLostError) or identity is None or above is None:
+            return
+        above.cut_off(
+            Row(
+                id=self.row,
+                parent=above.row,
+                slot=self._slot,
+                number=0,
+                job=self.job,
+                agent=identity.name,
+                state=RowState.RUNNING,
+                started=0,
+                finished=0,
+                attempts=1,
+                inputs=tuple(live.keys),
+                is_input_complete=live.has_ended,
+                error=b"",
+                at=0.0,
+            )
         )
 
     def _state(self) -> RowState | None:

@@ -9,6 +9,7 @@ from miniagents.agents import InteractionContext, miniagent
 from miniagents.errors import MissingDependencyError
 from miniagents.ext.agents.known import known
 from miniagents.messages import UserMessage
+from miniagents.messages.tokens import ReasoningToken
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -24,8 +25,11 @@ async def console_output_agent(
     assistant_style: str | int = "92;1",
     mention_aliases: bool = True,
     default_role: str = "assistant",
+    reasoning_style: str | int | None = "2",
 ) -> None:
     """Print messages token by token, and reply with the same messages.
+
+    The reasoning of models is printed before their answers, in a style of its own.
 
     Args:
         ctx: The context.
@@ -33,6 +37,7 @@ async def console_output_agent(
             none if the output is no terminal, or the environment variable NO_COLOR is set.
         mention_aliases: Whether to print the alias or role of the sender before each message.
         default_role: The name to print for a message without alias and role.
+        reasoning_style: The style of reasoning, in ANSI codes; None to leave reasoning out.
 
     Example:
         ```python
@@ -59,8 +64,18 @@ async def console_output_agent(
         if mention_aliases:
             name = known(promise, "agent_alias") or known(promise, "role") or default_role
             show(f"{str(name).upper()}: ", style)
+        is_reasoning = False
         async for token in promise:
-            show(str(token), style)
+            if isinstance(token, ReasoningToken):
+                if reasoning_style is not None:
+                    is_reasoning = True
+                    show(token.content, reasoning_style)
+                continue
+            text = str(token)
+            if text and is_reasoning:
+                is_reasoning = False
+                text = f"\n\n{text}"
+            show(text, style)
         sys.stdout.write("\n\n")
         sys.stdout.flush()
 

@@ -23,6 +23,14 @@ from miniagents.ext.llms.native import NativeMessage
 from miniagents.ext.llms.openai import OpenAIAgent, openai_embedding_agent
 from miniagents.ext.llms.options import LLMOptions
 from miniagents.ext.llms.partial import partial_outputs
+from miniagents.ext.llms.parts import (
+    Citation,
+    HostedToolCall,
+    HostedToolResult,
+    PartToken,
+    ReasoningMessage,
+    ReasoningToken,
+)
 from miniagents.ext.llms.prices import PRICES, Price
 from miniagents.ext.llms.providers.anthropic_history import from_anthropic
 from miniagents.ext.llms.providers.anthropic_mapping import to_anthropic
@@ -40,18 +48,24 @@ __all__ = [
     "AudioMessage",
     "Budget",
     "Cache",
+    "Citation",
     "Compact",
     "EmbeddingMessage",
     "Fallback",
     "FileMessage",
+    "HostedToolCall",
+    "HostedToolResult",
     "ImageMessage",
     "LLMAgent",
     "LLMOptions",
     "LocalAgent",
     "NativeMessage",
     "OpenAIAgent",
+    "PartToken",
     "Price",
     "RateLimit",
+    "ReasoningMessage",
+    "ReasoningToken",
     "Recovery",
     "ReplyMessage",
     "Spent",

@@ -14,7 +14,7 @@ from miniagents.ext.llms.budgets import Budget
 from miniagents.ext.llms.cache import Cache
 from miniagents.ext.llms.compact import Compact
 from miniagents.ext.llms.compaction import compacted_by
-from miniagents.ext.llms.lending import pace_of, purse_of
+from miniagents.ext.llms.lending import Purse, pace_of, purse_of
 from miniagents.ext.llms.limits import RateLimit
 from miniagents.ext.llms.llm_agent import show_options
 from miniagents.ext.llms.provider import Provider
@@ -102,7 +102,7 @@ async def llm_agent(
         stream=ctx.system.stream_llm_tokens_by_default if stream is None else stream,
         options=connection.options,
         terms=terms_of(ctx, retry, idle_timeout, rate_limit, budget, cache),
-        tools=tools_of(await listed(tools or (), path, tool_timeout)),
+        tools=tools_of(await listed(tools or (), path, tool_timeout, connection.model)),
         approve=approve,
         approve_timeout=approve_timeout,
         tool_timeout=tool_timeout,
@@ -138,12 +138,15 @@ def terms_of(
         system.known_limits.add(rate_limit)
     for limited in own:
         system.known_budgets.add(limited)
-    budgets = (*own, *(b for b in system.own_budgets if covers(b, call) and b not in own))
+    budgets: tuple[Purse, ...] = ()
+    if own or system.own_budgets:  # most calls have none
+        paying = (*own, *(b for b in system.own_budgets if covers(b, call) and b not in own))
+        budgets = tuple(purse_of(each, call) for each in paying)
     return Terms(
         retry=retry if retry is not None else _DEFAULT_RETRY,
         idle_timeout=idle_timeout,
         rate_limit=pace_of(rate_limit, call) if rate_limit is not None else None,
-        budgets=tuple(purse_of(each, call) for each in budgets),
+        budgets=budgets,
         cache=cache,
     )
 

@@ -9,6 +9,7 @@ from miniagents.ext.llms.parameters import MESSAGES, Api
 from miniagents.ext.llms.provider import Provider
 from miniagents.ext.llms.providers.anthropic import AnthropicProvider
 from miniagents.ext.llms.providers.clients import key_or_environment, key_source, sdk
+from miniagents.ext.llms.providers.clouds import ANTHROPIC_CLOUDS, OPTIONS, Place, cloud_of
 from miniagents.ext.llms.providers.shared_client import SharedClient
 
 DEFAULT_MAX_TOKENS = 4096
@@ -22,6 +23,12 @@ _LATE_MODULES = ("opentelemetry.propagate",)
 
 async def _connect(connection: ConnectionSettings) -> Provider:
     connection.options.setdefault("max_tokens", DEFAULT_MAX_TOKENS)
+    ctx, place = connection.ctx, Place(connection.base_url, connection.api_key)
+    chosen = cloud_of(ANTHROPIC_CLOUDS, connection.options, place, ctx.interaction.path)
+    if chosen is not None:
+        cloud, place = chosen
+        shared = ctx.system.shared(chosen, lambda: cloud.shared_client(place, ctx.interaction.path), SharedClient.close)
+        return AnthropicProvider(await shared.ready("messages"), cloud.credentials, name=cloud.name, is_cloud=True)
     if connection.client is not None:
         return AnthropicProvider(connection.client)
     key = key_or_environment(connection.api_key, VARIABLE, connection.ctx.interaction.path)
@@ -40,7 +47,9 @@ class AnthropicLLMAgent(LLMAgent):
     """An agent with a model of Anthropic.
 
     Beside the options of `fork`, it takes the parameters of Anthropic's Messages API; `max_tokens` is 4,096 by default.
-    If the first message is not the user's, `fake_first_user_message` (by default "/start") is sent before it.
+    `effort=` is how much the model thinks.
+    `provider="bedrock"` or "vertex" (with `region`, `project`) takes the models from a cloud. If the first message is
+    not the user's, `fake_first_user_message` (by default "/start") is sent before it.
 
     Example:
         ```python
@@ -57,7 +66,7 @@ class AnthropicLLMAgent(LLMAgent):
 
     __slots__ = ()
 
-    more_options = frozenset({"fake_first_user_message"})
+    more_options = frozenset({"fake_first_user_message"}) | OPTIONS
 
     def apis(self, arguments: Mapping[str, Any]) -> tuple[Api, ...]:
         """Return the Messages API."""

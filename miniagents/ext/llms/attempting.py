@@ -15,9 +15,11 @@ from miniagents.ext.llms.estimating import estimate, most_output, usage_of
 from miniagents.ext.llms.lending import Pace, Purse
 from miniagents.ext.llms.messages import Usage
 from miniagents.ext.llms.metering import current_meter
+from miniagents.ext.llms.parts import tokens_of
 from miniagents.ext.llms.prices import price_of
 from miniagents.ext.llms.provider import Answer, ModelRequest, Provider
 from miniagents.ext.llms.silence import Silence
+from miniagents.messages import Token
 from miniagents.promising import Flow
 from miniagents.promising.flow import current_flow
 
@@ -52,7 +54,10 @@ class Sink(Protocol):
     def was_delivered(self) -> bool: ...
 
     def push(self, text: str) -> None:
-        """Take one more token."""
+        """Take one more piece of the text."""
+
+    def push_token(self, token: Token) -> None:
+        """Take a token without text: a piece of reasoning, or another part."""
 
     async def room(self, flow: Flow) -> None:
         """Wait until a full flow has room again."""
@@ -67,6 +72,9 @@ class NoTokens:
     was_delivered = False
 
     def push(self, text: str) -> None:
+        """See `Sink`."""
+
+    def push_token(self, token: Token) -> None:
         """See `Sink`."""
 
     async def room(self, flow: Flow) -> None:
@@ -139,7 +147,7 @@ async def attempt_once(
         if usage is not None:
             price, meter = price_of(request.model), current_meter.get()
             cost = price.of(usage) if price is not None else 0.0
-            interaction.spend(usage.total_tokens, cost)
+            interaction.cell.spend(interaction, usage.total_tokens, cost)  # what `spend` does, without a call more
             if meter is not None:
                 meter.add(usage, cost)
 
@@ -166,6 +174,12 @@ async def _read(
                     continue
                 if call is not None:
                     call.piece(piece)
+                if answer.arrived:
+                    if first is None:
+                        first = interaction.system.time()
+                    for token in answer.arrived:
+                        sink.push_token(token)
+                    answer.arrived.clear()
                 if piece:
                     if first is None:
                         first = interaction.system.time()
@@ -183,6 +197,15 @@ async def _read(
         silence.stop()
         await pieces.aclose()
     return first
+
+
+def push_again(answer: Answer, sink: Sink) -> None:
+    """Stream an answer that was whole before: out of the journal, or out of a cache."""
+    for part in answer.parts:
+        for token in tokens_of(part):
+            sink.push_token(token)
+    for text in answer.tokens:
+        sink.push(text)
 
 
 def _queue_of(interaction: Interaction) -> str:

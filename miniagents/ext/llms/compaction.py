@@ -16,6 +16,7 @@ from miniagents.ext.llms.compact import Compact
 from miniagents.ext.llms.conversation import Conversation
 from miniagents.ext.llms.endings import Ending, ending_of
 from miniagents.ext.llms.estimating import LETTERS_PER_TOKEN, estimate, estimate_text, given_most_output
+from miniagents.ext.llms.lending import purse_of
 from miniagents.ext.llms.llm_agent import LLMAgent
 from miniagents.ext.llms.messages import ReplyMessage, Usage
 from miniagents.ext.llms.provider import Compacts, CountsTokens, ModelRequest, Provider
@@ -208,7 +209,7 @@ class Compaction:
         asked = ModelRequest(request.model, messages, stream=request.stream, options=options)
         terms = self._terms
         if self._compact.budget is not None:
-            terms = replace(terms, budgets=(*terms.budgets, self._compact.budget))
+            terms = replace(terms, budgets=(*terms.budgets, purse_of(self._compact.budget, self._interaction)))
         answer = await requesting.ask(self._provider, asked, NoTokens(), terms, self._interaction)
         return answer.message()
 
@@ -267,7 +268,7 @@ def _limits(agent: MiniAgent, budget: Budget | None) -> dict[str, Any]:
         return {}
     options: dict[str, Any] = {"tools": None, "output": None, "compact": None}
     if budget is not None:
-        own = agent.arguments.get("budget")
+        own = agent.live_arguments.get("budget")
         known = () if own is None else (own,) if isinstance(own, Budget) else tuple(own)
         options["budget"] = [*known, budget]
     return options

@@ -9,8 +9,10 @@ from typing import Any, ClassVar, Self
 import msgspec
 
 from miniagents.errors import OutputError
+from miniagents.ext.llms.blocks import blocks_in
+from miniagents.ext.llms.parts import Citation, ReasoningMessage, tokens_of
 from miniagents.ext.llms.schemas import OutputType, output_type_called
-from miniagents.messages import AssistantMessage, Message
+from miniagents.messages import AssistantMessage, Message, TextToken
 from miniagents.messages.standard import TextMessage
 
 UNNAMED = "file"
@@ -26,6 +28,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
         input_tokens: Tokens read, cached ones included.
         output_tokens: Tokens written, those of reasoning included.
         cached_tokens: The part of `input_tokens` that came from the provider's cache.
+        reasoning_tokens: The part of `output_tokens` that is reasoning.
+        cache_written_tokens: The part of `input_tokens` that was written to the provider's cache.
         estimated: Whether the numbers are estimates: the request was cut off, or the provider sent no usage.
 
     Example:
@@ -37,6 +41,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     output_tokens: int = 0
     cached_tokens: int = 0
     estimated: bool = False
+    reasoning_tokens: int = 0
+    cache_written_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:
@@ -108,8 +114,27 @@ class ReplyMessage(AssistantMessage):
 
     @property
     def is_aside(self) -> bool:  # type: ignore[override]  # of other classes it is known beforehand
-        """True if the reply calls tools and has no text."""
-        return bool(self.tool_calls) and not self.content
+        """True if the reply has no text, but calls tools or other parts."""
+        return not self.content and (bool(self.tool_calls) or bool(self.parts))
+
+    @property
+    def parts(self) -> tuple[Message, ...]:
+        """The parts that are neither text nor tool calls, in the provider's order: `ReasoningMessage`s,
+        `HostedToolCall`s, `HostedToolResult`s, `Citation`s, and `NativeMessage`s for all others."""
+        blocks = blocks_in(self.metadata)
+        return blocks.parts if blocks is not None else ()
+
+    @property
+    def reasoning(self) -> str:
+        """The reasoning of the model, as far as the provider shows it; "" if there is none."""
+        return "\n\n".join(
+            part.content for part in self.parts if isinstance(part, ReasoningMessage) and not part.is_hidden
+        )
+
+    @property
+    def citations(self) -> tuple[Citation, ...]:
+        """The sources that the text cites, in order."""
+        return tuple(part for part in self.parts if isinstance(part, Citation))
 
     @property
     def usage(self) -> Usage:
@@ -166,10 +191,9 @@ class ReplyMessage(AssistantMessage):
         return output_type_called(name)
 
     def message_to_tokens(self) -> tuple[Any, ...]:
-        """Return the text as one token; tool calls have no tokens."""
-        from miniagents.messages import TextToken
-
-        return (TextToken(self.content),) if self.content else ()
+        """Return the tokens of the parts, and then the text as one token; tool calls have no tokens."""
+        text = (TextToken(self.content),) if self.content else ()
+        return (*(token for part in self.parts for token in tokens_of(part)), *text)
 
     def __str__(self) -> str:
         if self.tool_calls and not self.content:

@@ -26,7 +26,7 @@ _ELSEWHERE = {
     "max_tokens": "max_output_tokens max_new_tokens max_completion_tokens num_predict max_length",
     "stop": "stop_sequences stop_words",
     "stop_sequences": "stop stop_words",
-    "reasoning_effort": "effort",
+    "effort": "thinking_level thinking_effort",
     "tool_timeout": "tools_timeout function_timeout",
     "n_ctx": "num_ctx context_length context_size",
     "alias": "name agent_name",

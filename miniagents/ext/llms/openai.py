@@ -15,6 +15,7 @@ from miniagents.ext.llms.messages import EmbeddingMessage
 from miniagents.ext.llms.parameters import CHAT, EMBEDDINGS, RESPONSES, Api
 from miniagents.ext.llms.provider import ModelRequest, Provider
 from miniagents.ext.llms.providers.clients import key_or_environment, key_source, sdk
+from miniagents.ext.llms.providers.clouds import OPENAI_CLOUDS, OPTIONS, Place, cloud_of
 from miniagents.ext.llms.providers.embeddings import EmbeddingProvider
 from miniagents.ext.llms.providers.openai import OpenAIProvider
 from miniagents.ext.llms.providers.shared_client import SharedClient
@@ -36,8 +37,15 @@ async def _client(ctx: InteractionContext, base_url: str | None, api_key: Secret
 
 async def _connect(connection: ConnectionSettings) -> Provider:
     api, client = connection.options.pop("api", "chat"), connection.client
+    resource = "responses" if api == "responses" else "chat.completions"
+    ctx, place = connection.ctx, Place(connection.base_url, connection.api_key)
+    chosen = cloud_of(OPENAI_CLOUDS, connection.options, place, ctx.interaction.path)
+    if chosen is not None:
+        cloud, place = chosen
+        shared = ctx.system.shared(chosen, lambda: cloud.shared_client(place, ctx.interaction.path), SharedClient.close)
+        client = await shared.ready(resource)
+        return OpenAIProvider(client, api, name=cloud.name, key_source=cloud.credentials, is_cloud=True)
     if client is None:
-        resource = "responses" if api == "responses" else "chat.completions"
         client = await _client(connection.ctx, connection.base_url, connection.api_key, resource)
     source = key_source(connection.api_key, VARIABLE, connection.client)
     return OpenAIProvider(client, api, key_source=source)
@@ -47,7 +55,11 @@ class OpenAILLMAgent(LLMAgent):
     """An agent with a model of OpenAI, or of a server that is compatible with OpenAI's API (`base_url=`).
 
     Beside the options of `fork`, it takes the parameters of the API, and `api="responses"` for the Responses API
-    instead of chat completions. Parameters that only a compatible server takes go through `api_options={...}`.
+    instead of chat completions. `provider="azure"` or "bedrock" (with `region`, `api_version`) takes the models from a
+    cloud. Parameters that only a compatible server takes go through `api_options={...}`.
+
+    `effort=` is how much the model reasons. `send_reasoning=` says which replies keep their reasoning when they go back
+    to a server of chat completions: those with tool "calls" (the default, which DeepSeek demands), "all", or "none".
 
     Example:
         ```python
@@ -64,7 +76,7 @@ class OpenAILLMAgent(LLMAgent):
 
     __slots__ = ()
 
-    more_options = frozenset({"api"})
+    more_options = frozenset({"api", "send_reasoning"}) | OPTIONS
 
     def apis(self, arguments: Mapping[str, Any]) -> tuple[Api, ...]:
         """Return the API that `api=` chooses."""

@@ -26,6 +26,7 @@ from miniagents.ext.llms.parameters import (
     OpenAIParameters,
     ResponsesParameters,
 )
+from miniagents.ext.llms.providers.openai_mapping import SendReasoning
 from miniagents.ext.llms.schemas import output_type
 from miniagents.ext.llms.tool_sources import ToolChoice
 from miniagents.messages import Secret
@@ -91,6 +92,15 @@ class LLMOptions(
     response_metadata: Annotated[Mapping[str, Any], "a dict"]
     api_options: Annotated[Mapping[str, Any], "a dict of parameters of the API"]
     api: Annotated[Literal["chat", "responses"], "'chat' or 'responses'"]
+    effort: Annotated[
+        Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None,
+        "'none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max', or None",
+    ]
+    send_reasoning: Annotated[SendReasoning, "'none', 'calls' or 'all'"]
+    provider: Annotated[Literal["azure", "bedrock", "vertex"] | None, "'azure', 'bedrock', 'vertex', or None"]
+    region: _Text
+    project: _Text
+    api_version: _Text
     fake_first_user_message: Annotated[str, msgspec.Meta(pattern=r"\S"), "a text that is not blank"]
     model_path: Annotated[str | Path | None, "the path of a file"]
     n_ctx: Annotated[int, msgspec.Meta(ge=1), "a whole number, 1 or more"]

@@ -153,13 +153,14 @@ CHAT = Api(
     _names(CommonParameters, MaxTokens, OpenAIParameters, ChatParameters),
     frozenset({"model", "messages", "stream", "tools"}),
     ("openai.resources.chat.completions", "AsyncCompletions"),
+    renamed=frozenset({"effort"}),
 )
 RESPONSES = Api(
     "the Responses API",
     _names(CommonParameters, OpenAIParameters, ResponsesParameters),
     frozenset({"model", "input", "instructions", "stream", "tools"}),
     ("openai.resources.responses", "AsyncResponses"),
-    renamed=frozenset({"max_tokens"}),
+    renamed=frozenset({"max_tokens", "effort"}),
     compacts=True,
 )
 MESSAGES = Api(
@@ -168,6 +169,7 @@ MESSAGES = Api(
     frozenset({"model", "messages", "system", "stream", "tools"}),
     ("anthropic.resources.messages", "AsyncMessages"),
     compacts=True,
+    renamed=frozenset({"effort"}),
 )
 EMBEDDINGS = Api(
     "embeddings",

@@ -7,10 +7,11 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 import msgspec
 
+from miniagents.ext.llms.blocks import KEY, Blocks, Origin, blocks_in
 from miniagents.ext.llms.calls import ToolCalls
 from miniagents.ext.llms.messages import ReplyMessage, ToolCall, Usage
 from miniagents.ext.llms.schemas import OutputType
-from miniagents.messages import EMPTY, Message
+from miniagents.messages import EMPTY, Message, Token
 from miniagents.messages.frozen import thaw
 
 
@@ -75,7 +76,11 @@ class Answer:
         request_id: The provider's id of the request.
         model: The model that answered.
         limits: The provider's rate-limit headers.
-        extra: Metadata that must go back to the provider with the next request, such as reasoning.
+        extra: More metadata of the reply.
+        origin: The provider and the model that answer; None if the provider keeps no blocks.
+        blocks: The provider's blocks in order, if the answer has more than text and tool calls.
+        has_parts: Whether the answer has other parts than text, tool calls and reasoning.
+        arrived: The tokens of parts that have arrived, and are not in the stream yet.
         silent_tokens: The number of tokens that are not text: reasoning, tool calls.
         embeddings: The vectors, where the request was for embeddings.
         is_cached: Whether the answer comes from a cache.
@@ -90,6 +95,10 @@ class Answer:
     model: str | None = None
     limits: Mapping[str, str] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
+    origin: Origin | None = None
+    blocks: list[dict[str, Any]] = field(default_factory=list)
+    has_parts: bool = False
+    arrived: list[Token] = field(default_factory=list)
     silent_tokens: int = 0
     embeddings: tuple[tuple[float, ...], ...] = ()
     is_cached: bool = False
@@ -124,8 +133,14 @@ class Answer:
 
     @property
     def has_content(self) -> bool:
-        """True if the answer has text, a refusal or a tool call."""
-        return bool(self.calls or self.refusal or any(self.tokens))
+        """True if the answer has text, a refusal, a tool call or another part; reasoning alone is no content."""
+        return bool(self.calls or self.refusal or self.has_parts or any(self.tokens))
+
+    @property
+    def parts(self) -> tuple[Message, ...]:
+        """The parts that are neither text nor tool calls; see `ReplyMessage.parts`."""
+        blocks = blocks_in(self.extra) or (Blocks(self.origin, self.blocks) if self.blocks and self.origin else None)
+        return blocks.parts if blocks is not None else ()
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
@@ -141,6 +156,7 @@ class Answer:
             "request_id": self.request_id,
             "usage": msgspec.structs.asdict(self.usage) if self.usage is not None else None,
             "cached": True if self.is_cached else None,
+            KEY: Blocks(self.origin, self.blocks).as_metadata() if self.blocks and self.origin is not None else None,
             **self.extra,
             **more,
         }

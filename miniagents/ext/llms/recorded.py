@@ -10,7 +10,7 @@ from itertools import accumulate, pairwise
 import msgspec
 
 from miniagents.agents.records import Recorded, Records
-from miniagents.ext.llms.attempting import Sink
+from miniagents.ext.llms.attempting import Sink, push_again
 from miniagents.ext.llms.cache import cache_key
 from miniagents.ext.llms.messages import ReplyMessage
 from miniagents.ext.llms.provider import Answer, ModelRequest
@@ -55,8 +55,7 @@ async def recorded(
     record = await records.recorded(KIND, key)
     answer = _restored(record) if record is not None else None
     if answer is not None:
-        for token in answer.tokens:
-            sink.push(token)
+        push_again(answer, sink)
         return answer
     answer = await send()
     stored = _Stored(tuple(accumulate(map(len, answer.tokens))), answer.embeddings, answer.silent_tokens)

@@ -17,7 +17,7 @@ from miniagents.errors import (
     QuotaExceededError,
     RateLimitedError,
 )
-from miniagents.ext.llms.attempting import Sink, Terms, attempt_once
+from miniagents.ext.llms.attempting import Sink, Terms, attempt_once, push_again
 from miniagents.ext.llms.breaker import Failover, current_failover, patience
 from miniagents.ext.llms.cache import Cache, cache_key
 from miniagents.ext.llms.delays import duration
@@ -82,9 +82,9 @@ async def _cached(
     key = cache_key(provider.key, request)
     stored = await cache.get(key)
     if stored is not None:
-        for token in stored.tokens:
-            sink.push(token)
-        return stored.answer
+        answer = stored.answer
+        push_again(answer, sink)
+        return answer
     try:
         answer = await _attempts(provider, request, sink, terms, interaction)
     except BaseException:

@@ -49,8 +49,10 @@ def call_tools(
     made = _Result if ctx.interaction.records is None else _RecordedResult
     results = []
     for call in calls:
-        decider = ToolApproval(call, ctx, approve_timeout) if approve == WAIT else approve
-        results.append(_ResultPromise(made(call, tools, ctx, decider, timeout)))
+        tool = tools.get(call.name)
+        asked = tool.asked_about(call) if approve is not None and tool is not None else call
+        decider = ToolApproval(asked, ctx, approve_timeout) if approve == WAIT else approve
+        results.append(_ResultPromise(made(call, asked, tools, ctx, decider, timeout)))
     return [*results]
 
 
@@ -88,17 +90,19 @@ class _ResultPromise(MessagePromise):
 
 
 class _Result:
-    __slots__ = ("_approve", "_ctx", "_timeout", "_tools", "call")
+    __slots__ = ("_approve", "_asked", "_ctx", "_timeout", "_tools", "call")
 
     def __init__(
         self,
         call: ToolCall,
+        asked: ToolCall,
         tools: Mapping[str, Tool],
         ctx: InteractionContext,
         approve: Decider | None,
         timeout: float | None,
     ) -> None:
         self.call = call
+        self._asked = asked
         self._tools = tools
         self._ctx = ctx
         self._approve = approve
@@ -174,7 +178,7 @@ class _Result:
         """Return why the call may not run; None if it may."""
         if isinstance(approve, ToolApproval):
             return await approve.refusal()
-        refusal: str | None = await contained(refusal_by(approve, self.call))
+        refusal: str | None = await contained(refusal_by(approve, self._asked))
         return refusal
 
     def _report(self, error: Exception) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from miniagents.ext.llms.tool_results import contained
@@ -42,17 +43,23 @@ class ToolSource(Protocol):
         ...
 
 
+listing_model: ContextVar[str | None] = ContextVar("miniagents.listing_model", default=None)
+"""The provider's name of the model for which a source lists its tools; None if it is for a program."""
+
 ToolChoice: TypeAlias = Target | ToolSource
 """An item of `tools=`."""
 
 
-async def listed(choices: Sequence[ToolChoice], path: str, timeout: float | None) -> Sequence[Target]:
+async def listed(
+    choices: Sequence[ToolChoice], path: str, timeout: float | None, model: str | None = None
+) -> Sequence[Target]:
     """Replace each tool source by the tools that it lists.
 
     Args:
         choices: Functions, agents, tools and sources.
         path: The path of the agent, for errors.
         timeout: Seconds that all sources together may take, more than 0; None for no limit.
+        model: The provider's name of the model that gets the tools, or None.
 
     Raises:
         TimeoutError: The sources took longer.
@@ -62,6 +69,7 @@ async def listed(choices: Sequence[ToolChoice], path: str, timeout: float | None
         return choices  # type: ignore[return-value]  # there is no source among them
     targets: list[Target] = []
     source: ToolSource | None = None
+    listing = listing_model.set(model)
     try:
         async with asyncio.timeout(timeout) as timer:
             for choice in choices:
@@ -75,4 +83,6 @@ async def listed(choices: Sequence[ToolChoice], path: str, timeout: float | None
             raise TimeoutError(f"{path}: {source!r} listed no tools within {timeout} s (tool_timeout)") from error
         error.add_note(f"{path}: {source!r} could not list its tools")
         raise
+    finally:
+        listing_model.reset(listing)
     return targets

@@ -54,6 +54,8 @@ class Tool:
             of the properties and `required` are checked.
         recovery: In a system with a journal: what becomes of a call of the function that was started when the process
             ended, and has no result.
+        stands_for: For a tool that calls others: a function that returns the call of another tool that a call of this
+            one stands for. `approve=` is asked about that call. It must not fail.
 
     Attributes:
         target: The function or the agent.
@@ -95,8 +97,10 @@ class Tool:
         description: str | None = None,
         schema: Mapping[str, Any] | None = None,
         recovery: Recovery = Recovery.RERUN,
+        stands_for: Callable[[ToolCall], ToolCall] | None = None,
     ) -> None:
         self.target = target
+        self._stands_for = stands_for
         check_kind("Tool(recovery=)", recovery, Recovery)
         self.recovery = recovery
         self._injected: Injected = {}
@@ -129,6 +133,14 @@ class Tool:
     def is_agent(self) -> bool:
         """True if the tool is an agent, and no function."""
         return _agent_of(self.target) is not None
+
+    def asked_about(self, call: ToolCall) -> ToolCall:
+        """Return the call that `approve=` is asked about: that which a call of this tool stands for.
+
+        Args:
+            call: The call of this tool.
+        """
+        return self._stands_for(call) if self._stands_for is not None else call
 
     @property
     def journal_key(self) -> str:

@@ -1,6 +1,7 @@
 """`window_of`: the context window of a model, from the data of `genai-prices`."""
 
 import asyncio
+import contextlib
 
 _known: dict[str, int | None] = {}
 
@@ -23,8 +24,9 @@ def _window_of(model: str) -> int | None:
         from genai_prices.data_snapshot import get_snapshot
     except ImportError:
         return None
-    try:
-        _, info = get_snapshot().find_provider_model(model, None, None, None)
-    except LookupError:
-        return None
-    return info.context_window
+    for cloud in (None, "aws", "azure", "google"):  # each cloud has names of its own for models
+        with contextlib.suppress(LookupError):
+            _, info = get_snapshot().find_provider_model(model, None, cloud, None)
+            if info.context_window is not None:
+                return info.context_window
+    return None

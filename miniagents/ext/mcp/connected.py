@@ -12,7 +12,7 @@ from mcp import Client
 from miniagents.errors import InvalidOptionError, McpError, McpOutcomeUnknownError
 from miniagents.ext.llms import Recovery, Tool, ToolResultMessage
 from miniagents.ext.mcp.asking import Asking
-from miniagents.ext.mcp.finding import ToolFinder, tokens_of
+from miniagents.ext.mcp.finding import ToolFinder, called_tool, tokens_of
 from miniagents.ext.mcp.fitting import FitSchema, UnfitSchemaError, fit_names, fit_schema
 from miniagents.ext.mcp.idle import IdleTime, IdleTimes
 from miniagents.ext.mcp.link import Link
@@ -73,6 +73,7 @@ class Connected:
         self._listed: tuple[types.Tool, ...] | None = None
         self._tools: list[Tool] = []
         self._own: list[Tool] = []
+        self._tokens = 0
         self._finder: ToolFinder | None = None
         self._long: LongResults | None = None
         if options.max_result_tokens is not None:
@@ -82,20 +83,27 @@ class Connected:
                 self._read_more, read_more, description=_READ_MORE, schema=_READ_SCHEMA, recovery=Recovery.RERUN
             )
             self._own.append(read)
-        self._shown = list(self._own)
 
     async def tools(self) -> list[Tool]:
         """Return the tools of the last list, made anew only if the list has changed."""
         await self._refresh()
         return list(self._tools)
 
-    async def shown_tools(self) -> list[Tool]:
+    async def shown_tools(self, most: float | None) -> list[Tool]:
         """Return the tools that a model is shown: ours, and after them those of the server, unless they are too many.
 
         Of too many, only those that are always shown are there, beside tools to find the others and to call them.
+
+        Args:
+            most: The most tokens that the definitions of the server's tools may take; None for no limit.
         """
         await self._refresh()
-        return list(self._shown)
+        async with self._refreshing:
+            if most is None or self._tokens <= most:
+                return [*self._own, *self._tools]
+            if self._finder is None:
+                self._finder = await self._finder_of(self._tools)
+            return [*self._own, *self._searched(self._tools)]
 
     async def _refresh(self) -> None:
         """Take over a new list. Of a long one some tools are made at a time, so that nothing else waits for it."""
@@ -104,9 +112,10 @@ class Connected:
             if listed is self._listed:
                 return
             tools = await self._made(listed or ())
-            finder = await self._finder_of(tools)
-            self._listed, self._tools, self._finder = listed, tools, finder
-            self._shown = [*self._own, *(tools if finder is None else self._searched(tools))]
+            tokens = await self._tokens_of(tools)
+            # A model that has been shown the tools to find others may still call them.
+            finder = await self._finder_of(tools) if self._finder is not None else None
+            self._listed, self._tools, self._tokens, self._finder = listed, tools, tokens, finder
 
     def _searched(self, tools: Sequence[Tool]) -> list[Tool]:
         """Return the tools that find and call all of these tools, and those that are shown beside them."""
@@ -114,30 +123,31 @@ class Connected:
         about_find, about_call = _FIND.format(number=len(tools)), _CALL.format(find=find)
         return [
             Tool(self._find_tools, find, description=about_find, recovery=Recovery.RERUN),
-            Tool(self._call_found, call, description=about_call, schema=_CALL_SCHEMA, recovery=Recovery.FAIL),
+            Tool(
+                self._call_found,
+                call,
+                description=about_call,
+                schema=_CALL_SCHEMA,
+                recovery=Recovery.FAIL,
+                stands_for=called_tool,
+            ),
             *(tool for tool in tools if self._options.is_always_shown(_remote_name(tool))),
         ]
 
-    async def _finder_of(self, tools: Sequence[Tool]) -> ToolFinder | None:
-        """Return the finder of tools that are too many to be shown; None if they are not."""
-        if not await self._are_too_many(tools):
-            return None
+    async def _finder_of(self, tools: Sequence[Tool]) -> ToolFinder:
         finder = ToolFinder()
         for number, tool in enumerate(tools):
             finder.add(tool)
             await _pause(number)
         return finder
 
-    async def _are_too_many(self, tools: Sequence[Tool]) -> bool:
-        most, tokens = self._options.search_above, 0
-        if most is None:
-            return False
+    async def _tokens_of(self, tools: Sequence[Tool]) -> int:
+        """Return the tokens that the definitions of tools take in each request."""
+        tokens = 0
         for number, tool in enumerate(tools):
             tokens += tokens_of(tool)
-            if tokens > most:
-                return True
             await _pause(number)
-        return False
+        return tokens
 
     async def _read_more(self, handle: str, start: int) -> str:
         assert self._long is not None  # or the tool would not be there

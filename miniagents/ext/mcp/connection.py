@@ -15,7 +15,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from miniagents.actors import Actor, ActorContext, EventKind, SpawnOptions, Terminated
 from miniagents.errors import McpUnavailableError
-from miniagents.ext.mcp.link import Link
+from miniagents.ext.mcp.link import Link, LinkState
 from miniagents.ext.mcp.listing import all_pages
 from miniagents.ext.mcp.reconnecting import BACKOFF, Reconnecting
 from miniagents.ext.mcp.texts import shortened
@@ -41,6 +41,10 @@ class _Connect(Message):
     """It is time for the next connection."""
 
 
+class _LookForUse(Message):
+    """It is time to look whether anybody uses the connection."""
+
+
 class _ListAgain(Message):
     """The tools of the server have changed."""
 
@@ -52,12 +56,14 @@ class Keeper(Actor):
         link: The state of the connection.
         open: Opens the transport.
         client: Makes the client.
+        close_after: Seconds without use after which the connection is closed, more than 0; None for never.
     """
 
-    def __init__(self, link: Link, open: Open, client: MakeClient) -> None:
+    def __init__(self, link: Link, open: Open, client: MakeClient, close_after: float | None = None) -> None:
         self._link = link
         self._open = open
         self._client = client
+        self._close_after = close_after
 
     async def on_start(self, ctx: ActorContext) -> None:
         self._reconnecting = Reconnecting(ctx.system.random)
@@ -75,7 +81,13 @@ class Keeper(Actor):
     def _connect(self, ctx: ActorContext) -> None:
         # A connection that crashes is no other one: this actor decides about the next.
         options = SpawnOptions(own_task=True, supervision=OneForOne(max_restarts=0))
-        kwargs = {"link": self._link, "open": self._open, "client": self._client, "reconnecting": self._reconnecting}
+        kwargs = {
+            "link": self._link,
+            "open": self._open,
+            "client": self._client,
+            "reconnecting": self._reconnecting,
+            "close_after": self._close_after,
+        }
         ctx.watch(ctx.spawn(Connection, name="connection", options=options, kwargs=kwargs))
 
     def _ended(self, ctx: ActorContext) -> None:
@@ -83,6 +95,9 @@ class Keeper(Actor):
         if link.is_renewed:
             link.is_renewed = False
             self._connect(ctx)
+            return
+        if link.state is LinkState.RESTING:
+            link.rested(partial(ctx.self.tell, _Connect()))
             return
         link.down("its connection crashed")  # unless the connection itself has said why it ended
         delay = self._reconnecting.failed(ctx.system.time())
@@ -103,13 +118,17 @@ class Connection(Actor):
         open: Opens the transport.
         client: Makes the client.
         reconnecting: Is told when the server is connected.
+        close_after: Seconds without use after which the connection is closed, more than 0; None for never.
     """
 
-    def __init__(self, link: Link, open: Open, client: MakeClient, reconnecting: Reconnecting) -> None:
+    def __init__(
+        self, link: Link, open: Open, client: MakeClient, reconnecting: Reconnecting, close_after: float | None
+    ) -> None:
         self._link = link
         self._open = open
         self._make_client = client
         self._reconnecting = reconnecting
+        self._close_after = close_after
         self._stack = AsyncExitStack()
         self._ending: str | None = None
 
@@ -134,6 +153,8 @@ class Connection(Actor):
         tools = self._client.server_capabilities.tools
         if self._client.protocol_version in MODERN_PROTOCOL_VERSIONS and tools is not None and tools.list_changed:
             ctx.create_task(self._listen(ctx))
+        if self._close_after is not None:
+            ctx.schedule(self._close_after, _LookForUse())
 
     async def _connect(self, ctx: ActorContext) -> None:
         transport = self._open(partial(self._ended, ctx))
@@ -160,8 +181,24 @@ class Connection(Actor):
         return f"it cannot be connected: {_described(cause)}"
 
     async def receive(self, message: Message, ctx: ActorContext) -> Any:
-        if not isinstance(message, _ListAgain):
-            return ctx.unhandled(message)
+        match message:
+            case _ListAgain():
+                await self._list_again()
+            case _LookForUse():
+                self._look_for_use(ctx)
+            case _:
+                return ctx.unhandled(message)
+
+    def _look_for_use(self, ctx: ActorContext) -> None:
+        """Close a connection that nobody has used for long enough, or look again when that can be."""
+        assert self._close_after is not None  # nobody looks otherwise
+        left = self._close_after - self._link.uses.idle_for
+        if left > 0:
+            ctx.schedule(left, _LookForUse())
+        elif self._link.client is self._client:
+            self._link.rest()
+
+    async def _list_again(self) -> None:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 await self._list(self._client)

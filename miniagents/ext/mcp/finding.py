@@ -6,7 +6,7 @@ from functools import partial
 
 import msgspec
 
-from miniagents.ext.llms import Tool
+from miniagents.ext.llms import Tool, ToolCall
 from miniagents.ext.llms.estimating import estimate_text
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+|[^\W\d_]+")
@@ -76,6 +76,26 @@ class ToolFinder:
         if name not in self._tools:
             raise LookupError(f"there is no tool {name!r}: look for one first")
         return self._tools[name]
+
+
+class _Called(msgspec.Struct, frozen=True):
+    name: str
+    arguments: dict[str, msgspec.Raw] = {}
+
+
+def called_tool(call: ToolCall) -> ToolCall:
+    """Return the call of a found tool that a call of `call_tool` stands for; the call itself, if it names no tool.
+
+    Example:
+        >>> call = ToolCall(id="1", name="mail_call_tool", arguments='{"name": "send", "arguments": {"to": 1}}')
+        >>> print(called_tool(call))
+        send({"to":1})
+    """
+    try:
+        called = msgspec.json.decode(call.arguments, type=_Called)
+    except msgspec.DecodeError:
+        return call
+    return ToolCall(id=call.id, name=called.name, arguments=msgspec.json.encode(called.arguments).decode())
 
 
 def tokens_of(tool: Tool) -> int:

@@ -14,6 +14,7 @@ from miniagents.ext.mcp.fitting import order_kept
 from miniagents.ext.mcp.http import HttpFailures
 from miniagents.ext.mcp.texts import shortened
 from miniagents.ext.mcp.updates import Updates
+from miniagents.ext.mcp.uses import Uses
 
 T = TypeVar("T")
 
@@ -29,6 +30,7 @@ class LinkState(enum.Enum):
 
     CONNECTING = "connecting"
     UP = "up"
+    RESTING = "resting"
     DOWN = "down"
     CLOSED = "closed"
 
@@ -41,13 +43,15 @@ class Link:
 
     Attributes:
         name: The same.
-        state: The state. Calls wait while it is CONNECTING; each attempt to connect has a time limit.
+        state: The state. Calls wait while it is CONNECTING; each attempt to connect has a time limit. A connection that
+            nobody has used for long is closed, and RESTING until somebody wants it.
         reason: The reason why the server is not connected.
         client: The SDK's client while the state is UP, otherwise None.
         is_renewed: Whether another connection is to be made as soon as this one is closed.
         tools: The tools that the server listed last, in an order that does not change; None before the first list.
         failures: Tells the failures of HTTP from errors of the server.
         updates: The subscriptions to resources, in the era in which servers push changes.
+        uses: The uses of the connection: requests, and subscriptions.
     """
 
     def __init__(self, name: str) -> None:
@@ -59,7 +63,9 @@ class Link:
         self.tools: tuple[types.Tool, ...] | None = None
         self.failures = HttpFailures()
         self.updates = Updates()
+        self.uses = Uses(asyncio.get_running_loop().time)
         self._begin_close: Callable[[], object] = lambda: None
+        self._connect: Callable[[], object] | None = None  # while it is at rest, and closed
         self._is_settled = asyncio.Event()
         self._is_up = asyncio.Event()
 
@@ -94,6 +100,34 @@ class Link:
         self._is_settled.set()
         self._is_up.set()
 
+    def rest(self) -> None:
+        """Close the connection, since nobody uses it. The next use makes another one."""
+        self.state = LinkState.RESTING
+        self.reason = "it is not in use"
+        self.client = None
+        self._is_settled.clear()
+        self._is_up.clear()
+        self._begin_close()
+
+    def rested(self, connect: Callable[[], object]) -> None:
+        """Note that the connection at rest is closed.
+
+        Args:
+            connect: Begins to make another one.
+        """
+        self._connect = connect
+
+    def _wake(self) -> None:
+        """Make another connection, if this one is at rest."""
+        if self.state is not LinkState.RESTING:
+            return
+        self.state = LinkState.CONNECTING
+        connect, self._connect = self._connect, None
+        if connect is not None:
+            connect()
+        else:  # it is still being closed
+            self.is_renewed = True
+
     def _renew(self, reason: str) -> None:
         """Close the connection, which is of no use any more. Calls wait for another one, which is made at once."""
         self.state = LinkState.CONNECTING
@@ -113,6 +147,7 @@ class Link:
 
     async def settled(self) -> None:
         """Wait while a connection is on its way."""
+        self._wake()
         await self._is_settled.wait()
 
     async def ready(self) -> Client:
@@ -122,6 +157,7 @@ class Link:
             McpUnavailableError: The server is not connected.
         """
         if self.client is None:
+            self._wake()
             await self._is_settled.wait()
         if self.client is None:
             raise McpUnavailableError(f"the MCP server {self.name!r} is unavailable: {self.reason}", server=self.name)
@@ -134,6 +170,7 @@ class Link:
             McpUnavailableError: There will be no more connections.
         """
         while self.client is None and self.state is not LinkState.CLOSED:
+            self._wake()
             await self._is_up.wait()
         return await self.ready()
 
@@ -152,6 +189,10 @@ class Link:
             McpOutcomeUnknownError: The answer was lost.
             McpError: The answer is an error, or malformed.
         """
+        with self.uses:
+            return await self._request(send, may_repeat)
+
+    async def _request(self, send: Callable[[Client], Awaitable[T]], may_repeat: Callable[[], bool]) -> T:
         client = await self.ready()
         try:
             return await send(client)
@@ -166,7 +207,7 @@ class Link:
                 await self._is_up.wait()
         except TimeoutError:
             raise failure from None
-        return await self.request(send, may_repeat=lambda: False)
+        return await self._request(send, lambda: False)
 
     def _malformed(self, error: Exception) -> McpError:
         return McpError(

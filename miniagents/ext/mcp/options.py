@@ -19,10 +19,14 @@ from miniagents.supervision.checking import check_count, check_kind, check_secon
 DEFAULT_MAX_BYTES = 8 * 2**20
 """The longest message of a server that is taken."""
 
-DEFAULT_SEARCH_ABOVE = 12_800
-"""A tenth of a window of 128,000 tokens."""
+DEFAULT_SEARCH_ABOVE = 0.1
+
+USUAL_WINDOW = 128_000
+"""The context window in tokens of a model whose window is not known."""
 
 DEFAULT_MAX_RESULT_TOKENS = 20_000
+
+DEFAULT_CLOSE_AFTER = 600.0
 
 HeadersOf: TypeAlias = Callable[[Caller | None], Headers | Awaitable[Headers]]
 """A function, async or not, that returns the headers for a caller."""
@@ -51,10 +55,11 @@ class ServerOptions:
     trusted: bool
     pin: bool | str | Path
     always: Sequence[str]
-    search_above: int | None
+    search_above: float | None
     max_result_tokens: int | None
     max_bytes: int
     idle_timeout: float | None
+    close_after: float | None
     on_elicitation: OnElicitation | None
     on_sampling: MiniAgent | AgentRef | None
 
@@ -83,10 +88,19 @@ class ServerOptions:
         if not isinstance(self.pin, (bool, str, Path)):
             raise InvalidOptionError(f"{where}, pin=) is True, False or the path of a file, not {self.pin!r}")
         check_count(f"{where}, max_bytes=)", self.max_bytes, 1)
-        check_count(f"{where}, search_above=)", self.search_above, 0, or_none=True)
+        if isinstance(self.search_above, float):
+            if not 0 < self.search_above < 1:
+                raise InvalidOptionError(
+                    f"{where}, search_above=) is a number of tokens, or a share of the model's window between 0 and 1, "
+                    f"not {self.search_above!r}"
+                )
+        else:
+            check_count(f"{where}, search_above=)", self.search_above, 0, or_none=True)
         check_count(f"{where}, max_result_tokens=)", self.max_result_tokens, 1, or_none=True)
         if self.idle_timeout is not None:
             check_seconds(f"{where}, idle_timeout=)", self.idle_timeout, above_zero=True)
+        if self.close_after is not None:
+            check_seconds(f"{where}, close_after=)", self.close_after, above_zero=True)
 
         if self.on_elicitation is not None and not _is_agent(self.on_elicitation) and not callable(self.on_elicitation):
             raise InvalidOptionError(
@@ -114,6 +128,15 @@ class ServerOptions:
         if self.allow is not None and not _matches(tool, self.allow):
             return False
         return self.deny is None or not _matches(tool, self.deny)
+
+    def most_tokens(self, window: int | None) -> float | None:
+        """Return the tokens that the definitions of the tools may take; None for no limit.
+
+        Args:
+            window: The context window of the model in tokens, or None if it is not known.
+        """
+        most = self.search_above
+        return most * (window or USUAL_WINDOW) if isinstance(most, float) else most
 
     def is_always_shown(self, tool: str) -> bool:
         """Return whether a tool is shown even if there are too many.

@@ -96,24 +96,25 @@ async def versions_of(link: Link, uri: str) -> AsyncGenerator[Messages, None]:
         McpUnavailableError: The server was stopped.
         McpError: The server refused.
     """
-    failures = 0
-    while True:
-        client = await link.connected()
-        try:
-            async with _changes(link, client, uri) as changes:
-                failures = 0
-                yield await contents_of(link, uri)
-                async for _ in changes:
+    with link.uses:
+        failures = 0
+        while True:
+            client = await link.connected()
+            try:
+                async with _changes(link, client, uri) as changes:
+                    failures = 0
                     yield await contents_of(link, uri)
-        except SubscriptionLost:
-            pass
-        except MCPError as error:
-            if client is link.client:
-                raise link.explained(error, client) from error
-        except McpUnavailableError:
-            pass
-        await asyncio.sleep(_SUBSCRIBE_AGAIN.delay(failures, lambda: 0.5))
-        failures += 1
+                    async for _ in changes:
+                        yield await contents_of(link, uri)
+            except SubscriptionLost:
+                pass
+            except MCPError as error:
+                if client is link.client:
+                    raise link.explained(error, client) from error
+            except McpUnavailableError:
+                pass
+            await asyncio.sleep(_SUBSCRIBE_AGAIN.delay(failures, lambda: 0.5))
+            failures += 1
 
 
 @asynccontextmanager

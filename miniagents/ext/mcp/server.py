@@ -13,6 +13,8 @@ from miniagents.actors.observing.caller import current_caller
 from miniagents.agents import AgentRef, InteractionContext, MiniAgent, MiniAgents
 from miniagents.errors import McpUnavailableError, NoActiveSystemError
 from miniagents.ext.llms import Tool, ToolResultMessage
+from miniagents.ext.llms.tool_sources import listing_model
+from miniagents.ext.llms.windows import window_of
 from miniagents.ext.mcp.asking import Asking, OnElicitation
 from miniagents.ext.mcp.connected import Connected
 from miniagents.ext.mcp.connection import Keeper
@@ -20,6 +22,7 @@ from miniagents.ext.mcp.http import Headers, http_transport
 from miniagents.ext.mcp.idle import IdleTimes
 from miniagents.ext.mcp.link import Link
 from miniagents.ext.mcp.options import (
+    DEFAULT_CLOSE_AFTER,
     DEFAULT_MAX_BYTES,
     DEFAULT_MAX_RESULT_TOKENS,
     DEFAULT_SEARCH_ABOVE,
@@ -62,13 +65,16 @@ class McpServer:
         pin: Whether only tools that are as they were in the first list are shown and called. A path of a file keeps
             that list beyond the process. See `unapproved` and `approve`.
         always: Names of tools, or patterns, that are shown even if the server has too many tools to show them all.
-        search_above: Tokens that the definitions of the tools may take in each request, 0 or more; None for no limit.
-            If they take more, a model finds tools by a search. The default is a tenth of a window of 128,000 tokens.
+        search_above: Tokens that the definitions of the tools may take in each request, 0 or more; or a share of the
+            model's context window, a float between 0 and 1; None for no limit. If they take more, a model finds tools
+            by a search. A window that is not known counts as one of 128,000 tokens.
         max_result_tokens: Tokens of a result that a model gets at once, 1 or more; None for no limit. Of a longer one
             it gets head and tail, and a handle by which it reads on.
         max_bytes: The longest message of the server in bytes, 1 or more. A longer answer is a failed call.
         idle_timeout: Seconds without progress after which a call fails, more than 0; None for no limit. The limits of
             the agent, such as `tool_timeout`, hold in any case.
+        close_after: Seconds without use after which the connection of a caller is closed, more than 0; None for never.
+            The next use makes another one. Only for servers where each caller has a connection of their own.
         on_elicitation: An agent, or a function of the `Elicitation`, async or not, that answers questions of the server
             in the middle of a call; None if the server may not ask. A function returns the fields of the answer, or
             False. An agent is never asked to open an address.
@@ -111,10 +117,11 @@ class McpServer:
         trusted: bool = False,
         pin: bool | str | Path = False,
         always: Sequence[str] = (),
-        search_above: int | None = DEFAULT_SEARCH_ABOVE,
+        search_above: float | None = DEFAULT_SEARCH_ABOVE,
         max_result_tokens: int | None = DEFAULT_MAX_RESULT_TOKENS,
         max_bytes: int = DEFAULT_MAX_BYTES,
         idle_timeout: float | None = None,
+        close_after: float | None = DEFAULT_CLOSE_AFTER,
         on_elicitation: OnElicitation | None = None,
         on_sampling: MiniAgent | AgentRef | None = None,
     ) -> None:
@@ -137,6 +144,7 @@ class McpServer:
             max_result_tokens=max_result_tokens,
             max_bytes=max_bytes,
             idle_timeout=idle_timeout,
+            close_after=close_after,
             on_elicitation=on_elicitation,
             on_sampling=on_sampling,
         )
@@ -198,7 +206,9 @@ class McpServer:
                 raise
             _log.warning("mcp.left_out", server=self.name, error=str(error))
             return []
-        return await connected.shown_tools()
+        model = listing_model.get()
+        window = await window_of(model) if model is not None else None
+        return await connected.shown_tools(self._options.most_tokens(window))
 
     async def call(self, name: str, /, **arguments: Any) -> ToolResultMessage:
         """Call a tool.
@@ -309,7 +319,12 @@ class McpServer:
         idle = IdleTimes()
         asking = Asking(options.name, options.on_elicitation, options.on_sampling, idle)
         client = partial(Client, cache=None, **asking.callbacks())
-        kwargs = {"link": link, "open": partial(_transport, options, caller, link), "client": client}
+        kwargs = {
+            "link": link,
+            "open": partial(_transport, options, caller, link),
+            "client": client,
+            "close_after": options.close_after if options.is_per_caller else None,
+        }
         system.spawn(Keeper, name=path, kwargs=kwargs)
         pins: Pins | None = None
         if options.pin:

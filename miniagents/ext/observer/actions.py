@@ -132,7 +132,7 @@ class Actions:
             raise RefusedError("the interaction is not known any more")
         if record.path != expect.get("path"):
             raise RefusedError("the interaction is one of another agent")
-        if len(record.attempts or ()) != expect.get("attempts", 0):
+        if record.uses.attempts != expect.get("attempts", 0):
             raise RefusedError("the interaction is at another attempt now")
         if record.interaction is None:
             open_below = _first_open(record)

@@ -5,7 +5,7 @@ from typing import Any
 
 from miniagents.ext.observer.calls import CallRecord, Step, Trace
 from miniagents.ext.observer.facts import CHARACTERS
-from miniagents.ext.observer.following import Following, begun_at
+from miniagents.ext.observer.following import Following
 from miniagents.ext.observer.slices import Slices
 from miniagents.ext.observer.slowness import causes_of
 from miniagents.ext.observer.texts import Texts
@@ -32,7 +32,7 @@ def status_of(record: CallRecord) -> str:
         if record.error_type is None:
             return "done"
         return "cancelled" if record.error_type == "PromiseCancelledError" else "failed"
-    return "running" if record.begun is not None or record.interaction.is_running else "waiting"
+    return "running" if record.account is None or record.account.begun_at is not None else "waiting"
 
 
 def window_of(look: Look, most: int = MOST_ROWS) -> tuple[int, int]:
@@ -76,7 +76,7 @@ class CallViews:
                     records.append(record)
             if not number % _EVERY and slices.is_over:
                 await slices.next()
-        records.sort(key=lambda record: (record.trace.is_open and record.is_open, record.started), reverse=True)
+        records.sort(key=lambda record: (not record.is_over, record.id), reverse=True)
         rows = {str(record.id): self._row(record, alone=bool(agent)) for record in records[first : first + count]}
         recorder = following.recorder
         return {
@@ -90,8 +90,8 @@ class CallViews:
         }
 
     def _row(self, record: CallRecord, *, alone: bool) -> View:
-        trace, now = record.trace, self._following.now
-        until = record.until if alone else trace.until
+        trace, now, used = record.trace, self._following.now, record.uses
+        until = record.end if alone else trace.until
         status = status_of(record)
         if not alone and trace.is_open and record.until is not None:
             status = "running"  # over is an interaction when nothing below it is open
@@ -103,8 +103,9 @@ class CallViews:
             "path": record.path,
             "status": status,
             "started": wall(record.started, now),
-            "tokens": record.tokens if alone else trace.tokens,
-            "cost": record.cost if alone else None if trace.has_unknown_cost else round(trace.cost, 6),
+            "tokens": used.tokens,
+            "cost": used.cost,
+            "attempts": used.attempts,
             "calls": 1 + len(record.below or ()) if alone else len(trace.records) + trace.dropped,
             "failures": trace.failures,
         }
@@ -171,15 +172,19 @@ class CallViews:
         known, rows = self._rows
         if known == key:
             return rows
-        rows, slices = [], Slices()
+        rows, slices, steps = [], Slices(), 0
         stack = [(record, 0) for record in list(trace.tops())][::-1]
         while stack:
             record, depth = stack.pop()
             rows.append((record, None, depth))
             if record.id not in folded:
                 rows += [(record, step, depth + 1) for step in record.steps or ()]
-                kept = trace.records
-                stack += [(call, depth + 1) for call in reversed(record.below or ()) if call.id in kept]
+                for call in reversed(record.below or ()):
+                    if call.id in trace.records:
+                        stack.append((call, depth + 1))
+                    steps += 1
+                    if not steps % _EVERY and slices.is_over:
+                        await slices.next()
             if not len(rows) % _EVERY and slices.is_over:
                 await slices.next()
         self._rows = (key, rows)
@@ -202,7 +207,7 @@ class CallViews:
         return view
 
     def _call_row(self, record: CallRecord, depth: int, now: float) -> View:
-        begun = _begun(record)
+        used = record.uses
         row: View = {
             "key": str(record.id),
             "id": record.id,
@@ -211,39 +216,41 @@ class CallViews:
             "path": record.path,
             "status": status_of(record),
             "from": wall(record.started, now),
-            "tokens": record.tokens if record.until is not None else record.interaction.tokens,
-            "cost": record.cost,
+            "tokens": used.own_tokens,
+            "cost": used.own_cost,
             "below": len(record.below or ()) + len(record.steps or ()),
         }
-        if begun is not None:
-            row["begun"] = wall(begun, now)
+        if used.begun is not None:
+            row["begun"] = wall(used.begun, now)
         if record.until is not None:
             row["to"] = wall(record.until, now)
+        if record.end is not None:
+            row["over"] = wall(record.end, now)
         if record.error is not None:
             row["error"] = self._error(record)
-        if record.attempts:
-            row["attempts"] = len(record.attempts) + 1
+        if used.attempts:
+            row["attempts"] = used.attempts
         return row
 
     def _details(self, record: CallRecord, now: float) -> View:
         """Return what is known of one call, its texts included."""
-        interaction = record.interaction
         live = [step.text for step in record.steps or () if step.kind == "model" and step.until is None]
         last = [step.text for step in record.steps or () if step.kind == "model"]
         stream = live[-1] if live else last[-1] if last else None
-        texts = (("input", self._following.input_of(record)), ("output", record.output), ("stream", stream))
-        view = {
+        texts = (
+            ("input", self._following.input_of(record)),
+            ("output", self._following.reply_of(record)),
+            ("stream", stream),
+        )
+        return {
             **self._call_row(record, 0, now),
             "parent": record.parent.id if record.parent is not None else None,
             "error_type": record.error_type,
             "trace": _agents(record),
             "streaming": bool(live),
             "texts": {name: self._text(text) for name, text in texts if text},
-            "errors": [self._texts.of(error) for error in record.attempts or ()],
+            "errors": [self._texts.of(error) for error in record.errors or ()],
         }
-        if interaction is not None:
-            view["waits"] = bool(interaction.waits is not None)
-        return view
 
     def _text(self, text: str) -> View:
         """Return the end of a text, with its size; more comes by range."""
@@ -275,13 +282,9 @@ def _agents(record: CallRecord) -> list[str]:
 _LONGEST_TRACE = 32
 
 
-def _begun(record: CallRecord) -> float | None:
-    return record.begun if record.interaction is None else begun_at(record.interaction)
-
-
 def _is_wanted(record: CallRecord, only: object, *, alone: bool) -> bool:
     if only == "open":
-        return record.is_open if alone else record.trace.is_open
+        return not record.is_over if alone else record.trace.is_open
     if only == "failed":
         return record.error_type is not None if alone else record.trace.failures > 0
     return True
@@ -318,8 +321,9 @@ async def _bins(trace: Trace, now: float) -> list[int]:
     width = (ends - begins) / BINS or 1e-9
     steps = [0] * (BINS + 1)
     slices = Slices()
+    await slices.next()  # the copy of a hundred thousand records takes a slice of its own
     for number, record in enumerate(list(trace.records.values())):
-        until = now if record.until is None else record.until
+        until = record.until if record.until is not None else now
         steps[min(max(int((record.started - begins) / width), 0), BINS - 1)] += 1
         steps[min(max(int((until - begins) / width), 0) + 1, BINS)] -= 1
         if not number % _EVERY and slices.is_over:

@@ -1,7 +1,7 @@
 """Calls, steps and traces: one interaction as the recorder keeps it, with all that was called below it."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 RECORD_BYTES = 420
 """The bytes of the record of a call without its texts, measured with `tracemalloc` for 100,000 of them."""
@@ -64,6 +64,11 @@ class Step:
             self.is_cached = bool(answer.is_cached)
 
     @property
+    def end(self) -> float | None:
+        """The time when it ended, or None."""
+        return self.until
+
+    @property
     def text(self) -> str | None:
         """The text so far, cut to what is kept; None if texts are not kept."""
         return None if self.pieces is None else "".join(self.pieces)[:TEXT]
@@ -85,28 +90,29 @@ class CallRecord:
         path: The path of the agent.
         alias: The name of the agent.
         started: The time when the call was made, on `loop.time()`.
-        begun: The time when its code began; None if that is not known.
         until: The time when its code ended, or None.
-        tokens: The tokens of its own model requests.
-        cost: Their cost; None if it is not known.
         error: The text of its error, or None.
         error_type: The class of its error, or None.
-        attempts: The errors of attempts that were made again, as texts.
-        interaction: The call itself while it is under way.
+        errors: The texts of the errors of its attempts that failed, as far as they are known.
+        input: The text that it came with, if texts are kept, once it has ended.
+        output: The text that it replied, in the same way.
+        interaction: The call itself while its code has not ended.
+        account: Its account while it is not over: what it has used so far.
+        used: The numbers of its account, once it is over.
         steps: Its requests to models and calls of tools.
-        at: The time when it ended, in seconds since the epoch.
+        below: The records of the calls that it has made.
+        size: Its bytes, estimated.
+        at: The time when it was over, in seconds since the epoch.
     """
 
     __slots__ = (
+        "account",
         "alias",
         "at",
-        "attempts",
-        "begun",
         "below",
-        "caller",
-        "cost",
         "error",
         "error_type",
+        "errors",
         "id",
         "input",
         "interaction",
@@ -116,9 +122,9 @@ class CallRecord:
         "size",
         "started",
         "steps",
-        "tokens",
         "trace",
         "until",
+        "used",
     )
 
     kind = "call"
@@ -129,19 +135,17 @@ class CallRecord:
         self.alias = alias
         self.path = path
         self.started: float = interaction.started_at
-        self.begun: float | None = None
         self.until: float | None = None
-        self.tokens = 0
-        self.cost: float | None = 0.0
         self.error: str | None = None
         self.error_type: str | None = None
-        self.attempts: list[str] | None = None
+        self.errors: list[str] | None = None
         self.interaction: Any = interaction
+        self.account: Any = interaction.account
+        self.used = NOTHING
         self.steps: list[Step] | None = None
         self.below: list[CallRecord] | None = None
         self.input: str | None = None
         self.output: str | None = None
-        self.caller: str | None = None
         self.at = 0.0
         self.size = RECORD_BYTES
         self.trace: Trace = parent.trace if parent is not None else Trace(self)
@@ -152,13 +156,76 @@ class CallRecord:
         self.trace.add(self)
 
     @property
-    def is_open(self) -> bool:
-        """True while the code of the call runs or waits."""
-        return self.until is None
+    def end(self) -> float | None:
+        """The time when it was over, on `loop.time()`; None while it is not."""
+        return None if self.account is not None else self.until if self.used.over is None else self.used.over
+
+    @property
+    def is_over(self) -> bool:
+        """True if its code has ended, and nothing below it is open."""
+        return self.at > 0.0
+
+    @property
+    def uses(self) -> "Used":
+        """The numbers of its account, now or at its end."""
+        return self.used if self.account is None else used_by(self.account)
+
+    def close(self, at: float) -> None:
+        """Note that the call is over.
+
+        Args:
+            at: The time, in seconds since the epoch.
+        """
+        if self.account is not None:
+            self.used, self.account = used_by(self.account), None
+        self.at = at
+        self.trace.closed(self)
 
     def forget(self) -> None:
         """Take the record out of its trace; see `Recorded`."""
         self.trace.remove(self)
+
+
+class Used(NamedTuple):
+    """What a call has used, as its account says. The account itself would keep the cell of the agent.
+
+    Attributes:
+        begun: The time when its code began, on `loop.time()`; None if it has not, or that is not known.
+        over: The time when nothing below it was open any more; None before.
+        attempts: The number of attempts that failed and were followed by another one.
+        own_tokens: The tokens of its own requests to models.
+        own_cost: Their cost; None if it is not known.
+        tokens: The tokens with those of all calls below.
+        cost: The cost with that of all calls below; None if a part of it is not known.
+    """
+
+    begun: float | None = None
+    over: float | None = None
+    attempts: int = 0
+    own_tokens: int = 0
+    own_cost: float | None = 0.0
+    tokens: int = 0
+    cost: float | None = 0.0
+
+
+NOTHING = Used()
+
+
+def used_by(account: Any) -> Used:
+    """Return the numbers of an account.
+
+    Args:
+        account: The `InteractionAccount`.
+    """
+    return Used(
+        account.begun_at,
+        account.over_at,
+        len(account.failed_attempts),
+        account.own_tokens,
+        account.own_cost,
+        account.tokens,
+        account.cost,
+    )
 
 
 class Trace:
@@ -170,21 +237,15 @@ class Trace:
     Attributes:
         id: The number of that call.
         records: The records that are kept, by their numbers.
-        open: The number of calls that are under way.
+        open: The number of calls that are not over.
         dropped: The number of records that the recorder has dropped.
         version: Grows with each change.
-        tokens: The tokens of all calls that have ended.
-        cost: Their cost, as far as it is known.
-        has_unknown_cost: True if the cost of a call is not known.
         failures: The number of calls that failed.
         until: The time when it was over last, on `loop.time()`; None before that.
         on_forget: Called with each record that the recorder has dropped.
     """
 
-    __slots__ = (
-        "cost", "dropped", "failures", "has_unknown_cost", "id", "on_forget", "open", "records", "root", "tokens",
-        "until", "version",
-    )  # fmt: skip
+    __slots__ = ("dropped", "failures", "id", "on_forget", "open", "records", "root", "until", "version")
 
     def __init__(self, root: CallRecord) -> None:
         self.id = root.id
@@ -193,9 +254,6 @@ class Trace:
         self.open = 0
         self.dropped = 0
         self.version = 0
-        self.tokens = 0
-        self.cost = 0.0
-        self.has_unknown_cost = False
         self.failures = 0
         self.until: float | None = None
         self.on_forget: Callable[[CallRecord], object] | None = None
@@ -213,18 +271,11 @@ class Trace:
         self.until = None
 
     def closed(self, record: CallRecord) -> None:
-        """Note that a call has ended; its record has the facts."""
+        """Note that a call is over; its record has the facts."""
         self.open -= 1
         self.version += 1
-        self.tokens += record.tokens
-        if record.cost is None:
-            self.has_unknown_cost = True
-        else:
-            self.cost += record.cost
-        if record.error_type is not None:
-            self.failures += 1
         if not self.open:
-            self.until = record.until
+            self.until = record.end
 
     def remove(self, record: CallRecord) -> None:
         """Forget a record that the recorder has dropped. The calls below it are shown in its place."""
@@ -237,6 +288,8 @@ class Trace:
 
     def tops(self) -> Iterator[CallRecord]:
         """Return the records that have no record above them, in the order of their starts."""
+        if not self.dropped:
+            return iter((self.root,))
         return (record for record in self.records.values() if self._is_top(record))
 
     def _is_top(self, record: CallRecord) -> bool:

@@ -96,23 +96,24 @@ class Connection:
             if self._look.get(name, {}).get("epoch") != params.get("epoch"):
                 self._sent.pop(name, None)  # another part of the page looks now, and has nothing yet
             if self._look.get(name) != params:
-                self._due[name] = 0.0
+                self._due.pop(name, None)
         self._look = known
 
     async def _tell(self) -> None:
-        last = 0.0
+        clock = asyncio.get_running_loop().time
+        last = clock() - HEARTBEAT
         try:
             while True:
-                began = time.monotonic()
+                began = clock()
                 if self._taken == self._number:
                     changed = await self._changes()
-                    if changed or time.monotonic() - last >= HEARTBEAT:
+                    if changed or clock() - last >= HEARTBEAT:
                         self._number += 1
                         frame = {"n": self._number, "at": time.time(), "sections": changed}
                         await self._websocket.send_text(_encode(frame).decode())
-                        last = time.monotonic()
+                        last = clock()
                 self._turn.clear()
-                rest = TICK - (time.monotonic() - began)
+                rest = TICK - (clock() - began)
                 await asyncio.sleep(max(rest, 0.02))
                 if self._taken != self._number:
                     await self._turn.wait()
@@ -121,9 +122,10 @@ class Connection:
 
     async def _changes(self) -> dict[str, View]:
         changed: dict[str, View] = {}
+        clock = asyncio.get_running_loop().time
         for name, params in self._look.items():
-            now = time.monotonic()
-            if now < self._due.get(name, 0.0):
+            now = clock()
+            if now < self._due.get(name, now):
                 continue
             seconds, compute = self._sections[name]
             self._due[name] = now + seconds
@@ -162,7 +164,9 @@ def difference(view: View, sent: View | None) -> View:
     """
     if sent is None:
         return {**view, "fresh": True}
-    delta = {name: value for name, value in view.items() if name != "rows" and sent.get(name) != value}
+    delta = {
+        name: value for name, value in view.items() if name != "rows" and (name not in sent or sent[name] != value)
+    }
     if "rows" in view:
         old = sent.get("rows") or {}
         rows = {key: row for key, row in view["rows"].items() if old.get(key) != row}

@@ -8,12 +8,12 @@ from typing import Any
 
 from miniagents.actors import Event, EventKind, Observer
 from miniagents.actors.observing.events import Subscription
-from miniagents.agents import Interaction
+from miniagents.agents import Interaction, InteractionAccount
 from miniagents.ext.observer.calls import TEXT, CallRecord, Step, Trace
 from miniagents.ext.observer.facts import text_of
 from miniagents.ext.observer.happenings import Happening
 from miniagents.ext.observer.recorder import FlightRecorder
-from miniagents.messages import error_text
+from miniagents.messages import MessagePromise, TextToken, said_by
 from miniagents.promising.promise import NO_VALUE
 
 ENDED = 2_000
@@ -21,7 +21,7 @@ ENDED = 2_000
 SAMPLES = 600
 """The number of samples that are kept, one a second."""
 _LONGEST_ERROR = 4_000
-_LONGEST_TRACE = 64
+_MOST_ERRORS = 20
 
 _KINDS = {
     EventKind.CRASH: "crash",
@@ -109,28 +109,37 @@ class Following(Observer):
         if record is None or record.until is not None:
             return
         now = record.until = self._clock()
-        record.at = time.time()
-        record.begun = begun_at(interaction)
-        record.tokens = interaction.tokens
-        record.cost = interaction.cost
         record.interaction = None
-        if interaction.error is not None and not interaction.was_passivated:
-            record.error = error_text(interaction.error)[:_LONGEST_ERROR]
-            record.error_type = type(interaction.error).__name__
+        record.trace.version += 1
+        error = interaction.error
+        if error is not None and not interaction.was_passivated:
+            record.error = said_by(error)[:_LONGEST_ERROR]
+            record.error_type = type(error).__name__
             record.size += len(record.error)
+            record.trace.failures += 1
             self.totals["failures"] += 1
         if self.keeps_texts:
             record.input = _text_of_all(interaction.message_promises)
             record.output = _text_of_all(interaction.replies)
-            record.size += len(record.input or "") + len(record.output or "")
         for step in record.steps or ():
             if step.until is None:
                 step.until = now
-            record.size += step.size
-        self.totals["tokens"] += record.tokens
-        self.cost += record.cost or 0.0
-        record.trace.closed(record)
+        if record.account is None:
+            self._close(record)  # it began before the observer came, and nobody says when it is over
+
+    def interaction_over(self, account: InteractionAccount) -> None:
+        """A call is over."""
+        record = self.records.get(account.id)
+        if record is not None and not record.is_over:
+            self._close(record)
+
+    def _close(self, record: CallRecord) -> None:
+        record.close(time.time())
+        self.totals["tokens"] += record.used.own_tokens
+        self.cost += record.used.own_cost or 0.0
         self.open -= 1
+        texts = (record.input, record.output, *(record.errors or ()))
+        record.size += sum(len(text) for text in texts if text) + sum(step.size for step in record.steps or ())
         self.recorder.keep(record)
 
     def model_called(self, interaction: Interaction, provider: Any, request: Any) -> Step | None:
@@ -150,6 +159,16 @@ class Following(Observer):
         if record.interaction is None or not self.keeps_texts:
             return record.input
         return _text_of_all(record.interaction.message_promises)
+
+    def reply_of(self, record: CallRecord) -> str | None:
+        """Return the end of the text that a call has replied so far. Nothing is begun or awaited for it.
+
+        Args:
+            record: The call.
+        """
+        if record.interaction is None or not self.keeps_texts:
+            return record.output
+        return _arrived(record.interaction.replies)
 
     def _step(self, interaction: Interaction, kind: str, name: str) -> Step | None:
         record = self.records.get(interaction.id)
@@ -191,7 +210,7 @@ class Following(Observer):
             self.totals["crashes"] += 1
             record = self.records.get(call) if call is not None else None
             if record is not None and record.until is None and text is not None:
-                record.attempts = [*(record.attempts or ()), text[:_LONGEST_ERROR]]
+                record.errors = [*(record.errors or ()), text[:_LONGEST_ERROR]][-_MOST_ERRORS:]
         self.add(
             kind,
             event.path,
@@ -201,7 +220,7 @@ class Following(Observer):
             call=call,
             uid=event.uid,
             ring=event.ring,
-            trace=self._trace_of(call),
+            trace=event.agent_trace,
             by=event.caller,
             facts=facts,
         )
@@ -235,15 +254,6 @@ class Following(Observer):
 
     def _forget_happening(self, happening: Happening) -> None:
         self.happenings.pop(happening.number, None)
-
-    def _trace_of(self, call: int | None) -> tuple[str, ...]:
-        """Return the agents through which a failure of a call came, the failed one first."""
-        record = self.records.get(call) if call is not None else None
-        aliases: list[str] = []
-        while record is not None and len(aliases) < _LONGEST_TRACE:
-            aliases.append(record.alias)
-            record = record.parent
-        return tuple(aliases)
 
     @property
     def failures(self) -> int:
@@ -282,22 +292,6 @@ class _Events(Subscription):
         self._happened(event)
 
 
-def begun_at(interaction: Any) -> float | None:
-    """Return the time when the code of a call began, on `loop.time()`; None if that is not known, or it waits.
-
-    Args:
-        interaction: The call.
-    """
-    if interaction.since:
-        return float(interaction.since)
-    cell = interaction.cell
-    if cell.is_serial:
-        current = cell.current
-        in_hand = getattr(current, "message", None) is interaction
-        return float(cell.since) if in_hand and cell.since else None
-    return float(interaction.started_at) if interaction.task is not None or interaction.is_running else None
-
-
 def _text_of_all(promise: Any) -> str | None:
     """Return the text of the messages of a promise, as far as it is settled, without waiting for anything."""
     messages = promise.settled_value
@@ -313,3 +307,24 @@ def _text_of_all(promise: Any) -> str | None:
             if length >= TEXT:
                 break
     return "\n\n".join(texts) if texts else None
+
+
+def _arrived(replies: Any) -> str | None:
+    """Return the end of the text of replies that have arrived, as far as it is there."""
+    texts: list[str] = []
+    length = 0
+    for piece in reversed(replies.pieces):
+        if not isinstance(piece, MessagePromise):
+            continue  # an error
+        message = piece.settled_value
+        if message is not NO_VALUE:
+            parts = [text_of(message) or ""]
+        else:
+            parts = [token.content for token in reversed(piece.pieces) if type(token) is TextToken]
+        for part in parts:
+            texts.append(part[-(TEXT - length) :])
+            length += len(texts[-1])
+            if length >= TEXT:
+                return "".join(reversed(texts))
+        texts.append("\n\n")
+    return "".join(reversed(texts)).lstrip("\n") or None

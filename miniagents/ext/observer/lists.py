@@ -15,6 +15,8 @@ from miniagents.ext.observer.tree_view import kind_of_cell
 
 MOST = 200
 _LONGEST_ERROR = 600
+_SHOWN = 600
+"""The characters of a live text that are shown, from its end."""
 
 Look = dict[str, Any]
 View = dict[str, Any]
@@ -258,19 +260,14 @@ class Lists:
         """Return the live texts of the calls of an agent."""
         streams = []
         for record in self._following.records.values():
-            if record.path == path and record.until is None:
-                for step in record.steps or ():
-                    if step.until is None:
-                        text = self._texts.of(step.text) if step.text else None
-                        streams.append(
-                            {
-                                "call": record.id,
-                                "name": step.name,
-                                "kind": step.kind,
-                                "characters": step.characters,
-                                "text": (text or "")[-600:],
-                            }
-                        )
+            if record.path != path or record.until is not None:
+                continue
+            steps = [step for step in record.steps or () if step.until is None]
+            live = [(step.name, step.text) for step in steps] or [("reply", self._following.reply_of(record))]
+            for name, text in live:
+                if text is not None or steps:
+                    seen = self._texts.of(text) or ""
+                    streams.append({"call": record.id, "name": name, "text": seen[-_SHOWN:]})
         return streams[-4:]
 
 

@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from miniagents.agents.waiting import answers  # noqa: F401 - loaded now, and not while the agents work
 from miniagents.ext.observer.actions import Actions, RefusedError
 from miniagents.ext.observer.call_views import CallViews
 from miniagents.ext.observer.connection import Connection, Look, Section, View
@@ -138,11 +139,17 @@ class PageApp(Starlette):
         }
         self.connections += 1
         try:
-            await Connection(websocket, self._sections(texts), hello).run()
+            await Connection(websocket, self.sections_of(texts), hello).run()
         finally:
             self.connections -= 1
 
-    def _sections(self, texts: Texts) -> dict[str, Section]:
+    def sections_of(self, texts: Texts | None = None) -> dict[str, Section]:
+        """Return the sections that one page can look at.
+
+        Args:
+            texts: The rule for texts; None for that of the observer.
+        """
+        texts = texts or self._texts
         system, following = self._system, self._following
         tree, calls, lists = TreeView(system, texts), CallViews(following, texts), Lists(system, following, texts)
 

@@ -1,6 +1,6 @@
 """The answer to "why is it slow": on what the time of one interaction went, along its critical path."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 from miniagents.ext.observer.calls import CallRecord, Step
 from miniagents.ext.observer.slices import Slices
@@ -27,16 +27,13 @@ async def causes_of(record: CallRecord, now: float) -> tuple[dict[str, float], d
         The seconds by cause, and the seconds by the name of the agent.
     """
     causes, agents = dict.fromkeys(CAUSES, 0.0), dict[str, float]()
-    slices = Slices()
-    for number, (cause, begun, ended, part) in enumerate(critical_path(record, now)):
+    async for cause, begun, ended, part in critical_path(record, now):
         causes[cause] += ended - begun
         agents[part.alias] = agents.get(part.alias, 0.0) + ended - begun
-        if not number % _EVERY and slices.is_over:
-            await slices.next()
     return causes, agents
 
 
-def critical_path(record: CallRecord, now: float) -> Iterator[Piece]:
+async def critical_path(record: CallRecord, now: float) -> AsyncIterator[Piece]:
     """Return the pieces of the critical path, the last one first.
 
     The walk goes back from the end of a call: the work that ended last before the moment is what was waited for.
@@ -45,27 +42,40 @@ def critical_path(record: CallRecord, now: float) -> Iterator[Piece]:
         record: The call.
         now: The time, on `loop.time()`.
     """
-    todo: list[tuple[CallRecord, float, float]] = [(record, record.started, _end(record.until, now))]
+    slices, steps = Slices(), 0
+    todo: list[tuple[CallRecord, float, float]] = [(record, record.started, _end(record.end, now))]
     while todo:
         call, begun, until = todo.pop()
         works: list[CallRecord | Step] = [*(call.below or ()), *(call.steps or ())]
-        works.sort(key=lambda work: _end(work.until, now))
-        while works and until > begun:
-            work = works.pop()
+        ends: list[tuple[float, int]] = []
+        for number, work in enumerate(works):
+            ends.append((_end(work.end, now), number))
+            if not number % _EVERY and slices.is_over:
+                await slices.next()
+        ends.sort()
+        while ends and until > begun:
+            ended, number = ends.pop()
+            work = works[number]
             work_begun = max(work.started if isinstance(work, CallRecord) else work.begun, begun)
-            work_ended = min(_end(work.until, now), until)
+            work_ended = min(ended, until)
+            steps += 1
+            if not steps % _EVERY and slices.is_over:
+                await slices.next()
             if work_ended <= work_begun:
                 continue
-            if work_ended < until:
-                yield from _own(call, work_ended, until, call.steps)
+            for piece in _own(call, work_ended, until, call.steps):
+                yield piece
             if isinstance(work, CallRecord):
                 todo.append((work, work_begun, work_ended))
             else:
-                yield from _pieces(work, work_begun, work_ended, call)
+                for piece in _pieces(work, work_begun, work_ended, call):
+                    yield piece
             until = work_begun
         if until > begun:
-            in_hand = min(max(call.begun if call.begun is not None else begun, begun), until)
-            yield from _own(call, in_hand, until, call.steps)
+            first = call.uses.begun
+            in_hand = until if first is None and call.until is None else min(max(first or begun, begun), until)
+            for piece in _own(call, in_hand, until, call.steps):
+                yield piece
             if in_hand > begun:
                 yield "mailbox", begun, in_hand, call
 

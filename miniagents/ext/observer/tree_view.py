@@ -1,5 +1,6 @@
 """The supervision tree as a page sees it: the visible rows of it, with groups in the place of many equal siblings."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from heapq import nlargest
@@ -21,7 +22,7 @@ SKY = 400
 """The most actors in the picture of the tree."""
 SKY_DEPTH = 5
 _MOST_GROUPS = 500
-_PER_SECOND = 2_000
+_PER_SECOND = 1_000
 """The number of actors that are counted in a second for one group: what is larger is counted less often."""
 
 Row = dict[str, Any]
@@ -65,7 +66,7 @@ class Group:
         self.restarts = 0
         self.failing = 0
         self.beside: list[Any] = []
-        self.due = 0.0
+        self._due: float | None = None
 
     async def count(self, members: list[Any], slices: Slices) -> None:
         """Count the members, unless that was done a moment ago.
@@ -74,15 +75,15 @@ class Group:
             members: The cells.
             slices: The slices of the work.
         """
-        now = time.monotonic()
-        if now < self.due:
+        now = asyncio.get_running_loop().time()
+        if self._due is not None and now < self._due:
             return
-        self.due = now + len(members) / _PER_SECOND
+        self._due = now + len(members) / _PER_SECOND
         counts, waiting, restarts = dict[str, int](), 0, 0
         failing: list[Any] = []
         slow: list[tuple[float, int, Any]] = []
         for number, cell in enumerate(members):
-            state = cell.state.value
+            state = cell.state._value_  # without a call: it is one for each of ten thousand actors
             counts[state] = counts.get(state, 0) + 1
             if cell.queue:
                 waiting += cell.depth
@@ -112,7 +113,7 @@ class TreeView:
         self._system = system
         self._texts = texts
         self._groups: dict[tuple[int, str], Group] = {}
-        self._below_of: dict[int, tuple[Any, Any]] = {}
+        self._below_of: dict[int, tuple[Any, float, Any]] = {}
 
     async def window(self, look: dict[str, Any]) -> dict[str, Any]:
         """Return the rows of a window of the tree.
@@ -160,7 +161,7 @@ class TreeView:
                     shown.append((cell, depth, None, "", is_open))
                 number += 1
                 if is_open:
-                    stack.append(self._below(cell, depth + 1))
+                    stack.append(iter(await self._below(cell, depth + 1, slices)))
             if not number % _EVERY and slices.is_over:
                 await slices.next()
         rows = {}
@@ -198,7 +199,7 @@ class TreeView:
                 "size": children.actors if children is not None else 0,
             }
             if children and depth < SKY_DEPTH:
-                for child, _, kind, members in self._below(cell, depth + 1):
+                for child, _, kind, members in await self._below(cell, depth + 1, slices):
                     if members is None:
                         if len(todo) < SKY:
                             todo.append((child, key, depth + 1))
@@ -230,21 +231,29 @@ class TreeView:
         await group.count(members, slices)
         return group
 
-    def _below(self, cell: Any, depth: int) -> Iterator[Entry]:
+    async def _below(self, cell: Any, depth: int, slices: Slices) -> list[Entry]:
         """Return the children of a cell, those of a kind that are many as one group.
 
         What the children are is worked out again only when there are others: uids grow, so that another youngest child
-        or another number of them tells.
+        or another number of them tells. Of very many children, others are seen a moment later.
         """
         children = cell.children
         if len(children) <= GROUPED:
-            return ((child, depth, None, None) for child in list(children.values()))
+            return [(child, depth, None, None) for child in children.values()]
+        now = asyncio.get_running_loop().time()
         state = (len(children), next(reversed(children.values())).uid)
-        known, below = self._below_of.get(cell.uid, (None, ()))
-        if known != state:
-            below = _grouped(list(children.values()))
-            self._below_of[cell.uid] = (state, below)
-        return ((child or cell, depth, kind or None, members) for child, kind, members in below)
+        known, due, below = self._below_of.get(cell.uid, (None, 0.0, ()))
+        if known is None or (known != state and now >= due):
+            below = await _grouped(list(children.values()), slices)
+            if len(self._below_of) >= _MOST_GROUPS:
+                del self._below_of[next(iter(self._below_of))]
+            due = now + (len(children) / _PER_SECOND if len(children) > _PER_SECOND else 0.0)
+            self._below_of[cell.uid] = (state, due, below)
+        return [
+            (child or cell, depth, kind or None, members)
+            for child, kind, members in below
+            if child is None or child.is_alive
+        ]
 
     def _row(self, cell: Any, depth: int, is_open: bool, now: float) -> Row:
         wall = time.time() - now
@@ -273,16 +282,21 @@ class TreeView:
             row["error"] = seen[:_LONGEST_ERROR] if seen is not None else f"{len(error)} characters"
         if children is not None:
             row["below"] = [children.actors, children.restarts, children.failures]
+        tokens = (cell.spent_tokens or 0) + (children.tokens if children is not None else 0)
+        if tokens:
+            row["tokens"] = tokens
         if cell.node_name:
             row["node"] = cell.node_name
         return row
 
 
-def _grouped(children: list[Any]) -> list[tuple[Any, str, list[Any] | None]]:
+async def _grouped(children: list[Any], slices: Slices) -> list[tuple[Any, str, list[Any] | None]]:
     """Return the children, each alone, or in the place of the first one of a kind the group of many."""
     kinds: dict[str, list[Any]] = {}
-    for child in children:
+    for number, child in enumerate(children):
         kinds.setdefault(kind_of_cell(child), []).append(child)
+        if not number % _EVERY and slices.is_over:
+            await slices.next()
     below: list[tuple[Any, str, list[Any] | None]] = []
     for kind, members in kinds.items():
         if len(members) > GROUPED:

@@ -66,6 +66,7 @@ class OwnRay:
             "RAY_worker_niceness": "0",
             # No record of each call: the metadata store keeps 100,000 of them, for a dashboard that is not there.
             "RAY_task_events_report_interval_ms": "0",
+            "RAY_event_stats": "0",  # no statistics of Ray's own event loops, which go into the logs each minute
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's word for: 127.0.0.1 is not the address of the network
             # Without its metadata store a process of Ray exits after a minute. Calls need no store: what runs goes on.
             "RAY_gcs_rpc_server_reconnect_timeout_s": str(10**6),

@@ -6,7 +6,8 @@ from typing import TypeAlias
 import msgspec
 
 from miniagents.ext.llms.messages import ReplyMessage, ToolCall, ToolResultMessage
-from miniagents.ext.llms.sound import Halves, sound_message
+from miniagents.ext.llms.parts import PartToken, ReasoningMessage, ReasoningToken
+from miniagents.ext.llms.sound import Halves, sound, sound_message
 from miniagents.ext.serving.http.reply_reading import Reader
 from miniagents.messages import (
     AssistantMessage,
@@ -16,6 +17,7 @@ from miniagents.messages import (
     SystemMessage,
     TextMessage,
     TextToken,
+    Token,
     UserMessage,
 )
 
@@ -35,6 +37,18 @@ class Text(msgspec.Struct, frozen=True, gc=False):
 
     index: int
     text: str
+
+
+class Thought(msgspec.Struct, frozen=True):
+    """A piece of a model's reasoning.
+
+    Attributes:
+        text: The piece.
+        whole: The whole block, after its last piece; None before.
+    """
+
+    text: str
+    whole: ReasoningMessage | None = None
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -59,7 +73,7 @@ class Calls(msgspec.Struct, frozen=True):
     calls: tuple[ToolCall, ...]
 
 
-Piece: TypeAlias = Text | Said | Calls
+Piece: TypeAlias = Text | Thought | Said | Calls
 
 
 class OpenCalls:
@@ -89,6 +103,7 @@ async def spoken(
     *,
     is_whole: Callable[[type[Message]], bool] | None = None,
     has_results: bool = False,
+    has_thoughts: bool = False,
 ) -> AsyncGenerator[Piece, None]:
     """Yield the pieces of the replies of an agent, and `Calls` as the last piece, when the call has ended. Each
     iteration yields the same pieces.
@@ -101,6 +116,7 @@ async def spoken(
         is_whole: Returns whether the messages of a class come as `Said` alone, without pieces of text. None for pieces
             of all messages.
         has_results: Whether the results of tools come too, as `Said` alone. Otherwise they are left out.
+        has_thoughts: Whether the reasoning of models is among the pieces.
 
     Raises:
         Exception: The failure of the agent.
@@ -116,7 +132,10 @@ async def spoken(
             async for token in promise:
                 text = token.content if type(token) is TextToken else str(token)  # benchmark `serving`
                 if reader is not None:
-                    reader.took(text)
+                    reader.took(token.content if type(token) is ReasoningToken else text)
+                if not text and has_thoughts and (thought := _thought(token)) is not None:
+                    yield thought
+                    continue
                 if halves is not None or not text.isascii():
                     halves = halves if halves is not None else Halves()
                     text = halves.joined(text)
@@ -141,6 +160,13 @@ async def spoken(
             yield Said(index, message)
     await replies  # until the interaction has ended, and its usage is known
     yield Calls(calls.calls if calls is not None else ())
+
+
+def _thought(token: Token) -> Thought | None:
+    if isinstance(token, ReasoningToken):
+        return Thought(sound(token.content))
+    part = token.part if isinstance(token, PartToken) else None
+    return Thought("", part) if isinstance(part, ReasoningMessage) else None
 
 
 def as_assistant(replies: Iterable[Message]) -> Messages:

@@ -230,17 +230,23 @@ class MessageStream:
         """Add a piece of text to a block."""
         return self._event("content_block_delta", index=index, delta={"type": "text_delta", "text": text})
 
-    def thinking(self, index: int, block: ThinkingBlock | RedactedThinkingBlock) -> bytes:
-        """Write a complete block of thoughts."""
-        if isinstance(block, RedactedThinkingBlock):
-            return self._event("content_block_start", index=index, content_block=block) + self.end_block(index)
-        deltas = (
-            {"type": "thinking_delta", "thinking": block.thinking},
-            {"type": "signature_delta", "signature": block.signature},
-        )
-        begin = self._event("content_block_start", index=index, content_block=ThinkingBlock("", ""))
-        pieces = [self._event("content_block_delta", index=index, delta=delta) for delta in deltas]
-        return b"".join((begin, *pieces, self.end_block(index)))
+    def begin_thinking(self, index: int) -> bytes:
+        """Begin a block of thoughts."""
+        return self._event("content_block_start", index=index, content_block=ThinkingBlock("", ""))
+
+    def thinking(self, index: int, text: str) -> bytes:
+        """Add a piece to a block of thoughts."""
+        return self._event("content_block_delta", index=index, delta={"type": "thinking_delta", "thinking": text})
+
+    def end_thinking(self, index: int, signature: str = "") -> bytes:
+        """End a block of thoughts, with its signature."""
+        delta = {"type": "signature_delta", "signature": signature}
+        signed = self._event("content_block_delta", index=index, delta=delta) if signature else b""
+        return signed + self.end_block(index)
+
+    def redacted(self, index: int, block: RedactedThinkingBlock) -> bytes:
+        """Write a block of encrypted thoughts."""
+        return self._event("content_block_start", index=index, content_block=block) + self.end_block(index)
 
     def begin_tool_use(self, index: int, id: str, name: str) -> bytes:
         """Begin a tool call."""

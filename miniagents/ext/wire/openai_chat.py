@@ -32,6 +32,7 @@ class AssistantReply(msgspec.Struct, frozen=True):
     refusal: str | None = None
     role: Literal["assistant"] = "assistant"
     tool_calls: tuple[ChatToolCall, ...] | UnsetType = UNSET
+    reasoning_content: str | UnsetType = UNSET
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -118,6 +119,7 @@ class Delta(msgspec.Struct, frozen=True):
     content: str | UnsetType | None = UNSET
     refusal: str | UnsetType | None = UNSET
     tool_calls: tuple[ToolCallDelta, ...] | UnsetType = UNSET
+    reasoning_content: str | UnsetType = UNSET
 
 
 class ChunkChoice(msgspec.Struct, frozen=True):
@@ -173,6 +175,10 @@ class ChatStream:
             before, field, after = self._chunk(Delta(content="")).rpartition(b'"content":""')
             around = self._around_text = before + field[:-2], after
         return around[0] + _encode(text) + around[1]
+
+    def reasoning(self, text: str) -> bytes:
+        """Add a piece of reasoning, in the field of DeepSeek and of many other servers."""
+        return self._chunk(Delta(reasoning_content=text))
 
     def refusal(self, text: str) -> bytes:
         """Add a piece of a refusal."""

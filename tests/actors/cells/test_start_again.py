@@ -10,6 +10,7 @@ from miniagents import (
     ActorContext,
     ActorRef,
     ActorSystem,
+    Backoff,
     ChildSpec,
     EventKind,
     InteractionContext,
@@ -212,6 +213,58 @@ async def test_a_supervisor_is_restarted_with_all_that_is_below_it() -> None:
         assert supervisor.is_alive
         assert not child.is_alive
         assert log.count("start") == 2
+
+
+async def test_siblings_that_wait_for_a_failed_restart_come_back_with_a_restart_by_hand() -> None:
+    broken = [False]
+    log = list[Any]()
+    async with ActorSystem() as system:
+        specs = [
+            ChildSpec("a", Worker, kwargs={"log": [], "broken": broken}),
+            ChildSpec("b", Worker, kwargs={"log": log}),
+        ]
+        strategy = OneForAll(max_restarts=100, within=60.0, backoff=Backoff(1_000.0, 1_000.0))
+        await system.supervise(Supervisor("s", strategy=strategy, children=specs))
+        first: Any = system.lookup("/s/a")
+        second: Any = system.lookup("/s/b")
+        broken[0] = True
+        first.tell(Crash("crash"))
+        await asyncio.sleep(1_500)
+        assert log == ["start", ("stop", StopReason.SHUTDOWN)], "it waits for the restart of its sibling"
+        broken[0] = False
+        await first.restart()
+        assert str(await second.ask(TextMessage("a"))) == "1"
+        assert log.count("start") == 2
+
+
+async def test_a_restart_shortens_no_end_that_its_parent_asked_for() -> None:
+    log = list[Any]()
+
+    class Slow(Actor):
+        async def on_stop(self, reason: Any) -> None:
+            log.append(reason)
+            await asyncio.sleep(4)
+            log.append("cleaned up")
+
+        async def receive(self, message: Message, ctx: ActorContext) -> None: ...
+
+    class Parent(Actor):
+        async def on_start(self, ctx: ActorContext) -> None:
+            ctx.spawn(Slow, name="child")
+
+        async def receive(self, message: Message, ctx: ActorContext) -> None: ...
+
+    async with ActorSystem() as system:
+        parent = system.spawn(Parent, name="parent")
+        await parent.started()
+        await turns()
+        child: Any = system.lookup("/parent/child")
+        ended = parent.stop()
+        await asyncio.sleep(1)
+        with pytest.raises(ActorStoppedError):
+            await child.restart()
+        await ended
+    assert log == [StopReason.SHUTDOWN, "cleaned up"]
 
 
 async def test_agents_of_both_kinds_are_restarted_and_their_calls_end_with_an_error() -> None:

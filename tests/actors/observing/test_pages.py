@@ -640,3 +640,14 @@ async def test_who_follows_the_pages_knows_the_tree_whatever_happens_between_the
         assert root.below.actors == len(flat(root)) - 1
         nodes = [node for page in pages_of(system, limit=3) for node in page.nodes]
         assert [node.uid for node in nodes] == [node.uid for node in flat(root)]
+
+
+async def test_a_walk_sees_those_that_have_started_and_ended_since_the_one_before() -> None:
+    async with ActorSystem() as system:
+        refs = [system.spawn(Counter, name=name) for name in "abc"]
+        await refs[-1].started()
+        assert [node.path for node in system.tree(cursor="").nodes] == ["/", "/a", "/b", "/c"]
+        await system.spawn(Counter, name="d").started()
+        assert [node.path for node in system.tree(cursor="").nodes] == ["/", "/a", "/b", "/c", "/d"]
+        await refs[1].stop()
+        assert [node.path for node in system.tree(cursor="").nodes] == ["/", "/a", "/c", "/d"]

@@ -129,6 +129,16 @@ async def test_the_console_has_colours_on_a_terminal_unless_no_color_is_set(
     assert ("\033[" in capsys.readouterr().out) is is_coloured
 
 
+@pytest.mark.parametrize(("style", "shown"), [("2", "It is July.\n\nSunny."), (None, "Sunny.")])
+async def test_the_console_shows_reasoning_before_the_answer(
+    capsys: pytest.CaptureFixture[str], style: str | None, shown: str
+) -> None:
+    bot = ScriptedModel.fork(alias="bot", script=Script(Reply("Sunny.", reasoning="It is July.")))
+    async with MiniAgents():
+        await console_output_agent.inquire(bot.inquire("Hi"), reasoning_style=style)
+    assert capsys.readouterr().out == f"BOT: {shown}\n\n"
+
+
 async def test_a_file_gets_what_is_said(tmp_path: Path) -> None:
     file = tmp_path / "new folder" / "out.txt"
     async with MiniAgents():

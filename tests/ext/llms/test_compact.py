@@ -124,15 +124,15 @@ async def test_a_loop_of_tool_calls_is_shortened_between_its_turns_and_keeps_wha
 
 async def test_the_agent_that_writes_summaries_gets_no_tools_and_no_form_for_its_answer() -> None:
     script, writer = Script("done"), Script("a summary")
-    by = ScriptedModel.fork(script=writer, tools=[search], output=list[int], budget=Budget(tokens=10_000))
-    budget = Budget(tokens=100_000)
+    own, budget = Budget(tokens=10_000), Budget(tokens=100_000)
+    by = ScriptedModel.fork(script=writer, tools=[search], output=list[int], budget=own)
     async with MiniAgents():
         agent = ScriptedModel.fork(script=script, compact=Compact(keep_last=2, by=by, window=1000, budget=budget))
         await agent.inquire(turns(9))
     (request,) = writer.requests
     assert request.tools == ()
     assert request.output is None
-    assert budget.spent.tokens > 0
+    assert budget.spent.tokens == own.spent.tokens > 0
 
 
 async def test_without_an_agent_the_model_itself_writes_the_summary_without_tools() -> None:
@@ -237,6 +237,15 @@ async def test_tools_and_system_prompts_count() -> None:
         assert len(compact.summaries) == 1
 
 
+async def test_the_tokens_of_the_answer_need_a_place_in_the_window() -> None:
+    for max_tokens, summaries in ((100, 0), (600, 1)):
+        script = Script("a summary", "done") if summaries else Script("done")
+        compact = Compact(keep_last=2, window=1000)
+        async with MiniAgents():
+            await ScriptedModel.fork(script=script, compact=compact, max_tokens=max_tokens).inquire(turns(5))
+        assert len(compact.summaries) == summaries
+
+
 async def test_estimates_are_corrected_by_what_requests_have_used() -> None:
     script = Script(Reply("first", input_tokens=3000), "a summary", "done")
     compact = Compact(keep_last=2, window=1000)
@@ -260,6 +269,17 @@ async def test_a_conversation_that_comes_again_is_not_summarized_again() -> None
             history += [*reply, UserMessage(long(f"next{number}"))]
     assert len(writer.requests) == 1
     assert names(script.requests[2].messages) == ["Summary", "m6", "m7", "m8", "done", "next0", "done", "next1"]
+
+
+async def test_a_known_summary_never_stands_for_the_last_message() -> None:
+    script, writer = Script("done"), Script("a summary")
+    compact = Compact(keep_last=2, by=ScriptedModel.fork(script=writer), window=1000)
+    async with MiniAgents():
+        agent = ScriptedModel.fork(script=script, compact=compact)
+        await agent.inquire(turns(12)[1:])
+        await agent.inquire(turns(12)[1:10])  # all of it is in the summary of the call before
+    assert names(script.requests[1].messages)[0] == "Summary"
+    assert names(script.requests[1].messages)[-1] == "m9"
 
 
 async def test_a_summary_of_a_summary_has_all_original_messages() -> None:

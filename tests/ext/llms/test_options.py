@@ -218,7 +218,8 @@ def test_the_options_stand_in_the_signatures_and_in_help() -> None:
 
 
 def test_the_typed_options_are_those_of_the_agents() -> None:
-    own = set(OWN) | {"api", "fake_first_user_message", "model_path", "n_ctx", "n_parallel"}
+    own = set(OWN) | {"api", "fake_first_user_message", "model_path", "n_ctx", "n_parallel", "effort", "send_reasoning"}
+    own |= {"provider", "region", "project", "api_version"}
     parameters = (CHAT.parameters | RESPONSES.parameters | MESSAGES.parameters) - own
 
     assert set(LLMOptions.__annotations__) == own | parameters
@@ -230,10 +231,13 @@ def test_the_table_of_the_documentation_has_all_options_with_their_defaults() ->
     defaults = {
         **OWN,
         "api": "chat",
+        "effort": None,
+        "send_reasoning": "calls",
         "fake_first_user_message": FIRST_USER_MESSAGE,
         "model_path": None,
         "n_ctx": DEFAULT_CONTEXT,
         "n_parallel": DEFAULT_PARALLEL,
+        **dict.fromkeys(("provider", "region", "project", "api_version")),
     }
 
     assert {name: eval(default) for name, default in rows.items()} == defaults
@@ -254,6 +258,7 @@ agent.inquire("Hi", instructions="x")
 """
 
 
+@pytest.mark.timeout(200)
 def test_a_type_checker_sees_the_options(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(_PROGRAM)
@@ -262,7 +267,7 @@ def test_a_type_checker_sees_the_options(tmp_path: Path) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=55,
+        timeout=180,
         check=False,
     )
     lines = [line.partition(": ")[2] for line in done.stdout.splitlines() if line.startswith(str(program))]

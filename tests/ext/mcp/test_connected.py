@@ -3,7 +3,7 @@
 import pytest
 
 from miniagents import MiniAgents
-from miniagents.ext.llms import ToolResultMessage
+from miniagents.ext.llms import ToolCall, ToolResultMessage
 from miniagents.testing import Call, Reply, Script, ScriptedModel
 from tests.ext.mcp.program import SCHEMAS
 from tests.ext.mcp.servers import stdio_server
@@ -47,6 +47,60 @@ async def test_too_many_tools_are_found_by_a_search_and_called_by_another_tool()
     assert missing == "failed: LookupError: there is no tool 'nothing': look for one first"
     assert none == f"No tool fits. There are {2_000 + len(SCHEMAS)}: try other words."
     assert len(every_one) == 2_000 + len(SCHEMAS)
+
+
+async def test_who_approves_sees_the_tool_that_is_called_and_not_the_one_that_calls_it() -> None:
+    seen: list[str] = []
+
+    def approve(call: ToolCall) -> bool | str:
+        seen.append(str(call))
+        return call.name != "fail"
+
+    script = Script(
+        Reply(
+            calls=(
+                Call("tests_find_tools", {"query": "echo"}),
+                Call("tests_call_tool", {"name": "echo", "arguments": {"text": "hello"}}),
+                Call("tests_call_tool", {"name": "fail"}),
+                Call("tests_call_tool", {"arguments": {}}),
+            )
+        ),
+        "done",
+    )
+    async with MiniAgents():
+        server = stdio_server(search_above=0, max_result_tokens=None)
+        replies = await ScriptedModel.fork(script=script, tools=[server], approve=approve).inquire("Hi")
+
+    results = [str(message) for message in replies if isinstance(message, ToolResultMessage)]
+    assert seen == [
+        'tests_find_tools({"query":"echo"})',
+        'echo({"text":"hello"})',
+        "fail({})",
+        'tests_call_tool({"arguments":{}})',
+    ]
+    assert results[1:3] == ["hello", "failed: not approved: the call was refused"]
+
+
+@pytest.mark.parametrize(
+    ("model", "search_above", "searches"),
+    [
+        ("gpt-4", 0.1, True),  # a window of 8,192 tokens
+        ("gpt-4.1", 0.1, False),  # a million
+        ("gpt-4", 0.99, False),
+        ("a-model-that-nobody-knows", 0.1, False),
+        ("a-model-that-nobody-knows", 0.01, True),  # of 128,000
+    ],
+)
+async def test_more_tools_than_a_share_of_the_models_window_are_a_search(
+    model: str, search_above: float, searches: bool
+) -> None:
+    script = Script("done")
+    async with MiniAgents():
+        server = stdio_server(more=200, search_above=search_above)
+        await ScriptedModel.fork(model=model, script=script, tools=[server]).inquire("Hi")
+
+    names = [tool.name for tool in script.requests[0].tools]
+    assert ("tests_find_tools" in names) is searches
 
 
 async def test_few_tools_are_shown_and_one_token_too_many_is_a_search() -> None:

@@ -1,19 +1,20 @@
 """Connections on behalf of callers."""
 
 import asyncio
+from contextlib import aclosing
 from contextvars import copy_context
 
 import httpx2
 import pytest
 
 from miniagents import MiniAgents
-from miniagents.actors import Caller
+from miniagents.actors import Caller, EventKind
 from miniagents.actors.observing.caller import current_caller
 from miniagents.errors import McpUnavailableError
 from miniagents.ext.llms import ToolResultMessage
 from miniagents.ext.mcp import McpServer
 from miniagents.testing import Call, Reply, Script, ScriptedModel
-from tests.ext.mcp.servers import ERAS, http_program
+from tests.ext.mcp.servers import ERAS, http_program, until
 
 pytestmark = pytest.mark.real_time
 
@@ -69,6 +70,52 @@ async def test_authentication_may_depend_on_the_caller_and_all_share_a_connectio
 
     assert answers == [("ada", "all"), ("bob", "all")]
     assert keepers == ["/mcp-own", "/mcp-shared", "/mcp-own-2"]
+
+
+def connections(system: MiniAgents) -> int:
+    """The number of open connections to servers."""
+    return sum(len(child.children) for child in system.tree().children if "mcp" in child.path)
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_callers_connection_that_nobody_uses_is_closed_and_made_again_at_the_next_use(era: str) -> None:
+    async with http_program(era) as (url, _), MiniAgents() as system:
+        server = McpServer("web", url=url, headers=lambda caller: {}, close_after=0.05)
+
+        tools = await server.tools()
+        with system.events.subscribe() as events:
+            await until(lambda: connections(system) == 0)
+            same = await server.tools()
+            echoed = [await server.call("echo", text="hello")]
+            await until(lambda: connections(system) == 0)
+            echoed.append(await server.call("echo", text="again"))
+        kinds = [event.kind async for event in events]
+
+    assert [tool.spec.name for tool in same] == [tool.spec.name for tool in tools]
+    assert list(map(str, echoed)) == ["hello", "again"]
+    assert EventKind.CRASH not in kinds, "it was closed on purpose"
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_connection_is_in_use_as_long_as_somebody_is_subscribed(era: str) -> None:
+    async with http_program(era) as (url, _), MiniAgents() as system:
+        server = McpServer("web", url=url, headers=lambda caller: {}, close_after=0.05)
+        (resource, *_) = await server.resources()
+        async with aclosing(server.subscribe(resource.uri)) as versions:
+            await anext(versions)
+            await asyncio.sleep(0.2)  # in which it would be closed
+            while_subscribed = connections(system)
+        await until(lambda: connections(system) == 0)
+
+    assert while_subscribed == 1
+
+
+async def test_a_connection_that_all_share_is_not_closed() -> None:
+    async with http_program() as (url, _), MiniAgents() as system:
+        await McpServer("web", url=url, close_after=0.01).started()
+        await asyncio.sleep(0.1)  # in which it would be closed
+
+        assert connections(system) == 1
 
 
 async def test_headers_that_cannot_be_made_fail_the_connection_with_their_reason() -> None:

@@ -162,6 +162,8 @@ async def test_an_agent_fails_if_a_required_server_cannot_be_reached() -> None:
         ({"command": ["a"], "pin": 5}, "pin=. is True, False or the path"),
         ({"command": ["a"], "always": "read"}, "always=. is a list"),
         ({"command": ["a"], "search_above": -1}, "search_above="),
+        ({"command": ["a"], "search_above": 1.0}, "search_above="),
+        ({"command": ["a"], "close_after": 0}, "close_after="),
         ({"command": ["a"], "max_result_tokens": 0}, "max_result_tokens="),
         ({"command": ["a"], "idle_timeout": 0}, "idle_timeout="),
     ],

@@ -5,8 +5,11 @@ from typing import Any
 
 import msgspec
 
+from miniagents.ext.llms.blocks import Origin, provider_at
 from miniagents.ext.llms.provider import Answer, ModelRequest
-from miniagents.ext.llms.providers.anthropic_mapping import to_anthropic, tools_for_anthropic
+from miniagents.ext.llms.providers.anthropic_effort import set_effort
+from miniagents.ext.llms.providers.anthropic_mapping import FIRST_USER_MESSAGE, to_anthropic, tools_for_anthropic
+from miniagents.ext.llms.providers.anthropic_parts import API
 from miniagents.ext.llms.providers.clients import as_parameters, call_options, sdk, without_retries
 from miniagents.ext.llms.providers.endpoint import Endpoint
 from miniagents.ext.llms.providers.messages_reader import MessagesReader
@@ -29,18 +32,23 @@ class AnthropicProvider:
     Args:
         client: An `anthropic.AsyncAnthropic`.
         key_source: The name of the argument or of the environment variable that its key came from.
+        name: The name of the provider in logs and errors.
+        is_cloud: Whether the client gets credentials of a cloud with its first request.
     """
 
-    name = "anthropic"
-
-    def __init__(self, client: Any, key_source: str = "async_client=") -> None:
+    def __init__(
+        self, client: Any, key_source: str = "async_client=", *, name: str = "anthropic", is_cloud: bool = False
+    ) -> None:
+        self.name = name
         self._client = without_retries(client)
-        self._endpoint = Endpoint(self.name, "anthropic", key_source)
+        self._endpoint = Endpoint(name, "anthropic", key_source, is_cloud)
         self.address = str(client.base_url)
         self.key = f"{self.name} {client.base_url}"
+        self._family = provider_at(self.address, API)
 
     def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str | None, None]:
         """Send a request and fill the answer as it arrives; see `Provider`."""
+        answer.origin = Origin(API, self._family, request.model)
         return read_response(self._endpoint, request, answer, lambda: self._create(request), MessagesReader(answer))
 
     async def count_tokens(self, request: ModelRequest) -> int:
@@ -72,7 +80,8 @@ class AnthropicProvider:
     def _options(self, request: ModelRequest) -> dict[str, Any]:
         """Return the parameters of a request, its conversation included."""
         options = call_options(request)
-        first = {"first_user_message": options.pop("fake_first_user_message", None)}
+        set_effort(options, request.model)
+        first = options.pop("fake_first_user_message", None) or FIRST_USER_MESSAGE
         conversation, output = request.messages, request.output
         if output is not None and output.unfit:
             conversation = (*conversation, _told(output))
@@ -81,7 +90,8 @@ class AnthropicProvider:
                 **options.get("output_config", {}),
                 "format": {"type": "json_schema", "schema": _schema_for(output)},
             }
-        system, options["messages"] = to_anthropic(conversation, **{k: v for k, v in first.items() if v is not None})
+        origin = Origin(API, self._family, request.model)
+        system, options["messages"] = to_anthropic(conversation, first_user_message=first, origin=origin)
         if system:
             options["system"] = system
         if request.tools:

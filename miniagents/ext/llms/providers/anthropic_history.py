@@ -11,22 +11,13 @@ from typing import Any
 
 import msgspec
 
+from miniagents.ext.llms.blocks import KEY, Blocks, Origin
 from miniagents.ext.llms.messages import UNNAMED, FileMessage, ImageMessage, ReplyMessage, ToolCall, ToolResultMessage
 from miniagents.ext.llms.native import NativeMessage
+from miniagents.ext.llms.providers.anthropic_parts import API, is_plain
 from miniagents.ext.llms.providers.mapping import joined
 from miniagents.messages import AssistantMessage, FrozenDict, Message, SystemMessage, UserMessage
 from miniagents.messages.frozen import EMPTY, freeze
-
-API = "anthropic"
-"""The `api` of native messages, and the name of this API's fields in the metadata of others."""
-
-BLOCKS = "anthropic_blocks"
-"""The name in the metadata for the blocks of a reply that its text and its calls do not express."""
-
-THINKING = ("thinking", "redacted_thinking")
-_OWN = {"text": ("text",), "tool_use": ("id", "name", "input")}
-_ORDER = {kind: place for place, kind in enumerate(_OWN, 1)}
-"""The order of the blocks of a reply when it is sent: its thinking comes first."""
 
 
 def from_anthropic(
@@ -86,24 +77,10 @@ def _reply(blocks: list[Mapping[str, Any]], names: dict[str, str]) -> Message:
         if b["type"] == "tool_use"
     )
     names |= {call.id: call.name for call in calls}
-    thinking = [block for block in blocks if block["type"] in THINKING]
-    if not _is_plain(blocks):
-        return ReplyMessage(text, tool_calls=calls, metadata=_metadata(BLOCKS, blocks))
-    if thinking:
-        return ReplyMessage(text, tool_calls=calls, metadata=_metadata("thinking_blocks", thinking))
+    if not is_plain(blocks):
+        kept = Blocks(Origin(API), blocks).as_metadata()
+        return ReplyMessage(text, tool_calls=calls, metadata=_metadata(KEY, kept))
     return ReplyMessage(text, tool_calls=calls) if calls else AssistantMessage(text)
-
-
-def _is_plain(blocks: list[Mapping[str, Any]]) -> bool:
-    """Return whether the text, the calls and the thinking of a reply, in this order, express all of its blocks."""
-    kinds = [block["type"] for block in blocks]
-    for kind, block in zip(kinds, blocks, strict=True):
-        if kind not in THINKING and (kind not in _ORDER or _beside(block, *_OWN[kind])):
-            return False
-    if not kinds or kinds[0] not in THINKING:  # only Anthropic's models begin with thinking
-        return True
-    places = [_ORDER.get(kind, 0) for kind in kinds]
-    return places == sorted(places) and kinds.count("text") <= 1
 
 
 def _from_block(block: Mapping[str, Any], names: Mapping[str, str]) -> Message:

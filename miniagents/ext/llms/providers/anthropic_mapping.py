@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from miniagents.errors import UnsupportedContentError
+from miniagents.ext.llms.blocks import Origin, blocks_in
 from miniagents.ext.llms.messages import (
     UNNAMED,
     AudioMessage,
@@ -14,8 +15,16 @@ from miniagents.ext.llms.messages import (
 )
 from miniagents.ext.llms.native import NativeMessage
 from miniagents.ext.llms.provider import ToolSpec
-from miniagents.ext.llms.providers.anthropic_history import API, BLOCKS
-from miniagents.ext.llms.providers.mapping import joined, json_arguments, readable, role_of, systems_first
+from miniagents.ext.llms.providers.anthropic_parts import API, SERVER_CALLS, is_server_result
+from miniagents.ext.llms.providers.mapping import (
+    joined,
+    json_arguments,
+    readable,
+    role_of,
+    same_reply,
+    systems_first,
+    told_first,
+)
 from miniagents.messages import Message
 from miniagents.messages.frozen import thaw
 
@@ -23,9 +32,12 @@ FIRST_USER_MESSAGE = "/start"
 """The message before a conversation whose first message is not the user's, which Anthropic's API refuses. (The text is
 that of MiniAgents 0.0.35.)"""
 
+ANY = Origin(API)
+"""Any provider of Anthropic's API."""
+
 
 def to_anthropic(
-    messages: Iterable[Message], *, first_user_message: str = FIRST_USER_MESSAGE
+    messages: Iterable[Message], *, first_user_message: str = FIRST_USER_MESSAGE, origin: Origin = ANY
 ) -> tuple[str | list[dict[str, Any]], list[dict[str, Any]]]:
     """A conversation as the `system` and the `messages` of Anthropic's API.
 
@@ -35,6 +47,8 @@ def to_anthropic(
         messages: The conversation.
         first_user_message: What comes first where the first message is not the user's, or where there is none beside
             system prompts.
+        origin: The provider and the model that the conversation is for: they get back their own blocks unchanged. By
+            default all blocks of Anthropic's API count as their own.
 
     Returns:
         The system prompts, joined ("" for none), or their blocks, where these have more than text (`cache_control`);
@@ -52,7 +66,7 @@ def to_anthropic(
     dicts: list[dict[str, Any]] = []
     for message in others:
         role = "assistant" if role_of(message) == "assistant" else "user"
-        blocks = _blocks(message)
+        blocks = _of_reply(message, origin) if isinstance(message, ReplyMessage) else _blocks(message)
         if not blocks:
             continue
         if not dicts and role != "user":
@@ -63,6 +77,7 @@ def to_anthropic(
             dicts.append({"role": role, "content": blocks})
     if systems and not dicts:
         dicts.append({"role": "user", "content": [{"type": "text", "text": first_user_message}]})
+    _drop_unanswered(dicts)
     for turn in dicts:
         if turn["role"] == "user":
             # Results must come first in the message after the calls.
@@ -88,8 +103,6 @@ def _without_trailing_space(blocks: list[dict[str, Any]]) -> list[dict[str, Any]
 
 
 def _blocks(message: Message) -> list[dict[str, Any]]:
-    if isinstance(message, ReplyMessage):
-        return _of_reply(message)
     if isinstance(message, NativeMessage):
         return [thaw(message.item)]
     if isinstance(message, ToolResultMessage):
@@ -126,20 +139,43 @@ def _source(message: ImageMessage | FileMessage) -> dict[str, Any]:
     return {"type": "base64", "media_type": message.media_type, "data": message.base64}
 
 
-def _of_reply(message: ReplyMessage) -> list[dict[str, Any]]:
+def _drop_unanswered(dicts: list[dict[str, Any]]) -> None:
+    """Drop the calls of hosted tools that have no result, and results without a call: the API refuses them.
+
+    An answer that was paused ends with such a call, and the API goes on with it: the last turn keeps its calls.
+    """
+    for turn in dicts:
+        content = turn["content"]
+        answered = {block.get("tool_use_id") for block in content if is_server_result(block)}
+        called = {block.get("id") for block in content if block["type"] in SERVER_CALLS}
+        if answered == called:
+            continue
+        keeps_calls = turn is dicts[-1]
+        turn["content"] = [
+            block
+            for block in content
+            if (block["type"] not in SERVER_CALLS or keeps_calls or block.get("id") in answered)
+            and (not is_server_result(block) or block.get("tool_use_id") in called)
+        ]
+    dicts[:] = [turn for turn in dicts if turn["content"]]
+
+
+def _of_reply(message: ReplyMessage, origin: Origin) -> list[dict[str, Any]]:
     calls = [
         {"type": "tool_use", "id": c.id, "name": c.name, "input": json_arguments(c.arguments)}
         for c in message.tool_calls
     ]
-    known: list[dict[str, Any]] | None = thaw(message.metadata.get(BLOCKS))
-    if known is not None:  # its calls may have other ids by now
-        renamed = iter(calls)
-        blocks = [{**block, **next(renamed, {})} if block["type"] == "tool_use" else block for block in known]
-        return [block for block in blocks if block["type"] != "text" or block["text"].strip()]
-    blocks = list(thaw(message.metadata.get("thinking_blocks", ())))
-    if message.content.strip():
-        blocks.append({"type": "text", "text": message.content})
-    return blocks + calls
+    known, text = blocks_in(message.metadata), message.content
+    if known is not None:
+        blocks: list[dict[str, Any]] = list(thaw(known.items))
+        texts = [block.get("text", "") for block in blocks if block["type"] == "text"]
+        is_same = same_reply(message, texts, sum(block["type"] == "tool_use" for block in blocks))
+        if is_same and origin.takes(known):
+            renamed = iter(calls)  # the calls may have other ids by now
+            blocks = [{**block, **next(renamed)} if block["type"] == "tool_use" else block for block in blocks]
+            return [block for block in blocks if block["type"] != "text" or block["text"].strip()]
+        text = told_first(message)
+    return [*([{"type": "text", "text": text}] if text.strip() else ()), *calls]
 
 
 def tools_for_anthropic(tools: Iterable[ToolSpec]) -> list[dict[str, Any]]:

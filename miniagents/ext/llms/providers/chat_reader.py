@@ -2,9 +2,23 @@
 
 from typing import Any
 
+import msgspec
+
 from miniagents.ext.llms.endings import Ending, ending_of
 from miniagents.ext.llms.messages import Usage
+from miniagents.ext.llms.parts import PartToken, ReasoningToken
 from miniagents.ext.llms.provider import Answer
+from miniagents.ext.llms.providers.chat_parts import (
+    ANNOTATIONS,
+    API,
+    DETAILS,
+    REASONING,
+    TEXTS,
+    joined_details,
+    parts_of,
+    reasoning_text,
+)
+from miniagents.ext.llms.providers.openai_parts import citation_of
 from miniagents.ext.llms.providers.reading import (
     Failed,
     Unreadable,
@@ -14,10 +28,17 @@ from miniagents.ext.llms.providers.reading import (
     an_id,
     an_object,
     arguments_in,
-    parts_of,
+    detail,
     says_failure,
     usage_of,
 )
+from miniagents.ext.llms.providers.reading import (
+    parts_of as texts_of,
+)
+from miniagents.ext.llms.sound import all_sound, sound
+
+_TOLD = frozenset({"role", "content", "refusal", "tool_calls", "function_call"})
+"""The fields of a message that `_message` reads; `_parts` reads the others."""
 
 
 class ChatReader:
@@ -31,6 +52,9 @@ class ChatReader:
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
+        self._reasoning: dict[str, list[str]] = {}
+        self._details: list[dict[str, Any]] = []
+        self._citations: list[dict[str, Any]] = []
 
     def event(self, kind: str, data: dict[str, Any]) -> str:
         """Read a chunk."""
@@ -64,7 +88,9 @@ class ChatReader:
         message = choice.get("message")
         if message is None and ending_of(self._answer.stop_reason) not in (Ending.TRUNCATED, Ending.REFUSED):
             raise Unreadable("choices[0].message", None)
-        return self._message(an_object(message, "choices[0].message"), "choices[0].message")
+        text = self._message(an_object(message, "choices[0].message"), "choices[0].message")
+        self._keep_blocks()
+        return text
 
     def _about(self, data: dict[str, Any]) -> None:
         answer = self._answer
@@ -83,13 +109,14 @@ class ChatReader:
         if ending_of(reason) is Ending.FAILED:
             raise Failed(choice.get("error"), f"the answer ended with finish_reason {reason!r}")
         self._answer.stop_reason = reason
+        self._keep_blocks()
 
     def _message(self, message: dict[str, Any], where: str) -> str:
         answer = self._answer
         content = message.get("content")
         if content.__class__ is str and len(message) == 1:
             return content  # the hot path: a token
-        text, refusal = parts_of(content, f"{where}.content")
+        text, refusal = texts_of(content, f"{where}.content")
         refusal += a_text(message.get("refusal"), f"{where}.refusal")
         if refusal:
             answer.refusal = (answer.refusal or "") + refusal
@@ -97,9 +124,42 @@ class ChatReader:
             self._calls(a_list(message["tool_calls"], f"{where}.tool_calls"), f"{where}.tool_calls")
         elif message.get("function_call"):
             self._call(None, {"function": message["function_call"]}, f"{where}.function_call")
-        if message.get("reasoning_content") or message.get("reasoning"):
-            answer.silent_tokens += 1
+        if not _TOLD.issuperset(message):
+            self._parts(message)
         return text
+
+    def _parts(self, message: dict[str, Any]) -> None:
+        """Read the reasoning and the citations of a message, or of a piece of one."""
+        answer, reasoning = self._answer, self._reasoning
+        text = reasoning_text(message)
+        if text:
+            answer.silent_tokens += 1
+            answer.arrived.append(ReasoningToken(sound(text)))
+        for name in TEXTS:
+            piece = message.get(name)
+            if isinstance(piece, str):
+                reasoning.setdefault(name, []).append(piece)
+        joined_details(self._details, message.get(DETAILS))
+        annotations = message.get(ANNOTATIONS)
+        for annotation in annotations if isinstance(annotations, list) else ():
+            if isinstance(annotation, dict) and annotation.get("type") == "url_citation":
+                self._citations.append(all_sound(annotation))
+                answer.arrived.append(PartToken(msgspec.structs.replace(citation_of(annotation), api=API)))
+
+    def _keep_blocks(self) -> None:
+        """Put the reasoning and the citations so far into the answer."""
+        fields: dict[str, Any] = {name: sound("".join(pieces)) for name, pieces in self._reasoning.items()}
+        if self._details:
+            fields[DETAILS] = all_sound(self._details)
+        blocks: list[dict[str, Any]] = []
+        # Servers that demand the field back with tool calls demand it even if it is empty.
+        if any(fields.values()) or (fields and self._answer.calls):
+            blocks.append({"type": REASONING, **fields})
+        if self._citations:
+            blocks.append({"type": ANNOTATIONS, ANNOTATIONS: self._citations})
+        if blocks and not self._answer.blocks and fields:
+            self._answer.arrived += [PartToken(part) for part in parts_of(blocks[:1])]
+        self._answer.blocks = blocks
 
     def _calls(self, calls: list[Any], where: str) -> None:
         for number, call in enumerate(calls):
@@ -120,6 +180,11 @@ class ChatReader:
 
 
 def _usage(usage: dict[str, Any], before: Usage | None) -> Usage:
-    details = usage.get("prompt_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, dict) else None
-    return usage_of(usage.get("prompt_tokens"), usage.get("completion_tokens"), cached, before)
+    return usage_of(
+        usage.get("prompt_tokens"),
+        usage.get("completion_tokens"),
+        detail(usage, "prompt_tokens_details", "cached_tokens"),
+        before,
+        reasoning=detail(usage, "completion_tokens_details", "reasoning_tokens"),
+        cache_written=detail(usage, "prompt_tokens_details", "cache_write_tokens"),
+    )

@@ -19,11 +19,13 @@ class Endpoint:
         name: The name of the provider in errors.
         package: The package of the SDK, and the extra that installs it.
         key_source: The name of the argument or of the environment variable that the key came from.
+        is_cloud: Whether the SDK gets the credentials of a cloud before it sends a request.
     """
 
     name: str
     package: str
     key_source: str
+    is_cloud: bool = False
 
     def failure(self, error: Exception, response: Any) -> ProviderError | None:
         """Return the error of this package for a failed request; None if the failure is not the provider's.
@@ -41,7 +43,7 @@ class Endpoint:
             error_headers = redacted(dict(error.response.headers))
             failure = status_failure(
                 self.name,
-                error.status_code,
+                error.status_code if error.status_code >= 400 else None,  # Bedrock fails in the middle of a stream
                 redacted(error.body),
                 error_headers,
                 redacted(str(error)),
@@ -70,7 +72,17 @@ class Endpoint:
             return AuthenticationError(
                 f"{self.name}: {self.key_source} has a letter that no HTTP header can carry: is it the key?"
             )
+        elif self.is_cloud and (type(error) is RuntimeError or _comes_from(error, "botocore", "google")):
+            text = redacted(str(error))
+            if type(error).__name__ == "TransportError":  # google's servers of tokens cannot be reached
+                failure = connection_failure(self.name, text, has_begun=False, was_reached=False)
+            else:
+                failure = AuthenticationError(f"{self.name}: no credentials: {text}; give {self.key_source}")
         else:
             return None
         failure.__cause__ = None if redacted.shows_in(error) or isinstance(error, (Failed, Unreadable)) else error
         return failure
+
+
+def _comes_from(error: Exception, *packages: str) -> bool:
+    return type(error).__module__.partition(".")[0] in packages

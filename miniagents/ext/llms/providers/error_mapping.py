@@ -40,6 +40,18 @@ _STATUSES = {
     "model_not_found": 404,
     "rate_limit_exceeded": 429,
     "server_error": 500,
+    # Bedrock's exceptions
+    "validationexception": 400,
+    "accessdeniedexception": 403,
+    "resourcenotfoundexception": 404,
+    "modeltimeoutexception": 408,
+    "throttlingexception": 429,
+    "servicequotaexceededexception": 429,
+    "internalserverexception": 500,
+    "modelerrorexception": 500,
+    "modelstreamerrorexception": 500,
+    "modelnotreadyexception": 503,
+    "serviceunavailableexception": 503,
     # Google's words
     "invalid_argument": 400,
     "unauthenticated": 401,

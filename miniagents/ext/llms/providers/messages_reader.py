@@ -2,8 +2,18 @@
 
 from typing import Any
 
+import msgspec
+
+from miniagents.ext.llms.endings import Ending, ending_of
 from miniagents.ext.llms.messages import Usage
+from miniagents.ext.llms.parts import PartToken, ReasoningToken
 from miniagents.ext.llms.provider import Answer
+from miniagents.ext.llms.providers.anthropic_parts import (
+    SERVER_CALLS,
+    citation_of,
+    is_plain,
+    parts_of_block,
+)
 from miniagents.ext.llms.providers.reading import (
     Failed,
     Unreadable,
@@ -14,15 +24,17 @@ from miniagents.ext.llms.providers.reading import (
     an_object,
     arguments_in,
     count,
+    detail,
     usage_of,
 )
-from miniagents.ext.llms.sound import all_sound
-
-_THINKING = ("thinking", "redacted_thinking")
+from miniagents.ext.llms.sound import all_sound, sound
 
 
 class MessagesReader:
     """A reader of one message; see `Reader`.
+
+    The blocks are put together again as the API sends them in one piece. Only an answer that has more than text and
+    calls of own tools keeps them.
 
     Args:
         answer: The answer to fill.
@@ -30,7 +42,9 @@ class MessagesReader:
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
-        self._thinking: dict[int, dict[str, Any]] = {}
+        self._blocks: dict[int, dict[str, Any]] = {}
+        self._pieces: dict[int, list[str]] = {}  # of the text, the thinking or the input of each block
+        self._names: dict[str, str] = {}
         self._last = 0
         self.is_done = False
 
@@ -43,12 +57,14 @@ class MessagesReader:
             return self._block(
                 an_object(data.get("content_block"), "content_block"), self._place(data), "content_block"
             )
-        if kind == "message_start":
+        if kind == "content_block_stop":
+            self._stop(self._place(data))
+        elif kind == "message_start":
             message = an_object(data.get("message"), "message")
             self._about(message)
             usage = self._answer.usage
             if usage is not None:  # the output tokens are known at the end alone
-                self._answer.usage = Usage(usage.input_tokens, 0, usage.cached_tokens)
+                self._answer.usage = msgspec.structs.replace(usage, output_tokens=0, reasoning_tokens=0)
         elif kind == "message_delta":
             self._about(data)
             self._reason(an_object(data.get("delta"), "delta"), "delta.stop_reason")
@@ -70,7 +86,14 @@ class MessagesReader:
         text = ""
         for number, block in enumerate(a_list(content, "content")):
             where = f"content[{number}]"
-            text += self._block(an_object(block, where), number, where)
+            block = an_object(block, where)
+            text += self._block(block, number, where)
+            if block.get("type") == "thinking" and block.get("thinking"):
+                self._answer.arrived.append(ReasoningToken(sound(block["thinking"])))
+            for citation in a_list(block.get("citations"), f"{where}.citations"):
+                citation = an_object(citation, f"{where}.citations")
+                self._answer.arrived.append(PartToken(citation_of(all_sound(citation))))
+            self._stop(number)
         self._reason(data, "stop_reason")
         self._end()
         return text
@@ -89,6 +112,9 @@ class MessagesReader:
         usage = data.get("usage")
         if usage and isinstance(usage, dict):
             answer.usage = _usage(usage, answer.usage)
+        container = data.get("container")
+        if isinstance(container, dict) and isinstance(container.get("id"), str):
+            answer.extra["container"] = container["id"]
 
     def _reason(self, data: dict[str, Any], field: str) -> None:
         reason = a_text(data.get("stop_reason"), field)
@@ -97,48 +123,112 @@ class MessagesReader:
         sequence = data.get("stop_sequence")
         if sequence and isinstance(sequence, str):
             self._answer.extra["stop_sequence"] = sequence
+        self._about({"container": data.get("container")})
 
     def _delta(self, delta: dict[str, Any], place: int) -> str:
         kind = delta.get("type")
         if kind == "text_delta" or (kind is None and "text" in delta):
-            return a_text(delta.get("text"), "delta.text")
+            text = a_text(delta.get("text"), "delta.text")
+            self._piece(place, text, "text")
+            return text
         if kind == "input_json_delta":
-            self._answer.call_piece(place, "", "", arguments_in(delta.get("partial_json"), "delta.partial_json"))
+            piece = arguments_in(delta.get("partial_json"), "delta.partial_json")
+            if self._piece(place, piece, "tool_use")["type"] == "tool_use":
+                self._answer.call_piece(place, "", "", piece)
+            else:
+                self._answer.silent_tokens += 1
         elif kind == "thinking_delta":
-            block = self._thinking.setdefault(place, {"type": "thinking"})
-            block["thinking"] = block.get("thinking", "") + a_text(delta.get("thinking"), "delta.thinking")
+            thinking = a_text(delta.get("thinking"), "delta.thinking")
+            self._piece(place, thinking, "thinking")
             self._answer.silent_tokens += 1
+            if thinking:
+                self._answer.arrived.append(ReasoningToken(sound(thinking)))
         elif kind == "signature_delta":
-            block = self._thinking.setdefault(place, {"type": "thinking", "thinking": ""})
-            block["signature"] = a_text(delta.get("signature"), "delta.signature")
+            signature = a_text(delta.get("signature"), "delta.signature")
+            self._piece(place, "", "thinking")["signature"] = signature
+        elif kind == "citations_delta":
+            citation = an_object(delta.get("citation"), "delta.citation")
+            block = self._piece(place, "", "text")
+            block["citations"] = [*(block.get("citations") or ()), citation]
+            self._answer.arrived.append(PartToken(citation_of(all_sound(citation))))
         return ""
 
+    def _piece(self, place: int, piece: str, kind: str) -> dict[str, Any]:
+        """Add a piece to a block, and return the block; a server may have left its beginning out."""
+        pieces = self._pieces.get(place)
+        if pieces is None:
+            self._blocks[place] = {"type": kind}
+            pieces = self._pieces[place] = []
+        pieces.append(piece)
+        return self._blocks[place]
+
     def _block(self, block: dict[str, Any], place: int, where: str) -> str:
-        kind = block.get("type")
+        kind = block["type"] = a_text(block.get("type"), f"{where}.type")
+        self._blocks[place], self._pieces[place] = block, []
         if kind == "text":
-            return a_text(block.get("text"), f"{where}.text")
+            text = block["text"] = a_text(block.get("text"), f"{where}.text")
+            return text
         if kind == "tool_use":
             name = a_text(block.get("name"), f"{where}.name")
             arguments = arguments_in(block.get("input"), f"{where}.input")
             self._answer.calls.begin(place, an_id(block.get("id")), name, arguments)
-        elif kind in _THINKING:
-            fields = {name: value for name, value in block.items() if value is not None}
-            if kind == "thinking":
-                fields["thinking"] = a_text(fields.get("thinking"), f"{where}.thinking")
-            self._thinking[place] = fields
+        elif kind == "thinking":
+            block["thinking"] = a_text(block.get("thinking"), f"{where}.thinking")
+        elif kind != "redacted_thinking":
+            self._answer.has_parts = True
+            if kind in SERVER_CALLS:
+                block["id"], block["name"] = an_id(block.get("id")), a_text(block.get("name"), f"{where}.name")
         return ""
 
+    def _stop(self, place: int) -> None:
+        """Stream the parts of a block whose end has arrived. Citations have arrived one by one."""
+        block = self._blocks.get(place)
+        if block is None or block["type"] in ("text", "tool_use"):
+            return
+        whole = all_sound(self._whole_block(place))
+        self._answer.arrived += [PartToken(part) for part in parts_of_block(whole, self._names)]
+
+    def _whole_block(self, place: int) -> dict[str, Any]:
+        """Return a block with the pieces that have arrived of it."""
+        block, pieces = self._blocks[place], "".join(self._pieces[place])
+        if not pieces:
+            return block
+        kind = block["type"]
+        if kind in ("text", "thinking"):
+            return {**block, kind: str(block.get(kind) or "") + pieces}
+        try:
+            return {**block, "input": msgspec.json.decode(pieces, type=dict[str, Any])}
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return {**block, "input": {"invalid_json": pieces}}
+
     def _end(self) -> None:
+        """Keep the blocks, if the text and the calls of the answer do not express them."""
         answer = self._answer
-        thinking = [all_sound(self._thinking[place]) for place in sorted(self._thinking)]
-        if thinking and answer.calls:
-            answer.extra["thinking_blocks"] = thinking  # the API requires it with the results of the calls
+        blocks = [self._whole_block(place) for place in sorted(self._blocks)]
+        if blocks and ending_of(answer.stop_reason) is Ending.TRUNCATED and _is_cut(blocks[-1]):
+            del blocks[-1]
+        if not is_plain(blocks):
+            answer.blocks = all_sound(blocks)
+
+
+def _is_cut(block: dict[str, Any]) -> bool:
+    """Return whether the limit of tokens was reached inside a block that the API takes whole alone."""
+    if block["type"] == "thinking":
+        return not block.get("signature")
+    return block["type"] in SERVER_CALLS
 
 
 def _usage(usage: dict[str, Any], before: Usage | None) -> Usage:
     """Return the usage; Anthropic counts cached input apart from other input, and here the input includes it."""
-    cached = count(usage.get("cache_read_input_tokens"))
-    read = count(usage.get("input_tokens")) + count(usage.get("cache_creation_input_tokens")) + cached
+    cached, written = count(usage.get("cache_read_input_tokens")), count(usage.get("cache_creation_input_tokens"))
+    read = count(usage.get("input_tokens")) + written + cached
     if before is not None:
         read, cached = max(read, before.input_tokens), max(cached, before.cached_tokens)
-    return usage_of(read, usage.get("output_tokens"), cached, before)
+    return usage_of(
+        read,
+        usage.get("output_tokens"),
+        cached,
+        before,
+        reasoning=detail(usage, "output_tokens_details", "thinking_tokens"),
+        cache_written=written,
+    )

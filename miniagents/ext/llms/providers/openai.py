@@ -1,15 +1,19 @@
 """`OpenAIProvider`: OpenAI's chat completions and Responses API, and compatible servers, through the official SDK."""
 
+import re
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from miniagents.errors import InvalidOptionError
+from miniagents.ext.llms.blocks import Origin, provider_at
 from miniagents.ext.llms.provider import Answer, ModelRequest
+from miniagents.ext.llms.providers import chat_parts
 from miniagents.ext.llms.providers.chat_reader import ChatReader
 from miniagents.ext.llms.providers.checking import Check, check_ending
 from miniagents.ext.llms.providers.clients import as_parameters, call_options, without_retries
 from miniagents.ext.llms.providers.endpoint import Endpoint
 from miniagents.ext.llms.providers.openai_mapping import (
+    SendReasoning,
     output_for_chat,
     output_for_responses,
     to_openai,
@@ -17,6 +21,7 @@ from miniagents.ext.llms.providers.openai_mapping import (
     tools_for_chat,
     tools_for_responses,
 )
+from miniagents.ext.llms.providers.openai_parts import API
 from miniagents.ext.llms.providers.response_stream import read_response
 from miniagents.ext.llms.providers.responses_reader import ResponsesReader
 from miniagents.ext.llms.schemas import OutputType
@@ -29,6 +34,10 @@ _COUNTED = frozenset(
 )
 """The parameters of a response that its input tokens depend on."""
 
+_ENCRYPTED = "reasoning.encrypted_content"
+_NO_REASONING = re.compile(r"(gpt-3|gpt-4|chatgpt-4|gpt-5(\.\d+)?-chat)")
+"""OpenAI's models that do not reason: they refuse a request that asks for encrypted reasoning."""
+
 
 class OpenAIProvider:
     """OpenAI's API.
@@ -38,23 +47,34 @@ class OpenAIProvider:
         api: "chat" or "responses".
         name: The name of the provider in logs and errors.
         key_source: The name of the argument or of the environment variable that its key came from.
+        is_cloud: Whether the client gets credentials of a cloud with its first request.
     """
 
-    def __init__(self, client: Any, api: str = "chat", name: str = "openai", key_source: str = "async_client=") -> None:
+    def __init__(
+        self,
+        client: Any,
+        api: str = "chat",
+        name: str = "openai",
+        key_source: str = "async_client=",
+        *,
+        is_cloud: bool = False,
+    ) -> None:
         if api not in ("chat", "responses"):
             raise InvalidOptionError(f"api= must be 'chat' or 'responses', not {api!r}")
         self._client = without_retries(client)
         self._api = api
-        self._endpoint = Endpoint(name, "openai", key_source)
+        self._endpoint = Endpoint(name, "openai", key_source, is_cloud)
         self.name = name
         self.address = str(client.base_url)
         self.key = f"{name} {api} {client.base_url}"
+        self._family = provider_at(self.address, API if api == "responses" else chat_parts.API)
 
     def stream(self, request: ModelRequest, answer: Answer) -> AsyncGenerator[str | None, None]:
         """Send a request and fill the answer as it arrives; see `Provider`."""
         return self._send(request, answer, check_ending)
 
     def _send(self, request: ModelRequest, answer: Answer, check: Check) -> AsyncGenerator[str | None, None]:
+        answer.origin = self._origin(request)
         if self._api == "chat":
             return read_response(
                 self._endpoint, request, answer, lambda: self._chat(request), ChatReader(answer), check
@@ -63,8 +83,15 @@ class OpenAIProvider:
             self._endpoint, request, answer, lambda: self._respond(request), ResponsesReader(answer), check
         )
 
+    def _origin(self, request: ModelRequest) -> Origin:
+        return Origin(chat_parts.API if self._api == "chat" else API, self._family, request.model)
+
     def _chat(self, request: ModelRequest) -> Any:
         options = api_options(request)
+        send_reasoning: SendReasoning = options.pop("send_reasoning", "calls")
+        effort = options.pop("effort", None)
+        if effort is not None:
+            options.setdefault("reasoning_effort", effort)
         if request.tools:
             options["tools"] = [*tools_for_chat(request.tools), *options.get("tools", ())]
         if request.output is not None:
@@ -74,7 +101,7 @@ class OpenAIProvider:
         completions = self._client.chat.completions
         return completions.with_streaming_response.create(
             model=request.model,
-            messages=to_openai(request.messages),
+            messages=to_openai(request.messages, origin=self._origin(request), send_reasoning=send_reasoning),
             stream=request.stream,
             **as_parameters(completions.create, options),
         )
@@ -116,7 +143,15 @@ class OpenAIProvider:
             options["text"] = {**options.get("text", {}), **output_for_responses(request.output)}
         if "max_tokens" in options:
             options["max_output_tokens"] = options.pop("max_tokens")
-        options["input"] = to_responses(request.messages)
+        options.pop("send_reasoning", None)
+        effort = options.pop("effort", None)
+        if effort is not None:
+            options["reasoning"] = {"effort": effort, **(options.get("reasoning") or {})}
+        is_stored = options["store"] is not False
+        if not is_stored and not _NO_REASONING.match(request.model):
+            asked = options.get("include") or ()
+            options["include"] = [*asked, *(name for name in (_ENCRYPTED,) if name not in asked)]
+        options["input"] = to_responses(request.messages, origin=self._origin(request), is_stored=is_stored)
         return options
 
 

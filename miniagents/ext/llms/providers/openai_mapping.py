@@ -2,9 +2,10 @@
 
 import base64
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from miniagents.errors import UnsupportedContentError
+from miniagents.ext.llms.blocks import KEY, Blocks, Origin, blocks_in
 from miniagents.ext.llms.messages import (
     AudioMessage,
     FileMessage,
@@ -15,16 +16,22 @@ from miniagents.ext.llms.messages import (
 )
 from miniagents.ext.llms.native import NativeMessage
 from miniagents.ext.llms.provider import ToolSpec
-from miniagents.ext.llms.providers.mapping import joined, readable, role_of, systems_first
+from miniagents.ext.llms.providers import chat_parts
+from miniagents.ext.llms.providers.mapping import joined, readable, role_of, same_reply, systems_first, told_first
+from miniagents.ext.llms.providers.openai_parts import API
+from miniagents.ext.llms.providers.reading import parts_of
 from miniagents.ext.llms.schemas import OutputType
 from miniagents.messages import AssistantMessage, Message, SystemMessage, TextMessage, UserMessage
 from miniagents.messages.frozen import thaw
 
-API = "openai"
-"""The `api` of native messages."""
+SendReasoning: TypeAlias = Literal["none", "calls", "all"]
+"""The replies that go back to a server of chat completions with their reasoning."""
 
 SHOWN = "(It is in the message after this one.)"
 """The text of a tool result that is no text, for chat completions."""
+
+ANY_CHAT, ANY_RESPONSES = Origin(chat_parts.API), Origin(API)
+"""Any provider of chat completions, and of the Responses API."""
 
 _CUSTOM_CALL = "custom_tool_call"
 _CUSTOM_OUTPUT = "custom_tool_call_output"
@@ -36,10 +43,18 @@ def native(item: Mapping[str, Any]) -> NativeMessage:
     return NativeMessage(api=API, item=item, role="assistant")
 
 
-def to_openai(messages: Iterable[Message]) -> list[dict[str, Any]]:
+def to_openai(
+    messages: Iterable[Message], *, origin: Origin = ANY_CHAT, send_reasoning: SendReasoning = "calls"
+) -> list[dict[str, Any]]:
     """A conversation as the `messages` of a chat completion: system prompts first, whatever their place; images, files
     and sound are content parts of the user's message beside them. Those of tool results are the user's after these,
     since results have text alone.
+
+    Args:
+        messages: The conversation.
+        origin: The server and the model that the conversation is for: reasoning goes back to the server that it came
+            from. By default all servers of chat completions count as the same.
+        send_reasoning: The replies that keep their reasoning: those with tool "calls", "all", or "none".
 
     Raises:
         UnsupportedContentError: The API has no form for a part of it.
@@ -48,7 +63,7 @@ def to_openai(messages: Iterable[Message]) -> list[dict[str, Any]]:
         >>> to_openai([UserMessage("Hello!"), SystemMessage("Be brief.")])
         [{'role': 'system', 'content': 'Be brief.'}, {'role': 'user', 'content': 'Hello!'}]
     """
-    systems, others = systems_first(readable(messages, API))
+    systems, others = systems_first(readable(messages, API, takes_parts=False))
     dicts: list[dict[str, Any]] = [{"role": "system", "content": str(system)} for system in systems]
     shown: list[dict[str, Any]] = []  # by tools, whose results come first
     for message in others:
@@ -76,13 +91,17 @@ def to_openai(messages: Iterable[Message]) -> list[dict[str, Any]]:
             dicts.append(
                 {
                     "role": "assistant",
-                    "content": message.content or None,
+                    "content": _of_reply(message) or None,
+                    **_reasoning(message, origin, send_reasoning),
                     "tool_calls": [
                         {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}}
                         for c in message.tool_calls
                     ],
                 }
             )
+        elif isinstance(message, ReplyMessage):
+            fields = _reasoning(message, origin, send_reasoning)
+            dicts.append({"role": "assistant", "content": _of_reply(message), **fields})
         else:
             role, text = role_of(message), _said(message)
             last = dicts[-1] if dicts else None
@@ -93,6 +112,23 @@ def to_openai(messages: Iterable[Message]) -> list[dict[str, Any]]:
     if shown:
         dicts.append({"role": "user", "content": shown})
     return dicts
+
+
+def _of_reply(message: ReplyMessage) -> str:
+    """The text of a reply, with the results of the hosted tools of another API."""
+    known = blocks_in(message.metadata)
+    return told_first(message) if known is not None and known.origin.api != chat_parts.API else message.content
+
+
+def _reasoning(message: ReplyMessage, origin: Origin, send_reasoning: SendReasoning) -> Mapping[str, Any]:
+    """The fields of a server with the reasoning of a reply, as they came."""
+    known = blocks_in(message.metadata)
+    if known is None or send_reasoning == "none" or (send_reasoning == "calls" and not message.tool_calls):
+        return {}
+    if not origin.takes(known):
+        return {}
+    fields = [item for item in known.items if item["type"] == chat_parts.REASONING]
+    return {name: value for item in thaw(fields) for name, value in item.items() if name != "type"}
 
 
 def _is_shown(message: Message) -> bool:
@@ -190,11 +226,12 @@ def from_openai(dicts: Iterable[Mapping[str, Any]]) -> tuple[Message, ...]:
             messages.append(ToolResultMessage(_text(content), call_id=call_id, name=message["name"]))
         elif role == "assistant":
             calls, others = _calls(message, len(messages))
+            reasoning = _reasoning_in(message)
             names |= {call.id: call.name for call in calls}
             custom |= {item.item["call_id"] for item in others}
             text = _text(content) or message.get("refusal") or ""
-            if calls:
-                messages.append(ReplyMessage(text, tool_calls=calls))
+            if calls or reasoning:
+                messages.append(ReplyMessage(text, tool_calls=calls, metadata=reasoning))
             elif text or not others:
                 messages.append(AssistantMessage(text))
             messages += others
@@ -205,6 +242,15 @@ def from_openai(dicts: Iterable[Mapping[str, Any]]) -> tuple[Message, ...]:
         else:
             messages += [_from_part(part) for part in content or ()]
     return tuple(messages)
+
+
+def _reasoning_in(message: Mapping[str, Any]) -> dict[str, Any]:
+    """The metadata of a reply with the reasoning of a message; {} if it has none."""
+    names = (*chat_parts.TEXTS, chat_parts.DETAILS)
+    fields = {name: message[name] for name in names if isinstance(message.get(name), (str, list))}
+    if not fields:
+        return {}
+    return {KEY: Blocks(Origin(chat_parts.API), [{"type": chat_parts.REASONING, **fields}]).as_metadata()}
 
 
 def _calls(message: Mapping[str, Any], number: int) -> tuple[tuple[ToolCall, ...], list[NativeMessage]]:
@@ -273,8 +319,16 @@ def output_for_chat(output: OutputType) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": _schema(output)}
 
 
-def to_responses(messages: Iterable[Message]) -> list[dict[str, Any]]:
+def to_responses(
+    messages: Iterable[Message], *, origin: Origin = ANY_RESPONSES, is_stored: bool = False
+) -> list[dict[str, Any]]:
     """A conversation as the `input` of the Responses API.
+
+    Args:
+        messages: The conversation.
+        origin: The provider and the model that the conversation is for: they get back their own items unchanged. By
+            default all items of the Responses API count as their own.
+        is_stored: Whether the provider stores responses, and so knows reasoning by its id.
 
     Raises:
         UnsupportedContentError: The API has no form for a part of it.
@@ -290,17 +344,35 @@ def to_responses(messages: Iterable[Message]) -> list[dict[str, Any]]:
         elif isinstance(message, NativeMessage):
             items.append(thaw(message.item))
         elif isinstance(message, ReplyMessage):
-            items += thaw(message.metadata.get("reasoning_items", ()))
-            if message.content:
-                items.append({"role": "assistant", "content": message.content})
-            items += [
-                {"type": "function_call", "call_id": c.id, "name": c.name, "arguments": c.arguments}
-                for c in message.tool_calls
-            ]
+            items += _reply_items(message, origin, is_stored=is_stored)
         else:
             role = role_of(message)
             items.append({"role": "user" if role == "tool" else role, "content": _said(message)})
     return items
+
+
+def _reply_items(message: ReplyMessage, origin: Origin, *, is_stored: bool) -> list[dict[str, Any]]:
+    calls = [
+        {"type": "function_call", "call_id": c.id, "name": c.name, "arguments": c.arguments} for c in message.tool_calls
+    ]
+    known, text = blocks_in(message.metadata), message.content
+    if known is not None:
+        items: list[dict[str, Any]] = thaw(known.items)
+        texts = [parts_of(item.get("content"), "content")[0] for item in items if item["type"] == "message"]
+        is_same = same_reply(message, texts, sum(item["type"] == "function_call" for item in items))
+        if is_same and origin.takes(known) and all(is_stored or _is_whole(item) for item in items):
+            renamed = iter(calls)  # the calls may have other ids by now
+            return [{**item, **next(renamed)} if item["type"] == "function_call" else item for item in items]
+        text = told_first(message)
+    return [*([{"role": "assistant", "content": text}] if text else ()), *calls]
+
+
+def _is_whole(item: Mapping[str, Any]) -> bool:
+    """Return whether an item says all that it means. Reasoning that is known by its id alone does not, and neither
+    does an item in which the answer was cut off."""
+    if item["type"] == "reasoning" and not (item.get("encrypted_content") or item.get("content")):
+        return False
+    return item.get("status") not in ("in_progress", "incomplete")
 
 
 def _input_part(message: Message) -> dict[str, Any]:

@@ -188,15 +188,41 @@ def count(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
-def usage_of(read: object, written: object, cached: object, before: Usage | None) -> Usage:
-    """Return a usage; numbers that are missing keep their earlier value."""
+def usage_of(
+    read: object,
+    written: object,
+    cached: object,
+    before: Usage | None,
+    *,
+    reasoning: object = None,
+    cache_written: object = None,
+) -> Usage:
+    """Return a usage; numbers that are missing keep their earlier value.
+
+    Args:
+        read: Tokens read, cached ones included.
+        written: Tokens written, those of reasoning included.
+        cached: The part of the tokens read that came from the cache.
+        before: The usage that is known already, or None.
+        reasoning: The part of the tokens written that is reasoning.
+        cache_written: The part of the tokens read that was written to the cache.
+    """
     known = before or Usage()
-    total = count(read) or known.input_tokens
+    total, output = count(read) or known.input_tokens, count(written) or known.output_tokens
+    from_cache = min(count(cached) or known.cached_tokens, total)
     return Usage(
         input_tokens=total,
-        output_tokens=count(written) or known.output_tokens,
-        cached_tokens=min(count(cached) or known.cached_tokens, total),
+        output_tokens=output,
+        cached_tokens=from_cache,
+        reasoning_tokens=min(count(reasoning) or known.reasoning_tokens, output),
+        cache_written_tokens=min(count(cache_written) or known.cache_written_tokens, total - from_cache),
     )
+
+
+def detail(usage: dict[str, Any], group: str, name: str) -> object:
+    """Return a number in a group of a usage; None if there is no such group."""
+    details = usage.get(group)
+    return details.get(name) if isinstance(details, dict) else None
 
 
 def shortened(text: str, limit: int) -> str:

@@ -4,7 +4,9 @@ from collections.abc import Hashable
 from typing import Any
 
 from miniagents.ext.llms.messages import Usage
+from miniagents.ext.llms.parts import PartToken, ReasoningToken
 from miniagents.ext.llms.provider import Answer
+from miniagents.ext.llms.providers.openai_parts import citation_of, is_plain, parts_of_item, reasoning_text
 from miniagents.ext.llms.providers.reading import (
     Failed,
     Unreadable,
@@ -14,10 +16,11 @@ from miniagents.ext.llms.providers.reading import (
     an_id,
     an_object,
     arguments_in,
+    detail,
     parts_of,
     usage_of,
 )
-from miniagents.ext.llms.sound import all_sound
+from miniagents.ext.llms.sound import all_sound, sound
 
 _ENDS = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
 _NO_ANSWER = {
@@ -41,6 +44,8 @@ class ResponsesReader:
         self._answer = answer
         self._arrived: dict[Hashable, int] = {}  # the letters that have arrived of each part of the text
         self._letters = 0
+        self._items: dict[int | str | None, dict[str, Any]] = {}  # those that are whole, by their places
+        self._reasoned: set[Hashable] = set()  # the places of the reasoning that has arrived in pieces
         self.is_done = False
 
     def event(self, kind: str, data: dict[str, Any]) -> str:
@@ -69,9 +74,21 @@ class ResponsesReader:
         elif kind in _ENDS:
             self.is_done = True
             return self._end(an_object(data.get("response"), "response"), "response", kind.removeprefix("response."))
-        elif kind.startswith("response.reasoning"):
+        elif kind in ("response.reasoning_summary_text.delta", "response.reasoning_text.delta"):
             self._answer.silent_tokens += 1
+            self._reason(_place(data), a_text(data.get("delta"), "delta"))
+        elif kind == "response.reasoning_summary_part.added":
+            if a_place(data.get("summary_index")):
+                self._reason(_place(data), "\n\n")
+        elif kind == "response.output_text.annotation.added":
+            annotation = an_object(data.get("annotation"), "annotation")
+            self._answer.arrived.append(PartToken(citation_of(all_sound(annotation))))
         return ""
+
+    def _reason(self, place: Hashable, text: str) -> None:
+        if text:
+            self._reasoned.add(place)
+            self._answer.arrived.append(ReasoningToken(sound(text)))
 
     def whole(self, data: dict[str, Any]) -> str:
         """Read a response."""
@@ -110,8 +127,23 @@ class ResponsesReader:
                 part_text, refusal = parts_of([part], f"{where}.content")
                 self._answer.refusal = refusal or self._answer.refusal
                 text += self._rest((place, number), part_text) if part_text else ""
+            self._items[place] = item
             return text
+        if not is_begun:
+            self._items[place] = item
+            self._parts(item, place)
         return ""
+
+    def _parts(self, item: dict[str, Any], place: int | str | None) -> None:
+        """Stream the parts of a whole item."""
+        kind = item.get("type")
+        if kind == "reasoning":
+            if place not in self._reasoned:
+                self._reason(place, reasoning_text(item))
+            self._answer.arrived += [PartToken(part) for part in parts_of_item(all_sound(item))]
+        elif kind != "function_call":
+            self._answer.has_parts = True
+            self._answer.arrived += [PartToken(part) for part in parts_of_item(all_sound(item))]
 
     def _end(self, response: dict[str, Any], where: str, ending: str | None) -> str:
         """Read the final response."""
@@ -142,7 +174,7 @@ class ResponsesReader:
     def _output(self, output: list[Any], where: str) -> str:
         """Read the output of the final response, and return the text that has not arrived before."""
         items = [an_object(item, f"{where}[{number}]") for number, item in enumerate(output)]
-        text, reasoning = "", []
+        text, was_streamed = "", bool(self._items)
         for number, item in enumerate(items):
             if item.get("type") == "function_call":
                 # The id identifies the call: `output_index` and the place here may differ.
@@ -151,11 +183,20 @@ class ResponsesReader:
                 item_text, refusal = parts_of(item.get("content"), f"{where}[{number}].content")
                 self._answer.refusal = refusal or self._answer.refusal
                 text += item_text
-            elif item.get("type") == "reasoning" and item.get("encrypted_content"):
-                reasoning.append(all_sound({name: value for name, value in item.items() if value is not None}))
-        if reasoning:
-            self._answer.extra["reasoning_items"] = reasoning  # the next request needs what led to the calls
+                if not was_streamed:
+                    self._answer.arrived += [PartToken(part) for part in parts_of_item(all_sound(item))]
+            elif not was_streamed:
+                self._parts(item, number)
+        self._keep_items(items or [self._items[place] for place in sorted(self._items, key=_order)])
         return text[self._letters :]
+
+    def _keep_items(self, items: list[dict[str, Any]]) -> None:
+        """Keep the items, if the text and the calls of the answer do not express them. OpenAI refuses fields that are
+        null, although it sends them."""
+        if not is_plain(items):
+            self._answer.blocks = [
+                all_sound({name: value for name, value in item.items() if value is not None}) for item in items
+            ]
 
 
 def _place(data: dict[str, Any]) -> int | str | None:
@@ -172,7 +213,16 @@ def _contents(item: dict[str, Any], where: str) -> list[Any]:
     return [content] if isinstance(content, (str, dict)) else a_list(content, f"{where}.content")
 
 
+def _order(place: int | str | None) -> tuple[int, str]:
+    return (place, "") if isinstance(place, int) else (2**31, place or "")
+
+
 def _usage(usage: dict[str, Any], before: Usage | None) -> Usage:
-    details = usage.get("input_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, dict) else None
-    return usage_of(usage.get("input_tokens"), usage.get("output_tokens"), cached, before)
+    return usage_of(
+        usage.get("input_tokens"),
+        usage.get("output_tokens"),
+        detail(usage, "input_tokens_details", "cached_tokens"),
+        before,
+        reasoning=detail(usage, "output_tokens_details", "reasoning_tokens"),
+        cache_written=detail(usage, "input_tokens_details", "cache_write_tokens"),
+    )

@@ -45,7 +45,6 @@ const Row = ({ row, place, chosen }) => {
   return html`
     <div class="tree-row" id=${`tree-${place}`} role="treeitem" aria-level=${row.depth + 1} aria-expanded=${group || row.children ? String(row.open) : null}
       aria-selected=${String(chosen)} data-focus=${at.value === place} data-failed=${Boolean(row.error)} data-tombstone=${row.tombstone}
-      aria-label=${group ? `${row.name}: ${row.group} of a kind` : `${row.name}, ${row.kind}, ${row.state}${row.error ? ", has failed" : ""}`}
       onClick=${() => { at.value = place; if (group) toggle(row); else location.hash = link.actor(row.path); }}>
       <span class="tree-name" style=${{ paddingLeft: `${row.depth * 16}px` }}>
         <span class="fold" data-on=${Boolean(group || row.children)} data-open=${row.open} onClick=${(event) => { event.stopPropagation(); at.value = place; if (group || row.children) toggle(row); }} aria-hidden="true"></span>
@@ -131,7 +130,7 @@ const Actor = ({ path }) => {
       ${Object.keys(view.types).length > 0 && html`<p class="waiting">In its mailbox: ${Object.entries(view.types).map(([type, n]) => html`<span class="chip">${type} × ${exact(n)}</span> `)}</p>`}`}
     ${view.streams?.map((stream) => html`
       <section class="stream card" key=${`${stream.call}-${stream.name}`}>
-        <h3><i class="dot" data-state="running"></i>${stream.name} <small>${exact(stream.characters)} characters · <a href=${link.call(stream.call)}>#${stream.call}</a></small></h3>
+        <h3><i class="dot" data-state="running"></i>${stream.name} <small><a href=${link.call(stream.call)}>#${stream.call}</a></small></h3>
         <pre aria-live="off">${stream.text || "…"}<i class="caret"></i></pre>
       </section>`)}
     ${view.error && html`<section class="card bad-card"><h3>Last error</h3><pre>${view.error}</pre>${view.happened.find((row) => row.agents) && html`<p class="trail">${view.happened.find((row) => row.agents).agents.join(" ← ")}</p>`}</section>`}

@@ -56,7 +56,7 @@ const Nav = () => {
     <nav aria-label="Pages">
       ${pages.filter(([id]) => id !== "nodes" || summary?.has.cluster).map(([id, name]) => html`
         <a key=${id} href=${`#/${id}`} aria-current=${here === id ? "page" : null}>
-          <${Icon} name=${id} /><span>${name}</span>${badge[id] && html`<em>${badge[id] > 999 ? "999+" : badge[id]}</em>`}
+          <${Icon} name=${id} /><span>${name.split(" ").map((word, place, words) => (place < words.length - 1 ? html`<i class="wide-only">${word} </i>` : word))}</span>${badge[id] && html`<em>${badge[id] > 999 ? "999+" : badge[id]}</em>`}
         </a>`)}
     </nav>`;
 };
@@ -66,9 +66,9 @@ const Header = () => {
   const summary = section("summary").value;
   return html`
     <header>
-      <a class="brand" href="#/overview" aria-label="MiniAgents, overview">
+      <a class="brand" href="#/overview">
         <img src="static/icon.svg" alt="" width="26" height="26" />
-        <span class="brand-name">${about?.system ?? "MiniAgents"}</span>
+        <span class="brand-name">${about?.system ?? "MiniAgents"}</span><span class="visually-hidden">, overview</span>
       </a>
       <span class="about">${about && html`pid ${about.pid} · up <${Age} at=${about.began} />`}${summary && html` · ${exact(summary.actors)} actors`}</span>
       <${Freshness} />

@@ -40,6 +40,7 @@ const Bar = ({ row, from, to }) => {
   else {
     const begun = row.begun ?? (row.status === "waiting" ? end : row.from);
     parts.push(["mailbox", row.from, begun], ["call", begun, end]);
+    if (row.to && row.status !== "cancelled") parts.push(["flow", row.to, row.over ?? now()]); // its replies still come
   }
   return html`
     <span class="lane" aria-hidden="true">
@@ -88,11 +89,11 @@ const Text = ({ name, text, id, live }) => {
 
 const Selected = ({ call }) => html`
   <div class="selected">
-    <div class="detail-head"><h3>${call.agent} <small>#${call.id}</small></h3><${State} state=${call.status} />${call.attempts && html`<span class="chip">attempt ${call.attempts}</span>`}<span class="spacer"></span><${Path} path=${call.path} /></div>
+    <div class="detail-head"><h3>${call.agent} <small>#${call.id}</small></h3><${State} state=${call.status} />${call.attempts && html`<span class="chip">attempt ${call.attempts + 1}</span>`}<span class="spacer"></span><${Path} path=${call.path} /></div>
     ${call.trace.length > 1 && html`<p class="trail">${call.trace.join(" ← ")}</p>`}
     ${call.error && html`<pre class="bad-text">${call.error_type ? `${call.error_type}: ` : ""}${call.error}</pre>`}
     ${call.errors.map((error, place) => html`<pre class="bad-text" key=${place}>attempt ${place + 1}: ${error ?? "failed"}</pre>`)}
-    ${Object.entries(call.texts).map(([name, text]) => html`<${Text} key=${`${call.id}${name}`} id=${call.id} name=${name} text=${text} live=${name === "stream" && call.streaming} />`)}
+    ${Object.entries(call.texts).map(([name, text]) => html`<${Text} key=${`${call.id}${name}`} id=${call.id} name=${name} text=${text} live=${(name === "stream" && call.streaming) || (name === "output" && call.status === "running")} />`)}
     ${!Object.keys(call.texts).length && call.status !== "running" && html`<${Empty}>No text of this call is kept.<//>`}
   </div>`;
 
@@ -135,7 +136,7 @@ const Waterfall = ({ id }) => {
       <h2>${head.agent} <small>#${view.id}</small></h2>
       <${State} state=${head.status} />
       <span class="spacer"></span>
-      ${live && may("cancel") && html`<${Sure} question=${`Cancel it, and the ${plural(Math.max(head.open - 1, 0), "call")} below it?`} kind="bad-quiet" onSure=${() => act("cancel", { target: view.id, expect: { path: head.path, attempts: call.id === view.id ? call.errors.length : 0 } })}>Cancel<//>`}
+      ${live && may("cancel") && html`<${Sure} question=${`Cancel it, and the ${plural(Math.max(head.open - 1, 0), "call")} below it?`} kind="bad-quiet" onSure=${() => act("cancel", { target: view.id, expect: { path: head.path, attempts: head.attempts } })}>Cancel<//>`}
       <a class="tool" href="#/interactions" aria-label="Back to the list"><${Icon} name="close" /></a>
     </div>
     <dl class="facts">
@@ -160,10 +161,9 @@ const Waterfall = ({ id }) => {
         extra=${{ onKeyDown: keys, "aria-activedescendant": `span-${at}` }}
         row=${(row, place) => html`
           <div class="span" id=${`span-${place}`} role="treeitem" aria-level=${row.depth + 1} aria-selected=${String(call.id === row.id && !row.step)} data-focus=${at === place} data-status=${row.status}
-            aria-label=${`${row.step ?? "agent"} ${row.agent}, ${row.status}, ${seconds((row.to ?? now()) - row.from)}`}
             onClick=${() => { setAt(place); setSelected(row.id); }}>
             <span class="span-name" style=${{ paddingLeft: `${Math.min(row.depth, 12) * 12}px` }}>
-              ${row.step ? html`<em data-step=${row.step}>${row.step}</em>` : html`<i class="dot" data-state=${row.status}></i>`}<span>${row.agent}</span>
+              ${row.step ? html`<em data-step=${row.step}>${row.step}</em>` : html`<i class="dot" data-state=${row.status}></i>`}<span>${row.agent}</span><span class="visually-hidden">${row.status}</span>
               ${row.cached && html`<small>cached</small>`}${row.tokens > 0 && html`<small>${number(row.tokens)}</small>`}
             </span>
             <${Bar} row=${row} from=${from} to=${to} />

@@ -1,7 +1,7 @@
 """`/v1/messages`: an agent as a model, for clients of Anthropic's API."""
 
 import inspect
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
@@ -11,13 +11,14 @@ from starlette.responses import Response
 from miniagents.errors import InvalidOptionError
 from miniagents.ext.llms.messages import ReplyMessage, ToolCall
 from miniagents.ext.llms.providers.mapping import json_arguments
+from miniagents.ext.serving.anthropic.answer_blocks import OpenBlock, thinking_blocks
 from miniagents.ext.serving.anthropic.client import anthropic_body
 from miniagents.ext.serving.anthropic.messages_input import Asked, parse_count, parse_messages
 from miniagents.ext.serving.http.problems import Problem, json_response
 from miniagents.ext.serving.http.reply_reading import Reader
 from miniagents.ext.serving.http.request_body import read_body
 from miniagents.ext.serving.http.streaming import EventStream
-from miniagents.ext.serving.reply_pieces import Calls, Said, Text, finish_reason, refusal_of, spoken
+from miniagents.ext.serving.reply_pieces import Calls, Said, Text, Thought, finish_reason, refusal_of, spoken
 from miniagents.ext.serving.request_options import options_for
 from miniagents.ext.serving.runs import Run
 from miniagents.ext.serving.served_agent import Entry
@@ -98,11 +99,12 @@ class AnthropicApi:
     async def _whole(self, run: Run) -> AnthropicMessage:
         content: list[TextBlock | ToolUseBlock | ThinkingBlock | RedactedThinkingBlock] = []
         last: Message | None = None
-        asking: list[ReplyMessage] = []
         calls: tuple[ToolCall, ...] = ()
-        async for piece in spoken(run.replies):  # all pieces have arrived
-            if isinstance(piece, Said):
-                last = _noted(piece.message, asking)
+        async for piece in spoken(run.replies, has_thoughts=True):  # all pieces have arrived
+            if isinstance(piece, Thought) and piece.whole is not None:
+                content += thinking_blocks(piece.whole)
+            elif isinstance(piece, Said):
+                last = piece.message
                 text = str(last) if piece.index is not None else refusal_of(last)
                 if text:
                     content.append(TextBlock(text))
@@ -111,41 +113,28 @@ class AnthropicApi:
         content += [ToolUseBlock(call.id, call.name, json_arguments(call.arguments)) for call in calls]
         stop = msgspec.structs.asdict(_stop(last, calls))
         usage = AnthropicUsage.of(*_used(run))
-        return AnthropicMessage(
-            id=f"msg_{run.id}", model=run.entry.name, content=(*_thoughts(asking, calls), *content), usage=usage, **stop
-        )
+        return AnthropicMessage(id=f"msg_{run.id}", model=run.entry.name, content=tuple(content), usage=usage, **stop)
 
     async def _events(self, run: Run, reader: Reader, tokens: int) -> AsyncGenerator[bytes, None]:
         stream = MessageStream(f"msg_{run.id}", run.entry.name)
-        has_begun, at, is_open = False, 0, False
+        blocks = OpenBlock(stream)
+        has_begun = False
         last: Message | None = None
-        asking: list[ReplyMessage] = []
-        async for piece in spoken(run.replies, reader):
+        async for piece in spoken(run.replies, reader, has_thoughts=True):
             if not has_begun:
                 has_begun = True
                 yield stream.begin(AnthropicUsage(tokens, 0))  # an estimate; the usage comes at the end
             if isinstance(piece, Text):
-                if not is_open:
-                    is_open = True
-                    yield stream.begin_text(at)
-                yield stream.text(at, piece.text)
+                yield blocks.text(piece.text)
+            elif isinstance(piece, Thought):
+                yield blocks.thought(piece)
             elif isinstance(piece, Said):
-                last = _noted(piece.message, asking)
-                refusal = refusal_of(last)
-                if refusal and not is_open:
-                    is_open = True
-                    yield stream.begin_text(at) + stream.text(at, refusal)
-                if is_open:
-                    is_open = False
-                    yield stream.end_block(at)
-                    at += 1
+                last = piece.message
+                refusal = refusal_of(last) if piece.index is None else None
+                yield (blocks.text(refusal) if refusal else b"") + blocks.end()
             else:
-                for thought in _thoughts(asking, piece.calls):
-                    yield stream.thinking(at, thought)
-                    at += 1
-                for number, call in enumerate(piece.calls, at):
-                    yield stream.begin_tool_use(number, call.id, call.name)
-                    yield stream.input(number, call.arguments) + stream.end_block(number)
+                for call in piece.calls:
+                    yield blocks.call(call)
                 yield stream.end(_stop(last, piece.calls), DeltaUsage.of(*_used(run)))
 
 
@@ -159,30 +148,6 @@ async def _counted(entry: Entry, messages: tuple[Message, ...], estimated: int) 
     if type(counted) is not int or counted < 0:
         raise InvalidOptionError(f"{entry.name}: count_tokens= must return an int, 0 or more, not {counted!r}")
     return counted
-
-
-def _noted(message: Message, asking: list[ReplyMessage]) -> Message:
-    """Return the same message, and add it to `asking` if it has tool calls."""
-    if isinstance(message, ReplyMessage) and message.tool_calls:
-        asking.append(message)
-    return message
-
-
-def _thoughts(asking: list[ReplyMessage], calls: tuple[ToolCall, ...]) -> list[ThinkingBlock | RedactedThinkingBlock]:
-    """Return the thoughts of models before the tool calls that are left to the client. The models want them back
-    with the results."""
-    open_ids = {call.id for call in calls}
-    replies = [reply for reply in asking if not open_ids.isdisjoint(call.id for call in reply.tool_calls)]
-    thoughts: list[Mapping[str, Any]] = [
-        thought for reply in replies for thought in reply.metadata.get("thinking_blocks", ())
-    ]
-    blocks: list[ThinkingBlock | RedactedThinkingBlock] = []
-    for thought in thoughts:
-        if thought.get("type") == "thinking":
-            blocks.append(ThinkingBlock(thought.get("thinking", ""), thought.get("signature", "")))
-        else:
-            blocks.append(RedactedThinkingBlock(thought.get("data", "")))
-    return blocks
 
 
 def _stop(last: Message | None, calls: tuple[ToolCall, ...]) -> Stop:

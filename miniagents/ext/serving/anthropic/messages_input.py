@@ -120,6 +120,8 @@ def _parsed(wanted: CountRequest, body: bytes, limits: Limits, names: frozenset[
         role = str(turn.__struct_config__.tag)
         if isinstance(content, list):
             content = blocks_in(content, role, f"messages[{number}].content", specials)
+            # Thoughts of other models than Anthropic's have no signature. Clients return them, and no model wants them.
+            content = [block for block in content if block["type"] != "thinking" or block["signature"]]
         turns.append({"role": role, "content": content})
     try:
         messages = from_anthropic(turns, system=prompt)

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 from miniagents.ext.llms.messages import ReplyMessage, ToolResultMessage
 from miniagents.ext.llms.native import NativeMessage
-from miniagents.ext.llms.providers.openai_mapping import API
+from miniagents.ext.llms.providers.openai_parts import API
 from miniagents.ext.serving.reply_pieces import OpenCalls, refusal_of
 from miniagents.messages import Message
 

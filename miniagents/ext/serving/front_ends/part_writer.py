@@ -75,7 +75,7 @@ class PartWriter(ABC):
             return self._text(piece.index, piece.text)
         if isinstance(piece, Said):
             return self._said(piece.index, piece.message)
-        return End(self._ended(piece))
+        return End(self._ended(piece)) if isinstance(piece, Calls) else b""
 
     def failed(self, problem: Problem) -> bytes:
         """Return the last events after a failure, or after a cancel."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from miniagents.ext.llms.parts import ReasoningToken
 from miniagents.ext.serving.http.problems import Problem
 from miniagents.messages import MessagePromise, TextToken
 from miniagents.promising import Flow, StreamedPromise
@@ -98,7 +99,7 @@ class Reading(Flow):
                 self.size = size
                 return
         if kind is not Failure:
-            self._count(weight(str(piece)))
+            self._count(weight(piece.content if kind is ReasoningToken else str(piece)))
 
     def _count(self, size: int) -> None:
         size += self.size

@@ -18,7 +18,7 @@ from miniagents.ext.serving.http.problems import Problem, json_response
 from miniagents.ext.serving.http.request_body import decode, read_body
 from miniagents.ext.serving.http.streaming import End, EventStream
 from miniagents.ext.serving.openai.chat_input import AskedChat, ChatRequest, chat_messages
-from miniagents.ext.serving.reply_pieces import Calls, Piece, Said, Text, finish_reason, refusal_of, spoken
+from miniagents.ext.serving.reply_pieces import Calls, Piece, Said, Text, Thought, finish_reason, refusal_of, spoken
 from miniagents.ext.serving.request_options import fields_in, options_for
 from miniagents.ext.serving.runs import Run
 from miniagents.ext.serving.service import Service
@@ -91,7 +91,7 @@ class ChatApi:
         has_usage = wanted.stream_options is not None and wanted.stream_options.include_usage
         reader = run.reading.reader()
         return EventStream(
-            spoken(run.replies, reader),
+            spoken(run.replies, reader, has_thoughts=True),
             reader,
             write=ChatChunks(run, created, has_usage=has_usage).of,
             problem=partial(service.problem, run=run),
@@ -106,8 +106,11 @@ class ChatApi:
         last: Message | None = None
         calls: tuple[ToolCall, ...] = ()
         refusal: str | None = None
-        async for piece in spoken(run.replies):  # all pieces have arrived
-            if isinstance(piece, Said):
+        thoughts: list[str] = []
+        async for piece in spoken(run.replies, has_thoughts=True):  # all pieces have arrived
+            if isinstance(piece, Thought):
+                thoughts.append(piece.text or DELIMITER)
+            elif isinstance(piece, Said):
                 last, refusal = piece.message, refusal_of(piece.message) or refusal
                 if piece.index is not None:
                     texts.append(str(piece.message))
@@ -117,6 +120,7 @@ class ChatApi:
             DELIMITER.join(texts) or None,
             refusal,
             tool_calls=tuple(ChatToolCall(call.id, Function(call.name, call.arguments)) for call in calls) or UNSET,
+            reasoning_content="".join(thoughts).strip() or UNSET,
         )
         choice = Choice(message, finish_reason(last, calls))
         return ChatCompletion(f"chatcmpl-{run.id}", created, run.entry.name, (choice,), _usage(run))
@@ -131,13 +135,13 @@ class ChatChunks:
         has_usage: Whether the client wants the usage.
     """
 
-    __slots__ = ("_has_begun", "_has_usage", "_index", "_last", "_run", "_stream")
+    __slots__ = ("_has_begun", "_has_ended_thought", "_has_usage", "_index", "_last", "_run", "_stream")
 
     def __init__(self, run: Run, created: int, *, has_usage: bool) -> None:
         self._run = run
         self._has_usage = has_usage
         self._stream = ChatStream(f"chatcmpl-{run.id}", created, run.entry.name)
-        self._has_begun = False
+        self._has_begun = self._has_ended_thought = False
         self._index = 0
         self._last: Message | None = None
 
@@ -154,6 +158,8 @@ class ChatChunks:
                 self._index = piece.index
                 begin += stream.text(DELIMITER)
             return begin + stream.text(piece.text)
+        if isinstance(piece, Thought):
+            return begin + self._thought(piece)
         if isinstance(piece, Said):
             self._last = piece.message
             refusal = refusal_of(piece.message)
@@ -162,6 +168,15 @@ class ChatChunks:
         if self._has_usage:
             chunks.append(stream.usage(_usage(self._run)))
         return End(b"".join((*chunks, DONE)))
+
+    def _thought(self, piece: Thought) -> bytes:
+        """Return the chunk of a piece of reasoning; b"" for the end of a block."""
+        if not piece.text:
+            self._has_ended_thought = True
+            return b""
+        delimiter = DELIMITER if self._has_ended_thought else ""
+        self._has_ended_thought = False
+        return self._stream.reasoning(delimiter + piece.text)
 
 
 def _calls(stream: ChatStream, calls: Iterable[ToolCall]) -> Iterator[bytes]:

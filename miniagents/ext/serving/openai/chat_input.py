@@ -110,6 +110,7 @@ class AssistantIn(msgspec.Struct, frozen=True, tag="assistant", tag_field="role"
     tool_calls: list[ToolCallIn] | None = None
     function_call: Function | None = None
     audio: dict[str, str] | None = None
+    reasoning_content: str | None = None
 
 
 class ToolIn(msgspec.Struct, frozen=True, tag="tool", tag_field="role"):

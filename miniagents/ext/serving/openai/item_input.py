@@ -10,7 +10,8 @@ from miniagents.ext.llms.messages import FileMessage, ImageMessage, ReplyMessage
 from miniagents.ext.llms.messages import ToolResultMessage as Result
 from miniagents.ext.llms.native import NativeMessage
 from miniagents.ext.llms.providers.mapping import joined
-from miniagents.ext.llms.providers.openai_mapping import API, from_openai, native
+from miniagents.ext.llms.providers.openai_mapping import from_openai, native
+from miniagents.ext.llms.providers.openai_parts import API
 from miniagents.ext.serving.conversations.item_ids import CONTINUES
 from miniagents.ext.serving.http.problems import Problem
 from miniagents.ext.serving.http.request_body import convert

@@ -13,7 +13,7 @@ from miniagents.ext.llms.messages import (
 )
 from miniagents.ext.llms.native import NativeMessage
 from miniagents.ext.llms.providers.mapping import role_of
-from miniagents.ext.llms.providers.openai_mapping import API
+from miniagents.ext.llms.providers.openai_parts import API
 from miniagents.ext.serving.conversations.item_ids import Identified, Ids
 from miniagents.ext.serving.openai.item_input import CUSTOM
 from miniagents.ext.serving.reply_pieces import refusal_of

@@ -88,7 +88,7 @@ class ResponseEvents:
                 for event in self._said(at, id, texts, last):
                     yield event
                 texts = []
-            else:
+            elif isinstance(piece, Calls):
                 for event in self._calls(piece):
                     yield event
                 self._finish(last, piece)

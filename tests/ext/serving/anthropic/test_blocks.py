@@ -245,21 +245,13 @@ def test_the_blocks_of_a_reply_go_back_in_their_order_with_the_ids_that_its_call
     assert back == {"role": "assistant", "content": [*blocks[:-1], {**call, "id": "2"}]}
 
 
-def test_thoughts_that_came_after_the_text_go_back_before_it() -> None:
+def test_thoughts_go_back_where_they_were() -> None:
     thought = {"type": "thinking", "thinking": "Hmm.", "signature": "sig"}
     call = {"type": "tool_use", "id": "1", "name": "f", "input": {}}
-    text = {"type": "text", "text": "Let me look."}
-
-    _, (_, back) = to_anthropic(from_anthropic([{"role": "assistant", "content": [text, thought, call]}]))
-
-    assert back["content"] == [thought, text, call]
-
-
-def test_thoughts_between_texts_go_back_where_they_were() -> None:
-    thought = {"type": "thinking", "thinking": "Hmm.", "signature": "sig"}
     text = {"type": "text", "text": "Tea."}
 
-    for blocks in ([thought, text, thought, text], [thought, text, thought], [thought, text, text]):
+    orders = [thought, text, thought, text], [thought, text, thought], [thought, text, text], [text, thought, call]
+    for blocks in orders:
         _, (_, back) = to_anthropic(from_anthropic([{"role": "assistant", "content": blocks}]))
         assert back["content"] == blocks
 

@@ -9,7 +9,7 @@ import pydantic
 import pytest
 
 from miniagents import InteractionContext, miniagent
-from miniagents.ext.llms import AnthropicAgent, ReplyMessage, ToolCall, ToolResultMessage
+from miniagents.ext.llms import AnthropicAgent, OpenAIAgent
 from miniagents.ext.serving import Served, agent_app
 from miniagents.testing import Call, FakeProvider, Reply, Script, ScriptedModel
 from tests.ext.serving.agents import Held, echo, failing, soon, speller
@@ -162,7 +162,7 @@ async def test_a_loop_of_tools_gives_back_to_the_model_what_it_thought(
     assert second.content[0].text == "2.1 million."
 
 
-async def test_what_a_model_thought_for_itself_is_not_shown(fake_provider: FakeProvider) -> None:
+async def test_the_thoughts_of_all_turns_are_shown_where_they_came(fake_provider: FakeProvider) -> None:
     def population(city: str) -> str:
         """How many live there."""
         return "2100000"
@@ -175,31 +175,30 @@ async def test_what_a_model_thought_for_itself_is_not_shown(fake_provider: FakeP
             final = await stream.get_final_message()
 
     for message in (whole, final):
-        assert [block.type for block in message.content] == ["text", "text"]
+        assert [block.type for block in message.content] == ["thinking", "redacted_thinking", "text", "text"]
+        assert message.content[0].model_dump() == THOUGHT
         assert message.stop_reason == "end_turn"
 
 
-async def test_thoughts_before_calls_that_are_left_open_are_shown_and_no_others() -> None:
-    def reply(id: str, thought: str) -> ReplyMessage:
-        thinking = {"type": "thinking", "thinking": thought, "signature": "sig"}
-        call = ToolCall(id=id, name="f")
-        return ReplyMessage("", tool_calls=(call,), metadata={"thinking_blocks": [thinking]})
-
-    @miniagent(alias="asking")
-    async def asking(ctx: InteractionContext) -> None:
-        ctx.reply(reply("1", "for itself"))
-        ctx.reply(ToolResultMessage("4", call_id="1", name="f"))
-        ctx.reply(reply("2", "for the client"))
-        ctx.reply("Please call it.")
-
-    async with served(agent_app(asking, auth=TOKEN, admin_auth=None)) as url, strict_client(url) as client:
-        whole = await client.messages.create(model="asking", max_tokens=9, messages=HELLO)
-        async with client.messages.stream(model="asking", max_tokens=9, messages=HELLO) as stream:
+async def test_the_thoughts_of_other_models_have_no_signature_and_do_not_come_back(fake_provider: FakeProvider) -> None:
+    chunks = [{"reasoning_content": "A "}, {"reasoning_content": "city."}, {"content": "Paris"}]
+    said = "".join(f"data: {json.dumps({'choices': [{'delta': chunk}]})}\n\n" for chunk in chunks)
+    end = json.dumps({"choices": [{"delta": {}, "finish_reason": "stop"}]})
+    body = f"{said}data: {end}\n\ndata: [DONE]\n\n"
+    fake_provider.reset(*[Reply(body=body, content_type="text/event-stream")] * 3)
+    agent = OpenAIAgent.fork(alias="clerk", model="m", send_reasoning="all", **fake_provider.openai)
+    async with served(agent_app(agent, auth=TOKEN, admin_auth=None)) as url, strict_client(url) as client:
+        whole = await client.messages.create(model="clerk", max_tokens=9, messages=HELLO)
+        async with client.messages.stream(model="clerk", max_tokens=9, messages=HELLO) as stream:
             final = await stream.get_final_message()
+        again: Any = [*HELLO, final.to_param(), *HELLO]
+        await client.messages.create(model="clerk", max_tokens=9, messages=again)
 
     for message in (whole, final):
-        assert [block.thinking for block in message.content if block.type == "thinking"] == ["for the client"]
-        assert [block.id for block in message.content if block.type == "tool_use"] == ["2"]
+        thought, text = (block.model_dump() for block in message.content)
+        assert thought == {"type": "thinking", "thinking": "A city.", "signature": ""}
+        assert text["text"] == "Paris"
+    assert fake_provider.last.body["messages"][1] == {"role": "assistant", "content": "Paris"}
 
 
 async def test_calls_are_the_reason_to_stop_whatever_the_model_says() -> None:

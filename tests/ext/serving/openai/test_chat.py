@@ -180,6 +180,29 @@ async def test_options_that_nobody_allowed_reach_no_agent(fake_provider: FakePro
     assert [one["role"] for one in asked["messages"]] == ["user"]
 
 
+async def test_reasoning_is_beside_the_answer_and_comes_back() -> None:
+    script = Script(Reply("Sunny.", reasoning="It is July."), Reply("Sunny.", reasoning="It is July."), "Yes.")
+    agent = ScriptedModel.fork(alias="bot", script=script)
+    hello: Any = [{"role": "user", "content": "Hi"}]
+    async with (
+        served(agent_app(agent, auth=TOKEN, admin_auth=None)) as url,
+        openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=TOKEN, max_retries=0) as client,
+    ):
+        whole = await client.chat.completions.create(model="bot", messages=hello)
+        deltas = [
+            chunk.choices[0].delta.model_dump(exclude_unset=True)
+            async for chunk in await client.chat.completions.create(model="bot", messages=hello, stream=True)
+        ]
+        said: Any = whole.choices[0].message.model_dump(exclude_none=True)
+        await client.chat.completions.create(model="bot", messages=[*hello, said, *hello])
+
+    assert said["reasoning_content"] == "It is July."
+    assert said["content"] == "Sunny."
+    assert [delta["reasoning_content"] for delta in deltas if "reasoning_content" in delta] == ["It is July."]
+    back = script.requests[2].messages[1]
+    assert (str(back), back.reasoning) == ("Sunny.", "It is July.")
+
+
 async def test_a_refusal_and_a_cut_answer_are_told() -> None:
     script = Script(Reply("", refusal="No."), Reply("one two", stop_reason="max_tokens"))
     model = ScriptedModel.fork(alias="clerk", script=script)
