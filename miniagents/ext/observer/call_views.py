@@ -222,6 +222,8 @@ class CallViews:
         }
         if used.begun is not None:
             row["begun"] = wall(used.begun, now)
+        if record.steps and record.steps[0].kind == "model":
+            row["asked"] = wall(record.steps[0].begun, now)  # what comes before is the wait for the rate limit
         if record.until is not None:
             row["to"] = wall(record.until, now)
         if record.end is not None:

@@ -1,6 +1,6 @@
 // Interactions: the list of them, and one as a waterfall.
 
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { Age, Empty, Fresh, Icon, Path, Reach, Stack, State, Sure, Virtual, arrows, html, link, useHold } from "./parts.js";
 import { exact, money, number, plural, seconds } from "./format.js";
 import { act, frameAt, may, now, useLook } from "./store.js";
@@ -39,7 +39,7 @@ const Bar = ({ row, from, to }) => {
   } else if (row.step === "tool") parts.push(["tools", row.from, end]);
   else {
     const begun = row.begun ?? (row.status === "waiting" ? end : row.from);
-    parts.push(["mailbox", row.from, begun], ["call", begun, end]);
+    parts.push(["mailbox", row.from, begun], ["limit", begun, row.asked ?? begun], ["call", row.asked ?? begun, end]);
     if (row.to && row.status !== "cancelled") parts.push(["flow", row.to, row.over ?? now()]); // its replies still come
   }
   return html`
