@@ -1,5 +1,7 @@
 """When a system has a control socket."""
 
+import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -60,3 +62,15 @@ async def test_where_there_can_be_no_socket_the_system_runs_and_that_is_logged(
         assert system.control is None
 
     assert [entry["event"] for entry in log] == ["control.not_open"]
+
+
+def test_both_sockets_of_a_dead_process_are_removed_when_somebody_looks(runtime: Path) -> None:
+    runtime.mkdir(mode=0o700)
+    path = runtime / "0123456789abcdef.sock"
+    for dead in (path, path.with_suffix(".stack")):
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(dead))
+        os.utime(dead, (1, 1))
+
+    assert live_sockets() == []
+    assert list(runtime.iterdir()) == []
