@@ -9,6 +9,7 @@ import pytest
 
 from miniagents import ActorSystem
 from miniagents.control import address, live_sockets
+from miniagents.control.system.stacks import stack_path
 from miniagents.journal import SqliteJournal
 from tests.control.system.conftest import Asked
 
@@ -42,6 +43,15 @@ async def test_the_socket_of_a_journal_answers_for_the_system_too_and_can_be_tur
         assert (await asked(system, "system.tree"))["nodes"][0]["path"] == "/"
     async with ActorSystem(journal=SqliteJournal(tmp_path / "b.db"), control=False) as system:
         assert system.control is None
+
+
+@pytest.mark.parametrize(("control", "has_thread"), [(None, False), (True, True)])
+async def test_a_system_that_listens_for_its_journal_alone_has_no_thread_for_stacks(
+    control: bool | None, has_thread: bool, tmp_path: Path
+) -> None:
+    async with ActorSystem(journal=SqliteJournal(tmp_path / "a.db"), control=control) as system:
+        assert system.control is not None
+        assert stack_path(system.control.path).exists() is has_thread
 
 
 async def test_names_of_sockets_are_short_and_no_two_are_equal() -> None:
