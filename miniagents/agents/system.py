@@ -280,7 +280,7 @@ class MiniAgents(AgentHost):
                 hook(interaction)
             except Exception as error:
                 self.observers.failed(hook, error)
-        if self.events.wanted:
+        if self.events.calls_wanted:
             self.events.publish(
                 EventKind.INTERACTION_STARTED, interaction.path, detail=interaction.id, actor=interaction.cell
             )
@@ -295,7 +295,7 @@ class MiniAgents(AgentHost):
                     hook(interaction)
                 except Exception as error:
                     self.observers.failed(hook, error)
-            if self.events.wanted:
+            if self.events.calls_wanted:
                 self.events.publish(
                     EventKind.INTERACTION_ENDED,
                     interaction.path,

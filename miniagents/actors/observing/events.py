@@ -137,7 +137,12 @@ class Subscription:
     """The events from now on: `async for event in subscription`.
 
     The last 10,000 that were not read are kept; `missed` counts those that were thrown away.
+
+    Attributes:
+        wants_calls: Whether it is told of calls that begin and end. An observer has hooks for these.
     """
+
+    wants_calls = True
 
     def __init__(self, events: "Events") -> None:
         self._events = events
@@ -167,7 +172,7 @@ class Subscription:
         """No more events; iteration ends after those that wait."""
         self._closed = True
         self._events.subscribers.pop(self, None)
-        self._events.wanted = bool(self._events.subscribers)
+        self._events.changed()
         self._awake()
 
     def put(self, event: Event) -> None:
@@ -197,6 +202,8 @@ class Events:
         self.subscribers: dict[Subscription, None] = {}
         self.wanted = False
         """Whether anybody listens: what costs something to tell need not be worked out for nobody."""
+        self.calls_wanted = False
+        """Whether anybody listens for calls that begin and end."""
 
     def subscribe(self) -> Subscription:
         """See every event from now on; close it (or use it as a context manager) when done."""
@@ -207,7 +214,12 @@ class Events:
     def attach(self, subscription: Subscription) -> None:
         """Let a subscription see every event from now on."""
         self.subscribers[subscription] = None
-        self.wanted = True
+        self.changed()
+
+    def changed(self) -> None:
+        """Work out again what is wanted: the subscribers have changed."""
+        self.wanted = bool(self.subscribers)
+        self.calls_wanted = any(subscriber.wants_calls for subscriber in self.subscribers)
 
     def __aiter__(self) -> Subscription:
         return self.subscribe()

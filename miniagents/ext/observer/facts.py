@@ -62,8 +62,11 @@ def text_of(value: object) -> str | None:
     Args:
         value: The value.
     """
-    if type(value) is str:
-        return value
+    kind = type(value)
+    if kind is str:
+        return value  # type: ignore[return-value]
+    if kind is TextMessage:
+        return value.content  # type: ignore[attr-defined,no-any-return]
     if TextMessage in _mro(type(value)):
         content = fields_of(value).get("content")
         return content if type(content) is str else None

@@ -150,8 +150,11 @@ class Following(Observer):
         self.open -= 1
         if not record.trace.open:
             self.live.pop(record.trace.id, None)
-        texts = (record.input, record.output, *(record.errors or ()))
-        record.size += sum(len(text) for text in texts if text) + sum(step.size for step in record.steps or ())
+        record.size += len(record.input or "") + len(record.output or "")
+        if record.errors:
+            record.size += sum(map(len, record.errors))
+        if record.steps:
+            record.size += sum(step.size for step in record.steps)
         self.recorder.keep(record)
 
     def model_called(self, interaction: Interaction, provider: Any, request: Any) -> Step | None:
@@ -298,6 +301,8 @@ class Following(Observer):
 
 class _Events(Subscription):
     """A subscription that is called with each event at once, and keeps none."""
+
+    wants_calls = False
 
     def __init__(self, events: Any, happened: Callable[[Event], None]) -> None:
         super().__init__(events)

@@ -1,11 +1,15 @@
 """What the page costs: counted, not timed."""
 
 import asyncio
+import gc
 import sys
+import tracemalloc
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from miniagents import Actor, TextMessage
+import pytest
+
+from miniagents import Actor, InteractionContext, MiniAgents, TextMessage, miniagent
 from miniagents.ext.observer import WebObserver
 from tests.ext.observer.observed import observed
 
@@ -102,3 +106,34 @@ async def test_an_observer_that_nobody_watches_does_nothing_for_a_message() -> N
             return await calls_of(tell)
 
     assert await count() <= await count(budget_bytes=0) + 20
+
+
+async def test_recording_a_call_of_an_agent_takes_few_calls_and_its_estimate_is_near_its_bytes() -> None:
+    @miniagent
+    async def leaf(ctx: InteractionContext) -> None:
+        ctx.reply("x")
+
+    async def count(observers: list[WebObserver]) -> float:
+        async with MiniAgents(observers=observers):
+            await leaf.inquire("q")
+
+            async def work() -> None:
+                for _ in range(200):
+                    await leaf.inquire("q")
+
+            return await calls_of(work) / 200
+
+    observer = WebObserver(opens=False)
+    without = await count([])
+    assert await count([observer]) - without <= 28
+
+    async with MiniAgents(observers=[observer]):
+        gc.collect()
+        before = observer.recorder.bytes
+        tracemalloc.start()
+        for _ in range(2_000):
+            await leaf.inquire("q")
+        gc.collect()
+        used, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert observer.recorder.bytes - before == pytest.approx(used, rel=0.25)

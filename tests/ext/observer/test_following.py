@@ -5,7 +5,18 @@ from typing import Any
 
 import pytest
 
-from miniagents import Actor, InteractionContext, OneForOne, RetryPolicy, SpawnOptions, TextMessage, miniagent
+from miniagents import (
+    Actor,
+    EventKind,
+    InteractionContext,
+    MiniAgents,
+    OneForOne,
+    RetryPolicy,
+    SpawnOptions,
+    TextMessage,
+    miniagent,
+)
+from miniagents.actors.observing.events import Subscription
 from miniagents.ext.observer.call_views import CallViews, status_of
 from miniagents.ext.observer.lists import cell_at
 from miniagents.ext.observer.texts import Texts
@@ -168,11 +179,11 @@ async def test_texts_are_not_even_kept_at_the_level_of_facts() -> None:
 
 
 async def test_what_the_recorder_drops_is_forgotten_everywhere() -> None:
-    async with observed(budget_bytes=1_500) as (_, observer):
+    async with observed(budget_bytes=2_000) as (_, observer):
         for _ in range(20):
             await leaf.inquire("a")
 
-        assert observer.recorder.bytes <= 1_500
+        assert observer.recorder.bytes <= 2_000
         assert 0 < len(observer.records) < 5
         assert len(observer.traces) == len(observer.records) == len(observer.of_path["/agents/leaf"])
         assert observer.live == {}
@@ -220,3 +231,23 @@ async def test_samples_are_taken_each_second() -> None:
 
         assert 5 <= len(observer.samples) <= 8
         assert observer.samples[-1][3] == 3
+
+
+async def test_who_wants_no_calls_is_told_of_everything_else() -> None:
+    class NoCalls(Subscription):
+        wants_calls = False
+
+    async with MiniAgents() as system:
+        without, everything = NoCalls(system.events), system.events.subscribe()
+        system.events.attach(without)
+        await leaf.inquire()
+        everything.close()
+        await leaf.inquire()
+        assert not system.events.calls_wanted
+        without.close()
+
+    kinds = [event.kind async for event in without]
+    assert EventKind.SPAWN in kinds
+    told = [event.kind async for event in everything]
+    assert told.count(EventKind.INTERACTION_STARTED) == 1
+    assert kinds.count(EventKind.INTERACTION_STARTED) == 1  # told to those who did want them, it reaches all
