@@ -174,7 +174,7 @@ class PageApp(Starlette):
             "actor": (0.2, lambda look: lists.actor(look, calls)),
             "calls": (0.4, calls.window),
             "call": (0.2, calls.waterfall),
-            "happenings": (0.4, plain(lists.happenings)),
+            "happenings": (0.4, lists.happenings),
             "letters": (0.6, plain(lists.letters)),
             "allowances": (0.6, plain(lambda _: lists.allowances())),
             "waits": (1.0, lambda _: lists.waits()),

@@ -109,7 +109,7 @@ const Actor = ({ path }) => {
       <${State} state=${view.state} />
       <span class="spacer"></span>
       ${isActor && may("restart") && html`<${Sure} question="Restart it?" onSure=${() => act("restart", { target: path, expect })}>Restart<//>`}
-      ${isActor && may("stop") && html`<${Sure} question="Stop it for good?" kind="bad-quiet" onSure=${() => act("stop", { target: path, expect })}>Stop<//>`}
+      ${isActor && may("stop") && html`<${Sure} question="Stop it?" kind="bad-quiet" onSure=${() => act("stop", { target: path, expect })}>Stop<//>`}
       <a class="tool narrow-only" href="#/agents" aria-label="Back to the tree"><${Icon} name="close" /></a>
     </div>
     ${view.state === "unknown" && html`<${Empty}>There is no actor at this path, and none is remembered.<//>`}

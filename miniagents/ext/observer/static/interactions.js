@@ -87,9 +87,11 @@ const Text = ({ name, text, id, live }) => {
       <pre ref=${box} tabindex="0" aria-label=${name}>${earlier}${text.text}${live && html`<i class="caret"></i>`}</pre></section>`;
 };
 
-const Selected = ({ call }) => html`
+const Selected = ({ call, root }) => html`
   <div class="selected">
-    <div class="detail-head"><h3>${call.agent} <small>#${call.id}</small></h3><${State} state=${call.status} />${call.attempts && html`<span class="chip">attempt ${call.attempts + 1}</span>`}<span class="spacer"></span><${Path} path=${call.path} /></div>
+    <div class="detail-head"><h3>${call.agent} <small>#${call.id}</small></h3><${State} state=${call.status} />${call.attempts && html`<span class="chip">attempt ${call.attempts + 1}</span>`}<span class="spacer"></span>
+      ${call.id !== root && !call.over && may("cancel") && html`<${Sure} question="Cancel this call, and all below it?" kind="bad-quiet" onSure=${() => act("cancel", { target: call.id, expect: { path: call.path, attempts: call.attempts ?? 0 } })}>Cancel<//>`}
+      <${Path} path=${call.path} /></div>
     ${call.trace.length > 1 && html`<p class="trail">${call.trace.join(" ← ")}</p>`}
     ${call.error && html`<pre class="bad-text">${call.error_type ? `${call.error_type}: ` : ""}${call.error}</pre>`}
     ${call.errors.map((error, place) => html`<pre class="bad-text" key=${place}>attempt ${place + 1}: ${error ?? "failed"}</pre>`)}
@@ -170,7 +172,7 @@ const Waterfall = ({ id }) => {
             <span class="span-took">${seconds((row.to ?? now()) - row.from)}</span>
           </div>`} />
     </section>
-    <${Selected} call=${call} />`;
+    <${Selected} call=${call} root=${view.id} />`;
 };
 
 export const Interactions = ({ rest }) => {
