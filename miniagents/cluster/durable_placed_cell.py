@@ -30,6 +30,7 @@ from miniagents.cluster.link import UNNAMED
 from miniagents.cluster.placed_cell import PlacedCell
 from miniagents.errors import ActorStoppedError, NodeLostError
 from miniagents.journal import StoredEnvelope
+from miniagents.log import log as _log
 from miniagents.messages import Message
 from miniagents.promising import Promise
 from miniagents.supervision import StopReason
@@ -250,10 +251,13 @@ class DurablePlacedCell(PlacedCell):
 
     def judge(self) -> None:
         """The verdict on an exit: the loss of a node is none of its own, and counts in no window of its own."""
-        if self.is_displaced and self.supervisor is None and self.life.wish is Wish.NONE:
-            self.apply(Event.RESTARTS)
-        else:
+        if not self.is_displaced or self.supervisor is not None or self.life.wish is not Wish.NONE:
             super().judge()
+        elif isinstance(self.reason, NodeLostError):
+            self.apply(Event.RESTARTS)
+        else:  # too many nodes have died under it, and nobody else decides
+            _log.error("node.not_placed_again", actor=self.path, error=repr(self.reason))
+            self.apply(Event.ENDS)
 
     def restart(self) -> None:
         """Have it started again: after a loss once there is a place."""

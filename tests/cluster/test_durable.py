@@ -26,7 +26,7 @@ from miniagents import (
     TextMessage,
     miniagent,
 )
-from miniagents.cluster import Cluster
+from miniagents.cluster import Cluster, LossCause
 from miniagents.errors import ActorStoppedError, InvalidOptionError, MessageIdConflictError, NodeLostError
 from miniagents.journal import MemoryJournal, Unacknowledged
 from miniagents.testing.memory_platform import MemoryPlatform
@@ -470,3 +470,15 @@ async def test_lost_nodes_count_in_no_window_of_an_actor_without_a_supervisor() 
             platform.die(platform.node(node))
         assert str(await keeper.ask(Get())) == "1 2 3 4"
         assert keeper.is_alive
+
+
+async def test_a_durable_actor_that_kills_its_nodes_and_has_no_supervisor_ends() -> None:
+    platform, journal = MemoryPlatform(["a", "b"]), MemoryJournal()
+    async with MiniAgents(cluster=Cluster(platform, suspect_after=2), journal=journal) as system:
+        keeper = system.spawn(Keeper, name="keeper", options=SPREAD)
+        for node in ("a", "b"):
+            await keeper.send(TextMessage("wait"))
+            platform.die(platform.node(node), LossCause.OUT_OF_MEMORY)
+        assert isinstance(await keeper.terminated(), ActorStoppedError)
+        assert not keeper.is_alive
+        assert len(await waiting(journal, "/keeper")) == 2
