@@ -83,8 +83,23 @@ class ToolLoop:
         settings: The settings of the agent.
     """
 
+    # Thousands of them wait at once for models and tools (test_costs).
+    __slots__ = (
+        "_compaction",
+        "_conversation",
+        "_ctx",
+        "_is_paused",
+        "_known",
+        "_metadata",
+        "_provider",
+        "_repairs",
+        "_reply",
+        "_settings",
+        "_tools",
+        "_was_called",
+    )
+
     _conversation: Conversation
-    _compaction: Compaction | None = None
 
     def __init__(self, ctx: InteractionContext, provider: Provider, settings: Settings) -> None:
         self._ctx = ctx
@@ -93,6 +108,7 @@ class ToolLoop:
         self._repairs = 0
         self._was_called = self._is_paused = False
         self._reply: ModelReplyPromise | None = None
+        self._compaction: Compaction | None = None
         self._tools = tuple(tool.spec for tool in settings.tools.values())
         self._metadata = {"agent_alias": ctx.this_agent.alias, **settings.metadata}
         if settings.output is not None:
